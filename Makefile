@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# Without the warning that setuptools gives for every editable install.
+PIP = PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 EXTRAS = dev
 
 .PHONY: demo test lint check pythons peers wheel chaos bench docs clean
@@ -44,14 +46,14 @@ clean:
 
 $(VENV)/.ready: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	$(PIP) --upgrade pip
+	$(PIP) --editable '.[$(EXTRAS)]'
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS),bench]'
+	$(PIP) --editable '.[$(EXTRAS),bench]'
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS),docs]'
+	$(PIP) --editable '.[$(EXTRAS),docs]'
 	touch $@

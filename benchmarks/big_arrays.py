@@ -1,9 +1,9 @@
-"""The sum of 16 branches over one 400 MB array, a variable or a feed, against hand-written Ray: one `put` and 16 tasks.
+"""Sum of 16 branches over a 400 MB array (a variable or a feed), against hand-written Ray: one `put` and 16 tasks.
 
-Each branch reads the whole array: as a user's function, or as library operations that make an array as large again.
-Each system is a process of its own, so that its memory is its own; their runs are timed in turn, the other one idles.
-Ray's variable is put once, its feed in each run. The peak is that of replays: what the first run needs for a moment is
-not in it, what it has left behind is.
+Each branch reads the whole array, either in a user's function or in library operations that make an array of the same
+size. Each system is a process of its own, so that its memory can be measured; runs are timed alternately while the
+other system idles. Ray's variable is put once, its feed in each run. The peak is that of replays: it excludes what the
+first run needs temporarily, but includes what that leaves behind.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.memory import CORES, Program, answer, peak_of, timed
 
 LENGTH, BRANCHES = 50_000_000, 16
 SETTLING, ROUNDS, LOOKS = 16, 5, 2
-"""Runs before anything is timed, runs that are timed, and runs in which the memory is looked at."""
+"""Number of warm-up runs, of timed runs, and of runs in which memory is measured."""
 
 
 def array() -> np.ndarray:
@@ -34,17 +34,17 @@ def branch(values: np.ndarray, factor: int) -> float:
 
 
 def scaled(values: np.ndarray, factor: int) -> float:
-    """What the library's branch computes."""
+    """The same computation as the library's branch."""
     return float(np.sum(values * factor))
 
 
 def join(*parts: float) -> float:
-    """The result."""
+    """Add the branches up."""
     return float(sum(parts))
 
 
 def ours(source: str, kind: str) -> None:
-    """Weftwork: `source` is a variable or a feed, `kind` says what the branches are."""
+    """Run Weftwork. `source` is a variable or a feed, `kind` is the kind of branch."""
     import weftwork as tf
 
     start_ray(CORES)
@@ -66,7 +66,7 @@ def ours(source: str, kind: str) -> None:
 
 
 def peer(source: str, kind: str) -> None:
-    """Hand-written Ray."""
+    """Run hand-written Ray."""
     import ray
 
     start_ray(CORES)

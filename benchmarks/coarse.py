@@ -1,7 +1,7 @@
-"""64 independent pure-Python functions of 20 ms, against hand-written Ray tasks and against the ideal of all cores.
+"""64 independent pure-Python functions of 20 ms, against hand-written Ray tasks and against the ideal on all cores.
 
-And 40 of them in the iterations of a `while_loop`, added up. The ideal is a function's time alone, shared out among the
-cores; beside it stands what plain processes need, one a core, for a core is slower when the others work too.
+Also 40 such functions in the iterations of a `while_loop`. The ideal is the time of one function alone, divided among
+the cores. The table also shows what plain processes need, one per core, because a core is slower when the others work.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ TASKS = 64
 ITERATIONS = 40
 CORES = len(os.sched_getaffinity(0))
 WARM = 20
-"""Runs before anything is measured: until then the ways to run a graph compete."""
+"""Runs before anything is measured. The plans compete until then."""
 _SAMPLE = 20
-"""Calls by which the ideal is measured, in turn with the systems: the machine's speed changes."""
+"""Number of calls to measure the ideal, alternating with the systems, because the machine's speed changes."""
 
 
 def work(n: int, seed: int) -> int:
-    """Pure Python, `n` additions."""
+    """Do `n` additions in pure Python."""
     total = seed
     for k in range(n):
         total += k
@@ -33,7 +33,7 @@ def work(n: int, seed: int) -> int:
 
 
 def share(n: int, calls: int) -> None:
-    """Be a plain process that makes so many calls when it is told to."""
+    """Run as a plain process that makes `calls` calls when it is told to."""
     answer("ready", lambda: [work(n, seed) for seed in range(calls)] and None)
 
 

@@ -1,6 +1,6 @@
-"""What the benchmarks share: interleaved timing, and rows of a table.
+"""Common parts of the benchmarks: interleaved timing, and rows of a table.
 
-row    name, ours, the peer's, their ratio, the goal for the ratio. A row is printed, and is JSON for `run_all`.
+row    name, our figure, the peer's, their ratio, the goal for the ratio; printed, and as JSON for `run_all`
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def interleaved(functions: dict[Any, Callable], rounds: int, warm: int = 10) -> dict[Any, float]:
-    """The median seconds of each function, called in turn `rounds` times after `warm` calls each.
+    """The median time in seconds of each function, called alternately for `rounds` rounds after `warm` calls each.
 
-    Every other round goes backwards: else the same one would always find the memory that another one has just freed.
+    Every other round goes backwards. Otherwise the same function would always find memory that another one has just
+    freed.
     """
     took: dict[Any, list[float]] = {name: [] for name in functions}
     for function in functions.values():
@@ -42,7 +43,7 @@ def repeat(call: Callable, times: int) -> None:
 
 
 def row(name: str, ours: float, peer: float, goal: float, of: str, unit: str = "us", scale: float = 1e6) -> None:
-    """Print a row: ours and the peer's in `unit`, their ratio, and whether it is at most `goal`."""
+    """Print a row: our figure and the peer's in `unit`, their ratio, and whether it reaches `goal`."""
     ratio = ours / peer
     cells = {
         "name": name,
@@ -56,7 +57,7 @@ def row(name: str, ours: float, peer: float, goal: float, of: str, unit: str = "
 
 
 def figure(name: str, value: float, unit: str, goal: float) -> None:
-    """Print a row for a figure that has no peer."""
+    """Print a row for a figure without a peer."""
     cells = {
         "name": name,
         "ours": f"{value:.4g} {unit}",
@@ -69,14 +70,14 @@ def figure(name: str, value: float, unit: str, goal: float) -> None:
 
 
 def start_ray(cpus: int = 2) -> None:
-    """Ray for this script, before anything else starts one."""
+    """Start Ray for this script, before anything else does."""
     import ray
 
     ray.init(address="local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
 
 
 def machine() -> str:
-    """The machine and the versions, in a line."""
+    """A line about the machine and the versions."""
     import numpy
     import ray
 

@@ -1,12 +1,12 @@
-"""Data-parallel training on the cores of this machine against the same on one: `examples/training/data_parallel.py`.
+"""Data-parallel training on all cores against training on one core: `examples/training/data_parallel.py`.
 
-synchronous: a step with a tower for each core, a part of the batch each, against one tower on one core. (Without that
-limit the scheduler may run a single tower on two cores too: the gradients of weights and of inputs are independent.
-What that takes stands in the row.)
-asynchronous: a thread for each core trains on one session, a whole batch a step, against one thread: the time of as
-many steps, each of which is an update.
-NumPy uses one thread in itself. Goal: 1.7 times as fast on two cores. The bound is what two processes, which share
-nothing but the machine, compute of the same products in that time.
+synchronous: a step with one tower per core, each with a part of the batch, against one tower on one core. (Without that
+limit the scheduler may spread even a single tower over two cores, because the gradients of weights and inputs are
+independent. The row also shows the time of that.)
+asynchronous: one thread per core trains on one session, with a whole batch per step, against one thread: the time for
+the same number of steps, each of which is an update.
+NumPy itself uses one thread. Goal: 1.7 times as fast on two cores. The bound is how many of the same products two
+independent processes compute in that time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STEPS = 40
 
 
 def stepping(towers: int, placement: str) -> Callable:
-    """A step of training, as a function; placed in the "caller" it has one core."""
+    """A training step as a function. Placed in the "caller", it uses one core."""
     import weftwork as tf
     from examples.training.data_parallel import build, feeds
 
@@ -41,7 +41,7 @@ def stepping(towers: int, placement: str) -> Callable:
 
 
 def training(threads: int) -> Callable:
-    """`STEPS` steps by some threads on one session, as a function."""
+    """A function that makes `STEPS` steps with several threads on one session."""
     run = stepping(1, "caller")
 
     def work(steps: int) -> None:
@@ -59,7 +59,7 @@ def training(threads: int) -> Callable:
 
 
 def products(seconds: float = 3.0) -> int:
-    """How many products of a layer's size one process computes."""
+    """The number of products of a layer's size that one process computes."""
     import numpy as np
 
     a, b = np.ones((1024, 512), np.float32), np.ones((512, 512), np.float32)
@@ -71,7 +71,7 @@ def products(seconds: float = 3.0) -> int:
 
 
 def machine_speed_up() -> float:
-    """How much more as many processes as there are cores compute than one."""
+    """How much more one process per core computes, in total, than a single process."""
     alone, together = [], []
     for _ in range(3):
         for times, count in ((alone, 1), (together, CORES)):

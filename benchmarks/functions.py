@@ -1,9 +1,9 @@
-"""A traced function of three small nodes, against TensorFlow 2's `tf.function`, and coroutines that wait.
+"""A traced function of three small nodes, against TensorFlow 2's `tf.function`; and coroutines that wait.
 
-three nodes: tanh(x * 2 + 1) of three numbers, float32. The goals: half of TensorFlow's time, and 15 us. Blocks of 100
-calls are timed in turn: a call that comes right after one of TensorFlow's finds the caches full of other things, and
-takes three times as long.
-waits: a hundred coroutines that sleep for 200 ms, as nodes. The goal: 250 ms.
+three nodes: tanh(x * 2 + 1) of three float32 numbers. Goals: half of TensorFlow's time, and 15 us. Blocks of 100 calls
+are timed in turn: a single call right after one of TensorFlow's finds the caches full of other data, and takes three
+times as long.
+waits: a hundred nodes that are coroutines and sleep for 200 ms. Goal: 250 ms.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def waits(wf) -> None:
-    """Print the row for coroutines, the first run apart."""
+    """Print the rows for coroutines: the first run, and later ones."""
 
     @wf.op
     async def wait(number):

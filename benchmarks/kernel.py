@@ -1,4 +1,4 @@
-"""What the tasks of the benchmarks do: importable, so that workers need not be sent it.
+"""The functions that benchmark tasks run. They are importable, so they need not be sent to workers.
 
 task, hashed   release the GIL        counted   pure Python
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 
 MOST = 16_000_000
-"""Bytes that a task hashes at most."""
+"""Maximum number of bytes that a task hashes."""
 _BUFFER = memoryview(bytes(MOST))
 
 
 def task(size: int, step: int, place: int, wanted: tuple, *inputs):
-    """Check that the inputs are those of `wanted` places in the row before, hash `size` bytes, say who this was."""
+    """Check that the inputs come from places `wanted` of the row before, hash `size` bytes, return this task's
+    identity.
+    """
     if tuple([i for _, i in inputs]) != wanted or any([s != step - 1 for s, _ in inputs]):
         raise ValueError(f"task {step}, {place} got {inputs}")
     hashlib.sha1(_BUFFER[:size], usedforsecurity=False).digest()
@@ -21,13 +23,13 @@ def task(size: int, step: int, place: int, wanted: tuple, *inputs):
 
 
 def hashed(rounds: int, *inputs: int) -> int:
-    """Hash again and again without the GIL, which is let go once however many rounds there are; mix the inputs."""
+    """Hash `rounds` times without the GIL, which is released only once. Mixes the inputs in."""
     digest = hashlib.pbkdf2_hmac("sha1", b"weft", b"work", rounds)
     return (sum(inputs) + digest[0]) % 1000
 
 
 def counted(rounds: int, *inputs: int) -> int:
-    """Add in pure Python, under the GIL; mix the inputs."""
+    """Add in pure Python, holding the GIL. Mixes the inputs in."""
     total = 0
     for k in range(rounds):
         total += k

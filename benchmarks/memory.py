@@ -1,12 +1,12 @@
 """A map over 200 chunks of 40 MB, each made and then reduced, with a 1 GB object store, against Dask distributed.
 
-8 GB pass through: a system that makes chunks faster than it reduces them fills its store and spills. Each system runs
-in a process of its own, started by this one, which reads the memory of its whole process tree from outside.
+8 GB pass through, so a system that makes chunks faster than it reduces them fills its store and spills. Each system is
+a process of its own. This process starts them, and measures the memory of their process trees from outside.
 
-program     a system's process: it prepares itself, says so, and then runs once for each line that it reads
-peak        most bytes that the process tree has at a time: what its processes have alone, their share of mapped files,
-            and the pages of Ray's object stores, which are counted once whoever maps them
-spilled     bytes, as the raylet counts them (`store_stats.spilled_bytes_total`)
+program     a system's process: it prepares itself, says so, and then makes one run for each line that it reads
+peak        the maximum memory of the process tree at a time: private memory, shares of mapped files, and pages of Ray's
+            object stores, each counted once however many processes map it
+spilled     bytes, as counted by the raylet (`store_stats.spilled_bytes_total`)
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ CHUNKS, CHUNK = 200, 40_000_000
 STORE = 1_000_000_000
 CORES = len(os.sched_getaffinity(0))
 REPLAYS, SETTLING = 3, 18
-"""Replays that are timed, and as many that are looked at; our runs between the first one and them."""
+"""Number of replays that are timed, and again that are watched; number of our runs before them."""
 _EVERY = 0.05
-"""Seconds between two looks at the memory. A look holds up the page faults of a process: such runs are not timed."""
+"""Seconds between memory measurements. Measuring delays page faults of a process, so these runs are not timed."""
 _LONGEST = 180.0
-"""Seconds that one answer of a program may take."""
+"""Maximum number of seconds for one answer of a program."""
 _ENDING = 30.0
 _AWAKE = 0.3
-"""Seconds for a system that stood still to catch up with its clocks."""
+"""Seconds that a suspended system needs to catch up with its timers."""
 
 
-# The memory of a process tree
+# Memory of a process tree
 
 
 def tree(pid: int) -> list[psutil.Process]:
-    """A process and all that come from it; none when it is gone."""
+    """A process and its descendants; [] if it is gone."""
     try:
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
@@ -54,7 +54,7 @@ def tree(pid: int) -> list[psutil.Process]:
 
 
 def tree_bytes(pid: int) -> int:
-    """The bytes of memory of a process tree, whatever is shared counted once."""
+    """The memory of a process tree in bytes. Shared memory is counted once."""
     total = 0
     shared: dict[tuple[int, int], int] = {}
     for process in tree(pid):
@@ -72,7 +72,9 @@ def _own_bytes(pid: int) -> int:
 
 
 def stores(pid: int) -> dict[tuple[int, int], int]:
-    """Bytes of the object stores that a process has open, by device and inode: their files have no name any more."""
+    """Sizes of the object stores that a process has open, by device and inode, because their files have no name any
+    more.
+    """
     found = {}
     for name in os.listdir(f"/proc/{pid}/fd"):
         path = f"/proc/{pid}/fd/{name}"
@@ -85,7 +87,7 @@ def stores(pid: int) -> dict[tuple[int, int], int]:
 
 @contextmanager
 def peak_of(pid: int) -> Iterator[list[int]]:
-    """Look at a process tree again and again meanwhile: a list of one number, the most bytes that were seen."""
+    """Measure a process tree repeatedly while the block runs. Yields a list of one number, the maximum in bytes."""
     peak = [tree_bytes(pid)]
     over = threading.Event()
 
@@ -106,10 +108,10 @@ def peak_of(pid: int) -> Iterator[list[int]]:
 
 
 class Program:
-    """A system's program in a process of its own. It ends when its input does, so it does not outlive this one.
+    """A system's program, in a process of its own. It ends when its input does, so it does not outlive this one.
 
-    stands_still: between runs all its processes are stopped, so that it takes nothing from the one that is measured: an
-        idle Ray takes some 3 % of a core. What stands still while this process is killed must be ended by hand.
+    stands_still: suspend all its processes between runs, so that it does not disturb the other system: an idle Ray
+    takes about 3 % of a core. If this process is killed, suspended processes must be ended by hand.
     """
 
     def __init__(self, *arguments: str, stands_still: bool = False):
@@ -122,7 +124,7 @@ class Program:
         self._stand(still=True)
 
     def run(self) -> Any:
-        """Run once: what the program says of it. Raises RuntimeError when it dies or takes too long."""
+        """Make one run and return the program's answer. Raises RuntimeError if it dies or takes too long."""
         assert self._process.stdin is not None
         self._stand(still=False)
         self._process.stdin.write("run\n")
@@ -154,7 +156,7 @@ class Program:
         raise RuntimeError(f"{self._process.args} died, or took more than {_LONGEST:g} s")
 
     def close(self) -> None:
-        """End it, and what it has left behind."""
+        """End the program, and what it has left behind."""
         self._stand(still=False)
         processes = tree(self.pid)
         assert self._process.stdin is not None
@@ -180,39 +182,39 @@ class Program:
 
 
 def answer(ready: Any, run: Callable[[], Any]) -> None:
-    """What a program does once it is prepared: say `ready`, then run for each line that comes, and tell its result."""
+    """The main loop of a program: say `ready`, then make a run for each line of input and print its result."""
     print("ANSWER " + json.dumps(ready), flush=True)
     for _ in sys.stdin:
         print("ANSWER " + json.dumps(run()), flush=True)
 
 
 def timed(run: Callable) -> tuple[float, Any]:
-    """The seconds of a call, and its result."""
+    """(seconds, result) of a call."""
     start = perf_counter()
     result = run()
     return perf_counter() - start, result
 
 
-# This benchmark
+# The benchmark
 
 
 def create(seed: int) -> np.ndarray:
-    """A chunk."""
+    """Make a chunk."""
     return np.random.default_rng(seed).random(CHUNK // 8)
 
 
 def reduce(chunk: np.ndarray) -> float:
-    """A chunk's part of the result."""
+    """Reduce a chunk to its part of the result."""
     return float(chunk.sum())
 
 
 def join(*parts: float) -> float:
-    """The result."""
+    """Add the parts up."""
     return sum(parts)
 
 
 def ours() -> None:
-    """Weftwork with a small object store; the answers are (seconds, result, spilled bytes)."""
+    """Run Weftwork with a small object store. Answers with (seconds, result, spilled bytes)."""
     import ray
 
     import weftwork as tf
@@ -229,7 +231,7 @@ def ours() -> None:
         made = tf.op(create)
         total = tf.op(join)(*[tf.op(reduce)(made(seed)) for seed in range(CHUNKS)])
         session = tf.Session()
-    with tf.Graph().as_default():  # the workers are there, and have loaded what they need, before anybody looks
+    with tf.Graph().as_default():  # start the workers and load what they need before measuring
         node = tf.op(lambda seed: float(np.random.default_rng(seed).random(1000).sum()))
         with tf.Session(config=tf.ConfigProto(placement="task")) as other:
             other.run([node(seed) for seed in range(4 * CORES)])
@@ -237,7 +239,7 @@ def ours() -> None:
 
 
 def dask() -> None:
-    """Dask distributed, a process a core, with as much memory in all."""
+    """Run Dask distributed, one process per core, with the same memory in total."""
     from distributed import Client, LocalCluster
 
     graph: dict[str, tuple] = {}
@@ -264,7 +266,7 @@ def _spilled() -> int:
 
 
 def looked_at(program: Program) -> tuple[float, float, int]:
-    """One run: its result, by how many bytes memory grew at most, bytes spilled so far."""
+    """Make a run. Returns its result, the maximum growth of memory in bytes, and the bytes spilled so far."""
     before = min(tree_bytes(program.pid) for _ in range(3))
     with peak_of(program.pid) as peak:
         _, result, spilled = program.run()
@@ -272,7 +274,7 @@ def looked_at(program: Program) -> tuple[float, float, int]:
 
 
 def measured(system: str, settling: int) -> tuple[list[float], list[tuple[float, float, int]]]:
-    """Seconds of replays, and what was seen in the first run and in further replays."""
+    """Seconds of replays; and measurements of the first run and of further replays."""
     with Program("benchmarks.memory", system) as program:
         seen = [looked_at(program)]
         for _ in range(settling):
@@ -282,7 +284,7 @@ def measured(system: str, settling: int) -> tuple[list[float], list[tuple[float,
 
 
 def main() -> None:
-    """Print, for the first run and for replays, what was spilled and our peak over Dask's; and times of replays."""
+    """Print what was spilled and the ratio of peaks, for the first run and for replays; and times of replays."""
     seconds, seen = measured("ours", SETTLING)
     peer_seconds, peer_seen = measured("dask", 0)
     results = {round(result, 3) for result, _, _ in seen + peer_seen}

@@ -1,11 +1,11 @@
-"""Mixed grains: a random graph of user functions whose costs are log-uniform from 1 us to 100 ms, in layers.
+"""Mixed grains: a random layered graph of user functions whose costs are log-uniform from 1 us to 100 ms.
 
-Half of the functions release the GIL, half are pure Python; each node is a function of its own, for the history knows
-functions, not their arguments. The bound is that of list scheduling: no schedule is shorter than the work shared out
-among the cores, nor than the longest path, with each function's time measured alone. Ours is replayed; Ray runs one
-task per node; Dask its threads, and one process a core. Each system is a process of its own, so that no other's threads
-hold its GIL; their runs are timed in turn, while the others stand still. A second bound has the functions' times while
-all cores work, for a core is slower then.
+Half of the functions release the GIL, the others are pure Python. Every node has a function of its own, because the
+cost history knows functions, not arguments. The bound is that of list scheduling: no schedule is shorter than the total
+work divided by the cores, or than the longest path, with each function measured alone. Ours is replayed; Ray runs one
+task per node; Dask runs threads, or one process per core. Each system is a process of its own, so that no other's
+threads hold its GIL; runs are timed alternately, while the others are suspended. A second bound uses function times
+measured while all cores work, because a core is slower then.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ CORES = len(os.sched_getaffinity(0))
 WARM, ROUNDS = 24, 13
 
 Node = tuple[str, float, tuple[int, ...]]
-"""The kernel's name, the seconds aimed at, the numbers of the nodes that it reads."""
+"""Name of the kernel, target seconds, numbers of the nodes that it reads."""
 
 
 def random_graph(layers: int, width: int, seed: int) -> list[Node]:
-    """Nodes in layers; each reads one to three of the two layers before, so its readers have higher numbers."""
+    """Nodes in layers. Each reads one to three nodes of the two layers before, so inputs have lower numbers."""
     rng = random.Random(seed)
     nodes: list[Node] = []
     for number in range(layers * width):
@@ -48,13 +48,13 @@ def random_graph(layers: int, width: int, seed: int) -> list[Node]:
 
 
 def ends(nodes: Sequence[Node]) -> list[int]:
-    """The nodes that nobody reads."""
+    """The nodes that no other node reads."""
     read = {other for _, _, reads in nodes for other in reads}
     return [number for number in range(len(nodes)) if number not in read]
 
 
 def longest_path(nodes: Sequence[Node], seconds: Sequence[float]) -> float:
-    """The seconds of the longest path."""
+    """The length of the longest path in seconds."""
     done: list[float] = []
     for (_, _, reads), own in zip(nodes, seconds, strict=True):
         done.append(own + max([done[other] for other in reads], default=0.0))
@@ -62,12 +62,12 @@ def longest_path(nodes: Sequence[Node], seconds: Sequence[float]) -> float:
 
 
 def lower_bound(nodes: Sequence[Node], seconds: Sequence[float], cores: int) -> float:
-    """Seconds that no schedule for so many cores can beat."""
+    """A lower bound, in seconds, for any schedule on this many cores."""
     return max(sum(seconds) / cores, longest_path(nodes, seconds))
 
 
 def user_function(name: str, rounds: int) -> Callable:
-    """A function of its own that calls a kernel."""
+    """A new function that calls a kernel."""
     work = getattr(kernel, name)
 
     def function(*inputs):
@@ -77,19 +77,19 @@ def user_function(name: str, rounds: int) -> Callable:
 
 
 def speeds() -> dict[str, float]:
-    """Rounds of each kernel in a second on this machine."""
+    """Rounds per second of each kernel on this machine."""
     works = {name: getattr(kernel, name) for name in ("hashed", "counted")}
     took = interleaved({name: lambda work=work: work(100_000) for name, work in works.items()}, rounds=9, warm=2)
     return {name: 100_000 / seconds for name, seconds in took.items()}
 
 
 def functions_of(nodes: Sequence[Node], speed: Mapping[str, float]) -> list[Callable]:
-    """The nodes' functions, of about the seconds aimed at."""
+    """The nodes' functions, which take about their target times."""
     return [user_function(name, max(1, int(aim * speed[name]))) for name, aim, _ in nodes]
 
 
 def alone(nodes: Sequence[Node], functions: Sequence[Callable]) -> list[float]:
-    """The seconds of each function, called one after another."""
+    """The time of each function in seconds, called one after another."""
     seconds = []
     for (_, _, reads), function in zip(nodes, functions, strict=True):
         start = perf_counter()
@@ -99,7 +99,7 @@ def alone(nodes: Sequence[Node], functions: Sequence[Callable]) -> list[float]:
 
 
 def weftwork_run(nodes: Sequence[Node], functions: Sequence[Callable]) -> Callable:
-    """Ours."""
+    """Run Weftwork."""
     import weftwork as tf
 
     start_ray(CORES)
@@ -113,7 +113,7 @@ def weftwork_run(nodes: Sequence[Node], functions: Sequence[Callable]) -> Callab
 
 
 def ray_run(nodes: Sequence[Node], functions: Sequence[Callable]) -> Callable:
-    """One Ray task per node."""
+    """Run one Ray task per node."""
     import ray
 
     start_ray(CORES)
@@ -129,7 +129,7 @@ def ray_run(nodes: Sequence[Node], functions: Sequence[Callable]) -> Callable:
 
 
 def dask_run(nodes: Sequence[Node], functions: Sequence[Callable], get: Callable) -> Callable:
-    """Dask, with one of its schedulers."""
+    """Run Dask with one of its schedulers."""
     graph = {
         f"node-{number}": (function, *[f"node-{other}" for other in reads])
         for number, ((_, _, reads), function) in enumerate(zip(nodes, functions, strict=True))
@@ -139,7 +139,7 @@ def dask_run(nodes: Sequence[Node], functions: Sequence[Callable], get: Callable
 
 
 def perform(system: str, speed: Mapping[str, float]) -> None:
-    """Be one of the systems: it answers with its seconds and the results; `alone` with the seconds of each function."""
+    """Run as one of the systems, answering with seconds and results; as `alone`, with the time of each function."""
     import dask.threaded
     from distributed import Client, LocalCluster
 
@@ -166,7 +166,7 @@ PEERS = ("one Ray task per node", "Dask threads", "Dask distributed")
 
 
 def main() -> None:
-    """Print our time over the bound, over Ray's and over that of either Dask."""
+    """Print our time over the bounds, over Ray's, and over that of either Dask."""
     nodes = random_graph(LAYERS, WIDTH, SEED)
     speed = json.dumps(speeds())
     with ExitStack() as stack:

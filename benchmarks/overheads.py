@@ -1,10 +1,10 @@
-"""What safety costs: a run's atomicity and mirror, and the time to go on after the variables' process has died.
+"""The price of safety: atomic runs and the mirror, and the time to recover when the variables' process has died.
 
-The peer is the same run of the same session without locks, pins, versions and commit: it takes what a variable holds,
-and stores the new value when it has it. Recovery has no peer: it is the time of the first run after the actor was
-killed, a new process included.
+The peer is the same run of the same session without locks, pinning, versions and commit: it reads the variables' values
+directly, and stores new values as soon as it has them. Recovery has no peer; its figure is the time of the first run
+after the actor was killed, including a new process.
 
-And what events cost: the peer is the same run with nothing in it that could tell of it.
+Also the price of events: the peer is the same run without the code that reports them.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from weftwork.scheduler.run.run import Run
 
 
 class Bare(Run):
-    """A run that takes and stores the values of variables as they are."""
+    """A run that reads and stores variables directly."""
 
     def lock(self) -> None:
-        """Take the values."""
+        """Read the values."""
         if not self._locked:
             for number, (cell, _) in self.cells.newest.items():
                 self.values[number] = cell.value
@@ -45,11 +45,11 @@ class Bare(Run):
 
 
 class Safe(Run):
-    """A run as it is."""
+    """An ordinary run."""
 
 
 def runs_as(kind: type, run: Callable) -> Callable:
-    """The same run, with another class of runs."""
+    """The same callable, with another class of runs."""
 
     def with_kind() -> None:
         engine.Run = kind
@@ -62,7 +62,7 @@ def runs_as(kind: type, run: Callable) -> Callable:
 
 
 def updates() -> Iterator[tuple[str, Callable]]:
-    """Runs that write: a name, and what runs it."""
+    """Yield runs that write: a name, and a callable."""
     with tf.Graph().as_default():
         rng = np.random.default_rng(0)
         x, y = tf.constant(rng.random((64, 64), np.float32)), tf.constant(rng.integers(0, 10, 64))
@@ -82,7 +82,7 @@ def updates() -> Iterator[tuple[str, Callable]]:
 
 
 def silent() -> type:
-    """Runs without what looks whether there is something to tell."""
+    """A class of runs without the check for listeners."""
     source = textwrap.dedent(inspect.getsource(Run.run_here))
     looks = source.index("if seconds >= WORTH")
     source = source[:looks].replace("seconds = monotonic() - began", "pass")
@@ -101,7 +101,7 @@ def spin(x: float) -> float:
 
 
 def events() -> None:
-    """Print rows for what it costs to tell: a short run to which nobody listens, segments kept, nodes traced."""
+    """Print the price of events: for a short run without listeners, for recorded segments, for traced nodes."""
     with tf.Graph().as_default():
         x = tf.placeholder(tf.float64, [])
         session = tf.Session(config=tf.ConfigProto(placement="caller"))
@@ -119,7 +119,7 @@ def events() -> None:
 
 
 def listened(session: tf.Session, run: Callable) -> Callable:
-    """The same run, while somebody listens to single nodes."""
+    """The same callable, while somebody listens to single nodes."""
     heard: list = []
 
     def with_listener() -> None:
@@ -131,7 +131,7 @@ def listened(session: tf.Session, run: Callable) -> Callable:
 
 
 def main() -> None:
-    """Print a row for a training step, for updates of some sizes, for events, and for recovery."""
+    """Print rows for a training step, for updates of several sizes, for events, and for recovery."""
     events()
     start_ray()
     for name, run in updates():

@@ -1,6 +1,6 @@
-"""What planning costs: microseconds and kilobytes a node, from 10^3 to 10^6 nodes (a tree of additions).
+"""The cost of planning, in microseconds and kilobytes per node, for 10^3 to 10^6 nodes (a tree of additions).
 
-Goals: 15 us a node, for 10,000 slots too; at 10^6 nodes at most 1.5 of what it is at 10^4, and 1.5 KB a node.
+Goals: 15 us per node, also for 10,000 slots; at 10^6 nodes at most 1.5 times the cost at 10^4; and 1.5 KB per node.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from benchmarks.common import figure, row
 
 
 def plan(nodes: int) -> tuple[float, float]:
-    """Seconds and bytes a node: dataflow, estimate, candidates, as a session's first run makes them."""
+    """Seconds and bytes per node to make the dataflow, estimate and candidates, as in a session's first run."""
     import weftwork as tf
     from weftwork.scheduler.compile.lowering import lower
     from weftwork.scheduler.plan.autotune import candidates
@@ -41,7 +41,7 @@ def plan(nodes: int) -> tuple[float, float]:
 
 
 def schedule_for(slots: int, nodes: int = 100_000) -> float:
-    """Seconds a node of list scheduling for so many slots; a node reads two of the 500 before it."""
+    """Seconds per node of list scheduling for `slots` slots. A node reads two of the 500 nodes before it."""
     from weftwork.scheduler.plan.schedule import ranks, schedule
 
     rng = random.Random(1)

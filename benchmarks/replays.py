@@ -1,4 +1,4 @@
-"""10,000 replays of a graph of 300 functions: nothing may grow after the first 100."""
+"""10,000 replays of a graph of 300 functions. Nothing may grow after the first 100."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.common import figure, start_ray
 
 
 def main() -> None:
-    """Print by how much memory and Python objects grew."""
+    """Print the growth of memory and of the number of Python objects."""
     import weftwork as tf
 
     start_ray()

@@ -1,6 +1,7 @@
-"""Runs benchmarks, each in a process of its own, and writes their rows to RESULTS.md beside this file.
+"""Run benchmarks, each in a process of its own, and write their rows to RESULTS.md beside this file.
 
-Each has a section with the machine and the day; those that are not run now keep theirs, and so do the notes at the end.
+Each benchmark has a section with the machine and the date. Sections of benchmarks that are not run now are kept, and so
+are the notes at the end.
 """
 
 from __future__ import annotations
@@ -31,14 +32,15 @@ BENCHMARKS = {
     "overheads": 300,
     "replays": 300,
     "oneshot": 1500,
+    "progress": 200,
 }
-"""Seconds that each may take."""
+"""Time limits in seconds."""
 COLUMNS = ["name", "ours", "peer", "ratio", "goal", "reached"]
 NOTES = "Notes"
 
 
 def rows_of(name: str, limit: int) -> list[dict]:
-    """The rows that a benchmark printed; one that says why when it failed."""
+    """The rows printed by a benchmark. If it fails, a last row says why."""
     try:
         done = subprocess.run(
             [sys.executable, "-m", f"benchmarks.{name}"],
@@ -57,7 +59,7 @@ def rows_of(name: str, limit: int) -> list[dict]:
 
 
 def section(name: str) -> str:
-    """Run a benchmark: its section."""
+    """Run a benchmark and return its section."""
     lines = [f"{machine()}; {date.today()}.", "", "| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for row in rows_of(name, BENCHMARKS[name]):
         lines.append("| " + " | ".join([row[key] for key in COLUMNS]) + " |")
@@ -66,7 +68,7 @@ def section(name: str) -> str:
 
 
 def main(names: list[str]) -> None:
-    """Run them, one after another; what is done is written at once."""
+    """Run benchmarks one after another. Each section is written as soon as it is done."""
     text = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
     sections = {part.partition("\n")[0]: part.partition("\n")[2].strip() for part in text.split("\n## ")[1:]}
     for name in names:

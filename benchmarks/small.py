@@ -1,7 +1,7 @@
 """Small graphs, replayed, against TensorFlow 1's session and against one Ray task per node.
 
-tree: 1,024 leaves `x + i` summed pairwise, 2,047 nodes. tiny: read a variable; update a counter; feed a small array
-through three nodes. The goals are half of TensorFlow's time, and 1/300 of Ray's.
+tree: 1,024 leaves `x + i`, summed pairwise, which makes 2,047 nodes. tiny: read a variable; update a counter; feed a
+small array through three nodes. Goals: half of TensorFlow's time, and 1/300 of Ray's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ LEAVES = 1024
 
 
 def build(tf) -> dict:
-    """The same programs with either library."""
+    """Build the programs with either library."""
     x = tf.placeholder(tf.float32, [])
     level = [x + float(i) for i in range(LEAVES)]
     while len(level) > 1:

@@ -1,15 +1,15 @@
-"""The example programs, unchanged but for the import, against TensorFlow 1: the same losses, and the time of a step.
+"""The example programs, with only the import changed, against TensorFlow 1: equal losses, and the time of a step.
 
-Both libraries begin with the same weights and get the same 100 feeds; the losses may differ by 1e-4 of their size. Goal
-for the small programs: TensorFlow's time of a step. nearest_neighbours has no loss: its predictions must be equal. Also
-a `while_loop` that counts to 100,000: half of TensorFlow's time.
+Both libraries start with the same weights and get the same 100 feeds. Losses may differ by 1e-4 of their size. Goal for
+small programs: TensorFlow's time of a step. nearest_neighbours has no loss, so its predictions must be equal. Also a
+`while_loop` that counts to 100,000, with the goal of half of TensorFlow's time.
 
-Programs of real size, whose losses may differ by 1e-3 after 30 steps: convolutional nets on 28 x 28 images, batch 64,
-and an embedding of 20,000 x 64 that Adam trains. Goal: twice TensorFlow's time of a step. TensorFlow multiplies with
-the widest instructions that the CPU has; if OPENBLAS_CORETYPE keeps NumPy's BLAS from them, the goal is out of reach.
+Programs of real size, whose losses may differ by 1e-3 after 30 steps: convolutional nets on 28 x 28 images, batch 64;
+and an embedding of 20,000 x 64 trained by Adam. Goal: twice TensorFlow's time of a step. TensorFlow multiplies with the
+widest instructions of the CPU. If OPENBLAS_CORETYPE keeps NumPy's BLAS from using them, the goal is out of reach.
 
-The training of `examples/pipelines/pipeline.py`, fed by a pipeline that parses lines in Python: on two cores a step
-takes 1 / 1.8 of what it takes on one, and of TF1's with its.
+Also the training in `examples/pipelines/pipeline.py`, whose input pipeline parses lines in Python. Goal on two cores: a
+step takes 1 / 1.8 of its time on one core, and of TF1's time.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ PROGRAMS = {
     "save_restore": 1.0,
     "data_parallel": 2.0,
 }
-"""The goal for the ratio of the times of a step."""
+"""The goal for the ratio of step times."""
 WHOLE = {"save_restore": 1e-4, "devices": 1e-4, "actor_learner": 0.0}
-"""Programs that are run as a whole: by how much what they reach may differ."""
+"""Programs that are run as a whole, and by how much their results may differ."""
 STEPS, SAME = 100, 1e-4
 COUNT = 100_000
 NETS = {"3x3, 16 and 32": (3, 16, 32), "3x3, 32 and 64": (3, 32, 64), "5x5, 32 and 64": (5, 32, 64)}
-"""Taps of the filters, and their numbers in the two layers."""
+"""Filter size, and the number of filters in each of the two layers."""
 IMAGES, TABLE, LOOKED_UP = 64, (20_000, 64), 256
 FED, CORES = 30, 2
-"""Steps of the input pipeline that are timed together, and the calls of its parser at a time."""
+"""Number of pipeline steps that are timed together, and of concurrent parser calls."""
 
 
 def tensorflow() -> Any:
-    """TensorFlow 1's interface; Keras 3 hides the cell of the LSTM, which is still there."""
+    """TensorFlow 1's interface. Keras 3 hides the LSTM cell, which still exists."""
     import tensorflow.compat.v1 as tf1
     from tensorflow.python.keras.layers.legacy_rnn.rnn_cell_impl import BasicLSTMCell
 
@@ -64,7 +64,7 @@ def tensorflow() -> Any:
 
 
 def loaded(name: str, tf: Any) -> ModuleType:
-    """An example as a module that uses one of the libraries."""
+    """Load an example as a module that uses one of the libraries."""
     module = ModuleType(name)
     module.__dict__["tf"] = tf
     source = next(EXAMPLES.rglob(f"{name}.py")).read_text(encoding="utf-8")
@@ -88,11 +88,11 @@ class Program:
         self._next = cycle(self.feeds)
 
     def losses(self) -> list[float]:
-        """The losses of the steps of training."""
+        """The losses of all training steps."""
         return [float(self.session.run([self.model.train, self.model.loss], feed)[1]) for feed in self.feeds]
 
     def step(self) -> None:
-        """One step."""
+        """Make one step."""
         self.session.run(self.model.train, next(self._next))
 
 
@@ -120,7 +120,7 @@ def compare_predictions(name: str, goal: float, ours: Any, theirs: Any) -> None:
 
 
 def compare_whole(name: str, goal: float, ours: Any, theirs: Any) -> None:
-    """Print the row of a program that is run from its beginning to its end: what it reaches with either library."""
+    """Print the row of a program that is run from start to end: its result with either library."""
     reached = []
     for tf in (ours, theirs):
         with tf.Graph().as_default(), redirect_stdout(StringIO()):
@@ -129,7 +129,7 @@ def compare_whole(name: str, goal: float, ours: Any, theirs: Any) -> None:
 
 
 def net(tf: Any, taps: int, first: int, second: int) -> tuple[Any, Any, dict]:
-    """(train, loss, feed) of two convolutions with pools and two layers, on images of 28 x 28."""
+    """(train, loss, feed) of two convolutions with pooling and two dense layers, on images of 28 x 28."""
     rng = np.random.RandomState(0)
 
     def weights(*shape: int) -> Any:
@@ -174,7 +174,7 @@ def compare_large(name: str, build: Callable, ours: Any, theirs: Any) -> None:
 
 
 def counting(tf: Any) -> Any:
-    """A loop that counts in the graph, as a function."""
+    """A loop in the graph that counts, as a function."""
     with tf.Graph().as_default():
         end = tf.while_loop(lambda i: i < COUNT, lambda i: i + 1, [0])
         session = tf.Session()
@@ -183,7 +183,7 @@ def counting(tf: Any) -> Any:
 
 
 class Fed:
-    """The training of `examples/pipelines/pipeline.py`, with one of the libraries. calls: of its parser at a time."""
+    """The training in `examples/pipelines/pipeline.py`, with one of the libraries. calls: concurrent parser calls."""
 
     def __init__(self, tf: Any, calls: int | None):
         module = loaded("pipeline", tf)
@@ -194,13 +194,13 @@ class Fed:
             self.session.run([tf.global_variables_initializer(), self.model.training])
 
     def steps(self) -> None:
-        """Some steps: as many as empty what waits."""
+        """Make as many steps as use up the prefetched batches."""
         for _ in range(FED):
             self.session.run(self.model.train)
 
 
 def compare_pipelines(ours: Any, theirs: Any) -> None:
-    """Print the rows of the input pipeline. Each is timed alone: it works between its steps too."""
+    """Print the rows of the input pipeline. Each system is timed alone, because it also works between its steps."""
     took = {}
     for name, tf, calls in (("ours", ours, CORES), ("one core", ours, None), ("tf.data", theirs, CORES)):
         fed = Fed(tf, calls)
@@ -212,6 +212,7 @@ def compare_pipelines(ours: Any, theirs: Any) -> None:
 
 def main() -> None:
     """Print a row for each program, one for the loop, and two for the input pipeline."""
+
     import weftwork
 
     theirs = tensorflow()

@@ -98,9 +98,9 @@ def page(names: list[str], library: Any) -> str:
     here = [name for name in names if is_here(library, name)]
     lines = ["# TensorFlow 1's public names", ""]
     lines += wrapped(
-        f"Made by `docs/names.py` from `tensorflow.compat.v1`: {len(here)} of {len(names)} names are here. Names that "
-        "only TensorFlow 2 has are among those that are not. What differs is said; all else does what TensorFlow's "
-        "does. `tensorflow.python` and `tensorflow.examples` are no public names: a program that imports them needs "
+        f"Made by `docs/names.py` from `tensorflow.compat.v1`: {len(here)} of {len(names)} names exist here. Names "
+        "that only TensorFlow 2 has are among those that do not. A name behaves as in TensorFlow unless the list says "
+        "otherwise. `tensorflow.python` and `tensorflow.examples` are not public: a program that imports them needs "
         "TensorFlow."
     )
     groups: dict[str, list[str]] = {}

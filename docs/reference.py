@@ -12,6 +12,7 @@ subject    a page of entries
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import re
@@ -26,11 +27,15 @@ import weftwork
 
 ROOT = Path(__file__).parent.parent
 INDEX = ROOT / "docs" / "api" / "index.md"
+PARAMETERS = ROOT / "docs" / "parameters.md"
 SUBJECTS = {
     "sessions": ("Sessions, runs and options", ["scheduler", "actors"]),
     "functions": ("Functions as nodes", ["graph.function"]),
     "variables": ("Variables", ["graph.variables"]),
-    "control_flow": ("Branches, loops and order", ["graph.ops.control_flow", "graph.ops.functional", "graph.ops.flow"]),
+    "control_flow": (
+        "Branches, loops and order",
+        ["graph.ops.control_flow", "graph.ops.loops", "graph.ops.functional", "graph.ops.flow"],
+    ),
     "gradients": ("Derivatives", ["graph.gradients", "graph.ops.clipping"]),
     "arrays": (
         "Arrays: making, shaping, indexing",
@@ -195,13 +200,42 @@ def body(page: str, found: list[Entry]) -> Iterator[str]:
 def described(entry: Entry) -> Iterator[str]:
     """The section of an entry: heading, signature, text; of a class its members too."""
     yield from [f"## {entry.name} {{#{entry.name}}}", "", *code(short(entry.name), entry.value)]
-    yield from [markdown(inspect.getdoc(entry.value) or ""), ""]
+    yield from [markdown(inspect.getdoc(entry.value) or ""), "", *shared(entry.value)]
     if entry.others:
         yield from ["Also " + ", ".join(f"`{name}`" for name in entry.others) + ".", ""]
     if inspect.isclass(entry.value):
         for name, member in members(entry.value):
             yield from [f"### {entry.name.rpartition('.')[2]}.{name}", "", *code(name, member)]
             yield from [markdown(inspect.getdoc(member) or ""), ""]
+
+
+@functools.cache
+def parameters() -> dict[str, str]:
+    """{name: what it means} of the parameters that many functions share, from docs/parameters.md."""
+    rows = re.findall(r"^\| (`.*?) \| (.*) \|$", PARAMETERS.read_text(), re.MULTILINE)
+    return {name: meaning for names, meaning in rows for name in re.findall(r"`(\w+)`", names)}
+
+
+def undescribed(value: Any) -> list[str]:
+    """The parameters that a docstring does not mention."""
+    made = value.__init__ if inspect.isclass(value) else value
+    try:
+        names = [name for name, one in inspect.signature(made).parameters.items() if one.kind not in _REST]
+    except (TypeError, ValueError):
+        return []
+    text = f"{inspect.getdoc(value)} {made.__doc__}"
+    return [name for name in names if name != "self" and not re.search(rf"\b{re.escape(name)}\b", text)]
+
+
+_REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def shared(value: Any) -> Iterator[str]:
+    """The parameters that a docstring leaves out, because many functions have them."""
+    known = [name for name in undescribed(value) if name in parameters()]
+    if known:
+        listed = ", ".join(f"`{name}`" for name in known)
+        yield from [f"As in [other functions](../parameters.md): {listed}.", ""]
 
 
 def members(kind: type) -> list[tuple[str, Any]]:

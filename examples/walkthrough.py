@@ -1,9 +1,11 @@
 """What a session is: one graph, several sessions, each with variables of its own."""
 
+from typing import Any
+
 import weftwork as tf
 
 
-def main() -> dict:
+def main() -> dict[str, Any]:
     """Run the walk-through; returns what it read, for the test."""
     graph = tf.Graph()
     with graph.as_default():
@@ -11,7 +13,7 @@ def main() -> dict:
         initialise = tf.global_variables_initializer()
         assign = foo.assign(13)
     print(f"the Python variable is a reference, not a value: {foo}")
-    seen = {}
+    seen: dict[str, Any] = {}
 
     with tf.Session(graph=graph) as session:
         session.run(initialise)

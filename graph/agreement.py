@@ -1,10 +1,10 @@
-"""Agreement: whether what one function says it returns can be what another one says it takes.
+"""Agreement: can the value that one function is annotated to return be the argument of another?
 
-family     types that may stand for each other for all that is sure: numbers, text, bytes, lists and tuples ...
-said       what an annotation says for sure: families, and dtypes of arrays; None where it says nothing for sure
+family     types that may pass for each other: numbers, text, bytes, lists and tuples ...
+claim      the certain content of an annotation: families, and dtypes of arrays; None if nothing is certain
 
-Only plain contradictions count: every family on one side differs from every one on the other. Any, protocols, classes
-of the program's own, abstract types and what does not resolve say nothing, and a union says all of its members.
+Only plain contradictions count: every family on one side differs from every family on the other. Any, protocols, the
+program's own classes, abstract types and names that do not resolve say nothing. A union stands for all its members.
 """
 
 from __future__ import annotations
@@ -33,108 +33,105 @@ _FAMILIES: dict[Any, str] = {
     str: "text",
     dict: "a dict",
 }
-_LOOSE = ("a number", "a list or tuple", "an array")
-"""What an array may be taken for, or made of: a scalar of rank 0, and what is iterated over."""
+_ARRAY_FAMILIES = ("a number", "a list or tuple", "an array")
+"""Families that an array may belong to as well: a scalar is an array of rank 0, and arrays are iterable."""
 
 
-class Said(NamedTuple):
-    """What an annotation says for sure: families, as words, and the dtypes of arrays, if it says them of all."""
+class Claim(NamedTuple):
+    """The certain content of an annotation: family names, and the array dtypes if every member states them."""
 
     families: frozenset[str]
     types: frozenset[type] = frozenset()
     text: str = ""
 
 
-Taken = tuple[tuple[str, ...], dict[str, Said], Said | None]
-_taken: WeakKeyDictionary[Callable, Taken] = WeakKeyDictionary()
-_given: WeakKeyDictionary[UserFunction, Said | tuple[Said | None, ...] | None] = WeakKeyDictionary()
-"""What was found of functions, for as long as they live."""
-_NOTHING: Taken = ((), {}, None)
+Parameters = tuple[tuple[str, ...], dict[str, Claim], Claim | None]
+_parameters: WeakKeyDictionary[Callable, Parameters] = WeakKeyDictionary()
+_returned: WeakKeyDictionary[UserFunction, Claim | tuple[Claim | None, ...] | None] = WeakKeyDictionary()
+"""Cached annotations of return values, for as long as their functions live."""
+_NOTHING: Parameters = ((), {}, None)
 
 
-def takes(function: Callable) -> Taken:
-    """The names of a function's positional parameters, what it says of each, and of those that `*args` takes.
-
-    Only what is said for sure.
-    """
+def parameters_of(function: Callable) -> Parameters:
+    """A function's positional parameters: their names, the content of each annotation, and that of `*args`."""
     if isinstance(function, types.MethodType) and isinstance(function.__func__, types.FunctionType):
-        names, told, rest = takes(function.__func__)
-        return names[1:], {name: said for name, said in told.items() if name not in names[:1]}, rest
+        names, annotated, star_args = parameters_of(function.__func__)
+        return names[1:], {name: claim for name, claim in annotated.items() if name not in names[:1]}, star_args
     try:
-        known = _taken.get(function)
+        known = _parameters.get(function)
         if known is None:
-            known = _taken[function] = _takes(function)
+            known = _parameters[function] = _parameters_of(function)
         return known
-    except TypeError:  # it has no hash, or nothing refers to it weakly
-        return _takes(function)
+    except TypeError:  # not hashable, or no weak references to it
+        return _parameters_of(function)
 
 
-def _takes(function: Callable) -> Taken:
+def _parameters_of(function: Callable) -> Parameters:
     signature = _signature(function)
     if signature is None:
         return _NOTHING
-    told: dict[str, Said] = {}
-    rest = None
+    annotated: dict[str, Claim] = {}
+    star_args = None
     for parameter in signature.parameters.values():
-        said = _said_by(function, parameter.annotation)
-        if said is not None and parameter.kind is parameter.VAR_POSITIONAL:
-            rest = said
-        elif said is not None and parameter.kind is not parameter.VAR_KEYWORD:
-            told[parameter.name] = said
+        claim = _claim_by(function, parameter.annotation)
+        if claim is not None and parameter.kind is parameter.VAR_POSITIONAL:
+            star_args = claim
+        elif claim is not None and parameter.kind is not parameter.VAR_KEYWORD:
+            annotated[parameter.name] = claim
     parameters = signature.parameters.values()
     positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return tuple(positional), told, rest
+    return tuple(positional), annotated, star_args
 
 
 def _signature(function: Callable) -> inspect.Signature | None:
     try:
         return inspect.signature(function)
-    except Exception:  # it has none, or its annotations name what is not there
+    except Exception:  # no signature, or an annotation names something undefined
         return None
 
 
-def _gives(kernel: UserFunction) -> Said | tuple[Said | None, ...] | None:
-    """What a function says of what it returns: of several outputs of each."""
-    if kernel in _given:
-        return _given[kernel]
+def _returned_by(kernel: UserFunction) -> Claim | tuple[Claim | None, ...] | None:
+    """The annotated return value of a function; a tuple of these for several outputs."""
+    if kernel in _returned:
+        return _returned[kernel]
     signature = _signature(kernel.function)
     annotation = inspect.Signature.empty if signature is None else signature.return_annotation
-    said: Said | tuple[Said | None, ...] | None = None
+    claim: Claim | tuple[Claim | None, ...] | None = None
     if kernel.outputs is None:
-        said = _said_by(kernel.function, annotation)
+        claim = _claim_by(kernel.function, annotation)
     else:
         resolved = _resolved(kernel.function, annotation)
         parts = typing.get_args(resolved)
         if typing.get_origin(resolved) is tuple and len(parts) == kernel.outputs and ... not in parts:
-            said = tuple(map(_said, parts))
-    _given[kernel] = said
-    return said
+            claim = tuple(map(_claim_of, parts))
+    _returned[kernel] = claim
+    return claim
 
 
-def given(tensor: Tensor) -> Said | None:
-    """What is said for sure of a tensor's values: by its dtype, else by the function that makes them."""
+def claim_about(tensor: Tensor) -> Claim | None:
+    """What is certain about a tensor's values: from its dtype, or else from the function that computes them."""
     dtype = tensor.dtype.base_dtype
     if dtype.numpy.kind in "biufc":
-        return Said(frozenset(_LOOSE), frozenset([dtype.numpy.type]), f"{dtype.name} values")
+        return Claim(frozenset(_ARRAY_FAMILIES), frozenset([dtype.numpy.type]), f"{dtype.name} values")
     kernel = tensor.op.kernel
     if dtype is not dtypes.object or not isinstance(kernel, UserFunction):
         return None
-    said = _gives(kernel)
-    return said if said is None or isinstance(said, Said) else said[tensor.index]
+    claim = _returned_by(kernel)
+    return claim if claim is None or isinstance(claim, Claim) else claim[tensor.index]
 
 
-def check(name: str, parameter: str, said: Said, tensor: Tensor) -> None:
-    """Raise TypeError where a tensor's values contradict what a function says of a parameter, with both lines."""
-    gives = given(tensor)
-    if gives is None or _agree(gives, said):
+def check(name: str, parameter: str, claim: Claim, tensor: Tensor) -> None:
+    """Raise TypeError if a tensor contradicts the annotation of a parameter. The message names both lines."""
+    gives = claim_about(tensor)
+    if gives is None or _agree(gives, claim):
         return
     raise TypeError(
-        f"{name} (called at {caller().text}) takes {said.text} as {parameter!r}, but {tensor.op.defined_at} gives "
+        f"{name} (called at {caller().text}) takes {claim.text} as {parameter!r}, but {tensor.op.defined_at} gives "
         f"{gives.text}."
     )
 
 
-def _agree(gives: Said, wanted: Said) -> bool:
+def _agree(gives: Claim, wanted: Claim) -> bool:
     if gives.families.isdisjoint(wanted.families):
         return False
     if not (gives.types and wanted.types):
@@ -142,12 +139,12 @@ def _agree(gives: Said, wanted: Said) -> bool:
     return any([issubclass(one, two) or issubclass(two, one) for one in gives.types for two in wanted.types])
 
 
-def _said_by(function: Callable, annotation: Any) -> Said | None:
-    return _said(_resolved(function, annotation))
+def _claim_by(function: Callable, annotation: Any) -> Claim | None:
+    return _claim_of(_resolved(function, annotation))
 
 
 def _resolved(function: Callable, annotation: Any) -> Any:
-    """An annotation that may be text, as the object that it names; Any where it names nothing that is there."""
+    """Resolve an annotation that may be a string; Any if it names something undefined."""
     if annotation is inspect.Signature.empty:
         return Any
     if not isinstance(annotation, str):
@@ -158,7 +155,7 @@ def _resolved(function: Callable, annotation: Any) -> Any:
     plain = getattr(plain, "__func__", plain)
     space = getattr(plain, "__globals__", {})
     try:
-        return eval(annotation, space, _cells(plain))  # its own module's code
+        return eval(annotation, space, _cells(plain))  # code of the function's own module
     except Exception:
         return Any
 
@@ -174,8 +171,8 @@ def _cells(function: Any) -> dict[str, Any]:
     return found
 
 
-def _said(annotation: Any) -> Said | None:
-    """What an annotation says for sure."""
+def _claim_of(annotation: Any) -> Claim | None:
+    """The certain content of an annotation."""
     parts = [_part(each) for each in _members(annotation)]
     if None in parts:
         return None
@@ -184,7 +181,7 @@ def _said(annotation: Any) -> Said | None:
     every: frozenset[type] = frozenset()
     if all([part.types for part in known]):
         every = every.union(*[part.types for part in known])
-    return Said(families, every, _text(annotation))
+    return Claim(families, every, _text(annotation))
 
 
 def _members(annotation: Any) -> Iterator[Any]:
@@ -202,23 +199,23 @@ def _members(annotation: Any) -> Iterator[Any]:
         yield annotation
 
 
-def _part(annotation: Any) -> Said | None:
+def _part(annotation: Any) -> Claim | None:
     origin = typing.get_origin(annotation) or annotation
     try:
         family = _FAMILIES.get(origin)
     except TypeError:
         return None
     if family is not None:
-        return Said(frozenset([family]))
+        return Claim(frozenset([family]))
     if origin is np.ndarray:
-        return Said(frozenset(_LOOSE), _element(annotation))
+        return Claim(frozenset(_ARRAY_FAMILIES), _element(annotation))
     if isinstance(origin, type) and issubclass(origin, np.generic):
-        return Said(frozenset(["a number"])) if issubclass(origin, (np.number, np.bool_)) else None
+        return Claim(frozenset(["a number"])) if issubclass(origin, (np.number, np.bool_)) else None
     return None
 
 
 def _element(annotation: Any) -> frozenset[type]:
-    """The concrete dtype in np.ndarray[shape, np.dtype[...]], if it has one."""
+    """The concrete dtype in `np.ndarray[shape, np.dtype[...]]`, if any."""
     for part in typing.get_args(annotation)[1:]:
         for element in typing.get_args(part):
             if isinstance(element, type) and issubclass(element, np.generic):

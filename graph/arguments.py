@@ -1,4 +1,4 @@
-"""What the functions that make nodes ask of their arguments, in TensorFlow 1's words."""
+"""Checks that node-making functions apply to their arguments, with TensorFlow 1's messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAPACK = ("float64", "float32", "complex64", "complex128")
 
 
 def of_dtype(value: Any, parameter: str, allowed: tuple[str, ...] = FLOATS) -> Tensor:
-    """`value` as a tensor. Raises TypeError when its dtype is none of the allowed."""
+    """`value` as a tensor. Raises TypeError if its dtype is not among the allowed ones."""
     x = convert_to_tensor(value)
     if x.dtype.base_dtype.name not in allowed:
         raise TypeError(
@@ -28,7 +28,7 @@ def of_dtype(value: Any, parameter: str, allowed: tuple[str, ...] = FLOATS) -> T
 
 
 def one_of(axis: Any, dim: Any, default: Any = -1) -> Any:
-    """The argument under its new name `axis` or its old one `dim`. Raises ValueError when both are given."""
+    """The argument under its new name `axis` or its old name `dim`. Raises ValueError if both are given."""
     if axis is not None and dim is not None:
         raise ValueError("Cannot specify both 'axis' and 'dim'")
     if axis is None:
@@ -37,7 +37,7 @@ def one_of(axis: Any, dim: Any, default: Any = -1) -> Any:
 
 
 def check_axis(axis: int, shape: shapes.RawShape) -> None:
-    """Raises InvalidArgumentError when a known shape has no such axis."""
+    """Raise InvalidArgumentError if a known shape has no such axis."""
     if shape is not None and not -len(shape) <= axis < len(shape):
         raise InvalidArgumentError(
             None,
@@ -48,18 +48,18 @@ def check_axis(axis: int, shape: shapes.RawShape) -> None:
 
 
 def common_dtype(*tensors: Tensor) -> DType:
-    """What NumPy promotes the tensors' dtypes to."""
+    """The dtype that NumPy promotes these tensors to."""
     return as_dtype(np.result_type(*[tensor.dtype.numpy for tensor in tensors]))
 
 
 def check_equal(a: int | None, b: int | None, name: str) -> None:
-    """Raises ValueError when two dimensions are known and differ. name: of the operation."""
+    """Raise ValueError if two dimensions are known and differ. name: the operation's name."""
     if None not in (a, b) and a != b:
         raise ValueError(f"Dimensions must be equal, but are {a} and {b} for {name!r}.")
 
 
 def same_shape(logits: Tensor, labels: Tensor, other: str) -> shapes.RawShape:
-    """The shape that both tensors have. Raises ValueError when they differ. other: what the labels are called."""
+    """The common shape of two tensors. Raises ValueError if they differ. other: the name of `labels` in the message."""
     a, b = logits.raw_shape, labels.raw_shape
     if not shapes.compatible(a, b):
         raise ValueError(f"logits and {other} must have the same shape ({shapes.text(a)} vs {shapes.text(b)})")

@@ -1,7 +1,7 @@
-"""How nodes are made: values are converted to tensors, dtypes and shapes are inferred, the graph is asked for a node.
+"""How nodes are made: convert values to tensors, infer dtypes and shapes, add an operation to the graph.
 
-Every public function that builds a graph ends in `apply`, `apply_random` or `elementwise`, all of which end in
-`Graph.add`. Python scalars and lists are weak beside typed tensors, as in NumPy (NEP 50).
+Every public function that builds a graph ends in `apply`, `apply_random` or `elementwise`, and these in `Graph.add`.
+Python scalars and lists are weak next to typed tensors, as in NumPy (NEP 50).
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _conversions: list[tuple[int, type | tuple[type, ...], Callable]] = []
 
 
 STANDING: list[tuple[type, Callable[[Any], Tensor]]] = []
-"""Classes of what stands for a tensor everywhere, and the functions that give it."""
+"""Classes whose objects stand for a tensor everywhere, each with the function that returns the tensor."""
 
 
 def register_tensor_conversion_function(
     base_type: Any, conversion_func: Callable[..., Any], priority: int = 100
 ) -> None:
-    """Teach `convert_to_tensor` a type: conversion_func(value, dtype, name, as_ref) is a Tensor or NotImplemented."""
+    """Let conversion_func(value, dtype, name, as_ref) convert a `base_type` (or several); lower `priority` first."""
     listed = base_type if isinstance(base_type, tuple) else (base_type,)
     if not all([isinstance(kind, type) for kind in listed]):
         raise TypeError("base_type must be a type or a tuple of types.")
@@ -48,7 +48,7 @@ def register_tensor_conversion_function(
 def as_tensor(value: Any) -> Tensor | None:
     """The tensor that `value` is or stands for (a variable stands for its read), or None.
 
-    Its class tells: a value is asked nothing, for it might answer anything.
+    Decided by the class alone: an attribute lookup on an arbitrary object may return anything.
     """
     kind = type(value)
     if kind in ATOMS:
@@ -87,7 +87,7 @@ def constant(
     """A node with a fixed value.
 
     Python floats are float32 and ints int32 (int64 when they need it), as in TensorFlow 1; arrays keep their dtype.
-    shape: the value is reshaped to it, or its last element repeated to fill it.
+    shape: reshape the value to it, or repeat its last element to fill it; verify_shape: raise TypeError instead.
     Raises TypeError or ValueError when the value does not fit the dtype or shape.
     """
     dtype = None if dtype is None else as_dtype(dtype).base_dtype
@@ -109,7 +109,7 @@ def _constant(value: Any, dtype: DType, name: str, graph: Graph | None = None) -
 
 
 def static_value(tensor: Any) -> Any:
-    """The value of a constant as far as it is known while the graph is built, else None."""
+    """The value of a constant, or of a node whose value is known while the graph is built; else None."""
     tensor = as_tensor(tensor)
     if tensor is not None and tensor.op.kind is Kind.CONSTANT:
         return tensor.op.attrs["value"]
@@ -124,8 +124,9 @@ def convert_to_tensor(
 ) -> Tensor:
     """`value` as a Tensor: itself, a variable's read, or a constant.
 
-    A list that holds tensors is stacked. Raises ValueError when a tensor has another dtype than the one asked for,
-    TypeError when `value` cannot be one.
+    A list that holds tensors is stacked. Raises ValueError if a tensor has another dtype than requested, TypeError if
+    `value` cannot be converted.
+    preferred_dtype, dtype_hint: the dtype to try first where `dtype` is None.
     """
     dtype = None if dtype is None else as_dtype(dtype).base_dtype
     tensor = as_tensor(value)
@@ -162,13 +163,13 @@ def _registered(value: Any, dtype: DType | None, name: str | None) -> Tensor | N
 
 
 def _checked_conversion(tensor: Any, convert: Callable, base_type: Any, dtype: DType | None) -> Tensor:
-    """What a registered function gave. Raises RuntimeError for what is not a tensor, or one of another dtype."""
-    who = f"Conversion function {convert!r} for type {base_type} returned"
+    """Check the result of a registered conversion: RuntimeError unless it is a tensor of the requested dtype."""
+    subject = f"Conversion function {convert!r} for type {base_type} returned"
     if not isinstance(tensor, Tensor):
-        raise RuntimeError(f"{who} non-Tensor: {tensor!r}")
+        raise RuntimeError(f"{subject} non-Tensor: {tensor!r}")
     if dtype is not None and tensor.dtype.base_dtype is not dtype:
         text = f"requested = {dtype.name}, actual = {tensor.dtype.name}"
-        raise RuntimeError(f"{who} incompatible dtype: {text}")
+        raise RuntimeError(f"{subject} incompatible dtype: {text}")
     return tensor
 
 
@@ -188,14 +189,14 @@ _NUMBERS = frozenset({int, float, bool, complex})
 
 
 def convert_together(values: Sequence[Any], dtype: Any = None) -> list[Tensor]:
-    """Tensors of values that meet in one node: Python scalars and lists take the dtype of the typed ones beside them.
+    """Convert values that are inputs of one node: Python scalars and lists take the dtype of the typed ones.
 
-    A scalar that this dtype cannot hold promotes it, as in NumPy: an int32 tensor beside 1.5 makes a float64.
+    A scalar that does not fit this dtype promotes it, as in NumPy: an int32 tensor with 1.5 gives float64.
     """
     tensors = [as_tensor(value) for value in values]
     present = [tensor for tensor in tensors if tensor is not None]
     if present and present[0].op.graph.weak:
-        tensors = _beside_others(tensors, values)
+        tensors = _with_typed_dtype(tensors, values)
         present = [tensor for tensor in tensors if tensor is not None]
     if len(present) == len(tensors):
         return present
@@ -209,22 +210,22 @@ def convert_together(values: Sequence[Any], dtype: Any = None) -> list[Tensor]:
     return [_weak(v, dtype, graph) if t is None else t for t, v in zip(tensors, values, strict=True)]
 
 
-def _beside_others(tensors: list[Tensor | None], values: Sequence[Any]) -> list[Tensor | None]:
-    """The tensors; those that stand for Python's numbers take the dtype of typed ones beside them."""
+def _with_typed_dtype(tensors: list[Tensor | None], values: Sequence[Any]) -> list[Tensor | None]:
+    """Give the tensors that stand for Python numbers the dtype of the typed tensors."""
     weak = [t is not None and t in t.op.graph.weak for t in tensors]
     typed = [t.dtype.base_dtype for t, is_weak in zip(tensors, weak, strict=True) if t is not None and not is_weak]
     typed += [as_dtype(v.dtype) for v in values if isinstance(v, (np.ndarray, np.generic)) and v.dtype.kind in "biufc"]
-    beside = _promoted(typed) if any(weak) else None
-    if beside is None or beside.numpy.kind not in "biufc":
+    typed_dtype = _promoted(typed) if any(weak) else None
+    if typed_dtype is None or typed_dtype.numpy.kind not in "biufc":
         return tensors
-    return [_strong(t, beside) if w else t for t, w in zip(tensors, weak, strict=True)]  # type: ignore[arg-type]
+    return [_strong(t, typed_dtype) if w else t for t, w in zip(tensors, weak, strict=True)]  # type: ignore[arg-type]
 
 
 _PYTHON = {"i": int, "f": float, "c": complex}
 
 
-def _strong(tensor: Tensor, beside: DType) -> Tensor:
-    dtype, _ = _weak_dtype(beside, _PYTHON[tensor.dtype.numpy.kind])
+def _strong(tensor: Tensor, typed_dtype: DType) -> Tensor:
+    dtype, _ = _weak_dtype(typed_dtype, _PYTHON[tensor.dtype.numpy.kind])
     return seams.cast(tensor, dtype)
 
 
@@ -237,7 +238,8 @@ def _promoted(typed: list[DType]) -> DType | None:
 
 def _weak(value: Any, dtype: DType | None, graph: Graph) -> Tensor:
     kind = type(value)
-    if kind in _NUMBERS and dtype is not None and dtype is not dtypes.object:  # by far the most, so without a scope
+    # By far the most common case, which needs no name scope.
+    if kind in _NUMBERS and dtype is not None and dtype is not dtypes.object:
         if dtype.numpy.kind in "biufc":
             dtype = _weak_result(dtype, kind, value)
         value = value if dtype is dtypes.string else dtype.numpy.type(value)
@@ -262,7 +264,7 @@ def _weak_result(dtype: DType, kind: type, value: Any) -> DType:
 
 @lru_cache(maxsize=256)
 def _weak_dtype(dtype: DType, kind: type) -> tuple[DType, tuple[int, int] | None]:
-    """The dtype of a Python number of this kind beside a tensor, and the limits that a whole number must keep to."""
+    """The dtype of a Python number of this kind next to a tensor, and the limits that an int must keep."""
     bare = dtype.numpy.kind == "b"
     if kind is bool:
         return dtypes.bool if bare else dtype, None
@@ -283,10 +285,10 @@ def apply(
     shape: shapes.RawShape = None,
     outputs: list[tuple[Any, shapes.RawShape]] | None = None,
 ) -> Any:
-    """A pure node of library code: `kernel(*values, **attrs)` gives its value, or a tuple where it has several outputs.
+    """A pure node of library code: `kernel(*values, **attrs)` returns its value, or a tuple for several outputs.
 
-    dtype, shape: of the one output; or outputs: (dtype, raw shape) of each.
-    Returns a Tensor, or a list of them where `outputs` is given.
+    dtype, shape: of the single output.   outputs: (dtype, raw shape) of each output, instead.
+    Returns a Tensor, or a list of them if `outputs` is given.
     """
     return _node(Kind.PURE, kernel, inputs, attrs, type, name, dtype, shape, outputs)
 
@@ -302,9 +304,9 @@ def apply_random(
     dtype: Any,
     shape: shapes.RawShape = None,
 ) -> Tensor:
-    """A node that draws: `kernel(generator, *values, **attrs)`, from a stream that each session keeps for it.
+    """A random node: `kernel(generator, *values, **attrs)`. Each session keeps a random stream for it.
 
-    The stream's key follows from the graph's seed and the op's as in TensorFlow 1 (`get_seed`).
+    The stream's key comes from the graph's seed and the op's, as in TensorFlow 1 (`get_seed`).
     """
     inputs = tuple(inputs)
     graph = graph_of(inputs)
@@ -344,7 +346,7 @@ OPERATORS: dict[np.ufunc, Callable] = {
     np.greater: operator.gt,
     np.greater_equal: operator.ge,
 }
-"""Ufuncs that Python has an operator for: the same on arrays, and five times as fast on NumPy scalars."""
+"""Ufuncs with an equivalent Python operator: the same result on arrays, and five times as fast on NumPy scalars."""
 
 UFUNC_TYPES = {
     "multiply": ("Mul", "mul"),
@@ -364,17 +366,18 @@ def elementwise(
 ) -> Any:
     """A node from a NumPy or SciPy ufunc of tensors, arrays and Python scalars.
 
-    The dtype comes from the ufunc's own rules, the shape from broadcasting. Raises ValueError when shapes do not fit.
-    checked: an integer divided by zero is an InvalidArgumentError when it runs, not 0 as in NumPy.
+    The ufunc determines the dtype, broadcasting the shape. Raises ValueError if the shapes do not broadcast.
+    checked: dividing integers by zero raises InvalidArgumentError at run time; NumPy would return 0.
     """
     tensors = convert_together(args)
     default = UFUNC_TYPES.get(ufunc.__name__)
     if default is None:
-        word = re.sub(r"\W+", "_", ufunc.__name__).strip("_")  # np.frompyfunc's are called "<lambda> (vectorized)"
+        word = re.sub(r"\W+", "_", ufunc.__name__).strip("_")  # np.frompyfunc names them "<lambda> (vectorized)"
         default = (word.title().replace("_", ""), word)
     kind = type or default[0]
     name = name or type or default[1]
-    found = _ufunc_dtypes if ufunc.ntypes > 1 else _ufunc_dtypes.__wrapped__  # one of the user's own is not kept
+    # do not cache (and keep alive) the user's own ufuncs
+    found = _ufunc_dtypes if ufunc.ntypes > 1 else _ufunc_dtypes.__wrapped__
     result = found(ufunc, tuple([t.dtype.base_dtype for t in tensors]), name)
     shape: shapes.RawShape = ()
     if ufunc.signature is not None:
@@ -389,14 +392,14 @@ def elementwise(
         kernel = OPERATORS.get(ufunc, ufunc)
     if ufunc.nout > 1:
         return apply(kernel, tensors, type=kind, name=name, outputs=[(d, shape) for d in result])
-    made = apply(kernel, tensors, type=kind, name=name, dtype=result[0], shape=shape)
-    if made.op.graph.weak and result[0].numpy.kind in _PYTHON:
-        _keep_weak(made, args)
-    return made
+    output = apply(kernel, tensors, type=kind, name=name, dtype=result[0], shape=shape)
+    if output.op.graph.weak and result[0].numpy.kind in _PYTHON:
+        _keep_weak(output, args)
+    return output
 
 
 def _keep_weak(made: Tensor, args: Sequence[Any]) -> None:
-    """What is computed of Python's numbers alone stands for one, too."""
+    """A result computed from Python numbers alone stands for a Python number, too."""
     weak = made.op.graph.weak
     if all([type(arg) in _NUMBERS or as_tensor(arg) in weak for arg in args]):
         weak.add(made)
@@ -404,7 +407,7 @@ def _keep_weak(made: Tensor, args: Sequence[Any]) -> None:
 
 @lru_cache(maxsize=4096)
 def _ufunc_dtypes(ufunc: np.ufunc, given: tuple[DType, ...], name: str) -> tuple[DType, ...]:
-    """The dtypes of the outputs; object where an input is one."""
+    """The output dtypes; object if any input is one."""
     if any(d.numpy.kind not in "biufc" for d in given):
         if ufunc.__name__ in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"):
             return (dtypes.bool,) * ufunc.nout
@@ -417,16 +420,16 @@ def _ufunc_dtypes(ufunc: np.ufunc, given: tuple[DType, ...], name: str) -> tuple
 
 
 def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tensor:
-    """A tensor that must be fed. Running what needs it without a feed raises InvalidArgumentError.
+    """A tensor that must be fed. Running a node that depends on it without a feed raises InvalidArgumentError.
 
-    dtype: of the values; `object` takes any Python object.   shape: what every fed value's shape must fit.
+    dtype: of the fed values; `object` takes any Python object.   shape: every fed value must be compatible with it.
     """
     spec = (as_dtype(dtype).base_dtype, shapes.as_raw(shape))
     return get_default_graph().add(Kind.PLACEHOLDER, "Placeholder", outputs=[spec], name=name).outputs[0]
 
 
 def placeholder_with_default(input: Any, shape: Any = None, name: str | None = None) -> Tensor:
-    """A tensor that may be fed, and is `input` when it is not."""
+    """A tensor that may be fed, and equals `input` otherwise. Raises ValueError if the shape does not fit `input`."""
     tensor = convert_to_tensor(input)
     raw = shapes.as_raw(shape)
     if not shapes.compatible(raw, tensor.raw_shape):
@@ -435,12 +438,12 @@ def placeholder_with_default(input: Any, shape: Any = None, name: str | None = N
 
 
 def as_it_is(value: Any) -> Any:
-    """The kernel of a node that hands its input on."""
+    """The kernel of a node that passes its input on."""
     return value
 
 
 def divide(ufunc: np.ufunc, x: Any, y: Any) -> Any:
-    """What the operators `//`, `%` and `divmod` make."""
+    """The node for the operators `//`, `%` and `divmod`."""
     return elementwise(ufunc, x, y, checked=True)
 
 

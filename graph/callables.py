@@ -1,8 +1,8 @@
-"""Callables: what may be a node's function, and which of them are the same one.
+"""Callables: which objects can be a node's function, and when two of them count as the same function.
 
-the same   functions are the same if they are one object, methods of one object, or partials of the same function and
-           arguments. One that is defined again, by a notebook's cell, a loop or `importlib.reload`, is another one.
-deferred   a function that is called when the class or the object is known: `@op` above `@classmethod` and the like
+the same   one object, methods of one object, or partials of the same function with the same arguments. A function
+  that is defined again, in a notebook cell, a loop or by `importlib.reload`, is a new one
+deferred   a function that only becomes callable through its class or instance: `@op` above `@classmethod` etc.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DEFERRED = (classmethod, functools.partialmethod, functools.singledispatchmetho
 
 
 def check_callable(function: Any) -> None:
-    """Raise TypeError, and say what to write instead, for what cannot be a node's function."""
+    """Raise TypeError if an object cannot be a node's function. The message says what to write instead."""
     if not callable(function) and not isinstance(function, _DEFERRED):
         raise TypeError(f"weftwork.op takes a function, not {function!r}. Write options by name: @op(outputs=2).")
     if any([inspect.isasyncgenfunction(each) for each in _layers(function)]):
@@ -32,22 +32,22 @@ def check_callable(function: Any) -> None:
 
 
 def named(function: Any) -> str:
-    """The name of a function, or of the class of an object that is called."""
+    """The name of a function, or of a callable object's class."""
     name = getattr(function, "__name__", None)
     return name if isinstance(name, str) else type(function).__name__
 
 
 def bound(function: Any, instance: Any, owner: Any) -> Any:
-    """What a class's attribute `function` is of an instance or of the class, as Python has it: functions bind."""
+    """Bind a class attribute `function` to the instance or the class, by Python's descriptor rules."""
     bind = getattr(type(function), "__get__", None)
     return function if bind is None else bind(function, instance, owner)
 
 
 def takes_name(function: Callable) -> bool:
-    """Whether a keyword `name` is an argument of the function's own."""
+    """True if the function has a parameter `name` of its own."""
     try:
         parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):  # a builtin that does not say
+    except (TypeError, ValueError):  # a builtin without a signature
         return False
     own = parameters.get("name")
     if own is not None and own.kind is not own.POSITIONAL_ONLY:
@@ -56,7 +56,7 @@ def takes_name(function: Callable) -> bool:
 
 
 def identity(function: Any) -> Any:
-    """A key that the same functions share, for as long as one of them lives."""
+    """A key shared by all callables that count as the same function, valid while one of them lives."""
     kind = type(function)
     if kind is MethodType:
         return id(function.__self__), identity(function.__func__)
@@ -81,14 +81,14 @@ def is_async(function: Any) -> bool:
 
 
 def is_coroutine_function(function: Any) -> bool:
-    """True for what gives a coroutine when it is called, as far as is sure: a decorator may run what it wraps."""
+    """True if calling it certainly returns a coroutine; a decorator might run the coroutine that it wraps."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(type(function), "__call__", None)  # noqa: B004
     )
 
 
 def _layers(function: Any) -> list:
-    """A function and what it wraps, as far as it says; of an object that is called, its class's `__call__`."""
+    """A function and everything it wraps (`__wrapped__`, partials); for a callable object its class's `__call__`."""
     layers: list = []
     while function is not None and not any([function is each for each in layers]):
         layers.append(function)
@@ -107,7 +107,7 @@ def _layers(function: Any) -> list:
 
 
 def on_loop() -> bool:
-    """True in a coroutine, or what it calls."""
+    """True inside a running event loop: in a coroutine, or in a function that it calls."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -115,18 +115,20 @@ def on_loop() -> bool:
     return True
 
 
-def awaited(made: Any) -> Any:
-    """The result of a coroutine, run to its end in an event loop of its own; anything else as it is.
+def awaited(value: Any) -> Any:
+    """Run a coroutine to its end in an event loop of its own and return its result; return anything else unchanged.
 
-    Where the thread has a running loop, which cannot run another one, a thread is made for it.
+    If this thread's event loop is running, which cannot be nested, a new thread runs the coroutine.
     """
-    if not inspect.iscoroutine(made):
-        return made
+    if not inspect.iscoroutine(value):
+        return value
     if not on_loop():
-        return asyncio.run(made)
+        return asyncio.run(value)
     outcome: list = []
     context = contextvars.copy_context()
-    thread = threading.Thread(target=context.run, args=(_finish, made, outcome), name="weftwork-coroutine", daemon=True)
+    thread = threading.Thread(
+        target=context.run, args=(_finish, value, outcome), name="weftwork-coroutine", daemon=True
+    )
     thread.start()
     thread.join()
     error, result = outcome

@@ -1,13 +1,13 @@
 """Captured state: what a Python function refers to beyond its arguments, and whether that has changed.
 
-reference   a name that its code looks up: a global, a closure cell, an attribute of a module or of a class; and the
-            same of its helpers, the functions of the program that it calls
-given       functions, and classes of objects, that come as arguments: what their code refers to is captured as well
-object      something small and mutable behind a reference: a list, a dict, an instance. It is known by its bytes
-write       a reference that the code binds anew, or an object that it changes in place
-own         code of the program, which is looked into; that of Python and of installed packages is not
+reference   a name that the code looks up: a global, a closure cell, an attribute of a module or class; the names
+   looked up by its helpers (other functions of the program that it calls) count as well
+given       functions, and classes of objects, passed as arguments: references in their code are captured, too
+object      a small mutable object behind a reference: a list, a dict, an instance. Compared by its pickled bytes
+write       a reference that the code rebinds, or an object that it mutates
+own         code of the program, which is analyzed; code of Python and of installed packages is not
 
-A rebinding is seen by comparing identities, 20 ns a reference; a change in place by pickling the small objects.
+A rebinding is detected by comparing identities, 20 ns a reference; a mutation by pickling the small objects.
 """
 
 from __future__ import annotations
@@ -28,52 +28,52 @@ from weftwork.graph.inspection import (
 )
 
 SMALL = 1 << 16
-"""Bytes of a pickled object up to which its changes in place are seen. A larger one is taken as constant."""
+"""Largest pickled size, in bytes, of an object whose mutations are detected. Larger ones are taken as constant."""
 
 
 class Captured:
-    """What one function refers to, looked at anew whenever it has changed.
+    """What one function refers to; analyzed again whenever that has changed.
 
-    version: goes up with each change that `look` finds.
-    writes: keys of what it writes.   reads: keys of all that it refers to, so also of what it writes.
-    objects: its small mutable objects.   variables: its context variables, and their values.
-    names: (module or class, name, value) of what it refers to in the program's modules and classes.
-    spaces: (function, names) of the program's functions that it calls, itself too, and the data in their globals.
-    classes: of the program, of which it may make objects.
-    draws: whether it may draw from `random` or `numpy.random`, as bits.   main: it looks at its thread.
+    version: incremented by each change that `look` finds.
+    writes: keys of everything it writes.   reads: keys of everything it refers to, `writes` included.
+    objects: its small mutable objects.   variables: its context variables and their values.
+    names: (module or class, name, value) of references into the program's modules and classes.
+    spaces: (function, names) of the program's functions that it calls, itself included, and the data in their globals.
+    classes: classes of the program that it may instantiate.
+    draws: bits that tell whether it may draw from `random` or `numpy.random`.   main: it depends on its thread.
     ends: it may end the process that it runs in.
     """
 
     def __init__(self, function: Callable, whole: tuple[type, ...] = (), given: Iterable = ()):
-        """whole: types whose objects are known by who they are: they are not looked into."""
+        """whole: types whose objects are compared by identity, not by content."""
         self.function = function
         self.version = 0
         self._kinds = whole
         self._found_writing = False
         self._bytes: list[bytes | None] = []
-        self._given = {id(part): _held(part) for part in given}
+        self._given = {id(part): _reference_to(part) for part in given}
         self._walk()
 
     def look(self) -> int:
-        """The version, after a look at whether anything was bound anew or changed in place."""
+        """Check for rebindings and mutations, and return the version."""
         now = [id(source(name)) for source, name in self._sources]
-        gone = [None for value in self._weak if value() is None]
-        if now != self._ids or gone or self._pickled() != self._bytes:
+        dead = [None for value in self._weak if value() is None]
+        if now != self._ids or dead or self._pickled() != self._bytes:
             self._walk()
             self.version += 1
         return self.version
 
     def take(self, parts: Iterable[Any]) -> None:
-        """Functions, and classes of objects, come as arguments."""
+        """Capture functions, and classes of objects, that arrive as arguments."""
         new = [part for part in parts if (known := self._given.get(id(part))) is None or known() is not part]
         if new:
             self._given = {key: known for key, known in self._given.items() if known() is not None}
-            self._given.update({id(part): _held(part) for part in new})
+            self._given.update({id(part): _reference_to(part) for part in new})
             self._walk()
             self.version += 1
 
     def writes_after_all(self) -> None:
-        """A call of the function has changed an object, though its code does not say so."""
+        """Record that a call has mutated an object although the code does not show it."""
         self._found_writing = True
         self._walk()
         self.version += 1
@@ -88,7 +88,7 @@ class Captured:
         self.objects, self.names, self.variables = list(walk.objects.values()), walk.names, walk.variables
         self.spaces, self.classes = walk.spaces, list(walk.classes.values())
         self.draws, self.main = walk.draws, walk.main
-        self.ends = walk.ends and not walk.forks  # else it is a child that it ends
+        self.ends = walk.ends and not walk.forks  # if it forks, it ends the child
         self._bytes = self._pickled()
         for value, text in zip(self.objects, self._bytes, strict=True):
             if text is None:
@@ -103,13 +103,13 @@ class Captured:
         return [pickled(value, self._kinds) for value in self.objects]
 
 
-def _held(part: Any) -> Callable[[], Any]:
-    """A weak reference; the process's generators, of which there are none, stay anyway."""
+def _reference_to(part: Any) -> Callable[[], Any]:
+    """A weak reference; for the global generators, which allow none, a strong one does no harm: they live forever."""
     return (lambda: part) if part is PYTHONS or part is NUMPYS else ref(part)
 
 
 class _Pickler(pickle.Pickler):
-    """Writes of objects of some types who they are."""
+    """Pickles objects of some types as their identity."""
 
     def __init__(self, file: io.BytesIO, whole: tuple[type, ...]):
         super().__init__(file, protocol=5)
@@ -128,9 +128,9 @@ def _bytes_of(value: Any, whole: tuple[type, ...]) -> bytes:
 
 
 def pickled(value: Any, whole: tuple[type, ...] = ()) -> bytes | None:
-    """An object's bytes, to compare; None for one that is large, or does not pickle.
+    """An object's pickled bytes, for comparison; None if it is large or cannot be pickled.
 
-    whole: types of which an object's bytes say no more than who it is.
+    whole: types whose objects are pickled as their identity.
     """
     if getattr(type(value), "nbytes", None) is not None and isinstance(value, np.ndarray) and value.nbytes > SMALL:
         return None

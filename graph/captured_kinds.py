@@ -1,4 +1,4 @@
-"""Kinds of what functions refer to: what each module has for each process, who may change what, whose code it is."""
+"""Kinds of captured references: modules with per-process state, immutable types, the program's own code."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from weftwork.graph.modules import is_own
 
 ITSELF = ("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "__slotnames__")
 ITEMS = 256
-"""Items of an array of objects among which functions and classes are looked for."""
-MAKING = frozenset(
+"""Number of items of an object array that are searched for functions and classes."""
+CREATION_METHODS = frozenset(
     "__init__ __new__ __init_subclass__ __set_name__ __post_init__ __getstate__ __setstate__ __reduce__".split()
 )
-"""Methods that write to an instance that is being made, or copied."""
+"""Methods that write to an instance while it is being made or copied."""
 GENERATORS = (random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator)
 SURROUNDINGS = ("surroundings",)
-"""The key of a write to what is around all functions."""
-MINE = ("stdin", "modules")
-"""Of `sys`, what the program alone has: its input, and its main module. Who asks for them runs there."""
+"""The key of a write to the surroundings that all functions share."""
+MAIN_ONLY = ("stdin", "modules")
+"""Attributes of `sys` that only the main program has: its stdin, its main module. Code that uses them runs there."""
 SETTERS = {
     "os": "chdir fchdir putenv unsetenv umask nice",
     "sys": "setrecursionlimit setswitchinterval settrace setprofile set_int_max_str_digits",
@@ -43,33 +43,33 @@ SETTERS = {
     "time": "tzset",
 }
 """Functions that change the surroundings of the whole program, by module."""
-PARTS = ("__code__", "__defaults__", "__kwdefaults__")
-"""Of a function, what may be set: tools that load a module again do so."""
+FUNCTION_PARTS = ("__code__", "__defaults__", "__kwdefaults__")
+"""The attributes of a function that code reloaders assign to."""
 _GENERIC = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
-"""Of each function that `singledispatch` makes."""
+"""The code object shared by all functions that `singledispatch` makes."""
 SYSTEM, ENDS, FORKS = ("os", "posix", "nt"), ("_exit", "abort"), ("fork", "forkpty")
-"""Modules and functions that end a process, or fork one off."""
-MAIN = frozenset(["signal", "asyncio", "_asyncio"])
-"""Modules of which functions need, or look at, the thread that they run in."""
-EACH = frozenset("sys os warnings logging signal threading builtins random gc".split())
-"""Modules of which each process has names of its own; what must be alike is part of the surroundings."""
+"""Modules and functions that end or fork a process."""
+THREAD_BOUND = frozenset(["signal", "asyncio", "_asyncio"])
+"""Modules whose functions need, or depend on, the thread that they run in."""
+PER_PROCESS = frozenset("sys os warnings logging signal threading builtins random gc".split())
+"""Modules whose attributes differ by process; those that must agree are part of the surroundings."""
 DRAW = frozenset(["numpy.random", "numpy.random.mtrand"])
 PYTHONS, NUMPYS = random.random.__self__, np.random.rand.__self__  # type: ignore[attr-defined]
-"""The generators that `random` and `numpy.random` draw from."""
+"""The global generators of `random` and `numpy.random`."""
 CHANGED = (list, dict, set, bytearray, deque)
-SILENT = frozenset(["numpy", "weftwork", "ray", "cloudpickle"])
-"""Installed packages that draw nothing, unless `random` of them is named."""
+WITHOUT_RANDOM = frozenset(["numpy", "weftwork", "ray", "cloudpickle"])
+"""Installed packages that do not draw random numbers, except through their `random` module."""
 NONE, INSIDE, ROOT = 0, 1, 2
-"""A value is not captured state; lies in something that is; is captured by itself."""
+"""A value is not captured state; is inside some captured object; is captured itself."""
 
 
 def is_of_main(value: Any) -> bool:
-    """True for a function or class of the main module: what pickles it by its name must find it there."""
+    """True for a function or class of the main module: pickled by name, it must be found there."""
     return isinstance(value, (FunctionType, type)) and value.__module__ == "__main__"
 
 
 def given(values: Iterable[Any]) -> Iterator[Any]:
-    """The functions and classes of the program in some values: what they do when they are called is in no code yet."""
+    """The program's functions and classes among some values: no code refers to them yet."""
     todo, seen = list(values), set()
     for value in todo:
         kind = type(value)
@@ -97,47 +97,47 @@ def given(values: Iterable[Any]) -> Iterator[Any]:
 
 
 class ObjectOf:
-    """Stands for an object of a class that a function makes, or gets: not itself, but its class is captured state."""
+    """Stands for an instance that a function makes or gets: not the instance but its class is captured state."""
 
     def __init__(self, kind: type):
         self.kind = kind
 
 
 def is_generic(function: FunctionType) -> bool:
-    """True for a function that `singledispatch` has made: whoever wants to registers what it calls."""
+    """True for a `singledispatch` function: anybody may register implementations that it calls."""
     return function.__code__ is _GENERIC
 
 
 def is_data(value: Any) -> bool:
-    """True for what a name is bound to that is neither code nor a module."""
+    """True for a value that is neither code nor a module."""
     return value is not MISSING and not isinstance(value, _CODE)
 
 
 def step_of(holder: Any, step: str) -> Any:
-    """What code finds under a name, or by asking for the class; MISSING where that cannot be seen."""
+    """The value of an attribute, or the class of an object; MISSING if it cannot be had without running code."""
     if step in CLASS:
         return holder.kind if type(holder) is ObjectOf else type(holder)
     return attribute(holder.kind if type(holder) is ObjectOf else holder, step)
 
 
 _CODE = (ModuleType, FunctionType, BuiltinFunctionType, type, np.ufunc, property, staticmethod, classmethod)
-FIXED = frozenset([*ATOMS, tuple, frozenset, FunctionType, BuiltinFunctionType, MethodType, functools.partial]) - {
+IMMUTABLE = frozenset([*ATOMS, tuple, frozenset, FunctionType, BuiltinFunctionType, MethodType, functools.partial]) - {
     FunctionType
 }
-"""Types of values that nobody changes in place."""
+"""Types of immutable values."""
 PUBLIC = {"posix": "os", "nt": "os", "_signal": "signal", "_decimal": "decimal", "_locale": "locale"}
 FIRST_SEEN: dict[tuple[str, str], int] = {}
-"""Of names of modules that code refers to, the ids of their values when they were first looked at."""
+"""By (module, name): the id of the value when code first referred to it."""
 REBOUND: set[tuple[str, str]] = set()
-"""Those of modules that are not the program's that it has bound anew: other processes must be told."""
+"""Names of foreign modules that the program has rebound: other processes must be told."""
 
 
 def is_changed(module: ModuleType, name: str) -> bool:
-    """True for a name of a module that is not the program's, to which it has bound something of its own."""
+    """True if the program has rebound this name of a foreign module."""
     return (module.__name__, name) in REBOUND
 
 
 def is_put(value: Any) -> bool:
-    """True for what only the program can have bound a foreign module's name to: its code, its object, a mock."""
+    """True for a value that only the program can have put into a foreign module: its code, its object, a mock."""
     home = value.__module__ if isinstance(value, (FunctionType, type)) else type(value).__module__
     return home == "unittest.mock" or is_own(home)

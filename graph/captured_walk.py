@@ -1,4 +1,4 @@
-"""The walk over what a function refers to: what it reads, what it writes, and what it may change in place."""
+"""The walk over a function's references: what it reads, what it writes, and what it may mutate."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from typing import Any
 
 from weftwork.graph.captured_kinds import (
     CHANGED,
+    CREATION_METHODS,
     DRAW,
-    EACH,
     ENDS,
     FIRST_SEEN,
-    FIXED,
     FORKS,
+    FUNCTION_PARTS,
     GENERATORS,
+    IMMUTABLE,
     INSIDE,
     ITEMS,
     ITSELF,
-    MAIN,
-    MAKING,
-    MINE,
+    MAIN_ONLY,
     NONE,
     NUMPYS,
-    PARTS,
+    PER_PROCESS,
     PUBLIC,
     PYTHONS,
     REBOUND,
     ROOT,
     SETTERS,
-    SILENT,
     SURROUNDINGS,
     SYSTEM,
+    THREAD_BOUND,
+    WITHOUT_RANDOM,
     ObjectOf,
     is_data,
     is_generic,
@@ -61,7 +61,7 @@ from weftwork.graph.seeded import NUMPY, PYTHON
 
 
 class Walk:
-    """One walk over all that a function refers to. given: functions, and classes of objects, that come to it."""
+    """One walk over everything a function refers to. given: functions, and classes of objects, passed to it."""
 
     def __init__(self, function: Callable, whole: tuple[type, ...], given: list):
         self._kinds = whole
@@ -84,32 +84,33 @@ class Walk:
         for part in given:
             if not isinstance(part, type):
                 self.visit(part, frozenset())
-        self._go_on()
+        self._drain()
         classes = [part for part in given if isinstance(part, type) and id(part) not in self.classes]
         known = -1
-        while known < len(self.attributes):  # the methods that are called may call others
+        while known < len(self.attributes):  # methods may call other methods
             known = len(self.attributes)
             for kind in classes:
                 self._methods_of(kind)
-            self._go_on()
+            self._drain()
 
-    def _go_on(self) -> None:
+    def _drain(self) -> None:
         while self._todo:
-            self._look_at(*self._todo.pop())
+            self._visit_now(*self._todo.pop())
 
     def visit(self, value: Any, names: frozenset, state: int = NONE) -> None:
-        """Look at a value that code refers to, later.
+        """Queue a value that code refers to.
 
-        names: the attributes that this code asks for.   state: whether it is captured state, by itself or in something.
+        names: attributes that this code looks up.   state: whether it is captured itself or inside a captured value.
         """
         if type(value) not in ATOMS and self._is_new((id(value), names, state)):
             self._todo.append((value, names, state))
 
-    def _look_at(self, value: Any, names: frozenset, state: int) -> None:
+    def _visit_now(self, value: Any, names: frozenset, state: int) -> None:
         kind = type(value)
         if kind is FunctionType:
             self._function(value)
-        elif kind is MethodType and type(value.__func__) is not FunctionType:  # a partial, or any object, may bind
+        elif kind is MethodType and type(value.__func__) is not FunctionType:
+            # A partial or any callable object can be bound.
             for part in (value.__func__, value.__self__):
                 self.visit(part, names, state)
         elif kind is MethodType:
@@ -120,7 +121,7 @@ class Walk:
         elif isinstance(value, type):
             self._class(value, names)
         elif kind is BuiltinFunctionType:
-            self._foreign(value)
+            self._note_foreign(value)
         elif kind is functools.partial:
             for part in (value.func, *value.args, *value.keywords.values()):
                 self.visit(part, names, state)
@@ -147,7 +148,7 @@ class Walk:
     def _function(self, function: FunctionType, self_: Any = MISSING) -> None:
         space = function.__globals__
         if not is_own(space.get("__name__", "__main__")):
-            self._foreign(function)
+            self._note_foreign(function)
             if is_generic(function):
                 self._generic(vars(function)["registry"])
             return
@@ -171,7 +172,7 @@ class Walk:
             value = self._refer(content, cell, ("cell", id(cell)))
             roots["free", name] = value
             self.visit(value, facts.attributes, ROOT)
-        for name in PARTS:
+        for name in FUNCTION_PARTS:
             self._refer(functools.partial(getattr, function), name, ("object", id(function)))
         for name in vars(function):
             value = self._refer(functools.partial(found_in, vars(function)), name, ("object", id(function)))
@@ -187,18 +188,18 @@ class Walk:
             if module is not None:
                 self.visit(module, facts.attributes)
             elif name.partition(".")[0] in ("random", "signal", "asyncio"):
-                self._named(name)
+                self._note_module(name)
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         self.writes.update([("name", id(space), name) for name in facts.stored_globals])
         self.writes.update([("cell", id(cells[name])) for name in facts.stored_free])
         for change in facts.changes:
-            self._changes(change, roots)
+            self._record_change(change, roots)
         if data or any([is_data(content(cell)) for cell in cells.values()]):
             self.spaces.append((function, tuple(data)))
         self._wrapped(function)
 
     def _builtin(self, name: str) -> Any:
-        """What Python finds under a name that no module has. Others are told of what the program has put there."""
+        """The value of a builtin name. If the program has set it, other processes must be told."""
         value = self._refer(functools.partial(found_in, vars(builtins)), name, ("builtin", name))
         own = not isinstance(value, (BuiltinFunctionType, type)) and type(value).__module__ != "_sitebuiltins"
         if own and value is not MISSING and name[:2] != "__" and value is not Ellipsis and value is not NotImplemented:
@@ -207,13 +208,13 @@ class Walk:
         return value if value is input else MISSING
 
     def _generic(self, registry: Mapping) -> None:
-        """What a generic function calls, as far as it is registered by now."""
+        """Visit the implementations registered so far with a generic function."""
         self._refer(len, registry, ("registered", id(registry)))
         for kind in list(registry):
             self.visit(self._refer(registry.get, kind, ("registered", id(registry), kind)), frozenset())
 
-    def _changes(self, change: Change, roots: dict) -> None:
-        """Code changes something in place: it is a write where that is captured state."""
+    def _record_change(self, change: Change, roots: dict) -> None:
+        """Record that code mutates something: it is a write if the thing is captured state."""
         value = roots.get(change.root, MISSING)
         if value is MISSING:
             return
@@ -225,10 +226,10 @@ class Walk:
         if type(holder) is ObjectOf:
             return
         if change.how == "method":
-            if isinstance(holder, (ModuleType, type)) or type(holder) in FIXED or has_own(holder, change.name):
+            if isinstance(holder, (ModuleType, type)) or type(holder) in IMMUTABLE or has_own(holder, change.name):
                 return
         elif change.how == "inplace":
-            if not exact or not hasattr(type(holder), "__iadd__") or type(holder) in FIXED:
+            if not exact or not hasattr(type(holder), "__iadd__") or type(holder) in IMMUTABLE:
                 return
         if type(holder) is ContextVar:
             self.writes.add(("variable", id(holder)))
@@ -246,7 +247,7 @@ class Walk:
         for asked in sorted(names & space.keys()) if not own else sorted(names):
             value = self._refer(functools.partial(found_in, space), asked, ("name", id(space), asked))
             first = FIRST_SEEN.setdefault((name, asked), id(value))
-            if not own and name not in EACH and (first != id(value) or is_put(value)):
+            if not own and name not in PER_PROCESS and (first != id(value) or is_put(value)):
                 REBOUND.add((name, asked))
             if (own and name != "__main__") or (name, asked) in REBOUND:
                 self.names.append((module, asked, value))
@@ -254,37 +255,37 @@ class Walk:
                 self.visit(value, names, ROOT if own else NONE)
             if asked in SETTERS.get(name, "").split():
                 self.writes.add(SURROUNDINGS)
-            if name == "sys" and asked in MINE:
-                self.writes.add((MINE, asked))
+            if name == "sys" and asked in MAIN_ONLY:
+                self.writes.add((MAIN_ONLY, asked))
         if name == "__main__":
-            self.writes.add((MINE, "modules"))
-        self._named(name)
+            self.writes.add((MAIN_ONLY, "modules"))
+        self._note_module(name)
 
-    def _named(self, name: str) -> None:
-        """Code refers to a module, or to something of it."""
+    def _note_module(self, name: str) -> None:
+        """Code names a module, or an attribute of a module."""
         top = name.partition(".")[0]
         if top == "random":
             self.draws |= PYTHON
         elif name in DRAW:
             self.draws |= NUMPY
-        elif top in MAIN:
+        elif top in THREAD_BOUND:
             self.main = True
-        elif not is_own(name) and top not in SILENT and top not in sys.stdlib_module_names:
+        elif not is_own(name) and top not in WITHOUT_RANDOM and top not in sys.stdlib_module_names:
             self.draws |= PYTHON | NUMPY
 
-    def _foreign(self, function: Any) -> None:
+    def _note_foreign(self, function: Any) -> None:
         owner = getattr(function, "__self__", None)
         if owner is PYTHONS:
             self.draws |= PYTHON
         elif owner is NUMPYS:
             self.draws |= NUMPY
         elif isinstance(owner, GENERATORS) or (function.__name__ in CHANGES and isinstance(owner, CHANGED)):
-            self.writes.add(("object", id(owner)))  # a method of an object, taken from it
+            self.writes.add(("object", id(owner)))  # a bound method
         name = getattr(function, "__module__", None)
         if function is input:
-            self.writes.add((MINE, "stdin"))
+            self.writes.add((MAIN_ONLY, "stdin"))
         if isinstance(name, str):
-            self._named(name)
+            self._note_module(name)
             self.ends = self.ends or (name in SYSTEM and function.__name__ in ENDS)
             self.forks = self.forks or (name in SYSTEM and function.__name__ in FORKS)
             if function.__name__ in SETTERS.get(PUBLIC.get(name, name), "").split():
@@ -299,7 +300,7 @@ class Walk:
         for base in kind.__mro__:
             if not is_own(base.__module__):
                 if base is kind:
-                    self._named(base.__module__)
+                    self._note_module(base.__module__)
                 continue
             space = vars(base)
             for name in list(space):
@@ -311,7 +312,7 @@ class Walk:
                 self._member(value, kind)
 
     def _member(self, value: Any, kind: type) -> None:
-        """What stands in a class: its methods get an object of it, or the class."""
+        """Visit a class attribute: its methods get an instance or the class."""
         function, self_ = (value.__func__, kind) if type(value) is classmethod else (value, ObjectOf(kind))
         if type(function) is not FunctionType:
             state = is_data(value) and not is_atomic(type(value)) and not hasattr(type(value), "__get__")
@@ -320,10 +321,10 @@ class Walk:
             self._function(function, self_)
 
     def _methods_of(self, kind: type) -> None:
-        """The methods that code may call of an object of a class that it gets."""
+        """Visit the methods that code may call on an instance of a class that it gets."""
         for base in kind.__mro__:
             for name, value in list(vars(base).items()) if is_own(base.__module__) else ():
-                special = name[:2] == name[-2:] == "__" and name not in MAKING and name not in ITSELF
+                special = name[:2] == name[-2:] == "__" and name not in CREATION_METHODS and name not in ITSELF
                 if (special or name in self.attributes) and self._is_new((id(base), name, id(kind))):
                     self._refer(functools.partial(found_in, vars(base)), name, ("attribute", id(base), name))
                     self.names.append((base, name, value))
@@ -340,7 +341,7 @@ class Walk:
         if value is PYTHONS or value is NUMPYS:
             self.draws |= PYTHON if value is PYTHONS else NUMPY
             return
-        if state and kind not in FIXED:
+        if state and kind not in IMMUTABLE:
             if state == ROOT:
                 self.objects[id(value)] = value
             self.reads.add(("object", id(value)))
@@ -355,31 +356,31 @@ class Walk:
             self.visit(item, names, INSIDE if state else NONE)
 
     def attributes_of(self, value: Any) -> None:
-        """Those of a large object: it is seen when one is bound anew."""
+        """Watch a large object's attributes: a rebinding of one is detected."""
         space = space_of(value) if is_own(type(value).__module__) else None
         for name in list(space or ())[:ITEMS]:
             self._refer(functools.partial(found_in, space), name, ("object", id(value)))
 
     def _methods(self, value: Any, names: frozenset) -> None:
-        """The methods that code may call of a captured instance: what they change of it is captured state."""
+        """Visit the methods that code may call on a captured instance: what they mutate is captured state."""
         for base in type(value).__mro__:
             if is_own(base.__module__):
                 for name, method in list(vars(base).items()):
-                    special = name[:2] == name[-2:] == "__" and name not in MAKING
+                    special = name[:2] == name[-2:] == "__" and name not in CREATION_METHODS
                     if type(method) is FunctionType and (name in names or special):
-                        self._self_changes(method, value, names)
+                        self._record_own_changes(method, value, names)
 
-    def _self_changes(self, method: FunctionType, value: Any, names: frozenset) -> None:
+    def _record_own_changes(self, method: FunctionType, value: Any, names: frozenset) -> None:
         if not self._is_new((method.__code__, id(value))):
             return
         facts = facts_of(method.__code__)
         for change in facts.changes:
             if change.root == ROOT_SELF:
-                self._changes(change, {ROOT_SELF: value})
+                self._record_change(change, {ROOT_SELF: value})
         self._methods(value, facts.attributes - names)
 
     def _wrapped(self, value: Any) -> None:
-        """What a decorator has wrapped, or a cache."""
+        """Visit the function behind a decorator or a cache."""
         try:
             inner = object.__getattribute__(value, "__wrapped__")
         except AttributeError:

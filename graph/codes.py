@@ -1,9 +1,10 @@
-"""What a function's code says: which names it looks up, which it binds anew, and what it changes in place.
+"""Analysis of a code object: the names that it looks up, rebinds and mutates.
 
-root     where a value comes from that code changes: a global, a free variable, an argument with a default, `self`
-path     how code goes on from there: the names of attributes, `ITEM` for an item
-The stack of Python's machine is followed from instruction to instruction, without going back for loops: what is found
-is nearly always right, and what is missed is found after a call (`Captured.objects`).
+root     where a mutated value comes from: a global, a free variable, an argument with a default, `self`
+path     how the code gets from the root to the value: attribute names, or `ITEM` for an item
+
+We simulate Python's value stack instruction by instruction, without following loops back. Results are nearly always
+right; a missed mutation is found after a call (`Captured.objects`).
 """
 
 from __future__ import annotations
@@ -15,23 +16,23 @@ from typing import Any, NamedTuple
 
 ITEM = "[]"
 CLASS = ("__class__", "type()")
-"""Steps of a path to an object's class."""
+"""Path steps that lead to an object's class."""
 ROOT_SELF = ("self", "")
 CHANGES = frozenset(
     "append appendleft extend extendleft insert pop popleft popitem remove discard clear add update setdefault sort "
     "reverse rotate subtract move_to_end difference_update intersection_update symmetric_difference_update fill put "
     "itemset resize partition frombytes fromlist writelines set reset".split()
 )
-"""Methods that change a container in place."""
+"""Methods that mutate a container."""
 _VIEWS = frozenset("get items values".split())
-"""Methods that give what is in a container."""
+"""Methods that return a container's items."""
 _ENDS = frozenset("RETURN_VALUE RETURN_CONST RAISE_VARARGS RERAISE".split())
-_MOST = 20_000
-"""Instructions of a function that are looked at."""
+_MAX_INSTRUCTIONS = 20_000
+"""The largest number of instructions that are analyzed in a function."""
 
 
 class Change(NamedTuple):
-    """Something that code changes in place. how: "attribute", "item", "method", "inplace" or "argument"; name: of."""
+    """A mutation. how: "attribute", "item", "method", "inplace" or "argument".   name: of the attribute or method."""
 
     root: tuple[str, str]
     path: tuple[str, ...]
@@ -40,9 +41,9 @@ class Change(NamedTuple):
 
 
 class Facts:
-    """What one code object says, with those inside it.
+    """The facts about a code object and those nested in it.
 
-    globals, attributes, imports: names.   stored_globals, stored_free: names that it binds anew.   changes: in place.
+    globals, attributes, imports: names.   stored_globals, stored_free: names that it rebinds.   changes: mutations.
     """
 
     def __init__(self, code: CodeType):
@@ -62,7 +63,7 @@ class Facts:
         self.attributes = frozenset(attributes)
 
     def _take(self, inner: Facts, code: CodeType, attributes: set[str]) -> None:
-        """A function, a class or a comprehension inside: what it does to names of the outer one is not captured."""
+        """Merge the facts of a nested function, class or comprehension, for which our locals are not captured."""
         self.globals += inner.globals
         self.imports += inner.imports
         self.stored_globals |= inner.stored_globals
@@ -77,7 +78,7 @@ _MOST_KNOWN = 4096
 
 
 def facts_of(code: CodeType) -> Facts:
-    """The facts of a code object: they are found once."""
+    """The facts about a code object, cached."""
     facts = _facts.get(id(code))
     if facts is None or facts.code is not code:
         if len(_facts) >= _MOST_KNOWN:
@@ -92,7 +93,7 @@ def changes_arguments(code: CodeType) -> bool:
 
 
 class _Follower:
-    """Follows the stack through one code object: each place holds where the value comes from, or None."""
+    """Simulates the stack through one code object: each entry tells where the value comes from, or is None."""
 
     def __init__(self, facts: Facts, code: CodeType, attributes: set[str]):
         self.facts, self.code, self.attributes = facts, code, attributes
@@ -103,39 +104,41 @@ class _Follower:
             self.locals[code.co_varnames[0]] = (ROOT_SELF, ())
 
     def follow(self) -> None:
-        """Look at all instructions."""
+        """Go through all instructions."""
         waiting: dict[int, list[Any]] = {}
         ended = False
-        for count, each in enumerate(dis.get_instructions(self.code)):
-            if count > _MOST:
+        for count, instruction in enumerate(dis.get_instructions(self.code)):
+            if count > _MAX_INSTRUCTIONS:
                 return
-            if each.offset in waiting:
-                known = waiting.pop(each.offset)
+            if instruction.offset in waiting:
+                known = waiting.pop(instruction.offset)
                 if ended or len(known) > len(self.stack):
                     self.stack = known
             ended = False
-            target = each.argval if each.opcode in _JUMPS else None
+            target = instruction.argval if instruction.opcode in _JUMPS else None
             if target is not None:
-                effect = dis.stack_effect(each.opcode, each.arg, jump=True)
+                effect = dis.stack_effect(instruction.opcode, instruction.arg, jump=True)
                 left = [*self.stack, *[None] * effect]
                 waiting.setdefault(target, left[: max(0, len(self.stack) + effect)])
-            self._step(each)
-            if each.opname in _ENDS or each.opname.startswith(("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_ABSOLUTE")):
+            self._step(instruction)
+            if instruction.opname in _ENDS or instruction.opname.startswith(
+                ("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_ABSOLUTE")
+            ):
                 ended = True
 
-    def _step(self, each: dis.Instruction) -> None:
-        name, argument = each.opname, each.argval
+    def _step(self, instruction: dis.Instruction) -> None:
+        name, argument = instruction.opname, instruction.argval
         handler = getattr(self, f"_{name.lower()}", None)
         if handler is not None:
-            handler(argument, each)
+            handler(argument, instruction)
         elif name.startswith(("CALL", "PRECALL")):
-            self._called(name, each.arg or 0)
+            self._called(name, instruction.arg or 0)
         elif name.startswith(("BINARY_", "INPLACE_", "COMPARE_", "IS_OP", "CONTAINS_OP")):
-            self._operated(name, each)
+            self._operated(name, instruction)
         elif name == "PUSH_NULL":
             return
         else:
-            effect = dis.stack_effect(each.opcode, each.arg, jump=False)
+            effect = dis.stack_effect(instruction.opcode, instruction.arg, jump=False)
             if effect > 0:
                 self.stack += [None] * effect
             else:
@@ -164,82 +167,82 @@ class _Follower:
 
     # Names
 
-    def _load_global(self, name: str, each: Any) -> None:
+    def _load_global(self, name: str, instruction: Any) -> None:
         self.facts.globals.append(name)
         self.stack.append((("global", name), ()))
 
-    def _load_name(self, name: str, each: Any) -> None:
-        self._load_global(name, each)
+    def _load_name(self, name: str, instruction: Any) -> None:
+        self._load_global(name, instruction)
 
-    def _load_from_dict_or_globals(self, name: str, each: Any) -> None:
+    def _load_from_dict_or_globals(self, name: str, instruction: Any) -> None:
         self._pop()
-        self._load_global(name, each)
+        self._load_global(name, instruction)
 
-    def _store_global(self, name: str, each: Any) -> None:
+    def _store_global(self, name: str, instruction: Any) -> None:
         self._pop()
-        self._delete_global(name, each)
+        self._delete_global(name, instruction)
 
-    def _delete_global(self, name: str, each: Any) -> None:
+    def _delete_global(self, name: str, instruction: Any) -> None:
         self.facts.stored_globals.add(name)
         self.facts.globals.append(name)
 
-    def _load_deref(self, name: str, each: Any) -> None:
+    def _load_deref(self, name: str, instruction: Any) -> None:
         self.stack.append((("free", name), ()) if name in self.free else self.locals.get(name))
 
     _load_classderef = _load_deref
 
-    def _load_from_dict_or_deref(self, name: str, each: Any) -> None:
+    def _load_from_dict_or_deref(self, name: str, instruction: Any) -> None:
         self._pop()
-        self._load_deref(name, each)
+        self._load_deref(name, instruction)
 
-    def _store_deref(self, name: str, each: Any) -> None:
+    def _store_deref(self, name: str, instruction: Any) -> None:
         value = self._pop()
         if name in self.free:
             self.facts.stored_free.add(name)
         else:
             self.locals[name] = value
 
-    def _delete_deref(self, name: str, each: Any) -> None:
+    def _delete_deref(self, name: str, instruction: Any) -> None:
         if name in self.free:
             self.facts.stored_free.add(name)
 
-    def _load_fast(self, name: str, each: Any) -> None:
+    def _load_fast(self, name: str, instruction: Any) -> None:
         self.stack.append(self.locals.get(name))
 
     _load_fast_check = _load_fast_borrow = _load_fast_and_clear = _load_fast
 
-    def _load_fast_load_fast(self, names: Any, each: Any) -> None:
+    def _load_fast_load_fast(self, names: Any, instruction: Any) -> None:
         for name in names:
-            self._load_fast(name, each)
+            self._load_fast(name, instruction)
 
     _load_fast_borrow_load_fast_borrow = _load_fast_load_fast
 
-    def _store_fast(self, name: str, each: Any) -> None:
+    def _store_fast(self, name: str, instruction: Any) -> None:
         self.locals[name] = self._pop()
 
-    def _store_fast_store_fast(self, names: Any, each: Any) -> None:
+    def _store_fast_store_fast(self, names: Any, instruction: Any) -> None:
         for name in names:
-            self._store_fast(name, each)
+            self._store_fast(name, instruction)
 
-    def _store_fast_load_fast(self, names: Any, each: Any) -> None:
-        self._store_fast(names[0], each)
-        self._load_fast(names[1], each)
+    def _store_fast_load_fast(self, names: Any, instruction: Any) -> None:
+        self._store_fast(names[0], instruction)
+        self._load_fast(names[1], instruction)
 
-    def _import_name(self, name: str, each: Any) -> None:
+    def _import_name(self, name: str, instruction: Any) -> None:
         self._pop(2)
         self.facts.imports.append(name)
         if "." in name:
             self.facts.imports.append(name.partition(".")[0])
         self.stack.append((("import", name), ()))
 
-    def _import_from(self, name: str, each: Any) -> None:
+    def _import_from(self, name: str, instruction: Any) -> None:
         self.attributes.add(name)
         value = self._peek(1)
         self.stack.append(None if value is None else (value[0], (*value[1], name)))
 
     # Attributes and items
 
-    def _load_attr(self, name: str, each: Any) -> None:
+    def _load_attr(self, name: str, instruction: Any) -> None:
         self.attributes.add(name)
         value = self._peek(1)
         if value is not None:
@@ -249,81 +252,81 @@ class _Follower:
 
     _load_method = _load_attr
 
-    def _store_attr(self, name: str, each: Any) -> None:
+    def _store_attr(self, name: str, instruction: Any) -> None:
         self.attributes.add(name)
         self._changed(self._pop(), "attribute", name)
         self._pop()
 
-    def _delete_attr(self, name: str, each: Any) -> None:
+    def _delete_attr(self, name: str, instruction: Any) -> None:
         self._changed(self._pop(), "attribute", name)
 
-    def _store_subscr(self, argument: Any, each: Any) -> None:
+    def _store_subscr(self, argument: Any, instruction: Any) -> None:
         self._changed(self._peek(2), "item")
         self._pop(3)
 
-    def _delete_subscr(self, argument: Any, each: Any) -> None:
+    def _delete_subscr(self, argument: Any, instruction: Any) -> None:
         self._changed(self._peek(2), "item")
         self._pop(2)
 
-    def _store_slice(self, argument: Any, each: Any) -> None:
+    def _store_slice(self, argument: Any, instruction: Any) -> None:
         self._changed(self._peek(3), "item")
         self._pop(4)
 
-    def _binary_subscr(self, argument: Any, each: Any) -> None:
+    def _binary_subscr(self, argument: Any, instruction: Any) -> None:
         self._pop()
         value = self._peek(1)
         self._top(None if value is None else (value[0], (*value[1], ITEM)))
 
-    def _binary_slice(self, argument: Any, each: Any) -> None:
+    def _binary_slice(self, argument: Any, instruction: Any) -> None:
         self._pop(2)
         self._top(None)
 
-    def _for_iter(self, argument: Any, each: Any) -> None:
+    def _for_iter(self, argument: Any, instruction: Any) -> None:
         value = self._peek(1)
         self.stack.append(None if value is None else (value[0], (*value[1], ITEM)))
 
-    def _unpack_sequence(self, count: int, each: Any) -> None:
+    def _unpack_sequence(self, count: int, instruction: Any) -> None:
         value = self._pop()
         self.stack += [None if value is None else (value[0], (*value[1], ITEM))] * count
 
-    def _get_iter(self, argument: Any, each: Any) -> None:
+    def _get_iter(self, argument: Any, instruction: Any) -> None:
         return
 
     # The stack itself
 
-    def _copy(self, depth: int, each: Any) -> None:
+    def _copy(self, depth: int, instruction: Any) -> None:
         self.stack.append(self._peek(depth))
 
-    def _swap(self, depth: int, each: Any) -> None:
+    def _swap(self, depth: int, instruction: Any) -> None:
         if len(self.stack) >= depth:
             self.stack[-1], self.stack[-depth] = self.stack[-depth], self.stack[-1]
 
-    def _dup_top(self, argument: Any, each: Any) -> None:
+    def _dup_top(self, argument: Any, instruction: Any) -> None:
         self.stack.append(self._peek(1))
 
-    def _dup_top_two(self, argument: Any, each: Any) -> None:
+    def _dup_top_two(self, argument: Any, instruction: Any) -> None:
         self.stack += [self._peek(2), self._peek(1)]
 
     def _rotated(self, count: int) -> None:
         if len(self.stack) >= count:
             self.stack.insert(len(self.stack) - count, self.stack.pop())
 
-    def _rot_two(self, argument: Any, each: Any) -> None:
+    def _rot_two(self, argument: Any, instruction: Any) -> None:
         self._rotated(2)
 
-    def _rot_three(self, argument: Any, each: Any) -> None:
+    def _rot_three(self, argument: Any, instruction: Any) -> None:
         self._rotated(3)
 
-    def _rot_four(self, argument: Any, each: Any) -> None:
+    def _rot_four(self, argument: Any, instruction: Any) -> None:
         self._rotated(4)
 
-    def _rot_n(self, count: int, each: Any) -> None:
+    def _rot_n(self, count: int, instruction: Any) -> None:
         self._rotated(count)
 
     # Calls and operators
 
     def _called(self, name: str, count: int) -> None:
-        """The result of a call is nobody's, but for a container's items. NULLs are not kept on this stack."""
+        """The result of a call has no known root, unless it is a container's item. This stack has no NULLs."""
         if name == "PRECALL":
             return
         if name.startswith("CALL_INTRINSIC"):
@@ -346,15 +349,16 @@ class _Follower:
                 return
         self.stack.append(None)
 
-    def _operated(self, name: str, each: dis.Instruction) -> None:
-        if name.startswith("INPLACE_") or (name == "BINARY_OP" and each.argrepr.endswith("=")):
+    def _operated(self, name: str, instruction: dis.Instruction) -> None:
+        if name.startswith("INPLACE_") or (name == "BINARY_OP" and instruction.argrepr.endswith("=")):
             self._changed(self._peek(2), "inplace")
         self._pop(2)
         self.stack.append(None)
 
 
 _TYPE, _AT = (("global", "type"), ()), ("at",)
-"""What gives the class of its argument; `numpy.add.at` and the like, which write to theirs, be it read-only or not."""
+"""Origins of `type`, whose result is its argument's class; and of `numpy.add.at` and the like, which write to their
+argument even if it is read-only."""
 _JUMPS = frozenset([*dis.hasjrel, *dis.hasjabs])
 
 

@@ -1,4 +1,4 @@
-"""A graph's collections: lists by name. They grow until the graph is finalized."""
+"""A graph's collections: named lists, which grow until the graph is finalized."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from weftwork.graph.forks import fresh
 
 
 class Collections:
-    """What a graph keeps by name, and whether it may still grow."""
+    """A graph's named lists, and whether the graph may still grow."""
 
     def __init__(self):
         self._lock = fresh(threading.RLock())
@@ -19,11 +19,11 @@ class Collections:
 
     @property
     def finalized(self) -> bool:
-        """True when the graph may not grow any more."""
+        """True if the graph may not grow any more."""
         return self._finalized
 
     def finalize(self) -> None:
-        """Refuse any further change with a RuntimeError. Running goes on."""
+        """Make any further change raise RuntimeError. The graph can still be run."""
         self._finalized = True
 
     def _unsafe_unfinalize(self) -> None:
@@ -35,28 +35,28 @@ class Collections:
 
     @property
     def collections(self) -> list[Any]:
-        """The names of the collections, the empty ones included."""
+        """The names of all collections, including empty ones."""
         with self._lock:
             return list(self._collections)
 
     def add_to_collection(self, name: Any, value: Any) -> None:
-        """Append `value` to the list `name`; RuntimeError when the graph is finalized."""
+        """Append `value` to the collection `name`. Raises RuntimeError if the graph is finalized."""
         self._check_not_finalized()
         with self._lock:
             self._collections.setdefault(name, []).append(value)
 
     def add_to_collections(self, names: Any, value: Any) -> None:
-        """Append `value` to each of the lists; one name may be given as a string."""
+        """Append `value` to each of the collections. `names` may also be one string."""
         for name in dict.fromkeys((names,) if isinstance(names, str) else names):
             self.add_to_collection(name, value)
 
     def get_collection_ref(self, name: Any) -> list[Any]:
-        """The list itself; made when there is none."""
+        """The list itself, created if missing."""
         with self._lock:
             return self._collections.setdefault(name, [])
 
     def get_collection(self, name: Any, scope: str | None = None) -> list[Any]:
-        """A copy of the list; with `scope`, only items whose `.name` matches that regular expression at its start."""
+        """A copy of the list. `scope`: only items whose `.name` matches this regular expression at its start."""
         with self._lock:
             items = list(self._collections.get(name, ()))
         if scope is None:
@@ -65,12 +65,12 @@ class Collections:
         return [item for item in items if hasattr(item, "name") and pattern.match(item.name)]
 
     def get_all_collection_keys(self) -> list[Any]:
-        """The names of the collections that are not empty."""
+        """The names of all collections that are not empty."""
         with self._lock:
             return [name for name, items in self._collections.items() if items]
 
     def clear_collection(self, name: Any) -> None:
-        """Forget the list."""
+        """Delete the collection."""
         self._check_not_finalized()
         with self._lock:
             self._collections.pop(name, None)

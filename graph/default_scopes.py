@@ -11,13 +11,13 @@ from weftwork.graph.stacks import get_default_graph
 
 
 def control_dependencies(control_inputs: Iterable[Any] | None):
-    """A context manager: what is created inside runs after `control_inputs`; None clears outer ones."""
+    """A context manager: operations created inside run after `control_inputs`; None clears the outer ones."""
     return get_default_graph().control_dependencies(control_inputs)
 
 
 @contextmanager
 def init_scope() -> Iterator[None]:
-    """What is created inside is outside of all branches, loops and control dependencies."""
+    """A context manager: operations created inside are outside all branches, loops and control dependencies."""
     graph = get_default_graph()
     with graph.control_dependencies(None), graph.in_section(None):
         yield
@@ -29,7 +29,10 @@ def device(device_name_or_function: Any):
 
 
 def colocate_with(op: Any, ignore_existing: bool = False):
-    """A context manager: what is created inside is placed with `op`."""
+    """A context manager: operations created inside are placed with `op`.
+
+    ignore_existing: forget what enclosing scopes ask for.
+    """
     return get_default_graph().colocate_with(op, ignore_existing)
 
 
@@ -45,35 +48,35 @@ def resources(
     custom: Mapping[str, float] | None = None,
     label_selector: Mapping[str, str] | None = None,
 ):
-    """A context manager: what is created inside asks for these resources of one machine, and runs in a worker.
+    """A context manager: operations created inside request these resources of one machine, and run in a worker.
 
     num_cpus, num_gpus; memory in bytes; custom: any other resource of the Ray cluster, e.g. {"tpu": 1}.
-    label_selector: what the machine's labels must be, in Ray's form, e.g. {"region": "eu", "gpu": "!in(T4, K80)"}.
-    Raises ValueError for a negative amount; running what no machine can hold raises InvalidArgumentError.
+    label_selector: required labels of the machine, in Ray's form, e.g. {"region": "eu", "gpu": "!in(T4, K80)"}.
+    Raises ValueError for a negative amount. Running a node that fits no machine raises InvalidArgumentError.
     """
     return get_default_graph().resources(needed(num_cpus, num_gpus, memory, custom), selected(label_selector))
 
 
 def get_name_scope() -> str:
-    """The current name scope, without a slash at its end."""
+    """The current name scope, without a trailing slash."""
     return get_default_graph().get_name_scope()
 
 
 def add_to_collection(name: Any, value: Any) -> None:
-    """Append `value` to a list of the default graph."""
+    """Append `value` to a collection of the default graph."""
     get_default_graph().add_to_collection(name, value)
 
 
 def add_to_collections(names: Any, value: Any) -> None:
-    """Append `value` to several lists of the default graph."""
+    """Append `value` to several collections of the default graph."""
     get_default_graph().add_to_collections(names, value)
 
 
 def get_collection(key: Any, scope: str | None = None) -> list[Any]:
-    """A copy of a list of the default graph; with `scope`, the items whose name matches that regular expression."""
+    """A copy of a collection of the default graph. `scope`: only items whose name matches this regular expression."""
     return get_default_graph().get_collection(key, scope)
 
 
 def get_collection_ref(key: Any) -> list[Any]:
-    """A list of the default graph itself."""
+    """A collection of the default graph: the list itself."""
     return get_default_graph().get_collection_ref(key)

@@ -1,4 +1,4 @@
-"""Names of devices: `/job:worker/replica:0/task:1/device:GPU:0`, each part of which may be left open."""
+"""Device names: `/job:worker/replica:0/task:1/device:GPU:0`. Each part may be left open."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(unsafe_hash=True)
 class DeviceSpec:
-    """A device, or what is asked of one; None and "*" leave a part open. Its parts may be set."""
+    """A device or a request for one. None and "*" leave a part open. The parts are attributes that you can set."""
 
     job: str | None = None
     replica: int | None = None
@@ -22,16 +22,16 @@ class DeviceSpec:
 
     @classmethod
     def from_string(cls, spec: str) -> DeviceSpec:
-        """Parse `/job:ps/task:0/gpu:1`, `/device:GPU:*`, `/cpu:0`; ValueError for an unknown part."""
+        """Parse `/job:ps/task:0/gpu:1`, `/device:GPU:*`, `/cpu:0`. Raises ValueError for an unknown part."""
         return replace(_parse(spec))
 
     def parse_from_string(self, spec: str) -> DeviceSpec:
-        """Become what a text says: this one."""
+        """Replace all parts with those of a device string; returns self."""
         vars(self).update(vars(_parse(spec)))
         return self
 
     def to_string(self) -> str:
-        """The canonical name, open parts left out."""
+        """The canonical name, without open parts."""
         parts = []
         if self.job is not None:
             parts.append(f"/job:{self.job}")
@@ -45,7 +45,7 @@ class DeviceSpec:
         return "".join(parts)
 
     def make_merged_spec(self, dev: DeviceSpec) -> DeviceSpec:
-        """A copy of this one with every part that `dev` fixes."""
+        """A copy of this spec in which every part that `dev` fixes is that of `dev`."""
         return replace(self, **{name: value for name, value in vars(dev).items() if value is not None})
 
     def merge_from(self, dev: DeviceSpec) -> None:
@@ -53,7 +53,7 @@ class DeviceSpec:
         vars(self).update(vars(self.make_merged_spec(dev)))
 
     def replace(self, **kwargs: Any) -> DeviceSpec:
-        """A copy with other parts."""
+        """A copy with some parts replaced."""
         return replace(self, **kwargs)
 
     def __str__(self) -> str:
@@ -92,7 +92,7 @@ def _number(text: str) -> int | None:
 
 @lru_cache(maxsize=4096)
 def merge(outer: str, inner: str) -> str:
-    """Two requests as one: the inner one wins, part by part."""
+    """Merge two requests: for each part the inner one wins."""
     if not outer and not inner:
         return ""
     return _parse(outer).make_merged_spec(_parse(inner)).to_string()

@@ -1,4 +1,4 @@
-"""Division of integers: by zero it is an error, where NumPy gives 0."""
+"""Integer division. Dividing by zero is an error here; NumPy returns 0."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from weftwork.graph.errors import InvalidArgumentError
 
 
 def divisor(x: Any, y: Any) -> Any:
-    """y, by which x is divided. Raises InvalidArgumentError for a zero, unless there is nothing to divide."""
+    """Return the divisor y. Raises InvalidArgumentError if it has a zero, unless there is nothing to divide."""
     if not (y if isinstance(y, np.generic) else y.all()) and np.size(x):
         raise InvalidArgumentError(None, None, "Integer division by zero")
     return y
 
 
 def floor_divide(x, y):
-    """x // y of integers."""
+    """x // y for integers."""
     return x // divisor(x, y)
 
 
 def remainder(x, y):
-    """x % y of integers, with the sign of y."""
+    """x % y for integers, with the sign of y."""
     return x % divisor(x, y)
 
 
 def fmod(x, y):
-    """The remainder of x / y of integers, with the sign of x."""
+    """The remainder of x / y for integers, with the sign of x."""
     return np.fmod(x, divisor(x, y))
 
 
 def divide_with_remainder(x, y):
-    """(x // y, x % y) of integers."""
+    """(x // y, x % y) for integers."""
     return np.divmod(x, divisor(x, y))
 
 
@@ -42,4 +42,4 @@ DIVISIONS = {
     np.fmod: fmod,
     np.divmod: divide_with_remainder,
 }
-"""What these ufuncs are of integers."""
+"""The kernels that replace these ufuncs on integers."""

@@ -1,4 +1,4 @@
-"""What shows itself as a picture: the part of Graph that draws, which is done above the language."""
+"""The part of Graph that draws. The drawing itself is done by a wing above the language."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Drawn:
         path: Any = None,
         format: str = "svg",
     ) -> str:
-        """A picture of the graph, or of what `fetches` depend on, as text; `path`: the file to write it to, too.
+        """Draw the graph, or the part that `fetches` depend on, and return the picture as text.
 
-        by: "scope" collapses equal functions and name scopes until some 60 boxes are left; "function" draws a box for
+        by: "scope" collapses equal functions and name scopes until about 60 boxes are left; "function" draws a box for
             each function; "node" one for each node, 300 at most.
-        color: "seconds" or "place": what the nodes took, or where they ran, in the runs that this graph's sessions
-            remember; only for SVG.   format: "svg", "dot" (Graphviz) or "mermaid".
-        Raises ValueError for other words, for too many nodes, and for `color` where no run was measured; an OpError
-        where `path` cannot be written: then what was there stays.
+        color: "seconds" (how long the nodes took) or "place" (where they ran), in the runs that this graph's sessions
+            remember; only for SVG.   format: "svg", "dot" (Graphviz) or "mermaid".   path: also write it to this file.
+        Raises ValueError for other words, for too many nodes, and for `color` if no run was measured; an OpError if
+        `path` cannot be written, which leaves an existing file as it was.
         """
         return seams.visualize(self, fetches, by, color, path, format)
 

@@ -1,7 +1,7 @@
-"""The element types of tensors: one DType object for each, by TensorFlow 1's names, over NumPy's dtypes.
+"""The element types of tensors: one DType object each, under TensorFlow 1's names, backed by NumPy's dtypes.
 
-`string` holds bytes, `object` any Python object, `variant` what a TensorArray holds at one moment. A variable's
-reference has a `..._ref` twin, whose `base_dtype` is the plain type.
+`string` holds bytes, `object` any Python object, `variant` the contents of a TensorArray. Each type has a `..._ref`
+twin for references to variables, whose `base_dtype` is the plain type.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ _CPP_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
 
 
 class DType:
-    """An element type. There is one object of each, so `is` compares them; == also takes what `as_dtype` takes."""
+    """An element type. There is one object for each type, so you can compare with `is`; == also takes names etc.
+
+    numpy: the NumPy dtype.   base: the dtype without "ref", None for itself.
+    """
 
     __slots__ = ("_other", "base_dtype", "name", "numpy")
 
@@ -23,12 +26,12 @@ class DType:
         self.name = name
         self.numpy: np.dtype = np.dtype(numpy)
         self.base_dtype: DType = self if base is None else base
-        """The plain type, of a reference too."""
+        """The plain type: for a reference the type it refers to."""
         self._other: DType = DType(name + "_ref", numpy, self) if base is None else base
 
     @property
     def as_numpy_dtype(self) -> type[Any]:
-        """NumPy's scalar type."""
+        """The corresponding NumPy scalar type."""
         return self.numpy.type
 
     @property
@@ -41,32 +44,32 @@ class DType:
 
     @property
     def is_floating(self) -> builtins.bool:
-        """A real floating point type."""
+        """True for a real floating point type."""
         return self.numpy.kind == "f"
 
     @property
     def is_integer(self) -> builtins.bool:
-        """A signed or unsigned integer."""
+        """True for a signed or unsigned integer type."""
         return self.numpy.kind in "iu"
 
     @property
     def is_unsigned(self) -> builtins.bool:
-        """An unsigned integer."""
+        """True for an unsigned integer type."""
         return self.numpy.kind == "u"
 
     @property
     def is_complex(self) -> builtins.bool:
-        """A complex type."""
+        """True for a complex type."""
         return self.numpy.kind == "c"
 
     @property
     def is_bool(self) -> builtins.bool:
-        """The type of truth values."""
+        """True for the boolean type."""
         return self.numpy.kind == "b"
 
     @property
     def is_numpy_compatible(self) -> builtins.bool:
-        """Every type is one of NumPy's."""
+        """True: NumPy has every type."""
         return True
 
     @property
@@ -76,12 +79,12 @@ class DType:
 
     @property
     def size(self) -> int:
-        """Bytes of an element."""
+        """The number of bytes of an element."""
         return self.numpy.itemsize
 
     @property
     def limits(self) -> tuple[Any, Any]:
-        """The least and greatest value; TypeError for types that have none."""
+        """The smallest and largest value. Raises TypeError for types without limits."""
         kind = self.numpy.kind
         if kind == "b":
             return (False, True)
@@ -94,27 +97,27 @@ class DType:
 
     @property
     def min(self) -> Any:
-        """The least value."""
+        """The smallest value."""
         return self.limits[0]
 
     @property
     def max(self) -> Any:
-        """The greatest value."""
+        """The largest value."""
         return self.limits[1]
 
     @property
     def cpp_name(self) -> str:
-        """The name that TensorFlow's runtime prints in its messages."""
+        """The name that TensorFlow's runtime uses in messages."""
         base = self.base_dtype.name
         return _CPP_NAMES.get(base, base)
 
     @property
     def as_datatype_enum(self) -> int:
-        """Its number in protocol buffers, `DT_FLOAT` and so on; a reference's is 100 more. Of `object` DT_VARIANT's."""
+        """The number in protocol buffers, `DT_FLOAT` etc.; 100 more for a reference. `object` is DT_VARIANT."""
         return _ENUM[self.base_dtype] + (100 if self._is_ref_dtype else 0)
 
     def is_compatible_with(self, other: Any) -> builtins.bool:
-        """True when a value of `other` may stand where this type is wanted."""
+        """True if a value of type `other` is accepted where this type is expected."""
         return self.base_dtype is as_dtype(other).base_dtype
 
     def __eq__(self, other: Any) -> builtins.bool:
@@ -192,7 +195,7 @@ _ENUM: dict[DType, int] = {
 _OF_ENUM = {number: dtype for dtype, number in _ENUM.items()}
 _OF_NUMPY = {known.numpy: known for known in ALL.values() if known.numpy.kind != "O"}
 _SCALARS = frozenset(np.sctypeDict.values())
-"""NumPy's concrete scalar types: what is abstract, as np.number, is no dtype."""
+"""NumPy's concrete scalar types. An abstract one, such as np.number, is no dtype."""
 _PYTHON: dict[Any, DType] = {
     builtins.float: float32,
     int: int32,
@@ -205,11 +208,10 @@ _PYTHON: dict[Any, DType] = {
 
 
 def as_dtype(type_value: Any) -> DType:
-    """The DType of a DType, a name, a NumPy dtype or scalar type, or a Python type (float is float32, int is int32).
+    """The DType for a DType, a name, a NumPy dtype or scalar type, or a Python type (float is float32, int is int32).
 
-    A whole number is that of a protocol buffer, e.g. 1 is `DT_FLOAT`.
-
-    Raises TypeError for anything else.
+    An int is a protocol buffer's type number, e.g. 1 is `DT_FLOAT`. Raises TypeError for anything else.
+    type_value: what is to become a DType.
     """
     if isinstance(type_value, DType):
         return type_value
@@ -227,7 +229,8 @@ def as_dtype(type_value: Any) -> DType:
         known = _OF_ENUM[type_value % 100]
         return known._as_ref if type_value >= 100 else known
     try:
-        # NumPy reads None as float64, any class as object, and a scalar as its own dtype: nobody here means that.
+        # NumPy takes None as float64, any class as object, and a scalar as its own dtype. None of that is intended
+        # here.
         if type_value is None or isinstance(type_value, np.generic):
             raise TypeError
         if isinstance(type_value, type) and type_value not in _SCALARS:

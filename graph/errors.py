@@ -2,25 +2,25 @@
 
 Exception
 +-- OpError                       a node failed; .op, .node_def, .message, .error_code; .inputs, .replay(), .save()
-|   +-- CancelledError            1   the run was cancelled, or the session closed
-|   +-- UnknownError              2   a user's function raised something of its own
+|   +-- CancelledError            1   the run was cancelled, or the session was closed
+|   +-- UnknownError              2   a user's function raised an exception of its own
 |   +-- InvalidArgumentError      3   a value, shape or dtype does not fit
-|   +-- DeadlineExceededError     4   a time limit has passed
+|   +-- DeadlineExceededError     4   a time limit has expired
 |   +-- NotFoundError             5
 |   +-- AlreadyExistsError        6
 |   +-- PermissionDeniedError     7
 |   +-- ResourceExhaustedError    8   memory, or another resource
 |   +-- FailedPreconditionError   9   a variable has no value
 |   +-- AbortedError             10
-|   +-- OutOfRangeError          11   a counter or queue is at its end
+|   +-- OutOfRangeError          11   a counter or queue is exhausted
 |   +-- UnimplementedError       12
-|   +-- InternalError            13   a mistake of ours
+|   +-- InternalError            13   a bug in the library
 |   +-- UnavailableError         14   a process or machine was lost and could not be replaced
 |   +-- DataLossError            15
 |   +-- UnauthenticatedError     16
-+-- RemoteTraceback               the cause of an exception raised in another process: its traceback there
++-- RemoteTraceback               cause of an exception from another process: the traceback there
 ValueError
-+-- InaccessibleTensorError       the inside of a control-flow construct was asked for
++-- InaccessibleTensorError       a tensor inside a control-flow construct was requested
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ UNAUTHENTICATED = 16
 
 
 class _Node:
-    """What is left of an operation when an error has crossed to another process: its name and creation line."""
+    """An operation as an error from another process knows it: its name and creation line."""
 
     def __init__(self, name: str, defined_at: str):
         self.name, self.defined_at = name, defined_at
@@ -63,26 +63,26 @@ class _Node:
 
 
 class OpError(Exception):
-    """A node failed. str() is the message and where the node was created."""
+    """A node failed. str() gives the message and the line where the node was created."""
 
     _code = UNKNOWN
     call: Any = None
-    """The call that failed, a `FailedCall`, where it is known."""
+    """The `FailedCall`, if known."""
 
     def __init__(self, node_def: Any, op: Any, message: str, error_code: int | None = None):
         super().__init__(node_def, op, message)
-        copyreg.dispatch_table.pop(type(self), None)  # tblib pickles what is said there, whether it can be or not
+        copyreg.dispatch_table.pop(type(self), None)  # tblib would register a reducer, even for what cannot be pickled
         self._node_def, self._op, self._message = node_def, op, message
         self._error_code = self._code if error_code is None else error_code
 
     @property
     def op(self) -> Any:
-        """The operation that failed, or None when it is not known."""
+        """The operation that failed, or None if unknown."""
         return self._op
 
     @property
     def node_def(self) -> Any:
-        """The operation as a NodeDef, or None. It is made when it is asked for."""
+        """The operation as a NodeDef, built on demand, or None."""
         return getattr(self._op, "node_def", None) if self._node_def is None else self._node_def
 
     @property
@@ -92,33 +92,34 @@ class OpError(Exception):
 
     @property
     def error_code(self) -> int:
-        """The number of the error's class."""
+        """The numeric code of the error's class."""
         return self._error_code
 
     @property
     def inputs(self) -> list:
-        """The values that the node took, in the order of `op.inputs`; of a node in a branch or a loop its arguments.
+        """The node's input values, in the order of `op.inputs`; for a node in a branch or a loop its arguments.
 
-        They are kept where they lie, not copied, if they take 64 MB at most. An input that the function was the last
-        one to take, and has changed before it failed, is as the function left it. Raises RuntimeError, which says
-        why, where they were not kept.
+        They stay where they are, without a copy, if they take at most 64 MB. If the function was the last user of an
+        input and changed it before failing, you see the changed value. Raises RuntimeError, with the reason, if they
+        were not kept.
         """
         return seams.failed_inputs(self)
 
     def replay(self, debug: bool = False) -> Any:
-        """Call the node's function once more with the same inputs: here, in this thread, and nothing else of the run.
+        """Call the node's function again with the same inputs, here in this thread; nothing else of the run is
+        repeated.
 
-        Raises what the function raises, with the frames of your code; returns what it gives if it does not fail this
-        time. What it draws at random is what it drew. debug: if it raises, `pdb` starts in your frame first.
-        A call that has ended its process, or took too long, may do so here. Raises RuntimeError as `inputs`.
+        Raises what the function raises, with the frames of your code, or returns its result if it does not fail this
+        time. Random draws are repeated exactly. debug: if it raises, `pdb` starts in your frame first. A call that
+        ended its process or took too long may do so here, too. Raises RuntimeError as `inputs` does.
         """
         return seams.replay(self, debug)
 
     def save(self, path: Any) -> None:
-        """Write the failed call to a file, function and inputs: `python -m weftwork replay PATH` makes it anywhere.
+        """Write the failed call, function and inputs, to a file; `python -m weftwork replay PATH` repeats it anywhere.
 
-        The file is code: who replays it runs whatever it holds. Raises RuntimeError as `inputs`, TypeError for what
-        does not pickle, OSError.
+        The file contains code: replaying it runs whatever is in it. Raises RuntimeError as `inputs` does, TypeError if
+        something cannot be pickled, OSError.
         """
         seams.save_call(self, path)
 
@@ -143,7 +144,7 @@ class OpError(Exception):
 
 
 def _portable(cause: BaseException | None) -> BaseException | None:
-    """The cause, or what it prints where it does not survive pickling: the error itself must always arrive."""
+    """The cause, or its printed text if it does not survive pickling: the error itself must always arrive."""
     try:
         pickle.loads(pickle.dumps(cause))
     except BaseException:
@@ -152,7 +153,10 @@ def _portable(cause: BaseException | None) -> BaseException | None:
 
 
 def text_of(error: BaseException) -> str:
-    """An exception's text, as far as it can be had: its `__str__` may do anything."""
+    """An exception's text, if there is any: its `__str__` may do anything.
+
+    error: an exception.
+    """
     try:
         text = str(error)
         return text if type(text) is str else str.__str__(text)
@@ -164,21 +168,21 @@ _SHAPE = re.compile(r"\(([\d,]*)\)")
 
 
 def message_of(error: BaseException) -> str:
-    """What an error of a node says of the exception: `Type: text`, after TensorFlow's words for NumPy's of shapes."""
+    """How a node's error quotes an exception: `Type: text`. NumPy's messages about shapes get TensorFlow's wording."""
     if isinstance(error, OpError):
         return error.message
     text = text_of(error)
-    told = f"{type(error).__name__}: {text}"
+    description = f"{type(error).__name__}: {text}"
     if text.startswith("operands could not be broadcast together with shapes "):
         shapes = [f"[{shape.rstrip(',')}]" for shape in _SHAPE.findall(text)]
-        return f"Incompatible shapes: {' vs. '.join(shapes)}: {told}"
+        return f"Incompatible shapes: {' vs. '.join(shapes)}: {description}"
     if text.startswith("matmul: Input operand 1 has a mismatch in its core dimension"):
-        return f"Matrix size-incompatible: {told}"
-    return told
+        return f"Matrix size-incompatible: {description}"
+    return description
 
 
 def shown(value: Any) -> str:
-    """A value's text, or its type where it has none."""
+    """A value's text, or its type if it has none."""
     try:
         return str(value)
     except BaseException:
@@ -186,7 +190,10 @@ def shown(value: Any) -> str:
 
 
 def printed(error: BaseException | None) -> str:
-    """What an exception prints, as far as it can be had."""
+    """What an exception prints, if it can be printed.
+
+    error: an exception.
+    """
     try:
         return "".join(traceback.format_exception(error))
     except BaseException as failure:
@@ -194,13 +201,13 @@ def printed(error: BaseException | None) -> str:
 
 
 class CancelledError(OpError):
-    """The run was cancelled, or its session closed."""
+    """The run was cancelled, or its session was closed."""
 
     _code = CANCELLED
 
 
 class UnknownError(OpError):
-    """A function raised an exception of no class known here."""
+    """A user's function raised an exception that maps to no other class."""
 
     _code = UNKNOWN
 
@@ -212,25 +219,25 @@ class InvalidArgumentError(OpError):
 
 
 class DeadlineExceededError(OpError):
-    """A time limit has passed."""
+    """A time limit has expired."""
 
     _code = DEADLINE_EXCEEDED
 
 
 class NotFoundError(OpError):
-    """Something asked for by name is not there."""
+    """Something requested by name does not exist."""
 
     _code = NOT_FOUND
 
 
 class AlreadyExistsError(OpError):
-    """Something to be made is there already."""
+    """Something to be created exists already."""
 
     _code = ALREADY_EXISTS
 
 
 class PermissionDeniedError(OpError):
-    """The program may not do that."""
+    """The program is not allowed to do this."""
 
     _code = PERMISSION_DENIED
 
@@ -242,31 +249,31 @@ class ResourceExhaustedError(OpError):
 
 
 class FailedPreconditionError(OpError):
-    """The session's state is not ready for that, e.g. a variable has no value."""
+    """The session is not in the required state, e.g. a variable has no value."""
 
     _code = FAILED_PRECONDITION
 
 
 class AbortedError(OpError):
-    """The run was given up."""
+    """The run was aborted."""
 
     _code = ABORTED
 
 
 class OutOfRangeError(OpError):
-    """A counter or queue is at its end."""
+    """A counter or queue is exhausted."""
 
     _code = OUT_OF_RANGE
 
 
 class UnimplementedError(OpError):
-    """That is not implemented."""
+    """The operation is not implemented."""
 
     _code = UNIMPLEMENTED
 
 
 class InternalError(OpError):
-    """An invariant of the library was broken: its mistake, not the program's."""
+    """An invariant of the library was broken: a bug in the library, not in the program."""
 
     _code = INTERNAL
 
@@ -284,17 +291,20 @@ class DataLossError(OpError):
 
 
 class UnauthenticatedError(OpError):
-    """The caller did not prove who it is."""
+    """The caller did not prove its identity."""
 
     _code = UNAUTHENTICATED
 
 
 class InaccessibleTensorError(ValueError):
-    """The inside of a function or control-flow construct was asked for from outside."""
+    """A tensor inside a function or control-flow construct was requested from outside."""
 
 
 def add_remote(error: BaseException, text: str) -> None:
-    """Let the last exception in a chain of causes tell of the traceback in the process where it was raised."""
+    """Append the traceback from the other process to an exception's chain of causes.
+
+    error: the exception.   text: a traceback of another process.
+    """
     last = error
     while last.__cause__ is not None:
         last = last.__cause__
@@ -302,7 +312,10 @@ def add_remote(error: BaseException, text: str) -> None:
 
 
 class RemoteTraceback(Exception):
-    """The cause of an exception that was raised in another process: str() is the traceback there."""
+    """The cause of an exception that was raised in another process: str() is the traceback there.
+
+    text: a traceback of another process.
+    """
 
     def __init__(self, text: str):
         super().__init__(text)
@@ -316,17 +329,23 @@ _BY_CODE = {cls._code: cls for cls in OpError.__subclasses__()}
 
 
 def exception_type_from_error_code(error_code: int) -> type[OpError]:
-    """The class of a code; KeyError for an unknown one."""
+    """The class for a code; KeyError for an unknown code."""
     return _BY_CODE[error_code]
 
 
 def error_code_from_exception_type(cls: type[OpError]) -> int:
-    """The code of a class."""
+    """The code of a class.
+
+    cls: a class of `tf.errors`.
+    """
     return cls._code
 
 
 def from_exception(error: BaseException) -> type[OpError]:
-    """The class that a function's own exception becomes, as TensorFlow 1's py_func maps them."""
+    """The class that an exception of a user's function is mapped to, as TensorFlow 1's py_func maps it.
+
+    error: an exception.
+    """
     if isinstance(error, OpError):
         return type(error)
     if isinstance(error, StopIteration):
@@ -341,7 +360,10 @@ def from_exception(error: BaseException) -> type[OpError]:
 
 
 def at_node(kind: type[OpError], op: Any, message: str, call: Any = None) -> OpError:
-    """An error of a node: the message, and where the node was created.   call: the call that failed, if it is known."""
+    """An error of a node: the message, and where the node was created.   call: the failed call, if known.
+
+    kind: the class of the error.
+    """
     op = op.listed
     if "(defined at" not in message:
         message = f"{message}\n\t [[node {op.defined_at} ]]"

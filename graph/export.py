@@ -1,6 +1,6 @@
-"""A graph as plain data: for listing, for comparing, for pickling. Everything is iterative: graphs may be long.
+"""A graph as plain data, for listing, comparing and pickling. Nothing here is recursive: graphs may be long chains.
 
-flat     tables from which a graph can be made again: names, kernels, attributes, inputs as (operation, output) numbers
+flat     tables from which a graph can be rebuilt: names, kernels, attributes, inputs as (operation, output) numbers
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from weftwork.graph.operation import Operation, Tensor, operation_at, tensor_at
 from weftwork.graph.seams import seams
 from weftwork.graph.sections import Section
 
-__all__ = ["operation_at", "tensor_at"]  # older pickles find them here
+__all__ = ["operation_at", "tensor_at"]  # older pickles refer to them here
 
 
 def structure(graph: Graph) -> dict[str, Any]:
-    """The graph as data that JSON can hold: its nodes, without the values of constants."""
+    """The graph as JSON data: its nodes, without the values of constants."""
     return {
         "node": [
             {
@@ -38,7 +38,7 @@ def structure(graph: Graph) -> dict[str, Any]:
 
 
 def needed(graph: Graph, fetches: Iterable[Any] | None) -> list[Operation]:
-    """The operations that the fetches depend on, in creation order; all of them for None."""
+    """The operations that the fetches depend on, in creation order; all operations for None."""
     if fetches is None:
         return graph.get_operations()
     seen: set[Operation] = set()
@@ -59,7 +59,7 @@ def needed(graph: Graph, fetches: Iterable[Any] | None) -> list[Operation]:
 
 
 def flatten_graph(graph: Graph) -> dict[str, Any]:
-    """The graph as tables without cycles or long chains. Its scopes, which belong to a moment, are left out."""
+    """The graph as tables without cycles or long chains. Its open scopes are left out: they are transient."""
     rows = [
         (
             op.name,
@@ -92,14 +92,14 @@ def flatten_graph(graph: Graph) -> dict[str, Any]:
 
 
 def restore_graph(flat: dict[str, Any]) -> Graph:
-    """The graph of `flatten_graph`'s tables."""
+    """Rebuild a graph from the tables of `flatten_graph`."""
     graph = Graph()
     fill_graph(graph, flat)
     return graph
 
 
 def fill_graph(graph: Graph, flat: dict[str, Any]) -> None:
-    """Put what the tables say into an empty graph."""
+    """Fill an empty graph from the tables of `flatten_graph`."""
     ops = graph.operations
     for word, outer, *_ in flat["sections"]:
         Section(graph, word, None if outer is None else graph.sections[outer])
@@ -154,7 +154,7 @@ def _flat_section(section: Section) -> tuple:
 
 
 def _flat_item(item: Any) -> tuple[str, Any]:
-    """An item of a collection, without a way back to the graph."""
+    """An item of a collection, without a reference back to the graph."""
     if isinstance(item, seams.variable_class):
         return "variable", item.to_flat()
     if isinstance(item, Tensor):
@@ -187,7 +187,7 @@ def _restored_item(graph: Graph, item: tuple[str, Any], known: dict) -> Any:
 
 
 def variable_at(graph: Graph, flat: dict) -> Any:
-    """How a pickled Variable is found again: the one in the graph's collections, if it is in one."""
+    """How a pickled Variable is found again: the variable in the graph's collections, if it is in one."""
     variable = seams.variable_class
     for items in graph._collections.values():
         for item in items:

@@ -1,8 +1,8 @@
-"""Forks: what must be anew in a process that is forked off a program, for it has none of the program's threads.
+"""Forks: what must be reset in a forked process, which has none of the program's threads.
 
-A lock that another thread held would be held for ever, and nobody serves what a thread of the program's served.
-SIGTERM ends such a process, as multiprocessing's pools expect: Ray's handlers, if there are any, are its parent's, and
-one that comes while a process is being forked off waits, or it would be lost in what Python calls then.
+A lock that another thread held would stay locked forever, and services that other threads provided are gone. SIGTERM
+ends a forked process, as multiprocessing's pools expect: Ray's signal handlers belong to the parent. A signal that
+arrives during a fork is held back, or it would get lost in the handlers that Python runs then.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ _tasks: list[Callable[[], None]] = []
 
 
 def fresh(lock: Lock) -> Lock:
-    """A Lock or RLock that nobody holds in a process that is forked off."""
+    """A Lock or RLock that is replaced by an unlocked one in a forked process."""
     _locks.add(lock)
     return lock
 
 
 def in_child(task: Callable[[], None]) -> Callable[[], None]:
-    """Call `task` in each process that is forked off, before anything else happens there."""
+    """Call `task` in each forked process, before anything else happens there."""
     _tasks.append(task)
     return task
 
 
 @contextmanager
 def children_end() -> Iterator[None]:
-    """A process that a function forks off meanwhile, and that goes on after the function, ends here.
+    """A context manager: a process that a function forks off inside, and that outlives the function, ends here.
 
-    It is a second one of this process, whose work is not its own.
+    It is a second copy of this process, and must not do this one's work again.
     """
     process = os.getpid()
     try:
@@ -47,7 +47,7 @@ def children_end() -> Iterator[None]:
 
 
 _forking = threading.local()
-"""The signals that the thread which forks had blocked before."""
+"""The signals that were already blocked in the forking thread."""
 
 
 def _before_fork() -> None:
@@ -65,7 +65,7 @@ def _after_fork() -> None:
         task()
     handler = signal.getsignal(signal.SIGTERM)
     if not callable(handler) or (getattr(handler, "__module__", None) or "").partition(".")[0] == "ray":
-        with suppress(ValueError):  # not where a signal may be set
+        with suppress(ValueError):  # not in the main thread
             signal.signal(signal.SIGTERM, signal.SIG_DFL if handler is not signal.SIG_IGN else handler)
     _in_parent()
 

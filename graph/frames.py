@@ -49,7 +49,7 @@ def _copies_on_write() -> bool:
     return (major.isdigit() and int(major) >= 3) or pandas.options.mode.copy_on_write is True
 
 
-def lazily_copied(frame: Any) -> Any:
+def lazily_copied(frame: Any, memo: dict | None = None) -> Any:
     """A lazy copy of what `is_lazy` is true of."""
     return frame.copy(deep=False)
 

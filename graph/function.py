@@ -1,7 +1,7 @@
 """Any Python function as a node: `@weftwork.op`, and TensorFlow 1's `py_func`.
 
-The function is called at run time, in some process, with the values of the tensors among its arguments; its arguments
-may be nested structures with tensors in them. What it returns is any Python object.
+The function is called at run time, in some process. Its arguments may be nested structures, in which each tensor is
+replaced by its value. It may return any Python object.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from weftwork.graph import dtypes, nest, shapes
-from weftwork.graph.agreement import check, takes
+from weftwork.graph.agreement import check, parameters_of
 from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.callables import bound, check_callable, is_coroutine_function, on_loop, takes_name
 from weftwork.graph.captured_kinds import given
@@ -23,26 +23,32 @@ from weftwork.graph.stacks import get_default_graph, inside_node, local
 from weftwork.graph.user_function import UserFunction, kernel_of
 
 if TYPE_CHECKING:
-    from typing_extensions import ParamSpec
+    from typing_extensions import ParamSpec, TypedDict, TypeVar, Unpack
+
+    from weftwork.graph.operation import Operation
 
     P = ParamSpec("P", default=...)
+    T = TypeVar("T", default=Any)
 else:
     P = ParamSpec("P")
+    T = TypeVar("T")
 Q = ParamSpec("Q")
-T = TypeVar("T")
 
 
 @functools.lru_cache(maxsize=64)
-def _straight(count: int) -> dict[str, Any]:
-    """The attributes of a call whose arguments are its inputs, in their order: one object for all such calls."""
+def _positional_attrs(count: int) -> dict[str, Any]:
+    """The attributes of a call whose arguments are its inputs, in order: one object shared by all such calls."""
     return {"template": (tuple(map(nest.Slot, range(count))), {})}
 
 
 class Op(Generic[P, R]):
-    """A Python function that makes a node when it is called. `op.function` is the plain function.
+    """A Python function that makes a node when you call it. `op.function` is the plain function.
 
-    As an attribute of a class it binds as its function does: `@op` on a method gives the object to `self`. What an Op
-    has not got itself is its function's: `op.cache_info()`, `op.register(int)`.
+    As a class attribute it binds as its function does: `@op` on a method passes the object as `self`. Attributes that
+    an Op lacks are looked up on its function: `op.cache_info()`, `op.register(int)`.
+    outputs, types, raw: how many outputs there are, with their dtypes and shapes.
+    pure, traits: as `op` was told.
+    numpy: whether arguments are arrays.
     """
 
     def __init__(
@@ -60,40 +66,40 @@ class Op(Generic[P, R]):
         self.function = function
         self._specs = list(zip(types, raw, strict=True))
         self._kind = Kind.PURE if pure else Kind.FUNCTION
-        self._type = "PyFuncStateless" if numpy and pure else "PyFunc"  # the types that TensorFlow has
+        self._type = "PyFuncStateless" if numpy and pure else "PyFunc"  # TensorFlow's op types
         self._traits = traits
         self._name = name
         self._gradient: Callable | None = None
         self._kernel = kernel_of(function, outputs, types, traits, numpy=numpy)
 
     def _set_kernel(self) -> None:
-        """The function, or the gradient, is another one now."""
+        """Update the kernel: the function or the gradient has changed."""
         known = self._kernel
         self._kernel = kernel_of(self.function, known.outputs, known.types, self._traits, self._gradient, known.numpy)
 
     @property
     def traits(self) -> Traits:
-        """What was asked for its nodes' execution."""
+        """The execution options of its nodes."""
         return self._traits
 
     @property
     def kernel(self) -> UserFunction:
-        """What its nodes call at run time."""
+        """The kernel of its nodes."""
         return self._kernel
 
     def gradient(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A decorator: `function` makes the nodes of this function's derivative, for `weftwork.gradients`.
+        """Decorator: `function` builds the nodes of this function's derivative, for `weftwork.gradients`.
 
-        It is called with tensors while the graph is built: function(grad, *inputs), where grad is the gradient of the
-        output (a list of them where outputs=n), inputs the tensors among the call's arguments, in order. A parameter
-        `outputs` gets the output(s). It returns the gradient of each input, one or a list; None where there is none.
-        A derivative that needs values rather than tensors is an op itself:
+        It is called with tensors while the graph is built: function(grad, *inputs). grad is the gradient of the
+        output (a list if outputs=n), inputs are the tensors among the call's arguments, in order. A parameter named
+        `outputs` gets the output(s). It returns the gradient of each input, one or a list, with None for no gradient.
+        A derivative that needs values instead of tensors is an op itself:
 
             @f.gradient
             @weftwork.op
             def f_gradient(grad, x): return grad * expensive_derivative(x)
 
-        It holds for the nodes that are made after it. In a class it is a method, as the function is.
+        It applies to nodes created afterwards. In a class, write it as a method, like the function.
         """
         self._gradient = function
         self._set_kernel()
@@ -109,8 +115,8 @@ class Op(Generic[P, R]):
             return self
         method = Op.__new__(Op)
         method.__dict__.update(self.__dict__)
-        for learned in ("_takes_name", "_says"):
-            method.__dict__.pop(learned, None)
+        for cached in ("_takes_name", "_claims"):
+            method.__dict__.pop(cached, None)
         method.function = method.__wrapped__ = function  # type: ignore[attr-defined]
         if self._gradient is not None:
             method._gradient = bound(self._gradient, instance, owner)
@@ -130,9 +136,9 @@ class Op(Generic[P, R]):
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Make the node; tensors anywhere in the arguments become its inputs.
 
-        All arguments are the function's. Only where it has none of that name, `name=` names the node.
-        In a function that runs as a node it computes: without tensors it gives the value(s), and makes no node.
-        Raises TypeError where an argument's values contradict what the function says of it by an annotation.
+        All arguments are passed to the function. Only if it has no parameter `name`, `name=` names the node.
+        Inside a function that runs as a node, a call without tensors computes and returns the value(s) at once.
+        Raises TypeError if an argument contradicts the annotation of its parameter.
         """
         name = self._name or self._kernel.node_name
         if "name" in kwargs and not self._takes_name:
@@ -143,14 +149,14 @@ class Op(Generic[P, R]):
         lifted, named_args = nest.lift_call(args, kwargs, found, convert)
         kernel = self._kernel
         if not kwargs and len(found) == len(args) and all([type(item) is nest.Slot for item in lifted]):
-            attrs: Mapping[str, Any] = _straight(len(args))
+            attrs: Mapping[str, Any] = _positional_attrs(len(args))
         else:
             attrs = {"template": (lifted, named_args)}
             if not (nest.PLAIN.issuperset(map(type, lifted)) and nest.PLAIN.issuperset(map(type, named_args.values()))):
                 kernel = self._kernel_for([*lifted, *named_args.values()])
         if found:
             graph = found[0].op.graph
-            if self._says:
+            if self._claims:
                 self._check(args, kwargs, convert)
         elif inside_node():
             return self._computed(args, kwargs)
@@ -183,7 +189,7 @@ class Op(Generic[P, R]):
         )
 
     def _kernel_for(self, items: list) -> UserFunction:
-        """The kernel of a call with constant arguments: one of its own where they hold functions, or objects."""
+        """The kernel for a call's constant arguments: a separate one if they hold functions or objects."""
         parts = tuple(given(nest.constants(items)))
         known = self._kernel
         if not parts:
@@ -193,7 +199,7 @@ class Op(Generic[P, R]):
         )
 
     def _computed(self, args: tuple, kwargs: dict) -> Any:
-        """What the node would give, at once: a function that runs as a node calls this one.
+        """Compute the value at once: the caller is a function that runs as a node.
 
         A coroutine that runs as a node gets a coroutine to await.
         """
@@ -205,20 +211,20 @@ class Op(Generic[P, R]):
         return results or None
 
     def _check(self, args: tuple, kwargs: dict, convert: Callable[[Any], Tensor | None]) -> None:
-        """Raise TypeError for a tensor whose values contradict an annotation."""
-        names, told, rest = self._says
+        """Raise TypeError for a tensor that contradicts the annotation of its parameter."""
+        names, annotated, star_args = self._claims
         given = [(names[at] if at < len(names) else None, value) for at, value in enumerate(args)]
         for name, value in (*given, *kwargs.items()):
-            said = rest if name is None else told.get(name)
-            tensor = None if said is None else convert(value)
-            if said is not None and tensor is not None:
-                check(self._kernel.__name__, name or "*args", said, tensor)
+            claim = star_args if name is None else annotated.get(name)
+            tensor = None if claim is None else convert(value)
+            if claim is not None and tensor is not None:
+                check(self._kernel.__name__, name or "*args", claim, tensor)
 
     @functools.cached_property
-    def _says(self) -> tuple:
-        """What the function says of its parameters, for sure; empty for nothing."""
-        says = takes(self.function)
-        return says if says[1] or says[2] else ()
+    def _claims(self) -> tuple:
+        """The certain content of the function's parameter annotations; empty if there is none."""
+        claims = parameters_of(self.function)
+        return claims if claims[1] or claims[2] else ()
 
     @functools.cached_property
     def _takes_name(self) -> bool:
@@ -228,19 +234,44 @@ class Op(Generic[P, R]):
 if TYPE_CHECKING:
 
     class OpOfSeveral(Op[P, Any]):
-        """An Op whose call gives a list of tensors."""
+        """An Op whose calls return lists of tensors."""
 
-        def __call__(self, /, *args: Any, **kwargs: Any) -> Any: ...
+        def __call__(self, /, *args: Any, **kwargs: Any) -> list[Tensor[Any]]: ...
+
+    class OpOfNone(Op[P, Any]):
+        """An Op whose call gives an operation."""
+
+        def __call__(self, /, *args: Any, **kwargs: Any) -> Operation: ...
+
+    class Options(TypedDict, total=False):
+        """What `op` is told besides `outputs`."""
+
+        dtype: Any
+        shape: Any
+        pure: bool
+        isolated: bool
+        here: bool
+        num_cpus: float | None
+        num_gpus: float | None
+        memory: float | None
+        resources: Mapping[str, float] | None
+        label_selector: Mapping[str, str] | None
+        limits: Mapping[str, int] | None
+        retries: int | Retry
+        timeout: float | None
+        name: str | None
 
 
 def _checked_name(name: Any, kernel: UserFunction) -> str | None:
     if name is not None and not isinstance(name, str):
-        raise TypeError(f"{kernel.__name__} has no argument `name`, so `name=` names the node: text, not {name!r}.")
+        raise TypeError(
+            f"{kernel.__name__} has no parameter `name`, so `name=` names the node: a string, not {name!r}."
+        )
     return name
 
 
 class Lift(Protocol):
-    """What makes a function a node, of one output: a decorator."""
+    """A decorator that turns a function into an op with one output."""
 
     @overload
     def __call__(self, function: Callable[P, Coroutine[Any, Any, T]], /) -> Op[P, T]: ...
@@ -253,26 +284,11 @@ def op(function: Callable[P, Coroutine[Any, Any, T]], /) -> Op[P, T]: ...
 @overload
 def op(function: Callable[P, T], /) -> Op[P, T]: ...
 @overload
-def op(*, outputs: int, **options: Any) -> Callable[[Callable[P, Any]], OpOfSeveral[P]]: ...
+def op(*, outputs: Literal[0], **options: Unpack[Options]) -> Callable[[Callable[P, Any]], OpOfNone[P]]: ...
 @overload
-def op(
-    *,
-    outputs: None = ...,
-    dtype: Any = ...,
-    shape: Any = ...,
-    pure: bool = ...,
-    isolated: bool = ...,
-    here: bool = ...,
-    num_cpus: float | None = ...,
-    num_gpus: float | None = ...,
-    memory: float | None = ...,
-    resources: Mapping[str, float] | None = ...,
-    label_selector: Mapping[str, str] | None = ...,
-    limits: Mapping[str, int] | None = ...,
-    retries: int | Retry = ...,
-    timeout: float | None = ...,
-    name: str | None = ...,
-) -> Lift: ...
+def op(*, outputs: int, **options: Unpack[Options]) -> Callable[[Callable[P, Any]], OpOfSeveral[P]]: ...
+@overload
+def op(*, outputs: None = ..., **options: Unpack[Options]) -> Lift: ...
 def op(
     function: Callable[..., Any] | None = None,
     /,
@@ -293,30 +309,30 @@ def op(
     timeout: float | None = None,
     name: str | None = None,
 ) -> Any:
-    """Make a Python function a node: calling it adds an operation to the graph and gives a Tensor.
+    """Make a Python function a node: calling it adds an operation to the graph and returns a Tensor.
 
-    outputs: None: what it returns is one value. A number: it returns a tuple of so many values, and the call gives a
-        list of so many tensors (an Operation for 0).
-    dtype, shape: of the output, or a list of them for several; unset, the value is any Python object.
-    pure: the same arguments always give the same result and nothing else happens; equal calls may then be made once.
+    outputs: None: the return value is one value. A number n: the function returns a tuple of n values, and the call a
+        list of n tensors (an Operation for 0).
+    dtype, shape: of the output, or a list of them for several; if unset, the value may be any Python object.
+    pure: equal arguments always give equal results, without side effects; equal calls may then be made only once.
     isolated: never run it in the caller's process.
-    here: always run it in the caller's process; those that are not pure run in the order in which they were created.
+    here: always run it in the caller's process; calls that are not pure run in the order of their creation.
     num_cpus, num_gpus, memory (bytes), resources, label_selector: what one call needs of a machine, as in Ray.
-    limits: how much of the session's named limits one call takes: {"api": 1}, where the session was made with
-        ConfigProto(limits={"api": 5}), is called five times at a time at most. Such a call runs in the caller's
-        process, in a thread beside the others, or on the program's loop where it is an `async def`.
-    retries: how often it is called again when it raises; or a tf.Retry, which also says after how long, and after
-        which errors.
-    timeout: seconds that one call may take, from when the function begins: waiting for a free worker does not count,
-        and each retry has as many of its own. A call that takes longer ends the run with DeadlineExceededError.
-    Raises TypeError or ValueError for options that make no sense. docs/functions.md says what a function may rely on.
+    limits: how much of the session's named limits one call takes: a function with {"api": 1} is called at most five
+        times at once if the session was made with ConfigProto(limits={"api": 5}). Such a call runs in the caller's
+        process, in a thread next to the others, or on the program's loop if it is an `async def`.
+    retries: how often to call it again if it raises; or a tf.Retry, which also says how long to wait, and for which
+        errors.
+    timeout: seconds that one call may take once it has started: waiting for a free worker does not count, and each
+        retry gets the full time. A call that takes longer ends the run with DeadlineExceededError.
+    Raises TypeError or ValueError for invalid options. docs/functions.md says what a function may rely on.
 
         @weftwork.op(outputs=2)
         def split(text): return text[:1], text[1:]
     """
     if function is not None:
         check_callable(function)
-    types, raw = _declared(outputs, dtype, shape)
+    types, raw = _output_specs(outputs, dtype, shape)
     machine = needed(num_cpus, num_gpus, memory, resources)
     traits = _traits(isolated, here, retries, timeout, machine, selected(label_selector), limited(limits))
     coroutine = replace(traits, waits=True)
@@ -325,32 +341,34 @@ def op(
 
     def lift(function: Callable) -> Op:
         check_callable(function)
-        mine = coroutine if is_coroutine_function(function) else traits
-        mine.check_place("@op")
-        return Op(function, outputs, types, raw, pure, mine, name)
+        own_traits = coroutine if is_coroutine_function(function) else traits
+        own_traits.check_place("@op")
+        return Op(function, outputs, types, raw, pure, own_traits, name)
 
     return lift if function is None else lift(function)
 
 
 def _traits(isolated: bool, here: bool, retries: Any, timeout: Any, resources: Any, labels: Any, limits: Any) -> Traits:
-    """What a user asks for a function. Raises TypeError and ValueError for what makes no sense."""
+    """The traits for a user's options. Raises TypeError or ValueError for invalid ones."""
     Retry.of(retries)
     if timeout is not None and not timeout > 0:
-        raise ValueError(f"timeout must be seconds above 0, not {timeout!r}.")
-    asked = {"isolated": isolated, "here": here, "retries": retries, "timeout": timeout}
-    return Traits(user=True, resources=resources, labels=labels, limits=limits, **asked)
+        raise ValueError(f"timeout must be a positive number of seconds, not {timeout!r}.")
+    options = {"isolated": isolated, "here": here, "retries": retries, "timeout": timeout}
+    return Traits(user=True, resources=resources, labels=labels, limits=limits, **options)
 
 
-def _declared(outputs: Any, dtype: Any, shape: Any) -> tuple[tuple[DType, ...], tuple[shapes.RawShape, ...]]:
+def _output_specs(outputs: Any, dtype: Any, shape: Any) -> tuple[tuple[DType, ...], tuple[shapes.RawShape, ...]]:
     """The dtype and the shape of each output."""
     if outputs is not None and (not isinstance(outputs, int) or outputs < 0):
         raise ValueError(f"outputs must be a whole number of outputs or None, not {outputs!r}.")
     count = 1 if outputs is None else outputs
-    types = tuple([as_dtype(d) for d in _each(dtype, count, dtypes.object, "dtype")])
-    return types, tuple([shapes.as_raw(s) for s in _each(shape, count, None, "shape", one=outputs is None)])
+    types = tuple([as_dtype(d) for d in _one_for_each_output(dtype, count, dtypes.object, "dtype")])
+    return types, tuple(
+        [shapes.as_raw(s) for s in _one_for_each_output(shape, count, None, "shape", one=outputs is None)]
+    )
 
 
-def _each(given: Any, count: int, default: Any, word: str, one: bool = False) -> list:
+def _one_for_each_output(given: Any, count: int, default: Any, word: str, one: bool = False) -> list:
     if given is None:
         return [default] * count
     if one:
@@ -365,30 +383,30 @@ def _each(given: Any, count: int, default: Any, word: str, one: bool = False) ->
 def needed(
     num_cpus: float | None, num_gpus: float | None, memory: float | None, resources: Mapping[str, float] | None
 ) -> tuple[tuple[str, float], ...]:
-    """Ray resources from the usual options, sorted by name; ValueError for a negative or nameless one."""
-    asked = dict(resources or {})
+    """Ray resources from the usual options, sorted by name. Raises ValueError for a negative or unnamed amount."""
+    amounts = dict(resources or {})
     for key, value in (("CPU", num_cpus), ("GPU", num_gpus), ("memory", memory)):
-        if key in asked:
+        if key in amounts:
             raise ValueError(f"Ask for {key} by its own option, not in resources.")
         if value is not None:
-            asked[key] = value
-    for key, value in asked.items():
+            amounts[key] = value
+    for key, value in amounts.items():
         if not isinstance(key, str) or not isinstance(value, (int, float)) or value < 0:
             raise ValueError(f"resources maps a name to an amount, 0 or more, but got {key!r}: {value!r}.")
-    return tuple(sorted(asked.items()))
+    return tuple(sorted(amounts.items()))
 
 
 def limited(limits: Mapping[str, int] | None) -> tuple[tuple[str, int], ...]:
-    """Named limits, sorted by name; ValueError for what is no mapping of text to whole numbers of 1 or more."""
-    asked = dict(limits or {})
-    for key, value in asked.items():
+    """Named limits, sorted by name. Raises ValueError unless a mapping of text to whole numbers of 1 or more."""
+    amounts = dict(limits or {})
+    for key, value in amounts.items():
         if not isinstance(key, str) or not isinstance(value, int) or value < 1:
             raise ValueError(f"limits maps a name to a whole number, 1 or more, but got {key!r}: {value!r}.")
-    return tuple(sorted(asked.items()))
+    return tuple(sorted(amounts.items()))
 
 
 def selected(label_selector: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
-    """Ray's label selector, sorted by label; ValueError when it is not a mapping of text to text."""
+    """Ray's label selector, sorted by label. Raises ValueError unless it is a mapping of text to text."""
     chosen = dict(label_selector or {})
     for key, value in chosen.items():
         if not isinstance(key, str) or not isinstance(value, str):
@@ -399,13 +417,13 @@ def selected(label_selector: Mapping[str, str] | None) -> tuple[tuple[str, str],
 def py_func(
     func: Callable[..., Any], inp: Sequence[Any], Tout: Any, stateful: bool = True, name: str | None = None
 ) -> Any:
-    """TensorFlow 1's spelling of a Python function as a node: func(*arrays) gives arrays of the dtypes `Tout`.
+    """TensorFlow 1's spelling of a Python function as a node: func(*arrays) returns arrays of the dtypes `Tout`.
 
-    Returns a Tensor where `Tout` is one dtype, a list of them where it is a list. It has no derivative: its gradient is
-    None. It may write into the arrays that it gets.
-    stateful: it is called in the caller's process, once for each node and run, in the order of the nodes' creation.
-    stateful=False says that the function is pure: equal calls may be made once, anywhere.
-    Running it raises InvalidArgumentError where a dtype of `Tout` cannot hold what it returns.
+    Returns a Tensor if `Tout` is one dtype, a list of them if it is a list. The node has no derivative: its gradient
+    is None. The function may write into its arguments.
+    stateful: call it in the caller's process, once for each node and run, in the order of creation. stateful=False
+    declares the function pure: equal calls may be made only once, anywhere.
+    At run time, InvalidArgumentError is raised if a dtype of `Tout` cannot hold the returned value.
     """
     if not callable(func):
         raise ValueError(f"py_func expected func to be callable, but got {func!r}.")

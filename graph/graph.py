@@ -1,7 +1,7 @@
 """Graph: the definition of a computation. It holds no value and knows nothing of sessions.
 
-Operations stand in creation order, which is a topological order. Beside them a graph keeps names, collections and the
-scopes that the next operation will be created in.
+Operations are kept in creation order, which is a topological order. A graph also keeps names, collections, and the
+scopes in which the next operation will be created.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from weftwork.graph import shapes, stacks
 from weftwork.graph.collections import Collections
 from weftwork.graph.drawn import Drawn
 from weftwork.graph.dtypes import DType, as_dtype
-from weftwork.graph.keys import GraphKeys as GraphKeys  # older pickles find these here
+from weftwork.graph.keys import GraphKeys as GraphKeys  # older pickles refer to them here
 from weftwork.graph.keys import NoKernel as NoKernel
 from weftwork.graph.names import Names, check_op_name, check_scope_name, find
 from weftwork.graph.operation import _NO_ATTRS, LIBRARY, Kind, Operation, Tensor, Traits
@@ -26,13 +26,13 @@ from weftwork.graph.source import caller
 from weftwork.graph.statistics import GraphStatistics
 
 GRADIENT_OVERRIDES = ("_weftwork_gradient_overrides",)
-"""The collection of what `gradient_override_map` was told: (first operation, end, names)."""
+"""The collection that records each `gradient_override_map`: (first operation, end, names)."""
 
 
 class Graph(Collections, Drawn):
     """A computation, defined once and run in any number of sessions.
 
-    Any number of threads may build it and run it at the same time.
+    Any number of threads may build and run it at the same time.
     """
 
     def __init__(self):
@@ -47,9 +47,9 @@ class Graph(Collections, Drawn):
         self._sections: list[Section] = []
         self.seed: int | None = None
         self.weak: set[Tensor] = set()
-        """Tensors that stand for Python's numbers: beside others they take their dtype, as these would."""
+        """Tensors that stand for Python numbers: next to typed tensors they take their dtype, as the numbers would."""
         self.runtime: Any = None
-        """The session that plain programs run it in, once there is one: it goes when the graph goes."""
+        """The session in which plain programs run this graph, once there is one. It lives as long as the graph."""
 
     # Nodes
 
@@ -67,13 +67,17 @@ class Graph(Collections, Drawn):
         colocate: Operation | None = None,
         pinned: bool = False,
     ) -> Operation:
-        """Create an operation: the one place where a graph grows.
+        """Create an operation. This is the only place where a graph grows.
 
         inputs: tensors of this graph.   outputs: (dtype, raw shape) of each.
-        name: asked for; made unique. One that ends in "/" is used as it is, without the slash.
-        colocate: the operation (a variable) that this one must be placed with.
-        pinned: ignore the scopes' control inputs, as variables do.
-        Raises RuntimeError when the graph is finalized, ValueError for a bad name or an input of another graph.
+        name: the requested name, which is made unique. If it ends in "/", it is used as it is, without the slash.
+        colocate: an operation (a variable) that must share this one's place.
+        pinned: ignore the control inputs of the open scopes, as variables do.
+        kind, type: what the operation is.
+        kernel: its function.
+        attrs: its attributes.
+        traits: how its function may run.
+        Raises RuntimeError if the graph is finalized, ValueError for a bad name or an input of another graph.
         """
         source = caller()
         scopes = self._scopes.now()
@@ -118,13 +122,16 @@ class Graph(Collections, Drawn):
         return self._names.unique(f"{scope}/{name}" if scope else name)
 
     def unique_name(self, name: str, mark_as_used: bool = True) -> str:
-        """A name that no node has, in the current name scope."""
+        """A name in the current name scope that no node has.
+
+        mark_as_used: False only asks what the name would be.
+        """
         scope = self._scopes.name
         with self._lock:
             return self._names.unique(f"{scope}/{name}" if scope else name, mark_as_used)
 
     def reserve(self, name: str) -> str:
-        """A full name that no node has, whatever the name scope; none will be given it but who asks for it exactly."""
+        """Reserve a full name that no node has, ignoring the name scope; only an exact request can get it later."""
         with self._lock:
             return self._names.unique(name)
 
@@ -143,54 +150,55 @@ class Graph(Collections, Drawn):
 
     @property
     def operations(self) -> Sequence[Operation]:
-        """All operations, in creation order: what `get_operations` copies. Not to be changed."""
+        """All operations, in creation order, without the copy that `get_operations` makes. Do not modify it."""
         return self._operations
 
     @property
     def statistics(self) -> GraphStatistics:
-        """What it counts as it grows. Not to be changed."""
+        """The statistics kept while the graph grows. Do not modify them."""
         return self._statistics
 
     def all_for(self, wanted: Iterable[Operation]) -> tuple[list[Operation], GraphStatistics] | None:
-        """All operations and their statistics, if nobody wants any of them without these; else None."""
+        """All operations and their statistics if a run of `wanted` needs every operation; else None."""
         with self._lock:
             statistics = self._statistics
-            ends = 0
+            end_count = 0
             for op in dict.fromkeys(wanted):
-                ends += sum([statistics.last[t.number] < 0 for t in op.outputs]) if op.outputs else 1
-            return (self._operations[:], statistics.copy()) if ends == statistics.ends else None
+                end_count += sum([statistics.last[t.number] < 0 for t in op.outputs]) if op.outputs else 1
+            return (self._operations[:], statistics.copy()) if end_count == statistics.ends else None
 
     def as_graph_def(self, from_version: int | None = None, add_shapes: bool = False) -> Any:
-        """The graph as a GraphDef, a protocol buffer that TensorFlow and its tools read.
+        """The graph as a GraphDef, a protocol buffer that TensorFlow and its tools can read.
 
-        What TensorFlow has an operation for is written as that; what it has none for, only Weftwork reads back.
-        from_version: only what was created since the graph's `version` was this.
-        add_shapes: each node tells its outputs' shapes in the attribute `_output_shapes`.
-        Raises ImportError when TensorBoard, whose protocol buffers these are, is not installed.
+        Operations that TensorFlow has are written as TensorFlow's; only Weftwork can read back the others.
+        from_version: write only what was added after the graph's `version` had this value.
+        add_shapes: write each node's output shapes to the attribute `_output_shapes`.
+        Raises ImportError if TensorBoard, which ships the protocol buffers, is not installed.
         """
         return seams.graph_def(self, from_version, add_shapes)
 
     @property
     def graph_def_versions(self) -> Any:
-        """The VersionDef of its GraphDef."""
+        """The VersionDef of the graph's GraphDef."""
         return seams.graph_def(self, self.version).versions
 
     def get_operation_by_name(self, name: str) -> Operation:
-        """The operation `name`; KeyError when there is none, TypeError when it is not a string."""
+        """The operation called `name`. Raises KeyError if there is none, TypeError if it is not a string."""
         if not isinstance(name, str):
             raise TypeError(f"Operation names are strings (or similar), not {type(name).__name__}.")
         return self.as_graph_element(name, allow_tensor=False, allow_operation=True)
 
     def get_tensor_by_name(self, name: str) -> Tensor:
-        """The tensor `OPERATION:INDEX`; KeyError when there is none, TypeError when it is not a string."""
+        """The tensor `OPERATION:INDEX`. Raises KeyError if there is none, TypeError if it is not a string."""
         if not isinstance(name, str):
             raise TypeError(f"Tensor names are strings (or similar), not {type(name).__name__}.")
         return self.as_graph_element(name, allow_tensor=True, allow_operation=False)
 
     def as_graph_element(self, obj: Any, allow_tensor: bool = True, allow_operation: bool = True) -> Any:
-        """The Tensor or Operation that `obj` stands for: itself, its name, or what its `_as_graph_element` gives.
+        """The Tensor or Operation that `obj` is, names, or returns from its `_as_graph_element`.
 
-        Raises TypeError when it can stand for neither, ValueError or KeyError when this graph has no such element.
+        allow_tensor, allow_operation: whether the result may be one.
+        Raises TypeError if `obj` cannot be either, ValueError or KeyError if it is not in this graph.
         """
         types = " or ".join(["Tensor"] * allow_tensor + ["Operation"] * allow_operation)
         if not types:
@@ -209,34 +217,37 @@ class Graph(Collections, Drawn):
         raise TypeError(f"Can not convert a {type(obj).__name__} into a {types}.")
 
     def also_named(self, name: str, op: Operation) -> None:
-        """Let an operation be found by a further name, which no operation has."""
+        """Let an operation be found by one more name, which must be unused."""
         self._by_name[name] = op
 
     @property
     def devices(self) -> dict[str, Operation]:
-        """The devices that were asked for, each with the first operation that did."""
+        """The requested devices, each with the first operation that requested it."""
         return self._statistics.devices
 
     @property
     def all_feedable(self) -> bool:
-        """True when each of its tensors may be fed."""
+        """True if every tensor of the graph may be fed."""
         return not (self._unfeedable or self._sections)
 
     def is_feedable(self, tensor: Any) -> bool:
-        """False for tensors that live inside a control-flow construct."""
+        """False for tensors inside a control-flow construct."""
         return tensor.op.section is None and tensor not in self._unfeedable
 
     def is_fetchable(self, element: Any) -> bool:
-        """False for elements that live inside a control-flow construct."""
+        """False for elements inside a control-flow construct.
+
+        element: a Tensor or an Operation.
+        """
         op = element.op if isinstance(element, Tensor) else element
         return op.section is None and op not in self._unfetchable
 
     def prevent_feeding(self, tensor: Tensor) -> None:
-        """Mark `tensor` as one that may not be fed."""
+        """Do not allow `tensor` to be fed."""
         self._unfeedable.add(tensor)
 
     def prevent_fetching(self, op: Operation) -> None:
-        """Mark `op` as one that may not be fetched."""
+        """Do not allow `op` to be fetched."""
         self._unfetchable.add(op)
 
     def create_op(
@@ -251,9 +262,11 @@ class Graph(Collections, Drawn):
         compute_shapes: bool = True,
         compute_device: bool = True,
     ) -> Operation:
-        """An operation of a type that this library does not know, with outputs of these dtypes and unknown shapes.
+        """Create an operation of a type unknown to the library, with outputs of these dtypes and unknown shapes.
 
-        It can be named, placed, fed and differentiated (`RegisterGradient`); to run it is an UnimplementedError.
+        It can be named, placed, fed and differentiated (`RegisterGradient`), but running it raises UnimplementedError.
+        input_types, op_def, compute_shapes, compute_device: accepted as in TensorFlow, without effect.
+        attrs: its attributes.
         """
         outputs: list = [(as_dtype(dtype), None) for dtype in dtypes or ()]
         return self.add(
@@ -263,20 +276,21 @@ class Graph(Collections, Drawn):
 
     @property
     def building_function(self) -> bool:
-        """False: a graph is not a function's."""
+        """False: a graph is not being built for a function."""
         return False
 
     # Scopes
 
     def as_default(self):
-        """A context manager in which this graph is the thread's default."""
+        """A context manager that makes this graph the thread's default."""
         return stacks.graph_scope(self)
 
     @contextmanager
     def name_scope(self, name: str | None) -> Iterator[str]:
-        """Put `name/` before the names of the operations created inside; yields the full prefix, `a/b/`.
+        """Prepend `name/` to the names of operations created inside; yields the full prefix, `a/b/`.
 
-        A name that ends in "/" is entered again as it is; None or "" goes back to the root.
+        A name that ends in "/" is re-entered as it is; None or "" returns to the root.
+        Raises TypeError for a name that is not a string.
         """
         scopes = self._scopes
         outer = scopes.name
@@ -298,12 +312,12 @@ class Graph(Collections, Drawn):
             scopes.name = outer
 
     def get_name_scope(self) -> str:
-        """The current name scope, without a slash at its end."""
+        """The current name scope, without a trailing slash."""
         return self._scopes.name
 
     @property
     def variable_scope(self) -> Any:
-        """The thread's scope for variables; None before there was one."""
+        """The thread's variable scope; None if it has not been created yet."""
         return self._scopes.variables
 
     @variable_scope.setter
@@ -311,7 +325,10 @@ class Graph(Collections, Drawn):
         self._scopes.variables = scope
 
     def control_dependencies(self, control_inputs: Iterable[Any] | None):
-        """A context manager: what is created inside runs after `control_inputs`; None clears outer ones."""
+        """A context manager: operations created inside run after `control_inputs`; None clears the outer ones.
+
+        Raises TypeError for what is not an Operation or Tensor, ValueError for one of another graph.
+        """
         if control_inputs is None:
             return self._scopes.controls(None)
         ops: list[Operation] = []
@@ -336,9 +353,10 @@ class Graph(Collections, Drawn):
         return self._scopes.devices(device_name_or_function)
 
     def colocate_with(self, op: Any, ignore_existing: bool = False):
-        """A context manager: what is created inside is placed with `op`, and with those of the outer scopes.
+        """A context manager: operations created inside are placed with `op`, and with the ops of outer scopes.
 
-        ignore_existing: with `op` alone, or with nobody where it is None.
+        ignore_existing: ignore the outer scopes; `op` may then be None.
+        Raises ValueError for None, unless ignore_existing.
         """
         if op is None:
             if not ignore_existing:
@@ -352,14 +370,17 @@ class Graph(Collections, Drawn):
         return self._scopes.contained(container_name)
 
     def resources(self, asked: tuple[tuple[str, float], ...], labels: tuple[tuple[str, str], ...] = ()):
-        """A context manager: what is created inside asks for these Ray resources, on a machine with these labels."""
+        """A context manager: operations created inside request these Ray resources, on a machine with these labels.
+
+        asked: {name: amount}.
+        """
         return self._scopes.needing(asked, labels)
 
     @contextmanager
     def gradient_override_map(self, op_type_map: Mapping[str, str]) -> Iterator[None]:
-        """A context manager: operations created inside get the gradient that is registered under another name.
+        """A context manager: operations created inside use the gradient registered under another name.
 
-        op_type_map: from the type of operation to the name. Raises TypeError unless both are strings.
+        op_type_map: from operation type to gradient name. Raises TypeError unless both are strings.
         """
         if not isinstance(op_type_map, dict):
             raise TypeError("op_type_map must be a dictionary mapping strings to strings")
@@ -374,25 +395,25 @@ class Graph(Collections, Drawn):
 
     @property
     def section(self) -> Section | None:
-        """The section that operations are created in now."""
+        """The section that new operations belong to."""
         return self._scopes.section
 
     @property
     def sections(self) -> Sequence[Section]:
-        """All sections, in creation order. Not to be changed."""
+        """All sections, in creation order. Do not modify it."""
         return self._sections
 
     def add_section(self, section: Section) -> int:
-        """Note a new section; its place in `sections`."""
+        """Register a new section and return its index in `sections`."""
         self._sections.append(section)
         return len(self._sections) - 1
 
     def in_section(self, section: Section | None):
-        """A context manager: operations created inside belong to `section`; with None to the graph itself."""
+        """A context manager: operations created inside belong to `section`, or for None to the graph itself."""
         return self._scopes.within(section)
 
     def switch_to_thread_local(self) -> None:
-        """From now on each thread has device, colocation and control scopes of its own."""
+        """From now on, each thread has its own device, colocation and control scopes."""
         self._scopes.split()
 
     def __reduce__(self):

@@ -1,4 +1,4 @@
-"""Inspection: what functions and objects hold, seen without running code of theirs."""
+"""Inspection: the contents of functions and objects, read without running any of their code."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy as np
 from weftwork.graph.modules import is_own
 
 _ITEMS = 256
-"""Items of a container, and attributes of an instance, among which functions are looked for."""
+"""The largest number of items of a container, or attributes of an instance, that are searched for functions."""
 MISSING = type("Missing", (), {"__repr__": lambda self: "MISSING"})()
-"""Stands for the value of a name that is bound to nothing."""
+"""Stands for the value of an unbound name."""
 ATOMS = frozenset([int, float, complex, bool, str, bytes, type(None), type(...), range, np.dtype, CodeType])
-"""Types of values that hold nothing."""
+"""Types of values that contain no other values."""
 
 
 def found_in(space: Any, name: str) -> Any:
@@ -43,7 +43,7 @@ def defaults(function: FunctionType) -> Iterable[tuple[str, Any]]:
 
 
 def attribute(holder: Any, name: str) -> Any:
-    """An attribute as far as it can be had without asking the object; MISSING for the rest."""
+    """An attribute, read without running code of the object; MISSING if that is not possible."""
     if isinstance(holder, (ModuleType, FunctionType)):
         return vars(holder).get(name, MISSING)
     if isinstance(holder, type):
@@ -53,7 +53,7 @@ def attribute(holder: Any, name: str) -> Any:
 
 
 def has_own(holder: Any, name: str) -> bool:
-    """True where a method is the program's own code, which is looked into."""
+    """True if the method is the program's own code, which is analyzed."""
     bases = [base for base in type(holder).__mro__ if is_own(base.__module__)]
     return any([type(vars(base).get(name)) is FunctionType for base in bases])
 
@@ -67,7 +67,7 @@ def space_of(value: Any) -> dict | None:
 
 
 def inside(value: Any) -> list:
-    """Some of the items of a container or attributes of an instance."""
+    """Some items of a container, or attributes of an instance."""
     kind = type(value)
     if kind in (list, tuple, set, frozenset):
         items = list(value)[:_ITEMS] if len(value) <= 64 * _ITEMS else []
@@ -81,7 +81,7 @@ def inside(value: Any) -> list:
 
 
 def kept_weakly(values: Iterable[Any]) -> tuple[list[ref], list[Any]]:
-    """Weak references to some values, and those of which there are none: so an id stays that of one object."""
+    """Weak references to values, and the values that allow none: while these are kept, no id is reused."""
     weak, strong = [], []
     for value in values:
         if value is MISSING or type(value) in ATOMS:

@@ -1,4 +1,4 @@
-"""The standard names of collections, and the kernel of what has none."""
+"""The standard collection names, and the kernel of operations without one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from weftwork.graph.errors import UnimplementedError
 
 
 class GraphKeys:
-    """The standard names of collections."""
+    """The standard collection names."""
 
     GLOBAL_VARIABLES = "variables"
     VARIABLES = "variables"
@@ -46,7 +46,7 @@ class GraphKeys:
 
 
 class NoKernel:
-    """The kernel of an operation whose type is not known here."""
+    """The kernel of an operation whose type is unknown."""
 
     def __init__(self, op_type: str):
         self.op_type = op_type

@@ -1,6 +1,6 @@
-"""What is known of a tensor's value while the graph is built: whole values, or the known dimensions of a shape.
+"""What is known about a tensor's value while the graph is built: the whole value, or some dimensions of a shape.
 
-A list such as `[tf.shape(x)[0], -1, 3]` is a node of unknown value, of which two elements are known all the same.
+The value of a list such as `[tf.shape(x)[0], -1, 3]` is unknown, but two of its elements are known.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from weftwork.graph.operation import Tensor
 from weftwork.graph.shapes import index_of
 
 Entries = tuple[int | None, ...] | None
-"""The elements of a vector of whole numbers as far as they are known; None when not even their number is."""
+"""The elements of an integer vector, None for an unknown one; None if not even the length is known."""
 
 
 def whole_numbers(value: Any) -> tuple[int, ...] | int | None:
-    """A number or (nested) list of numbers as ints and tuples, e.g. for an attribute; None when it holds a tensor.
+    """An int or (nested) list of ints as ints and tuples, e.g. for an attribute; None if it contains a tensor.
 
-    Constants count as numbers. Raises TypeError for what is not a whole number.
+    Constants count as numbers. Raises TypeError for anything that is not a whole number.
     """
     if isinstance(value, (shapes.TensorShape, shapes.Dimension)):
         value = value.as_list() if isinstance(value, shapes.TensorShape) else value.value
@@ -60,41 +60,41 @@ def entries(tensor: Tensor) -> Entries:
     return None if length is None else (None,) * length
 
 
-def _of_shape(tensor: Tensor) -> Entries:
+def _entries_of_shape(tensor: Tensor) -> Entries:
     return tensor.op.inputs[0].raw_shape
 
 
-def _of_input(tensor: Tensor) -> Entries:
+def _entries_of_input(tensor: Tensor) -> Entries:
     return entries(tensor.op.inputs[0])
 
 
-def _joined(tensor: Tensor) -> Entries:
+def _entries_of_joined(tensor: Tensor) -> Entries:
     parts = [entries(t) for t in tensor.op.inputs]
     return None if any(p is None for p in parts) else tuple([d for p in parts for d in p])  # type: ignore[union-attr]
 
 
-def _part(tensor: Tensor) -> Entries:
-    whole, spec = entries(tensor.op.inputs[0]), tensor.op.attrs.get("spec")
-    if whole is None or len(tensor.op.inputs) > 1 or spec is None or len(spec) != 1 or spec[0] is None:
+def _entries_of_slice(tensor: Tensor) -> Entries:
+    elements, spec = entries(tensor.op.inputs[0]), tensor.op.attrs.get("spec")
+    if elements is None or len(tensor.op.inputs) > 1 or spec is None or len(spec) != 1 or spec[0] is None:
         return None
-    part = whole[index_of(spec)[0]] if spec[0] is not Ellipsis else whole
+    part = elements[index_of(spec)[0]] if spec[0] is not Ellipsis else elements
     return part if isinstance(part, tuple) else (part,)
 
 
 _FINDERS = {
-    "Shape": _of_shape,
-    "Cast": _of_input,
-    "Identity": _of_input,
-    "Pack": _joined,
-    "ConcatV2": _joined,
-    "StridedSlice": _part,
+    "Shape": _entries_of_shape,
+    "Cast": _entries_of_input,
+    "Identity": _entries_of_input,
+    "Pack": _entries_of_joined,
+    "ConcatV2": _entries_of_joined,
+    "StridedSlice": _entries_of_slice,
 }
 
 
 def shape_argument(shape: Any) -> tuple[tuple[int, ...] | None, Tensor | None, shapes.RawShape]:
-    """What an argument `shape` says: (all dimensions or None, a tensor of them if they are not known, raw shape).
+    """Analyze a `shape` argument: (all dimensions or None, the tensor of them if they are unknown, raw shape).
 
-    shape: ints, a TensorShape, a list that may hold tensors, or a tensor. -1 is unknown in the raw shape.
+    shape: ints, a TensorShape, a list that may contain tensors, or a tensor. -1 is unknown in the raw shape.
     """
     if isinstance(shape, shapes.TensorShape) and not shape.is_fully_defined():
         raise ValueError(f"Cannot convert a partially known TensorShape to a Tensor: {shape}")
@@ -112,9 +112,9 @@ def shape_argument(shape: Any) -> tuple[tuple[int, ...] | None, Tensor | None, s
 
 
 def known_axis(axis: Any, rank: int | None, what: str = "dim") -> int | None:
-    """A known axis, not negative if the rank is known; None when it is a tensor of unknown value.
+    """A known axis, made non-negative if the rank is known; None for a tensor of unknown value.
 
-    Raises ValueError when a known rank has no such axis. what: the message's word for it.
+    Raises ValueError if the known rank has no such axis. what: the name of the axis in the message.
     """
     number = whole_numbers(axis)
     if isinstance(number, tuple):
@@ -129,18 +129,18 @@ def known_axis(axis: Any, rank: int | None, what: str = "dim") -> int | None:
 
 
 def rank_of(tensor: Tensor) -> int | None:
-    """The number of axes, None if it is not known."""
+    """The number of axes, or None if unknown."""
     return None if tensor.raw_shape is None else len(tensor.raw_shape)
 
 
 def promoted(tensors: Sequence[Tensor]) -> DType:
-    """What NumPy promotes the dtypes to; string or object where one is."""
+    """The dtype that NumPy promotes these dtypes to; string or object if any of them is."""
     objects = [t.dtype.base_dtype for t in tensors if t.dtype.numpy.kind == "O"]
     return objects[0] if objects else as_dtype(np.result_type(*[t.dtype.numpy for t in tensors]))
 
 
 def renamed(new: str, value: Any, old: str, old_value: Any) -> Any:
-    """An argument under its new or its old name. Raises ValueError when it is given under both."""
+    """An argument under its new or its old name. Raises ValueError if both are given."""
     if value is not None and old_value is not None:
         raise ValueError(f"Cannot specify both '{old}' and '{new}'")
     return old_value if value is None else value

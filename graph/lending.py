@@ -1,4 +1,4 @@
-"""Lending: how a function gets values that others see too."""
+"""Lending: how a function gets values that others can see, too."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from weftwork.graph.ownership import ATOMS, copied, own, writable
 
 
 class Lent(NamedTuple):
-    """How a function gets its arguments that are not its own by what is known beforehand.
+    """How a function gets the arguments that are known in advance not to be its own.
 
-    shared: positions of those that others see too.   alone: of those that nobody else has, but for the store that an
-    array may lie in.   reads: see `lent`.
+    shared: positions of arguments that others see, too.   alone: positions of arguments that nobody else has, except
+    the object store for an array in it.   reads: see `lent`.
     """
 
     shared: tuple[int, ...]
@@ -21,14 +21,14 @@ class Lent(NamedTuple):
     reads: bool | None
 
     def __call__(self, args: list) -> list:
-        """The arguments as the function gets them: one that comes twice is one object."""
-        made: dict[int, Any] = {}
+        """The arguments as the function gets them. One that occurs twice is one object."""
+        copies: dict[int, Any] = {}
         for at in self.shared:
             value = args[at]
             if type(value) not in ATOMS:
-                if id(value) not in made:
-                    made[id(value)] = lent(value, self.reads)
-                args[at] = made[id(value)]
+                if id(value) not in copies:
+                    copies[id(value)] = lent(value, self.reads)
+                args[at] = copies[id(value)]
         if not self.reads:
             for at in self.alone:
                 args[at] = writable(args[at], lazily=self.reads is not None)
@@ -36,9 +36,9 @@ class Lent(NamedTuple):
 
 
 def lent(value: Any, reads: bool | None) -> Any:
-    """A value that others see too, for a function that may change what it gets.
+    """Lend a value that others see to a function that might modify it.
 
-    reads: its code shows that it changes no array. None: its code shows that it may write behind a frame.
+    reads: the function's code shows that it modifies no array; None: it shows that it may write behind a frame.
     """
     if type(value) in ATOMS:
         return value
@@ -46,14 +46,14 @@ def lent(value: Any, reads: bool | None) -> Any:
 
 
 def all_lent(args: list, reads: bool | None) -> list:
-    """Arguments of which others may see all, as a function gets them: one that comes twice is one object."""
+    """Lend all arguments, any of which others may see. One that occurs twice is one object."""
     if ATOMS.issuperset(map(type, args)):
         return args
     return Lent(tuple(range(len(args))), (), reads)(args)
 
 
 def show(value: Any) -> Any:
-    """A value that others see too, for a function that changes no array: a view of one, a copy of anything else."""
+    """Lend a value that others see to a function that modifies no array: arrays as views, anything else as a copy."""
     if type(value) is not np.ndarray or value.dtype.hasobject:
         return copied(value)
     if value.flags.writeable:
@@ -63,7 +63,7 @@ def show(value: Any) -> Any:
 
 
 def last_taken(value: Any, reads: bool | None) -> Any:
-    """A value for the last function that takes it: itself, if nobody else holds it."""
+    """A value for its last user: the value itself if nobody else holds it."""
     if type(value) in ATOMS:
         return value
     if reads and type(value) is np.ndarray and not value.dtype.hasobject:

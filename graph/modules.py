@@ -1,4 +1,4 @@
-"""Which modules are the program's own, and which of them other processes can import."""
+"""Which modules are the program's own, and which of these other processes can import."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _looked_at: tuple = ()
 
 
 def is_own(name: Any) -> bool:
-    """True for a module that belongs to the program: neither Python's nor an installed package's."""
+    """True for a module of the program, which is neither Python's nor an installed package's."""
     known = _own.get(name) if type(name) is str else False
     if known is None:
         known = _own[name] = _is_own(name)
@@ -43,9 +43,9 @@ def _is_own(name: str) -> bool:
 
 
 def settle_modules() -> None:
-    """Let the program's modules that no other process can import travel by value, with what is made of them.
+    """Make the program's modules that no other process can import be pickled by value, along with their contents.
 
-    Only modules that came since the last call are looked at: 0.1 us where there are none.
+    Only modules imported since the last call are examined: 0.1 us if there are none.
     """
     global _looked_at
     modules = sys.modules
@@ -66,7 +66,7 @@ _settled: set[str] = set()
 
 
 def _can_be_imported(name: str, module: Any) -> bool:
-    """Whether a process with this program's `sys.path` finds the same file under that name."""
+    """True if a process with this program's `sys.path` finds the same file under that name."""
     path: Any = None
     parent = name.rpartition(".")[0]
     if parent:
@@ -80,6 +80,6 @@ def _can_be_imported(name: str, module: Any) -> bool:
     if spec is None:
         return False
     file = getattr(module, "__file__", None)
-    if not file:  # a namespace package has none
+    if not file:  # a namespace package
         return spec.origin is None and getattr(module, "__path__", None) is not None
     return spec.origin is not None and os.path.abspath(spec.origin) == os.path.abspath(file)

@@ -1,6 +1,6 @@
-"""Modules that have moved: their old names stay importable, for pickled graphs and files of costs name them.
+"""Moved modules: their old names stay importable, because pickled graphs and cost files refer to them.
 
-An old name gives the module that is meant, the same object, so a class has one identity whichever way it is found.
+An old name resolves to the same module object as the new one, so each class has a single identity.
 """
 
 from __future__ import annotations
@@ -157,20 +157,20 @@ _MOVED = {
     "scheduler.unrolling": "scheduler.compile.unrolling",
     "scheduler.variants": "scheduler.plan.specializations",
 }
-"""From the old name to the new one, both without the package's own."""
+"""From the old name to the new one, both without the package's name."""
 
 _PACKAGE = "weftwork."
 
 
 class _Alias(Loader):
-    """Loads a module under its old name: by importing it under the new one."""
+    """Loads a module under its old name by importing it under the new one."""
 
     def __init__(self, name: str):
         self._name = name
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = importlib.import_module(self._name)
-        self._spec = module.__spec__  # the import system is about to put the alias's in its place
+        self._spec = module.__spec__  # the import system is about to replace it by the alias's
         return module
 
     def exec_module(self, module: ModuleType) -> None:
@@ -178,7 +178,7 @@ class _Alias(Loader):
 
 
 class _Finder(MetaPathFinder):
-    """Finds modules by the names that they had."""
+    """Finds modules by their old names."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -188,6 +188,6 @@ class _Finder(MetaPathFinder):
 
 
 def keep_old_names() -> None:
-    """Let the import system find modules by the names that they had."""
+    """Let the import system find modules by their old names."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder())

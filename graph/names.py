@@ -1,4 +1,4 @@
-"""Names of nodes: unique in a graph, case-insensitively, and grouped by scopes as TensorFlow 1 does it."""
+"""Names of nodes: unique within a graph, ignoring case, and grouped by scopes as in TensorFlow 1."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ _OP_NAME = re.compile(r"^[A-Za-z0-9.][A-Za-z0-9_.\-/]*$")
 _INNER_SCOPE = re.compile(r"^[A-Za-z0-9_.\-/\\]*$")
 
 
-@lru_cache(maxsize=4096)  # nodes made by one line ask for one name
+@lru_cache(maxsize=4096)  # a line in a loop requests the same name again and again
 def check_op_name(name: object) -> None:
-    """ValueError unless `name` may name a node."""
+    """Raise ValueError unless `name` is a valid node name."""
     if not isinstance(name, str) or not _OP_NAME.match(name):
         raise ValueError(f"'{name}' is not a valid node name")
 
 
 def check_scope_name(name: str, inside: bool) -> None:
-    """ValueError unless `name` may name a scope; inside another scope more first characters are allowed."""
+    """Raise ValueError unless `name` is a valid scope name; inside another scope it may start with more characters."""
     if not (_INNER_SCOPE if inside else _OP_NAME).match(name):
         raise ValueError(f"'{name}' is not a valid scope name")
 
 
 def with_scope(name: str, scope: str | None) -> str:
-    """A name inside of `scope`."""
+    """A name inside `scope`."""
     return f"{scope.rstrip('/')}/{name}" if scope else name
 
 
 def without_scope(name: str, scope: str | None) -> str:
-    """A name as it is inside of `scope`: the one that `with_scope` took."""
+    """The inverse of `with_scope`: the name without its scope."""
     return name.removeprefix(f"{scope.rstrip('/')}/") if scope else name
 
 
@@ -41,7 +41,7 @@ class Names:
         self._next: dict[str, int] = {}
 
     def unique(self, path: str, mark: bool = True) -> str:
-        """`path`, or `path_1`, `path_2`, ... : the first that is free."""
+        """Return `path`, or the first of `path_1`, `path_2`, ... that is unused."""
         key = path.lower()
         suffix = self._next.get(key, 0)
         if mark:
@@ -56,7 +56,7 @@ class Names:
 
 
 def find(operations: Mapping[str, Any], name: str, allow_tensor: bool, allow_operation: bool) -> Any:
-    """The operation or tensor that a text names. ValueError where it cannot name one, KeyError where there is none."""
+    """Find an operation or tensor by name. Raises ValueError for an invalid name, KeyError if it does not exist."""
     if ":" in name and allow_tensor:
         op_name, _, index = name.rpartition(":")
         if not index.isdigit() or ":" in op_name:

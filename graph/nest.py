@@ -1,6 +1,6 @@
-"""Nested Python structures with tensors in them: lists, tuples, dicts, sets, dataclasses, and what derives from them.
+"""Nested Python structures that contain tensors: lists, tuples, dicts, sets, dataclasses, and subclasses of them.
 
-template    a structure in which every tensor has been replaced by a `Slot`, its number in a flat list
+template    a structure in which each tensor has been replaced by a `Slot`, its number in a flat list
 Invariant: fill(lift(x, found), found) equals x.
 """
 
@@ -17,21 +17,21 @@ from weftwork.graph.ownership import ATOMS, alike, copied, is_atom
 
 
 class Slot(NamedTuple):
-    """The place of the tensor number `index` in a template."""
+    """Stands for tensor number `index` in a template."""
 
     index: int
 
 
 PLAIN = (ATOMS - {FunctionType}) | {Slot}
-"""Types of parts of a template that refer to no state."""
+"""Types of template parts that refer to no state."""
 SLOTS = tuple(map(Slot, range(256)))
-"""The slots that nearly all templates have: a slot is made once."""
+"""Shared slots, enough for nearly all templates."""
 
 
 class Fixed:
-    """A part of a template that holds no tensor, and can be changed: who fills the template gets a copy.
+    """A mutable part of a template that contains no tensor: filling the template copies it.
 
-    Equal are parts that were copied from one object, which had not changed in between.
+    Two parts are equal if they were copied from the same object, which had not changed in between.
     """
 
     __slots__ = ("_name", "_origin", "value")
@@ -41,12 +41,12 @@ class Fixed:
         self._name = id(origin)
         try:
             self._origin: Any = weakref.ref(origin)
-        except TypeError:  # a list, a dict
+        except TypeError:  # a list or a dict
             self._origin = None
 
     @property
     def is_of_one(self) -> bool:
-        """Whether it is known of which object it is a copy, for as long as that lives."""
+        """True while the object that this is a copy of is known to be alive."""
         return self._origin is not None
 
     def __eq__(self, other: Any) -> bool:
@@ -66,17 +66,17 @@ class Fixed:
 
 
 def _fixed(value: Any, memo: dict) -> Any:
-    """A copy, as it stands in a template."""
-    mine = copied(value, memo)
-    return mine if is_atom(mine) else Fixed(mine, value)
+    """A copy for use in a template."""
+    duplicate = copied(value, memo)
+    return duplicate if is_atom(duplicate) else Fixed(duplicate, value)
 
 
 def lift(structure: Any, found: list, convert: Callable[[Any], Any], memo: dict | None = None) -> Any:
-    """The template of `structure`; tensors (what `convert` does not give None for) are appended to `found`.
+    """The template of `structure`; tensors (values that `convert` does not map to None) are appended to `found`.
 
-    What holds no tensor is copied, so that the template stays what it is now. memo: what was copied already.
-    Raises TypeError for a tensor among the keys of a mapping, ValueError for a structure with tensors that holds
-    itself, or is nested very deep.
+    Parts without tensors are copied, so later changes do not reach the template. memo: copies made so far.
+    Raises TypeError for a tensor among the keys of a mapping, ValueError for a structure with tensors that contains
+    itself or is nested too deeply.
     """
     if type(structure) in ATOMS:
         return structure
@@ -90,12 +90,12 @@ def lift(structure: Any, found: list, convert: Callable[[Any], Any], memo: dict 
         return _lift(structure, found, convert, memo)
     except RecursionError:
         raise ValueError(
-            f"a {type(structure).__name__} with tensors in it holds itself, or is nested too deep to find them all"
+            f"a {type(structure).__name__} with tensors in it holds itself, or is nested too deeply to find them all"
         ) from None
 
 
 def lift_call(args: Sequence, kwargs: Mapping, found: list, convert: Callable[[Any], Any]) -> tuple[tuple, dict]:
-    """The template of a call's arguments. What comes twice is one object in it."""
+    """The templates of a call's arguments. An object that occurs twice is one object in them, too."""
     memo: dict = {}
     return (
         tuple([lift(item, found, convert, memo) for item in args]),
@@ -120,7 +120,7 @@ def _lift(structure: Any, found: list, convert: Callable[[Any], Any], memo: dict
 
 
 def _holds(structure: Any, convert: Callable[[Any], Any]) -> bool:
-    """True when there is a tensor in a structure, however deep, and whether it holds itself or not."""
+    """True if a structure contains a tensor, at any depth, even if the structure contains itself."""
     stack, seen = [structure], {id(structure)}
     while stack:
         item = stack.pop()
@@ -140,10 +140,10 @@ def _holds(structure: Any, convert: Callable[[Any], Any]) -> bool:
 
 
 def fill(template: Any, values: Sequence[Any], give: Callable[[Any], Any] | None = None) -> Any:
-    """The structure again, with `values` where the tensors stood.
+    """Rebuild the structure, with `values` in place of the tensors.
 
-    give: what stands for a part that can be changed, and holds no tensor: a copy, unless nobody will change it. What
-    is in it twice is one copy.
+    give: makes the replacement for a mutable part without tensors; by default a copy. A part that occurs twice is
+    replaced by one object.
     """
     if give is None:
         memo: dict = {}
@@ -156,7 +156,7 @@ def fill(template: Any, values: Sequence[Any], give: Callable[[Any], Any] | None
 
 
 def constants(templates: Sequence[Any]) -> list:
-    """The parts of templates that hold no tensor; numbers and the like are left out."""
+    """The parts of templates that contain no tensor, except numbers and the like."""
     found, stack = [], list(templates)
     while stack:
         item = stack.pop()
@@ -170,12 +170,12 @@ def constants(templates: Sequence[Any]) -> list:
 
 
 def as_it_is(value: Any) -> Any:
-    """For `fill`: the part itself."""
+    """For `fill`: return the part itself."""
     return value
 
 
 def _parts(structure: Any) -> list:
-    """What a structure is made of; nothing for what is none."""
+    """The items of a structure; empty for anything else."""
     kind = type(structure)
     if issubclass(kind, dict):
         return list(dict.values(structure))
@@ -195,7 +195,7 @@ def _parts(structure: Any) -> list:
 
 
 def rebuild(structure: Any, function: Callable[[Any], Any], other: Callable[[Any], Any] | None = None) -> Any:
-    """A structure of the same type whose items are function(item); anything else as it is, or other(it)."""
+    """A structure of the same type with items function(item); a non-structure is returned as is, or as other(it)."""
     kind = type(structure)
     if kind is tuple:
         return tuple([function(item) for item in structure])
@@ -206,26 +206,26 @@ def rebuild(structure: Any, function: Callable[[Any], Any], other: Callable[[Any
     if kind is slice:
         return slice(function(structure.start), function(structure.stop), function(structure.step))
     if issubclass(kind, tuple):
-        made = tuple.__new__(kind, [function(item) for item in tuple.__iter__(structure)])
-        vars(made).update(vars(structure)) if hasattr(made, "__dict__") else None
-        return made
+        result = tuple.__new__(kind, [function(item) for item in tuple.__iter__(structure)])
+        vars(result).update(vars(structure)) if hasattr(result, "__dict__") else None
+        return result
     if issubclass(kind, (set, frozenset)):
         return kind([function(item) for item in structure])
     if issubclass(kind, (list, dict, deque)):
-        made = copy.copy(structure)
+        result = copy.copy(structure)
         for key, item in dict.items(structure) if issubclass(kind, dict) else enumerate(structure):
-            made[key] = function(item)
-        return made
+            result[key] = function(item)
+        return result
     if "__dataclass_fields__" in vars(kind):
-        made = copy.copy(structure)
+        result = copy.copy(structure)
         for name in vars(kind)["__dataclass_fields__"]:
-            object.__setattr__(made, name, function(object.__getattribute__(structure, name)))
-        return made
+            object.__setattr__(result, name, function(object.__getattribute__(structure, name)))
+        return result
     return structure if other is None else other(structure)
 
 
 def flatten(structure: Any) -> list[Any]:
-    """The leaves of lists, tuples and mappings, in order (mappings by sorted key where the keys can be sorted)."""
+    """The leaves of lists, tuples and mappings, in order (mappings by sorted key if the keys can be sorted)."""
     if isinstance(structure, Mapping):
         try:
             keys = sorted(structure)

@@ -1,7 +1,7 @@
-"""NumPy's functions of Tensors make nodes: `np.add(t, 1)` by NEP 13, `np.linalg.svd(t)` by NEP 18.
+"""NumPy's functions make nodes when called on Tensors: `np.add(t, 1)` by NEP 13, `np.linalg.svd(t)` by NEP 18.
 
-What NumPy would return is found by asking NumPy: the function is called once, while the graph is built, on small
-arrays of ones. That tells the number of outputs and their dtypes, and the shapes where the inputs' are known.
+To predict what NumPy will return, we ask NumPy: while the graph is built, the function is called once on small arrays
+of ones. That gives the number of outputs and their dtypes, and their shapes if the inputs' shapes are known.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _DATA_DEPENDENT = frozenset(
     "histogram_bin_edges histogram choose select".split()
 )
 _REAL_OR_COMPLEX = frozenset("eig eigvals roots real_if_close".split())
-"""Functions whose dtype depends on the data; those of `np.emath` are others."""
-_ASK_AT_MOST = 4096
-"""Elements of an array on which a function is asked for the shape of its result."""
+"""Functions whose dtype depends on the data; so do those of `np.emath`."""
+_MAX_SAMPLE_SIZE = 4096
+"""The largest number of elements of a sample array that is used to find the shape of a result."""
 
 
 def array_ufunc(ufunc: np.ufunc, method: str, inputs: tuple, kwargs: dict) -> Any:
-    """The node of a ufunc called on tensors; `out=` is refused, for a tensor is no place to write to."""
+    """The node of a ufunc called on tensors. `out=` is refused: nothing can be written into a tensor."""
     if kwargs.pop("out", None) is not None:
         raise TypeError(f"np.{ufunc.__name__} cannot write into a Tensor: a graph's values are never changed in place.")
     if method == "__call__" and not kwargs:
@@ -44,7 +44,7 @@ def array_ufunc(ufunc: np.ufunc, method: str, inputs: tuple, kwargs: dict) -> An
 
 
 class _UfuncMethod:
-    """`np.add.reduce` and the like, by name, so that it pickles."""
+    """`np.add.reduce` etc., by name, so that it can be pickled."""
 
     def __init__(self, ufunc: np.ufunc, method: str):
         self.ufunc, self.method = ufunc, method
@@ -66,19 +66,19 @@ def call_numpy(*values: Any, function: Callable, template: Any, several: bool) -
     result = function(*args, **kwargs)
     if not several:
         return result
-    return result[0] if len(result) == 1 else tuple(result)  # one output is the value itself, as for every kernel
+    return result[0] if len(result) == 1 else tuple(result)  # every kernel returns a single output as it is
 
 
 def array_function(function: Callable, args: tuple, kwargs: dict) -> Any:
-    """The node of a NumPy function of tensors: one Tensor, or the function's own kind of tuple of them."""
+    """The node of a NumPy function of tensors: a Tensor, or several in the function's own kind of tuple."""
     if "out" in kwargs and kwargs["out"] is not None:
         raise TypeError(f"{function.__name__} cannot write into a Tensor: a graph's values are never changed in place.")
     tensors: list[Tensor] = []
     template = nest.lift_call(args, kwargs, tensors, as_tensor)
     outputs, pack = _ask(function, template, tensors)
     attrs = {"function": function, "template": template, "several": pack is not None}
-    made = apply(call_numpy, tensors, attrs, type=function.__name__, name=_node_name(function), outputs=outputs)
-    return made[0] if pack is None else pack(made)
+    result = apply(call_numpy, tensors, attrs, type=function.__name__, name=_node_name(function), outputs=outputs)
+    return result[0] if pack is None else pack(result)
 
 
 def _node_name(function: Callable) -> str:
@@ -86,8 +86,8 @@ def _node_name(function: Callable) -> str:
 
 
 def _ask(function: Callable, template: Any, tensors: list[Tensor]) -> tuple[list, Callable | None]:
-    """The (dtype, shape) of each output, and how to pack several; one object of unknown shape if NumPy cannot tell."""
-    known = all(shapes.is_full(t.raw_shape) and math.prod(t.raw_shape or ()) <= _ASK_AT_MOST for t in tensors)  # type: ignore[arg-type]
+    """(dtype, shape) of each output and a function that packs several; an object of unknown shape if NumPy fails."""
+    known = all(shapes.is_full(t.raw_shape) and math.prod(t.raw_shape or ()) <= _MAX_SAMPLE_SIZE for t in tensors)  # type: ignore[arg-type]
     certain = known and function.__name__ not in _DATA_DEPENDENT
     if any(t.raw_shape is None or t.dtype.numpy.kind not in "biufc" for t in tensors):
         return [(dtypes.object, None)], None
@@ -97,7 +97,7 @@ def _ask(function: Callable, template: Any, tensors: list[Tensor]) -> tuple[list
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             result = call_numpy(*samples, function=function, template=template, several=False)
-    except Exception:  # what the function dislikes in the sample it may like in the value: unknown until it runs
+    except Exception:  # the real value may be valid where the sample was not: unknown until it runs
         return [(dtypes.object, None)], None
     if isinstance(result, (np.ndarray, np.generic)):
         return [_spec(result, certain, loose)], None
@@ -111,7 +111,7 @@ def _ask(function: Callable, template: Any, tensors: list[Tensor]) -> tuple[list
 def _sample(tensor: Tensor, known: bool) -> Any:
     shape = tensor.raw_shape if known else tuple([2 if dim is None else min(dim, 2) for dim in tensor.raw_shape or ()])
     assert shape is not None
-    if len(shape) >= 2 and shape[-1] == shape[-2]:  # an invertible matrix, for the functions that want one
+    if len(shape) >= 2 and shape[-1] == shape[-2]:  # some functions need an invertible matrix
         return np.broadcast_to(np.eye(shape[-1], dtype=tensor.dtype.numpy), shape).copy()  # type: ignore[arg-type]
     return np.ones(shape, tensor.dtype.numpy)[()]  # type: ignore[arg-type]
 

@@ -1,11 +1,12 @@
-"""A graph's nodes and what flows between them.
+"""A graph's nodes, and the tensors that flow between them.
 
-Operation   a node: what to do (`kernel`), with what (`inputs`, `attrs`), after what (`control_inputs`).
+Operation   a node: the function to call (`kernel`), its arguments (`inputs`, `attrs`) and what must run before it
+            (`control_inputs`).
 Tensor      one output of an operation: a promise of a value, never the value.
-Kind        what the scheduler must know of a node: whether it is pure, and how it touches state.
+Kind        what the scheduler must know about a node: whether it is pure, and how it uses state.
 
-Invariant: an operation's inputs and control inputs were created before it, in the same graph, so creation order is a
-topological order and the graph cannot have a cycle.
+Invariant: an operation's inputs and control inputs were created earlier, in the same graph. So creation order is a
+topological order, and a graph cannot have a cycle.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from weftwork.graph.references import Reference
 from weftwork.graph.seams import seams
 from weftwork.graph.source import Source
 from weftwork.graph.stacks import session_for
-from weftwork.graph.traits import Traits as Traits  # older pickles find it here
+from weftwork.graph.traits import Traits as Traits  # older pickles refer to it here
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -32,51 +33,51 @@ if TYPE_CHECKING:
 
     R = TypeVar("R", default=Any, covariant=True)
 
-    class _Stands(Any):
-        """A tensor stands for its value wherever a function takes that: it fits all annotations."""
+    class Stands(Any):
+        """A tensor stands for its value wherever a function takes one, so it matches every annotation."""
 
 else:
     R = TypeVar("R", covariant=True)
 
-    class _Stands:
+    class Stands:
         __slots__ = ()
 
 
 class Kind(enum.Enum):
-    """How a node behaves, for those who run it. The kernel's first arguments differ by kind."""
+    """How a node behaves at run time. The kernel's first arguments differ by kind."""
 
     CONSTANT = "constant"
     """`attrs["value"]` is the value."""
     PLACEHOLDER = "placeholder"
     """Has no value unless it is fed."""
     PURE = "pure"
-    """kernel(*values): the same inputs give the same output; may be merged, folded, repeated."""
+    """kernel(*values): the same inputs give the same output. May be merged, folded and repeated."""
     FUNCTION = "function"
-    """kernel(*values): a user's Python function that may do anything; runs once for each node and run."""
+    """kernel(*values): a user's Python function that may do anything. Runs once for each node and run."""
     RANDOM = "random"
-    """kernel(generator, *values): draws from the node's own stream, which the session keeps."""
+    """kernel(generator, *values): draws from the node's own random stream, which the session keeps."""
     VARIABLE = "variable"
-    """A variable's reference. Whoever consumes it, or its cached READ, reads the variable at that moment."""
+    """A reference to a variable. A node that uses it, or its cached READ, reads the variable at that moment."""
     READ = "read"
-    """The one cached read of a variable: no node of its own at run time, see VARIABLE."""
+    """The cached read of a variable. It is no node at run time, see VARIABLE."""
     PEEK = "peek"
-    """kernel(value or UNINITIALIZED, *rest): looks at a variable that may have no value."""
+    """kernel(value or UNINITIALIZED, *rest): reads a variable that may have no value."""
     ASSIGN = "assign"
-    """kernel(*values) is the variable's new value; the old one is not needed."""
+    """kernel(*values) is the variable's new value, which does not depend on the old one."""
     UPDATE = "update"
     """kernel(old, *values) is the variable's new value."""
     CONTROL = "control"
-    """Owns sections of the graph, branches or a loop, and runs them (`graph/sections.py`)."""
+    """Owns sections of the graph (branches or a loop) and runs them (`graph/sections.py`)."""
     QUEUE = "queue"
-    """Puts into or takes from a queue of the session, and may wait for that (`graph/ops/queues.py`)."""
+    """Puts items into a queue of the session or takes items out, and may have to wait (`graph/ops/queues.py`)."""
     NOOP = "noop"
-    """Only its control inputs count."""
+    """Does nothing: only its control inputs matter."""
 
-    __hash__ = object.__hash__  # an Enum's own is a Python function
+    __hash__ = object.__hash__  # Enum's own is a Python function, and slower
 
 
 class Uninitialized:
-    """The value of a variable that has none."""
+    """The value of a variable that has no value yet."""
 
     _the: Uninitialized | None = None
 
@@ -102,14 +103,17 @@ REFERENCES = frozenset({Kind.VARIABLE, Kind.READ})
 LIBRARY = Traits()
 _NO_ATTRS: Mapping[str, Any] = {}
 _STATIC = " In a weftwork.function, name an argument in static=(...) if its value is to steer the function."
-"""What to do instead, as errors say it."""
+"""Advice for error messages about symbolic tensors."""
 
 
 class Operation:
-    """A node of a graph. Made by the functions that build graphs, never directly.
+    """A node of a graph. Made by the functions that build graphs; do not construct it yourself.
 
-    section: the part of the graph that it belongs to, which a control-flow operation owns; None outside of all.
-    compiled: what those who run a control-flow operation have made of it, or None: it goes when the operation goes.
+    section: the section that contains it (a control-flow operation owns that); None outside all sections.
+    compiled: for a control-flow operation, what a run has compiled from it, or None. It lives as long as the operation.
+    index: its place in the graph.
+    type, kind, kernel, attrs, outputs, control_inputs, traits: what it does, with what, after what.
+    source, device, colocation: where it was made, and where it should run.
     """
 
     __slots__ = (
@@ -168,44 +172,44 @@ class Operation:
         self.container = container
         self.section = section
         self.compiled: Any = None
-        if len(outputs) == 1:  # most have one, and are made twice as fast so
+        if len(outputs) == 1:  # the most common case, which this makes twice as fast
             self.outputs: tuple[Tensor, ...] = (Tensor(self, 0, *outputs[0]),)
         else:
             self.outputs = tuple([Tensor(self, i, dtype, shape) for i, (dtype, shape) in enumerate(outputs)])
 
     @property
     def listed(self) -> Operation:
-        """The operation that the graph lists in this one's place: itself, or what it is made of for a run."""
+        """The operation that the graph lists in place of this one: usually itself."""
         return self.graph.operations[self.index]
 
     @property
     def defined_at(self) -> str:
-        """`NAME (defined at FILE:LINE)`, as errors print it."""
+        """`NAME (defined at FILE:LINE)`, the form used in errors."""
         return f"{self.name} (defined at {self.source.text})"
 
     @property
     def control_inputs(self) -> list[Operation]:
-        """The operations that it waits for, besides those that make its inputs."""
+        """The operations that it waits for, apart from those that make its inputs."""
         return list(self.controls)
 
     @property
     def traceback(self) -> list[tuple[str, int, str]]:
-        """Where the node was created: a list with the one (file, line, function) that is kept."""
+        """Where the node was created: a list with the one (file, line, function) that is recorded."""
         file, _, line = self.source.text.rpartition(":")
         return [(file, int(line), self.source.function)] if file else []
 
     @property
     def node_def(self) -> Any:
-        """The node as a NodeDef, a protocol buffer: see `Graph.as_graph_def`."""
+        """The node as a NodeDef, a protocol buffer; see `Graph.as_graph_def`."""
         return seams.node_def(self)
 
     @property
     def op_def(self) -> Any:
-        """What operations of its type take and give, as an OpDef."""
+        """The OpDef of its type: which inputs and outputs such operations have."""
         return seams.op_def(self)
 
     def get_attr(self, name: str) -> Any:
-        """The attribute `name`, as TensorFlow knows it; ValueError when the node has none of that name."""
+        """The attribute `name`, in TensorFlow's form. Raises ValueError if the node has no such attribute."""
         if name == "_class" and self.colocation:
             return self.colocation_groups()
         if name == "container":
@@ -221,11 +225,15 @@ class Operation:
 
     @property
     def _control_outputs(self) -> list[Operation]:
-        """The operations that wait for it."""
+        """The operations that wait for this one through a control input."""
         return [op for op in self.graph.operations[self.index :] if self in op.controls]
 
     def wait_for(self, ops: Iterable[Operation]) -> None:
-        """Let it wait for further operations, which must be older: the order of creation is the order of a run."""
+        """Wait for further operations as well. They must be older: creation order is the order of a run.
+
+        ops: operations of the same graph.
+        Raises ValueError for a newer one, or one of another graph.
+        """
         for op in ops:
             if op.graph is not self.graph or op.index >= self.index:
                 raise ValueError(
@@ -247,7 +255,7 @@ class Operation:
         return self.outputs
 
     def run(self, feed_dict: Mapping[Any, Any] | None = None, session: Any = None) -> None:
-        """Run this operation, and what it depends on, in `session` or the default session."""
+        """Run this operation, and everything it depends on, in `session` or the default session."""
         session_for(self.graph, session, "execute operation", "run").run(self, feed_dict)
 
     def __reduce__(self):
@@ -269,13 +277,13 @@ class Operation:
         return f"<tf.Operation '{self.name}' type={self.type}>"
 
 
-class Tensor(Operators, Generic[R], _Stands):
-    """An output of an operation. Every NumPy function of it makes a new node; it holds no value.
+class Tensor(Operators, Generic[R], Stands):
+    """An output of an operation. It holds no value; NumPy functions and operators on it make new nodes.
 
-    For type checkers and readers, `Tensor[int]` is one whose value is an int.
-    Operators and NumPy's functions come through NumPy's protocols (NEP 13, NEP 18). Equality is identity.
-    raw_shape: what is known of the shape, as `shapes.RawShape`, which is faster to look at than `shape`.
-    number: its place among the tensors of its graph, -1 for one that the graph does not list.
+    For type checkers and readers, `Tensor[int]` is a tensor whose value is an int.
+    Operators and NumPy functions use NumPy's protocols (NEP 13, NEP 18). Equality is identity.
+    raw_shape: the known part of the shape, as `shapes.RawShape`, which is faster to use than `shape`.
+    number: its index among the tensors of the graph; -1 if the graph does not list it.
     """
 
     __slots__ = ("__weakref__", "dtype", "index", "number", "op", "raw_shape")
@@ -296,22 +304,22 @@ class Tensor(Operators, Generic[R], _Stands):
 
     @property
     def value_index(self) -> int:
-        """Which output of its operation it is."""
+        """The index of this output among its operation's outputs."""
         return self.index
 
     @property
     def graph(self) -> Graph:
-        """The graph that it belongs to."""
+        """The graph that contains it."""
         return self.op.graph
 
     @property
     def device(self) -> str:
-        """The device asked for its operation."""
+        """The device requested for its operation."""
         return self.op.device
 
     @property
     def shape(self) -> shapes.TensorShape:
-        """What is known of the shape before anything runs."""
+        """The shape as far as it is known before anything runs."""
         return shapes.TensorShape(self.raw_shape)
 
     def get_shape(self) -> shapes.TensorShape:
@@ -319,23 +327,23 @@ class Tensor(Operators, Generic[R], _Stands):
         return self.shape
 
     def set_shape(self, shape: Any) -> None:
-        """Add what you know of the shape; ValueError when it contradicts what is known."""
+        """Add what you know about the shape. Raises ValueError if it contradicts what is known already."""
         self.raw_shape = shapes.merge(self.raw_shape, shapes.as_raw(shape))
 
     @property
     def assign(self) -> Callable[..., Any]:
-        """Of a slice of a variable: `assign(value)`, the new value of the whole variable. Other tensors have none."""
+        """For a slice of a variable: `assign(value)`, the new value of the whole variable. Other tensors have none."""
         op = self.op
         if op.type == "StridedSlice" and "spec" in op.attrs and op.inputs[0].op.kind in REFERENCES:
             return functools.partial(seams.assign_slice, self)
         raise AttributeError("'Tensor' object has no attribute 'assign': it is not a slice of a variable.")
 
     def experimental_ref(self) -> Reference:
-        """A key for dictionaries; `deref()` gives the tensor back."""
+        """A dictionary key for this tensor; `deref()` returns the tensor."""
         return Reference(self)
 
     def consumers(self) -> list[Operation]:
-        """The operations that take this tensor as an input."""
+        """The operations that use this tensor as an input."""
         return [op for op in self.graph.get_operations() if any(t is self for t in op.inputs)]
 
     def eval(self, feed_dict: Mapping[Any, Any] | None = None, session: Any = None) -> Any:
@@ -348,7 +356,7 @@ class Tensor(Operators, Generic[R], _Stands):
     def __array_function__(self, func, types, args, kwargs):
         return seams.array_function(func, args, kwargs)
 
-    def __getitem__(self, item):
+    def __getitem__(self, item: Any, /) -> Tensor:
         return seams.getitem(self, item)
 
     def __array__(self, dtype=None, copy=None):
@@ -404,19 +412,19 @@ class Tensor(Operators, Generic[R], _Stands):
 
 
 def operation_at(graph: Graph, index: int) -> Operation:
-    """How a pickled Operation is found again."""
+    """Find a pickled Operation in its graph."""
     return graph.operations[index]
 
 
 def operation_beside(given: dict[str, Any]) -> Operation:
-    """How a pickled Operation that is in no graph, a part of one that is, is made again."""
+    """Rebuild a pickled Operation that is not listed in a graph, but is part of one that is."""
     section = given["section"]
     return Operation(**{**given, "section": None if section is None else given["graph"].sections[section]})
 
 
 def tensor_at(op: Any, *places: int) -> Tensor:
-    """How a pickled Tensor is found again: by (operation, output), or as older versions wrote it: (graph, operation's
-    index, output)."""
+    """Find a pickled Tensor by (operation, output), or in the form of older versions: (graph, operation's index,
+    output)."""
     *index, output = places
     return (op.operations[index[0]] if index else op).outputs[output]
 

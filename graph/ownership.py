@@ -1,13 +1,13 @@
-"""Whose a value is: a function may change what it gets as in a plain call, and nobody else sees it.
+"""Ownership: a function may modify its arguments as in a plain call, and nobody else sees the change.
 
-atom      a value that nobody can change, or that cannot be copied: it is handed to anybody as it is
-own       what a user's function returned, as nobody else's: a copy of it if somebody still holds it, or a part of it
-lent      a value that others see too, as a function gets it: a copy. Only an array whose function shows by its code
-          that it changes none (`reading`) is not copied, but handed on as a read-only view
+atom      a value that cannot be modified, or cannot be copied: everybody gets the value itself
+own       a user's function's result, made exclusive: copied if somebody else still holds it or a part of it
+lent      how a function gets a value that others see, too: as a copy, or as a read-only view of an array if the
+  function's code shows that it modifies none (`reading`)
 
-Atoms are numbers, text, bytes, classes, functions, modules, Enum members, exceptions, Arrow's tables and the like; so
-are tuples and frozen sets of atoms. A pandas frame is copied lazily, where pandas does so. What cannot be copied (a
-lock, an open file, a generator) is passed as it is, also inside of what is copied.
+Atoms are numbers, text, bytes, classes, functions, modules, Enum members, exceptions, Arrow tables and the like, and
+tuples and frozen sets of atoms. A pandas frame is copied lazily, if pandas copies on write. Values that cannot be
+copied (a lock, an open file, a generator) are passed as they are, also inside a copied value.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ import numpy as np
 from weftwork.graph.frames import is_immutable, is_lazy, is_mapped, lazily_copied
 
 _HEAP = 1 << 9
-"""The flag of types that are made at run time."""
+"""The flag of types created at run time."""
 GENERATORS = (random.random.__self__, np.random.rand.__self__)  # type: ignore[attr-defined]
-"""Those that `random` and `numpy.random` draw from: there is one of each."""
-_SAYING = ("__getstate__", "__setstate__", "__getnewargs_ex__")
-"""By which a class says what its objects' state is."""
+"""The global generators of `random` and `numpy.random`."""
+_STATE_METHODS = ("__getstate__", "__setstate__", "__getnewargs_ex__")
+"""Methods by which a class defines its objects' state."""
 ATOMS: frozenset[type] = frozenset(
     [
         *(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), range, object),
@@ -52,47 +52,47 @@ ATOMS: frozenset[type] = frozenset(
         *{np.bool_, *np.sctypeDict.values()} - {np.void, np.object_},
     ]
 )
-"""Types of atoms: what is looked at first, for it is all that a number costs."""
+"""Types of atoms. Checked first: this is all that a number costs."""
 _DEPTH = 100
-"""Levels of an object that are compared with its copy."""
+"""The depth to which an object is compared with its copy."""
 _ATOM_BASES: list[type] = [
     *(type, enum.Enum, BaseException, types.ModuleType, np.dtype, np.ufunc, pathlib.PurePath, datetime.tzinfo)
 ]
-"""Types of atoms, with those derived from them."""
+"""Types that are atoms along with their subclasses."""
 
 
 def add_atoms(*kinds: type) -> None:
-    """Let objects of further types, and of types derived from them, be handed on as they are."""
+    """Treat objects of further types, and of their subclasses, as atoms."""
     _ATOM_BASES.extend([kind for kind in kinds if kind not in _ATOM_BASES])
     is_atomic.cache_clear()
 
 
 @functools.lru_cache(maxsize=1024)
 def is_atomic(kind: type) -> bool:
-    """True for a type of which all objects are atoms."""
+    """True for a type all of whose objects are atoms."""
     return kind in ATOMS or is_bare(kind) or issubclass(kind, tuple(_ATOM_BASES)) or is_immutable(kind)
 
 
 def is_bare(kind: type) -> bool:
-    """True for a type whose objects have no room for anything: all that there is of one is who it is."""
+    """True for a type whose objects cannot hold anything: only their identity matters."""
     return kind.__basicsize__ == object.__basicsize__ and not kind.__dictoffset__ and not kind.__itemsize__
 
 
 def is_atom(value: Any) -> bool:
-    """True for a value that anybody may get as it is."""
+    """True for a value that may be shared as it is."""
     stack = [value]
     for item in stack:
         kind = type(item)
         if kind is tuple or kind is frozenset:
             if not ATOMS.issuperset(map(type, item)):
                 stack.extend(item)
-        elif not is_atomic(kind) and not (kind is types.BuiltinFunctionType and _is_loose(item)):
+        elif not is_atomic(kind) and not (kind is types.BuiltinFunctionType and _is_unbound(item)):
             return False
     return True
 
 
-def _is_loose(function: Any) -> bool:
-    """True for a function in C that is not the method of an object, but for the generators that all draw from."""
+def _is_unbound(function: Any) -> bool:
+    """True for a C function that is not bound to an object, or is bound to one of the global generators."""
     owner = function.__self__
     return owner is None or isinstance(owner, (types.ModuleType, type)) or any([owner is one for one in GENERATORS])
 
@@ -101,10 +101,10 @@ def _is_loose(function: Any) -> bool:
 
 
 def copied(value: Any, memo: dict | None = None, lazily: bool = True) -> Any:
-    """A copy that shares nothing which can be changed, as `copy.deepcopy` makes it. Its arrays can be written to.
+    """A deep copy, as `copy.deepcopy` makes it, that shares nothing mutable. Its arrays are writable.
 
-    memo: of what was copied before, with which this may share parts.   lazily: frames that copy on write share data.
-    Raises ValueError for a value that is nested too deep for it.
+    memo: earlier copies, with which this one may share parts.   lazily: frames that copy on write share their data.
+    Raises ValueError for a value that is nested too deeply.
     """
     kind = type(value)
     if kind in ATOMS:
@@ -117,7 +117,7 @@ def copied(value: Any, memo: dict | None = None, lazily: bool = True) -> Any:
         return value if is_atom(value) else _copy(value, memo)
     except RecursionError:
         raise ValueError(
-            f"a {kind.__name__} is nested too deep to be copied, and it must be: others see it too"
+            f"a {kind.__name__} must be copied, because others see it too, but is nested too deeply"
         ) from None
 
 
@@ -130,25 +130,21 @@ def _copy(value: Any, memo: dict) -> Any:
         return known
     copier = _COPIERS.get(kind)
     if copier is None and is_lazy(kind) and _AT_ONCE not in memo:
-        copier = _copy_lazily
+        copier = lazily_copied
     if copier is None:
         copier = _copy_tuple if issubclass(kind, tuple) and _is_reduced_as(kind, object) else _copy_object
-    made = copier(value, memo)
-    memo[id(value)] = made
-    memo.setdefault(id(memo), []).append(value)  # as long as the memo lives nobody else may have its id
-    return made
+    duplicate = copier(value, memo)
+    memo[id(value)] = duplicate
+    memo.setdefault(id(memo), []).append(value)  # its id must not be reused while the memo lives
+    return duplicate
 
 
 _AT_ONCE = "frames are copied at once"
 
 
-def _copy_lazily(frame: Any, memo: dict) -> Any:
-    return lazily_copied(frame)
-
-
 def _copy_container(value: list | dict, memo: dict) -> list | dict:
-    """Lists and dicts in each other, however deep."""
-    left: list[tuple] = []
+    """Copy nested lists and dicts of any depth."""
+    pending: list[tuple] = []
 
     def begun(item: Any) -> Any:
         kind = type(item)
@@ -156,39 +152,39 @@ def _copy_container(value: list | dict, memo: dict) -> list | dict:
             return item
         if (kind is not list and kind is not dict) or id(item) in memo:
             return _copy(item, memo)
-        made = memo[id(item)] = kind()
-        left.append((item, made))
-        return made
+        duplicate = memo[id(item)] = kind()
+        pending.append((item, duplicate))
+        return duplicate
 
     whole = begun(value)
-    for source, made in left:
+    for source, result in pending:
         if type(source) is list:
-            made.extend(source if ATOMS.issuperset(map(type, source)) else [begun(item) for item in source])
+            result.extend(source if ATOMS.issuperset(map(type, source)) else [begun(item) for item in source])
         else:
             for key, item in source.items():
-                made[key if type(key) in ATOMS else _copy(key, memo)] = begun(item)
+                result[key if type(key) in ATOMS else _copy(key, memo)] = begun(item)
     return whole
 
 
 def _copy_tuple(value: tuple, memo: dict) -> tuple:
     items = [_copy(item, memo) for item in value]
-    if id(value) in memo:  # it holds itself, by way of a list
+    if id(value) in memo:  # it contains itself, through a list
         return memo[id(value)]
     state = getattr(value, "__dict__", None)
     if not state and all([one is other for one, other in zip(items, value, strict=True)]):
         return value
-    made = tuple.__new__(type(value), items)
+    duplicate = tuple.__new__(type(value), items)
     if state:
-        made.__dict__.update(_copy(state, memo))
-    return made
+        duplicate.__dict__.update(_copy(state, memo))
+    return duplicate
 
 
 def _copy_array(value: np.ndarray, memo: dict) -> np.ndarray:
-    memo[id(value)] = made = value.copy(order="K")
+    memo[id(value)] = result = value.copy(order="K")
     if value.dtype == object and not ATOMS.issuperset(map(type, value.ravel().tolist())):
         for index in np.ndindex(value.shape):
-            made[index] = _copy(value[index], memo)
-    return made
+            result[index] = _copy(value[index], memo)
+    return result
 
 
 _COPIERS: dict[type, Callable[[Any, dict], Any]] = {
@@ -205,60 +201,67 @@ _COPIERS: dict[type, Callable[[Any, dict], Any]] = {
 
 
 def _copy_method(value: Any, memo: dict) -> Any:
-    """One of a copy of its object; a function of a module, and the generators' that all draw from, as they are."""
+    """A method bound to the copy of its object; module functions and global generators' methods stay as they are."""
     owner = value.__self__
     if any([owner is one for one in GENERATORS]):
         return value
-    made = _copy(owner, memo)
-    if made is owner:
+    duplicate = _copy(owner, memo)
+    if duplicate is owner:
         return value
-    return types.MethodType(value.__func__, made) if type(value) is types.MethodType else getattr(made, value.__name__)
+    return (
+        types.MethodType(value.__func__, duplicate)
+        if type(value) is types.MethodType
+        else getattr(duplicate, value.__name__)
+    )
 
 
-def _of_type(kind: type, name: str) -> Any:
-    """What a class says under a name. An object is not asked: it might answer anything."""
+def _class_entry(kind: type, name: str) -> Any:
+    """A class's own entry under a name. The object is not asked: it might answer anything."""
     return next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
 
 
 def _is_reduced_as(kind: type, base: type) -> bool:
     return (
-        all([_of_type(kind, name) is vars(base).get(name) for name in ("__reduce_ex__", "__reduce__")])
-        and _of_type(kind, "__deepcopy__") is None
+        all([_class_entry(kind, name) is vars(base).get(name) for name in ("__reduce_ex__", "__reduce__")])
+        and _class_entry(kind, "__deepcopy__") is None
     )
 
 
 def answers_all(kind: type) -> bool:
-    """True for a class whose objects may answer to any name, so that nothing may be read off the answer.
+    """True for a class whose objects may answer to any attribute name, so the answers mean nothing.
 
-    All that such an object is are its attributes. One whose class says itself how it is pickled, as data frames do,
-    knows what it answers; and of one that has slots, or is derived from dict, say, the attributes are not all.
+    Such an object is fully described by its attributes. A class that defines how it is pickled, as data frames do, is
+    not one of these: its objects know what they answer. Nor is a class with slots, or derived from dict, say: its
+    objects hold more than attributes.
     """
     if not kind.__dictoffset__ or kind.__itemsize__ or kind in copyreg.dispatch_table:
         return False
-    if _says_its_state(kind):
+    if _defines_its_state(kind):
         return False
     if any([base is not object and not base.__flags__ & _HEAP for base in kind.__mro__]):
         return False
-    return any([isinstance(_of_type(kind, name), types.FunctionType) for name in ("__getattr__", "__getattribute__")])
+    return any(
+        [isinstance(_class_entry(kind, name), types.FunctionType) for name in ("__getattr__", "__getattribute__")]
+    )
 
 
-def _says_its_state(kind: type) -> bool:
-    return any([isinstance(_of_type(kind, name), types.FunctionType) for name in _SAYING])
+def _defines_its_state(kind: type) -> bool:
+    return any([isinstance(_class_entry(kind, name), types.FunctionType) for name in _STATE_METHODS])
 
 
 def _copy_object(value: Any, memo: dict) -> Any:
-    """As `copy.deepcopy`; itself where that is not possible."""
+    """As `copy.deepcopy`; the object itself if it cannot be copied."""
     kind = type(value)
-    by_itself = _of_type(kind, "__deepcopy__")
+    own_method = _class_entry(kind, "__deepcopy__")
     try:
-        if by_itself is not None:
-            return by_itself(value, memo)
+        if own_method is not None:
+            return own_method(value, memo)
         if (
-            type(_of_type(kind, "__del__")) is types.FunctionType
+            type(_class_entry(kind, "__del__")) is types.FunctionType
             and _is_reduced_as(kind, object)
-            and not _says_its_state(kind)
+            and not _defines_its_state(kind)
         ):
-            return value  # what it holds is let go once
+            return value  # its contents must be released only once
         if answers_all(kind) and _is_reduced_as(kind, object):
             reduced: Any = (object.__new__, (kind,), object.__getattribute__(value, "__dict__"))
         else:
@@ -267,7 +270,7 @@ def _copy_object(value: Any, memo: dict) -> Any:
         return value if type(reduced) is str else _rebuilt(value, memo, *reduced)
     except RecursionError:
         raise
-    except Exception:  # a lock, a file: there is one of it
+    except Exception:  # a lock or a file: there is only one
         return value
 
 
@@ -281,30 +284,30 @@ def _rebuilt(
     pairs: Iterable | None = None,
     set_state: Callable | None = None,
 ) -> Any:
-    """What `__reduce_ex__` says, done with copies."""
-    memo[id(value)] = made = make(*[_copy(arg, memo) for arg in args])
+    """Rebuild an object from copies, as its `__reduce_ex__` specifies."""
+    memo[id(value)] = result = make(*[_copy(arg, memo) for arg in args])
     if state is not None:
         state = _copy(state, memo)
-        by_itself = _of_type(type(made), "__setstate__")
+        own_method = _class_entry(type(result), "__setstate__")
         if set_state is not None:
-            set_state(made, state)
-        elif by_itself is not None:
-            by_itself(made, state)
+            set_state(result, state)
+        elif own_method is not None:
+            own_method(result, state)
         else:
             attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
             if attributes:
-                object.__getattribute__(made, "__dict__").update(attributes)
+                object.__getattribute__(result, "__dict__").update(attributes)
             for name, item in (slots or {}).items():
-                object.__setattr__(made, name, item)
+                object.__setattr__(result, name, item)
     for item in items or ():
-        made.append(_copy(item, memo))
+        result.append(_copy(item, memo))
     for key, item in pairs or ():
-        made[_copy(key, memo)] = _copy(item, memo)
-    return made
+        result[_copy(key, memo)] = _copy(item, memo)
+    return result
 
 
 def alike(one: Any, two: Any, depth: int = 0) -> bool:
-    """True when two copies of one object show to be the same. They are not asked; where that cannot be seen: False."""
+    """True if two copies of one object are provably equal. No code of theirs is run; False if it cannot be seen."""
     kind = type(one)
     if one is two or kind is not type(two) or depth > _DEPTH:
         return one is two
@@ -330,12 +333,12 @@ def alike(one: Any, two: Any, depth: int = 0) -> bool:
 
 
 def own(box: list, more: int = 0) -> Any:
-    """A value that a node has just made, as nobody else's: a copy when the node still holds it or a part of it.
+    """A value that a node has just returned, made exclusive: copied if the function still holds it or a part of it.
 
-    box: a list of the value alone. Beside it only a local variable of the caller may hold the value, and `more` that
-    are known of: the number of references is compared with that of a fresh value that is held so. List and variable
-    count in every version of Python; what the interpreter counts of a value on its way to a function differs. An array
-    of rank 0 becomes a scalar.
+    box: a list that holds only the value. Apart from it, only a local variable of the caller, and `more` known others,
+    may hold the value: its reference count is compared with that of a fresh value held in the same way. List and
+    variable are counted in every version of Python; references from the interpreter while it passes an argument differ.
+    An array of rank 0 becomes a scalar.
     """
     kind = type(box[0])
     if kind in ATOMS:
@@ -356,9 +359,9 @@ def own(box: list, more: int = 0) -> Any:
 
 
 def writable(value: Any, lazily: bool = True) -> Any:
-    """A value of the function's own: a copy of an array that cannot be written to.
+    """A value that the function may modify: an array that is read-only is copied.
 
-    lazily: lazy copies of frames are written to as pandas does it; else one that lies in the store is copied, too.
+    lazily: pandas copies a frame when it is written to; otherwise it is copied now.
     """
     if type(value) is np.ndarray:
         return value if value.flags.writeable else value.copy(order="K")
@@ -366,12 +369,12 @@ def writable(value: Any, lazily: bool = True) -> Any:
 
 
 def own_made(box: list) -> Any:
-    """The same for what a node of the library made, which may be a view that cannot be written to."""
+    """As `own`, for the result of a library node, which may be a read-only view."""
     return writable(own(box))
 
 
 def own_each(values: Sequence) -> Sequence:
-    """The same for a node of the library with several outputs; they share nothing with each other either."""
+    """As `own`, for a library node with several outputs; the results share nothing with each other either."""
     return values if ATOMS.issuperset(map(type, values)) else [_own_part(values, at) for at in range(len(values))]
 
 
@@ -381,12 +384,12 @@ def _own_part(values: Sequence, at: int) -> Any:
 
 
 def _holders(box: list) -> tuple[int, int]:
-    """The numbers of references to the value in a box, and to its base if it is an array."""
+    """The reference counts of the boxed value and, if it is an array, of its base."""
     return sys.getrefcount(box[0]), sys.getrefcount(box[0].base) if type(box[0]) is np.ndarray else 0
 
 
 def _is_alone(value: Any) -> bool:
-    """True when nobody else holds a part of a value. Parts that each one other part holds are looked at in bulk."""
+    """True if nobody else holds a part of a value. Parts held by exactly one other part are checked in bulk."""
     level, seen = [value], {id(value)}
     while True:
         level = _parts_of(level)
@@ -394,29 +397,29 @@ def _is_alone(value: Any) -> bool:
             return True
         ids = set(map(id, level))
         if len(ids) < len(level) or not ids.isdisjoint(seen) or max(map(sys.getrefcount, level)) > _HELD_ONCE:
-            level = []  # else they are held by it, too
+            level = []  # or the list would hold the parts, too
             return _is_alone_in_all(value)
         seen |= ids
 
 
 def _is_alone_in_all(value: Any) -> bool:
-    """The same for any value: each part is held as often as other parts hold it."""
-    parts, held = [value], {id(value): 0}
+    """As `_is_alone`, for any value: each part must be held exactly as often as other parts hold it."""
+    parts, counts = [value], {id(value): 0}
     for part in parts:
         for child in _parts_of([part]):
             if type(child) is tuple and is_atom(child):
                 continue
-            if id(child) not in held:
-                held[id(child)] = 0
+            if id(child) not in counts:
+                counts[id(child)] = 0
                 parts.append(child)
-            held[id(child)] += 1
+            counts[id(child)] += 1
     part = child = None
     del parts[0]
-    return all([sys.getrefcount(part) - _HELD <= held[id(part)] for part in parts])
+    return all([sys.getrefcount(part) - _HELD <= counts[id(part)] for part in parts])
 
 
 def _parts_of(objects: list) -> list:
-    """What some objects hold that is not an atom."""
+    """The contents of some objects, except atoms."""
     arrays = [each for each in objects if isinstance(each, np.ndarray)]
     parts = gc.get_referents(*objects) if len(arrays) < len(objects) else []
     for array in arrays:
@@ -432,7 +435,7 @@ def _parts_of(objects: list) -> list:
 
 
 def _references() -> tuple[int, int, int, int]:
-    """The references to a fresh value in a box, to the base of a fresh view, and to parts as they are looked at."""
+    """The reference counts of a fresh value in a box, of a fresh view's base, and of parts under inspection."""
     fresh, view = np.zeros(1), np.zeros(2)[:1]
     parts = [np.zeros(1)]
     level = [[]]
@@ -441,4 +444,4 @@ def _references() -> tuple[int, int, int, int]:
 
 
 _FRESH, _FRESH_BASE, _HELD, _HELD_ONCE = _references()
-"""A part in `_is_alone` is held by its whole besides."""
+"""A part in `_is_alone` is also held by the whole that contains it."""

@@ -1,4 +1,4 @@
-"""Functions whose parameters are put together from those of others, so that no list of them is written twice."""
+"""Functions whose parameter list is assembled from those of others, so that no list is written twice."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from weftwork.graph.operation import Tensor
 def function_with(
     name: str, doc: str | None, module: str, parameters: Iterable[Parameter], body: Callable[..., Tensor]
 ) -> Any:
-    """The function `name` of a module, with these parameters: it calls body(**arguments), defaults included.
+    """A function `name` of a module with these parameters, which calls body(**arguments), defaults included.
 
-    body: returns a tensor. To `inspect`, `help` and `pickle` it looks as if it had been written down there.
+    body: returns a tensor. To `inspect`, `help` and `pickle` the result looks like a function written in the module.
     """
     signature = Signature(list(parameters), return_annotation="Tensor")
 

@@ -1,9 +1,9 @@
-"""Protocol buffers: TensorFlow's public messages, as TensorBoard ships them, and those it lacks, from descriptors.
+"""Protocol buffers: TensorFlow's public messages as TensorBoard ships them; missing ones are built from descriptors.
 
-protos     a module of TensorBoard's: `graph`, `node_def`, `summary` ... The package is an extra
-messages   classes for small public definitions that it lacks, made with Ray's own dependency `protobuf`
+protos     a module of TensorBoard: `graph`, `node_def`, `summary` ... The package is an extra
+messages   classes for small public definitions that TensorBoard lacks, made with Ray's own dependency `protobuf`
 
-What is written is the same on the wire as TensorFlow's: only the names of the packages differ.
+On the wire everything is the same as TensorFlow's; only the package names differ.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MESSAGES = {
     "OpDef": "op_def",
     "TensorInfo": "meta_graph",
 }
-"""The messages of graphs that programs name, and the module of each."""
+"""The graph messages that programs name, and the module of each."""
 SUMMARY_MESSAGES = {
     "Event": "event",
     "SessionLog": "event",
@@ -33,14 +33,14 @@ SUMMARY_MESSAGES = {
     "SummaryDescription": "summary",
     "SummaryMetadata": "summary",
 }
-"""Those of `tf.summary`, which programs also name without it."""
+"""The messages of `tf.summary`, which programs also name on their own."""
 
 
 @cache
 def protos(module: str) -> Any:
     """TensorBoard's protocol buffers: its module `summary`, `event`, `graph` ...
 
-    Raises ImportError when TensorBoard is not installed.
+    Raises ImportError if TensorBoard is not installed.
     """
     try:
         return importlib.import_module(f"tensorboard.compat.proto.{module}_pb2")
@@ -53,7 +53,7 @@ def protos(module: str) -> Any:
 
 @cache
 def available() -> bool:
-    """Whether `protos` has what it needs."""
+    """True if everything that `protos` needs is installed."""
     return importlib.util.find_spec("tensorboard") is not None
 
 
@@ -61,18 +61,18 @@ def messages(package: str, definitions: Mapping[str, Mapping[str, str]], uses: A
     """Message classes by name, from `{message: {field: "NUMBER KIND"}}`.
 
     KIND: int32, int64, uint32, fixed32, bool, string, bytes, float, double, or another of the messages; `repeated KIND`
-    for a list of them.
-    uses: a module of `protos` whose messages may be named too, `.tensorboard.MetaGraphDef`.
+    for a list.
+    uses: a module of `protos` whose messages may also be used, `.tensorboard.MetaGraphDef`.
     """
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     kinds = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
     for name, fields in definitions.items():
-        made = file.message_type.add(name=name)
+        message = file.message_type.add(name=name)
         for field, text in fields.items():
             number, *repeated, kind = text.split()
-            entry = made.field.add(name=field, number=int(number), label=kinds.LABEL_OPTIONAL)
+            entry = message.field.add(name=field, number=int(number), label=kinds.LABEL_OPTIONAL)
             if repeated:
                 entry.label = kinds.LABEL_REPEATED
             if kind in definitions or kind.startswith("."):

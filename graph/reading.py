@@ -1,7 +1,7 @@
-"""Which functions show by their code that they change no array they are given, so that they need no copy of one.
+"""Which functions show by their code that they modify no array argument, so that no argument must be copied.
 
-Only what is plain to see counts: a function that stores nothing into anything, and calls nothing but functions of
-which that is known. Where this is wrong the array is read-only, so that NumPy says so at the write.
+Only the obvious counts: a function that stores into nothing, and calls only functions known to be the same. If this is
+ever wrong, the array is a read-only view, so NumPy reports the write.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _STEPS = frozenset(
     POP_JUMP_BACKWARD_IF_TRUE JUMP_IF_FALSE_OR_POP JUMP_IF_TRUE_OR_POP FORMAT_VALUE FORMAT_SIMPLE
     FORMAT_WITH_SPEC CONVERT_VALUE""".split()
 )
-"""Instructions that store nothing but into the function's own variables, under the names of all Pythons."""
+"""Instructions that store only into the function's own local variables, under the names of all Python versions."""
 _FIELDS = frozenset("shape ndim size dtype T real imag nbytes itemsize strides".split())
 _METHODS = _FIELDS | frozenset(
     """sum mean max min std var prod dot astype reshape ravel flatten copy transpose argmax argmin
     argsort cumsum cumprod any all round clip conj tolist item squeeze swapaxes trace diagonal nonzero searchsorted take
     repeat tobytes""".split()
 )
-"""What an array is asked for without being changed."""
+"""Attributes of an array that do not modify it."""
 _BUILTINS = frozenset(
     """len sum min max abs float int bool str complex range enumerate zip list tuple isinstance round sorted divmod pow
     all any repr print reversed""".split()
@@ -50,7 +50,7 @@ _BUILTINS = frozenset(
 _MODULES = (np, np.linalg, np.fft, math, cmath)
 _WRITERS = frozenset("copyto put place putmask fill_diagonal put_along_axis nan_to_num apply_along_axis".split())
 _MOST_ARGUMENTS = 2
-"""Of calls: a third one may be where NumPy writes to."""
+"""In a call: NumPy writes into a third argument of some functions."""
 
 
 def goes_behind(function: Any) -> bool:
@@ -68,14 +68,14 @@ def _goes_behind(function: Any, seen: set[int]) -> bool:
     seen.add(id(function))
     facts = facts_of(function.__code__)
     names = [*facts.globals, *function.__code__.co_freevars]
-    called = [value for name in names if isinstance(value := _found(function, name), FunctionType)]
+    called = [value for name in names if isinstance(value := _looked_up(function, name), FunctionType)]
     return not BEHIND.isdisjoint(facts.attributes) or any(
         [_goes_behind(each, seen) for each in called if is_own(each.__module__)]
     )
 
 
 def reads_only(function: Any) -> bool:
-    """True for a function whose code shows that it changes no array among its arguments."""
+    """True for a function whose code shows that it modifies none of its array arguments."""
     return isinstance(function, FunctionType) and _reads(function, set())
 
 
@@ -85,9 +85,9 @@ def _reads(function: FunctionType, seen: set[CodeType]) -> bool:
         return True
     seen.add(code)
     at: Any = None
-    """What the instruction before has loaded, as far as it is known."""
+    """The value that the previous instruction has loaded, if known."""
     known = calls = 0
-    """How many functions were loaded of which it is known that they may be called, and how many calls there are."""
+    """The number of loaded functions that are known to be harmless, and the number of calls."""
     for step in dis.get_instructions(code):
         name, before, at = step.opname, at, None
         if name in ("CACHE", "PUSH_NULL", "PRECALL"):
@@ -95,7 +95,7 @@ def _reads(function: FunctionType, seen: set[CodeType]) -> bool:
         elif name not in _STEPS or (name == "BINARY_OP" and step.argrepr.endswith("=")):
             return False
         elif name in ("LOAD_GLOBAL", "LOAD_DEREF"):
-            at = _found(function, step.argval)
+            at = _looked_up(function, step.argval)
             if not _is_harmless(at, seen):
                 return False
             known += callable(at)
@@ -119,20 +119,20 @@ def _reads(function: FunctionType, seen: set[CodeType]) -> bool:
     return calls <= known
 
 
-def _found(function: FunctionType, name: str) -> Any:
-    """The value of a global or a closure's variable; itself where there is none."""
+def _looked_up(function: FunctionType, name: str) -> Any:
+    """The value of a global or a closure variable; the module's marker if there is none."""
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=False))
     try:
         if name in cells:
             return cells[name].cell_contents
-    except ValueError:  # nothing is in it yet
-        return _found
-    return function.__globals__.get(name, getattr(builtins, name, _found))
+    except ValueError:  # an empty cell
+        return _looked_up
+    return function.__globals__.get(name, getattr(builtins, name, _looked_up))
 
 
 def _is_harmless(value: Any, seen: set[CodeType]) -> bool:
-    """True for what one may use who changes nothing: numbers and arrays, and functions of which that is known."""
-    if value is _found:
+    """True for a value that a harmless function may use: numbers, arrays, and functions known to be harmless."""
+    if value is _looked_up:
         return False
     if isinstance(value, FunctionType):
         home = value.__module__ or ""
@@ -144,7 +144,7 @@ def _is_harmless(value: Any, seen: set[CodeType]) -> bool:
     if isinstance(value, type):
         return issubclass(value, np.generic) or (value.__module__ == "builtins" and value.__name__ in _BUILTINS)
     if callable(value):
-        if type(value).__module__ == "numpy":  # functions in C, which NumPy wraps
+        if type(value).__module__ == "numpy":  # C functions that NumPy wraps
             return True
         home = value.__module__ if isinstance(value, BuiltinFunctionType) else None
         return home in ("math", "cmath") or (home == "builtins" and value.__name__ in _BUILTINS)

@@ -1,4 +1,4 @@
-"""A tensor or a variable as a key."""
+"""Tensors and variables as dictionary keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Reference:
-    """Stands for a tensor or a variable as a key of a dictionary: equal to another one of the same."""
+    """A tensor or a variable as a dictionary key: two references to the same object are equal."""
 
     __slots__ = ("_of",)
 

@@ -1,4 +1,4 @@
-"""Retry: when a function that has raised is called again, and how long that is waited for."""
+"""Retry: when to call a function again after it has raised, and how long to wait."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from math import isfinite
 from typing import Any
 
 _JITTER = random.SystemRandom()
-"""What it draws moves no generator of the program's."""
+"""Its draws do not advance the program's own random generators."""
 
 
 @dataclass(frozen=True)
 class Retry:
-    """When a function that has raised is called again: `@tf.op(retries=tf.Retry(3, delay=0.5, on=OSError))`.
+    """When to call a function again after it has raised: `@tf.op(retries=tf.Retry(3, delay=0.5, on=OSError))`.
 
-    times: how often at most.
-    delay: seconds to wait before the first retry.   backoff: each further wait is so many times as long.
-    longest: seconds of a wait at most.   jitter: the share of a wait by which it may be longer or shorter, at random,
-        so that many calls which have failed together do not come back together: 0 to 1.
-    on: the class of the errors that are worth another try, or a tuple of classes; any other ends the run at once.
-    Raises TypeError or ValueError for what makes no sense.
+    times: the largest number of retries.
+    delay: seconds to wait before the first retry.   backoff: the factor from one wait to the next.
+    longest: the longest wait, in seconds.   jitter: the fraction, 0 to 1, by which each wait is randomly lengthened or
+        shortened, so that many calls that failed together are not all repeated at the same moment.
+    on: the exception class, or tuple of classes, worth retrying; any other error ends the run at once.
+    Raises TypeError or ValueError for invalid arguments.
 
         @tf.op(retries=tf.Retry(5, delay=0.1, backoff=2.0, jitter=0.1, on=(ConnectionError, TimeoutError)))
         def download(url): ...
@@ -46,11 +46,11 @@ class Retry:
 
     @classmethod
     def of(cls, retries: int | Retry) -> Retry:
-        """What `retries=` asks for: a number of times alone means at once, after any error."""
+        """The Retry for an argument `retries=`: a plain number means at once, after any error."""
         return retries if isinstance(retries, Retry) else cls(retries)
 
     def waits(self) -> Iterator[float]:
-        """Seconds to wait before each retry."""
+        """The seconds to wait before each retry."""
         wait = self.delay
         for _ in range(self.times):
             yield min(wait, self.longest) * (1 + self.jitter * _JITTER.uniform(-1, 1))

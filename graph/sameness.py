@@ -1,10 +1,10 @@
-"""Which values are the same: what tells whether two pure calls may be made once.
+"""When two values are the same, so that two pure calls with them can be made once.
 
-the same   of the same type and the same to the last bit, through lists, tuples, dicts and frozensets; or one object.
-           More than `==` asks for: 1 is not True, 0.0 not -0.0, Decimal("1.0") not Decimal("1.00"), an hour in Rome not
-           the same hour in London. NaN is the same as NaN.
-Only of types that cannot change is the value looked at; what else there is, subclasses of these too, is the same as
-itself alone: what it is equal to, and for how long, is its own affair, and it is not asked.
+the same   of the same type and identical to the last bit, through lists, tuples, dicts and frozensets; or one object.
+  Stricter than `==`: 1 is not True, 0.0 is not -0.0, Decimal("1.0") is not Decimal("1.00"), an hour in Rome is not
+  the same hour in London. NaN is the same as NaN.
+We look at values of known immutable types only. Any other object, subclasses of these types included, is the same only
+as itself: its `==` may give any answer, and a different one later, so it is not called.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from weftwork.graph.nest import Fixed
 
 
 def exact_key(value: Any) -> Any:
-    """A key that the same values share, while they live. Raises TypeError for an object of ours that has none."""
+    """A key that is equal for the same values, while they live. Raises TypeError for our own objects without a key."""
     kind = type(value)
     known = _KEYS.get(kind)
     if known is not None:
@@ -37,7 +37,7 @@ def exact_key(value: Any) -> Any:
         return kind, _keys(value)
     if kind.__module__.startswith("weftwork."):
         hash(value)
-        return kind, value  # ours say themselves what they are equal to
+        return kind, value  # our own types define their equality
     return "is", id(value)
 
 
@@ -77,4 +77,4 @@ _KEYS: dict[type, Callable[[Any], Any]] = {
     **dict.fromkeys([FunctionType, MethodType, BuiltinMethodType, functools.partial], identity),
     **dict.fromkeys([pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.PosixPath, pathlib.WindowsPath], str),
 }
-"""Of each type whose values are looked at: what tells two of them apart."""
+"""For each type with comparable values: the key that tells two of them apart."""

@@ -1,4 +1,4 @@
-"""What a Saver keeps besides variables: the state of something that the session has."""
+"""State of a session, other than variables, that a Saver can keep."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from weftwork.graph.shapes import RawShape
 
 
 class Saveable:
-    """A state with the name of an operation, which has a value and takes one back."""
+    """A named piece of state, with a value that can be saved and restored."""
 
     def __init__(self, op: Operation, dtype: DType, raw_shape: RawShape):
         self.op, self.dtype, self.raw_shape = op, dtype, raw_shape
@@ -20,13 +20,13 @@ class Saveable:
 
     @property
     def device(self) -> str:
-        """Where it is."""
+        """The device where it is."""
         return self.op.device
 
     def value(self) -> Tensor:
-        """A tensor of the state as it is when a run begins to save."""
+        """A tensor of the state at the beginning of the run that saves it."""
         raise NotImplementedError
 
     def restored(self, value: Tensor) -> Operation:
-        """The operation that takes a value back."""
+        """The operation that restores a value."""
         raise NotImplementedError

@@ -1,7 +1,7 @@
-"""The scopes in which a graph's next operation is created: control inputs, devices, colocation, container, names.
+"""The scopes in which a graph creates its next operation: control inputs, devices, colocation, container, names.
 
-The name scope and the variable scope belong to the thread. The others belong to the graph, until `split` gives each
-thread its own.
+Name scopes and variable scopes belong to the thread. The others belong to the graph, until `split` gives each thread
+its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class _Controller:
-    """One `with control_dependencies(...)`: its operations, and what was created under it."""
+    """One `with control_dependencies(...)`: the operations to wait for, and those created inside."""
 
     __slots__ = ("created", "ops")
 
@@ -31,7 +31,7 @@ class _Controller:
 
 
 class _State:
-    """The scopes but for names. active: any is open besides a section."""
+    """The open scopes, except name scopes. active: any scope other than a section is open."""
 
     def __init__(self):
         self.controllers: list[_Controller] = []
@@ -44,8 +44,8 @@ class _State:
         self.active = False
 
     def refresh(self) -> None:
-        asked = self.resources or self.labels
-        self.active = bool(self.controllers or self.devices or self.colocation or self.container or asked)
+        requested = self.resources or self.labels
+        self.active = bool(self.controllers or self.devices or self.colocation or self.container or requested)
 
 
 class _ThreadState(threading.local):
@@ -56,7 +56,7 @@ class _ThreadState(threading.local):
 
 
 class Scopes:
-    """The scopes of one graph."""
+    """All scopes of one graph."""
 
     def __init__(self):
         self._local = _ThreadState()
@@ -64,7 +64,7 @@ class Scopes:
 
     @property
     def name(self) -> str:
-        """The thread's name scope, without a slash at its end."""
+        """The thread's name scope, without a trailing slash."""
         return self._local.name
 
     @name.setter
@@ -73,7 +73,7 @@ class Scopes:
 
     @property
     def variables(self) -> Any:
-        """The thread's variable scope; None before it was first asked for."""
+        """The thread's variable scope; None until it is first requested."""
         return self._local.variables
 
     @variables.setter
@@ -86,7 +86,7 @@ class Scopes:
 
     @property
     def section(self) -> Any:
-        """The section that operations are created in; None outside of all."""
+        """The section that new operations belong to; None outside all sections."""
         return self._state.section
 
     @contextmanager
@@ -100,16 +100,16 @@ class Scopes:
             state.section = outer
 
     def now(self) -> _State:
-        """The scopes that are open, but for name scopes."""
+        """The open scopes, except name scopes."""
         return self._shared if self._shared is not None else self._local.state
 
     def split(self) -> None:
-        """Give each thread scopes of its own."""
+        """Give each thread its own scopes."""
         if self._shared is not None:
             self._local.state, self._shared = self._shared, None
 
     def apply(self, op: Operation, pinned: bool) -> None:
-        """Set on a new operation what the open scopes say. A pinned one takes no control inputs."""
+        """Apply the open scopes to a new operation. A pinned one takes no control inputs."""
         state = self._state
         op.container = state.container
         op.device = _merged_device(state.devices, op)
@@ -130,7 +130,7 @@ class Scopes:
 
     @contextmanager
     def controls(self, ops: list[Operation] | None) -> Iterator[None]:
-        """Operations created inside wait for `ops`; None shuts the outer scopes out."""
+        """Operations created inside wait for `ops`; None clears the outer scopes."""
         state = self._state
         outer = state.controllers
         state.controllers = [] if ops is None else [*outer, _Controller(ops)]
@@ -143,27 +143,27 @@ class Scopes:
 
     @contextmanager
     def devices(self, device: Any) -> Iterator[None]:
-        """Operations created inside ask for `device`; None stops the outer scopes' say."""
+        """Operations created inside request `device`; None clears the outer scopes."""
         if isinstance(device, str):
             devices.DeviceSpec.from_string(device)
         state = self._state
         outer = state.devices
-        mine = [*outer, device]
-        state.devices = mine
+        stack = [*outer, device]
+        state.devices = stack
         state.refresh()
         try:
             yield
         finally:
-            if state.devices is not mine:
+            if state.devices is not stack:
                 raise RuntimeError("Exiting device scope without proper scope nesting.")
             state.devices = outer
             state.refresh()
 
     @contextmanager
     def colocated(self, op: Operation | None, alone: bool) -> Iterator[None]:
-        """Operations created inside are placed with `op`, and those of outer scopes unless `alone`.
+        """Operations created inside are placed with `op`, and with the ops of outer scopes unless `alone`.
 
-        An operation's place is stronger than the device scopes around.
+        The place of `op` takes precedence over surrounding device scopes.
         """
         state = self._state
         outer, devices = state.colocation, state.devices
@@ -190,7 +190,7 @@ class Scopes:
 
     @contextmanager
     def needing(self, resources: tuple[tuple[str, float], ...], labels: tuple[tuple[str, str], ...]) -> Iterator[None]:
-        """Operations created inside ask for `resources` and `labels`; an inner scope's win, name by name."""
+        """Operations created inside request `resources` and `labels`; name by name, an inner scope wins."""
         state = self._state
         outer = state.resources, state.labels
         state.resources, state.labels = _joined(outer[0], resources), _joined(outer[1], labels)
@@ -203,12 +203,12 @@ class Scopes:
 
 
 def _joined(outer: tuple, inner: tuple) -> tuple:
-    """Pairs of both, sorted by name; the inner ones win."""
+    """The pairs of both, sorted by name; the inner ones win."""
     return tuple(sorted({**dict(outer), **dict(inner)}.items()))
 
 
 def _merged_device(stack: list[Any], op: Operation) -> str:
-    """The device that the scopes ask for: the innermost wins, field by field."""
+    """The device that the scopes request; field by field, the innermost wins."""
     merged = ""
     for device in reversed(stack):
         if device is None:
@@ -222,7 +222,7 @@ def _merged_device(stack: list[Any], op: Operation) -> str:
 
 
 def _control_inputs(controllers: list[_Controller], op: Operation) -> tuple[Operation, ...]:
-    """The control inputs that are not already implied by a data input created under the same scope."""
+    """The control inputs, without those implied by a data input created in the same scope."""
     inputs = {tensor.op for tensor in op.inputs}
     controls: dict[Operation, None] = {}
     for controller in controllers:
@@ -234,7 +234,10 @@ def _control_inputs(controllers: list[_Controller], op: Operation) -> tuple[Oper
 
 @contextmanager
 def op_scope(values: Any, name: str | None, default_name: str | None = None) -> Iterator[str]:
-    """TensorFlow's older spelling of `name_scope`."""
+    """TensorFlow's older spelling of `name_scope`.
+
+    default_name: as in `name_scope`.
+    """
     with name_scope(name, default_name, values) as prefix:
         yield prefix
 

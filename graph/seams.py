@@ -1,7 +1,7 @@
-"""What the language calls of the library that is written on it: each function is set once, by the module that has it.
+"""Functions of the library that the language below it calls: each is set once, by the module that defines it.
 
-So no module of the language imports one above it, and there is no circle. The module is imported when its function is
-first called for: `_HOMES` says which it is.
+This way no module of the language imports one above it, and there are no import cycles. The defining module (listed in
+`_HOMES`) is imported when its function is first used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class Seams:
     """One attribute for each function from above."""
 
     new_graph: Callable[[], Any]
-    """`graph.Graph`: the fallback graph of a thread."""
+    """`graph.Graph`: makes a thread's fallback graph."""
     flatten_graph: Callable[[Any], Any]
     fill_graph: Callable[[Any, Any], None]
     """`export`: a graph as plain data, and back."""
@@ -23,9 +23,9 @@ class Seams:
     node_def: Callable[[Any], Any]
     op_def: Callable[[Any], Any]
     get_attr: Callable[[Any, str], Any]
-    """`interchange.writing`: a graph or an operation as protocol buffers, and an attribute as these know it."""
+    """`interchange.writing`: a graph or an operation as protocol buffers, and an attribute in their form."""
     divide: Callable[..., Any]
-    """`build`: the node of a ufunc that divides, where an integer by zero is an error."""
+    """`build`: the node for a dividing ufunc; dividing an integer by zero is an error."""
     graph_of: Callable[[Any], Any]
     """`build.graph_of`: the graph of some values."""
     array_ufunc: Callable[..., Any]
@@ -38,30 +38,30 @@ class Seams:
     stack: Callable[..., Any]
     """`ops.array_ops.stack`: a list that holds tensors, as a tensor."""
     assign_slice: Callable[..., Any]
-    """`variables.writes`: the node that gives a variable the elements of a slice of it."""
+    """`variables.writes`: the node that assigns to a slice of a variable."""
     cwise: Callable[[str, Any, Any], Any]
-    """`ops.sparse_ops.cwise`: a sparse tensor times, or by, a dense one."""
+    """`ops.sparse_ops.cwise`: a sparse tensor multiplied or divided by a dense one."""
     matmul: Callable[..., Any]
-    """`ops.products`: `a @ b`, as np.matmul."""
+    """`ops.products`: `a @ b`, like np.matmul."""
     variable_class: type
     """`variables.variable.Variable`."""
     saving: bool
-    """True: the nodes that save and restore can be read. `training.saver_nodes` sets it, having registered them."""
+    """True. Importing `training.saver_nodes` sets it, and registers the nodes that save and restore."""
     failed_inputs: Callable[[Any], list[Any]]
     replay: Callable[[Any, bool], Any]
     save_call: Callable[[Any, Any], None]
-    """`actors.processes.replay`: what an OpError knows of the call that failed."""
+    """`actors.processes.replay`: what an OpError knows about the failed call."""
     visualize: Callable[..., str]
     graph_html: Callable[[Any], str]
     tensor_html: Callable[[Any], str]
-    """`drawing.visualize`: a graph or a tensor as a picture, and for a notebook."""
+    """`drawing.visualize`: a graph or tensor as a picture, and as HTML for notebooks."""
     costs_of: Callable[[Any], Any]
-    """`views.costs`: what the operations of a graph cost in the runs that sessions remember."""
+    """`views.costs`: measured costs of a graph's operations, in the runs that sessions remember."""
     write_text: Callable[[str, str], None]
-    """`views.costs`: write a file whole or not at all."""
+    """`views.costs`: write a file completely or not at all."""
 
     def __getattr__(self, name: str) -> Any:
-        """What nobody has set yet: its module does so while it is imported."""
+        """Import the module that sets a missing function."""
         if name not in _HOMES:
             raise AttributeError(name)
         importlib.import_module(f"weftwork.{_HOMES[name]}")
@@ -86,6 +86,6 @@ _HOMES = {
     "saving": "scheduler.training.saver_nodes",
     **dict.fromkeys(["failed_inputs", "replay", "save_call"], "actors.processes.replay"),
 }
-"""The module that sets each."""
+"""The module that sets each attribute."""
 
 seams = Seams()

@@ -1,10 +1,10 @@
 """Sections: the parts of a graph that a control-flow operation owns, and runs once, many times or not at all.
 
-section    operations made inside a branch of `cond` or inside the condition or the body of a loop
-owner      the operation that runs the section; it is outside, and its outputs are what the rest of the graph may use
-capture    a tensor from outside that the section uses: an input of the owner, so evaluated once and in any case
+section    the operations created inside a branch of `cond`, or inside the condition or the body of a loop
+owner      the operation that runs the section; it is outside, and the rest of the graph uses its outputs
+capture    a tensor from outside that the section uses: an input of the owner, evaluated once and unconditionally
 
-Invariant: a tensor of a section is used in that section and those inside it only. Sections are never fetched or fed.
+Invariant: a tensor of a section is used only in that section and those inside it. Sections are never fetched or fed.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class Section:
     """A part of a graph with an owner.
 
-    word: what it is part of, for messages.   outer: the section that it is in, or None.
-    parameters: placeholders that the owner gives values to.   outputs: the tensors that it ends with.
-    targets: operations that it must run besides.   naming: in a derivative, the name scope that all derivatives inside
-    make their names in; else "".
+    word: the kind of its owner, for messages.   outer: the enclosing section, or None.
+    parameters: placeholders that the owner supplies values for.   outputs: the tensors that it returns.
+    targets: operations that must run as well.   naming: in a derivative, the name scope that all derivatives inside
+    share; else "".
     """
 
     __slots__ = ("index", "naming", "ops", "outer", "outputs", "parameters", "targets", "word")
@@ -39,7 +39,7 @@ class Section:
         self.index = graph.add_section(self)
 
     def inside(self, outer: Section | None) -> bool:
-        """True when this section is `outer` or within it; every section is within None."""
+        """True if this section is `outer` or inside it. Every section is inside None."""
         section: Section | None = self
         while section is not None:
             if section is outer:
@@ -48,7 +48,7 @@ class Section:
         return outer is None
 
     def changes(self) -> set[str]:
-        """The names of the variables that operations inside write, or ask whether they have a value."""
+        """The names of the variables that operations inside write, or check for a value."""
         names: set[str] = set()
         for op in self.ops:
             if op.kind in WRITES:
@@ -61,9 +61,9 @@ class Section:
         return names
 
     def controls(self) -> list[Operation]:
-        """The operations from outside that those inside wait for."""
-        mine = set(self.ops)
-        return list(dict.fromkeys([c for op in self.ops for c in op.controls if c not in mine]))
+        """The operations outside that operations inside wait for."""
+        own_ops = set(self.ops)
+        return list(dict.fromkeys([c for op in self.ops for c in op.controls if c not in own_ops]))
 
 
 def sections_of(op: Operation) -> list[Section]:
@@ -72,20 +72,23 @@ def sections_of(op: Operation) -> list[Section]:
 
 
 def captures(sections: Sequence[Section]) -> list[Tensor]:
-    """The tensors from outside that an owner's sections need; a variable that any writes stands for no value."""
+    """The tensors from outside that an owner's sections need.
+
+    Variables that a section writes are not read in advance.
+    """
     changing = {name for section in sections for name in section.changes()}
     found: dict[Tensor, None] = {}
     for section in sections:
-        mine = set(section.ops)
+        own_ops = set(section.ops)
         for tensor in [*[t for op in section.ops for t in op.inputs], *section.outputs]:
             op = tensor.op
-            if op not in mine and (op.kind not in REFERENCES or op.attrs.get("_variable", op.name) not in changing):
+            if op not in own_ops and (op.kind not in REFERENCES or op.attrs.get("_variable", op.name) not in changing):
                 found[tensor] = None
     return list(found)
 
 
 def check_use(tensor: Tensor, section: Section | None, user: str) -> None:
-    """Raise ValueError when a tensor of a section is used outside it."""
+    """Raise ValueError if a tensor of a section is used outside it."""
     home = tensor.op.section
     if home is None or (section is not None and section.inside(home)):
         return

@@ -1,8 +1,8 @@
-"""Random numbers of users' functions: each call draws from generators of its own, seeded from the program's.
+"""Random numbers in users' functions: each call draws from generators of its own, seeded from the program's.
 
-place     (key, number of the node among those of the run that draw, iteration): the key is drawn from the program's
-          generators, `random` and `numpy.random`, once for each run in which a function may draw; so they advance by
-          one number a run, wherever functions run, and what is drawn from each follows from its own seed
+place     (key, index of the node among the run's random nodes, iteration). The key is drawn from the program's
+  generators, `random` and `numpy.random`, once for each run in which a function may draw. So these advance by one
+  number a run, wherever functions run, and everything drawn is determined by the program's seed
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ import numpy as np
 from weftwork.graph.forks import fresh
 
 PYTHON, NUMPY = 1, 2
-"""Generators that a function may draw from: bits of `Captured.draws`."""
+"""Generators that a function may draw from, as bits of `Captured.draws`."""
 
 
 def new_key() -> tuple[int, int]:
-    """A key for a run: the next number of each of the program's generators.
+    """A key for a run: the next number from each of the program's generators.
 
-    NumPy keeps every second normal number for the next call. It is dropped, as it is where a function runs here.
+    NumPy caches every second normal number for the next call. It is dropped here, as it is when a function runs here.
     """
     np.random.set_bit_generator(np.random.get_bit_generator())  # type: ignore[attr-defined]
     return random.getrandbits(64), int.from_bytes(np.random.bytes(8), "little")
 
 
 class Seeded:
-    """The kernel of a user's function that may draw: kernel(place, *values)."""
+    """The kernel of a user's function that may draw random numbers: kernel(place, *values)."""
 
     def __init__(self, kernel: Any, draws: int):
         self.kernel, self.draws = kernel, draws
@@ -51,7 +51,7 @@ class Seeded:
 
 @contextmanager
 def seeded(place: tuple, draws: int) -> Iterator[None]:
-    """Let the generators be those of one call; afterwards they are as they were."""
+    """Use generators seeded for one call; restore the program's generators afterwards."""
     (python, numpy), *where = place
     swap = _Python() if draws & PYTHON else None
     other = _Numpy() if draws & NUMPY else None
@@ -69,18 +69,18 @@ def seeded(place: tuple, draws: int) -> Iterator[None]:
 
 
 def _digest(key: int, where: list) -> bytes:
-    """A seed of 256 bits for one place."""
+    """A 256-bit seed for one place."""
     return hashlib.blake2b(repr((key, where)).encode(), digest_size=32).digest()
 
 
 class _Python:
-    """The state of `random`, to be put back."""
+    """The saved state of `random`."""
 
     def __init__(self):
         self._state = random.getstate()
 
     def back(self) -> None:
-        """Put it back."""
+        """Restore the state."""
         random.setstate(self._state)
 
 
@@ -89,16 +89,16 @@ _lock = fresh(threading.Lock())
 
 
 class _Numpy:
-    """The bit generator of `numpy.random`, which is put aside: that is quicker than to copy its state."""
+    """The saved bit generator of `numpy.random`: swapping it is faster than copying its state."""
 
     def __init__(self):
         with _lock:
-            mine = _spare.pop() if _spare else np.random.MT19937()
-        self._mine, self._its = mine, np.random.get_bit_generator()  # type: ignore[attr-defined]
-        np.random.set_bit_generator(mine)  # type: ignore[attr-defined]
+            generator = _spare.pop() if _spare else np.random.MT19937()
+        self._mine, self._its = generator, np.random.get_bit_generator()  # type: ignore[attr-defined]
+        np.random.set_bit_generator(generator)  # type: ignore[attr-defined]
 
     def back(self) -> None:
-        """Put it back."""
+        """Restore the bit generator."""
         np.random.set_bit_generator(self._its)  # type: ignore[attr-defined]
         with _lock:
             _spare.append(self._mine)

@@ -1,13 +1,13 @@
 """Shapes, as far as they are known before anything runs.
 
-raw shape   None (not even the rank is known), or a tuple of ints and Nones: what travels inside the package
-TensorShape the same for users, with TensorFlow 1's methods; Dimension is one entry of it
+raw shape   None (not even the rank is known), or a tuple of ints and Nones: the form used inside the package
+TensorShape the form for users, with TensorFlow 1's methods; a Dimension is one entry of it
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +17,7 @@ RawShape = tuple[int | None, ...] | None
 
 
 def as_raw(shape: Any) -> RawShape:
-    """The raw shape of None, an int, a TensorShape (or its proto), or a sequence of ints, Nones and Dimensions."""
+    """The raw shape for None, an int, a TensorShape (or its proto), or a sequence of ints, Nones and Dimensions."""
     if shape is None:
         return None
     if isinstance(shape, TensorShape):
@@ -43,19 +43,19 @@ def _dim(dim: Any) -> int | None:
 
 
 def is_full(shape: RawShape) -> bool:
-    """True when every dimension is known."""
+    """True if every dimension is known."""
     return shape is not None and None not in shape
 
 
 def compatible(a: RawShape, b: RawShape) -> bool:
-    """True when one value could have both shapes."""
+    """True if some value could have both shapes."""
     if a is None or b is None or a == b:
         return True
     return len(a) == len(b) and all([x is None or y is None or x == y for x, y in zip(a, b, strict=True)])
 
 
 def merge(a: RawShape, b: RawShape) -> RawShape:
-    """What both say together; ValueError when they contradict each other."""
+    """Combine what both shapes tell. Raises ValueError if they contradict each other."""
     if a is None:
         return b
     if b is None:
@@ -66,7 +66,7 @@ def merge(a: RawShape, b: RawShape) -> RawShape:
 
 
 def less_specific(shape: RawShape, other: RawShape) -> bool:
-    """True when every value of the shape `other` is one of `shape` too."""
+    """True if every value of shape `other` also has shape `shape`."""
     if shape is None:
         return True
     if other is None or len(shape) != len(other):
@@ -75,14 +75,14 @@ def less_specific(shape: RawShape, other: RawShape) -> bool:
 
 
 def common(a: RawShape, b: RawShape) -> RawShape:
-    """What is certain of a value that has one shape or the other."""
+    """The known part of a shape that is either `a` or `b`."""
     if a is None or b is None or len(a) != len(b):
         return None
     return tuple([x if x == y else None for x, y in zip(a, b, strict=True)])
 
 
 def broadcast(a: RawShape, b: RawShape) -> RawShape:
-    """The shape of an elementwise result, by NumPy's rule; ValueError when the two do not fit."""
+    """The shape of an elementwise result, by NumPy's rules. Raises ValueError if the shapes do not broadcast."""
     if a is None or b is None:
         return None
     if len(a) < len(b):
@@ -102,15 +102,15 @@ def broadcast(a: RawShape, b: RawShape) -> RawShape:
 
 
 def text(shape: RawShape) -> str:
-    """As messages print it: `(?, 3)`, `(4,)`, `<unknown>`."""
+    """The form for messages: `(?, 3)`, `(4,)`, `<unknown>`."""
     if shape is None:
         return "<unknown>"
     dims = ["?" if dim is None else str(dim) for dim in shape]
     return f"({dims[0]},)" if len(dims) == 1 else f"({', '.join(dims)})"
 
 
-def bracket_text(shape: RawShape) -> str:
-    """As TensorFlow's runtime prints it: `[?,3]`."""
+def bracket_text(shape: Sequence[Any] | None) -> str:
+    """The form that TensorFlow's runtime prints: `[?,3]`."""
     if shape is None:
         return "<unknown>"
     return "[" + ",".join(["?" if dim is None else str(dim) for dim in shape]) + "]"
@@ -125,17 +125,17 @@ class Dimension:
         self.value = _dim(value)
 
     def is_compatible_with(self, other: Any) -> bool:
-        """True when both could be the same number."""
+        """True if both could be the same number."""
         other = _dim(other)
         return self.value is None or other is None or self.value == other
 
     def assert_is_compatible_with(self, other: Any) -> None:
-        """ValueError unless both could be the same number."""
+        """Raise ValueError unless both could be the same number."""
         if not self.is_compatible_with(other):
             raise ValueError(f"Dimensions {self} and {other} are not compatible")
 
     def merge_with(self, other: Any) -> Dimension:
-        """What both say; ValueError when they differ."""
+        """Combine both. Raises ValueError if they differ."""
         self.assert_is_compatible_with(other)
         return Dimension(_dim(other) if self.value is None else self.value)
 
@@ -223,7 +223,10 @@ class Dimension:
 
 
 class TensorShape:
-    """A shape of which parts may be unknown."""
+    """A shape, all or part of which may be unknown.
+
+    dims: a list of integers, Dimensions and None; None for an unknown rank.
+    """
 
     __slots__ = ("_raw",)
 
@@ -232,7 +235,7 @@ class TensorShape:
 
     @property
     def dims(self) -> list[Dimension] | None:
-        """The dimensions, or None when not even their number is known."""
+        """The dimensions, or None if not even their number is known."""
         return None if self._raw is None else [Dimension(dim) for dim in self._raw]
 
     @property
@@ -243,13 +246,13 @@ class TensorShape:
     rank = ndims
 
     def as_list(self) -> list[int | None]:
-        """The dimensions as ints and Nones; ValueError when the rank is unknown."""
+        """The dimensions as ints and Nones. Raises ValueError if the rank is unknown."""
         if self._raw is None:
             raise ValueError("as_list() is not defined on an unknown TensorShape.")
         return list(self._raw)
 
     def num_elements(self) -> int | None:
-        """The product of the dimensions, or None when one is unknown."""
+        """The product of the dimensions, or None if one is unknown."""
         if self._raw is None or None in self._raw:
             return None
         product = 1
@@ -258,66 +261,66 @@ class TensorShape:
         return product
 
     def is_fully_defined(self) -> bool:
-        """True when every dimension is known."""
+        """True if every dimension is known."""
         return is_full(self._raw)
 
     def assert_is_fully_defined(self) -> None:
-        """ValueError unless every dimension is known."""
+        """Raise ValueError unless every dimension is known."""
         if not self.is_fully_defined():
             raise ValueError(f"Shape {self} is not fully defined")
 
     def is_compatible_with(self, other: Any) -> bool:
-        """True when one value could have both shapes."""
+        """True if some value could have both shapes."""
         return compatible(self._raw, as_raw(other))
 
     def assert_is_compatible_with(self, other: Any) -> None:
-        """ValueError unless one value could have both shapes."""
+        """Raise ValueError unless some value could have both shapes."""
         merge(self._raw, as_raw(other))
 
     def merge_with(self, other: Any) -> TensorShape:
-        """What both say together; ValueError when they contradict each other."""
+        """Combine what both shapes tell. Raises ValueError if they contradict each other."""
         return TensorShape(merge(self._raw, as_raw(other)))
 
     def concatenate(self, other: Any) -> TensorShape:
-        """The dimensions of this one, then of the other."""
+        """The dimensions of this shape followed by those of the other."""
         raw = as_raw(other)
         return TensorShape(None if self._raw is None or raw is None else self._raw + raw)
 
     def most_specific_compatible_shape(self, other: Any) -> TensorShape:
-        """What is certain of a value that has one shape or the other."""
+        """The known part of a shape that is either this one or the other."""
         return TensorShape(common(self._raw, as_raw(other)))
 
     def assert_same_rank(self, other: Any) -> None:
-        """ValueError when the ranks are known and differ."""
+        """Raise ValueError if both ranks are known and differ."""
         other = as_raw(other)
         if self._raw is not None and other is not None and len(self._raw) != len(other):
             raise ValueError(f"Shapes {self} and {text(other)} must have the same rank")
 
     def as_proto(self) -> Any:
-        """A TensorShapeProto, in which unknown dimensions are -1."""
+        """A TensorShapeProto, with -1 for unknown dimensions."""
         kinds = protos("tensor_shape").TensorShapeProto
         if self._raw is None:
             return kinds(unknown_rank=True)
         return kinds(dim=[kinds.Dim(size=-1 if dim is None else dim) for dim in self._raw])
 
     def with_rank(self, rank: int) -> TensorShape:
-        """This shape, known to be of `rank`; ValueError when it is of another."""
+        """This shape with its rank set to `rank`. Raises ValueError if it has another rank."""
         if self._raw is not None and len(self._raw) != rank:
             raise ValueError(f"Shape {self} must have rank {rank}")
         return TensorShape([None] * rank) if self._raw is None else self
 
     def assert_has_rank(self, rank: int) -> None:
-        """ValueError when its rank is known to be another."""
+        """Raise ValueError if the rank is known and differs."""
         self.with_rank(rank)
 
     def with_rank_at_least(self, rank: int) -> TensorShape:
-        """This shape; ValueError when its rank is known to be less than `rank`."""
+        """This shape. Raises ValueError if its rank is known to be less than `rank`."""
         if self._raw is not None and len(self._raw) < rank:
             raise ValueError(f"Shape {self} must have rank at least {rank}")
         return self
 
     def with_rank_at_most(self, rank: int) -> TensorShape:
-        """This shape; ValueError when its rank is known to be more than `rank`."""
+        """This shape. Raises ValueError if its rank is known to be more than `rank`."""
         if self._raw is not None and len(self._raw) > rank:
             raise ValueError(f"Shape {self} must have rank at most {rank}")
         return self
@@ -360,11 +363,11 @@ class TensorShape:
 
 
 def unknown_shape(ndims: int | None = None) -> TensorShape:
-    """A shape of unknown dimensions, of a known rank or none."""
+    """A shape with unknown dimensions, and a known or unknown rank."""
     return TensorShape(None if ndims is None else [None] * ndims)
 
 
 @lru_cache(maxsize=4096)
 def index_of(spec: tuple[Any, ...]) -> tuple[Any, ...]:
-    """What NumPy is indexed with."""
+    """The index to use on a NumPy array."""
     return tuple([slice(*part) if isinstance(part, tuple) else part for part in spec])

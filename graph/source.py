@@ -1,6 +1,6 @@
 """Where a node was created: the innermost line of the user's program, not of this package.
 
-Finding it is a frame walk of about a microsecond; the line number is worked out only when somebody asks for it.
+Finding it is a frame walk of about a microsecond. The line number is computed only when somebody asks for it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from types import CodeType
 import numpy as np
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-"""The folder that holds graph/, actors/ and scheduler/: frames of files under it are ours."""
+"""The folder that contains graph/, actors/ and scheduler/. Frames of files in it are ours."""
 
 _OURS = (
     *(os.path.join(PACKAGE, part) + os.sep for part in ("graph", "actors", "scheduler")),
@@ -23,7 +23,7 @@ _OURS = (
 
 
 class Source:
-    """A line of code, kept as (code object, instruction) until its text is wanted."""
+    """A line of code, kept as (code object, instruction) until its text is needed."""
 
     __slots__ = ("_code", "_instruction", "_text")
 
@@ -42,7 +42,7 @@ class Source:
 
     @property
     def function(self) -> str:
-        """The name of the function that the line belongs to."""
+        """The name of the function that contains the line."""
         return self._code.co_name if self._code is not None else "<unknown>"
 
     def __reduce__(self):
@@ -61,14 +61,14 @@ def _line(code: CodeType, instruction: int) -> int:
     return line
 
 
-@lru_cache(maxsize=4096)  # by name: code objects, and what they hold, are not kept
+@lru_cache(maxsize=4096)  # cached by name: a cache of code objects would keep them alive
 def is_ours(filename: str) -> bool:
-    """True for a file of this package's."""
+    """True for a file of this package."""
     return os.path.abspath(filename).startswith(_OURS)
 
 
 def caller() -> Source:
-    """The innermost frame outside this package, of whose functions two or more are on the stack."""
+    """The innermost frame outside this package, at least two of whose functions are on the stack."""
     frame = sys._getframe(2)
     while frame is not None:
         code = frame.f_code

@@ -1,7 +1,7 @@
 """The default graph and the default session of a thread.
 
-Both are stacks, one of each per thread: `with graph.as_default()`, `with session.as_default()`. A thread that never
-entered a graph gets a fresh one of its own when it asks; a thread that never entered a session has none.
+Both are stacks, one of each for each thread: `with graph.as_default()`, `with session.as_default()`. A thread that has
+not entered a graph gets a fresh one of its own on request; a thread that has not entered a session has none.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _OUTSIDE = -1
 class _Graphs(list["Graph"]):
     """The graphs that a thread has entered.
 
-    level: while nodes run in the thread, how many there were when they began; until a node's function enters one
-    itself, an op that it calls on values computes.
+    level: while the thread runs nodes, the number of graphs when it began. Until a node's function enters a graph
+    itself, an op that it calls on values computes at once.
     """
 
     __slots__ = ("level",)
@@ -35,7 +35,7 @@ class _Graphs(list["Graph"]):
 
 
 class _Stacks(threading.local):
-    """tracing: what follows the making of nodes while a function is traced in this thread; None outside of that."""
+    """tracing: what records new nodes while this thread traces a function; None otherwise."""
 
     tracing: Any = None
 
@@ -46,21 +46,21 @@ class _Stacks(threading.local):
 
 
 class _Program:
-    """The main thread's fallback graph, which other threads may ask for."""
+    """The main thread's fallback graph, which other threads may request."""
 
     graph: Graph | None = None
     lock = fresh(threading.Lock())
 
 
 _working = 0
-"""How many programs run in this process for a session elsewhere: a thread that begins meanwhile is a node's."""
+"""How many programs run in this process for a remote session. A thread started meanwhile belongs to a node."""
 local = _Stacks()
 """This thread's stacks."""
 
 
 @contextmanager
 def working() -> Iterator[None]:
-    """This process runs nodes for a session elsewhere, and nothing else."""
+    """A context manager: this process runs nodes for a remote session, and nothing else."""
     global _working
     _working += 1
     try:
@@ -70,7 +70,7 @@ def working() -> Iterator[None]:
 
 
 def inside_node() -> bool:
-    """True in a node's function that has entered no graph itself: what an op makes there belongs to no graph."""
+    """True in a node's function that has entered no graph itself: ops called there add no nodes to a graph."""
     graphs = local.graphs
     return graphs.level == len(graphs)
 
@@ -102,7 +102,7 @@ def push_session(session: Any) -> None:
 
 
 def remove_session(session: Any) -> None:
-    """Take `session` off this thread's stack, wherever it stands."""
+    """Remove `session` from anywhere on this thread's stack."""
     if session in local.sessions:
         local.sessions.remove(session)
 
@@ -113,17 +113,18 @@ def push_graph(graph: Graph) -> None:
 
 
 def remove_graph(graph: Graph) -> None:
-    """Take `graph` off this thread's stack, wherever it stands."""
+    """Remove `graph` from anywhere on this thread's stack."""
     if graph in local.graphs:
         local.graphs.remove(graph)
 
 
 def get_default_graph() -> Graph:
-    """The innermost graph that this thread entered, else the thread's own fallback graph."""
+    """The innermost graph that this thread has entered, else the thread's own fallback graph."""
     if local.graphs:
         return local.graphs[-1]
     if local.fallback is None:
         local.fallback = program_graph() if _in_main() else seams.new_graph()
+    assert local.fallback is not None
     return local.fallback
 
 
@@ -132,7 +133,7 @@ def _in_main() -> bool:
 
 
 def program_graph() -> Graph:
-    """The main thread's own graph, from any thread: where the nodes of a plain program are."""
+    """The main thread's own graph, from any thread: it contains the nodes of a plain program."""
     graph = _Program.graph
     if graph is None:
         with _Program.lock:
@@ -141,12 +142,12 @@ def program_graph() -> Graph:
 
 
 def entered_graph() -> Graph | None:
-    """The innermost graph that this thread has entered, and not only what runs a node in it."""
+    """The innermost graph that the thread's own code has entered, rather than the code that runs a node in it."""
     return local.graphs[-1] if local.graphs and not inside_node() else None
 
 
 def reset_default_graph() -> None:
-    """Replace this thread's fallback graph by a fresh one; AssertionError inside `with graph.as_default()`."""
+    """Replace this thread's fallback graph by a fresh one. Raises AssertionError inside `with graph.as_default()`."""
     if local.graphs:
         raise AssertionError(
             "Do not use tf.reset_default_graph() to clear nested graphs. If you need a cleared graph, exit the nesting "
@@ -158,14 +159,14 @@ def reset_default_graph() -> None:
 
 
 def get_default_session() -> Any:
-    """The innermost session that this thread entered, or None."""
+    """The innermost session that this thread has entered, or None."""
     return local.sessions[-1] if local.sessions else None
 
 
 def session_for(graph: Graph, session: Any, action: str, method: str) -> Any:
-    """`session`, or the default one; ValueError when there is none or it serves another graph.
+    """`session`, or the default session. Raises ValueError if there is none or it has another graph.
 
-    action, method: the words of the error, e.g. "evaluate tensor", "eval".
+    action, method: words for the error message, e.g. "evaluate tensor", "eval".
     """
     if session is None:
         session = get_default_session()

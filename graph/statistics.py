@@ -1,10 +1,10 @@
-"""GraphStatistics: what a graph counts as it grows, so that a run of all of it need not look at every node first.
+"""GraphStatistics: counts kept while a graph grows, so that a run of the whole graph need not visit every node first.
 
-number   of a tensor: its place among the tensors of its graph, in creation order
-place    where an argument of a call stands: a tensor's number, or -1, -2, ... for a constant
-call     of a node: (number of its output, function, place of each argument...), or (node,) where that is not all
-plain    a node that may run anywhere, and neither touches variables nor draws, waits in queues or owns sections
-end      what nobody wants unless it is asked for: a tensor that no node takes, or a node without outputs
+number   of a tensor: its index among the tensors of its graph, in creation order
+place    code for an argument of a call: a tensor's number, or -1, -2, ... for a constant
+call     of a node: (number of its output, function, place of each argument...), or (node,) if that does not suffice
+plain    a node that may run anywhere, and neither uses variables, draws, waits in queues nor owns sections
+end      something that runs only if it is fetched: a tensor that no node uses, or a node without outputs
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _kernel = attrgetter("kernel")
 
 
 class GraphStatistics:
-    """The counts of a graph, or of some of its nodes.
+    """The counts for a graph, or for some of its nodes.
 
     tensors, constants: of the graph; the place of the first constant is -1.   calls: of all nodes of the graph.
-    last: of each tensor, by its number, the index of the node that takes it last, or -1.   ends: how many there are.
-    counts: how often each kernel is called.   first: the first node of each.   others: of the nodes that are not plain.
-    devices: the first node of each device that was asked for.
+    last: for each tensor number, the index of the last node that uses it, or -1.   ends: the number of ends.
+    counts: the number of calls of each kernel.   first: the first node of each kernel.   others: nodes that are not
+    plain.   devices: the first node that requests each device.
     """
 
     def __init__(self):
@@ -44,7 +44,7 @@ class GraphStatistics:
         self.devices: dict[str, Operation] = {}
 
     def add(self, op: Operation) -> None:
-        """Number a new node's outputs, find out how it is called, and count it."""
+        """Number a new node's outputs, work out its call, and count it."""
         number, last, index, outputs = self.tensors, self.last, op.index, op.outputs
         self.calls.append(self._call(op, number))
         for tensor in outputs:
@@ -53,10 +53,10 @@ class GraphStatistics:
             number += 1
         self.tensors = number
         for tensor in op.inputs:
-            taken = tensor.number
-            if last[taken] < 0:
+            input_number = tensor.number
+            if last[input_number] < 0:
                 self.ends -= 1
-            last[taken] = index
+            last[input_number] = index
         self.ends += len(outputs) or 1
         if op.device:
             self.devices.setdefault(op.device, op)
@@ -70,11 +70,11 @@ class GraphStatistics:
                 counts[kernel] = 1
         if kind not in _PLAIN or op.device or op.section is not None or not traits.anywhere:
             self.others.append(op)
-        elif traits.user and kind is Kind.PURE:  # equal calls are made once: a plan sees which are equal
+        elif traits.user and kind is Kind.PURE:  # equal calls are merged, which takes a plan
             self.others.append(op)
 
     def part(self, ops: Sequence[Operation]) -> GraphStatistics:
-        """The statistics of these nodes of the graph alone, in creation order; its ends are not counted."""
+        """The statistics of just these nodes of the graph, in creation order; without the ends."""
         part = GraphStatistics()
         part.tensors, part.constants, part.calls = self.tensors, self.constants, self.calls
         last = part.last = array("q", [-1]) * self.tensors
@@ -90,7 +90,7 @@ class GraphStatistics:
         return part
 
     def copy(self) -> GraphStatistics:
-        """The statistics of now. Constants and calls are only ever added to, so they are shared."""
+        """A snapshot. Constants and calls are append-only, so they are shared."""
         copy = GraphStatistics()
         copy.tensors, copy.constants, copy.calls = self.tensors, self.constants, self.calls
         copy.last, copy.ends, copy.counts = self.last[:], self.ends, dict(self.counts)

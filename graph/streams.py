@@ -1,7 +1,7 @@
-"""Streams of random numbers: one for each random operation and session, each draw at a place of its own.
+"""Random streams: one for each random operation and session, with each draw at a position of its own.
 
-A stream is counter-based (Philox, Salmon et al. 2011): draw number n of a stream is a pure function of (key, n), so a
-draw can be made in any process, and made again when a run is retried.
+A stream is counter-based (Philox, Salmon et al. 2011): draw n is a pure function of (key, n). So a draw can be made in
+any process, and repeated if a run is retried.
 """
 
 from __future__ import annotations
@@ -12,36 +12,36 @@ from typing import Any
 import numpy as np
 
 _MASK = (1 << 64) - 1
-_APART = 0x9E3779B97F4A7C15
-"""Between the iterations of an outer loop: those of inner ones lie far from each other."""
+_ITERATION_DISTANCE = 0x9E3779B97F4A7C15
+"""The distance between iterations of an outer loop, so that their inner loops' draws lie far apart."""
 
 
 def generator(key: tuple[int, int], draw: int, iteration: int = 0) -> np.random.Generator:
-    """The generator for draw number `draw` of the stream `key`, in an iteration of a loop."""
+    """The generator for draw number `draw` of the stream `key`, in one iteration of a loop."""
     words = np.array([key[0] & _MASK, key[1] & _MASK], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=words, counter=np.array([0, 0, draw, iteration], dtype=np.uint64)))
 
 
 def in_iteration(place: tuple, iteration: int) -> tuple:
-    """A place in a random stream, in an iteration of a loop, which may be in an iteration of another one."""
+    """A position in a random stream for one iteration of a loop, which may be nested in an iteration of another."""
     key, draw, *outer = place
-    return key, draw, ((outer[0] if outer else 0) * _APART + iteration) & _MASK
+    return key, draw, ((outer[0] if outer else 0) * _ITERATION_DISTANCE + iteration) & _MASK
 
 
 class Places:
-    """The places in random streams among some values, which move with each iteration of a loop."""
+    """Positions in random streams, found among other values, that move with each iteration of a loop."""
 
     def __init__(self, positions: Sequence[int], values: Sequence):
         self._places = [(position, values[position]) for position in positions]
 
     def move(self, values: list, iteration: int) -> None:
-        """Let those among `values` be those of an iteration."""
+        """Update the positions among `values` to those of an iteration."""
         for position, place in self._places:
             values[position] = in_iteration(place, iteration)
 
 
 class Draw:
-    """The kernel of a random operation as a pure function of (key, draw number) and its inputs."""
+    """The kernel of a random operation, as a pure function of (key, draw number) and its inputs."""
 
     __slots__ = ("__name__", "__weakref__", "kernel")
 

@@ -1,4 +1,4 @@
-"""tf.nest: lists, tuples and mappings as structures of what is none of these."""
+"""tf.nest: lists, tuples and mappings as structures whose leaves are anything else."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ flatten = nest.flatten
 
 
 def is_nested(structure: Any) -> bool:
-    """True for a list, a tuple or a mapping."""
+    """True for a list, tuple or mapping."""
     return isinstance(structure, (list, tuple, Mapping))
 
 
 def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
-    """A structure like this one with other items, in `flatten`'s order. Raises ValueError for another number."""
+    """A structure like this one with other leaves, in `flatten`'s order. Raises ValueError if their number is wrong.
+
+    flat_sequence: a list of the items.
+    """
     if not is_nested(structure):
         if len(flat_sequence) != 1:
             raise ValueError(f"Structure is a scalar but len(flat_sequence) == {len(flat_sequence)} > 1")
@@ -32,10 +35,10 @@ def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
 
 
 def packed(structure: Any, items: Iterator[Any]) -> Any:
-    """A structure like this one, of the next items."""
+    """A structure like this one, filled from an iterator."""
     if isinstance(structure, Mapping):
-        made = {key: packed(structure[key], items) for key in ordered(structure)}
-        return type(structure)([(key, made[key]) for key in structure])  # type: ignore[call-arg]
+        result = {key: packed(structure[key], items) for key in ordered(structure)}
+        return type(structure)([(key, result[key]) for key in structure])  # type: ignore[call-arg]
     if isinstance(structure, (list, tuple)):
         parts = [packed(item, items) for item in structure]
         return type(structure)(*parts) if hasattr(structure, "_fields") else type(structure)(parts)
@@ -43,7 +46,7 @@ def packed(structure: Any, items: Iterator[Any]) -> Any:
 
 
 def ordered(mapping: Mapping) -> list:
-    """The keys of a mapping in the order of `flatten`."""
+    """The keys of a mapping, in `flatten`'s order."""
     try:
         return sorted(mapping)
     except TypeError:
@@ -51,9 +54,9 @@ def ordered(mapping: Mapping) -> list:
 
 
 def map_structure(func: Callable[..., Any], *structure: Any, **kwargs: Any) -> Any:
-    """A structure of func(item, ...), of the items of one structure or of several of the same kind.
+    """Apply func(item, ...) to the items of one structure, or of several with the same nesting; return the structure.
 
-    check_types=False: lists and tuples are the same.   Raises TypeError or ValueError for structures that differ.
+    check_types=False: treat lists and tuples alike.   Raises TypeError or ValueError if the structures differ.
     """
     if not callable(func):
         raise TypeError(f"func must be callable, got: {func}")
@@ -70,11 +73,11 @@ def map_structure(func: Callable[..., Any], *structure: Any, **kwargs: Any) -> A
 
 
 def assert_same_structure(nest1: Any, nest2: Any, check_types: bool = True, expand_composites: bool = False) -> None:
-    """Raise ValueError for structures that nest in different ways, TypeError for other types of sequences."""
+    """Raise ValueError if the structures are nested differently, TypeError if their sequences' types differ."""
     if (reason := _difference(nest1, nest2, check_types)) is not None:
         kind, text = reason
-        both = f"First structure: {nest1}\n\nSecond structure: {nest2}"
-        raise kind(f"The two structures don't have the same nested structure: they differ in {text}.\n\n{both}")
+        shown = f"First structure: {nest1}\n\nSecond structure: {nest2}"
+        raise kind(f"The two structures don't have the same nested structure: they differ in {text}.\n\n{shown}")
 
 
 def _difference(one: Any, other: Any, check_types: bool) -> tuple[type[Exception], str] | None:

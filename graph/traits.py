@@ -1,4 +1,7 @@
-"""Traits: what the user asked for: resources, retries, a time limit, isolation. One object is shared by many nodes."""
+"""Traits: execution options that the user set: resources, retries, a time limit, isolation.
+
+Many nodes share one object.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,17 @@ from weftwork.graph.retries import Retry
 
 @dataclass(frozen=True)
 class Traits:
-    """What a user asked for a node's execution.
+    """The execution options that a user set for a node.
 
     resources: Ray resources, e.g. {"CPU": 2, "GPU": 0.5, "memory": 2**30, "tpu": 1}.
-    retries: how often the function is called again when it raises, or a Retry, which also says when.
-    timeout: seconds that one call may take; None is for ever. Of a branch or a loop the least of those inside.
-    labels: what a machine's labels must be, as Ray's label selectors say it, e.g. {"region": "in(eu, us)"}.
+    retries: how often to call the function again if it raises, or a Retry, which also says when.
+    timeout: seconds that one call may take; None for no limit. For a branch or a loop, the smallest of those inside.
+    labels: required labels of the machine, in the form of Ray's label selectors, e.g. {"region": "in(eu, us)"}.
     isolated: never run it in the caller's process.
-    here: run it in the caller's process and nowhere else; those with effects in the order of their creation.
+    here: run it only in the caller's process; nodes with side effects run in the order of their creation.
     waits: its function is a coroutine.   limits: how much of the session's named limits one call takes.
     user: the kernel is a user's function, not the library's.
-    anywhere: nothing of the above says where, or how, it runs.
+    anywhere: none of these options restricts where or how it runs.
     """
 
     user: bool = False
@@ -34,8 +37,8 @@ class Traits:
     anywhere: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
-        asked = self.isolated or self.timeout is not None or self.resources or self.labels or self.here
-        object.__setattr__(self, "anywhere", not (asked or self.waits or self.limits))
+        restricted = self.isolated or self.timeout is not None or self.resources or self.labels or self.here
+        object.__setattr__(self, "anywhere", not (restricted or self.waits or self.limits))
 
     @property
     def awaited(self) -> bool:
@@ -44,25 +47,25 @@ class Traits:
 
     @property
     def elsewhere(self) -> list[str]:
-        """The options that ask for a process other than the caller's."""
-        asked = {
+        """The options that require a process other than the caller's."""
+        options = {
             "isolated": self.isolated,
             "resources": self.resources,
             "label_selector": self.labels,
             "timeout": self.timeout is not None,
         }
-        return [option for option, given in asked.items() if given]
+        return [option for option, given in options.items() if given]
 
     def check_place(self, word: str) -> None:
-        """Raise ValueError for what asks for the caller's process and for another one at the same time."""
+        """Raise ValueError if the options require the caller's process and another one at the same time."""
         if self.here and self.elsewhere:
             raise ValueError(
-                f"{word} must run in the caller's process (here=True), and asks with "
-                f"{' and '.join(self.elsewhere)} for another one. Leave one of them out."
+                f"{word} must run in the caller's process (here=True), but needs another one because of "
+                f"{' and '.join(self.elsewhere)}. Leave one of them out."
             )
         elsewhere = [option for option in self.elsewhere if option != "timeout" or not self.waits]
         if self.limits and elsewhere:
             raise ValueError(
-                f"{word} has limits, which count the calls in the program's own process, and asks with "
-                f"{' and '.join(elsewhere)} for another one. Leave one of them out."
+                f"{word} has limits, which count the calls in the program's own process, but needs another "
+                f"one because of {' and '.join(elsewhere)}. Leave one of them out."
             )

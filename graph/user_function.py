@@ -1,6 +1,6 @@
-"""The kernel of a node that calls a user's function: what is done around the call, and the one kernel of each function.
+"""The kernel of a node that calls a user's function, and the cache that gives each function a single kernel.
 
-It fills the arguments in, calls, tries again, checks and converts the results, and tells who watches a time limit.
+It fills in the arguments, calls, retries, checks and converts the results, and reports calls with a time limit.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from weftwork.graph.retries import Retry
 from weftwork.graph.values import to_value
 
 _LOG = logging.getLogger("weftwork")
-_LOOKS_EVERY = 0.02
-"""Seconds between two looks, while a retry is waited for, whether the run is to end."""
+_STOP_CHECK_SECONDS = 0.02
+"""Seconds between checks, while waiting for a retry, whether the run should end."""
 WATCHERS: list[Callable[[float | None], None]] = []
-"""Told when a call with a time limit begins, of its seconds, and, with None, when it has ended: a process that works
-for a session puts in what tells the session."""
+"""Called when a call with a time limit begins, with its seconds, and with None when it ends. A process that works for
+a session registers a function that reports to the session."""
 STOPS: list[Callable[[], None]] = []
-"""Called while a retry is waited for: each raises if the run is to end. A process that works for a session puts one in;
-in the program's own the thread that waits is struck."""
+"""Called while waiting for a retry; each raises if the run should end. A process that works for a session registers
+one; in the program's own process the waiting thread is interrupted."""
 RETRIED: list[Callable[[UserFunction, int, str], None]] = []
-"""Told when a call is made again: of the function, the number of the try that follows, from 2 on, and the error."""
+"""Called before each retry, with the function, the number of the attempt (2 or more), and the error's text."""
 
 
 class UserFunction:
-    """The kernel of a node that calls a user's function: fills the arguments in, checks and converts the results.
+    """The kernel of a node that calls a user's function: fills in the arguments, checks and converts the results.
 
-    numpy: it is TensorFlow 1's `py_func`, which may write into the arrays that it gets, and has no derivative.
+    numpy: this is TensorFlow 1's `py_func`, which may write into its arguments and has no derivative.
     """
 
     def __init__(
@@ -67,15 +67,15 @@ class UserFunction:
         self._convert = any(t is not dtypes.object for t in types)
         wrapped = self._convert or Retry.of(retries).times or timeout is not None or numpy or self._async
         self._bare = outputs is None and not wrapped
-        """A call is a call of the function: nothing is checked, converted, tried again or watched."""
+        """Just call the function: there is nothing to check, convert, retry or watch."""
         self.gradient: Callable | None = None
-        """What `@f.gradient` gave: it makes nodes, so it stays where the graph is built."""
+        """The `@f.gradient` function. It makes nodes, so it stays in the process that builds the graph."""
         self.token: Token | None = None
-        """What a process remembers it by."""
+        """Identifies this kernel in another process."""
 
     @functools.cached_property
     def captured(self) -> Captured:
-        """What the function refers to: looked for when it is first asked for."""
+        """What the function refers to, analyzed on first use."""
         return Captured(self.function, given=self._given)
 
     def __getstate__(self) -> dict:
@@ -84,10 +84,10 @@ class UserFunction:
         return state
 
     def direct(self, template: Any) -> tuple[tuple, dict] | None:
-        """The call as (positional arguments, keyword constants), where nothing but the function has to be called.
+        """The call as (positional arguments, keyword constants), if calling the function is all there is to do.
 
-        An argument is a Slot or a constant. None where one can be changed, so that each call gets a copy of it, where
-        a keyword is a tensor, and where results are checked or converted.
+        An argument is a Slot or a constant. None if an argument is mutable, which requires a copy for each call, if a
+        keyword argument is a tensor, or if results are checked or converted.
         """
         args, kwargs = template
         if not self._bare:
@@ -98,22 +98,22 @@ class UserFunction:
         return (args, kwargs) if not kwargs or all(map(_is_constant, kwargs.values())) else None
 
     def __call__(self, *values: Any, template: Any) -> Any:
-        """The function's own result. `values` are for this call alone; what is fixed in the template is copied."""
+        """The function's own result. `values` belong to this call; mutable parts of the template are copied."""
         args, kwargs = nest.fill(template, values)
         del values
         results = self.results(args, kwargs, self._once if self.timeout is None else self._watched)
         return results[0] if len(results) == 1 else tuple(results)
 
     def results(self, args: Any, kwargs: Any, call: Callable | None = None) -> list:
-        """Call the function, or `call`, which does: its outputs, checked and converted."""
-        return self._settled(self._call(call or self._once, args, kwargs))
+        """Call the function, or `call` in its place, and return its outputs, checked and converted."""
+        return self._outputs_from(self._call(call or self._once, args, kwargs))
 
-    def _settled(self, made: Any) -> list:
-        """The outputs in what the function has made, checked and converted."""
-        results = [made] if self.outputs is None else self._several(made)
-        del made
+    def _outputs_from(self, result: Any) -> list:
+        """Split the function's result into outputs, checked and converted."""
+        results = [result] if self.outputs is None else self._unpacked(result)
+        del result
         if self._convert:
-            results = [self._as(value, wanted) for value, wanted in zip(results, self.types, strict=True)]
+            results = [self._converted(value, wanted) for value, wanted in zip(results, self.types, strict=True)]
         for at in range(len(results)):
             value = results[at]
             if type(value) not in ATOMS:
@@ -122,11 +122,11 @@ class UserFunction:
         return results
 
     async def wait(self, args: Any, kwargs: Any) -> Any:
-        """What a call with these arguments gives, for a coroutine function. A time limit is that of each attempt.
+        """The result of a coroutine function called with these arguments. A time limit applies to each attempt.
 
-        Raises DeadlineExceededError when the limit is over, and what the function raises.
+        Raises DeadlineExceededError when the limit expires, and whatever the function raises.
         """
-        results = self._settled(await self._tried(args, kwargs))
+        results = self._outputs_from(await self._tried(args, kwargs))
         return results[0] if len(results) == 1 else tuple(results)
 
     async def _tried(self, args: Any, kwargs: Any) -> Any:
@@ -138,18 +138,18 @@ class UserFunction:
                 raise
             except retry.on as error:  # type: ignore[misc]
                 text = f"{type(error).__name__}: {text_of(error)}"
-            self._say_again(attempt, retry.times + 1, wait, text)
+            self._report_retry(attempt, retry.times + 1, wait, text)
             await asyncio.sleep(wait)
         return await self._within(args, kwargs)
 
     async def _within(self, args: Any, kwargs: Any) -> Any:
-        """What the function returns, if it takes no longer than its limit."""
-        made = self.function(*args, **kwargs)
-        if not inspect.isawaitable(made):
-            return made
+        """Await the function's result, up to its time limit."""
+        result = self.function(*args, **kwargs)
+        if not inspect.isawaitable(result):
+            return result
         if self.timeout is None:
-            return await made
-        task = asyncio.ensure_future(made)
+            return await result
+        task = asyncio.ensure_future(result)
         try:
             done, _ = await asyncio.wait([task], timeout=self.timeout)
         except asyncio.CancelledError:
@@ -172,36 +172,36 @@ class UserFunction:
                 return call(*copied((args, kwargs)))
             except retry.on as error:
                 text = f"{type(error).__name__}: {text_of(error)}"
-            self._again(attempt, retry.times + 1, wait, text)
+            self._prepare_retry(attempt, retry.times + 1, wait, text)
         return call(args, kwargs)
 
-    def _again(self, attempt: int, most: int, wait: float, text: str) -> None:
-        """A call has failed: say so, and wait for the next one. Raises what ends the run meanwhile."""
-        self._say_again(attempt, most, wait, text)
+    def _prepare_retry(self, attempt: int, most: int, wait: float, text: str) -> None:
+        """After a failed call: report it, and wait for the next attempt. Raises if the run should end meanwhile."""
+        self._report_retry(attempt, most, wait, text)
         end = monotonic() + wait
         while (left := end - monotonic()) > 0:
             for look in STOPS:
                 look()
-            sleep(min(left, _LOOKS_EVERY))
+            sleep(min(left, _STOP_CHECK_SECONDS))
 
-    def _say_again(self, attempt: int, most: int, wait: float, text: str) -> None:
+    def _report_retry(self, attempt: int, most: int, wait: float, text: str) -> None:
         in_so_long = f"in {wait:.3g} s" if wait else "at once"
         _LOG.info("%s failed with %s. Try %d of %d follows %s.", self.__name__, text, attempt, most, in_so_long)
         for tell in RETRIED:
             tell(self, attempt, text)
 
     def once(self) -> UserFunction:
-        """The same kernel, of which a call is one try."""
+        """The same kernel without retries."""
         if not self.retries:
             return self
         return UserFunction(self.function, self.outputs, self.types, 0, self.timeout, self.numpy)
 
     def _once(self, args: Any, kwargs: Any) -> Any:
-        made = self.function(*args, **kwargs)
-        return awaited(made) if self._async else made
+        result = self.function(*args, **kwargs)
+        return awaited(result) if self._async else result
 
     def _watched(self, args: Any, kwargs: Any) -> Any:
-        """One call of the function, of which the watchers are told."""
+        """Call the function once, and tell the watchers."""
         for watch in WATCHERS:
             watch(self.timeout)
         try:
@@ -212,11 +212,11 @@ class UserFunction:
 
     @functools.cached_property
     def reads(self) -> bool | None:
-        """Its code shows that it changes no array among its arguments; None: it may write behind a frame."""
+        """True if the function's code shows that it modifies no array argument; None if it may write behind a frame."""
         return reads_only(self.function) or (None if goes_behind(self.function) else False)
 
-    def _several(self, result: Any) -> list:
-        """The declared number of values; ValueError when the function returned another."""
+    def _unpacked(self, result: Any) -> list:
+        """Unpack the declared number of values. Raises ValueError if the function returned another number."""
         if not isinstance(result, (tuple, list)):
             if self.outputs == 1:
                 return [result]
@@ -229,7 +229,7 @@ class UserFunction:
             raise ValueError(f"{self.__name__} returned {len(result)} values, but {self.outputs} outputs were declared")
         return list(result)
 
-    def _as(self, value: Any, wanted: DType) -> Any:
+    def _converted(self, value: Any, wanted: DType) -> Any:
         if wanted is dtypes.object:
             return value
         if wanted is dtypes.string:
@@ -247,11 +247,11 @@ class UserFunction:
 
 
 _KINDS = {"b": "b", "i": "biu", "u": "biu", "f": "biuf", "c": "biufc"}
-"""Which kinds of numbers a kind may hold: integers among each other where they fit."""
+"""The kinds of numbers that may be stored as a kind; integers among each other if they fit."""
 
 
 def _holds(wanted: np.dtype, array: np.ndarray) -> bool:
-    """Whether an array may become one of another dtype: as NumPy's same_kind casts, and no number leaves the range."""
+    """True if an array may be converted to a dtype: by NumPy's same_kind rule, and without leaving its range."""
     if array.dtype.kind not in "biufc" or wanted.kind not in _KINDS:
         return False
     if array.size == 0:
@@ -270,19 +270,19 @@ def _in_range(wanted: np.dtype, array: np.ndarray) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """A value's type and, where it is short, its text."""
+    """A value's type, and its text if short."""
     text = repr(value) if isinstance(value, (bool, int, float, complex, str, bytes, np.generic, type(None))) else ""
     kind = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
     return f"{text} ({kind})" if 0 < len(text) <= 80 else kind
 
 
 def _is_constant(value: Any) -> bool:
-    """True for an argument that every call may get as it is: no tensor, and nothing that a call could change."""
+    """True for an argument that every call may share: it contains no tensor, and nothing mutable."""
     return type(value) is not nest.Slot and is_atom(value)
 
 
 def _node_name(name: str) -> str:
-    """The name of a function as one that a node may have."""
+    """A function's name, turned into a valid node name."""
     return "function" if name == "<lambda>" else re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "function"
 
 
@@ -298,9 +298,9 @@ def kernel_of(
     numpy: bool = False,
     given: tuple = (),
 ) -> UserFunction:
-    """The one kernel of a function and its options: what was learned of its cost, and that it is pure, is its own.
+    """The single kernel for a function and its options: it carries the measured costs and whether the function is pure.
 
-    given: functions, and classes of objects, among the constant arguments of a node: they may refer to state.
+    given: functions, and classes of objects, among a node's constant arguments. They may refer to state.
     """
     options = (outputs, types, traits, numpy)
     key = (identity(function), options, None if gradient is None else identity(gradient), tuple(map(id, given)))
@@ -313,10 +313,10 @@ def kernel_of(
 
 
 class Token:
-    """Stands for a function of the user's and its options, and holds neither.
+    """Stands for a user's function and its options, without holding either.
 
-    It lives as long as the function, or the object of a bound method, also while no graph uses it: what is known of
-    the function is remembered by its token, so that it is forgotten with the function.
+    It lives as long as the function, or the object of a bound method, even while no graph uses it. What we know about
+    the function is stored under its token, and is forgotten with the function.
     """
 
     __slots__ = ("__weakref__",)
@@ -324,11 +324,11 @@ class Token:
 
 _tokens: WeakKeyDictionary[Any, dict[tuple, Token]] = WeakKeyDictionary()
 _MOST_OPTIONS = 64
-"""Sets of options of one function that are remembered."""
+"""The number of option sets remembered for each function."""
 
 
 def _token(function: Callable, options: tuple) -> Token:
-    """The token of a function and its options; a new one for what can be no key of a dictionary, or not weakly."""
+    """The token for a function and its options; a new one if the function is not hashable or weakly referenceable."""
     method = isinstance(function, MethodType)
     try:
         known = _tokens.setdefault(function.__self__ if method else function, {})

@@ -1,4 +1,4 @@
-"""Python values as run-time values: NumPy arrays, or NumPy scalars for rank 0; text as UTF-8 bytes."""
+"""Python values as run-time values: NumPy arrays, or NumPy scalars for rank 0. Text becomes UTF-8 bytes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _MOST_AXES = 64
 
 
 def to_value(value: Any, dtype: DType | None = None) -> Any:
-    """A Python value as the run-time value of a tensor: a NumPy array, or a NumPy scalar for rank 0.
+    """Convert a Python value to the run-time value of a tensor: a NumPy array, or a NumPy scalar for rank 0.
 
-    Text becomes UTF-8 bytes. dtype None: Python floats are float32, ints int32 where they fit, arrays keep theirs.
-    Raises TypeError or ValueError when `value` cannot be of that dtype.
+    Text becomes UTF-8 bytes. dtype None: Python floats become float32, ints int32 if they fit, arrays keep their dtype.
+    Raises TypeError or ValueError if `value` cannot be converted to the dtype.
     """
     if dtype is dtypes.object:
         return value
@@ -46,7 +46,7 @@ def to_value(value: Any, dtype: DType | None = None) -> Any:
 
 
 def freeze(array: np.ndarray) -> np.ndarray:
-    """A read-only array of the same values that nobody else can write to: a copy unless it is read-only already."""
+    """A read-only array of the same values that nobody can write to: a copy, unless the array is read-only already."""
     if not array.flags.writeable and array.base is None:
         return array
     array = array.copy()
@@ -55,7 +55,7 @@ def freeze(array: np.ndarray) -> np.ndarray:
 
 
 def dtype_of(array: Any, value: Any) -> DType:
-    """The dtype of a run-time value that was made of `value`."""
+    """The dtype of a run-time value converted from `value`."""
     kind = getattr(getattr(array, "dtype", None), "kind", "O")
     if kind == "O":
         flat = _first(value)
@@ -85,7 +85,7 @@ def filled(array: Any, shape: shapes.RawShape, verify: bool) -> Any:
 
 
 def _weak_dtype(array: np.ndarray) -> DType:
-    """What a Python value becomes by itself, e.g. float64 -> float32."""
+    """The default dtype of a converted Python value, e.g. float64 -> float32."""
     if array.dtype == np.float64:
         return dtypes.float32
     if array.dtype == np.int64:
@@ -127,20 +127,20 @@ def _is_text(value: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """A value as an error's text prints it, also one that cannot be printed."""
+    """A value for an error message, even if it cannot be printed."""
     try:
         return repr(value)
-    except Exception:  # it is nested too deep, or its own code fails
+    except Exception:  # nested too deeply, or its own code fails
         return f"a {type(value).__name__}"
 
 
 def as_array(value: Any, dtype: Any = None) -> np.ndarray:
-    """`np.asarray`, which leaves an array what it is in which something is masked."""
+    """`np.asarray`, except that a masked array stays one."""
     return np.asanyarray(value, dtype) if np.ma.is_masked(value) else np.asarray(value, dtype)
 
 
 def _first(value: Any) -> Any:
-    """The first leaf of lists in each other, which are not deeper than NumPy's arrays; itself of any others."""
+    """The first leaf of nested lists, down to the depth that NumPy allows; anything else is returned as it is."""
     leaf = value
     for _ in range(_MOST_AXES):
         if not (isinstance(leaf, (list, tuple)) and leaf):

@@ -22,7 +22,7 @@ _IN, _OUT = 3, 4
 
 
 class Browser:
-    """One tab of a browser. complaints: what its pages have said to the console, or failed with."""
+    """One tab of a browser. complaints: console messages and errors of its pages."""
 
     def __init__(self, width: int = 1200, height: int = 900):
         assert PROGRAM is not None
@@ -30,6 +30,7 @@ class Browser:
         theirs_in, self._commands = os.pipe()
         self._answers, theirs_out = os.pipe()
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+        options += ["--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"]  # no page gets anything from outside
         options += [f"--window-size={width},{height}", f"--user-data-dir={self._profile.name}", "--hide-scrollbars"]
         launch = f"""import os, sys
 source, sink = os.dup({theirs_in}), os.dup({theirs_out})  # neither is in the way of the other
@@ -54,7 +55,7 @@ os.execv(sys.argv[1], sys.argv[1:])"""
             self._ask(f"{domain}.enable")
 
     def _ask(self, method: str, **params: Any) -> dict:
-        """Give a command and wait for its answer; what the page says meanwhile is noted."""
+        """Send a command and wait for its answer. Messages of the page are recorded meanwhile."""
         self._sent += 1
         message: dict[str, Any] = {"id": self._sent, "method": method, "params": params}
         if self._session:
@@ -84,11 +85,13 @@ os.execv(sys.argv[1], sys.argv[1:])"""
         until(lambda: self.value("document.readyState") == "complete" and self.value("location.href") == address)
 
     def value(self, expression: str) -> Any:
-        """What an expression of JavaScript is in the page."""
-        return self._ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        """Evaluate a JavaScript expression in the page, and await it if it is a promise. Raises AssertionError."""
+        answer = self._ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer["result"].get("description")
+        return answer["result"].get("value")
 
     def picture(self) -> bytes:
-        """What the tab shows, as PNG."""
+        """A screenshot of the tab, as PNG."""
         return base64.b64decode(self._ask("Page.captureScreenshot", format="png")["data"])
 
     def close(self) -> None:

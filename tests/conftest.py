@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -27,6 +28,7 @@ import pytest
 
 import weftwork as tf
 from tests.programs import Program
+from tests.warm import forked_workers
 
 sys.dont_write_bytecode = False
 with suppress(ImportError):  # `make pythons` does without
@@ -39,17 +41,24 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # this is a script's back
 
 
 def programs_of(item: pytest.Item) -> list[Program]:
-    """The programs that the tests of this one's module look at."""
-    return [value for value in vars(getattr(item, "module", item)).values() if isinstance(value, Program)]
+    """The programs whose output a test checks: it, or a fixture that it takes, names them."""
+    fixtures = getattr(item, "_fixtureinfo", None)
+    taken = [each.func for found in fixtures.name2fixturedefs.values() for each in found] if fixtures else []
+    codes = [getattr(function, "__code__", None) for function in (getattr(item, "function", None), *taken)]
+    found = vars(getattr(item, "module", item))
+    named = [found.get(name) for code in codes if code for name in code.co_names]
+    return [value for value in named if isinstance(value, Program)]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that look at programs come last: these run meanwhile."""
+    """Tests that check what programs print come last: the programs run meanwhile."""
     items.sort(key=lambda item: bool(programs_of(item)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start what will be looked at."""
+    """Start what will be looked at. What is there now is left out of every collection of garbage from here on."""
+    gc.collect()
+    gc.freeze()
     if not session.config.option.collectonly:
         for item in session.items:
             for program in programs_of(item):
@@ -57,7 +66,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End what nobody will look at any more."""
+    """Stop all programs."""
     for item in session.items:
         for program in programs_of(item):
             program.stop()
@@ -68,17 +77,18 @@ def ray_session():
     """A Ray of this machine's own, with 4 CPUs whatever the machine has, and a made-up resource."""
     import ray
 
-    ray.init(
-        address="local",
-        num_cpus=4,
-        resources={"loom": 2},
-        object_store_memory=150 * 1024 * 1024,
-        include_dashboard=False,
-        log_to_driver=False,
-        configure_logging=False,
-    )
-    yield ray
-    ray.shutdown()
+    with forked_workers():
+        ray.init(
+            address="local",
+            num_cpus=4,
+            resources={"loom": 2},
+            object_store_memory=150 * 1024 * 1024,
+            include_dashboard=False,
+            log_to_driver=False,
+            configure_logging=False,
+        )
+        yield ray
+        ray.shutdown()
 
 
 @pytest.fixture

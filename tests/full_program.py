@@ -55,7 +55,7 @@ class Holder:
         self.session.run(initialise)
 
     def values(self) -> list:
-        """What the variables hold."""
+        """The values of the variables."""
         return [float(v) for v in self.session.run(self.state)]
 
     def meet(self, name: str) -> dict:

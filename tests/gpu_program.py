@@ -19,7 +19,7 @@ from weftwork.scheduler.state import actor_link
 
 @tf.op
 def visible(x):
-    """The GPUs that a user's function sees, what it was given, and which process it is."""
+    """The GPUs visible to a user's function, its argument, and its process."""
     return os.environ.get("CUDA_VISIBLE_DEVICES"), type(x).__module__, os.getpid()
 
 
@@ -41,7 +41,7 @@ def die_once(path, x):
 
 
 def in_use(fetches) -> str:
-    """What a second session is told that asks for the GPUs which the first one holds."""
+    """The error of a second session that asks for the GPUs held by the first one."""
     actor_link._FREED_WITHIN = 0.5  # nobody is about to free one
     with tf.Session() as second:
         try:

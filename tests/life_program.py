@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 
 import weftwork as tf
+from weftwork.scheduler.views.account import accounts
 
 
 def quiet() -> dict:
@@ -117,6 +118,9 @@ def ends() -> dict:
         seen["limit"] = time.monotonic() - begin
     for thread in threads:
         thread.join()
+    first = next(account for account in accounts(session.events()) if account.over and not account.error)
+    seen["shares"] = {share: seconds / first.seconds for share, seconds in first.shares.items()}
+    seen["started"] = [event.text for event in first.of_kinds("started")]
     import ray
 
     seen["after"], seen["device"] = ray.is_initialized(), session.list_devices()[0].name

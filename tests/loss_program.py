@@ -78,7 +78,7 @@ class Training:
             self.session.run(self.step)
 
     def after(self) -> dict:
-        """What it sees once the machine is gone: two steps, and what is left then."""
+        """The results of two steps after the machine is gone, and the state after them."""
         seen: dict = {"errors": []}
         with self.session as session:
             for _ in range(2):

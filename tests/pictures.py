@@ -9,6 +9,8 @@ from pathlib import Path
 
 import weftwork as tf
 from tests.browser import Browser
+from tests.perfetto import Perfetto
+from tests.waiting import until
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "docs" / "pictures"
@@ -43,6 +45,18 @@ def first_program() -> None:
         draw(names["week"], "first_program.svg", by="node")
 
 
+def timeline(trace: str) -> None:
+    """Keep a timeline in Perfetto as a picture."""
+    perfetto = Perfetto(height=540)
+    perfetto.read(trace)
+    tracks = "(app.trace.currentWorkspace ?? app.trace.workspace)?.flatTracks"
+    until(lambda: perfetto.browser.value(f"{tracks}?.length > 0"))
+    perfetto.browser.value(f"void {tracks}.forEach((track) => track.expand?.())")
+    time.sleep(2)
+    (PICTURES / "timeline.png").write_bytes(perfetto.browser.picture())
+    perfetto.close()
+
+
 def main() -> None:
     """Run a program, and keep its report and its graph as pictures."""
     with tf.name_scope("files"):
@@ -56,6 +70,8 @@ def main() -> None:
             session.run(total)
         with session.listen(lambda event: None, nodes=True):
             session.run(total)
+        session.timeline(f"{folder}/run.json", run=session.events()[-1].run)
+        timeline(Path(f"{folder}/run.json").read_text())
         session.report(f"{folder}/run.html")
         draw(total, "graph.svg", by="function", color="seconds")
         browser = Browser(width=1000, height=1100)

@@ -1,4 +1,4 @@
-"""Programs that tests look at: each has a process, and a Ray, of its own; one after another, beside the other tests."""
+"""Programs that tests look at: each has a process of its own, and often a Ray; one after another, beside the tests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import textwrap
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -15,25 +17,30 @@ ROOT = Path(__file__).parent.parent
 _RUNS = ThreadPoolExecutor(1, "program")
 
 
-def ended(process: subprocess.Popen, seconds: float = 100) -> tuple[str, str]:
-    """What a process has printed, when it has ended; it is killed where that takes too long."""
+def ended(process: subprocess.Popen, seconds: float = 100, given: str | None = None) -> tuple[str, str]:
+    """What a process has printed, when it has ended; it is killed where that takes too long. given: what it reads."""
     try:
-        return process.communicate(timeout=seconds)
+        return process.communicate(given, timeout=seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         return process.communicate()
 
 
 class Program:
-    """A module of the tests, run with some arguments, which prints what it saw as a line of JSON.
+    """A process that Python is started in, and what it prints.
 
-    path: folders of modules that it finds before those of the environment.
+    command: what follows `python`: the name of a module of the tests, or an option, and arguments.
+    script: the text of a program, which is put into a file and run from there, with the arguments.
+    given: what it reads from its standard input.   path: folders of modules that it finds before the environment's.
     """
 
-    def __init__(self, module: str, *args: object, path: Iterable[Path] = ()):
-        self._command = [sys.executable, "-m", module, *map(str, args)]
+    def __init__(self, *command: object, script: str = "", given: str = "", path: Iterable[Path] = ()):
+        self._command = list(map(str, command))
+        if command and not self._command[0].startswith("-"):
+            self._command.insert(0, "-m")
+        self._script, self._given = textwrap.dedent(script), given
         self._path = [str(ROOT), *map(str, path)]
-        self._run: Future[tuple[int, str, str]] | None = None
+        self._run: Future[subprocess.CompletedProcess[str]] | None = None
         self._process: subprocess.Popen | None = None
 
     def start(self) -> None:
@@ -41,25 +48,35 @@ class Program:
         if self._run is None:
             self._run = _RUNS.submit(self._work)
 
-    def _work(self) -> tuple[int, str, str]:
+    def _work(self) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(self._path)}
         pipe = subprocess.PIPE
-        with subprocess.Popen(
-            self._command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True
-        ) as self._process:
-            output, errors = ended(self._process, 600)
-        return self._process.returncode, output, errors
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, *self._command]
+            if self._script:
+                script = Path(folder, "program.py")
+                script.write_text(self._script)
+                command.insert(1, str(script))
+            with subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+            ) as self._process:
+                output, errors = ended(self._process, 600, self._given)
+        return subprocess.CompletedProcess(command, self._process.returncode, output, errors)
 
-    def seen(self) -> Any:
-        """What it saw, when it has ended."""
+    def done(self) -> subprocess.CompletedProcess[str]:
+        """Its status and what it has printed, when it has ended."""
         self.start()
         assert self._run is not None
-        code, output, errors = self._run.result()
-        found = [line for line in output.splitlines() if line.startswith("{")]  # Ray may have the last word
-        assert (code, len(found)) == (0, 1), f"{self._command} ended with {code}\n{output}\n{errors}"
+        return self._run.result()
+
+    def seen(self) -> Any:
+        """What it saw, when it has ended: it prints that as a line of JSON."""
+        run = self.done()
+        found = [line for line in run.stdout.splitlines() if line.startswith("{")]  # Ray may have the last word
+        assert (run.returncode, len(found)) == (0, 1), f"{run}\n{run.stderr}"
         return json.loads(found[0])
 
     def stop(self) -> None:
-        """Nobody wants to know any more."""
+        """Stop the program, because its output is no longer needed."""
         if self._run is not None and not self._run.cancel() and self._process is not None:
             self._process.terminate()

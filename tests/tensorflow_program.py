@@ -19,7 +19,7 @@ tf.disable_v2_behavior()
 
 
 def loaded(folder: str) -> list:
-    """What a SavedModel computes."""
+    """The outputs of a SavedModel."""
     with tf.Graph().as_default(), tf.Session() as session:
         model = tf.saved_model.loader.load(session, ["serve"], folder)
         signature = model.signature_def["serving_default"]
@@ -27,7 +27,7 @@ def loaded(folder: str) -> list:
 
 
 def restored(prefix: str) -> list:
-    """What a graph computes with the values of a checkpoint, from the two files."""
+    """The outputs of a graph with the values of a checkpoint, both read from files."""
     with tf.Graph().as_default(), tf.Session() as session:
         saver = tf.train.import_meta_graph(f"{prefix}.meta")
         saver.restore(session, prefix)
@@ -35,14 +35,14 @@ def restored(prefix: str) -> list:
 
 
 def ran(path: str) -> list:
-    """What a GraphDef of flows computes."""
+    """The outputs of a GraphDef of flows."""
     with open(path, "rb") as file, tf.Graph().as_default(), tf.Session() as session:
         tf.import_graph_def(tf.GraphDef.FromString(file.read()), name="")
         return [session.run("flows:0", {"x:0": FEED * sign}).tolist() for sign in (1, -1)]
 
 
 def expressed(path: str) -> dict:
-    """What a GraphDef of expressions computes."""
+    """The outputs of a GraphDef of expressions."""
     with open(path, "rb") as file, tf.Graph().as_default() as graph, tf.Session() as session:
         tf.import_graph_def(tf.GraphDef.FromString(file.read()), name="")
         return computed(session, [op.name for op in graph.get_operations() if op.name.startswith("out_")])
@@ -54,6 +54,26 @@ def computed(session: tf.Session, names: list) -> dict:
     return {name: value.tolist() for name, value in zip(names, found, strict=True)}
 
 
+def records(folder: str) -> list:
+    """The examples in Weftwork's files of records, by their compression. Writes such files beside them."""
+    told = []
+    for compression in ("", "GZIP", "ZLIB"):
+        options = tf.python_io.TFRecordOptions(compression)
+        found = []
+        for record in tf.python_io.tf_record_iterator(f"{folder}/ours{compression}", options):
+            features = tf.train.Example.FromString(record).features.feature
+            names = [name.decode() for name in features["name"].bytes_list.value]
+            found.append((list(features["size"].int64_list.value), names))
+        told.append(found)
+        with tf.python_io.TFRecordWriter(f"{folder}/theirs{compression}", compression) as writer:
+            for size, height in (([5, -6], [0.5]), ([7, 8], [])):
+                ints = tf.train.Feature(int64_list=tf.train.Int64List(value=size))
+                floats = tf.train.Feature(float_list=tf.train.FloatList(value=height))
+                features = tf.train.Features(feature={"size": ints, "height": floats})
+                writer.write(tf.train.Example(features=features).SerializeToString())
+    return told
+
+
 def main(folder: str) -> None:
     theirs, ours = os.path.join(folder, "weftwork"), os.path.join(folder, "tensorflow")
     os.makedirs(f"{ours}/checkpoints")
@@ -62,6 +82,7 @@ def main(folder: str) -> None:
         "checkpoint": restored(f"{theirs}/checkpoints/c"),
         "flows": ran(f"{theirs}/flows.pb"),
         "expressions": expressed(f"{theirs}/expressions.pb"),
+        "records": records(theirs),
     }
     wrote = {}
     with tf.Graph().as_default() as graph, tf.Session() as session:

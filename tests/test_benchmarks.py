@@ -1,4 +1,4 @@
-"""What the benchmarks compute with is right: graphs, bounds, and the memory of a process tree. Nothing is timed."""
+"""The parts of the benchmarks are right: graphs, bounds, the memory of a process tree. Nothing is timed."""
 
 from __future__ import annotations
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
+
+from tests.programs import Program
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 
@@ -69,36 +69,37 @@ def test_nobody_is_told_to_install_from_an_index_that_has_it_not():
     assert {p.name: told.findall(text) for p, text in texts.items() if told.search(text)} == {}
 
 
-@pytest.fixture
-def started():
-    """A cluster started as the page says, on a free port; the commands' environment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    ray = str(Path(sys.executable).parent / "ray")
-    head = [ray, "start", "--head", f"--port={port}", "--num-cpus=1", "--include-dashboard=false", "--block"]
-    environment = {**os.environ, "PYTHONPATH": str(DEPLOY.parent), "RAY_AUTH_MODE": "disabled"}
-    process = subprocess.Popen(
-        head, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    yield port, environment
+JOINS = Program(
+    script="""
+import os, socket, subprocess, sys, time
+import weftwork as tf
+
+with socket.socket() as probe:
+    probe.bind(("127.0.0.1", 0))
+    port = probe.getsockname()[1]
+ray = os.path.join(os.path.dirname(sys.executable), "ray")
+head = [ray, "start", "--head", f"--port={port}", "--num-cpus=1", "--include-dashboard=false", "--block"]
+null = subprocess.DEVNULL
+process = subprocess.Popen(head, stdout=null, stderr=null, start_new_session=True)
+try:
+    for _ in range(60):
+        try:
+            session = tf.Session(f"127.0.0.1:{port}")
+            break
+        except tf.errors.NotFoundError:
+            time.sleep(0.5)
+    node = tf.op(num_cpus=1)(lambda: 6 * 7)()
+    print([device.name for device in session.list_devices()], session.run(node), flush=True)
+    session.close()
+finally:
     process.terminate()
     process.wait(30)
-
-
-def test_a_program_joins_a_cluster_that_was_started_by_hand(started):
-    port, environment = started
-    program = f"""
-import time, weftwork as tf
-for _ in range(60):
-    try:
-        session = tf.Session("127.0.0.1:{port}")
-        break
-    except tf.errors.NotFoundError:
-        time.sleep(0.5)
-node = tf.op(num_cpus=1)(lambda: 6 * 7)()
-print([device.name for device in session.list_devices()], session.run(node))
-session.close()
 """
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "['/job:localhost/replica:0/task:0/device:CPU:0'] 42", done.stderr
+)
+
+
+def test_a_program_joins_a_cluster_that_was_started_by_hand():
+    """As the page says, on a free port."""
+    done = JOINS.done()
+    found = [line for line in done.stdout.splitlines() if line.startswith("['")]
+    assert found == ["['/job:localhost/replica:0/task:0/device:CPU:0'] 42"], done.stderr

@@ -41,10 +41,33 @@ def test_the_navigation_has_every_page_and_no_other():
     assert sorted(page for page in listed if page not in there or listed.count(page) > 1) == []
 
 
+def test_architecture_names_files_and_methods_that_exist():
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    sources = [path for top in ("graph", "actors", "scheduler", "tests") for path in (ROOT / top).rglob("*.py")]
+    files = re.findall(r"[\w/]+\.py\b", text)
+    assert [name for name in files if not any(f"/{path}".endswith(f"/{name}") for path in sources)] == []
+    folders = re.findall(r"`((?:graph|actors|scheduler|tests)/[\w/]*/)`", text)
+    assert [name for name in folders if not (ROOT / name).is_dir()] == []
+    code = "\n".join([path.read_text() for path in sources])
+    methods = re.findall(r"\b([A-Z]\w+)\.(\w+)\b", re.sub(r"[\w/]+\.(?:md|py)\b", "", text))
+    assert methods
+    assert [pair for pair in methods if f"class {pair[0]}" not in code or f"def {pair[1]}(" not in code] == []
+
+
 def test_every_public_name_says_what_it_does(entries):
     called = [entry for entry in entries if callable(entry.value)]
     assert [entry.name for entry in called if not (entry.value.__doc__ or "").strip()] == []
     assert len(called) > 900
+
+
+def test_every_parameter_of_a_public_name_is_described_in_its_text_or_among_the_shared_ones(entries):
+    known, left = reference.parameters(), {}
+    for entry in [entry for entry in entries if callable(entry.value)]:
+        members = reference.members(entry.value) if isinstance(entry.value, type) else []
+        for name, value in [(entry.name, entry.value), *[(f"{entry.name}.{name}", value) for name, value in members]]:
+            lacking = [word for word in reference.undescribed(value) if word not in known and word[0] != "_"]
+            left.update({name: lacking} if lacking else {})
+    assert left == {}, "say in the docstring what they are, or in docs/parameters.md if others have them too"
 
 
 def test_the_list_of_public_names_is_up_to_date():

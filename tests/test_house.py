@@ -1,4 +1,4 @@
-"""The house: imports go one way, the package builds, and nothing of ours lands where it does not belong."""
+"""The house: imports go one way, the package builds, and the wheel contains nothing else."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ FLOORS = [
     "scheduler/doors",
     "scheduler/command",
 ]
-"""The wings from the ground up: a file imports only from its own wing and those before it."""
+"""The wings from the ground up. A file imports only from its own wing and from those before it."""
 TOPS = ("graph", "actors", "scheduler")
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
@@ -65,7 +65,7 @@ MODULES = {
 
 
 def imports(code: ast.AST) -> set[str]:
-    """What is imported anywhere in a tree: `from a import b` as a.b, which may be a module; dots stay."""
+    """All imports in a tree. `from a import b` is listed as a.b, which may be a module; leading dots are kept."""
     found: set[str] = set()
     for node in ast.walk(code):
         if isinstance(node, ast.Import):
@@ -77,7 +77,7 @@ def imports(code: ast.AST) -> set[str]:
 
 
 class _WithoutTypes(ast.NodeTransformer):
-    """Takes out what only type checkers import: it makes no circle when a program runs."""
+    """Removes imports for type checkers only, which cause no circle at run time."""
 
     def visit_If(self, node: ast.If):
         return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
@@ -218,7 +218,7 @@ def test_the_wheel_made_from_the_sdist_holds_the_package_and_nothing_else(tmp_pa
 
 
 SHARED_PRIVATES = {
-    *("_as_graph_element", "_as_ref", "_by_name", "_collections", "_is_ref_dtype", "_kept", "_last_id", "_put", "_ref"),
+    *("_as_graph_element", "_as_ref", "_by_name", "_collections", "_is_ref_dtype", "_last_id", "_put", "_ref"),
     *("_transpose_conj", "_unsafe_unfinalize", "_variable"),
     *("_parent", "_present"),  # of one message's parts
     *("_asdict", "_at_fork_reinit", "_current_frames", "_exit", "_getframe", "_node", "_on_ready", "_replace"),
@@ -229,7 +229,7 @@ SHARED_PRIVATES = {
 
 
 def private_names_of_others(code: ast.Module) -> set[str]:
-    """The private attributes that a module takes from what it has not defined itself."""
+    """The private attributes that a module uses but does not define."""
     own = {node.name for node in ast.walk(code) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     own |= {node.id for node in ast.walk(code) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     attributes = [node for node in ast.walk(code) if isinstance(node, ast.Attribute)]

@@ -1,4 +1,4 @@
-"""What a program's main function takes for granted: flags, logging, switches of TensorFlow 2's."""
+"""Things that a program's main function relies on: flags, logging, TensorFlow 2's switches."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_logging_has_tensorflow_s_names(caplog):
 
 
 def test_the_tests_hear_ctrl_c_where_the_shell_has_them_ignore_it():
-    """As `make test &` in a script does: its children would wait for an interrupt that never comes."""
+    """As with `make test &` in a script; otherwise children would wait for an interrupt that never comes."""
     code = "import signal, tests.conftest; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
     command = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)

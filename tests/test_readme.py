@@ -32,7 +32,7 @@ def expected(line: str) -> str | None:
 
 
 def anchors(page: Path) -> set[str]:
-    """What a link to a heading of the page may say after its #."""
+    """The valid anchors of a page."""
     text = FENCED.sub("", page.read_text())
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -92,3 +92,7 @@ def test_the_index_lists_every_page():
 @pytest.mark.parametrize("command", ["make demo", "make test"])
 def test_the_two_commands_stand_in_the_first_screen(command):
     assert command in "\n".join(README.splitlines()[:25])
+
+
+def test_the_readme_can_be_read_in_one_sitting():
+    assert len(README.splitlines()) <= 120

@@ -23,7 +23,7 @@ def traced(session: Any, fetches: Any, feeds: Any = None) -> tuple[Any, list[Eve
 
 
 def of_kind(events: Sequence[Event], *kinds: str) -> list[Event]:
-    """Those of some kinds."""
+    """The events of some kinds."""
     return [event for event in events if event.kind in kinds]
 
 

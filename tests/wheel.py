@@ -27,7 +27,7 @@ print("weftwork", weftwork.__version__, "from", weftwork.__file__)
 
 
 def called(*command: object, folder: Path = ROOT) -> str:
-    """What a command prints; raises CalledProcessError where it fails."""
+    """The output of a command. Raises CalledProcessError if it fails."""
     return subprocess.run([*map(str, command)], cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 

@@ -555,9 +555,6 @@ from weftwork.graph.ops.control_flow import (
 from weftwork.graph.ops.control_flow import (
     cond as cond,
 )
-from weftwork.graph.ops.control_flow import (
-    while_loop as while_loop,
-)
 from weftwork.graph.ops.conversion import (
     angle as angle,
 )
@@ -726,6 +723,9 @@ from weftwork.graph.ops.linalg_ops import (
 )
 from weftwork.graph.ops.linalg_ops import (
     svd as svd,
+)
+from weftwork.graph.ops.loops import (
+    while_loop as while_loop,
 )
 from weftwork.graph.ops.math_ops import (
     abs as abs,

@@ -51,7 +51,10 @@ def dimension_value(dimension: Any) -> int | None:
 
 
 def forward_compatible(year: int, month: int, day: int) -> bool:
-    """True: there is nothing older to be compatible with."""
+    """True: there is nothing older to be compatible with.
+
+    year, month, day: integers, which are ignored.
+    """
     return True
 
 

@@ -34,7 +34,10 @@ _counts: dict[tuple[int, str], int] = {}
 
 
 def set_verbosity(v: int) -> None:
-    """Show what is logged from this level on; on the standard error, unless the program has set logging up itself."""
+    """Show what is logged from this level on; on the standard error, unless the program has set logging up itself.
+
+    v: a level, as `logging.INFO`.
+    """
     if not _logger.handlers and not _logging.getLogger().handlers:
         handler = _logging.StreamHandler()
         handler.setFormatter(_logging.Formatter("%(levelname)s:%(name)s:%(message)s"))
@@ -48,19 +51,28 @@ def get_verbosity() -> int:
 
 
 def log_if(level: int, msg: str, condition: object, *args: object) -> None:
-    """Log if the condition is true."""
+    """Log if the condition is true.
+
+    level: as `logging.INFO`.
+    """
     if condition:
         _logger.log(level, msg, *args)
 
 
 def log_every_n(level: int, msg: str, n: int, *args: object) -> None:
-    """Log the first of every n calls with this message."""
+    """Log the first of every n calls with this message.
+
+    level: as `logging.INFO`.
+    """
     count = _counts[level, msg] = _counts.get((level, msg), -1) + 1
     log_if(level, msg, count % n == 0, *args)
 
 
 def log_first_n(level: int, msg: str, n: int, *args: object) -> None:
-    """Log the first n calls with this message."""
+    """Log the first n calls with this message.
+
+    level: as `logging.INFO`.
+    """
     count = _counts[level, msg] = _counts.get((level, msg), -1) + 1
     log_if(level, msg, count < n, *args)
 

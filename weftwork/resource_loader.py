@@ -29,7 +29,10 @@ def load_resource(path: str) -> bytes:
 
 
 def readahead_file_path(path: str, readahead: str = "128M") -> str:
-    """The path itself."""
+    """The path itself.
+
+    readahead: ignored.
+    """
     return path
 
 

@@ -80,7 +80,10 @@ def _main_op() -> Operation:
 
 
 def main_op_with_restore(restore_op_name: str) -> Operation:
-    """As `main_op.main_op`, after the operation of that name has restored the global variables."""
+    """As `main_op.main_op`, after the operation of that name has restored the global variables.
+
+    restore_op_name: the name of an operation of the default graph.
+    """
     restored = get_default_graph().get_operation_by_name(restore_op_name)
     with get_default_graph().control_dependencies([restored]):
         return group(local_variables_initializer(), tables_initializer())

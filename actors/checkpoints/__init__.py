@@ -1,1 +1,1 @@
-"""Variables on disk."""
+"""Checkpoints: the values of variables on disk."""

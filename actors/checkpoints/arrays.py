@@ -1,10 +1,10 @@
-"""Arrays by name in one file that other programs read: safetensors, or NumPy's npz, told by the file's name.
+"""Named arrays in one file that other programs can read. The file's ending chooses safetensors or NumPy's npz.
 
-safetensors   the length of a header as uint64, the header in JSON (dtype, shape, offsets), then the arrays' bytes.
+safetensors   a uint64 header length, a JSON header (dtype, shape, offsets), then the arrays' bytes.
               https://github.com/huggingface/safetensors#format
 npz           a zip of `.npy` files, without pickles
 
-What is read is data, whoever wrote it. A file is replaced in one step.
+Reading never runs code from the file. Writing replaces the file in one step.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from weftwork.actors.checkpoints.files import files_of, told, write_whole
 from weftwork.graph.errors import DataLossError, InvalidArgumentError
 
-_WORDS = {
+_DTYPE_NAMES = {
     "float64": "F64",
     "float32": "F32",
     "float16": "F16",
@@ -35,23 +35,23 @@ _WORDS = {
     "uint64": "U64",
     "bool": "BOOL",
 }
-_DTYPES = {word: np.dtype(name) for name, word in _WORDS.items()}
-_MOST_HEADER = 100 << 20
+_DTYPES = {dtype_name: np.dtype(name) for name, dtype_name in _DTYPE_NAMES.items()}
+_MAX_HEADER = 100 << 20
 
 
 def write_arrays(path: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays to a file `*.safetensors` or `*.npz`.
 
-    Raises ValueError for another name, InvalidArgumentError for an array of a dtype that the format lacks, OpErrors for
-    what the system refuses.
+    Raises ValueError for any other file name, InvalidArgumentError for a dtype that the format lacks, and OpErrors for
+    errors of the operating system.
     """
     encode = {"safetensors": _to_safetensors, "npz": _to_npz}[_format(path)]
     write_whole(path, encode(arrays), files_of(path))
 
 
 def read_arrays(path: str) -> dict[str, np.ndarray]:
-    """The arrays of such a file. Raises ValueError for another name, DataLossError when it is damaged."""
-    decode = {"safetensors": _of_safetensors, "npz": _of_npz}[_format(path)]
+    """Read a `.safetensors` or `.npz` file. Raises ValueError for other names, DataLossError for a damaged file."""
+    decode = {"safetensors": _from_safetensors, "npz": _from_npz}[_format(path)]
     files = files_of(path)
     with told(path), files.open(path) as reader:
         data = reader.read()
@@ -81,7 +81,7 @@ def _to_npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     return out.getvalue()
 
 
-def _of_npz(data: bytes) -> dict[str, np.ndarray]:
+def _from_npz(data: bytes) -> dict[str, np.ndarray]:
     with np.load(io.BytesIO(data), allow_pickle=False) as found:
         return {name: found[name] for name in found.files}
 
@@ -89,11 +89,11 @@ def _of_npz(data: bytes) -> dict[str, np.ndarray]:
 def _to_safetensors(arrays: Mapping[str, np.ndarray]) -> bytes:
     header, parts, at = {}, [], 0
     for name, array in arrays.items():
-        word = _WORDS.get(_numbers(name, array).dtype.name)
-        if word is None:
+        dtype_name = _DTYPE_NAMES.get(_numbers(name, array).dtype.name)
+        if dtype_name is None:
             raise InvalidArgumentError(None, None, f"{name} is of dtype {array.dtype}, which safetensors lacks")
         part = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
-        header[name] = {"dtype": word, "shape": list(array.shape), "data_offsets": [at, at + len(part)]}
+        header[name] = {"dtype": dtype_name, "shape": list(array.shape), "data_offsets": [at, at + len(part)]}
         parts.append(part)
         at += len(part)
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -101,9 +101,9 @@ def _to_safetensors(arrays: Mapping[str, np.ndarray]) -> bytes:
     return b"".join([len(text).to_bytes(8, "little"), text, *parts])
 
 
-def _of_safetensors(data: bytes) -> dict[str, np.ndarray]:
+def _from_safetensors(data: bytes) -> dict[str, np.ndarray]:
     size = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or size > min(_MOST_HEADER, len(data) - 8):
+    if len(data) < 8 or size > min(_MAX_HEADER, len(data) - 8):
         raise ValueError("its header ends beyond the file")
     body, found = memoryview(data)[8 + size :], {}
     for name, about in json.loads(data[8 : 8 + size]).items():

@@ -1,13 +1,13 @@
-"""TensorFlow's checkpoint files, "V2": an index that is a sorted table, and data files beside it.
+"""TensorFlow's V2 checkpoint files: an index, which is a sorted table, and the data files beside it.
 
-table     blocks of (key, value) in the keys' order, each with a masked CRC-32C; the last block says where the others
-          are, the footer where that is. https://github.com/google/leveldb/blob/main/doc/table_format.md
-header    the value of the empty key: how many data files there are
-entry     the value of a key: dtype, shape, and where in which data file its bytes are
-strings   the length of each element as a varint, a checksum of the lengths, then the elements' bytes
+table     blocks of (key, value), sorted by key, each with a masked CRC-32C. The last block locates the others, and the
+          footer locates the last block. https://github.com/google/leveldb/blob/main/doc/table_format.md
+header    the value of the empty key: the number of data files
+entry     the value of any other key: dtype, shape, and the position of its bytes in a data file
+strings   each string's length as a varint, a checksum of the lengths, then the strings' bytes
 
-A prefix that is written again gets data files of another number, `-of-00002` beside `-of-00001`, so that the old
-checkpoint stays whole until the new index is there.
+If a prefix is written again, its data files get another total in their names (`-of-00002` instead of `-of-00001`), so
+the old checkpoint stays whole until the new index replaces the old one.
 """
 
 from __future__ import annotations
@@ -58,20 +58,20 @@ def _messages() -> dict[str, Any]:
     )
 
 
-# Numbers of variable length
+# Varints
 
 
 def _varint(number: int) -> bytes:
-    made = bytearray()
+    encoded = bytearray()
     while number >= 128:
-        made.append(number & 127 | 128)
+        encoded.append(number & 127 | 128)
         number >>= 7
-    made.append(number)
-    return bytes(made)
+    encoded.append(number)
+    return bytes(encoded)
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """(the number that begins at a place, the place after it)."""
+    """Decode the varint at offset `at`. Returns (number, offset after it)."""
     number, shift = 0, 0
     while True:
         byte = data[at]
@@ -87,32 +87,32 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def is_table(content: bytes) -> bool:
-    """Whether a file's content is a table."""
+    """Whether `content` ends like a table."""
     return len(content) >= _FOOTER and content[-8:] == MAGIC
 
 
 def _block(items: Sequence[tuple[bytes, bytes]]) -> bytes:
-    made, restarts, last = bytearray(), [], b""
+    encoded, restarts, last = bytearray(), [], b""
     for number, (key, value) in enumerate(items):
         shared = 0
         if number % _RESTART == 0:
-            restarts.append(len(made))
+            restarts.append(len(encoded))
         else:
             while shared < min(len(last), len(key)) and last[shared] == key[shared]:
                 shared += 1
-        made += _varint(shared) + _varint(len(key) - shared) + _varint(len(value)) + key[shared:] + value
+        encoded += _varint(shared) + _varint(len(key) - shared) + _varint(len(value)) + key[shared:] + value
         last = key
     restarts = restarts or [0]
-    return bytes(made) + struct.pack(f"<{len(restarts) + 1}I", *restarts, len(restarts))
+    return bytes(encoded) + struct.pack(f"<{len(restarts) + 1}I", *restarts, len(restarts))
 
 
 def table(items: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """A table of (key, value), sorted by their keys."""
-    made, places, block = bytearray(), [], []
+    """Encode a table of (key, value) pairs, which must be sorted by key."""
+    encoded, places, block = bytearray(), [], []
 
     def place(content: bytes) -> bytes:
-        start = len(made)
-        made.extend(content + b"\0" + struct.pack("<I", masked(crc32c(content + b"\0"))))
+        start = len(encoded)
+        encoded.extend(content + b"\0" + struct.pack("<I", masked(crc32c(content + b"\0"))))
         return _varint(start) + _varint(len(content))
 
     size = 0
@@ -125,11 +125,11 @@ def table(items: Iterable[tuple[bytes, bytes]]) -> bytes:
     if block or not places:
         places.append((block[-1][0] if block else b"", place(_block(block))))
     footer = place(_block([])) + place(_block(places))
-    return bytes(made) + footer.ljust(_FOOTER - 8, b"\0") + MAGIC
+    return bytes(encoded) + footer.ljust(_FOOTER - 8, b"\0") + MAGIC
 
 
 def _items(content: bytes, at: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """The (key, value) of a block. Raises ValueError when it is not what was written."""
+    """Yield the (key, value) pairs of one block. Raises ValueError if the block is corrupt."""
     block, tail = content[at : at + size], content[at + size : at + size + 5]
     if len(block) < size or len(tail) < 5:
         raise ValueError("a block ends beyond the file")
@@ -151,7 +151,7 @@ def _items(content: bytes, at: int, size: int) -> Iterator[tuple[bytes, bytes]]:
 
 
 def read_table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The (key, value) of a table, in order. Raises ValueError when it is corrupt."""
+    """Yield the (key, value) pairs of a table, in order. Raises ValueError if the table is corrupt."""
     footer = content[-_FOOTER:]
     try:
         _, at = _read_varint(footer, 0)
@@ -170,9 +170,10 @@ def read_table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def read_index(content: bytes, prefix: str, files: Files) -> tuple[list[tuple[str, int]], dict[str, Row]]:
-    """((name, bytes) of each data file, rows by key) of an index. Raises ValueError when it is corrupt.
+    """Parse an index into its data files, as (name, size in bytes), and its rows by key.
 
-    The bytes of a file are as many as the rows need, at least. What a variable in parts consists of has no row.
+    A file's size is the minimum that the rows imply. Slices of partitioned variables get no row of their own. Raises
+    ValueError if the index is corrupt.
     """
     from google.protobuf.message import DecodeError
 
@@ -186,7 +187,7 @@ def read_index(content: bytes, prefix: str, files: Files) -> tuple[list[tuple[st
         rows, sizes = {}, [0] * header.num_shards
         for key, value in items:
             if key.startswith(b"\0"):
-                continue  # a part of a variable
+                continue  # a slice of a partitioned variable
             entry = kinds["Entry"].FromString(value)
             rows[key.decode("utf-8", "surrogateescape")] = row = _row(entry)
             sizes[row.shard] = max(sizes[row.shard], row.offset + row.bytes)
@@ -212,7 +213,7 @@ def _row(entry: Any) -> Row:
 
 
 def decode_strings(data: bytes, shape: tuple[int, ...]) -> tuple[Any, int]:
-    """(strings, the checksum of them) of their bytes. Raises ValueError when they do not add up."""
+    """Decode strings. Returns (strings, masked checksum). Raises ValueError if lengths or checksum are wrong."""
     count, at, lengths = math.prod(shape), 0, []
     try:
         for _ in range(count):
@@ -221,8 +222,8 @@ def decode_strings(data: bytes, shape: tuple[int, ...]) -> tuple[Any, int]:
     except IndexError as error:
         raise ValueError("the lengths of its strings do not add up") from error
     checksum = crc32c(_lengths(lengths))
-    told_ = data[at : at + 4]
-    if len(told_) < 4 or struct.unpack("<I", told_)[0] != masked(checksum):
+    stored = data[at : at + 4]
+    if len(stored) < 4 or struct.unpack("<I", stored)[0] != masked(checksum):
         raise ValueError("Checksum does not match of the lengths of its strings")
     at += 4
     if at + sum(lengths) != len(data):
@@ -236,7 +237,7 @@ def decode_strings(data: bytes, shape: tuple[int, ...]) -> tuple[Any, int]:
 
 
 def _lengths(lengths: Sequence[int]) -> bytes:
-    """Lengths as their checksum takes them."""
+    """The bytes of string lengths over which their checksum is computed."""
     return b"".join([struct.pack("<I" if length < 1 << 32 else "<Q", length) for length in lengths])
 
 
@@ -244,7 +245,7 @@ def _lengths(lengths: Sequence[int]) -> bytes:
 
 
 def _encoded(key: str, type_: str, value: Any) -> tuple[Any, int]:
-    """(bytes, masked checksum) of a value. Raises InvalidArgumentError for what TensorFlow's files cannot hold."""
+    """(bytes, masked checksum) of a value. Raises InvalidArgumentError for types that a V2 checkpoint cannot hold."""
     if type_ in NUMBERS:
         array = np.ascontiguousarray(np.asarray(value, dtype=little(type_)))
         data: Any = array.reshape(-1).view(np.uint8).data
@@ -260,7 +261,7 @@ def _encoded(key: str, type_: str, value: Any) -> tuple[Any, int]:
 
 
 def _count(prefix: str, shards: int, files: Files) -> int:
-    """How many data files there will be, in name: as many as there are shards, or one more to keep the old ones."""
+    """The total to write into data file names: `shards`, or one more if the old checkpoint's files have that name."""
     name = index_name(prefix)
     if not files.exists(name):
         return shards
@@ -272,14 +273,14 @@ def _count(prefix: str, shards: int, files: Files) -> int:
         else:
             old = len(json.loads(content.partition(b"\n")[2])["shards"])
     except (ValueError, TypeError, LookupError, StopIteration):
-        return shards  # it was no checkpoint before
+        return shards  # the existing file is not a checkpoint
     return shards + 1 if old == shards else shards
 
 
 def write_shard(
     prefix: str, values: Iterable[tuple[str, str, Any]], shard: int = 0, shards: int = 1, files: Files | None = None
 ) -> Part:
-    """Write one data file of (key, type, value); the checkpoint is there once `write_index` has taken all of them."""
+    """Write one data file of (key, type, value). The checkpoint exists once `write_index` has been given all parts."""
     files = files or files_of(prefix)
     with told(prefix):
         files.make_folder(prefix)
@@ -299,7 +300,7 @@ def write_shard(
 
 
 def write_index(prefix: str, parts: Sequence[Part], files: Files | None = None) -> None:
-    """Make written shards the checkpoint `prefix`, and delete the data of the one that had the name before."""
+    """Publish written shards as the checkpoint `prefix`, and delete the data files of the checkpoint it replaces."""
     files = files or files_of(prefix)
     kinds = _messages()
     kept = set()

@@ -1,10 +1,10 @@
-"""Encoding: the values of variables as plain bytes. What is read back is data, whoever wrote it; nothing is called.
+"""Encode values of variables as plain bytes. Decoding yields data only and never calls anything, whoever wrote it.
 
-numbers   raw, little-endian, row by row
-string    the length of each element as uint64, then their bytes
-object    JSON in UTF-8. What JSON lacks (bytes, tuples, dicts, arrays ...) is a list that opens with a mark
+numbers   raw, little-endian, in row-major order
+string    each element's length as uint64, then all the bytes
+object    JSON in UTF-8; values that JSON lacks (bytes, tuples, dicts, arrays) become [mark, content] lists
 
-Decoding raises ValueError for bytes that no encoding makes.
+Decoding raises ValueError for bytes that `encode` cannot have produced.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import numpy as np
 from weftwork.graph import dtypes
 
 NUMBERS = {name: dtype.numpy for name, dtype in dtypes.ALL.items() if dtype.numpy.kind in "biufc"}
-"""The types that are stored raw."""
+"""Types that are stored as raw numbers."""
 TYPES = frozenset({*NUMBERS, "string", "object"})
 
 
 def encode(value: Any, type: str) -> memoryview:
-    """The bytes of a value; numbers are not copied if it can be helped.
+    """Encode a value. Numbers are copied only if they are not contiguous or not little-endian.
 
     Raises TypeError for a Python object that is not plain data.
     """
@@ -43,12 +43,12 @@ def _elements(value: Any) -> list:
 
 
 def little(type: str) -> np.dtype:
-    """The dtype in which numbers of a type are stored."""
+    """The little-endian dtype in which numbers of `type` are stored."""
     return NUMBERS[type].newbyteorder("<")
 
 
 def decode(data: bytes | bytearray, type: str, shape: tuple[int, ...] | None) -> Any:
-    """The value of a string or an object that `encode` made these bytes of."""
+    """Decode a string or object value that `encode` produced."""
     if type == "object":
         return _unpack(bytes(data))
     assert shape is not None

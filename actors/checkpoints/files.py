@@ -1,10 +1,10 @@
-"""Files: the few things that checkpoints do with a disk or an object store, each one call.
+"""File operations for checkpoints, on a disk or an object store. Each effect is one method call.
 
-path     of a local file, or a URL (`s3://bucket/name`) for which fsspec has a file system
-writer   a file that is being written; nobody sees it under its name before `publish`
-safe     what was published survives a crash of the machine once `settle` has returned
+path     a local path, or a URL such as `s3://bucket/name` that fsspec can open
+writer   an open temporary file; it becomes visible under its real name only at `publish`
+safe     after `settle` returns, a published file survives a crash of the machine
 
-Every effect on the disk is one call of a method here, so that a test can fail any one of them.
+Because every effect on the disk is a method here, a test can make any single one fail.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from weftwork.graph.files.system import told as told
 
 
 def temporary(path: str) -> str:
-    """A name beside `path` that nobody else has."""
+    """A unique file name beside `path`."""
     return f"{path}.{secrets.token_hex(4)}.tmp"
 
 
 class LocalFiles:
-    """The files of this machine."""
+    """Files on this machine."""
 
     def create(self, path: str) -> BinaryIO:
-        """A new file, to be written."""
+        """Open a new file for writing."""
         return open(path, "wb")
 
     def write(self, writer: BinaryIO, data: Any) -> None:
@@ -36,17 +36,17 @@ class LocalFiles:
         writer.write(data)
 
     def finish(self, writer: BinaryIO) -> None:
-        """Close a written file once it is on the disk."""
+        """Flush a file to disk and close it."""
         writer.flush()
         os.fsync(writer.fileno())
         writer.close()
 
     def publish(self, temporary: str, path: str) -> None:
-        """Give a finished file its name, in one step; what had the name is replaced."""
+        """Rename a finished file to `path` in one step, replacing any file of that name."""
         os.replace(temporary, path)
 
     def settle(self, path: str) -> None:
-        """Make the names in the folder of `path` safe."""
+        """Flush the folder that holds `path`, so that its file names survive a crash."""
         folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -58,42 +58,42 @@ class LocalFiles:
         os.remove(path)
 
     def open(self, path: str) -> BinaryIO:
-        """A file to read."""
+        """Open a file for reading."""
         return open(path, "rb", buffering=0)
 
     def size(self, path: str) -> int:
-        """Bytes of a file."""
+        """The size of a file in bytes."""
         return os.path.getsize(path)
 
     def exists(self, path: str) -> bool:
-        """Whether there is such a file."""
+        """Whether a file of this name exists."""
         return os.path.isfile(path)
 
     def modified(self, path: str) -> float:
-        """When a file was last written, in seconds since 1970."""
+        """The time of the last write, in seconds since 1970."""
         return os.path.getmtime(path)
 
     def starting_with(self, prefix: str) -> list[str]:
-        """The files whose names start so, sorted."""
+        """All files whose paths start with `prefix`, sorted."""
         folder, start = os.path.split(prefix)
         return sorted(os.path.join(folder, name) for name in os.listdir(folder or ".") if name.startswith(start))
 
     def has_folder(self, path: str) -> bool:
-        """Whether a file of this path has a folder to be in."""
+        """Whether the folder that would hold `path` exists."""
         return os.path.isdir(os.path.dirname(path) or ".")
 
     def make_folder(self, path: str) -> None:
-        """Make the folder that a file of this path is to be in, unless it is there."""
+        """Create the folder that will hold `path`, unless it exists."""
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
 
     def remove_folder(self, path: str) -> None:
-        """Delete the folder of a file, if nothing is in it."""
+        """Delete the folder that holds `path`, if it is empty."""
         with suppress(OSError):
             os.rmdir(os.path.dirname(path))
 
 
 class UrlFiles:
-    """The files of a file system of fsspec. How safe a published file is, is the store's promise."""
+    """Files on a file system of fsspec. How durable a published file is depends on the store."""
 
     def __init__(self, path: str):
         try:
@@ -105,7 +105,7 @@ class UrlFiles:
         self._system: Any = url_to_fs(path)[0]
 
     def create(self, path: str) -> Any:
-        """A new file, to be written."""
+        """Open a new file for writing."""
         self._system.makedirs(self._system._parent(path), exist_ok=True)
         return self._system.open(path, "wb")
 
@@ -118,55 +118,55 @@ class UrlFiles:
         writer.close()
 
     def publish(self, temporary: str, path: str) -> None:
-        """Give a finished file its name; what had the name is replaced."""
+        """Rename a finished file to `path`, replacing any file of that name."""
         self._system.mv(temporary, path)
 
     def settle(self, path: str) -> None:
-        """Nothing: a store makes a file safe when it is closed."""
+        """Do nothing: a store makes a file durable when it is closed."""
 
     def remove(self, path: str) -> None:
         """Delete a file."""
         self._system.rm_file(path)
 
     def open(self, path: str) -> Any:
-        """A file to read."""
+        """Open a file for reading."""
         return self._system.open(path, "rb")
 
     def size(self, path: str) -> int:
-        """Bytes of a file."""
+        """The size of a file in bytes."""
         return self._system.size(path)
 
     def exists(self, path: str) -> bool:
-        """Whether there is such a file."""
+        """Whether a file of this name exists."""
         return self._system.isfile(path)
 
     def modified(self, path: str) -> float:
-        """When a file was last written, in seconds since 1970."""
+        """The time of the last write, in seconds since 1970."""
         return self._system.modified(path).timestamp()
 
     def starting_with(self, prefix: str) -> list[str]:
-        """The files whose names start so, sorted."""
+        """All files whose paths start with `prefix`, sorted."""
         folder, start = split(prefix)
         self._system.invalidate_cache()
         names = [str(found).rstrip("/").rpartition("/")[2] for found in self._system.ls(folder, detail=False)]
         return sorted(join(folder, name) for name in names if name.startswith(start))
 
     def has_folder(self, path: str) -> bool:
-        """True: folders are made when they are needed."""
+        """True: a store creates folders on demand."""
         return True
 
     def make_folder(self, path: str) -> None:
-        """Nothing: folders are made when they are needed."""
+        """Do nothing: a store creates folders on demand."""
 
     def remove_folder(self, path: str) -> None:
-        """Nothing: a folder is nothing of its own."""
+        """Do nothing: in a store, folders exist only as parts of names."""
 
 
 Files = LocalFiles | UrlFiles
 
 
 def files_of(path: str) -> Files:
-    """What reads and writes `path`. Raises ImportError for a URL when fsspec, or what it needs, is not installed."""
+    """The file system for `path`. Raises ImportError for a URL if fsspec or its driver is not installed."""
     return UrlFiles(path) if is_url(path) else LocalFiles()
 
 
@@ -179,27 +179,27 @@ def split(path: str) -> tuple[str, str]:
 
 
 def join(folder: str, name: str) -> str:
-    """The path of `name` in `folder`; `name` itself where it is absolute."""
+    """The path of `name` in `folder`, or `name` itself if it is a URL or absolute."""
     if is_url(name):
         return name
     return f"{folder}{'' if folder.endswith('/') else '/'}{name}" if is_url(folder) else os.path.join(folder, name)
 
 
 def is_absolute(path: str) -> bool:
-    """True for URLs and for local paths from the root."""
+    """Whether `path` is a URL or an absolute local path."""
     return is_url(path) or os.path.isabs(path)
 
 
 def absolute(path: str) -> str:
-    """The path as any process of the machine understands it."""
+    """An absolute form of `path`, valid in any process of this machine."""
     return path if is_url(path) else os.path.abspath(path)
 
 
 @contextmanager
 def writing(path: str, files: Files) -> Iterator[Any]:
-    """A writer for what becomes `path` at the end; when the body raises, `path` is as it was and nothing is left.
+    """Open a temporary file that becomes `path` when the block ends.
 
-    Raises OpErrors for what the operating system refuses.
+    If the block raises, `path` is unchanged and nothing is left behind. Errors of the operating system become OpErrors.
     """
     name, writer = temporary(path), None
     with told(path):
@@ -218,7 +218,7 @@ def writing(path: str, files: Files) -> Iterator[Any]:
 
 
 def write_whole(path: str, data: bytes, files: Files) -> None:
-    """Write a file so that at every moment there is the old one or the new one. Raises OpErrors."""
+    """Write a whole file in one step: at any moment, either the old or the new content exists. Raises OpErrors."""
     with writing(path, files) as writer:
         files.write(writer, data)
     with told(path):

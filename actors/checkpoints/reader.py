@@ -1,8 +1,8 @@
-"""Reading checkpoints: from an index that is checked first, each value into the array that it stays in.
+"""Read checkpoints: check the index, then read each value straight into its final array.
 
-What an index or a data file says is believed only as far as it is possible and its checksum is right, so a corrupt or a
-malicious checkpoint gives an error, not a wrong value; it names no other files than its own. Formats: `writer`, and
-TensorFlow's (`bundle`).
+An index or data file is trusted only if its content is possible and its checksums match. So a corrupt or malicious
+checkpoint leads to an error, never to a wrong value, and can refer to no files but its own. The formats are described
+in `writer` (ours) and `bundle` (TensorFlow's).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from weftwork.graph.files.checksums import crc32c, masked
 from weftwork.graph.shapes import RawShape, bracket_text
 
 _HEADER = 200
-"""Bytes within which the first line of an index ends."""
+"""Maximum length in bytes of an index's first line."""
 
 
 class Wanted(NamedTuple):
-    """What is to be read: a key, and the type and shape that the value must have; shape None takes any."""
+    """A value to read: its key, expected dtype, and expected shape. A shape of None accepts any shape."""
 
     key: str
     dtype: str
@@ -40,9 +40,10 @@ class Wanted(NamedTuple):
 
 
 class CheckpointReader:
-    """What is in a checkpoint. Only the index is read at first.
+    """A checkpoint, open for reading. Creating the reader reads only the index.
 
-    Raises NotFoundError when there is none of this prefix, DataLossError when the index is corrupt or foreign.
+    files: the folder's files.
+    Raises NotFoundError if no checkpoint has this prefix, DataLossError if its index is corrupt or of another format.
     """
 
     def __init__(self, prefix: str, files: Files | None = None):
@@ -52,7 +53,7 @@ class CheckpointReader:
         self._rows: dict[str, Row] = {}
         content = _read_content(prefix, self._files)
         self._bundle = bundle.is_table(content)
-        """It is TensorFlow's: see `bundle`."""
+        """Whether this is a checkpoint of TensorFlow's V2 format."""
         self._load(content)
 
     def _load(self, content: bytes) -> None:
@@ -65,7 +66,7 @@ class CheckpointReader:
             shards = index["shards"]
             for number, shard in enumerate(shards):
                 token, size = shard["token"], _whole(shard["bytes"])
-                if not re.fullmatch("[0-9a-f]*", token):  # a name of its own choice could be any file's
+                if not re.fullmatch("[0-9a-f]*", token):  # a free-form name could point to any file
                     raise ValueError(f"{token!r} is not a token")
                 self._shards.append((data_name(self._prefix, number, len(shards), token), size))
             self._rows = {key: _row(row, self._shards) for key, row in index["tensors"].items()}
@@ -73,36 +74,43 @@ class CheckpointReader:
             raise DataLossError(None, None, f"{index_name(self._prefix)}: corrupt index: {error}") from error
 
     def has_tensor(self, tensor_str: str) -> bool:
-        """Whether there is a value of that key."""
+        """Whether the checkpoint has a value with this key.
+
+        tensor_str: the key.
+        """
         return tensor_str in self._rows
 
     def get_variable_to_shape_map(self) -> dict[str, list[int] | None]:
-        """The shape of each value by its key; None for Python objects."""
+        """The shape of each value, by key. The shape of a Python object is None."""
         return {key: None if row.shape is None else list(row.shape) for key, row in self._rows.items()}
 
     def get_variable_to_dtype_map(self) -> dict[str, dtypes.DType]:
-        """The dtype of each value by its key."""
+        """The dtype of each value, by key."""
         return {key: dtypes.ALL[row.dtype] for key, row in self._rows.items() if row.dtype in dtypes.ALL}
 
     def get_tensor(self, tensor_str: str) -> Any:
-        """The value of a key. Raises NotFoundError when there is none, DataLossError when it is not what was saved."""
+        """Read the value of a key. Raises NotFoundError for an unknown key, DataLossError for corrupt data.
+
+        tensor_str: the key.
+        """
         self._check_keys([tensor_str])
         return self.read([Wanted(tensor_str, self._rows[tensor_str].dtype, None)])[0]
 
     def data_files(self) -> list[str]:
-        """The data files that the index names."""
+        """The names of the data files in the index."""
         return [name for name, _ in self._shards]
 
     def debug_string(self) -> bytes:
-        """A line for each value: key, dtype, shape."""
+        """One line per value: key, dtype, shape."""
         lines = [f"{key} ({_type_word(row)}) {bracket_text(row.shape)}\n" for key, row in sorted(self._rows.items())]
         return "".join(lines).encode()
 
     def read(self, wanted: Sequence[Wanted]) -> list[Any]:
-        """The values, in the order asked for. Everything is checked, keys, types and shapes before anything is read.
+        """Read values, in the given order. All keys, types and shapes are checked before any data is read.
 
-        Raises NotFoundError for a key or a data file that is not there, InvalidArgumentError for another type or shape,
-        DataLossError for data that is not what was saved.
+        wanted: (key, dtype, shape) of each value.
+        Raises NotFoundError for a missing key or data file, InvalidArgumentError for a mismatch of type or shape, and
+        DataLossError for corrupt data.
         """
         self._check_keys([want.key for want in wanted])
         targets = [self._target(want, self._rows[want.key]) for want in wanted]
@@ -123,7 +131,7 @@ class CheckpointReader:
             raise NotFoundError(None, None, f"Key {missing[0]} not found in checkpoint {self._prefix}{more}")
 
     def _target(self, want: Wanted, row: Row) -> tuple[int, ...] | None:
-        """The shape that a value is read in."""
+        """The shape in which to read a value; None for a Python object."""
         if row.dtype not in TYPES:
             text = f"{want.key} in {self._prefix} is {row.dtype}: Weftwork has no values like that"
             raise UnimplementedError(None, None, text)
@@ -186,7 +194,7 @@ class CheckpointReader:
         )
 
     def _strings(self, data: bytes, row: Row, name: str) -> Any:
-        """The strings of TensorFlow's bytes."""
+        """Decode strings of TensorFlow's format."""
         try:
             found, checksum = bundle.decode_strings(data, row.shape or ())
         except ValueError as error:
@@ -201,7 +209,7 @@ def _type_word(row: Row) -> str:
 
 
 def _fill(raw: np.ndarray, offset: int, reader: Any, name: str, extend: Callable[[Any, int], int]) -> int:
-    """Read bytes into `raw`: their checksum."""
+    """Read bytes into `raw` and return their checksum."""
     view, at, checksum = raw.data, 0, 0
     reader.seek(offset)
     while at < len(view):
@@ -214,7 +222,7 @@ def _fill(raw: np.ndarray, offset: int, reader: Any, name: str, extend: Callable
 
 
 def _read_content(prefix: str, files: Files) -> bytes:
-    """The content of an index."""
+    """Read an index file."""
     name = index_name(prefix)
     with told(name):
         if not files.exists(name):
@@ -224,22 +232,23 @@ def _read_content(prefix: str, files: Files) -> bytes:
 
 
 def _checked_body(name: str, content: bytes) -> bytes:
-    """The body of an index of Weftwork's."""
+    """Check the head of an index of Weftwork's format, and return the rest."""
     head, newline, body = content.partition(b"\n")
     try:
-        about = json.loads(head) if newline and len(head) < _HEADER else None
+        head_fields = json.loads(head) if newline and len(head) < _HEADER else None
     except (ValueError, RecursionError):
-        about = None
-    if type(about) is not dict or about.get("format") != FORMAT:
+        head_fields = None
+    if type(head_fields) is not dict or head_fields.get("format") != FORMAT:
         raise _foreign(name)
-    if about.get("version") != VERSION:
-        text = f"{name} is a checkpoint of version {about.get('version')}; this program reads version {VERSION}"
+    if head_fields.get("version") != VERSION:
+        text = f"{name} is a checkpoint of version {head_fields.get('version')}; this program reads version {VERSION}"
         raise InvalidArgumentError(None, None, text)
-    if about.get("bytes") != len(body):
-        raise DataLossError(None, None, f"{name} is truncated: {len(body)} of {about.get('bytes')} bytes are there")
+    if head_fields.get("bytes") != len(body):
+        text = f"{name} is truncated: {len(body)} of {head_fields.get('bytes')} bytes are there"
+        raise DataLossError(None, None, text)
     checksum = zlib.crc32(body)
-    if about.get("crc32") != checksum:
-        text = f"{name}: Checksum does not match: stored {about.get('crc32')} vs. calculated {checksum}"
+    if head_fields.get("crc32") != checksum:
+        text = f"{name}: Checksum does not match: stored {head_fields.get('crc32')} vs. calculated {checksum}"
         raise DataLossError(None, None, text)
     return body
 
@@ -257,7 +266,7 @@ def _foreign(name: str) -> DataLossError:
 
 
 def tidy(prefix: str, files: Files | None = None) -> None:
-    """Delete what a save that failed has left: data files of this prefix that no index names. What cannot go, stays."""
+    """Delete what failed saves left behind: data files of this prefix that no index names. Errors are ignored."""
     files = files or files_of(prefix)
     with suppress(OpError, OSError):
         index = index_name(prefix)
@@ -269,7 +278,7 @@ def tidy(prefix: str, files: Files | None = None) -> None:
 
 
 def _row(row: Mapping[str, Any], shards: list[tuple[str, int]]) -> Row:
-    """A row of the index, checked: what it says must be possible."""
+    """Parse one row of the index. Raises ValueError if it is impossible."""
     dtype, shape = row["dtype"], row["shape"]
     shard, offset, size, checksum = (_whole(row[word]) for word in ("shard", "offset", "bytes", "crc32"))
     if dtype not in TYPES or (shape is None) != (dtype == "object"):

@@ -1,13 +1,13 @@
-"""Checkpoint: the values of variables on a disk, as data that is safe to load, whoever wrote it.
+"""Write checkpoints: values of variables on disk, as data that is safe to load whoever wrote it.
 
-prefix   the name of a checkpoint, a path or URL; its files are called `PREFIX.index` and `PREFIX.data-00000-of-00001`
-key      the name of one value in it
-shard    a data file: values one after another, each at a multiple of 64 bytes. Shards are written in parallel
-index    what is where: a line that says what the file is, with the checksum of the rest, and the rest, in JSON
-token    what the name of a data file ends in when the checkpoint replaces one of the same prefix
+prefix   the path or URL of a checkpoint; its files are `PREFIX.index` and `PREFIX.data-00000-of-00001`
+key      the name of a value in it
+shard    a data file: values in a row, each aligned to 64 bytes. Shards can be written in parallel
+index    locates the values: a first line with the format and a checksum of the rest, then JSON
+token    a suffix of data file names, used when a checkpoint replaces another of the same prefix
 
-Invariant: an index is written last, names only files that are safe on the disk, and is replaced in one step. What the
-old index named is deleted after that. So a prefix that has a whole checkpoint keeps one, whenever the writer dies.
+Invariant: the index is written last, in one step, and names only files that are safely on disk. The files of the old
+index are deleted after that. So a prefix that has a whole checkpoint keeps one, whenever the writer dies.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ FORMAT = "weftwork checkpoint"
 VERSION = 1
 _ALIGNED = 64
 CHUNK = 16 << 20
-"""Bytes that are read, or written, in one call."""
+"""Bytes to read or write per call."""
 
 
 class Row(NamedTuple):
-    """Where a value is: its type and shape, and its place in a shard."""
+    """The type, shape and position of a value."""
 
     dtype: str
     shape: tuple[int, ...] | None
@@ -44,7 +44,7 @@ class Row(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A written shard: the number of shards that it is one of, its bytes, and what is in it."""
+    """A written shard: its number, the number of all shards, its size in bytes, and its rows by key."""
 
     shard: int
     shards: int
@@ -54,17 +54,17 @@ class Part(NamedTuple):
 
 
 def data_name(prefix: str, shard: int, shards: int, token: str) -> str:
-    """The name of a data file."""
+    """The file name of a shard."""
     return f"{prefix}.data-{shard:05d}-of-{shards:05d}{'-' if token else ''}{token}"
 
 
 def index_name(prefix: str) -> str:
-    """The name of the index."""
+    """The file name of the index."""
     return f"{prefix}.index"
 
 
 def exists(prefix: str, files: Files | None = None) -> bool:
-    """Whether there is a checkpoint, or at least a file, of that name."""
+    """Whether a checkpoint, or a file, of this name exists."""
     files = files or files_of(prefix)
     return files.exists(index_name(prefix)) or files.exists(prefix)
 
@@ -75,9 +75,9 @@ def exists(prefix: str, files: Files | None = None) -> bool:
 def write_shard(
     prefix: str, values: Iterable[tuple[str, str, Any]], shard: int = 0, shards: int = 1, files: Files | None = None
 ) -> Part:
-    """Write one data file of (key, type, value); the checkpoint is there once `write_index` has taken all of them.
+    """Write one data file of (key, type, value). The checkpoint exists once `write_index` has been given all parts.
 
-    Raises InvalidArgumentError for a value that is not plain data, and OpErrors for what the operating system refuses.
+    Raises InvalidArgumentError for a value that is not plain data, and OpErrors for errors of the operating system.
     """
     files = files or files_of(prefix)
     with told(prefix):
@@ -112,9 +112,9 @@ def _encoded(key: str, type_: str, value: Any) -> memoryview:
 
 
 def write_index(prefix: str, parts: Sequence[Part], files: Files | None = None) -> None:
-    """Make written shards the checkpoint `prefix`, and delete the data of the one that had the name before.
+    """Publish written shards as the checkpoint `prefix`, and delete the data files of the checkpoint it replaces.
 
-    Raises NotFoundError when a shard is not where this process looks for it, DataLossError when it is not whole.
+    Raises NotFoundError if a shard is not visible to this process, DataLossError if a shard is incomplete.
     """
     files = files or files_of(prefix)
     parts = sorted(parts, key=lambda part: part.shard)
@@ -123,28 +123,28 @@ def write_index(prefix: str, parts: Sequence[Part], files: Files | None = None) 
     for part in parts:
         name = data_name(prefix, part.shard, part.shards, part.token)
         check_size(name, part.bytes, files)
-        kept.add(_last(name))
+        kept.add(_base_name(name))
     shards = [{"token": part.token, "bytes": part.bytes} for part in parts]
     body = json.dumps({"shards": shards, "tensors": rows}, separators=(",", ":")).encode()
     head = {"format": FORMAT, "version": VERSION, "bytes": len(body), "crc32": zlib.crc32(body)}
     write_whole(index_name(prefix), json.dumps(head).encode() + b"\n" + body, files)
     with suppress(OSError):
         for name in _files_of(prefix, files):
-            if _last(name) not in kept and name != index_name(prefix):
+            if _base_name(name) not in kept and name != index_name(prefix):
                 files.remove(name)
 
 
-def _last(name: str) -> str:
+def _base_name(name: str) -> str:
     return name.rpartition("/")[2]
 
 
 def _files_of(prefix: str, files: Files) -> list[str]:
-    """The files of a checkpoint, and what a writer that died has left of it; the index first."""
+    """All files of a checkpoint, and leftovers of writers that died. The index comes first."""
     return [*files.starting_with(index_name(prefix)), *files.starting_with(f"{prefix}.data-")]
 
 
 def check_size(name: str, size: int, files: Files) -> None:
-    """DataLossError when a file has another size than was written, NotFoundError when it is not there."""
+    """Raise DataLossError if a file's size is not `size`, NotFoundError if the file does not exist."""
     with told(name):
         found = files.size(name)
     if found != size:
@@ -152,7 +152,7 @@ def check_size(name: str, size: int, files: Files) -> None:
 
 
 def remove(prefix: str, files: Files | None = None) -> None:
-    """Delete a checkpoint, its index first. Raises OpErrors for what the operating system refuses."""
+    """Delete a checkpoint, its index first. Raises OpErrors for errors of the operating system."""
     files = files or files_of(prefix)
     with told(prefix):
         for name in _files_of(prefix, files):

@@ -1,1 +1,1 @@
-"""Datasets at work: the stages that make elements, and the iterators of a session."""
+"""Datasets at run time: the stages that make elements, and the iterators of a session."""

@@ -1,4 +1,4 @@
-"""Stages that run ahead of who asks: a thread makes elements while others are at work."""
+"""Stages that work ahead: a thread makes elements before they are asked for."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from time import perf_counter
 from typing import Any
 
 from weftwork.actors.data.elements import in_columns, in_rows
-from weftwork.actors.data.stage import END, Batchwise, Failed, Pipeline, Stage, failure, gathered, spread, stage
+from weftwork.actors.data.stage import END, Batchwise, Failed, Pipeline, Stage, element_of, failure, stage, tensors_of
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.data.description import Description
 
-_SOME = 2
-"""Elements that wait where their number is left to us."""
+_DEFAULT_SIZE = 2
+"""Buffer size where the program leaves it to us."""
 
 
 class Ahead(Batchwise):
-    """The elements of another stage, made by a thread. limit: how many wait at most."""
+    """Makes the elements of another stage in a thread. At most `limit` of them wait."""
 
-    kept = ("waiting",)
+    saved = ("waiting",)
 
     def __init__(self, inner: Stage):
         self.pipeline, self.sources = inner.pipeline, [inner]
@@ -34,7 +34,7 @@ class Ahead(Batchwise):
 
     @property
     def limit(self) -> int:
-        """How many elements may wait."""
+        """The maximum number of elements that wait."""
         raise NotImplementedError
 
     def restart(self) -> None:
@@ -59,7 +59,7 @@ class Ahead(Batchwise):
                 self._change.wait()
             taken = [self.waiting.popleft() for _ in range(min(most, len(self.waiting)))]
             if taken[-1] is END:
-                self.waiting.append(END)  # from now on
+                self.waiting.append(END)  # every later call gets END too
             self._begin_thread()
             self._change.notify_all()
         return taken
@@ -97,7 +97,7 @@ class Ahead(Batchwise):
             self._change.notify_all()
 
     def _halt(self) -> None:
-        """Wait until the thread has ended: it finishes the element that it makes."""
+        """Stop the thread, once it has finished the element that it is making."""
         with self._change:
             thread, self._halted = self._thread, True
             self._change.notify_all()
@@ -116,7 +116,7 @@ class Ahead(Batchwise):
 
 
 class Buffer(Ahead):
-    """Up to so many elements."""
+    """A buffer of fixed size."""
 
     def __init__(self, inner: Stage, limit: int):
         super().__init__(inner)
@@ -129,35 +129,35 @@ class Buffer(Ahead):
 
 @stage("Prefetch")
 def prefetched(given: Description, pipeline: Pipeline) -> Stage:
-    """The stage of `prefetch`."""
+    """Make the stage of `prefetch`."""
     inner, size = pipeline.stage(given.sources[0]), int(given.values[0])
-    return inner if not size else Buffer(inner, _SOME if size < 0 else size)
+    return inner if not size else Buffer(inner, _DEFAULT_SIZE if size < 0 else size)
 
 
-# Many calls at a time
+# Many calls at once
 
-_LEAST, _MOST = 0.2, 1.0
-"""Seconds that the calls of a chunk take together: shorter, and handing them out costs too much; longer, and who waits
-for an element waits for too many."""
-_ELEMENTS, _BYTES = 4096, 8 << 20
-"""Of a chunk at most, as far as elements and results are as large as the last ones."""
+_MIN_SECONDS, _MAX_SECONDS = 0.2, 1.0
+"""Target duration of a chunk's calls, in seconds. Shorter chunks cost too much to hand out; longer ones make the first
+element wait for too many others."""
+_MAX_ELEMENTS, _MAX_BYTES = 4096, 8 << 20
+"""Maximum size of a chunk, estimated from the size of the previous elements and results."""
 
 
 class Chunks(Stage):
-    """A function of elements, of which many are called at a time: as many as make a chunk that is worth it.
+    """Calls a function for many elements at once, in chunks that are large enough to be worth handing out.
 
-    Each element that it gives is the results of a chunk: [parts as `in_columns` makes them, what its source failed to
-    make by its place, how many elements these are].
+    Each element describes one chunk: [parts as `in_columns` makes them, the source's `Failed` by position, number of
+    elements].
     """
 
-    kept = ("ended",)
+    saved = ("ended",)
 
     def __init__(self, given: Description, pipeline: Pipeline):
         self.given, self.pipeline = given, pipeline
         asked = int(given.values[0])
         self.most = pipeline.functions.cores() if asked < 1 else asked
         self.size = self.most
-        self.sources = [Supply(pipeline.stage(given.sources[0]), self)]
+        self.sources = [ChunkSource(pipeline.stage(given.sources[0]), self)]
         self.begin()
 
     def begin(self) -> None:
@@ -172,12 +172,12 @@ class Chunks(Stage):
             return END
         failed = {at: item for at, item in enumerate(items) if isinstance(item, Failed)}
         elements = [item for item in items if not isinstance(item, Failed)] if failed else items
-        return [self._called(elements) if elements else [], failed, len(items)]
+        return [self._call_all(elements) if elements else [], failed, len(items)]
 
-    def _called(self, elements: list) -> list:
+    def _call_all(self, elements: list) -> list:
         given, pipeline = self.given, self.pipeline
         assert given.function is not None
-        values = [spread(element) for element in elements]
+        values = [tensors_of(element) for element in elements]
         start = perf_counter()
         try:
             parts = pipeline.functions.call_many(pipeline.graph, given.function, given.captured, values, self.most)
@@ -186,17 +186,17 @@ class Chunks(Stage):
                 raise
             return [in_columns([failure(error, pipeline)] * len(elements))]
         seconds, (count, _, columns) = perf_counter() - start, parts[0]
-        large = _BYTES // (1 + max(size_of(elements[-1]), sum(map(size_of, columns)) // count))
-        if seconds < _LEAST and len(elements) == self.size:
+        large = _MAX_BYTES // (1 + max(size_of(elements[-1]), sum(map(size_of, columns)) // count))
+        if seconds < _MIN_SECONDS and len(elements) == self.size:
             self.size *= 2
-        elif seconds > _MOST:
+        elif seconds > _MAX_SECONDS:
             self.size //= 2
-        self.size = max(self.most, min(self.size, _ELEMENTS, large))
+        self.size = max(self.most, min(self.size, _MAX_ELEMENTS, large))
         return parts
 
 
-class Supply(Ahead):
-    """What chunks are made of, read ahead while one is at work."""
+class ChunkSource(Ahead):
+    """The input of `Chunks`, read ahead while a chunk is being computed."""
 
     def __init__(self, inner: Stage, chunks: Chunks):
         super().__init__(inner)
@@ -208,9 +208,12 @@ class Supply(Ahead):
 
 
 class Mapped(Batchwise):
-    """The results of chunks, one by one. They are taken apart by who asks: the next chunk is at work meanwhile."""
+    """Yields the results of chunks one by one.
 
-    kept = ("made",)
+    They are unpacked by the consumer's thread, while the next chunk runs.
+    """
+
+    saved = ("made",)
 
     def __init__(self, chunks: Stage, parts: tuple[int, ...]):
         self.pipeline, self.sources, self._parts = chunks.pipeline, [chunks], parts
@@ -235,7 +238,7 @@ class Mapped(Batchwise):
         rows = chain.from_iterable(map(in_rows, parts))
         for at in range(count):
             row = failed[at] if at in failed else next(rows)
-            yield row if isinstance(row, Failed) else gathered(row, self._parts)
+            yield row if isinstance(row, Failed) else element_of(row, self._parts)
 
     def restore(self, state: dict[str, Any]) -> None:
         super().restore(state)
@@ -244,5 +247,5 @@ class Mapped(Batchwise):
 
 @stage("ParallelMap")
 def parallel_map(given: Description, pipeline: Pipeline) -> Stage:
-    """The stage of `map` with parallel calls: one chunk waits while the next one is made, and another one is read."""
+    """Make the stage of `map` with parallel calls. While one chunk is consumed, one is computed and another is read."""
     return Mapped(Buffer(Chunks(given, pipeline), 1), given.option("parts"))

@@ -1,4 +1,4 @@
-"""Stages that choose among elements, or put them in another order."""
+"""Stages that select or reorder elements."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from weftwork.graph.errors import InvalidArgumentError
 
 @stage("Zip")
 class Zip(Stage):
-    """Elements of several stages, side by side."""
+    """Combines the elements of several sources component by component."""
 
-    kept = ("ended",)
+    saved = ("ended",)
 
     def begin(self) -> None:
         self.ended = not self.sources
@@ -34,9 +34,9 @@ class Zip(Stage):
 
 @stage("Concatenate")
 class Concatenate(Stage):
-    """One stage after another."""
+    """Yields the elements of each source in turn."""
 
-    kept = ("at",)
+    saved = ("at",)
 
     def begin(self) -> None:
         self.at = 0
@@ -52,9 +52,9 @@ class Concatenate(Stage):
 
 @stage("Repeat")
 class Repeat(Batchwise):
-    """The elements several times over. What never has any ends at once."""
+    """Repeats its source. A source without elements ends the repetition."""
 
-    kept = ("times", "some", "count")
+    saved = ("times", "some", "count")
 
     def prepare(self) -> None:
         self.count = int(self.given.values[0])
@@ -63,7 +63,7 @@ class Repeat(Batchwise):
         self.times, self.some = 0, False
 
     def several(self, most: int) -> list:
-        self.pipeline.check_open()  # what repeats for ever may be passed over for ever
+        self.pipeline.check_open()  # an endless repetition may be skipped over for ever
         while self.count < 0 or self.times < self.count:
             items = self.source.several(most)
             ended = items[-1] is END
@@ -77,7 +77,7 @@ class Repeat(Batchwise):
         return [END]
 
     def _again(self) -> bool:
-        """Begin once more; False where that gives nothing."""
+        """Start the source again. Returns False if the repetition is over."""
         some, self.some = self.some, False
         self.times += 1
         if not some or self.times == self.count:
@@ -88,9 +88,9 @@ class Repeat(Batchwise):
 
 @stage("Take")
 class Take(Stage):
-    """The first elements."""
+    """Yields the first elements."""
 
-    kept = ("taken",)
+    saved = ("taken",)
 
     def begin(self) -> None:
         self.taken = 0
@@ -106,9 +106,9 @@ class Take(Stage):
 
 @stage("Skip")
 class Skip(Stage):
-    """All but the first elements."""
+    """Drops the first elements."""
 
-    kept = ("skipped",)
+    saved = ("skipped",)
 
     def begin(self) -> None:
         self.skipped = 0
@@ -124,9 +124,9 @@ class Skip(Stage):
 
 @stage("Shard")
 class Shard(Stage):
-    """Each so-manieth element."""
+    """Yields every n-th element."""
 
-    kept = ("at",)
+    saved = ("at",)
 
     def prepare(self) -> None:
         self.many, self.index = [int(value) for value in self.given.values]
@@ -152,12 +152,12 @@ class Shard(Stage):
 
 @stage("Shuffle")
 class Shuffle(Stage):
-    """Elements drawn from those that wait.
+    """Draws elements at random from a buffer.
 
-    Each time that it begins it draws from a stream of its own: the one after the last, or always the same.
+    Each iteration uses a random stream of its own, or the same one if `reshuffle_each_iteration` is False.
     """
 
-    kept = ("waiting", "ended", "round", "drawn")
+    saved = ("waiting", "ended", "round", "drawn")
 
     def prepare(self) -> None:
         self.size = int(self.given.values[0])

@@ -1,4 +1,4 @@
-"""Stages that put elements together, and that take them apart."""
+"""Stages that combine elements into batches, and that split batches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.actors.data.sources import SparseRows
-from weftwork.actors.data.stage import END, Failed, Stage, settled, stage
+from weftwork.actors.data.stage import END, Failed, Stage, read_only, stage
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.data.description import Description
 from weftwork.graph.data.structure import DATASET, SPARSE, Leaf
@@ -18,9 +18,9 @@ from weftwork.graph.ops.composite import SparseTensorValue
 
 @stage("Batch")
 class Batch(Stage):
-    """Elements, stacked."""
+    """Stacks elements."""
 
-    kept = ("ended",)
+    saved = ("ended",)
 
     def prepare(self) -> None:
         self.size, self.drop = int(self.given.values[0]), bool(self.given.values[1])
@@ -29,7 +29,7 @@ class Batch(Stage):
 
     @property
     def leaves(self) -> tuple[Leaf, ...]:
-        """What is known of each component."""
+        """The type and shape of each component."""
         return self.given.option("leaves")
 
     def begin(self) -> None:
@@ -50,7 +50,7 @@ class Batch(Stage):
         return [self.together(number, values) for number, values in enumerate(columns)]
 
     def together(self, number: int, values: Sequence[Any]) -> Any:
-        """The values of one component as one."""
+        """Combine the values of one component."""
         leaf = self.leaves[number]
         if leaf.word == DATASET:
             raise InvalidArgumentError(None, None, "Datasets cannot be batched: batch their elements, with flat_map.")
@@ -65,7 +65,7 @@ class Batch(Stage):
                 f"{shapes.bracket_text(first)} and element {at} had shape {shapes.bracket_text(_shape(values[at]))}."
             )
             raise InvalidArgumentError(None, None, text)
-        return settled(stacked(values, leaf.dtype))
+        return read_only(stacked(values, leaf.dtype))
 
 
 def _shape(value: Any) -> tuple:
@@ -73,7 +73,7 @@ def _shape(value: Any) -> tuple:
 
 
 def stacked(values: Sequence[Any], dtype: dtypes.DType) -> np.ndarray:
-    """Values of one shape as one array."""
+    """Stack values of one shape."""
     if np.ndim(values[0]):
         return np.stack(values)
     made = np.empty(len(values), dtype.numpy)
@@ -82,19 +82,19 @@ def stacked(values: Sequence[Any], dtype: dtypes.DType) -> np.ndarray:
 
 
 def stacked_objects(values: Sequence[Any]) -> np.ndarray:
-    """Python objects as one array: of numbers, where they are numbers or arrays of one shape."""
+    """Stack Python objects: into a numeric array if they are all numbers or arrays of one shape."""
     kinds = {
         (np.shape(v), np.asarray(v).dtype.kind) for v in values if isinstance(v, (np.ndarray, np.generic, int, float))
     }
     if len(kinds) == 1 and all([isinstance(v, (np.ndarray, np.generic, int, float)) for v in values]):
-        return settled(np.stack(values))
+        return read_only(np.stack(values))
     made = np.empty(len(values), object)
     made[:] = values
-    return settled(made)
+    return read_only(made)
 
 
 def stacked_sparse(values: Sequence[SparseTensorValue]) -> SparseTensorValue:
-    """Sparse values as one, with a first dimension more; the others are the largest."""
+    """Stack sparse values along a new first dimension. The other dimensions become the largest ones."""
     shape = np.max([value.dense_shape for value in values], axis=0)
     numbers = [np.full((len(value.values), 1), at, np.int64) for at, value in enumerate(values)]
     indices = [
@@ -106,12 +106,12 @@ def stacked_sparse(values: Sequence[SparseTensorValue]) -> SparseTensorValue:
         np.concatenate([value.values for value in values]),
         np.concatenate([[len(values)], shape]).astype(np.int64),
     )
-    return SparseTensorValue(*map(settled, parts))
+    return SparseTensorValue(*map(read_only, parts))
 
 
 @stage("PaddedBatch")
 class PaddedBatch(Batch):
-    """Elements, padded at their ends and stacked."""
+    """Pads elements to a common shape and stacks them."""
 
     def together(self, number: int, values: Sequence[Any]) -> Any:
         leaf, wanted = self.leaves[number], self.given.option("shapes")[number]
@@ -134,14 +134,14 @@ class PaddedBatch(Batch):
         made.fill(self.given.values[2 + number])
         for at, value in enumerate(values):
             made[(at, *[slice(0, d) for d in np.shape(value)])] = value
-        return settled(made)
+        return read_only(made)
 
 
 @stage("Unbatch")
 class Unbatch(Stage):
-    """The rows of each element."""
+    """Yields the rows of each element."""
 
-    kept = ("element", "at")
+    saved = ("element", "at")
 
     def begin(self) -> None:
         self.element: list = []
@@ -176,9 +176,9 @@ class Unbatch(Stage):
 
 @stage("Window")
 class Window(Stage):
-    """Datasets of elements."""
+    """Yields windows: datasets of consecutive elements."""
 
-    kept = ("held", "ended", "dropped")
+    saved = ("held", "ended", "dropped")
 
     def prepare(self) -> None:
         self.size, self.shift, self.stride = [int(value) for value in self.given.values[:3]]
@@ -191,7 +191,7 @@ class Window(Stage):
         self.held: list = []
         self.ended = False
         self.dropped = 0
-        """Elements between two windows that are still to be passed over."""
+        """Elements between two windows that are still to be skipped."""
 
     def next(self) -> Any:
         wanted = (self.size - 1) * self.stride + 1

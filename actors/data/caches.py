@@ -1,4 +1,4 @@
-"""Stages that keep elements: in memory, or in a file of records."""
+"""Stages that cache elements, in memory or in a file."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import os
 from typing import Any
 
 from weftwork.actors.checkpoints.encoding import decode, encode
-from weftwork.actors.data.stage import END, Pipeline, Stage, plain, revived, stage
+from weftwork.actors.data.stage import END, Pipeline, Stage, from_plain, stage, to_plain
 from weftwork.graph.data.description import Description
 from weftwork.graph.errors import InvalidArgumentError, OpError, from_exception
 
 
 @stage("Cache")
 def cached(given: Description, pipeline: Pipeline) -> Stage:
-    """The stage of `cache`."""
+    """Make the stage of `cache`."""
     return (FileCache if given.values[0] else Cache)(given, pipeline)
 
 
 class Cache(Stage):
-    """Elements that are read once, and kept as long as the iterator is not set to another beginning."""
+    """Caches elements in memory until the iterator is initialized again."""
 
-    kept = ("at", "elements", "whole")
+    saved = ("at", "elements", "whole")
 
     def prepare(self) -> None:
         self.elements: list = []
@@ -47,9 +47,9 @@ class Cache(Stage):
 
 
 class FileCache(Stage):
-    """Elements that are read once, and kept in `PREFIX.data`, which is there once all were read."""
+    """Caches elements in `PREFIX.data`. The file appears once it is complete."""
 
-    kept = ("at",)
+    saved = ("at",)
 
     def prepare(self) -> None:
         self.path = os.fsdecode(self.given.values[0]) + ".data"
@@ -67,7 +67,7 @@ class FileCache(Stage):
         super().close()
 
     def _shut(self) -> None:
-        """Close the file; one that is not whole goes."""
+        """Close the file, and delete it if it is incomplete."""
         if self.file is not None and not self.file.closed:
             self.file.close()
             if not self.reads:
@@ -95,7 +95,7 @@ class FileCache(Stage):
             self.file.close()
             return END
         self.at += 1
-        return revived(decode(self.file.read(int.from_bytes(head, "little")), "object", None))
+        return from_plain(decode(self.file.read(int.from_bytes(head, "little")), "object", None))
 
     def _written(self) -> Any:
         element = self.source.next()
@@ -106,9 +106,9 @@ class FileCache(Stage):
             return END
         self.at += 1
         try:
-            data = encode(plain(element), "object")
+            data = encode(to_plain(element), "object")
         except (TypeError, OpError) as error:
-            raise InvalidArgumentError(None, None, f"An element cannot be kept in a file: {error}") from error
+            raise InvalidArgumentError(None, None, f"An element cannot be cached in a file: {error}") from error
         self.file.write(len(data).to_bytes(8, "little"))
         self.file.write(data)
         return element

@@ -1,6 +1,6 @@
-"""A function of many elements, as one kernel: what the parts of a dataset's parallel `map` run.
+"""The kernel that calls a function for many elements: a dataset's parallel `map` runs several of these at once.
 
-column    the values of one output for all elements: one array where they are alike, which travels as one
+column    one output's values for all elements; a single array if they are alike, so it is sent as one
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from weftwork.graph.ownership import add_atoms
 
 
 class Chunk:
-    """Some elements, each a list of values: nobody looks at how large each of them is."""
+    """Some elements, each a list of values. Its class is an atom, so nobody measures the single values."""
 
     __slots__ = ("elements",)
 
@@ -33,10 +33,11 @@ add_atoms(Chunk)
 
 
 class EachElement(Control):
-    """kernel(stop, chunk, *rest): the results of a body for each of some elements, as `in_columns` puts them.
+    """kernel(stop, chunk, *rest): call a body for each element of a chunk; returns the results as `in_columns` packs
+    them.
 
-    The body takes an element's values, then what is the same for all. `Failed` stands for the results of a call that
-    raised an error.
+    The body takes an element's values, followed by `rest`, which is the same for all. A call that raises an error is
+    represented by a `Failed`.
     """
 
     __name__ = "each_element"
@@ -45,24 +46,24 @@ class EachElement(Control):
         self.body = body
 
     def __call__(self, stop: list, chunk: Chunk, *rest: Any) -> list:
-        made: list = []
+        results: list = []
         first = True
         for element in chunk.elements:
             if stop:
                 raise Stopped
             try:
-                made.append(self.body(stop, [*element, *rest]))
-            except OpError as error:  # of one call the inputs may go with it, of thousands they may not
-                made.append(Failed(type(error), error.message, error.call if first else None))
+                results.append(self.body(stop, [*element, *rest]))
+            except OpError as error:  # keep the inputs of one failed call, not of thousands
+                results.append(Failed(type(error), error.message, error.call if first else None))
                 first = False
-        return in_columns(made)
+        return in_columns(results)
 
 
-def in_columns(made: list) -> list:
-    """Results as columns, and what failed by its place."""
-    failed = {at: item for at, item in enumerate(made) if isinstance(item, Failed)}
-    rows = [item for item in made if not isinstance(item, Failed)] if failed else made
-    return [len(made), failed, [_column(values) for values in zip(*rows, strict=True)]]
+def in_columns(results: list) -> list:
+    """Pack results into [count, Failed by position, columns]."""
+    failed = {at: item for at, item in enumerate(results) if isinstance(item, Failed)}
+    rows = [item for item in results if not isinstance(item, Failed)] if failed else results
+    return [len(results), failed, [_column(values) for values in zip(*rows, strict=True)]]
 
 
 def _column(values: Sequence) -> Any:
@@ -77,7 +78,7 @@ def _column(values: Sequence) -> Any:
 
 
 def in_rows(packed: list) -> list:
-    """The results again, one list for each element, or its Failed."""
+    """Unpack results: for each element its list of outputs, or its `Failed`."""
     count, failed, columns = packed
     rows = iter([list(row) for row in zip(*map(_values, columns), strict=True)])
     if not columns:
@@ -86,5 +87,5 @@ def in_rows(packed: list) -> list:
 
 
 def _values(column: Any) -> Any:
-    """The values of a column, none of which keeps the others."""
+    """The values of a column, copied so that none keeps the whole column alive."""
     return [row.copy() for row in column] if isinstance(column, np.ndarray) and column.ndim > 1 else column

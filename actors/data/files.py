@@ -1,4 +1,4 @@
-"""Stages that read a file."""
+"""Stages that read files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _CHUNK = 1 << 18
 
 
 class File(Stage):
-    """What is in one file, item by item. values: its name and its compression come first."""
+    """Yields the items of one file. The first two given values are its path and its compression."""
 
-    kept = ("at",)
+    saved = ("at",)
 
     def prepare(self) -> None:
         self.path, self.compression = as_path(bytes(self.given.values[0])), bytes(self.given.values[1]).decode()
@@ -42,7 +42,7 @@ class File(Stage):
             with told(self.path):
                 item = next(self._items, END)
         finally:
-            if item is None or item is END:  # a generator that raised has ended too
+            if item is None or item is END:  # a generator that raised is exhausted too
                 self.close()
         if item is END:
             return END
@@ -50,7 +50,7 @@ class File(Stage):
         return [item]
 
     def items(self, file: Any) -> Iterator[bytes]:
-        """The items of an open file."""
+        """Yield the items of an open file."""
         raise NotImplementedError
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -63,7 +63,7 @@ class File(Stage):
 
 @stage("TextLine")
 class Lines(File):
-    """Lines, without their ends."""
+    """Yields lines, without line breaks."""
 
     def items(self, file: Any) -> Iterator[bytes]:
         rest = b""
@@ -77,7 +77,7 @@ class Lines(File):
 
 @stage("TFRecord")
 class Records(File):
-    """Records with their lengths and checksums."""
+    """Yields the records of a TFRecord file."""
 
     def items(self, file: Any) -> Iterator[bytes]:
         return (record for _, record in records_from(file, self.path))
@@ -85,7 +85,7 @@ class Records(File):
 
 @stage("FixedLength")
 class FixedRecords(File):
-    """Records of one length."""
+    """Yields records of a fixed length."""
 
     def prepare(self) -> None:
         super().prepare()

@@ -1,4 +1,4 @@
-"""Stages that call functions of elements."""
+"""Stages that call a function for each element."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from weftwork.actors.data.ahead import Buffer
-from weftwork.actors.data.stage import END, Stage, gathered, plain, revived, stage
+from weftwork.actors.data.stage import END, Stage, element_of, from_plain, stage, to_plain
 from weftwork.graph.data.description import Description
 from weftwork.graph.errors import InvalidArgumentError, OpError, UnimplementedError
 
 
 @stage("Map")
 class Map(Stage):
-    """A function of each element, when it is asked for."""
+    """Calls a function for each element, when the element is asked for."""
 
     def next(self) -> Any:
         element = self.source.next()
@@ -23,7 +23,7 @@ class Map(Stage):
 
 @stage("Filter")
 class Filter(Stage):
-    """The elements of which a function is true."""
+    """Keeps the elements for which a function returns True."""
 
     def next(self) -> Any:
         while True:
@@ -34,7 +34,7 @@ class Filter(Stage):
 
 @stage("FlatMap")
 class FlatMap(Stage):
-    """The elements of the datasets that a function gives, one dataset after another."""
+    """Yields the elements of the dataset that a function returns, for one element after another."""
 
     inner: Stage | None = None
     element: list | None = None
@@ -57,20 +57,20 @@ class FlatMap(Stage):
             self.inner = None
 
     def state(self) -> dict[str, Any]:
-        inner = None if self.inner is None else {"element": plain(self.element), "state": self.inner.state()}
+        inner = None if self.inner is None else {"element": to_plain(self.element), "state": self.inner.state()}
         return {**super().state(), "inner": inner}
 
     def restore(self, state: dict[str, Any]) -> None:
         super().restore(state)
         self.inner = None
         if state["inner"] is not None:
-            self.element = revived(state["inner"]["element"])
+            self.element = from_plain(state["inner"]["element"])
             self.inner = opened(self, self.element)
             self.inner.restore(state["inner"]["state"])
 
 
 def opened(owner: Stage, element: Any) -> Stage:
-    """The stage of the dataset that a function gives for an element."""
+    """Open the dataset that the function returns for an element."""
     (description,) = owner.call(element)
     assert isinstance(description, Description)
     return owner.pipeline.stage(description)
@@ -78,7 +78,7 @@ def opened(owner: Stage, element: Any) -> Stage:
 
 @stage("Interleave")
 class Interleave(Stage):
-    """The elements of some datasets that a function gives, in turn."""
+    """Yields elements of several datasets in turn. A function makes one dataset for each element."""
 
     def prepare(self) -> None:
         cycle, self.block, self.calls = [int(value) for value in self.given.values]
@@ -87,9 +87,9 @@ class Interleave(Stage):
     open: list[tuple[list, Stage] | None]
 
     def begin(self) -> None:
-        for place in getattr(self, "open", ()):
-            if place is not None:
-                place[1].close()
+        for slot in getattr(self, "open", ()):
+            if slot is not None:
+                slot[1].close()
         self.open = [None] * self.cycle
         self.at = self.given_of = 0
         self.ended = False
@@ -112,7 +112,7 @@ class Interleave(Stage):
                     return item
                 self.open[self.at] = None
                 self._go_on()
-            elif all([place is None for place in self.open]):
+            elif all([slot is None for slot in self.open]):
                 return END
             else:
                 self._go_on()
@@ -124,26 +124,26 @@ class Interleave(Stage):
         stage = opened(self, element)
         return Buffer(stage, 2 * self.block) if self.calls else stage
 
-    kept = ("at", "given_of", "ended")
+    saved = ("at", "given_of", "ended")
 
     def state(self) -> dict[str, Any]:
-        held = [None if p is None else {"element": plain(p[0]), "state": p[1].state()} for p in self.open]
+        held = [None if p is None else {"element": to_plain(p[0]), "state": p[1].state()} for p in self.open]
         return {**super().state(), "open": held}
 
     def restore(self, state: dict[str, Any]) -> None:
         super().restore(state)
         self.open = [None] * self.cycle
-        for place, known in enumerate(state["open"]):
+        for slot, known in enumerate(state["open"]):
             if known is not None:
-                element = revived(known["element"])
+                element = from_plain(known["element"])
                 inner = self._opened(element)
                 inner.restore(known["state"])
-                self.open[place] = (element, inner)
+                self.open[slot] = (element, inner)
 
 
 @stage("IgnoreErrors")
 class IgnoreErrors(Stage):
-    """The elements that could be made."""
+    """Skips elements that failed."""
 
     def next(self) -> Any:
         while True:
@@ -155,9 +155,9 @@ class IgnoreErrors(Stage):
 
 @stage("TakeWhile")
 class TakeWhile(Stage):
-    """The elements before the first of which a function is false."""
+    """Yields elements until a function returns False."""
 
-    kept = ("ended",)
+    saved = ("ended",)
 
     def begin(self) -> None:
         self.ended = False
@@ -170,13 +170,13 @@ class TakeWhile(Stage):
 
 @stage("Scan")
 class Scan(Stage):
-    """What a function gives of a state and an element; the state goes on to the next call."""
+    """Calls a function of a state and an element, and carries the state to the next call."""
 
-    kept = ("held",)
+    saved = ("held",)
 
     def begin(self) -> None:
         parts = self.given.option("parts")[: self.given.option("state")]
-        self.held = gathered(self.given.values, parts)
+        self.held = element_of(self.given.values, parts)
 
     def next(self) -> Any:
         element = self.source.next()
@@ -190,9 +190,9 @@ class Scan(Stage):
 
 @stage("GroupByWindow")
 class GroupByWindow(Stage):
-    """The elements of datasets that a function gives, each for a window of elements with one key.
+    """Groups elements by key into windows, and yields the elements of the dataset that a function makes of each window.
 
-    What it reads gives (key, size of the key's windows, components of the element).
+    Its source yields (key, window size of that key, *components of the element).
     """
 
     inner: Stage | None = None
@@ -241,9 +241,9 @@ class GroupByWindow(Stage):
 
 @stage("Choose")
 class Choose(Stage):
-    """The next element of the source that the first one names, until all of the others have ended."""
+    """Lets the first source name the source of each element, until all others have ended."""
 
-    kept = ("left",)
+    saved = ("left",)
 
     def begin(self) -> None:
         self.left = list(range(len(self.sources) - 1))
@@ -265,9 +265,9 @@ class Choose(Stage):
 
 @stage("Sample")
 class Sample(Stage):
-    """Elements of several sources, each drawn by its weight."""
+    """Draws each element from one of several sources, by their weights."""
 
-    kept = ("left", "drawn")
+    saved = ("left", "drawn")
 
     def prepare(self) -> None:
         self.seed = self.given.option("seed")

@@ -1,6 +1,6 @@
-"""The iterators of one session: how far each has come, and the threads that make their next elements.
+"""The iterators of one session: their positions, and the threads that make their next elements.
 
-attempt   a node of a run that asks an iterator for something, and waits; who is cancelled has taken nothing
+attempt   a node's request to an iterator; a cancelled attempt takes no element
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from weakref import WeakSet
 
 from weftwork.actors.checkpoints.encoding import decode, encode
-from weftwork.actors.data import (  # noqa: F401  # they fill STAGES
+from weftwork.actors.data import (  # noqa: F401  # importing them fills STAGES
     ahead,
     basic,
     batching,
@@ -24,7 +24,7 @@ from weftwork.actors.data import (  # noqa: F401  # they fill STAGES
     functional,
     sources,
 )
-from weftwork.actors.data.stage import END, Functions, Pipeline, plain, revived, spread
+from weftwork.actors.data.stage import END, Functions, Pipeline, from_plain, tensors_of, to_plain
 from weftwork.graph.data.description import Description
 from weftwork.graph.errors import (
     CancelledError,
@@ -39,7 +39,7 @@ from weftwork.graph.operation import Operation
 from weftwork.graph.ownership import copied
 
 _IDLE = 5.0
-"""Seconds after which the thread of an iterator that nobody asks ends."""
+"""Seconds after which an idle iterator's thread ends."""
 _UNINITIALIZED = (
     "GetNext() failed because the iterator has not been initialized. Ensure that you have run the initializer "
     "operation for this iterator before getting the next element."
@@ -48,14 +48,14 @@ _CLOSED = "The session is closed, and its iterators with it."
 
 
 class Attempt:
-    """What a node waits for. work: makes the node's outputs."""
+    """A node's pending request. work: computes the node's outputs.   on_done: gets them, or an error."""
 
-    def __init__(self, work: Callable[[], list], told: Callable[[Any], None]):
-        self.work, self.told = work, told
+    def __init__(self, work: Callable[[], list], on_done: Callable[[Any], None]):
+        self.work, self.on_done = work, on_done
         self.cancelled = False
 
 
-class Held:
+class IteratorState:
     """An iterator of the session."""
 
     def __init__(self, name: str, functions: Functions):
@@ -63,20 +63,20 @@ class Held:
         self.pipeline: Pipeline | None = None
         self.types: tuple = ()
         self.named: Operation | None = None
-        """The node that gave its handle: it knows the dataset of a one-shot iterator."""
+        """The node that made its handle, which knows the dataset of a one-shot iterator."""
         self._ended = False
         self._put_back: deque = deque()
-        """Elements whose attempts were cancelled while they were made."""
+        """Elements that were made for attempts that have been cancelled since."""
         self._attempts: deque[Attempt] = deque()
         self._change = threading.Condition(threading.RLock())
         self._busy = False
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    # Its beginning
+    # The dataset
 
     def begin(self, description: Description, op: Operation) -> None:
-        """Be at the beginning of a dataset. Raises InvalidArgumentError."""
+        """Start at the beginning of a dataset. Raises InvalidArgumentError."""
         pipeline = Pipeline(description, op.graph, self._functions)
         with self._change:
             old, self.pipeline, self._ended = self.pipeline, pipeline, False
@@ -86,7 +86,7 @@ class Held:
             old.close()
 
     def each(self, description: Description, op: Operation) -> Iterator[list]:
-        """All elements of a dataset."""
+        """Yield all elements of a dataset."""
         pipeline = self.pipeline = Pipeline(description, op.graph, self._functions)
         try:
             while (element := pipeline.root.next()) is not END:
@@ -96,7 +96,7 @@ class Held:
             pipeline.close()
 
     def _opened(self, op: Operation) -> Pipeline:
-        """The pipeline; that of a one-shot iterator begins when it is first asked."""
+        """The current pipeline. A one-shot iterator starts its pipeline here, at its first use."""
         if self.pipeline is None:
             op = op if self.named is None else self.named
             variant = op.attrs["_dataset"]
@@ -108,32 +108,32 @@ class Held:
 
     # Elements
 
-    def next(self, op: Operation, told: Callable[[Any], None]) -> Callable[[], None]:
-        """Begin to make the next element; returns what cancels that."""
+    def next(self, op: Operation, on_done: Callable[[Any], None]) -> Callable[[], None]:
+        """Begin to make the next element. Returns a function that cancels the attempt."""
         with self._change:
             pipeline = self.pipeline
-            if pipeline is not None and not (self._busy or self._attempts) and self._is_there(pipeline):
-                told(outcome(lambda: self._taken(op)))
+            if pipeline is not None and not (self._busy or self._attempts) and self._has_next(pipeline):
+                on_done(outcome(lambda: self._next_element(op)))
                 return _nothing
-        return self.ask(lambda: self._taken(op), told)
+        return self.ask(lambda: self._next_element(op), on_done)
 
-    def _is_there(self, pipeline: Pipeline) -> bool:
+    def _has_next(self, pipeline: Pipeline) -> bool:
         return self._ended or bool(self._put_back) or pipeline.root.ready
 
-    def _taken(self, op: Operation) -> list:
+    def _next_element(self, op: Operation) -> list:
         pipeline = self._opened(op)
         element = self._put_back.popleft() if self._put_back else END if self._ended else pipeline.root.next()
         if element is END:
             self._ended = pipeline is self.pipeline
             raise OutOfRangeError(None, None, "End of sequence")
-        return Taken(element)
+        return ElementValues(element)
 
-    def ask(self, work: Callable[[], list], told: Callable[[Any], None]) -> Callable[[], None]:
-        """Let its thread do something, after what it was asked for before."""
-        attempt = Attempt(work, told)
+    def ask(self, work: Callable[[], list], on_done: Callable[[Any], None]) -> Callable[[], None]:
+        """Run `work` in the iterator's thread, after everything requested before."""
+        attempt = Attempt(work, on_done)
         with self._change:
             if self._closed:
-                told(CancelledError(None, None, _CLOSED))
+                on_done(CancelledError(None, None, _CLOSED))
                 return _nothing
             self._attempts.append(attempt)
             if self._thread is None:
@@ -165,13 +165,13 @@ class Held:
                 result = CancelledError(None, None, _CLOSED)
             with self._change:
                 if attempt.cancelled:
-                    if isinstance(result, Taken):
+                    if isinstance(result, ElementValues):
                         self._put_back.append(result.element)
                     continue
-            attempt.told(result)
+            attempt.on_done(result)
 
     def close(self) -> None:
-        """Nobody may ask any more; who waits is told."""
+        """Refuse new attempts and fail the waiting ones."""
         with self._change:
             self._closed = True
             attempts = list(self._attempts)
@@ -180,30 +180,35 @@ class Held:
         if self.pipeline is not None:
             self.pipeline.close()
         for attempt in attempts:
-            attempt.told(CancelledError(None, None, _CLOSED))
+            attempt.on_done(CancelledError(None, None, _CLOSED))
 
     # Saving
 
     def state(self) -> bytes:
-        """How far it has come. Raises FailedPreconditionError before its beginning, UnimplementedError."""
+        """The saved position.
+
+        Raises FailedPreconditionError before initialization, UnimplementedError if it has no state.
+        """
         if self.pipeline is None:
             raise FailedPreconditionError(None, None, _UNINITIALIZED)
-        state = {"ended": self._ended, "put_back": plain(self._put_back), "root": self.pipeline.root.state()}
+        state = {"ended": self._ended, "put_back": to_plain(self._put_back), "root": self.pipeline.root.state()}
         return bytes(encode(state, "object"))
 
     def restore(self, data: bytes, op: Operation) -> None:
-        """Be where `state` was: of the same dataset, at whose beginning it is."""
+        """Go to a saved position in the same dataset."""
         pipeline = self._opened(op)
         state = decode(data, "object", None)
         pipeline.root.restore(state["root"])
-        self._ended, self._put_back = state["ended"], deque(revived(state["put_back"]))
+        self._ended, self._put_back = state["ended"], deque(from_plain(state["put_back"]))
 
 
-class Taken(list):
-    """The values of an element's tensors, as a run's own."""
+class ElementValues(list):
+    """The flat tensor values of an element, as values that a run may own."""
 
     def __init__(self, element: list):
-        super().__init__([copied(v) if not hasattr(v, "dtype") or v.dtype.hasobject else v for v in spread(element)])
+        super().__init__(
+            [copied(v) if not hasattr(v, "dtype") or v.dtype.hasobject else v for v in tensors_of(element)]
+        )
         self.element = element
 
 
@@ -212,7 +217,7 @@ def _nothing() -> None:
 
 
 def outcome(work: Callable[[], list]) -> Any:
-    """What `work` gives, or the OpError that it raises."""
+    """The result of `work`, or the OpError that it raises."""
     try:
         return work()
     except OpError as error:
@@ -222,41 +227,41 @@ def outcome(work: Callable[[], list]) -> Any:
 
 
 class Iterators:
-    """Holds iterators. Each is made by the first node that uses it, and found by its container and its name."""
+    """Holds the iterators of a session. The first node that uses one creates it; its key is (container, name)."""
 
     def __init__(self, functions: Functions):
         self._functions = functions
-        self._held: dict[tuple[str, str], Held] = {}
-        self._walks: WeakSet[Held] = WeakSet()
-        """What goes through a whole dataset for one node."""
+        self._held: dict[tuple[str, str], IteratorState] = {}
+        self._walks: WeakSet[IteratorState] = WeakSet()
+        """Temporary iterators, each of which consumes a whole dataset for one node."""
         self._lock = threading.Lock()
         self._closed = False
 
-    def start(self, op: Operation, values: list, told: Callable[[Any], None]) -> Callable[[], None]:
-        """Begin what a node does; `told` gets the list of its outputs, or an error. Returns what cancels it."""
-        word = op.attrs["_word"]
+    def start(self, op: Operation, values: list, on_done: Callable[[Any], None]) -> Callable[[], None]:
+        """Begin a node's action. `on_done` gets its outputs, or an error. Returns a function that cancels it."""
+        action = op.attrs["_word"]
         try:
-            if word in ("reduce", "single"):
-                return self._through(op, values, told)
-            if word == "get_next_of":
-                return self._of_handle(op, values[0]).next(op, told)
+            if action in ("reduce", "single"):
+                return self._consume(op, values, on_done)
+            if action == "get_next_of":
+                return self._of_handle(op, values[0]).next(op, on_done)
             held = self.at(op.attrs["_iterator"])
         except OpError as error:
-            told(error)
+            on_done(error)
             return _nothing
-        if word == "get_next":
-            return held.next(op, told)
-        return held.ask(lambda: _WORDS[word](held, op, values), told)
+        if action == "get_next":
+            return held.next(op, on_done)
+        return held.ask(lambda: _ACTIONS[action](held, op, values), on_done)
 
-    def at(self, key: tuple[str, str]) -> Held:
-        """The iterator of a container and a name. Raises CancelledError."""
+    def at(self, key: tuple[str, str]) -> IteratorState:
+        """The iterator with a key, created if necessary. Raises CancelledError after `close`."""
         with self._lock:
             if self._closed:
                 raise CancelledError(None, None, _CLOSED)
-            return self._held.setdefault(key, Held(key[1], self._functions))
+            return self._held.setdefault(key, IteratorState(key[1], self._functions))
 
-    def _of_handle(self, op: Operation, handle: Any) -> Held:
-        """The iterator that a handle names. Raises NotFoundError, or InvalidArgumentError for one of other types."""
+    def _of_handle(self, op: Operation, handle: Any) -> IteratorState:
+        """Look up an iterator by handle. Raises NotFoundError, or InvalidArgumentError if its types differ."""
         with self._lock:
             held = self._held.get(_key(bytes(handle)))
         if held is None:
@@ -271,13 +276,13 @@ class Iterators:
                 raise InvalidArgumentError(None, None, text)
         return held
 
-    def _through(self, op: Operation, values: list, told: Callable[[Any], None]) -> Callable[[], None]:
-        """Go through a whole dataset, in a thread of its own."""
-        held = Held(op.name, self._functions)
+    def _consume(self, op: Operation, values: list, on_done: Callable[[Any], None]) -> Callable[[], None]:
+        """Consume a whole dataset in a thread of its own."""
+        held = IteratorState(op.name, self._functions)
         with self._lock:
             self._walks.add(held)
         work = self._reduced if op.attrs["_word"] == "reduce" else self._single
-        cancel = held.ask(lambda: work(held, op, values), told)
+        cancel = held.ask(lambda: work(held, op, values), on_done)
 
         def stop() -> None:
             cancel()
@@ -285,22 +290,22 @@ class Iterators:
 
         return stop
 
-    def _reduced(self, held: Held, op: Operation, values: list) -> list:
+    def _reduced(self, held: IteratorState, op: Operation, values: list) -> list:
         count, function = op.attrs["_state"], op.attrs["function"]
         state, captured = list(values[1 : 1 + count]), tuple(values[1 + count :])
         for element in held.each(values[0], op):
-            state = self._functions.call(op.graph, function, captured, [*state, *spread(element)])
+            state = self._functions.call(op.graph, function, captured, [*state, *tensors_of(element)])
         return state
 
-    def _single(self, held: Held, op: Operation, values: list) -> list:
+    def _single(self, held: IteratorState, op: Operation, values: list) -> list:
         elements = list(islice(held.each(values[0], op), 2))
         if len(elements) != 1:
             text = "Dataset had more than one element." if elements else "Dataset was empty."
             raise InvalidArgumentError(None, None, text)
-        return Taken(elements[0])
+        return ElementValues(elements[0])
 
     def close(self) -> None:
-        """The session ends: nothing waits any more, and nothing begins."""
+        """Fail everything that waits, and refuse anything new."""
         with self._lock:
             self._closed = True
             held = [*self._held.values(), *self._walks]
@@ -308,12 +313,12 @@ class Iterators:
             each.close()
 
 
-def _make(held: Held, op: Operation, values: Sequence) -> list:
+def _make(held: IteratorState, op: Operation, values: Sequence) -> list:
     held.begin(values[0], op)
     return []
 
 
-def _handle(held: Held, op: Operation, values: Sequence) -> list:
+def _handle(held: IteratorState, op: Operation, values: Sequence) -> list:
     held.types, held.named = held.types or op.attrs["_types"], op
     return ["\0".join(op.attrs["_iterator"]).encode()]
 
@@ -323,16 +328,16 @@ def _key(handle: bytes) -> tuple[str, str]:
     return container, name
 
 
-def _save(held: Held, op: Operation, values: Sequence) -> list:
+def _save(held: IteratorState, op: Operation, values: Sequence) -> list:
     return [held.state()]
 
 
-def _restore(held: Held, op: Operation, values: Sequence) -> list:
+def _restore(held: IteratorState, op: Operation, values: Sequence) -> list:
     held.restore(bytes(values[0]), op)
     return []
 
 
-_WORDS: dict[str, Callable[[Held, Operation, Sequence], list]] = {
+_ACTIONS: dict[str, Callable[[IteratorState, Operation, Sequence], list]] = {
     "make": _make,
     "handle": _handle,
     "save": _save,

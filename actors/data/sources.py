@@ -1,4 +1,4 @@
-"""Stages that read from no other: tensors, numbers, generators, the names of files."""
+"""Stages without sources: tensors, ranges, generators, file names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.actors.data.stage import END, Stage, settled, stage
+from weftwork.actors.data.stage import END, Stage, read_only, stage
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.data import structure as structures
 from weftwork.graph.data.structure import SPARSE, Leaf
@@ -24,8 +24,8 @@ from weftwork.graph.ownership import copied
 from weftwork.graph.values import freeze, to_value
 
 
-def _mine(value: Any) -> Any:
-    """A value that the program may still hold, as one of the pipeline's own."""
+def _owned(value: Any) -> Any:
+    """A value that the pipeline owns: frozen, or copied if it cannot be frozen."""
     plain = isinstance(value, np.ndarray) and not value.dtype.hasobject
     return freeze(value) if plain else copied(value)
 
@@ -34,16 +34,16 @@ def _components(values: tuple, leaves: tuple[Leaf, ...]) -> list:
     left = iter(values)
     made = []
     for leaf in leaves:
-        mine = [_mine(next(left)) for _ in leaf.parts]
+        mine = [_owned(next(left)) for _ in leaf.parts]
         made.append(SparseTensorValue(*mine) if leaf.word == SPARSE else mine[0])
     return made
 
 
 @stage("Tensor")
 class Once(Stage):
-    """One element."""
+    """Yields one element."""
 
-    kept = ("done",)
+    saved = ("done",)
 
     def prepare(self) -> None:
         self.element = _components(self.given.values, self.given.option("leaves"))
@@ -60,9 +60,9 @@ class Once(Stage):
 
 @stage("TensorSlice")
 class Rows(Stage):
-    """The rows of arrays."""
+    """Yields the rows of arrays."""
 
-    kept = ("at",)
+    saved = ("at",)
 
     def prepare(self) -> None:
         components = _components(self.given.values, self.given.option("leaves"))
@@ -90,7 +90,7 @@ class Rows(Stage):
 
 
 class SparseRows:
-    """The rows of a sparse tensor, each a sparse tensor."""
+    """The rows of a sparse tensor, as sparse tensors."""
 
     def __init__(self, value: SparseTensorValue):
         self._indices, self._values = np.asarray(value.indices), np.asarray(value.values)
@@ -105,14 +105,14 @@ class SparseRows:
     def __getitem__(self, at: int) -> SparseTensorValue:
         mine = slice(self._ends[at], self._ends[at + 1])
         parts = (self._indices[mine, 1:].copy(), self._values[mine].copy(), self._shape[1:].copy())
-        return SparseTensorValue(*map(settled, parts))
+        return SparseTensorValue(*map(read_only, parts))
 
 
 @stage("SparseTensorSlice")
 class SparseSlices(Stage):
-    """The rows of a sparse tensor, as three arrays each."""
+    """Yields the rows of a sparse tensor, as three arrays each."""
 
-    kept = ("at",)
+    saved = ("at",)
 
     def prepare(self) -> None:
         self.rows = SparseRows(SparseTensorValue(*self.given.values))
@@ -129,9 +129,9 @@ class SparseSlices(Stage):
 
 @stage("Elements")
 class Elements(Stage):
-    """Elements that are there: those of a window."""
+    """Yields given elements: those of a window."""
 
-    kept = ("at",)
+    saved = ("at",)
 
     def begin(self) -> None:
         self.at = 0
@@ -145,9 +145,9 @@ class Elements(Stage):
 
 @stage("Range")
 class Numbers(Stage):
-    """int64 numbers."""
+    """Yields int64 numbers."""
 
-    kept = ("at",)
+    saved = ("at",)
 
     def prepare(self) -> None:
         start, stop, step = [int(value) for value in self.given.values]
@@ -169,7 +169,7 @@ class Numbers(Stage):
 
 @stage("Generator")
 class Generated(Stage):
-    """What a Python generator yields."""
+    """Yields the items of a Python generator."""
 
     def begin(self) -> None:
         self.items: Iterator | None = None
@@ -184,7 +184,7 @@ class Generated(Stage):
         except OpError:
             raise
         except Exception as error:
-            self.items = iter(())  # a generator that raised has ended
+            self.items = iter(())  # a generator that raised is exhausted
             text = f"{type(error).__name__}: {error}"
             raise from_exception(error)(None, None, f"{text}\n\t [[the generator {_named(self.given)}]]") from error
         return END if item is END else self._element(item)
@@ -201,7 +201,7 @@ class Generated(Stage):
 
     def _value(self, leaf: Leaf, value: Any) -> Any:
         try:
-            made = _mine(to_value(value, leaf.dtype))
+            made = _owned(to_value(value, leaf.dtype))
         except (TypeError, ValueError, OverflowError):
             raise self._unfit(
                 "`generator` yielded an element that could not be converted to the expected type. The expected type "
@@ -222,7 +222,7 @@ class Generated(Stage):
 
 
 def _flat(structure: Any, item: Any) -> list | None:
-    """What stands in the places of a structure's components, whatever it is; None for an item of another structure."""
+    """Flatten an item along a structure, whatever its parts are. None if the item has another structure."""
     if not structures.is_nested(structure):
         return [item]
     if isinstance(structure, Mapping):
@@ -245,9 +245,9 @@ def _named(given: Any) -> str:
 
 @stage("MatchingFiles")
 class MatchingFiles(Stage):
-    """The paths that match patterns, sorted."""
+    """Yields the paths that match patterns, sorted."""
 
-    kept = ("at",)
+    saved = ("at",)
 
     def begin(self) -> None:
         self.at = 0

@@ -1,11 +1,11 @@
-"""Stages: what makes the elements of a dataset, one after another. A pipeline is a tree of stages, for one iteration.
+"""Stages: each makes the elements of one dataset. A pipeline is a tree of stages for one iteration.
 
-element    a list of values, one for each component; arrays in it are read-only, for several may hold them
-END        what `next` gives instead of an element when there is none any more, and from then on
-Failed     the error of one element, where several were made at a time: those after it are not lost
+element    a list of values, one for each component; its arrays are read-only, because several may hold them
+END        what `next` returns after the last element, from then on
+Failed     stands for one element that raised an error, so that the elements after it are not lost
 
-A stage is used by one thread at a time. Stages that run ahead have a thread of their own, which is the only one that
-uses what they read from. `next` raises what goes wrong with one element, and goes on with the following one.
+A stage is used by one thread at a time. A stage that works ahead has a thread of its own, and only that thread uses its
+sources. `next` raises the error of a single element; the following call continues with the next element.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ END: Any = _End()
 
 
 class Failed(NamedTuple):
-    """What went wrong with an element. call: the call that failed, if it is known."""
+    """The error of one element. call: the failed call, if it is known."""
 
     kind: type[OpError]
     message: str
     call: Any = None
 
     def raised(self) -> OpError:
-        """The error."""
+        """Rebuild the error."""
         error = self.kind(None, None, self.message)
         error.call = self.call
         return error
 
 
-def settled(value: Any) -> Any:
-    """A value that was just made, as one that several may hold."""
+def read_only(value: Any) -> Any:
+    """Make a freshly computed value read-only, so that several may hold it."""
     if type(value) is np.ndarray:
         if not value.ndim:
             return value[()]
@@ -54,8 +54,8 @@ def settled(value: Any) -> Any:
     return value
 
 
-def spread(element: Sequence[Any]) -> list:
-    """The values of an element's tensors: three of a sparse one."""
+def tensors_of(element: Sequence[Any]) -> list:
+    """The tensor values of an element. A sparse component has three."""
     if SparseTensorValue not in map(type, element):
         return list(element)
     made: list = []
@@ -67,42 +67,42 @@ def spread(element: Sequence[Any]) -> list:
     return made
 
 
-def gathered(values: Iterable[Any], parts: Sequence[int]) -> list:
-    """The element of its tensors' values. parts: how many each component has."""
+def element_of(values: Iterable[Any], parts: Sequence[int]) -> list:
+    """Build an element from tensor values. parts: the number of tensors in each component."""
     if len(parts) == sum(parts):
-        return [settled(value) for value in values]
+        return [read_only(value) for value in values]
     left = iter(values)
     made: list = []
     for count in parts:
-        mine = [settled(next(left)) for _ in range(count)]
+        mine = [read_only(next(left)) for _ in range(count)]
         made.append(SparseTensorValue(*mine) if count > 1 else mine[0])
     return made
 
 
 class Functions:
-    """What calls the functions of datasets: the engine of a session."""
+    """Calls the functions of datasets. The session's engine implements it."""
 
     def call(self, graph: Graph, function: int, captured: tuple, values: list) -> list:
         """The outputs of one call. Raises the error of the node that failed."""
         raise NotImplementedError
 
     def call_many(self, graph: Graph, function: int, captured: tuple, values: list[list], most: int) -> list:
-        """The outputs of a call for each of `values`, at most so many at a time: parts as `in_columns` makes them."""
+        """Call a function for each of `values`, at most `most` at a time. Returns parts as `in_columns` makes them."""
         raise NotImplementedError
 
     def value_of(self, graph: Graph, operation: int, output: int) -> Any:
-        """The value of a tensor, in a run of its own."""
+        """The value of a tensor, computed in a run of its own."""
         raise NotImplementedError
 
     def cores(self) -> int:
-        """How many calls the machine can make at the same time."""
+        """The number of calls that this machine can run at once."""
         raise NotImplementedError
 
 
 class Pipeline:
     """The stages of one iteration.
 
-    closed: nobody will ask any more: threads are to end, and who waits gives up.
+    closed: True once nobody needs further elements, so threads end and waiting consumers give up.
     """
 
     def __init__(self, description: Description, graph: Graph, functions: Functions):
@@ -112,32 +112,32 @@ class Pipeline:
         self.root = self.stage(description)
 
     def stage(self, description: Description) -> Stage:
-        """A new stage for a description."""
+        """Make the stage for a description."""
         return STAGES[description.kind](description, self)
 
     def on_close(self, wake: Callable[[], None]) -> None:
-        """Let a method be called when the pipeline is closed."""
-        self._wakers = [known for known in self._wakers if known() is not None]
+        """Call a bound method when the pipeline is closed. It is held weakly."""
+        self._wakers = [wake_ref for wake_ref in self._wakers if wake_ref() is not None]
         self._wakers.append(weakref.WeakMethod(wake))
 
     def close(self) -> None:
         """End all threads."""
         self.closed = True
-        for known in self._wakers:
-            wake = known()
+        for wake_ref in self._wakers:
+            wake = wake_ref()
             if wake is not None:
                 wake()
 
     def check_open(self) -> None:
-        """Raise CancelledError once it is closed."""
+        """Raise CancelledError if the pipeline is closed."""
         if self.closed:
-            raise CancelledError(None, None, "The iterator was set to another beginning, or its session was closed.")
+            raise CancelledError(None, None, "The iterator was initialized again, or its session was closed.")
 
 
 class Stage:
-    """What makes elements. `kept` are the attributes that say how far it has come, beside its sources."""
+    """Makes elements. `saved` names the attributes that, with the sources, make up its position."""
 
-    kept: tuple[str, ...] = ()
+    saved: tuple[str, ...] = ()
 
     def __init__(self, given: Description, pipeline: Pipeline):
         self.given, self.pipeline = given, pipeline
@@ -147,17 +147,17 @@ class Stage:
 
     @property
     def source(self) -> Stage:
-        """What it reads from."""
+        """The first source."""
         return self.sources[0]
 
     def prepare(self) -> None:
-        """Look at what was given, once. Raises InvalidArgumentError."""
+        """Read the given values, once. Raises InvalidArgumentError if they are invalid."""
 
     def begin(self) -> None:
-        """Be at the beginning."""
+        """Go to the beginning."""
 
     def restart(self) -> None:
-        """Go back to the beginning, with all that it reads from."""
+        """Go back to the beginning, sources included."""
         for source in self.sources:
             source.restart()
         self.begin()
@@ -167,48 +167,48 @@ class Stage:
         raise NotImplementedError
 
     def several(self, most: int) -> list:
-        """The next elements, one at least and `most` at most, as many as there are at once; END is the last one.
+        """At least one and at most `most` next elements, as many as are available at once. END comes last.
 
-        Instead of raising an error it gives a Failed in the element's place.
+        An element that failed is represented by a `Failed`; no error is raised.
         """
         return [made_or_failed(self)]
 
     def close(self) -> None:
-        """Nobody will ask any more."""
+        """Release resources; no further element is needed."""
         for source in self.sources:
             source.close()
 
     @property
     def ready(self) -> bool:
-        """True when `next` does not wait."""
+        """True if `next` would not wait."""
         return False
 
     # Saving
 
     def state(self) -> dict[str, Any]:
-        """How far it has come, as plain data. Raises UnimplementedError where that cannot be said."""
-        own = {name: plain(getattr(self, name)) for name in self.kept}
+        """The position, as to_plain data. Raises UnimplementedError if it cannot be saved."""
+        own = {name: to_plain(getattr(self, name)) for name in self.saved}
         return {"own": own, "sources": [source.state() for source in self.sources]}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Be where `state` was."""
-        for source, known in zip(self.sources, state["sources"], strict=True):
-            source.restore(known)
+        """Go to a saved position."""
+        for source, position in zip(self.sources, state["sources"], strict=True):
+            source.restore(position)
         for name, value in state["own"].items():
-            setattr(self, name, revived(value))
+            setattr(self, name, from_plain(value))
 
     # Functions
 
     def call(self, element: list) -> list:
-        """The results of its function."""
+        """Call the stage's function for an element."""
         given = self.given
         assert given.function is not None
-        values = self.pipeline.functions.call(self.pipeline.graph, given.function, given.captured, spread(element))
-        return gathered(values, given.option("parts"))
+        values = self.pipeline.functions.call(self.pipeline.graph, given.function, given.captured, tensors_of(element))
+        return element_of(values, given.option("parts"))
 
 
 class Batchwise(Stage):
-    """A stage that makes several elements as easily as one: `several` says all."""
+    """A stage that makes several elements as easily as one. It implements `several` instead of `next`."""
 
     def next(self) -> Any:
         (item,) = self.several(1)
@@ -218,7 +218,7 @@ class Batchwise(Stage):
 
 
 def made_or_failed(source: Stage) -> Any:
-    """A stage's next element, or what stands for the error of it."""
+    """A stage's next element, or its `Failed`."""
     try:
         return source.next()
     except Exception as error:
@@ -226,7 +226,7 @@ def made_or_failed(source: Stage) -> Any:
 
 
 def failure(error: Exception, pipeline: Pipeline) -> Any:
-    """What stands for an element that could not be made; END where nobody asks any more."""
+    """The `Failed` of an error, or END if the pipeline is closed."""
     if pipeline.closed:
         return END
     message = error.message if isinstance(error, OpError) else f"{type(error).__name__}: {error}"
@@ -235,55 +235,55 @@ def failure(error: Exception, pipeline: Pipeline) -> Any:
 
 Made = TypeVar("Made", bound=Callable[[Description, Pipeline], Stage])
 STAGES: dict[str, Callable[[Description, Pipeline], Stage]] = {}
-"""What makes the stage of each kind of description: its class, or a function."""
+"""Maps each kind of description to what makes its stage: a class or a function."""
 
 
 def stage(kind: str) -> Callable[[Made], Made]:
-    """A decorator: the class makes the elements of descriptions of this kind."""
+    """A decorator that registers a stage for a kind of description."""
 
-    def known(made: Made) -> Made:
-        STAGES[kind] = made
-        return made
+    def register(make: Made) -> Made:
+        STAGES[kind] = make
+        return make
 
-    return known
-
-
-# Elements as plain data
+    return register
 
 
-def plain(value: Any) -> Any:
-    """A value of a stage's state as plain data."""
+# Elements as to_plain data
+
+
+def to_plain(value: Any) -> Any:
+    """Convert a value of a stage's state to to_plain data."""
     if isinstance(value, SparseTensorValue):
-        return {"sparse": [plain(part) for part in value]}
+        return {"sparse": [to_plain(part) for part in value]}
     if isinstance(value, Failed):
         return {"failed": [value.kind.__name__, value.message]}
     if value is END:
         return {"end": True}
     if isinstance(value, Description) and value.kind == "Elements":
-        return {"elements": plain(value.values)}
+        return {"elements": to_plain(value.values)}
     if isinstance(value, Description):
         raise UnimplementedError(None, None, "The state of an iterator that holds parts of datasets cannot be saved.")
     if isinstance(value, dict):
-        return {"dict": [[key, plain(item)] for key, item in value.items()]}
+        return {"dict": [[key, to_plain(item)] for key, item in value.items()]}
     if isinstance(value, (list, tuple, deque)):
-        return [plain(item) for item in value]
+        return [to_plain(item) for item in value]
     return value
 
 
-def revived(value: Any) -> Any:
-    """The value that `plain` made this of."""
+def from_plain(value: Any) -> Any:
+    """Convert to_plain data back to a value of a stage's state."""
     if isinstance(value, list):
-        return [revived(item) for item in value]
+        return [from_plain(item) for item in value]
     if not isinstance(value, dict):
-        return settled(value)
+        return read_only(value)
     ((word, content),) = value.items()
     if word == "sparse":
-        return SparseTensorValue(*[revived(part) for part in content])
+        return SparseTensorValue(*[from_plain(part) for part in content])
     if word == "failed":
         return Failed(_error(content[0]), content[1])
     if word == "elements":
-        return Description("Elements", values=tuple(revived(content)))
-    return END if word == "end" else {key: revived(item) for key, item in content}
+        return Description("Elements", values=tuple(from_plain(content)))
+    return END if word == "end" else {key: from_plain(item) for key, item in content}
 
 
 def _error(name: str) -> type[OpError]:

@@ -1,1 +1,1 @@
-"""The processes that run programs, and how they talk."""
+"""The processes that run programs, and the messages between them."""

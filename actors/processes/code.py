@@ -1,11 +1,11 @@
-"""Code on its way to other processes: a program, and what the functions in it hold.
+"""Sending code to other processes: a program, together with what its functions refer to.
 
-block     large data in code, an array that a function refers to, say: it goes beside the code, and to each process once
-key       what a block is known by: where it lies in the process that sends it, and checksums, since it may change
+block     large data in code, such as an array that a function refers to; it is sent beside the code, once per process
+key       identifies a block: its address in the sending process, and checksums, because the data may change
 
-A function of a module that other processes can import goes by its name. Any other goes by value, with the globals and
-the variables around it that it refers to: of the program's script, inside another function, or decorated with `op`. In
-a process, all functions that refer to an array share one, as where they come from.
+A function of an importable module is sent by name. Any other function is sent by value, with the globals and closure
+variables that it refers to: functions of the script, nested functions, functions decorated with `op`. Functions that
+share an array in the program also share one in the receiving process.
 """
 
 from __future__ import annotations
@@ -27,43 +27,43 @@ from weftwork.actors.processes import pickling
 from weftwork.actors.programs.sizes import size_of
 
 LARGE = 1 << 20
-"""Bytes of data from which it is a block."""
-_TOLD = 2 << 20
-"""Bytes of a variable from which there is a warning."""
+"""Minimum size of a block, in bytes."""
+_WARN_BYTES = 2 << 20
+"""Size of a variable, in bytes, from which a warning is given."""
 
 
 class BlockMissing(Exception):
-    """The process has not got a block of code that came without it."""
+    """Code arrived without a block that this process does not have."""
 
 
 class Block(bytearray):
-    """The data of a block in the process that uses it: arrays lie in it, and keep it alive."""
+    """The data of a block in the process that uses it. Arrays are views of it and keep it alive."""
 
 
 _blocks: WeakValueDictionary[str, Block] = WeakValueDictionary()
 
 
 def pack_code(program: Any) -> tuple[bytes, list[tuple[str, memoryview]]]:
-    """A program as a message, and the blocks that belong to it, by their keys.
+    """Pickle a program. Returns the message, and its blocks as (key, data).
 
-    Warns, once, of each large variable that goes with a function.
+    Warns once of each large variable that is sent with a function.
     """
     blocks: list[tuple[str, memoryview]] = []
 
-    def stays_inside(buffer: pickle.PickleBuffer) -> bool:
+    def in_band(buffer: pickle.PickleBuffer) -> bool:
         data = buffer.raw()
         if data.nbytes >= LARGE:
             blocks.append((_key(data), data))
         return data.nbytes < LARGE
 
-    code = pickling.dumps(program, stays_inside, is_code=True)
+    code = pickling.dumps(program, in_band, is_code=True)
     if blocks:
-        _warn_of(program)
+        _warn_of_large_variables(program)
     return code, blocks
 
 
 def unpack_code(code: bytes, keys: Sequence[str], came: Sequence[Any]) -> Any:
-    """What `pack_code` was given.  came: the data of each block, None where it should be here. Raises BlockMissing."""
+    """Unpickle a program. came: the data of each block, or None if this process should have it. Raises BlockMissing."""
     buffers = []
     for key, data in zip(keys, came, strict=True):
         block = _blocks.get(key)
@@ -80,22 +80,22 @@ def _key(data: memoryview) -> str:
     return f"{os.getpid():x}-{address:x}-{data.nbytes:x}-{zlib.crc32(data):x}-{zlib.adler32(data):x}"
 
 
-# What goes with functions
+# Warnings about large variables
 
-_told: set[tuple[str, int, str]] = set()
-"""Of which variables there was a warning: the file and line of the function, and the name."""
+_warned: set[tuple[str, int, str]] = set()
+"""Variables already warned about, as (file, line of the function, name)."""
 
 
-def _warn_of(program: Any) -> None:
-    """Warn of large variables to which functions refer that go by value: where, which, how large."""
+def _warn_of_large_variables(program: Any) -> None:
+    """Warn of large variables that are sent because functions refer to them."""
     lister = _Lister()
     lister.dump(program)
     for function in lister.functions:
         code = function.__code__
         for kind, name, size in _large_variables(function):
             about = (code.co_filename, code.co_firstlineno, name)
-            if about not in _told:
-                _told.add(about)
+            if about not in _warned:
+                _warned.add(about)
                 text = (
                     f"{function.__qualname__} ({about[0]}:{about[1]}) refers to the {kind} {name!r} of "
                     f"{size / 1e6:.3g} MB, which goes with it to each process that runs it. Pass it as an argument, "
@@ -105,7 +105,7 @@ def _warn_of(program: Any) -> None:
 
 
 class _Lister(pickling.Pickler):
-    """Finds the functions that go by value."""
+    """Collects the functions that are pickled by value."""
 
     def __init__(self):
         super().__init__(io.BytesIO(), 5, lambda buffer: None)
@@ -119,21 +119,21 @@ class _Lister(pickling.Pickler):
 
 
 def _large_variables(function: FunctionType) -> Iterator[tuple[str, str, int]]:
-    """(kind, name, bytes) of the large variables that a function refers to, but for what has come here itself."""
+    """Yield (kind, name, bytes) of a function's large variables, except those that arrived here in a block."""
     names = function.__globals__
     found = [("global", name, names[name]) for name in _globals(function.__code__) if name in names]
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
             found.append(("variable", name, cell.cell_contents))
-        except ValueError:  # it has no value yet
+        except ValueError:  # the cell is empty
             continue
     for kind, name, value in found:
-        if (size := size_of(value)) >= _TOLD and not _has_come(value):
+        if (size := size_of(value)) >= _WARN_BYTES and not _is_in_block(value):
             yield kind, name, size
 
 
 def _globals(code: CodeType) -> dict[str, None]:
-    """The names of the globals that a function refers to, also in functions inside it."""
+    """The names of the globals that a function uses, including its nested functions."""
     found = {i.argval: None for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
@@ -141,8 +141,8 @@ def _globals(code: CodeType) -> dict[str, None]:
     return found
 
 
-def _has_come(value: Any) -> bool:
-    """True for an array that lies in a block: where it came from there was a warning."""
+def _is_in_block(value: Any) -> bool:
+    """Whether an array lies in a block. The process that sent it has already warned."""
     while isinstance(value, np.ndarray):
         value = value.base
     return isinstance(getattr(value, "obj", None), Block)

@@ -1,4 +1,4 @@
-"""The exchange of a run whose slots are processes: values come and go as messages."""
+"""The exchange of a run whose slots are processes: values are sent as messages."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from weftwork.actors.programs.program import Stopped
 
 
 class _Places(dict):
-    """Values by place; those that have not come are absent."""
+    """Values by place. A missing value reads as ABSENT."""
 
     def __missing__(self, place: int) -> Any:
         return ABSENT
 
 
 class Unsendable(Exception):
-    """A value does not pickle, or does not load where it comes, so it cannot cross between processes."""
+    """A value cannot be sent to another process: it does not pickle, or does not unpickle there."""
 
 
 def read(parts: list) -> list:
-    """A message. Raises Unsendable where a value in it does not load here."""
+    """Unpack a message. Raises Unsendable if a value in it does not unpickle here."""
     try:
         return unpack_parts(parts)
     except Exception as error:
@@ -32,8 +32,8 @@ def read(parts: list) -> list:
 class ProcessExchange:
     """One process's end of the exchange.
 
-    number: of the run; a message of another one is old.   stop: true once the run is to end.
-    run: the caller's, None in other processes.
+    number: the run's number; messages of other runs are outdated.   stop: true once the run must end.
+    run: the run, in the caller; None in other processes.
     """
 
     def __init__(self, transport: Transport, number: int, stop: Any, run: Any = None):
@@ -41,7 +41,7 @@ class ProcessExchange:
         self.there = _Places()
 
     def give(self, place: int, value: Any, to: tuple[int, ...]) -> None:
-        """Send a value to the slots `to`. Raises Unsendable, or Gone."""
+        """Send a value to the slots `to`. Raises Unsendable or Gone."""
         try:
             message = pack_parts(["value", self.number, place, value])
         except Exception as error:
@@ -50,28 +50,28 @@ class ProcessExchange:
             self.transport.send(slot, message, self.stop)
 
     def wait(self, place: int, slot: int) -> Any:
-        """What comes to `place`. Raises Stopped when the run is stopped first."""
+        """Wait for the value at `place`. Raises Stopped if the run is stopped first."""
         while True:
-            if self.stop:  # to ask may take in what has come
+            if self.stop:  # evaluating it may receive messages
                 raise Stopped
             if place in self.there:
                 return self.there[place]
             self.look(None)
 
     def look(self, seconds: float | None) -> None:
-        """Take the next message, if one comes within so many seconds."""
+        """Handle the next message, waiting at most `seconds`."""
         came = self.transport.next(seconds)
         if came is not None:
             slot, parts = came
             self.take(slot, None if parts is None else read(parts))
 
     def take(self, slot: int, message: list | None) -> None:
-        """A message came from a slot; None: its process has gone."""
+        """Handle a message from a slot. None means that the slot's process is gone."""
         if message is None or message[0] != "value":
             self.told(slot, message)
         elif message[1] == self.number:
             self.there[message[2]] = message[3]
 
     def told(self, slot: int, message: list | None) -> None:
-        """Something came that is not a value: what that means depends on the process."""
+        """Handle anything but a value. What it means depends on the process."""
         raise NotImplementedError

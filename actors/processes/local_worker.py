@@ -1,11 +1,11 @@
-"""Local worker: a process that works for one program, run after run: a slot of a plan, or batches of shared nodes.
+"""Local worker: a process that serves one program, run after run. It runs a slot of a plan, or batches of shared nodes.
 
-slot      its number in the transport; the program is slot 0
-batch     nodes of a run that shares its work out: rows, which the worker runs one after another
-row       a node: the kernel's token, attributes, the numbers of the values that it takes and makes
-token     stands for a kernel that was sent once
+slot      the process's number in the transport; the program is slot 0
+batch     nodes of a shared run, sent as rows, which the worker runs in order
+row       a node: its kernel's token, attributes, and the numbers of its inputs and outputs
+token     stands for a kernel that was sent before
 
-A run costs it few messages, and what crosses between slots goes straight from process to process.
+A run needs only a few messages. Values between slots go directly from process to process.
 """
 
 from __future__ import annotations
@@ -39,33 +39,33 @@ from weftwork.graph.kernels.team import limit
 from weftwork.graph.lending import all_lent
 from weftwork.graph.stacks import working
 
-_LOOKS_EVERY = 5e-3
-"""Seconds between two looks, while a program runs, whether the run is to end."""
-_PARENT_EVERY = 2.0
-"""Seconds between two looks whether the program is still there, should its pipe not tell."""
-_TICK, _LONG_ENOUGH = 1e-3, 4e-3
-"""Seconds between two ticks, and of calls of a kernel from which they tell whether it releases the GIL."""
-_TICKS = 0.5
-"""Of the ticks that there could have been: so many, and the kernel released the GIL."""
-_BUSY = 0.8
-"""Of its seconds: a kernel that has a core for so many of them computes all the time."""
+_STOP_CHECK_SECONDS = 5e-3
+"""Seconds between two checks for a stop while a program runs."""
+_PARENT_CHECK_SECONDS = 2.0
+"""Seconds between two checks that the program is alive, in case its pipe does not tell."""
+_TICK, _MIN_PROBED_SECONDS = 1e-3, 4e-3
+"""Seconds between ticks; and the total length of calls from which ticks tell whether a kernel releases the GIL."""
+_RELEASE_SHARE = 0.5
+"""Share of the expected ticks above which a kernel is taken to release the GIL."""
+_BUSY_SHARE = 0.8
+"""Share of its time for which a kernel must have a core to be taken to compute all the time."""
 FLOWS = 64
-"""Dataflows of which rows are kept."""
+"""Number of dataflows whose rows are remembered."""
 
 
 class _Stop(Sequence):
-    """What a program looks at between two steps, as at a list: true once the caller has told it to stop."""
+    """The stop list of a program: empty until the caller asks for a stop. Checking its length receives messages."""
 
     def __init__(self):
         self.exchange: Any = None
-        self.told = False
+        self.requested = False
         self._due = 0.0
 
     def __len__(self) -> int:
-        if not self.told and (now := monotonic()) > self._due:
-            self._due = now + _LOOKS_EVERY
+        if not self.requested and (now := monotonic()) > self._due:
+            self._due = now + _STOP_CHECK_SECONDS
             self.exchange.look(0)
-        return self.told
+        return self.requested
 
     def __getitem__(self, index: Any) -> str:
         return ["stop"][index]
@@ -74,38 +74,38 @@ class _Stop(Sequence):
 class _Exchange(ProcessExchange):
     """A local worker's end of a run's exchange.
 
-    shares: its nodes are shared out, so they take nothing from other workers, and do not mind if these go.
+    shares: the run is shared out, so nothing is needed from other workers, and their death does not matter.
     """
 
     gone = False
-    """The caller has."""
+    """True once the caller is gone."""
 
-    def __init__(self, transport: Transport, number: int, stop: _Stop, later: deque, shares: bool = False):
+    def __init__(self, transport: Transport, number: int, stop: _Stop, pending: deque, shares: bool = False):
         super().__init__(transport, number, stop)
-        self._later, self._shares = later, shares
+        self._pending, self._shares = pending, shares
 
     def told(self, slot: int, message: list | None) -> None:
-        """The caller says that the run ends, or what comes next; or a process has gone, which this one may need."""
+        """React to the end of the run, or to the death of a process that this one may depend on."""
         if message is None and slot != 0 and self._shares:
             return
         if message is None or message == ["stop", self.number]:
-            self.stop.told = True
+            self.stop.requested = True
             self.gone = self.gone or (message is None and slot == 0)
 
     def look(self, seconds: float | None) -> None:
-        """Take the next message, if one comes within so many seconds. A batch waits until this one is done."""
+        """Handle the next message, waiting at most `seconds`. A new batch is put off until the current one is done."""
         came = self.transport.next(seconds)
         if came is not None:
             slot, parts = came
             message = None if parts is None else read(parts)
             if message is not None and message[0] == "share":
-                self._later.append(parts)
+                self._pending.append(parts)
             else:
                 self.take(slot, message)
 
 
 class _Ticker:
-    """Counts ticks in a thread of its own: while a kernel holds the GIL, there are hardly any.
+    """Counts ticks in a thread. While a kernel holds the GIL, the count hardly grows.
 
     A short call sees one tick or none, so the calls of a kernel are added up until they are long enough.
     """
@@ -118,33 +118,33 @@ class _Ticker:
         self._started = False
 
     def start(self) -> None:
-        """Begin to count."""
+        """Start counting."""
         if not self._started:
             self._started = True
             threading.Thread(target=self._count, name="weftwork-ticker", daemon=True).start()
         self._wanted.set()
 
     def stop(self) -> None:
-        """Count no more."""
+        """Stop counting."""
         self._wanted.clear()
 
     def verdict(self, token: int, ticks: int, seconds: float, busy: float) -> tuple[bool, bool] | None:
-        """Whether a kernel keeps the GIL, and whether it computes all the time; None while its calls do not tell.
+        """Whether a kernel holds the GIL, and whether it computes all the time; None while that is not known.
 
-        ticks, seconds, busy: of this call the ticks, the seconds, and those for which its thread had a core.
+        ticks, seconds, busy: of this call, its ticks, its seconds, and the seconds for which its thread had a core.
         """
         before = self._calls.pop(token, (0, 0.0, 0.0))
         ticks, seconds, busy = ticks + before[0], seconds + before[1], min(seconds, busy) + before[2]
-        if seconds < _LONG_ENOUGH:
+        if seconds < _MIN_PROBED_SECONDS:
             self._calls[token] = ticks, seconds, busy
             return None
-        computes = busy >= _BUSY * seconds
-        if ticks >= _TICKS * seconds / _TICK:
+        computes = busy >= _BUSY_SHARE * seconds
+        if ticks >= _RELEASE_SHARE * seconds / _TICK:
             return False, computes
-        return (True, computes) if ticks < _TICKS * busy / _TICK else None  # between these the machine was busy
+        return (True, computes) if ticks < _RELEASE_SHARE * busy / _TICK else None  # in between, the machine was busy
 
     def forget(self) -> None:
-        """Other kernels have the tokens from now on."""
+        """Forget all calls, because tokens stand for other kernels from now on."""
         self._calls.clear()
 
     def _count(self) -> None:
@@ -155,22 +155,22 @@ class _Ticker:
 
 
 class LocalWorker:
-    """The process in one slot."""
+    """The process of one slot."""
 
     def __init__(self):
         self._programs = Programs()
         self._kernels: dict[int, Any] = {}
         self._rows: Lru[str, dict[int, tuple]] = Lru(FLOWS)
         self._run = 0
-        """The number of the run whose values are kept."""
+        """Number of the run whose values are held."""
         self._values: dict[int, Any] = {}
-        self._later: deque = deque()
-        """Batches that came while another one was worked on."""
+        self._pending: deque = deque()
+        """Batches that arrived while another one was running."""
         self._stop = _Stop()
         self._ticker = _Ticker()
 
     def serve(self, folder: str, slot: int) -> None:
-        """Run what the caller, slot 0, sends, until it goes."""
+        """Serve the caller, slot 0, until it is gone."""
         transport = Transport(folder, slot)
         transport.send(0, pack_parts(["up", os.getpid()]))
         early: list[tuple[int, list]] = []
@@ -178,29 +178,29 @@ class LocalWorker:
             pass
 
     def _next(self, transport: Transport) -> tuple[int, list | None]:
-        """The next message, and the slot that it is from."""
-        return (0, self._later.popleft()) if self._later else transport.next(None) or (0, [])
+        """The next message, and the slot that sent it."""
+        return (0, self._pending.popleft()) if self._pending else transport.next(None) or (0, [])
 
     def _take(self, transport: Transport, sender: int, parts: list | None, early: list[tuple[int, list]]) -> bool:
-        """Do what a message asks for; False once the caller has gone. Nothing of it is kept until the next one."""
+        """Handle a message. Returns False once the caller is gone. Nothing of the message outlives this call."""
         if not parts:
             return parts is not None or sender != 0
         watch = Watch()
         try:
             message = unpack_parts(parts)
-        except Exception as error:  # a value does not load here
+        except Exception as error:  # a value does not unpickle here
             transport.send(0, pack_parts(["unfit", None, *describe(error)]))
             return True
-        if message[0] == "value":  # of a run that another slot has begun already
+        if message[0] == "value":  # of a run that has started in another slot first
             early.append((sender, message))
         elif message[0] == "share":
-            return self._share(transport, *message[1:], parts[1:], watch)
+            return self._share(transport, *message[1:], content=parts[1:], watch=watch)
         elif message[0] == "forget":
             self._forget()
         elif message[0] == "run":
             self._forget()
             stop = _Stop()
-            exchange = stop.exchange = _Exchange(transport, message[1], stop, self._later)
+            exchange = stop.exchange = _Exchange(transport, message[1], stop, self._pending)
             for each in early:
                 exchange.take(*each)
             early.clear()
@@ -215,7 +215,7 @@ class LocalWorker:
     # A slot of a plan
 
     def _perform(self, request: Request, inputs: list, exchange: _Exchange, watch: Watch) -> list:
-        """Run a program on packed inputs: the reply. What was said goes before it."""
+        """Run a program on packed inputs and return the reply. Recorded output is sent before it."""
         with RECORDER.listening() as said:
             reply = self._reply_of(request, inputs, exchange, said, watch)
             RECORDER.gather()
@@ -233,13 +233,13 @@ class LocalWorker:
             program = self._programs.get(request)
         except (ProgramMissing, Unknown):
             return pack_parts(["missing", number])
-        except Exception as error:  # its code does not load here: a package is missing, say
+        except Exception as error:  # the code does not unpickle here: a package is missing, say
             return pack_parts(["unfit", number, *describe(error)])
         measured: list = []
         said.clear()
         try:
             values = [exchange, *unpack_parts(inputs)]
-        except Exception as error:  # a value does not load here
+        except Exception as error:  # a value does not unpickle here
             return pack_parts(["unfit", number, *describe(error)])
         watch.unpacked()
         try:
@@ -278,11 +278,11 @@ class LocalWorker:
         content: list,
         watch: Watch,
     ) -> bool:
-        """Run a batch, and say what came of it; False once the caller has gone."""
+        """Run a batch and send the reply. Returns False once the caller is gone."""
         if run != self._run:
             self._forget()
             self._run, self._stop = run, _Stop()
-            self._stop.exchange = _Exchange(transport, run, self._stop, self._later, shares=True)
+            self._stop.exchange = _Exchange(transport, run, self._stop, self._pending, shares=True)
             stops_with(self._stop)
         if clear:
             self._kernels.clear()
@@ -305,13 +305,13 @@ class LocalWorker:
     def _work(
         self, content: list, probe: bool, made: list, costs: list, heard: list, said: list, watch: Watch
     ) -> tuple | None:
-        """Run the rows of a batch: adds what each made, cost and said. Why it ended before its last row, or None.
+        """Run the rows of a batch. Appends to `made`, `costs` and `said`. Returns why it ended early, or None.
 
-        heard: what is said meanwhile.
+        heard: the live recording of output.
         """
         try:
             flow, code, rows, given = unpack_parts(content)
-        except Exception as error:  # a value does not load here
+        except Exception as error:  # a value does not unpickle here
             return "unreadable", -1, *describe(error)
         self._values.update(given)
         for token, text, keys, came in code:
@@ -325,14 +325,15 @@ class LocalWorker:
         if known is None:
             known = self._rows.keep(flow, {})
         known.update([(row[0], row) for row in rows if type(row) is tuple])
-        todo = [known.get(row) if type(row) is int else row for row in rows]
-        if None in todo:
+        try:
+            todo: list[tuple] = [known[row] if type(row) is int else row for row in rows]
+        except KeyError:
             return ("missing",)
         watch.unpacked()
         if probe:
             self._ticker.start()
         try:
-            heard.clear()  # what modules say when they are imported, they have said in the program
+            heard.clear()  # output of module imports has appeared in the program already
             with children_end(), working(), quiet():
                 for row in todo:
                     if self._stop:
@@ -357,12 +358,12 @@ class LocalWorker:
         return None
 
     def _call(self, row: tuple, made: list, costs: list, probe: bool) -> list[int]:
-        """Call one node: the numbers of those of its functions that have changed captured objects."""
+        """Call one node. Returns the numbers of those of its functions that changed captured objects."""
         _, token, attrs, takes, makes = row
         values = self._values
         args = [values[number] for number in takes]
         kernel, carried, users = self._kernels[token]
-        if users:  # if the node must be tried elsewhere, it gets what this one got
+        if users:  # if the node has to be retried elsewhere, it must get the same inputs
             args = all_lent(args, getattr(kernel, "kernel", kernel).reads)
         ticks, busy = self._ticker.ticks, thread_time() if probe else 0.0
         start = perf_counter()
@@ -397,7 +398,7 @@ RUNNERS.update([LocalWorker._reply_of.__code__, LocalWorker._call.__code__])
 
 
 def _packed(reply: list) -> list:
-    """A reply as a message; a value that does not pickle ends the batch before the node that made it."""
+    """Pack a reply. A value that does not pickle ends the batch before the node that made it."""
     try:
         return pack_parts(reply)
     except Exception:
@@ -411,8 +412,10 @@ def _packed(reply: list) -> list:
 
 
 def main(folder: str, slot: int) -> None:
-    """What the process does: it serves, and ends when the program has gone."""
-    threading.Thread(target=_end_with, args=(os.getppid(), _without_input()), name="weftwork-end", daemon=True).start()
+    """Run the worker process until the program is gone."""
+    threading.Thread(
+        target=_end_with_parent, args=(os.getppid(), _detach_input()), name="weftwork-end", daemon=True
+    ).start()
     limit(1)
     with suppress(Gone, OSError):
         LocalWorker().serve(folder, slot)
@@ -420,17 +423,17 @@ def main(folder: str, slot: int) -> None:
     _end()
 
 
-def _end_with(parent: int, life: int) -> None:
-    """End this process once its standard input is closed, which the program does not do while it lives."""
+def _end_with_parent(parent: int, life: int) -> None:
+    """End this process once its standard input is closed, which happens when the program ends."""
     poll = select.poll()
     poll.register(life, select.POLLIN | select.POLLHUP)
-    while os.getppid() == parent and not poll.poll(_PARENT_EVERY * 1000):
+    while os.getppid() == parent and not poll.poll(_PARENT_CHECK_SECONDS * 1000):
         pass
     _end()
 
 
-def _without_input() -> int:
-    """Let functions, and what they start, find the end of their standard input: they would wait. What it was."""
+def _detach_input() -> int:
+    """Replace standard input by /dev/null, so that functions do not wait for it. Returns the old descriptor."""
     was, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
@@ -438,7 +441,7 @@ def _without_input() -> int:
 
 
 def _end() -> None:
-    """End this process, with what functions have started in it and left."""
-    if os.getpgrp() == os.getpid():  # else it was forked off by a function that then went on
+    """Kill this process, together with processes that functions have started and left behind."""
+    if os.getpgrp() == os.getpid():  # else a function forked, and this is its child
         os.killpg(0, signal.SIGKILL)
     os._exit(0)

@@ -1,13 +1,13 @@
-"""What travels between a session and the processes that work for it.
+"""Messages between a session and the processes that work for it.
 
-message   one `bytes`: Ray hands bytes over without another pickle. Values of plain types go through pickle, the rest
-          through `pickling`, which also takes the functions and classes of a user's script.
-parcel    a large value as it lies in Ray's object store: a plain array is its own, anything else is pickled here
-parts     a message that need not be one piece: the `bytes`, and the data of large arrays, which are not copied
-request   run this program: its id, its code (None where the receiver has it), the small inputs, what to send back
-reply     ("done", small outputs, bytes of the large ones, measurements) or ("failed", step, exception, traceback
-          text), and after it the large outputs, each a return of its own
-ran       where and when a process ran what it was sent, as a plain tuple: it goes with the reply
+message   a single `bytes`, because Ray hands bytes over without pickling them again. Plain values are pickled directly,
+          all others through `pickling`, which also handles functions and classes of the user's script.
+parcel    a large value in Ray's object store: a plain array as it is, anything else pickled here
+parts     a message in several pieces: the `bytes`, then the data of large arrays, which are not copied
+request   "run this program": its id, its code (None if the receiver has it), small inputs, which outputs to send back
+reply     ("done", small outputs, sizes of the large ones, measurements) or ("failed", step, exception, traceback text),
+          followed by the large outputs, each a return value of its own
+ran       where and when a process ran a request, as a plain tuple that goes with the reply
 """
 
 from __future__ import annotations
@@ -29,22 +29,24 @@ from weftwork.graph.errors import printed, shown, text_of
 from weftwork.graph.frames import is_lazy
 from weftwork.graph.ownership import copied, is_atom
 
-_APART = 1 << 16
-"""Bytes of data from which it is a part of its own."""
-_MOST_CAUSES = 16
-"""Exceptions that go with one that was raised from them."""
-_DEPTH, _MOST_LOOKED_AT = 4, 1000
-"""Containers in each other that are looked into for plain values, and parts of one."""
+_PART_BYTES = 1 << 16
+"""Minimum size in bytes of data that is sent as a part of its own."""
+_MAX_CHAIN = 16
+"""Maximum number of chained exceptions that are sent with an exception."""
+_MAX_DEPTH, _MAX_PARTS = 4, 1000
+"""Maximum depth of nested containers that may count as plain, and of parts of one."""
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
+_UP = perf_counter()
+"""When this process could take its first message."""
 
 
 class Ran(NamedTuple):
-    """Where and when a process ran what it was sent; times are ticks of its own clock, `perf_counter`.
+    """Where and when a process ran a request. Times are `perf_counter` readings of that process.
 
-    machine: Ray's id of it, "" for the program's own.   pid, thread: of the process, as the system numbers them.
-    came: when the message was there.   packing: seconds in which values were unpickled and pickled.
-    start, seconds: of the nodes.   taken, made: the bytes of the values that they took and made.
-    left: when the reply was about to leave.
+    machine: Ray's id of the machine, "" for the program's own.   pid, thread: numbers of the operating system.
+    came: when the message arrived.   packing: seconds spent on pickling and unpickling values.
+    start, seconds: of the nodes.   taken, made: bytes of the nodes' inputs and outputs.
+    left: when the reply was about to be sent.   up: when the process could take its first message.
     """
 
     machine: str = ""
@@ -57,13 +59,14 @@ class Ran(NamedTuple):
     taken: int = 0
     made: int = 0
     left: float = 0.0
+    up: float = 0.0
 
 
 class Watch:
-    """Looks at the clock while a process does what a message asks for."""
+    """Takes the times of `Ran` while a process handles a request."""
 
     machine = ""
-    """Ray's id of the machine that the process is on, once it is known."""
+    """Ray's id of this machine, once it is known."""
 
     def __init__(self, came: float | None = None):
         self.came = perf_counter() if came is None else came
@@ -71,15 +74,15 @@ class Watch:
         self.taken = self.made = 0
 
     def unpacked(self) -> None:
-        """The values are there."""
+        """Note that the inputs are unpacked."""
         self.packing += perf_counter() - self.came
 
     def ran(self, taken: int = 0, made: int = 0) -> None:
-        """The nodes have run, which began at `start`."""
+        """Note that the nodes, which began at `start`, have finished."""
         self.seconds, self.taken, self.made = perf_counter() - self.start, taken, made
 
     def leaves(self) -> tuple:
-        """What goes with the reply, which leaves now: a plain tuple, as of `Ran`."""
+        """The fields of `Ran` as a plain tuple; the reply is sent now."""
         return (
             self.machine,
             os.getpid(),
@@ -91,6 +94,7 @@ class Watch:
             self.taken,
             self.made,
             perf_counter(),
+            _UP,
         )
 
 
@@ -98,20 +102,20 @@ class Watch:
 class Request:
     """A segment to run.
 
-    program: the id.   code: the pickled program, or None.
-    small: the packed list of inputs; those that come in another way are None in it.
-    arrived: positions among the program's inputs of the arguments beside the request, in order.
-    held: positions of inputs that the actor keeps: (position, variable, version).
-    keeps: outputs that are new versions: (position, variable, version).
+    program: its id.   code: the pickled program, or None if the receiver has it.
+    small: the packed list of inputs, with None for inputs that come in another way.
+    arrived: input positions of the arguments beside the request, in order.
+    held: inputs that the actor holds, as (position, variable, version).
+    keeps: outputs that are new versions, as (position, variable, version).
     forget: versions of variables that no run needs any more.
-    apart: positions of outputs that are returns of their own.   stays: positions of outputs that do not come back.
-    deadline: seconds that the program may take, or None.   measure: send each step's costs back.
-    token: the name under which the segment says where it runs, should it take long.
-    code_beside: the code is long, and is the last of the arguments beside the request.
-    blocks: the keys of the blocks that belong to the code.   came: the data of each, None where the receiver has it; on
-    the way it may go beside the request: then `beside` tells of each block whether it does.
-    around: the name of the surroundings, and their pickled form (None where the receiver has it).
-    mapped: frames that are read where they lie, for the receiver: they are there as long as the segment runs.
+    apart: positions of outputs that are separate return values.   stays: positions of outputs that are not sent back.
+    deadline: seconds that the program may take, or None.   measure: send the cost of each step back.
+    token: the name under which a long segment reports where it runs.
+    code_beside: the code is large, and is the last argument beside the request.
+    blocks: the keys of the code's blocks.   came: the data of each block, None if the receiver has it.
+    beside: for each block, whether its data is an argument beside the request.
+    around: the name of the surroundings, and their pickled form (None if the receiver has it).
+    mapped: for the receiver, frames that it reads in the store; they are kept as long as the segment runs.
     """
 
     program: str
@@ -134,44 +138,44 @@ class Request:
     mapped: list[Any] = field(default_factory=list)
 
     def take_blocks(self, data: Sequence[Any]) -> None:
-        """Take in the data of the blocks that came beside the request."""
+        """Assign the data of blocks that arrived beside the request."""
         coming = iter(data)
         self.came = tuple([next(coming) if beside else None for beside in self.beside])
 
 
 def is_plain(value: Any, depth: int = 0) -> bool:
-    """True for values that pickle the same in every process: numbers, text, NumPy's numeric arrays and scalars."""
+    """True for values that pickle alike in every process: numbers, text, NumPy's numeric arrays and scalars."""
     kind = type(value)
     if kind in _PLAIN:
         return True
     if kind is np.ndarray or isinstance(value, np.generic):
         return value.dtype.kind in "biufcSU"
     if kind in (list, tuple):
-        return len(value) < _MOST_LOOKED_AT and depth < _DEPTH and all([is_plain(item, depth + 1) for item in value])
+        return len(value) < _MAX_PARTS and depth < _MAX_DEPTH and all([is_plain(item, depth + 1) for item in value])
     return False
 
 
 def pack(value: Any) -> bytes:
-    """`value` as a message."""
+    """Pack one value as a message."""
     return pickling.dumps(value)
 
 
 def pack_values(values: list) -> bytes:
-    """A list of values as a message: the fast way where all are plain."""
+    """Pack a list of values as a message. Plain values take a faster way."""
     return _dumps_for(values)(values)
 
 
 def pack_parts(values: list) -> list[Any]:
-    """A list of values as the parts of a message."""
+    """Pack a list of values as the parts of a message."""
     apart: list[memoryview] = []
 
-    def stays_inside(buffer: pickle.PickleBuffer) -> bool:
+    def in_band(buffer: pickle.PickleBuffer) -> bool:
         data = buffer.raw()
-        if data.nbytes >= _APART:
+        if data.nbytes >= _PART_BYTES:
             apart.append(data)
-        return data.nbytes < _APART
+        return data.nbytes < _PART_BYTES
 
-    return [_dumps_for(values)(values, buffer_callback=stays_inside), *apart]
+    return [_dumps_for(values)(values, buffer_callback=in_band), *apart]
 
 
 _plain_dumps = partial(pickle.dumps, protocol=5)
@@ -187,9 +191,9 @@ IMMUTABLE, LAZY = "immutable", "lazy"
 
 @dataclass
 class Parcel:
-    """A value that Ray would pickle in its own way: the parts of its message, as arrays of bytes.
+    """A value that Ray would pickle in its own way. Holds the parts of our message as byte arrays.
 
-    shares: IMMUTABLE or LAZY for one that need not be copied out of the store, else "".
+    shares: IMMUTABLE or LAZY if the value can be read in the store without a copy, else "".
     """
 
     parts: list[Any]
@@ -208,22 +212,22 @@ def _is_immutable(value: Any, depth: int = 0) -> bool:
     if kind not in (list, tuple, dict):
         return is_atom(value)
     parts = value.values() if kind is dict else value
-    return len(value) < _MOST_LOOKED_AT and depth < _DEPTH and all([_is_immutable(part, depth + 1) for part in parts])
+    return len(value) < _MAX_PARTS and depth < _MAX_DEPTH and all([_is_immutable(part, depth + 1) for part in parts])
 
 
 def wrap(value: Any) -> Any:
-    """A value as it goes into Ray's object store. Raises what pickling it raises."""
+    """Convert a value for Ray's object store. Raises what pickling raises."""
     if type(value) is np.ndarray and value.dtype.kind in "biufc":
         return value
     return Parcel([np.frombuffer(part, np.uint8) for part in pack_parts([value])], _shares(value))
 
 
 def unwrap(stored: Any, lazily: bool = False) -> Any:
-    """The value that was wrapped. What nobody can change, and a plain array, is a view of the store.
+    """The value that was wrapped.
 
-    Of anything else the data are copied, so that they can be written to. lazily: not those of a frame that copies on
-    write: then only lazy copies of it can be written to, and what is made of them, as long as the value itself is
-    there.
+    A plain array, and a value that nobody can change, is a read-only view of the store; data inside other values is
+    writable, because it is copied. lazily: the data of a frame that copies on write is not copied. Then only lazy
+    copies of the frame are writable, and values made from them, as long as the frame itself exists.
     """
     if type(stored) is not Parcel:
         return stored
@@ -238,31 +242,31 @@ unpack = pickling.loads
 
 
 def unpack_parts(parts: list) -> Any:
-    """What `pack_parts` was given. Its large arrays lie in the parts."""
+    """Unpack what `pack_parts` packed. Large arrays are views of the parts."""
     return pickling.loads(parts[0], buffers=parts[1:])
 
 
 def check_pickles(value: Any) -> None:
-    """Raise what pickling `value` raises; large arrays are not copied."""
+    """Raise what pickling `value` would raise. Large arrays are not copied."""
     if not is_plain(value) and not (type(value) is np.ndarray and value.dtype.kind in "biufc"):
         pickling.dumps(value, lambda buffer: None)
 
 
 def describe(error: BaseException) -> tuple[bytes, str]:
-    """An exception as (pickled exception, text of its traceback). Those that it was raised from go with it.
+    """Convert an exception and its chain to (pickled exception, traceback text).
 
-    One that does not pickle goes without what does not pickle in it; where that does not help either, it is told by its
-    type and text.
+    If an exception does not pickle, the offending arguments and attributes are left out. If it still does not pickle, a
+    RuntimeError with its type and text stands for it.
     """
-    chain = [(_told(each), is_cause) for each, is_cause in _raised_from(error)]
+    chain = [(_pack_error(each), is_cause) for each, is_cause in _raised_from(error)]
     return chain[0][0] if len(chain) == 1 else pack(chain), printed(error)
 
 
 def _raised_from(error: BaseException) -> list[tuple[BaseException, bool]]:
-    """An exception, and those before it: whether each was named as the cause, or was being handled only."""
+    """The chain of an exception, as (exception, whether it is the cause of the one before, not only its context)."""
     chain, seen, is_cause = [], set(), True
     at: BaseException | None = error
-    while at is not None and id(at) not in seen and len(chain) < _MOST_CAUSES:
+    while at is not None and id(at) not in seen and len(chain) < _MAX_CHAIN:
         chain.append((at, is_cause))
         seen.add(id(at))
         is_cause = at.__cause__ is not None
@@ -270,17 +274,17 @@ def _raised_from(error: BaseException) -> list[tuple[BaseException, bool]]:
     return chain
 
 
-def _told(error: BaseException) -> bytes:
-    bare = _packed_error(error)
+def _pack_error(error: BaseException) -> bytes:
+    bare = _try_pack_error(error)
     if bare is None:
         args = tuple([arg if _pickles(arg) else shown(arg) for arg in error.args])
         state = {name: value for name, value in vars(error).items() if _pickles(value)}
-        bare = _packed_error(pickling.Bare(type(error), args, state))
+        bare = _try_pack_error(pickling.Bare(type(error), args, state))
     return bare or pack(RuntimeError(f"{type(error).__name__}: {text_of(error)}"))
 
 
-def _packed_error(error: Any) -> bytes | None:
-    """An exception's bytes, if one of its class comes out of them: what is called to make it may do anything."""
+def _try_pack_error(error: Any) -> bytes | None:
+    """Pickle an exception. None if unpickling fails or yields another class, since its constructor may do anything."""
     wanted = error.kind if isinstance(error, pickling.Bare) else type(error)
     try:
         bare = pack(error)
@@ -298,9 +302,9 @@ def _pickles(value: Any) -> bool:
 
 
 def described(bare: bytes, text: str) -> BaseException:
-    """The exception that `describe` told, or what it printed where it cannot be made here."""
-    made = _made(bare)
-    chain = [(made, True)] if type(made) is not list else [(_made(each), is_cause) for each, is_cause in made]
+    """The exception that `describe` packed, or a RuntimeError with its text if it cannot be rebuilt here."""
+    made = _try_unpack(bare)
+    chain = [(made, True)] if type(made) is not list else [(_try_unpack(each), is_cause) for each, is_cause in made]
     errors = [(each, is_cause) for each, is_cause in chain if isinstance(each, BaseException)]
     if not isinstance(chain[0][0], BaseException):
         errors.insert(0, (RuntimeError(text.strip().rpartition("\n")[2]), True))
@@ -312,7 +316,7 @@ def described(bare: bytes, text: str) -> BaseException:
     return errors[0][0]
 
 
-def _made(bare: bytes) -> Any:
+def _try_unpack(bare: bytes) -> Any:
     try:
         return unpack(bare)
     except BaseException:

@@ -1,13 +1,13 @@
-"""The one pickler of everything that crosses between processes, both ways, so that what comes back is what left.
+"""The pickler for everything that crosses between processes. What comes back is the same object that left.
 
-by value    how classes and functions travel that no other process can import: those of `__main__`, and local ones
-home        of a class or function that travels by value: the process in which it was defined. Only what comes from
-            there changes it elsewhere; what comes back is the class or function itself, as it is there now
-bare        an object that can hold nothing, such as a plain `object()`: all that there is of it is who it is. So are
-            singletons, that is objects whose `__reduce__` gives their name
-Invariant: a class, function or bare object has one id in all processes, and each process one object for each id.
+by value    how classes and functions are sent that no other process can import: those of `__main__`, and local ones
+home        the process in which such a class or function was defined. Only messages from there change it elsewhere;
+            when it comes back home, it is the original, in its current state
+bare        an object without contents, such as a plain `object()`, for which only identity matters. Singletons, whose
+            `__reduce__` returns a name, are treated alike
+Invariant: a class, function or bare object has one id in all processes, and each process has one object for each id.
 
-Ray's serializer has tables of its own, so it is handed bytes alone.
+Ray's serializer has tables of its own, so it is given bytes only.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ from weftwork.graph.forks import fresh
 from weftwork.graph.ownership import answers_all, is_bare
 
 _HEAP = 1 << 9
-"""The flag of types that are made at run time."""
+"""Type flag of classes made at run time."""
 _HERE = uuid.uuid4().hex
-"""This process: one that is forked off has the classes of its parent, and goes by its name."""
-_MOST_BARE = 10_000
-"""Bare objects that a process remembers: those that crossed last."""
+"""Id of this process. A forked child shares it, because it has its parent's classes."""
+_MAX_BARE = 10_000
+"""Maximum number of bare objects that a process remembers; the ones that crossed last are kept."""
 
 _homes: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
-"""Of classes and functions that came from elsewhere."""
+"""Home of each class and function that came from elsewhere."""
 _ids: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 _by_id: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
-"""The ids of classes and functions, and what they are ids of here."""
+"""Ids of classes and functions, and the reverse mapping."""
 _blank: weakref.WeakSet[type] = weakref.WeakSet()
-"""Classes that have just been made, of which nothing is known."""
+"""Classes that were just created and have no contents yet."""
 _bare: OrderedDict[str, Any] = OrderedDict()
 _bare_ids: dict[int, str] = {}
 _lock = fresh(threading.RLock())
 
 
 def dumps(value: Any, buffer_callback: Callable | None = None, is_code: bool = False) -> bytes:
-    """`value` as bytes. Raises what pickling raises; PicklingError for a value that is nested too deep.
+    """Pickle `value`. Raises what pickling raises, PicklingError for values nested too deeply.
 
-    is_code: its functions are new ones wherever it is loaded, at home too.
+    is_code: the value's functions become new functions wherever they are loaded, even at home.
     """
     with io.BytesIO() as file:
         pickler = Pickler(file, 5, buffer_callback)
@@ -66,23 +66,23 @@ def dumps(value: Any, buffer_callback: Callable | None = None, is_code: bool = F
 loads = pickle.loads
 
 
-_ONE_OF_EACH = frozenset([memoryview, weakref.ProxyType, weakref.CallableProxyType])
-"""Types of what cloudpickle, or Python, would replace by what it stands for."""
+_UNIQUE_TYPES = frozenset([memoryview, weakref.ProxyType, weakref.CallableProxyType])
+"""Types for which cloudpickle, or Python, would pickle the object behind them."""
 
 
 def _is_file(obj: Any) -> bool:
-    """True for an open file, of which cloudpickle would send the contents; the standard output is each process's."""
+    """True for an open file, whose contents cloudpickle would send. Standard streams exist in each process."""
     return isinstance(obj, io.TextIOWrapper) and obj is not sys.stdout and obj is not sys.stderr
 
 
 def use_reducers(reducers: Any) -> None:
-    """Take over how some types are pickled, from a table by type: Ray's, for its references and handles."""
+    """Add a table of reducers by type: Ray's, for its references and handles."""
     if not any([known is reducers for known in _reducers.maps]):
         _reducers.maps.append(reducers)
 
 
 def _reduced_code(code: CodeType) -> tuple:
-    """As cloudpickle says it, which leaves out the file: so tracebacks show the line wherever the function ran."""
+    """Reduce code as cloudpickle does, but with the file name, so that tracebacks show lines wherever it runs."""
     make, args = cloudpickle.Pickler.dispatch_table[CodeType](code)  # type: ignore[index]
     return make, tuple([code.co_filename if arg == _NO_FILE else arg for arg in args])
 
@@ -92,25 +92,25 @@ _reducers: ChainMap[type, Callable] = ChainMap({CodeType: _reduced_code}, cloudp
 
 
 class Pickler(cloudpickle.Pickler):
-    """cloudpickle's, with ids for what travels by value."""
+    """cloudpickle's pickler, extended by ids for what is pickled by value."""
 
     dispatch_table = _reducers
     is_code = False
 
     def reducer_override(self, obj: Any) -> Any:
-        """As cloudpickle's, with ids."""
+        """Extend cloudpickle's method by ids."""
         kind = type(obj)
         wrapped = wrappers.reduced(obj, self.is_code)
         if wrapped is not None:
             return wrapped
-        if kind in _ONE_OF_EACH or (issubclass(kind, io.IOBase) and _is_file(obj)):
-            raise TypeError(f"cannot pickle a {kind.__name__}: there is one of it, in this process")
+        if kind in _UNIQUE_TYPES or (issubclass(kind, io.IOBase) and _is_file(obj)):
+            raise TypeError(f"cannot pickle a {kind.__name__}: it exists once, in this process")
         if kind is object:
             return _bare_of, (_bare_id(obj), object)
         if kind is FunctionType:
-            return _told_function(obj, super().reducer_override(obj), self.is_code)
+            return _reduced_function(obj, super().reducer_override(obj), self.is_code)
         if issubclass(kind, type):
-            return _told_class(obj, super().reducer_override(obj))
+            return _reduced_class(obj, super().reducer_override(obj))
         if issubclass(kind, np.ma.MaskedArray) and kind.__reduce__ is np.ma.MaskedArray.__reduce__:
             return _masked, (kind, obj.view(np.ndarray), vars(obj))
         if issubclass(kind, tuple) and _is_named(kind):
@@ -122,7 +122,7 @@ class Pickler(cloudpickle.Pickler):
         return NotImplemented
 
     def _reduced(self, obj: Any, kind: type) -> Any:
-        """How an object is pickled whose class was made at run time: a singleton, or a bare object, by its id."""
+        """Reduce an instance of a class made at run time. Singletons and bare objects go by id."""
         if kind.__reduce_ex__ is object.__reduce_ex__ and kind.__reduce__ is object.__reduce__:
             if is_bare(kind):
                 return _bare_of, (_bare_id(obj), kind)
@@ -130,7 +130,7 @@ class Pickler(cloudpickle.Pickler):
                 return object.__new__, (kind,), object.__getattribute__(obj, "__dict__"), None, None, _set_attributes
             return NotImplemented
         if kind in self.dispatch_table or super().reducer_override(kind) is NotImplemented:
-            return NotImplemented  # somebody says how, or it is of a class that others can import
+            return NotImplemented  # it has a reducer, or others can import its class
         reduced = obj.__reduce_ex__(5)
         if type(reduced) is not str or _is_found(obj, reduced):
             return reduced
@@ -141,8 +141,8 @@ class Pickler(cloudpickle.Pickler):
 # Classes
 
 
-def _told_class(kind: type, reduced: Any) -> Any:
-    """What cloudpickle says of a class that travels by value, with its home."""
+def _reduced_class(kind: type, reduced: Any) -> Any:
+    """Extend cloudpickle's reduction of a class that is pickled by value: add its id and home."""
     if type(reduced) is not tuple or len(reduced) != 6:
         return reduced
     make, args, state, _, _, set_state = reduced
@@ -151,7 +151,7 @@ def _told_class(kind: type, reduced: Any) -> Any:
 
 
 def _id_of(kind: Any) -> str:
-    """The id of a class or function."""
+    """The id of a class or function, assigned at the first call."""
     with _lock:
         name = _ids.get(kind)
         if name is None:
@@ -170,26 +170,26 @@ def _class_of(name: str, make: Callable, args: tuple) -> type:
         return kind
 
 
-def _set_class(kind: type, told: tuple) -> type:
-    """Let a class be what its home says it is; what another process says is heard while nothing else is known."""
-    home, from_home, set_state, state = told
+def _set_class(kind: type, contents: tuple) -> type:
+    """Set a class's contents to those at home. Contents from elsewhere count only while it has none."""
+    home, from_home, set_state, state = contents
     if kind in _blank or (from_home and home != _HERE):
         _homes[kind] = home
         set_state(kind, state)
         _blank.discard(kind)
         if home != _HERE:
-            _stand(kind)
+            _publish_in_main(kind)
     return kind
 
 
 _of_main: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
-"""The classes that came from the main module of a program, by name."""
+"""Classes that came from the program's main module, by name."""
 
 
-def _stand(kind: type) -> None:
-    """Let a class of the program's main module be found in the one of this process, as long as it is there.
+def _publish_in_main(kind: type) -> None:
+    """Make a class of the program's main module available in this process's main module, while the class lives.
 
-    So can what functions pickle by themselves, or have multiprocessing pickle.
+    So functions can pickle its instances themselves, and so can multiprocessing.
     """
     name, module = kind.__qualname__, sys.modules.get("__main__")
     if kind.__module__ == "__main__" and "." not in name and module is not None:
@@ -207,8 +207,8 @@ def _found_in_main(name: str) -> Any:
 # Functions
 
 
-def _told_function(function: FunctionType, reduced: Any, is_code: bool) -> Any:
-    """What cloudpickle says of a function that travels by value, with its home."""
+def _reduced_function(function: FunctionType, reduced: Any, is_code: bool) -> Any:
+    """Extend cloudpickle's reduction of a function that is pickled by value: add its id and home."""
     if type(reduced) is not tuple:
         return reduced
     make, args, state, _, _, set_state = reduced
@@ -217,7 +217,7 @@ def _told_function(function: FunctionType, reduced: Any, is_code: bool) -> Any:
 
 
 def _function_of(name: str, home: str, is_new: bool, make: Callable, args: tuple) -> FunctionType:
-    """The function itself at home; elsewhere a new one each time, for the state that it has captured may be another."""
+    """The function itself at home. Elsewhere a new one each time, since its captured state may differ."""
     function = None if is_new or home != _HERE else _by_id.get(name)
     if function is None:
         function = make(*args)
@@ -225,9 +225,9 @@ def _function_of(name: str, home: str, is_new: bool, make: Callable, args: tuple
     return function
 
 
-def _set_function(function: FunctionType, told: tuple) -> None:
+def _set_function(function: FunctionType, contents: tuple) -> None:
     if function in _homes:
-        set_state, state = told
+        set_state, state = contents
         set_state(function, state)
 
 
@@ -235,11 +235,11 @@ def _set_function(function: FunctionType, told: tuple) -> None:
 
 
 def _bare_id(obj: Any) -> str:
-    """Its id: where it stands in a module that others can import, else one made up."""
+    """The id of a bare object: its name in an importable module, or else a random one."""
     with _lock:
         name = _bare_ids.get(id(obj))
         if name is None:
-            name = _place_of(obj) or uuid.uuid4().hex
+            name = _module_name_of(obj) or uuid.uuid4().hex
             _remember(name, obj)
         _bare.move_to_end(name)
         return name
@@ -248,30 +248,30 @@ def _bare_id(obj: Any) -> str:
 def _bare_of(name: str, kind: type) -> Any:
     with _lock:
         if name not in _bare:
-            _remember(name, _standing(name) or object.__new__(kind))
+            _remember(name, _module_attribute(name) or object.__new__(kind))
         return _bare[name]
 
 
 def _set_attributes(obj: Any, attributes: dict) -> None:
-    """Those of an object that answers to any name: it is not asked how it is set."""
+    """Set attributes without calling `__setattr__`, because the object answers to any name."""
     object.__getattribute__(obj, "__dict__").update(attributes)
 
 
 def _set_bare(obj: Any, state: dict) -> None:
-    """A singleton's attributes, for a process that has just made it."""
+    """Set a singleton's attributes in a process that has just created it."""
     if not vars(obj):
         vars(obj).update(state)
 
 
 def _remember(name: str, obj: Any) -> None:
     _bare[name], _bare_ids[id(obj)] = obj, name
-    while len(_bare) > _MOST_BARE:
+    while len(_bare) > _MAX_BARE:
         _, old = _bare.popitem(last=False)
         del _bare_ids[id(old)]
 
 
 def _is_found(obj: Any, name: str) -> bool:
-    """True for an object that others find by its name in a module, as compiled functions are."""
+    """Whether other processes can find an object by its name in a module, like compiled functions."""
     found = sys.modules.get(getattr(obj, "__module__", None) or "__main__")
     if found is None or found.__name__ == "__main__":
         return False
@@ -280,49 +280,48 @@ def _is_found(obj: Any, name: str) -> bool:
     return found is obj
 
 
-_looked_at: set[str] = {"__main__"}
-_standing_at: dict[int, str] = {}
+_searched_modules: set[str] = {"__main__"}
+_module_names: dict[int, str] = {}
 
 
-def _place_of(obj: Any) -> str | None:
-    """ "module:name" of a bare object that a module holds: the modules that are there are looked through once."""
-    for module in set(sys.modules) - _looked_at:
-        _looked_at.add(module)
+def _module_name_of(obj: Any) -> str | None:
+    """ "module:name" of a bare object that a module holds. Each loaded module is searched once."""
+    for module in set(sys.modules) - _searched_modules:
+        _searched_modules.add(module)
         names = getattr(sys.modules[module], "__dict__", {})
         for name, value in list(names.items()):
             if type(value) is object or (type(type(value)) is type and is_bare(type(value))):
-                _standing_at.setdefault(id(value), f"{module}:{name}")
-    place = _standing_at.get(id(obj))
-    return place if place is not None and _standing(place) is obj else None
+                _module_names.setdefault(id(value), f"{module}:{name}")
+    place = _module_names.get(id(obj))
+    return place if place is not None and _module_attribute(place) is obj else None
 
 
-def _standing(place: str) -> Any:
+def _module_attribute(place: str) -> Any:
     module, _, name = place.partition(":")
     if name and module not in sys.modules:
         with suppress(Exception):
             importlib.import_module(module)
     return vars(sys.modules[module]).get(name) if name and module in sys.modules else None
 
-
-# What Python or NumPy would rebuild as something else
+    # Values that Python or NumPy would rebuild differently
 
 
 def _masked(kind: type, data: np.ndarray, state: dict) -> np.ndarray:
-    """A masked array whose fill value is what it was: NumPy casts it, so that int8's 999999 becomes 63."""
+    """Rebuild a masked array with its exact fill value: NumPy would cast it, so int8's 999999 would become 63."""
     made = data.view(kind)
     vars(made).update(state)
     return made
 
 
 def _is_plain_error(kind: type) -> bool:
-    """True for an exception's class that says nothing of pickling, and keeps nothing that Python code cannot see."""
+    """True for an exception class without pickling methods or state hidden in C."""
     base = next(base for base in kind.__mro__ if not base.__flags__ & _HEAP)
     says = kind.__reduce__ is not BaseException.__reduce__ or kind.__reduce_ex__ is not object.__reduce_ex__
     return bool(kind.__flags__ & _HEAP) and base.__basicsize__ == BaseException.__basicsize__ and not says
 
 
 def _error(kind: type, args: tuple, state: dict | None) -> BaseException:
-    """An exception, whatever its `__init__` takes."""
+    """Rebuild an exception, whatever arguments its `__init__` takes."""
     made: Any = kind.__new__(kind, *args)
     made.args = args
     if state:
@@ -331,7 +330,7 @@ def _error(kind: type, args: tuple, state: dict | None) -> BaseException:
 
 
 class Bare:
-    """An exception of some class on its way: what comes of it has no other way to be made."""
+    """Pickles as an exception of some class, for an exception that cannot be rebuilt in its own way."""
 
     def __init__(self, kind: type, args: tuple, state: dict):
         self.kind, self.args, self.state = kind, args, state
@@ -346,7 +345,7 @@ def _is_named(kind: type) -> bool:
 
 
 def _named(kind: type, items: tuple, state: dict | None) -> tuple:
-    """A named tuple: the fields say all, whatever its `__new__` takes."""
+    """Rebuild a named tuple from its fields, whatever arguments its `__new__` takes."""
     made = tuple.__new__(kind, items)
     if state:
         made.__dict__.update(state)

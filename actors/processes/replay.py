@@ -1,7 +1,6 @@
-"""Replay: the call of a node that failed is made again, here or, from a bundle, anywhere.
+"""Replay: repeat the call of a node that failed, here or, from a bundle, anywhere.
 
-bundle    a file that holds one failed call: a line of text, what the error said, and the call as code
-told      how a worker tells the inputs of the step that failed: those that it was given by their positions
+bundle    a file with one failed call: a line of text, what the error printed, and the call as code
 """
 
 from __future__ import annotations
@@ -32,8 +31,10 @@ PICKLERS.append((pickling.dumps, pickling.loads))
 
 
 def tell_inputs(failed: StepFailed, values: Sequence[Any], leave: Callable[[Any], Any] = lambda value: value) -> Any:
-    """What a worker tells of a failed step's inputs: their positions among the program's `values`, None for one that
-    the program made, and these, packed; or the reason why it tells nothing.   leave: makes a value fit to leave.
+    """Describe a failed step's inputs for the session.
+
+    Returns their positions among the program's `values` (None for one made by the program) with a pickle of the made
+    ones, or a string that says why they are not available.   leave: converts a value before it is pickled.
     """
     if failed.taken is None or isinstance(getattr(failed.__cause__, "call", None), FailedCall):
         return "the worker does not know them"
@@ -48,7 +49,7 @@ def tell_inputs(failed: StepFailed, values: Sequence[Any], leave: Callable[[Any]
 
 
 def inputs_told(told: Any, given: Callable[[int], Any]) -> tuple[list | None, str]:
-    """The inputs that a worker has told, or None and why not.   given: the program's input at a position."""
+    """The inputs described by `tell_inputs`, or None and why not.   given: the program's input at a position."""
     if isinstance(told, str):
         return None, told
     places, packed = told
@@ -59,12 +60,12 @@ def inputs_told(told: Any, given: Callable[[int], Any]) -> tuple[list | None, st
     return [next(made) if place is None else given(place) for place in places], ""
 
 
-# Once more
+# Repeating a call
 
 
 def _call_of(error: OpError) -> FailedCall:
     if error.call is None:
-        raise RuntimeError(f"No call of a function is known that failed: {error.message}")
+        raise RuntimeError(f"This error is not about a failed call of a function: {error.message}")
     return error.call
 
 
@@ -77,26 +78,26 @@ def _replay(error: OpError, debug: bool = False) -> Any:
 
 
 def call_again(call: FailedCall, debug: bool = False) -> Any:
-    """Make a call again: what it gives. Raises what it raises, with the frames of the user's code.
+    """Repeat a call and return its result. Raises what it raises, with the frames of the user's code.
 
-    debug: `pdb` starts first, in the innermost of these frames.
+    debug: start `pdb` in the innermost of these frames.
     """
     call.inputs()
     try:
         return call.again()
     except Exception as error:
         failure = error
-    trace = _of_user(failure.__traceback__)
+    trace = _user_part(failure.__traceback__)
     if debug:
-        _look_around(trace)
+        _debug(trace)
     try:
         raise failure.with_traceback(trace)
     finally:
-        del failure  # else its frames would hold it
+        del failure  # break the reference cycle with its frames
 
 
-def _of_user(trace: TracebackType | None) -> TracebackType | None:
-    """A traceback from the first frame on that is not the library's; all of it where every frame is."""
+def _user_part(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback without its leading frames of the library; unchanged if every frame is the library's."""
     at = trace
     while at is not None and (is_ours(at.tb_frame.f_code.co_filename) or _is_compiled(at)):
         at = at.tb_next
@@ -107,8 +108,8 @@ def _is_compiled(trace: TracebackType) -> bool:
     return trace.tb_frame.f_code.co_filename.startswith("<weftwork")
 
 
-def _look_around(trace: TracebackType | None) -> None:
-    """Start pdb where an exception was raised, in the innermost frame of the user's own code."""
+def _debug(trace: TracebackType | None) -> None:
+    """Start pdb at an exception, in the innermost frame of the user's own code."""
     import pdb
 
     own = [is_own(frame.f_globals.get("__name__")) for frame, _ in walk_tb(trace)]
@@ -123,9 +124,9 @@ def _look_around(trace: TracebackType | None) -> None:
 
 
 class Bundle(NamedTuple):
-    """What a file holds. where: the node.   said: what its error printed.   python: the version of Python.
+    """The content of a bundle. where: the node.   said: what its error printed.   python: the version of Python.
 
-    code: the call, which is read by `call`: this runs what the file holds.
+    code: the pickled call. Unpickling it, as `call` does, runs code from the file.
     """
 
     where: str
@@ -134,7 +135,7 @@ class Bundle(NamedTuple):
     code: bytes
 
     def call(self) -> FailedCall:
-        """The call. Raises what loading it raises, ModuleNotFoundError mostly."""
+        """Unpickle the call. Raises what that raises, mostly ModuleNotFoundError."""
         kernel, attrs, users, stops, inputs = pickling.loads(self.code)
         return FailedCall(kernel, attrs, inputs, self.where, users, stops)
 
@@ -153,10 +154,10 @@ def _save(error: OpError, path: Any) -> None:
 
 
 def load(path: Any) -> Bundle:
-    """The bundle in a file. Raises OSError, ValueError for a file that is none."""
+    """Read a bundle. Raises OSError, or ValueError if the file is not a bundle."""
     data = Path(path).read_bytes()
     if not data.startswith(_FIRST_LINE):
-        raise ValueError(f"{path} holds no call that failed: `error.save(path)` writes such files.")
+        raise ValueError(f"{path} is not a bundle of a failed call: `error.save(path)` writes such files.")
     try:
         return Bundle(*pickle.loads(data[len(_FIRST_LINE) :]))
     except Exception as error:

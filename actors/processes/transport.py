@@ -1,9 +1,9 @@
 """Transport: messages between processes of one machine that work on the same runs.
 
-slot      a process's number; each has a socket of its name in a folder that only this user can enter
-channel   a stream of messages between two slots, made when one first sends to the other
-message   one or more parts, each a buffer of bytes: a large one goes from where it lies to where it will be read
-Invariant: who sends takes in what comes meanwhile, so no two that send to each other wait for ever.
+slot      a process's number; its socket has this name, in a folder that only this user can enter
+channel   a stream of messages between two slots, opened when one first sends to the other
+message   one or more parts, each a buffer; a large part is received straight into its final place
+Invariant: a sender that waits keeps receiving, so two processes that send to each other never wait for ever.
 """
 
 from __future__ import annotations
@@ -23,38 +23,41 @@ from weftwork.actors.programs.program import Stopped
 from weftwork.graph.forks import in_child
 
 _CHUNK = 1 << 18
-_HEAD = 8
-"""Bytes that go before each part: twice its length, and one more if another part follows."""
-_AT_ONCE = 64
-"""Buffers that are given to the system at a time."""
+_HEADER_BYTES = 8
+"""Size of the header of each part: twice its length, plus one if another part follows."""
+_MAX_BUFFERS = 64
+"""Maximum number of buffers per system call."""
 _BUFFER = 1 << 20
-"""Bytes that may be on their way in a channel before its sender waits."""
+"""Bytes that a channel buffers before its sender has to wait."""
 
 
 class Gone(Exception):
-    """The process in a slot has gone."""
+    """The process in a slot is gone."""
 
 
 class _Channel:
-    """One end of a stream. Nothing here waits."""
+    """One end of a stream. No method blocks."""
 
     def __init__(self, stream: socket.socket, slot: int | None = None):
         stream.setblocking(False)
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         self.stream, self.slot = stream, slot
-        """The other end's slot; None until it has told."""
+        """The other end's slot; None until it has introduced itself."""
         self._chunk = memoryview(bytearray(_CHUNK))
-        """Where what comes is put at first: to make a new place each time takes 10 us."""
+        """A reusable receive buffer: allocating one each time takes 10 us."""
         self._came = bytearray()
-        """What has come of parts that have not come whole, if they are small."""
+        """Received bytes of incomplete small parts."""
         self._large: Any = None
-        """The place of a large part that is coming."""
+        """The buffer of a large part that is being received."""
         self._filled, self._more = 0, False
         self._parts: list[Any] = []
-        """The parts that have come of a message of which others have not."""
+        """Complete parts of an incomplete message."""
 
     def take(self) -> tuple[list[list], bool]:
-        """The messages that have come whole, each a list of parts, and whether the other end is still there."""
+        """Receive what is there.
+
+        Returns the complete messages, each a list of parts, and whether the other end lives.
+        """
         found: list[list] = []
         try:
             while True:
@@ -81,17 +84,17 @@ class _Channel:
 
     def _take_parts(self, found: list[list]) -> None:
         came, at = self._came, 0
-        while len(came) >= at + _HEAD:
-            head = int.from_bytes(came[at : at + _HEAD], "big")
+        while len(came) >= at + _HEADER_BYTES:
+            head = int.from_bytes(came[at : at + _HEADER_BYTES], "big")
             length, more = head >> 1, bool(head & 1)
-            at += _HEAD
+            at += _HEADER_BYTES
             if len(came) < at + length:
                 if length > _CHUNK:
                     self._large, self._filled, self._more = np.empty(length, np.uint8), len(came) - at, more
                     memoryview(self._large)[: self._filled] = came[at:]
                     at = len(came)
                 else:
-                    at -= _HEAD
+                    at -= _HEADER_BYTES
                 break
             self._take_part(found, came[at : at + length], more)
             at += length
@@ -109,14 +112,14 @@ _open: WeakSet[Transport] = WeakSet()
 
 @in_child
 def _leave_to_parent() -> None:
-    """A process that was forked off has no place here, and must not hold open what its parent's end closes."""
+    """Close all transports in a forked child, which has no slot and must not hold its parent's sockets open."""
     for transport in list(_open):
         with suppress(OSError, RuntimeError):
             transport.close()
 
 
 class Transport:
-    """One process's place among the others. Used by one thread at a time; `wake` by any."""
+    """One process's connection to the others. Used by one thread at a time; `wake` may be called from any."""
 
     def __init__(self, folder: str, slot: int):
         _open.add(self)
@@ -125,7 +128,7 @@ class Transport:
         self._inbox: deque[tuple[int, list | None]] = deque()
         self._selector = selectors.DefaultSelector()
         self._listener = socket.socket(socket.AF_UNIX)
-        new = f"{self._path(slot)}.{os.getpid()}"  # there may be one of an earlier process; and who sees it can connect
+        new = f"{self._path(slot)}.{os.getpid()}"  # renamed once it listens: who finds the final name can connect
         self._listener.bind(new)
         self._listener.listen(64)
         os.rename(new, self._path(slot))
@@ -137,16 +140,17 @@ class Transport:
         self._selector.register(self._woken, selectors.EVENT_READ)
 
     def send(self, slot: int, parts: Sequence, stop: Sequence = ()) -> None:
-        """Send a message to a slot. Raises Gone when nobody is there.
+        """Send a message to a slot. Raises Gone if its process is gone.
 
-        Raises Stopped when the other end does not read and `stop` fills up; after half a message it is given up.
+        Raises Stopped if the other end does not read and `stop` fills up. A message that was sent in part closes the
+        channel.
         """
         channel = self._channels.get(slot) or self._connect(slot)
         left = _framed(parts)
         try:
             while left:
                 try:
-                    _advance(left, channel.stream.sendmsg(left[:_AT_ONCE]))
+                    _advance(left, channel.stream.sendmsg(left[:_MAX_BUFFERS]))
                 except BlockingIOError:
                     if stop:
                         self._drop(channel)
@@ -157,21 +161,21 @@ class Transport:
             raise Gone(f"the process in slot {slot} has gone: {error}") from error
 
     def next(self, seconds: float | None) -> tuple[int, list | None] | None:
-        """The next message, a list of parts, and the slot that it is from; (slot, None) when one has gone.
+        """The next message as (sending slot, list of parts); (slot, None) if the slot's process is gone.
 
-        Waits so many `seconds` for it, or for ever; None when nothing came, or `wake` was called.
+        Waits at most `seconds`, or for ever if that is None. Returns None if nothing came, or `wake` was called.
         """
         if not self._inbox:
             self._look(seconds)
         return self._inbox.popleft() if self._inbox else None
 
     def wake(self) -> None:
-        """Let a thread that waits in `next` go on."""
-        with suppress(OSError):  # it is full, or closed: then nobody needs it
+        """Make a thread that waits in `next` return."""
+        with suppress(OSError):  # full means a wake-up is pending; closed means that nobody waits
             self._waker.send(b"!")
 
     def close(self) -> None:
-        """Leave; a second time there is nothing to do."""
+        """Close all sockets. A second call does nothing."""
         for key in list((self._selector.get_map() or {}).values()):
             key.fileobj.close()  # type: ignore[union-attr]
         self._selector.close()
@@ -184,7 +188,7 @@ class Transport:
         stream = socket.socket(socket.AF_UNIX)
         try:
             stream.connect(self._path(slot))
-            stream.sendall(b"".join(_framed([self._slot.to_bytes(_HEAD, "big")])))
+            stream.sendall(b"".join(_framed([self._slot.to_bytes(_HEADER_BYTES, "big")])))
         except OSError as error:
             stream.close()
             raise Gone(f"nobody is in slot {slot}: {error}") from error
@@ -202,7 +206,7 @@ class Transport:
                 self._selector.modify(channel.stream, selectors.EVENT_READ, channel)
 
     def _look(self, seconds: float | None) -> None:
-        """Take in what there is, waiting for it if there is nothing."""
+        """Receive what is there; wait if there is nothing."""
         for key, events in self._selector.select(seconds):
             if key.fileobj is self._listener:
                 self._accept()
@@ -227,7 +231,7 @@ class Transport:
             self._inbox.append((slot, None))
 
     def _drop(self, channel: _Channel) -> bool:
-        """Forget a channel; False when it was forgotten before."""
+        """Close a channel. Returns False if it was closed before."""
         if channel.stream.fileno() < 0:
             return False
         self._selector.unregister(channel.stream)
@@ -238,30 +242,30 @@ class Transport:
 
 
 def is_left(folder: str) -> bool:
-    """True for a folder whose slot 0 had a process, which has gone."""
+    """True for a folder whose slot 0 belonged to a process that is gone."""
     with socket.socket(socket.AF_UNIX) as stream:
-        stream.setblocking(False)  # a program that stands still accepts nobody: others shall not wait for it
+        stream.setblocking(False)  # a suspended program accepts nobody, and others must not wait for it
         try:
             stream.connect(os.path.join(folder, "0"))
         except ConnectionRefusedError:
             return True
-        except OSError:  # it stands still, is another user's, or is just being made
+        except OSError:  # it is suspended, belongs to another user, or is just being created
             return False
     return False
 
 
 def _framed(parts: Sequence) -> list[Any]:
-    """The buffers to be sent for a message."""
+    """The buffers to send for a message: headers and parts."""
     last = len(parts) - 1
     framed: list[Any] = []
     for number, part in enumerate(parts):
-        head = (len(part) << 1 | (number < last)).to_bytes(_HEAD, "big")
+        head = (len(part) << 1 | (number < last)).to_bytes(_HEADER_BYTES, "big")
         framed += [head, part] if len(part) > _CHUNK else [b"".join((head, part))]
     return framed
 
 
 def _advance(left: list[Any], sent: int) -> None:
-    """Take from the buffers that are left what was sent."""
+    """Remove `sent` bytes from the front of the buffers."""
     done = 0
     while done < len(left) and sent >= len(left[done]):
         sent -= len(left[done])

@@ -1,7 +1,7 @@
-"""Running programs in a process that works for a session: once per task, or for long in an actor.
+"""Run programs in a process that works for a session: in a Ray task, or in a long-lived actor.
 
-A program reaches a process once; later requests carry only its id. Requests of one session are numbered, and an actor
-answers a repeated one from memory, so a message that arrives twice is applied once.
+A program is sent to a process once; later requests carry only its id. Requests of a session are numbered, and an actor
+answers a repeated number from memory, so a message that arrives twice takes effect once.
 """
 
 from __future__ import annotations
@@ -40,38 +40,41 @@ from weftwork.graph.kernels.team import limit
 from weftwork.graph.stacks import working
 from weftwork.graph.user_function import RETRIED, STOPS, WATCHERS, UserFunction
 
-_KEPT_PROGRAMS = 256
+_MAX_PROGRAMS = 256
 KEPT_BYTES = 16 << 20
-"""Bytes up to which an actor keeps a version that also lies in the object store. A larger one it reads from there."""
-_HOT = 8
-"""Runs after which a program is compiled."""
-_TELLS_AFTER = 0.5
-"""Seconds after which a segment tells on which machine it runs: so many, or up to twice as many."""
+"""Maximum size of a version that an actor holds although it also lies in the object store.
+
+It reads larger ones there.
+"""
+_COMPILED_AFTER = 8
+"""Number of runs after which a program is compiled."""
+_REPORTS_AFTER = 0.5
+"""Seconds after which a segment reports its machine; it may take up to twice as long."""
 
 
 class ProgramMissing(Exception):
-    """The process has not got the program of a request that came without its code."""
+    """A request came without code, and this process does not have the program."""
 
 
 class Unreadable(Exception):
-    """A value does not load in this process; its cause says why."""
+    """A value does not unpickle in this process. The cause says why."""
 
 
 @dataclass
-class _Known:
+class _Entry:
     program: Program
     runs: int = 0
 
 
 class Programs:
-    """The programs that a process has got, by id; the least used are dropped."""
+    """The programs of a process, by id. The least recently used ones are dropped."""
 
     def __init__(self, adapt: Callable[[Program], Program] | None = None):
-        self._known: Lru[str, _Known] = Lru(_KEPT_PROGRAMS)
+        self._known: Lru[str, _Entry] = Lru(_MAX_PROGRAMS)
         self._adapt = adapt
 
     def get(self, request: Request) -> Program:
-        """The program of a request. Raises ProgramMissing, or what loading its code raises."""
+        """The program of a request. Raises ProgramMissing, or what unpickling its code raises."""
         known = self._known.find(request.program)
         if known is None:
             if request.code is None:
@@ -82,18 +85,18 @@ class Programs:
                 raise ProgramMissing(request.program) from missing
             if self._adapt is not None:
                 program = self._adapt(program)
-            known = self._known.keep(request.program, _Known(program))
+            known = self._known.keep(request.program, _Entry(program))
         if known.program.state is not None:
             known.program.state.arrive()
         known.runs += 1
-        if known.runs >= _HOT and not known.program.compiled:
+        if known.runs >= _COMPILED_AFTER and not known.program.compiled:
             known.program.compile()
         return known.program
 
     def end(self, name: str) -> list[int]:
-        """A run of a program is over: the numbers of those of its functions that have changed captured objects.
+        """Finish a run of a program. Returns the numbers of its functions that changed captured objects.
 
-        What is changed is no longer what it was in the session: the program is dropped.
+        A program with changed objects no longer equals the session's, so it is dropped.
         """
         known = self._known.find(name)
         state = None if known is None else known.program.state
@@ -116,7 +119,7 @@ def _working():
 
 @contextmanager
 def _limited(seconds: float | None):
-    """A stop list that fills up after `seconds`."""
+    """A stop list that fills up after `seconds`, or never."""
     stop: list = []
     timer = None
     if seconds is not None:
@@ -131,13 +134,13 @@ def _limited(seconds: float | None):
 
 
 class Heartbeat:
-    """Tells on which machine a segment runs, should it take long: one thread of the process, which looks now and then.
+    """Reports, from a thread of its own, on which machine a long segment runs.
 
-    It also tells when a call with a time limit begins and ends: the session, which can end the process, counts the
-    seconds from then on.
+    It also reports when a call with a time limit begins and ends, because the session counts the seconds and may end
+    this process.
 
-    tell: called with the segment's token, the number of the call with a limit (0 before the first) and its limit (0.0
-    while none is running); set by whoever runs segments in processes.
+    tell: called with the segment's token, the number of the current call with a limit (0 before the first) and its
+    limit (0.0 while none is running). It is set by the module that runs segments in processes.
     """
 
     def __init__(self):
@@ -148,7 +151,7 @@ class Heartbeat:
 
     @contextmanager
     def watching(self, token: str):
-        """A segment runs meanwhile."""
+        """Report the segment `token` while the block runs, if it takes long."""
         if token and self.tell is not None and not self._started:
             self._started = True
             threading.Thread(target=self._look, name="weftwork-heartbeat", daemon=True).start()
@@ -159,7 +162,7 @@ class Heartbeat:
             self._current = ""
 
     def limited(self, seconds: float | None) -> None:
-        """A call that may take so many seconds begins; None: it has ended."""
+        """Note the begin of a call that may take `seconds`; None: its end."""
         if self._current and self.tell is not None:
             self._calls, self._limit = self._calls + (seconds is not None), seconds or 0.0
             self.tell(self._current, self._calls, self._limit)
@@ -167,7 +170,7 @@ class Heartbeat:
     def _look(self) -> None:
         before = ""
         while True:
-            sleep(_TELLS_AFTER)
+            sleep(_REPORTS_AFTER)
             current = self._current
             if current and current == before:
                 self.tell(current, self._calls, self._limit)  # type: ignore[misc]
@@ -177,11 +180,11 @@ class Heartbeat:
 HEARTBEAT = Heartbeat()
 WATCHERS.append(HEARTBEAT.limited)
 _stops: list[Sequence] = []
-"""The stop lists of the programs that run in this process."""
+"""Stop lists of the programs that run in this process."""
 
 
 def stops_with(stop: Sequence) -> None:
-    """A program begins, which looks at this list: who waits in it for a retry does so too."""
+    """Set the stop list of the running program. A call that waits for a retry checks it too."""
     _stops[:] = [stop]
 
 
@@ -194,31 +197,31 @@ STOPS.append(_look_for_stop)
 
 
 def _missing(request: Request) -> list:
-    """The reply to a request that names what is not here."""
+    """The reply to a request that refers to something this process does not have."""
     return _reply(request, ["missing"], [])
 
 
 def _unreadable(request: Request, error: Unreadable) -> list:
-    """The reply to a request of which a value does not load."""
+    """The reply to a request with a value that does not unpickle here."""
     return _reply(request, ["unloadable", *describe(error.__cause__ or error)], [])
 
 
 def perform(
     request: Request, values: list, programs: Programs, said: list, watch: Watch, device: bool = False
 ) -> tuple[list, list]:
-    """Run a request's program on `values`: its reply as [head, *large outputs], and all the outputs.
+    """Run a request's program on `values`. Returns the reply, as [head, *large outputs], and all outputs.
 
-    A kernel that raises is part of the reply, with the number of its step; so is an output that does not pickle.
-    said: the list to which what the program says is added; it goes with the reply, as what the watch tells.
-    device: the values are those of a GPU, and come back from it.
+    A kernel that raises is reported in the reply, with its step; so is an output that does not pickle.
+    said: a list that collects recorded output, which goes into the reply with the times of `watch`.
+    device: the values are on a GPU, and outputs are copied from it.
     """
     try:
         program = programs.get(request)
     except ProgramMissing:
         return _missing(request), []
-    except Exception as error:  # its code does not load here: a package is missing, say
+    except Exception as error:  # the code does not unpickle here: a package is missing, say
         return _reply(request, ["unloadable", *describe(error)], []), []
-    said.clear()  # what modules say when they are imported, they have said in the program
+    said.clear()  # output of module imports has appeared in the program already
     measured: list = []
     failure: list = []
     outputs: list = []
@@ -265,11 +268,11 @@ def perform(
 
 
 RUNNERS: set[CodeType] = {perform.__code__}
-"""What runs programs in this process."""
+"""Code objects that run programs in this process."""
 
 
 def _retried(function: UserFunction, attempt: int, text: str) -> None:
-    """A call is made again: the run is told with the reply."""
+    """Record that a call is being retried. The run learns of it from the reply."""
     RECORDER.take("retried", (under_way(sys._getframe(), RUNNERS)[0], attempt, text))
 
 
@@ -282,19 +285,20 @@ def _reply(request: Request, told: list, said: list) -> list:
 
 
 def with_said(told: list, said: list) -> list:
-    """A reply, with what was said if anything was."""
+    """A reply, preceded by recorded output if there is any."""
     return ["said", said, *told] if said else told
 
 
 def _place_among(output: Any, inputs: list, arrived: Iterable[int]) -> int | None:
-    """The position of the input, of those that lie in the store, that an output is."""
+    """The position of the stored input that an output is identical to, or None."""
     return next((position for position in arrived if inputs[position] is output), None)
 
 
 def inputs_of(request: Request, arrived: tuple, held: Any = None) -> list:
-    """A program's input values from those in the request, beside it (its code may be, too) and in the actor.
+    """A program's inputs, from the request, from the arguments beside it (which may include its code) and from the
+    actor.
 
-    Raises Unreadable; KeyError for one that the actor has not got.
+    Raises Unreadable, or KeyError for a value that the actor does not have.
     """
     if request.code_beside:
         request.code, arrived = arrived[-1].data, arrived[:-1]
@@ -316,12 +320,12 @@ def inputs_of(request: Request, arrived: tuple, held: Any = None) -> list:
 
 
 def run_segment(message: bytes, *arrived: Any) -> Any:
-    """What every task does: run a segment."""
+    """Run a segment: the function of every Ray task."""
     watch = Watch()
     request: Request = unpack(message)
-    limit(1)  # others run beside it
+    limit(1)  # other tasks run at the same time
     with RECORDER.listening() as said:
-        PLACE.enter(*request.around)  # a task is always given them
+        PLACE.enter(*request.around)  # a task is always sent its surroundings
         try:
             values = inputs_of(request, arrived)
         except Unreadable as error:
@@ -335,9 +339,9 @@ def run_segment(message: bytes, *arrived: Any) -> Any:
 class VariableServer:
     """Holds variables of one session, by (name, version), and runs the segments that change them.
 
-    A version becomes the variable's value when the session says so, not when it is made: what a failed run made is
-    never asked for again, and forgotten. Values that stay between two segments of a run are held in the same way.
-    owns_gpu: the process has a GPU of its own, where values lie and segments run.
+    A version becomes the variable's value only when the session says so. What a failed run made is never asked for and
+    is forgotten. Values that stay here between two segments of a run are held in the same way.
+    owns_gpu: the process owns a GPU, on which its values lie and its segments run.
     """
 
     def __init__(self, epoch: str, owns_gpu: bool = False):
@@ -350,7 +354,7 @@ class VariableServer:
         self._reply: Any = None
 
     def run(self, epoch: str, sequence: int, message: bytes, *arrived: Any) -> Any:
-        """Run a segment. A repeated sequence number gets the first one's reply."""
+        """Run a segment. A repeated sequence number gets the stored reply."""
         if sequence == self._last:
             return self._reply
         watch = Watch()
@@ -374,7 +378,7 @@ class VariableServer:
         return self._reply
 
     def _perform(self, request: Request, values: list, said: list, watch: Watch) -> list:
-        """Run a segment, and keep what shall be kept: its reply."""
+        """Run a segment, keep the versions that it made, and return the reply."""
         if self._device:
             values = [gpu.to_device(value) for value in values]
         reply, outputs = perform(request, values, self._programs, said, watch, self._device)
@@ -386,12 +390,12 @@ class VariableServer:
         return reply
 
     def store(self, epoch: str, message: bytes) -> None:
-        """Take small committed values: a list of (name, version, value)."""
+        """Store small committed values, given as (name, version, value)."""
         for name, version, value in unpack(message):
             self._values[name] = {version: gpu.to_device(value) if self._device else value}
 
     def drop(self, names: Iterable[str]) -> None:
-        """Forget what stayed here for a run that is over."""
+        """Forget values that stayed here for a run that is over."""
         for name in names:
             self._values.pop(name, None)
 
@@ -409,7 +413,7 @@ class VariableServer:
                     del known[version]
 
     def describe(self) -> dict[str, Any]:
-        """Who this is and what it holds: epoch, process id, names and versions."""
+        """The actor's epoch, process id, variable names and versions."""
         import os
 
         return {

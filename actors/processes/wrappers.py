@@ -1,10 +1,11 @@
-"""How functions travel that cloudpickle alone would not bring, or not as they are now.
+"""Pickling of functions that cloudpickle alone would not send, or not in their current state.
 
-cached, generic   functions that Python's library makes of others. cloudpickle takes a cached one by its name alone,
-                  which another process does not find in `__main__` or inside a function, and a generic one not at all,
-                  for it holds weak references. They are made anew where they arrive, each with a cache of its own.
-reloaded          a module that was loaded again since something of it first travelled by name: other processes may have
-                  it as it was, so from then on what is in it goes by value.
+cached, generic   functions made by functools. cloudpickle sends a cached function by name only, which fails for
+functions
+                  of `__main__` and local ones, and cannot send a generic function at all, because it holds weak
+                  references. We rebuild both on arrival, each with a cache of its own.
+reloaded          a module that was reloaded after something of it was sent by name. Other processes may have the old
+                  version, so from then on its contents are sent by value.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from weftwork.graph.modules import is_own
 
 _CACHED = type(functools.lru_cache(len))
 _BOUND = type(functools.singledispatchmethod(len).__get__(None, int))
-"""A generic method that is bound: a class of its own from Python 3.14 on, before that a function."""
+"""A bound generic method: a class of its own from Python 3.14 on, a function before that."""
 
 
 def reduced(obj: Any, is_code: bool = False) -> Any:
-    """How `obj` is pickled, if it is one of these; None for anything else. is_code: to be called elsewhere."""
+    """The reduction of `obj` if it needs special treatment, else None. is_code: it is to be called elsewhere."""
     kind = type(obj)
     if kind is FunctionType or kind is _CACHED or issubclass(kind, type):
-        _look_at(obj.__module__)
+        _check_reloaded(obj.__module__)
     if kind is _CACHED:
         return obj.__qualname__ if _is_found(obj) else (_cached, (obj.__wrapped__, obj.cache_parameters()))
     if kind is FunctionType and is_generic(obj) and not (_is_found(obj) and not (is_code and is_own(obj.__module__))):
@@ -40,10 +41,10 @@ def reduced(obj: Any, is_code: bool = False) -> Any:
 
 
 _specs: dict[str, Any] = {}
-"""Of modules of which something has travelled by name, how they had been loaded then."""
+"""The spec of each module at the time when something of it was first sent by name."""
 
 
-def _look_at(name: Any) -> None:
+def _check_reloaded(name: Any) -> None:
     module = sys.modules.get(name) if isinstance(name, str) else None
     spec = getattr(module, "__spec__", None)
     if module is None or spec is None or name == "__main__" or _specs.setdefault(name, spec) is spec:
@@ -53,7 +54,7 @@ def _look_at(name: Any) -> None:
 
 
 def _is_found(function: Any) -> bool:
-    """True for a function that another process finds by its name, in a module."""
+    """Whether another process can find a function by name in its module."""
     module = sys.modules.get(function.__module__)
     if module is None or function.__module__ in {"__main__", *cloudpickle.list_registry_pickle_by_value()}:
         return False

@@ -1,1 +1,1 @@
-"""What runs in any process: programs of segments, control flow, the exchange of values."""
+"""Programs: the code of segments, with branches, loops and exchanges. It runs in any process."""

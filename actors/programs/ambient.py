@@ -1,8 +1,7 @@
-"""Surroundings: what a function finds around it without naming it, the same in every process as in the program.
+"""Surroundings: what a function sees without naming it (folder, environment, locale ...), the same in every process.
 
-In the program they are looked at when a run leaves the caller, in 4 us; they are packed only when they have changed.
-Another process is given them with the first request after that, and keeps them; before each run it makes good what the
-run before has changed.
+The program looks at its surroundings when a run leaves the caller, which takes 4 us, and packs them only if they have
+changed. A worker gets them with the next request and keeps them. Before each run it undoes what earlier runs changed.
 """
 
 from __future__ import annotations
@@ -28,26 +27,26 @@ import numpy as np
 from weftwork.actors.programs.float_errors import spoken_errors
 from weftwork.actors.programs.lru import Lru
 
-_KEPT = 16
-"""Surroundings that a process remembers: those of the sessions that it works for."""
-_MINE = ("RAY_", "RAYLET_", "__RAY")
-_MY_DEVICES = "_VISIBLE_DEVICES"
-"""Environment variables of these names are each process's own: they tell it what Ray gave it."""
+_MAX_KNOWN = 16
+"""Maximum number of surroundings that a process remembers."""
+_OWN_PREFIXES = ("RAY_", "RAYLET_", "__RAY")
+_OWN_SUFFIX = "_VISIBLE_DEVICES"
+"""Environment variables with these prefixes, or this suffix, come from Ray and belong to each process."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""Of these too, unless the program has them: processes beside each other have one thread each."""
-_LOOKED_AT: Any = -1
-"""A key in the root logger's cache of levels, which Python clears whenever a level is set."""
+"""These too, unless the program has set them: concurrent processes run one thread each."""
+_LEVELS_SEEN: Any = -1
+"""A key in the root logger's cache of levels. Python clears the cache whenever a level is set."""
 
 
 class Surroundings(NamedTuple):
-    """What is around the functions of a run.
+    """What surrounds the functions of a run.
 
-    machine: where the program runs.   folder: None for one that was removed.   environment: variables, as bytes.
-    started_with: those of the moment at which the program imported this.   path: `sys.path`.
-    filters: of warnings.   context: of decimal numbers.   errors, printing: of NumPy.   levels: of loggers, by name.
-    main: the file and the name of the main module, with which processes begin that functions start.
-    arguments: of the program's command line.   digits: of an integer that text may have.   speech: the locale.
-    patience: seconds for which sockets wait.   temporary: the folder for temporary files, if the program has set it.
+    machine: where the program runs.   folder: the working directory, None if it was deleted.   environment: as bytes.
+    path: `sys.path`.   recursion: the recursion limit.   filters: of warnings.   context: of decimal numbers.
+    errors, printing: NumPy's settings.   levels: of loggers, by name.
+    main: file and name of the main module, with which child processes of functions begin.
+    arguments: `sys.argv`.   digits: the limit for integers in text.   speech: the locale.
+    patience: the default timeout of sockets in seconds.   temporary: the folder for temporary files, if set.
     """
 
     machine: str
@@ -70,10 +69,10 @@ class Surroundings(NamedTuple):
 
 _digits: Any = getattr(sys, "get_int_max_str_digits", int)
 _set_digits: Any = getattr(sys, "set_int_max_str_digits", int)
-"""From Python 3.10.7 on."""
+"""They exist from Python 3.10.7 on."""
 _environment: Any = getattr(os.environ, "_data", None)
 _STARTED_WITH = dict(os.environ)
-"""The environment of the moment at which this was imported."""
+"""The environment when this module was imported."""
 
 
 def _machine() -> str:
@@ -88,7 +87,7 @@ _MACHINE = _machine()
 
 
 def look() -> Surroundings:
-    """What is around the calling thread now."""
+    """The surroundings of the calling thread now."""
     try:
         folder = os.getcwd()
     except OSError:
@@ -102,10 +101,10 @@ def look() -> Surroundings:
         environment,
         sys.path[:],
         sys.getrecursionlimit(),
-        warnings.filters[:],
+        list(warnings.filters),
         (*number, context.traps.copy()),
         spoken_errors(),
-        np.get_printoptions(),
+        dict(np.get_printoptions()),
         _levels(),
         _main(),
         sys.argv[:],
@@ -139,33 +138,34 @@ _known_levels: dict[str, int] = {}
 
 
 def _levels() -> dict[str, int]:
-    """The levels of loggers that have one; looked for again when one was set."""
+    """The levels of loggers that have one. Searched again only after a level was set."""
     global _known_levels
     root = logging.root
     cache: Any = getattr(root, "_cache", None)
-    if cache is None or _LOOKED_AT not in cache:
+    if cache is None or _LEVELS_SEEN not in cache:
         if cache is not None:
-            cache[_LOOKED_AT] = True
-        levels = {name: logger.level for name, logger in list(root.manager.loggerDict.items()) if _has_level(logger)}
+            cache[_LEVELS_SEEN] = True
+        named: list[tuple[str, Any]] = list(root.manager.loggerDict.items())
+        levels = {name: logger.level for name, logger in named if _has_level(logger)}
         _known_levels = {**levels, "": root.level, "disabled": root.manager.disable}
     return _known_levels
 
 
 class Around(NamedTuple):
-    """Surroundings on their way: their name, and their pickled form."""
+    """Packed surroundings: their name, which is a hash, and their pickled form."""
 
     name: str
     text: bytes
 
 
 class Look:
-    """The program's surroundings as they were last looked at, packed."""
+    """Packs the program's surroundings, and remembers the last result."""
 
     def __init__(self):
         self._last: tuple[Surroundings, Around] | None = None
 
     def now(self) -> Around:
-        """The surroundings of the calling thread."""
+        """The packed surroundings of the calling thread."""
         found, last = look(), self._last
         if last is not None and last[0] == found:
             return last[1]
@@ -184,20 +184,20 @@ LOOK = Look()
 
 
 class Unknown(Exception):
-    """A process has not got the surroundings that a request names."""
+    """This process does not have the surroundings that a request names."""
 
 
 class Place:
-    """The surroundings of a process that works for programs."""
+    """The surroundings of a worker process."""
 
     def __init__(self):
-        self._known: Lru[str, tuple] = Lru(_KEPT)
+        self._known: Lru[str, tuple] = Lru(_MAX_KNOWN)
         self._own_path = sys.path[:]
         self._threads = {name: os.environ[name] for name in _THREADS if name in os.environ}
-        self._mine = {k: v for k, v in os.environ.items() if k.startswith(_MINE) or k.endswith(_MY_DEVICES)}
+        self._mine = {k: v for k, v in os.environ.items() if k.startswith(_OWN_PREFIXES) or k.endswith(_OWN_SUFFIX)}
 
     def enter(self, name: str, text: bytes | None) -> None:
-        """Let all be as `name` says. text: its pickled form; None where it was given before. Raises Unknown."""
+        """Apply the surroundings `name`. text: their pickled form, None if they were sent before. Raises Unknown."""
         if not name:
             return
         known = self._known.find(name)
@@ -205,16 +205,18 @@ class Place:
             if text is None:
                 raise Unknown(name)
             known = self._known.keep(name, self._prepared(*cloudpickle.loads(text)))
-        self._make_good(*known)
+        self._apply(*known)
 
     def _prepared(self, wanted: Surroundings, changed: dict) -> tuple:
-        """What is to be here: on another machine the folder and the path as far as they exist."""
+        """Adapt surroundings to this process. On another machine, folder and path apply as far as they exist."""
         beside = [entry for entry in self._own_path if entry and entry not in wanted.path]
         here = wanted.machine == _MACHINE
         environment = {os.fsdecode(k): os.fsdecode(v) for k, v in wanted.environment.items()} if here else None
         if environment is None:
             environment = {**os.environ, **changed}
-        environment = {k: v for k, v in environment.items() if not (k.startswith(_MINE) or k.endswith(_MY_DEVICES))}
+        environment = {
+            k: v for k, v in environment.items() if not (k.startswith(_OWN_PREFIXES) or k.endswith(_OWN_SUFFIX))
+        }
         environment.update(self._mine)
         environment = {**self._threads, **environment}
         data = {os.fsencode(k): os.fsencode(v) for k, v in environment.items()}
@@ -225,7 +227,7 @@ class Place:
             wanted = wanted._replace(main=_main(), temporary=tempfile.tempdir)
         return wanted, environment
 
-    def _make_good(self, wanted: Surroundings, environment: dict) -> None:
+    def _apply(self, wanted: Surroundings, environment: dict) -> None:
         now = look()
         if wanted.folder is not None and now.folder != wanted.folder:
             os.chdir(wanted.folder)
@@ -241,7 +243,7 @@ class Place:
         if now.recursion != wanted.recursion:
             _set_recursion(wanted.recursion)
         if now.filters != wanted.filters:
-            warnings.resetwarnings()  # and what was shown counts no more
+            warnings.resetwarnings()  # also forgets which warnings were shown
             warnings.filters.extend(wanted.filters)  # type: ignore[attr-defined]
         if now.context != wanted.context:
             *numbers, traps = wanted.context
@@ -264,19 +266,19 @@ class Place:
         if now.temporary != wanted.temporary:
             tempfile.tempdir = wanted.temporary
         if now.speech != wanted.speech:
-            with suppress(locale.Error):  # another machine may not have it
+            with suppress(locale.Error):  # another machine may lack the locale
                 locale.setlocale(locale.LC_ALL, wanted.speech)
 
 
 def _loud(action: str) -> str:
-    """The program decides what it shows how often: all that may be shown is told it."""
+    """Let every warning through that may be shown: the program itself decides how often it shows one."""
     return action if action in ("error", "ignore") else "always"
 
 
 def _set_recursion(limit: int) -> None:
     try:
         sys.setrecursionlimit(limit)
-    except RecursionError:  # less than what is in use here
+    except RecursionError:  # the stack is deeper than that already
         return
 
 

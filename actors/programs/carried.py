@@ -1,12 +1,13 @@
-"""The captured state of a program's functions, as it goes with the program to another process.
+"""The captured state of a program's functions, as it is sent along with the program.
 
-What functions that travel by value refer to lies in their pickled form. What the others refer to, the names of modules
-and classes that each process has its own of, is set there before each run, to what it was in the program when the run
-began. A change of captured state is found after the run: the function must run in the program then. Such a change is
+What a function pickled by value refers to is part of its pickle. Other functions refer to names of modules and classes,
+of which each process has its own. Those names are set before each run to their values in the program at the start of
+the run. After the run we look for changes of captured state. A function that made one must run in the program, where
+the change lasts. A change is one of these:
 
-in place     of a small object: its bytes are others
-bound anew   a global of a function that travels by value, a closure cell, a name of a module or a class
-of a large   object: an array is read-only while the function runs, so it raises, and goes to the program; of a
+in place     a small object's pickled bytes differ
+rebinding    a global of a function pickled by value, a closure cell, or a name of a module or class is another object
+of a large   object: arrays are read-only during the run, so writing raises and the function goes to the program; for a
              container the length is compared
 """
 
@@ -38,35 +39,35 @@ _PLAIN = (int, float, complex, bool, str, bytes, type(None))
 _CODE = (FunctionType, BuiltinFunctionType, type)
 
 
-class _As:
-    """Stands for a value: that with which the module was imported, or none."""
+class _Marker:
+    """Stands for a value: the one that the module was imported with, or none."""
 
     def __init__(self, word: str):
         self.word = word
 
     def __reduce__(self):
-        return _as, (self.word,)
+        return _marker, (self.word,)
 
 
-_IMPORTED, _ABSENT = _As("imported"), _As("absent")
+_IMPORTED, _ABSENT = _Marker("imported"), _Marker("absent")
 
 
-def _as(word: str) -> _As:
+def _marker(word: str) -> _Marker:
     return _IMPORTED if word == "imported" else _ABSENT
 
 
 class Carried:
     """The state of some functions at one moment.
 
-    names: (module's name or class, name, value).   of: for each the number of the function that refers to it.
-    variables: (number, context variable, value).   objects: what may be changed in place, for each function.
-    owners: of each that is a method or an object of the program, that object; else None.
-    spaces: (function by value, names of its globals), of those that each calls.
-    spoiled: a run leaves it changed, as its code says.
+    names: (module name or class, name, value).   of: for each name, the number of the function that refers to it.
+    variables: (function number, context variable, value).   objects: for each function, what it may change in place.
+    owners: for each function, the program's object that it is or is bound to, else None.
+    spaces: for each function, (function pickled by value, names of its globals) of those that it calls.
+    spoiled: true if a run leaves the state changed, judging by the functions' code.
     """
 
     def __init__(self, captured: Iterable[Captured], apart: bool):
-        """apart: the functions run in another process whatever they write."""
+        """apart: the functions may write, because they run in another process anyway."""
         self.names: list[tuple[Any, str, Any]] = []
         self.of: list[int] = []
         self.spaces: list[list[tuple[FunctionType, tuple[str, ...]]]] = []
@@ -98,7 +99,7 @@ class Carried:
         """Before a run: set the names, and remember the objects."""
         _undo()
         for holder, name, value in self.names:
-            _set(holder, name, value)
+            _set_name(holder, name, value)
         for _, variable, value in self.variables:
             if value is not _ABSENT:
                 variable.set(value)
@@ -107,7 +108,7 @@ class Carried:
         self._bound = [] if self.apart else [_Bound(*each) for each in self._bindings()]
 
     def changed(self) -> list[int]:
-        """After a run: the numbers of the functions whose state is not what it was. Names are as imported."""
+        """After a run: restore the names. Returns the numbers of the functions whose state has changed."""
         anew = {each.number for each in self._bound if each.is_changed()}
         self._bound = []
         _undo()
@@ -116,10 +117,10 @@ class Carried:
         return sorted(anew)
 
     def _bindings(self) -> Iterator[tuple]:
-        """(number of the function, what looks a name up, the name)."""
+        """Yield (function number, look-up function, its argument) for everything that could be rebound."""
         for number, (holder, name, value) in zip(self.of, self.names, strict=True):
             if value is not _IMPORTED and value is not _ABSENT:
-                yield number, vars(_place(holder)).get, name
+                yield number, vars(_holder_of(holder)).get, name
         for number, spaces in enumerate(self.spaces):
             for function, names in spaces:
                 for name in names:
@@ -133,7 +134,7 @@ class Carried:
 
 
 class _Bound:
-    """What a name is bound to while functions run; a large array is read-only meanwhile."""
+    """What a name is bound to while functions run. A large array is read-only meanwhile."""
 
     __slots__ = ("_mark", "_look", "_name", "_value", "number")
 
@@ -146,7 +147,7 @@ class _Bound:
             _locked.append(array)
 
     def is_changed(self) -> bool:
-        """Whether it is bound to something else now, or that has another length, or other attributes."""
+        """True if the name is bound to another object, or if the object's length or attributes have changed."""
         return self._look(self._name) is not self._value or _mark(self._value) != self._mark
 
 
@@ -154,7 +155,7 @@ _SIZED = frozenset([list, dict, set, bytearray, deque])
 
 
 def _mark(value: Any) -> Any:
-    """What tells some changes of a value in place, quickly."""
+    """A cheap fingerprint that reveals some changes in place."""
     if type(value) in _SIZED:
         return len(value)
     return list(map(id, (space_of(value) or {}).values())) if is_own(type(value).__module__) else None
@@ -165,7 +166,7 @@ _locked: list[np.ndarray] = []
 
 
 def _large(value: Any) -> list[np.ndarray]:
-    """The large arrays that can be written to which a value is, or has among its attributes."""
+    """The large writable arrays in a value: the value itself, or its attributes."""
     if type(value) is np.ndarray:
         found = [value]
     elif is_own(type(value).__module__):
@@ -179,7 +180,7 @@ def _large(value: Any) -> list[np.ndarray]:
 
 
 def _named(holder: Any, name: str, value: Any) -> tuple | None:
-    """How a name's value goes with a program; None where it need not, or cannot."""
+    """How to send a name's value with a program. None if it is not needed or not possible."""
     if isinstance(holder, ModuleType):
         by_value = holder.__name__ in cloudpickle.list_registry_pickle_by_value()
         if by_value or sys.modules.get(holder.__name__) is not holder:
@@ -192,7 +193,7 @@ def _named(holder: Any, name: str, value: Any) -> tuple | None:
     if value is MISSING:
         return where, name, _ABSENT
     if isinstance(holder, ModuleType) and is_changed(holder, name):
-        return where, name, value  # if it does not pickle, the function runs where it is
+        return where, name, value  # if it does not pickle, the function runs in the caller
     if isinstance(value, FunctionType) and is_generic(value):
         return where, name, value
     if isinstance(value, _CODE) and (value.__module__, value.__qualname__) == (home, full):
@@ -213,7 +214,7 @@ def _owner(function: Any) -> Any:
 
 
 def _is_by_name(function: FunctionType) -> bool:
-    """True for a function that other processes import: then its globals are names of a module."""
+    """True for a function that other processes can import. Its globals are names of a module then."""
     name = function.__module__
     if name == "__main__" or name in cloudpickle.list_registry_pickle_by_value():
         return False
@@ -224,7 +225,7 @@ def _is_by_name(function: FunctionType) -> bool:
 
 
 def _is_made_by(value: Any, holder: Any) -> bool:
-    """True for members of an enumeration, slots and other descriptors: the class makes them itself."""
+    """True for enumeration members, slots and other descriptors, which the class makes itself."""
     if not isinstance(holder, type) or isinstance(value, FunctionType):
         return False
     return isinstance(value, holder) or hasattr(type(value), "__get__")
@@ -234,7 +235,7 @@ _first: dict[tuple[Any, str], int] = {}
 
 
 def _is_to_go(where: Any, name: str, value: Any) -> bool:
-    """Small values go always; large ones, which are taken as constant, once they were bound anew. All must pickle."""
+    """Whether to send a value. Small ones always go; large ones, taken as constant, only once they were rebound."""
     key = (where if isinstance(where, str) else f"{where.__module__}:{where.__qualname__}", name)
     if pickled(value) is not None:
         _first.setdefault(key, id(value))
@@ -248,42 +249,42 @@ def _is_to_go(where: Any, name: str, value: Any) -> bool:
     return True
 
 
-# Where it arrives
+# In the receiving process
 
 _originals: dict[tuple[Any, str], Any] = {}
 
 
 def _undo() -> None:
-    """Let names be what the modules were imported with: what is unpickled by name must find it."""
+    """Restore the names that the modules were imported with, because unpickling by name must find the originals."""
     while _locked:
         _locked.pop().flags.writeable = True
     while _originals:
         (holder, name), value = _originals.popitem()
-        _put(_place(holder), name, value)
+        _set_or_delete(_holder_of(holder), name, value)
 
 
-def _place(holder: Any) -> Any:
+def _holder_of(holder: Any) -> Any:
     return (sys.modules.get(holder) or import_module(holder)) if type(holder) is str else holder
 
 
-def _set(holder: Any, name: str, value: Any) -> None:
+def _set_name(holder: Any, name: str, value: Any) -> None:
     if value is _IMPORTED:
         return
-    place = _place(holder)
+    place = _holder_of(holder)
     now = vars(place).get(name, _ABSENT)
     if now is not value:
         _originals.setdefault((holder, name), now)
-        _put(place, name, value)
+        _set_or_delete(place, name, value)
 
 
-def _put(place: Any, name: str, value: Any) -> None:
+def _set_or_delete(place: Any, name: str, value: Any) -> None:
     if value is not _ABSENT:
         setattr(place, name, value)
     elif name in vars(place):
         delattr(place, name)
 
 
-# Context variables: other processes have one of each
+# Context variables: each has one counterpart in every other process
 
 _variables: dict[str, ContextVar] = {}
 _ids: dict[ContextVar, str] = {}
@@ -318,7 +319,7 @@ def _variable(token: str, name: str, *default: Any) -> ContextVar:
 copyreg.pickle(ContextVar, _reduced)  # type: ignore[arg-type]
 
 
-# The generators of `random` and `numpy.random`: each process has its own, which `from random import choice` refers to
+# The global generators of `random` and `numpy.random`: each process has its own
 
 _PYTHONS, _NUMPYS = random.random.__self__, np.random.rand.__self__  # type: ignore[attr-defined]
 

@@ -1,8 +1,8 @@
-"""Branches and loops, as kernels: what runs a section of a graph, as plain Python `if` and `while`.
+"""Kernels of branches and loops: they run sections of a graph as plain Python `if` and `while`.
 
-body      the program of a section; it takes all values that the owner has, and gives the section's outputs and the
+body      a section's program. It takes all values of the owner, and returns the section's outputs, followed by new
           versions of the variables that the owner writes
-stop      the list that ends a run: these kernels take it as their first argument, and look at it in each iteration
+stop      the run's stop list. These kernels take it as their first argument and check it in every iteration
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _COMPILED_AFTER = 2  # runs of a body
 
 
 class Body:
-    """A section's program.
+    """A section as a callable.
 
-    where: for each step, the node that it runs, as errors print it.
-    required: (position among the inputs, name, place of creation) of variables that must have a value.
+    where: for each step, its node as errors print it.
+    required: (input position, name, creation line) of each variable that must have a value.
     """
 
     def __init__(self, program: Program, where: list[str], required: list[tuple[int, str, str]]):
@@ -39,11 +39,11 @@ class Body:
 
     @property
     def alone(self) -> Body | None:
-        """The body that this stands for where it is run as it is: itself."""
+        """This body itself; a planned body returns None, because it cannot be run directly."""
         return self
 
     def __call__(self, stop: list, values: list) -> list:
-        """The outputs for the values. Raises the error of the node that failed, or Stopped."""
+        """Run on input values and return the outputs. Raises the error of the failed node, or Stopped."""
         if self.required:
             check_required(self.required, values)
         if self.runs >= _COMPILED_AFTER and not self.program.compiled:
@@ -56,7 +56,7 @@ class Body:
             raise self.explained(cause, failed.step, failed.taken) from cause
 
     def explained(self, cause: BaseException, step: int, taken: list | None) -> Exception:
-        """The error of a step that raised `cause`.   taken: the step's inputs, where they are known."""
+        """The error to raise for a step that raised `cause`.   taken: the step's inputs, if they are known."""
         message = message_of(cause)
         if "(defined at" not in message:
             message = f"{message}\n\t [[node {self.where[step]} ]]"
@@ -65,7 +65,7 @@ class Body:
         return failure
 
     def _call(self, cause: BaseException, step: int, taken: list | None) -> FailedCall:
-        """The call that failed: the innermost, where a branch or a loop did."""
+        """The failed call. For a branch or a loop, that is the innermost one."""
         kernel, attrs, settle = [getattr(self.program.steps[step], name) for name in ("kernel", "attrs", "settle")]
         stops = isinstance(kernel, Control)
         if stops and isinstance(cause, OpError) and cause.call is not None:
@@ -75,7 +75,7 @@ class Body:
 
 
 def check_required(required: list[tuple[int, str, str]], values: list) -> None:
-    """Raise FailedPreconditionError where one of the variables that must have a value has none."""
+    """Raise FailedPreconditionError if a variable that must have a value has none."""
     for position, name, defined_at in required:
         if values[position] is UNINITIALIZED:
             text = f"Attempting to use uninitialized value {name}\n\t [[node {defined_at} ]]"
@@ -83,21 +83,21 @@ def check_required(required: list[tuple[int, str, str]], values: list) -> None:
 
 
 class Control:
-    """A kernel that takes the stop list first."""
+    """A kernel that takes the stop list as its first argument."""
 
     __name__ = "control"
     functions: tuple = ()
-    """The users' functions that its bodies call, where it was compiled."""
+    """The users' functions that its bodies call. Set in the process that compiled it."""
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "functions": ()}
 
     def bodies(self) -> list[Body]:
-        """The bodies that it runs, in the order of the owner's sections."""
+        """Its bodies, in the order of the owner's sections."""
         return [value for value in vars(self).values() if isinstance(value, Body)]
 
     def over(self, others: Mapping[Body, Any]) -> Control:
-        """The same kernel over other bodies."""
+        """A copy of this kernel with other bodies."""
         made = copy.copy(self)
         for name, value in vars(self).items():
             if isinstance(value, Body):
@@ -106,7 +106,7 @@ class Control:
 
 
 class Branches(Control):
-    """kernel(stop, pred, *values): the outputs of one of two bodies."""
+    """kernel(stop, pred, *values): run one of two bodies."""
 
     __name__ = "cond"
 
@@ -119,11 +119,11 @@ class Branches(Control):
 
 
 class Loop(Control):
-    """kernel(stop, *values): the loop variables and versions after the last iteration.
+    """kernel(stop, *values): a while loop. Returns the loop variables and versions after the last iteration.
 
-    carried: how many of the values change from iteration to iteration: they come first, and are the outputs.
-    draws: positions of the places in random streams, which move with each iteration.   limited: the value after the
-    carried ones is the most iterations that there may be.
+    carried: the number of values that change between iterations. They come first, and are the outputs.
+    draws: positions of random stream positions, which advance with each iteration.   limited: the value after the
+    carried ones is the maximum number of iterations.
     """
 
     __name__ = "while_loop"
@@ -140,7 +140,7 @@ class Loop(Control):
         return state[0] if len(state) == 1 else tuple(state)
 
     def run(self, stop: list, state: list, rest: list, first: int) -> list:
-        """The state after the last iteration, from that before iteration `first` on."""
+        """The state after the last iteration. state: before iteration `first`."""
         limit = int(rest[0]) if self.limited else None
         iteration = first
         test, step, places = self.test, self.step, Places(self.draws, rest)
@@ -148,7 +148,7 @@ class Loop(Control):
             if stop:
                 raise Stopped
             if iteration - first == _COMPILED_AFTER and not self.draws:
-                fused = self._fast()
+                fused = self._as_function()
                 if fused is not None:
                     return fused(stop, None if limit is None else limit - iteration, state, rest)
             if self.draws:
@@ -159,8 +159,8 @@ class Loop(Control):
             iteration += 1
         return state
 
-    def _fast(self) -> Fused | None:
-        """The loop as one function; None while one of its bodies is planned by itself."""
+    def _as_function(self) -> Fused | None:
+        """The loop as one function, or None if a body is a planned run of its own."""
         test, step = self.test.alone, self.step.alone
         if self._fused is None and test is not None and step is not None:
             self._fused = Fused(test, step, self.carried)
@@ -168,12 +168,12 @@ class Loop(Control):
 
 
 class Fused:
-    """A loop as one Python function, whose `while` holds the steps of the condition and of the body."""
+    """A loop as one Python function, whose `while` contains the steps of the condition and the body."""
 
     def __init__(self, test: Body, step: Body, carried: int):
         self._where: list[tuple[Body, int] | None] = []
         self._names: dict[Body, tuple[str, dict[int, str]]] = {}
-        """Of each body the prefix of its names, and the names of what it is given."""
+        """For each body, the prefix of its names, and the names of its inputs."""
         names: dict[str, Any] = {"stop_now": stop_now}
         count = len(test.program.inputs)
         args = [f"s{i}" for i in range(carried)] + [f"r{i}" for i in range(count - carried)]
@@ -190,7 +190,7 @@ class Fused:
         self._function = names["loop"]
 
     def _add(self, lines: list[str], body: Body, args: list[str], names: dict[str, Any], prefix: str) -> list[str]:
-        """Add the lines of a body, which leaves what the loop holds as it is; the names of its outputs."""
+        """Add the lines of a body, without assigning to the loop's own variables. Returns the names of its outputs."""
         program = body.program
         written = program.written()
         given = {}
@@ -207,7 +207,7 @@ class Fused:
         return outputs
 
     def __call__(self, stop: list, left: int | None, state: list, rest: list) -> list:
-        """The state after the last iteration; at most `left` of them."""
+        """The state after the last iteration, or after at most `left` iterations."""
         try:
             return self._function(stop, -1 if left is None else left, *state, *rest)
         except BaseException as error:
@@ -217,7 +217,7 @@ class Fused:
             raise body.explained(error, step, taken) from error
 
     def _failed(self, error: BaseException) -> tuple[Body, int, list | None]:
-        """The body and the step that raised, and the step's inputs."""
+        """The body and step that raised, and the step's inputs."""
         trace = error.__traceback__
         while trace is not None:
             if trace.tb_frame.f_code is self._function.__code__:
@@ -229,11 +229,11 @@ class Fused:
 
 
 class Sweep(Control):
-    """kernel(stop, *values): a body applied to each element along the first axis of some arrays, one after another.
+    """kernel(stop, *values): apply a body to each element along the first axis of some arrays, in order.
 
-    values: what is carried first (`carried` values and the versions), then `elements` arrays, then what stays.
-    The body gives the next carried values, what is collected, and the versions; the results are the last carried
-    values, the collected ones stacked, and the versions.
+    values: carried values (`carried` of them, then versions), `elements` arrays, and values that stay the same.
+    The body returns the next carried values, values to collect, and versions. The results are the last carried values,
+    the collected values stacked, and the versions.
     """
 
     __name__ = "sweep"
@@ -260,7 +260,7 @@ class Sweep(Control):
         return made[0] if len(made) == 1 else tuple(made)
 
     def count(self, arrays: Sequence) -> int:
-        """How many elements there are. Raises ValueError for arrays of different lengths."""
+        """The number of elements. Raises ValueError for arrays of different lengths."""
         lengths = {len(array) for array in arrays}
         if len(lengths) != 1:
             raise ValueError(f"the elements have different lengths: {[len(array) for array in arrays]}")
@@ -269,7 +269,7 @@ class Sweep(Control):
     def run(
         self, stop: list, held: list, arrays: Sequence, rest: list, iterations: range, collected: list[list]
     ) -> list:
-        """What is held after some iterations; what is collected in them is appended."""
+        """Run some iterations and return the carried values. Values to collect are appended to `collected`."""
         c, s, count = self.carried, self.state, len(arrays[0])
         places = Places(self.draws, rest)
         for iteration in iterations:
@@ -285,14 +285,14 @@ class Sweep(Control):
         return held
 
     def stacked(self, collected: list[list]) -> list:
-        """What was collected, as arrays."""
+        """The collected values as arrays."""
         if self.reverse:
             collected = [items[::-1] for items in collected]
         return [_stacked(items, empty) for items, empty in zip(collected, self.empty, strict=True)]
 
 
 class Split:
-    """kernel(*arrays): each array in `count` parts of about the same length; all first parts, then all second ones."""
+    """kernel(*arrays): cut each array into `count` parts of about equal length; all first parts come first."""
 
     __name__ = "split"
 
@@ -308,7 +308,7 @@ class Split:
 
 
 class Join:
-    """kernel(*parts): what `count` parts have collected, `outputs` arrays each, one behind the other."""
+    """kernel(*parts): concatenate what `count` parts have collected, `outputs` arrays each."""
 
     __name__ = "join"
 
@@ -324,7 +324,7 @@ class Join:
 
 
 def _stacked(items: list, empty: tuple) -> Any:
-    """Values as one array; an empty one has the (shape, dtype) that was known before."""
+    """Stack values. With no values, the result is zeros of the (shape, dtype) given by `empty`."""
     if not items:
         return np.zeros(*empty)
     return _objects(items) if empty[1].kind == "O" else np.stack(items)
@@ -336,16 +336,16 @@ def _objects(items: list) -> np.ndarray:
     return array
 
 
-def _added(totals: list, parts: list) -> list:
+def _add_up(totals: list, parts: list) -> list:
     return list(parts) if not totals else [total + part for total, part in zip(totals, parts, strict=True)]
 
 
 class LoopGradient(Control):
-    """kernel(stop, *values): the gradients of a loop, which runs again, with its states kept, and then backwards.
+    """kernel(stop, *values): the gradients of a loop. It runs again, keeping its states, and then backwards.
 
-    values: `carried` loop variables as they enter, `grads` gradients of the last ones, the limit if `limited`, others.
-    back: the body of one iteration backwards: from the state before it and the gradients after it, those before it and
-    what flows to each captured value. captures: the positions of these.
+    values: `carried` initial loop variables, `grads` gradients of the final ones, the limit if `limited`, others.
+    back: the body of one iteration backwards. From the state before the iteration and the gradients after it, it
+    computes the gradients before it and those of each captured value.   captures: positions of the captured values.
     """
 
     __name__ = "while_loop_grad"
@@ -385,17 +385,17 @@ class LoopGradient(Control):
             before = states[iteration]
             places.move(rest, iteration)
             results = self.back(stop, [*before, *grads, *rest])
-            grads, totals = results[:m], _added(totals, results[m:])
+            grads, totals = results[:m], _add_up(totals, results[m:])
         made = [*grads, *(totals or [zeros_of(values[position]) for position in self.captures])]
         return made[0] if len(made) == 1 else tuple(made)
 
 
 class SweepGradient(Control):
-    """kernel(stop, *values): the gradients of a sweep, as those of a loop.
+    """kernel(stop, *values): the gradients of a sweep, computed like those of a loop.
 
-    values: `carried` ones as they enter, `elements` arrays, `grads` gradients of the last carried ones, `collected`
-    gradients of the collected arrays, the rest.   wanted: how many arrays have gradients: those come after the carried
-    ones' and before what flows to captured values.
+    values: `carried` initial values, `elements` arrays, `grads` gradients of the final carried values, `collected`
+    gradients of the collected arrays, the rest.   wanted: positions of the arrays that have gradients. Their gradients
+    come after those of the carried values and before those of captured values.
     """
 
     __name__ = "sweep_grad"
@@ -445,6 +445,6 @@ class SweepGradient(Control):
             grads = results[:g]
             for flow, part in zip(flows, results[g : g + len(flows)], strict=True):
                 flow[at] = part
-            totals = _added(totals, results[g + len(flows) :])
+            totals = _add_up(totals, results[g + len(flows) :])
         made = [*grads, *flows, *(totals or [zeros_of(values[position]) for position in self.captures])]
         return made[0] if len(made) == 1 else tuple(made)

@@ -1,11 +1,11 @@
-"""Values that pass between the programs of one run which work beside each other.
+"""How programs of one run that run concurrently pass values to each other.
 
-place            the number of a value, or of a signal, that crosses between programs
-send, receive    steps of such programs: a value is put where those who need it see it, or taken once it is there
-signal, expect   the same without a value: something that another slot waits for has been done
-newest           a step that takes the newest version of a variable, and with it the run's write locks
+place            the number of a value or signal that crosses between programs
+send, receive    steps that put a value at its place, and that wait for it there
+signal, expect   the same without a value: something that another slot waits for is done
+newest           a step that takes the run's write locks, and then a variable's newest version
 
-Each slot's program follows one order that all share, the schedule's, so no two wait for each other.
+All slots follow one common order, that of the schedule, so no two wait for each other.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from typing import Any, Protocol
 
 from weftwork.actors.programs.program import Stopped
 
-_LOOKS = 24
-"""Looks that are taken before a thread sleeps."""
-_SOMETHING = bytes(24 * 1024)
-"""Its checksum takes some 5 us; with less the GIL is hardly ever free, with more a value is seen later."""
+_CHECKS = 24
+"""Number of checks before a waiting thread sleeps."""
+_CHECKSUMMED = bytes(24 * 1024)
+"""Its checksum takes about 5 us. With less, the GIL is hardly ever free; with more, a value is seen later."""
 ABSENT = object()
-"""Stands at a place until its value has come."""
+"""Marks a place whose value has not come yet."""
 
 
 class Meeting(Protocol):
-    """What a program's steps ask of an exchange, whether its slots are threads or processes."""
+    """The interface of an exchange, whether its slots are threads or processes."""
 
     run: Any
     there: Any
 
     def give(self, place: int, value: Any, to: tuple[int, ...]) -> None:
-        """Put a value at `place`, where the slots `to` look for it."""
+        """Put a value at `place`, for the slots `to`."""
         ...
 
     def wait(self, place: int, slot: int) -> Any:
-        """What comes to `place`. Raises Stopped when the run is stopped first."""
+        """Wait for the value at `place`. Raises Stopped if the run is stopped first."""
         ...
 
 
 class Exchange:
-    """What the threads of one run share: a place for each value or signal, and a queue of notes for each slot.
+    """The exchange of a run whose slots are threads: a list of places, and a queue of notes for each slot.
 
-    note    what wakes a thread that sleeps because a value was not there
+    note    wakes a thread that sleeps because a value was missing
     """
 
     def __init__(self, run: Any, places: int, slots: int):
@@ -51,20 +51,20 @@ class Exchange:
         self.notes: list[SimpleQueue] = [SimpleQueue() for _ in range(slots)]
 
     def give(self, place: int, value: Any, to: tuple[int, ...]) -> None:
-        """Put a value at `place`, where the slots `to` look for it."""
+        """Put a value at `place`, for the slots `to`."""
         self.there[place] = value
         for slot in to:
             self.notes[slot].put(place)
 
     def wait(self, place: int, slot: int) -> Any:
-        """What comes to `place`. Raises Stopped when the run is stopped first.
+        """Wait for the value at `place`. Raises Stopped if the run is stopped first.
 
-        The thread stays awake for a while, for to wake one up takes longer than most waits last. Between two looks it
-        must be without the GIL, and long enough that the others get it: a checksum is just that.
+        The thread stays awake for a while, because waking it takes longer than most waits last. Between two checks it
+        must release the GIL long enough for the others to get it. Computing a checksum does just that.
         """
         there, notes = self.there, self.notes[slot]
-        for _ in range(_LOOKS):
-            zlib.crc32(_SOMETHING)
+        for _ in range(_CHECKS):
+            zlib.crc32(_CHECKSUMMED)
             if there[place] is not ABSENT:
                 return there[place]
         while there[place] is ABSENT:
@@ -73,7 +73,7 @@ class Exchange:
         return there[place]
 
     def wake(self) -> None:
-        """Let every slot that waits stop."""
+        """Stop every slot that waits."""
         for notes in self.notes:
             notes.put(None)
 
@@ -98,12 +98,12 @@ def send(exchange: Meeting, value: Any, *, place: int, to: tuple[int, ...]) -> t
 
 
 def signal(exchange: Meeting, *, place: int, to: tuple[int, ...]) -> tuple:
-    """Say that what `place` stands for has been done."""
+    """Give the signal at `place`."""
     exchange.give(place, None, to)
     return ()
 
 
 def newest(exchange: Meeting, *, number: int) -> Any:
-    """A variable's newest version: the run holds its write locks from now on."""
+    """A variable's newest version. The run holds its write locks from now on."""
     exchange.run.lock()
     return exchange.run.local(number)

@@ -1,7 +1,7 @@
-"""FailedCall: the call of a node that failed, kept so that it can be made again.
+"""FailedCall: the call of a failed node, kept so that it can be repeated.
 
-kept      its inputs, by reference where they lie: nothing is copied. Those that take more than KEPT bytes are not held
-packed    a call that has come from another process, as bytes: they are read when somebody asks for what is in them
+kept      its inputs, by reference and without copies. If they take more than KEPT bytes, they are not kept
+packed    a call that came from another process, as bytes; they are unpickled when somebody asks for the contents
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from weftwork.graph.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 
 KEPT = 64 << 20
-"""Bytes of a node's inputs up to which an error keeps them."""
+"""Maximum size in bytes of the inputs that an error keeps."""
 PICKLERS: list[tuple[Callable[[Any], bytes], Callable[[bytes], Any]]] = []
-"""What makes bytes of a call's parts, and these of the bytes: put in by the module that has the library's pickler."""
+"""(dumps, loads) of the library's pickler. The module that has the pickler registers it here."""
 
 
 class Lying:
-    """An input that does not lie in this process: `fetch` brings it."""
+    """An input that is not in this process. `fetch` brings it."""
 
     __slots__ = ("fetch", "size")
 
@@ -33,7 +33,7 @@ class Lying:
 class FailedCall:
     """kernel(*inputs, **attrs), of a node.
 
-    where: the node, as errors print it.   why: why the inputs were not kept; "" where they were.
+    where: the node, as errors print it.   why: the reason why the inputs were not kept, "" if they were.
     """
 
     def __init__(
@@ -46,8 +46,8 @@ class FailedCall:
         stops: bool = False,
         why: str = "",
     ):
-        """users: the kernel is a user's function, or its wrapper.   stops: it takes a stop list first.
-        inputs: None where they are not known, for the reason `why`.
+        """users: the kernel is a user's function, or wraps one.   stops: it takes a stop list first.
+        inputs: None if they are not known, for the reason `why`.
         """
         self.where, self.why = where, why
         self._packed: bytes | None = None
@@ -62,14 +62,14 @@ class FailedCall:
 
     def __reduce__(self) -> tuple:
         if self.why or self._packed is not None:
-            return _arrived, (self.where, self.why, self._packed)
+            return _from_packed, (self.where, self.why, self._packed)
         try:
-            return _arrived, (self.where, "", self.packed())
+            return _from_packed, (self.where, "", self.packed())
         except Exception as error:
-            return _arrived, (self.where, f"they, or its function, do not pickle ({error})", None)
+            return _from_packed, (self.where, f"they, or its function, do not pickle ({error})", None)
 
     def packed(self) -> bytes:
-        """All of it as bytes. Raises RuntimeError as `inputs`, and what pickling raises."""
+        """The whole call as bytes. Raises RuntimeError like `inputs`, and what pickling raises."""
         if self._packed is not None:
             return self._packed
         self.inputs()
@@ -85,7 +85,7 @@ class FailedCall:
         return self._parts
 
     def inputs(self) -> list:
-        """The values that the node took. Raises RuntimeError where they were not kept, or are no longer there."""
+        """The values that the node took. Raises RuntimeError if they were not kept, or are gone."""
         *_, inputs = self._read()
         for at, value in enumerate(inputs):
             if type(value) is Lying:
@@ -96,24 +96,24 @@ class FailedCall:
         return list(inputs)
 
     def again(self) -> Any:
-        """Make the call once more, on copies. Raises what the kernel raises, RuntimeError as `inputs`."""
+        """Repeat the call, on copies. Raises what the kernel raises, and RuntimeError like `inputs`."""
         values = self.inputs()
         kernel, attrs, users, stops, _ = self._parts
         if users:
             values = all_lent(values, False)
         with spoken() if users else quiet():
-            return _once(kernel)(*([[]] if stops else []), *values, **attrs)
+            return _without_retries(kernel)(*([[]] if stops else []), *values, **attrs)
 
 
-def _arrived(where: str, why: str, packed: bytes | None) -> FailedCall:
-    """A call that has come from another process."""
+def _from_packed(where: str, why: str, packed: bytes | None) -> FailedCall:
+    """Rebuild a call that was sent from another process."""
     made = FailedCall(None, {}, None if why else (), where, False, why=why)
     made._packed = packed
     return made
 
 
-def _once(kernel: Any) -> Any:
-    """A kernel that does not try again by itself."""
+def _without_retries(kernel: Any) -> Any:
+    """The kernel without its retries."""
     if isinstance(kernel, UserFunction):
         return kernel.once()
     if isinstance(kernel, Seeded):

@@ -1,9 +1,9 @@
-"""Programs on a GPU, with CuPy: the library's nodes run unchanged, as NumPy's functions dispatch on their arguments.
+"""Programs on a GPU, through CuPy. The library's kernels run unchanged, as NumPy functions dispatch on their arguments.
 
-device value    a CuPy array; values stay such while the program runs, and between programs of one GPU
-Kernels see device arrays, a user's function too (`torch.as_tensor` and JAX take them as they are). A library kernel
-that CuPy cannot run works on copies in the machine's memory. Without CuPy nothing is moved: only users' functions,
-which may use what they like, are placed here then.
+device value    a CuPy array; values stay on the device within a program, and between programs of one GPU
+Kernels get device arrays, and so do users' functions (`torch.as_tensor` and JAX accept them). A library kernel that
+CuPy cannot run works on copies in main memory. Without CuPy nothing is moved, and only users' functions, which bring
+their own means, are placed on the GPU.
 
 The dispatch is that of NEP 13 (`__array_ufunc__`) and NEP 18 (`__array_function__`).
 """
@@ -23,22 +23,25 @@ from weftwork.graph.user_function import UserFunction
 
 
 def available() -> bool:
-    """True when CuPy is installed in this process."""
+    """Whether CuPy is installed in this process."""
     return importlib.util.find_spec("cupy") is not None
 
 
 def to_device(value: Any) -> Any:
-    """A numeric array on the GPU; anything else as it is."""
+    """Copy a numeric array to the GPU. Other values are returned as they are."""
     if type(value) is np.ndarray and value.ndim and value.dtype.kind in "biufc":
-        import cupy
+        import cupy  # pyright: ignore[reportMissingImports]
 
         return cupy.asarray(value)
     return value
 
 
 def to_host(value: Any) -> Any:
-    """A CuPy array as NumPy's, rank 0 as a scalar, in structures too; anything else as it is."""
-    import cupy
+    """Copy CuPy arrays to NumPy, also inside lists and tuples; rank 0 becomes a scalar.
+
+    Other values stay as they are.
+    """
+    import cupy  # pyright: ignore[reportMissingImports]
 
     if isinstance(value, cupy.ndarray):
         return cupy.asnumpy(value)[()]
@@ -48,7 +51,7 @@ def to_host(value: Any) -> Any:
 
 
 class OnDevice:
-    """A library kernel that tries the device first; what CuPy cannot do is done in the machine's memory."""
+    """A library kernel that tries the device first, and falls back to main memory where CuPy cannot do it."""
 
     def __init__(self, kernel: Any):
         self.kernel = kernel
@@ -58,13 +61,13 @@ class OnDevice:
         try:
             result = self.kernel(*values, **attrs)
         except (TypeError, NotImplementedError, AttributeError, ValueError):
-            # CuPy lacks the function, or refuses to mix its arrays with NumPy's: a fault of the call raises again.
+            # CuPy lacks the function, or refuses to mix its arrays with NumPy's. An error of the call itself recurs.
             result = self.kernel(*[to_host(value) for value in values], **attrs)
         return tuple([to_device(item) for item in result]) if type(result) is tuple else to_device(result)
 
 
 def for_device(program: Program) -> Program:
-    """A program whose library kernels work on the GPU."""
+    """A program whose library kernels run on the GPU."""
     steps = [step if _is_users(step) else step._replace(kernel=OnDevice(step.kernel)) for step in program.steps]
     constants = tuple([(slot, to_device(value)) for slot, value in program.constants])
     return replace(program, steps=steps, constants=constants, shipped=None)

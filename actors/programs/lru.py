@@ -1,4 +1,4 @@
-"""A cache that keeps what was used last."""
+"""A least-recently-used cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 class Lru(Generic[K, V]):
-    """Values by key, at most `most` of them: the one that was not used for the longest time is dropped.
+    """A mapping of at most `most` values. Adding one more drops the least recently used.
 
     Several threads may use it.
     """
@@ -25,7 +25,7 @@ class Lru(Generic[K, V]):
         return len(self._kept)
 
     def find(self, key: K) -> V | None:
-        """The value for a key, or None."""
+        """The value of a key, or None."""
         value = self._kept.get(key)
         if value is not None:
             try:
@@ -35,11 +35,12 @@ class Lru(Generic[K, V]):
         return value
 
     def drop(self, key: K) -> None:
-        """Forget a value, if it is there."""
+        """Remove a value, if it is there."""
         self._kept.pop(key, None)
 
     def keep(self, key: K, value: V) -> V:
-        """Keep a value, which is returned."""
+        """Add a value and return it."""
+
         self._kept[key] = value
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)

@@ -1,10 +1,10 @@
-"""What functions say: what they print, log and warn of in another process comes out in the program, once.
+"""What functions print, log and warn of in another process appears in the program, once.
 
-In a process that works for a program, `RECORDER` keeps what is said during a call. It goes with the reply, and `replay`
-says it again in the program: on its own `sys.stdout`, to its handlers and by its filters.
+In a worker process, `RECORDER` records output during a call. It is sent with the reply, and `replay` repeats it in the
+program: on its own `sys.stdout`, through its log handlers and its warning filters.
 
-event     (kind, content): text for "out" and "err", a packed record for "log", a packed warning for "warn"; what is
-          of another kind is not said, but told to the run: "retried"
+event     (kind, content): text for "out" and "err", a packed record for "log", a packed warning for "warn". Other kinds
+          are not output but reports to the run: "retried"
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ import cloudpickle
 from weftwork.graph.forks import fresh
 
 Event = tuple[str, Any]
-_LONGEST = 1 << 20
-"""Characters of one event that a process keeps; what a child wrote beyond comes all the same, in further events."""
+_MAX_CHARACTERS = 1 << 20
+"""Maximum number of characters in one event of a child's output; longer output is split into several events."""
 
 
 class _Stream(io.TextIOBase):
-    """Stands for `sys.stdout` or `sys.stderr`."""
+    """A replacement for `sys.stdout` or `sys.stderr`."""
 
     encoding, errors = "utf-8", "replace"  # type: ignore[assignment]
 
@@ -62,7 +62,7 @@ class _Stream(io.TextIOBase):
 
 
 class _Bytes(io.RawIOBase):
-    """The buffer of a stream."""
+    """The `buffer` of a stream."""
 
     def __init__(self, stream: _Stream):
         self._stream = stream
@@ -79,7 +79,7 @@ class _Bytes(io.RawIOBase):
 
 
 class Recorder:
-    """Keeps what is said in this process while it listens."""
+    """Records output of this process while it listens."""
 
     def __init__(self):
         self.pid = 0
@@ -89,7 +89,10 @@ class Recorder:
 
     @contextmanager
     def listening(self) -> Iterator[list[Event]]:
-        """What is said meanwhile, by whichever thread; `gather` makes the list complete."""
+        """Record output of all threads while the block runs, in the list that is yielded.
+
+        `gather` completes the list.
+        """
         if self.pid != os.getpid():
             self._install()
         self._take_written(keep=False)
@@ -101,35 +104,35 @@ class Recorder:
             self._said = None
 
     def pass_on(self, kind: str, number: int, text: str) -> None:
-        """Write what is said while nobody listens to where it went before; a forked child, to where it is found."""
+        """Write unrecorded output to its original target; in a forked child, to the child's own descriptor."""
         here = [before for name, _, before in self._files if name == kind and self.pid == os.getpid()]
-        with _nothing_wrong():
+        with _stream_errors_ignored():
             os.write(here[0] if here else number, text.encode("utf-8", "replace"))
 
     def gather(self) -> None:
-        """Take in what was written past Python."""
+        """Add output that bypassed Python's streams."""
         self._take_written(keep=True)
 
     def take(self, kind: str, content: Any) -> bool:
-        """Keep an event; False where nobody listens."""
+        """Record an event. Returns False if nobody listens."""
         said = self._said
         if said is None or os.getpid() != self.pid:
             return False
         with self._lock:
-            if said and kind in ("out", "err") and said[-1][0] == kind and len(said[-1][1]) < _LONGEST:
+            if said and kind in ("out", "err") and said[-1][0] == kind and len(said[-1][1]) < _MAX_CHARACTERS:
                 said[-1] = (kind, said[-1][1] + content)
             else:
                 said.append((kind, content))
         return True
 
     def _install(self) -> None:
-        """Put itself where this process says things, once."""
+        """Replace the process's output streams, log handling and warnings, once."""
         self.pid = os.getpid()
         for kind, number in (("out", 1), ("err", 2)):
             name = f"std{kind}"
             original = getattr(sys, name)
             setattr(sys, name, _Stream(self, kind, number))
-            with _nothing_wrong():
+            with _stream_errors_ignored():
                 original.flush()
                 before, file = os.dup(number), _file()
                 os.dup2(file, number)
@@ -138,7 +141,7 @@ class Recorder:
         _warn_to(self)
 
     def _take_written(self, keep: bool) -> None:
-        """Take what was written past Python, by children or C code; what came while nobody listened is the log's."""
+        """Collect output of children and C code. If nobody listened when it came, it goes to the process's log."""
         for kind, file, before in self._files:
             if size := os.fstat(file).st_size:
                 data = os.pread(file, size, 0)
@@ -149,8 +152,8 @@ class Recorder:
 
 
 @contextmanager
-def _nothing_wrong() -> Iterator[None]:
-    """A process may have no such stream."""
+def _stream_errors_ignored() -> Iterator[None]:
+    """Ignore errors of a process that has no such stream."""
     try:
         yield
     except (OSError, AttributeError, ValueError):
@@ -166,33 +169,35 @@ def _file() -> int:
 
 
 class _LogsTo:
-    """Takes the place of `Logger.callHandlers`: handlers that a function adds itself are called as ever."""
+    """Replaces `Logger.callHandlers`. Handlers that a function adds itself are still called."""
 
     def __init__(self, recorder: Recorder):
         self._recorder = recorder
         self._usual = logging.Logger.callHandlers
         loggers = [logging.root, *logging.root.manager.loggerDict.values()]
-        self._mine = {id(h) for logger in loggers if isinstance(logger, logging.Logger) for h in logger.handlers}
+        self._original_handlers = {
+            id(h) for logger in loggers if isinstance(logger, logging.Logger) for h in logger.handlers
+        }
 
     def install(self) -> None:
-        """Take it."""
+        """Do the replacement."""
         logging.Logger.callHandlers = lambda logger, record: self.call(logger, record)  # type: ignore[method-assign]
 
     def call(self, logger: logging.Logger, record: logging.LogRecord) -> None:
-        """What a logger does with a record."""
+        """Handle a record for a logger."""
         if logger.name.partition(".")[0] == "ray" or not self._recorder.take("log", _packed(record)):
             self._usual(logger, record)
             return
         at: logging.Logger | None = logger
         while at is not None:
             for handler in at.handlers:
-                if id(handler) not in self._mine and record.levelno >= handler.level:
+                if id(handler) not in self._original_handlers and record.levelno >= handler.level:
                     handler.handle(record)
             at = at.parent if at.propagate else None
 
 
 def _packed(record: logging.LogRecord) -> bytes:
-    """A record's attributes; its message as text where the arguments do not pickle."""
+    """A record's attributes, pickled. The message becomes text if the arguments do not pickle."""
     fields = dict(record.__dict__)
     if record.exc_info:
         fields["exc_text"] = record.exc_text or logging.Formatter().formatException(record.exc_info)  # type: ignore[arg-type]
@@ -215,7 +220,7 @@ def _warn_to(recorder: Recorder) -> None:
 
 
 def _warning(message: Any, category: Any, filename: str, lineno: int) -> bytes:
-    """A warning, and the module that it is of."""
+    """A warning and the name of the module that it comes from, pickled."""
     frame: Any = sys._getframe(1)
     while frame is not None and not (frame.f_code.co_filename == filename and frame.f_lineno == lineno):
         frame = frame.f_back
@@ -233,7 +238,7 @@ RECORDER = Recorder()
 
 
 def replay(events: list[Event]) -> None:
-    """Say in the program what was said elsewhere."""
+    """Repeat recorded output in the program."""
     for kind, content in events:
         if kind == "log":
             record = logging.makeLogRecord(pickle.loads(content))
@@ -253,7 +258,7 @@ _registries: dict[str | None, dict] = {}
 
 
 def _registry(module: str | None) -> dict:
-    """Where Python notes which warnings of a module were shown."""
+    """The registry in which Python notes the warnings of a module that were shown."""
     known = sys.modules.get(module) if module else None
     if known is None:
         return _registries.setdefault(module, {})

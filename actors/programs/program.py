@@ -1,11 +1,11 @@
-"""Program: the code of a segment, free of graphs and sessions, as it runs in the caller, an actor or a task.
+"""Program: the code of a segment, free of graphs and sessions. It runs in the caller, in an actor or in a task.
 
-slot      a place in the environment that holds one value while the program runs
-step      one node: a kernel, the slots that it reads and the slots that it writes
-stop      a list; once it is not empty the program ends with `Stopped` before its next step
+slot      a cell of the program's environment, which holds one value while the program runs
+step      one node: a kernel, the slots that it reads, and the slots that it writes
+stop      a list; once it is not empty, the program raises `Stopped` before its next step
 
-A program is interpreted at first. A hot one is compiled to a Python function, one line a step, so that the line number
-of a traceback tells the step that failed.
+A program is interpreted at first. Once hot, it is compiled to a Python function with one line per step, so the line
+number of a traceback tells which step failed.
 """
 
 from __future__ import annotations
@@ -44,23 +44,23 @@ _INFIX: dict[Callable, str] = {
 _STEPS_BETWEEN_CHECKS = 64
 _LARGE_NUMBER = 1 << 62
 COMPILED = "<weftwork segment>"
-"""The file that compiled programs are said to be in."""
+"""File name of compiled programs in tracebacks."""
 LONGEST_FUNCTION = 65_536
-"""Steps above which a program becomes several functions: compiling takes 15 us and 6 KB for each step."""
+"""Maximum number of steps in one compiled function. Compiling takes 15 us and 6 KB per step."""
 
 
 class Stopped(BaseException):
-    """A program was told to stop between two of its steps. No Exception: a kernel must not swallow it."""
+    """A program was told to stop, between two steps. A BaseException, so that no kernel swallows it."""
 
 
 _RAISE = dis.opmap["RAISE_VARARGS"]
 
 
 def is_from_outside(error: BaseException) -> bool:
-    """True for what came from outside while a kernel ran: a stop, Ctrl-C. All else is the kernel's failure.
+    """True if an exception came from outside the kernel: a stop or Ctrl-C. Anything else is the kernel's failure.
 
-    Who raises KeyboardInterrupt by hand fails: it comes from a `raise` of the program's own code, which is no handler
-    of the signal.
+    A KeyboardInterrupt raised by user code counts as a failure. It comes from a `raise` in the program's own code that
+    is not the signal handler.
     """
     if not isinstance(error, KeyboardInterrupt):
         return isinstance(error, Stopped)
@@ -76,9 +76,9 @@ def is_from_outside(error: BaseException) -> bool:
 
 
 class StepFailed(Exception):
-    """A step's kernel raised; `step` is its number, `__cause__` what it raised.
+    """A step's kernel raised. `step` is the step's number, `__cause__` the exception.
 
-    taken: the values of the step's inputs, without the stop list; None where they are not known.
+    taken: the values of the step's inputs, without the stop list, or None if they are not known.
     """
 
     def __init__(self, step: int, taken: list | None = None):
@@ -96,15 +96,15 @@ class Step(NamedTuple):
     attrs: Mapping[str, Any]
     inputs: tuple[int, ...]
     outputs: int | tuple[int, ...]
-    """A slot, or a tuple of slots where the kernel returns a tuple."""
+    """A slot, or a tuple of slots if the kernel returns a tuple."""
     dead: tuple[int, ...]
     """Slots that no later step reads."""
     settle: Callable | None = None
-    """What a value that the kernel returned must go through, in a list of its own, if it can be changed; all of them,
-    where there are several.
+    """Applied to returned values that may be mutable, so that nobody else holds them. It takes a list of values: a
+    single result is wrapped, several are passed as they are.
     """
     lent: Lent | None = None
-    """Which of its arguments are not the kernel's own."""
+    """Which arguments are lent, that is, not owned by the kernel."""
 
 
 @dataclass
@@ -117,34 +117,34 @@ class Program:
     size: int
     constants: tuple[tuple[int, Any], ...] = ()
     stop: int | None = None
-    """The slot of the stop list, where steps take it: branches and loops do."""
+    """The slot of the stop list, if steps take it: branches and loops do."""
     unwatched: int = 1
-    """Compiled, it looks at the stop list once in so many steps: more than 1 where all are known to be short."""
+    """When compiled, check the stop list once in so many steps. Above 1 only if all steps are known to be short."""
     loud: bool = False
-    """All its nodes are users' functions."""
+    """True if all nodes are users' functions."""
     state: Any = None
-    """What its functions refer to (`carried.Carried`), where it goes to another process."""
+    """What its functions refer to (`carried.Carried`), if it is sent to another process."""
     _function: Callable | None = field(default=None, repr=False, compare=False)
     shipped: Any = field(default=None, repr=False, compare=False)
-    """How it is sent to other processes, once it was: its id, and its pickled form."""
+    """Its id and pickled form, once it has been sent to another process."""
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_function": None, "shipped": None}
 
     def __call__(self, values: Sequence[Any], stop: list) -> list:
-        """The output values for the input values. Raises StepFailed, or Stopped when `stop` fills up."""
+        """Run on input values and return the output values. Raises StepFailed, or Stopped once `stop` fills up."""
         if self._function is None:
             return self._interpret(values, stop)
         try:
             return self._function(stop, *values)
         except BaseException as error:
             if isinstance(self._function, Parts) or is_from_outside(error):
-                raise  # its parts have told which step it was
+                raise  # parts have already told which step it was
             step, frame = self._line_of(error)
             raise StepFailed(step, None if frame is None else self.taken(step, frame.f_locals)) from error
 
     def errors(self) -> quiet | spoken:
-        """The context of NumPy's errors that a run of it needs."""
+        """The context in which it must run, regarding NumPy's floating-point errors."""
         return spoken() if self.loud else quiet()
 
     def _environment(self, values: Sequence[Any]) -> list:
@@ -162,7 +162,7 @@ class Program:
         return slots
 
     def _interpret(self, values: Sequence[Any], stop: list, probe: Callable | None = None) -> list:
-        """probe: called after each kernel with the step's number, when it began, its arguments and its result."""
+        """probe: called after each kernel with (step, start time, arguments, result)."""
         slots = self._started(values, stop)
         at, began = 0, 0.0
         try:
@@ -180,7 +180,7 @@ class Program:
                 if settle is not None and type(result) not in ATOMS:
                     del args
                     result = settle([result]) if type(outputs) is int else settle(result)
-                if type(outputs) is int:
+                if isinstance(outputs, int):
                     slots[outputs] = result
                 else:
                     spread(slots, outputs, result)
@@ -193,7 +193,7 @@ class Program:
         return [slots[i] for i in self.outputs]
 
     def measure(self, values: Sequence[Any], stop: list) -> Measured:
-        """As calling it, and of each step when it began (by `perf_counter`), its seconds, bytes taken and made."""
+        """Run, and measure each step: its start (by `perf_counter`), seconds, and bytes of inputs and outputs."""
         count = len(self.steps)
         starts, seconds, taken, made = [0.0] * count, [0.0] * count, [0] * count, [0] * count
 
@@ -211,12 +211,12 @@ class Program:
 
     @property
     def compiled(self) -> bool:
-        """True when it runs as a Python function, or as several."""
+        """True if it runs as a Python function, or as several."""
         function = self._function
         return function.compiled if isinstance(function, Parts) else function is not None
 
     def compile(self) -> bool:
-        """Turn the steps into a Python function; of many steps one part in each call. True when all is done."""
+        """Compile to a Python function; of a long program, one part per call. True once all is compiled."""
         if isinstance(self._function, Parts):
             self._function.compile()
         elif self._function is None and len(self.steps) > LONGEST_FUNCTION:
@@ -238,8 +238,8 @@ class Program:
     ) -> tuple[list[str], list[str]]:
         """A line of Python for each step, and the names of the outputs.
 
-        names: gets what the lines use.   prefix: of all other names.   given: the names of the inputs; a step may
-        assign to them, unless they are `kept`.
+        names: receives the globals that the lines use.   prefix: put before all other names.   given: the names of the
+        inputs, to which steps may assign unless they are `kept`.
         """
         text = {slot: f"{prefix}v{slot}" for slot in range(self.size)}
         text.update(given)
@@ -248,7 +248,7 @@ class Program:
         fixed = set(given) if kept else set()
         for slot, value in self.constants:
             fixed.add(slot)
-            if type(value) is int and abs(value) < _LARGE_NUMBER:  # found faster in the code than by its name
+            if type(value) is int and abs(value) < _LARGE_NUMBER:  # a literal is faster than a global
                 text[slot] = f"({value})" if value < 0 else str(value)
             else:
                 names[f"{prefix}c{slot}"] = value
@@ -259,14 +259,14 @@ class Program:
             _statement(at, step, text, names, prefix, fixed, self.unwatched, lends.get(at, False))
             for at, step in enumerate(self.steps)
         ]
-        if lends or inputs:  # as long as all is atoms that several functions take, nothing has to be copied
+        if lends or inputs:  # while every shared value is an atom, nothing has to be copied
             names["ATOMS"] = ATOMS
             atoms = [f"type({text[slot]}) in ATOMS" for slot in inputs]
             lines[0] = f"{light} = {' and '.join(atoms) or 'True'}; {lines[0]}"
         return lines, [text[slot] for slot in self.outputs]
 
     def _lending(self) -> tuple[dict[int, bool], list[int]]:
-        """The steps that make what is lent later, or that are lent something; and the slots lent from without."""
+        """The steps that lend or borrow: True if a later step borrows the result. And the input slots that are lent."""
         maker: dict[int, int] = {}
         lends: dict[int, bool] = {}
         inputs: dict[int, None] = {}
@@ -283,7 +283,7 @@ class Program:
         return lends, list(inputs)
 
     def written(self) -> set[int]:
-        """The slots that its steps assign to."""
+        """The slots that its steps write."""
         return {slot for step in self.steps for slot in _outputs(step)}
 
     def _line_of(self, error: BaseException) -> tuple[int, FrameType | None]:
@@ -299,9 +299,9 @@ class Program:
     def taken(
         self, step: int, names: Mapping[str, Any], prefix: str = "", given: Mapping[int, str] = MappingProxyType({})
     ) -> list | None:
-        """The values of a step's inputs, from the names of a compiled function; None where one has no value.
+        """The values of a step's inputs, read from a compiled function's local variables. None if one is not set.
 
-        prefix, given: as of `statements`.
+        prefix, given: as in `statements`.
         """
         constants, found = dict(self.constants), []
         for slot in self.steps[step].inputs:
@@ -316,7 +316,7 @@ class Program:
 
 
 class Parts:
-    """A long program as several, one after another: what one gives to a later one goes through a list of slots."""
+    """A long program as a sequence of shorter ones, which pass values on through a list of slots."""
 
     def __init__(self, program: Program):
         self._program = program
@@ -324,14 +324,14 @@ class Parts:
         starts = [len(steps) * k // count for k in range(count + 1)]
         self._parts: list[tuple[int, Program]] = []
         live = set(program.outputs)
-        """The slots that are read after the part that is looked at."""
+        """Slots that are read after the current part."""
         for start, end in zip(reversed(starts[:-1]), reversed(starts[1:]), strict=True):
             part = self._part(start, end, live)
             live = live.difference(part.written()).union(part.inputs)
             self._parts.insert(0, (start, part))
 
     def _part(self, start: int, end: int, live: set[int]) -> Program:
-        """The steps from `start` to `end`, which give the slots of `live` that they write."""
+        """The program of the steps from `start` to `end`. Its outputs are the slots in `live` that it writes."""
         program = self._program
         constants = dict(program.constants)
         given: dict[int, None] = {}
@@ -347,7 +347,7 @@ class Parts:
 
     @property
     def compiled(self) -> bool:
-        """True when all parts are."""
+        """True if all parts are compiled."""
         return all([part.compiled for _, part in self._parts])
 
     def compile(self) -> None:
@@ -370,11 +370,11 @@ class Parts:
 
 
 INTERPRETED, IN_PARTS = Program._interpret.__code__, Parts.__call__.__code__
-"""The code that runs a program's steps, and that which runs its parts: `stack` looks for them."""
+"""Code objects that run a program's steps, and its parts. `stack` looks for them in tracebacks."""
 
 
 def spread(slots: Any, outputs: Sequence[Any], result: Any) -> None:
-    """slots[output] = value for each value of a result. Raises ValueError when their numbers differ."""
+    """Assign each value of a result: slots[output] = value. Raises ValueError if the numbers differ."""
     if len(result) != len(outputs):
         raise ValueError(f"the node returned {len(result)} values, but has {len(outputs)} outputs")
     for slot, value in zip(outputs, result, strict=True):
@@ -395,9 +395,9 @@ def _statement(
     unwatched: int,
     lends: bool,
 ) -> str:
-    """One line: `v7 = v3 + v5`, or `v7 = k2(v3, axis=a4_0)`, and the check of `stop` now and then.
+    """One line of source: `v7 = v3 + v5`, or `v7 = k2(v3, axis=a4_0)`, with a check of `stop` now and then.
 
-    lends: what it makes is lent to later steps.
+    lends: later steps take the step's result on loan.
     """
     args = [text[slot] for slot in step.inputs]
     light = f"{prefix}light"
@@ -418,7 +418,7 @@ def _statement(
             names[f"{prefix}l{at}"] = step.lent
             careful = f"{name}({', '.join([f'*{prefix}l{at}([' + ', '.join(args) + '])', *keywords])})"
             call = f"{call} if {light} else {careful}"
-    if type(step.outputs) is int:
+    if isinstance(step.outputs, int):
         target = text[step.outputs]
     elif len(step.outputs) == 0:
         target = "_"
@@ -442,5 +442,5 @@ def _statement(
 
 
 def stop_now() -> None:
-    """Raise Stopped: an expression for compiled programs."""
+    """Raise Stopped, as an expression for compiled programs."""
     raise Stopped

@@ -1,7 +1,7 @@
-"""Sizes: how many bytes a value is, as far as that is cheap to tell.
+"""Estimate the size of a value in bytes, as far as that is cheap.
 
-sizer    tells the bytes of values of one class, by its name: no package is imported for it. Those of packages that
-         register with Dask (entry points of `dask.sizeof`) are taken too, once a value of theirs turns up
+sizer    a function that computes the size of values of one class. Classes are found by name, so no package is imported.
+         Sizers that packages register with Dask (entry points of `dask.sizeof`) are used too, once such a value appears
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-_SMALL = 64
-"""Bytes of what nothing is known about."""
-_MOST_PARTS, _MOST = 100, 1000
-"""Parts that are looked at of one container or object, and of a value in all; others count as much as these."""
-_DEEPEST = 20
-"""Containers and objects inside each other that are looked into: a value may hold itself."""
+_DEFAULT_BYTES = 64
+"""Size assumed for a value of unknown kind."""
+_MAX_PARTS, _MAX_PARTS_IN_ALL = 100, 1000
+"""Maximum number of parts examined in one container or object, and in a value in total. The rest is extrapolated."""
+_MAX_DEPTH = 20
+"""Maximum nesting depth that is examined, because a value may contain itself."""
 _CONTAINERS = (list, tuple, dict, set, frozenset)
 _ATOMS = frozenset([int, float, bool, complex, type(None)])
 _TEXT = frozenset([str, bytes, bytearray])
@@ -31,23 +31,29 @@ Sizer = Callable[[Any], int]
 
 
 def size_of(value: Any) -> int:
-    """Bytes of a value: of arrays, frames and text, and of containers and objects of these.
+    """The size of a value in bytes: of arrays, frames and text, and of containers and objects that hold such.
 
-    The class is asked, not the value: an object might answer anything.
+    Only the class is consulted, because an object may answer anything to an attribute access.
     """
     kind = type(value)
     if issubclass(kind, (np.ndarray, np.generic)):
         return value.nbytes
-    return _SMALL if kind in _ATOMS else len(value) if kind in _TEXT else _size(value, kind, 0, [_MOST])
+    return (
+        _DEFAULT_BYTES
+        if kind in _ATOMS
+        else len(value)
+        if kind in _TEXT
+        else _size(value, kind, 0, [_MAX_PARTS_IN_ALL])
+    )
 
 
 def _size(value: Any, kind: type, depth: int, left: list[int]) -> int:
-    """left: how many parts may still be looked at."""
+    """left: the number of parts that may still be examined."""
     if issubclass(kind, (np.ndarray, np.generic)):
         return value.nbytes
     if kind in _TEXT:
         return len(value)
-    if issubclass(kind, _CONTAINERS):  # by its own class: a subclass may do anything when it is gone through
+    if issubclass(kind, _CONTAINERS):  # use the base class's methods: a subclass's may have side effects
         for base in _CONTAINERS:
             if issubclass(kind, base):
                 items = dict.values(value) if base is dict else base.__iter__(value)  # type: ignore[attr-defined]
@@ -58,49 +64,51 @@ def _size(value: Any, kind: type, depth: int, left: list[int]) -> int:
     if isinstance(how, tuple):
         parts = _attributes(value, kind, how)
         return _of_parts(parts, len(parts), depth, left)
-    return _told(how, value)
+    return _safe_size(how, value)
 
 
 def _of_parts(parts: Iterable[Any], count: int, depth: int, left: list[int]) -> int:
-    looked = min(count, _MOST_PARTS, left[0])
-    if not looked or depth >= _DEEPEST:
-        return _SMALL
+    looked = min(count, _MAX_PARTS, left[0])
+    if not looked or depth >= _MAX_DEPTH:
+        return _DEFAULT_BYTES
     left[0] -= looked
     total = 0
     for part in parts if looked == count else islice(parts, looked):
         kind = type(part)
-        total += _SMALL if kind in _ATOMS else len(part) if kind in _TEXT else _size(part, kind, depth + 1, left)
-    return _SMALL + total * count // looked
+        total += (
+            _DEFAULT_BYTES if kind in _ATOMS else len(part) if kind in _TEXT else _size(part, kind, depth + 1, left)
+        )
+    return _DEFAULT_BYTES + total * count // looked
 
 
 def _attributes(value: Any, kind: type, slots: tuple) -> list[Any]:
-    """What any other object holds. Nothing of its own is called."""
+    """The attributes of an object, read without calling any of its own code."""
     parts: list[Any] = []
     with suppress(AttributeError, TypeError):
         parts.extend(object.__getattribute__(value, "__dict__").values())
     for slot in slots:
-        with suppress(AttributeError, TypeError):  # it is not set
+        with suppress(AttributeError, TypeError):  # the slot is empty
             parts.append(slot.__get__(value, kind))
     return parts
 
 
-def _told(sizer: Sizer, value: Any) -> int:
+def _safe_size(sizer: Sizer, value: Any) -> int:
     try:
         size = sizer(value)
         return size if type(size) is int and size >= 0 else int(size)
-    except Exception:  # what a package says of its own values must not end a run
-        return _SMALL
+    except Exception:  # a faulty sizer must not end a run
+        return _DEFAULT_BYTES
 
 
 def _frame(value: Any) -> int:
-    """Of pandas' frames, series and indices: text and other objects in them are looked at as samples."""
+    """The size of a pandas frame, series or index. Text and other objects in it are sampled."""
     columns = [value.iloc[:, k] for k in range(value.shape[1])] if value.ndim == 2 else [value]
     total = int(value.index.memory_usage()) if hasattr(value, "index") else 0
     for column in columns:
         total += int(column.memory_usage() if column is value and not hasattr(value, "index") else column.nbytes)
         if column.dtype == object and len(column):
-            step = max(1, len(column) // _MOST_PARTS)
-            sample = [len(item) if type(item) in (str, bytes) else _SMALL for item in column.array[::step]]
+            step = max(1, len(column) // _MAX_PARTS)
+            sample = [len(item) if type(item) in (str, bytes) else _DEFAULT_BYTES for item in column.array[::step]]
             total += sum(sample) * len(column) // len(sample)
     return total
 
@@ -123,30 +131,32 @@ _BY_NAME: dict[str, Sizer] = {
     "array.array": lambda value: value.itemsize * len(value),
     "builtins.memoryview": lambda value: value.nbytes,
     "mmap.mmap": len,
-    "weftwork.Exchange": lambda value: 0,  # programs that work beside each other take it, and it is no value
+    "weftwork.Exchange": lambda value: 0,  # an argument of concurrent programs, but not a value
     "weftwork.ProcessExchange": lambda value: 0,
 }
-"""Of classes by package and name: also of what is derived from them."""
+"""Sizers by package and class name. They also apply to derived classes."""
 _SIZERS: WeakKeyDictionary[type, Sizer | tuple] = WeakKeyDictionary()
-"""Of the classes that were met; for an object whose attributes are looked at, its slots."""
+"""Sizers of the classes seen so far. For a class whose attributes are examined, its slots instead."""
 _registered: dict[type, Sizer] | None = None
 
 
 def register_size(kind: type[Any], sizer: Sizer) -> None:
-    """Say how many bytes values of a class are, where it is not told right: `sizer(value)` gives an int.
+    """Register a function that computes the size of values of a class: `sizer(value)` returns bytes as an int.
 
-    Sizes decide what goes to a worker by value and what lies in Ray's store, how costs are known, where a node runs,
-    and what `memory_budget` counts.
+    Use it if the size of your values is estimated wrongly. Sizes decide whether a value is sent to a worker directly or
+    through Ray's object store, how costs are recorded, where a node runs, and what `memory_budget` counts.
+    kind: the class; its subclasses count as well unless they have a sizer of their own.
+    Raises TypeError for what is not a class and a function.
     """
     if not isinstance(kind, type) or not callable(sizer):
         raise TypeError(f"register_size needs a class and a function, not {kind!r} and {sizer!r}.")
-    _of_dask()[kind] = sizer
+    _dask_registry()[kind] = sizer
     _SIZERS.clear()
 
 
 def _find(kind: type) -> Sizer | tuple:
     if issubclass(kind, _OPAQUE):
-        return lambda value: _SMALL
+        return lambda value: _DEFAULT_BYTES
     for base in kind.__mro__[:-1]:
         sizer = (_registered or {}).get(base) or _BY_NAME.get(f"{base.__module__.partition('.')[0]}.{base.__name__}")
         if sizer is not None:
@@ -156,14 +166,14 @@ def _find(kind: type) -> Sizer | tuple:
         return lambda value: size.__get__(value, kind)
     if kind.__module__ not in ("builtins", "__main__"):
         for base in kind.__mro__[:-1]:
-            if base in _of_dask():
-                return _of_dask()[base]
+            if base in _dask_registry():
+                return _dask_registry()[base]
     members = [member for base in kind.__mro__ for name, member in vars(base).items() if name != "__dict__"]
     return tuple([member for member in members if isinstance(member, MemberDescriptorType)])
 
 
 class _Registry(dict):
-    """What packages register with, as with `dask.sizeof.sizeof`."""
+    """Passed to packages for registration, in place of `dask.sizeof.sizeof`."""
 
     def register(self, kind: Any, sizer: Sizer | None = None) -> Any:
         """`register(kind, function)`, or a decorator."""
@@ -177,14 +187,14 @@ class _Registry(dict):
         return size_of(value)
 
 
-def _of_dask() -> dict[type, Sizer]:
-    """What installed packages have registered, looked for once."""
+def _dask_registry() -> dict[type, Sizer]:
+    """The sizers of installed packages, looked up once."""
     global _registered
     if _registered is None:
         _registered = found = _Registry()
         for point in entry_points(group="dask.sizeof"):
             try:
                 point.load()(found)
-            except Exception:  # the package is broken: its values count as objects
+            except Exception:  # the package is broken: its values count as plain objects
                 continue
     return _registered

@@ -1,4 +1,4 @@
-"""The stack: what the threads do, and which step of a program has called the code that asks."""
+"""Stack inspection: what the threads of this process do, and which program step led to a call."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from weftwork.actors.programs.program import COMPILED, IN_PARTS, INTERPRETED
 def under_way(
     frame: FrameType | None, runners: Collection[CodeType] = frozenset()
 ) -> tuple[int | None, FrameType | None]:
-    """The step of a program from which a frame was called; and the frame of who runs it, one of `runners`.
+    """The program step that a frame was called from, and the frame that runs the program, whose code is in `runners`.
 
-    None where there is none. Of programs inside of programs it is the outermost one's. It is for what happens seldom:
-    nothing is noted while a program runs.
+    Each is None if there is none. For nested programs it is the outermost one's step. This is meant for rare events: it
+    costs nothing while programs run.
     """
     step = None
     while frame is not None and frame.f_code not in runners:
@@ -32,11 +32,12 @@ def under_way(
 
 
 def frames_of_threads() -> dict[int, FrameType]:
-    """What each thread of this process does.
+    """The current frame of each thread of this process.
 
-    The collector rests meanwhile: up to Python 3.12 the interpreter may stand still for ever if it collects just then,
-    for its list of threads is locked (CPython's issue 106883).
+    Garbage collection is paused meanwhile. Up to Python 3.12 the interpreter may deadlock if it collects here, because
+    its list of threads is locked (CPython issue 106883).
     """
+
     collects = gc.isenabled()
     gc.disable()
     try:

@@ -1,1 +1,1 @@
-"""Queues, and the place where they live."""
+"""Queues, readers, accumulators and barriers, and the host that holds them for a session."""

@@ -1,7 +1,7 @@
-"""Accumulators and barriers as state machines: no threads, no waiting. Who cannot be served waits, and is told.
+"""Accumulators and barriers as state machines: no threads, no blocking.
 
-A request is begun by its word and its values, and told the list of its outputs, or an error. What gives it up puts
-back what it took.
+A request names an action and gives its inputs. When it can be served, its `on_done` is called with the list of outputs,
+or with an error. Cancelling a request returns what it had taken.
 """
 
 from __future__ import annotations
@@ -17,63 +17,63 @@ from weftwork.graph.ops.queues import Definition
 from weftwork.graph.ownership import copied
 from weftwork.graph.shapes import bracket_text, compatible
 
-Told = Callable[[Any], None]
+OnDone = Callable[[Any], None]
 
 
-class _Waiting:
-    """Someone who waits for something to be complete. undo: puts back what was taken."""
+class _Request:
+    """A take that waits for enough elements. undo: puts back what it took."""
 
-    def __init__(self, wanted: int, small: bool, told: Told):
-        self.wanted, self.small, self.told = wanted, small, told
+    def __init__(self, wanted: int, allow_small: bool, on_done: OnDone):
+        self.wanted, self.allow_small, self.on_done = wanted, allow_small, on_done
         self.undo: Callable[[], None] | None = None
 
 
 class Keeper:
-    """What accumulators and barriers share: who waits, in order of arrival."""
+    """The common base of accumulators and barriers. Requests are served in order of arrival."""
 
     def __init__(self, name: str, definition: Definition):
         self.name, self.definition = name, definition
         self.closed = False
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_Request] = deque()
 
-    def begin(self, word: str, values: list, told: Told) -> Callable[[], None]:
-        """Begin what a node asks. Returns what gives it up. Raises InvalidArgumentError, CancelledError."""
-        if word != "take":
-            told(getattr(self, f"do_{word}")(*values))
+    def begin(self, action: str, values: list, on_done: OnDone) -> Callable[[], None]:
+        """Begin an action. Returns a function that cancels it. Raises InvalidArgumentError or CancelledError."""
+        if action != "take":
+            on_done(getattr(self, f"do_{action}")(*values))
             self.serve()
             return _nothing
         count = int(values[0])
         if count < 1:
             raise InvalidArgumentError(None, None, f"Argument num_required must be a positive integer, not {count}")
-        request = _Waiting(count, len(values) > 1 and bool(values[1]), told)
+        request = _Request(count, len(values) > 1 and bool(values[1]), on_done)
         self._waiting.append(request)
         self.serve()
         return lambda: self._give_up(request)
 
     def serve(self) -> None:
-        """Let those who wait have what is there, the first one first."""
+        """Serve waiting requests in order, until one has to wait."""
         while self._waiting and self.try_take(self._waiting[0]):
             self._waiting.popleft()
 
-    def try_take(self, request: _Waiting) -> bool:
-        """Serve a request if that can be done now."""
+    def try_take(self, request: _Request) -> bool:
+        """Serve a request if it can be served now; return whether it was."""
         raise NotImplementedError
 
-    def _give_up(self, request: _Waiting) -> None:
+    def _give_up(self, request: _Request) -> None:
         if request in self._waiting:
             self._waiting.remove(request)
-            request.told(CancelledError(None, None, "TakeGrad operation was cancelled"))
+            request.on_done(CancelledError(None, None, "TakeGrad operation was cancelled"))
         elif request.undo is not None:
             request.undo()
         self.serve()
 
     def cancel_all(self) -> None:
-        """Nobody waits any more."""
+        """Cancel all waiting requests."""
         for request in list(self._waiting):
             self._give_up(request)
 
     def cancel_enqueues(self) -> None:
-        """Nothing that is put in waits."""
+        """Do nothing: no insertion ever waits."""
 
 
 def _nothing() -> None:
@@ -81,7 +81,7 @@ def _nothing() -> None:
 
 
 class Accumulator(Keeper):
-    """A sum of gradients. counts: of each row how many have it, where they are IndexedSlices."""
+    """A sum of gradients. Of sparse gradients, each row keeps its own sum and count."""
 
     def __init__(self, name: str, definition: Definition):
         super().__init__(name, definition)
@@ -92,16 +92,16 @@ class Accumulator(Keeper):
         self._shape: Any = np.zeros(0, np.int64)
 
     def do_size(self) -> list:
-        """How many gradients there are."""
+        """The number of gradients in the sum."""
         return [np.int32(self._count)]
 
     def do_set_step(self, step: Any) -> list:
-        """The step of the gradients that count from now on."""
+        """Ignore gradients of earlier steps from now on."""
         self._step = int(step)
         return []
 
     def do_apply(self, step: Any, *grad: Any) -> list:
-        """Add a gradient, unless it is of an earlier step."""
+        """Add a gradient, unless it belongs to an earlier step."""
         if int(step) < self._step:
             return []
         if self._sparse:
@@ -133,11 +133,11 @@ class Accumulator(Keeper):
                 held[1] += index not in seen
             seen.add(index)
 
-    def try_take(self, request: _Waiting) -> bool:
+    def try_take(self, request: _Request) -> bool:
         if self._count < request.wanted:
             return False
         before = (self._step, self._count, self._sum, self._rows)
-        request.told(self._taken())
+        request.on_done(self._taken())
         self._step, self._count, self._sum, self._rows = self._step + 1, 0, None, {}
         request.undo = lambda: self._put_back(before)
         return True
@@ -162,7 +162,7 @@ class Accumulator(Keeper):
 
 
 class BarrierKeeper(Keeper):
-    """Elements by key. A key's place is that of its first insertion."""
+    """Elements that are filled component by component, by key. They are taken in the order of their first insertion."""
 
     def __init__(self, name: str, definition: Definition):
         super().__init__(name, definition)
@@ -172,22 +172,22 @@ class BarrierKeeper(Keeper):
         self._next, self._sealed = -(2**63), False
 
     def do_ready_size(self) -> list:
-        """How many are complete."""
+        """The number of complete elements."""
         return [np.int32(len(self._complete))]
 
     def do_incomplete_size(self) -> list:
-        """How many are not."""
+        """The number of incomplete elements."""
         return [np.int32(len(self._elements) - len(self._complete))]
 
     def do_close(self, cancel: Any) -> list:
-        """No new keys; with `cancel` no components either."""
+        """Accept no new keys; with `cancel`, no further components either."""
         if self.closed and not (bool(cancel) and not self._sealed):
             raise CancelledError(None, None, f"Barrier '{self.name}' is already closed.")
         self.closed, self._sealed = True, bool(cancel)
         return []
 
     def do_insert(self, component: Any, keys: Any, values: Any) -> list:
-        """A component of some keys' values."""
+        """Insert one component of the elements with these keys."""
         if len(keys) != len(values):
             raise InvalidArgumentError(None, None, f"keys and values differ: {len(keys)} vs. {len(values)}")
         number, size = int(component), len(self.definition.dtypes)
@@ -209,15 +209,15 @@ class BarrierKeeper(Keeper):
                 self._complete.append(key)
         return []
 
-    def try_take(self, request: _Waiting) -> bool:
+    def try_take(self, request: _Request) -> bool:
         waits_for_more = not self.closed or (not self._sealed and len(self._elements) > len(self._complete))
         count = min(request.wanted, len(self._complete))
         if count < request.wanted:
             if waits_for_more:
                 return False
-            if not (request.small and count):
+            if not (request.allow_small and count):
                 text = f"Barrier '{self.name}' is closed and has insufficient elements (requested {request.wanted}, "
-                request.told(OutOfRangeError(None, None, f"{text}total size {len(self._elements)})"))
+                request.on_done(OutOfRangeError(None, None, f"{text}total size {len(self._elements)})"))
                 return True
         keys = sorted(self._complete, key=self._places.__getitem__)[:count]
         taken = [(key, self._places.pop(key), self._elements.pop(key)) for key in keys]
@@ -226,7 +226,7 @@ class BarrierKeeper(Keeper):
         names[:] = keys
         columns = zip(*[element for _, _, element in taken], strict=True)
         parts = [np.array(column, kind.numpy) for column, kind in zip(columns, self.definition.dtypes, strict=True)]
-        request.told([np.array([place for _, place, _ in taken], np.int64), names, *parts])
+        request.on_done([np.array([place for _, place, _ in taken], np.int64), names, *parts])
         request.undo = lambda: self._put_back(taken)
         return True
 
@@ -241,4 +241,4 @@ KEEPERS: dict[str, type[Keeper]] = {
     "SparseConditionalAccumulator": Accumulator,
     "Barrier": BarrierKeeper,
 }
-"""What is no queue, by the kind of its definition."""
+"""Classes for the kinds that are not queues."""

@@ -1,7 +1,7 @@
-"""The queues and readers of one session, and its accumulators and barriers.
+"""The queue host: holds the queues, readers, accumulators and barriers of one session.
 
-What their nodes do happens here, and waits without a thread or a worker.
-A queue is made by the first node that uses it, and found by its container and its shared name or its own.
+Their nodes run here and can wait without occupying a thread or a worker. The first node that uses a queue creates it.
+Later nodes find it by its container and by its shared name, or else its own name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from weftwork.graph.ownership import copied
 
 
 class QueueHost:
-    """Holds queues and readers. others: who does what nodes with an attribute `_host` ask for, by that."""
+    """Holds queues and readers. others: hosts for nodes with a `_host` attribute, by the value of that attribute."""
 
     def __init__(self, **others: Any):
         self._others = others
@@ -34,28 +34,28 @@ class QueueHost:
         self._lock = fresh(threading.RLock())
         self._closed = False
 
-    def start(self, op: Operation, values: list, told: Callable[[Any], None]) -> Callable[[], None]:
-        """Begin what a node does; `told` gets the list of its outputs, or an error. Returns what cancels it."""
+    def start(self, op: Operation, values: list, on_done: Callable[[Any], None]) -> Callable[[], None]:
+        """Begin a node's action. `on_done` gets its outputs, or an error. Returns a function that cancels it."""
         attrs = op.attrs
         if "_host" in attrs:
-            return self._others[attrs["_host"]].start(op, values, told)
-        word = attrs["_word"]
+            return self._others[attrs["_host"]].start(op, values, on_done)
+        action = attrs["_word"]
         with self._lock:
             try:
                 if "_reader" in attrs:
-                    return self._start_reader(attrs, values, told)
+                    return self._start_reader(attrs, values, on_done)
                 queue, values = self._found(attrs, values)
                 if isinstance(queue, Keeper):
-                    give_up = queue.begin(word, values, told)
+                    give_up = queue.begin(action, values, on_done)
                     return lambda: self._locked(give_up)
-                attempt = _attempt(word, queue.definition, values, told)
+                attempt = _attempt(action, queue.definition, values, on_done)
             except OpError as error:
-                told(error)
+                on_done(error)
                 return _nothing
             if attempt is None:
-                told([_seen(queue, word)])
+                on_done([_inspected(queue, action)])
                 return _nothing
-            if word == "close" and attrs["_cancel"]:
+            if action == "close" and attrs["_cancel"]:
                 queue.cancel_enqueues()
             queue.start(attempt)
         return lambda: self._cancel(queue, attempt)
@@ -64,25 +64,27 @@ class QueueHost:
         with self._lock:
             function()
 
-    def _start_reader(self, attrs: Mapping[str, Any], values: list, told: Callable[[Any], None]) -> Callable[[], None]:
+    def _start_reader(
+        self, attrs: Mapping[str, Any], values: list, on_done: Callable[[Any], None]
+    ) -> Callable[[], None]:
         if self._closed:
             raise CancelledError(None, None, "The session is closed, and its readers with it.")
-        word, reader = attrs["_word"], self._readers.get(attrs["_reader"])
+        action, reader = attrs["_word"], self._readers.get(attrs["_reader"])
         if reader is None:
             reader = self._readers[attrs["_reader"]] = Reader(attrs["_records"])
-        if word in ("read", "read_up_to"):
+        if action in ("read", "read_up_to"):
             queue, values = self._found(attrs, values)
             wanted = int(values[0]) if values else 1
             if wanted <= 0:
                 raise InvalidArgumentError(None, None, f"num_records must be > 0, but is {wanted}")
-            request = Request(queue, wanted, word == "read_up_to", told)
+            request = Request(queue, wanted, action == "read_up_to", on_done)
             reader.start(request)
             return lambda: self._cancel(reader, request)
-        if word == "reset":
+        if action == "reset":
             reader.reset()
-            told([])
+            on_done([])
         else:
-            told([np.int64(reader.produced if word == "records" else reader.completed)])
+            on_done([np.int64(reader.produced if action == "records" else reader.completed)])
         return _nothing
 
     def _cancel(self, where: Any, what: Any) -> None:
@@ -90,7 +92,7 @@ class QueueHost:
             where.cancel(what)
 
     def _found(self, attrs: Mapping[str, Any], values: list) -> tuple[Any, list]:
-        """The queue that a node means, and what is left of its inputs."""
+        """The queue that a node refers to, and the node's remaining inputs."""
         choices = attrs.get("_choices")
         if choices is None:
             return self._queue(attrs["_container"], attrs["_queue"], attrs["_definition"]), values
@@ -108,13 +110,13 @@ class QueueHost:
         return queue
 
     def take_over(self, other: QueueHost, but: Collection[str]) -> None:
-        """Hold the queues and readers of another that ends, except those in some containers."""
+        """Adopt the queues and readers of a host that is closing, except those in the containers `but`."""
         with self._lock:
             self._readers.update({key: reader for key, reader in other._readers.items() if key[0] not in but})
             self._queues.update({key: queue for key, queue in other._queues.items() if key[0] not in but})
 
     def close(self) -> None:
-        """The session ends: nothing waits any more, and nothing begins."""
+        """Cancel everything that waits, and refuse anything new."""
         with self._lock:
             self._closed = True
             for reader in self._readers.values():
@@ -129,15 +131,15 @@ def _nothing() -> None:
     return None
 
 
-def _seen(queue: Queue, word: str) -> Any:
-    """What a node finds that only looks."""
-    if word == "make":
+def _inspected(queue: Queue, action: str) -> Any:
+    """The output of a node that only inspects the queue."""
+    if action == "make":
         return queue.name.encode()
-    return np.int32(queue.size) if word == "size" else np.bool_(queue.closed)
+    return np.int32(queue.size) if action == "size" else np.bool_(queue.closed)
 
 
 def _check(definition: Definition) -> None:
-    """Raise InvalidArgumentError for a queue that could never give an element."""
+    """Raise InvalidArgumentError for a queue that could never yield an element."""
     keep, capacity = definition.keep, definition.capacity
     if keep < 0:
         raise InvalidArgumentError(None, None, f"min_after_dequeue {keep} must be >= 0")
@@ -146,7 +148,7 @@ def _check(definition: Definition) -> None:
 
 
 def _is_same(held: Definition, asked: Definition) -> bool:
-    """Whether two definitions may be one queue's; open dimensions fit any."""
+    """Whether two definitions can share one queue. Unknown dimensions match any."""
     if held.kind != "PaddingFIFOQueue" or None in (held.shapes, asked.shapes):
         return held == asked
     pairs = zip(held.shapes or (), asked.shapes or (), strict=False)
@@ -154,15 +156,15 @@ def _is_same(held: Definition, asked: Definition) -> bool:
 
 
 def _difference(name: str, held: Definition, asked: Definition) -> str:
-    """Why two queues of one name cannot be one."""
+    """The message about two definitions of one queue that differ."""
     if held.kind != asked.kind:
         return f"Shared queue '{name}' has type '{held.kind}' that does not match type of node '{asked.kind}'"
     words = {"capacity": "capacity", "dtypes": "component types", "shapes": "component shapes"}
-    for field, word in {**words, "keep": "min_after_dequeue"}.items():
+    for field, label in {**words, "keep": "min_after_dequeue"}.items():
         has, wants = getattr(held, field), getattr(asked, field)
         if has != wants:
             was = "was" if field in ("capacity", "keep") else "were"
-            return f"Shared queue '{name}' has {word} {_listed(has)} but requested {word} {was} {_listed(wants)}."
+            return f"Shared queue '{name}' has {label} {_listed(has)} but requested {label} {was} {_listed(wants)}."
     return f"Shared queue '{name}' has random seeds {held.seed} but requested seeds are {asked.seed}."
 
 
@@ -172,35 +174,37 @@ def _listed(value: Any) -> str:
     return f"[{', '.join([shapes.text(v) if isinstance(v, tuple) else v.name for v in value])}]"
 
 
-def _attempt(word: str, definition: Definition, values: list, told: Callable[[Any], None]) -> Attempt | None:
-    """The attempt that a node makes, or None for one that only looks. Raises InvalidArgumentError."""
-    if word in ("size", "is_closed", "make"):
+def _attempt(action: str, definition: Definition, values: list, on_done: Callable[[Any], None]) -> Attempt | None:
+    """The attempt for a node's action, or None if it only inspects the queue. Raises InvalidArgumentError."""
+    if action in ("size", "is_closed", "make"):
         return None
-    if word == "close":
-        return Attempt("close", lambda result: told(_failed(result) or []))
-    if word in ("enqueue", "enqueue_many"):
-        rows = [tuple(values)] if word == "enqueue" else _rows(definition, values)
-        return Attempt("enqueue", lambda result: told(_failed(result) or []), [_checked(definition, r) for r in rows])
-    if word == "dequeue":
-        return Attempt("dequeue", lambda result: told(_failed(result) or list(result[0])), wanted=1)
+    if action == "close":
+        return Attempt("close", lambda result: on_done(_failed(result) or []))
+    if action in ("enqueue", "enqueue_many"):
+        rows = [tuple(values)] if action == "enqueue" else _rows(definition, values)
+        return Attempt(
+            "enqueue", lambda result: on_done(_failed(result) or []), [_checked(definition, r) for r in rows]
+        )
+    if action == "dequeue":
+        return Attempt("dequeue", lambda result: on_done(_failed(result) or list(result[0])), wanted=1)
     wanted = int(values[0])
     if definition.shapes is None:
         text = f"{definition.kind}'s DequeueMany and DequeueUpTo require the components to have specified shapes."
         raise InvalidArgumentError(None, None, text)
     if wanted < 0:
-        kind = "DequeueManyOp" if word == "dequeue_many" else "DequeueUpToOp"
+        kind = "DequeueManyOp" if action == "dequeue_many" else "DequeueUpToOp"
         raise InvalidArgumentError(None, None, f"{kind} requested {wanted} < 0 elements")
 
     def together(result: Any) -> None:
-        told(
+        on_done(
             _failed(result) or [_stacked(definition, i, [e[i] for e in result]) for i in range(len(definition.dtypes))]
         )
 
-    return Attempt("dequeue", together, wanted=wanted, less=word == "dequeue_up_to")
+    return Attempt("dequeue", together, wanted=wanted, allow_fewer=action == "dequeue_up_to")
 
 
 def _rows(definition: Definition, values: list) -> list[tuple]:
-    """The elements that arrays hold. Raises InvalidArgumentError, which names the component that does not fit."""
+    """Split arrays into elements. Raises InvalidArgumentError naming the component that does not fit."""
     count = np.shape(values[0])[:1]
     for i, value in enumerate(values):
         row = None if definition.shapes is None else definition.shapes[i]
@@ -220,7 +224,7 @@ def _failed(result: Any) -> Any:
 
 
 def _checked(definition: Definition, element: tuple) -> tuple:
-    """An element, of the queue's shapes, that nobody else writes to. Raises InvalidArgumentError."""
+    """Check an element against the queue's shapes, and copy values that others may write to."""
     made = []
     for i, value in enumerate(element):
         shape = None if definition.shapes is None else definition.shapes[i]
@@ -234,7 +238,7 @@ def _checked(definition: Definition, element: tuple) -> tuple:
 
 
 def _stacked(definition: Definition, component: int, values: list) -> Any:
-    """Elements' components as one array, padded with zeros to the largest where a dimension is open."""
+    """Stack one component of several elements, padding open dimensions with zeros to the largest."""
     shape = definition.shapes[component]  # type: ignore[index]
     largest = tuple([max([np.shape(v)[axis] for v in values], default=d or 0) for axis, d in enumerate(shape)])
     array = np.zeros((len(values), *largest), definition.dtypes[component].as_numpy_dtype)

@@ -1,10 +1,11 @@
-"""Queues as state machines: no threads, no waiting. What cannot be done at once waits, and is told when it is done.
+"""Queues as state machines: no threads, no blocking. An operation that must wait is served later, through a callback.
 
 element    a tuple of components
-attempt    an enqueue, a dequeue or a close that waits for its turn; attempts of one side are served in order of arrival
-Enqueues of many fill, and dequeues of many drain, element by element, so they may exceed the capacity.
+attempt    a waiting enqueue, dequeue or close; each side serves its attempts in order of arrival
 
-Invariant: after `pump` neither side's first attempt can go on.
+Attempts with many elements move them one by one, so they may be larger than the capacity.
+
+Invariant: after `pump`, the first attempt of neither side can make progress.
 """
 
 from __future__ import annotations
@@ -22,16 +23,19 @@ from weftwork.graph.ops.queues import Definition
 
 
 class Attempt:
-    """Something that waits: `told` gets its result, or an error, once."""
+    """A waiting operation. `on_done` is called once, with its result or an error."""
 
-    __slots__ = ("elements", "less", "told", "wanted", "word")
+    __slots__ = ("action", "allow_fewer", "elements", "on_done", "wanted")
 
-    def __init__(self, word: str, told: Callable[[Any], None], elements: Sequence = (), wanted: int = 0, less=False):
-        self.word, self.told, self.elements, self.wanted, self.less = word, told, deque(elements), wanted, less
+    def __init__(
+        self, action: str, on_done: Callable[[Any], None], elements: Sequence = (), wanted: int = 0, allow_fewer=False
+    ):
+        self.action, self.on_done = action, on_done
+        self.elements, self.wanted, self.allow_fewer = deque(elements), wanted, allow_fewer
 
 
 class Queue:
-    """One queue."""
+    """A queue and the attempts that wait for it."""
 
     def __init__(self, name: str, definition: Definition):
         self.name, self.definition = name, definition
@@ -44,38 +48,38 @@ class Queue:
 
     @property
     def size(self) -> int:
-        """Its elements."""
+        """The number of elements."""
         return len(self._elements)
 
     def start(self, attempt: Attempt) -> None:
-        """Let an attempt wait for its turn; it may be done before this returns. One for nothing is done at once."""
-        if attempt.word != "close" and not attempt.wanted and not attempt.elements:
-            attempt.told([])
+        """Queue an attempt. It may be served before this returns; an attempt at zero elements always is."""
+        if attempt.action != "close" and not attempt.wanted and not attempt.elements:
+            attempt.on_done([])
             return
-        (self._out if attempt.word == "dequeue" else self._in).append(attempt)
+        (self._out if attempt.action == "dequeue" else self._in).append(attempt)
         self.pump()
 
     def cancel(self, attempt: Attempt) -> None:
-        """Give an attempt up: a dequeue has taken nothing, also where it was done but nobody has looked at it."""
-        for side, word in ((self._in, "Enqueue"), (self._out, "Dequeue")):
+        """Cancel an attempt. What a dequeue has taken goes back, even if the dequeue was done and its result unused."""
+        for side, action in ((self._in, "Enqueue"), (self._out, "Dequeue")):
             if attempt in side:
                 side.remove(attempt)
-                attempt.told(CancelledError(None, None, f"{word} operation was cancelled"))
+                attempt.on_done(CancelledError(None, None, f"{action} operation was cancelled"))
         self._put_back(attempt)
         self.pump()
 
     def cancel_all(self) -> None:
-        """Give everything up that waits."""
+        """Cancel all waiting attempts."""
         for attempt in [*self._in, *self._out]:
             self.cancel(attempt)
 
     def cancel_enqueues(self) -> None:
-        """Give all pending enqueues up."""
-        for attempt in [a for a in self._in if a.word == "enqueue"]:
+        """Cancel all waiting enqueues."""
+        for attempt in [a for a in self._in if a.action == "enqueue"]:
             self.cancel(attempt)
 
     def pump(self) -> None:
-        """Serve both sides as far as they can go."""
+        """Serve both sides until neither makes progress."""
         while self._serve_in() or self._serve_out():
             pass
 
@@ -83,14 +87,14 @@ class Queue:
         if not self._in:
             return False
         attempt = self._in[0]
-        if attempt.word == "close":
+        if attempt.action == "close":
             self._in.popleft()
-            twice, self.closed = self.closed, True
-            attempt.told(CancelledError(None, None, f"Queue '{self.name}' is already closed.") if twice else ())
+            was_closed, self.closed = self.closed, True
+            attempt.on_done(CancelledError(None, None, f"Queue '{self.name}' is already closed.") if was_closed else ())
             return True
         if self.closed:
             self._in.popleft()
-            attempt.told(CancelledError(None, None, f"{self.definition.kind} '{self.name}' is closed."))
+            attempt.on_done(CancelledError(None, None, f"{self.definition.kind} '{self.name}' is closed."))
             return True
         moved = False
         while attempt.elements and (self.definition.capacity < 0 or self.size < self.definition.capacity):
@@ -98,7 +102,7 @@ class Queue:
             moved = True
         if not attempt.elements:
             self._in.popleft()
-            attempt.told(())
+            attempt.on_done(())
             return True
         return moved
 
@@ -113,22 +117,22 @@ class Queue:
         got = len(attempt.elements)
         if got == attempt.wanted:
             self._out.popleft()
-            attempt.told(list(attempt.elements))
+            attempt.on_done(list(attempt.elements))
             return True
         if not self.closed or self._in:
             return moved
         self._out.popleft()
-        if attempt.less and got:
-            attempt.told(list(attempt.elements))
+        if attempt.allow_fewer and got:
+            attempt.on_done(list(attempt.elements))
             return True
         self._put_back(attempt)
         text = f"(requested {attempt.wanted}, current size {self.size})"
         text = f"{self.definition.kind} '{self.name}' is closed and has insufficient elements {text}"
-        attempt.told(OutOfRangeError(None, None, text))
+        attempt.on_done(OutOfRangeError(None, None, text))
         return True
 
     def _put_back(self, attempt: Attempt) -> None:
-        if attempt.word != "dequeue":
+        if attempt.action != "dequeue":
             return
         while attempt.elements:
             element = attempt.elements.pop()

@@ -1,6 +1,6 @@
-"""Readers as state machines: no threads, no waiting. A read that needs a file name is served when the queue has one.
+"""Readers as state machines: no threads, no blocking. A read that needs a file name waits for the reader's queue.
 
-request   a read that waits for its turn; they are served in order of arrival
+request   a waiting read; requests are served in order of arrival
 """
 
 from __future__ import annotations
@@ -21,80 +21,80 @@ Record = tuple[bytes, bytes]
 
 
 class Request:
-    """A read. told: gets the outputs of its node, or an error, once.   got: what it was given."""
+    """A read. on_done: called once, with the node's outputs or an error.   got: the records served so far."""
 
-    __slots__ = ("got", "queue", "told", "vectors", "wanted")
+    __slots__ = ("got", "queue", "on_done", "vectors", "wanted")
 
-    def __init__(self, queue: Queue, wanted: int, vectors: bool, told: Callable[[Any], None]):
-        self.queue, self.wanted, self.vectors, self.told = queue, wanted, vectors, told
+    def __init__(self, queue: Queue, wanted: int, vectors: bool, on_done: Callable[[Any], None]):
+        self.queue, self.wanted, self.vectors, self.on_done = queue, wanted, vectors, on_done
         self.got: list[Record] = []
 
 
 class Reader:
-    """One reader: the file that it is in, and who waits for its records."""
+    """A reader: its open file, and the requests that wait for records."""
 
     def __init__(self, records: Records):
         self._records = records
         self._requests: deque[Request] = deque()
-        self._asked: Attempt | None = None
+        self._awaited_name: Attempt | None = None
         self._serving = False
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew, with the next file name."""
+        """Start over with the next file name."""
         self.produced = self.completed = 0
         self._back: deque[Record] = deque()
         self._file: Iterator[Record] | None = None
 
     def start(self, request: Request) -> None:
-        """Let a read wait for its turn; it may be done before this returns."""
+        """Queue a read. It may be served before this returns."""
         self._requests.append(request)
         self._pump()
 
     def cancel(self, request: Request) -> None:
-        """Give a read up: it has taken nothing, also where it was done but nobody has looked at it."""
+        """Cancel a read. The records that it took go back, even if the read was done and its result unused."""
         if request in self._requests:
-            if request is self._requests[0] and self._asked is not None:
-                asked, self._asked = self._asked, None
-                asked.told = _nobody
+            if request is self._requests[0] and self._awaited_name is not None:
+                asked, self._awaited_name = self._awaited_name, None
+                asked.on_done = _ignore
                 request.queue.cancel(asked)
             self._requests.remove(request)
-            request.told(CancelledError(None, None, "Read operation was cancelled"))
+            request.on_done(CancelledError(None, None, "Read operation was cancelled"))
         self._back.extendleft(reversed(request.got))
         self.produced -= len(request.got)
         request.got = []
         self._pump()
 
     def close(self) -> None:
-        """Give everything up that waits."""
+        """Cancel all waiting reads."""
         for request in list(self._requests):
             self.cancel(request)
         self.reset()
 
     def _pump(self) -> None:
-        """Serve the reads as far as the files and the queues go."""
-        if self._serving:  # a queue that had a name at once
+        """Serve reads until one needs a file name that is not there yet."""
+        if self._serving:  # the queue had a file name at once and called back
             return
         self._serving = True
-        while self._requests and self._asked is None:
+        while self._requests and self._awaited_name is None:
             request = self._requests[0]
             try:
                 served = self._serve(request)
             except OpError as error:
                 self._file = None
                 self._requests.popleft()
-                request.told(error)
+                request.on_done(error)
                 continue
             if served:
                 self._requests.popleft()
                 self.produced += len(request.got)
-                request.told(_outputs(request))
+                request.on_done(_outputs(request))
             else:
                 self._ask(request)
         self._serving = False
 
     def _serve(self, request: Request) -> bool:
-        """Give it what the file has; False when there is nothing, and a file name is needed."""
+        """Serve a request from the open file. Returns False if there is nothing left and a file name is needed."""
         while len(request.got) < request.wanted:
             record = self._back.popleft() if self._back else next(self._file, None) if self._file else None
             if record is None:
@@ -106,20 +106,20 @@ class Reader:
         return bool(request.got)
 
     def _ask(self, request: Request) -> None:
-        """Wait for a file name."""
-        self._asked = Attempt("dequeue", self._named, wanted=1)
-        request.queue.start(self._asked)
+        """Ask the queue for a file name."""
+        self._awaited_name = Attempt("dequeue", self._got_name, wanted=1)
+        request.queue.start(self._awaited_name)
 
-    def _named(self, result: Any) -> None:
-        self._asked = None
+    def _got_name(self, result: Any) -> None:
+        self._awaited_name = None
         if isinstance(result, Exception):
-            self._requests.popleft().told(result)
+            self._requests.popleft().on_done(result)
         else:
             self._file = _file(self._records, result[0][0])
         self._pump()
 
 
-def _nobody(result: Any) -> None:
+def _ignore(result: Any) -> None:
     return None
 
 
@@ -134,7 +134,7 @@ def _outputs(request: Request) -> list:
     return columns
 
 
-# What is in a file
+# The records of a file
 
 
 def _file(records: Records, name: bytes) -> Iterator[Record]:

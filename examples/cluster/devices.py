@@ -4,6 +4,7 @@ The towers are placed on GPUs where there are some; soft placement puts them on 
 0.9 of the test images are told right.
 """
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from examples.datasets import TRAINED, digits
 DEVICES = ["/gpu:0", "/gpu:1"]
 
 
-def tower(x, y):
+def tower(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The loss of one part of a batch, and logits, with the variables that all towers share."""
     weights = tf.get_variable("weights", [64, 10], initializer=tf.zeros_initializer())
     biases = tf.get_variable("biases", [10], initializer=tf.zeros_initializer())
@@ -22,18 +23,20 @@ def tower(x, y):
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits)), logits
 
 
-def average(towers):
+def average(towers: list[list[tuple[tf.Tensor, tf.Variable]]]) -> list[tuple[tf.Tensor, tf.Variable]]:
     """For each variable the mean of the towers' gradients."""
     return [
         (tf.add_n([gradient for gradient, _ in same]) / len(towers), same[0][1]) for same in zip(*towers, strict=True)
     ]
 
 
-def build():
+def build() -> SimpleNamespace:
     """The graph: a tower on each device, the mean of their gradients, the update."""
     x, y = tf.placeholder(tf.float32, [None, 64], name="x"), tf.placeholder(tf.int64, [None], name="y")
     optimizer = tf.train.GradientDescentOptimizer(0.5)
-    parts, gradients, losses = len(DEVICES), [], []
+    parts = len(DEVICES)
+    gradients: list[list[tuple[tf.Tensor, tf.Variable]]] = []
+    losses: list[tf.Tensor] = []
     with tf.variable_scope(tf.get_variable_scope()):
         for part, device in enumerate(DEVICES):
             with tf.device(device):
@@ -47,7 +50,7 @@ def build():
     return SimpleNamespace(x=x, y=y, loss=loss, train=train, accuracy=accuracy)
 
 
-def feeds(model, steps):
+def feeds(model: SimpleNamespace, steps: int) -> Iterator[dict[tf.Tensor, np.ndarray]]:
     """A feed for each step: a batch of 100 images."""
     images, labels = digits()
     rng = np.random.RandomState(1)
@@ -56,7 +59,7 @@ def feeds(model, steps):
         yield {model.x: images[rows], model.y: labels[rows]}
 
 
-def main(steps=200):
+def main(steps: int = 200) -> float:
     """Train, and return the accuracy on images that were not trained on."""
     model = build()
     images, labels = digits()

@@ -11,7 +11,7 @@ import weftwork as tf
 WORKERS, SIZE = 3, 10
 
 
-def build():
+def build() -> tuple[tf.Tensor, tf.Tensor, tf.Variable, tf.Variable, tf.Tensor, tf.Operation]:
     """The graph: each process makes its own; the variables are shared by name."""
     x = tf.placeholder(tf.float32, [None, SIZE], name="x")
     y = tf.placeholder(tf.float32, [None], name="y")
@@ -22,18 +22,18 @@ def build():
     return x, y, weights, step, loss, train
 
 
-def truth():
+def truth() -> np.ndarray:
     """The weights behind the data."""
     return np.random.RandomState(0).randn(SIZE).astype(np.float32)
 
 
 @ray.remote(num_cpus=0.5)
-def work(target, seed, steps):
+def work(target: str, seed: int, steps: int) -> int:
     """A worker: it trains until all of them together have taken enough steps."""
     rng = np.random.RandomState(seed)
     taken = 0
     with tf.Graph().as_default():
-        x, y, _, step, _, train = build()
+        x, y, _, _, _, train = build()
         with tf.train.MonitoredTrainingSession(
             target, is_chief=False, hooks=[tf.train.StopAtStepHook(last_step=steps)]
         ) as session:
@@ -44,7 +44,7 @@ def work(target, seed, steps):
     return taken
 
 
-def main(steps=300):
+def main(steps: int = 300) -> float:
     """Train, and return the greatest distance of a weight from the true one."""
     server = tf.train.Server.create_local_server()
     with tf.Graph().as_default():

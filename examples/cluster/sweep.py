@@ -4,6 +4,9 @@ The same program runs on a real cluster: give its address to `sweep`, or run it 
 the share of the variants in which the epidemic infects less than half of the people.
 """
 
+# Ray's test cluster has few types:
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+
 import argparse
 import random
 
@@ -17,7 +20,7 @@ CHANCES = [0.1, 0.2, 0.3, 0.4]
 
 
 @weftwork.op(outputs=2, num_cpus=1)
-def epidemic(contacts, chance, people=3000, days=60):
+def epidemic(contacts: int, chance: float, people: int = 3000, days: int = 60) -> tuple[float, str]:
     """The share of people who ever fall ill, and the machine that found out."""
     draw = random.Random(0)
     healthy, ill = people - 10, 10
@@ -29,7 +32,7 @@ def epidemic(contacts, chance, people=3000, days=60):
     return 1 - healthy / people, ray.get_runtime_context().get_node_id()
 
 
-def sweep(address):
+def sweep(address: str) -> tuple[dict[tuple[int, float], float], set[str]]:
     """{(contacts, chance): share of ill people} and the machines that took part."""
     variants = [(contacts, chance) for contacts in CONTACTS for chance in CHANCES]
     with weftwork.Graph().as_default():
@@ -40,7 +43,7 @@ def sweep(address):
     return shares, {machine for _, machine in found}
 
 
-def three_machines():
+def three_machines() -> Cluster:
     """A cluster on this machine: each of its nodes believes that it is a machine with one CPU."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     for _ in range(2):
@@ -48,9 +51,9 @@ def three_machines():
     return cluster
 
 
-def main(address=None):
+def main(address: str | None = None) -> float:
     cluster = None if address else three_machines()
-    shares, machines = sweep(cluster.address if cluster else address)
+    shares, machines = sweep(address or str(cluster and cluster.address))
     print("chance  " + "  ".join(f"{contacts} contacts" for contacts in CONTACTS))
     for chance in CHANCES:
         print(f"{chance:6}  " + "  ".join(f"{shares[contacts, chance]:10.0%}" for contacts in CONTACTS))

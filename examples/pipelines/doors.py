@@ -3,6 +3,9 @@
 `main` gives the share of the programs whose result is right.
 """
 
+# The other libraries have few types:
+# pyright: basic
+
 import asyncio
 import operator
 import random
@@ -21,7 +24,7 @@ import weftwork.dask
 import weftwork.joblib
 
 
-def by_dask():
+def by_dask() -> bool:
     """A least-squares fit over blocks, with the numbers of rows counted by delayed functions."""
     x = da.from_array(np.random.default_rng(0).normal(size=(4000, 8))).rechunk((500, 8))
     weights = np.arange(8.0)
@@ -32,13 +35,13 @@ def by_dask():
     return np.allclose(found, weights) and rows == 4000
 
 
-def inside(seed, count=20_000):
+def inside(seed: int, count: int = 20_000) -> int:
     """How many of some random points of a square lie in the circle inside."""
     draw = random.Random(seed)
     return sum(draw.random() ** 2 + draw.random() ** 2 < 1 for _ in range(count))
 
 
-def by_executor():
+def by_executor() -> bool:
     """Pi by chance: a sweep over seeds, and a call that takes the results of others."""
     with tf.Executor() as executor:
         hits = sum(executor.map(inside, range(16)))
@@ -46,7 +49,7 @@ def by_executor():
         return abs(4 * (hits + more.result()) / (18 * 20_000) - np.pi) < 0.02
 
 
-def by_joblib():
+def by_joblib() -> bool:
     """A grid search of scikit-learn's."""
     images, labels = load_digits(return_X_y=True)
     with parallel_config("weftwork"):
@@ -54,13 +57,13 @@ def by_joblib():
     return search.best_score_ > 0.9
 
 
-def by_asyncio():
+def by_asyncio() -> bool:
     """Answers to several askers at a time, by one session."""
     with tf.Graph().as_default():
         x = tf.placeholder(tf.float32)
         y = tf.reduce_sum(x * x)
 
-        async def ask(session):
+        async def ask(session: tf.Session) -> list[float]:
             return await asyncio.gather(*[session.run_async(y, {x: [n, n]}) for n in range(10)])
 
         with tf.Session() as session:
@@ -70,7 +73,7 @@ def by_asyncio():
 PROGRAMS = {"dask": by_dask, "executor": by_executor, "joblib": by_joblib, "asyncio": by_asyncio}
 
 
-def main():
+def main() -> float:
     right = {name: bool(program()) for name, program in PROGRAMS.items()}
     print(*[f"{name:10} {'right' if well else 'wrong'}" for name, well in right.items()], sep="\n")
     return sum(right.values()) / len(right)

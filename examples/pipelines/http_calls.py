@@ -16,23 +16,23 @@ CALLS, AT_A_TIME, DELAY = 200, 10, 0.01
 class Server:
     """A server that answers `GET /n` with n words after a moment, and knows how many it answered at a time."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.now = self.most = 0
         self.port = 0
         self._started = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
-    def __enter__(self):
+    def __enter__(self) -> "Server":
         self._thread.start()
         self._started.wait()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
-    def _serve(self):
+    def _serve(self) -> None:
         server = self._loop.run_until_complete(asyncio.start_server(self._answer, "127.0.0.1", 0))
         self.port = server.sockets[0].getsockname()[1]
         self._started.set()
@@ -41,7 +41,7 @@ class Server:
         self._loop.run_until_complete(server.wait_closed())
         self._loop.close()
 
-    async def _answer(self, reader, writer):
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = (await reader.readuntil(b"\r\n\r\n")).decode()
         self.now += 1
         self.most = max(self.most, self.now)
@@ -55,7 +55,7 @@ class Server:
 
 
 @tf.op(limits={"server": 1}, retries=2, timeout=30)
-async def fetch(port, path):
+async def fetch(port: int, path: str) -> str:
     """The body of a page. Any HTTP client will do; this one needs no package."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
@@ -66,11 +66,11 @@ async def fetch(port, path):
 
 
 @tf.op
-def count(page):
+def count(page: str) -> int:
     return len(page.split())
 
 
-def main():
+def main() -> float:
     with Server() as server, tf.Graph().as_default():
         counts = {k: count(fetch(server.port, f"/{k}")) for k in range(CALLS)}
         config = tf.ConfigProto(limits={"server": AT_A_TIME})

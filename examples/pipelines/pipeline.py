@@ -14,7 +14,7 @@ from examples.datasets import TRAINED, digits
 BATCH = 64
 
 
-def parse(line):
+def parse(line: bytes) -> tuple[np.ndarray, np.int64]:
     """A line, `LABEL:VALUES`, as its label and what is seen of its image: pixels, and means of their surroundings."""
     label, _, text = line.decode().partition(":")
     image = [float(value) for value in text.split(",")]
@@ -25,23 +25,23 @@ def parse(line):
     return np.array(seen, np.float32), np.int64(label)
 
 
-def near(image, at):
+def near(image: list[float], at: int) -> list[float]:
     """A pixel and its neighbours, in an image of 8 x 8."""
     row, column = divmod(at, 8)
     rows, columns = range(max(0, row - 1), min(8, row + 2)), range(max(0, column - 1), min(8, column + 2))
     return [image[8 * r + c] for r in rows for c in columns]
 
 
-def lines():
+def lines() -> list[str]:
     """The digits as text."""
     images, labels = digits()
     return [f"{label}:{','.join(map(str, image))}" for image, label in zip(images.tolist(), labels, strict=True)]
 
 
-def pipeline(lines, calls):
+def pipeline(lines: list[str], calls: int) -> tf.data.Dataset:
     """Batches of images and labels. calls: how many lines may be parsed at a time."""
 
-    def parsed(line):
+    def parsed(line: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, label = tf.py_func(parse, [line], [tf.float32, tf.int64], stateful=False)
         image.set_shape([3 * 64])
         label.set_shape([])
@@ -51,13 +51,13 @@ def pipeline(lines, calls):
     return dataset.map(parsed, num_parallel_calls=calls).batch(BATCH).prefetch(2)
 
 
-def layer(values, inputs, outputs, name):
+def layer(values: tf.Tensor, inputs: int, outputs: int, name: str) -> tf.Tensor:
     """A linear layer."""
     weights = tf.Variable(tf.random_normal([inputs, outputs], stddev=inputs**-0.5), name=f"{name}/weights")
     return tf.matmul(values, weights) + tf.Variable(tf.zeros([outputs]), name=f"{name}/biases")
 
 
-def build(calls=4):
+def build(calls: int = 4) -> SimpleNamespace:
     """The graph. One iterator goes through the lines for training or for testing, whichever was begun."""
     text = lines()
     train = pipeline(text[:TRAINED], calls)
@@ -78,7 +78,7 @@ def build(calls=4):
     )
 
 
-def main(steps=150):
+def main(steps: int = 150) -> float:
     """Train, and return the accuracy on images that were not trained on."""
     model = build()
     with tf.Session() as session:

@@ -8,7 +8,6 @@ import csv
 import json
 import random
 import tempfile
-from collections import Counter
 from pathlib import Path
 
 import weftwork
@@ -19,10 +18,10 @@ PRICES = {"tea": 2.0, "bread": 3.0, "wool": 12.0, "loom": 240.0}
 def make_files(folder: Path, shops: int, rows: int) -> list[Path]:
     """What the shops sent: a CSV file each, in which some rows are damaged. And a table of prices."""
     (folder / "prices.json").write_text(json.dumps(PRICES))
-    draw, paths = random.Random(1), []
-    for shop in range(shops):
-        paths.append(folder / f"shop{shop}.csv")
-        with paths[-1].open("w", newline="") as file:
+    draw = random.Random(1)
+    paths = [folder / f"shop{shop}.csv" for shop in range(shops)]
+    for path in paths:
+        with path.open("w", newline="") as file:
             sheet = csv.writer(file)
             sheet.writerow(["month", "item", "count"])
             for _ in range(rows):
@@ -32,50 +31,50 @@ def make_files(folder: Path, shops: int, rows: int) -> list[Path]:
 
 
 @weftwork.op
-def read(path):
+def read(path: str) -> list[dict[str, str]]:
     """The rows of a file."""
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
 
 
 @weftwork.op(outputs=2)
-def clean(rows):
+def clean(rows: list[dict[str, str]]) -> tuple[list[dict[str, str]], int]:
     """The rows whose count is a number, and how many are not."""
     good = [row for row in rows if row["count"].isdigit()]
     return good, len(rows) - len(good)
 
 
 @weftwork.op
-def load(path):
+def load(path: str) -> dict[str, float]:
     """What a JSON file holds."""
     return json.loads(Path(path).read_text())
 
 
 @weftwork.op
-def income(rows, prices):
+def income(rows: list[dict[str, str]], prices: dict[str, float]) -> dict[int, float]:
     """{month: money} of a table of rows."""
-    months = Counter()
+    months = dict.fromkeys(range(1, 13), 0.0)
     for row in rows:
         months[int(row["month"])] += int(row["count"]) * prices[row["item"]]
     return months
 
 
 @weftwork.op
-def report(months, path):
+def report(tables: list[dict[int, float]], path: str) -> dict[int, float]:
     """Write the sum of all shops, and return it."""
-    total = sum(months, Counter())
+    total = {month: sum(table[month] for table in tables) for month in tables[0]}
     Path(path).write_text(json.dumps(total, sort_keys=True))
     return total
 
 
-def main(shops=8, rows=2000):
+def main(shops: int = 8, rows: int = 2000) -> float:
     folder = Path(tempfile.mkdtemp())
     cleaned = [clean(read(str(path))) for path in make_files(folder, shops, rows)]
     prices = load(str(folder / "prices.json"))
     total = report([income(good, prices) for good, _ in cleaned], str(folder / "report.json"))
     dropped = sum(bad for _, bad in cleaned)
     with weftwork.Session() as session:
-        months, lost = session.run([total, dropped])
+        months, lost = session.run((total, dropped))
     most = max(months.values())
     for month, money in sorted(months.items()):
         print(f"{month:2} {'#' * round(40 * money / most)} {money:,.0f}")

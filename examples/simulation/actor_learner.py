@@ -11,13 +11,13 @@ import numpy as np
 import weftwork as tf
 
 SIZE, LEARNERS = 5, 4
-MOVES = np.array([[0, 1], [0, -1], [1, 0], [-1, 0]])
+MOVES = [(0, 1), (0, -1), (1, 0), (-1, 0)]
 GOAL = SIZE * SIZE - 1
 
 
-def walk(place, move):
+def walk(place: int, move: int) -> tuple[int, float]:
     """The place after a move, and the reward: 1 at the goal, else a small price."""
-    row, column = np.clip(np.array(divmod(place, SIZE)) + MOVES[move], 0, SIZE - 1)
+    row, column = (min(max(at + step, 0), SIZE - 1) for at, step in zip(divmod(place, SIZE), MOVES[move], strict=True))
     after = row * SIZE + column
     return after, 1.0 if after == GOAL else -0.01
 
@@ -25,7 +25,7 @@ def walk(place, move):
 class Learner:
     """The graph: the values of all moves at a place, and an update of one of them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.table = tf.Variable(tf.zeros([SIZE * SIZE, 4]), name="table")
         self.episodes = tf.Variable(0, name="episodes", trainable=False)
         self.place = tf.placeholder(tf.int32, [], name="place")
@@ -40,7 +40,7 @@ class Learner:
         self.count = tf.assign_add(self.episodes, 1)
 
 
-def learn(session, learner, seed, episodes):
+def learn(session: tf.Session, learner: Learner, seed: int, episodes: int) -> None:
     """Walk, and learn from each step."""
     rng = np.random.RandomState(seed)
     while session.run(learner.count) <= episodes:
@@ -56,7 +56,7 @@ def learn(session, learner, seed, episodes):
                 break
 
 
-def main(episodes=300):
+def main(episodes: int = 300) -> float:
     """Learn, and return the steps of the learned way from one corner to the other."""
     learner = Learner()
     with tf.Session() as session:

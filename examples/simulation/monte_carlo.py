@@ -16,13 +16,13 @@ PROGRAM = os.getpid()
 POINTS, BATCHES, RUNS = 20_000, 8, 4
 
 
-def hits(seed):
+def hits(seed: int) -> int:
     """How many of some random points of the unit square lie in the quarter of a circle."""
     draw = random.Random(int(seed))
     return sum(draw.random() ** 2 + draw.random() ** 2 < 1 for _ in range(POINTS))
 
 
-def kill_this_worker(deaths, seed):
+def kill_this_worker(deaths: str, seed: int) -> None:
     """Once for each seed: pull the plug on the process, unless it is the program itself."""
     mark = Path(deaths, str(seed))
     if os.getpid() != PROGRAM and not mark.exists():
@@ -31,7 +31,7 @@ def kill_this_worker(deaths, seed):
 
 
 @weftwork.op(dtype=weftwork.int64, shape=[])
-def batch(seed, deaths):
+def batch(seed: int, deaths: str) -> int:
     """The hits of one batch. In every eighth one the power fails."""
     found = hits(seed)
     if seed % BATCHES == 5:
@@ -39,13 +39,14 @@ def batch(seed, deaths):
     return found
 
 
-def main():
+def main() -> float:
     deaths = tempfile.mkdtemp()
     first = weftwork.placeholder(weftwork.int64, [], name="first")
     inside = weftwork.Variable(0, dtype=weftwork.int64, name="inside")
     points = weftwork.Variable(0, dtype=weftwork.int64, name="points")
     found = sum(batch(first + number, deaths) for number in range(BATCHES))
     step = weftwork.group(inside.assign_add(found), points.assign_add(BATCHES * POINTS))
+    hit = drawn = 0
     with weftwork.Session() as session:
         session.run(weftwork.global_variables_initializer())
         for number in range(RUNS):

@@ -13,7 +13,7 @@ POINTS, SEEDS = 20_000, 8
 
 
 @wf.op
-def inside(seed, count):
+def inside(seed: int, count: int) -> int:
     """How many of some random points of a square lie in the circle inside."""
     draw = random.Random(seed)
     return sum(draw.random() ** 2 + draw.random() ** 2 < 1 for _ in range(count))
@@ -22,18 +22,18 @@ def inside(seed, count):
 class Estimate:
     """An estimate that gets better with each round."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.hits, self.points = wf.shared(0), wf.shared(0)
 
     @wf.function
-    def round(self, first_seed, count):
+    def round(self, first_seed: int, count: int) -> float:
         """Draw more points, on all cores: the estimate so far."""
         drawn = [inside(first_seed + k, count) for k in range(SEEDS)]
         hits = self.hits.add(wf.cast(wf.add_n(drawn), wf.int64))
         return 4 * hits / self.points.add(SEEDS * count)
 
 
-def main():
+def main() -> float:
     estimate = Estimate()
     for number in range(4):
         print(f"round {number}: pi is about {estimate.round(number * SEEDS, POINTS):.4f}")

@@ -12,7 +12,7 @@ ACCOUNTS, THREADS, TRANSFERS = 10, 4, 50
 
 
 @weftwork.op(dtype=weftwork.int64, shape=[])
-def check(balance):
+def check(balance: int) -> int:
     """The balance after a withdrawal; nobody may owe money."""
     if balance < 0:
         raise ValueError(f"{-balance} are lacking")
@@ -22,7 +22,7 @@ def check(balance):
 class Bank:
     """The graph: a transfer, whose last step is the check of what is left."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.balances = weftwork.Variable([1000 // ACCOUNTS] * ACCOUNTS, dtype=weftwork.int64, name="balances")
         self.giver = weftwork.placeholder(weftwork.int32, [], name="giver")
         self.taker = weftwork.placeholder(weftwork.int32, [], name="taker")
@@ -31,7 +31,7 @@ class Bank:
         self.transfer = check(moved[self.giver])  # raises when the money has been moved already
 
 
-def work(session, bank, seed, refused):
+def work(session: weftwork.Session, bank: Bank, seed: int, refused: list[str]) -> None:
     """Some transfers, of which those that the bank refuses change nothing."""
     draw = random.Random(seed)
     for _ in range(TRANSFERS):
@@ -42,8 +42,9 @@ def work(session, bank, seed, refused):
             refused.append(str(error.__cause__))
 
 
-def main():
-    bank, refused = Bank(), []
+def main() -> float:
+    bank = Bank()
+    refused: list[str] = []
     with weftwork.Session() as session:
         session.run(weftwork.global_variables_initializer())
         threads = [threading.Thread(target=work, args=(session, bank, seed, refused)) for seed in range(THREADS)]

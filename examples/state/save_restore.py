@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ import weftwork as tf
 from examples.datasets import TRAINED, digits
 
 
-def build():
+def build() -> SimpleNamespace:
     """The graph: a linear classifier of digits, trained with momentum, which is saved too."""
     x = tf.placeholder(tf.float32, [None, 64], name="x")
     y = tf.placeholder(tf.int64, [None], name="y")
@@ -22,7 +23,7 @@ def build():
     return SimpleNamespace(x=x, y=y, loss=loss, train=train)
 
 
-def feeds(model, steps):
+def feeds(model: SimpleNamespace, steps: int) -> Iterator[dict[tf.Tensor, np.ndarray]]:
     """A feed for each step: a batch of 100 images."""
     images, labels = digits()
     rng = np.random.RandomState(1)
@@ -31,7 +32,7 @@ def feeds(model, steps):
         yield {model.x: images[rows], model.y: labels[rows]}
 
 
-def train(session, model, steps):
+def train(session: tf.Session, model: SimpleNamespace, steps: list[dict[tf.Tensor, np.ndarray]]) -> float:
     """Some steps of training; the loss of the last one."""
     loss = 0.0
     for feed in steps:
@@ -39,7 +40,7 @@ def train(session, model, steps):
     return loss
 
 
-def main(steps=100):
+def main(steps: int = 100) -> float:
     """Train in one session, then the same in two with a checkpoint between them: the difference of the last losses."""
     model = build()
     init, saver = tf.global_variables_initializer(), tf.train.Saver()

@@ -4,6 +4,7 @@ Three layers of 512 for images of digits: a step takes some 60 ms on one core. N
 itself (OMP_NUM_THREADS=1). More than 0.9 of the test images are told right.
 """
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,7 @@ SIZES = [64, 512, 512, 512, 10]
 BATCH = 2048
 
 
-def logits_of(x):
+def logits_of(x: tf.Tensor) -> tf.Tensor:
     """The layers, with the variables that all towers share."""
     for number, (inside, outside) in enumerate(zip(SIZES, SIZES[1:], strict=False)):
         with tf.variable_scope(f"layer{number}"):
@@ -28,12 +29,14 @@ def logits_of(x):
     return x
 
 
-def build(towers=2):
+def build(towers: int = 2) -> SimpleNamespace:
     """The graph: as many towers, the mean of their gradients, the update."""
     x = tf.placeholder(tf.float32, [BATCH, 64], name="x")
     y = tf.placeholder(tf.int64, [BATCH], name="y")
     optimizer = tf.train.GradientDescentOptimizer(0.05)
-    gradients, losses, part = [], [], BATCH // towers
+    part = BATCH // towers
+    gradients: list[list[tuple[tf.Tensor, tf.Variable]]] = []
+    losses: list[tf.Tensor] = []
     for tower in range(towers):
         with tf.variable_scope("model", reuse=tower > 0), tf.name_scope(f"tower{tower}"):
             rows = slice(tower * part, (tower + 1) * part)
@@ -48,7 +51,7 @@ def build(towers=2):
     return SimpleNamespace(x=x, y=y, some=some, told=told, loss=tf.add_n(losses) / towers, train=train)
 
 
-def feeds(model, steps):
+def feeds(model: SimpleNamespace, steps: int) -> Iterator[dict[tf.Tensor, np.ndarray]]:
     """A feed for each step: a batch of images."""
     images, labels = digits()
     rng = np.random.RandomState(1)
@@ -57,7 +60,7 @@ def feeds(model, steps):
         yield {model.x: images[rows], model.y: labels[rows]}
 
 
-def main(steps=30, towers=2):
+def main(steps: int = 30, towers: int = 2) -> float:
     """Train, and return the accuracy on images that were not trained on."""
     tf.set_random_seed(1)
     model = build(towers)

@@ -4,6 +4,8 @@ Each step cuts its batch into shards. The shards' gradients are independent bran
 time as Ray tasks; the weights live in the session's actor; the update of all weights is one atomic run.
 """
 
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import sys
 
 import numpy as np
@@ -18,7 +20,7 @@ SHARDS = 4  # of a step: each asks for a CPU, so each is a Ray task, on whatever
 
 
 @tf.op(outputs=5, dtype=tf.float32, num_cpus=1)
-def shard_gradient(images, labels, *weights):
+def shard_gradient(images: np.ndarray, labels: np.ndarray, *weights: np.ndarray) -> tuple[np.ndarray, ...]:
     """The mean cross-entropy of one shard, and its gradients. dL/dlogits is (softmax - one hot) / n."""
     w1, b1, w2, b2 = weights
     hidden = np.maximum(images @ w1 + b1, 0)
@@ -31,7 +33,7 @@ def shard_gradient(images, labels, *weights):
     return loss, images.T @ back, back.sum(axis=0), hidden.T @ slope, slope.sum(axis=0)
 
 
-def build(size: int) -> dict:
+def build(size: int) -> dict[str, tf.Tensor | tf.Operation]:
     """The graph: variables, one training step on SHARDS times `size` images, the accuracy."""
     tf.set_random_seed(1)
     images = tf.placeholder(tf.float32, [None, 64], name="images")

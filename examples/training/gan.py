@@ -3,6 +3,7 @@
 The generator makes numbers of noise, the discriminator tells them from true ones (Goodfellow et al. 2014).
 """
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ MEAN, SPREAD = 4.0, 0.5
 HIDDEN, BATCH = 16, 128
 
 
-def dense(x, outside, name):
+def dense(x: tf.Tensor, outside: int, name: str) -> tf.Tensor:
     """A layer."""
     with tf.variable_scope(name):
         w = tf.get_variable("w", [x.shape.as_list()[1], outside], initializer=tf.random_normal_initializer(stddev=0.3))
@@ -21,20 +22,20 @@ def dense(x, outside, name):
         return tf.matmul(x, w) + b
 
 
-def generator(noise):
+def generator(noise: tf.Tensor) -> tf.Tensor:
     """Numbers, of noise."""
     with tf.variable_scope("generator"):
         return dense(tf.nn.softplus(dense(noise, HIDDEN, "hidden")), 1, "out")
 
 
-def discriminator(numbers, reuse):
+def discriminator(numbers: tf.Tensor, reuse: bool) -> tf.Tensor:
     """How true numbers look, as logits."""
     with tf.variable_scope("discriminator", reuse=reuse):
         hidden = tf.tanh(dense(numbers, HIDDEN, "hidden"))
         return dense(tf.tanh(dense(hidden, HIDDEN, "second")), 1, "out")
 
 
-def build():
+def build() -> SimpleNamespace:
     """The graph: two players, and a step for each."""
     noise = tf.placeholder(tf.float32, [None, 1], name="noise")
     true = tf.placeholder(tf.float32, [None, 1], name="true")
@@ -53,14 +54,14 @@ def build():
     return SimpleNamespace(noise=noise, true=true, made=made, loss=loss, fooling=fooling, train=train)
 
 
-def feeds(model, steps):
+def feeds(model: SimpleNamespace, steps: int) -> Iterator[dict[tf.Tensor, np.ndarray]]:
     """A feed for each step: noise and true numbers."""
     rng = np.random.RandomState(1)
     for _ in range(steps):
         yield {model.noise: rng.uniform(-1, 1, [BATCH, 1]), model.true: MEAN + SPREAD * rng.randn(BATCH, 1)}
 
 
-def main(steps=600):
+def main(steps: int = 600) -> float:
     """Train, and return how far the mean of what is made is from the true one."""
     tf.set_random_seed(1)
     model = build()

@@ -1,5 +1,6 @@
 """Linear regression by gradient descent: the line behind noisy points. Slope and offset come within 0.1."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ import weftwork as tf
 SLOPE, OFFSET = 3.0, -2.0
 
 
-def build():
+def build() -> SimpleNamespace:
     """The graph: predictions, their mean squared error, a step of training."""
     x = tf.placeholder(tf.float32, [None], name="x")
     y = tf.placeholder(tf.float32, [None], name="y")
@@ -20,7 +21,7 @@ def build():
     return SimpleNamespace(x=x, y=y, slope=slope, offset=offset, loss=loss, train=train)
 
 
-def feeds(model, steps):
+def feeds(model: SimpleNamespace, steps: int) -> Iterator[dict[tf.Tensor, np.ndarray]]:
     """A feed for each step: 50 points."""
     rng = np.random.RandomState(1)
     for _ in range(steps):
@@ -28,7 +29,7 @@ def feeds(model, steps):
         yield {model.x: x, model.y: SLOPE * x + OFFSET + 0.1 * rng.randn(50)}
 
 
-def main(steps=100):
+def main(steps: int = 100) -> float:
     """Train, and return the larger of the errors of slope and offset."""
     model = build()
     with tf.Session() as session:

@@ -3,7 +3,9 @@
 Skip-gram with negative sampling (Mikolov et al. 2013), on made-up sentences: "the ANIMAL eats FOOD in PLACE".
 """
 
+from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,7 @@ WORDS = [word for words in KINDS.values() for word in words]
 SIZE, BATCH, NEGATIVE = 16, 128, 5
 
 
-def pairs(rng, count):
+def pairs(rng: np.random.RandomState, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of words that stand beside each other, as numbers: of an animal and a food, a food and a place, ..."""
     kinds = rng.randint(0, len(KINDS), count)
     centre = 5 * kinds + rng.randint(0, 5, count)
@@ -27,7 +29,7 @@ def pairs(rng, count):
     return centre, context
 
 
-def build():
+def build() -> SimpleNamespace:
     """The graph."""
     centre = tf.placeholder(tf.int32, [None], name="centre")
     context = tf.placeholder(tf.int32, [None], name="context")
@@ -47,7 +49,7 @@ def build():
     return SimpleNamespace(centre=centre, context=context, others=others, loss=loss, train=train, similar=similar)
 
 
-def feeds(model, steps):
+def feeds(model: SimpleNamespace, steps: int) -> Iterator[dict[tf.Tensor, np.ndarray]]:
     """A feed for each step: pairs, and for each some other words."""
     rng = np.random.RandomState(1)
     for _ in range(steps):
@@ -56,7 +58,7 @@ def feeds(model, steps):
         yield {model.centre: centre, model.context: context, model.others: others}
 
 
-def main(steps=600):
+def main(steps: int = 600) -> float:
     """Train, and return how many of each word's four nearest words are of its kind."""
     tf.set_random_seed(1)
     model = build()
@@ -66,10 +68,10 @@ def main(steps=600):
             _, loss = session.run([model.train, model.loss], feed)
             if step % 100 == 0:
                 print(f"step {step}: loss {loss:.4f}")
-        similar = session.run(model.similar)
+        similar: Any = session.run(model.similar)
     nearest = np.argsort(-similar, axis=1)[:, 1:5]
     for word in (0, 5, 10, 15):
-        print(f"near {WORDS[word]}: {', '.join([WORDS[other] for other in nearest[word]])}")
+        print(f"near {WORDS[word]}: {', '.join([WORDS[int(other)] for other in nearest[word]])}")
     return (nearest // 5 == np.arange(len(WORDS))[:, None] // 5).mean()
 
 

@@ -1,1 +1,1 @@
-"""What stood in tf.contrib and stands for something outside of it: layers, arg_scope, regularizers, HParams."""
+"""Parts of tf.contrib that programs depend on: layers, arg_scope, regularizers, HParams, seq2seq."""

@@ -1,6 +1,7 @@
-"""arg_scope: defaults for the arguments of functions, for what is called inside.
+"""arg_scope: default arguments for functions called inside.
 
-scope    a dict from the keys of functions to their defaults; the innermost one counts, and holds the outer ones'
+scope    a dict from the keys of functions to their defaults; the innermost one is in effect, and includes the outer
+ones
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ _known: dict[str, Callable] = {}
 
 
 def arg_scope_func_key(op: Callable) -> str:
-    """What a function is called in a scope."""
+    """The key of a function in a scope."""
     return getattr(op, "_key_op", f"{op.__module__}.{getattr(op, '__qualname__', repr(op))}")
 
 
 def current_arg_scope() -> Scope:
-    """The scope that is open."""
+    """The innermost open scope."""
     return _current.get()
 
 
 def has_arg_scope(func: Callable) -> bool:
-    """Whether a function was decorated with add_arg_scope."""
+    """True if the function is decorated with add_arg_scope."""
     return arg_scope_func_key(func) in _known
 
 
 def add_arg_scope(func: Callable) -> Callable:
-    """A decorator: the function takes the defaults of the scopes that name it."""
+    """Decorator: the function uses the defaults of scopes that name it."""
 
     @functools.wraps(func)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -49,10 +50,10 @@ def add_arg_scope(func: Callable) -> Callable:
 
 @contextmanager
 def arg_scope(list_ops_or_scope: Sequence[Callable] | Scope, **kwargs: Any) -> Iterator[Scope]:
-    """Inside, functions have other defaults; yields the scope, which can be opened again.
+    """A context manager that sets defaults for functions; yields the scope, which can be opened again.
 
-    list_ops_or_scope: functions that were decorated with add_arg_scope, and then the defaults; or a scope.
-    Raises ValueError for a function that was not decorated, or defaults beside a scope.
+    list_ops_or_scope: functions decorated with add_arg_scope, followed by the defaults; or a scope.
+    Raises ValueError for an undecorated function, or for defaults in addition to a scope.
     """
     if isinstance(list_ops_or_scope, dict):
         if kwargs:

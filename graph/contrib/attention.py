@@ -1,9 +1,9 @@
-"""Attention: a cell that looks, at each step, at where in a memory it is worth to look.
+"""Attention: a cell that focuses, at each step, on the relevant positions of a memory.
 
-memory      [batch, time, depth]: what an encoder gave
-query       what a cell gave: a score of each place in the memory follows from it
-alignments  [batch, time]: the scores as weights that sum up to one
-context     the mean of the memory by these weights
+memory      [batch, time, depth]: the output of an encoder
+query       the output of a cell, from which a score for each position in the memory is computed
+alignments  [batch, time]: the scores normalized to weights that sum to one
+context     the mean of the memory with these weights
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ AttentionWrapperState_ = namedtuple(
 
 
 class AttentionWrapperState(AttentionWrapperState_):
-    """The state of an AttentionWrapper: the cell's, and what it has attended to."""
+    """The state of an AttentionWrapper: the cell's state, and the attention."""
 
     __slots__ = ()
 
     def clone(self, **kwargs: Any) -> AttentionWrapperState:
-        """A copy with other parts."""
+        """A copy with some parts replaced."""
         return self._replace(**kwargs)
 
 
 def hardmax(logits: Any, name: str | None = None) -> Tensor:
-    """One where the greatest along the last axis is, else zero."""
+    """One at the largest element along the last axis, zero elsewhere."""
     with name_scope(name, "Hardmax", [logits]):
         logits = convert_to_tensor(logits)
         depth = logits.shape.as_list()[-1]
@@ -51,7 +51,7 @@ def hardmax(logits: Any, name: str | None = None) -> Tensor:
 
 
 def tile_batch(t: Any, multiplier: int, name: str | None = None) -> Any:
-    """A structure of tensors [batch, ...] as [batch * multiplier, ...]: each row so many times, one after another."""
+    """Repeat each row of tensors [batch, ...] `multiplier` times in sequence: [batch * multiplier, ...]."""
     with name_scope(name, "tile_batch"):
         return map_structure(lambda x: _tiled(x, multiplier), t)
 
@@ -66,19 +66,19 @@ def _tiled(t: Any, multiplier: int) -> Any:
         return x
     rows, rest = x.raw_shape[0], x.raw_shape[1:]
     wide = array_ops.tile(array_ops.expand_dims(x, 1), [1, multiplier] + [1] * len(rest))
-    made = array_ops.reshape(wide, array_ops.concat([[-1], array_ops.shape(x)[1:]], 0))
-    made.set_shape([None if rows is None else rows * multiplier, *rest])
-    return made
+    result = array_ops.reshape(wide, array_ops.concat([[-1], array_ops.shape(x)[1:]], 0))
+    result.set_shape([None if rows is None else rows * multiplier, *rest])
+    return result
 
 
 # Mechanisms
 
 
 class AttentionMechanism:
-    """Scores of the places in a memory for a query. A subclass has `score(query)`.
+    """Computes scores for the positions in a memory from a query. A subclass defines `score(query)`.
 
-    memory_sequence_length: [batch], beyond which there is nothing to look at.   probability_fn: from scores to weights,
-    softmax by default.   score_mask_value: the score of what is beyond.
+    memory_sequence_length: [batch]; positions beyond it are ignored.   probability_fn: maps scores to weights, softmax
+    by default.   score_mask_value: the score of ignored positions.
     """
 
     def __init__(
@@ -98,41 +98,41 @@ class AttentionMechanism:
 
     @property
     def batch_size(self) -> Any:
-        """How many memories there are."""
+        """The number of memories."""
         return self.keys.shape.as_list()[0] or array_ops.shape(self.keys)[0]
 
     def score(self, query: Tensor) -> Tensor:
-        """[batch, time], of a query [batch, depth]."""
+        """The scores [batch, time] for a query [batch, depth]."""
         raise NotImplementedError
 
     def __call__(self, query: Tensor, state: Any) -> tuple[Tensor, Tensor]:
         """(alignments, the next attention state)."""
         scores = self.score(query)
         if self._lengths is not None:
-            there = sequence_mask(self._lengths, array_ops.shape(scores)[1])
-            scores = array_ops.where(there, scores, ones(array_ops.shape(scores), self.dtype) * self._least)
+            valid = sequence_mask(self._lengths, array_ops.shape(scores)[1])
+            scores = array_ops.where(valid, scores, ones(array_ops.shape(scores), self.dtype) * self._least)
         alignments = self._probability_fn(scores)
         return alignments, alignments
 
     def initial_alignments(self, batch_size: Any, dtype: Any) -> Tensor:
-        """Zeros."""
+        """Zero alignments."""
         return zeros(array_ops.stack([batch_size, self.alignments_size]), dtype)
 
     initial_state = initial_alignments
 
 
 def _masked(memory: Tensor, lengths: Tensor | None) -> Tensor:
-    """The memory, zeros beyond the lengths."""
+    """The memory with zeros beyond the lengths."""
     if lengths is None:
         return memory
-    there = sequence_mask(lengths, array_ops.shape(memory)[1], dtype=memory.dtype.base_dtype)
-    made = memory * array_ops.expand_dims(there, 2)
-    made.set_shape(memory.shape)
-    return made
+    valid = sequence_mask(lengths, array_ops.shape(memory)[1], dtype=memory.dtype.base_dtype)
+    masked = memory * array_ops.expand_dims(valid, 2)
+    masked.set_shape(memory.shape)
+    return masked
 
 
 class LuongAttention(AttentionMechanism):
-    """The products of keys and query. `scale`: times a weight that is learned.
+    """Scores are the products of keys and query. scale: multiply them by a trained weight.
 
     Source: Luong, Pham and Manning 2015, arXiv:1508.04025.
     """
@@ -163,7 +163,7 @@ class LuongAttention(AttentionMechanism):
 
 
 class BahdanauAttention(AttentionMechanism):
-    """Scores by a small network of keys and query. `normalize`: with a weight of norm one times one that is learned.
+    """Scores from a small network over keys and query. normalize: use a normalized weight times a trained scale.
 
     Source: Bahdanau, Cho and Bengio 2014, arXiv:1409.0473; Salimans and Kingma 2016, arXiv:1602.07868.
     """
@@ -181,14 +181,14 @@ class BahdanauAttention(AttentionMechanism):
 
     def score(self, query: Tensor) -> Tensor:
         with variable_scope(None, "bahdanau_attention", [query]):
-            asked = array_ops.expand_dims(self.query_layer(query), 1)
+            projected = array_ops.expand_dims(self.query_layer(query), 1)
             v = get_variable("attention_v", [self._num_units], self.dtype)
             if not self._normalize:
-                return math_ops.reduce_sum(v * math_ops.tanh(self.keys + asked), [2])
+                return math_ops.reduce_sum(v * math_ops.tanh(self.keys + projected), [2])
             g = get_variable("attention_g", [], self.dtype, initializer=_root(self._num_units))
             bias = get_variable("attention_b", [self._num_units], self.dtype, initializer=_zeros)
             unit = g * v * math_ops.rsqrt(math_ops.reduce_sum(math_ops.square(v)))
-            return math_ops.reduce_sum(unit * math_ops.tanh(self.keys + asked + bias), [2])
+            return math_ops.reduce_sum(unit * math_ops.tanh(self.keys + projected + bias), [2])
 
 
 def _one(shape: Any, dtype: Any = dtypes.float32, **_: Any) -> Tensor:
@@ -207,12 +207,12 @@ def _root(units: int) -> Callable:
 
 
 class AttentionWrapper(RNNCell):
-    """A cell whose inputs are joined with the last attention, and whose outputs ask for the next one.
+    """A cell whose inputs are joined with the previous attention, and whose outputs query the next one.
 
-    attention_mechanism: one, or a list of them.   attention_layer_size: of a layer over cell output and context; None:
-    the attention is the context.   alignment_history: the state keeps the alignments of all steps.
-    cell_input_fn(inputs, attention): what the cell takes, both joined by default.   output_attention: the output is
-    the attention, else the cell's.
+    attention_mechanism: one, or a list of them.   attention_layer_size: of a layer over cell output and context; if
+    None, the attention is the context.   alignment_history: record the alignments of all steps in the state.
+    cell_input_fn(inputs, attention): the cell's input, by default both concatenated.   output_attention: output the
+    attention instead of the cell's output.
     """
 
     def __init__(
@@ -281,15 +281,15 @@ class AttentionWrapper(RNNCell):
             )  # fmt: skip
 
     def call(self, inputs: Any, state: AttentionWrapperState) -> tuple[Tensor, AttentionWrapperState]:
-        """(output, next state) of a step."""
+        """(output, next state) of one step."""
         if not isinstance(state, AttentionWrapperState):
             raise TypeError(f"Expected state to be instance of AttentionWrapperState. Received type {type(state)}")
         output, cell_state = self._cell(self._cell_input_fn(inputs, state.attention), state.cell_state)
-        before = state.attention_state if self._several else (state.attention_state,)
+        old_states = state.attention_state if self._several else (state.attention_state,)
         arrays = state.alignment_history if self._several else (state.alignment_history,)
         attentions, alignments, states, history = [], [], [], []
         for number, mechanism in enumerate(self._mechanisms):
-            weights, following = mechanism(output, before[number])
+            weights, following = mechanism(output, old_states[number])
             context = array_ops.squeeze(math_ops.matmul(array_ops.expand_dims(weights, 1), mechanism.values), [1])
             layer = self._layers[number]
             attentions.append(context if layer is None else layer(array_ops.concat([output, context], 1)))

@@ -1,4 +1,4 @@
-"""Beam search: of each sequence the `beam_width` most likely ways to go on are kept, step by step."""
+"""Beam search: step by step, keep the `beam_width` most likely continuations of each sequence."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ FinalBeamSearchDecoderOutput = namedtuple(
 
 
 def gather_tree(step_ids: Any, parent_ids: Any, max_sequence_lengths: Any, end_token: Any) -> Tensor:
-    """The whole sequences of each beam, [time, batch, beam]: what was chosen, followed back through the parents.
+    """The complete sequences of each beam, [time, batch, beam], traced back through the parents of the chosen words.
 
-    max_sequence_lengths: [batch].   Beyond the first end token there are end tokens.
+    max_sequence_lengths: [batch].   After the first end token, all tokens are end tokens.
     """
     inputs = [convert_to_tensor(item) for item in (step_ids, parent_ids, max_sequence_lengths, end_token)]
     ids = inputs[0]
@@ -36,26 +36,26 @@ def gather_tree(step_ids: Any, parent_ids: Any, max_sequence_lengths: Any, end_t
 
 
 def _followed(ids, parents, lengths, end):
-    made = np.full_like(ids, end)
+    sequences = np.full_like(ids, end)
     batches, beams = ids.shape[1:]
     for batch in range(batches):
         last = min(int(np.max(lengths[batch])), len(ids)) - 1
         for beam in range(beams):
             at = beam
             for time in range(last, -1, -1):
-                made[time, batch, beam] = ids[time, batch, at]
+                sequences[time, batch, beam] = ids[time, batch, at]
                 at = parents[time, batch, at]
-            ends = np.flatnonzero(made[:, batch, beam] == end)
+            ends = np.flatnonzero(sequences[:, batch, beam] == end)
             if len(ends):
-                made[ends[0] :, batch, beam] = end
-    return made
+                sequences[ends[0] :, batch, beam] = end
+    return sequences
 
 
 class BeamSearchDecoder(Decoder):
-    """Decodes with a beam; `dynamic_decode` gives a FinalBeamSearchDecoderOutput, [batch, time, beam].
+    """Decodes with a beam; `dynamic_decode` returns a FinalBeamSearchDecoderOutput, [batch, time, beam].
 
-    embedding: a table, or a function of ids.   start_tokens: [batch].   initial_state: of the cell, of batch *
-    beam_width rows: see `tile_batch`.   length_penalty_weight: 0 for none; else scores are divided by
+    embedding: a table, or a function of ids.   start_tokens: [batch].   initial_state: of the cell, with batch *
+    beam_width rows; see `tile_batch`.   length_penalty_weight: 0 for none; else scores are divided by
     ((5 + length) / 6) ** weight: Wu et al. 2016, arXiv:1609.08144.   coverage_penalty_weight must be 0.
     """
 
@@ -77,7 +77,7 @@ class BeamSearchDecoder(Decoder):
 
     @property
     def batch_size(self) -> Tensor:
-        """How many sequences there are."""
+        """The number of sequences."""
         return self._batch
 
     def _split(self, tensor: Any) -> Any:
@@ -86,17 +86,17 @@ class BeamSearchDecoder(Decoder):
             return tensor
         x = convert_to_tensor(tensor)
         wanted = array_ops.concat([array_ops.stack([self._batch, self._width]), array_ops.shape(x)[1:]], 0)
-        made = array_ops.reshape(x, wanted)
-        made.set_shape([None, self._width, *x.shape.as_list()[1:]])
-        return made
+        reshaped = array_ops.reshape(x, wanted)
+        reshaped.set_shape([None, self._width, *x.shape.as_list()[1:]])
+        return reshaped
 
     def _merged(self, tensor: Any) -> Any:
         """[batch, beam, ...] as [batch * beam, ...]."""
         if isinstance(tensor, TensorArray) or tensor.raw_shape == ():
             return tensor
-        made = array_ops.reshape(tensor, array_ops.concat([[-1], array_ops.shape(tensor)[2:]], 0))
-        made.set_shape([None, *tensor.shape.as_list()[2:]])
-        return made
+        reshaped = array_ops.reshape(tensor, array_ops.concat([[-1], array_ops.shape(tensor)[2:]], 0))
+        reshaped.set_shape([None, *tensor.shape.as_list()[2:]])
+        return reshaped
 
     def initialize(self, name: str | None = None) -> tuple:
         starts = array_ops.tile(array_ops.expand_dims(self._start, 1), [1, self._width])
@@ -119,7 +119,7 @@ class BeamSearchDecoder(Decoder):
             return output, following, self._embed(output.predicted_ids), following.finished
 
     def _search(self, logits: Tensor, cell_state: Any, state: Any) -> tuple:
-        """(the step's output, the next state) of logits [batch, beam, vocabulary]."""
+        """(output of the step, next state) for logits [batch, beam, vocabulary]."""
         likely = [math_ops.cast(nn.log_softmax(logits), dtypes.float32), state.log_probs, state.finished]
         attrs = {"width": self._width, "penalty": self._penalty}
         row = (None, self._width)
@@ -127,20 +127,20 @@ class BeamSearchDecoder(Decoder):
             (dtypes.float32, row), (dtypes.int32, row), (dtypes.int32, row), (dtypes.float32, row),
             (dtypes.bool, row), (dtypes.int64, row),
         ]  # fmt: skip
-        made = apply(_best, [*likely, state.lengths, self._end], attrs, type="BeamSearchStep", outputs=outputs)
-        scores, words, parents, log_probs, finished, lengths = made
-        kept = map_structure(lambda tensor: self._reordered(tensor, parents), cell_state)
+        result = apply(_best, [*likely, state.lengths, self._end], attrs, type="BeamSearchStep", outputs=outputs)
+        scores, words, parents, log_probs, finished, lengths = result
+        cell_states = map_structure(lambda tensor: self._reordered(tensor, parents), cell_state)
         return BeamSearchDecoderOutput(scores, words, parents), BeamSearchDecoderState(
-            kept, log_probs, finished, lengths
+            cell_states, log_probs, finished, lengths
         )
 
     def _reordered(self, tensor: Any, parents: Tensor) -> Any:
-        """The states of the beams that go on."""
+        """The states of the surviving beams."""
         if isinstance(tensor, TensorArray) or tensor.raw_shape == ():
             return tensor
-        made = array_ops.gather(tensor, parents, batch_dims=1)
-        made.set_shape(tensor.shape)
-        return made
+        gathered = array_ops.gather(tensor, parents, batch_dims=1)
+        gathered.set_shape(tensor.shape)
+        return gathered
 
     def finalize(self, outputs: Any, final_state: Any, sequence_lengths: Any) -> tuple:
         longest = math_ops.cast(math_ops.reduce_max(final_state.lengths, 1), dtypes.int32)
@@ -149,9 +149,9 @@ class BeamSearchDecoder(Decoder):
 
 
 def _best(likely, before, finished, lengths, end, *, width, penalty):
-    """The kernel of a step: (scores, words, parents, log probabilities, whether finished, lengths) of the best."""
+    """The kernel of a step: (scores, words, parents, log probabilities, finished, lengths) of the best beams."""
     batch, _, words = likely.shape
-    # What is finished goes on with its end token alone, at no cost.
+    # A finished beam continues only with its end token, at no cost.
     likely = np.where(finished[:, :, None], np.where(np.arange(words) == end, 0.0, -np.inf), likely)
     total = before[:, :, None] + likely
     counted = lengths[:, :, None] + np.where(finished[:, :, None] | (np.arange(words) == end), 0, 1)
@@ -160,9 +160,9 @@ def _best(likely, before, finished, lengths, end, *, width, penalty):
     order = np.argsort(-flat, axis=1, kind="stable")[:, :width]
     parents, chosen = order // words, order % words
     rows = np.arange(batch)[:, None]
-    over = finished[rows, parents]
-    after = lengths[rows, parents] + np.where(over, 0, 1)
+    ended = finished[rows, parents]
+    new_lengths = lengths[rows, parents] + np.where(ended, 0, 1)
     return (
         flat[rows, order], chosen.astype(np.int32), parents.astype(np.int32),
-        total.reshape(batch, -1)[rows, order].astype(np.float32), over | (chosen == end), after,
+        total.reshape(batch, -1)[rows, order].astype(np.float32), ended | (chosen == end), new_lengths,
     )  # fmt: skip

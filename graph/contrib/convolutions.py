@@ -1,4 +1,4 @@
-"""tf.contrib.layers: convolutions, of images and of what has one or three axes."""
+"""tf.contrib.layers: convolutions over one to three axes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def convolution(
     scope: Any = None,
     conv_dims: int | None = None,
 ) -> Tensor:
-    """activation_fn(inputs * weights + biases), a convolution over one to three axes, channels last."""
+    """activation_fn(convolution of inputs and weights + biases), over one to three axes, channels last."""
     check_format(data_format)
     with variable_scope(scope, "Conv", [inputs], reuse=reuse) as current:
         x = convert_to_tensor(inputs)
@@ -64,12 +64,12 @@ def convolution(
         )
         steps = [stride] * rank if isinstance(stride, int) else list(stride)
         rates = [rate] * rank if isinstance(rate, int) else list(rate)
-        made = nn_convolution(x, weights, padding, strides=steps, dilation_rate=rates)
-        made = finished(
-            made, x, num_outputs, activation_fn, normalizer_fn, normalizer_params,
+        outputs = nn_convolution(x, weights, padding, strides=steps, dilation_rate=rates)
+        outputs = finished(
+            outputs, x, num_outputs, activation_fn, normalizer_fn, normalizer_params,
             biases_initializer, biases_regularizer, variables_collections, trainable,
         )  # fmt: skip
-        return collect_named_outputs(outputs_collections, current.original_name_scope, made)
+        return collect_named_outputs(outputs_collections, current.original_name_scope, outputs)
 
 
 def _of_rank(public: str, dims: int) -> Callable[..., Tensor]:
@@ -125,12 +125,12 @@ def convolution2d_transpose(
             d * s + (max(k - s, 0) if padding.upper() == "VALID" else 0)
             for d, s, k in zip(dims[1:3], steps, size, strict=True)
         ]
-        made = nn_conv2d_transpose(x, weights, [dims[0], *grown, num_outputs], steps, padding.upper())
-        made = finished(
-            made, x, num_outputs, activation_fn, normalizer_fn, normalizer_params,
+        outputs = nn_conv2d_transpose(x, weights, [dims[0], *grown, num_outputs], steps, padding.upper())
+        outputs = finished(
+            outputs, x, num_outputs, activation_fn, normalizer_fn, normalizer_params,
             biases_initializer, biases_regularizer, variables_collections, trainable,
         )  # fmt: skip
-        return collect_named_outputs(outputs_collections, current.original_name_scope, made)
+        return collect_named_outputs(outputs_collections, current.original_name_scope, outputs)
 
 
 conv2d_transpose = convolution2d_transpose
@@ -160,7 +160,7 @@ def separable_convolution2d(
     trainable: bool = True,
     scope: Any = None,
 ) -> Tensor:
-    """A depthwise convolution of images, whose channels are then mixed; num_outputs None leaves the mixing out."""
+    """A depthwise convolution of images, then a pointwise one, which num_outputs=None omits."""
     check_format(data_format)
     with variable_scope(scope, "SeparableConv2d", [inputs], reuse=reuse) as current:
         x = convert_to_tensor(inputs)
@@ -172,18 +172,18 @@ def separable_convolution2d(
         )  # fmt: skip
         size = channels * depth_multiplier if num_outputs is None else num_outputs
         if num_outputs is None:
-            made = depthwise_conv2d(x, depthwise, steps, padding.upper(), rates)
+            outputs = depthwise_conv2d(x, depthwise, steps, padding.upper(), rates)
         else:
             pointwise = weights_of(
                 "pointwise_weights", [1, 1, channels * depth_multiplier, num_outputs], x,
                 pointwise_initializer or weights_initializer, weights_regularizer, variables_collections, trainable,
             )  # fmt: skip
-            made = nn_separable_conv2d(x, depthwise, pointwise, steps, padding.upper(), rates)
-        made = finished(
-            made, x, size, activation_fn, normalizer_fn, normalizer_params,
+            outputs = nn_separable_conv2d(x, depthwise, pointwise, steps, padding.upper(), rates)
+        outputs = finished(
+            outputs, x, size, activation_fn, normalizer_fn, normalizer_params,
             biases_initializer, biases_regularizer, variables_collections, trainable,
         )  # fmt: skip
-        return collect_named_outputs(outputs_collections, current.original_name_scope, made)
+        return collect_named_outputs(outputs_collections, current.original_name_scope, outputs)
 
 
 separable_conv2d = separable_convolution2d

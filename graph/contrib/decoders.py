@@ -1,12 +1,13 @@
-"""Decoding: a step after another, until all sequences of a batch are finished; what each step takes is a helper's say.
+"""Decoding: step by step, until all sequences of a batch are finished. A helper provides the inputs of each step.
 
-helper    gives the first inputs, chooses (`sample`) from a step's outputs, and gives the inputs of the next step
-decoder   makes a step of a cell and a helper
-finished  [batch], booleans: outputs and states of a sequence that is finished stay as they are, if so wished
+helper    provides the initial inputs, samples from a step's outputs (`sample`), and provides the next step's inputs
+decoder   performs a step with a cell and a helper
+finished  [batch], booleans: optionally, outputs and states of a finished sequence no longer change
 """
 
 from __future__ import annotations
 
+import functools
 from collections import namedtuple
 from collections.abc import Callable
 from typing import Any
@@ -18,8 +19,8 @@ from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.nn.ops import embedding_lookup
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
-from weftwork.graph.ops.control_flow import while_loop
 from weftwork.graph.ops.indexing import where
+from weftwork.graph.ops.loops import while_loop
 from weftwork.graph.ops.random_ops import multinomial, random_uniform
 from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.recurrent.cells import RNNCell
@@ -34,9 +35,9 @@ BasicDecoderOutput = namedtuple("BasicDecoderOutput", ["rnn_output", "sample_id"
 
 
 class Helper:
-    """What a decoder asks. A subclass has batch_size, initialize, sample and next_inputs.
+    """The base class of helpers for a decoder. A subclass has batch_size, initialize, sample and next_inputs.
 
-    sample_ids_shape, sample_ids_dtype: of what `sample` gives, without the batch.
+    sample_ids_shape, sample_ids_dtype: of the result of `sample`, without the batch axis.
     """
 
     batch_size: Any = None
@@ -44,20 +45,20 @@ class Helper:
     sample_ids_dtype = dtypes.int32
 
     def initialize(self, name: str | None = None) -> tuple:
-        """(finished, the inputs of the first step)."""
+        """(finished, inputs of the first step)."""
         raise NotImplementedError
 
     def sample(self, time: Any, outputs: Any, state: Any, name: str | None = None) -> Tensor:
-        """What is chosen from a step's outputs."""
+        """Sample ids from a step's outputs."""
         raise NotImplementedError
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any, name: str | None = None) -> tuple:
-        """(finished, the inputs of the next step, the state)."""
+        """(finished, inputs of the next step, state)."""
         raise NotImplementedError
 
 
 class CustomHelper(Helper):
-    """A helper of three functions."""
+    """A helper made from three functions."""
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class CustomHelper(Helper):
 
 
 class TrainingHelper(Helper):
-    """Gives the steps of known inputs, [batch, time, ...] (or time first), of `sequence_length`; samples by argmax."""
+    """Provides the steps of known inputs [batch, time, ...] (or time-major); samples by argmax."""
 
     def __init__(self, inputs: Any, sequence_length: Any, time_major: bool = False, name: str | None = None):
         with name_scope(name, "TrainingHelper"):
@@ -92,7 +93,7 @@ class TrainingHelper(Helper):
             self._lengths = convert_to_tensor(sequence_length, name="sequence_length")
             if self._lengths.raw_shape is not None and len(self._lengths.raw_shape) != 1:
                 raise ValueError(f"Expected sequence_length to be a vector, but received shape: {self._lengths.shape}")
-            self.inputs = given if time_major else map_structure(_turned, given)
+            self.inputs = given if time_major else map_structure(_time_major, given)
             self._zeros = map_structure(lambda steps: array_ops.zeros_like(steps[0]), self.inputs)
             self.batch_size = array_ops.size(self._lengths)
 
@@ -109,19 +110,19 @@ class TrainingHelper(Helper):
         return math_ops.cast(math_ops.argmax(outputs, axis=-1), dtypes.int32)
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any, name: str | None = None) -> tuple:
-        after = time + 1
-        finished = math_ops.greater_equal(after, self._lengths)
-        return finished, self._inputs_at(after, math_ops.reduce_all(finished)), state
+        next_time = time + 1
+        finished = math_ops.greater_equal(next_time, self._lengths)
+        return finished, self._inputs_at(next_time, math_ops.reduce_all(finished)), state
 
     def _inputs_at(self, time: Any, over: Tensor) -> Any:
         at = where(over, 0, time)
         steps = [array_ops.gather(whole, at) for whole in flatten(self.inputs)]
-        made = [where(over, blank, step) for blank, step in zip(flatten(self._zeros), steps, strict=True)]
-        return pack_sequence_as(self.inputs, made)
+        inputs = [where(over, blank, step) for blank, step in zip(flatten(self._zeros), steps, strict=True)]
+        return pack_sequence_as(self.inputs, inputs)
 
 
 class ScheduledEmbeddingTrainingHelper(TrainingHelper):
-    """A TrainingHelper that gives, with `sampling_probability`, what the last step's outputs chose, embedded."""
+    """A TrainingHelper that uses, with `sampling_probability`, an embedded sample from the previous outputs instead."""
 
     def __init__(
         self, inputs: Any, sequence_length: Any, embedding: Any, sampling_probability: Any, time_major: bool = False,
@@ -133,8 +134,8 @@ class ScheduledEmbeddingTrainingHelper(TrainingHelper):
 
     def sample(self, time: Any, outputs: Any, state: Any, name: str | None = None) -> Tensor:
         chosen = math_ops.cast(_drawn(outputs, self._seeds[0]), dtypes.int32)
-        taken = random_uniform(array_ops.shape(chosen), seed=self._seeds[1]) < self._probability
-        return where(taken, chosen, array_ops.zeros_like(chosen) - 1)
+        use_sample = random_uniform(array_ops.shape(chosen), seed=self._seeds[1]) < self._probability
+        return where(use_sample, chosen, array_ops.zeros_like(chosen) - 1)
 
     def next_inputs(self, time: Any, outputs: Any, state: Any, sample_ids: Any, name: str | None = None) -> tuple:
         finished, inputs, state = super().next_inputs(time, outputs, state, sample_ids)
@@ -142,7 +143,7 @@ class ScheduledEmbeddingTrainingHelper(TrainingHelper):
 
 
 class ScheduledOutputTrainingHelper(TrainingHelper):
-    """A TrainingHelper that gives, with `sampling_probability`, the last step's outputs, through `next_inputs_fn`."""
+    """A TrainingHelper that uses, with `sampling_probability`, `next_inputs_fn` of the previous outputs instead."""
 
     sample_ids_dtype = dtypes.bool
 
@@ -166,7 +167,7 @@ class ScheduledOutputTrainingHelper(TrainingHelper):
 
 
 class GreedyEmbeddingHelper(Helper):
-    """Gives what was chosen as the most likely, embedded, from `start_tokens` [batch] until `end_token`.
+    """Provides the embedded most likely ids, from `start_tokens` [batch] until `end_token`.
 
     embedding: a table, or a function of ids.   Raises ValueError for tokens of other shapes.
     """
@@ -187,7 +188,7 @@ class GreedyEmbeddingHelper(Helper):
 
 
 class SampleEmbeddingHelper(GreedyEmbeddingHelper):
-    """As GreedyEmbeddingHelper, of draws by the outputs as logits, divided by `softmax_temperature`."""
+    """As GreedyEmbeddingHelper, but samples with the outputs as logits, divided by `softmax_temperature`."""
 
     def __init__(
         self, embedding: Any, start_tokens: Any, end_token: Any, softmax_temperature: Any = None,
@@ -202,7 +203,7 @@ class SampleEmbeddingHelper(GreedyEmbeddingHelper):
 
 
 class InferenceHelper(Helper):
-    """A helper whose next inputs are what `sample_fn` gave, through `next_inputs_fn`, until `end_fn` of it is true."""
+    """Provides `next_inputs_fn` of the results of `sample_fn`, until `end_fn` of them is true."""
 
     def __init__(
         self, sample_fn: Callable, sample_shape: Any, sample_dtype: Any, start_inputs: Any, end_fn: Callable,
@@ -224,13 +225,13 @@ class InferenceHelper(Helper):
         return self._end(sample_ids), self._next(sample_ids), state
 
 
-def embedder(embedding: Any) -> Callable[[Any], Tensor]:
-    """What embeds ids: a function as it is, or lookups in a table."""
-    return embedding if callable(embedding) else lambda ids: embedding_lookup(embedding, ids)
+def embedder(embedding: Any) -> Callable[[Any], Any]:
+    """The function that embeds ids: `embedding` itself if callable, else lookups in a table."""
+    return embedding if callable(embedding) else functools.partial(embedding_lookup, embedding)
 
 
 def start_and_end(start_tokens: Any, end_token: Any) -> tuple[Tensor, Tensor]:
-    """Tokens [batch] and one token, int32. Raises ValueError for other shapes."""
+    """Tokens [batch] and a single token, int32. Raises ValueError for other shapes."""
     start = convert_to_tensor(start_tokens, dtypes.int32, name="start_tokens")
     end = convert_to_tensor(end_token, dtypes.int32, name="end_token")
     if start.raw_shape is not None and len(start.raw_shape) != 1:
@@ -241,11 +242,11 @@ def start_and_end(start_tokens: Any, end_token: Any) -> tuple[Tensor, Tensor]:
 
 
 def _drawn(logits: Any, seed: int | None) -> Tensor:
-    """A class of each row, by logits [batch, classes]."""
+    """A class for each row, drawn by logits [batch, classes]."""
     return array_ops.squeeze(multinomial(logits, 1, seed=seed), [1])
 
 
-def _turned(tensor: Tensor) -> Tensor:
+def _time_major(tensor: Tensor) -> Tensor:
     """[batch, time, ...] as [time, batch, ...]."""
     rank = len(tensor.shape.as_list())
     return array_ops.transpose(tensor, [1, 0, *range(2, rank)])
@@ -255,28 +256,28 @@ def _turned(tensor: Tensor) -> Tensor:
 
 
 class Decoder:
-    """What `dynamic_decode` asks. A subclass has batch_size, output_size, output_dtype, initialize and step.
+    """The base class for `dynamic_decode`. A subclass has batch_size, output_size, output_dtype, initialize and step.
 
-    tracks_own_finished: `step` says of all sequences whether they are finished, also of those that were.
+    tracks_own_finished: `step` reports finished for all sequences, including those that already were.
     """
 
     tracks_own_finished = False
 
     def initialize(self, name: str | None = None) -> tuple:
-        """(finished, the first inputs, the first state)."""
+        """(finished, initial inputs, initial state)."""
         raise NotImplementedError
 
     def step(self, time: Any, inputs: Any, state: Any, name: str | None = None) -> tuple:
-        """(outputs, the next state, the next inputs, finished)."""
+        """(outputs, next state, next inputs, finished)."""
         raise NotImplementedError
 
     def finalize(self, outputs: Any, final_state: Any, sequence_lengths: Any) -> tuple:
-        """(outputs, state) of the whole, from those of the steps. Raises NotImplementedError where there is none."""
+        """(outputs, state) as a whole, from those of all steps. Raises NotImplementedError by default."""
         raise NotImplementedError
 
 
 class BasicDecoder(Decoder):
-    """A decoder of a cell and a helper; `output_layer` is applied to the cell's outputs before they are sampled."""
+    """A decoder with a cell and a helper; `output_layer` is applied to the cell's outputs before sampling."""
 
     def __init__(self, cell: RNNCell, helper: Any, initial_state: Any, output_layer: Any = None):
         if not isinstance(helper, Helper):
@@ -285,7 +286,7 @@ class BasicDecoder(Decoder):
 
     @property
     def batch_size(self) -> Any:
-        """How many sequences there are."""
+        """The number of sequences."""
         return self._helper.batch_size
 
     def initialize(self, name: str | None = None) -> tuple:
@@ -312,11 +313,11 @@ def dynamic_decode(
     swap_memory: bool = False,
     scope: Any = None,
 ) -> tuple:
-    """Step until all sequences are finished: (outputs, the last state, the lengths of the sequences).
+    """Decode until all sequences are finished: (outputs, final state, lengths of the sequences).
 
-    The outputs are [batch, time, ...], or time first.   impute_finished: the outputs of finished sequences are zeros,
-    and their states stay.   maximum_iterations: at most so many steps.
-    Raises TypeError for what is no Decoder.
+    The outputs are [batch, time, ...], or time-major.   impute_finished: finished sequences output zeros, and keep
+    their states.   maximum_iterations: the largest number of steps.
+    Raises TypeError unless it is a Decoder.
     """
     if not isinstance(decoder, Decoder):
         raise TypeError(f"Expected decoder to be type Decoder, but saw: {type(decoder)}")
@@ -332,17 +333,17 @@ def dynamic_decode(
 
         def body(time, arrays, state, inputs, finished, lengths):
             outputs, following, next_inputs, ended = decoder.step(time, inputs, state)
-            over = ended if decoder.tracks_own_finished else math_ops.logical_or(ended, finished)
+            now_finished = ended if decoder.tracks_own_finished else math_ops.logical_or(ended, finished)
             counted = array_ops.fill(array_ops.shape(lengths), time + 1)
             lengths = where(math_ops.logical_not(finished), counted, lengths)
             if impute_finished:
                 outputs = _chosen(finished, map_structure(array_ops.zeros_like, outputs), outputs)
                 following = _chosen(finished, state, following)
             if limit is not None:
-                over = math_ops.logical_or(over, time + 1 >= limit)
+                now_finished = math_ops.logical_or(now_finished, time + 1 >= limit)
             following, next_inputs = _as_before(state, following), _as_before(inputs, next_inputs)
             written = [array.write(time, t) for array, t in zip(arrays, flatten(outputs), strict=True)]
-            return time + 1, written, following, next_inputs, _as_before(finished, over), lengths
+            return time + 1, written, following, next_inputs, _as_before(finished, now_finished), lengths
 
         carried = (convert_to_tensor(np.int32(0)), arrays, state, inputs, finished, lengths)
         _, arrays, state, _, _, lengths = while_loop(
@@ -358,7 +359,7 @@ def dynamic_decode(
             outputs, state = decoder.finalize(outputs, state, lengths)
         except NotImplementedError:
             pass
-        return (outputs if output_time_major else map_structure(_turned, outputs)), state, lengths
+        return (outputs if output_time_major else map_structure(_time_major, outputs)), state, lengths
 
 
 def _tensor(item: Any) -> Any:
@@ -366,28 +367,28 @@ def _tensor(item: Any) -> Any:
 
 
 def _outputs_of(decoder: Decoder, inputs: Any, state: Any) -> Any:
-    """The outputs of a step, for their dtypes and shapes; it also makes the variables of the cell, outside of loops."""
+    """The outputs of one step, for their dtypes and shapes. This also creates the cell's variables outside the loop."""
     with name_scope("shapes", None):
         outputs, *_ = decoder.step(convert_to_tensor(np.int32(0)), inputs, state)
     return outputs
 
 
 def _chosen(condition: Tensor, one: Any, other: Any) -> Any:
-    """Of each pair of tensors with a batch the one where the condition is true; TensorArrays and numbers are new."""
+    """For each pair of tensors with a batch, select by the condition; TensorArrays and scalars are always new."""
 
     def choose(old: Any, new: Any) -> Any:
         if isinstance(new, TensorArray) or new.raw_shape == ():
             return new
-        made = where(condition, old, new)
-        made.set_shape(new.shape)
-        return made
+        chosen = where(condition, old, new)
+        chosen.set_shape(new.shape)
+        return chosen
 
     pairs = zip(flatten(one), flatten(other), strict=True)
     return pack_sequence_as(other, [choose(old, new) for old, new in pairs])
 
 
 def _as_before(old: Any, new: Any) -> Any:
-    """The next tensors, of which is known what was known of the last ones' shapes."""
+    """The next tensors, with the static shapes of the previous ones."""
     for before, after in zip(flatten(old), flatten(new), strict=True):
         if not isinstance(after, TensorArray) and as_tensor(after) is not None:
             after.set_shape(before.shape)
@@ -395,5 +396,5 @@ def _as_before(old: Any, new: Any) -> Any:
 
 
 def _open(carried: tuple) -> Any:
-    """The shapes that the loop's variables keep: batches may be of any size."""
+    """The shape invariants of the loop variables: batches may have any size."""
     return map_structure(lambda item: None if isinstance(item, TensorArray) else item.shape, carried)

@@ -1,13 +1,14 @@
-"""tf.contrib.layers: functions that make a layer's variables and its nodes.
+"""tf.contrib.layers: functions that create a layer's variables and nodes.
 
-weights, biases   the variables of a layer, in the collection MODEL_VARIABLES, in a scope that is named after the layer
-normalizer_fn     what stands in place of the biases, such as batch_norm
-outputs_collections   where the outputs go under their layer's name
+weights, biases   the variables of a layer, in the collection MODEL_VARIABLES, in a scope named after the layer
+normalizer_fn     replaces the biases, e.g. batch_norm
+outputs_collections   collections to which the outputs are added, under the layer's name
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -41,18 +42,18 @@ def variance_scaling_initializer(
     seed: int | None = None,
     dtype: Any = dtypes.float32,
 ) -> Any:
-    """Weights whose variance is factor / n, n being FAN_IN, FAN_OUT or FAN_AVG; ValueError for another mode."""
+    """Weights with variance factor / n, n being FAN_IN, FAN_OUT or FAN_AVG. Raises ValueError for another mode."""
     if mode not in ("FAN_IN", "FAN_OUT", "FAN_AVG"):
         raise ValueError(f"Unknown mode {mode} [FAN_IN, FAN_OUT, FAN_AVG]")
     spread = "uniform" if uniform else "truncated_normal"
     return VarianceScaling(factor, mode.lower(), spread, seed=seed, dtype=dtype)
 
 
-# What layers share
+# Helpers
 
 
 def _collections(given: Any, name: str) -> list:
-    """The collections for the variable `name`: those given for all, or for this one."""
+    """The collections for the variable `name`: given for all variables, or for this one."""
     if isinstance(given, dict):
         given = given.get(name)
     if given is None:
@@ -73,7 +74,7 @@ def finished(
     outputs: Tensor, x: Tensor, size: int, activation_fn: Any, normalizer_fn: Any, normalizer_params: Any,
     biases_initializer: Any, biases_regularizer: Any, variables_collections: Any, trainable: bool,
 ) -> Tensor:  # fmt: skip
-    """The outputs with their biases, or normalized, and then the activation."""
+    """Add biases to the outputs, or normalize them, then apply the activation."""
     if normalizer_fn is not None:
         outputs = normalizer_fn(outputs, **(normalizer_params or {}))
     elif biases_initializer is not None:
@@ -85,7 +86,7 @@ def finished(
 
 
 def collect_named_outputs(collections: Any, alias: str, outputs: Tensor) -> Tensor:
-    """The outputs, after they went into collections."""
+    """Add the outputs to collections, and return them."""
     if collections:
         get_default_graph().add_to_collections(collections, outputs)
     return outputs
@@ -137,12 +138,12 @@ def fully_connected(
         weights = weights_of(
             "weights", shape, x, weights_initializer, weights_regularizer, variables_collections, trainable
         )
-        made = math_ops.matmul(x, weights) if x.shape.ndims == 2 else tensordot(x, weights, 1)
-        made = finished(
-            made, x, num_outputs, activation_fn, normalizer_fn, normalizer_params,
+        outputs = math_ops.matmul(x, weights) if x.shape.ndims == 2 else tensordot(x, weights, 1)
+        outputs = finished(
+            outputs, x, num_outputs, activation_fn, normalizer_fn, normalizer_params,
             biases_initializer, biases_regularizer, variables_collections, trainable,
         )  # fmt: skip
-        return collect_named_outputs(outputs_collections, current.original_name_scope, made)
+        return collect_named_outputs(outputs_collections, current.original_name_scope, outputs)
 
 
 relu = functools.partial(fully_connected, activation_fn=nn_ops.relu)
@@ -153,8 +154,8 @@ linear = functools.partial(fully_connected, activation_fn=None)
 # Normalization
 
 
-class _Moved(BatchNormalization):
-    """A layer that keeps its updates to itself: its function says where they go."""
+class _BatchNorm(BatchNormalization):
+    """A layer that collects its updates itself; its function decides where they go."""
 
     def add_update(self, updates: Any, inputs: Any = None) -> None:
         self._updates += list(updates) if isinstance(updates, (list, tuple)) else [updates]
@@ -188,12 +189,12 @@ def batch_norm(
 ) -> Tensor:
     """Batch normalization with moving averages; see `tf.layers.batch_normalization`.
 
-    decay: of the averages.   scale: whether there is a gamma.   updates_collections: where the averages' updates go;
-    None makes the outputs wait for them.   is_training: a bool, or a tensor.
-    Raises ValueError for renorm, batch_weights and adjustment, which are not here.
+    decay: of the averages.   scale: use a gamma.   updates_collections: where to add the updates of the averages; None
+    makes the outputs wait for them.   is_training: a bool, or a tensor.
+    Raises ValueError for renorm, batch_weights and adjustment, which are not supported.
     """
     if batch_weights is not None or adjustment is not None or renorm:
-        raise ValueError("batch_norm has no batch_weights, adjustment or renorm here.")
+        raise ValueError("batch_norm does not support batch_weights, adjustment or renorm.")
     if data_format not in ("NHWC", "NCHW"):
         raise ValueError("data_format has to be either NCHW or NHWC.")
     starts, losses = param_initializers or {}, param_regularizers or {}
@@ -201,7 +202,7 @@ def batch_norm(
         scope, "BatchNorm", [inputs], reuse=reuse, custom_getter=_of_model(variables_collections)
     ) as at:
         x = convert_to_tensor(inputs)
-        layer = _Moved(
+        layer = _BatchNorm(
             axis=1 if data_format == "NCHW" else -1, momentum=decay, epsilon=epsilon, center=center, scale=scale,
             beta_initializer=starts.get("beta", Zeros()), gamma_initializer=starts.get("gamma", Ones()),
             moving_mean_initializer=starts.get("moving_mean", Zeros()),
@@ -209,19 +210,19 @@ def batch_norm(
             beta_regularizer=losses.get("beta"), gamma_regularizer=losses.get("gamma"),
             trainable=trainable, name=at.name.rpartition("/")[2], _scope=at, fused=fused, _reuse=reuse,
         )  # fmt: skip
-        made = layer.apply(x, training=is_training)
+        outputs = layer.apply(x, training=is_training)
         if updates_collections is None:
             with control_dependencies(list(layer.updates)):
-                made = identity(made)
+                outputs = identity(outputs)
         else:
             for update in layer.updates:
                 get_default_graph().add_to_collections(updates_collections, update)
-        made = made if activation_fn is None else activation_fn(made)
-        return collect_named_outputs(outputs_collections, at.original_name_scope, made)
+        outputs = outputs if activation_fn is None else activation_fn(outputs)
+        return collect_named_outputs(outputs_collections, at.original_name_scope, outputs)
 
 
 def _of_model(collections: Any) -> Callable:
-    """A custom getter whose variables are in MODEL_VARIABLES too."""
+    """A custom getter that also adds variables to MODEL_VARIABLES."""
 
     def getter(get: Callable, name: str, *args: Any, **kwargs: Any) -> Any:
         names = [GraphKeys.GLOBAL_VARIABLES, GraphKeys.MODEL_VARIABLES]
@@ -245,7 +246,7 @@ def layer_norm(
     begin_params_axis: int = -1,
     scope: Any = None,
 ) -> Tensor:
-    """Each example brought to zero mean and unit variance over its axes from begin_norm_axis on (arXiv:1607.06450)."""
+    """Normalize each example to zero mean and unit variance over axes from begin_norm_axis on (arXiv:1607.06450)."""
     with variable_scope(scope, "LayerNorm", [inputs], reuse=reuse) as at:
         x = convert_to_tensor(inputs)
         dims = x.shape.as_list()
@@ -259,15 +260,15 @@ def layer_norm(
         if scale:
             gamma = weights_of("gamma", shape, x, Ones(), None, variables_collections, trainable)
         mean, variance = nn_ops.moments(x, axes, keep_dims=True)
-        made = nn_ops.batch_normalization(x, mean, variance, beta, gamma, variance_epsilon=1e-12)
-        made.set_shape(x.shape)
-        made = made if activation_fn is None else activation_fn(made)
-        return collect_named_outputs(outputs_collections, at.original_name_scope, made)
+        outputs = nn_ops.batch_normalization(x, mean, variance, beta, gamma, variance_epsilon=1e-12)
+        outputs.set_shape(x.shape)
+        outputs = outputs if activation_fn is None else activation_fn(outputs)
+        return collect_named_outputs(outputs_collections, at.original_name_scope, outputs)
 
 
 @add_arg_scope
 def unit_norm(inputs: Any, dim: int, epsilon: float = 1e-7, scope: str | None = None) -> Tensor:
-    """The inputs, of length 1 along an axis."""
+    """Normalize the inputs to length 1 along an axis."""
     with name_scope(scope, "UnitNorm", [inputs]):
         x = convert_to_tensor(inputs)
         return x / math_ops.sqrt(epsilon + math_ops.reduce_sum(math_ops.square(x), dim, keepdims=True))
@@ -282,12 +283,12 @@ def _pool(public: str, kind: str, title: str) -> Callable[..., Tensor]:
     def pool(inputs, kernel_size, stride=2, padding="VALID", data_format="NHWC", outputs_collections=None, scope=None):
         check_format(data_format)
         with name_scope(scope, title, [inputs]) as at:
-            made = function(inputs, pair_of(kernel_size), pair_of(stride), padding.upper())
-            return collect_named_outputs(outputs_collections, at, made)
+            outputs = function(inputs, pair_of(kernel_size), pair_of(stride), padding.upper())
+            return collect_named_outputs(outputs_collections, at, outputs)
 
     pool.__name__ = pool.__qualname__ = public
-    what = "greatest element" if kind == "MAX" else "mean"
-    pool.__doc__ = f"The {what} of each window of images [batch, height, width, channels]."
+    statistic = "largest element" if kind == "MAX" else "mean"
+    pool.__doc__ = f"The {statistic} of each window of images [batch, height, width, channels]."
     return add_arg_scope(pool)
 
 
@@ -305,30 +306,30 @@ def dropout(
     scope: str | None = None,
     seed: int | None = None,
 ) -> Tensor:
-    """`nn.dropout` in training, else the inputs. is_training: a bool, or a tensor."""
+    """`nn.dropout` in training, else the unchanged inputs. is_training: a bool, or a tensor."""
     with name_scope(scope, "Dropout", [inputs]) as at:
         x = convert_to_tensor(inputs)
         if isinstance(is_training, bool) or is_training is None:
-            made = nn_ops.dropout(x, keep_prob, noise_shape, seed) if is_training else identity(x)
+            outputs = nn_ops.dropout(x, keep_prob, noise_shape, seed) if is_training else identity(x)
         else:
             flag = convert_to_tensor(is_training)
-            made = cond(flag, lambda: nn_ops.dropout(x, keep_prob, noise_shape, seed), lambda: identity(x))
-        return collect_named_outputs(outputs_collections, at, made)
+            outputs = cond(flag, lambda: nn_ops.dropout(x, keep_prob, noise_shape, seed), lambda: identity(x))
+        return collect_named_outputs(outputs_collections, at, outputs)
 
 
 @add_arg_scope
 def flatten(inputs: Any, outputs_collections: Any = None, scope: str | None = None) -> Tensor:
-    """All axes but the first as one: [batch, ...] -> [batch, elements]."""
+    """Flatten all axes but the first: [batch, ...] -> [batch, elements]."""
     with name_scope(scope, "Flatten", [inputs]) as at:
         x = convert_to_tensor(inputs)
         dims = x.shape.as_list()
         if len(dims) < 1:
             raise ValueError("Inputs must be at least rank 1.")
-        rest = None if None in dims[1:] else functools.reduce(lambda a, b: a * b, dims[1:], 1)
+        rest = None if None in dims[1:] else math.prod(dim for dim in dims[1:] if dim is not None)
         first = dims[0] if dims[0] is not None else array_ops.shape(x)[0]
-        made = array_ops.reshape(x, [first, -1 if rest is None else rest])
-        made.set_shape([dims[0], rest])
-        return collect_named_outputs(outputs_collections, at, made)
+        outputs = array_ops.reshape(x, [first, -1 if rest is None else rest])
+        outputs.set_shape([dims[0], rest])
+        return collect_named_outputs(outputs_collections, at, outputs)
 
 
 @add_arg_scope
@@ -343,8 +344,8 @@ def one_hot_encoding(
     """A one-hot row for each label, float32."""
     with name_scope(scope, "OneHotEncoding", [labels, num_classes]) as at:
         ids = math_ops.cast(convert_to_tensor(labels), dtypes.int64)
-        made = array_ops.one_hot(ids, num_classes, on_value=on_value, off_value=off_value)
-        return collect_named_outputs(outputs_collections, at, made)
+        outputs = array_ops.one_hot(ids, num_classes, on_value=on_value, off_value=off_value)
+        return collect_named_outputs(outputs_collections, at, outputs)
 
 
 @add_arg_scope
@@ -366,9 +367,9 @@ def bias_add(
         biases = weights_of(
             "biases", [channels_of(x, "bias_add")], x, initializer, regularizer, variables_collections, trainable
         )
-        made = nn_ops.bias_add(x, biases)
-        made = made if activation_fn is None else activation_fn(made)
-        return collect_named_outputs(outputs_collections, at.original_name_scope, made)
+        outputs = nn_ops.bias_add(x, biases)
+        outputs = outputs if activation_fn is None else activation_fn(outputs)
+        return collect_named_outputs(outputs_collections, at.original_name_scope, outputs)
 
 
 def embed_sequence(
@@ -382,7 +383,7 @@ def embed_sequence(
     scope: Any = None,
     reuse: Any = None,
 ) -> Tensor:
-    """Rows of a table for whole numbers: [batch, length] -> [batch, length, embed_dim]."""
+    """Look up integers in a table: [batch, length] -> [batch, length, embed_dim]."""
     if not (reuse or (vocab_size and embed_dim)):
         raise ValueError(
             "Must specify vocab size and embedding dimension when not reusing. Got vocab_size="
@@ -396,11 +397,11 @@ def embed_sequence(
         return nn_ops.embedding_lookup(table, ids)
 
 
-# Several layers
+# Repeated layers
 
 
 def repeat(inputs: Any, repetitions: int, layer: Callable, *args: Any, **kwargs: Any) -> Tensor:
-    """A layer so many times, one after another, in scopes NAME/NAME_1, NAME/NAME_2..."""
+    """Apply a layer repeatedly, in the scopes NAME/NAME_1, NAME/NAME_2..."""
     scope = kwargs.pop("scope", None)
     with variable_scope(scope, "Repeat", [inputs]):
         name = scope or getattr(layer, "__name__", None) or getattr(getattr(layer, "func", None), "__name__", "repeat")
@@ -411,7 +412,7 @@ def repeat(inputs: Any, repetitions: int, layer: Callable, *args: Any, **kwargs:
 
 
 def stack(inputs: Any, layer: Callable, stack_args: Sequence, **kwargs: Any) -> Tensor:
-    """A layer with each of some arguments, one after another, in scopes NAME/NAME_1, NAME/NAME_2..."""
+    """Apply a layer once for each item of stack_args, in the scopes NAME/NAME_1, NAME/NAME_2..."""
     scope = kwargs.pop("scope", None)
     if not isinstance(stack_args, (list, tuple)):
         raise ValueError("stack_args need to be a list or tuple")

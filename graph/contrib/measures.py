@@ -1,4 +1,4 @@
-"""contrib.losses and contrib.metrics: what `tf.losses` and `tf.metrics` do, with the predictions first."""
+"""contrib.losses and contrib.metrics: `tf.losses` and `tf.metrics` with the predictions first."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from weftwork.graph.ops import math_ops
 from weftwork.graph.training import counted_metrics, losses, metrics, ranked_metrics
 
 
-def _turned(public: str, function: Callable, words: tuple[str, str], options: tuple[str, ...] = ()) -> Callable:
-    """A function of (predictions, labels, options...) that calls one of (labels, predictions, ...)."""
+def _predictions_first(
+    public: str, function: Callable, words: tuple[str, str], options: tuple[str, ...] = ()
+) -> Callable:
+    """Wrap a function of (labels, predictions, ...) as one of (predictions, labels, options...)."""
     first, second = words
 
     def turned(predictions, labels=None, *args, **kwargs):
@@ -27,24 +29,28 @@ def _turned(public: str, function: Callable, words: tuple[str, str], options: tu
 # Losses
 
 _REST = ("weights", "scope")
-absolute_difference = _turned("absolute_difference", losses.absolute_difference, ("labels", "predictions"), _REST)
-mean_squared_error = _turned("mean_squared_error", losses.mean_squared_error, ("labels", "predictions"), _REST)
-log_loss = _turned("log_loss", losses.log_loss, ("labels", "predictions"), ("weights", "epsilon", "scope"))
-hinge_loss = _turned("hinge_loss", losses.hinge_loss, ("labels", "logits"), ("scope",))
-cosine_distance = _turned(
+absolute_difference = _predictions_first(
+    "absolute_difference", losses.absolute_difference, ("labels", "predictions"), _REST
+)
+mean_squared_error = _predictions_first(
+    "mean_squared_error", losses.mean_squared_error, ("labels", "predictions"), _REST
+)
+log_loss = _predictions_first("log_loss", losses.log_loss, ("labels", "predictions"), ("weights", "epsilon", "scope"))
+hinge_loss = _predictions_first("hinge_loss", losses.hinge_loss, ("labels", "logits"), ("scope",))
+cosine_distance = _predictions_first(
     "cosine_distance", losses.cosine_distance, ("labels", "predictions"), ("axis", "weights", "scope")
 )
-mean_pairwise_squared_error = _turned(
+mean_pairwise_squared_error = _predictions_first(
     "mean_pairwise_squared_error", losses.mean_pairwise_squared_error, ("labels", "predictions"), _REST
 )
 _SMOOTHED = ("weights", "label_smoothing", "scope")
-sigmoid_cross_entropy = _turned(
+sigmoid_cross_entropy = _predictions_first(
     "sigmoid_cross_entropy", losses.sigmoid_cross_entropy, ("multi_class_labels", "logits"), _SMOOTHED
 )
-softmax_cross_entropy = _turned(
+softmax_cross_entropy = _predictions_first(
     "softmax_cross_entropy", losses.softmax_cross_entropy, ("onehot_labels", "logits"), _SMOOTHED
 )
-sparse_softmax_cross_entropy = _turned(
+sparse_softmax_cross_entropy = _predictions_first(
     "sparse_softmax_cross_entropy", losses.sparse_softmax_cross_entropy, ("labels", "logits"), _REST
 )
 
@@ -53,7 +59,7 @@ sparse_softmax_cross_entropy = _turned(
 
 
 def accuracy(predictions: Any, labels: Any, weights: Any = None, name: str | None = None) -> Tensor:
-    """How much of this run's predictions are the labels, weighted."""
+    """The weighted fraction of this run's predictions that equal the labels."""
     right = math_ops.cast(math_ops.equal(predictions, labels), "float32")
     if weights is None:
         return math_ops.reduce_mean(right, name=name)
@@ -66,30 +72,44 @@ _OPTIONS = ("weights", "metrics_collections", "updates_collections", "name")
 streaming_mean = metrics.mean
 streaming_mean_tensor = metrics.mean_tensor
 streaming_percentage_less = metrics.percentage_below
-streaming_accuracy = _turned("streaming_accuracy", metrics.accuracy, _PAIR, _OPTIONS)
-streaming_auc = _turned("streaming_auc", counted_metrics.auc, _PAIR, ("weights", "num_thresholds", *_OPTIONS[1:]))
-streaming_precision = _turned("streaming_precision", counted_metrics.precision, _PAIR, _OPTIONS)
-streaming_recall = _turned("streaming_recall", counted_metrics.recall, _PAIR, _OPTIONS)
-streaming_true_positives = _turned("streaming_true_positives", counted_metrics.true_positives, _PAIR, _OPTIONS)
-streaming_true_negatives = _turned("streaming_true_negatives", counted_metrics.true_negatives, _PAIR, _OPTIONS)
-streaming_false_positives = _turned("streaming_false_positives", counted_metrics.false_positives, _PAIR, _OPTIONS)
-streaming_false_negatives = _turned("streaming_false_negatives", counted_metrics.false_negatives, _PAIR, _OPTIONS)
-streaming_mean_iou = _turned("streaming_mean_iou", metrics.mean_iou, _PAIR, ("num_classes", *_OPTIONS))
-streaming_mean_absolute_error = _turned("streaming_mean_absolute_error", metrics.mean_absolute_error, _PAIR, _OPTIONS)
-streaming_mean_squared_error = _turned("streaming_mean_squared_error", metrics.mean_squared_error, _PAIR, _OPTIONS)
-streaming_root_mean_squared_error = _turned(
+streaming_accuracy = _predictions_first("streaming_accuracy", metrics.accuracy, _PAIR, _OPTIONS)
+streaming_auc = _predictions_first(
+    "streaming_auc", counted_metrics.auc, _PAIR, ("weights", "num_thresholds", *_OPTIONS[1:])
+)
+streaming_precision = _predictions_first("streaming_precision", counted_metrics.precision, _PAIR, _OPTIONS)
+streaming_recall = _predictions_first("streaming_recall", counted_metrics.recall, _PAIR, _OPTIONS)
+streaming_true_positives = _predictions_first(
+    "streaming_true_positives", counted_metrics.true_positives, _PAIR, _OPTIONS
+)
+streaming_true_negatives = _predictions_first(
+    "streaming_true_negatives", counted_metrics.true_negatives, _PAIR, _OPTIONS
+)
+streaming_false_positives = _predictions_first(
+    "streaming_false_positives", counted_metrics.false_positives, _PAIR, _OPTIONS
+)
+streaming_false_negatives = _predictions_first(
+    "streaming_false_negatives", counted_metrics.false_negatives, _PAIR, _OPTIONS
+)
+streaming_mean_iou = _predictions_first("streaming_mean_iou", metrics.mean_iou, _PAIR, ("num_classes", *_OPTIONS))
+streaming_mean_absolute_error = _predictions_first(
+    "streaming_mean_absolute_error", metrics.mean_absolute_error, _PAIR, _OPTIONS
+)
+streaming_mean_squared_error = _predictions_first(
+    "streaming_mean_squared_error", metrics.mean_squared_error, _PAIR, _OPTIONS
+)
+streaming_root_mean_squared_error = _predictions_first(
     "streaming_root_mean_squared_error", metrics.root_mean_squared_error, _PAIR, _OPTIONS
 )
-streaming_sparse_recall_at_k = _turned(
+streaming_sparse_recall_at_k = _predictions_first(
     "streaming_sparse_recall_at_k", ranked_metrics.recall_at_k, _PAIR, ("k", "class_id", *_OPTIONS)
 )
-streaming_sparse_precision_at_k = _turned(
+streaming_sparse_precision_at_k = _predictions_first(
     "streaming_sparse_precision_at_k", ranked_metrics.precision_at_k, _PAIR, ("k", "class_id", *_OPTIONS)
 )
 
 
 def aggregate_metrics(*value_update_tuples: Any) -> tuple[tuple, tuple]:
-    """(the values, the updates) of some metrics."""
+    """(values, updates) of several metrics."""
     if not value_update_tuples:
         raise ValueError("Expected at least one value_tensor/update_op pair")
     values, updates = zip(*value_update_tuples, strict=True)
@@ -97,7 +117,7 @@ def aggregate_metrics(*value_update_tuples: Any) -> tuple[tuple, tuple]:
 
 
 def aggregate_metric_map(names_to_tuples: dict[str, Any]) -> tuple[dict, dict]:
-    """(the values by name, the updates by name) of metrics by name."""
+    """(values by name, updates by name) of named metrics."""
     return (
         {name: value for name, (value, _) in names_to_tuples.items()},
         {name: update for name, (_, update) in names_to_tuples.items()},

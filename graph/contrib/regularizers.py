@@ -1,4 +1,4 @@
-"""Regularizers: functions of a variable that give the loss of its size."""
+"""Regularizers: functions that return a loss for the size of a variable."""
 
 from __future__ import annotations
 
@@ -57,13 +57,14 @@ def l2_regularizer(scale: float, scope: str | None = None) -> Regularizer:
 
 
 def l1_l2_regularizer(scale_l1: float = 1.0, scale_l2: float = 1.0, scope: str | None = None) -> Regularizer:
-    """The sum of both."""
-    word = scope or "l1_l2_regularizer"
-    return sum_regularizer([l1_regularizer(scale_l1), l2_regularizer(scale_l2)], word)
+    """The sum of the L1 and L2 regularizers."""
+    made = sum_regularizer([l1_regularizer(scale_l1), l2_regularizer(scale_l2)], scope or "l1_l2_regularizer")
+    assert made is not None
+    return made
 
 
 def sum_regularizer(regularizer_list: Sequence[Regularizer | None], scope: str | None = None) -> Regularizer | None:
-    """The sum of some; None of none."""
+    """The sum of several regularizers; None if there are none."""
     kept = [one for one in regularizer_list if one is not None]
     if not kept:
         return None
@@ -77,7 +78,7 @@ def sum_regularizer(regularizer_list: Sequence[Regularizer | None], scope: str |
 
 
 def apply_regularization(regularizer: Regularizer, weights_list: Any = None) -> Tensor:
-    """The loss of all weights together (by default the collection WEIGHTS), which goes into REGULARIZATION_LOSSES."""
+    """The total loss of all weights (by default the collection WEIGHTS); it is added to REGULARIZATION_LOSSES."""
     graph = get_default_graph()
     weights = graph.get_collection(GraphKeys.WEIGHTS) if weights_list is None else list(weights_list)
     if not weights:

@@ -1,4 +1,4 @@
-"""Losses of sequences, and recurrent networks as contrib and its older versions have them."""
+"""Losses of sequences, and recurrent networks from contrib and its legacy parts."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def sequence_loss(
     softmax_loss_function: Callable | None = None,
     name: str | None = None,
 ) -> Tensor:
-    """The cross entropy of sequences of classes, weighted.
+    """The weighted cross entropy of sequences of classes.
 
     logits: [batch, time, classes].  targets: integers [batch, time].  weights: [batch, time].
-    The result: a scalar, [batch], [time] or [batch, time], of what is averaged or summed.
-    softmax_loss_function(labels=, logits=): instead of the cross entropy. Raises ValueError for other ranks.
+    Returns a scalar, [batch], [time] or [batch, time], depending on the axes averaged or summed.
+    softmax_loss_function(labels=, logits=): replaces the cross entropy. Raises ValueError for other ranks.
     """
     if average_across_timesteps and sum_over_timesteps:
         raise ValueError("average_across_timesteps and sum_over_timesteps cannot be set to True at same time.")
@@ -74,7 +74,7 @@ def sequence_loss_by_example(
     softmax_loss_function: Callable | None = None,
     name: str | None = None,
 ) -> Tensor:
-    """The weighted cross entropy of each example, [batch], of lists of one tensor for each step."""
+    """The weighted cross entropy of each example, [batch], from lists with one tensor for each step."""
     if not len(logits) == len(targets) == len(weights):
         raise ValueError(
             f"Lengths of logits, weights, and targets must be the same {len(logits)}, {len(weights)}, {len(targets)}."
@@ -98,10 +98,10 @@ def sequence_loss_of_lists(
     softmax_loss_function: Callable | None = None,
     name: str | None = None,
 ) -> Tensor:
-    """The sum of `sequence_loss_by_example`, by default divided by the batch: a scalar."""
+    """The sum of `sequence_loss_by_example`, by default divided by the batch size: a scalar."""
     with name_scope(name, "sequence_loss", [*logits, *targets, *weights]):
-        each = sequence_loss_by_example(logits, targets, weights, average_across_timesteps, softmax_loss_function)
-        cost = math_ops.reduce_sum(each)
+        losses = sequence_loss_by_example(logits, targets, weights, average_across_timesteps, softmax_loss_function)
+        cost = math_ops.reduce_sum(losses)
         if not average_across_batch:
             return cost
         return cost / math_ops.cast(array_ops.shape(convert_to_tensor(targets[0]))[0], cost.dtype)
@@ -114,29 +114,29 @@ def rnn_decoder(
     loop_function: Callable | None = None,
     scope: str | None = None,
 ) -> tuple[list, Any]:
-    """(outputs, last state) of a cell along a list of inputs.
+    """(outputs, final state) of a cell along a list of inputs.
 
-    loop_function(output, step): makes the input of each step but the first one of the output before it.
+    loop_function(output, step): computes the input of each step except the first from the previous output.
     """
     with variable_scope(scope or "rnn_decoder") as current:
-        state, outputs, before = initial_state, [], None
+        state, outputs, last_output = initial_state, [], None
         for step, given in enumerate(decoder_inputs):
-            if loop_function is not None and before is not None:
+            if loop_function is not None and last_output is not None:
                 with variable_scope("loop_function", reuse=True):
-                    given = loop_function(before, step)
+                    given = loop_function(last_output, step)
             if step > 0:
                 current.reuse_variables()
             output, state = cell(given, state)
             outputs.append(output)
-            before = output if loop_function is not None else None
+            last_output = output if loop_function is not None else None
     return outputs, state
 
 
 # Cells and networks
 
 
-class _Around(RNNCell):
-    """A cell around another one."""
+class _CellWrapper(RNNCell):
+    """A cell that wraps another one."""
 
     def __init__(self, cell: Any, **kwargs: Any):
         super().__init__(**kwargs)
@@ -144,23 +144,23 @@ class _Around(RNNCell):
 
     @property
     def state_size(self) -> Any:  # type: ignore[override]
-        """The other cell's."""
+        """The state size of the wrapped cell."""
         return self._cell.state_size
 
     @property
     def output_size(self) -> Any:  # type: ignore[override]
-        """The other cell's."""
+        """The output size of the wrapped cell."""
         return self._cell.output_size
 
 
 def _projected(x: Tensor, size: int, activation: Callable | None) -> Tensor:
     weights = get_variable("kernel", [x.shape.as_list()[-1], size], dtype=x.dtype.base_dtype)
     bias = get_variable("bias", [size], dtype=x.dtype.base_dtype, initializer=Zeros())
-    made = math_ops.matmul(x, weights) + bias
-    return made if activation is None else activation(made)
+    result = math_ops.matmul(x, weights) + bias
+    return result if activation is None else activation(result)
 
 
-class OutputProjectionWrapper(_Around):
+class OutputProjectionWrapper(_CellWrapper):
     """A cell whose outputs are projected to another size."""
 
     def __init__(self, cell: Any, output_size: int, activation: Callable | None = None, reuse: Any = None):
@@ -178,7 +178,7 @@ class OutputProjectionWrapper(_Around):
         return _projected(output, self._size, self._activation), state
 
 
-class InputProjectionWrapper(_Around):
+class InputProjectionWrapper(_CellWrapper):
     """A cell whose inputs are projected to another size."""
 
     def __init__(self, cell: Any, num_proj: int, activation: Callable | None = None, input_size: Any = None,
@@ -187,12 +187,12 @@ class InputProjectionWrapper(_Around):
         self._size, self._activation = num_proj, activation
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
-        """(output of the projected input, next state)."""
+        """(output for the projected input, next state)."""
         return self._cell(_projected(convert_to_tensor(inputs), self._size, self._activation), state)
 
 
-class EmbeddingWrapper(_Around):
-    """A cell whose inputs are numbers of rows in a table."""
+class EmbeddingWrapper(_CellWrapper):
+    """A cell whose inputs are row numbers of an embedding table."""
 
     def __init__(
         self, cell: Any, embedding_classes: int, embedding_size: int, initializer: Any = None, reuse: Any = None
@@ -205,7 +205,7 @@ class EmbeddingWrapper(_Around):
         self._shape, self._initializer = [embedding_classes, embedding_size], initializer
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
-        """(output of the rows, next state)."""
+        """(output for the embedded rows, next state)."""
         dtype = convert_to_tensor(flatten(state)[0]).dtype.base_dtype
         table = get_variable("embedding", self._shape, dtype=dtype, initializer=self._initializer)
         return self._cell(embedding_lookup(table, array_ops.reshape(inputs, [-1])), state)
@@ -224,13 +224,13 @@ def stack_bidirectional_dynamic_rnn(
     scope: str | None = None,
     swap_memory: bool = False,
 ) -> tuple[Tensor, tuple, tuple]:
-    """(outputs [..., both sizes], last states forwards, backwards) of layers of `bidirectional_dynamic_rnn`."""
+    """(outputs [..., both sizes], final states forward, backward) of stacked `bidirectional_dynamic_rnn` layers."""
     for word, cells in (("cells_fw", cells_fw), ("cells_bw", cells_bw)):
         if not isinstance(cells, (list, tuple)) or not cells:
             raise ValueError(f"Must specify at least one cell in {word}, as a list.")
     if len(cells_fw) != len(cells_bw):
         raise ValueError("Forward and Backward cells must have the same depth.")
-    ahead, back, layer = [], [], inputs
+    forward, backward, layer = [], [], inputs
     with variable_scope(scope or "stack_bidirectional_rnn"):
         for number, (one, two) in enumerate(zip(cells_fw, cells_bw, strict=True)):
             with variable_scope(f"cell_{number}"):
@@ -241,6 +241,6 @@ def stack_bidirectional_dynamic_rnn(
                     dtype=dtype, time_major=time_major,
                 )  # fmt: skip
                 layer = array_ops.concat(outputs, 2)
-            ahead.append(state_fw)
-            back.append(state_bw)
-    return layer, tuple(ahead), tuple(back)
+            forward.append(state_fw)
+            backward.append(state_bw)
+    return layer, tuple(forward), tuple(backward)

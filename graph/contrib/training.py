@@ -1,4 +1,4 @@
-"""optimize_loss and create_train_op: one operation that trains; HParams: the numbers that a program is told."""
+"""optimize_loss and create_train_op: a single training operation; HParams: a program's hyperparameters."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ OPTIMIZER_CLS_NAMES: dict[str, Callable] = {
     "RMSProp": RMSPropOptimizer,
     "SGD": GradientDescentOptimizer,
 }
-"""The optimizers that `optimize_loss` knows by name."""
+"""The optimizers that `optimize_loss` accepts by name."""
 
 OPTIMIZER_SUMMARIES = [
     "learning_rate", "loss", "gradients", "gradient_norm", "global_gradient_norm",
@@ -65,12 +65,12 @@ def optimize_loss(
     colocate_gradients_with_ops: bool = False,
     increment_global_step: bool = True,
 ) -> Tensor:
-    """The loss, after one step against its gradient.
+    """The loss, available after one step down its gradient.
 
     optimizer: a name (OPTIMIZER_CLS_NAMES), a class, an Optimizer, or a function of the learning rate.
-    clip_gradients: the norm of all gradients together, or a function of the pairs.   gradient_multipliers: by variable.
-    learning_rate_decay_fn(learning_rate, global_step).   update_ops: what runs before; by default all in UPDATE_OPS.
-    Raises ValueError for arguments that do not fit, or where no variable has a gradient.
+    clip_gradients: a limit of the global norm, or a function of the pairs.   gradient_multipliers: by variable.
+    learning_rate_decay_fn(learning_rate, global_step).   update_ops: run before; by default all in UPDATE_OPS.
+    Raises ValueError for invalid arguments, or if no variable has a gradient.
     """
     loss = convert_to_tensor(loss)
     if loss.raw_shape is not None and loss.raw_shape != ():
@@ -93,7 +93,7 @@ def optimize_loss(
             colocate_gradients_with_ops=colocate_gradients_with_ops,
         )
         if gradient_noise_scale is not None:
-            pairs = [(_noisy(g, gradient_noise_scale), v) for g, v in pairs]
+            pairs = [(_with_noise(g, gradient_noise_scale), v) for g, v in pairs]
         if gradient_multipliers is not None:
             pairs = _multiplied(pairs, gradient_multipliers)
         found = [g for g, _ in pairs if g is not None]
@@ -117,8 +117,8 @@ def _check_summaries(wanted: Sequence[str]) -> None:
             raise ValueError(f"Summaries should be one of [{', '.join(OPTIMIZER_SUMMARIES)}], you provided {summary}.")
 
 
-def _clipped(pairs: list, clip: Any) -> list:
-    """The pairs with gradients of at most the norm `clip` together, or as the function `clip` makes them."""
+def _clipped(pairs: list[Any], clip: Callable[[list[Any]], Any] | float | None) -> list[Any]:
+    """Clip the gradients to the global norm `clip`, or apply the function `clip` to the pairs."""
     if callable(clip):
         return list(clip(pairs))
     if clip is None:
@@ -162,9 +162,9 @@ def _optimizer(optimizer: Any, rate: Any) -> Optimizer:
             raise ValueError(f"Learning rate is None, but should be specified for {optimizer.__name__}.")
         return optimizer(learning_rate=rate)  # type: ignore[call-arg]
     if callable(optimizer):
-        made = optimizer(rate) if rate is not None else optimizer()
-        if isinstance(made, Optimizer):
-            return made
+        instance = optimizer(rate) if rate is not None else optimizer()
+        if isinstance(instance, Optimizer):
+            return instance
     raise ValueError(
         f"Unrecognized optimizer: should be string, subclass of Optimizer, instance, or function: {optimizer}"
     )
@@ -174,7 +174,7 @@ def _scalar(name: str, value: Any) -> None:
     summaries.scalar(name, value)
 
 
-def _noisy(grad: Any, scale: float) -> Any:
+def _with_noise(grad: Any, scale: float) -> Any:
     if grad is None:
         return None
     if isinstance(grad, IndexedSlices):
@@ -202,7 +202,7 @@ multiply_gradients = _multiplied
 
 
 def clip_gradient_norms(gradients_to_variables: Sequence[tuple], max_norm: float) -> list[tuple]:
-    """The pairs, each gradient of at most a norm."""
+    """The pairs, with the norm of each gradient clipped."""
     found = []
     for grad, variable in gradients_to_variables:
         if isinstance(grad, IndexedSlices):
@@ -228,10 +228,10 @@ def create_train_op(
     clip_gradient_norm: float = 0,
     gradient_multipliers: dict | None = None,
 ) -> Tensor:
-    """The loss, after one step against its gradient; slim's spelling of `optimize_loss`.
+    """The loss, available after one step down its gradient; slim's spelling of `optimize_loss`.
 
-    global_step: by default the graph's, which is made if it is not there; None counts nothing.
-    check_numerics: a loss that is not a number is an InvalidArgumentError.
+    global_step: by default the graph's, created if necessary; None for no counter.
+    check_numerics: raise InvalidArgumentError if the loss is NaN or infinite.
     """
     step = get_or_create_global_step() if isinstance(global_step, int) else global_step
     updates = set(get_default_graph().get_collection(GraphKeys.UPDATE_OPS)) if update_ops is None else set(update_ops)
@@ -255,9 +255,9 @@ def create_train_op(
     train: Operation = optimizer.apply_gradients(pairs, global_step=step)
     checked = _checked(loss) if check_numerics else loss
     with control_dependencies([train]):
-        made = identity(checked, name="train_op")
-    get_default_graph().add_to_collection(GraphKeys.TRAIN_OP, made)
-    return made
+        result = identity(checked, name="train_op")
+    get_default_graph().add_to_collection(GraphKeys.TRAIN_OP, result)
+    return result
 
 
 def _checked(loss: Tensor) -> Tensor:
@@ -265,18 +265,20 @@ def _checked(loss: Tensor) -> Tensor:
 
 
 def updates_of(collection: str = GraphKeys.UPDATE_OPS) -> Operation:
-    """All updates of a collection as one operation."""
+    """All updates in a collection, as one operation."""
     return group(*get_default_graph().get_collection(collection))
 
 
-# Numbers that a program is told
+# Hyperparameters
 
 
 class HParams:
-    """Named values, each of the type that it was given first. They are attributes.
+    """Named values, as attributes. Each keeps the type of its first value.
 
-    Raises ValueError for a value of another type, or a name that is not there.
+    Raises ValueError for a value of another type, or an unknown name.
     """
+
+    _types: dict[str, tuple[type, bool]]
 
     def __init__(self, hparam_def: Any = None, model_structure: Any = None, **kwargs: Any):
         self.__dict__["_types"] = {}
@@ -284,7 +286,7 @@ class HParams:
             self.add_hparam(name, value)
 
     def add_hparam(self, name: str, value: Any) -> None:
-        """A new name with its value, which tells its type: a number, text, a bool, None, or a list of one of these."""
+        """Add a name with a value, which fixes its type: a number, text, a bool, None, or a list of these."""
         if name in self._types or hasattr(type(self), name):
             raise ValueError(f"Hyperparameter name is reserved: {name}")
         if isinstance(value, (list, tuple)):
@@ -297,14 +299,14 @@ class HParams:
             self.__dict__[name] = value
 
     def set_hparam(self, name: str, value: Any) -> None:
-        """Another value for a name that is there."""
+        """Set an existing name to another value."""
         kind, several = self._known(name)
         if isinstance(value, (list, tuple)) != several:
             kind_of = "multi" if several else "single"
             word = "Must pass" if several else "Must not pass"
             raise ValueError(f"{word} a list for {kind_of}-valued parameter: {name}.")
-        made = [_cast(name, kind, item) for item in value] if several else _cast(name, kind, value)
-        self.__dict__[name] = made
+        cast = [_cast(name, kind, item) for item in value] if several else _cast(name, kind, value)
+        self.__dict__[name] = cast
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self._types:
@@ -318,33 +320,33 @@ class HParams:
         return self._types[name]
 
     def del_hparam(self, name: str) -> None:
-        """Take a name away."""
+        """Remove a name."""
         if name in self._types:
             del self._types[name], self.__dict__[name]
 
     def parse(self, values: str) -> HParams:
-        """Set values from a text such as `rate=0.1,sizes=[1,2],name=a`: these values."""
+        """Set values from a text such as `rate=0.1,sizes=[1,2],name=a`; returns self."""
         for name, text in _assignments(values):
             kind, several = self._known(name)
             if text.startswith("[") != several:
                 raise ValueError(f"Could not parse {name}={text}: it should be {'a list' if several else 'one value'}.")
             parts = [part.strip() for part in text.strip("[]").split(",") if part.strip()] if several else [text]
-            made = [_parsed(name, kind, part) for part in parts]
-            self.set_hparam(name, made if several else made[0])
+            parsed = [_parsed(name, kind, part) for part in parts]
+            self.set_hparam(name, parsed if several else parsed[0])
         return self
 
     def override_from_dict(self, values_dict: dict[str, Any]) -> HParams:
-        """Set values from a dict: these values."""
+        """Set values from a dict; returns self."""
         for name, value in values_dict.items():
             self.set_hparam(name, value)
         return self
 
     def parse_json(self, values_json: str) -> HParams:
-        """Set values from JSON: these values."""
+        """Set values from JSON; returns self."""
         return self.override_from_dict(json.loads(values_json))
 
     def to_json(self, indent: int | None = None, separators: Any = None, sort_keys: bool = False) -> str:
-        """The values as JSON; functions are left out."""
+        """The values as JSON, without functions."""
         kept = {name: value for name, value in self.values().items() if not callable(value)}
         return json.dumps(kept, indent=indent, separators=separators, sort_keys=sort_keys)
 

@@ -1,4 +1,4 @@
-"""Variables as contrib's layers make and find them: of the model, local, by scope, name or suffix."""
+"""Variables in the manner of contrib's layers: creating model or local ones, finding them by scope, name or suffix."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def variable(
     use_resource: Any = None,
     **kwargs: Any,
 ) -> Any:
-    """`get_variable`, in GLOBAL_VARIABLES and the collections given, on a device."""
+    """`get_variable`, adding the variable to GLOBAL_VARIABLES and the given collections, on a device."""
     names = list(dict.fromkeys(collections or [GraphKeys.GLOBAL_VARIABLES]))
     with get_default_graph().device(device or ""):
         return get_variable(
@@ -42,7 +42,7 @@ def variable(
 
 @add_arg_scope
 def model_variable(name: str, *args: Any, collections: Any = None, **kwargs: Any) -> Any:
-    """`variable`, in MODEL_VARIABLES too."""
+    """`variable`, also adding it to MODEL_VARIABLES."""
     names = [*(collections or []), GraphKeys.GLOBAL_VARIABLES, GraphKeys.MODEL_VARIABLES]
     return variable(name, *args, collections=names, **kwargs)
 
@@ -63,7 +63,7 @@ def local_variable(
 def get_variables(
     scope: Any = None, suffix: str | None = None, collection: str = GraphKeys.GLOBAL_VARIABLES
 ) -> list[Variable]:
-    """The variables of a collection whose names begin with a scope, and end with a suffix."""
+    """The variables of a collection whose names begin with a scope and end with a suffix."""
     if isinstance(scope, VariableScope):
         scope = scope.name
     if suffix is not None:
@@ -72,18 +72,18 @@ def get_variables(
 
 
 def get_variables_by_name(given_name: str, scope: Any = None) -> list[Variable]:
-    """The variables whose last name is this one."""
+    """The variables whose last name component is this one."""
     suffix = f"/{given_name}:|^{given_name}:"
     return [v for v in get_variables(scope) if re.search(suffix, v.name)]
 
 
 def get_variables_by_suffix(suffix: str, scope: Any = None) -> list[Variable]:
-    """The variables whose names end so."""
+    """The variables whose names end with this suffix."""
     return get_variables(scope, suffix)
 
 
 def get_unique_variable(var_op_name: str) -> Variable:
-    """The one variable of a name. Raises ValueError for none, or several."""
+    """The only variable of a name. Raises ValueError if there is none, or several."""
     found = [v for v in get_variables(var_op_name) if v.op.name == var_op_name]
     if len(found) != 1:
         raise ValueError(f"Variable {var_op_name} does not uniquely identify a variable: {found}")
@@ -91,35 +91,35 @@ def get_unique_variable(var_op_name: str) -> Variable:
 
 
 def get_model_variables(scope: Any = None, suffix: str | None = None) -> list[Variable]:
-    """The variables of a model, see `get_variables`."""
+    """The model variables; see `get_variables`."""
     return get_variables(scope, suffix, GraphKeys.MODEL_VARIABLES)
 
 
 def get_local_variables(scope: Any = None, suffix: str | None = None) -> list[Variable]:
-    """The local variables, see `get_variables`."""
+    """The local variables; see `get_variables`."""
     return get_variables(scope, suffix, GraphKeys.LOCAL_VARIABLES)
 
 
 def get_trainable_variables(scope: Any = None, suffix: str | None = None) -> list[Variable]:
-    """The variables that optimizers work on, see `get_variables`."""
+    """The variables that optimizers train; see `get_variables`."""
     return get_variables(scope, suffix, GraphKeys.TRAINABLE_VARIABLES)
 
 
 def get_variables_to_restore(include: Any = None, exclude: Any = None) -> list[Variable]:
-    """The variables in the scopes to include (None: all), but not in those to exclude."""
+    """The variables in the included scopes (None: all) that are not in the excluded ones."""
     if include is None:
         kept = get_variables()
     else:
         kept = [v for scope in include for v in get_variables(scope)]
-    gone = {v for scope in exclude or () for v in get_variables(scope)}
-    return [v for v in kept if v not in gone]
+    excluded = {v for scope in exclude or () for v in get_variables(scope)}
+    return [v for v in kept if v not in excluded]
 
 
 filter_variables_by = get_variables
 
 
 def assign_from_values(var_names_to_values: dict[str, Any]) -> tuple[Any, dict]:
-    """(an operation that gives variables values, what to feed it): names to arrays."""
+    """(an operation that assigns values to variables, its feeds), from a dict of names to arrays."""
     ops, feeds = [], {}
     for name, value in var_names_to_values.items():
         target = get_unique_variable(name)
@@ -130,6 +130,6 @@ def assign_from_values(var_names_to_values: dict[str, Any]) -> tuple[Any, dict]:
 
 
 def assign_from_values_fn(var_names_to_values: dict[str, Any]) -> Any:
-    """A function of a session that gives variables values."""
+    """A function of a session that assigns values to variables."""
     op, feeds = assign_from_values(var_names_to_values)
     return lambda session: session.run(op, feeds)

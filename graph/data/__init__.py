@@ -1,1 +1,1 @@
-"""Datasets: what a program reads, as graph-level descriptions, and the iterators that give their elements to a run."""
+"""Datasets: descriptions in the graph of what a program reads, and iterators that pass their elements to runs."""

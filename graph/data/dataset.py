@@ -1,7 +1,7 @@
-"""Dataset: what a program reads, said while the graph is built. Nothing is read before an iterator asks.
+"""Dataset: a description, part of the graph, of what a program reads. Nothing is read until an iterator asks.
 
-A dataset is one node: its tensor's value is a `Description`, and its inputs are the datasets that it reads from, its
-arguments, which may be tensors, and what its function takes from around it. `actors.data` makes elements of that.
+A dataset is one node whose value is a `Description`. Its inputs are the datasets that it reads from, its arguments
+(which may be tensors), and the captures of its function. `actors.data` makes the elements from the description.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from weftwork.graph.sections import Section
 from weftwork.graph.seeds import get_seed
 
 AUTOTUNE = -1
-"""As a number of parallel calls, or of elements to prefetch: what the machine has room for."""
+"""As a number of parallel calls, or of elements to prefetch: as many as the machine can handle."""
 
 
 def made_dataset(
@@ -40,16 +40,17 @@ def made_dataset(
     function: Section | None = None,
     **options: Any,
 ) -> Dataset:
-    """The dataset of a further stage."""
+    """The dataset of one more stage."""
     return Dataset(variant_of(kind, sources, values, function, **options), structure)
 
 
 class Dataset(structures.Structured):
-    """Elements that are read one after another: nested tuples and dicts of tensors, SparseTensors and datasets.
+    """Elements that are read in sequence: nested tuples and dicts of tensors, SparseTensors and datasets.
 
-    Each method gives a further dataset and leaves this one as it is. Arguments that are numbers may be tensors; they,
-    and what functions take from outside, have the values of when an iterator is initialised. A function is called
-    once, with tensors, when the graph is built.
+    Each method returns a new dataset and leaves this one as it is. Arguments that are numbers may be tensors; they, and
+    the outside tensors that functions use, are evaluated when an iterator is initialized. A function is called once,
+    with tensors, while the graph is built.
+    variant_tensor: the tensor of its description.
     """
 
     def __init__(self, variant_tensor: Tensor, structure: Any):
@@ -58,27 +59,27 @@ class Dataset(structures.Structured):
 
     @property
     def graph(self) -> Graph:
-        """The graph that it belongs to."""
+        """The graph that contains the dataset."""
         return self.variant_tensor.graph
 
     def options(self) -> Options:
-        """What `with_options` was told."""
+        """The options set by `with_options`."""
         return self._options
 
     def with_options(self, options: Options) -> Dataset:
-        """The same dataset, told of some options."""
-        made = Dataset(self.variant_tensor, self.structure)
-        made._options = self._options.merge(options)
-        return made
+        """The same dataset with additional options."""
+        copy = Dataset(self.variant_tensor, self.structure)
+        copy._options = self._options.merge(options)
+        return copy
 
     def __iter__(self):
-        raise RuntimeError("A dataset is not iterated over in Python: make an iterator, and run its get_next().")
+        raise RuntimeError("A dataset cannot be iterated over in Python: make an iterator, and run its get_next().")
 
     def __repr__(self) -> str:
         words = [str(mapped(str, s)) if structures.is_nested(s) else str(s) for s in (self.output_shapes,)]
         return f"<{type(self).__name__} shapes: {words[0]}, types: {self.output_types}>"
 
-    # Where elements come from
+    # Sources
 
     @staticmethod
     def from_tensors(tensors: Any) -> Dataset:
@@ -90,9 +91,9 @@ class Dataset(structures.Structured):
 
     @staticmethod
     def from_tensor_slices(tensors: Any) -> Dataset:
-        """An element for each row of `tensors`, which have the same number of rows.
+        """One element for each row of `tensors`, which must have the same number of rows.
 
-        Raises ValueError for scalars, and for numbers of rows that differ.
+        Raises ValueError for scalars, and if the numbers of rows differ.
         """
         components = structures.as_components(tensors)
         parts = structures.parts_of(flatten(components))
@@ -110,7 +111,10 @@ class Dataset(structures.Structured):
 
     @staticmethod
     def from_sparse_tensor_slices(sparse_tensor: Any) -> Dataset:
-        """An element for each row of a SparseTensor, as (indices, values, shape)."""
+        """One element for each row of a SparseTensor, as (indices, values, shape).
+
+        sparse_tensor: a SparseTensor or SparseTensorValue.
+        """
         leaf = leaf_of(SparseTensor.from_value(sparse_tensor))
         row = structures.unbatched(leaf, "A SparseTensor must have a first dimension, to be taken apart.")
         parts = tuple([tensor_leaf(*part) for part in row.parts])
@@ -122,10 +126,11 @@ class Dataset(structures.Structured):
     def from_generator(
         generator: Callable[..., Any], output_types: Any, output_shapes: Any = None, args: Any = None
     ) -> Dataset:
-        """What `generator()` yields: it is called, in this process, whenever the elements are begun.
+        """The items yielded by `generator()`, which is called in this process each time the iteration starts.
 
-        output_types, output_shapes: of an element.   args: tensors, whose values it is called with.
-        Raises TypeError for what cannot be called. When it runs: InvalidArgumentError for an element that does not fit.
+        output_types, output_shapes: of an element.   args: tensors whose values are passed to the generator.
+        Raises TypeError if it is not callable. At run time, raises InvalidArgumentError for an element that does not
+        match.
         """
         if not callable(generator):
             raise TypeError("`generator` must be callable.")
@@ -135,7 +140,10 @@ class Dataset(structures.Structured):
 
     @staticmethod
     def range(*args: Any) -> Dataset:
-        """int64 numbers, as Python's `range`: (stop), (start, stop) or (start, stop, step)."""
+        """int64 numbers, like Python's `range`: (stop), (start, stop) or (start, stop, step).
+
+        Raises ValueError for another number of arguments.
+        """
         if not 1 <= len(args) <= 3:
             raise ValueError(f"Invalid arguments to RangeDataset: {args}")
         start, stop, step = (0, args[0], 1) if len(args) == 1 else (*args, 1)[:3]
@@ -144,7 +152,10 @@ class Dataset(structures.Structured):
 
     @staticmethod
     def zip(datasets: Any) -> Dataset:
-        """Elements of several datasets at a time, in the structure in which these are given; the shortest ends it."""
+        """Combine elements of several datasets, in the structure of the argument; ends with the shortest dataset.
+
+        Raises TypeError for a list, or for what is not a dataset.
+        """
         for dataset in flatten(datasets):
             if isinstance(dataset, list):
                 raise TypeError(
@@ -161,31 +172,32 @@ class Dataset(structures.Structured):
     def list_files(file_pattern: Any, shuffle: bool | None = None, seed: int | None = None) -> Dataset:
         """The paths that match a pattern, or one of several, as strings; in random order unless `shuffle` is False.
 
-        When it runs: InvalidArgumentError where none matches.
+        At run time, raises InvalidArgumentError if nothing matches.
+        file_pattern: a string, a list of strings or a string tensor, with * and ? as in `gfile.Glob`.
         """
         pattern = convert_to_tensor(file_pattern, dtypes.string, name="file_pattern")
         dataset = made_dataset("MatchingFiles", tensor_leaf(dtypes.string), values=[pattern])
         if shuffle is None or shuffle:
-            dataset = dataset.shuffle(_ALL, seed=seed)
+            dataset = dataset.shuffle(_FULL_BUFFER, seed=seed)
         return dataset
 
-    # How many, and in which order
+    # Number and order of elements
 
     def concatenate(self, dataset: Dataset) -> Dataset:
-        """These elements, then those of another dataset. Raises TypeError for other types or classes."""
+        """These elements, then those of another dataset. Raises TypeError if types or classes differ."""
         for word in ("types", "classes"):
-            mine, other = getattr(self, f"output_{word}"), getattr(dataset, f"output_{word}")
-            if mine != other:
-                raise TypeError(f"Two datasets to concatenate have different {word} {mine} and {other}")
+            own, other = getattr(self, f"output_{word}"), getattr(dataset, f"output_{word}")
+            if own != other:
+                raise TypeError(f"Two datasets to concatenate have different {word} {own} and {other}")
         structure = structures.in_common(self.structure, dataset.structure)
         return made_dataset("Concatenate", structure, sources=[self, dataset])
 
     def repeat(self, count: Any = None) -> Dataset:
-        """The elements `count` times over; None or -1: for ever."""
+        """Repeat the elements `count` times; None or -1: forever."""
         return made_dataset("Repeat", self.structure, [self], [whole_number(-1 if count is None else count, "count")])
 
     def take(self, count: Any) -> Dataset:
-        """At most the first `count` elements; -1: all."""
+        """The first `count` elements at most; -1: all."""
         return made_dataset("Take", self.structure, [self], [whole_number(count, "count")])
 
     def skip(self, count: Any) -> Dataset:
@@ -193,9 +205,9 @@ class Dataset(structures.Structured):
         return made_dataset("Skip", self.structure, [self], [whole_number(count, "count")])
 
     def shard(self, num_shards: Any, index: Any) -> Dataset:
-        """Each `num_shards`-th element, from number `index` on.
+        """Every `num_shards`-th element, starting with number `index`.
 
-        When it runs: InvalidArgumentError for an index that is not below `num_shards`.
+        At run time, raises InvalidArgumentError unless the index is less than `num_shards`.
         """
         many, at = whole_number(num_shards, "num_shards"), whole_number(index, "index")
         return made_dataset("Shard", self.structure, [self], [many, at])
@@ -203,34 +215,34 @@ class Dataset(structures.Structured):
     def shuffle(
         self, buffer_size: Any, seed: int | None = None, reshuffle_each_iteration: bool | None = None
     ) -> Dataset:
-        """The elements in random order: each is drawn from `buffer_size` that wait.
+        """The elements in random order: each is drawn from a buffer of `buffer_size` elements.
 
-        reshuffle_each_iteration: another order each time it is repeated, unless False.
+        reshuffle_each_iteration: use another order in each repetition, unless False.
         """
-        drawn, again = get_seed(seed), reshuffle_each_iteration is None or bool(reshuffle_each_iteration)
+        drawn, reshuffle = get_seed(seed), reshuffle_each_iteration is None or bool(reshuffle_each_iteration)
         return made_dataset(
-            "Shuffle", self.structure, [self], [whole_number(buffer_size, "buffer_size")], seed=drawn, again=again
+            "Shuffle", self.structure, [self], [whole_number(buffer_size, "buffer_size")], seed=drawn, again=reshuffle
         )
 
     def cache(self, filename: Any = "") -> Dataset:
-        """The elements, read once and kept: in memory, or in files whose names begin with `filename`."""
+        """Read the elements once and keep them: in memory, or in files whose names begin with `filename`."""
         name = convert_to_tensor(filename, dtypes.string, name="filename")
         return made_dataset("Cache", self.structure, [self], [name], leaves=tuple(flatten(self.structure)))
 
     def prefetch(self, buffer_size: Any) -> Dataset:
-        """The elements, made ahead of and beside the runs that take them: up to `buffer_size` wait."""
+        """Prepare up to `buffer_size` elements in advance, while runs use earlier ones."""
         return made_dataset("Prefetch", self.structure, [self], [whole_number(buffer_size, "buffer_size")])
 
     def enumerate(self, start: Any = 0) -> Dataset:
-        """Pairs of a number, from `start` on, and an element."""
+        """Pairs of a number, counting from `start`, and an element."""
         return Dataset.zip((Dataset.range(start, np.iinfo(np.int64).max), self))
 
     # Batches
 
     def batch(self, batch_size: Any, drop_remainder: bool = False) -> Dataset:
-        """`batch_size` elements at a time, stacked; the last may be fewer unless `drop_remainder`.
+        """Stack `batch_size` elements at a time; the last batch may be smaller unless `drop_remainder`.
 
-        When it runs: InvalidArgumentError for elements whose shapes differ.
+        At run time, raises InvalidArgumentError if the elements' shapes differ.
         """
         size = whole_number(batch_size, "batch_size")
         drop, rows = _drop(size, drop_remainder)
@@ -241,10 +253,10 @@ class Dataset(structures.Structured):
     def padded_batch(
         self, batch_size: Any, padded_shapes: Any, padding_values: Any = None, drop_remainder: bool = False
     ) -> Dataset:
-        """As `batch`, of elements whose shapes differ: they are padded at their ends.
+        """As `batch`, for elements of different shapes: they are padded at their ends.
 
-        padded_shapes: of each component; None, or -1, is the largest of the batch.   padding_values: of each, else 0 or
-        "". Raises ValueError for shapes, and TypeError for values, that do not fit.
+        padded_shapes: of each component; None or -1 means the largest size in the batch.   padding_values: for each
+        component, by default 0 or "". Raises ValueError for shapes, and TypeError for values, that do not match.
         """
         size = whole_number(batch_size, "batch_size")
         drop, rows = _drop(size, drop_remainder)
@@ -262,12 +274,12 @@ class Dataset(structures.Structured):
         )
 
     def unbatch(self) -> Dataset:
-        """The rows of each element, one after another."""
+        """The rows of each element as separate elements."""
         structure = structures.unbatched(self.structure, "Cannot unbatch an input with scalar components.")
         return made_dataset("Unbatch", structure, [self], leaves=tuple(flatten(self.structure)))
 
     def window(self, size: Any, shift: Any = None, stride: Any = 1, drop_remainder: bool = False) -> Dataset:
-        """Datasets of `size` elements each: every `stride`-th one, beginning `shift` after the last window's."""
+        """Datasets of `size` elements each: every `stride`-th one, starting `shift` after the previous window."""
         many = whole_number(size, "size")
         values = [many, many if shift is None else whole_number(shift, "shift"), whole_number(stride, "stride")]
         drop = convert_to_tensor(drop_remainder, dtypes.bool, name="drop_remainder")
@@ -277,11 +289,11 @@ class Dataset(structures.Structured):
     # Functions
 
     def map(self, map_func: Callable[..., Any], num_parallel_calls: Any = None) -> Dataset:
-        """map_func(element) of each element; one that is a tuple is given as several arguments.
+        """Apply map_func to each element; a tuple is passed as several arguments.
 
-        num_parallel_calls: how many calls may run at the same time, on all cores, ahead of the runs that take what
-        they give: Python functions (`@tf.op`, stateless py_funcs) go to other processes. AUTOTUNE: as many as there
-        are cores. The order stays. None: one at a time, when it is asked for.
+        num_parallel_calls: how many calls may run concurrently, on all cores, ahead of the runs that use the results.
+            Python functions (`@tf.op`, stateless py_funcs) go to other processes. AUTOTUNE: as many as there are
+            cores. The order is kept. None: one call at a time, on demand.
         """
         section, result = self._traced(map_func, _returned("map"))
         structure = mapped(leaf_of, result)
@@ -294,7 +306,7 @@ class Dataset(structures.Structured):
     map_with_legacy_function = map
 
     def filter(self, predicate: Callable[..., Any]) -> Dataset:
-        """The elements of which predicate(element), a boolean scalar, is true."""
+        """The elements for which predicate(element), a boolean scalar, is true."""
         section, result = self._traced(predicate, structures.as_components)
         check_truth(result)
         return made_dataset("Filter", self.structure, [self], [], section, parts=(1,))
@@ -302,7 +314,7 @@ class Dataset(structures.Structured):
     filter_with_legacy_function = filter
 
     def flat_map(self, map_func: Callable[..., Any]) -> Dataset:
-        """The elements of the dataset map_func(element), for each element."""
+        """The elements of the datasets map_func(element), one dataset after another."""
         section, result = self._traced(map_func, of_dataset)
         return made_dataset("FlatMap", result.structure, [self], [], section, parts=(1,))
 
@@ -313,9 +325,10 @@ class Dataset(structures.Structured):
         block_length: Any = 1,
         num_parallel_calls: Any = None,
     ) -> Dataset:
-        """As `flat_map`, of `cycle_length` datasets in turn, `block_length` elements of each at a time.
+        """As `flat_map`, but alternate between `cycle_length` datasets, taking `block_length` elements at a time.
 
-        num_parallel_calls: the datasets are read ahead, each in a thread of its own.
+        num_parallel_calls: read the datasets in advance, each in a thread of its own.
+        map_func: makes a dataset from the components of an element.
         """
         section, result = self._traced(map_func, of_dataset)
         values = [whole_number(cycle_length, "cycle_length"), whole_number(block_length, "block_length")]
@@ -323,9 +336,9 @@ class Dataset(structures.Structured):
         return made_dataset("Interleave", result.structure, [self], values, section, parts=(1,))
 
     def reduce(self, initial_state: Any, reduce_func: Callable[..., Any]) -> Any:
-        """state = reduce_func(state, element) of all elements, from `initial_state` on: the last state, as tensors.
+        """Apply state = reduce_func(state, element) to all elements; returns the final state, as tensors.
 
-        Raises TypeError where the states differ in dtypes.
+        Raises TypeError if the dtypes of the states differ.
         """
         with name_scope(None, "reduce"):
             state = structures.as_components(initial_state)
@@ -340,20 +353,23 @@ class Dataset(structures.Structured):
     def with_state(
         self, state: Any, function: Callable[..., Any], of: Callable[[Any], Any] = lambda result: result
     ) -> tuple[Any, Section]:
-        """The structure that a state has, and function(state, element) as a section. of: the state in its result."""
+        """The structure of the state, and function(state, element) as a section.
+
+        of: extracts the state from its result.
+        """
         structure = mapped(leaf_of, state)
         while True:
             section, result = traced(self.graph, function, [structure, self.structure])
-            after = mapped(leaf_of, of(result))
-            structures.check_alike(structure, after)
-            _check_state(structure, after)
-            wider = structures.in_common(structure, after)
+            new_structure = mapped(leaf_of, of(result))
+            structures.check_alike(structure, new_structure)
+            _check_state(structure, new_structure)
+            wider = structures.in_common(structure, new_structure)
             if wider == structure:
                 return structure, section
-            structure = wider  # its shape changes from one element to the next
+            structure = wider  # its shape changes between elements
 
     def apply(self, transformation_func: Callable[..., Any]) -> Dataset:
-        """transformation_func(dataset), which is a dataset."""
+        """Return transformation_func(dataset), which must be a dataset. Raises TypeError if it is not one."""
         dataset = transformation_func(self)
         if not isinstance(dataset, Dataset):
             raise TypeError(f"`transformation_func` must return a Dataset. Got {dataset!r}.")
@@ -366,27 +382,30 @@ class Dataset(structures.Structured):
 
     # Iterators
 
-    def make_one_shot_iterator(self) -> Iterator[Any]:
-        """An iterator that needs no initialiser, and goes through the elements once in a session.
+    def make_one_shot_iterator(self) -> Iterator:
+        """An iterator that needs no initializer, and iterates once in each session.
 
-        Raises ValueError where the dataset depends on a placeholder or a variable.
+        Raises ValueError if the dataset depends on a placeholder or a variable.
         """
         return one_shot_iterator(self.variant_tensor, self.structure)
 
-    def make_initializable_iterator(self, shared_name: str | None = None) -> Iterator[Any]:
-        """An iterator that begins whenever its `initializer` runs. shared_name: iterators of one name are one."""
+    def make_initializable_iterator(self, shared_name: str | None = None) -> Iterator:
+        """An iterator that starts whenever its `initializer` runs.
+
+        shared_name: iterators with one name are the same.
+        """
         return initializable_iterator(self.variant_tensor, self.structure, shared_name)
 
 
 CLASSES: dict[str, type] = {TENSOR: Tensor, SPARSE: SparseTensor, DATASET: Dataset}
 structures.MADE.dataset, structures.MADE.classes = Dataset, CLASSES
 _RANGE = ("start", "stop", "step")
-_ALL = 1 << 62
-"""Of a shuffle: all that there are."""
+_FULL_BUFFER = 1 << 62
+"""The buffer size of a full shuffle."""
 
 
 def _drop(size: Tensor, drop_remainder: Any) -> tuple[Tensor, int | None]:
-    """Whether a last batch that is not full is dropped, and how many rows a batch has, where that is certain."""
+    """Whether to drop an incomplete last batch, and the number of rows of a batch if it is certain."""
     drop = convert_to_tensor(drop_remainder, dtypes.bool, name="drop_remainder")
     known = static_value(size)
     return drop, int(known) if known is not None and known > 0 and bool(static_value(drop)) else None
@@ -404,14 +423,14 @@ def _returned(word: str) -> Callable[[Any], Any]:
 
 
 def check_truth(result: Any) -> None:
-    """Raise ValueError for what is not a scalar truth value."""
+    """Raise ValueError unless it is a scalar boolean."""
     scalar = isinstance(result, Tensor) and result.raw_shape in ((), None)
     if not scalar or result.dtype.base_dtype is not dtypes.bool:
         raise ValueError("`predicate` must return a scalar boolean tensor.")
 
 
 def of_dataset(result: Any) -> Any:
-    """What a function returned, which is to be a dataset."""
+    """Check that a function returned a dataset."""
     if not isinstance(result, Dataset):
         raise TypeError("`map_func` must return a `Dataset` object.")
     return result

@@ -1,8 +1,8 @@
-"""The value of a dataset's tensor: what is to be read, and how; nothing is read before an iterator is initialised.
+"""The value of a dataset's tensor: a description of what to read. Nothing is read until an iterator is initialized.
 
-description   one stage, with the values that it was given, and the stages that it reads from
-function      the number of the section of the graph that a stage calls for elements; `captured` are the values of what
-              that takes from outside, as they were when the dataset was evaluated
+description   one stage, with its arguments' values and the stages that it reads from
+function      the number of the graph section that a stage calls for elements; `captured` are the values of its
+  captures at the time when the dataset was evaluated
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from weftwork.graph.sections import Section, captures
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """One stage of a pipeline. kind: the word of its class in `actors.data`."""
+    """One stage of a pipeline. kind: identifies the class in `actors.data`."""
 
     kind: str
     sources: tuple[Description, ...] = ()
@@ -28,7 +28,7 @@ class Description:
     options: tuple[tuple[str, Any], ...] = ()
 
     def option(self, name: str) -> Any:
-        """What was said when the graph was built."""
+        """An option given when the graph was built."""
         return dict(self.options)[name]
 
 
@@ -38,13 +38,13 @@ add_atoms(Description)
 def describe(
     *values: Any, kind: str, sources: int, given: int, function: int | None, options: tuple[tuple[str, Any], ...]
 ) -> Description:
-    """The kernel of a dataset's node: its inputs are its sources, `given` values, and what its function captures."""
+    """The kernel of a dataset's node. Its inputs are the sources, `given` values, and the captures of its function."""
     end = sources + given
     return Description(kind, values[:sources], values[sources:end], function, values[end:], options)
 
 
 def captured_by(section: Section) -> list[Tensor]:
-    """The tensors from outside that a function's nodes take; variables are read anew whenever it is called."""
+    """The outside tensors that a function's nodes use; variables are read at each call instead."""
     return [tensor for tensor in captures([section]) if tensor.op.kind not in REFERENCES]
 
 

@@ -1,4 +1,4 @@
-"""Further transformations, for `Dataset.apply`, and datasets made of several."""
+"""Further transformations for `Dataset.apply`, and datasets that combine several others."""
 
 from __future__ import annotations
 
@@ -29,13 +29,20 @@ def map_and_batch(
     drop_remainder: bool = False,
     num_parallel_calls: Any = None,
 ) -> Transformation:
-    """`map` with parallel calls, then `batch`."""
+    """`map` with parallel calls, then `batch`.
+
+    map_func: of the components of an element.   num_parallel_calls: calls at a time.
+    num_parallel_batches: accepted as in TensorFlow, without effect.
+    """
     calls = AUTOTUNE if num_parallel_calls is None else num_parallel_calls
     return lambda dataset: dataset.map(map_func, calls).batch(batch_size, drop_remainder)
 
 
 def shuffle_and_repeat(buffer_size: Any, count: Any = None, seed: int | None = None) -> Transformation:
-    """`shuffle`, then `repeat`."""
+    """`shuffle`, then `repeat`.
+
+    count: how often, None for ever.
+    """
     return lambda dataset: dataset.shuffle(buffer_size, seed).repeat(count)
 
 
@@ -47,7 +54,11 @@ def parallel_interleave(
     buffer_output_elements: Any = None,
     prefetch_input_elements: Any = None,
 ) -> Transformation:
-    """`interleave`, whose datasets are read ahead; the order is always the same."""
+    """`interleave` that reads its datasets in advance, in a deterministic order.
+
+    map_func, cycle_length, block_length: as in `interleave`.  The other arguments have no effect: sloppy,
+        buffer_output_elements, prefetch_input_elements.
+    """
     return lambda dataset: dataset.interleave(map_func, cycle_length, block_length, cycle_length)
 
 
@@ -62,17 +73,17 @@ def enumerate_dataset(start: Any = 0) -> Transformation:
 
 
 def ignore_errors() -> Transformation:
-    """The elements without those that could not be made."""
+    """Skip elements that cannot be computed."""
     return lambda dataset: made_dataset("IgnoreErrors", dataset.structure, [dataset])
 
 
 def prefetch_to_device(device: Any, buffer_size: Any = None) -> Transformation:
-    """`prefetch`: elements are brought to a device by the nodes there that take them."""
+    """`prefetch`. The nodes on the device that use the elements move them there."""
     return lambda dataset: dataset.prefetch(AUTOTUNE if buffer_size is None else buffer_size)
 
 
 def take_while(predicate: Callable[..., Any]) -> Transformation:
-    """The elements before the first of which predicate(element) is false."""
+    """The elements before the first one for which predicate(element) is false."""
 
     def apply(dataset: Dataset) -> Dataset:
         section, result = traced(dataset.graph, predicate, [dataset.structure])
@@ -83,25 +94,25 @@ def take_while(predicate: Callable[..., Any]) -> Transformation:
 
 
 def scan(initial_state: Any, scan_func: Callable[..., Any]) -> Transformation:
-    """The outputs of (state, output) = scan_func(state, element), from `initial_state` on.
+    """The outputs of (state, output) = scan_func(state, element), starting with `initial_state`.
 
-    Raises TypeError for what returns no pair, or a state of other dtypes.
+    Raises TypeError unless scan_func returns a pair, and the state keeps its dtypes.
     """
 
     def apply(dataset: Dataset) -> Dataset:
         state = structures.as_components(initial_state)
-        made: list[Any] = []
+        outcome: list[Any] = []
 
         def step(before: Any, *element: Any) -> Any:
             result = scan_func(before, *element)
             if not isinstance(result, tuple) or len(result) != 2:
                 raise TypeError("The scan function must return a pair comprising the new state and the output value.")
-            made[:] = [structures.as_components(result[1])]
-            return (structures.as_components(result[0]), made[0])
+            outcome[:] = [structures.as_components(result[1])]
+            return (structures.as_components(result[0]), outcome[0])
 
         structure, section = dataset.with_state(state, step, lambda result: result[0])
         values = structures.parts_of(flatten(state))
-        output = mapped(structures.leaf_of, made[0])
+        output = mapped(structures.leaf_of, outcome[0])
         leaves = [*flatten(structure), *flatten(output)]
         parts, many = tuple([len(leaf.parts) for leaf in leaves]), len(flatten(structure))
         return made_dataset("Scan", output, [dataset], values, section, parts=parts, state=many)
@@ -115,9 +126,10 @@ def group_by_window(
     window_size: Any = None,
     window_size_func: Callable[..., Any] | None = None,
 ) -> Transformation:
-    """The elements of reduce_func(key, dataset), for each window of elements that have one key.
+    """The elements of reduce_func(key, dataset), for each window of elements with the same key.
 
-    key_func: of an element, an int64 scalar.   window_size: how many elements make a window, or window_size_func(key).
+    key_func: maps an element to an int64 scalar.   window_size: the number of elements in a window, or
+    window_size_func(key). Raises ValueError unless exactly one of window_size and window_size_func is given.
     """
     if (window_size is None) == (window_size_func is None):
         raise ValueError("Must pass either window_size or window_size_func.")
@@ -145,21 +157,22 @@ def bucket_by_sequence_length(
     no_padding: bool = False,
     drop_remainder: bool = False,
 ) -> Transformation:
-    """Batches of elements of about the same length, padded unless `no_padding`.
+    """Batches of elements of similar length, padded unless `no_padding`.
 
-    element_length_func: of an element, int32.   bucket_boundaries: the ends of the buckets, but for the last.
-    bucket_batch_sizes: one for each bucket. Raises ValueError for another number of them.
+    element_length_func: maps an element to its length, int32.   bucket_boundaries: upper limits of all buckets but the
+    last.   bucket_batch_sizes: one for each bucket. Raises ValueError if their number does not match.
+    padded_shapes, padding_values: as in `Dataset.padded_batch`.
     """
     if len(bucket_batch_sizes) != len(bucket_boundaries) + 1:
         raise ValueError("len(bucket_batch_sizes) must equal len(bucket_boundaries) + 1")
-    ends, sizes = np.asarray(bucket_boundaries, np.int64), np.asarray(bucket_batch_sizes, np.int64)
+    boundaries, sizes = np.asarray(bucket_boundaries, np.int64), np.asarray(bucket_batch_sizes, np.int64)
 
     def size_of(bucket: Any) -> Any:
         return convert_to_tensor(sizes)[bucket]
 
     def apply(dataset: Dataset) -> Dataset:
         def bucket(*args: Any) -> Any:
-            return reduce_sum(cast(cast(element_length_func(*args), dtypes.int64) >= ends, dtypes.int64))
+            return reduce_sum(cast(cast(element_length_func(*args), dtypes.int64) >= boundaries, dtypes.int64))
 
         def batched(bucket: Any, window: Dataset) -> Dataset:
             if no_padding:
@@ -172,20 +185,21 @@ def bucket_by_sequence_length(
     return apply
 
 
-# Datasets
+# Sources and combinations
 
 
 def Counter(start: Any = 0, step: Any = 1, dtype: Any = dtypes.int64) -> Dataset:
-    """start, start + step, ... without end, of dtype `dtype`."""
+    """start, start + step, ... forever, as `dtype`."""
     limits = np.iinfo(np.int64)
     numbers = Dataset.range(start, limits.max if step > 0 else limits.min, step)
     return numbers if dtype == dtypes.int64 else numbers.map(lambda number: cast(number, dtype))
 
 
 def choose_from_datasets(datasets: Sequence[Dataset], choice_dataset: Dataset) -> Dataset:
-    """The next element of the dataset whose number `choice_dataset` says, again and again.
+    """For each number in `choice_dataset`, the next element of the dataset with this number.
 
-    Raises TypeError for other choices than int64 scalars.
+    datasets: a list of datasets whose elements have the same structure.
+    Raises TypeError unless the choices are int64 scalars.
     """
     if choice_dataset.structure != tensor_leaf(dtypes.int64):
         raise TypeError("`choice_dataset` must be a dataset of scalar `tf.int64` tensors.")
@@ -193,7 +207,10 @@ def choose_from_datasets(datasets: Sequence[Dataset], choice_dataset: Dataset) -
 
 
 def sample_from_datasets(datasets: Sequence[Dataset], weights: Any = None, seed: int | None = None) -> Dataset:
-    """Elements of several datasets, of each with the probability of its weight, as long as there are any."""
+    """Elements of several datasets, drawn with the probability of their weights, until all are exhausted.
+
+    Raises ValueError unless there is one weight per dataset.
+    """
     chances = np.full(len(datasets), 1 / len(datasets)) if weights is None else np.asarray(weights, np.float64)
     if chances.shape != (len(datasets),):
         raise ValueError("`weights` must be a vector of length `len(datasets)`.")
@@ -210,9 +227,9 @@ def _common(datasets: Sequence[Dataset]) -> Any:
 
 
 def get_single_element(dataset: Dataset) -> Any:
-    """The one element of a dataset, as tensors.
+    """The only element of a dataset, as tensors.
 
-    When it runs: InvalidArgumentError for a dataset that has none, or several.
+    At run time, raises InvalidArgumentError if the dataset has none, or several.
     """
     outputs = [part for leaf in flatten(dataset.structure) for part in leaf.parts]
     name = "DatasetToSingleElement"

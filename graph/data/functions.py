@@ -1,4 +1,4 @@
-"""Functions of datasets: called once, with tensors that stand for an element, when the graph is built."""
+"""Functions of datasets: called once while the graph is built, with tensors that stand for an element."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from weftwork.graph.ops.owners import section_of
 from weftwork.graph.sections import Section
 
 _EFFECTS = frozenset({Kind.FUNCTION, Kind.QUEUE, *WRITES})
-"""Kinds of operations that run though nobody takes what they give."""
+"""Kinds of operations that run even if nobody uses their output."""
 
 
 def traced(
@@ -21,10 +21,10 @@ def traced(
     elements: Sequence[Any],
     finish: Callable[[Any], Any] = structures.as_components,
 ) -> tuple[Section, Any]:
-    """The section of function(*elements), and what it returned, as `finish` sees it inside.
+    """The section of function(*elements), and the function's result as processed by `finish` inside the section.
 
-    elements: their structures; one that is a tuple alone is given as several arguments. A list that is returned is a
-    tuple: it is more likely what an operation gave than what is to be stacked.
+    elements: their structures; a single tuple is passed as several arguments. A returned list is treated as a tuple: it
+    is more likely to be an operation's list of outputs than something to be stacked.
     """
     with section_of(graph, "a function of a dataset") as section:
         args = []
@@ -42,7 +42,7 @@ def traced(
 
 
 def _has_effects(op: Operation) -> bool:
-    """True for a branch or a loop in which something has effects."""
+    """True if the operation, or one inside the branch or loop, has side effects."""
     if op.kind is not Kind.CONTROL:
         return False
     sections = [op.graph.sections[number] for number in op.attrs["_sections"]]

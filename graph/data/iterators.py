@@ -1,7 +1,7 @@
-"""Iterators: nodes that take the next element of a dataset. How far one has come is the session's, like a variable.
+"""Iterators: nodes that take the next element of a dataset. The position belongs to the session, like a variable.
 
-Two sessions on one graph are at two places. An iterator's own node is only its name; the nodes that use it are of the
-kind that may wait (`Kind.QUEUE`), and `actors.data.host` does what they ask for.
+Two sessions of one graph have separate positions. An iterator's own node is only its name. The nodes that use it are of
+the kind that may wait (`Kind.QUEUE`), and `actors.data.host` executes them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from weftwork.graph.saveable import Saveable
 from weftwork.graph.stacks import get_default_graph
 
 _MANY_CALLS = 32
-"""Calls of `get_next` after which it is likely that each was meant for the same node."""
+"""Number of `get_next` calls after which we warn: they were probably meant to be one node."""
 _WARNING = (
     "An unusually high number of `Iterator.get_next()` calls was detected. This often indicates that "
     "`Iterator.get_next()` is being called inside a training loop, which will cause gradual slowdown and eventual "
@@ -34,16 +34,17 @@ _STATES = frozenset({Kind.VARIABLE, Kind.READ, Kind.PEEK, Kind.QUEUE})
 def node_of(
     graph: Graph, type: str, inputs: Sequence[Tensor], attrs: dict[str, Any], outputs: list, name: str
 ) -> Operation:
-    """A node that `actors.data.host` runs."""
+    """A node executed by `actors.data.host`."""
     with graph.as_default():
         attrs = {"_host": "iterators", **attrs}
         return graph.add(Kind.QUEUE, type, inputs=tuple(inputs), attrs=attrs, outputs=outputs, name=name)
 
 
 class Iterator(structures.Structured):
-    """Takes the elements of a dataset, one in each run of what `get_next` gives.
+    """Takes the elements of a dataset, one in each run that fetches the result of `get_next`.
 
-    handle: of a feedable iterator, the string tensor that says which one it is in a run.
+    handle: for a feedable iterator, the string tensor that selects the iterator in a run.
+    variant: the tensor of the dataset that it starts from, if it is fixed.
     """
 
     def __init__(
@@ -59,40 +60,46 @@ class Iterator(structures.Structured):
         self._key = shared_name or op.name
         self._variant, self._handle = variant, handle
         self._first: Tensor | None = variant
-        """The dataset that it begins with, where it is known."""
+        """The dataset that it starts with, if known."""
         self._get_next_call_count = 0
 
     @staticmethod
     def from_structure(
         output_types: Any, output_shapes: Any = None, shared_name: str | None = None, output_classes: Any = None
-    ) -> Iterator[Any]:
-        """An iterator that `make_initializer` sets to the beginning of a dataset of these types and shapes."""
-        structure = structures.of(output_types, output_shapes, output_classes, _words())
-        return Iterator(_named(get_default_graph()), structure, shared_name=shared_name)
+    ) -> Iterator:
+        """An iterator without a dataset; `make_initializer` starts it on any dataset with these types and shapes.
+
+        output_types, output_shapes, output_classes: of an element, in its structure; None means unknown shapes, and
+            tensors.
+        """
+        structure = structures.of(output_types, output_shapes, output_classes, _names_of_classes())
+        return Iterator(_name_node(get_default_graph()), structure, shared_name=shared_name)
 
     @staticmethod
     def from_string_handle(
         string_handle: Any, output_types: Any, output_shapes: Any = None, output_classes: Any = None
-    ) -> Iterator[Any]:
-        """The iterator whose `string_handle()` had the value that `string_handle` has in a run.
+    ) -> Iterator:
+        """The iterator whose `string_handle()` has the value of `string_handle` in a run.
 
-        When it runs: NotFoundError for a handle that the session does not know, InvalidArgumentError for an iterator of
-        other types.
+        At run time, raises NotFoundError for a handle that the session does not know, InvalidArgumentError for an
+        iterator with other types.
+        output_types, output_shapes, output_classes: of an element, in its structure; None means unknown shapes, and
+            tensors.
         """
-        structure = structures.of(output_types, output_shapes, output_classes, _words())
+        structure = structures.of(output_types, output_shapes, output_classes, _names_of_classes())
         handle = convert_to_tensor(string_handle, dtypes.string, name="string_handle")
         with handle.graph.as_default():
-            return Iterator(_named(handle.graph, "IteratorFromStringHandle"), structure, handle=handle)
+            return Iterator(_name_node(handle.graph, "IteratorFromStringHandle"), structure, handle=handle)
 
     @property
     def initializer(self) -> Operation:
-        """The operation that sets it to the beginning. ValueError for an iterator that has none of its own."""
+        """The operation that starts the iteration. Raises ValueError if the iterator has none of its own."""
         if self._initializer is None:
             raise ValueError("Iterator does not have an initializer.")
         return self._initializer
 
     def make_initializer(self, dataset: Any, name: str | None = None) -> Operation:
-        """The operation that sets it to the beginning of `dataset`. Raises TypeError for other types or shapes."""
+        """The operation that starts iterating over `dataset`. Raises TypeError if types or shapes do not match."""
         graph = dataset.variant_tensor.graph
         if graph is not self._iterator_resource.graph:
             raise ValueError("The dataset and its iterator must be from the same graph.")
@@ -110,7 +117,10 @@ class Iterator(structures.Structured):
         return self._made_initializer(dataset.variant_tensor, name)
 
     def begins_at(self, variant: Tensor) -> None:
-        """Have an initialiser of its own."""
+        """Give the iterator an initializer for this dataset.
+
+        variant: the tensor of a dataset's description.
+        """
         self._first, self._initializer = variant, self._made_initializer(variant)
 
     def _made_initializer(self, variant: Tensor, name: str | None = None) -> Operation:
@@ -128,9 +138,9 @@ class Iterator(structures.Structured):
         return {"_word": word, "_iterator": (container, self._key), "_dataset": variant, "_types": dtypes_}
 
     def get_next(self, name: str | None = None) -> Any:
-        """The next element, in the structure of the dataset's: call it once, and run what it gives again and again.
+        """The next element, in the structure of the dataset's. Call this once, and run the result again and again.
 
-        When it runs: OutOfRangeError at the end, FailedPreconditionError for an iterator that was not initialised.
+        At run time, raises OutOfRangeError at the end, FailedPreconditionError for an uninitialized iterator.
         """
         self._get_next_call_count += 1
         if self._get_next_call_count > _MANY_CALLS:
@@ -142,7 +152,7 @@ class Iterator(structures.Structured):
         return structures.whole(self.structure, op.outputs)
 
     def string_handle(self, name: str | None = None) -> Tensor:
-        """A string that says which iterator of its session it is: feed its value to `from_string_handle`."""
+        """A string that identifies the iterator in its session. Feed its value to `from_string_handle`."""
         if self._handle is not None:
             return self._handle
         outputs = [(dtypes.string, ())]
@@ -154,9 +164,9 @@ class Iterator(structures.Structured):
 
 
 class IteratorState(Saveable):
-    """How far an iterator has come, as a Saver keeps it: a string."""
+    """The position of an iterator, as a Saver keeps it: a string."""
 
-    def __init__(self, iterator: Iterator[Any]):
+    def __init__(self, iterator: Iterator):
         super().__init__(iterator._iterator_resource, dtypes.string, ())
         self._iterator = iterator
         self._value: Tensor | None = None
@@ -164,15 +174,15 @@ class IteratorState(Saveable):
     def value(self) -> Tensor:
         """The state.
 
-        When it runs: FailedPreconditionError for an iterator that was not initialised, UnimplementedError for one over
-        a Python generator, or over datasets as elements.
+        At run time, raises FailedPreconditionError for an uninitialized iterator, UnimplementedError if it reads from a
+        Python generator, or if its elements are datasets.
         """
         if self._value is None:
             self._value = self._node("save", "SerializeIterator", [], [(dtypes.string, ())]).outputs[0]
         return self._value
 
     def restored(self, value: Tensor) -> Operation:
-        """The operation that sets the iterator to a state: it must be of the same dataset."""
+        """The operation that sets the iterator to a state, which must come from the same dataset."""
         return self._node("restore", "DeserializeIterator", [value], [])
 
     def _node(self, word: str, type: str, inputs: list, outputs: list) -> Operation:
@@ -180,38 +190,38 @@ class IteratorState(Saveable):
         return node_of(self.op.graph, type, inputs, iterator._attrs(word), outputs, type)
 
 
-def make_saveable_from_iterator(iterator: Iterator[Any]) -> IteratorState:
-    """How far an iterator has come, for `tf.train.Saver`'s list, or the collection "saveable_objects"."""
+def make_saveable_from_iterator(iterator: Iterator) -> IteratorState:
+    """The position of an iterator, for the list of a `tf.train.Saver` or the collection "saveable_objects"."""
     return IteratorState(iterator)
 
 
-def _words() -> dict[Any, str]:
+def _names_of_classes() -> dict[Any, str]:
     return {kind: word for word, kind in structures.MADE.classes.items()}
 
 
-def _named(graph: Graph, name: str = "IteratorV2") -> Operation:
-    """The node that an iterator has its name of: one, however often a loop turns."""
+def _name_node(graph: Graph, name: str = "IteratorV2") -> Operation:
+    """The node that an iterator is named after; only one, however often a loop iterates."""
     with graph.control_dependencies(None), graph.in_section(None):
         return graph.add(Kind.NOOP, "IteratorV2", outputs=[], name=name)
 
 
 def initializable_iterator(variant: Tensor, structure: Any, shared_name: str | None) -> Iterator:
-    """An iterator that begins whenever its initialiser runs."""
+    """An iterator that starts whenever its initializer runs."""
     with variant.graph.as_default():
-        iterator = Iterator(_named(variant.graph), structure, shared_name=shared_name)
+        iterator = Iterator(_name_node(variant.graph), structure, shared_name=shared_name)
         iterator.begins_at(variant)
         return iterator
 
 
 def one_shot_iterator(variant: Tensor, structure: Any) -> Iterator:
-    """An iterator that begins when it is first asked, once in a session."""
+    """An iterator that starts on first use, once in a session."""
     _check_constant(variant)
     with variant.graph.as_default():
-        return Iterator(_named(variant.graph, "OneShotIterator"), structure, variant=variant)
+        return Iterator(_name_node(variant.graph, "OneShotIterator"), structure, variant=variant)
 
 
 def _check_constant(variant: Tensor) -> None:
-    """Raise ValueError for a dataset that depends on what a session or a run has."""
+    """Raise ValueError for a dataset that depends on the state of a session or the feeds of a run."""
     stack, seen = [variant.op], {variant.op}
     while stack:
         op = stack.pop()

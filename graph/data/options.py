@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Options:
-    """What TensorFlow 1 lets a dataset be told of its own running. All of it is accepted, and of no effect."""
+    """TensorFlow 1's options for running a dataset. All are accepted and ignored."""
 
     def __init__(self):
         self.experimental_deterministic: Any = None
@@ -15,7 +15,7 @@ class Options:
         self.experimental_distribute = SimpleNamespace()
 
     def merge(self, options: Options) -> Options:
-        """These, and what others say besides."""
-        made = Options()
-        made.__dict__.update(self.__dict__, **options.__dict__)
-        return made
+        """These options combined with others."""
+        merged = Options()
+        merged.__dict__.update(self.__dict__, **options.__dict__)
+        return merged

@@ -1,4 +1,4 @@
-"""What `padded_batch` pads to, and with: its arguments, checked against the structure of the elements."""
+"""The arguments of `padded_batch`, checked against the structure of the elements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from weftwork.graph.operation import Tensor
 
 
 def padded_to(structure: Any, given: Any) -> list[tuple]:
-    """The shapes to pad to. Raises ValueError where the rank is not known."""
+    """The shapes to pad to. Raises ValueError if a rank is unknown."""
     raw = structures.shapes_for(structure, _static(given))
     if None in raw:
         raise ValueError("A padded shape must have a known rank")
@@ -20,7 +20,7 @@ def padded_to(structure: Any, given: Any) -> list[tuple]:
 
 
 def _static(given: Any) -> Any:
-    """Shapes in which tensors of known value stand as lists."""
+    """Replace tensors among shapes by lists of their known values."""
     if isinstance(given, Tensor):
         known = static_value(given)
         if known is None:
@@ -34,7 +34,7 @@ def _static(given: Any) -> Any:
 
 
 def check_padded(shape: tuple, given: shapes.RawShape) -> None:
-    """Raise ValueError for a shape that is smaller than what is known of the elements'."""
+    """Raise ValueError for a shape that is smaller than the known part of the elements' shape."""
     if given is None:
         return
     fits = len(shape) == len(given) and all(
@@ -48,7 +48,7 @@ def check_padded(shape: tuple, given: shapes.RawShape) -> None:
 
 
 def paddings(structure: Any, given: Any) -> list[Tensor]:
-    """The value to pad each component with. Raises TypeError for another dtype, ValueError for what is not a scalar."""
+    """The padding value of each component. Raises TypeError for another dtype, ValueError unless it is a scalar."""
     leaves = flatten(structure)
     if given is None:
         values: list[Any] = [None] * len(leaves)
@@ -57,20 +57,22 @@ def paddings(structure: Any, given: Any) -> list[Tensor]:
         values = flatten(given)
     else:
         values = [given]
-    made = []
+    result = []
     for leaf, value in zip(leaves, values, strict=True):
         if value is None:
             value = b"" if leaf.dtype is dtypes.string else leaf.dtype.numpy.type(0)
-        tensor = value if isinstance(value, Tensor) else convert_to_tensor(_of(value, leaf), name="padding_value")
+        tensor = (
+            value if isinstance(value, Tensor) else convert_to_tensor(_converted(value, leaf), name="padding_value")
+        )
         if tensor.raw_shape not in ((), None):
             raise ValueError(f"Padding value should be a scalar, but is not: {tensor}")
         if tensor.dtype.base_dtype is not leaf.dtype:
             raise TypeError(f"Padding value tensor ({tensor}) does not match output type: {leaf.dtype.name}")
-        made.append(tensor)
-    return made
+        result.append(tensor)
+    return result
 
 
-def _of(value: Any, leaf: Leaf) -> Any:
-    """A Python number as one of a component's dtype."""
+def _converted(value: Any, leaf: Leaf) -> Any:
+    """Convert a Python number to the component's dtype."""
     plain = isinstance(value, (int, float)) and not isinstance(value, bool) and leaf.dtype.numpy.kind in "iufc"
     return leaf.dtype.numpy.type(value) if plain and not (isinstance(value, float) and leaf.dtype.is_integer) else value

@@ -1,4 +1,4 @@
-"""Datasets of files: lines, records, and records of one length."""
+"""Datasets read from files: text lines, records, and records of fixed length."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from weftwork.graph.ops.array_ops import reshape
 
 
 class _Files(Dataset):
-    """The elements of one file after another."""
+    """The elements of several files, one file after another."""
 
     def __init__(self, filenames: Any, read: Callable[[Tensor], Dataset], num_parallel_reads: Any = None):
         if isinstance(filenames, Dataset):
@@ -27,10 +27,10 @@ class _Files(Dataset):
             given = convert_to_tensor(filenames, dtypes.string, name="filenames")
             names = Dataset.from_tensor_slices(reshape(given, [-1]))
         if num_parallel_reads is None:
-            made = names.flat_map(read)
+            dataset = names.flat_map(read)
         else:
-            made = names.interleave(read, num_parallel_reads, 1, num_parallel_reads)
-        super().__init__(made.variant_tensor, made.structure)
+            dataset = names.interleave(read, num_parallel_reads, 1, num_parallel_reads)
+        super().__init__(dataset.variant_tensor, dataset.structure)
 
 
 def _kind(compression_type: Any) -> Tensor:
@@ -38,11 +38,11 @@ def _kind(compression_type: Any) -> Tensor:
 
 
 class TextLineDataset(_Files):
-    """The lines of text files, as strings without their ends.
+    """The lines of text files, as strings without line ends.
 
     filenames: a string, several, or a dataset of them.   compression_type: "", "ZLIB" or "GZIP".
-    num_parallel_reads: so many files are read at a time, ahead, their lines in turn.   buffer_size: of no effect.
-    When it runs: NotFoundError for a file that is not there.
+    num_parallel_reads: read this many files at a time, in advance, alternating lines.   buffer_size: ignored.
+    At run time, raises NotFoundError if a file does not exist.
     """
 
     def __init__(
@@ -53,9 +53,9 @@ class TextLineDataset(_Files):
 
 
 class TFRecordDataset(_Files):
-    """The records of files that `tf.python_io.TFRecordWriter` wrote, as strings; arguments as TextLineDataset's.
+    """The records of files written by `tf.python_io.TFRecordWriter`, as strings. Arguments as for TextLineDataset.
 
-    When it runs: NotFoundError for a file that is not there, DataLossError for a broken record.
+    At run time, raises NotFoundError if a file does not exist, DataLossError for a broken record.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class TFRecordDataset(_Files):
 
 
 class FixedLengthRecordDataset(_Files):
-    """Records of `record_bytes` bytes, as strings; header_bytes and footer_bytes of each file are left out.
+    """Records of `record_bytes` bytes, as strings. header_bytes and footer_bytes of each file are skipped.
 
-    The other arguments as TextLineDataset's. When it runs: NotFoundError for a file that is not there,
-    InvalidArgumentError for one that is not a whole number of records.
+    Other arguments as for TextLineDataset. At run time, raises NotFoundError if a file does not exist,
+    InvalidArgumentError if it is not a whole number of records.
     """
 
     def __init__(

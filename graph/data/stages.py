@@ -1,4 +1,4 @@
-"""A stage of a dataset as a node of the graph."""
+"""A stage of a dataset, as a node of the graph."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def variant_of(
     function: Section | None = None,
     **options: Any,
 ) -> Tensor:
-    """The tensor of a further stage. options: what is known now; those of a function are its results' parts."""
+    """The tensor of one more stage. options: known now; those of a function are the parts of its result."""
     captured = [] if function is None else captured_by(function)
     attrs = {
         "kind": kind,

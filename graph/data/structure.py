@@ -1,7 +1,7 @@
-"""What the elements of a dataset are: nested tuples and dicts with a leaf for each component.
+"""The structure of a dataset's elements: nested tuples and dicts with a leaf for each component.
 
 leaf      one component: a tensor, a SparseTensor, or a dataset (the windows of `window`)
-parts     the tensors that a component is in a graph: three of a SparseTensor, one of anything else
+parts     the tensors that represent a component in a graph: three for a SparseTensor, one for anything else
 Lists are not structures, as in TensorFlow 1: a list becomes one tensor.
 """
 
@@ -20,7 +20,7 @@ TENSOR, SPARSE, DATASET = "tensor", "sparse", "dataset"
 
 
 class Leaf(NamedTuple):
-    """What is known of a component. inner: of a dataset, the structure of its elements."""
+    """The type of a component. inner: for a dataset, the structure of its elements."""
 
     word: str
     dtype: dtypes.DType
@@ -29,7 +29,7 @@ class Leaf(NamedTuple):
 
     @property
     def parts(self) -> list[tuple[dtypes.DType, shapes.RawShape]]:
-        """Dtype and shape of each of its tensors."""
+        """The dtype and shape of each of its tensors."""
         if self.word != SPARSE:
             return [(self.dtype, self.shape)]
         rank = None if self.shape is None else len(self.shape)
@@ -37,7 +37,7 @@ class Leaf(NamedTuple):
 
 
 def tensor_leaf(dtype: Any, shape: shapes.RawShape = ()) -> Leaf:
-    """The leaf of a tensor."""
+    """The leaf for a tensor."""
     return Leaf(TENSOR, dtypes.as_dtype(dtype).base_dtype, shape)
 
 
@@ -45,7 +45,7 @@ def tensor_leaf(dtype: Any, shape: shapes.RawShape = ()) -> Leaf:
 
 
 def is_nested(value: Any) -> bool:
-    """True for a tuple, a mapping, or an object of an attrs class: they hold components."""
+    """True for a tuple, a mapping, or an object of an attrs class: these contain components."""
     plain = isinstance(value, tuple) and not isinstance(value, (Leaf, SparseTensorValue))
     return plain or isinstance(value, Mapping) or hasattr(type(value), "__attrs_attrs__")
 
@@ -59,14 +59,14 @@ def _items(structure: Any) -> list:
 
 
 def flatten(structure: Any) -> list:
-    """The components, in order; those of a mapping by its sorted keys."""
+    """The components in order; those of a mapping by sorted keys."""
     if not is_nested(structure):
         return [structure]
     return [leaf for item in _items(structure) for leaf in flatten(item)]
 
 
 def pack(structure: Any, leaves: Sequence[Any]) -> Any:
-    """A structure like this one with other components."""
+    """A structure of the same kind with other components."""
     return _packed(structure, iter(leaves))
 
 
@@ -75,19 +75,19 @@ def _packed(structure: Any, leaves: Any) -> Any:
         return next(leaves)
     items = [_packed(item, leaves) for item in _items(structure)]
     if isinstance(structure, Mapping):
-        made = dict(zip(sorted(structure), items, strict=True))
-        return type(structure)([(key, made[key]) for key in structure])  # type: ignore[call-arg]
+        result = dict(zip(sorted(structure), items, strict=True))
+        return type(structure)([(key, result[key]) for key in structure])  # type: ignore[call-arg]
     plain = type(structure) is tuple
     return tuple(items) if plain else type(structure)(*items)
 
 
 def mapped(function: Callable, structure: Any) -> Any:
-    """A structure of function(component)."""
+    """Apply a function to each component."""
     return pack(structure, [function(leaf) for leaf in flatten(structure)])
 
 
 def alike(one: Any, other: Any) -> bool:
-    """True when two structures nest in the same way."""
+    """True if two structures are nested the same way."""
     if not is_nested(one) or not is_nested(other):
         return is_nested(one) == is_nested(other)
     if isinstance(one, Mapping) != isinstance(other, Mapping):
@@ -101,7 +101,7 @@ def alike(one: Any, other: Any) -> bool:
 
 
 def check_alike(one: Any, other: Any) -> None:
-    """Raise TypeError or ValueError, as TensorFlow 1 does, for structures that nest in different ways."""
+    """Raise TypeError or ValueError, as TensorFlow 1 does, if the structures are nested differently."""
     if not alike(one, other):
         kind = TypeError if is_nested(one) and is_nested(other) and type(one) is not type(other) else ValueError
         text = f"First structure: {one}\n\nSecond structure: {other}"
@@ -123,7 +123,7 @@ def _component(value: Any) -> Any:
 
 
 def leaf_of(component: Any) -> Leaf:
-    """What is known of a tensor, SparseTensor or dataset."""
+    """The leaf for a tensor, SparseTensor or dataset."""
     if isinstance(component, SparseTensor):
         return Leaf(SPARSE, component.dtype.base_dtype, shapes.as_raw(component.get_shape()))
     if hasattr(component, "variant_tensor"):
@@ -132,30 +132,30 @@ def leaf_of(component: Any) -> Leaf:
 
 
 def parts_of(components: Sequence[Any]) -> list[Tensor]:
-    """The tensors of some components."""
-    made: list[Tensor] = []
+    """The tensors of the components."""
+    parts: list[Tensor] = []
     for component in components:
         if isinstance(component, SparseTensor):
-            made += [component.indices, component.values, component.dense_shape]
+            parts += [component.indices, component.values, component.dense_shape]
         else:
-            made.append(getattr(component, "variant_tensor", component))
-    return made
+            parts.append(getattr(component, "variant_tensor", component))
+    return parts
 
 
-class _Made:
-    """What `dataset` sets: there is no circle of imports."""
+class _Factories:
+    """Set by `dataset`, which avoids an import cycle."""
 
     dataset: Callable[[Tensor, Any], Any]
-    """The Dataset of a tensor and a structure."""
+    """Makes a Dataset from a tensor and a structure."""
     classes: dict[str, type]
-    """The class of each word."""
+    """The class for each name."""
 
 
-MADE = _Made()
+MADE = _Factories()
 
 
 class Structured:
-    """What has elements of a structure."""
+    """The base class of objects whose elements have a structure."""
 
     structure: Any
 
@@ -176,16 +176,16 @@ class Structured:
 
 
 def whole(structure: Any, parts: Sequence[Tensor]) -> Any:
-    """A structure of tensors, SparseTensors and datasets, of their parts."""
+    """Assemble a structure of tensors, SparseTensors and datasets from their parts."""
     left = iter(parts)
-    made: list[Any] = []
+    components: list[Any] = []
     for leaf in flatten(structure):
         tensors = [next(left) for _ in leaf.parts]
         if leaf.word == SPARSE:
-            made.append(SparseTensor(*tensors))
+            components.append(SparseTensor(*tensors))
         else:
-            made.append(MADE.dataset(tensors[0], leaf.inner) if leaf.word == DATASET else tensors[0])
-    return pack(structure, made)
+            components.append(MADE.dataset(tensors[0], leaf.inner) if leaf.word == DATASET else tensors[0])
+    return pack(structure, components)
 
 
 def placeholders(graph: Graph, structure: Any) -> list[Tensor]:
@@ -198,35 +198,35 @@ def placeholders(graph: Graph, structure: Any) -> list[Tensor]:
 
 
 def batched(structure: Any, rows: int | None) -> Any:
-    """The structure of elements that are stacked."""
+    """The structure of elements after stacking."""
 
-    def more(leaf: Leaf) -> Leaf:
+    def stacked_leaf(leaf: Leaf) -> Leaf:
         return leaf._replace(shape=None if leaf.shape is None else (rows, *leaf.shape))
 
-    return mapped(more, structure)
+    return mapped(stacked_leaf, structure)
 
 
 def unbatched(structure: Any, error: str) -> Any:
-    """The structure of rows. Raises ValueError with the text `error` for scalars."""
+    """The structure of an element's rows. Raises ValueError with the text `error` for scalars."""
 
-    def less(leaf: Leaf) -> Leaf:
+    def row_leaf(leaf: Leaf) -> Leaf:
         if leaf.shape == ():
             raise ValueError(error)
         return leaf._replace(shape=None if leaf.shape is None else leaf.shape[1:])
 
-    return mapped(less, structure)
+    return mapped(row_leaf, structure)
 
 
 def in_common(one: Any, other: Any) -> Any:
-    """The structure whose shapes elements of both have."""
+    """The most specific structure that matches the elements of both."""
     pairs = zip(flatten(one), flatten(other), strict=True)
     return pack(one, [a._replace(shape=shapes.common(a.shape, b.shape)) for a, b in pairs])
 
 
 def of(types: Any, given_shapes: Any = None, classes: Any = None, words: Mapping[Any, str] | None = None) -> Any:
-    """A structure from dtypes, shapes (unknown where not given) and classes (tensors where not given).
+    """A structure from dtypes, shapes (unknown if not given) and classes (tensors if not given).
 
-    Raises TypeError or ValueError where they do not fit each other.
+    Raises TypeError or ValueError if they do not match.
     """
     types = mapped(dtypes.as_dtype, types)
     flat = flatten(types)
@@ -242,7 +242,7 @@ def of(types: Any, given_shapes: Any = None, classes: Any = None, words: Mapping
 
 
 def _shapes_like(types: Any, given: Any) -> list[shapes.RawShape]:
-    """Shapes for a structure of types: where a type stands, whatever stands in its place is a shape."""
+    """Shapes for a structure of types: whatever is in the place of a type is its shape."""
     if not is_nested(types):
         return [partial_shape(given)]
     if isinstance(types, Mapping):
@@ -255,12 +255,12 @@ def _shapes_like(types: Any, given: Any) -> list[shapes.RawShape]:
 
 
 def partial_shape(given: Any) -> shapes.RawShape:
-    """A shape in which -1 and None are open."""
+    """A shape in which -1 and None mean unknown."""
     if isinstance(given, (list, tuple)):
         given = [None if isinstance(d, int) and d < 0 else d for d in given]
     return shapes.as_raw(given)
 
 
 def shapes_for(structure: Any, given: Any) -> list[shapes.RawShape]:
-    """A shape for each component of a structure. Raises ValueError where they do not fit it."""
+    """A shape for each component of a structure. Raises ValueError if they do not match."""
     return _shapes_like(mapped(lambda leaf: leaf.dtype, structure), given)

@@ -1,8 +1,8 @@
-"""Boxes: a graph collapsed to what fits on a page.
+"""Boxes: a graph collapsed until it fits on a page.
 
-box       some operations that are drawn as one: a single one, a name scope, or one function that is called many times
-grouping  says for each operation to which box it belongs
-edge      from one box to another: a value of an operation in the one is an input of one in the other
+box       operations drawn as one: a single operation, a name scope, or all calls of one function
+grouping  maps each operation to its box
+edge      from one box to another: an operation in the second uses a value from the first
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from weftwork.graph.sections import sections_of
 from weftwork.graph.user_function import UserFunction
 
 BY = ("scope", "function", "node")
-"""What operations can be collapsed by."""
+"""The ways to collapse operations."""
 MOST = 300
-"""Boxes that a drawing may have."""
-_AIM = 60
-"""Boxes of a drawing that chooses for itself how far it collapses."""
-_FEW = 3
-"""Calls of a function in one scope that have a box each."""
+"""The largest number of boxes in a drawing."""
+_TARGET_BOXES = 60
+"""The number of boxes to aim for when choosing how far to collapse."""
+_FEW_CALLS = 3
+"""Up to this many calls of a function in one scope get a box each."""
 _NUMBER = re.compile(r"_\d+(?=/|$)")
 Grouping = Callable[[Operation], Hashable]
 
 
 @dataclass
 class Box:
-    """Operations that are drawn as one.
+    """Operations drawn as one.
 
-    scope: the name scope that it is, or "".   rest: it is what was left over.
+    scope: its name scope, or "".   rest: the box of everything left over.
     """
 
     ops: list[Operation] = field(default_factory=list)
@@ -44,12 +44,12 @@ class Box:
 
     @property
     def first(self) -> Operation:
-        """The operation that was made first."""
+        """The oldest of its operations."""
         return self.ops[0]
 
     @property
     def title(self) -> str:
-        """Its name: of its operation, its function and how often that is called, or its scope."""
+        """Its heading: the operation's name, the function with its number of calls, or the scope."""
         if self.rest:
             return f"{len(self.ops):,} more nodes"
         if len(self.ops) == 1:
@@ -62,80 +62,82 @@ class Box:
 
     @property
     def text(self) -> str:
-        """What it is: the function of its operation, or how many operations it holds."""
+        """Its second line: the function of its operation, or the number of operations it contains."""
         if self.rest or (not self.scope and len(self.ops) > 1):
             return ""
         return f"{len(self.ops):,} nodes" if self.scope and len(self.ops) > 1 else function_of(self.first)
 
     @property
     def is_variable(self) -> bool:
-        """True for a variable, alone or with what reads and sets it."""
+        """True for a variable, alone or with the operations that read and set it."""
         return any(op.kind is Kind.VARIABLE for op in self.ops) and (not self.scope or self.scope == self.first.name)
 
     @property
     def is_constant(self) -> bool:
-        """True for constants alone."""
+        """True if it contains only constants."""
         return all(op.kind is Kind.CONSTANT for op in self.ops)
 
 
 @dataclass
 class Picture:
-    """A collapsed graph. edges: (from, to) by the boxes' numbers; True for those that are control edges alone."""
+    """A collapsed graph. edges: (from, to) by box number; True for pure control edges."""
 
     boxes: list[Box]
     edges: dict[tuple[int, int], bool]
 
 
 def function_of(op: Operation) -> str:
-    """The name of the user's function that an operation calls, else its type. A lambda is called as its nodes are."""
+    """The name of the user's function that an operation calls, else its type. A lambda has the name of its nodes."""
     if not isinstance(op.kernel, UserFunction):
         return op.type
     name = op.kernel.__name__
     return name if name != "<lambda>" else _NUMBER.sub("", op.name.rpartition("/")[2])
 
 
-def collapse(graph: Graph, fetches: Iterable[Any] | None = None, by: str = "scope") -> Picture:
-    """The graph, or what `fetches` depend on, as boxes.
+def collapse(
+    graph: Graph, fetches: Iterable[Any] | None = None, by: str = "scope", target: int = _TARGET_BOXES
+) -> Picture:
+    """The graph, or the part that `fetches` depend on, as boxes.
 
-    by: "scope": node by node if these are some 60 at most, else equal functions of a scope together, else scopes, as
-        deep as they fit.   "function": a box for each function.   "node": a box for each node.
-    Raises ValueError for another word, and for "node" where there are more than 300.
+    by: "scope": a box for each node if there are at most `target`; else for equal functions of a scope, else for
+        scopes, as deep as fits.   "function": a box for each function.   "node": a box for each node.
+    Raises ValueError for another word, and for "node" with more than 300 nodes.
     """
     if by not in BY:
         raise ValueError(f"by must be one of {', '.join(map(repr, BY))}, but got {by!r}.")
-    ops = _all_of(needed(graph, fetches))
+    ops = _with_nested_operations(needed(graph, fetches))
     if by == "node" and len(ops) > MOST:
         raise ValueError(f'{len(ops):,} nodes are more than the {MOST} that can be drawn. by="scope" collapses them.')
-    groupings = {"scope": _by_scope(ops), "function": iter([function_of]), "node": iter([_alone])}[by]
+    groupings = {"scope": _by_scope(ops), "function": iter([function_of]), "node": iter([_each_alone])}[by]
     boxes: dict[Hashable, list[Operation]] = {}
     for grouping in groupings:
         boxes = {}
         for op in ops:
             boxes.setdefault(grouping(op), []).append(op)
-        if len(boxes) <= _AIM:
+        if len(boxes) <= target:
             break
-    return _picture([_box(key, its) for key, its in boxes.items()], MOST if by == "node" else _AIM)
+    return _picture([_box(key, its) for key, its in boxes.items()], MOST if by == "node" else target)
 
 
-def _all_of(ops: list[Operation]) -> list[Operation]:
-    """Operations, and those of the sections that they own, in the order of creation."""
+def _with_nested_operations(ops: list[Operation]) -> list[Operation]:
+    """Operations and those in their sections, in creation order."""
     found = dict.fromkeys(ops)
-    left = [op for op in ops if op.kind is Kind.CONTROL]
-    while left:
-        for section in sections_of(left.pop()):
+    pending = [op for op in ops if op.kind is Kind.CONTROL]
+    while pending:
+        for section in sections_of(pending.pop()):
             new = [op for op in section.ops if op not in found]
             found.update(dict.fromkeys(new))
-            left += [op for op in new if op.kind is Kind.CONTROL]
+            pending += [op for op in new if op.kind is Kind.CONTROL]
     return sorted(found, key=lambda op: op.index)
 
 
-def _alone(op: Operation) -> Hashable:
+def _each_alone(op: Operation) -> Hashable:
     return "", op.name
 
 
 def _by_scope(ops: list[Operation]) -> Iterator[Grouping]:
-    """Groupings, from the finest on: nodes, equal functions of a scope, scopes that are less and less deep."""
-    yield _alone
+    """Groupings, finest first: nodes, equal functions of a scope, then scopes of decreasing depth."""
+    yield _each_alone
     calls = Counter((op.name.rpartition("/")[0], function_of(op)) for op in ops)
     scopes = {op.name.rpartition("/")[0] for op in ops}
     deepest = max([scope.count("/") + 1 for scope in scopes if scope], default=0)
@@ -146,15 +148,15 @@ def _by_scope(ops: list[Operation]) -> Iterator[Grouping]:
 
 
 def _in_scope(name: str, op: Operation, scopes: set[str], depth: int, calls: Counter) -> Hashable:
-    """The scope of some depth that a name is in; of one that is less deep its scope and its function.
+    """The scope at some depth that contains the name; for a shallower name, its scope and function.
 
-    calls: how many nodes a scope has of a function: if they are few, each is by itself.
+    calls: how many nodes of a scope call a function; if these are few, each gets a box of its own.
     """
     parts = name.split("/")
-    if len(parts) > depth or name in scopes:  # a variable and what belongs to it: w, w/read, w/Assign
+    if len(parts) > depth or name in scopes:  # a variable and its operations: w, w/read, w/Assign
         return "/".join(parts[:depth]), ""
     key = "/".join(parts[:-1]), function_of(op)
-    return key if calls[key] > _FEW or not calls else ("", name)
+    return key if calls[key] > _FEW_CALLS or not calls else ("", name)
 
 
 def _box(key: Hashable, ops: list[Operation]) -> Box:
@@ -163,7 +165,7 @@ def _box(key: Hashable, ops: list[Operation]) -> Box:
 
 
 def _picture(boxes: list[Box], most: int) -> Picture:
-    """The boxes and their edges; the smallest are one, where there are too many."""
+    """The boxes and their edges; if there are too many, the smallest are merged."""
     if len(boxes) > most:
         boxes.sort(key=lambda box: -len(box.ops))
         rest = sorted([op for box in boxes[most - 1 :] for op in box.ops], key=lambda op: op.index)
@@ -180,7 +182,7 @@ def _picture(boxes: list[Box], most: int) -> Picture:
 
 
 def _waits_for(op: Operation) -> Iterator[tuple[Operation, bool]]:
-    """(operation, whether for a control edge alone) for each that one waits for, inside its sections too."""
+    """(operation, is a control edge) for each operation that this one waits for, also from inside its sections."""
     for tensor in op.inputs:
         yield tensor.op, False
     for other in op.controls:

@@ -1,4 +1,4 @@
-"""The few forms of HTML that notebooks and reports share."""
+"""HTML elements shared by notebooks and reports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    """A table of cells that are HTML.   numbers: the columns that hold figures."""
+    """A table whose cells are HTML.   numbers: the columns with numbers."""
     kinds = [' class="n" style="text-align:right"' if place in numbers else "" for place in range(len(heads))]
     head = "".join([f"<th{kind}>{text}</th>" for kind, text in zip(kinds, heads, strict=True)])
     body = [
@@ -18,6 +18,6 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence
 
 
 def marked(text: str) -> str:
-    """Text as HTML, in which what stands between backquotes is code."""
+    """Text as HTML; text between backquotes becomes code."""
     parts = escape(text).split("`")
     return "".join([f"<code>{part}</code>" if number % 2 else part for number, part in enumerate(parts)])

@@ -1,10 +1,10 @@
-"""Layout: boxes in layers, so that edges point down and few cross.
+"""Layout: boxes arranged in layers, so that edges point down and few of them cross.
 
-layer    boxes beside each other; an edge goes from a layer to one further down
-joint    where an edge crosses a layer between its ends; it takes room as a thin box does
+layer    boxes side by side; an edge goes from a layer to a lower one
+joint    where an edge crosses a layer between its ends; it takes up space like a thin box
 
-It is the method of Sugiyama, Tagawa and Toda (1981): layers by the longest path, an order in each by the mean place of
-the neighbours, and then places that are as near to the neighbours' as the neighbours in the layer let them be.
+The method is that of Sugiyama, Tagawa and Toda (1981): assign layers by longest paths, order each layer by the mean
+position of neighbors, then choose positions as close to the neighbors as the layer permits.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 BETWEEN = 24.0
-"""Room between two boxes of a layer."""
+"""The space between two boxes of a layer."""
 _LAYER = 84.0
-"""From a layer to the next one."""
+"""The distance from one layer to the next."""
 _JOINT = 8.0
 _SWEEPS = 8
 Point = tuple[float, float]
@@ -24,7 +24,7 @@ Point = tuple[float, float]
 
 @dataclass
 class Layout:
-    """Where all is: the middle of each box, the points that each edge goes through, and the size of the whole."""
+    """The geometry: the center of each box, the points of each edge, and the total size."""
 
     middles: list[Point]
     ways: dict[tuple[int, int], list[Point]]
@@ -33,10 +33,10 @@ class Layout:
 
 
 def lay_out(widths: Sequence[float], edges: Iterable[tuple[int, int]]) -> Layout:
-    """Places for boxes of these widths.
+    """Positions for boxes of these widths.
 
-    edges: (from, to) by the boxes' numbers, in which the boxes are more or less in order: an edge to a lower number
-    is drawn upwards. None of a box to itself.
+    edges: (from, to) by box number; an edge to a lower number is drawn upwards, so the numbers should mostly follow the
+    edges. No edge may connect a box with itself.
     """
     if not widths:
         return Layout([], {}, 0.0, 0.0)
@@ -52,7 +52,7 @@ def lay_out(widths: Sequence[float], edges: Iterable[tuple[int, int]]) -> Layout
             layer.append(between)
         chain.append(end)
     links = [link for chain in chains.values() for link in zip(chain, chain[1:], strict=False)]
-    rows = _in_order(layer, links)
+    rows = _ordered_layers(layer, links)
     across = _places(rows, widths, links)
     points = [(across[item], layer[item] * _LAYER) for item in range(len(widths))]
     ways = {}
@@ -64,9 +64,9 @@ def lay_out(widths: Sequence[float], edges: Iterable[tuple[int, int]]) -> Layout
 
 
 def _layers(count: int, down: Sequence[tuple[int, int]]) -> list[int]:
-    """The layer of each box: below all that it needs; and right above who needs it, where that makes no edge longer."""
+    """The layer of each box: below everything it needs, and directly above its user if no edge gets longer."""
     layer, needs, below = [0] * count, [0] * count, [[] for _ in range(count)]
-    for start, end in down:  # sorted: when a start is looked at, all edges to it have been
+    for start, end in down:  # sorted: all edges to a start come before those from it
         layer[end] = max(layer[end], layer[start] + 1)
         below[start].append(end)
         needs[end] += 1
@@ -76,9 +76,9 @@ def _layers(count: int, down: Sequence[tuple[int, int]]) -> list[int]:
     return [place - min(layer) for place in layer]
 
 
-def _in_order(layer: Sequence[int], links: Sequence[tuple[int, int]]) -> list[list[int]]:
-    """The items of each layer from left to right, so that few links cross."""
-    above, below = _neighbours(len(layer), links)
+def _ordered_layers(layer: Sequence[int], links: Sequence[tuple[int, int]]) -> list[list[int]]:
+    """The items of each layer from left to right, ordered so that few links cross."""
+    above, below = _neighbors(len(layer), links)
     rows: list[list[int]] = [[] for _ in range(max(layer) + 1)]
     for item, its in enumerate(layer):
         rows[its].append(item)
@@ -89,8 +89,8 @@ def _in_order(layer: Sequence[int], links: Sequence[tuple[int, int]]) -> list[li
         down = sweep % 2 == 0
         place = {item: spot for row in rows for spot, item in enumerate(row)}
         for row in rows if down else rows[::-1]:
-            near = above if down else below
-            middle = {item: _mean([place[other] for other in near[item]], place[item]) for item in row}
+            adjacent = above if down else below
+            middle = {item: _mean([place[other] for other in adjacent[item]], place[item]) for item in row}
             row.sort(key=middle.__getitem__)
             place.update({item: spot for spot, item in enumerate(row)})
         if (crossings := _crossings(rows, below)) < fewest:
@@ -98,7 +98,7 @@ def _in_order(layer: Sequence[int], links: Sequence[tuple[int, int]]) -> list[li
     return best
 
 
-def _neighbours(count: int, links: Sequence[tuple[int, int]]) -> tuple[list[list[int]], list[list[int]]]:
+def _neighbors(count: int, links: Sequence[tuple[int, int]]) -> tuple[list[list[int]], list[list[int]]]:
     above: list[list[int]] = [[] for _ in range(count)]
     below: list[list[int]] = [[] for _ in range(count)]
     for start, end in links:
@@ -108,45 +108,45 @@ def _neighbours(count: int, links: Sequence[tuple[int, int]]) -> tuple[list[list
 
 
 def _crossings(rows: Sequence[Sequence[int]], below: Sequence[Sequence[int]]) -> int:
-    """How many links cross."""
+    """The number of crossing links."""
     place = {item: spot for row in rows for spot, item in enumerate(row)}
     count = 0
     for row in rows:
         seen: list[int] = []
         for item in row:
-            ends = sorted([place[other] for other in below[item]])
-            count += sum([len(seen) - bisect_left(seen, end + 1) for end in ends])
-            for end in ends:
+            targets = sorted([place[other] for other in below[item]])
+            count += sum([len(seen) - bisect_left(seen, end + 1) for end in targets])
+            for end in targets:
                 insort(seen, end)
     return count
 
 
 def _places(rows: Sequence[Sequence[int]], widths: Sequence[float], links: Sequence[tuple[int, int]]) -> list[float]:
-    """The middle of each item, from the left: in the order of its row, and near to its neighbours."""
-    above, below = _neighbours(len(widths), links)
+    """The center of each item, from the left, in the order of its row and close to its neighbors."""
+    above, below = _neighbors(len(widths), links)
     across = [0.0] * len(widths)
     for row in rows:
-        _settle(row, widths, across, across)
+        _place_row(row, widths, across, across)
     for sweep in range(_SWEEPS):
         for row in rows if sweep % 2 == 0 else rows[::-1]:
-            near = above if sweep % 2 == 0 else below
-            wish = {item: _mean([across[other] for other in near[item]], across[item]) for item in row}
-            _settle(row, widths, wish, across)
+            adjacent = above if sweep % 2 == 0 else below
+            wish = {item: _mean([across[other] for other in adjacent[item]], across[item]) for item in row}
+            _place_row(row, widths, wish, across)
     left = min(x - width / 2 for x, width in zip(across, widths, strict=True))
     return [x - left for x in across]
 
 
-def _settle(row: Sequence[int], widths: Sequence[float], wish, across: list[float]) -> None:
-    """Give a row's items places as near to their wishes as their order and their widths allow, in least squares.
+def _place_row(row: Sequence[int], widths: Sequence[float], wish, across: list[float]) -> None:
+    """Place the items of a row as close to their wishes, in least squares, as their order and widths permit.
 
-    Without the room that those before it take, an item's place must not be less than the one before: neighbours whose
-    wishes contradict each other share the mean of them (pool adjacent violators).
+    Without the space taken up by the preceding items, positions must not decrease along the row: neighbors with
+    contradicting wishes share the mean of these (pool adjacent violators).
     """
-    taken, offset = 0.0, {}
+    used, offset = 0.0, {}
     for before, item in zip([None, *row], row, strict=False):
         if before is not None:
-            taken += (widths[before] + widths[item]) / 2 + BETWEEN
-        offset[item] = taken
+            used += (widths[before] + widths[item]) / 2 + BETWEEN
+        offset[item] = used
     pools: list[tuple[float, int]] = []
     for item in row:
         total, count = wish[item] - offset[item], 1

@@ -1,6 +1,6 @@
-"""A picture of a graph as SVG, by our own layout: no program but the one that shows it.
+"""A picture of a graph as SVG, with our own layout, so that no other program is needed.
 
-ink    the colour of a box, and what the legend says of it
+ink    the color of a box, and its explanation in the legend
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from weftwork.graph.drawing.boxes import Box, Picture
 from weftwork.graph.drawing.layout import Layout, Point, lay_out
-from weftwork.graph.drawing.words import time_text
+from weftwork.graph.drawing.words import place_text, time_text
 from weftwork.graph.operation import Operation
 
 PLACES = {
@@ -23,38 +23,38 @@ PLACES = {
     "queue": "#d5bdaf",
     "nested": "#e9edc9",
 }
-"""The colour of each place, as `Lane.place` has them."""
+"""The color of each place, named as in `Lane.place`."""
 PLAIN = "#eef2f6"
 _HEIGHT = 40.0
 _MARGIN = 12.0
 _ARROW = 7.0
 _LETTER, _SMALL_LETTER = 7.0, 5.8
-"""Width of a letter, in pixels, a little more than most."""
+"""The width of a letter in pixels, slightly more than average."""
 _LONGEST = 30
 _STYLE = (
     ".weft text{font-family:system-ui,sans-serif;fill:#1b2733;text-anchor:middle}"
     ".weft .t{font-size:12px}.weft .s{font-size:10px;fill:#52616f}"
     ".weft .e{fill:none;stroke:#8a98a6}.weft .c{stroke-dasharray:4 3}.weft .h{fill:#8a98a6}.weft .b{stroke:#52616f}"
 )
-"""It names its own picture, for in a page it holds for all of it."""
+"""Restricted to our own pictures, because it applies to the whole page that contains it."""
 
 
 class Cost(NamedTuple):
-    """What an operation was measured to cost: its seconds, and the kind of place where it ran."""
+    """The measured cost of an operation: its seconds, and the kind of place where it ran."""
 
     seconds: float
     place: str
 
 
 class Ink(NamedTuple):
-    """How a box is filled, and what is said of it besides."""
+    """The color of a box, and an additional text."""
 
     fill: str = PLAIN
     text: str = ""
 
 
 def to_svg(picture: Picture, color: str | None = None, costs: Mapping[Operation, Cost] | None = None) -> str:
-    """The picture as SVG.   color: "seconds" or "place", which need the `costs`, or None."""
+    """The picture as SVG.   color: "seconds" or "place", which require `costs`, or None."""
     inks = [Ink()] * len(picture.boxes)
     legend: list[Ink] = []
     if color is not None:
@@ -82,7 +82,7 @@ def _lines(box: Box, ink: Ink) -> tuple[str, str]:
 
 
 def _short(text: str) -> str:
-    """Text that fits into a box: of names the end, which tells more."""
+    """Text shortened to fit into a box: names keep their ends, which are more specific."""
     return text if len(text) <= _LONGEST else "…" + text[1 - _LONGEST :]
 
 
@@ -91,10 +91,10 @@ def _boxes(
 ) -> list[str]:
     parts = []
     for box, ink, (title, small), width, (x, y) in zip(boxes, inks, texts, widths, layout.middles, strict=True):
-        told = "\n".join([part for part in (box.title, box.text, ink.text, box.first.source.text) if part])
+        tooltip = "\n".join([part for part in (box.title, box.text, ink.text, box.first.source.text) if part])
         radius = 14 if box.is_variable else 0 if box.is_constant else 4
         parts.append(
-            f'<g><title>{escape(told)}</title><rect class="b" x="{x - width / 2:.1f}" y="{y - _HEIGHT / 2:.1f}" '
+            f'<g><title>{escape(tooltip)}</title><rect class="b" x="{x - width / 2:.1f}" y="{y - _HEIGHT / 2:.1f}" '
             f'width="{width:.1f}" height="{_HEIGHT:g}" rx="{radius}" fill="{ink.fill}"/>'
             f'<text class="t" x="{x:.1f}" y="{y - 2 if small else y + 4:.1f}">{escape(title)}</text>'
             + (f'<text class="s" x="{x:.1f}" y="{y + 12:.1f}">{escape(small)}</text>' if small else "")
@@ -104,7 +104,7 @@ def _boxes(
 
 
 def _edge(way: Sequence[Point], control: bool) -> str:
-    """An edge as a curve that leaves and enters vertically, from the one box's rim to the other's, with its arrow."""
+    """An edge as a curve with an arrow, vertical at both ends, between the rims of the boxes."""
     down = 1 if way[-1][1] > way[0][1] else -1
     points = [(way[0][0], way[0][1] + down * _HEIGHT / 2), *way[1:-1], (way[-1][0], way[-1][1] - down * _HEIGHT / 2)]
     path = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
@@ -118,7 +118,7 @@ def _edge(way: Sequence[Point], control: bool) -> str:
 
 
 def _inks(boxes: Sequence[Box], color: str, costs: Mapping[Operation, Cost]) -> tuple[list[Ink], list[Ink]]:
-    """How each box is filled, and the legend."""
+    """The ink of each box, and the legend."""
     known = [[costs[op] for op in box.ops if op in costs] for box in boxes]
     seconds = [sum([cost.seconds for cost in its]) for its in known]
     if color == "seconds":
@@ -126,12 +126,12 @@ def _inks(boxes: Sequence[Box], color: str, costs: Mapping[Operation, Cost]) -> 
         inks = [Ink(_shade(s / most), time_text(s)) if its else Ink() for s, its in zip(seconds, known, strict=True)]
         return inks, [Ink(_shade(part), time_text(part * most)) for part in (0.0, 0.5, 1.0)]
     places = [_main_place(its) if its else "" for its in known]
-    inks = [Ink(PLACES.get(place, PLAIN), place) for place in places]
-    return inks, [Ink(PLACES.get(place, PLAIN), place) for place in dict.fromkeys(places) if place]
+    inks = [Ink(PLACES.get(place, PLAIN), place_text(place)) for place in places]
+    return inks, list(dict.fromkeys([ink for ink in inks if ink.text]))
 
 
 def _main_place(costs: Sequence[Cost]) -> str:
-    """Where the most of some costs arose."""
+    """The place where most of the costs arose."""
     sums: dict[str, float] = {}
     for cost in costs:
         sums[cost.place] = sums.get(cost.place, 0.0) + cost.seconds
@@ -139,7 +139,7 @@ def _main_place(costs: Sequence[Cost]) -> str:
 
 
 def _shade(part: float) -> str:
-    """A colour for a part of the most, from 0 to 1: from white to orange."""
+    """A color between white (0) and orange (1)."""
     low, high = (255, 247, 236), (239, 101, 72)
     red, green, blue = [round(a + (b - a) * part**0.5) for a, b in zip(low, high, strict=True)]
     return f"#{red:02x}{green:02x}{blue:02x}"

@@ -1,4 +1,4 @@
-"""A picture of a graph in the languages of Graphviz and of Mermaid."""
+"""A picture of a graph in the languages of Graphviz and Mermaid."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def to_dot(picture: Picture) -> str:
 
 
 def to_mermaid(picture: Picture) -> str:
-    """The picture in the language of Mermaid."""
+    """The picture in Mermaid's language."""
     lines = ["flowchart TD"]
     for number, box in enumerate(picture.boxes):
         left, right = ("[(", ")]") if box.is_variable else ("[", "]")
@@ -34,5 +34,5 @@ def _lines(box: Box) -> list[str]:
 
 
 def _entities(text: str) -> str:
-    """Text in which Mermaid sees no mark of its own."""
+    """Escape everything that Mermaid would interpret."""
     return text.replace("&", "#amp;").replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")

@@ -1,4 +1,4 @@
-"""Graphs, and the elements of graphs, for a reader: as a picture in a file, and in a notebook."""
+"""Graphs, and parts of graphs, as pictures in files and notebooks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from weftwork.graph.seams import seams
 
 FORMATS = ("svg", "dot", "mermaid")
 COLORS = (None, "seconds", "place")
+_IN_A_PAGE = 24
+"""Maximum number of boxes in a drawing that is part of a page."""
 _NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'
-"""Which HTML does not need: so a page holds no address."""
+"""Not needed inside HTML; without it, a page contains no URL."""
 
 
 def visualize(graph: Graph, fetches: Any, by: str, color: str | None, path: Any, format: str) -> str:
@@ -27,7 +29,7 @@ def visualize(graph: Graph, fetches: Any, by: str, color: str | None, path: Any,
     if color not in COLORS:
         raise ValueError(f"color must be 'seconds', 'place' or None, but got {color!r}.")
     if color is not None and format != "svg":
-        raise ValueError(f"Only SVG has colours: color must be None for format {format!r}.")
+        raise ValueError(f"Only SVG has colors: color must be None for format {format!r}.")
     costs = None
     if color is not None:
         costs = seams.costs_of(graph)
@@ -41,7 +43,7 @@ def visualize(graph: Graph, fetches: Any, by: str, color: str | None, path: Any,
 
 
 def _listed(fetches: Any) -> Iterable[Any]:
-    """Fetches as a list: one may stand alone, and several in lists, tuples and dicts."""
+    """Fetches as a list: a single one, or several in lists, tuples and dicts."""
     if isinstance(fetches, dict):
         fetches = list(fetches.values())
     if not isinstance(fetches, (list, tuple)):
@@ -52,17 +54,17 @@ def _listed(fetches: Any) -> Iterable[Any]:
 def inline_svg(
     graph: Graph, fetches: Iterable[Any] | None = None, color: str | None = None, costs: Mapping | None = None
 ) -> str:
-    """The graph, or what `fetches` depend on, as SVG that is a part of an HTML page."""
-    return to_svg(collapse(graph, fetches), color, costs).replace(_NAMESPACE, "")
+    """The graph, or the part that `fetches` depend on, as SVG to embed in an HTML page."""
+    return to_svg(collapse(graph, fetches, target=_IN_A_PAGE), color, costs).replace(_NAMESPACE, "")
 
 
 def graph_html(graph: Graph) -> str:
-    """A graph in a notebook: its picture, collapsed to what fits."""
+    """A graph in a notebook: a picture, collapsed to fit."""
     return _scrolling(inline_svg(graph)) if graph.version else f"<code>{escape(repr(graph))}</code>"
 
 
 def tensor_html(tensor: Tensor) -> str:
-    """A tensor in a notebook: what it is, where it was made, and a picture of what it depends on."""
+    """A tensor in a notebook: what it is, where it was created, and a picture of what it depends on."""
     head = f"<code>{escape(repr(tensor))}</code> of {escape(tensor.op.type)}, made at {escape(tensor.op.source.text)}"
     return f"<div>{head}</div>{_scrolling(inline_svg(tensor.graph, [tensor]))}"
 

@@ -1,1 +1,1 @@
-"""Files: the file system, records, examples and their parsing, and the nodes that read and write."""
+"""Files: the file system, records, examples and their parsing, and nodes that read and write files."""

@@ -1,9 +1,9 @@
 """CRC-32C (Castagnoli), the checksum of records and of TensorFlow's checkpoint files, over NumPy.
 
-The register of a CRC is linear over its input: what a byte adds depends on its value and its distance from the end
-alone, and the register of two parts is the first one's, moved over as many zero bytes as the second has, plus (xor)
-the second's. So the bytes of a block are looked up in one table of contributions, some 4 ns a byte; and of much data
-equal parts are summed up side by side, and then joined two by two, 1 ns a byte.
+The register of a CRC is linear in its input: the contribution of a byte depends only on its value and its distance from
+the end, and the register of two concatenated parts is the first part's, advanced by as many zero bytes as the second
+part has, xor the second part's. So we look up the bytes of a block in one table of contributions, about 4 ns a byte;
+for large data we process equal parts side by side and then join them pairwise, 1 ns a byte.
 Reference: https://www.rfc-editor.org/rfc/rfc3720#appendix-B.4
 """
 
@@ -16,29 +16,29 @@ import numpy as np
 
 _POLYNOMIAL = 0x82F63B78
 _BLOCK = 1024
-_FEW, _MUCH = 48, 1 << 18
-"""Bytes up to which a loop is faster, and from which parts side by side are."""
+_LOOP_BYTES, _PARALLEL_BYTES = 48, 1 << 18
+"""Up to this number of bytes a loop is faster; from this number on, parts side by side are."""
 _MOST_PARTS = 1 << 15
 _ALL = 0xFFFFFFFF
 _MASK_DELTA = 0xA282EAD8
 
 
 def crc32c(data: Any, before: int = 0) -> int:
-    """The checksum of what `before` is of, and the bytes of a buffer after it: a whole number of 32 bits."""
-    left, register = np.frombuffer(data, np.uint8), before ^ _ALL
-    while len(left) >= _MUCH:
-        register, left = _after_parts(register, left)
-    if len(left) <= _FEW:
-        return _after_bytes(register, left) ^ _ALL
-    head = len(left) % _BLOCK
-    register = (_after_bytes if head < 4 else _after_block)(register, left[:head])
-    for block in left[head:].reshape(-1, _BLOCK):
+    """The 32-bit checksum of a buffer appended to data whose checksum is `before`."""
+    remaining, register = np.frombuffer(data, np.uint8), before ^ _ALL
+    while len(remaining) >= _PARALLEL_BYTES:
+        register, remaining = _after_parts(register, remaining)
+    if len(remaining) <= _LOOP_BYTES:
+        return _after_bytes(register, remaining) ^ _ALL
+    head = len(remaining) % _BLOCK
+    register = (_after_bytes if head < 4 else _after_block)(register, remaining[:head])
+    for block in remaining[head:].reshape(-1, _BLOCK):
         register = _after_block(register, block)
     return register ^ _ALL
 
 
 def masked(checksum: int) -> int:
-    """A checksum as it stands in files: turned and moved, so that the CRC of data that holds CRCs stays good."""
+    """The form of a checksum used in files: rotated and offset, so that a CRC of data that contains CRCs stays good."""
     return ((checksum >> 15 | checksum << 17) + _MASK_DELTA) & _ALL
 
 
@@ -64,7 +64,7 @@ def _after_bytes(register: int, data: np.ndarray) -> int:
 
 @cache
 def _contributions() -> np.ndarray:
-    """What byte b adds that has i bytes behind it, at [_BLOCK - 1 - i, b]: the rows are those of a block's bytes."""
+    """The contribution of byte b followed by i bytes, at [_BLOCK - 1 - i, b]: one row for each byte of a block."""
     step = np.array(_bytewise(), np.uint32)
     rows = [step]
     for _ in range(_BLOCK - 1):
@@ -73,7 +73,7 @@ def _contributions() -> np.ndarray:
 
 
 def _after_block(register: int, block: np.ndarray) -> int:
-    """The register after 4 to 1024 more bytes: it counts as if it were laid over the first four."""
+    """The register after 4 to 1024 more bytes, as if it were xored into the first four."""
     rows = np.arange(_BLOCK - len(block), _BLOCK)
     first = block[:4] ^ np.frombuffer(register.to_bytes(4, "little"), np.uint8)
     table = _contributions()
@@ -84,61 +84,61 @@ def _after_block(register: int, block: np.ndarray) -> int:
 # Parts
 
 Columns = tuple[int, ...]
-"""A linear map of registers: what becomes of each bit."""
+"""A linear map of registers: the image of each bit."""
 
 
-def _moved(register: int, columns: Columns) -> int:
-    made, bit = 0, 0
+def _apply_map(register: int, columns: Columns) -> int:
+    image, bit = 0, 0
     while register:
         if register & 1:
-            made ^= columns[bit]
+            image ^= columns[bit]
         register, bit = register >> 1, bit + 1
-    return made
+    return image
 
 
 @lru_cache(maxsize=1024)
-def _over(count: int) -> Columns:
-    """The map of a register over `count` zero bytes."""
+def _map_over_zeros(count: int) -> Columns:
+    """The map that advances a register by `count` zero bytes."""
     if count == 1:
         table = _bytewise()
         return tuple([table[(1 << bit) & 0xFF] ^ (1 << bit) >> 8 for bit in range(32)])
-    half = _over(count // 2)
-    twice = tuple([_moved(column, half) for column in half])
-    return twice if count % 2 == 0 else tuple([_moved(column, _over(1)) for column in twice])
+    half = _map_over_zeros(count // 2)
+    twice = tuple([_apply_map(column, half) for column in half])
+    return twice if count % 2 == 0 else tuple([_apply_map(column, _map_over_zeros(1)) for column in twice])
 
 
 @cache
-def _over_word() -> tuple[np.ndarray, np.ndarray]:
-    """The map over four zero bytes, of the low and the high half of registers."""
+def _map_over_word() -> tuple[np.ndarray, np.ndarray]:
+    """The map for four zero bytes, for the low and the high half of registers."""
     halves = []
     for first in (0, 16):
         table = np.zeros(1, np.uint32)
         for bit in range(first, first + 16):
-            table = np.concatenate([table, table ^ np.uint32(_over(4)[bit])])
+            table = np.concatenate([table, table ^ np.uint32(_map_over_zeros(4)[bit])])
         halves.append(table)
     return halves[0], halves[1]
 
 
-def _all_moved(registers: np.ndarray, columns: Columns) -> np.ndarray:
-    made = np.zeros_like(registers)
+def _apply_map_to_all(registers: np.ndarray, columns: Columns) -> np.ndarray:
+    images = np.zeros_like(registers)
     for bit, column in enumerate(columns):
-        made ^= (registers >> np.uint32(bit) & np.uint32(1)) * np.uint32(column)
-    return made
+        images ^= (registers >> np.uint32(bit) & np.uint32(1)) * np.uint32(column)
+    return images
 
 
 def _after_parts(register: int, data: np.ndarray) -> tuple[int, np.ndarray]:
-    """The register after the most of some data, and the rest of it."""
-    low, high = _over_word()
+    """The register after most of the data, and the remaining data."""
+    low, high = _map_over_word()
     parts = min(_MOST_PARTS, 1 << (len(data) // 16).bit_length() - 1)
     words = len(data) // (4 * parts)
-    taken = words * 4 * parts
-    columns = data[:taken].view("<u4").reshape(parts, words)
+    consumed = words * 4 * parts
+    columns = data[:consumed].view("<u4").reshape(parts, words)
     found = np.zeros(parts, np.uint32)
     for word in range(words):
         found ^= columns[:, word]
         found = low[found & np.uint32(0xFFFF)] ^ high[found >> np.uint32(16)]
     length = 4 * words
     while len(found) > 1:
-        found = _all_moved(found[0::2], _over(length)) ^ found[1::2]
+        found = _apply_map_to_all(found[0::2], _map_over_zeros(length)) ^ found[1::2]
         length *= 2
-    return _moved(register, _over(taken)) ^ int(found[0]), data[taken:]
+    return _apply_map(register, _map_over_zeros(consumed)) ^ int(found[0]), data[consumed:]

@@ -1,7 +1,7 @@
-"""What the nodes that parse examples compute: features as arrays.
+"""Kernels of the nodes that parse examples: they convert features to arrays.
 
-column   one feature of all examples, a Feature or None (missing) for each; in a sequence one for each step
-Wanted   how a column is read
+column   one feature of all examples: a Feature, or None if missing, for each; in a sequence, for each step
+Wanted   how to read a column
 Each way to read a column gives one array, or for sparse tensors three: indices, values, dense shape.
 """
 
@@ -21,12 +21,12 @@ _TOLD = {"int64_list": "int64", "float_list": "float", "bytes_list": "string"}
 
 
 class Wanted(NamedTuple):
-    """How a column is read.
+    """How to read a column.
 
-    way: "fixed", "padded", "ragged" or "sparse".   keys: of the feature; of a sparse one the values', then the
-    indices'.   shape: of an element; of a sparse one its dense shape.   default: the number of the input that has the
-    value for what is missing, or None.   in_order: a sparse one's indices need not be sorted.   may_lack: of a list of
-    features: it need not be there.
+    way: "fixed", "padded", "ragged" or "sparse".   keys: of the feature; for a sparse one the key of the values, then
+    those of the indices.   shape: of an element; for a sparse one its dense shape.   default: the number of the input
+    that replaces missing values, or None.   in_order: the indices of a sparse column need not be sorted.   may_lack: a
+    list of features may be missing.
     """
 
     way: str
@@ -39,7 +39,7 @@ class Wanted(NamedTuple):
 
 
 class _Column:
-    """The features under one key, and what an error says of one of them."""
+    """The features under one key, with error messages about single features."""
 
     def __init__(self, key: str, features: Sequence[Any], names: Sequence[bytes] = ()):
         self.key, self.features, self.names = key, features, names
@@ -49,22 +49,22 @@ class _Column:
         return InvalidArgumentError(None, None, f"Name: {name}, Key: {self.key}, Index: {number}.  {text}")
 
     def values(self, dtype: str) -> list[np.ndarray | None]:
-        """The values of each feature, None where it is missing. Raises InvalidArgumentError for another dtype."""
-        return [None if f is None else self._of(i, f, dtype) for i, f in enumerate(self.features)]
+        """The values of each feature, None if it is missing. Raises InvalidArgumentError for another dtype."""
+        return [None if f is None else self._array_of(i, f, dtype) for i, f in enumerate(self.features)]
 
-    def _of(self, number: int, feature: Any, dtype: str) -> np.ndarray | None:
+    def _array_of(self, number: int, feature: Any, dtype: str) -> np.ndarray | None:
         kind = feature.WhichOneof("kind")
         if kind is None:
             return None
         if kind != _LISTS[dtype]:
-            told = f"Data types don't match. Expected type: {_TOLD[_LISTS[dtype]]}, actual type: {_TOLD[kind]}"
-            raise self.error(number, told)
+            message = f"Data types don't match. Expected type: {_TOLD[_LISTS[dtype]]}, actual type: {_TOLD[kind]}"
+            raise self.error(number, message)
         return _array(getattr(feature, kind), dtype)
 
 
 def _array(listed: Any, dtype: str) -> np.ndarray:
     values = listed.value
-    if dtype == "float32":  # as they lie in the message: one copy, where a list would make an object of each
+    if dtype == "float32":  # one copy of the message's buffer: a list would create an object for each
         data = listed.SerializeToString()
         return np.frombuffer(data, "<f4", len(values), len(data) - 4 * len(values)).astype(np.float32)
     if dtype == "int64":
@@ -74,43 +74,43 @@ def _array(listed: Any, dtype: str) -> np.ndarray:
     return array
 
 
-# The ways
+# Ways to read a column
 
 
 def _fixed(columns: list[_Column], wanted: Wanted, default: Any) -> tuple:
-    """Each has so many values: [n, ...shape]."""
+    """A fixed number of values in each example: [n, ...shape]."""
     column, size = columns[0], int(np.prod(wanted.shape))
     rows = column.values(wanted.dtype)
-    made = np.empty((len(rows), *wanted.shape), _numpy(wanted.dtype))
+    result = np.empty((len(rows), *wanted.shape), _numpy(wanted.dtype))
     for i, row in enumerate(rows):
         if row is None and default is None:
-            told = f"(data type: {_TOLD[_LISTS[wanted.dtype]]}) is required but could not be found."
-            raise column.error(i, f"Feature: {column.key} {told}")
+            message = f"(data type: {_TOLD[_LISTS[wanted.dtype]]}) is required but could not be found."
+            raise column.error(i, f"Feature: {column.key} {message}")
         if row is not None and len(row) != size:
             raise column.error(i, _mismatch(wanted, len(row), bracket_text(wanted.shape)))
-        made[i] = default if row is None else row.reshape(wanted.shape)[()]
-    return (made,)
+        result[i] = default if row is None else row.reshape(wanted.shape)[()]
+    return (result,)
 
 
 def _padded(columns: list[_Column], wanted: Wanted, default: Any) -> tuple:
-    """Each has any number of elements, which are filled up to the longest: [n, longest, ...shape]."""
+    """Any number of elements in each example, padded to the longest: [n, longest, ...shape]."""
     column, size = columns[0], int(np.prod(wanted.shape))
     rows = column.values(wanted.dtype)
     for i, row in enumerate(rows):
         if row is not None and (len(row) % size if size else len(row)):
             raise column.error(i, _mismatch(wanted, len(row), bracket_text((None, *wanted.shape))))
     longest = max([len(row) // max(size, 1) for row in rows if row is not None], default=0)
-    made = np.empty((len(rows), longest, *wanted.shape), _numpy(wanted.dtype))
-    made[...] = _nothing(wanted.dtype) if default is None else default
+    result = np.empty((len(rows), longest, *wanted.shape), _numpy(wanted.dtype))
+    result[...] = _nothing(wanted.dtype) if default is None else default
     for i, row in enumerate(rows):
         if row is not None:
             elements = row.reshape(-1, *wanted.shape)
-            made[i, : len(elements)] = elements
-    return (made,)
+            result[i, : len(elements)] = elements
+    return (result,)
 
 
 def _ragged(columns: list[_Column], wanted: Wanted, default: Any) -> tuple:
-    """Each has any number of values, as a sparse tensor of rank 2: indices, values, dense shape."""
+    """Any number of values in each example, as a sparse tensor of rank 2: indices, values, dense shape."""
     rows = [_or_empty(row, wanted.dtype) for row in columns[0].values(wanted.dtype)]
     counts = np.array([len(row) for row in rows], np.int64)
     indices = np.empty((int(counts.sum()), 2), np.int64)
@@ -120,7 +120,7 @@ def _ragged(columns: list[_Column], wanted: Wanted, default: Any) -> tuple:
 
 
 def _sparse(columns: list[_Column], wanted: Wanted, default: Any) -> tuple:
-    """Values with their indices, each a feature of its own, as a sparse tensor: indices, values, dense shape."""
+    """Values and indices, each a separate feature, as a sparse tensor: indices, values, dense shape."""
     values = [_or_empty(row, wanted.dtype) for row in columns[0].values(wanted.dtype)]
     places = [[_or_empty(row, "int64") for row in column.values("int64")] for column in columns[1:]]
     for column, rows in zip(columns[1:], places, strict=True):
@@ -168,9 +168,9 @@ def _mismatch(wanted: Wanted, count: int, shape: str) -> str:
 # The kernels
 
 
-def _outputs(made: list) -> Any:
-    """What a kernel gives: a node of one output has its value, one of several a tuple."""
-    return made[0] if len(made) == 1 else tuple(made)
+def _outputs(arrays: list) -> Any:
+    """A kernel's result: the value itself for a single output, a tuple for several."""
+    return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
 
 def _parsed(kind: str, data: Any) -> Any:
@@ -184,12 +184,12 @@ def _parsed(kind: str, data: Any) -> Any:
 
 
 def _get(features: Any, key: str) -> Any:
-    """A map makes what it is asked for with []."""
+    """Look up a feature without creating it: a protobuf map creates missing keys on access."""
     return features.feature[key] if key in features.feature else None
 
 
 def parse_batch(serialized: Any, names: Any, *defaults: Any, wanted: tuple[Wanted, ...]) -> Any:
-    """The columns of a vector of serialised examples, one after another."""
+    """The columns of a vector of serialized examples, in sequence."""
     examples = [_parsed("Example", data).features for data in serialized]
 
     def column(key: str) -> _Column:
@@ -199,40 +199,40 @@ def parse_batch(serialized: Any, names: Any, *defaults: Any, wanted: tuple[Wante
 
 
 def _read(wanted: tuple[Wanted, ...], defaults: tuple, column: Callable[[str], _Column]) -> list:
-    made: list[Any] = []
+    outputs: list[Any] = []
     for one in wanted:
         default = None if one.default is None else np.asarray(defaults[one.default], _numpy(one.dtype))[()]
-        made += _WAYS[one.way]([column(key) for key in one.keys], one, default)
-    return made
+        outputs += _WAYS[one.way]([column(key) for key in one.keys], one, default)
+    return outputs
 
 
 def parse_one(serialized: Any, names: Any, *defaults: Any, wanted: tuple[Wanted, ...]) -> Any:
-    """The columns of a single example: as of a batch of one, without the batch's axis."""
+    """The columns of a single example: as for a batch of one, without the batch axis."""
     features = _parsed("Example", serialized).features
-    made = _read(wanted, defaults, lambda key: _Column(key, [_get(features, key)], _one(names)))
-    return _outputs(_without_batch(wanted, made))
+    result = _read(wanted, defaults, lambda key: _Column(key, [_get(features, key)], _name_list(names)))
+    return _outputs(_without_batch(wanted, result))
 
 
-def _one(names: Any) -> list[bytes]:
+def _name_list(names: Any) -> list[bytes]:
     return [names] if isinstance(names, bytes) and names else []
 
 
-def _without_batch(wanted: tuple[Wanted, ...], made: list) -> list:
-    parts, left = iter(made), []
+def _without_batch(wanted: tuple[Wanted, ...], arrays: list) -> list:
+    parts, squeezed = iter(arrays), []
     for one in wanted:
         if one.way in ("fixed", "padded"):
-            left.append(next(parts)[0])
+            squeezed.append(next(parts)[0])
         else:
-            left += [next(parts)[:, 1:], next(parts), next(parts)[1:]]
-    return left
+            squeezed += [next(parts)[:, 1:], next(parts), next(parts)[1:]]
+    return squeezed
 
 
 def parse_sequence(
     serialized: Any, names: Any, *defaults: Any, context: tuple[Wanted, ...], steps: tuple[Wanted, ...]
 ) -> Any:
-    """The columns of a SequenceExample: of its context as of a single example, and one for each list of features."""
-    example, one = _parsed("SequenceExample", serialized), _one(names)
-    before = _read(context, defaults, lambda key: _Column(key, [_get(example.context, key)], one))
+    """The columns of a SequenceExample: those of its context, like a single example, and one for each feature list."""
+    example, one = _parsed("SequenceExample", serialized), _name_list(names)
+    context_columns = _read(context, defaults, lambda key: _Column(key, [_get(example.context, key)], one))
     lists = example.feature_lists.feature_list
     for wanted in steps:
         for key in wanted.keys:
@@ -240,5 +240,5 @@ def parse_sequence(
                 name = (one or [b"<unknown>"])[0].decode("utf-8", "replace")
                 text = f"Name: {name}, Feature list '{key}' is required but could not be found. Is allow_missing meant?"
                 raise InvalidArgumentError(None, None, text)
-    after = _read(steps, defaults, lambda key: _Column(key, lists[key].feature if key in lists else [], one))
-    return _outputs(_without_batch(context, before) + after)
+    step_columns = _read(steps, defaults, lambda key: _Column(key, lists[key].feature if key in lists else [], one))
+    return _outputs(_without_batch(context, context_columns) + step_columns)

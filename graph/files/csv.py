@@ -1,4 +1,4 @@
-"""Lines of comma-separated values, taken apart as RFC 4180 says it: what `decode_csv` computes."""
+"""The kernel of `decode_csv`: splits lines of comma-separated values according to RFC 4180."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _QUOTE, _ENDS = b'"', (b"\n", b"\r")
 def decode_csv(
     records: Any, *defaults: Any, dtypes: tuple, delim: bytes, quotes: bool, missing: bytes, columns: tuple | None
 ) -> Any:
-    """The columns of some records, one array for each of `dtypes`."""
-    made = [np.empty(np.shape(records), object if d.kind == "O" else d) for d in dtypes]
-    flat = [column.reshape(-1) for column in made]
+    """The columns of the records, one array for each of `dtypes`."""
+    columns_of_values = [np.empty(np.shape(records), object if d.kind == "O" else d) for d in dtypes]
+    flat = [column.reshape(-1) for column in columns_of_values]
     for i, record in enumerate(np.ravel(np.asarray(records, object))):
         fields = _fields(record, delim, quotes, i)
         if columns is not None:
@@ -28,7 +28,7 @@ def decode_csv(
             raise _error(f"Expect {len(dtypes)} fields but have {len(fields)} in record {i}")
         for j, (field, default, dtype) in enumerate(zip(fields, defaults, dtypes, strict=True)):
             flat[j][i] = _value(field, default, dtype, j, i) if field and field != missing else _default(default, j, i)
-    columns_made = [column[()] for column in made]
+    columns_made = [column[()] for column in columns_of_values]
     return columns_made[0] if len(columns_made) == 1 else tuple(columns_made)
 
 
@@ -68,7 +68,7 @@ def _fields(record: bytes, delim: bytes, quotes: bool, i: int) -> list[bytes]:
 
 
 def _quoted(record: bytes, at: int, delim: bytes, i: int) -> tuple[bytes, int]:
-    """A field from after its quote on, and where the next one begins."""
+    """A field, starting after its opening quote, and the position of the next field."""
     parts = []
     while True:
         end = record.find(_QUOTE, at)

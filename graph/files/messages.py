@@ -1,6 +1,6 @@
-"""Examples as protocol buffers: `tf.train.Example`, `Features` and their kin, with TensorFlow's field numbers.
+"""Examples as protocol buffers: `tf.train.Example`, `Features` and so on, with TensorFlow's field numbers.
 
-They are made from this description when first asked for, in a pool of their own, so they stand beside TensorFlow's.
+The classes are built from this description on first use, in a separate pool, so they can coexist with TensorFlow's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "Example": {"features": (1, "optional Features")},
     "SequenceExample": {"context": (1, "optional Features"), "feature_lists": (2, "optional FeatureLists")},
 }
-"""The fields of each message: number, label and type. A map's keys are strings; the only oneof is called `kind`."""
+"""The fields of each message: number, label and type. Map keys are strings; the only oneof is called `kind`."""
 NAMES = tuple(_MESSAGES)
 
 
@@ -48,7 +48,7 @@ def _classes() -> dict[str, Any]:
             found[name] = message_factory.GetMessageClass(descriptor)
         else:  # protobuf before 4.22
             found[name] = message_factory.MessageFactory(pool).GetPrototype(descriptor)  # type: ignore[attr-defined]
-        found[name].__module__, found[name].__qualname__ = __name__, name  # it is pickled by this name
+        found[name].__module__, found[name].__qualname__ = __name__, name  # so that it can be pickled by name
     return found
 
 
@@ -73,7 +73,7 @@ def _add_field(message: Any, name: str, number: int, label: str, kind: str) -> N
 
 
 def message(name: str) -> Any:
-    """The class of a message. Raises ImportError, which says what to install, without protobuf."""
+    """The class of a message. Raises ImportError if protobuf is missing, with advice on what to install."""
     return _classes()[name]
 
 

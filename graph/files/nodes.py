@@ -1,6 +1,6 @@
-"""Nodes that read and write files, and that take apart what is in them.
+"""Nodes that read and write files, and that decode their contents.
 
-Files are those of the program that runs the session: nodes that touch them run there and nowhere else.
+The files are those of the program that runs the session, so nodes that access them run only there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def read_whole(name: bytes) -> bytes:
 
 
 def write_whole(name: bytes, contents: bytes) -> tuple:
-    """The kernel of WriteFile: directories are made."""
+    """The kernel of WriteFile. Creates missing directories."""
     folder = system.as_path(name).rpartition("/")[0]
     if folder:
         system.make_directories(folder)
@@ -61,21 +61,21 @@ def _scalar(value: Any, parameter: str) -> Tensor:
 
 
 def read_file(filename: Any, name: str | None = None) -> Tensor:
-    """What is in a file, a string. When it runs: NotFoundError and its kin."""
+    """The contents of a file, as a string. At run time, raises NotFoundError etc."""
     return _node(read_whole, "ReadFile", [_scalar(filename, "filename")], [(dtypes.string, ())], name).outputs[0]
 
 
 def write_file(filename: Any, contents: Any, name: str | None = None) -> Operation:
-    """The operation that writes a string to a file; the directories above it are made."""
+    """The operation that writes a string to a file. It creates missing parent directories."""
     return _node(write_whole, "WriteFile", [_scalar(filename, "filename"), _scalar(contents, "contents")], [], name)
 
 
 def matching_files(pattern: Any, name: str | None = None) -> Tensor:
-    """The paths that match a pattern, or one of several, sorted: as `tf.gfile.Glob`, when it runs."""
+    """The sorted paths that match a pattern, or one of several, at run time: see `tf.gfile.Glob`."""
     return _node(matching, "MatchingFiles", [_string(pattern, "pattern")], [(dtypes.string, (None,))], name).outputs[0]
 
 
-# What is in them
+# Decoding
 
 
 _RAW = "float16 float32 float64 int8 int16 int32 int64 uint8 uint16 complex64 complex128 bool".split()
@@ -103,9 +103,10 @@ def decode_raw(
     name: str | None = None,
     bytes: Any = None,
 ) -> Tensor:
-    """The bytes of strings as numbers: [...] -> [..., bytes / size of a number].
+    """Reinterpret the bytes of strings as numbers: [...] -> [..., bytes / size of a number].
 
-    When it runs: InvalidArgumentError for strings of different lengths, or of no whole number of numbers.
+    At run time, raises InvalidArgumentError if the lengths differ, or are not multiples of a number's size.
+    input_bytes: a string tensor.   little_endian: the order of the bytes of a number.
     """
     strings = _string(renamed("input_bytes", input_bytes, "bytes", bytes), "bytes")
     dtype = as_dtype(out_type)
@@ -130,11 +131,12 @@ def decode_csv(
 ) -> list[Tensor]:
     """The columns of comma-separated records, each a tensor of the records' shape.
 
-    record_defaults: for each column what stands for an empty field, whose dtype the column has; an empty list, with a
-    dtype, for one that must not be empty.   na_value: means empty too.   select_cols: the numbers of the columns that
-    are wanted, in increasing order.
-    Raises ValueError or TypeError for defaults that make no sense; when it runs InvalidArgumentError, which names
-    field and record.
+    record_defaults: for each column, the value of an empty field; it determines the column's dtype. An empty list with
+    a dtype means that the field must not be empty.   na_value: is treated as empty, too.   select_cols: the numbers of
+    the columns to return, in increasing order.
+    field_delim: one character between fields.   use_quote_delim: whether double quotes enclose a field.
+    Raises ValueError or TypeError for invalid defaults. At run time, raises InvalidArgumentError, naming the field and
+    the record.
     """
     lines = _string(records, "records")
     defaults = [_column(i, default) for i, default in enumerate(record_defaults)]
@@ -146,7 +148,7 @@ def decode_csv(
         if len(columns) != len(defaults):
             raise ValueError(f"The length of select_cols ({len(columns)}) must be that of record_defaults.")
         if any(b <= a for a, b in zip((-1, *columns), columns, strict=False)):
-            raise ValueError(f"select_cols must be numbers from 0 on, in increasing order: {list(columns)}")
+            raise ValueError(f"select_cols must be column numbers from 0 on, in increasing order: {list(columns)}")
     attrs = {"dtypes": tuple([d.dtype.base_dtype.numpy for d in defaults]), "delim": delim, "quotes": use_quote_delim}
     attrs |= {"missing": na_value.encode(), "columns": columns}
     outputs: list = [(d.dtype.base_dtype, lines.raw_shape) for d in defaults]
@@ -176,9 +178,10 @@ def decompressed(strings: Any, *, window: int) -> Any:
 
 
 def decode_compressed(bytes: Any, compression_type: str = "", name: str | None = None) -> Tensor:
-    """Strings without their compression: "", "ZLIB" or "GZIP". Raises ValueError for another.
+    """Decompress strings: "", "ZLIB" or "GZIP". Raises ValueError for any other compression.
 
-    When it runs: DataLossError for what is not compressed so.
+    At run time, raises DataLossError for data that is not compressed this way.
+    bytes: a string tensor.
     """
     strings = _string(bytes, "bytes")
     if compression_type not in _WINDOWS:

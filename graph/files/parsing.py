@@ -1,6 +1,6 @@
-"""Examples as tensors: `parse_example` and its kin, and how each feature is to be read.
+"""Examples as tensors: `parse_example` and its variants, and descriptions of how to read each feature.
 
-example   a `tf.train.Example`, serialised: named features, each a list of int64, of float32 or of bytes
+example   a serialized `tf.train.Example`: named features, each a list of int64, float32 or bytes
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from weftwork.graph.scopes import name_scope
 
 
 class FixedLenFeature(NamedTuple):
-    """Each example has the same number of values: a tensor, of `shape` in each.
+    """The same number of values in each example: a tensor, of `shape` for each.
 
-    default_value: for the examples that lack it; without one these are an error.
+    default_value: for examples without the feature; if not given, they are errors.
     """
 
     shape: Any
@@ -33,10 +33,10 @@ class FixedLenFeature(NamedTuple):
 
 
 class FixedLenSequenceFeature(NamedTuple):
-    """Each example has any number of elements of `shape`: a tensor that is filled up to the longest.
+    """Any number of elements of `shape` in each example: a tensor, padded to the longest.
 
-    allow_missing: an example without it has none. It must be True, but in a SequenceExample.
-    default_value: what is filled in, 0 or "" by default.
+    allow_missing: an example without the feature counts as empty. Must be True, except in a SequenceExample.
+    default_value: the padding, 0 or "" by default.
     """
 
     shape: Any
@@ -46,7 +46,7 @@ class FixedLenSequenceFeature(NamedTuple):
 
 
 class VarLenFeature(NamedTuple):
-    """Each example has any number of values: a SparseTensor."""
+    """Any number of values in each example: a SparseTensor."""
 
     dtype: Any
 
@@ -54,9 +54,9 @@ class VarLenFeature(NamedTuple):
 class SparseFeature(
     namedtuple("SparseFeature", ["index_key", "value_key", "dtype", "size", "already_sorted"], defaults=[False])
 ):
-    """Values in one feature, their indices in another: a SparseTensor of `size`.
+    """Values in one feature and their indices in another: a SparseTensor of shape `size`.
 
-    index_key, size: lists of them for more than one dimension.   already_sorted: the indices are in order.
+    index_key, size: lists of these for several dimensions.   already_sorted: the indices are in order.
     """
 
     __slots__ = ()
@@ -67,9 +67,9 @@ _ALLOWED = ", ".join([dtype.name for dtype in _DTYPES])
 
 
 class _Plan:
-    """The wanted features of one call: how they are read, their defaults, and the tensors that come of them.
+    """The wanted features of one call: how to read them, their defaults, and the resulting tensors.
 
-    batch: the raw shape before that of an element.   sequence: of the lists of features of a SequenceExample.
+    batch: the raw shape in front of an element's.   sequence: these are the feature lists of a SequenceExample.
     """
 
     def __init__(self, features: Any, batch: tuple, inputs: list, sequence: bool = False):
@@ -108,8 +108,8 @@ class _Plan:
         return Wanted("padded", (key,), dtype.name, shape, self._default(key, feature, dtype, ()))  # type: ignore[arg-type]
 
     def _sparse(self, key: str, feature: SparseFeature, dtype: DType) -> Wanted:
-        several = isinstance(feature.index_key, (list, tuple))
-        places = tuple(feature.index_key) if several else (feature.index_key,)
+        is_list = isinstance(feature.index_key, (list, tuple))
+        places = tuple(feature.index_key) if is_list else (feature.index_key,)
         size = tuple(feature.size) if isinstance(feature.size, (list, tuple)) else (feature.size,)
         if not feature.value_key or not all(places):
             raise ValueError(f"Missing {'index_key' if feature.value_key else 'value_key'} for SparseFeature {key}.")
@@ -127,22 +127,22 @@ class _Plan:
 
     def outputs(self) -> list[tuple[DType, shapes.RawShape]]:
         """(dtype, raw shape) of all outputs of the node."""
-        made = []
+        specs = []
         for one in self.wanted:
             dtype = as_dtype(one.dtype)
             if one.way in ("fixed", "padded"):
-                made.append((dtype, (*self.batch, *((None,) if one.way == "padded" else ()), *one.shape)))
+                specs.append((dtype, (*self.batch, *((None,) if one.way == "padded" else ()), *one.shape)))
             else:
                 rank = len(self.batch) + (len(one.shape) if one.way == "sparse" else 1)
-                made += [(dtypes.int64, (None, rank)), (dtype, (None,)), (dtypes.int64, (rank,))]
-        return made
+                specs += [(dtypes.int64, (None, rank)), (dtype, (None,)), (dtypes.int64, (rank,))]
+        return specs
 
-    def tensors(self, made: list[Tensor]) -> dict[str, Any]:
-        """What each key stands for, of the node's first outputs, which are taken away."""
+    def tensors(self, outputs: list[Tensor]) -> dict[str, Any]:
+        """The result for each key, from the node's first outputs, which are consumed."""
         found = {}
         for key, one in zip(self.keys, self.wanted, strict=True):
             dense = one.way in ("fixed", "padded")
-            found[key] = made.pop(0) if dense else SparseTensor(made.pop(0), made.pop(0), made.pop(0))
+            found[key] = outputs.pop(0) if dense else SparseTensor(outputs.pop(0), outputs.pop(0), outputs.pop(0))
         return found
 
 
@@ -161,13 +161,13 @@ def _inputs(serialized: Any, names: Any, rank: int) -> tuple[Tensor, Tensor]:
 
 
 def parse_example(serialized: Any, features: Any, name: str | None = None, example_names: Any = None) -> dict[str, Any]:
-    """{key: tensor} of a vector of serialised examples.
+    """Parse a vector of serialized examples into {key: tensor}.
 
-    features: {key: FixedLenFeature, VarLenFeature, SparseFeature or FixedLenSequenceFeature}. Of n examples these give
+    features: {key: FixedLenFeature, VarLenFeature, SparseFeature or FixedLenSequenceFeature}. For n examples these give
     a tensor [n, ...shape], a SparseTensor [n, longest], a SparseTensor [n, ...size], a tensor [n, longest, ...shape].
-    example_names: a vector of what errors call the examples.
-    Raises ValueError or TypeError for features that do not make sense; when it runs InvalidArgumentError, which names
-    key and example, for an example that does not fit.
+    example_names: a vector of names for the examples, used in errors.
+    Raises ValueError or TypeError for invalid features. At run time, raises InvalidArgumentError for an example that
+    does not match, naming the key and the example.
     """
     with name_scope(name, "ParseExample", [serialized]) as scope:
         data, names = _inputs(serialized, example_names, 1)
@@ -178,7 +178,10 @@ def parse_example(serialized: Any, features: Any, name: str | None = None, examp
 def parse_single_example(
     serialized: Any, features: Any, name: str | None = None, example_names: Any = None
 ) -> dict[str, Any]:
-    """{key: tensor} of one serialised example, a scalar: as `parse_example`, without the first axis."""
+    """Parse one serialized example, a scalar, into {key: tensor}: as `parse_example`, without the first axis.
+
+    example_names: a scalar string for error messages.
+    """
     with name_scope(name, "ParseSingleExample", [serialized]) as scope:
         inputs = list(_inputs(serialized, example_names, 0))
         return _parse(columns.parse_one, "ParseSingleExample", scope, inputs, _checked(features), ())
@@ -197,10 +200,12 @@ def parse_single_sequence_example(
     example_name: Any = None,
     name: str | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """({key: tensor}, {key: tensor}) of one serialised `SequenceExample`: its context, and its lists of features.
+    """Parse one serialized `SequenceExample`: ({key: tensor} for its context, {key: tensor} for its feature lists).
 
-    context_features: as of `parse_single_example`.   sequence_features: {key: FixedLenSequenceFeature, VarLenFeature or
-    SparseFeature}: of t steps a tensor [t, ...shape], a SparseTensor [t, longest], a SparseTensor [t, ...size].
+    context_features: as for `parse_single_example`.   sequence_features: {key: FixedLenSequenceFeature, VarLenFeature
+    or SparseFeature}. For t steps these give a tensor [t, ...shape], a SparseTensor [t, longest] or [t, ...size].
+    example_name: a scalar string for error messages.
+    Raises ValueError without any features.
     """
     if not context_features and not sequence_features:
         raise ValueError("Missing features: neither context_features nor sequence_features were given.")
@@ -211,5 +216,5 @@ def parse_single_sequence_example(
         attrs = {"context": context.wanted, "steps": steps.wanted}
         outputs = context.outputs() + steps.outputs()
         kind = "ParseSingleSequenceExample"
-        made = apply(columns.parse_sequence, inputs, attrs, type=kind, name=scope, outputs=outputs)
-        return context.tensors(made), steps.tensors(made)
+        result = apply(columns.parse_sequence, inputs, attrs, type=kind, name=scope, outputs=outputs)
+        return context.tensors(result), steps.tensors(result)

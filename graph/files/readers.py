@@ -1,7 +1,7 @@
-"""Readers: nodes that take file names from a queue and give what is in the files, record by record.
+"""Readers: nodes that take file names from a queue and return the contents of the files, record by record.
 
-A reader belongs to the session, like a queue: two sessions on one graph have two. Its files are opened and read where
-the session's queues live, so a run that waits for a file name holds neither a thread nor a worker.
+A reader belongs to the session, like a queue: two sessions of one graph have two. Files are opened and read where the
+session's queues live, so a run that waits for a file name occupies neither a thread nor a worker.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from weftwork.graph.stacks import get_default_graph
 
 
 class Records(NamedTuple):
-    """How a reader takes a file apart: by what, and with which numbers (see the readers)."""
+    """How a reader splits a file: the kind of records, and its parameters (see the readers)."""
 
     kind: str
     numbers: tuple[int, ...] = ()
@@ -25,7 +25,10 @@ class Records(NamedTuple):
 
 
 class ReaderBase:
-    """What all readers share: see TextLineReader."""
+    """The base class of all readers; see TextLineReader.
+
+    records: what reads a file's records.
+    """
 
     def __init__(self, records: Records, name: str | None):
         graph = get_default_graph()
@@ -40,34 +43,34 @@ class ReaderBase:
 
     @property
     def supports_serialize(self) -> bool:
-        """False: its state cannot be taken along."""
+        """False: its state cannot be serialized."""
         return False
 
     def read(self, queue: QueueBase, name: str | None = None) -> tuple[Tensor, Tensor]:
-        """(key, value) of the next record, two strings. A file name is taken from the queue when one is needed.
+        """(key, value) of the next record, two strings. Takes a file name from the queue if needed.
 
-        When it runs: OutOfRangeError once the queue is closed and empty and the last file is read, NotFoundError for a
-        file that is not there.
+        At run time, raises OutOfRangeError once the queue is closed and empty and the last file is finished,
+        NotFoundError if a file does not exist.
         """
         key, value = self._read("read", queue, [], (), name or f"{self._word()}_Read")
         return key, value
 
     def read_up_to(self, queue: QueueBase, num_records: Any, name: str | None = None) -> tuple[Tensor, Tensor]:
-        """(keys, values) of the next records of one file, two vectors: `num_records`, or fewer at the end of a file."""
+        """(keys, values) of the next records of one file, two vectors: `num_records`, or fewer at its end."""
         number = convert_to_tensor(num_records, dtypes.int64, name="num_records")
         keys, values = self._read("read_up_to", queue, [number], (None,), name or f"{self._word()}_ReadUpTo")
         return keys, values
 
     def num_records_produced(self, name: str | None = None) -> Tensor:
-        """How many records it has given, int64."""
+        """The number of records returned so far, int64."""
         return self._count("records", name or f"{self._word()}_NumRecordsProduced")
 
     def num_work_units_completed(self, name: str | None = None) -> Tensor:
-        """How many files it has read to their end, int64."""
+        """The number of files finished so far, int64."""
         return self._count("files", name or f"{self._word()}_NumWorkUnitsCompleted")
 
     def reset(self, name: str | None = None) -> Operation:
-        """The operation after which it begins again, with the next file name."""
+        """The operation that makes the reader start over with the next file name."""
         return self._node("reset", [], [], name or f"{self._word()}_Reset")
 
     def _word(self) -> str:
@@ -95,9 +98,9 @@ class ReaderBase:
 
 
 class TextLineReader(ReaderBase):
-    """Gives the lines of text files, without their ends. Keys are `FILE:LINE`.
+    """Returns the lines of text files, without line ends. Keys are `FILE:LINE`.
 
-    skip_header_lines: so many lines at the beginning of each file are left out.
+    skip_header_lines: the number of lines to skip at the beginning of each file.
     """
 
     def __init__(self, skip_header_lines: int | None = None, name: str | None = None):
@@ -105,23 +108,23 @@ class TextLineReader(ReaderBase):
 
 
 class WholeFileReader(ReaderBase):
-    """Gives whole files. Keys are the file names."""
+    """Returns whole files. Keys are the file names."""
 
     def __init__(self, name: str | None = None):
         super().__init__(Records("WholeFileReader"), name)
 
 
 class IdentityReader(ReaderBase):
-    """Gives what comes from the queue, as key and value."""
+    """Returns each string from the queue as both key and value."""
 
     def __init__(self, name: str | None = None):
         super().__init__(Records("IdentityReader"), name)
 
 
 class TFRecordReader(ReaderBase):
-    """Gives the records of files that `tf.python_io.TFRecordWriter` wrote. Keys are `FILE:BYTE`.
+    """Returns the records of files written by `tf.python_io.TFRecordWriter`. Keys are `FILE:BYTE`.
 
-    options: as `tf.python_io.tf_record_iterator` takes them.
+    options: the same as for `tf.python_io.tf_record_iterator`.
     """
 
     def __init__(self, name: str | None = None, options: Any = None):
@@ -129,12 +132,12 @@ class TFRecordReader(ReaderBase):
 
 
 class FixedLengthRecordReader(ReaderBase):
-    """Gives records of `record_bytes` bytes. Keys are `FILE:NUMBER`.
+    """Returns records of `record_bytes` bytes. Keys are `FILE:NUMBER`.
 
-    What is left at the end of a file and is not a whole record is left out.
-    header_bytes, footer_bytes: at the beginning and the end of each file, which are left out too.   hop_bytes: from the
-    beginning of one record to that of the next, `record_bytes` by default.   encoding: "ZLIB", "GZIP" or none.
-    Raises ValueError for numbers that make no sense.
+    An incomplete record at the end of a file is skipped.
+    header_bytes, footer_bytes: to skip at the beginning and the end of each file.   hop_bytes: from the beginning of
+    one record to that of the next, `record_bytes` by default.   encoding: "ZLIB", "GZIP" or none.
+    Raises ValueError for invalid numbers.
     """
 
     def __init__(

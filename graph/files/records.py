@@ -1,7 +1,7 @@
-"""Files of records, as TensorFlow writes them: `tf.python_io`.
+"""Record files in TensorFlow's format: `tf.python_io`.
 
 record   its length (8 bytes, little endian), the length's masked CRC-32C, the bytes, the bytes' masked CRC-32C
-The whole file may be compressed, as a zlib or a gzip stream.
+The whole file may be compressed, as a zlib or gzip stream.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CHUNK = 1 << 18
 
 
 class TFRecordCompressionType:
-    """How a file of records is compressed."""
+    """The ways to compress a record file."""
 
     NONE = 0
     ZLIB = 1
@@ -32,11 +32,11 @@ _WINDOW = {TFRecordCompressionType.ZLIB: 15, TFRecordCompressionType.GZIP: 31}
 
 
 class TFRecordOptions:
-    """How a file of records is written and read.
+    """Options for writing and reading record files.
 
     compression_type: a TFRecordCompressionType, or its name: "", "ZLIB", "GZIP".   compression_level, mem_level,
-    compression_strategy: as zlib takes them.   window_bits: 9 to 15, what zlib looks back.   The sizes of buffers and
-    the flush mode are taken and mean nothing here.
+    compression_strategy: passed to zlib.   window_bits: 9 to 15, the size of zlib's history.   The others,
+    flush_mode, input_buffer_size, output_buffer_size and compression_method, are accepted and ignored.
     Raises ValueError for another compression.
     """
 
@@ -67,7 +67,7 @@ class TFRecordOptions:
 
     @classmethod
     def get_compression_type_string(cls, options: Any) -> str:
-        """The name of the compression of options, of a number, of a name, or of None."""
+        """The name of the compression: of options, of a number, of a name, or for None."""
         if isinstance(options, TFRecordOptions):
             options = options.compression_type
         if options is None:
@@ -89,10 +89,10 @@ class TFRecordOptions:
 
 
 class TFRecordWriter:
-    """Writes records to a file, which is made anew.
+    """Writes records to a new file.
 
     path: a path or URL.   options: a TFRecordOptions, a TFRecordCompressionType or its name.
-    It is a context manager that closes it. Raises NotFoundError and its kin.
+    As a context manager it closes the file. Raises NotFoundError etc.
     """
 
     def __init__(self, path: Any, options: Any = None):
@@ -101,7 +101,7 @@ class TFRecordWriter:
         self._file: Any = open_to_write(path)
 
     def write(self, record: bytes) -> None:
-        """Append a record. Raises TypeError for what is not bytes, ValueError once it is closed."""
+        """Append a record. Raises TypeError unless it is bytes, ValueError if the writer is closed."""
         if not isinstance(record, (bytes, bytearray, memoryview)):
             raise TypeError(f"A record is bytes, not {type(record).__name__}: a message's are `SerializeToString()`.")
         length, record = _LENGTH.pack(len(record)), bytes(record)
@@ -115,7 +115,7 @@ class TFRecordWriter:
             self._file.write(data if self._compressor is None else self._compressor.compress(data))
 
     def flush(self) -> None:
-        """Hand what was written to the system."""
+        """Hand everything written to the operating system."""
         if self._file is not None:
             with told(self._path):
                 if self._compressor is not None:
@@ -123,7 +123,7 @@ class TFRecordWriter:
                 self._file.flush()
 
     def close(self) -> None:
-        """Write what is left, and close the file."""
+        """Write the rest, and close the file."""
         file, self._file = self._file, None
         if file is not None:
             with told(self._path):
@@ -139,31 +139,31 @@ class TFRecordWriter:
 
 
 class Unpacked:
-    """The bytes of a compressed file, as a file that is read forwards."""
+    """The contents of a compressed file, as a file that can be read forwards."""
 
     def __init__(self, file: Any, window: int):
         self._file, self._window = file, window
         self._stream, self._ready = zlib.decompressobj(window), b""
 
     def read(self, n: int = -1) -> bytes:
-        """The next n bytes, or all; fewer at the end. Raises DataLossError for what is no such stream."""
-        parts, left = [], n
-        while n < 0 or left > 0:
+        """The next n bytes, or all; fewer at the end. Raises DataLossError if it is not such a stream."""
+        parts, remaining = [], n
+        while n < 0 or remaining > 0:
             if not self._ready and not self._fill():
                 break
-            part = self._ready if n < 0 else self._ready[:left]
+            part = self._ready if n < 0 else self._ready[:remaining]
             self._ready = self._ready[len(part) :]
             parts.append(part)
-            left -= len(part)
+            remaining -= len(part)
         return b"".join(parts)
 
     def _fill(self) -> bool:
-        """Unpack some more; False at the end."""
+        """Decompress some more; False at the end."""
         while not self._ready:
             packed = self._stream.unused_data or self._stream.unconsumed_tail or self._file.read(_CHUNK)
             if not packed:
                 return False
-            if self._stream.eof:  # files that were put one after another are one stream
+            if self._stream.eof:  # concatenated files are one stream
                 self._stream = zlib.decompressobj(self._window)
             try:
                 self._ready = self._stream.decompress(packed, _CHUNK)
@@ -177,7 +177,7 @@ class Unpacked:
 
 
 def unpacked(file: Any, compression: str) -> Any:
-    """A file of bytes, without its compression: "", "ZLIB" or "GZIP"."""
+    """Decompress a binary file: "", "ZLIB" or "GZIP"."""
     kind = _COMPRESSIONS.get(compression)
     if kind is None:
         raise InvalidArgumentError(None, None, f"Unsupported compression_type: {compression!r}.")
@@ -185,7 +185,7 @@ def unpacked(file: Any, compression: str) -> Any:
 
 
 def records_from(file: Any, path: str) -> Iterator[tuple[int, bytes]]:
-    """(the byte where it begins, the record) of an open file. Raises DataLossError, which names `path`."""
+    """(byte offset, record) for each record of an open file. Raises DataLossError, naming `path`."""
     at = 0
     while head := file.read(_HEAD.size):
         length, check = _HEAD.unpack(head) if len(head) == _HEAD.size else (0, None)
@@ -207,9 +207,9 @@ def _broken(what: str, at: int, path: str) -> DataLossError:
 
 
 def tf_record_iterator(path: Any, options: Any = None) -> Iterator[bytes]:
-    """The records of a file, one after another, each as bytes.
+    """The records of a file, in order, as bytes.
 
-    options: as TFRecordWriter takes them. Raises NotFoundError and its kin, DataLossError for a broken record.
+    options: the same as for TFRecordWriter. Raises NotFoundError etc., and DataLossError for a broken record.
     """
     name = as_path(path)
     file = unpacked(open_to_read(path), TFRecordOptions.get_compression_type_string(options))

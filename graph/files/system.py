@@ -1,7 +1,7 @@
-"""The file system, by TensorFlow 1's names: `tf.gfile`, and `tf.io.gfile` with Python's.
+"""The file system under TensorFlow 1's names: `tf.gfile`, and `tf.io.gfile` with Python's names.
 
-path     of this machine (`file://` may stand before it), or a URL (`s3://bucket/name`) that fsspec has a system for
-Errors of the system are OpErrors that name the path: NotFoundError, AlreadyExistsError, PermissionDeniedError ...
+path     on this machine (with or without `file://`), or a URL (`s3://bucket/name`) that fsspec supports
+Errors of the system become OpErrors that name the path: NotFoundError, AlreadyExistsError, PermissionDeniedError ...
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _CODES: dict[int | None, type[OpError]] = {
 
 @contextmanager
 def told(path: str) -> Iterator[None]:
-    """Turn an operating system's error into an OpError that names the file."""
+    """Turn an operating system error into an OpError that names the file."""
     try:
         yield
     except OSError as error:
@@ -58,12 +58,12 @@ def is_url(path: str) -> bool:
 
 
 def as_path(path: Any) -> str:
-    """A path as text, from text, UTF-8 bytes or a path object; `file://` is left out."""
+    """A path as text, from text, UTF-8 bytes or a path object, without `file://`."""
     return os.fsdecode(path).removeprefix("file://")
 
 
 class FileStatistics(NamedTuple):
-    """What is known of a file: its bytes, when it was last written in ns since 1970, whether it is a directory."""
+    """The properties of a file: length in bytes, last modification in ns since 1970, whether it is a directory."""
 
     length: int
     mtime_nsec: int
@@ -82,25 +82,25 @@ class _Local:
     copy = staticmethod(shutil.copyfile)
 
     def names(self, path: str) -> list[str]:
-        """What is in a directory."""
+        """The contents of a directory."""
         return os.listdir(path)
 
     def make_directories(self, path: str) -> None:
-        """A directory, and those above it."""
+        """Create a directory and its parents."""
         os.makedirs(path, exist_ok=True)
 
     def remove_all(self, path: str) -> None:
-        """A directory with all that is in it."""
+        """Delete a directory and its contents."""
         (shutil.rmtree if os.path.isdir(path) and not os.path.islink(path) else os.remove)(path)
 
     def statistics(self, path: str) -> FileStatistics:
-        """What is known of a file."""
+        """The properties of a file."""
         found = os.stat(path)
         return FileStatistics(found.st_size, found.st_mtime_ns, os.path.isdir(path))
 
 
 class _Url:
-    """A file system of fsspec."""
+    """A file system provided by fsspec."""
 
     def __init__(self, path: str):
         try:
@@ -113,24 +113,24 @@ class _Url:
         self.rename, self.copy = self._system.mv, self._system.cp_file
 
     def names(self, path: str) -> list[str]:
-        """What is in a directory."""
+        """The contents of a directory."""
         self._system.invalidate_cache()
         return [str(found).rstrip("/").rpartition("/")[2] for found in self._system.ls(path, detail=False)]
 
     def make_directories(self, path: str) -> None:
-        """A directory, and those above it."""
+        """Create a directory and its parents."""
         self._system.makedirs(path, exist_ok=True)
 
     def remove_all(self, path: str) -> None:
-        """A directory with all that is in it."""
+        """Delete a directory and its contents."""
         self._system.rm(path, recursive=True)
 
     def statistics(self, path: str) -> FileStatistics:
-        """What is known of a file."""
+        """The properties of a file."""
         found = self._system.info(path)
         try:
             written = int(self._system.modified(path).timestamp() * 1e9)
-        except (NotImplementedError, KeyError, FileNotFoundError):  # a store may not know it
+        except (NotImplementedError, KeyError, FileNotFoundError):  # some stores do not know it
             written = 0
         return FileStatistics(int(found["size"] or 0), written, found["type"] == "directory")
 
@@ -146,32 +146,32 @@ def _join(folder: str, name: str) -> str:
     return folder + name if not folder or folder.endswith("/") else f"{folder}/{name}"
 
 
-# What there is
+# Queries
 
 
 def exists(path: Any) -> bool:
-    """Whether there is a file or directory of this path."""
+    """True if the path is a file or directory."""
     path = as_path(path)
     with told(path):
         return bool(_system(path).exists(path))
 
 
 def is_directory(path: Any) -> bool:
-    """Whether there is a directory of this path."""
+    """True if the path is a directory."""
     path = as_path(path)
     with told(path):
         return bool(_system(path).is_directory(path))
 
 
 def stat(path: Any) -> FileStatistics:
-    """(length in bytes, mtime_nsec, is_directory) of a file. Raises NotFoundError where there is none."""
+    """(length in bytes, mtime_nsec, is_directory) of a file. Raises NotFoundError if it does not exist."""
     path = as_path(path)
     with told(path):
         return _system(path).statistics(path)
 
 
 def list_directory(path: Any) -> list[str]:
-    """The names of what is in a directory, sorted. Raises NotFoundError where there is no such directory."""
+    """The sorted names in a directory. Raises NotFoundError if there is no such directory."""
     path = as_path(path)
     if not is_directory(path):
         raise NotFoundError(None, None, f"Could not find directory {path}")
@@ -180,9 +180,9 @@ def list_directory(path: Any) -> list[str]:
 
 
 def glob(pattern: Any) -> list[str]:
-    """The paths that match a pattern, or one of several: `*`, `?` and `[a-z]` stand for parts of one name. Sorted.
+    """The sorted paths that match a pattern, or one of several: `*`, `?`, `[a-z]` match within a component.
 
-    What a pattern without a folder finds begins with `./`, as in TensorFlow.
+    For a pattern without a directory, results begin with `./`, as in TensorFlow.
     """
     patterns = [pattern] if isinstance(pattern, (str, bytes, os.PathLike)) else pattern
     return [path for one in patterns for path in sorted(_matching(as_path(one)))]
@@ -208,10 +208,10 @@ def _matching(pattern: str) -> list[str]:
 def walk(
     top: Any, in_order: bool = True, onerror: Callable[[OpError], Any] | None = None
 ) -> Iterator[tuple[str, list[str], list[str]]]:
-    """(directory, names of directories in it, names of files in it) of a directory and all below.
+    """(directory, names of its subdirectories, names of its files) for a directory and everything below it.
 
-    in_order: a directory before those below it, else after them.   onerror: called with the error of one that cannot
-    be listed, which is else left out.
+    in_order: a directory comes before its subdirectories, else after them.   onerror: called with the error for a
+    directory that cannot be listed; by default such directories are skipped.   top: the directory's path.
     """
     top = as_path(top)
     try:
@@ -221,20 +221,20 @@ def walk(
             onerror(error)
         return
     folders = [name for name in names if is_directory(_join(top, name))]
-    here = (top, folders, [name for name in names if name not in set(folders)])
+    entry = (top, folders, [name for name in names if name not in set(folders)])
     if in_order:
-        yield here
+        yield entry
     for name in folders:
         yield from walk(_join(top, name), in_order, onerror)
     if not in_order:
-        yield here
+        yield entry
 
 
 # Changes
 
 
 def make_directory(path: Any) -> None:
-    """A directory in one that is there; nothing where it is there. Raises NotFoundError without the one above it."""
+    """Create a directory unless it exists. Raises NotFoundError if its parent does not exist."""
     path = as_path(path)
     if not is_directory(path):
         with told(path):
@@ -242,7 +242,7 @@ def make_directory(path: Any) -> None:
 
 
 def make_directories(path: Any) -> None:
-    """A directory, and those above it; nothing where it is there. Raises FailedPreconditionError for a file."""
+    """Create a directory and its parents, unless they exist. Raises FailedPreconditionError if it is a file."""
     path = as_path(path)
     if exists(path) and not is_directory(path):
         raise FailedPreconditionError(None, None, f"{path} is not a directory")
@@ -251,7 +251,7 @@ def make_directories(path: Any) -> None:
 
 
 def remove(path: Any) -> None:
-    """Delete a file. Raises NotFoundError where there is none, FailedPreconditionError for a directory."""
+    """Delete a file. Raises NotFoundError if it does not exist, FailedPreconditionError for a directory."""
     path = as_path(path)
     if is_directory(path):
         raise FailedPreconditionError(None, None, f"{path}; Is a directory")
@@ -260,14 +260,14 @@ def remove(path: Any) -> None:
 
 
 def remove_all(path: Any) -> None:
-    """Delete a directory with all that is in it. Raises NotFoundError where there is none."""
+    """Delete a directory and its contents. Raises NotFoundError if it does not exist."""
     path = as_path(path)
     with told(path):
         _system(path).remove_all(path)
 
 
 def copy(oldpath: Any, newpath: Any, overwrite: bool = False) -> None:
-    """Copy a file. Raises NotFoundError, and AlreadyExistsError where `newpath` is there, unless `overwrite`."""
+    """Copy the file `oldpath`. Raises NotFoundError; AlreadyExistsError if `newpath` exists, unless `overwrite`."""
     old, new = as_path(oldpath), as_path(newpath)
     _check_free(new, overwrite)
     with told(old):
@@ -279,7 +279,7 @@ def copy(oldpath: Any, newpath: Any, overwrite: bool = False) -> None:
 
 
 def rename(oldname: Any, newname: Any, overwrite: bool = False) -> None:
-    """Move a file or directory. Raises NotFoundError, and AlreadyExistsError where `newname` is there, unless told."""
+    """Move the file or directory `oldname`. Raises as `copy` does: `newname` must not exist, unless `overwrite`."""
     old, new = as_path(oldname), as_path(newname)
     _check_free(new, overwrite)
     if is_url(old) != is_url(new):
@@ -295,19 +295,19 @@ def _check_free(path: str, overwrite: bool) -> None:
         raise AlreadyExistsError(None, None, f"{path}; file already exists")
 
 
-# A file
+# Files
 
 
 _MODES = ("r", "w", "a", "r+", "w+", "a+")
 
 
 class GFile:
-    """A file, opened when it is first read or written.
+    """A file, opened on first use.
 
-    mode: r, w, a, r+, w+ or a+; with b it is read as bytes, else as UTF-8 text. Positions are counted in bytes.
-    It is an iterator of lines, and a context manager that closes it.
-    Raises InvalidArgumentError for another mode; what it does raises PermissionDeniedError where the mode does not let
-    it, and the errors of the system (NotFoundError ...).
+    mode: r, w, a, r+, w+ or a+; with b the contents are bytes, else UTF-8 text. Positions are counted in bytes.
+    It is an iterator of lines, and a context manager that closes the file.
+    Raises InvalidArgumentError for another mode. Methods raise PermissionDeniedError if the mode does not permit them,
+    and errors of the system (NotFoundError ...).
     """
 
     def __init__(self, name: Any, mode: str = "r"):
@@ -317,42 +317,42 @@ class GFile:
 
     @property
     def name(self) -> Any:
-        """The path, as it was given."""
+        """The path, as given."""
         return self._name
 
     @property
     def mode(self) -> str:
-        """As it was given."""
+        """The mode, as given."""
         return self._mode
 
     def size(self) -> int:
-        """Bytes of the file."""
+        """The length of the file in bytes."""
         return stat(self._name).length
 
     def read(self, n: int = -1) -> Any:
-        """The next n bytes, or all that is left."""
+        """Read n bytes, or the rest of the file."""
         file = self._opened(reading=True)
         with told(as_path(self._name)):
             return self._text(file.read(n))
 
     def readline(self) -> Any:
-        """The next line with its end; nothing at the end of the file."""
+        """The next line with its line end; empty at the end of the file."""
         file = self._opened(reading=True)
         with told(as_path(self._name)):
             return self._text(file.readline())
 
     def readlines(self) -> list[Any]:
-        """All lines that are left."""
+        """All remaining lines."""
         return list(self)
 
     def write(self, file_content: Any) -> None:
-        """Write bytes, or text as UTF-8."""
+        """Write file_content: bytes, or text as UTF-8."""
         file = self._opened(writing=True)
         with told(as_path(self._name)):
             file.write(file_content.encode() if isinstance(file_content, str) else file_content)
 
     def seek(self, offset: int | None = None, whence: int = 0, position: int | None = None) -> None:
-        """Go to a byte: counted from the beginning (whence 0), from here (1) or from the end (2)."""
+        """Go to byte `offset` (or `position`) from the start (whence 0), here (1) or the end (2)."""
         if (offset is None) == (position is None):
             raise TypeError("seek(): one offset, or position, must be given.")
         if whence not in (0, 1, 2):
@@ -362,7 +362,7 @@ class GFile:
             file.seek(position if offset is None else offset, whence)
 
     def tell(self) -> int:
-        """The byte where it is."""
+        """The current position, in bytes."""
         return self._opened().tell()
 
     def seekable(self) -> bool:
@@ -370,13 +370,13 @@ class GFile:
         return True
 
     def flush(self) -> None:
-        """Hand what was written to the system."""
+        """Hand everything written to the operating system."""
         if self._file is not None:
             with told(as_path(self._name)):
                 self._file.flush()
 
     def close(self) -> None:
-        """Close it; a file that was never used stays as it is."""
+        """Close the file; one that was never used is not touched."""
         file, self._file = self._file, None
         if file is not None:
             with told(as_path(self._name)):
@@ -414,7 +414,7 @@ class GFile:
     def __exit__(self, *error: Any) -> None:
         self.close()
 
-    def __del__(self) -> None:  # as TensorFlow's, it may be left to go: `GFile(path).read()`
+    def __del__(self) -> None:  # as in TensorFlow, it need not be closed: `GFile(path).read()`
         if getattr(self, "_file", None) is not None:
             self.close()
 
@@ -423,28 +423,28 @@ class GFile:
 
 
 def read_whole(path: Any) -> bytes:
-    """All bytes of a file. Raises NotFoundError and its kin."""
+    """All bytes of a file. Raises NotFoundError etc."""
     with GFile(path, "rb") as file:
         return file.read()
 
 
 def open_to_read(path: Any) -> Any:
-    """A file object of bytes, from the beginning. Raises NotFoundError and its kin."""
+    """Open a file for reading bytes. Raises NotFoundError etc."""
     path = as_path(path)
     with told(path):
         return _system(path).open(path, "rb")
 
 
 def open_to_write(path: Any) -> Any:
-    """A file object of bytes, which replaces what had the path."""
+    """Open a file for writing bytes; an existing one is replaced."""
     path = as_path(path)
     with told(path):
         return _system(path).open(path, "wb")
 
 
-# By the names of `tf.io.gfile`
+# `tf.io.gfile`
 
 
 def walk_v2(top: Any, topdown: bool = True, onerror: Any = None) -> Iterator[tuple[str, Sequence[Any], Sequence[Any]]]:
-    """As `walk`."""
+    """As `walk`, with its later names: topdown is in_order. top, onerror: as there."""
     return walk(top, topdown, onerror)

@@ -1,4 +1,4 @@
-"""Derivatives of graphs. The modules of rules register what they know when they are imported."""
+"""Derivatives of graphs. The modules with rules register them on import."""
 
 from weftwork.graph.gradients import (
     arrays,

@@ -1,6 +1,7 @@
-"""Derivatives of the operations that rearrange, join, split and pick elements.
+"""Derivatives of operations that rearrange, join, split and select elements.
 
-They are all linear, so a rule is the operation undone: zeros where an element went nowhere, sums where it went twice.
+They are all linear, so a rule inverts the operation: an element that went nowhere gets zero, one that went to two
+places gets a sum.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def _prevented(op: Operation, g: Tensor):
 
 
 def _first(op: Operation, grad: Any) -> list:
-    """The gradient of the first input; the others have none."""
+    """The gradient of the first input only."""
     return [grad] + [None] * (len(op.inputs) - 1)
 
 
@@ -68,7 +69,7 @@ def _concat(op: Operation, g: Tensor):
 
 
 def _pieces(kernel: Any, inputs: list[Tensor], attrs: dict, parts: list[Tensor]) -> Any:
-    """A function that makes, once, the node that splits a gradient as the parts were joined."""
+    """A function that makes, only once, the node that splits a gradient the way the parts were joined."""
     specs = [(inputs[0].dtype.base_dtype, t.raw_shape) for t in parts]
     return functools.cache(lambda: apply(kernel, inputs, attrs, type="SplitLike", outputs=specs))
 
@@ -120,7 +121,7 @@ def _meshgrid(op: Operation, *grads: Tensor):
 @rule("Fill")
 def _fill(op: Operation, g: Tensor):
     if op.kernel is not forward.fill:
-        return [None] * len(op.inputs)  # ones and zeros of a shape
+        return [None] * len(op.inputs)  # ones and zeros of a given shape
     return _first(op, reduce_sum(g))
 
 
@@ -141,7 +142,7 @@ def _crop(op: Operation, g: Tensor):
     return [lambda: a.pad(g, op.inputs[1]), None]
 
 
-# The same elements in other places
+# Rearranging
 
 
 @rule("Transpose")
@@ -204,7 +205,7 @@ def _matrix_diag_part_grad(op: Operation, g: Tensor):
     return [lambda: a.matrix_diag_part(g), None]
 
 
-# Picking
+# Selecting
 
 
 @rule("StridedSlice", "Slice")
@@ -234,7 +235,7 @@ def _gather(op: Operation, g: Tensor):
 
 
 def slices_of(g: Tensor, ids: Tensor, x: Tensor) -> IndexedSlices:
-    """The gradient of rows of x: which rows, and their gradients."""
+    """The gradient of some rows of x: their indices and gradients."""
     if ids.raw_shape is None or len(ids.raw_shape) != 1:
         row = None if x.raw_shape is None else x.raw_shape[1:]
         if row is not None and None not in row and 0 not in row:
@@ -275,7 +276,7 @@ def _select(op: Operation, g: Tensor):
             lambda: sum_to(a.where(condition, g, 0.0), x, condition, y),
             lambda: sum_to(a.where(condition, 0.0, g), y, condition, x),
         ]
-    # A vector of conditions may stand for whole rows: only the output tells the shape.
+    # A vector of conditions may select whole rows; only the output shows which.
     out = op.outputs[0]
     return [
         None,
@@ -309,8 +310,8 @@ def _rows_of_part(op: Operation, g: Tensor, ids: Tensor, params: list, part: int
 def _rows_of_part_grad(op: Operation, g: Tensor, _: Any):
     ids, rows, *params = op.inputs
     inputs = [g, ids, rows, *params]
-    made = _like(kernels.unrows_of_part, inputs, dict(op.attrs), "RowsOfPartGrad", rows)
-    return [None, made] + [None] * len(params)
+    result = _like(kernels.unrows_of_part, inputs, dict(op.attrs), "RowsOfPartGrad", rows)
+    return [None, result] + [None] * len(params)
 
 
 @rule("DynamicStitch")

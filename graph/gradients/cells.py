@@ -1,4 +1,4 @@
-"""Derivatives of TensorArrays: the gradient of a flow is a flow, whose cells are the gradients of the cells."""
+"""Derivatives of TensorArrays: the gradient of a flow is a flow that holds the gradients of the cells."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _value(kernel: Any, inputs: list, kind: str, like: Tensor) -> Tensor:
     return apply(kernel, inputs, type=kind, dtype=like.dtype.base_dtype, shape=like.raw_shape)
 
 
-# Reading, and its gradient: a flow that holds it in its place
+# Reading, whose gradient is a flow with the gradient at the same index
 
 
 @rule("TensorArrayReadV3", "TensorArrayGatherV3")
@@ -50,14 +50,14 @@ def _join(op: Operation, g: Tensor):
     return [_flow(kernels.place_joined, [op.inputs[0], g], "CellsPlaceJoined")]
 
 
-# Writing, and its gradients: what is in a cell, and a flow without it
+# Writing, whose gradients are the content of a cell, and a flow without it
 
 
 @rule("TensorArrayWriteV3", "TensorArrayScatterV3")
 def _write(op: Operation, g: Tensor):
     _, index, value = op.inputs
-    before = _flow(kernels.without, [g, index], "CellsWithout")
-    return [before, None, lambda: _value(kernels.pick_like, [g, index, value], "CellsPick", value)]
+    old_flow = _flow(kernels.without, [g, index], "CellsWithout")
+    return [old_flow, None, lambda: _value(kernels.pick_like, [g, index, value], "CellsPick", value)]
 
 
 @rule("CellsWithout")

@@ -1,4 +1,4 @@
-"""Rules by composition: an operation's derivative is that of the operations which say the same."""
+"""Rules by composition: an operation gets its derivative from an equivalent composition of other operations."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from weftwork.graph.ops.flow import identity
 
 
 def by_composition(build: Callable[..., Any]) -> Rule:
-    """The rule of an operation that build(op, *inputs) says in other operations: theirs, chained.
+    """A rule for operations that `build(op, *inputs)` expresses in other operations, by the chain rule.
 
-    build: gives one tensor for each output; only inputs that they depend on get a gradient.
+    build: returns one tensor for each output. Only inputs that these depend on get a gradient.
     """
 
     def composed(op: Operation, *grads: Any) -> list:
         inputs = [identity(t) if t in op.inputs[:i] else t for i, t in enumerate(op.inputs)]
-        made = build(op, *inputs)
-        # The inputs may depend on each other: what is asked for here are partial derivatives.
-        return gradients(made, inputs, list(grads), name="composed", stop_gradients=inputs)
+        result = build(op, *inputs)
+        # The inputs may depend on each other, but we need partial derivatives.
+        return gradients(result, inputs, list(grads), name="composed", stop_gradients=inputs)
 
     return composed

@@ -1,8 +1,8 @@
-"""Derivatives of branches and loops: operations like them, whose sections go backwards.
+"""Derivatives of branches and loops: operations of the same kind, whose sections run backwards.
 
-replay     the operations of a section, made again in another one: a gradient needs the values on the way, and computes
-           them again. So what changes variables has no gradient here; random numbers are drawn from the same places.
-back       the section that goes backwards: from gradients of outputs to those of parameters and captures
+replay     create the operations of a section again in another section. A gradient needs intermediate values, and
+  recomputes them. So a section that changes variables has no gradient; random numbers are drawn from the same places
+backward   the section that runs backwards: from gradients of outputs to those of parameters and captures
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from weftwork.graph.gradients.walk import gradients, is_trainable
 from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
 from weftwork.graph.ops.array_ops import shape
 from weftwork.graph.ops.composite import IndexedSlices
-from weftwork.graph.ops.control_flow import while_loop
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.filling import zeros_like
 from weftwork.graph.ops.flow import identity
 from weftwork.graph.ops.functional import sweep
+from weftwork.graph.ops.loops import while_loop
 from weftwork.graph.ops.math_ops import range as numbers
 from weftwork.graph.ops.owners import add_owner, section_of
 from weftwork.graph.scopes import name_scope
@@ -33,9 +33,10 @@ from weftwork.graph.sections import Section, captures, sections_of
 
 
 def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor], draws: bool = True) -> list[Tensor]:
-    """The section's outputs, made again where operations are created now; `known` says what its parameters are.
+    """Create the section's operations again in the current section, and return the outputs; `known` maps its
+    parameters.
 
-    draws: whether it may draw random numbers, which are those that the section itself draws in the same run.
+    draws: it may draw random numbers: the same ones that the section itself draws in the same run.
     """
     graph = owner.graph
     needed: set[Operation] = set()
@@ -56,8 +57,8 @@ def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor], draw
                 raise unknown(owner, f"{op.defined_at} draws random numbers in it: it has first derivatives only")
             attrs.setdefault("_stream", op.name)
         if op.kind is Kind.CONTROL:
-            attrs["_sections"] = tuple([_copied(op, section, known, draws) for section in sections_of(op)])
-        made = graph.add(
+            attrs["_sections"] = tuple([_copied_section(op, section, known, draws) for section in sections_of(op)])
+        copy = graph.add(
             op.kind,
             op.type,
             kernel=op.kernel,
@@ -67,12 +68,12 @@ def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor], draw
             name=op.type,
             traits=op.traits,
         )
-        known.update(zip(op.outputs, made.outputs, strict=True))
+        known.update(zip(op.outputs, copy.outputs, strict=True))
     return [known.get(t, t) for t in section.outputs]
 
 
-def _copied(owner: Operation, section: Section, known: dict[Tensor, Tensor], draws: bool) -> int:
-    """The number of a copy of a section within the one that is replayed."""
+def _copied_section(owner: Operation, section: Section, known: dict[Tensor, Tensor], draws: bool) -> int:
+    """The index of a copy of a section nested in the one being replayed."""
     with section_of(owner.graph, section.word) as copy:
         for parameter in section.parameters:
             spec = (parameter.dtype, parameter.raw_shape)
@@ -86,8 +87,8 @@ def _differentiable(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [t for t in tensors if is_trainable(t)]
 
 
-def _found(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) -> list:
-    """Gradients inside a section, as they come: tensors, IndexedSlices, None."""
+def _gradients_inside(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) -> list:
+    """Gradients inside a section in any form: tensors, IndexedSlices, None."""
     graph = xs[0].graph
     section = graph.section
     assert section is not None
@@ -97,20 +98,20 @@ def _found(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) 
     return gradients(wanted, list(xs), given, name=f"{section.naming}/", stop_gradients=list(xs))
 
 
-def _backwards(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
-    """Gradients inside a section: a tensor for each x."""
-    return [_whole(g, x) for g, x in zip(_found(ys, xs, grads), xs, strict=True)]
+def _section_gradients(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
+    """Gradients inside a section, as one tensor for each x."""
+    return [_dense(g, x) for g, x in zip(_gradients_inside(ys, xs, grads), xs, strict=True)]
 
 
-def _whole(grad: Any, x: Tensor) -> Tensor:
+def _dense(grad: Any, x: Tensor) -> Tensor:
     if isinstance(grad, IndexedSlices):
         return dense(grad, x)
     return zeros_like(x) if grad is None else grad
 
 
 def _matched(tensors: Sequence[Tensor], wanted: Sequence[Tensor], found: Sequence[Tensor]) -> list:
-    made = dict(zip(wanted, found, strict=True))
-    return [made.get(t) for t in tensors]
+    by_tensor = dict(zip(wanted, found, strict=True))
+    return [by_tensor.get(t) for t in tensors]
 
 
 @rule("If")
@@ -123,49 +124,53 @@ def _cond_gradient(op: Operation, *grads: Tensor) -> list:
     graph, ways = op.graph, []
     with graph.as_default(), name_scope(None, "cond"):
         for section in sections:
-            with section_of(graph, "a branch of a cond") as back:
-                ways.append((back, _found(replay(op, section, {}), wanted, grads)))
+            with section_of(graph, "a branch of a cond") as backward:
+                ways.append((backward, _gradients_inside(replay(op, section, {}), wanted, grads)))
         kinds = [_rows_dtype([found[i] for _, found in ways]) for i in range(len(wanted))]
-        for back, found in ways:
-            with graph.control_dependencies(None), graph.in_section(back):
-                back.outputs = [t for g, x, kind in zip(found, wanted, kinds, strict=True) for t in _ended(g, x, kind)]
+        for backward, found in ways:
+            with graph.control_dependencies(None), graph.in_section(backward):
+                backward.outputs = [
+                    t for g, x, kind in zip(found, wanted, kinds, strict=True) for t in _branch_outputs(g, x, kind)
+                ]
         specs = [
             (a.dtype.base_dtype, shapes.common(a.raw_shape, b.raw_shape))
             for a, b in zip(ways[0][0].outputs, ways[1][0].outputs, strict=True)
         ]
-        made = iter(add_owner(graph, "If", [back for back, _ in ways], [op.inputs[0]], specs, "Merge", {}).outputs)
+        outputs = iter(
+            add_owner(graph, "If", [backward for backward, _ in ways], [op.inputs[0]], specs, "Merge", {}).outputs
+        )
     joined = [
-        next(made) if kind is None else IndexedSlices(next(made), next(made), shape(x))
+        next(outputs) if kind is None else IndexedSlices(next(outputs), next(outputs), shape(x))
         for x, kind in zip(wanted, kinds, strict=True)
     ]
     return [None, *_matched(op.inputs[1:], wanted, joined)]
 
 
 def _rows_dtype(grads: list) -> DType | None:
-    """The dtype of the indices where all that the branches give are rows, or nothing; None where one gives a tensor."""
+    """The dtype of the indices if all branches return rows or nothing; None if one returns a tensor."""
     rows = [g for g in grads if isinstance(g, IndexedSlices)]
     if not rows or len(rows) + grads.count(None) < len(grads):
         return None
     return rows[0].indices.dtype if len({g.indices.dtype for g in rows}) == 1 else dtypes.int64
 
 
-def _ended(grad: Any, x: Tensor, kind: DType | None) -> list[Tensor]:
-    """What a branch gives for a gradient: a tensor, or rows and their indices of a dtype."""
+def _branch_outputs(grad: Any, x: Tensor, kind: DType | None) -> list[Tensor]:
+    """The outputs of a branch for a gradient: a tensor, or rows and their indices with a dtype."""
     if kind is None:
-        return [_whole(grad, x)]
+        return [_dense(grad, x)]
     if grad is None:
         return [x[:0], constant(np.zeros(0, kind.numpy), kind)]
     return [grad.values, cast(grad.indices, kind)]
 
 
 def _placeholders(section: Section, op: Operation, like: Sequence[Tensor]) -> list[Tensor]:
-    """Parameters of a section that stand for values like these."""
-    made = [
+    """Parameters of a section for values like these."""
+    parameters = [
         op.graph.add(Kind.PLACEHOLDER, "LoopVariable", outputs=[(t.dtype.base_dtype, t.raw_shape)]).outputs[0]
         for t in like
     ]
-    section.parameters += made
-    return made
+    section.parameters += parameters
+    return parameters
 
 
 @rule("While")
@@ -178,71 +183,74 @@ def _loop_gradient(op: Operation, *grads: Tensor) -> list:
     given = op.attrs["_given"]
     flowing = [i for i, t in enumerate(op.outputs) if t in _differentiable(op.outputs)]
     captured = _differentiable(op.inputs[given:])
-    with section_of(graph, "while loop") as back:
-        state = _placeholders(back, op, step.parameters)
-        after = _placeholders(back, op, [op.outputs[i] for i in flowing])
+    with section_of(graph, "while loop") as backward:
+        state = _placeholders(backward, op, step.parameters)
+        after = _placeholders(backward, op, [op.outputs[i] for i in flowing])
         ends = replay(op, step, dict(zip(step.parameters, state, strict=True)))
         xs = [*[state[i] for i in flowing], *captured]
-        back.outputs = _backwards([ends[i] for i in flowing], xs, after)
+        backward.outputs = _section_gradients([ends[i] for i in flowing], xs, after)
     inputs = [*op.inputs[:carried], *[grads[i] for i in flowing], *op.inputs[carried:given]]
     start = [op.inputs[i] for i in flowing]
     attrs = {"_carried": carried, "_grads": len(flowing), "_limited": limited}
-    made = _gradient_of(op, "WhileGrad", [test, step, back], inputs, [*start, *captured], captured, attrs)
-    found = dict(zip(flowing, made, strict=False))
+    results = _gradient_of(op, "WhileGrad", [test, step, backward], inputs, [*start, *captured], captured, attrs)
+    found = dict(zip(flowing, results, strict=False))
     return [
         *[found.get(i) for i in range(carried)],
         *[None] * (given - carried),
-        *_matched(op.inputs[given:], captured, made[len(flowing) :]),
+        *_matched(op.inputs[given:], captured, results[len(flowing) :]),
     ]
 
 
 @rule("WhileGrad")
 def _loop_gradient_twice(op: Operation, *grads: Tensor) -> list:
-    """As sweeps, whose gradients are known: one forth that keeps the states, which must be of one shape, one back."""
-    test, step, back = sections_of(op)
+    """As sweeps, whose gradients are known: one forward that records the states (of one shape), one backward."""
+    test, step, backward = sections_of(op)
     n, m = op.attrs["_carried"], op.attrs["_grads"]
-    inputs, captured = _apart(op)
-    start = [_of_shape(t, p) for t, p in zip(inputs[:n], step.parameters, strict=True)]
+    inputs, captured = _separate_inputs(op)
+    start = [_with_shape_of(t, p) for t, p in zip(inputs[:n], step.parameters, strict=True)]
     limit = inputs[n + m] if op.attrs["_limited"] else None
 
-    def on(state: Sequence[Tensor]) -> list[Tensor]:
+    def advance(state: Sequence[Tensor]) -> list[Tensor]:
         return replay(op, step, {**captured, **dict(zip(step.parameters, state, strict=True))}, draws=False)
 
-    def goes_on(_: Tensor, *state: Tensor) -> Tensor:
+    def continues(_: Tensor, *state: Tensor) -> Tensor:
         return replay(op, test, {**captured, **dict(zip(test.parameters, state, strict=True))}, draws=False)[0]
 
-    count = while_loop(goes_on, lambda i, *state: [i + 1, *on(state)], [constant(0), *start], maximum_iterations=limit)[
-        0
-    ]
-    _, states = sweep(lambda state, _: (on(state), state), start, [numbers(count)])
+    count = while_loop(
+        continues, lambda i, *state: [i + 1, *advance(state)], [constant(0), *start], maximum_iterations=limit
+    )[0]
+    _, states = sweep(lambda state, _: (advance(state), state), start, [numbers(count)])
 
     def undo(carried: list, state: list) -> tuple[list, list]:
-        made = replay(
-            op, back, {**captured, **dict(zip(back.parameters, [*state, *carried[:m]], strict=True))}, draws=False
+        result = replay(
+            op,
+            backward,
+            {**captured, **dict(zip(backward.parameters, [*state, *carried[:m]], strict=True))},
+            draws=False,
         )
-        return [*made[:m], *[total + part for total, part in zip(carried[m:], made[m:], strict=True)]], []
+        return [*result[:m], *[total + part for total, part in zip(carried[m:], result[m:], strict=True)]], []
 
-    totals = [_nothing_yet(op, place, t) for place, t in zip(op.attrs["_captures"], op.outputs[m:], strict=True)]
+    totals = [_initial_total(op, place, t) for place, t in zip(op.attrs["_captures"], op.outputs[m:], strict=True)]
     ends, _ = sweep(undo, [*inputs[n : n + m], *totals], states, reverse=True)
     return gradients(ends, inputs, list(grads), stop_gradients=inputs)
 
 
-def _apart(op: Operation) -> tuple[list[Tensor], dict[Tensor, Tensor]]:
-    """An operation's inputs, each a tensor of its own though one may come twice, and which stands for what is captured.
+def _separate_inputs(op: Operation) -> tuple[list[Tensor], dict[Tensor, Tensor]]:
+    """Give each input a tensor of its own, even if it occurs twice, and map captured tensors to them.
 
-    What is asked for are partial derivatives.
+    This is needed for partial derivatives.
     """
     inputs = [identity(t) if is_trainable(t) else t for t in op.inputs]
     given = op.attrs["_given"]
     return inputs, dict(zip(op.inputs[given:], inputs[given:], strict=True))
 
 
-def _of_shape(t: Tensor, parameter: Tensor) -> Tensor:
-    """The same value, of which no more is known than of the parameter that it is given to."""
+def _with_shape_of(t: Tensor, parameter: Tensor) -> Tensor:
+    """The same value with the less specific shape of the parameter that it is passed to."""
     return apply(as_it_is, [t], type="Identity", dtype=t.dtype.base_dtype, shape=parameter.raw_shape)
 
 
-def _nothing_yet(op: Operation, place: int, like: Tensor) -> Tensor:
+def _initial_total(op: Operation, place: int, like: Tensor) -> Tensor:
     """Zeros of the shape of a captured value, which is an input of the operation."""
     return zeros_like(op.inputs[place] if place >= 0 else like)
 
@@ -250,19 +258,19 @@ def _nothing_yet(op: Operation, place: int, like: Tensor) -> Tensor:
 @rule("Sweep")
 def _sweep_gradient(op: Operation, *grads: Tensor) -> list:
     graph = op.graph
-    (forth,) = sections_of(op)
+    (forward,) = sections_of(op)
     carried, elements, given = op.attrs["_carried"], op.attrs["_elements"], op.attrs["_given"]
     trainable = set(_differentiable([*op.outputs, *op.inputs]))
     flowing = [i for i in range(carried) if op.outputs[i] in trainable]
     collected = [i for i in range(carried, len(op.outputs)) if op.outputs[i] in trainable]
     wanted = [i for i in range(elements) if op.inputs[carried + i] in trainable]
     captured = _differentiable(op.inputs[given:])
-    with section_of(graph, "a function over elements") as back:
-        before = _placeholders(back, op, forth.parameters)
-        after = _placeholders(back, op, [forth.outputs[i] for i in [*flowing, *collected]])
-        ends = replay(op, forth, dict(zip(forth.parameters, before, strict=True)))
+    with section_of(graph, "a function over elements") as backward:
+        before = _placeholders(backward, op, forward.parameters)
+        after = _placeholders(backward, op, [forward.outputs[i] for i in [*flowing, *collected]])
+        ends = replay(op, forward, dict(zip(forward.parameters, before, strict=True)))
         xs = [*[before[i] for i in flowing], *[before[carried + i] for i in wanted], *captured]
-        back.outputs = _backwards([ends[i] for i in [*flowing, *collected]], xs, after)
+        backward.outputs = _section_gradients([ends[i] for i in [*flowing, *collected]], xs, after)
     inputs = [*op.inputs[:given], *[grads[i] for i in flowing], *[grads[i] for i in collected]]
     arrays = [op.inputs[carried + i] for i in wanted]
     attrs = {
@@ -274,38 +282,38 @@ def _sweep_gradient(op: Operation, *grads: Tensor) -> list:
         "_wanted": tuple(wanted),
     }
     start = [op.inputs[i] for i in flowing]
-    made = _gradient_of(op, "SweepGrad", [forth, back], inputs, [*start, *arrays, *captured], captured, attrs)
-    found = dict(zip([*flowing, *[carried + i for i in wanted]], made, strict=False))
+    result = _gradient_of(op, "SweepGrad", [forward, backward], inputs, [*start, *arrays, *captured], captured, attrs)
+    found = dict(zip([*flowing, *[carried + i for i in wanted]], result, strict=False))
     return [
         *[found.get(i) for i in range(given)],
-        *_matched(op.inputs[given:], captured, made[len(flowing) + len(wanted) :]),
+        *_matched(op.inputs[given:], captured, result[len(flowing) + len(wanted) :]),
     ]
 
 
 @rule("SweepGrad")
 def _sweep_gradient_twice(op: Operation, *grads: Tensor) -> list:
-    """As two sweeps, whose gradients are known: one that keeps what is carried, one back."""
-    forth, back = sections_of(op)
+    """As two sweeps, whose gradients are known: one forward that records the carried values, one backward."""
+    forward, backward = sections_of(op)
     c, e, g, k = [op.attrs[word] for word in ("_carried", "_elements", "_grads", "_collected")]
     wanted, reverse = len(op.attrs["_wanted"]), op.attrs["_reverse"]
-    inputs, captured = _apart(op)
+    inputs, captured = _separate_inputs(op)
     arrays, given = inputs[c : c + e], inputs[c + e + g : c + e + g + k]
-    start = [_of_shape(t, p) for t, p in zip(inputs[:c], forth.parameters, strict=False)]
+    start = [_with_shape_of(t, p) for t, p in zip(inputs[:c], forward.parameters, strict=False)]
 
-    def on(carried: list, items: list) -> tuple[list, list]:
-        known = {**captured, **dict(zip(forth.parameters, [*carried, *items], strict=True))}
-        return replay(op, forth, known, draws=False)[:c], carried
+    def advance(carried: list, items: list) -> tuple[list, list]:
+        known = {**captured, **dict(zip(forward.parameters, [*carried, *items], strict=True))}
+        return replay(op, forward, known, draws=False)[:c], carried
 
-    _, states = sweep(on, start, arrays, reverse)
+    _, states = sweep(advance, start, arrays, reverse)
 
     def undo(carried: list, items: list) -> tuple[list, list]:
         values = [*items[: c + e], *carried[:g], *items[c + e :]]
-        made = replay(op, back, {**captured, **dict(zip(back.parameters, values, strict=True))}, draws=False)
-        totals = [total + part for total, part in zip(carried[g:], made[g + wanted :], strict=True)]
-        return [*made[:g], *totals], made[g : g + wanted]
+        result = replay(op, backward, {**captured, **dict(zip(backward.parameters, values, strict=True))}, draws=False)
+        totals = [total + part for total, part in zip(carried[g:], result[g + wanted :], strict=True)]
+        return [*result[:g], *totals], result[g : g + wanted]
 
     flowing = op.outputs[g + wanted :]
-    totals = [_nothing_yet(op, place, t) for place, t in zip(op.attrs["_captures"], flowing, strict=True)]
+    totals = [_initial_total(op, place, t) for place, t in zip(op.attrs["_captures"], flowing, strict=True)]
     ends, flows = sweep(undo, [*inputs[c + e : c + e + g], *totals], [*states, *arrays, *given], not reverse)
     return gradients([*ends[:g], *flows, *ends[g:]], inputs, list(grads), stop_gradients=inputs)
 
@@ -313,7 +321,7 @@ def _sweep_gradient_twice(op: Operation, *grads: Tensor) -> list:
 def _gradient_of(
     op: Operation, type: str, sections: list, inputs: list, like: list, captured: list, attrs: dict
 ) -> Sequence[Tensor]:
-    """The operation that runs a loop forth and back; its outputs are gradients of tensors `like` these."""
+    """The operation that runs a loop forward and backward; its outputs are gradients of tensors `like` these."""
     every = captures(sections)
     places = tuple([len(inputs) + every.index(t) if t in every else -1 for t in captured])
     outputs = [(t.dtype.base_dtype, t.raw_shape) for t in like]

@@ -1,4 +1,4 @@
-"""Derivatives of the operations that work element by element, and of products.
+"""Derivatives of elementwise operations, and of products.
 
 x, y, g: an operation's input, its output, and the gradient of its output.
 """
@@ -67,7 +67,7 @@ _DERIVATIVES: dict[str, Callable[[Any, Any, Any], Any]] = {
 
 
 def _over_root(g: Tensor, y: Tensor) -> Tensor:
-    """g / 2 y, conjugated; 0 where g is, as TensorFlow's: the square of a root has a slope at 0."""
+    """g / 2 y, conjugated; 0 where g is 0, as in TensorFlow: the square of a square root has a slope at 0."""
     return apply(kernels.over_root, [g, y], type="SqrtGrad", dtype=g.dtype.base_dtype, shape=y.raw_shape)
 
 
@@ -79,7 +79,7 @@ def _over_root_rule(op: Operation, grad: Tensor):
 
 
 def _direction(x: Tensor) -> Tensor:
-    """x / |x|, 0 for 0."""
+    """x / |x|; 0 where x is 0."""
     if not x.dtype.is_complex:
         return m.sign(x)
     size = m.abs(x)
@@ -113,11 +113,11 @@ def _saturate_cast(op: Operation, g: Tensor):
     return [m.cast(g, x.dtype.base_dtype) * m.cast(inside, x.dtype.base_dtype)]
 
 
-# Functions of two tensors, which broadcast
+# Functions of two tensors that broadcast
 
 
 def _pair(op: Operation, first: Callable[[], Tensor], second: Callable[[], Tensor]) -> list:
-    """The gradients of a function of two tensors, from those that still have the shape of the output."""
+    """The gradients of a function of two tensors, given its gradients in the shape of the output."""
     x, y = op.inputs
     return [lambda: sum_to(first(), x, y), lambda: sum_to(second(), y, x)]
 
@@ -164,7 +164,7 @@ def _power_rule(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _safe_log(x: Tensor) -> Tensor:
-    """log(x), and 0 where x is not positive: there x ** y does not change smoothly with y."""
+    """log(x); 0 where x is not positive: x ** y is not differentiable with respect to y there."""
     positive = m.not_equal(x, 0.0) if x.dtype.is_complex else m.greater(x, 0.0)
     return where(positive, m.log(where(positive, x, 1.0)), 0.0)
 
@@ -258,8 +258,8 @@ def _clip(op: Operation, g: Tensor):
 @by_composition
 def _clip_by_norm(op: Operation, x: Tensor, limit: Tensor):
     total = reduce_sum(m.square(x), op.attrs["axes"], keepdims=True)
-    some = m.greater(total, 0.0)
-    norm = where(some, m.sqrt(where(some, total, 1.0)), total)
+    positive = m.greater(total, 0.0)
+    norm = where(positive, m.sqrt(where(positive, total, 1.0)), total)
     return x * limit / m.maximum(norm, limit)
 
 

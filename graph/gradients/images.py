@@ -1,4 +1,4 @@
-"""Derivatives of images in another size: all are linear in the pixels."""
+"""Derivatives of resizing images: all are linear in the pixels."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def _resize(op: Operation, grad: Tensor):
         return [None] * len(op.inputs)
     attrs = {"way": op.attrs["way"], "dtype": dtype.numpy}
     inputs = [cast(grad, dtypes.float32), shape(x)]
-    made = apply(kernels.resize_gradient, inputs, attrs, type=f"{op.type}Grad", dtype=dtype, shape=x.raw_shape)
-    return [made] + [None] * (len(op.inputs) - 1)
+    result = apply(kernels.resize_gradient, inputs, attrs, type=f"{op.type}Grad", dtype=dtype, shape=x.raw_shape)
+    return [result] + [None] * (len(op.inputs) - 1)
 
 
 @rule("ResizeBilinearGrad", "ResizeBicubicGrad", "ResizeNearestNeighborGrad")

@@ -27,10 +27,12 @@ def _times(a: Tensor, b: Tensor, adjoint_a: bool = False, adjoint_b: bool = Fals
 
 
 def _adjoint(x: Tensor) -> Tensor:
-    return apply(linalg._transpose_conj, [x], type="MatrixAdjoint", dtype=x.dtype.base_dtype, shape=_turned(x))
+    return apply(
+        linalg._transpose_conj, [x], type="MatrixAdjoint", dtype=x.dtype.base_dtype, shape=_transposed_shape(x)
+    )
 
 
-def _turned(x: Tensor) -> Any:
+def _transposed_shape(x: Tensor) -> Any:
     return None if x.raw_shape is None else (*x.raw_shape[:-2], x.raw_shape[-1], x.raw_shape[-2])
 
 
@@ -51,7 +53,7 @@ def _adjoint_rule(op: Operation, g: Tensor):
 
 
 def _scaled(g: Tensor, x: Tensor) -> Tensor:
-    """A number for each matrix times the matrix."""
+    """Multiply each matrix by its number."""
     return m.cast(expand_dims(expand_dims(g, -1), -1), x.dtype.base_dtype) * x
 
 
@@ -81,7 +83,7 @@ def _logdet(op: Operation, g: Tensor):
 
 @rule("Cholesky")
 def _cholesky(op: Operation, g: Tensor):
-    """L^-H phi(L^H g) L^-1, made Hermitian; phi: the lower triangle with half the diagonal."""
+    """L^-H phi(L^H g) L^-1, made Hermitian; phi takes the lower triangle with half the diagonal."""
     factor = op.outputs[0]
     inner = _times(factor, g, adjoint_a=True)
     phi = _triangle(inner, np.tril, -1) + linalg.diag(matrix_diag_part(inner) * 0.5)
@@ -121,7 +123,7 @@ def _sylvester(y, g):
 
 @rule("Lu")
 def _lu(op: Operation, g: Tensor, _: Any):
-    """P^T L^-H (tril(L^H gL, -1) + triu(gU U^H)) U^-H: the matrix is P^T L U."""
+    """P^T L^-H (tril(L^H gL, -1) + triu(gU U^H)) U^-H, where the matrix is P^T L U."""
     factors, rows = op.outputs
     lower = _triangle(factors, np.tril, -1)
     lower = lower + linalg.diag(zeros_like(matrix_diag_part(factors)) + 1.0)
@@ -178,7 +180,7 @@ def _triangular_solve(op: Operation, g: Tensor):
 def _lstsq(op: Operation, a: Tensor, b: Tensor):
     ridge = op.attrs["l2_regularizer"]
     if ridge == 0:
-        inverse = apply(np.linalg.pinv, [a], type="PseudoInverse", dtype=a.dtype.base_dtype, shape=_turned(a))
+        inverse = apply(np.linalg.pinv, [a], type="PseudoInverse", dtype=a.dtype.base_dtype, shape=_transposed_shape(a))
         return _times(inverse, b)
     square = _times(a, a, adjoint_a=True)
     with_ridge = square + linalg.diag(zeros_like(matrix_diag_part(square)) + ridge)
@@ -190,7 +192,7 @@ def _lstsq(op: Operation, a: Tensor, b: Tensor):
 
 @rule("Qr")
 def _qr(op: Operation, gq: Tensor, gr: Tensor):
-    """(gQ + Q sym(M)) R^-H, M = R gR^H - gQ^H Q, sym: the lower triangle and its mirror image."""
+    """(gQ + Q sym(M)) R^-H, M = R gR^H - gQ^H Q; sym takes the lower triangle and its mirror image."""
     x, (q, r) = op.inputs[0], op.outputs
     rows, columns = (None, None) if x.raw_shape is None else x.raw_shape[-2:]
     if None in (rows, columns) or rows < columns or (op.attrs["mode"] == "complete" and rows != columns):  # type: ignore[operator]

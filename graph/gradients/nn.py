@@ -1,4 +1,4 @@
-"""Derivatives of the operations of `tf.nn`: activations, losses, convolution, pooling, picking.
+"""Derivatives of the operations of `tf.nn`: activations, losses, convolution, pooling, selection.
 
 x, y, g: an operation's input, its output, and the gradient of its output.
 """
@@ -28,7 +28,10 @@ not_differentiable("InTopKV2")
 
 
 def _gate(kernel: Any, kind: str, g: Tensor, *rest: Tensor) -> Tensor:
-    """The node of a gradient that is let through or not: with respect to what opens the gate it is zero, not None."""
+    """A node that passes a gradient on or blocks it.
+
+    Its gradient with respect to the gating input is zero, not None.
+    """
     return apply(kernel, [g, *rest], type=kind, dtype=g.dtype.base_dtype, shape=rest[0].raw_shape)
 
 
@@ -111,7 +114,7 @@ def _l2_loss(op: Operation, g: Tensor):
 
 @rule("SoftmaxCrossEntropyWithLogits")
 def _softmax_cross_entropy(op: Operation, g: Tensor):
-    """softmax - labels, as in TensorFlow: right where the labels of each example add up to one."""
+    """softmax - labels, as in TensorFlow; correct if the labels of each example add up to one."""
     logits, labels = op.inputs
     axis = op.attrs["axis"]
     each = expand_dims(g, axis)
@@ -160,7 +163,7 @@ def _sigmoid_cross_entropy(op: Operation, g: Tensor):
 
 @rule("WeightedCrossEntropyWithLogits")
 def _weighted_cross_entropy(op: Operation, g: Tensor):
-    """Of (1 - z) x + l softplus(-x), l = 1 + (q - 1) z."""
+    """The derivative of (1 - z) x + l softplus(-x), l = 1 + (q - 1) z."""
     x, z, q = op.inputs
     return [
         lambda: sum_to(g * (1.0 - z - (1.0 + (q - 1.0) * z) * m.sigmoid(-x)), x, z, q),
@@ -178,7 +181,7 @@ def _node(kernel: Any, inputs: list[Tensor], op: Operation, kind: str, shape: sh
 
 
 def _convolution(kind: str, kernel: Callable, input_grad: Callable, filter_grad: Callable) -> tuple[Callable, Callable]:
-    """Rules for a convolution and for both of its gradients, by their kernels; what makes the first and the last."""
+    """Register rules for a convolution and its two gradients; returns functions that make the first and the last."""
 
     def convolved(op: Operation, x: Tensor, filters: Tensor, g: Tensor) -> Tensor:
         return _node(kernel, [x, filters], op, kind, g.raw_shape)
@@ -252,7 +255,7 @@ def _avg_pool_grad(op: Operation, grad: Tensor):
     return [lambda: _node(pooling.avg_pool, [grad], op, "AvgPool", op.inputs[0].raw_shape), None]
 
 
-# Picking
+# Selecting
 
 
 @rule("TopKV2")

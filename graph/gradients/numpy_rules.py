@@ -1,4 +1,4 @@
-"""The rules of NumPy's and SciPy's functions: nodes that ask autograd when the graph runs (see `vjps`)."""
+"""The rules for NumPy's and SciPy's functions: nodes that call autograd at run time (see `vjps`)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from weftwork.graph import nest
 from weftwork.graph.build import apply
 from weftwork.graph.gradients.registry import FALLBACKS, rule, unknown
-from weftwork.graph.gradients.vjps import first_vjp, standing, vjp_of_form, wrapped
+from weftwork.graph.gradients.vjps import differentiability, first_vjp, vjp_of_form, wrapped
 from weftwork.graph.kernels.derivatives import unpick
 from weftwork.graph.numpy_protocol import call_numpy
 from weftwork.graph.operation import Operation, Tensor
 
 _PICKS = frozenset([np.take, np.flip, np.take_along_axis, np.delete])
-"""Functions of NumPy that only pick elements of their first argument, and that autograd does not know."""
+"""NumPy functions that only select elements of their first argument, and that autograd does not support."""
 
 
 def _function(op: Operation) -> Any:
@@ -24,20 +24,20 @@ def _function(op: Operation) -> Any:
 
 
 def knows(op: Operation) -> bool:
-    """Whether an operation is a function that autograd, or this module, has a derivative of."""
+    """True if the operation is a function that autograd, or this module, can differentiate."""
     function = _function(op)
     try:
-        return function in _PICKS or bool(standing(function))
+        return function in _PICKS or bool(differentiability(function))
     except TypeError:  # not hashable
         return False
 
 
 def numpy_rule(op: Operation, *grads: Tensor) -> list:
-    """The rule of NumPy's and SciPy's functions."""
+    """The rule for NumPy's and SciPy's functions."""
     function = _function(op)
     if function in _PICKS:
         return _picked(op, grads[0])
-    if standing(function) == "constant":
+    if differentiability(function) == "constant":
         return [None] * len(op.inputs)
     call = (op.kernel, tuple(op.attrs.items()), len(op.outputs))
     return [functools.partial(_first, op, call, which, grads) for which in range(len(op.inputs))]
@@ -53,29 +53,29 @@ def _first(op: Operation, call: tuple, which: int, grads: tuple) -> Tensor:
 
 
 def _differentiates(op: Operation, which: int) -> bool:
-    """Whether autograd has a rule for this input: it says so when it is asked to differentiate zeros."""
+    """True if autograd has a rule for this input, found by differentiating zeros."""
     from autograd.core import primitive_vjps
 
     function = _function(op)
-    if op.kernel is call_numpy or standing(function) != "rule":
+    if op.kernel is call_numpy or differentiability(function) != "rule":
         return True
     try:
         primitive_vjps[wrapped(function)]((which,), 0.5, (0.5,) * len(op.inputs), {})
     except NotImplementedError:
         return False
-    except Exception:  # it dislikes the arguments, not the question
+    except Exception:  # the arguments are the problem, not the derivative
         return True
     return True
 
 
 @rule("Vjp")
 def _second(op: Operation, grad: Tensor) -> list:
-    """The derivative of a derivative: with respect to the function's inputs and to the gradient that it turned."""
+    """The derivative of a derivative: with respect to the function's inputs, and to the incoming gradient."""
     if op.kernel is first_vjp:
         call, which = op.attrs["call"], op.attrs["which"]
         count = call[2]
         values = len(op.inputs) - 2 * count
-        kept = [*op.inputs[:values], *op.inputs[values + count :]]  # the outputs follow from the inputs
+        kept = [*op.inputs[:values], *op.inputs[values + count :]]  # the outputs depend on the inputs
         places = [*range(values), *range(values + count, len(op.inputs))]
         form = ("vjp", ("call", call), which)
     else:
@@ -93,7 +93,7 @@ def _further(form: tuple, inputs: list[Tensor], which: int, grad: Tensor) -> Ten
 
 
 def _picked(op: Operation, grad: Tensor) -> list:
-    """The gradients of a function of NumPy that only picks elements of its first argument."""
+    """The gradients of a NumPy function that only selects elements of its first argument."""
     args, _ = op.attrs["template"] if op.kernel is call_numpy else (tuple(map(nest.Slot, range(len(op.inputs)))), {})
     found: list[Any] = [None] * len(op.inputs)
     slot = args[0]

@@ -1,4 +1,4 @@
-"""Derivatives of products of tensors: matmul, cross, einsum. Those of tensordot are autograd's."""
+"""Derivatives of products of tensors: matmul, cross, einsum. The one of tensordot is autograd's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from weftwork.graph.ops import math_ops as m
 
 
 def product(a: Tensor, b: Tensor, **turned: bool) -> Tensor:
-    """The matrix product; turned: transpose_a, transpose_b."""
+    """The matrix product. turned: transpose_a, transpose_b."""
     flags = {key: True for key, value in turned.items() if value}
     shape: Any = None
     if a.raw_shape is not None and b.raw_shape is not None and len(a.raw_shape) == len(b.raw_shape) == 2:
@@ -34,36 +34,36 @@ def _matmul(op: Operation, g: Tensor):
     a, b = op.inputs
     ranks = [None if t.raw_shape is None else len(t.raw_shape) for t in (a, b)]
     if op.kernel is np.matmul and (None in ranks or 1 in ranks):
-        return numpy_rule(op, g)  # a vector, or what may be one
+        return numpy_rule(op, g)  # a vector, or an unknown rank
     turned_a = bool(op.attrs.get("transpose_a") or op.attrs.get("adjoint_a"))
     turned_b = bool(op.attrs.get("transpose_b") or op.attrs.get("adjoint_b"))
 
     def left() -> Tensor:
         factor = b if op.attrs.get("adjoint_b") else m.conj(b)
         if turned_a:
-            made = product(factor, g, transpose_a=turned_b, transpose_b=True)
+            grad = product(factor, g, transpose_a=turned_b, transpose_b=True)
         else:
-            made = product(g, factor, transpose_b=not turned_b)
-        return unbatched(m.conj(made) if op.attrs.get("adjoint_a") else made, a, b)
+            grad = product(g, factor, transpose_b=not turned_b)
+        return unbatched(m.conj(grad) if op.attrs.get("adjoint_a") else grad, a, b)
 
     def right() -> Tensor:
         factor = a if op.attrs.get("adjoint_a") else m.conj(a)
         if turned_b:
-            made = product(g, factor, transpose_a=True, transpose_b=turned_a)
+            grad = product(g, factor, transpose_a=True, transpose_b=turned_a)
         else:
-            made = product(factor, g, transpose_a=not turned_a)
-        return unbatched(m.conj(made) if op.attrs.get("adjoint_b") else made, b, a)
+            grad = product(factor, g, transpose_a=not turned_a)
+        return unbatched(m.conj(grad) if op.attrs.get("adjoint_b") else grad, b, a)
 
     return [left, right]
 
 
-def unbatched(made: Tensor, x: Tensor, other: Tensor) -> Tensor:
-    """A gradient with the batch axes of both factors of a matrix product, summed to those of x."""
+def unbatched(grad: Tensor, x: Tensor, other: Tensor) -> Tensor:
+    """Sum a gradient that has the broadcast batch axes of a matrix product over those that x lacks."""
     if x.raw_shape is not None and other.raw_shape is not None:
-        mine, theirs = x.raw_shape[:-2], other.raw_shape[:-2]
-        if (mine == theirs and None not in mine) or not theirs:
-            return made
-    return apply(kernels.sum_like, [made, x], type="SumLike", dtype=made.dtype.base_dtype, shape=x.raw_shape)
+        own_batch, other_batch = x.raw_shape[:-2], other.raw_shape[:-2]
+        if (own_batch == other_batch and None not in own_batch) or not other_batch:
+            return grad
+    return apply(kernels.sum_like, [grad, x], type="SumLike", dtype=grad.dtype.base_dtype, shape=x.raw_shape)
 
 
 @rule("Cross")
@@ -93,7 +93,7 @@ def _einsum(op: Operation, g: Tensor):
 
 
 def _same_sizes(op: Operation, parts: list[str]) -> bool:
-    """Whether no index is known to be 1 in one operand and may be more in another: that would be a broadcast."""
+    """False if a label may be 1 in one operand and more in another, which would broadcast."""
     sizes: dict[str, set] = {}
     for tensor, part in zip(op.inputs, parts, strict=True):
         if tensor.raw_shape is None:

@@ -1,4 +1,4 @@
-"""Derivatives of the operations that run along axes: sums, means, extremes, products, scans, segments, traces."""
+"""Derivatives of operations along axes: sums, means, extremes, products, scans, segments, traces."""
 
 from __future__ import annotations
 
@@ -35,33 +35,33 @@ def _keeps(op: Operation) -> bool:
     return bool(op.attrs.get("keepdims"))
 
 
-def _alone(op: Operation, grad: Any) -> list:
-    """The gradient of the first input; the others, an axis, have none."""
+def _first_only(op: Operation, grad: Any) -> list:
+    """The gradient of the first input; the axis, if it is an input, has none."""
     return [grad] + [None] * (len(op.inputs) - 1)
 
 
 def _back(op: Operation, value: Tensor, mean: bool = False) -> Tensor:
-    """A value of the reduced shape in each place of the input."""
+    """A value of the reduced shape, broadcast back to the input's."""
     return spread(value, op.inputs[0], _axis(op), _keeps(op), mean)
 
 
 @rule("Sum")
 def _sum(op: Operation, g: Tensor):
-    return _alone(op, _back(op, g))
+    return _first_only(op, _back(op, g))
 
 
 @rule("Mean")
 def _mean(op: Operation, g: Tensor):
-    return _alone(op, _back(op, g, mean=True))
+    return _first_only(op, _back(op, g, mean=True))
 
 
 @rule("Max", "Min")
 def _extreme(op: Operation, g: Tensor):
-    """Equals share the gradient, as in TensorFlow."""
+    """Equal elements share the gradient, as in TensorFlow."""
     x = op.inputs[0]
     same = m.cast(m.equal(x, _back(op, op.outputs[0])), g.dtype.base_dtype)
     count = reduce_sum(same, _axis(op), _keeps(op))
-    return _alone(op, same * _back(op, g / count))
+    return _first_only(op, same * _back(op, g / count))
 
 
 @rule("Prod")
@@ -71,10 +71,10 @@ def _prod(op: Operation, g: Tensor):
     if len(op.inputs) == 1:
         attrs["axis"] = op.attrs["axis"]
     inputs = [m.conj(t) if t is x else t for t in (g, *op.inputs)]
-    made = apply(
+    result = apply(
         kernels.product_without_each, inputs, attrs, type="ProdGrad", dtype=g.dtype.base_dtype, shape=x.raw_shape
     )
-    return _alone(op, made)
+    return _first_only(op, result)
 
 
 @rule("ProdGrad")
@@ -87,30 +87,30 @@ def _prod_grad(op: Operation, g: Tensor, x: Tensor, *axis: Tensor):
 
 @rule("ReduceVariance")
 def _variance(op: Operation, g: Tensor):
-    return _alone(op, _centred(op) * _back(op, g, mean=True) * 2.0)
+    return _first_only(op, _centered(op) * _back(op, g, mean=True) * 2.0)
 
 
 @rule("ReduceStd")
 def _std(op: Operation, g: Tensor):
     y = op.outputs[0]
-    some = m.not_equal(y, 0.0)  # all equal: no slope, not a division by zero
-    return _alone(op, _centred(op) * _back(op, where(some, g / where(some, y, 1.0), 0.0), mean=True))
+    nonzero = m.not_equal(y, 0.0)  # avoid dividing by zero if all are equal: the slope is 0
+    return _first_only(op, _centered(op) * _back(op, where(nonzero, g / where(nonzero, y, 1.0), 0.0), mean=True))
 
 
-def _centred(op: Operation) -> Tensor:
+def _centered(op: Operation) -> Tensor:
     x = op.inputs[0]
     return x - reduce_mean(x, _axis(op), keepdims=True)
 
 
 @rule("ReduceLogsumexp")
 def _logsumexp(op: Operation, g: Tensor):
-    """The softmax, times g: from x less its maximum, as x less the result would be off by what the result is off."""
+    """The softmax times g, computed from x minus its maximum: x minus the result would inherit the result's error."""
     x = op.inputs[0]
     top = stop_gradient(reduce_max(x, _axis(op), keepdims=True))
     each = m.exp(x - where(m.is_finite(top), top, 0.0))
     total = reduce_sum(each, _axis(op), keepdims=True)
     g = g if _keeps(op) else reshape_like(g, total)
-    return _alone(op, each * (g / total))
+    return _first_only(op, each * (g / total))
 
 
 # Along one axis
@@ -118,15 +118,15 @@ def _logsumexp(op: Operation, g: Tensor):
 
 @rule("Cumsum")
 def _cumsum(op: Operation, g: Tensor):
-    return _alone(op, cumsum(g, _axis(op), bool(op.attrs.get("exclusive")), not op.attrs.get("reverse")))
+    return _first_only(op, cumsum(g, _axis(op), bool(op.attrs.get("exclusive")), not op.attrs.get("reverse")))
 
 
 @rule("Cumprod")
 def _cumprod(op: Operation, g: Tensor):
-    """As TensorFlow's: 0 where an element is zero."""
+    """As in TensorFlow, 0 where an element is zero."""
     x, y = op.inputs[0], op.outputs[0]
     total = cumsum(g * m.conj(y), _axis(op), bool(op.attrs.get("exclusive")), not op.attrs.get("reverse"))
-    return _alone(op, m.div_no_nan(total, m.conj(x)))
+    return _first_only(op, m.div_no_nan(total, m.conj(x)))
 
 
 @rule("Trace")
@@ -144,14 +144,14 @@ def _trace_grad(op: Operation, g: Tensor):
 
 
 def kept(x: Tensor, ids: Tensor) -> Tensor:
-    """x[ids], and zeros where an id is not a row of x."""
+    """x[ids], and zeros for ids out of range."""
     raw = None if x.raw_shape is None or ids.raw_shape is None else (*ids.raw_shape, *x.raw_shape[1:])
     return apply(kernels.gather_kept, [x, ids], type="GatherKept", dtype=x.dtype.base_dtype, shape=raw)
 
 
 @rule("DenseRows")
 def _dense_rows(op: Operation, grad: Tensor):
-    return _alone(op, lambda: kept(grad, op.inputs[1]))
+    return _first_only(op, lambda: kept(grad, op.inputs[1]))
 
 
 @rule("GatherKept")
@@ -171,7 +171,7 @@ def _scatter_kept(op: Operation, g: Tensor):
 
 @rule("SegmentSum", "UnsortedSegmentSum")
 def _segment_sum(op: Operation, g: Tensor):
-    return _alone(op, kept(g, op.inputs[1]))
+    return _first_only(op, kept(g, op.inputs[1]))
 
 
 @rule("SegmentMax", "SegmentMin", "UnsortedSegmentMax", "UnsortedSegmentMin")
@@ -179,19 +179,19 @@ def _segment_extreme(op: Operation, g: Tensor):
     x, ids = op.inputs[:2]
     same = m.cast(m.equal(x, kept(op.outputs[0], ids)), g.dtype.base_dtype)
     count = segment_sum(same, ids, _rows(op))
-    return _alone(op, same * kept(g / m.maximum(count, 1.0), ids))
+    return _first_only(op, same * kept(g / m.maximum(count, 1.0), ids))
 
 
 @rule("SegmentProd", "UnsortedSegmentProd")
 def _segment_prod(op: Operation, g: Tensor):
-    """Where an element is zero it gets the product of the others, which is zero if another is."""
+    """A zero element gets the product of the others, which is zero if another one is zero."""
     x, ids = op.inputs[:2]
     zero = m.equal(x, 0.0)
     zeros = segment_sum(m.cast(zero, g.dtype.base_dtype), ids, _rows(op))
     g = where(m.greater(zeros, 1.0), zeros_like(g), g)
     others = unsorted_segment_prod(where(zero, ones_like(x), x), ids, _rows(op))
     slope = where(zero, kept(others, ids), kept(op.outputs[0], ids) / where(zero, ones_like(x), x))
-    return _alone(op, kept(g, ids) * slope)
+    return _first_only(op, kept(g, ids) * slope)
 
 
 def _rows(op: Operation) -> Any:
@@ -207,7 +207,7 @@ def _bincount(op: Operation, g: Tensor):
 
 @rule("Unique", "UniqueWithCounts")
 def _unique(op: Operation, g: Tensor, *_: Any):
-    """Equals share the gradient."""
+    """Equal elements share the gradient."""
     places = op.outputs[1]
     count = segment_sum(ones_like(op.inputs[0]), places, _rows(op))
     return [kept(g / count, places)]

@@ -1,12 +1,12 @@
-"""Which derivative belongs to which operation.
+"""Registry of derivatives.
 
-rule       a function (op, *grads): for the gradients with respect to an operation's outputs, those with respect to its
-           inputs, one for each. Each is a tensor, IndexedSlices, None (nothing flows there), or a function without
-           arguments that makes one of these and is called only where the gradient is wanted.
-RULES      the rules by the type of operation: what this package knows, and what `RegisterGradient` adds
-override   a rule that stands for one operation only: `gradient_override_map`, `custom_gradient`, `@f.gradient`
+rule       a function (op, *grads) from the gradients of an operation's outputs to those of its inputs, one for each
+  input: a tensor, IndexedSlices, None (no gradient flows there), or a function without arguments that makes one of
+  these, and is called only if the gradient is needed
+RULES      the rules by operation type: those of this package, and those added by `RegisterGradient`
+override   a rule for a single operation: from `gradient_override_map`, `custom_gradient` or `@f.gradient`
 
-Invariant: a rule makes ordinary nodes of the operation's graph and nothing else.
+Invariant: a rule makes ordinary nodes in the operation's graph and has no other effect.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Rule = Callable[..., Any]
 
 RULES: dict[str, Rule] = {}
 FALLBACKS: list[tuple[Callable[[Operation], bool], Rule]] = []
-"""(whether it knows an operation, its rule): for pure operations whose type has no rule."""
+"""(predicate, rule) pairs for pure operations whose type has no rule."""
 
 _CUSTOM = "CustomGradient"
 _CUSTOM_RULES = ("_weftwork_custom_gradients",)
 
 
 def rule(*types: str) -> Callable[[Rule], Rule]:
-    """A decorator: the function is the rule of these types of operation."""
+    """Decorator: register a function as the rule for these operation types."""
 
     def register(function: Rule) -> Rule:
         for name in types:
@@ -48,18 +48,18 @@ def rule(*types: str) -> Callable[[Rule], Rule]:
 
 
 def nothing(op: Operation, *grads: Any) -> list[None]:
-    """The rule of an operation through which no gradient flows."""
+    """The rule for operations through which no gradient flows."""
     return [None] * len(op.inputs)
 
 
 def not_differentiable(*types: str) -> None:
-    """No gradient flows through operations of these types, and asking for one is not a mistake."""
+    """Declare that no gradient flows through these operation types, so that asking for one is not an error."""
     for name in types:
         rule(name)(nothing)
 
 
 def unknown(op: Operation, why: str = "") -> LookupError:
-    """The error of an operation that has no derivative here."""
+    """The error for an operation without a derivative."""
     reason = f": {why}" if why else ""
     return LookupError(
         f"No gradient defined for operation '{op.name}' (op type: {op.type}){reason}\n\t [[node {op.defined_at} ]]"
@@ -67,7 +67,7 @@ def unknown(op: Operation, why: str = "") -> LookupError:
 
 
 def rule_of(op: Operation) -> Rule:
-    """The rule of an operation. Raises LookupError, which names it and its line, when it has none."""
+    """The rule for an operation. Raises LookupError, naming the operation and its line, if there is none."""
     found = _override(op) or RULES.get(op.type)
     if found is not None:
         return found
@@ -86,9 +86,9 @@ def rule_of(op: Operation) -> Rule:
 
 
 class RegisterGradient:
-    """A decorator: the function (op, *grads) gives the gradients of every operation of a type.
+    """Decorator: the function (op, *grads) returns the gradients for every operation of a type.
 
-    Raises TypeError when the type is not a string, KeyError when it has a gradient already.
+    Raises TypeError if the type is not a string, KeyError if it has a gradient already.
     """
 
     def __init__(self, op_type: str):
@@ -105,7 +105,7 @@ class RegisterGradient:
 
 
 def NotDifferentiable(op_type: str) -> None:
-    """No gradient flows through operations of this type. Raises TypeError when it is not a string."""
+    """Declare that no gradient flows through operations of this type. Raises TypeError unless it is a string."""
     RegisterGradient(op_type)(nothing)
 
 
@@ -118,9 +118,9 @@ def _override(op: Operation) -> Rule | None:
         if kernel.gradient is not None:
             return _users_rule
     elif op.type == _CUSTOM:
-        for made in op.graph.get_collection(_CUSTOM_RULES):
-            if made.name == op.name and made.function is not None:
-                return made.function
+        for result in op.graph.get_collection(_CUSTOM_RULES):
+            if result.name == op.name and result.function is not None:
+                return result.function
     for start, end, names in reversed(op.graph.get_collection(GRADIENT_OVERRIDES)):
         for of_type, name in names:
             if of_type == op.type and start <= op.index < end:
@@ -134,7 +134,7 @@ def _override(op: Operation) -> Rule | None:
 
 
 def _users_rule(op: Operation, *grads: Any) -> list:
-    """Calls the function given to `@f.gradient`."""
+    """Call the function given to `@f.gradient`."""
     function = op.kernel.gradient  # type: ignore[union-attr]
     target = getattr(function, "function", function)
     options = {}
@@ -145,7 +145,7 @@ def _users_rule(op: Operation, *grads: Any) -> list:
 
 
 class _Local:
-    """A function that belongs to this process: it is left behind when the graph is pickled."""
+    """A function that belongs to this process, and is left out when the graph is pickled."""
 
     def __init__(self, name: str, function: Callable[..., Any] | None):
         self.name, self.function = name, function
@@ -155,17 +155,17 @@ class _Local:
 
 
 def first_of(*values: Any, count: int) -> Any:
-    """The kernel of `custom_gradient`'s node: its results, which come before its arguments."""
+    """The kernel of `custom_gradient`'s node: it returns the results, its first `count` inputs."""
     return values[0] if count == 1 else values[:count]
 
 
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
-    """A decorator: `f` makes nodes and returns (result, grad_fn), and grad_fn gives its gradient instead of theirs.
+    """Decorator: `f` makes nodes and returns (result, grad_fn), where grad_fn replaces the gradient of these nodes.
 
-    f(*args): any number of tensors; its result is a tensor or a structure of them.
-    grad_fn(*grads): for the gradients with respect to the results, those with respect to the args, one or a list.
-    Where the result depends on trainable variables that are not args, grad_fn must take `variables=`, a list of them,
-    and give (the gradients of the args, a list of those of the variables); TypeError if it does not take it.
+    f(*args): takes tensors, and returns a tensor or a structure of tensors.
+    grad_fn(*grads): maps gradients of the results to those of the args, one or a list.
+    If the result depends on trainable variables that are not args, grad_fn must accept `variables=`, a list of them,
+    and return (gradients of the args, list of gradients of the variables). Raises TypeError if it does not accept it.
     """
 
     @functools.wraps(f)
@@ -185,11 +185,11 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
                     f"variables: {variables}"
                 )
             inputs = [*results, *tensors, *map(convert_to_tensor, variables)]
-            made = apply(first_of, inputs, {"count": len(results)}, type=_CUSTOM, name=scope, outputs=specs)
-        op = made[0].op
+            outputs = apply(first_of, inputs, {"count": len(results)}, type=_CUSTOM, name=scope, outputs=specs)
+        op = outputs[0].op
         back = _custom_rule(grad_fn, len(tensors), variables)
         op.graph.get_collection_ref(_CUSTOM_RULES).append(_Local(op.name, back))
-        return packed(result, iter(made))
+        return packed(result, iter(outputs))
 
     return call
 
@@ -200,7 +200,7 @@ def _takes_variables(function: Callable) -> bool:
 
 
 def _trainable_behind(results: Sequence[Tensor], args: Sequence[Tensor]) -> list[Variable]:
-    """The trainable variables that some results depend on, other than through the args."""
+    """The trainable variables that results depend on, except through the args."""
     stops, stack = set(args), list(results)
     seen: set[Operation] = set()
     while stack:
@@ -215,13 +215,15 @@ def _trainable_behind(results: Sequence[Tensor], args: Sequence[Tensor]) -> list
 
 def _custom_rule(function: Callable, count: int, variables: list[Variable]) -> Rule:
     def found(op: Operation, *grads: Any) -> list:
-        made, of_variables = (function(*grads), []) if not variables else function(*grads, variables=variables)
+        of_args, of_variables = (function(*grads), []) if not variables else function(*grads, variables=variables)
         if variables:
             if len(of_variables) != len(variables):
                 raise ValueError("Must return gradient for each variable from @custom_gradient grad_fn.")
-        made = list(made) if isinstance(made, (list, tuple)) else [made]
-        if len(made) != count:
-            raise ValueError(f"{op.defined_at}: grad_fn must give {count} gradients, one for each arg, not {len(made)}")
-        return [None] * len(op.outputs) + made + list(of_variables)
+        of_args = list(of_args) if isinstance(of_args, (list, tuple)) else [of_args]
+        if len(of_args) != count:
+            raise ValueError(
+                f"{op.defined_at}: grad_fn must give {count} gradients, one for each arg, not {len(of_args)}"
+            )
+        return [None] * len(op.outputs) + of_args + list(of_variables)
 
     return found

@@ -1,4 +1,4 @@
-"""Derivatives of Fourier and cosine transforms: they are matrices, so each is the transposed one's opposite."""
+"""Derivatives of Fourier and cosine transforms: these are matrices, so derivatives use the transposes."""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
-"""Derivatives of blocks, windows, bands and replaced elements: all linear, and most of them each other's opposite."""
+"""Derivatives of block moves, windows, bands and replaced elements: linear, and mostly each other's inverses."""
 
 from __future__ import annotations
 
 from weftwork.graph.build import apply
 from weftwork.graph.gradients.registry import not_differentiable, rule
-from weftwork.graph.gradients.walk import hand_on
+from weftwork.graph.gradients.walk import pass_on
 from weftwork.graph.kernels import spaces as kernels
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import array_ops, math_ops, scattering, spaces
 
 not_differentiable("ArgSort", "SearchSorted", "RepeatIndex", "UnravelIndex", "EditDistance", "Bitcast")
-rule("EnsureShape", "GuaranteeConst", "PassThrough")(hand_on)
+rule("EnsureShape", "GuaranteeConst", "PassThrough")(pass_on)
 
 
 @rule("SpaceToBatchND")
@@ -77,10 +77,10 @@ def _added(op: Operation, g: Tensor):
 
 @rule("TensorScatterMax", "TensorScatterMin")
 def _greatest(op: Operation, g: Tensor):
-    """To those that equal the result, in equal parts."""
+    """Divide the gradient equally among the elements that equal the result."""
     x, indices, updates = op.inputs
     y = op.outputs[0]
-    ours = math_ops.cast(math_ops.equal(x, y), g.dtype)
-    theirs = math_ops.cast(math_ops.equal(updates, array_ops.gather_nd(y, indices)), g.dtype)
-    each = g / scattering.tensor_scatter_add(ours, indices, theirs)
-    return [lambda: each * ours, None, lambda: array_ops.gather_nd(each, indices) * theirs]
+    kept_hits = math_ops.cast(math_ops.equal(x, y), g.dtype)
+    update_hits = math_ops.cast(math_ops.equal(updates, array_ops.gather_nd(y, indices)), g.dtype)
+    each = g / scattering.tensor_scatter_add(kept_hits, indices, update_hits)
+    return [lambda: each * kept_hits, None, lambda: array_ops.gather_nd(each, indices) * update_hits]

@@ -1,4 +1,4 @@
-"""Derivatives of sparse tensors, where values meet a dense tensor. The rest are gathers, whose rules are known."""
+"""Derivatives of sparse tensors where values meet a dense tensor. Everything else is gathers, with known rules."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _picked(op: Operation, g: Tensor):
 
 @rule("SparseTensorDenseMatMul")
 def _matmul(op: Operation, g: Tensor):
-    """Of the values: rows of g times rows of b, where the values stand. Of b: the adjoint of the matrix times g."""
+    """For the values: rows of g times rows of b, at their indices. For b: the adjoint of the matrix times g."""
     indices, values, dims, b = op.inputs
     adjoint_a, adjoint_b = op.attrs["adjoint_a"], op.attrs["adjoint_b"]
 

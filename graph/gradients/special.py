@@ -1,4 +1,4 @@
-"""Derivatives of special functions, and of quantization as it is imitated in training."""
+"""Derivatives of special functions, and of simulated quantization."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DERIVATIVES: dict[str, Callable[[Any, Any, Any], Any]] = {
 
 
 def _over(y: Tensor, x: Tensor) -> Tensor:
-    """bessel_i1(x) / x, 1/2 at 0."""
+    """bessel_i1(x) / x; 1/2 at 0."""
     zero = m.cast(m.equal(x, 0.0), x.dtype)
     return m.div_no_nan(y, x) + zero * 0.5
 
@@ -79,4 +79,5 @@ def _multiply_no_nan(op: Operation, g: Tensor):
 @rule("FakeQuantWithMinMaxVars")
 def _fake_quant(op: Operation, g: Tensor):
     bits, narrow = op.attrs["bits"], op.attrs["narrow"]
-    return list(special.fake_quant_with_min_max_vars_gradient(g, *op.inputs, bits, narrow))
+    inputs, low, high = op.inputs
+    return list(special.fake_quant_with_min_max_vars_gradient(g, inputs, low, high, bits, narrow))

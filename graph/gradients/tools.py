@@ -1,6 +1,6 @@
-"""What the rules of derivatives share: undoing a broadcast, restoring a shape.
+"""Helpers for rules: inverting a broadcast, restoring a shape.
 
-Each function makes at most a node or two, and none at all where the static shapes show that nothing is to be done.
+Each function makes at most a node or two, and none if the static shapes show that there is nothing to do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from weftwork.graph.ops.reductions import known_axes, reduce_mean, reduce_sum
 
 
 def sum_to(grad: Tensor, x: Tensor, *others: Tensor) -> Tensor:
-    """`grad`, of the shape of x broadcast with the others, summed to x's own shape."""
+    """Sum `grad`, which has the shape of x broadcast with the others, to x's own shape."""
     axes = _summed_axes(x.raw_shape, [other.raw_shape for other in others])
     if axes is None:
         return apply(kernels.sum_like, [grad, x], type="SumLike", dtype=grad.dtype.base_dtype, shape=x.raw_shape)
@@ -32,7 +32,7 @@ def sum_to(grad: Tensor, x: Tensor, *others: Tensor) -> Tensor:
 
 
 def _summed_axes(shape: shapes.RawShape, others: list[shapes.RawShape]) -> tuple[int, tuple[int, ...]] | None:
-    """(how many leading axes, which axes of size 1) a broadcast has repeated; None when that shows only at run time."""
+    """(number of leading axes, axes of size 1) that a broadcast repeated; None if only known at run time."""
     if shape is None or not others:
         return None
     rank, ones = len(shape), []
@@ -42,11 +42,11 @@ def _summed_axes(shape: shapes.RawShape, others: list[shapes.RawShape]) -> tuple
             return None
         lead = max(lead, len(other) - rank)
     for i in range(1, rank + 1):
-        mine = shape[-i]
-        theirs = [other[-i] for other in others if other is not None and i <= len(other)]
-        if mine not in (1, None) or all([dim == 1 for dim in theirs]):
+        own_dim = shape[-i]
+        other_dims = [other[-i] for other in others if other is not None and i <= len(other)]
+        if own_dim not in (1, None) or all([dim == 1 for dim in other_dims]):
             continue
-        if mine is None:
+        if own_dim is None:
             return None
         ones.append(rank - i)
     return lead, tuple(reversed(ones))
@@ -58,7 +58,7 @@ def _sum_axes(op: Operation, grad: Tensor):
 
 
 def broadcast_like(grad: Tensor, x: Tensor) -> Tensor:
-    """`grad` repeated to the shape of x."""
+    """`grad` broadcast to the shape of x."""
     if shapes.is_full(x.raw_shape):
         if x.raw_shape == grad.raw_shape:
             return grad
@@ -75,7 +75,7 @@ def _broadcast(op: Operation, grad: Tensor):
 
 
 def spread(grad: Tensor, x: Tensor, axis: Any = None, keepdims: bool = False, mean: bool = False) -> Tensor:
-    """A reduction of x over `axis` undone: `grad` (divided by the number of elements, for a mean) in each place.
+    """Invert a reduction of x over `axis`: `grad` at each position; for a mean, divided by the number of elements.
 
     axis: ints, None for all, or a tensor.
     """
@@ -96,7 +96,7 @@ _LOSSES = frozenset(["SoftmaxCrossEntropyWithLogits", "SparseSoftmaxCrossEntropy
 
 
 def _of_same_shape(x: Tensor) -> Tensor:
-    """A tensor of x's shape that is there before x: a step of training then need not compute the loss itself."""
+    """A tensor with x's shape that exists before x, so that a training step need not compute the loss itself."""
     while x.op.type in _SAME_SHAPE and x.op.kind is Kind.PURE:
         x = x.op.inputs[0]
     if x.op.type in _LOSSES:
@@ -116,7 +116,7 @@ def _spread(op: Operation, grad: Tensor):
 
 
 def reshape_like(grad: Tensor, x: Tensor) -> Tensor:
-    """`grad` in the shape of x, which has as many elements."""
+    """`grad` reshaped to x, which has the same number of elements."""
     raw = x.raw_shape
     if raw is not None and raw.count(None) <= 1 and 0 not in raw:
         return reshape(grad, [-1 if dim is None else dim for dim in raw])
@@ -129,7 +129,7 @@ def _reshape(op: Operation, grad: Tensor):
 
 
 def dense(slices: IndexedSlices, x: Tensor) -> Tensor:
-    """IndexedSlices of x as a tensor of x's shape: rows of one index add up. One outside fails when it runs."""
+    """IndexedSlices as a tensor of x's shape; rows with the same index add up. A bad index raises at run time."""
     inputs = [slices.values, slices.indices, x]
     dtype = slices.dtype.base_dtype
     if shapes.is_full(x.raw_shape):
@@ -139,9 +139,9 @@ def dense(slices: IndexedSlices, x: Tensor) -> Tensor:
 
 
 def picked(op: Operation, grad: Tensor, unique: bool = False) -> list:
-    """The gradients of an operation whose kernel only picks elements of its first input, or moves them.
+    """The gradients of an operation whose kernel only selects or moves elements of its first input.
 
-    unique: no element is picked twice.
+    unique: no element is selected twice.
     """
     x = op.inputs[0]
     rest = op.inputs[1:]

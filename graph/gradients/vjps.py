@@ -1,13 +1,13 @@
-"""Derivatives of NumPy's and SciPy's functions by the library autograd: what it knows, and the kernels that ask it.
+"""Derivatives of NumPy's and SciPy's functions through autograd: what it supports, and the kernels that call it.
 
 call    how a kernel is called: (function, attributes, number of outputs), as hashable data
 form    a function of values as data: a call, or ("vjp", form, which) for the derivative of another form with respect to
-        one of its values; the gradient that it is applied to is one more value
-vjp     vector-Jacobian product: what turns the gradient of a function's result into that of an argument
-twin    the same function written in autograd's NumPy, of a kernel that is not a function of NumPy
+  one of its values, with the incoming gradient as an additional value
+vjp     vector-Jacobian product: maps the gradient of a function's result to that of an argument
+twin    the equivalent, written with autograd's NumPy, of a kernel that is not a NumPy function
 
-Invariant: a form's derivative is a form, so derivatives of any order are nodes. Gradients of complex numbers are
-conjugated on the way in and out: autograd's are the conjugates of TensorFlow's. autograd is imported when it is needed.
+Invariant: the derivative of a form is a form, so derivatives of any order are nodes. Gradients of complex numbers are
+conjugated on the way in and out: autograd's are the conjugates of TensorFlow's. autograd is imported on first use.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from weftwork.graph.numpy_protocol import call_numpy
 from weftwork.graph.ops import linalg_ops
 
 _tracing = fresh(threading.RLock())
-"""autograd counts its traces in one global number: only one thread may trace."""
+"""Only one thread may trace: autograd counts its traces in a global variable."""
 
 # Twins
 
 
 def _anp() -> Any:
-    """autograd's NumPy, imported when it is first needed: it would slow every start."""
+    """autograd's NumPy, imported on first use: it would slow down every start."""
     import autograd.numpy
 
     return autograd.numpy
@@ -72,12 +72,12 @@ TWINS: dict[Any, Callable] = {
 }
 
 
-# What autograd knows
+# What autograd supports
 
 
 @functools.cache
 def _namespaces() -> list[tuple[Any, Any]]:
-    """Modules of NumPy and SciPy, each with autograd's twin of it."""
+    """Modules of NumPy and SciPy, each with autograd's counterpart."""
     import autograd.numpy
     import autograd.scipy.linalg
     import autograd.scipy.special
@@ -90,13 +90,13 @@ def _namespaces() -> list[tuple[Any, Any]]:
 
 
 def wrapped(function: Callable) -> Callable | None:
-    """autograd's own version of a function of NumPy or SciPy, None if it has none."""
+    """autograd's version of a function of NumPy or SciPy; None if it has none."""
     return _versions().get(function)
 
 
 @functools.cache
 def _versions() -> dict[Any, Callable]:
-    """autograd's version of each function that it knows: under the function's own name, else under another one."""
+    """autograd's version of each function that it supports, keyed by the function."""
     found: dict[Any, Callable] = {}
     for module, versions in reversed(_namespaces()):
         for name in dir(versions):
@@ -106,38 +106,38 @@ def _versions() -> dict[Any, Callable]:
     return found
 
 
-def standing(function: Callable) -> str:
-    """What is known of a function: "twin", or what autograd says: "rule", "constant" (no derivative flows), "traced".
+def differentiability(function: Callable) -> str:
+    """How a function is differentiated: "twin", or autograd's "rule", "constant" (no gradient flows) or "traced".
 
-    "" of a function that has no derivative.
+    "" if it has no derivative.
     """
-    return "twin" if function in TWINS else _standings().get(function, "")
+    return "twin" if function in TWINS else _differentiabilities().get(function, "")
 
 
 @functools.cache
-def _standings() -> dict[Any, str]:
-    """What autograd says of each function that it knows."""
+def _differentiabilities() -> dict[Any, str]:
+    """How autograd differentiates each function that it supports."""
     from autograd.core import VJPNode, primitive_vjps
     from autograd.tracer import notrace_primitives
 
     constant = notrace_primitives[VJPNode]
 
-    def said(version: Callable) -> str:
+    def described(version: Callable) -> str:
         if version in primitive_vjps:
             return "rule"
         if version in constant:
             return "constant"
-        # What autograd writes in its own functions has no `fun`; a primitive without a rule is unknown to it.
+        # Functions composed from autograd's own have no `fun`; a primitive without a rule cannot be differentiated.
         return "" if hasattr(version, "fun") else "traced"
 
-    return {function: said(version) for function, version in _versions().items()}
+    return {function: described(version) for function, version in _versions().items()}
 
 
 # Kernels
 
 
 def first_vjp(*values, call, which):
-    """The kernel of a first derivative. values: the function's inputs, its outputs, and their gradients."""
+    """The kernel of a first derivative. values: the function's inputs, its outputs, and the outputs' gradients."""
     from autograd.core import primitive_vjps
 
     count = call[2]
@@ -156,22 +156,22 @@ def first_vjp(*values, call, which):
 
 
 def _direct(call: tuple, which: int, inputs: tuple) -> tuple | None:
-    """(autograd's function, which argument, args, kwargs) where its own rule can be asked; None where it must trace."""
+    """(autograd's function, argument index, args, kwargs) if its rule can be called directly; None if it must trace."""
     kernel, attrs, _ = call
     attrs = dict(attrs)
     if kernel is not call_numpy:
-        return (wrapped(kernel), which, inputs, attrs) if standing(kernel) == "rule" else None
+        return (wrapped(kernel), which, inputs, attrs) if differentiability(kernel) == "rule" else None
     function = attrs["function"]
     args, kwargs = attrs["template"]
     place = [i for i, arg in enumerate(args) if type(arg) is nest.Slot and arg.index == which]
-    if standing(function) != "rule" or not place:
+    if differentiability(function) != "rule" or not place:
         return None
     args, kwargs = nest.fill(attrs["template"], inputs, nest.as_it_is)
     return wrapped(function), place[0], args, kwargs
 
 
 def vjp_of_form(*values, form, which):
-    """The kernel of a derivative of any order, by tracing. values: those of the form, and the gradients."""
+    """The kernel of a derivative of any order, by tracing. values: those of the form, then the gradients."""
     extra = _gradients_of(form)
     inputs, grads = values[: len(values) - extra], values[len(values) - extra :]
     with _tracing:
@@ -180,7 +180,7 @@ def vjp_of_form(*values, form, which):
 
 
 def _gradients_of(form: tuple) -> int:
-    """How many gradients belong to a form: one for each output."""
+    """The number of gradients that belong to a form: one for each output."""
     return form[1][2] if form[0] == "call" else 1
 
 
@@ -193,19 +193,19 @@ def _traced(form: tuple, inputs: tuple, which: int, grads: tuple) -> Any:
     x = inputs[which]
     if not isbox(x):
         x = np.asarray(x)
-    # As autograd's own make_vjp, which warns where the result does not depend on the input: a common case here.
+    # Like autograd's make_vjp, but without its warning if the result does not depend on the input: a common case here.
     with trace_stack.new_trace() as level:
         box = new_box(x, level, VJPNode.new_root())
-        made = _evaluate(form, (*inputs[:which], box, *inputs[which + 1 :]))
+        value = _evaluate(form, (*inputs[:which], box, *inputs[which + 1 :]))
         if len(grads) > 1:
-            made = sum([anp.sum(g * part) for g, part in zip(grads, made, strict=True)])
-    if not isbox(made) or made._trace != level:
+            value = sum([anp.sum(g * part) for g, part in zip(grads, value, strict=True)])
+    if not isbox(value) or value._trace != level:
         return vspace(x).zeros()
-    return backward_pass(grads[0] if len(grads) == 1 else 1.0, made._node)
+    return backward_pass(grads[0] if len(grads) == 1 else 1.0, value._node)
 
 
 def _evaluate(form: tuple, values: tuple) -> Any:
-    """A form's value, in autograd's functions."""
+    """Evaluate a form with autograd's functions."""
     if form[0] == "vjp":
         _, inner, which = form
         extra = _gradients_of(inner)
@@ -223,14 +223,14 @@ def _evaluate(form: tuple, values: tuple) -> Any:
 
 
 def _dense(found: Any) -> Any:
-    """A gradient that autograd kept as a sparse object as an array."""
+    """Convert a gradient that autograd kept as a sparse object to an array."""
     from autograd.core import SparseObject
 
     return found.mut_add(found.vs.zeros()) if isinstance(found, SparseObject) else found
 
 
 def _settled(found: Any, x: Any) -> Any:
-    """What autograd found, as a gradient of x: conjugated, of its dtype and shape."""
+    """Convert autograd's result to a gradient of x: conjugate it, and set dtype and shape."""
     found, x = np.asarray(found), np.asarray(x)
     if found.dtype.kind == "c":
         found = np.conj(found) if x.dtype.kind == "c" else np.real(found)

@@ -1,6 +1,6 @@
 """Derivatives of convolutions and pools over any number of axes.
 
-A convolution is linear in the input and in the filters, and so is each of its gradients in what it is made of.
+A convolution is linear in the input and in the filters, and each of its gradients is linear in its arguments, too.
 """
 
 from __future__ import annotations
@@ -70,15 +70,15 @@ def _fraction(op: Operation, g: Tensor):
 @rule("FractionalAvgPoolGrad")
 def _fraction_again(op: Operation, g: Tensor):
     before, _, *ends = op.inputs
-    made = apply(
+    result = apply(
         kernels.fraction_mean, [g, *ends], op.attrs, type="FractionalAvgPool", dtype=g.dtype, shape=before.raw_shape
     )
-    return [made, None, None, None]
+    return [result, None, None, None]
 
 
 @rule("CTCLoss")
 def _ctc(op: Operation, g: Tensor, _: Tensor):
-    """The gradient was made with the loss; it has no derivative of its own."""
+    """The gradient is computed together with the loss; it has no derivative itself."""
     slope = prevent_gradient(
         op.outputs[1], message="Currently there is no way to take the second derivative of ctc_loss"
     )

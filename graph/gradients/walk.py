@@ -1,12 +1,12 @@
-"""Derivatives: `gradients` walks a graph backwards from what is differentiated, and makes the nodes of its gradient.
+"""Derivatives: `gradients` walks a graph backwards from the ys, and makes the nodes of the gradient.
 
-y, x         what is differentiated, and with respect to what
-connected    a tensor on a way from an x to a y along which a derivative flows; nothing else is looked at
-seed         the gradient of a y with respect to itself: ones, or the `grad_ys` given
-trainable    of a dtype that has derivatives: floats, complex numbers, any Python object, TensorArrays
+y, x         differentiate y with respect to x
+connected    a tensor on a path from an x to a y along which a gradient flows; others are not visited
+seed         the gradient of a y with respect to itself: ones, or the given `grad_ys`
+trainable    has a differentiable dtype: floats, complex numbers, any Python object, TensorArrays
 
-Invariant: when the walk comes to an operation, the gradients of its outputs are complete, for operations are visited
-against the order of their creation. The rules are in `registry`; what they make are ordinary nodes.
+Invariant: when the walk reaches an operation, the gradients of its outputs are complete, because operations are visited
+in reverse order of creation. The rules are in `registry`; they make ordinary nodes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from weftwork.graph.scopes import name_scope
 
 
 class AggregationMethod:
-    """How gradients that meet are added: all of these words mean one sum."""
+    """How to add up gradients: all choices mean the same sum."""
 
     ADD_N = 0
     DEFAULT = ADD_N
@@ -46,7 +46,7 @@ _AGGREGATIONS = (0, 1, 2)
 
 
 class UnconnectedGradients(enum.Enum):
-    """What the gradient with respect to an x is that no y depends on: None, or zeros."""
+    """The gradient for an x that no y depends on: None, or zeros."""
 
     NONE = "none"
     ZERO = "zero"
@@ -65,14 +65,14 @@ def gradients(
 ) -> list[Any]:
     """The derivatives of the sum of all elements of `ys` with respect to each of `xs`: a list as long as `xs`.
 
-    xs: variables or tensors, also ones on the way. A gradient is a tensor of its x's shape and dtype, IndexedSlices
-        where rows of a table were looked up, or None where no y depends on the x.
-    grad_ys: what the gradients with respect to ys are to begin with, None for ones.
-    stop_gradients: tensors that are held constant.   gate_gradients: use gradients only when all of an operation's are
-        there.   aggregation_method: changes nothing.
-    Complex numbers: conj(dy/dx) times the gradient, as in TensorFlow.
-    Raises LookupError for an operation on the way that has no derivative, ValueError or TypeError for arguments that
-    do not fit.
+    xs: variables or tensors, which may be intermediate. A gradient is a tensor with its x's shape and dtype,
+        IndexedSlices if rows of a table were looked up, or None if no y depends on the x.
+    grad_ys: the initial gradients with respect to ys; None for ones.
+    stop_gradients: tensors to treat as constants.   gate_gradients: use an operation's gradients only once all of them
+        are computed.   aggregation_method: ignored.
+    For complex numbers: conj(dy/dx) times the gradient, as in TensorFlow.
+    Raises LookupError for an operation on the path that has no derivative, ValueError or TypeError for invalid
+    arguments.
     """
     ys, xs = _listed(ys), _listed(xs)
     stops = [_source(t) for t in _listed(stop_gradients or [])]
@@ -105,7 +105,10 @@ def hessians(
     gate_gradients: bool = False,
     aggregation_method: int | None = None,
 ) -> list[Tensor]:
-    """The second derivatives of the sum of ys with respect to each of xs, whose shape must be known: shape + shape."""
+    """Second derivatives of the sum of ys with respect to each of xs, whose shape must be known: shape + shape.
+
+    Raises ValueError if the shape of an x is unknown.
+    """
     found = []
     with name_scope(name, "hessians", [*_listed(ys), *_listed(xs)]):
         for x in _listed(xs):
@@ -121,7 +124,7 @@ def hessians(
 
 
 class _Walk:
-    """One way back from the ys to the xs."""
+    """One backward walk from the ys to the xs."""
 
     def __init__(self, ys: list[Tensor], xs: list[Tensor], stops: list[Tensor], colocate: bool, gated: bool):
         self.xs, self.colocate, self.gated = set(xs), colocate, gated
@@ -131,7 +134,7 @@ class _Walk:
         self.ops = self._between(ys)
 
     def _between(self, ys: list[Tensor]) -> list[Operation]:
-        """The operations that connect xs with ys, the last created first."""
+        """The operations that connect xs with ys, newest first."""
         seen: set[Operation] = set()
         stack = [y for y in ys if y not in self.stops]
         while stack:
@@ -145,16 +148,16 @@ class _Walk:
         return sorted(self.reached, key=lambda op: -op.index)
 
     def connected(self, tensor: Tensor) -> bool:
-        """Whether the gradient with respect to a tensor is wanted, for its own sake or for those before it."""
+        """True if the gradient of a tensor is needed, for its own sake or for that of earlier tensors."""
         on_the_way = tensor.op in self.reached and tensor not in self.stops
         return (tensor in self.xs or on_the_way) and is_trainable(tensor)
 
     def add(self, tensor: Tensor, grad: Any) -> None:
-        """A further part of the gradient with respect to a tensor."""
+        """Add a part to the gradient of a tensor."""
         self.grads.setdefault(tensor, []).append(grad)
 
     def total(self, tensor: Tensor) -> Any:
-        """The sum of the parts, None if there are none; afterwards the only part."""
+        """Sum up the parts of the gradient, None if there are none; the sum becomes the only part."""
         parts = self.grads.get(tensor)
         if not parts:
             return None
@@ -163,7 +166,7 @@ class _Walk:
         return parts[0]
 
     def run(self) -> None:
-        """Visit every operation on the way."""
+        """Visit every connecting operation."""
         for op in self.ops:
             outs = [self.total(t) if is_trainable(t) and t not in self.stops else None for t in op.outputs]
             if any([grad is not None for grad in outs]):
@@ -172,7 +175,7 @@ class _Walk:
                     self._visit(op, outs)
 
     def _visit(self, op: Operation, outs: list) -> None:
-        if RULES.get(op.type) is not hand_on and op.type != "AddN":  # these need not look at it: rows stay rows
+        if RULES.get(op.type) is not pass_on and op.type != "AddN":  # these pass IndexedSlices on as they are
             outs = [dense(g, t) if isinstance(g, IndexedSlices) else g for g, t in zip(outs, op.outputs, strict=True)]
         outs = [zeros_like(t) if g is None and is_trainable(t) else g for t, g in zip(op.outputs, outs, strict=True)]
         found = rule_of(op)(op, *outs)
@@ -182,45 +185,45 @@ class _Walk:
                 f"Num gradients {len(found)} generated for op {op.defined_at} do not match num inputs {len(op.inputs)}"
             )
         wanted = [(i, t) for i, t in enumerate(op.inputs) if self.connected(t)]
-        made = [_made(found[i]) for i, _ in wanted]
-        if self.gated and len([g for g in made if g is not None]) > 1:
-            made = gated(made)
-        for (i, tensor), grad in zip(wanted, made, strict=True):
+        evaluated = [_evaluated(found[i]) for i, _ in wanted]
+        if self.gated and len([g for g in evaluated if g is not None]) > 1:
+            evaluated = gated(evaluated)
+        for (i, tensor), grad in zip(wanted, evaluated, strict=True):
             if grad is not None:
                 self.add(tensor, _fitted(op, i, tensor, grad))
 
 
 def _scope(op: Operation) -> str:
-    """The name of the scope of an operation's gradient, in that of the whole.
+    """The name scope of an operation's gradient, within that of the whole derivative.
 
-    Within the derivative of a section it is made of the operation's type: its name holds the scopes around it, which
-    would come again at each depth.
+    In the derivative of a section, use the operation's type: its name includes the surrounding scopes, which would
+    be repeated at each depth.
     """
     section = op.graph.section
     return f"{op.type if section is not None and section.naming else op.name}_grad"
 
 
-def hand_on(op: Operation, grad: Any) -> list:
-    """The rule of an operation that hands its first input on: the gradient goes through as it is."""
+def pass_on(op: Operation, grad: Any) -> list:
+    """The rule for an operation that passes on its first input: the gradient passes through."""
     return [grad] + [None] * (len(op.inputs) - 1)
 
 
 for _type in ("Identity", "PlaceholderWithDefault", "Print", "CheckNumerics"):
-    RULES[_type] = hand_on
+    RULES[_type] = pass_on
 
 
 def is_trainable(tensor: Tensor) -> bool:
-    """Whether a tensor's dtype has derivatives."""
+    """True if a tensor's dtype is differentiable."""
     dtype = tensor.dtype.base_dtype
     return dtype.numpy.kind in "fc" or dtype is dtypes.object or dtype is dtypes.variant
 
 
-def _made(grad: Any) -> Any:
+def _evaluated(grad: Any) -> Any:
     return grad() if callable(grad) else grad
 
 
 def gated(grads: list) -> list:
-    """The same gradients, none of which is there before all are."""
+    """The same gradients, none of which is available before all are."""
     ready = iter(gate([g.values if isinstance(g, IndexedSlices) else g for g in grads if g is not None]))
     return [None if g is None else _with_values(g, next(ready)) for g in grads]
 
@@ -230,7 +233,7 @@ def _with_values(grad: Any, values: Tensor) -> Any:
 
 
 def _fitted(op: Operation, number: int, x: Tensor, grad: Any) -> Any:
-    """A gradient, of its input's dtype, and with what its input knows of the shape."""
+    """Convert a gradient to its input's dtype, and merge in the input's static shape."""
     dtype = x.dtype.base_dtype
     if isinstance(grad, IndexedSlices):
         if grad.dtype.base_dtype is not dtype:
@@ -252,7 +255,7 @@ def _fitted(op: Operation, number: int, x: Tensor, grad: Any) -> Any:
 
 
 def _sum(parts: list, x: Tensor) -> Any:
-    """The sum of parts of the gradient of x; IndexedSlices are joined if there is nothing else."""
+    """The sum of the parts of x's gradient; if all are IndexedSlices, they are concatenated."""
     if all([isinstance(part, IndexedSlices) for part in parts]):
         values = concat([part.values for part in parts], 0)
         indices = concat([part.indices for part in parts], 0)
@@ -273,7 +276,7 @@ def _target(y: Any) -> Tensor:
 
 
 def _source(x: Any) -> Tensor:
-    """A variable's own reference, of which its reads are made, or a tensor."""
+    """The reference of a variable, from which its reads are made; a tensor unchanged."""
     if isinstance(x, IndexedSlices):
         return x.values
     return x._ref() if hasattr(x, "_ref") else convert_to_tensor(x, name="x")

@@ -1,1 +1,1 @@
-"""Images: resized, cropped, turned, recoloured, decoded, measured."""
+"""Images: resizing, cropping, flipping, colors, decoding, measures."""

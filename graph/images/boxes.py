@@ -1,4 +1,4 @@
-"""Boxes in images: picked, drawn, and drawn by lot. A box is (y1, x1, y2, x2)."""
+"""Boxes in images: selecting, drawing and sampling them. A box is (y1, x1, y2, x2)."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def non_max_suppression(
     score_threshold: Any = float("-inf"),
     name: str | None = None,
 ) -> Tensor:
-    """The numbers of boxes of high score that overlap little, the best first: int32, at most `max_output_size`.
+    """The indices of high-scoring boxes that overlap little, best first: int32, at most `max_output_size`.
 
-    boxes: [n, 4], corners in any order.   scores: [n].   iou_threshold: how much of their union two of them may share.
-    score_threshold: boxes of no greater score are left out.
-    Raises ValueError for shapes that do not fit.
+    boxes: [n, 4], corners in any order.   scores: [n].   iou_threshold: largest intersection over union of two boxes.
+    score_threshold: boxes must have a higher score.
+    Raises ValueError if shapes do not match.
     """
     inputs = _candidates(boxes, scores, 4, max_output_size, iou_threshold, score_threshold)
     return apply(kernels.pick, inputs, type="NonMaxSuppression", name=name, dtype=dtypes.int32, shape=(None,))
 
 
 def _candidates(boxes: Any, scores: Any, columns: int | None, *limits: Any) -> list[Tensor]:
-    """The inputs of a node that picks: boxes, scores, how many, and floats."""
+    """The inputs of a node that selects boxes: boxes, scores, the largest number, and floats."""
     places, given = convert_to_tensor(boxes, name="boxes"), convert_to_tensor(scores, name="scores")
     shapes.merge(shapes.merge(places.raw_shape, (None, columns))[:1], shapes.merge(given.raw_shape, (None,)))  # type: ignore[index]
     most, *floats = limits
@@ -53,7 +53,7 @@ def non_max_suppression_padded(
     pad_to_max_output_size: bool = False,
     name: str | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """(numbers, how many) of `non_max_suppression`. pad_to_max_output_size: with zeros up to the greatest number."""
+    """(indices, their number) as in `non_max_suppression`. pad_to_max_output_size: pad the indices with zeros."""
     inputs = _candidates(boxes, scores, 4, max_output_size, iou_threshold, score_threshold)
     most = static_value(inputs[2])
     size = int(most) if pad_to_max_output_size and most is not None else None
@@ -72,14 +72,14 @@ def non_max_suppression_with_scores(
     soft_nms_sigma: Any = 0.0,
     name: str | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """(numbers, scores) of `non_max_suppression`.
+    """(indices, scores) as in `non_max_suppression`.
 
-    soft_nms_sigma: where it is not 0, overlap leaves no box out but lowers its score, the less the greater it is.
+    soft_nms_sigma: if not 0, overlap does not exclude a box but lowers its score; a larger sigma lowers it less.
     """
     inputs = _candidates(boxes, scores, 4, max_output_size, iou_threshold, score_threshold, soft_nms_sigma)
     outputs: list = [(dtypes.int32, (None,)), (dtypes.float32, (None,))]
-    picked, left = apply(kernels.pick_softly, inputs, type="NonMaxSuppressionV5", name=name, outputs=outputs)
-    return picked, left
+    picked, new_scores = apply(kernels.pick_softly, inputs, type="NonMaxSuppressionV5", name=name, outputs=outputs)
+    return picked, new_scores
 
 
 def non_max_suppression_overlaps(
@@ -90,17 +90,17 @@ def non_max_suppression_overlaps(
     score_threshold: Any = float("-inf"),
     name: str | None = None,
 ) -> Tensor:
-    """As `non_max_suppression`, of boxes of which it is known how much they overlap each other: [n, n]."""
+    """`non_max_suppression` for boxes whose pairwise overlaps are known: [n, n]."""
     inputs = _candidates(overlaps, scores, None, max_output_size, overlap_threshold, score_threshold)
     kind = "NonMaxSuppressionWithOverlaps"
     return apply(kernels.pick_by_overlaps, inputs, type=kind, name=name, dtype=dtypes.int32, shape=(None,))
 
 
 def draw_bounding_boxes(images: Any, boxes: Any, name: str | None = None, colors: Any = None) -> Tensor:
-    """Images with boxes drawn on them, in ten colours in turn.
+    """Images with boxes drawn on them, in ten cycling colors.
 
     images: floats [batch, height, width, 1, 3 or 4 channels].   boxes: [batch, boxes, 4], fractions of their size.
-    Raises ValueError for shapes that do not fit, and for `colors`, which there are none of.
+    Raises ValueError if shapes do not match, and for `colors`, which are not supported.
     """
     if colors is not None:
         raise ValueError("draw_bounding_boxes takes no colors here: they are TensorFlow 1's ten.")
@@ -125,12 +125,13 @@ def sample_distorted_bounding_box(
     use_image_if_no_bounding_boxes: bool = False,
     name: str | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(begin, size, box) of a random part of an image: what `tf.slice` takes, and a box [1, 1, 4] to draw.
+    """(begin, size, box) of a random window of an image: arguments for `tf.slice`, and a box [1, 1, 4] to draw.
 
-    image_size: [height, width, channels].   bounding_boxes: [..., 4], fractions; the part covers `min_object_covered`
-    of one at least.   aspect_ratio_range, area_range: of width / height, [0.75, 1.33], and of its share of the image,
-    [0.05, 1].   max_attempts: 100; after them it is the whole image.
-    use_image_if_no_bounding_boxes: no boxes are one of the whole image, else an InvalidArgumentError when it runs.
+    image_size: [height, width, channels].   bounding_boxes: [..., 4], fractions; the window covers at least
+    `min_object_covered` of one box.   aspect_ratio_range: range of width / height, by default [0.75, 1.33].
+    area_range: range of the fraction of the image, by default [0.05, 1].   max_attempts: 100 by default; then the
+    window is the whole image.   use_image_if_no_bounding_boxes: without boxes, use the whole image; else raise
+    InvalidArgumentError at run time.
     """
     with name_scope(name, "sample_distorted_bounding_box", [image_size, bounding_boxes]):
         size = cast(convert_to_tensor(image_size, name="image_size"), dtypes.int32)
@@ -143,8 +144,8 @@ def sample_distorted_bounding_box(
             "whole": bool(use_image_if_no_bounding_boxes),
         }
         inputs, kind = [size, places, covered], "SampleDistortedBoundingBoxV2"
-        made = apply_random(kernels.lot, inputs, attrs, seed=seed or None, type=kind, dtype=dtypes.int32, shape=(4,))
-        begin, extent = concat([made[:2], [0]], 0), concat([made[2:], [-1]], 0)
-        ends = cast(stack([made[0], made[1], made[0] + made[2], made[1] + made[3]]), dtypes.float32)
-        box = ends / cast(gather(size, np.array([0, 1, 0, 1])), dtypes.float32)
+        result = apply_random(kernels.lot, inputs, attrs, seed=seed or None, type=kind, dtype=dtypes.int32, shape=(4,))
+        begin, extent = concat([result[:2], [0]], 0), concat([result[2:], [-1]], 0)
+        corners = cast(stack([result[0], result[1], result[0] + result[2], result[1] + result[3]]), dtypes.float32)
+        box = corners / cast(gather(size, np.array([0, 1, 0, 1])), dtypes.float32)
         return begin, extent, reshape(box, [1, 1, 4])

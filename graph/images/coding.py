@@ -1,7 +1,7 @@
-"""Pictures as files have them: JPEG, PNG, GIF and BMP, decoded and encoded by Pillow (the extra `images`).
+"""Image files: JPEG, PNG, GIF and BMP, decoded and encoded by Pillow (the extra `images`).
 
 contents   the bytes of such a file, a string
-channels   of what is decoded: 1 grey, 3 colour, 4 colour and opacity, 0 as many as the file has
+channels   of the decoded image: 1 gray, 3 color, 4 color and opacity, 0 as many as the file has
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from weftwork.graph.scopes import name_scope
 
 
 def pillow() -> Any:
-    """Pillow's module of images. Raises ImportError, which says what to install."""
+    """Pillow's image module. Raises ImportError, with advice on what to install."""
     try:
         from PIL import Image
     except ImportError as error:
@@ -41,7 +41,7 @@ _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 def _opened(contents: bytes, formats: tuple[str, ...]) -> Any:
     try:
         return pillow().open(io.BytesIO(contents), formats=formats)
-    except Exception as error:  # what is broken is told in many ways
+    except Exception as error:  # Pillow has many exceptions for broken files
         word = " or ".join(formats)
         raise InvalidArgumentError(None, None, f"Invalid {word} data, data size {len(contents)}") from error
 
@@ -69,9 +69,9 @@ def _own_mode(picture: Any) -> str:
 
 
 def _with_channels(grey: np.ndarray, channels: int) -> np.ndarray:
-    """Grey pixels [height, width] with so many channels."""
-    most = np.iinfo(grey.dtype).max
-    opaque = np.full_like(grey, most)
+    """Gray pixels [height, width] with this many channels."""
+    maximum = np.iinfo(grey.dtype).max
+    opaque = np.full_like(grey, maximum)
     return np.stack([*[grey] * (1 if channels < 3 else 3), *([opaque] if channels in (2, 4) else [])], -1)
 
 
@@ -110,7 +110,7 @@ def decoded_bmp(contents: bytes, *, channels: int) -> np.ndarray:
 
 
 def kind_of(contents: bytes) -> str:
-    """What a file is by its first bytes: JPEG, PNG, GIF, BMP or nothing."""
+    """The format of a file, from its first bytes: JPEG, PNG, GIF, BMP or none."""
     marks = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF8": "GIF", b"BM": "BMP"}
     return next((word for mark, word in marks.items() if contents.startswith(mark)), "")
 
@@ -123,14 +123,14 @@ def decoded(contents: bytes, *, channels: int, dtype: np.dtype) -> np.ndarray:
     if kind == "GIF":
         if channels not in (0, 3):
             raise InvalidArgumentError(None, None, f"channels must be 0 or 3 for a GIF, not {channels}")
-        made = decoded_gif(contents)
+        result = decoded_gif(contents)
     elif kind == "JPEG":
-        made = decoded_jpeg(contents, channels=channels, ratio=1)
+        result = decoded_jpeg(contents, channels=channels, ratio=1)
     elif kind == "BMP":
-        made = decoded_bmp(contents, channels=channels)
+        result = decoded_bmp(contents, channels=channels)
     else:
         raise InvalidArgumentError(None, None, "Unable to decode bytes as JPEG, PNG, GIF, or BMP")
-    return made.astype(np.uint16) * np.uint16(257) if dtype == np.uint16 else made
+    return result.astype(np.uint16) * np.uint16(257) if dtype == np.uint16 else result
 
 
 def _contents(value: Any) -> Tensor:
@@ -163,10 +163,10 @@ def decode_jpeg(
     dct_method: str = "",
     name: str | None = None,
 ) -> Tensor:
-    """A JPEG as uint8 [height, width, channels]. ratio: 1, 2, 4 or 8, by which it is made smaller.
+    """Decode a JPEG to uint8 [height, width, channels]. ratio: 1, 2, 4 or 8, a factor to shrink it by.
 
-    Its values may differ from TensorFlow's by a few, for there are several ways to decode. The other options are taken
-    and mean nothing here. Raises ImportError without Pillow; when it runs InvalidArgumentError for what is not a JPEG.
+    Pixels may differ slightly from TensorFlow's, because decoders differ. The other options are accepted and ignored.
+    Raises ImportError without Pillow. At run time, raises InvalidArgumentError for an invalid JPEG.
     """
     if ratio not in (1, 2, 4, 8):
         raise ValueError(f"ratio must be 1, 2, 4, or 8, not {ratio}")
@@ -175,9 +175,9 @@ def decode_jpeg(
 
 
 def decode_png(contents: Any, channels: int = 0, dtype: Any = dtypes.uint8, name: str | None = None) -> Tensor:
-    """A PNG as uint8 or uint16 [height, width, channels]; of 16 bits only grey keeps all of them.
+    """Decode a PNG to uint8 or uint16 [height, width, channels]; only gray images keep all of 16 bits.
 
-    Raises ImportError without Pillow; when it runs InvalidArgumentError for what is not a PNG.
+    Raises ImportError without Pillow. At run time, raises InvalidArgumentError for an invalid PNG.
     """
     wanted, number = as_dtype(dtype), _channels(channels, 0, 1, 2, 3, 4)
     if wanted not in (dtypes.uint8, dtypes.uint16):
@@ -186,13 +186,13 @@ def decode_png(contents: Any, channels: int = 0, dtype: Any = dtypes.uint8, name
 
 
 def decode_gif(contents: Any, name: str | None = None) -> Tensor:
-    """The pictures of a GIF as uint8 [pictures, height, width, 3]. Errors as of `decode_png`."""
+    """Decode the frames of a GIF to uint8 [frames, height, width, 3]. Raises the same errors as `decode_png`."""
     raw = (None, None, None, 3)
     return apply(decoded_gif, [_contents(contents)], type="DecodeGif", name=name, dtype=dtypes.uint8, shape=raw)
 
 
 def decode_bmp(contents: Any, channels: int = 0, name: str | None = None) -> Tensor:
-    """A BMP as uint8 [height, width, channels]. Errors as of `decode_png`."""
+    """Decode a BMP to uint8 [height, width, channels]. Raises the same errors as `decode_png`."""
     attrs = {"channels": _channels(channels, 0, 1, 3, 4)}
     return _decode(decoded_bmp, "DecodeBmp", contents, name, dtypes.uint8, attrs)
 
@@ -204,36 +204,36 @@ def decode_image(
     name: str | None = None,
     expand_animations: bool = True,
 ) -> Tensor:
-    """A JPEG, PNG, GIF or BMP, whichever it is: of unknown shape, as a GIF has one axis more.
+    """Decode a JPEG, PNG, GIF or BMP, whichever it is. The shape is unknown, because a GIF has one more axis.
 
-    dtype: uint8, uint16, or float32, from 0 to 1.   expand_animations=False: of a GIF the first picture alone.
-    Errors as of `decode_png`.
+    dtype: uint8, uint16, or float32, from 0 to 1.   expand_animations=False: only the first frame of a GIF.
+    Raises the same errors as `decode_png`.
     """
     number, wanted = _channels(channels, 0, 1, 3, 4), as_dtype(dtype)
-    whole = dtypes.uint16 if wanted is dtypes.uint16 else dtypes.uint8
+    image_dtype = dtypes.uint16 if wanted is dtypes.uint16 else dtypes.uint8
     with name_scope(name, "decode_image", [contents]):
-        attrs = {"channels": number, "dtype": whole.numpy, "single": not expand_animations}
+        attrs = {"channels": number, "dtype": image_dtype.numpy, "single": not expand_animations}
         raw = None if expand_animations else (None, None, number or None)
-        made = apply(decoded_one, [_contents(contents)], attrs, type="DecodeImage", dtype=whole, shape=raw)
-        return made if wanted is whole else convert_image_dtype(made, wanted)
+        result = apply(decoded_one, [_contents(contents)], attrs, type="DecodeImage", dtype=image_dtype, shape=raw)
+        return result if wanted is image_dtype else convert_image_dtype(result, wanted)
 
 
 def decoded_one(contents: bytes, *, channels: int, dtype: np.dtype, single: bool) -> np.ndarray:
-    """The kernel of DecodeImage, which may want the first picture alone."""
-    made = decoded(contents, channels=channels, dtype=dtype)
-    return made[0] if single and made.ndim == 4 else made
+    """The kernel of DecodeImage, optionally for the first frame only."""
+    result = decoded(contents, channels=channels, dtype=dtype)
+    return result[0] if single and result.ndim == 4 else result
 
 
 def decode_and_crop_jpeg(
     contents: Any, crop_window: Any, channels: int = 0, name: str | None = None, **options: Any
 ) -> Tensor:
-    """A part of a JPEG. crop_window: (y, x, height, width). The rest as of `decode_jpeg`."""
+    """Decode a part of a JPEG. crop_window: (y, x, height, width). Otherwise as `decode_jpeg`."""
     with name_scope(name, "DecodeAndCropJpeg", [contents, crop_window]):
         picture = decode_jpeg(contents, channels, **options)
         window = convert_to_tensor(crop_window, dtypes.int32, name="crop_window")
-        made = part(picture, [window[0], window[1], 0], [window[2], window[3], -1])
-        made.set_shape(picture.raw_shape)
-        return made
+        result = part(picture, [window[0], window[1], 0], [window[2], window[3], -1])
+        result.set_shape(picture.raw_shape)
+        return result
 
 
 def found_jpeg(contents: bytes) -> np.bool_:
@@ -242,7 +242,7 @@ def found_jpeg(contents: bytes) -> np.bool_:
 
 
 def is_jpeg(contents: Any, name: str | None = None) -> Tensor:
-    """Whether some bytes are a JPEG, by the first of them."""
+    """Whether the bytes are a JPEG, judged by the first of them."""
     x = convert_to_tensor(contents, dtypes.string, name="contents")
     return apply(found_jpeg, [x], type="IsJpeg", name=name or "is_jpeg", dtype=dtypes.bool, shape=())
 
@@ -254,7 +254,7 @@ def jpeg_shape(contents: bytes, *, dtype: np.dtype) -> np.ndarray:
 
 
 def extract_jpeg_shape(contents: Any, output_type: Any = dtypes.int32, name: str | None = None) -> Tensor:
-    """[height, width, channels] of a JPEG, which is not decoded for it."""
+    """[height, width, channels] of a JPEG, without decoding it."""
     wanted = as_dtype(output_type)
     attrs, kind = {"dtype": wanted.numpy}, "ExtractJpegShape"
     return apply(jpeg_shape, [_contents(contents)], attrs, type=kind, name=name, dtype=wanted, shape=(3,))
@@ -312,10 +312,14 @@ def encode_jpeg(
     xmp_metadata: str = "",
     name: str | None = None,
 ) -> Tensor:
-    """A uint8 image [height, width, 1 or 3] as a JPEG, a string.
+    """Encode a uint8 image [height, width, 1 or 3] as a JPEG, a string.
 
-    format: "grayscale", "rgb", or "" for what the channels say.   quality: 0 to 100.
-    Raises ImportError without Pillow, ValueError for options that make no sense.
+    format: "grayscale", "rgb", or "" to choose by channels.   quality: 0 to 100.
+    progressive, optimize_size: as in the JPEG format.
+    chroma_downsampling: store colours at half the size.
+    x_density, y_density: pixels per inch.
+    density_unit, xmp_metadata: accepted as in TensorFlow, without effect.
+    Raises ImportError without Pillow, ValueError for invalid options.
     """
     if format not in ("", "grayscale", "rgb") or not 0 <= quality <= 100:
         raise ValueError(f"format must be '', 'grayscale' or 'rgb', and quality 0 to 100, not {format!r}, {quality}.")
@@ -326,9 +330,9 @@ def encode_jpeg(
 
 
 def encode_png(image: Any, compression: int = -1, name: str | None = None) -> Tensor:
-    """A uint8 image [height, width, 1 to 4], or a uint16 one of one channel, as a PNG, a string.
+    """Encode a uint8 image [height, width, 1 to 4], or a uint16 one with one channel, as a PNG, a string.
 
-    compression: 0 to 9, -1 for the usual.   Raises ImportError without Pillow.
+    compression: 0 to 9, -1 for the default.   Raises ImportError without Pillow.
     """
     x = _image(image, dtypes.uint8, dtypes.uint16)
     attrs = {"compression": int(compression)}
@@ -342,19 +346,19 @@ def through_jpeg(image: np.ndarray, quality: Any) -> np.ndarray:
 
 
 def adjust_jpeg_quality(image: Any, jpeg_quality: Any, name: str | None = None) -> Tensor:
-    """An image as it is after it was a JPEG of a quality, 0 to 100."""
+    """The image after encoding it as a JPEG of this quality, 0 to 100, and decoding it."""
     pillow()
     with name_scope(name, "adjust_jpeg_quality", [image]):
         x = convert_to_tensor(image, name="image")
-        whole = convert_image_dtype(x, dtypes.uint8, saturate=True)
+        pixels = convert_image_dtype(x, dtypes.uint8, saturate=True)
         quality = convert_to_tensor(jpeg_quality, dtypes.int32)
-        inputs, kind = [whole, quality], "AdjustJpegQuality"
-        made = apply(through_jpeg, inputs, type=kind, dtype=dtypes.uint8, shape=x.raw_shape)
-        return convert_image_dtype(made, x.dtype.base_dtype, saturate=True)
+        inputs, kind = [pixels, quality], "AdjustJpegQuality"
+        result = apply(through_jpeg, inputs, type=kind, dtype=dtypes.uint8, shape=x.raw_shape)
+        return convert_image_dtype(result, x.dtype.base_dtype, saturate=True)
 
 
 def random_jpeg_quality(image: Any, min_jpeg_quality: int, max_jpeg_quality: int, seed: int | None = None) -> Tensor:
-    """An image as it is after it was a JPEG of a random quality. Raises ValueError unless 0 <= min < max <= 100."""
+    """`adjust_jpeg_quality` with a random quality. Raises ValueError unless 0 <= min < max <= 100."""
     if not 0 <= min_jpeg_quality < max_jpeg_quality <= 100:
         raise ValueError("min_jpeg_quality and max_jpeg_quality must be between 0 and 100, the first the lesser.")
     quality = random_uniform([], min_jpeg_quality, max_jpeg_quality, dtypes.int32, seed)

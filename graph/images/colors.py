@@ -1,4 +1,4 @@
-"""The colours of images: other dtypes, brightness, contrast, hue, saturation, gamma, other colour spaces."""
+"""The colors of images: dtypes, brightness, contrast, hue, saturation, gamma, color spaces."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from weftwork.graph.scopes import name_scope
 
 
 def convert_image_dtype(image: Any, dtype: Any, saturate: bool = False, name: str | None = None) -> Tensor:
-    """Images of another dtype and its range: floats from 0 to 1, whole numbers from 0 to their dtype's greatest.
+    """Convert images to another dtype and its range: floats from 0 to 1, integers from 0 to their largest value.
 
-    saturate: what does not fit becomes the nearest that does.
+    saturate: clip values that are out of range.
     """
     x, wanted = convert_to_tensor(image, name="image"), as_dtype(dtype).base_dtype
     given = x.dtype.base_dtype
@@ -50,12 +50,12 @@ def _other_integers(x: Tensor, wanted: dtypes.DType, change: Callable, saturate:
     most, most_wanted = x.dtype.max, wanted.max
     if most > most_wanted:
         return change(x // x.dtype.numpy.type((most + 1) // (most_wanted + 1)), wanted, name=name)
-    made = saturate_cast(x, wanted) if saturate else cast(x, wanted)
-    return made * wanted.numpy.type((most_wanted + 1) // (most + 1))
+    result = saturate_cast(x, wanted) if saturate else cast(x, wanted)
+    return result * wanted.numpy.type((most_wanted + 1) // (most + 1))
 
 
 def _on_floats(image: Any, name: str | None, scope: str, change: Callable[[Tensor], Tensor]) -> Tensor:
-    """What `change` makes of an image as floats from 0 to 1, in the image's own dtype."""
+    """Apply `change` to an image as floats from 0 to 1, and convert the result back to the image's dtype."""
     with name_scope(name, scope, [image]):
         x = convert_to_tensor(image, name="image")
         dtype = x.dtype.base_dtype
@@ -64,25 +64,25 @@ def _on_floats(image: Any, name: str | None, scope: str, change: Callable[[Tenso
 
 
 def _amount(value: Any, x: Tensor) -> Any:
-    """A number, or a scalar tensor, beside a tensor."""
+    """A number, or a scalar tensor, to combine with a tensor."""
     tensor = as_tensor(value)
     return x.dtype.numpy.type(value) if tensor is None else cast(tensor, x.dtype.base_dtype)
 
 
 def adjust_brightness(image: Any, delta: Any) -> Tensor:
-    """Images with `delta` added to all pixels, counted as floats from 0 to 1."""
+    """Add `delta` to all pixels, which count as floats from 0 to 1."""
     return _on_floats(image, None, "adjust_brightness", lambda x: x + _amount(delta, x))
 
 
 def random_brightness(image: Any, max_delta: float, seed: int | None = None) -> Tensor:
-    """Images with a random number from [-max_delta, max_delta) added. Raises ValueError for a negative one."""
+    """Add a random number from [-max_delta, max_delta). Raises ValueError for a negative max_delta."""
     if max_delta < 0:
         raise ValueError("max_delta must be non-negative.")
     return adjust_brightness(image, random_uniform([], -max_delta, max_delta, seed=seed))
 
 
 def adjust_contrast(images: Any, contrast_factor: Any) -> Tensor:
-    """Images whose pixels lie `contrast_factor` times as far from the mean of their channel."""
+    """Scale the distance of all pixels from their channel's mean by `contrast_factor`."""
 
     def change(x: Tensor) -> Tensor:
         mean = reduce_mean(x, [-3, -2], keepdims=True)
@@ -92,7 +92,7 @@ def adjust_contrast(images: Any, contrast_factor: Any) -> Tensor:
 
 
 def random_contrast(image: Any, lower: float, upper: float, seed: int | None = None) -> Tensor:
-    """Images with a random factor of contrast from [lower, upper). Raises ValueError unless 0 <= lower < upper."""
+    """Adjust the contrast by a random factor from [lower, upper). Raises ValueError unless 0 <= lower < upper."""
     return adjust_contrast(image, _factor(lower, upper, seed))
 
 
@@ -117,14 +117,17 @@ def _colored(kernel: Callable, kind: str, x: Tensor, *more: Tensor) -> Tensor:
 
 
 def adjust_hue(image: Any, delta: Any, name: str | None = None) -> Tensor:
-    """Images with the hue of all pixels turned by `delta`; a whole turn is 1."""
+    """Rotate the hue of all pixels by `delta`; a full turn is 1."""
     number = cast(delta, dtypes.float32)
     x = image_of(image)
     return _on_floats(x, name, "adjust_hue", lambda y: _colored(kernels.shift_hue, "AdjustHue", y, number))
 
 
 def random_hue(image: Any, max_delta: float, seed: int | None = None) -> Tensor:
-    """Images with the hue turned by a random number from [-max_delta, max_delta), at most half a turn."""
+    """Rotate the hue by a random number from [-max_delta, max_delta), at most half a turn.
+
+    Raises ValueError for a max_delta outside [0, 0.5].
+    """
     if max_delta > 0.5:
         raise ValueError("max_delta must be <= 0.5.")
     if max_delta < 0:
@@ -133,7 +136,10 @@ def random_hue(image: Any, max_delta: float, seed: int | None = None) -> Tensor:
 
 
 def adjust_saturation(image: Any, saturation_factor: Any, name: str | None = None) -> Tensor:
-    """Images with the saturation of all pixels multiplied by a factor."""
+    """Multiply the saturation of all pixels by a factor.
+
+    saturation_factor: a float, 0 for grey, 1 for no change.
+    """
     number = cast(saturation_factor, dtypes.float32)
 
     def change(x: Tensor) -> Tensor:
@@ -143,12 +149,12 @@ def adjust_saturation(image: Any, saturation_factor: Any, name: str | None = Non
 
 
 def random_saturation(image: Any, lower: float, upper: float, seed: int | None = None) -> Tensor:
-    """Images with a random factor of saturation from [lower, upper). Raises ValueError unless 0 <= lower < upper."""
+    """Multiply the saturation by a random factor from [lower, upper). Raises ValueError unless 0 <= lower < upper."""
     return adjust_saturation(image, _factor(lower, upper, seed))
 
 
 def adjust_gamma(image: Any, gamma: Any = 1, gain: Any = 1) -> Tensor:
-    """gain * image ** gamma, of images as floats from 0 to 1. Raises ValueError for a negative gamma."""
+    """gain * image ** gamma, for images as floats from 0 to 1. Raises ValueError for a negative gamma."""
 
     def change(x: Tensor) -> Tensor:
         power = as_tensor(gamma)
@@ -163,7 +169,7 @@ def adjust_gamma(image: Any, gamma: Any = 1, gain: Any = 1) -> Tensor:
 
 
 def per_image_standardization(image: Any) -> Tensor:
-    """Each image, float32, with mean 0 and deviation 1; the deviation counts as 1 / sqrt(elements) at least."""
+    """Each image, float32, with mean 0 and standard deviation 1, which counts as at least 1 / sqrt(elements)."""
     with name_scope(None, "per_image_standardization", [image]) as scope:
         x = cast(image_of(image), dtypes.float32)
         axes = [-1, -2, -3]
@@ -173,26 +179,29 @@ def per_image_standardization(image: Any) -> Tensor:
             least = np.float32(1 / np.sqrt(np.prod(x.raw_shape[-3:])))  # type: ignore[arg-type]
         mean = reduce_mean(x, axes, keepdims=True)
         deviation = sqrt(reduce_mean(square(x - mean), axes, keepdims=True))
-        made = (x - mean) / maximum(deviation, least)
-        return identity(made, name=scope)
+        result = (x - mean) / maximum(deviation, least)
+        return identity(result, name=scope)
 
 
-# Colour spaces
+# Color spaces
 
 
 def rgb_to_grayscale(images: Any, name: str | None = None) -> Tensor:
-    """The luma of colours: [..., 3] -> [..., 1], in the images' dtype."""
+    """The luma of colors: [..., 3] -> [..., 1], in the images' dtype."""
     weights = np.array([0.2989, 0.5870, 0.1140], np.float32)
     with name_scope(name, "rgb_to_grayscale", [images]) as scope:
         x = _three_channels(convert_to_tensor(images, name="images"))
         dtype = x.dtype.base_dtype
         floats = convert_image_dtype(x, dtypes.float32)
-        made = expand_dims(tensordot(floats, weights, [[-1], [-1]]), -1)
-        return convert_image_dtype(made, dtype, name=scope)
+        result = expand_dims(tensordot(floats, weights, [[-1], [-1]]), -1)
+        return convert_image_dtype(result, dtype, name=scope)
 
 
 def grayscale_to_rgb(images: Any, name: str | None = None) -> Tensor:
-    """Grey as colours: [..., 1] -> [..., 3]."""
+    """Repeat gray as three channels: [..., 1] -> [..., 3].
+
+    Raises ValueError for an unknown rank, or more than one channel.
+    """
     x = convert_to_tensor(images, name="images")
     if x.raw_shape is None:
         raise ValueError("grayscale_to_rgb needs images of a known rank.")
@@ -209,12 +218,12 @@ def _space(kernel: Callable, kind: str, images: Any, name: str | None) -> Tensor
 
 
 def rgb_to_hsv(images: Any, name: str | None = None) -> Tensor:
-    """Hue (a whole turn is 1), saturation and value of colours: floats in [..., 3]."""
+    """Convert colors to hue (a full turn is 1), saturation and value: floats in [..., 3]."""
     return _space(kernels.rgb_to_hsv, "RGBToHSV", images, name)
 
 
 def hsv_to_rgb(images: Any, name: str | None = None) -> Tensor:
-    """Colours of hue, saturation and value: floats in [..., 3]."""
+    """Convert hue, saturation and value to colors: floats in [..., 3]."""
     return _space(kernels.hsv_to_rgb, "HSVToRGB", images, name)
 
 
@@ -224,26 +233,26 @@ _YUV = [[0.299, -0.14714119, 0.61497538], [0.587, -0.28886916, -0.51496512], [0.
 
 def _mixed(images: Any, table: Any) -> Tensor:
     x = _three_channels(convert_to_tensor(images, name="images"))
-    made = tensordot(x, np.asarray(table, x.dtype.numpy), [[-1], [0]])
-    made.set_shape(x.raw_shape)
-    return made
+    result = tensordot(x, np.asarray(table, x.dtype.numpy), [[-1], [0]])
+    result.set_shape(x.raw_shape)
+    return result
 
 
 def rgb_to_yiq(images: Any) -> Tensor:
-    """YIQ of colours: floats in [..., 3]."""
+    """Convert colors to YIQ: floats in [..., 3]."""
     return _mixed(images, _YIQ)
 
 
 def yiq_to_rgb(images: Any) -> Tensor:
-    """Colours of YIQ: floats in [..., 3]."""
+    """Convert YIQ to colors: floats in [..., 3]."""
     return _mixed(images, [[1, 1, 1], [0.95598634, -0.27201283, -1.10674021], [0.6208248, -0.64720424, 1.70423049]])
 
 
 def rgb_to_yuv(images: Any) -> Tensor:
-    """YUV of colours: floats in [..., 3]."""
+    """Convert colors to YUV: floats in [..., 3]."""
     return _mixed(images, _YUV)
 
 
 def yuv_to_rgb(images: Any) -> Tensor:
-    """Colours of YUV: floats in [..., 3]."""
+    """Convert YUV to colors: floats in [..., 3]."""
     return _mixed(images, [[1, 1, 1], [0, -0.394642334, 2.03206185], [1.13988303, -0.58062185, 0]])

@@ -1,4 +1,4 @@
-"""Parts of images, and images with more around them."""
+"""Cropping and padding images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from weftwork.graph.scopes import name_scope
 
 
 def _checked(x: Tensor, *conditions: tuple[Size, Size, str]) -> Tensor:
-    """x where each first size is at least the second. Raises ValueError, when it runs InvalidArgumentError."""
+    """Return x if each first size is at least the second. Raises ValueError, at run time InvalidArgumentError."""
     later = []
     for a, b, text in conditions:
         if known(a, b):
@@ -34,9 +34,9 @@ def _checked(x: Tensor, *conditions: tuple[Size, Size, str]) -> Tensor:
 
 
 def central_crop(image: Any, central_fraction: float) -> Tensor:
-    """The middle of an image, or of each of a batch: `central_fraction` of its height and width.
+    """The center of an image, or of each of a batch: `central_fraction` of its height and width.
 
-    Raises ValueError for a fraction outside of (0, 1].
+    Raises ValueError for a fraction outside (0, 1].
     """
     if central_fraction <= 0 or central_fraction > 1:
         raise ValueError("central_fraction must be within (0, 1]")
@@ -61,19 +61,19 @@ def _cropped(x: Tensor, top: Size, left: Size, height: Size, width: Size) -> Ten
     return _known(x, slice(x, [0, top, left, 0], [-1, height, width, -1]), height, width)
 
 
-def _known(x: Tensor, made: Tensor, height: Size, width: Size) -> Tensor:
-    """What was made of images, with what is known of its shape: batch and channels are those of the images."""
+def _known(x: Tensor, result: Tensor, height: Size, width: Size) -> Tensor:
+    """Set the shape of cropped or padded images: batch and channels are those of the original images."""
     batch, _, _, channels = x.raw_shape or (None,) * 4
-    made.set_shape([batch, number_or_none(height), number_or_none(width), channels])
-    return made
+    result.set_shape([batch, number_or_none(height), number_or_none(width), channels])
+    return result
 
 
 def crop_to_bounding_box(
     image: Any, offset_height: Size, offset_width: Size, target_height: Size, target_width: Size
 ) -> Tensor:
-    """The part of an image, or of each of a batch, that begins at an offset and has a size.
+    """Crop an image, or each of a batch, to a box with this offset and size.
 
-    Raises ValueError for a box that is not in the image; InvalidArgumentError when that shows only when it runs.
+    Raises ValueError for a box that exceeds the image, or InvalidArgumentError if that is only known at run time.
     """
     with name_scope(None, "crop_to_bounding_box", [image]):
         one, x = batched(image)
@@ -93,9 +93,9 @@ def crop_to_bounding_box(
 def pad_to_bounding_box(
     image: Any, offset_height: Size, offset_width: Size, target_height: Size, target_width: Size
 ) -> Tensor:
-    """An image, or each of a batch, at an offset in a larger one of zeros.
+    """Place an image, or each of a batch, at an offset in a larger one filled with zeros.
 
-    Raises ValueError for an image that does not fit; InvalidArgumentError when that shows only when it runs.
+    Raises ValueError if the image does not fit, or InvalidArgumentError if that is only known at run time.
     """
     with name_scope(None, "pad_to_bounding_box", [image]):
         one, x = batched(image)
@@ -108,12 +108,12 @@ def pad_to_bounding_box(
             (right, 0, "width must be <= target - offset"),
             (below, 0, "height must be <= target - offset"),
         )
-        made = pad(x, [[0, 0], [offset_height, below], [offset_width, right], [0, 0]])
-        return unbatched(one, _known(x, made, target_height, target_width))
+        result = pad(x, [[0, 0], [offset_height, below], [offset_width, right], [0, 0]])
+        return unbatched(one, _known(x, result, target_height, target_width))
 
 
 def resize_image_with_crop_or_pad(image: Any, target_height: Size, target_width: Size) -> Tensor:
-    """An image, or each of a batch, of another size: cut off at both sides, or with zeros there.
+    """Crop an image, or each of a batch, centrally to this size, or pad it with zeros on both sides.
 
     Raises ValueError for a size that is not positive.
     """
@@ -129,12 +129,12 @@ def resize_image_with_crop_or_pad(image: Any, target_height: Size, target_width:
         kept = _least(target_height, height), _least(target_width, width)
         x = crop_to_bounding_box(x, over_height, over_width, *kept)
         under_height, under_width = _half(target_height - height), _half(target_width - width)
-        made = pad_to_bounding_box(x, under_height, under_width, target_height, target_width)
-        return unbatched(one, made)
+        result = pad_to_bounding_box(x, under_height, under_width, target_height, target_width)
+        return unbatched(one, result)
 
 
 def _half(size: Size) -> Size:
-    """Half of what is too much, 0 where it is not."""
+    """Half of an excess, 0 if it is negative."""
     return max(size // 2, 0) if known(size) else maximum(size // 2, 0)
 
 

@@ -1,4 +1,4 @@
-"""How smooth images are, and how alike: total variation, PSNR, SSIM; their slopes."""
+"""Smoothness and similarity of images (total variation, PSNR, SSIM), and their gradients."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from weftwork.graph.scopes import name_scope
 
 
 def total_variation(images: Any, name: str | None = None) -> Tensor:
-    """The sum of how much neighbouring pixels differ, of an image, or of each of a batch."""
+    """The sum of absolute differences between neighboring pixels, of an image, or of each of a batch."""
     with name_scope(name, "total_variation", [images]):
         one, x = batched(images, "images")
         parts = [magnitude(x[:, 1:] - x[:, :-1]), magnitude(x[:, :, 1:] - x[:, :, :-1])]
@@ -35,7 +35,7 @@ def total_variation(images: Any, name: str | None = None) -> Tensor:
 
 
 def psnr(a: Any, b: Any, max_val: Any, name: str | None = None) -> Tensor:
-    """The peak signal-to-noise ratio of images [..., height, width, channels], in dB. max_val: their range."""
+    """The peak signal-to-noise ratio of images [..., height, width, channels], in dB. max_val: the range of values."""
     with name_scope(name, "PSNR", [a, b]):
         most, x, y = _of_range(max_val, a, b)
         error = reduce_mean(squared_difference(x, y), [-3, -2, -1])
@@ -59,7 +59,7 @@ def _window(size: int, sigma: float, channels: Any) -> np.ndarray:
 
 
 def _by_channel(x: Tensor, y: Tensor, most: Tensor, size: int, sigma: float, k1: float, k2: float) -> tuple:
-    """(SSIM, contrast and structure) of each channel: means over all windows."""
+    """(SSIM, contrast-structure) of each channel, averaged over all windows."""
     channels = None if x.raw_shape is None else x.raw_shape[-1]
     if channels is None:
         raise ValueError("ssim needs images whose number of channels is known.")
@@ -68,8 +68,8 @@ def _by_channel(x: Tensor, y: Tensor, most: Tensor, size: int, sigma: float, k1:
     def smooth(z: Tensor) -> Tensor:
         given = z.raw_shape
         flat = z if given and len(given) == 4 else reshape(z, concat([[-1], shape(z)[-3:]], 0))
-        made = depthwise_conv2d(flat, window, [1, 1, 1, 1], "VALID")
-        return made if flat is z else reshape(made, concat([shape(z)[:-3], shape(made)[1:]], 0))
+        result = depthwise_conv2d(flat, window, [1, 1, 1, 1], "VALID")
+        return result if flat is z else reshape(result, concat([shape(z)[:-3], shape(result)[1:]], 0))
 
     first, second = square(most * k1), square(most * k2)
     mean_x, mean_y = smooth(x), smooth(y)
@@ -88,14 +88,14 @@ def ssim(
     k1: float = 0.01,
     k2: float = 0.03,
 ) -> Tensor:
-    """The structural similarity of images [..., height, width, channels]: 1 for equal ones. max_val: their range.
+    """The structural similarity of images [..., height, width, channels], 1 if equal. max_val: the range of values.
 
-    Raises ValueError for images that do not fit each other, or whose channels are not known.
+    Raises ValueError if the images' shapes do not match, or their channels are unknown.
     """
     with name_scope(None, "SSIM", [img1, img2]):
         most, x, y = _of_range(max_val, img1, img2)
-        each, _ = _by_channel(x, y, most, filter_size, filter_sigma, k1, k2)
-        return reduce_mean(each, [-1])
+        by_channel, _ = _by_channel(x, y, most, filter_size, filter_sigma, k1, k2)
+        return reduce_mean(by_channel, [-1])
 
 
 _SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -111,9 +111,9 @@ def ssim_multiscale(
     k1: float = 0.01,
     k2: float = 0.03,
 ) -> Tensor:
-    """The structural similarity of images [batch, height, width, channels] at several scales, each half the last.
+    """The structural similarity of images [batch, height, width, channels] at several scales, each half the previous.
 
-    power_factors: the weight of each scale.   Raises ValueError for images that do not fit each other.
+    power_factors: the weight of each scale.   Raises ValueError if the images' shapes do not match.
     """
     with name_scope(None, "MS-SSIM", [img1, img2]):
         most, x, y = _of_range(max_val, img1, img2)
@@ -121,21 +121,24 @@ def ssim_multiscale(
         for number, power in enumerate(power_factors):
             if number:
                 x, y = _halved(x), _halved(y)
-            whole, structure = _by_channel(x, y, most, filter_size, filter_sigma, k1, k2)
-            value = whole if number == len(power_factors) - 1 else structure
+            similarity, structure = _by_channel(x, y, most, filter_size, filter_sigma, k1, k2)
+            value = similarity if number == len(power_factors) - 1 else structure
             parts.append(pow(maximum(value, 0.0), np.float32(power)))
         return reduce_mean(reduce_prod(stack(parts, -1), [-1]), [-1])
 
 
 def _halved(x: Tensor) -> Tensor:
-    """Half the size: means of two by two, of an odd size with its last line repeated."""
+    """Halve the size by averaging blocks of two by two; the last line of an odd size is repeated."""
     height, width = size_of(x)
     x = pad(x, [[0, 0], [0, height % 2], [0, width % 2], [0, 0]], mode="SYMMETRIC")
     return avg_pool(x, [1, 2, 2, 1], [1, 2, 2, 1], "VALID")
 
 
 def image_gradients(image: Any) -> tuple[Tensor, Tensor]:
-    """(dy, dx) of images [batch, height, width, channels]: by how much the next pixel is greater; 0 for the last."""
+    """(dy, dx) of images [batch, height, width, channels]: the next pixel minus this one; 0 for the last.
+
+    Raises ValueError for another rank.
+    """
     x = convert_to_tensor(image, name="image")
     if x.raw_shape is None or len(x.raw_shape) != 4:
         raise ValueError(f"image_gradients expects a 4D tensor [batch_size, h, w, d], not {x.shape}.")
@@ -148,7 +151,10 @@ def image_gradients(image: Any) -> tuple[Tensor, Tensor]:
 
 
 def sobel_edges(image: Any) -> Tensor:
-    """Sobel's filters of images [batch, height, width, channels]: [batch, height, width, channels, 2], of dy and dx."""
+    """Sobel filters of images: [batch, height, width, channels] -> [batch, height, width, channels, 2], dy and dx.
+
+    Raises ValueError if the number of channels is unknown.
+    """
     x = convert_to_tensor(image, name="image")
     channels = None if x.raw_shape is None else x.raw_shape[-1]
     if channels is None:
@@ -157,7 +163,7 @@ def sobel_edges(image: Any) -> Tensor:
     kernels = np.stack([down, down.T], -1)[:, :, None, :]
     padded = pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="REFLECT")
     window = constant(np.tile(kernels, [1, 1, channels, 1]), x.dtype.base_dtype)
-    made = depthwise_conv2d(padded, window, [1, 1, 1, 1], "VALID")
-    made = reshape(made, concat([shape(x), [2]], 0))
-    made.set_shape([*x.raw_shape, 2])  # type: ignore[misc]
-    return made
+    result = depthwise_conv2d(padded, window, [1, 1, 1, 1], "VALID")
+    result = reshape(result, concat([shape(x), [2]], 0))
+    result.set_shape([*x.raw_shape, 2])  # type: ignore[misc]
+    return result

@@ -1,6 +1,6 @@
-"""Images in another size: `resize_images` and its kin, `crop_and_resize`.
+"""Resizing images: `resize_images` and its variants, `crop_and_resize`.
 
-Images are [batch, height, width, channels], or [height, width, channels] where that is said.
+Images are [batch, height, width, channels], or [height, width, channels] where stated.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from weftwork.graph.scopes import name_scope
 
 
 class ResizeMethod:
-    """How images are resized."""
+    """Methods of resizing images."""
 
     BILINEAR = 0
     NEAREST_NEIGHBOR = 1
@@ -58,26 +58,26 @@ def _resized(images: Any, size: Any, way: Way, name: str | None) -> Tensor:
 def resize_bilinear(
     images: Any, size: Any, align_corners: bool = False, name: str | None = None, half_pixel_centers: bool = False
 ) -> Tensor:
-    """Images of (height, width) `size`, float32: between four pixels. align_corners: corners lie on corners."""
+    """Resize images to (height, width) `size`, float32, bilinearly. align_corners: the corner pixels coincide."""
     return _resized(images, size, Way("bilinear", bool(align_corners), bool(half_pixel_centers)), name)
 
 
 def resize_nearest_neighbor(
     images: Any, size: Any, align_corners: bool = False, name: str | None = None, half_pixel_centers: bool = False
 ) -> Tensor:
-    """Images of (height, width) `size`, of their dtype: each pixel is one of the given."""
+    """Resize images to (height, width) `size`, keeping the dtype: each pixel is the nearest of the originals."""
     return _resized(images, size, Way("nearest", bool(align_corners), bool(half_pixel_centers)), name)
 
 
 def resize_bicubic(
     images: Any, size: Any, align_corners: bool = False, name: str | None = None, half_pixel_centers: bool = False
 ) -> Tensor:
-    """Images of (height, width) `size`, float32: between sixteen pixels, by Keys' kernel."""
+    """Resize images to (height, width) `size`, float32, bicubically, with Keys' kernel."""
     return _resized(images, size, Way("bicubic", bool(align_corners), bool(half_pixel_centers)), name)
 
 
 def resize_area(images: Any, size: Any, align_corners: bool = False, name: str | None = None) -> Tensor:
-    """Images of (height, width) `size`, float32: each pixel is the mean of the area that it covers. No gradient."""
+    """Resize images to (height, width) `size`, float32: each pixel is the mean of the area it covers. No gradient."""
     return _resized(images, size, Way("area", bool(align_corners)), name)
 
 
@@ -89,11 +89,11 @@ def resize_images(
     preserve_aspect_ratio: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """Images, or one image [height, width, channels], of (height, width) `size`.
+    """Resize images, or one image [height, width, channels], to (height, width) `size`.
 
-    method: a ResizeMethod, or "bilinear", "nearest", "bicubic", "area".   align_corners: corners lie on corners.
-    preserve_aspect_ratio: as large as fits into `size`.
-    float32, but of nearest pixels the images' dtype; images that have the size are given back as they are.
+    method: a ResizeMethod, or "bilinear", "nearest", "bicubic", "area".   align_corners: the corner pixels coincide.
+    preserve_aspect_ratio: make it as large as fits into `size`.
+    Returns float32, but nearest pixels keep the dtype; images that have the size already are returned unchanged.
     Raises ValueError for another rank or method.
     """
     method = _METHODS.get(method, method)
@@ -115,7 +115,7 @@ def resize_images(
 
 
 def _fitted(x: Tensor, size: Any) -> Any:
-    """The largest (height, width) of the images' aspect ratio that fits into `size`."""
+    """The largest (height, width) with the images' aspect ratio that fits into `size`."""
     height, width = (x.raw_shape or (None,) * 4)[1:3]
     known = shape_argument(size)[2]
     if None not in (height, width) and known is not None and None not in known:
@@ -129,8 +129,9 @@ def _fitted(x: Tensor, size: Any) -> Any:
 def resize_image_with_pad(
     image: Any, target_height: int, target_width: int, method: Any = ResizeMethod.BILINEAR, align_corners: bool = False
 ) -> Tensor:
-    """Images, or one, resized without distortion to fit into a size, with zeros around.
+    """Resize images, or one, without distortion to fit into a size, and pad with zeros.
 
+    method: of `ResizeMethod`.
     Raises ValueError for another rank, or a size that is not positive.
     """
     if target_height <= 0 or target_width <= 0:
@@ -138,7 +139,7 @@ def resize_image_with_pad(
     with name_scope(None, "resize_image_with_pad", [image]):
         one, x = batched(image)
         channels = x.raw_shape[3]  # type: ignore[index]
-        size, above, left = _centred(x, target_height, target_width)
+        size, above, left = _centered(x, target_height, target_width)
         x = resize_images(x, size, method, align_corners)
         below, right = target_height - size[0] - above, target_width - size[1] - left
         x = pad(x, [[0, 0], [above, below], [left, right], [0, 0]])
@@ -146,8 +147,8 @@ def resize_image_with_pad(
         return unbatched(one, x)
 
 
-def _centred(x: Tensor, height: int, width: int) -> tuple[Any, Any, Any]:
-    """(size as (height, width), rows above, columns before) of images that fit into a frame; tensors where unknown."""
+def _centered(x: Tensor, height: int, width: int) -> tuple[Any, Any, Any]:
+    """((height, width), rows above, columns before) for images centered in a frame; tensors where unknown."""
     given_height, given_width = (x.raw_shape or (None,) * 4)[1:3]
     if given_height is not None and given_width is not None:
         ratio = max(given_width / width, given_height / height)
@@ -171,12 +172,13 @@ def crop_and_resize(
     name: str | None = None,
     box_indices: Any = None,
 ) -> Tensor:
-    """Parts of images, each resized: [batch, height, width, channels] -> [boxes, *crop_size, channels], float32.
+    """Crop boxes from images and resize each: [batch, height, width, channels] -> [boxes, *crop_size, channels].
 
-    boxes: [boxes, 4], (y1, x1, y2, x2) as fractions of height - 1 and width - 1; y1 > y2 turns it upside down.
-    box_ind: the number of each box's image.   method: "bilinear" or "nearest".   extrapolation_value: of what lies
-    outside of the image.
-    Raises ValueError for shapes that do not fit; when it runs OutOfRangeError for a number that is not an image's.
+    boxes: [boxes, 4], (y1, x1, y2, x2) as fractions of height - 1 and width - 1; y1 > y2 flips it upside down.
+    box_ind: the index of each box's image.   method: "bilinear" or "nearest".   extrapolation_value: the value outside
+    the image. Returns float32.
+    box_indices: a newer name of box_ind.
+    Raises ValueError if shapes do not match. At run time, raises OutOfRangeError for an index without an image.
     """
     x = convert_to_tensor(image, name="image")
     places = convert_to_tensor(boxes, dtypes.float32, name="boxes")

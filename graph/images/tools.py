@@ -1,4 +1,4 @@
-"""What functions of images share: their ranks, and sizes that are numbers where they are known, else tensors."""
+"""Helpers for image functions: ranks, and sizes that are ints if known, else tensors."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from weftwork.graph.ops.array_ops import expand_dims, shape, squeeze
 from weftwork.graph.ops.conversion import cast
 
 Size = Any
-"""A whole number, or a tensor of one."""
+"""An int, or a tensor of one."""
 
 
 def image_of(value: Any, what: str = "image") -> Tensor:
-    """A tensor of rank 3 or more, as far as it is known. Raises ValueError for less."""
+    """A tensor whose rank is 3 or more, or unknown. Raises ValueError for less."""
     x = convert_to_tensor(value, name=what)
     if x.raw_shape is not None and len(x.raw_shape) < 3:
         raise ValueError(f"'{what}' (shape {x.shape}) must be at least three-dimensional.")
@@ -23,7 +23,7 @@ def image_of(value: Any, what: str = "image") -> Tensor:
 
 
 def one_image(value: Any) -> Tensor:
-    """A tensor of rank 3, as far as it is known. Raises ValueError for another."""
+    """A tensor whose rank is 3 or unknown. Raises ValueError for another."""
     x = convert_to_tensor(value, name="image")
     if x.raw_shape is not None and len(x.raw_shape) != 3:
         raise ValueError(f"'image' (shape {x.shape}) must be three-dimensional.")
@@ -31,7 +31,7 @@ def one_image(value: Any) -> Tensor:
 
 
 def batched(value: Any, what: str = "image") -> tuple[bool, Tensor]:
-    """(whether it was one image, a batch of images). Raises ValueError for another rank, or an unknown one."""
+    """(whether it is a single image, a batch of images). Raises ValueError for another or an unknown rank."""
     x = convert_to_tensor(value, name=what)
     if x.raw_shape is None:
         raise ValueError(f"'{what}' contains no shape.")
@@ -41,7 +41,7 @@ def batched(value: Any, what: str = "image") -> tuple[bool, Tensor]:
 
 
 def unbatched(one: bool, x: Tensor) -> Tensor:
-    """The first image of a batch where it was one image."""
+    """Undo `batched`: if there was a single image, the first of the batch."""
     return squeeze(x, [0]) if one else x
 
 
@@ -55,15 +55,15 @@ def size_of(x: Tensor) -> tuple[Size, Size]:
 
 
 def known(*sizes: Size) -> bool:
-    """True when all are numbers."""
+    """True if all are ints."""
     return all(as_tensor(size) is None for size in sizes)
 
 
 def number_or_none(size: Size) -> int | None:
-    """For a static shape."""
+    """The size for a static shape."""
     return int(size) if known(size) else None
 
 
 def as_floats(x: Tensor) -> Tensor:
-    """As float32, unless it has floats."""
+    """Convert to float32, unless the dtype is floating already."""
     return x if x.dtype.is_floating else cast(x, dtypes.float32)

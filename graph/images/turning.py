@@ -1,4 +1,4 @@
-"""Images turned and mirrored."""
+"""Rotating and flipping images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from weftwork.graph.scopes import name_scope
 
 
 def _rank(x: Tensor) -> int:
-    """3 or 4; 3 where it is not known. Raises ValueError for another."""
+    """3 or 4; 3 if unknown. Raises ValueError for another rank."""
     rank = 3 if x.raw_shape is None else len(x.raw_shape)
     if rank not in (3, 4):
         raise ValueError("'image' must have either 3 or 4 dimensions.")
@@ -29,51 +29,54 @@ def _rank(x: Tensor) -> int:
 
 
 def _flipped(x: Tensor, axis: int) -> Tensor:
-    """axis: 0 of the height, 1 of the width."""
+    """axis: 0 for the height, 1 for the width."""
     return reverse(x, [axis + _rank(x) - 3])
 
 
 def flip_left_right(image: Any) -> Tensor:
-    """An image, or each of a batch, mirrored left to right."""
+    """Flip an image, or each of a batch, left to right."""
     return _flipped(image_of(image), 1)
 
 
 def flip_up_down(image: Any) -> Tensor:
-    """An image, or each of a batch, mirrored top to bottom."""
+    """Flip an image, or each of a batch, upside down."""
     return _flipped(image_of(image), 0)
 
 
-def _perhaps(image: Any, axis: int, seed: int | None, scope: str) -> Tensor:
+def _randomly_flipped(image: Any, axis: int, seed: int | None, scope: str) -> Tensor:
     with name_scope(None, scope, [image]):
         x = image_of(image)
         if _rank(x) == 3:
-            turned = less(random_uniform([], seed=seed), 0.5)
+            flip = less(random_uniform([], seed=seed), 0.5)
         else:
-            turned = less(random_uniform([shape(x)[0]], seed=seed), 0.5)
-            turned = reshape(turned, [-1, 1, 1, 1])
-        made = where(turned, _flipped(x, axis), x)
-        made.set_shape(x.raw_shape)
-        return made
+            flip = less(random_uniform([shape(x)[0]], seed=seed), 0.5)
+            flip = reshape(flip, [-1, 1, 1, 1])
+        result = where(flip, _flipped(x, axis), x)
+        result.set_shape(x.raw_shape)
+        return result
 
 
 def random_flip_left_right(image: Any, seed: int | None = None) -> Tensor:
-    """An image, or each of a batch, mirrored left to right or not, each with a chance of one half."""
-    return _perhaps(image, 1, seed, "random_flip_left_right")
+    """Flip an image, or each of a batch, left to right with a probability of one half."""
+    return _randomly_flipped(image, 1, seed, "random_flip_left_right")
 
 
 def random_flip_up_down(image: Any, seed: int | None = None) -> Tensor:
-    """An image, or each of a batch, mirrored top to bottom or not, each with a chance of one half."""
-    return _perhaps(image, 0, seed, "random_flip_up_down")
+    """Flip an image, or each of a batch, upside down with a probability of one half."""
+    return _randomly_flipped(image, 0, seed, "random_flip_up_down")
 
 
 def transpose(image: Any, name: str | None = None) -> Tensor:
-    """An image, or each of a batch, with height and width exchanged."""
+    """Transpose height and width of an image, or of each of a batch."""
     x = image_of(image)
     return permuted(x, [1, 0, 2] if _rank(x) == 3 else [0, 2, 1, 3], name=name or "transpose_image")
 
 
 def rot90(image: Any, k: Any = 1, name: str | None = None) -> Tensor:
-    """An image, or each of a batch, turned k times by 90 degrees, against the clock."""
+    """Rotate an image, or each of a batch, counterclockwise by k times 90 degrees.
+
+    Raises ValueError if k is not a scalar.
+    """
     with name_scope(name, "rot90", [image, k]):
         x, times = image_of(image), convert_to_tensor(k, dtypes.int32, name="k")
         if times.raw_shape not in (None, ()):

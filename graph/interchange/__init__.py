@@ -1,4 +1,4 @@
-"""Graphs as protocol buffers, read and written: what TensorFlow's programs and tools exchange."""
+"""Reading and writing graphs as protocol buffers, the format that TensorFlow's programs and tools exchange."""
 
 from weftwork.graph.interchange import queues, read_arrays, read_math, read_training, write_arrays, write_math, write_nn
 

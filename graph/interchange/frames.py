@@ -1,10 +1,10 @@
-"""Where the nodes of a GraphDef are: in which branches and loops, by Switch, Merge, Enter, Exit and NextIteration.
+"""The branches and loops that contain the nodes of a GraphDef, from its Switch, Merge, Enter, Exit and NextIteration.
 
-place    a tuple of the branches and loops that a node is in, outermost first: `Branch(pred, turn, side)` for the side
-         of a cond, `Loop(frame, inside)` for a loop: inside is False in its condition, True in its body
-turn     how many times the values of branches on the same predicate have met (Merge) before
+place    a tuple of the branches and loops that contain a node, outermost first: `Branch(pred, turn, side)` for a side
+  of a cond, `Loop(frame, inside)` for a loop, where inside is False in its condition and True in its body
+turn     how many conds on the same predicate have been merged before
 
-Only what was made by `tf.cond` and `tf.while_loop`, or by something like them, has places that fit each other.
+Only graphs made by `tf.cond` and `tf.while_loop`, or similar functions, have consistent places.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CONTROL_FLOW = SWITCHES | MERGES | ENTERS | EXITS | NEXTS | {"LoopCond"}
 
 
 class Branch(NamedTuple):
-    """A side of a cond: 1 where the predicate is true, else 0."""
+    """A side of a cond: 1 if the predicate is true, else 0."""
 
     pred: tuple[str, int]
     turn: int
@@ -32,7 +32,7 @@ class Branch(NamedTuple):
 
 
 class Loop(NamedTuple):
-    """A loop, by the name of its frame."""
+    """A loop, identified by its frame."""
 
     frame: str
     inside: bool
@@ -42,7 +42,7 @@ Place = tuple[Branch | Loop, ...]
 
 
 def source(text: str) -> tuple[str, int]:
-    """(node, output) of an input as a NodeDef names it; -1 for a control input."""
+    """(node, output) for an input as a NodeDef writes it; -1 for a control input."""
     if text.startswith("^"):
         return text[1:], -1
     name, colon, index = text.rpartition(":")
@@ -50,7 +50,7 @@ def source(text: str) -> tuple[str, int]:
 
 
 def ordered(before: Mapping[str, Collection[str]]) -> list[str]:
-    """The names, each after those `before` it, and else as they stand. Raises ValueError when there is a cycle."""
+    """The names, each after those `before` it, otherwise in their given order. Raises ValueError for a cycle."""
     number = {name: at for at, name in enumerate(before)}
     after: dict[str, list[str]] = {name: [] for name in before}
     missing = {}
@@ -69,16 +69,18 @@ def ordered(before: Mapping[str, Collection[str]]) -> list[str]:
             if not missing[other]:
                 heapq.heappush(ready, number[other])
     if len(order) < len(names):
-        left = [name for name in names if missing[name]]
-        raise ValueError(f"The graph has a cycle that is not a loop. It goes through the nodes {', '.join(left[:5])}.")
+        remaining = [name for name in names if missing[name]]
+        raise ValueError(
+            f"The graph has a cycle that is not a loop. It goes through the nodes {', '.join(remaining[:5])}."
+        )
     return order
 
 
 class Places:
-    """Where each node is.
+    """The place of each node.
 
     nodes: NodeDefs by name; every input names one of them.
-    inside: the place of a node; `outside` what is left of it for who uses an output of a Merge or an Exit.
+    inside: the place of a node; `outside` is the place of the users of a Merge or Exit.
     Raises UnimplementedError for branches and loops that `tf.cond` and `tf.while_loop` do not make.
     """
 
@@ -93,7 +95,7 @@ class Places:
             self.inside[name] = self._inside(name)
 
     def _sources(self, name: str) -> set[str]:
-        """The nodes that one waits for, without the edge that closes a loop."""
+        """The nodes that this one waits for, without the back edge of a loop."""
         found = {other for other, _ in self.inputs[name] if other in self._nodes}
         if self.type(name) in MERGES:
             found = {other for other in found if self.type(other) not in NEXTS}
@@ -104,26 +106,29 @@ class Places:
         return self._nodes[name].op if name in self._nodes else ""
 
     def is_loop_merge(self, name: str) -> bool:
-        """Whether a node is where a loop begins again."""
+        """True if the node is where a loop starts over."""
         return self.type(name) in MERGES and any(self.type(other) in NEXTS for other, _ in self.inputs[name])
 
     def is_loop_switch(self, name: str) -> bool:
-        """Whether a node is where a loop ends or goes on."""
+        """True if the node is where a loop ends or continues."""
         return self.type(name) in SWITCHES and self.type(self.inputs[name][1][0]) == "LoopCond"
 
     def branch(self, switch: str, side: int) -> Branch:
-        """The branch that an output of a Switch begins."""
+        """The branch that starts at an output of a Switch."""
         pred = self._pred(switch)
         return Branch(pred, self._turns[switch].get(pred, 0), side)
 
     def _pred(self, switch: str) -> tuple[str, int]:
-        """The predicate of a Switch. That which only says which side is taken has the cond's own, SCOPE/pred_id."""
+        """The predicate of a Switch.
+
+        The Switch that only tells which side is taken has the cond's own, SCOPE/pred_id.
+        """
         data, pred = self.inputs[switch][:2]
         own = f"{switch.rpartition('/')[0]}/pred_id"
         return (own, 0) if data == pred and self.type(own) == "Identity" and self.inputs[own][0] == pred else pred
 
     def _turn(self, name: str) -> dict:
-        """How often values have met on the way to a node, by predicate."""
+        """For each predicate, the number of merges on the way to a node."""
         turns: dict = {}
         for other in self._before[name]:
             for pred, turn in self._turns[other].items():
@@ -148,7 +153,7 @@ class Places:
         return place
 
     def seen_by(self, name: str, output: int) -> Place:
-        """The place of who uses an output of a node, as far as that output tells."""
+        """The place of the users of a node's output, as far as this output determines it."""
         place, type_ = self.inside[name], self.type(name)
         if type_ in SWITCHES and output >= 0:
             if not self.is_loop_switch(name):
@@ -163,7 +168,7 @@ class Places:
     def _joined(self, one: Place, two: Place, name: str) -> Place:
         if len(one) < len(two):
             one, two = two, one
-        made = []
+        joined = []
         for at, part in enumerate(two):
             other = one[at]
             if isinstance(part, Loop) and isinstance(other, Loop) and part.frame == other.frame:
@@ -175,11 +180,11 @@ class Places:
                     f"Node '{name}' takes values from two branches or loops of which none is in the other: Weftwork "
                     "reads what tf.cond and tf.while_loop make, not the derivatives of these",
                 )
-            made.append(part)
-        return (*made, *one[len(made) :])
+            joined.append(part)
+        return (*joined, *one[len(joined) :])
 
     def order(self) -> list[str]:
-        """The names in an order in which they can be made: what is in a branch or loop before its Merges and Exits."""
+        """The names in an order of creation: the contents of a branch or loop come before its Merges and Exits."""
         within: dict[Any, set[str]] = {}
         for name, place in self.inside.items():
             for part in place:
@@ -192,15 +197,15 @@ class Places:
         return ordered(before)
 
     def ends(self, name: str) -> bool:
-        """Whether a node is a Merge of a cond, or an Exit of a loop."""
+        """True if the node is a Merge of a cond, or an Exit of a loop."""
         type_ = self.type(name)
         return type_ in EXITS or (type_ in MERGES and not self.is_loop_merge(name))
 
     def _ends_same(self, name: str, place: Place) -> bool:
-        mine = self.inside[name]
-        return self.ends(name) and len(mine) == len(place) and _owner_of(mine[-1]) == _owner_of(place[-1])
+        own_place = self.inside[name]
+        return self.ends(name) and len(own_place) == len(place) and _owner_of(own_place[-1]) == _owner_of(place[-1])
 
 
 def _owner_of(part: Branch | Loop) -> Any:
-    """What stands for a whole cond, or loop."""
+    """A key for a whole cond or loop."""
     return part.frame if isinstance(part, Loop) else (part.pred, part.turn)

@@ -1,8 +1,8 @@
-"""What a NodeDef says, and what reads it.
+"""The content of a NodeDef, and the registry of readers.
 
-reader    a function that makes the nodes of an operation of one type, of a `Given`. An operation that TensorFlow
-          declares and no reader makes is imported all the same, and fails when it runs
-Given     what a NodeDef says, with its inputs as tensors of the graph
+reader    a function that makes the nodes for one type of operation from a `Given`. An operation that TensorFlow
+  declares and no reader supports is imported nevertheless, and fails at run time
+Given     the content of a NodeDef, with tensors of the graph as inputs
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from weftwork.graph.stacks import get_default_graph
 
 
 class Given:
-    """A NodeDef for its reader. name: the node's full name, with the slash that keeps it as it is."""
+    """A NodeDef, for its reader. name: the node's full name, with a trailing slash to keep it as it is."""
 
     def __init__(self, name: str, type: str, inputs: list[Any], attrs: dict[str, Any], outputs: list[DType]):
         self.name, self.type, self.inputs, self.attrs, self.outputs = name + "/", type, inputs, attrs, outputs
@@ -35,17 +35,17 @@ Reader = Callable[[Given], Any]
 
 
 READERS: dict[str, Reader] = {}
-"""What makes the nodes of an operation, by type."""
+"""The reader for each type of operation."""
 
 
 def reader_of(type: str) -> Reader | None:
-    """What makes the nodes of an operation; None for one that Weftwork lacks."""
-    known = type in READERS or seams.saving  # to ask for it imports those of nodes that save and restore
+    """The reader for a type of operation; None if Weftwork has no such operation."""
+    known = type in READERS or seams.saving  # this lookup imports the nodes that save and restore
     return READERS.get(type) if known else None
 
 
 def reads(*types: str) -> Callable[[Reader], Reader]:
-    """A decorator: the function makes operations of these types. It returns a tensor, several, or an operation."""
+    """Decorator: the function reads operations of these types. It returns a tensor, several, or an operation."""
 
     def register(function: Reader) -> Reader:
         READERS.update(dict.fromkeys(types, function))
@@ -55,14 +55,14 @@ def reads(*types: str) -> Callable[[Reader], Reader]:
 
 
 def _no_kernel(*values: Any, type: str) -> Any:
-    """The kernel of an operation that Weftwork lacks."""
+    """The kernel of an operation that Weftwork does not have."""
     raise UnimplementedError(None, None, f"No OpKernel was registered to support Op '{type}': Weftwork has none")
 
 
 def lacking(given: Given) -> Any:
-    """An operation that is declared, and that Weftwork cannot run."""
+    """An operation that TensorFlow declares, but that Weftwork cannot run."""
     graph = given.inputs[0].graph if given.inputs else get_default_graph()
-    made = graph.add(
+    op = graph.add(
         Kind.FUNCTION,
         given.type,
         kernel=_no_kernel,
@@ -71,11 +71,11 @@ def lacking(given: Given) -> Any:
         outputs=[(dtype, None) for dtype in given.outputs],
         name=given.name,
     )
-    return list(made.outputs) or made
+    return list(op.outputs) or op
 
 
 def attributes(name: str, node: Any, declared: Signature) -> dict[str, Any]:
-    """The values of an operation's attributes, defaults where the node does not say. Raises ValueError."""
+    """The values of an operation's attributes, with defaults for missing ones. Raises ValueError."""
     found = {}
     for key, attr in declared.attrs.items():
         if key in node.attr:
@@ -91,7 +91,7 @@ def attributes(name: str, node: Any, declared: Signature) -> dict[str, Any]:
 
 
 def types(args: Sequence[Any], attrs: Mapping[str, Any]) -> list[tuple[DType, bool]]:
-    """(dtype, whether it is a reference) of each input or output."""
+    """(dtype, is a reference) for each input or output."""
     found: list[tuple[DType, bool]] = []
     for arg in args:
         if arg.types:

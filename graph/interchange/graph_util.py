@@ -1,4 +1,4 @@
-"""What is done to GraphDefs: the part that some nodes need, variables as constants, and what only training needs."""
+"""Transformations of GraphDefs: extract what some nodes need, freeze variables, remove training-only nodes."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
 
 
 def _like(given: Any, nodes: Iterable[Any]) -> Any:
-    """A GraphDef of these nodes, and of what belongs to the whole of another."""
-    made = protos("graph").GraphDef(node=nodes)
-    made.library.CopyFrom(given.library)
-    made.versions.CopyFrom(given.versions)
-    return made
+    """A GraphDef of these nodes, and of everything that belongs to another GraphDef as a whole."""
+    definition = protos("graph").GraphDef(node=nodes)
+    definition.library.CopyFrom(given.library)
+    definition.versions.CopyFrom(given.versions)
+    return definition
 
 
 def extract_sub_graph(graph_def: Any, dest_nodes: Any) -> Any:
-    """A GraphDef of what some nodes need, in the order in which it stands.
+    """A GraphDef of the nodes that `dest_nodes` need, in the original order.
 
-    dest_nodes: a list of names. Raises TypeError for another argument, AssertionError for a name that is not there.
+    dest_nodes: a list of names. Raises TypeError for another argument, AssertionError for an unknown name.
     """
     definition = as_message(graph_def)
     if isinstance(dest_nodes, str) or not isinstance(dest_nodes, Iterable):
@@ -57,9 +57,10 @@ def convert_variables_to_constants(
     variable_names_whitelist: Any = None,
     variable_names_blacklist: Any = None,
 ) -> Any:
-    """A GraphDef of what some nodes need, in which variables are constants with the values of a session: frozen.
+    """Freeze a graph: a GraphDef of the nodes needed, with variables replaced by constants of a session's values.
 
-    variable_names_whitelist: only these become constants.   variable_names_blacklist: these do not.
+    variable_names_whitelist: freeze only these.   variable_names_blacklist: do not freeze these.
+    input_graph_def: a GraphDef.   output_node_names: a list of names of nodes.
     """
     definition = extract_sub_graph(input_graph_def, output_node_names)
     frozen = [
@@ -72,7 +73,7 @@ def convert_variables_to_constants(
     values = dict(zip(frozen, sess.run([f"{name}:0" for name in frozen]) if frozen else [], strict=True))
     log.info("Froze %d variables.", len(frozen))
     constants = set(frozen)
-    made = []
+    nodes = []
     for node in definition.node:
         new = protos("node_def").NodeDef()
         if node.name in values:
@@ -80,8 +81,8 @@ def convert_variables_to_constants(
         else:
             new.CopyFrom(node)
             _read_constants(new, constants)
-        made.append(new)
-    return _like(definition, made)
+        nodes.append(new)
+    return _like(definition, nodes)
 
 
 def _constant(new: Any, node: Any, value: Any) -> None:
@@ -92,7 +93,7 @@ def _constant(new: Any, node: Any, value: Any) -> None:
 
 
 def _read_constants(node: Any, constants: set[str]) -> None:
-    """What took a variable's reference takes a value: the operation of the other kind."""
+    """Switch operations that take a variable's reference to their counterparts that take a value."""
     if not node.input or source(node.input[0])[0] not in constants:
         return
     if node.op == "ReadVariableOp":
@@ -112,27 +113,28 @@ def _read_constants(node: Any, constants: set[str]) -> None:
 
 
 def remove_training_nodes(input_graph: Any, protected_nodes: Any = None) -> Any:
-    """A GraphDef without the nodes that only hand their input on (Identity, CheckNumerics).
+    """A GraphDef without nodes that only pass on their input (Identity, CheckNumerics).
 
-    They stay where they wait for others, or others wait for them, and where `protected_nodes` names them.
+    A node is kept if it has control edges, or if it is among `protected_nodes`.
+    input_graph: a GraphDef.
     """
-    definition, kept = as_message(input_graph), set(protected_nodes or ())
+    definition, protected = as_message(input_graph), set(protected_nodes or ())
     waited_for = {source(text)[0] for node in definition.node for text in node.input if text.startswith("^")}
     instead = {
         node.name: node.input[0]
         for node in definition.node
         if node.op in ("Identity", "CheckNumerics")
-        and node.name not in kept | waited_for
+        and node.name not in protected | waited_for
         and not any(text.startswith("^") for text in node.input)
     }
-    made = []
+    nodes = []
     for node in definition.node:
         if node.name not in instead:
             new = protos("node_def").NodeDef()
             new.CopyFrom(node)
             new.input[:] = [_spliced(text, instead) for text in node.input]
-            made.append(new)
-    return _like(definition, made)
+            nodes.append(new)
+    return _like(definition, nodes)
 
 
 def _spliced(text: str, instead: dict[str, str]) -> str:
@@ -142,13 +144,19 @@ def _spliced(text: str, instead: dict[str, str]) -> str:
 
 
 def tensor_shape_from_node_def_name(graph: Graph, input_name: str) -> TensorShape:
-    """The shape of a tensor of a graph by its name as NodeDefs write it."""
+    """The shape of a tensor in a graph, by its name as written in NodeDefs.
+
+    input_name: "NODE:OUTPUT", or "NODE" for its first output.
+    """
     name, output = source(input_name)
     return graph.get_tensor_by_name(f"{name}:{output}").get_shape()
 
 
 def write_graph(graph_or_graph_def: Any, logdir: Any, name: str, as_text: bool = True) -> str:
-    """Write a Graph or a GraphDef to the file `name` of a folder, which is made: as text, or as bytes. Its path."""
+    """Write a Graph or GraphDef to the file `name` in a folder, which is created if necessary; returns the path.
+
+    graph_or_graph_def: a Graph or a GraphDef.   logdir: the path of the folder.
+    """
     if isinstance(graph_or_graph_def, Graph):
         graph_or_graph_def = graph_or_graph_def.as_graph_def()
     os.makedirs(logdir, exist_ok=True)

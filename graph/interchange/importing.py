@@ -1,4 +1,4 @@
-"""One import: the nodes of a GraphDef are made in the graph, one after the other.
+"""One import: creates the nodes of a GraphDef in the graph, one after another.
 
 Branches and loops (Switch, Merge, Enter ...) become operations that own sections, as `tf.cond` makes them.
 """
@@ -25,9 +25,9 @@ from weftwork.graph.sections import Section
 
 
 class Import:
-    """One import: the nodes, where they are, and what has been made of them.
+    """One import: the nodes, their places, and what has been created for them.
 
-    made: tensors by (node, output).   ops: operations by node, for control inputs; None for what is none here.
+    made: tensors by (node, output).   ops: operations by node, for control inputs; None if a node has none here.
     """
 
     def __init__(self, graph: Graph, nodes: dict[str, Any], prefix: str, mapped: dict, functions: native.Functions):
@@ -42,14 +42,14 @@ class Import:
         self.branches: dict[Any, _Cond] = {}
 
     def full(self, name: str) -> str:
-        """A node's name in the graph."""
+        """The name of a node in the graph."""
         return f"{self.prefix}/{name}" if self.prefix else name
 
     def run(self) -> None:
         order = self.places.order()
-        taken = [name for name in self.nodes if not self._reserve(self.full(name))]
-        if taken:
-            raise ValueError(f"Node name '{self.full(taken[0])}' already exists in the Graph")
+        duplicates = [name for name in self.nodes if not self._reserve(self.full(name))]
+        if duplicates:
+            raise ValueError(f"Node name '{self.full(duplicates[0])}' already exists in the Graph")
         self._native_sections()
         for name in order:
             self._make(name)
@@ -63,7 +63,7 @@ class Import:
     # Inputs
 
     def tensor(self, name: str, output: int) -> Tensor:
-        """The tensor that stands for a node's output."""
+        """The tensor for a node's output."""
         key = (name, output)
         if key in self.mapped:
             self.used.add(key)
@@ -98,11 +98,11 @@ class Import:
             if node.device:
                 scopes.enter_context(self.graph.device(node.device))
             if native.ATTRIBUTE in node.attr:
-                made: Any = self._native(name, node, given)
+                result: Any = self._native(name, node, given)
             else:
-                made = self._declared(name, node, given)
-        tensors = made if isinstance(made, (list, tuple)) else [made] if isinstance(made, Tensor) else []
-        self.ops[name] = tensors[0].op if tensors else made if isinstance(made, Operation) else None
+                result = self._declared(name, node, given)
+        tensors = result if isinstance(result, (list, tuple)) else [result] if isinstance(result, Tensor) else []
+        self.ops[name] = tensors[0].op if tensors else result if isinstance(result, Operation) else None
         for output, tensor in enumerate(tensors):
             self.made[name, output] = tensor
         self._colocate(name, node)
@@ -126,10 +126,10 @@ class Import:
         self._check(name, node, inputs, declared, expected)
         given = Given(self.full(name), node.op, inputs, attrs, [dtype for dtype, _ in outputs])
         try:
-            made = (reader_of(node.op) or lacking)(given)
+            result = (reader_of(node.op) or lacking)(given)
         except (ValueError, TypeError) as error:
             raise type(error)(f"{error} (for node '{self.full(name)}', op: '{node.op}')") from error
-        return _named(made, given)
+        return _as_declared(result, given)
 
     def _check(self, name: str, node: Any, inputs: list[Tensor], declared: Signature, expected: list) -> None:
         if len(inputs) != len(expected):
@@ -161,15 +161,15 @@ class Import:
         if op is not None and op.kind is not Kind.READ and names:
             op.colocation = tuple([self.full(each) for each in names])
 
-    # What only Weftwork has
+    # Operations that only Weftwork has
 
     def _native_sections(self) -> None:
-        """Make the sections of operations that were written with them."""
-        told: dict[int, dict] = {}
+        """Create the sections of operations that were written with sections."""
+        sections: dict[int, dict] = {}
         for name, node in self.nodes.items():
             if native.ATTRIBUTE in node.attr and b'"sections"' in node.attr[native.ATTRIBUTE].s:
-                told |= {about["index"]: about for about in self._read(name, node).get("sections", ())}
-        for _, about in sorted(told.items()):
+                sections |= {about["index"]: about for about in self._read(name, node).get("sections", ())}
+        for _, about in sorted(sections.items()):
             outer = self.native_sections.get(about["outer"], self.graph.section)
             self.native_sections[about["index"]] = Section(self.graph, about["word"], outer)
 
@@ -183,8 +183,8 @@ class Import:
         about = self._read(name, node)
         attrs = {key: self._renamed(key, value) for key, value in about["attrs"].items()}
         if "sections" in about:
-            attrs["_sections"] = tuple([self._filled(section) for section in about["sections"]])
-        made = self.graph.add(
+            attrs["_sections"] = tuple([self._complete_section(section) for section in about["sections"]])
+        result = self.graph.add(
             Kind(about["kind"]),
             node.op,
             kernel=about["kernel"],
@@ -194,15 +194,15 @@ class Import:
             name=self.full(name) + "/",
             traits=about.get("traits", Traits()),
         )
-        made.container = about.get("container", "")
-        return list(made.outputs) or made
+        result.container = about.get("container", "")
+        return list(result.outputs) or result
 
     def _renamed(self, key: str, value: Any) -> Any:
-        """An attribute that names another node."""
+        """An attribute that refers to another node by name."""
         named = key in ("_variable", "_stream", "_queue") and isinstance(value, str) and value in self.nodes
         return self.full(value) if named else value
 
-    def _filled(self, about: dict) -> int:
+    def _complete_section(self, about: dict) -> int:
         section = self.native_sections[about["index"]]
         section.parameters = [self.made[source(text)] for text in about["parameters"]]
         section.outputs = [self.tensor(*source(text)) for text in about["outputs"]]
@@ -212,19 +212,22 @@ class Import:
     # Branches and loops
 
     def _section(self, place: Place) -> Section | None:
-        """The section of a place; made when it is first asked for."""
+        """The section for a place, created on first use."""
         if place in self.sections:
             return self.sections[place]
         last, outer = place[-1], self._section(place[:-1])
         word = "while loop" if isinstance(last, Loop) else "a branch of a cond"
         self.sections[place] = Section(self.graph, word, outer)
         if isinstance(last, Loop):
-            # Both exist before either has nodes: the condition's is the first.
+            # Both must exist before either gets nodes, and the condition's must be the first.
             self._section((*place[:-1], Loop(last.frame, not last.inside)))
         return self.sections[place]
 
     def _in_place(self, name: str, other: str, output: int) -> Tensor:
-        """An input; in a loop's body a loop variable is the body's own, though the graph takes it from the Merge."""
+        """An input.
+
+        Inside a loop's body, a loop variable is the body's own parameter, even if it comes from the Merge.
+        """
         if (other, output) not in self.mapped and self.places.is_loop_merge(other):
             frame = self._frame(self.places.inside[other])
             return frame.parameter(other, inside=self._is_inside(name, self.places.inside[other]))
@@ -243,7 +246,7 @@ class Import:
         return self.frames[key]
 
     def _flow(self, name: str, node: Any) -> None:
-        """A node of control flow: none of its own, but a name for what there is."""
+        """A node of control flow. It creates no node, but names an existing tensor."""
         self.ops[name] = None
         edges = [edge for edge in self.places.inputs[name] if edge[1] >= 0]
         place = self.places.inside[name]
@@ -261,7 +264,7 @@ class Import:
         elif node.op in EXITS:
             frame = self._frame(place)
             variable = self.places.inputs[edges[0][0]][0][0]
-            self._stand_in(name, frame.owner(self.full(name)).outputs[frame.merges.index(variable)], place[:-1])
+            self._register(name, frame.owner(self.full(name)).outputs[frame.merges.index(variable)], place[:-1])
         elif self.places.is_loop_merge(name):
             self._frame(place).add(name, node)
         else:
@@ -275,12 +278,12 @@ class Import:
         if key not in self.branches:
             self.branches[key] = _Cond(self, place[:-1], last)
         output = self.branches[key].output(name)
-        self._stand_in(name, output, place[:-1])
+        self._register(name, output, place[:-1])
         with self.graph.in_section(self._section(place[:-1])):
             self.made[name, 1] = cast(self.tensor(*last.pred), dtypes.int32)
 
-    def _stand_in(self, name: str, tensor: Tensor, place: Place) -> None:
-        """Give a tensor the name that the graph has for it."""
+    def _register(self, name: str, tensor: Tensor, place: Place) -> None:
+        """Register a tensor under the name that the graph uses for it."""
         if tensor.op.name != self.full(name):
             with self.graph.in_section(self._section(place)):
                 tensor = _same(tensor, self.full(name) + "/")
@@ -288,7 +291,7 @@ class Import:
 
 
 class _Cond:
-    """A cond: the values that meet in its Merges are the outputs of its two branches."""
+    """A cond. The values that meet in its Merges are the outputs of its two branches."""
 
     def __init__(self, work: Import, outer: Place, branch: Branch):
         self._work, self._outer = work, outer
@@ -313,18 +316,18 @@ class _Cond:
             self._op = add_owner(graph, "If", sections, [work.tensor(*branch.pred)], specs, first, {})
 
     def _value(self, merge: str, side: int) -> Tensor:
-        """What a Merge gets from one side."""
+        """The value that a Merge gets from one side."""
         places = self._work.places
         for edge in places.inputs[merge]:
             place: Place = places.seen_by(*edge) if edge[1] >= 0 else ()
-            mine = list(place[len(self._outer) :])
-            last = mine[-1] if mine else None
+            own_parts = list(place[len(self._outer) :])
+            last = own_parts[-1] if own_parts else None
             if isinstance(last, Branch) and last.side == side:
                 return self._work.tensor(*edge)
         raise UnimplementedError(None, None, f"Merge '{merge}' lacks a value of one side of its cond")
 
     def output(self, merge: str) -> Tensor:
-        """What a Merge gives."""
+        """The output of a Merge."""
         return self._op.outputs[self._merges.index(merge)]
 
 
@@ -333,7 +336,7 @@ def _same_cond(part: Any, branch: Branch) -> bool:
 
 
 class _Frame:
-    """A loop: its variables are its Merges, in the order in which they are first seen."""
+    """A loop. Its variables are its Merges, in the order in which they occur."""
 
     def __init__(self, work: Import, outer: Place, frame: str):
         self._work, self._outer = work, outer
@@ -343,35 +346,37 @@ class _Frame:
         self._enters: list[Tensor] = []
         self._parameters: tuple[list[Tensor], list[Tensor]] = ([], [])
         self._parallel = 10
-        self._made: Operation | None = None
+        self._owner: Operation | None = None
 
     def add(self, merge: str, node: Any) -> None:
-        """A loop variable."""
+        """Add a loop variable."""
         work = self._work
         edges = work.places.inputs[merge]
         enter = next(edge for edge in edges if work.places.type(edge[0]) not in NEXTS)
         start = work.tensor(*enter)
         self._parallel = int(work.nodes[enter[0]].attr["parallel_iterations"].i) or 10
         shape = start.raw_shape and (None,) * len(start.raw_shape)
-        for section, made in zip(self._sections, self._parameters, strict=True):
+        for section, result in zip(self._sections, self._parameters, strict=True):
             assert section is not None
             with work.graph.in_section(section):
-                name = f"{work.full(merge)}/{'body' if made is self._parameters[1] else 'cond'}"
+                name = f"{work.full(merge)}/{'body' if result is self._parameters[1] else 'cond'}"
                 spec = (start.dtype.base_dtype, shape)
-                made.append(
-                    work.graph.add(Kind.PLACEHOLDER, "LoopVariable", outputs=[spec], name=_free(work, name)).outputs[0]
+                result.append(
+                    work.graph.add(
+                        Kind.PLACEHOLDER, "LoopVariable", outputs=[spec], name=_free_name(work, name)
+                    ).outputs[0]
                 )
         self.merges.append(merge)
         self._enters.append(start)
 
     def parameter(self, merge: str, inside: bool) -> Tensor:
-        """A loop variable, in the body or in the condition."""
+        """A loop variable as a parameter of the body or the condition."""
         return self._parameters[inside][self.merges.index(merge)]
 
     def owner(self, name: str) -> Operation:
-        """The operation that runs the loop; made when everything in it is there."""
-        if self._made is not None:
-            return self._made
+        """The operation that runs the loop, created once everything in it exists."""
+        if self._owner is not None:
+            return self._owner
         work = self._work
         test, body = self._sections
         assert test is not None
@@ -389,20 +394,20 @@ class _Frame:
         specs = [(t.dtype.base_dtype, t.raw_shape) for t in body.parameters]
         attrs = {"_carried": len(self._enters), "_limited": False, "_parallel": self._parallel}
         with work.graph.in_section(work._section(self._outer)):
-            self._made = add_owner(work.graph, "While", [test, body], self._enters, specs, name + "/", attrs)
-        return self._made
+            self._owner = add_owner(work.graph, "While", [test, body], self._enters, specs, name + "/", attrs)
+        return self._owner
 
     def _next(self, merge: str) -> Tensor:
         work = self._work
         return next(work.tensor(*edge) for edge in work.places.inputs[merge] if work.places.type(edge[0]) in NEXTS)
 
 
-def _free(work: Import, name: str) -> str:
+def _free_name(work: Import, name: str) -> str:
     return work.graph.reserve(name) + "/"
 
 
-def _named(made: Any, given: Given) -> Any:
-    """What a reader made, with the node's own name and the dtypes that are declared."""
+def _as_declared(made: Any, given: Given) -> Any:
+    """A reader's result, with the node's own name and the declared dtypes."""
     name = given.name[:-1]
     if isinstance(made, Operation):
         return made if made.name == name else group(made, name=given.name)

@@ -1,7 +1,7 @@
-"""Branches and loops as TensorFlow 1 writes them: Switch and Merge, Enter, NextIteration and Exit.
+"""Branches and loops in TensorFlow 1's form: Switch and Merge, Enter, NextIteration and Exit.
 
-scope    what an operation of a section sees: inputs from outside come to it through a Switch or an Enter, made once
-pivot    the node that a node without inputs of the section's own waits for, so that it runs where the section runs
+scope    the names visible to the operations of a section: an outside value enters through one Switch or Enter
+pivot    the node that a node without inputs from the section waits for, so that it runs only if the section does
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _WHILE = {"_sections", "_given", "_carried", "_limited", "_parallel"}
 
 
 class Writing(Protocol):
-    """What the writer of a graph offers."""
+    """What lowering needs from the writer of a graph."""
 
     def emit(self, name: str, type: str, inputs: list[Part], attrs: dict[str, Any], waits: Iterable[str] = ()) -> Part:
-        """Write a node: its first output."""
+        """Write a node, and return its first output."""
         ...
 
     def free(self, name: str) -> str:
-        """A name that no node has: this, or this with a number."""
+        """A name that no node has: this one, possibly with a number appended."""
         ...
 
     def within(self, scope: Scope, ops: Iterable[Operation]) -> None:
@@ -34,19 +34,19 @@ class Writing(Protocol):
         ...
 
     def rename(self, tensor: Tensor, part: Part) -> None:
-        """Say how a tensor is called where its section is seen."""
+        """Set a tensor's name for the places that can see its section."""
         ...
 
     def constant(self, name: str, value: int, waits: Iterable[str] = ()) -> Part:
-        """Write a number, int32."""
+        """Write an int32 constant."""
         ...
 
     def named(self, tensor: Tensor) -> Part:
-        """How a tensor is called in its own section."""
+        """The name of a tensor within its own section."""
         ...
 
     def redirect(self, node: Part, given: Part) -> None:
-        """Give a node that was written another first input."""
+        """Replace the first input of a node that has been written."""
         ...
 
     scope: Scope
@@ -62,16 +62,16 @@ class Scope(Protocol):
 
     @property
     def pivot(self) -> str:
-        """What a node without inputs of the section waits for."""
+        """The node that nodes without inputs from the section wait for."""
         ...
 
     def part(self, tensor: Tensor) -> Part:
-        """How a tensor is called here."""
+        """The name of a tensor in this scope."""
         ...
 
 
 def lowerable(op: Operation) -> bool:
-    """Whether an operation, with all that is in it, is a branch or a loop as TensorFlow has them."""
+    """True if the operation, with everything inside, is a branch or loop that TensorFlow can express."""
     if op.kind is not Kind.CONTROL:
         return True
     wanted = {"If": _IF, "While": _WHILE}.get(op.type)
@@ -80,8 +80,8 @@ def lowerable(op: Operation) -> bool:
     )
 
 
-class _Side:
-    """What a branch sees: values from outside through a Switch."""
+class _BranchScope:
+    """The scope of a branch: outside values come through a Switch."""
 
     def __init__(self, writing: Writing, outer: Scope, section: Section, pred: Part, side: int, folder: str):
         self._writing, self._outer, self.section, self._pred, self._side = writing, outer, section, pred, side
@@ -94,13 +94,13 @@ class _Side:
         if tensor not in self._known:
             given = self._outer.part(tensor)
             kind = "RefSwitch" if tensor.op.kind is Kind.VARIABLE else "Switch"
-            made = self._writing.emit(self._writing.free(f"{self._folder}/Switch"), kind, [given, self._pred], {})
-            self._known[tensor] = Part(f"{made.name}:{self._side}" if self._side else made.name, given.dtype)
+            result = self._writing.emit(self._writing.free(f"{self._folder}/Switch"), kind, [given, self._pred], {})
+            self._known[tensor] = Part(f"{result.name}:{self._side}" if self._side else result.name, given.dtype)
         return self._known[tensor]
 
 
-class _Turn:
-    """What the condition or the body of a loop sees: loop variables, and values from outside through an Enter."""
+class _LoopScope:
+    """The scope of a loop's condition or body: loop variables, and outside values that come through an Enter."""
 
     def __init__(self, writing: Writing, outer: Scope, section: Section, known: dict, folder: str, frame: dict):
         self._writing, self._outer, self.section, self._known = writing, outer, section, known
@@ -128,7 +128,7 @@ def lower(writing: Writing, op: Operation) -> None:
 
 
 def _folder(writing: Writing, op: Operation, mark: str) -> str:
-    """The name scope of an operation's nodes: its own, unless another one has nodes there."""
+    """The name scope for an operation's nodes: its own name, unless another operation uses that scope."""
     scope = op.name.rpartition("/")[0]
     return scope if scope and writing.free(f"{scope}/{mark}") == f"{scope}/{mark}" else op.name
 
@@ -139,24 +139,24 @@ def _lower_if(writing: Writing, op: Operation) -> None:
     controls = [control.name for control in op.controls if control.section is op.section]
     pred = writing.emit(f"{folder}/pred_id", "Identity", [outer.part(op.inputs[0])], {}, controls)
     turn = writing.emit(writing.free(f"{folder}/Switch"), "Switch", [pred, pred], {})
-    ends: list[list[Part]] = []
+    branch_ends: list[list[Part]] = []
     for side, section in ((1, sections_of(op)[0]), (0, sections_of(op)[1])):
-        scope = _Side(writing, outer, section, pred, side, folder)
+        scope = _BranchScope(writing, outer, section, pred, side, folder)
         name = writing.free(f"{folder}/switch_{'ft'[side]}")
         pivot = writing.emit(name, "Identity", [Part(f"{turn.name}:{side}", dtypes.bool)], {})
         scope.pivot = pivot.name
         writing.within(scope, section.ops)
         given = [scope.part(tensor) for tensor in section.outputs] or [pivot]
-        ends.append([_after(writing, part, section, folder) for part in given])
-    for number, (yes, no) in enumerate(zip(*ends, strict=True)):
+        branch_ends.append([_after_side_effects(writing, part, section, folder) for part in given])
+    for number, (yes, no) in enumerate(zip(*branch_ends, strict=True)):
         name = op.name if number == 0 else writing.free(f"{op.name}_{number}")
-        made = writing.emit(name, "Merge", [no, yes], {})
+        result = writing.emit(name, "Merge", [no, yes], {})
         if op.outputs:
-            writing.rename(op.outputs[number], made)
+            writing.rename(op.outputs[number], result)
 
 
-def _after(writing: Writing, part: Part, section: Section, folder: str) -> Part:
-    """A value that waits for what the section does besides."""
+def _after_side_effects(writing: Writing, part: Part, section: Section, folder: str) -> Part:
+    """A value that waits for the section's side effects."""
     if not section.targets:
         return part
     name = writing.free(f"{folder}/control_dependency")
@@ -165,10 +165,11 @@ def _after(writing: Writing, part: Part, section: Section, folder: str) -> Part:
 
 def _lower_while(writing: Writing, op: Operation) -> None:
     outer, attrs = writing.scope, op.attrs
-    folder, count = _folder(writing, op, "LoopCond"), attrs["_carried"]
+    folder = _folder(writing, op, "LoopCond")
+    count: int = attrs["_carried"]
     frame = {"frame_name": op.name, "parallel_iterations": int(attrs["_parallel"])}
     known: dict[Tensor, Part] = {}
-    test, body = [_Turn(writing, outer, section, known, folder, frame) for section in sections_of(op)]
+    test, body = [_LoopScope(writing, outer, section, known, folder, frame) for section in sections_of(op)]
     controls = [control.name for control in op.controls if control.section is op.section]
     starts = [outer.part(tensor) for tensor in op.inputs[:count]]
     if attrs["_limited"]:
@@ -178,33 +179,37 @@ def _lower_while(writing: Writing, op: Operation) -> None:
         name = writing.free(f"{folder}/Enter")
         enter = writing.emit(name, "Enter", [start], {**frame, "is_constant": False}, controls)
         following = writing.free(f"{folder}/NextIteration")
-        again = writing.emit(following, "NextIteration", [start], {})  # its input is known when the body is written
-        merges.append((writing.emit(writing.free(f"{folder}/Merge"), "Merge", [enter, again], {}), again))
+        next_iteration = writing.emit(
+            following, "NextIteration", [start], {}
+        )  # its input is only known after writing the body
+        merges.append(
+            (writing.emit(writing.free(f"{folder}/Merge"), "Merge", [enter, next_iteration], {}), next_iteration)
+        )
     test.pivot = merges[0][0].name if merges else ""
     test.variables = dict(zip(sections_of(op)[0].parameters, [merge for merge, _ in merges], strict=False))
     assert test.section is not None
     assert body.section is not None
     writing.within(test, test.section.ops)
-    wanted = _after(writing, test.part(test.section.outputs[0]), test.section, folder)
+    wanted = _after_side_effects(writing, test.part(test.section.outputs[0]), test.section, folder)
     if attrs["_limited"]:
         limit = test.part(op.inputs[count])
         less = writing.emit(writing.free(f"{folder}/Less"), "Less", [merges[-1][0], limit], {})
         wanted = writing.emit(writing.free(f"{folder}/LogicalAnd"), "LogicalAnd", [wanted, less], {})
-    going = writing.emit(f"{folder}/LoopCond", "LoopCond", [wanted], {})
-    turns = [_switched(writing, merge, going, folder, number, op) for number, (merge, _) in enumerate(merges)]
+    condition = writing.emit(f"{folder}/LoopCond", "LoopCond", [wanted], {})
+    turns = [_write_switch(writing, merge, condition, folder, number, op) for number, (merge, _) in enumerate(merges)]
     body.pivot = turns[0].name if turns else ""
     body.variables = dict(zip(body.section.parameters, turns, strict=False))
     writing.within(body, body.section.ops)
-    ends = [_after(writing, body.part(tensor), body.section, folder) for tensor in body.section.outputs]
+    ends = [_after_side_effects(writing, body.part(tensor), body.section, folder) for tensor in body.section.outputs]
     if attrs["_limited"]:
         one = writing.constant(f"{folder}/one", 1, [body.pivot])
         ends.append(writing.emit(writing.free(f"{folder}/Add"), "Add", [turns[-1], one], {}))
-    for (_, again), end in zip(merges, ends, strict=True):
-        writing.redirect(again, end)
+    for (_, next_iteration), end in zip(merges, ends, strict=True):
+        writing.redirect(next_iteration, end)
 
 
-def _switched(writing: Writing, merge: Part, going: Part, folder: str, number: int, op: Operation) -> Part:
-    """A loop variable where the loop ends, and where it goes on, which is what is returned."""
+def _write_switch(writing: Writing, merge: Part, going: Part, folder: str, number: int, op: Operation) -> Part:
+    """Write the Switch of a loop variable and its Exit; returns the value with which the loop continues."""
     turn = writing.emit(writing.free(f"{folder}/Switch"), "Switch", [merge, going], {})
     if number < len(op.outputs):
         name = op.name if number == 0 else writing.free(f"{op.name}_{number}")

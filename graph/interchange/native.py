@@ -1,11 +1,11 @@
-"""What TensorFlow has no operation for, as plain text in a node's attribute: Weftwork reads back all that it writes.
+"""Operations that TensorFlow lacks, as plain text in a node's attribute, which Weftwork can read back completely.
 
-path     how a function is named, `module:name`. Only functions of the library, of NumPy and of SciPy that compute are
-         found by it; a user's function is found only for who asks for it. Nothing is ever unpickled
-mark     the first word of a JSON list that stands for what JSON lacks: `["dtype", "float32"]`
+path     the name of a function, `module:name`. It finds only functions of the library, of NumPy and of SciPy that
+  compute; user functions are found only if the caller permits it. Nothing is ever unpickled
+mark     the first word of a JSON list that represents a non-JSON value: `["dtype", "float32"]`
 
-What cannot be written (an object of a class of the user's, a function without a path) is named where it stood, and
-refused when it is read.
+Anything that cannot be written (an object of a user's class, a function without a path) is described in its place, and
+refused when the graph is read.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from weftwork.graph.retries import Retry
 from weftwork.graph.seams import seams
 
 ATTRIBUTE = "_weftwork"
-"""The attribute of a node that holds it."""
+"""The node attribute that holds the text."""
 Functions = bool | Mapping[str, Callable[..., Any]]
-"""The users' functions that a graph may name: none (False), any that can be imported (True), or those of a mapping."""
+"""The user functions that a graph may call: none (False), any that can be imported (True), or those in a mapping."""
 
 _OPERATORS = {f"operator:{function.__name__.strip('_')}": function for function in OPERATORS.values()}
 _WRITES_FILES = frozenset("save savez savez_compressed savetxt".split())
@@ -42,15 +42,15 @@ _OURS = re.compile(
     r"weftwork\.graph\.(kernels|ops|nn|images|lookup|gradients|layers|recurrent|training|data|variables)(\.\w+)*"
     r"|weftwork\.graph\.(build|divisions|streams)"
 )
-"""Where the library has functions that nodes call."""
+"""The modules of the library whose functions nodes may call."""
 SAVING = "weftwork.scheduler.training.saver_nodes"
 KERNELS: dict[str, Callable] = {}
-"""Functions above the language that nodes call, by path: those that save and restore, of the module `SAVING`."""
+"""Functions from above the language that nodes call, by path: those that save and restore, in the module `SAVING`."""
 _NUMPY = ("numpy", "numpy.linalg", "numpy.fft", "scipy.special")
 
 
 class Refused(ValueError):
-    """What a graph names may not be used here."""
+    """The graph refers to something that may not be used here."""
 
 
 def dumps(value: Any) -> bytes:
@@ -59,7 +59,7 @@ def dumps(value: Any) -> bytes:
 
 
 def loads(data: bytes, functions: Functions = False) -> Any:
-    """The value of `dumps`. Raises ValueError for what is no such text, Refused for what may not be used."""
+    """The value written by `dumps`. Raises ValueError if the text is damaged, Refused if it may not be used."""
     try:
         return _Reader(functions).value(json.loads(data))
     except (TypeError, LookupError, AttributeError, RecursionError) as error:
@@ -105,12 +105,12 @@ def _user(kernel: UserFunction) -> dict:
 
 def _traits(traits: Traits) -> dict:
     words = ("user", "isolated", "retries", "timeout", "resources", "labels", "here")
-    told = {word: getattr(traits, word) for word in words if getattr(traits, word) != getattr(Traits(), word)}
-    return {**told, "retries": _retries(told["retries"])} if "retries" in told else told
+    changed = {word: getattr(traits, word) for word in words if getattr(traits, word) != getattr(Traits(), word)}
+    return {**changed, "retries": _retries(changed["retries"])} if "retries" in changed else changed
 
 
 def _retries(retries: int | Retry) -> int | dict:
-    """How often, or all that a Retry says: the classes of errors by their paths."""
+    """The number of retries, or all fields of a Retry, with error classes by path."""
     if not isinstance(retries, Retry):
         return retries
     return {**vars(retries), "on": [_place(kind) for kind in retries.on]}  # type: ignore[union-attr]
@@ -137,7 +137,7 @@ def _place(value: Any) -> str:
 
 
 def path_of(function: Any) -> str:
-    """`module:name` of a function."""
+    """The path `module:name` of a function."""
     if isinstance(function, np.ufunc):
         module = "numpy" if getattr(np, function.__name__, None) is function else "scipy.special"
         return f"{module}:{function.__name__}"
@@ -151,27 +151,27 @@ def path_of(function: Any) -> str:
 
 
 def _library(path: str) -> Any:
-    """A function of the library's, NumPy's or SciPy's that computes; None for any other path."""
+    """A computing function of the library, NumPy or SciPy; None for any other path."""
     if path in _OPERATORS:
         return _OPERATORS[path]
     module, _, name = path.partition(":")
     if module == SAVING and seams.saving:
         return KERNELS.get(path)
-    ours = _OURS.fullmatch(module) is not None
-    if not name.isidentifier() or not (ours or module in _NUMPY) or name in _WRITES_FILES:
+    is_ours = _OURS.fullmatch(module) is not None
+    if not name.isidentifier() or not (is_ours or module in _NUMPY) or name in _WRITES_FILES:
         return None
     try:
         found = getattr(importlib.import_module(module), name, None)
     except ImportError:
         return None
-    if ours:
+    if is_ours:
         return found if isinstance(found, FunctionType) and found.__module__ == module else None
     computes = isinstance(found, np.ufunc) or hasattr(found, "_implementation") or name in _CREATORS
     return found if computes else None
 
 
 class _Reader:
-    """What reads one text."""
+    """Reads one text."""
 
     def __init__(self, functions: Functions):
         self._functions = functions
@@ -229,8 +229,8 @@ class _Reader:
     def _named_value(self, content: Any) -> Any:
         path, items = content
         module, _, name = path.partition(":")
-        ours = module.startswith(("weftwork.graph.", "weftwork.actors."))
-        found = getattr(importlib.import_module(module), name, None) if ours else None
+        is_ours = module.startswith(("weftwork.graph.", "weftwork.actors."))
+        found = getattr(importlib.import_module(module), name, None) if is_ours else None
         if not (isinstance(found, type) and issubclass(found, tuple) and hasattr(found, "_fields")):
             raise Refused(f"{path} is not a record of the library's")
         return found(*[self.value(item) for item in items])
@@ -258,7 +258,7 @@ class _Reader:
         return Retry(**{**content, "on": tuple(map(self._error, content["on"]))})
 
     def _error(self, path: str) -> Any:
-        """A class of errors: Python's own, the library's, or one that is found as the user's functions are."""
+        """An error class: built in, the library's, or a user's, if user functions are permitted."""
         module, _, name = path.partition(":")
         known = getattr({"builtins": builtins, errors.__name__: errors}.get(module), name, None)
         return known if isinstance(known, type) and issubclass(known, Exception) else self._users(path)
@@ -270,7 +270,7 @@ class _Reader:
         return UserFunction(function, content["outputs"], types, *options)
 
     def _users(self, path: str) -> Any:
-        """A function of the user's."""
+        """A user's function."""
         if not isinstance(self._functions, bool):
             if path in self._functions:
                 return self._functions[path]

@@ -1,6 +1,6 @@
-"""NodeDefs of declared operations: inputs, outputs and attributes are made to fit the declaration.
+"""NodeDefs of declared operations: match inputs, outputs and attributes against the declaration.
 
-Part      an input as it is written: the name of a node's output, and its dtype
+Part      an input in written form: the name of a node's output, and its dtype
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from weftwork.graph.protos import protos
 
 
 class Part(NamedTuple):
-    """An input as it is written."""
+    """An input in written form."""
 
     name: str
     dtype: DType
 
 
 class Inexpressible(Exception):
-    """TensorFlow has no operation that does the same."""
+    """TensorFlow has no equivalent operation."""
 
 
 def bound_attrs(
     declared: Signature, given: list[DType], made: list[DType] | None, attrs: dict[str, Any]
 ) -> dict[str, tuple[Any, str]]:
-    """Every attribute of a declaration as (value, kind), types found from the inputs and outputs.
+    """All attributes of a declaration as (value, kind), with types inferred from the inputs and outputs.
 
-    Raises Inexpressible when inputs, outputs and attributes do not fit the declaration.
+    Raises Inexpressible if inputs, outputs and attributes do not match the declaration.
     """
     found = dict(attrs)
 
@@ -83,7 +83,7 @@ def _match(args: Iterable[Any], given: list[DType], bind: Callable[[str, Any], N
 
 
 def node_proto(name: str, type: str, inputs: list[Part], bound: dict[str, tuple[Any, str]], declared: Any) -> Any:
-    made = protos("node_def").NodeDef(name=name, op=type, input=[part.name for part in inputs])
+    proto = protos("node_def").NodeDef(name=name, op=type, input=[part.name for part in inputs])
     for key, (value, kind) in bound.items():
-        made.attr[key].CopyFrom(attr_proto(value, kind))
-    return made
+        proto.attr[key].CopyFrom(attr_proto(value, kind))
+    return proto

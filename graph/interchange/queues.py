@@ -1,4 +1,4 @@
-"""Queues as TensorFlow writes them: a node that makes one, whose output the operations on it take first."""
+"""Queues in TensorFlow's form: a node makes the queue, and its output is the first input of the queue's operations."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ _WORDS = {
 
 @writes(*_MAKERS)
 def _write_queue(node: Node) -> tuple[list[Part], dict[str, Any]]:
-    said = {name: node.attrs[name] for name in _MAKERS[node.type]}
-    return [], {**said, "container": node.op.container.encode()}
+    attrs = {name: node.attrs[name] for name in _MAKERS[node.type]}
+    return [], {**attrs, "container": node.op.container.encode()}
 
 
 @writes(*_WORDS)
@@ -48,7 +48,7 @@ def _write_on_queue(node: Node) -> tuple[list[Part], dict[str, Any]]:
     maker = node.attrs.get("_made_by")
     if maker is None or node.op.section is not None:
         raise Inexpressible
-    node.op.graph.get_operation_by_name(maker)  # a LookupError where it is not there
+    node.op.graph.get_operation_by_name(maker)  # raises LookupError if it is missing
     attrs: dict[str, Any] = {}
     if "Dequeue" in node.type:
         attrs = {"component_types": list(node.attrs["_definition"].dtypes)}
@@ -61,7 +61,7 @@ def _write_on_queue(node: Node) -> tuple[list[Part], dict[str, Any]]:
 
 
 class _Read(QueueBase):
-    """A queue of a graph that was read."""
+    """A queue in an imported graph."""
 
     def __init__(self, op: Operation):
         self._op, attrs = op, op.attrs
@@ -82,7 +82,7 @@ def _read_queue(given: Given) -> Tensor:
 
 
 class _Made(QueueBase):
-    """The queue that a node makes which was read."""
+    """The queue made by an imported node."""
 
     def __init__(self, kind: str, capacity: int, kinds: list, raw: Any, given: Given, seeds: Any):
         self._padded = kind == "PaddingFIFOQueue"
@@ -105,8 +105,8 @@ def _read_on_queue(given: Given) -> Any:
     if "_definition" not in maker.attrs:
         raise ValueError(f"{maker.name} makes no queue")
     queue, word, inputs = _Read(maker), _WORDS[given.type], given.inputs[1:]
-    made = queue.node(word, inputs, _outputs(queue, word, inputs), given.name, _cancels(given))
-    return list(made.outputs) or made
+    result = queue.node(word, inputs, _outputs(queue, word, inputs), given.name, _cancels(given))
+    return list(result.outputs) or result
 
 
 def _cancels(given: Given) -> bool:

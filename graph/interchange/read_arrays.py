@@ -1,4 +1,4 @@
-"""Readers of operations that arrange elements, of a graph's sources, of variables, and of what only orders."""
+"""Readers of array operations, sources of a graph, variables, and nodes that only define an order."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _identity(given: Given) -> Any:
 
 
 def _cached_read(ref: Tensor, given: Given) -> Tensor:
-    """The read that a variable stands for."""
+    """The cached read of a variable."""
     return (
         get_default_graph()
         .add(
@@ -108,11 +108,11 @@ def _variable(given: Given) -> Any:
     shape = _shape_of(given["shape"], given)
     if given.type == "Variable" and shape == ():
         shape = None
-    made = get_default_graph().add(
+    op = get_default_graph().add(
         Kind.VARIABLE, "VariableV2", outputs=[(kind._as_ref, shape)], name=given.name, pinned=True
     )
-    made.container = given["container"]
-    return made.outputs[0]
+    op.container = given["container"]
+    return op.outputs[0]
 
 
 @reads("ReadVariableOp")
@@ -127,19 +127,19 @@ def _assign(given: Given) -> Any:
     variable = state_ops.variable_of(ref)
     checked = given.attrs.get("validate_shape", True)
     kind, shape = variable.outputs[0].dtype.base_dtype, variable.outputs[0].raw_shape if checked else None
-    attrs: dict[str, Any] = {"dtype": state_ops._kept(kind), "shape": shape}
+    attrs: dict[str, Any] = {"dtype": state_ops.stored_dtype(kind), "shape": shape}
     if given.name == f"{variable.name}/Assign/":
         attrs["_initializer"] = True
     out = value.raw_shape if shape is None else shape
-    made = state_ops.write(Kind.ASSIGN, "Assign", state_ops.assign_value, ref, [value], attrs, out, given.name)
-    return made if given.type == "Assign" else made.op
+    result = state_ops.write(Kind.ASSIGN, "Assign", state_ops.assign_value, ref, [value], attrs, out, given.name)
+    return result if given.type == "Assign" else result.op
 
 
 @reads("AssignAdd", "AssignSub", "AssignAddVariableOp", "AssignSubVariableOp")
 def _update(given: Given) -> Any:
     function = state_ops.assign_add if "Add" in given.type else state_ops.assign_sub
-    made = function(*given.inputs, name=given.name)
-    return made.op if given.type.endswith("VariableOp") else made
+    result = function(*given.inputs, name=given.name)
+    return result.op if given.type.endswith("VariableOp") else result
 
 
 @reads("IsVariableInitialized", "VarIsInitializedOp")
@@ -211,7 +211,7 @@ _TWO = {
     "Where": indexing.where,
     "BroadcastArgs": array_ops.broadcast_dynamic_shape,
 }
-"""Operations whose function takes their inputs in their order."""
+"""Operations whose function takes the inputs in the same order."""
 
 
 def _in_order(function: Any) -> Any:
@@ -236,7 +236,7 @@ def _range(given: Given) -> Any:
     return math_ops.range(*given.inputs, dtype=given["Tidx"], name=given.name)
 
 
-# Joining and picking
+# Joining and selecting
 
 
 @reads("ConcatV2", "Concat")
@@ -277,7 +277,7 @@ def _strided(given: Given) -> Any:
     parts = [_elements(bound) for bound in bounds]
     if all(static_value(bound) is not None for bound in bounds) or None in parts:
         return indexing.strided_slice(x, *bounds, *masks, name=given.name)
-    # Bounds that are packed from known and unknown numbers: what is known of them tells the shape.
+    # The known ones among packed bounds determine the shape.
     values: list[Any] = []
     begin, end, steps = [[_known_or_input(item, values) for item in part] for part in parts if part is not None]
     spec = kernels.masked_spec(begin, end, steps, *masks)
@@ -288,7 +288,7 @@ def _strided(given: Given) -> Any:
 
 
 def _elements(vector: Tensor) -> list[Any] | None:
-    """The elements of a vector as numbers or tensors, where it is a constant or packed of them."""
+    """The elements of a vector as numbers or tensors, if it is a constant or packed."""
     known = static_value(vector)
     if known is not None:
         return [int(item) for item in np.ravel(known)]
@@ -297,7 +297,7 @@ def _elements(vector: Tensor) -> list[Any] | None:
 
 
 def _known_or_input(item: Any, values: list[Any]) -> Any:
-    """A number, or the input that a tensor becomes."""
+    """A number, or an index of a further input for a tensor."""
     known = item if isinstance(item, int) else static_value(item)
     if known is not None:
         return int(known)
@@ -374,7 +374,7 @@ def _stitch(given: Given) -> Any:
 
 @reads("MatrixDiagV3", "MatrixDiagPartV3")
 def _diagonals(given: Given) -> Any:
-    """The main diagonal only."""
+    """Diagonals; only the main diagonal is supported."""
     x, k, *sizes, _ = given.inputs
     known = [static_value(item) for item in (k, *sizes)]
     if known[0] is None or np.any(known[0] != 0) or any(size is None or size != -1 for size in known[1:]):

@@ -1,4 +1,4 @@
-"""Readers of operations of numbers: elementwise, along axes, products, random, and those of neural networks."""
+"""Readers of mathematical operations: elementwise, along axes, products, random, and neural networks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from weftwork.graph.ops.filling import ones, zeros
 
 
 def _truncated(x: Any, y: Any, name: str) -> Any:
-    """x / y rounded towards zero, of floats too."""
+    """x / y rounded towards zero, also for floats."""
     if x.dtype.is_integer:
         return math_ops.truncatediv(x, y, name=name)
     return elementwise(np.trunc, math_ops.realdiv(x, y), name=name)
@@ -118,7 +118,7 @@ ELEMENTWISE: dict[str, Callable] = {
     "UnsortedSegmentMax": reductions.unsorted_segment_max,
     "UnsortedSegmentMin": reductions.unsorted_segment_min,
 }
-"""Operations whose function takes their inputs, and says nothing else."""
+"""Operations whose function takes only the inputs."""
 
 
 def _plain(function: Callable) -> Callable[[Given], Any]:
@@ -194,8 +194,8 @@ def _bias(given: Given) -> Any:
 
 @reads("MatMul")
 def _matmul(given: Given) -> Any:
-    turned = {f"transpose_{side}": given[f"transpose_{side}"] for side in "ab"}
-    return products.matmul(*given.inputs, **turned, name=given.name)
+    transposes = {f"transpose_{side}": given[f"transpose_{side}"] for side in "ab"}
+    return products.matmul(*given.inputs, **transposes, name=given.name)
 
 
 @reads("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3")
@@ -267,7 +267,7 @@ def _pool(given: Given) -> Any:
 
 @reads("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 def _batch_norm(given: Given) -> Any:
-    """(y, mean, variance ...) of images: by the statistics given, or by those of the batch when it trains."""
+    """(y, mean, variance ...) for images, normalized by the given statistics, or by the batch's in training."""
     _format(given)
     x, scale, offset, mean, variance = given.inputs
     kind = scale.dtype.base_dtype
@@ -349,8 +349,8 @@ def _shuffled(given: Given) -> Any:
 @reads("Multinomial")
 def _multinomial(given: Given) -> Any:
     logits, count = given.inputs
-    made = random_ops.multinomial(logits, count, seed=_seed(given), name=given.name)
-    return conversion.cast(made, given["output_dtype"])
+    result = random_ops.multinomial(logits, count, seed=_seed(given), name=given.name)
+    return conversion.cast(result, given["output_dtype"])
 
 
 @reads("ZerosLike", "OnesLike")

@@ -1,4 +1,4 @@
-"""Readers of what TensorFlow's training programs are made of besides: derivatives, and the optimizers' updates."""
+"""Readers of the remaining operations of TensorFlow's training programs: derivatives, and optimizer updates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from weftwork.graph.variables import writes as state_ops
 
 
 def _scaled(factor: Callable[[Any], Any]) -> Callable[[Given], Any]:
-    """The reader of a derivative of (gradients, features): gradients times what `factor` makes of the features."""
+    """A reader of derivatives of (gradients, features), which are gradients * factor(features)."""
 
     def read(given: Given) -> Any:
         grad, features = given.inputs
@@ -37,7 +37,7 @@ reads("SoftsignGrad")(_scaled(lambda x: 1 / math_ops.square(1 + math_ops.abs(x))
 
 
 def _of_result(factor: Callable[[Any], Any]) -> Callable[[Given], Any]:
-    """The reader of a derivative of (the function's result, gradients)."""
+    """A reader of derivatives of (the function's result, gradients)."""
 
     def read(given: Given) -> Any:
         y, grad = given.inputs
@@ -65,7 +65,7 @@ def _bias_grad(given: Given) -> Any:
 
 
 def broadcast_axes(one: Any, two: Any) -> tuple:
-    """The kernel of BroadcastGradientArgs: the axes along which each of two shapes is repeated, or may be."""
+    """The kernel of BroadcastGradientArgs: for each of two shapes, the axes that are, or may be, broadcast."""
     rank = max(len(one), len(two))
     first, second = ([1] * (rank - len(shape)) + [int(size) for size in shape] for shape in (one, two))
     axes = []
@@ -126,19 +126,19 @@ def _pool_grad(given: Given) -> Any:
 
 
 def _now(ref: Tensor) -> Tensor:
-    """A variable's value at this moment."""
+    """The variable's value at this moment."""
     return apply(as_it_is, [ref], type="Identity", dtype=ref.dtype.base_dtype, shape=ref.raw_shape)
 
 
 def _updates(*types: str) -> Callable[[Callable], Callable]:
-    """A decorator: the function makes an optimizer's update; it gives what is subtracted from the first input."""
+    """Decorator: the function makes an optimizer's update, and returns what to subtract from the first input."""
 
     def register(function: Callable) -> Callable:
         def read(given: Given) -> Any:
             with name_scope(given.name):
                 step = function(given, *given.inputs[1:])
-                made = state_ops.assign_sub(given.inputs[0], step, name=given.name)
-            return made.op if given.type.startswith("Resource") else made
+                result = state_ops.assign_sub(given.inputs[0], step, name=given.name)
+            return result.op if given.type.startswith("Resource") else result
 
         return reads(*types)(read)
 

@@ -1,6 +1,6 @@
 """GraphDefs as nodes of a graph: `import_graph_def`.
 
-What the caller says is checked here; `importing` makes the nodes, with the readers of `given`.
+The arguments are checked here; `importing` creates the nodes, with the readers in `given`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.interchange import native
 from weftwork.graph.interchange.frames import source
-from weftwork.graph.interchange.given import _no_kernel as _no_kernel  # pickled graphs name it here
+from weftwork.graph.interchange.given import _no_kernel as _no_kernel  # pickled graphs refer to it here
 from weftwork.graph.interchange.given import attributes, types
 from weftwork.graph.interchange.importing import Import
 from weftwork.graph.interchange.signatures import signature
@@ -33,16 +33,16 @@ def import_graph_def(
     producer_op_list: Any = None,
     functions: native.Functions = False,
 ) -> Any:
-    """Add the nodes of a GraphDef (TensorFlow's, TensorBoard's, or what `Graph.as_graph_def` gave) to the graph.
+    """Add the nodes of a GraphDef (from TensorFlow, TensorBoard, or `Graph.as_graph_def`) to the graph.
 
-    input_map: tensors in place of the GraphDef's, by their names there (`"x:0"`, `"^x"` for a control input).
-    return_elements: names (`"y:0"`, or `"y"` for an operation) of what is returned, in this order.
-    name: the prefix of all names, "import" by default; "" for none.
-    functions: the users' functions that the graph may call: none; True for any that its import paths name, which is to
-        run code of whoever wrote it; or a mapping of paths to functions.
-    op_dict, producer_op_list: accepted, and of no effect.
-    Raises TypeError and ValueError for what does not fit, NotFoundError for an operation that is not TensorFlow's. One
-    that Weftwork lacks fails when it runs.
+    input_map: tensors that replace those of the GraphDef, by name (`"x:0"`, `"^x"` for a control input).
+    return_elements: names (`"y:0"`, or `"y"` for an operation) of the elements to return, in this order.
+    name: a prefix for all names, "import" by default; "" for none.
+    functions: the user functions that the graph may call: False for none; True for any that its import paths name,
+        which means running code chosen by the graph's author; or a mapping from paths to functions.
+    op_dict, producer_op_list: accepted and ignored.
+    Raises TypeError or ValueError for invalid arguments, NotFoundError for an operation that is not TensorFlow's. An
+    operation that Weftwork does not have fails at run time.
     """
     definition = as_message(graph_def)
     mapped = _mapping(input_map)
@@ -75,7 +75,7 @@ def import_graph_def(
 
 
 def as_message(graph_def: Any) -> Any:
-    """TensorBoard's GraphDef of any GraphDef. Raises TypeError for anything else."""
+    """Convert any GraphDef to TensorBoard's. Raises TypeError for anything else."""
     proto = protos("graph").GraphDef
     if isinstance(graph_def, proto):
         return graph_def
@@ -111,7 +111,7 @@ def _elements(names: Any) -> list[str] | None:
 
 
 def _checked_nodes(definition: Any, mapped: dict) -> dict[str, Any]:
-    """The nodes by name. Raises ValueError for a name that is bad or twice, and for inputs that are not there."""
+    """The nodes by name. Raises ValueError for an invalid or duplicate name, and for a missing input."""
     nodes: dict[str, Any] = {}
     for node in definition.node:
         if not _NAME.fullmatch(node.name):
@@ -136,7 +136,7 @@ def _checked_nodes(definition: Any, mapped: dict) -> dict[str, Any]:
 
 
 def _output_count(node: Any) -> int | None:
-    """How many outputs a node has, where its declaration tells."""
+    """The number of a node's outputs, if its declaration tells."""
     declared = signature(node.op)
     if declared is None or native.ATTRIBUTE in node.attr:
         return None
@@ -151,7 +151,7 @@ def _known(key: tuple[str, int], nodes: dict, work: Import) -> bool:
 
 
 def _element(work: Import, text: str) -> Any:
-    """A returned element. Raises ValueError when the GraphDef has no such thing."""
+    """A requested element. Raises ValueError if the GraphDef does not have it."""
     name, colon, index = text.partition(":")
     if colon and not index.isdigit():
         raise ValueError(f"Cannot convert {text!r} to a tensor name.")

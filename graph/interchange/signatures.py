@@ -1,12 +1,13 @@
-"""Signatures: what TensorFlow's public operations take and give, as its registry declares them.
+"""Signatures: the inputs, outputs and attributes of TensorFlow's public operations, as its registry declares them.
 
-They stand in signatures.txt, which is read when one is first asked for. A line of it is
-`NAME INPUTS -> OUTPUTS | ATTRIBUTES`. `!` after the name: it has state or effects.
-input, output   `x:T` one tensor of the type that the attribute T names (or a plain dtype), `x:N*T` as many as N says,
-                `x:[T]` one for each type in the list T. `&` after it: a variable's reference
-attribute       `name:kind=default`. Types, and counts of tensors, are attributes too, named where they have a default
+They are in signatures.txt, which is read on first use. A line is
+`NAME INPUTS -> OUTPUTS | ATTRIBUTES`. `!` after the name: the operation has state or side effects.
+input, output   `x:T` one tensor of the type in attribute T (or a plain dtype), `x:N*T` as many as attribute N says,
+    `x:[T]` one for each type in the list T. `&` after it: a variable's reference
+attribute       `name:kind=default`. Types and numbers of tensors are attributes, too; they are listed only if they
+    have a default
 
-Lines that begin with a space go on with the one before.
+A line that begins with a space continues the previous one.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Arg(NamedTuple):
 
 
 class Attr(NamedTuple):
-    """An attribute: its kind, and its default as a Python value where it has one."""
+    """An attribute: its kind, and its default, if any, as a Python value."""
 
     name: str
     kind: str
@@ -50,7 +51,7 @@ class Signature(NamedTuple):
 
 
 UNSAID = object()
-"""A default that is not plain data: an attribute of that kind may be left out."""
+"""A default that is not plain data: the attribute may be omitted."""
 
 
 def _arg(text: str) -> Arg:
@@ -90,9 +91,9 @@ def _parsed(line: str) -> Signature:
             implied[arg.types] = "list(type)"
         elif arg.type not in dtypes.ALL:
             implied[arg.type] = "type"
-    said = {attr.name: attr for attr in [_attr(text, implied) for text in attrs.split()]}
-    found = {key: said.pop(key, Attr(key, kind, None, False)) for key, kind in implied.items()}
-    return Signature(name.removesuffix("!"), ins, outs, {**found, **said}, name.endswith("!"))
+    explicit = {attr.name: attr for attr in [_attr(text, implied) for text in attrs.split()]}
+    found = {key: explicit.pop(key, Attr(key, kind, None, False)) for key, kind in implied.items()}
+    return Signature(name.removesuffix("!"), ins, outs, {**found, **explicit}, name.endswith("!"))
 
 
 def signature(name: str) -> Signature | None:
@@ -106,21 +107,21 @@ _parse_once = cache(_parsed)
 
 @cache
 def _lines() -> dict[str, str]:
-    table = resources.files(__package__).joinpath("signatures.txt").read_text(encoding="utf-8")
+    table = resources.files(__package__ or "").joinpath("signatures.txt").read_text(encoding="utf-8")
     joined = table.strip().replace("\n  ", " ").splitlines()
     return {line.split(" ", 1)[0].removesuffix("!"): line for line in joined}
 
 
 def names() -> list[str]:
-    """The names of all operations that are declared."""
+    """The names of all declared operations."""
     return list(_lines())
 
 
 def op_def(declared: Signature) -> Any:
     """The OpDef message of a declaration."""
     module = protos("op_def")
-    made = module.OpDef(name=declared.name, is_stateful=declared.stateful)
-    for args, field in ((declared.inputs, made.input_arg), (declared.outputs, made.output_arg)):
+    definition = module.OpDef(name=declared.name, is_stateful=declared.stateful)
+    for args, field in ((declared.inputs, definition.input_arg), (declared.outputs, definition.output_arg)):
         for arg in args:
             entry = field.add(name=arg.name, number_attr=arg.count, type_list_attr=arg.types, is_ref=arg.ref)
             if arg.type in dtypes.ALL:
@@ -128,5 +129,5 @@ def op_def(declared: Signature) -> Any:
             else:
                 entry.type_attr = arg.type
     for attr in declared.attrs.values():
-        made.attr.add(name=attr.name, type=attr.kind)
-    return made
+        definition.attr.add(name=attr.name, type=attr.kind)
+    return definition

@@ -1,4 +1,4 @@
-"""Values as TensorProtos: made and read while the graph is built, and by operations."""
+"""Values as TensorProtos: made and read while the graph is built, and by operations at run time."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from weftwork.graph.protos import protos
 def make_tensor_proto(
     values: Any, dtype: Any = None, shape: Any = None, verify_shape: bool = False, allow_broadcast: bool = False
 ) -> Any:
-    """The TensorProto of a Python value or an array.
+    """The TensorProto for a Python value or an array.
 
-    shape: of the result, else the value's.   verify_shape: the value must have it. Raises TypeError or ValueError for
-    what does not fit, ImportError when TensorBoard, whose message it is, is not installed.
+    shape: of the result, by default the value's.   verify_shape: require the value to have it. Raises TypeError or
+    ValueError if they do not match, ImportError if TensorBoard, which ships the message, is not installed.
+    allow_broadcast: accepted as in TensorFlow, without effect.
     """
     kind = None if dtype is None else as_dtype(dtype).base_dtype
     value = to_value(values, kind)
@@ -42,12 +43,12 @@ def make_tensor_proto(
 
 
 def make_ndarray(tensor: Any) -> np.ndarray:
-    """The array of a TensorProto. Raises ValueError for one that is none."""
+    """The array of a TensorProto. Raises ValueError if it is malformed."""
     return np.asarray(array_of(tensor))
 
 
 def serialize_tensor(tensor: Any, name: str | None = None) -> Tensor:
-    """The bytes of a tensor's TensorProto, a string of rank 0."""
+    """The bytes of a tensor's TensorProto, as a string of rank 0."""
     x = convert_to_tensor(tensor, name="tensor")
     attrs = {"dtype": x.dtype.base_dtype.name}
     return apply(_serialized, [x], attrs, type="SerializeTensor", name=name, dtype=dtypes.string, shape=())
@@ -58,9 +59,9 @@ def _serialized(value: Any, *, dtype: str) -> bytes:
 
 
 def parse_tensor(serialized: Any, out_type: Any, name: str | None = None) -> Tensor:
-    """The tensor of `serialize_tensor`'s bytes, of a known dtype.
+    """The tensor serialized by `serialize_tensor`, of a given dtype.
 
-    When it runs: InvalidArgumentError for what are no such bytes, or for another dtype.
+    At run time, raises InvalidArgumentError for malformed bytes, or for another dtype.
     """
     kind, attrs = as_dtype(out_type), {"dtype": as_dtype(out_type).name}
     text = convert_to_tensor(serialized, dtypes.string, name="serialized")

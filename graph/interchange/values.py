@@ -1,4 +1,4 @@
-"""Values at the border: dtypes, shapes, arrays and attributes as protocol buffers, and back."""
+"""Conversion of dtypes, shapes, arrays and attributes to protocol buffers, and back."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FIELDS = {
     "uint32": "uint32_val",
     "uint64": "uint64_val",
 }
-"""Where a TensorProto keeps the elements of a dtype that are not in its raw bytes."""
+"""The TensorProto field with the elements of each dtype, if they are not raw bytes."""
 
 
 def shape_proto(shape: RawShape) -> Any:
@@ -42,25 +42,25 @@ def shape_of(proto: Any) -> RawShape:
 
 
 def tensor_proto(value: Any, dtype: DType) -> Any:
-    """A TensorProto of a run-time value: one element in its own field, more as raw bytes, text as it is."""
-    made = protos("tensor").TensorProto(dtype=dtype.as_datatype_enum, tensor_shape=shape_proto(np.shape(value)))
+    """A TensorProto for a run-time value: a single element in its own field, more as raw bytes; text as it is."""
+    proto = protos("tensor").TensorProto(dtype=dtype.as_datatype_enum, tensor_shape=shape_proto(np.shape(value)))
     if dtype.numpy.kind == "O":
         items = value.ravel().tolist() if isinstance(value, np.ndarray) else [value]
-        made.string_val.extend([item.encode() if isinstance(item, str) else bytes(item) for item in items])
-        return made
+        proto.string_val.extend([item.encode() if isinstance(item, str) else bytes(item) for item in items])
+        return proto
     array = np.asarray(value, dtype.numpy)
     field = _FIELDS.get(dtype.name)
     if array.size == 1 and field is not None:
-        getattr(made, field).append(array.reshape(()).item())
+        getattr(proto, field).append(array.reshape(()).item())
     else:
-        made.tensor_content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
-    return made
+        proto.tensor_content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+    return proto
 
 
 def array_of(proto: Any) -> Any:
-    """The value of a TensorProto: an array, or a scalar of rank 0. The last element that it names fills what is left.
+    """The value of a TensorProto: an array, or a scalar for rank 0. Missing elements repeat the last one.
 
-    Raises ValueError for one whose elements are not as many as its shape says, or whose dtype is not known here.
+    Raises ValueError if the number of elements does not match the shape, or if the dtype is not supported.
     """
     dtype, shape = number_dtype(proto.dtype).base_dtype, shape_of(proto.tensor_shape)
     if shape is None or None in shape:
@@ -97,7 +97,7 @@ def _filling(items: Any, count: int, default: Any) -> Any:
 
 
 def number_dtype(number: int) -> DType:
-    """The dtype of a number in a protocol buffer. Raises ValueError for one that Weftwork lacks (DT_BFLOAT16 ...)."""
+    """The dtype for a number in a protocol buffer. Raises ValueError for one that Weftwork lacks (DT_BFLOAT16 ...)."""
     try:
         return as_dtype(int(number))
     except TypeError:
@@ -110,21 +110,21 @@ def number_dtype(number: int) -> DType:
 
 
 def attr_proto(value: Any, kind: str) -> Any:
-    """An AttrValue of a declared kind: "int", "list(shape)" ..., of a Python value."""
-    made = protos("attr_value").AttrValue()
+    """An AttrValue of a declared kind ("int", "list(shape)" ...) for a Python value."""
+    proto = protos("attr_value").AttrValue()
     if kind.startswith("list("):
-        made.list.SetInParent()
+        proto.list.SetInParent()
         kind, field = kind[5:-1], _KINDS[kind[5:-1]]
-        getattr(made.list, field).extend([_encoded(item, kind) for item in value])
-        return made
+        getattr(proto.list, field).extend([_encoded(item, kind) for item in value])
+        return proto
     encoded = _encoded(value, kind)
     field = _KINDS[kind]
     if hasattr(encoded, "SerializeToString"):
-        getattr(made, field).CopyFrom(encoded)
-        getattr(made, field).SetInParent()
+        getattr(proto, field).CopyFrom(encoded)
+        getattr(proto, field).SetInParent()
     else:
-        setattr(made, field, encoded)
-    return made
+        setattr(proto, field, encoded)
+    return proto
 
 
 _KINDS = {
@@ -152,7 +152,7 @@ def _encoded(value: Any, kind: str) -> Any:
 
 
 def attr_of(proto: Any) -> Any:
-    """What an AttrValue says, as `Operation.get_attr` tells it: dtypes as DType, text as bytes, messages so."""
+    """The content of an AttrValue, in the form of `Operation.get_attr`: DTypes, text as bytes, messages as messages."""
     field = proto.WhichOneof("value")
     if field is None:
         return []
@@ -166,9 +166,9 @@ def attr_of(proto: Any) -> Any:
 
 
 def attr_value(proto: Any, kind: str) -> Any:
-    """What an AttrValue of a declared kind says, for those who build nodes: shapes raw, text as str, tensors as arrays.
+    """The content of an AttrValue of a declared kind, in the form for building nodes: raw shapes, str, arrays.
 
-    Raises ValueError for one of another kind.
+    Raises ValueError for another kind.
     """
     field = proto.WhichOneof("value")
     if kind.startswith("list("):

@@ -1,4 +1,4 @@
-"""How operations that arrange elements are written, and the sources of a graph: constants, placeholders, variables."""
+"""Writers of array operations and of the sources of a graph: constants, placeholders, variables."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _initialized(node: Node) -> Written:
 
 @writes("InitializedValue")
 def _initialized_value(node: Node) -> Written:
-    """The variable where it has a value, else its initial value, which is made in any case."""
+    """The variable if it has a value, else its initial value, which is computed in any case."""
     ref, initial = node.inputs()
     if node.op.kernel is not state_ops.value_or:
         raise Inexpressible
@@ -91,7 +91,7 @@ def _shape(node: Node) -> Written:
 
 
 def _with_known(attr: str, name: str) -> Any:
-    """A writer of operations whose second input may be known, and is then an attribute."""
+    """A writer for operations whose second input, if known, is an attribute."""
 
     def write(node: Node) -> Written:
         inputs = node.inputs()
@@ -176,7 +176,7 @@ def _linspace(node: Node) -> Written:
     return (inputs if len(inputs) == 3 else [*inputs, node.constant("num", node.attrs["num"])]), {}
 
 
-# Joining and picking
+# Joining and selecting
 
 
 @writes("ConcatV2")
@@ -238,7 +238,7 @@ def _strided(node: Node) -> Written:
 
 
 def _masked(spec: tuple) -> tuple[list, list, list, list[int]]:
-    """begin, end, strides and the five masks of an index."""
+    """begin, end, strides and the five masks for an index."""
     begin: list = []
     end: list = []
     steps: list = []
@@ -261,7 +261,7 @@ def _masked(spec: tuple) -> tuple[list, list, list, list[int]]:
 
 
 def _vector(node: Node, name: str, items: list, given: list[Part]) -> Part:
-    """Bounds as a constant, or packed where some are known only at run time; Input(-1 - k) is one more than input k."""
+    """Bounds as a constant, or packed if some are run-time inputs; Input(-1 - k) means input k plus one."""
     found = [given[k if k >= 0 else -1 - k] for k in [item.k for item in items if isinstance(item, Input)]]
     if not found:
         return node.constant(name, items)
@@ -371,11 +371,11 @@ def _prevented(node: Node) -> Written:
 
 @writes("BooleanMask")
 def _masked_rows(node: Node) -> Written:
-    """The places where the mask is true, gathered along one axis."""
+    """Gather the positions where the mask is true along one axis."""
     x, picks = node.inputs()
     axis, shape = node.attrs["axis"], node.op.inputs[1].raw_shape
-    assert shape is not None  # boolean_mask has asked for it
-    if len(shape) > 1:  # the axes of the mask become one
+    assert shape is not None  # boolean_mask requires it
+    if len(shape) > 1:  # collapse the axes of the mask
         whole = node.op.inputs[0].raw_shape
         if whole is None or None in whole[axis + len(shape) :] + whole[:axis]:
             raise Inexpressible

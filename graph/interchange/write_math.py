@@ -1,4 +1,4 @@
-"""How operations of numbers are written: elementwise, along axes, products, random."""
+"""Writers of mathematical operations: elementwise, along axes, products, random."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _abs(node: Node) -> Written:
 
 @writes("RealDiv", "Mul", "Sub", "Add", "Maximum", "Minimum", "Pow", "FloorDiv", "FloorMod")
 def _same_types(node: Node) -> Written:
-    """Operands of two dtypes are promoted here, and must be cast for TensorFlow."""
+    """Operands of different dtypes are promoted here, but must be cast for TensorFlow."""
     wanted = node.op.outputs[0].dtype.base_dtype
     inputs = [_cast(node, part, wanted, f"Cast_{number}") for number, part in enumerate(node.inputs())]
     return inputs, {}
@@ -112,7 +112,7 @@ def _unsorted_segment(node: Node) -> Written:
 
 @writes("ReduceLogsumexp")
 def _logsumexp(node: Node) -> Written:
-    """log(sum(exp(x - top))) + top, top the greatest where that is finite: TensorFlow has no operation of it."""
+    """log(sum(exp(x - top))) + top, with top the maximum if it is finite: TensorFlow has no single operation."""
     dtype = node.op.outputs[0].dtype.base_dtype
     if "axis" not in node.attrs or node.op.inputs[0].dtype.base_dtype is not dtype:
         raise Inexpressible
@@ -142,10 +142,10 @@ def _matmul(node: Node) -> Written:
     if any(t.raw_shape is not None and len(t.raw_shape) != 2 for t in node.op.inputs):
         raise Inexpressible
     inputs = [_cast(node, part, node.op.outputs[0].dtype.base_dtype, "Cast") for part in node.inputs()]
-    turned = {
+    transposes = {
         f"transpose_{side}": bool(flags.get(f"transpose_{side}") or flags.get(f"adjoint_{side}")) for side in "ab"
     }
-    return inputs, turned
+    return inputs, transposes
 
 
 @writes("BatchMatMulV2")
@@ -174,7 +174,7 @@ def _seeds(node: Node) -> dict[str, int]:
 
 @writes("RandomUniform", "RandomStandardNormal", "TruncatedNormal")
 def _drawn(node: Node) -> Written:
-    """Draws, then scaled and moved: TensorFlow's draw from one interval or distribution only."""
+    """A draw, then scaling and shifting: TensorFlow draws only from the standard interval or distribution."""
     dtype = node.op.outputs[0].dtype.base_dtype
     attrs = {"dtype": dtype, **_seeds(node)}
     if node.op.kernel is random_ops.drop_mask:
@@ -183,11 +183,11 @@ def _drawn(node: Node) -> Written:
             "RandomUniform", "RandomUniform", [size], {**attrs, "dtype": dtypes.float32}, dtypes.float32
         )
         rate = _cast(node, rate, dtypes.float32, "rate")
-        kept = node.helper("GreaterEqual", "GreaterEqual", [drawn, rate], {}, dtypes.bool)
+        keep = node.helper("GreaterEqual", "GreaterEqual", [drawn, rate], {}, dtypes.bool)
         one = node.constant("one", 1, dtype)
         share = node.helper("sub", "Sub", [one, _cast(node, rate, dtype, "Cast")], {}, dtype)
         node.type = "RealDiv"
-        return [node.helper("mask", "Cast", [kept], {"DstT": dtype}, dtype), share], {}
+        return [node.helper("mask", "Cast", [keep], {"DstT": dtype}, dtype), share], {}
     loc, scale = node.attrs["loc"], node.attrs["scale"]
     if loc == 0 and scale == 1:
         return node.inputs(), attrs
@@ -222,7 +222,7 @@ def _count(node: Node) -> Written:
 
 @writes("Tensordot")
 def _tensordot(node: Node) -> Written:
-    """As a sum of products over letters, where the numbers of axes are known."""
+    """As an einsum, if the numbers of axes are known."""
     one, two = [t.raw_shape for t in node.op.inputs]
     if one is None or two is None:
         raise Inexpressible

@@ -1,4 +1,4 @@
-"""How the operations of neural networks are written."""
+"""Writers of neural network operations."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def _pool(node: Node) -> Written:
 @writes("BiasAdd")
 def _bias(node: Node) -> Written:
     if node.op.inputs[1].raw_shape is not None and len(node.op.inputs[1].raw_shape) != 1:
-        node.type = "Add"  # channels first: the bias has been given the axes that follow
+        node.type = "Add"  # channels first: the bias already has the trailing axes
     return node.inputs(), {}
 
 
 def _check_last(node: Node, axis: int) -> None:
-    """TensorFlow's softmax is along the last axis."""
+    """Refuse any axis but the last, the only one of TensorFlow's softmax."""
     shape = node.op.inputs[0].raw_shape
     if axis != -1 and (shape is None or axis % len(shape) != len(shape) - 1):
         raise Inexpressible
@@ -91,7 +91,7 @@ def _sparse_cross_entropy(node: Node) -> Written:
 
 @writes("SigmoidCrossEntropyWithLogits")
 def _logistic(node: Node) -> Written:
-    """max(x, 0) - x z + log1p(exp(-|x|)), which TensorFlow composes too."""
+    """max(x, 0) - x z + log1p(exp(-|x|)), the composition that TensorFlow uses, too."""
     x, z = node.inputs()
     dtype = node.op.outputs[0].dtype.base_dtype
     if (x.dtype, z.dtype) != (dtype, dtype):

@@ -1,8 +1,8 @@
-"""Graphs as GraphDefs: each operation as TensorFlow's of the same meaning, where there is one, else as `native` says.
+"""Graphs as GraphDefs: each operation as an equivalent one of TensorFlow's if there is one, else in `native` form.
 
-writer    a function that says how the operations of one type are written: it gives the inputs in TensorFlow's order,
-          and attributes. What an operation holds as an attribute and TensorFlow takes as an input becomes a constant
-lowered   a branch or a loop that is written as Switch, Merge and so on, with all that is in it (`lowering`)
+writer    a function that tells how to write one type of operation: it returns the inputs in TensorFlow's order, and the
+  attributes. An attribute of ours that is an input in TensorFlow becomes a constant
+lowered   a branch or loop that is written as Switch, Merge and so on, with everything inside (`lowering`)
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from weftwork.graph.seams import seams
 from weftwork.graph.sections import Section, sections_of
 
 PRODUCER = 134
-"""The version of GraphDefs that is written: that of TensorFlow 1.15."""
+"""The GraphDef version that we write: that of TensorFlow 1.15."""
 
 
 Writer = Callable[["Node"], tuple[list[Part], dict[str, Any]]]
 WRITERS: dict[str, Writer] = {}
-"""How operations are written, by type. A type that is not in it is written as it stands, if it has no attributes."""
+"""The writer for each type. Other types are written under their own name, if they have no attributes."""
 
 
 def writes(*types: str) -> Callable[[Writer], Writer]:
-    """A decorator: the function says how operations of these types are written."""
+    """Decorator: the function writes operations of these types."""
 
     def register(function: Writer) -> Writer:
         WRITERS.update(dict.fromkeys(types, function))
@@ -44,7 +44,7 @@ def writes(*types: str) -> Callable[[Writer], Writer]:
 
 
 class Node:
-    """An operation that is being written, for its writer. type: what it is written as; the writer may change it."""
+    """An operation being written, for its writer. type: the type to write, which the writer may change."""
 
     def __init__(self, op: Operation, taken: Callable[[str], bool], resolve: Callable[[Tensor], Part]):
         self.op, self.type = op, op.type
@@ -57,22 +57,22 @@ class Node:
         return self.op.attrs
 
     def inputs(self) -> list[Part]:
-        """Its inputs, in its own order."""
+        """The operation's inputs, in its own order."""
         return [self._resolve(tensor) for tensor in self.op.inputs]
 
     def constant(self, name: str, value: Any, dtype: Any = dtypes.int32) -> Part:
-        """A constant that is written beside the operation."""
+        """A constant to be written next to the operation."""
         dtype = dtypes.as_dtype(dtype)
         array = value if dtype is dtypes.string else np.asarray(value, dtype.numpy)
         attrs = {"value": tensor_proto(array, dtype), "dtype": dtype}
         return self.helper(name, "Const", [], attrs, dtype)
 
     def helper(self, name: str, type: str, inputs: list[Part], attrs: dict[str, Any], dtype: Any) -> Part:
-        """Another node that is written beside the operation, NAME/name."""
+        """Another node, NAME/name, to be written next to the operation."""
         declared = signature(type)
         assert declared is not None
         free, number = f"{self.op.name}/{name}", 0
-        while self._taken(free) or any(made.name == free for made in self.helpers):
+        while self._taken(free) or any(result.name == free for result in self.helpers):
             number += 1
             free = f"{self.op.name}/{name}_{number}"
         bound = bound_attrs(declared, [p.dtype for p in inputs], None, attrs)
@@ -80,7 +80,7 @@ class Node:
         return Part(free, dtypes.as_dtype(dtype))
 
     def axes(self, name: str, axis: Any) -> Part:
-        """Known axes as a constant vector; a number as a scalar. All of them for None."""
+        """Known axes as a constant vector, or a scalar for a number; all axes for None."""
         if axis is None:
             shape = self.op.inputs[0].raw_shape
             if shape is None:
@@ -90,14 +90,14 @@ class Node:
 
 
 def plain(node: Node) -> tuple[list[Part], dict[str, Any]]:
-    """An operation that says with its type and inputs all that there is to say."""
+    """The writer of operations that are determined by their type and inputs."""
     if any(not key.startswith("_") and key != "dtype" for key in node.attrs):
         raise Inexpressible
     return node.inputs(), {}
 
 
 class _Whole:
-    """The graph itself, as the scope of what is in no lowered branch or loop."""
+    """The graph itself, as the scope of everything outside lowered branches and loops."""
 
     section = None
     pivot = ""
@@ -107,10 +107,10 @@ class _Whole:
 
 
 class GraphWriter:
-    """What writes the operations of one graph.
+    """Writes the operations of one graph.
 
-    add_shapes: nodes get their outputs' shapes in the attribute `_output_shapes`.
-    out: the NodeDefs.   scope: where the operations are that are being written.
+    add_shapes: write each node's output shapes to the attribute `_output_shapes`.
+    out: the NodeDefs.   scope: the scope of the operations being written.
     """
 
     def __init__(self, graph: Graph, add_shapes: bool = False):
@@ -122,10 +122,10 @@ class GraphWriter:
         self.out: list[Any] = []
 
     def all(self, ops: Iterable[Operation]) -> None:
-        """Write operations, in creation order, with what is inside of branches and loops."""
+        """Write operations, in creation order, with everything inside their branches and loops."""
         ops = list(ops)
         owners = [op for op in ops if op.kind is Kind.CONTROL]
-        # The derivative of a loop runs the loop's own sections again, and TensorFlow has no operation of it.
+        # The derivative of a loop reruns the loop's own sections, which TensorFlow has no operation for.
         own = {section for op in owners if not lowerable(op) for section in _inside(op)}
         self._lowered = {op for op in owners if op.section is None and own.isdisjoint(_inside(op))}
         inside = {section for op in self._lowered for section in _inside(op)}
@@ -143,23 +143,23 @@ class GraphWriter:
         self.scope = outer
 
     def write(self, op: Operation) -> None:
-        """Write an operation: the constants that it needs, and itself."""
+        """Write an operation and the constants it needs."""
         if op in self._lowered or (op.kind is Kind.CONTROL and self.scope.section is not None):
             lower(self, op)
             return
         node = Node(op, self._taken, self.scope.part)
         try:
             last = self._declared(node)
-            made = [*node.helpers, last]
+            nodes = [*node.helpers, last]
         except (Inexpressible, LookupError, TypeError, ValueError, AttributeError):
-            # It is not as the writer knows its type: what has been made of it may be anybody's.
-            made = [self._native(op)]
-        self._finish(made, op)
+            # It does not match what the writer expects of its type: this type name may have another origin.
+            nodes = [self._native(op)]
+        self._finish(nodes, op)
 
     # For `lowering`
 
     def emit(self, name: str, type: str, inputs: list[Part], attrs: dict[str, Any], waits: Iterable[str] = ()) -> Part:
-        """Write a node of a declared type: its first output."""
+        """Write a node of a declared type, and return its first output."""
         declared = signature(type)
         assert declared is not None
         bound = bound_attrs(declared, [part.dtype for part in inputs], None, attrs)
@@ -172,30 +172,30 @@ class GraphWriter:
         return Part(name, bound[kind][0] if kind in bound else dtypes.ALL[kind])
 
     def constant(self, name: str, value: int, waits: Iterable[str] = ()) -> Part:
-        """Write a number, int32."""
+        """Write an int32 constant."""
         attrs = {"value": tensor_proto(np.int32(value), dtypes.int32), "dtype": dtypes.int32}
         return self.emit(self.free(name), "Const", [], attrs, waits)
 
     def redirect(self, node: Part, given: Part) -> None:
-        """Give a node that was written another first input."""
+        """Replace the first input of a node that has been written."""
         self._nodes[node.name].input[0] = given.name
 
     def named(self, tensor: Tensor) -> Part:
-        """What a tensor is called in its own section."""
+        """The name of a tensor within its own section."""
         known = self._renamed.get(tensor)
         return known or Part(tensor.op.name if tensor.index == 0 else tensor.name, tensor.dtype.base_dtype)
 
     def rename(self, tensor: Tensor, part: Part) -> None:
-        """Say what a tensor is called."""
+        """Set a tensor's name."""
         self._renamed[tensor] = part
 
     def free(self, name: str) -> str:
-        """A name that no node has: this, or this with a number."""
-        made, number = name, 0
-        while self._taken(made):
+        """A name that no node has: this one, possibly with a number appended."""
+        candidate, number = name, 0
+        while self._taken(candidate):
             number += 1
-            made = f"{name}_{number}"
-        return made
+            candidate = f"{name}_{number}"
+        return candidate
 
     def _taken(self, name: str) -> bool:
         return name in self._graph._by_name or name in self._nodes
@@ -207,7 +207,7 @@ class GraphWriter:
     # Nodes
 
     def _declared(self, node: Node) -> Any:
-        """An operation as TensorFlow's. Raises Inexpressible when it has none."""
+        """The operation as TensorFlow's. Raises Inexpressible if there is no equivalent."""
         op = node.op
         if op.traits.user or (op.kind in (Kind.CONTROL, Kind.QUEUE, Kind.PEEK) and op.type not in WRITERS):
             raise Inexpressible
@@ -224,9 +224,9 @@ class GraphWriter:
         return node_proto(op.name, node.type, inputs, bound, declared)
 
     def _native(self, op: Operation) -> Any:
-        """An operation that only Weftwork has."""
+        """The operation in the form that only Weftwork can read."""
         inputs = [self.scope.part(tensor).name for tensor in op.inputs]
-        made = protos("node_def").NodeDef(name=op.name, op=op.type, input=inputs)
+        proto = protos("node_def").NodeDef(name=op.name, op=op.type, input=inputs)
         written: dict[str, Any] = {
             "kind": op.kind.value,
             "kernel": op.kernel,
@@ -239,8 +239,8 @@ class GraphWriter:
             written["container"] = op.container
         if "_sections" in op.attrs:
             written["sections"] = [self._section(section) for section in sections_of(op)]
-        made.attr[native.ATTRIBUTE].s = native.dumps(written)
-        return made
+        proto.attr[native.ATTRIBUTE].s = native.dumps(written)
+        return proto
 
     def _section(self, section: Section) -> dict[str, Any]:
         return {
@@ -253,13 +253,13 @@ class GraphWriter:
         }
 
     def _finish(self, made: list[Any], op: Operation) -> None:
-        node, mine = made[-1], self.scope.section
+        node, section = made[-1], self.scope.section
         node.input.extend([f"^{control.name}" for control in op.controls if control.section is op.section])
         for part in made:
             part.device = op.device
-            if op.section is not mine:
+            if op.section is not section:
                 part.attr[SECTION].i = op.section.index
-            alone = not part.input or (part is node and not any(t.op.section is mine for t in op.inputs))
+            alone = not part.input or (part is node and not any(t.op.section is section for t in op.inputs))
             if self.scope.pivot and alone:
                 part.input.append(f"^{self.scope.pivot}")
             self._append(part)
@@ -273,33 +273,33 @@ class GraphWriter:
 
 
 def _inside(op: Operation) -> list[Section]:
-    """The sections of an operation, and those inside of them."""
-    mine = sections_of(op)
-    return mine + [
-        section for outer in mine for inner in outer.ops if inner.kind is Kind.CONTROL for section in _inside(inner)
+    """The sections of an operation, and those nested in them."""
+    own = sections_of(op)
+    return own + [
+        section for outer in own for inner in outer.ops if inner.kind is Kind.CONTROL for section in _inside(inner)
     ]
 
 
 SECTION = "_weftwork_section"
-"""The attribute that says in which section of an operation that only Weftwork has a node is."""
+"""The attribute with the number of the section, in an operation that only Weftwork has, that contains the node."""
 
 
-# The public face
+# Public functions
 
 
 def as_graph_def(graph: Graph, from_version: int | None = None, add_shapes: bool = False) -> Any:
-    """A GraphDef of a graph: TensorFlow's operations where they do the same, else what only Weftwork reads.
+    """The GraphDef of a graph, with TensorFlow's operations where they are equivalent; only Weftwork reads the others.
 
-    from_version: only what was created since the graph's `version` was this.
-    add_shapes: nodes get their outputs' shapes in the attribute `_output_shapes`.
-    Raises ImportError when TensorBoard, whose protocol buffers these are, is not installed.
+    from_version: write only what was added after the graph's `version` had this value.
+    add_shapes: write each node's output shapes to the attribute `_output_shapes`.
+    Raises ImportError if TensorBoard, which ships the protocol buffers, is not installed.
     """
-    made = protos("graph").GraphDef()
-    made.versions.producer = PRODUCER
+    definition = protos("graph").GraphDef()
+    definition.versions.producer = PRODUCER
     writer = GraphWriter(graph, add_shapes)
     writer.all(graph.get_operations()[from_version or 0 :])
-    made.node.extend(writer.out)
-    return made
+    definition.node.extend(writer.out)
+    return definition
 
 
 def node_def(op: Operation) -> Any:
@@ -310,20 +310,23 @@ def node_def(op: Operation) -> Any:
 
 
 def op_def(op: Operation) -> Any:
-    """The OpDef of an operation: TensorFlow's, else one that says what this operation takes and gives."""
+    """The OpDef of an operation: TensorFlow's, else one that describes its inputs and outputs."""
     written = node_def(op)
     declared = signature(written.op)
     if declared is not None and native.ATTRIBUTE not in written.attr:
         return signatures.op_def(declared)
-    made = protos("op_def").OpDef(name=op.type, is_stateful=op.kind not in (Kind.PURE, Kind.CONSTANT))
-    for word, tensors, field in (("input", op.inputs, made.input_arg), ("output", op.outputs, made.output_arg)):
+    definition = protos("op_def").OpDef(name=op.type, is_stateful=op.kind not in (Kind.PURE, Kind.CONSTANT))
+    for word, tensors, field in (
+        ("input", op.inputs, definition.input_arg),
+        ("output", op.outputs, definition.output_arg),
+    ):
         for number, tensor in enumerate(tensors):
             field.add(name=f"{word}_{number}", type=tensor.dtype.as_datatype_enum)
-    return made
+    return definition
 
 
 def get_attr(op: Operation, name: str) -> Any:
-    """An attribute as TensorFlow tells it; KeyError when the operation has none of that name."""
+    """An attribute in TensorFlow's form. Raises KeyError if the operation has no such attribute."""
     written = node_def(op).attr
     return attr_of(written[name]) if name in written else op.attrs[name]
 

@@ -1,1 +1,1 @@
-"""What nodes call when the graph runs: functions of arrays. They know nothing of graphs."""
+"""Kernels: the functions of arrays that nodes call at run time. They know nothing of graphs."""

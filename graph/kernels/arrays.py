@@ -1,10 +1,10 @@
-"""What the array operations compute where no function of NumPy does it alone: called at run time.
+"""Kernels of array operations that no single NumPy function computes.
 
-Where an argument may be fixed when the graph is built or known only at run time, the kernel takes it by the same name:
-as an attribute or as its next input.
+An argument that may be known when the graph is built or only at run time has one name in the kernel: it arrives as an
+attribute or as the next input.
 
 spec: an index as hashable data, a tuple of ints, None (new axis), Ellipsis and slices. A slice is (start, stop, step);
-      Input(k) stands for the k-th further input of the node.
+  Input(k) stands for further input k of the node.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from weftwork.graph.shapes import index_of
 
 
 class Input(NamedTuple):
-    """A part of an index that is known only at run time: the node's further input number k."""
+    """A part of an index that is known only at run time: further input k of the node."""
 
     k: int
 
@@ -52,22 +52,22 @@ def reshape(x, shape):
 
 
 def reshape_text(x, shape):
-    """The same, of strings and objects, of which a scalar is not an array."""
+    """`reshape` for strings and objects, whose scalars are not arrays."""
     return _objects(x).reshape(shape)
 
 
 def expand_dims(x, axis):
-    """A new axis of size 1, at a place known only at run time."""
+    """Insert an axis of size 1 at a position known only at run time."""
     return np.expand_dims(x, int(axis))
 
 
 def transpose(x, perm):
-    """Axes in an order known only at run time."""
+    """Permute the axes, in an order known only at run time."""
     return np.transpose(x, tuple(perm))
 
 
 def flip(x, axis):
-    """Axes known only at run time, reversed."""
+    """Reverse axes that are known only at run time."""
     return np.flip(x, tuple(np.ravel(axis)))
 
 
@@ -103,12 +103,12 @@ def stack(*values, axis):
 
 
 def stack_objects(*values, axis):
-    """np.stack of strings or objects, which stay what they are."""
+    """np.stack of strings or objects, without converting them."""
     return np.stack([_objects(v) for v in values], axis=axis)
 
 
 def unstack(x, num, axis):
-    """The parts of x along an axis."""
+    """The slices of x along an axis."""
     if x.shape[axis] != num:
         raise ValueError(f"unstack of {num} parts along axis {axis}, but the shape is {x.shape}")
     return tuple(np.moveaxis(x, axis, 0))
@@ -120,7 +120,7 @@ def split(x, num, axis):
 
 
 def split_sizes(x, sizes, axis):
-    """Parts of x of the given sizes along an axis; one of them may be -1: the rest."""
+    """Parts of x of the given sizes along an axis; one size may be -1, for the rest."""
     sizes = np.array(sizes)
     sizes[sizes < 0] = x.shape[axis] - sizes[sizes >= 0].sum()
     if sizes.sum() != x.shape[axis]:
@@ -139,7 +139,7 @@ def meshgrid(*values, indexing):
 
 
 def only(*values, function, **attrs):
-    """The one part that `function` gives."""
+    """The single part that `function` returns."""
     (part,) = function(*values, **attrs)
     return part
 
@@ -148,14 +148,14 @@ def only(*values, function, **attrs):
 
 
 def fill(value, dims, dtype):
-    """An array that has `value` everywhere."""
+    """An array filled with `value`."""
     out = np.empty(dims, dtype)
-    out.fill(value)  # np.full would cut the NULs off a string's end
+    out.fill(value)  # np.full would strip a string's trailing NULs
     return out
 
 
 def like(x, value, dtype):
-    """An array of x's shape that has `value` everywhere."""
+    """An array of x's shape, filled with `value`."""
     return fill(value, np.shape(x), dtype)
 
 
@@ -170,7 +170,7 @@ def diag(x):
 
 
 def diag_part(x):
-    """The diagonal of a tensor of shape s + s."""
+    """The diagonal of a tensor of shape s + s: the inverse of `diag`."""
     shape = x.shape[: x.ndim // 2]
     size = int(np.prod(shape))
     return np.diagonal(x.reshape(size, size)).reshape(shape)
@@ -185,12 +185,12 @@ def matrix_diag(x):
 
 
 def pad(x, pad_width, value=None, *, mode):
-    """np.pad by its modes; value: of mode constant."""
+    """np.pad in one of its modes.   value: the constant of mode "constant"."""
     return np.pad(x, pad_width, mode) if value is None else np.pad(x, pad_width, mode, constant_values=value)
 
 
 def one_hot(indices, on, off, depth, axis):
-    """`on` where the new axis' index is the number in `indices`, else `off`."""
+    """`on` where the index along the new axis equals the number in `indices`, else `off`."""
     if depth < 0:
         raise ValueError(f"depth must be non-negative, got: {int(depth)}")
     axis = axis % (np.ndim(indices) + 1)
@@ -199,7 +199,7 @@ def one_hot(indices, on, off, depth, axis):
 
 
 def sequence_mask(lengths, maxlen=None, *, dtype):
-    """True at the first `length` places of each row."""
+    """True at the first `length` positions of each row."""
     lengths = np.asarray(lengths)
     maxlen = int(lengths.max(initial=0) if maxlen is None else maxlen)
     return (np.arange(maxlen) < lengths[..., None]).astype(dtype)
@@ -209,7 +209,7 @@ def sequence_mask(lengths, maxlen=None, *, dtype):
 
 
 def getitem(x, spec):
-    """x[...] with an index that is known when the graph is built."""
+    """x[spec], for an index known when the graph is built."""
     return _picked(x, index_of(spec))
 
 
@@ -221,26 +221,26 @@ def _picked(x: Any, index: tuple) -> Any:
 
 
 def _out_of_bounds(shape: tuple[int, ...], index: tuple) -> str:
-    """What is wrong with an index of ints, slices, Ellipsis and None."""
-    taken = [part for part in index if part is not None and part is not Ellipsis]
-    if len(taken) > len(shape):
+    """Describe what is wrong with an index of ints, slices, Ellipsis and None."""
+    consumed = [part for part in index if part is not None and part is not Ellipsis]
+    if len(consumed) > len(shape):
         return f"Index out of range using input dim {len(shape)}; input has only {len(shape)} dims"
     before = index[: index.index(Ellipsis)] if Ellipsis in index else index
     front = len([part for part in before if part is not None])
-    axes = [*range(front), *range(len(shape) - len(taken) + front, len(shape))]
-    for axis, part in zip(axes, taken, strict=True):
+    axes = [*range(front), *range(len(shape) - len(consumed) + front, len(shape))]
+    for axis, part in zip(axes, consumed, strict=True):
         if not isinstance(part, slice) and not -shape[axis] <= part < shape[axis]:
             return f"slice index {part} of dimension {axis} out of bounds: it has {shape[axis]} elements"
     return f"the index {index} does not fit the shape {shape}"
 
 
 def getitem_at(x, *values, spec):
-    """x[...] with an index of which some parts are further inputs."""
+    """x[spec], for an index some of whose parts are further inputs."""
     return _picked(x, filled_index(spec, values))
 
 
 def filled_index(spec: tuple, values: tuple) -> tuple:
-    """The index that a spec means, with further inputs where it has places for them."""
+    """The index for a spec, with further inputs filled in."""
     return tuple([_filled(part, values) for part in spec]) if values else index_of(spec)
 
 
@@ -253,7 +253,7 @@ def _filled(part: Any, values: tuple) -> Any:
 
 
 def slice_at(x, begin, size):
-    """size elements of each axis from begin on; size -1 is the rest."""
+    """`size` elements along each axis, starting at `begin`; a size of -1 takes the rest."""
     begin, size = np.asarray(begin).tolist(), np.asarray(size).tolist()
     if not len(begin) == len(size) == np.ndim(x):
         raise ValueError(f"slice from {begin} of size {size} needs an entry for each of the {np.ndim(x)} axes")
@@ -267,12 +267,12 @@ def slice_at(x, begin, size):
 
 
 def strided_slice(x, begin, end, strides, masks):
-    """TensorFlow's strided slice with bounds that are known only at run time."""
+    """TensorFlow's strided slice, with bounds known only at run time."""
     return _picked(x, index_of(masked_spec(begin.tolist(), end.tolist(), strides.tolist(), *masks)))
 
 
 def masked_spec(begin, end, strides, begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask):
-    """The index that TensorFlow's five bit masks describe, bit i for entry i."""
+    """The index described by TensorFlow's five bit masks, bit i for entry i."""
     spec: list[Any] = []
     for i, (first, last, step) in enumerate(zip(begin, end, strides, strict=True)):
         bit = 1 << i
@@ -288,12 +288,12 @@ def masked_spec(begin, end, strides, begin_mask, end_mask, ellipsis_mask, new_ax
 
 
 def boolean_mask(x, mask, axis):
-    """x where mask is true; the axes of the mask become one."""
+    """The elements of x where mask is true. The mask's axes collapse into one."""
     return x[(slice(None),) * axis + (mask,)]
 
 
 def select(condition, x, y):
-    """np.where, but a vector of conditions chooses whole rows of x and y."""
+    """np.where, except that a vector of conditions selects whole rows of x and y."""
     rank = max(np.ndim(x), np.ndim(y))
     if np.ndim(condition) == 1 and rank > 1:
         condition = condition.reshape((-1,) + (1,) * (rank - 1))
@@ -304,7 +304,7 @@ def select(condition, x, y):
 
 
 def unique(x, dtype):
-    """The different elements in order of their first appearance, the place of each element in them, their counts."""
+    """The distinct elements in order of first appearance, the index of each element among them, and their counts."""
     values, first, inverse, counts = np.unique(x, return_index=True, return_inverse=True, return_counts=True)
     order = np.argsort(first)
     place = np.empty(len(order), dtype)

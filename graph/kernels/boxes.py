@@ -1,4 +1,4 @@
-"""Boxes in images: what picking, drawing and drawing lots of them computes. A box is (y1, x1, y2, x2)."""
+"""Boxes in images: selecting, drawing and sampling them. A box is (y1, x1, y2, x2)."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from weftwork.graph.errors import InvalidArgumentError
 
 
 def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Intersection over union of a box with others, whose corners may be in any order."""
+    """Intersection over union of one box with others. Their corners may be in any order."""
     low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
     mine_low, mine_high = np.minimum(box[:2], box[2:]), np.maximum(box[:2], box[2:])
-    both = np.maximum(np.minimum(high, mine_high) - np.maximum(low, mine_low), 0).prod(1)
+    intersection = np.maximum(np.minimum(high, mine_high) - np.maximum(low, mine_low), 0).prod(1)
     areas, mine = (high - low).prod(1), (mine_high - mine_low).prod()
-    union = areas + mine - both
+    union = areas + mine - intersection
     real = (areas > 0) & (mine > 0)
-    return np.where(real, both / np.where(real, union, 1), 0)
+    return np.where(real, intersection / np.where(real, union, 1), 0)
 
 
 def pick(boxes: Any, scores: Any, most: Any, overlap: Any, least: Any) -> Any:
-    """The kernel of NonMaxSuppression: of boxes that overlap the one of the best score, the best first."""
+    """The kernel of NonMaxSuppression: pick boxes by score, best first, skipping those that overlap a picked one."""
     _check(scores, boxes.shape, 4, overlap)
     return _greedy(scores, most, overlap, least, lambda best, others: overlaps(boxes[best], boxes[others]))
 
 
 def pick_by_overlaps(shared: Any, scores: Any, most: Any, overlap: Any, least: Any) -> Any:
-    """The kernel of NonMaxSuppressionWithOverlaps: `shared` says how much each two boxes overlap."""
+    """The kernel of NonMaxSuppressionWithOverlaps. shared: the overlap of each pair of boxes."""
     _check(scores, shared.shape, len(scores), 0)
     return _greedy(scores, most, overlap, least, lambda best, others: shared[others, best])
 
@@ -41,37 +41,37 @@ def _check(scores: Any, shape: tuple, columns: int, overlap: Any) -> None:
 
 
 def _greedy(scores: Any, most: Any, overlap: Any, least: Any, shared: Callable[[int, np.ndarray], np.ndarray]) -> Any:
-    left = np.flatnonzero(scores > least)
-    left = left[np.argsort(-scores[left], kind="stable")]
+    candidates = np.flatnonzero(scores > least)
+    candidates = candidates[np.argsort(-scores[candidates], kind="stable")]
     picked: list[int] = []
-    while len(left) and len(picked) < most:
-        picked.append(left[0])
-        left = left[1:][shared(left[0], left[1:]) <= overlap]
+    while len(candidates) and len(picked) < most:
+        picked.append(candidates[0])
+        candidates = candidates[1:][shared(candidates[0], candidates[1:]) <= overlap]
     return np.array(picked, np.int32)
 
 
 def pick_padded(boxes: Any, scores: Any, most: Any, overlap: Any, least: Any, *, fill: bool) -> tuple:
-    """The kernel of NonMaxSuppressionV4: with their number, and zeros up to the greatest."""
+    """The kernel of NonMaxSuppressionV4: also returns the number of boxes, and pads with zeros to the maximum."""
     picked = pick(boxes, scores, most, overlap, least)
     count = np.int32(len(picked))
     return (np.pad(picked, (0, int(most) - len(picked))) if fill else picked), count
 
 
 def pick_softly(boxes: Any, scores: Any, most: Any, overlap: Any, least: Any, sigma: Any) -> tuple:
-    """The kernel of NonMaxSuppressionV5: overlap lowers a score, as arXiv:1704.04503 has it."""
+    """The kernel of NonMaxSuppressionV5: overlap lowers a score (soft NMS, arXiv:1704.04503)."""
     _check(scores, boxes.shape, 4, overlap)
-    left, now = np.flatnonzero(scores > least), np.array(scores, np.float32)
+    candidates, now = np.flatnonzero(scores > least), np.array(scores, np.float32)
     picked: list[tuple[int, Any]] = []
-    while len(left) and len(picked) < most:
-        best = int(left[np.argmax(now[left])])
+    while len(candidates) and len(picked) < most:
+        best = int(candidates[np.argmax(now[candidates])])
         picked.append((best, np.float32(now[best])))
-        left = left[left != best]
-        shared = overlaps(boxes[best], boxes[left])
+        candidates = candidates[candidates != best]
+        shared = overlaps(boxes[best], boxes[candidates])
         if sigma > 0:
-            now[left] *= np.exp(-0.5 / sigma * shared**2).astype(np.float32)
-            left = left[now[left] > least]
+            now[candidates] *= np.exp(-0.5 / sigma * shared**2).astype(np.float32)
+            candidates = candidates[now[candidates] > least]
         else:
-            left = left[shared <= overlap]
+            candidates = candidates[shared <= overlap]
     return np.array([n for n, _ in picked], np.int32), np.array([s for _, s in picked], np.float32)
 
 
@@ -84,10 +84,10 @@ _COLORS = np.array(
 
 
 def draw(images: Any, boxes: Any) -> Any:
-    """The kernel of DrawBoundingBoxes: lines of one pixel, of ten colours in turn, over copies of the images."""
-    made = images.copy()
+    """The kernel of DrawBoundingBoxes: one-pixel lines in ten cycling colors, on copies of the images."""
+    drawn = images.copy()
     _, height, width, depth = images.shape
-    for image, some in zip(made, boxes, strict=True):
+    for image, some in zip(drawn, boxes, strict=True):
         for number, box in enumerate(some):
             ends = (box * np.array([height - 1, width - 1, height - 1, width - 1], np.float32)).astype(np.int64)
             top, left, bottom, right = (int(end) for end in ends)
@@ -102,14 +102,14 @@ def draw(images: Any, boxes: Any) -> Any:
             for line in (left, right):
                 if 0 <= line < width:
                     image[rows, line] = color
-    return made
+    return drawn
 
 
 def lot(
     generator: np.random.Generator, size: Any, boxes: Any, covered: Any, *,
     ratios: tuple[float, float], areas: tuple[float, float], attempts: int, whole: bool,
 ) -> Any:  # fmt: skip
-    """The kernel of SampleDistortedBoundingBox: (y, x, height, width) of a part of an image, the whole if none fits."""
+    """The kernel of SampleDistortedBoundingBox: (y, x, height, width) of a window, the whole image if none fits."""
     height, width = int(size[0]), int(size[1])
     boxes = boxes.reshape(-1, 4)
     if not len(boxes):
@@ -137,8 +137,8 @@ def _attempt(generator: np.random.Generator, height: int, width: int, ratios: tu
 
 
 def _covers(part: tuple, boxes: np.ndarray, least: float) -> bool:
-    """Whether it covers so much of any box."""
+    """True if the window covers at least this fraction of any box."""
     y, x, tall, wide = part
     low, high = np.maximum(boxes[:, :2], [y, x]), np.minimum(boxes[:, 2:], [y + tall, x + wide])
-    both, own = np.maximum(high - low, 0).prod(1), (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    return bool(np.any((own > 0) & (both >= least * own)))
+    intersection, box_areas = np.maximum(high - low, 0).prod(1), (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    return bool(np.any((box_areas > 0) & (intersection >= least * box_areas)))

@@ -1,10 +1,10 @@
-"""Cells: the value of a TensorArray at one moment, and the kernels of the nodes that read and write it.
+"""Cells: the value of a TensorArray at one moment, and the kernels that read and write it.
 
-cell     an element that has been written, a read-only array
-flow     the tensor whose values are Cells: a write gives a new flow, so that nothing is ever changed
-place    the opposite of picking: Cells that hold a gradient where it was picked, and nothing elsewhere
+cell     a written element, a read-only array
+flow     the tensor whose values are Cells. A write makes a new flow, so nothing ever changes
+place    the inverse of `pick`: Cells with a gradient at the picked index, and nothing elsewhere
 
-Cells add up as gradients do: a cell that is not there is zero.
+Adding Cells adds their gradients: a missing cell counts as zero.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from weftwork.graph.shapes import bracket_text
 
 
 class Cells:
-    """Arrays by index, of which none is ever changed. A write makes new Cells, which share the others' arrays."""
+    """Immutable arrays by index. A write makes new Cells, which share the other arrays."""
 
     __slots__ = ("cells", "grows", "name", "size")
 
@@ -27,7 +27,7 @@ class Cells:
         self.name, self.size, self.grows, self.cells = name, size, grows, cells
 
     def having(self, cells: dict[int, Any]) -> Cells:
-        """The same array with other cells; one that grows holds them all."""
+        """A copy with other cells; if it grows, its size includes them all."""
         size = max(self.size, max(cells, default=-1) + 1) if self.grows else self.size
         return Cells(self.name, size, self.grows, cells)
 
@@ -48,7 +48,7 @@ add_atoms(Cells)
 
 
 def kept(value: Any) -> Any:
-    """A value as a cell holds it: who gets it cannot write to it."""
+    """A value as a cell stores it: read-only for everybody who gets it."""
     if not isinstance(value, np.ndarray):
         return value
     view = value.view()
@@ -57,24 +57,24 @@ def kept(value: Any) -> Any:
 
 
 def none_of(cells: Cells) -> Cells:
-    """The same array without any cell: as a gradient it is zero."""
+    """A copy without any cells: as a gradient it is zero."""
     return cells.having({})
 
 
 def zeros_of(value: Any) -> Any:
-    """Zeros like a value, of Cells too."""
+    """Zeros like a value, which may be Cells."""
     return none_of(value) if isinstance(value, Cells) else np.zeros_like(value)
 
 
 def new_cells(size: Any, name: str, grows: bool) -> Cells:
-    """An array of `size` cells, none of them written."""
+    """An array of `size` unwritten cells."""
     if np.ndim(size):
         refuse(f"TensorArray size must be scalar, but had shape: {bracket_text(np.shape(size))}")
     return Cells(name, int(size), grows, {})
 
 
 def size_of(cells: Cells) -> np.int32:
-    """How many cells there are."""
+    """The number of cells."""
     return np.int32(cells.size)
 
 
@@ -107,9 +107,9 @@ def _cell(cells: Cells, index: int, shape: Any, dtype: np.dtype) -> Any:
 
 
 def pick(cells: Cells, indices: Any, shape: Any, dtype: np.dtype) -> Any:
-    """The cell at an index, or the cells at a vector of indices, stacked.
+    """The cell at an index, or the stacked cells at a vector of indices.
 
-    One that has not been written is zero where `shape`, that of all elements, is known; else it is an error.
+    An unwritten cell reads as zeros if `shape`, the common shape of all elements, is known; else it is an error.
     """
     if not np.ndim(indices):
         return _cell(cells, int(indices), shape, dtype)
@@ -135,7 +135,7 @@ def _stacked(cells: Cells, parts: list, shape: Any, dtype: np.dtype) -> np.ndarr
 
 
 def join(cells: Cells, shape: Any, dtype: np.dtype) -> np.ndarray:
-    """All cells, one after another along their first axis; shape: of one, without that axis."""
+    """All cells, concatenated along their first axis.   shape: of one cell, without that axis."""
     parts = [_cell(cells, index, None if shape is None else (0, *shape), dtype) for index in range(cells.size)]
     for index, part in enumerate(parts):
         if not np.ndim(part) or np.shape(part)[1:] != np.shape(parts[0])[1:]:
@@ -151,7 +151,10 @@ def join(cells: Cells, shape: Any, dtype: np.dtype) -> np.ndarray:
 
 
 def write(cells: Cells, indices: Any, value: Any, shape: Any) -> Cells:
-    """The cells with a value written at an index, or its rows at a vector of indices. shape: which each must fit."""
+    """Write a value at an index, or its rows at a vector of indices.
+
+    shape: each element must be compatible with it.
+    """
     if not np.ndim(indices):
         return _written(cells, [int(indices)], [value], shape)
     rows = _several(indices)
@@ -164,14 +167,14 @@ def write(cells: Cells, indices: Any, value: Any, shape: Any) -> Cells:
 
 
 def unstack(cells: Cells, value: Any, shape: Any) -> Cells:
-    """The cells with the rows of a value written from the first one on, of which there must be as many."""
+    """Write the rows of a value, starting at index 0. There must be one row for each cell."""
     if not np.ndim(value):
         refuse(f"TensorArray {cells.name}: cannot unstack a scalar")
     return _written(cells, list(range(len(value))), list(value), shape)
 
 
 def parted(cells: Cells, value: Any, lengths: Any, shape: Any) -> Cells:
-    """The cells with parts of a value written from the first one on, of these lengths along its first axis."""
+    """Split a value along its first axis into parts of these lengths, and write them, starting at index 0."""
     sizes = _several(lengths)
     if np.ndim(lengths) != 1:
         refuse(f"Expected lengths to be a vector, received shape: {bracket_text(np.shape(lengths))}")
@@ -201,7 +204,7 @@ def _written(cells: Cells, indices: list[int], values: list, shape: Any) -> Cell
         if shape is not None and (
             len(shape) != len(given) or any(s not in (None, g) for s, g in zip(shape, given, strict=True))
         ):
-            wanted = bracket_text(["?" if dim is None else dim for dim in shape])
+            wanted = bracket_text(tuple("?" if dim is None else dim for dim in shape))
             refuse(
                 f"TensorArray {cells.name}: Could not write to index {index} because the value shape is "
                 f"{bracket_text(given)} which is incompatible with the TensorArray's inferred element shape: {wanted}"
@@ -210,16 +213,16 @@ def _written(cells: Cells, indices: list[int], values: list, shape: Any) -> Cell
     return cells.having(new)
 
 
-# What gradients need
+# Gradients
 
 
 def place(cells: Cells, indices: Any, grad: Any) -> Cells:
-    """Cells like these that hold a gradient at an index, or its rows at a vector of indices, which add up."""
+    """Cells like these that hold a gradient at an index, or its rows at a vector of indices; equal indices add up."""
     pairs = [(int(indices), grad)] if not np.ndim(indices) else list(zip(_several(indices), grad, strict=True))
-    held: dict[int, Any] = {}
+    summed: dict[int, Any] = {}
     for index, part in pairs:
-        held[index] = held[index] + part if index in held else kept(part)
-    return Cells(cells.name, cells.size, cells.grows, held)
+        summed[index] = summed[index] + part if index in summed else kept(part)
+    return Cells(cells.name, cells.size, cells.grows, summed)
 
 
 def place_all(cells: Cells, grad: Any) -> Cells:
@@ -228,21 +231,21 @@ def place_all(cells: Cells, grad: Any) -> Cells:
 
 
 def place_joined(cells: Cells, grad: Any) -> Cells:
-    """Cells like these that hold the parts of a gradient, each as long as the cell."""
+    """Cells like these that hold the pieces of a gradient, each as long as its cell."""
     sizes = [len(cells.cells[index]) if index in cells.cells else 0 for index in range(cells.size)]
     parts = np.split(grad, np.cumsum(sizes)[:-1])
     return Cells(cells.name, cells.size, cells.grows, {i: kept(p) for i, p in enumerate(parts) if i in cells.cells})
 
 
 def without(cells: Cells, indices: Any) -> Cells:
-    """The cells but those at an index, or at a vector of indices."""
-    gone = set(_several(indices))
-    left = {index: cell for index, cell in cells.cells.items() if index not in gone}
-    return Cells(cells.name, cells.size, cells.grows, left)
+    """These cells without those at an index, or at a vector of indices."""
+    removed = set(_several(indices))
+    remaining = {index: cell for index, cell in cells.cells.items() if index not in removed}
+    return Cells(cells.name, cells.size, cells.grows, remaining)
 
 
 def pick_like(cells: Cells, indices: Any, like: Any) -> Any:
-    """The gradient of what was written at an index, or at a vector of indices: zeros where there is none."""
+    """The gradient of a value written at an index, or at a vector of indices; zeros if there is none."""
     if not np.ndim(indices):
         return cells.cells.get(int(indices), np.zeros_like(like))
     out = np.zeros_like(like)
@@ -253,12 +256,12 @@ def pick_like(cells: Cells, indices: Any, like: Any) -> Any:
 
 
 def pick_rows(cells: Cells, like: Any) -> Any:
-    """The gradient of what was unstacked."""
+    """The gradient of an unstacked value."""
     return pick_like(cells, np.arange(len(like)), like)
 
 
 def pick_parts(cells: Cells, lengths: Any, like: Any) -> Any:
-    """The gradient of what was split into parts of these lengths."""
+    """The gradient of a value that was split into parts of these lengths."""
     out, start = np.zeros_like(like), 0
     for index, size in enumerate(_several(lengths)):
         if index in cells.cells:

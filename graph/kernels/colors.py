@@ -1,4 +1,4 @@
-"""Colours as hue, saturation and value: what some functions of images compute, on floats in [..., 3]."""
+"""Colors as hue, saturation and value. Images are floats of shape [..., 3]."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def rgb_to_hsv(images):
-    """Hue (a turn is 1), saturation and value of red, green and blue."""
+    """Hue (1 is a full turn), saturation and value from red, green and blue."""
     red, green, blue = np.moveaxis(images, -1, 0)
     value, low = images.max(-1), images.min(-1)
     spread = value - low
@@ -24,7 +24,7 @@ def rgb_to_hsv(images):
 
 
 def hsv_to_rgb(images):
-    """Red, green and blue of hue, saturation and value."""
+    """Red, green and blue from hue, saturation and value."""
     hue, saturation, value = np.moveaxis(images, -1, 0)
     place = hue * 6
     pure = np.stack([np.abs(place - 3) - 1, 2 - np.abs(place - 2), 2 - np.abs(place - 4)], -1)
@@ -34,14 +34,14 @@ def hsv_to_rgb(images):
 
 
 def shift_hue(images, delta):
-    """Colours with another hue: `delta` turns on."""
+    """Rotate the hue by `delta` turns."""
     parts = rgb_to_hsv(images)
     parts[..., 0] = np.mod(parts[..., 0] + images.dtype.type(delta), 1)
     return hsv_to_rgb(parts)
 
 
 def scale_saturation(images, factor):
-    """Colours whose saturation is multiplied, and kept from 0 to 1."""
+    """Multiply the saturation, and clip it to [0, 1]."""
     parts = rgb_to_hsv(images)
     parts[..., 1] = np.clip(parts[..., 1] * images.dtype.type(factor), 0, 1)
     return hsv_to_rgb(parts)

@@ -1,14 +1,15 @@
-"""Convolution of images, and its derivatives, by BLAS: called at run time.
+"""2-D convolution and its derivatives, computed with BLAS.
 
 Images are [batch, height, width, channels], filters [height, width, in, out].
 
-panel     rows of some images, [row, image, column, taps of a window along the width, channels], which stay in the cache
-lines     rows of windows, that is of results
+panel     rows of some images, [row, image, column, taps of a window along the width, channels]; it stays in the cache
+lines     rows of windows, that is of the result
 
-A panel times one row of the filters is a share of the results, and the shares of all rows of the filters are added up:
-so each element is copied only for the taps of the width, and rows outside the images are left out. Where the channels
-are too few for BLAS the taps of the height are copied, too. The gradient of the images is a convolution of the results'
-gradient again: the elements that lie `stride` apart see the same taps, in falling order. Threads share the blocks.
+A panel times one row of the filters is a share of the result; the shares of all filter rows are added up. So each
+element is copied only once for each tap along the width, and rows outside the images are skipped. If there are too
+few channels for BLAS to be efficient, the taps along the height are copied, too. The gradient of the images is itself
+a convolution of the result's gradient: elements that lie `stride` apart see the same taps, in descending order.
+Threads share the blocks.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ from weftwork.graph.kernels.team import share_out
 from weftwork.graph.kernels.windows import Axis
 
 BLOCK = 1 << 17
-"""Elements of a panel: large enough for BLAS, small enough for the cache of a core."""
+"""Elements of a panel: large enough for BLAS, small enough for a core's cache."""
 SUMS, SUMS_SIZE = 8, 1 << 22
-"""Sums of the filters' gradient that are made beside each other, at most, and their elements in all."""
-_FEW = 16
-"""Elements of a window along the width that are too few for a product of their own."""
+"""The largest number of partial sums of the filters' gradient, and their largest total size in elements."""
+_MIN_ROW_SIZE = 16
+"""With this many elements or fewer, a window along the width is too small for a matrix product of its own."""
 
 
 def conv2d(x, filters, strides, dilations, paddings):
     """out[b, i, j, o] = sum over (di, dj, c) of x[b, s i + d di, s j + d dj, c] filters[di, dj, c, o].
 
     strides, dilations: (height, width).   paddings: of height and width, each "SAME" or (before, after).
-    Raises ValueError when depths differ or no window fits.
+    Raises ValueError if the depths differ or no window fits.
     """
     if x.shape[-1] != filters.shape[2]:
         raise ValueError(f"Depth of input ({x.shape[-1]}) is not the input depth of filter ({filters.shape[2]})")
@@ -46,7 +47,7 @@ def conv2d(x, filters, strides, dilations, paddings):
 
 
 def conv2d_input_grad(grad, x, filters, strides, dilations, paddings):
-    """The gradient of conv2d's input.  grad: [batch, rows, columns, out].   x: only its shape counts."""
+    """The gradient of conv2d's input.  grad: [batch, rows, columns, out].   x: used only for its shape."""
     rows, columns = _axes(x.shape, filters.shape, strides, dilations, paddings)
     out = np.empty(x.shape, np.result_type(grad, filters))
     for rest in np.ndindex(*strides):
@@ -62,7 +63,7 @@ def conv2d_input_grad(grad, x, filters, strides, dilations, paddings):
 def conv2d_filter_grad(grad, x, filters, strides, dilations, paddings):
     """The gradient of conv2d's filters: the sum over images of windows^T grad.
 
-    grad: [batch, rows, columns, out].   filters: only their shape counts.
+    grad: [batch, rows, columns, out].   filters: used only for their shape.
     """
     rows, columns = _axes(x.shape, filters.shape, strides, dilations, paddings)
     panels = _Panels(x, rows, columns)
@@ -94,7 +95,7 @@ def _axes(images: Any, filters: Any, strides: Any, dilations: Any, paddings: Any
 
 
 def _correlate(x: Any, filters: Any, rows: Axis, columns: Axis, out: Any) -> None:
-    """Write to `out`, an array or a view of one, what filters see in the windows of two axes."""
+    """Write the cross-correlation along two axes to `out`, an array or a view of one."""
     if not filters.size:
         out[...] = 0
         return
@@ -124,7 +125,7 @@ def _correlate(x: Any, filters: Any, rows: Axis, columns: Axis, out: Any) -> Non
 
 
 class _Share(NamedTuple):
-    """What a part of the filters adds to a block: number `tap`, to the lines, from the rows of the panel."""
+    """One row of the filters: tap number `tap` multiplies rows of the panel, and is added to lines of the block."""
 
     tap: int
     lines: slice
@@ -132,11 +133,11 @@ class _Share(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """Some images, some lines of each, counted from the first one in the shares, and the rows of images that they see.
+    """Some images, a range of their lines, and the image rows that these lines see. Shares count lines from the first.
 
-    groups: the rows that lie `stride` apart are neighbours in a panel: where they lie in it, and in the images.
-    start, stop: the rows that all taps would see, of which some may lie outside.
-    is_whole: the first share is one of all lines.
+    groups: rows that lie `stride` apart are neighbors in a panel: their positions in the panel and in the images.
+    start, stop: the rows that all taps would see; some may lie outside the image.
+    is_whole: the first share covers all lines.
     """
 
     images: slice
@@ -151,7 +152,7 @@ class _Block(NamedTuple):
 
 @lru_cache(maxsize=256)
 def _blocks(batch: int, rows: Axis, line: int, few: bool, budget: int) -> tuple[_Block, ...]:
-    """A batch in blocks whose panels have some `budget` elements.   line: elements of a panel for each line."""
+    """Split a batch into blocks whose panels have about `budget` elements.   line: panel elements for each line."""
     if not rows.count:
         return ()
     most = max(1, budget // max(1, line))
@@ -161,13 +162,13 @@ def _blocks(batch: int, rows: Axis, line: int, few: bool, budget: int) -> tuple[
 
 
 def _parts(count: int, most: int) -> list[slice]:
-    """`count` things in equal parts of at most so many."""
+    """Split `count` items into equal parts of at most `most` items."""
     parts = -(-count // max(1, most))
     return [slice(count * part // parts, count * (part + 1) // parts) for part in range(parts)]
 
 
 def _row_by_row(rows: Axis, lines: slice) -> _Block:
-    """A block that is made of a share for each row of the filters, the one that most lines see inside first."""
+    """A block with one share for each filter row; the row that most lines see inside the image comes first."""
     start, stop = rows.seen(lines.start, lines.stop)
     low, high = max(start, 0), max(min(stop, rows.size), max(start, 0))
     groups, offsets = [], []
@@ -188,7 +189,7 @@ def _row_by_row(rows: Axis, lines: slice) -> _Block:
 
 
 def _of_all_rows(rows: Axis, lines: slice) -> _Block:
-    """A block that is made of one share, of all rows of the filters."""
+    """A block with a single share, for all filter rows at once."""
     start, stop = rows.seen(lines.start, lines.stop)
     low, high = max(start, 0), max(min(stop, rows.size), max(start, 0))
     count = lines.stop - lines.start
@@ -200,13 +201,13 @@ def _of_all_rows(rows: Axis, lines: slice) -> _Block:
 class _Panels:
     """The panels of a batch of images, block by block.
 
-    width: elements of a row of their matrices.   most: windows of the largest block.
+    width: elements in a row of their matrices.   most: windows of the largest block.
     """
 
     def __init__(self, x: np.ndarray, rows: Axis, columns: Axis):
         self.x, self.rows, self.columns = x, rows, columns
         self.width = columns.taps * x.shape[3]
-        self._few = self.width < _FEW
+        self._few = self.width < _MIN_ROW_SIZE
         line = columns.count * self.width * (rows.taps if self._few else rows.stride)
         if self._few:
             self.width *= rows.taps
@@ -219,23 +220,23 @@ class _Panels:
         self._span = max(0, right - left)
 
     def steps(self, out_depth: int) -> float:
-        """What there is to do, as `team` counts it."""
+        """The amount of work, in the units of `team`."""
         taps = self.rows.taps * self.columns.taps * self.x.shape[3]
         return len(self.x) * self.rows.count * self.columns.count * taps * (1 + out_depth / 16)
 
     def maker(self) -> Callable[[_Block], list[np.ndarray]]:
-        """A function that gives the matrix of each share of a block.
+        """A function that returns the matrix for each share of a block.
 
-        The rows of a matrix are the windows, line by line, then image by image. It lies in a buffer that the next
+        A matrix has one row for each window, line by line, then image by image. It lies in a buffer that the next
         block overwrites.
         """
-        made: dict[tuple[int, int, int], tuple] = {}
+        views: dict[tuple[int, int, int], tuple] = {}
 
         def matrices(block: _Block) -> list[np.ndarray]:
             key = block.height, block.images.stop - block.images.start, block.lines.stop - block.lines.start
-            if key not in made:
-                made[key] = self._buffers(*key)
-            around, windows, panel = made[key]
+            if key not in views:
+                views[key] = self._buffers(*key)
+            around, windows, panel = views[key]
             if self._few and len(self.blocks) > 1:
                 around[...] = 0
             for at, rows in block.groups:
@@ -250,11 +251,11 @@ class _Panels:
         return matrices
 
     def _buffers(self, height: int, images: int, lines: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(rows with zeros around them, their windows as a view, the panel to which these are copied)."""
+        """(rows padded with zeros, a view of their windows, the panel that the windows are copied to)."""
         rows, columns, depth = self.rows, self.columns, self.x.shape[3]
         around = np.zeros((height, images, self._span, depth), self.x.dtype)
         r, i, w, c = around.strides
-        if self._few:  # columns of windows are longer than windows
+        if self._few:  # columns of windows are longer than single windows
             shape = rows.taps, columns.taps, depth, lines, images, columns.count
             strides = r * rows.dilation, w * columns.dilation, c, r * rows.stride, i, w * columns.stride
         else:

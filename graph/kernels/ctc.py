@@ -1,7 +1,7 @@
 """Kernels of connectionist temporal classification: Graves et al. 2006, and prefix beam search (Graves 2012).
 
 blank      the last class, which stands for no label
-extended   a row of labels with blanks around each: [blank, a, blank, b, blank]
+extended   a row of labels with blanks between and around them: [blank, a, blank, b, blank]
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _rows(indices: Any, values: Any, batch: int, blank: int) -> list[list[int]]:
 
 
 def loss(inputs, indices, values, lengths, collapse, merge, ignore_longer):
-    """(the loss of each row of the batch, its gradient with respect to the logits [time, batch, classes])."""
+    """(loss of each batch row, its gradient with respect to the logits [time, batch, classes])."""
     time, batch, classes = inputs.shape
     lengths = _checked(lengths, time, batch)
     rows = _rows(indices, values, batch, classes - 1)
@@ -74,30 +74,30 @@ def _collapsed(labels: list[int]) -> list[int]:
 
 
 def _one(log_y: np.ndarray, labels: list[int], blank: int, merge: bool) -> tuple[float, np.ndarray]:
-    """(log of the probability of the labels, the gradient of its negative with respect to the logits)."""
+    """(log probability of the labels, gradient of its negative with respect to the logits)."""
     extended = np.full(2 * len(labels) + 1, blank)
     extended[1::2] = labels
-    emitted = log_y[:, extended]  # [time, places]
-    may_skip = np.zeros(len(extended), bool)  # from two places before
+    emitted = log_y[:, extended]  # [time, positions]
+    may_skip = np.zeros(len(extended), bool)  # from two positions before
     may_skip[3::2] = True if not merge else extended[3::2] != extended[1:-2:2]
     stays = np.ones(len(extended), bool) if merge else extended == blank
-    ahead = _forward(emitted, may_skip, stays)
-    back = _forward(emitted[::-1, ::-1], _turned(may_skip), stays[::-1])[::-1, ::-1]
-    ends = ahead[-1, -2:] if len(extended) > 1 else ahead[-1, -1:]
-    total = np.logaddexp.reduce(ends)
+    forward = _forward(emitted, may_skip, stays)
+    backward = _forward(emitted[::-1, ::-1], _reversed_skips(may_skip), stays[::-1])[::-1, ::-1]
+    final = forward[-1, -2:] if len(extended) > 1 else forward[-1, -1:]
+    total = np.logaddexp.reduce(final)
     if not np.isfinite(total):
         return total, np.zeros_like(log_y)
-    share = ahead + back - emitted - total  # of all ways, the part that is at a place at a time
+    share = forward + backward - emitted - total  # the fraction of all paths that pass a position at a time
     posterior = np.zeros_like(log_y)
     np.add.at(posterior.T, extended, np.exp(share).T)
     return total, np.exp(log_y) - posterior
 
 
-def _turned(may_skip: np.ndarray) -> np.ndarray:
-    """Which places may be skipped to when the row goes the other way."""
-    turned = np.zeros_like(may_skip)
-    turned[2:] = may_skip[:1:-1]
-    return turned
+def _reversed_skips(may_skip: np.ndarray) -> np.ndarray:
+    """The positions that may be skipped to when the row is traversed backwards."""
+    reversed_skips = np.zeros_like(may_skip)
+    reversed_skips[2:] = may_skip[:1:-1]
+    return reversed_skips
 
 
 def _forward(emitted: np.ndarray, may_skip: np.ndarray, stays: np.ndarray) -> np.ndarray:
@@ -105,11 +105,11 @@ def _forward(emitted: np.ndarray, may_skip: np.ndarray, stays: np.ndarray) -> np
     alpha = np.full((time, places), _NEVER)
     alpha[0, : min(2, places)] = emitted[0, : min(2, places)]
     for step in range(1, time):
-        before = alpha[step - 1]
-        now = np.where(stays, before, _NEVER)
-        now[1:] = np.logaddexp(now[1:], before[:-1])
+        previous = alpha[step - 1]
+        now = np.where(stays, previous, _NEVER)
+        now[1:] = np.logaddexp(now[1:], previous[:-1])
         skipped = np.full(places, _NEVER)
-        skipped[2:] = np.where(may_skip[2:], before[:-2], _NEVER)
+        skipped[2:] = np.where(may_skip[2:], previous[:-2], _NEVER)
         alpha[step] = np.logaddexp(now, skipped) + emitted[step]
     return alpha
 
@@ -153,16 +153,16 @@ def beam(inputs, lengths, width, paths, merge):
 
 
 def _search(log_y: np.ndarray, blank: int, width: int) -> list[tuple[tuple[int, ...], float]]:
-    """The most likely prefixes and the logs of their probabilities, the best first."""
+    """The most likely prefixes and their log probabilities, best first."""
     beams: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, _NEVER)}  # ends in a blank, ends in a label
     for probabilities in log_y.tolist():
         new: dict[tuple[int, ...], list[float]] = {}
         for prefix, (in_blank, in_label) in beams.items():
             total = _plus(in_blank, in_label)
-            here = new.setdefault(prefix, [_NEVER, _NEVER])
-            here[0] = _plus(here[0], total + probabilities[blank])
+            entry = new.setdefault(prefix, [_NEVER, _NEVER])
+            entry[0] = _plus(entry[0], total + probabilities[blank])
             if prefix:
-                here[1] = _plus(here[1], in_label + probabilities[prefix[-1]])
+                entry[1] = _plus(entry[1], in_label + probabilities[prefix[-1]])
             for label, log_p in enumerate(probabilities):
                 if label == blank:
                     continue

@@ -1,7 +1,7 @@
-"""Convolution of each channel with filters of its own, and its derivatives: called at run time.
+"""Depthwise convolution, where each channel has filters of its own, and its derivatives.
 
 Images are [batch, height, width, in], filters [height, width, in, multiplier], results [batch, rows, columns, in times
-multiplier]. tap, margin: as in `windows`. Each tap is one multiplication of whole arrays.
+multiplier]. tap, margin: see `windows`. Each tap is one multiplication of whole arrays.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def depthwise(x, filters, strides, dilations, paddings):
 
 
 def depthwise_input_grad(grad, x, filters, strides, dilations, paddings):
-    """The gradient of the images, of which only the shape counts."""
+    """The gradient of the images, which are used only for their shape."""
     ((top, bottom), (left, right)), _ = _around(x, filters, strides, dilations, paddings)
     n, height, width, depth = x.shape
     out = np.zeros((n, top + height + bottom, left + width + right, depth), grad.dtype)
@@ -41,7 +41,7 @@ def depthwise_input_grad(grad, x, filters, strides, dilations, paddings):
 
 
 def depthwise_filter_grad(grad, x, filters, strides, dilations, paddings):
-    """The gradient of the filters, of which only the shape counts."""
+    """The gradient of the filters, which are used only for their shape."""
     margins, _ = _around(x, filters, strides, dilations, paddings)
     padded = pad(x, margins, 0)
     apart = grad.reshape(*grad.shape[:3], x.shape[3], -1)
@@ -52,13 +52,13 @@ def depthwise_filter_grad(grad, x, filters, strides, dilations, paddings):
 
 
 def _around(x: Any, filters: Any, strides: Any, dilations: Any, paddings: Any) -> tuple[list, list]:
-    """The margins of height and width, and how far the filters reach."""
+    """The margins of height and width, and the extents of the filters."""
     extents = [(size - 1) * dilation + 1 for size, dilation in zip(filters.shape, dilations, strict=False)]
     return [margin(*axis) for axis in zip(x.shape[1:3], extents, strides, paddings, strict=True)], extents
 
 
 def _taps(shape: Any, counts: Any, strides: Any, dilations: Any) -> Iterator[tuple]:
-    """Of each tap its place in the filters, and what it sees of the padded images."""
+    """For each tap: its index in the filters, and the index of the elements it sees in the padded images."""
     for tap in np.ndindex(*shape[:2]):
         starts = [place * dilation for place, dilation in zip(tap, dilations, strict=True)]
         seen = [

@@ -1,6 +1,6 @@
-"""What derivatives compute where no operation of the library does it: called at run time.
+"""Kernels that only derivatives need.
 
-Every kernel keeps the dtype of the gradient that it gets, and leaves its inputs as they are.
+Every kernel keeps the dtype of its gradient, and leaves its inputs unchanged.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from weftwork.graph.kernels.reductions import sum_of_first
 
 
 def ones_for(y):
-    """The gradient that a Python object starts with: ones of its shape."""
+    """The initial gradient of a Python object: ones of its shape."""
     array = np.asarray(y)
     return np.ones(array.shape, array.dtype if array.dtype.kind in "fc" else np.float64)[()]
 
 
 def sum_like(grad, x):
-    """`grad` summed over the axes along which x was repeated."""
+    """`grad` summed over the axes along which x was broadcast."""
     shape = np.shape(x)
     if np.shape(grad) == shape:
         return grad
@@ -34,24 +34,24 @@ def sum_like(grad, x):
 
 
 def sum_axes(grad, lead, ones):
-    """`grad` summed over its first `lead` axes, and then over the axes `ones`, which stay."""
+    """`grad` summed over its first `lead` axes, and then over the axes `ones`, which are kept."""
     if lead:
         grad = sum_of_first(grad, lead)
     return np.add.reduce(grad, axis=ones, keepdims=True) if ones else grad
 
 
 def broadcast_like(grad, x):
-    """`grad` repeated to x's shape."""
+    """`grad` broadcast to x's shape."""
     return np.broadcast_to(grad, np.shape(x))[()]
 
 
 def reshape_like(grad, x):
-    """`grad` in x's shape."""
+    """`grad` reshaped to x's shape."""
     return np.reshape(grad, np.shape(x))[()]
 
 
 def spread_to(grad, shape, axis, keepdims, mean):
-    """The reduced `grad` (over the number of reduced elements, for a mean) in each place of a shape."""
+    """`grad` of a reduction, broadcast back to `shape`; for a mean, divided by the number of reduced elements."""
     if mean:
         count = 1
         for i in range(len(shape)) if axis is None else axis:
@@ -60,8 +60,8 @@ def spread_to(grad, shape, axis, keepdims, mean):
     if axis is None or len(axis) == len(shape):
         return np.full(shape, grad.reshape(()), grad.dtype)[()]
     if not keepdims:
-        gone = {a % len(shape) for a in axis}
-        grad = grad.reshape([1 if i in gone else n for i, n in enumerate(shape)])
+        reduced = {a % len(shape) for a in axis}
+        grad = grad.reshape([1 if i in reduced else n for i, n in enumerate(shape)])
     return np.broadcast_to(grad, shape)
 
 
@@ -72,12 +72,12 @@ def spread(grad, x, axis, keepdims, mean):
 
 
 def spread_over(grad, x, axis, keepdims, mean):
-    """`spread` over axes that are known only at run time."""
+    """`spread` over axes known only at run time."""
     return spread(grad, x, tuple([int(a) for a in np.ravel(axis)]), keepdims, mean)
 
 
 def product_without_each(grad, x, *rest, axis=None, keepdims=False):
-    """grad times the product of the other elements of the reduced axes, zeros or not."""
+    """grad times the product of all other elements along the reduced axes; correct for zeros, too."""
     if rest:
         axis = tuple([int(a) for a in np.ravel(rest[0])])
     axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
@@ -96,7 +96,7 @@ def product_without_each(grad, x, *rest, axis=None, keepdims=False):
 
 
 def product(a, b, transpose_a=False, transpose_b=False):
-    """The matrix product of a and b, each transposed first."""
+    """The matrix product of a and b, either of which may be transposed first."""
     return np.matmul(a.swapaxes(-1, -2) if transpose_a else a, b.swapaxes(-1, -2) if transpose_b else b)
 
 
@@ -108,13 +108,13 @@ def diagonal_like(grad, x):
     return out
 
 
-# Elements picked
+# Selected elements
 
 
 def unpick(grad, x, *rest, function, options, unique):
-    """Zeros of x's shape with `grad` added where function(x, *rest, **options) has picked its elements.
+    """Zeros of x's shape, with `grad` added where function(x, *rest, **options) has taken its elements.
 
-    The function is asked which: it is called on the numbers of the elements.
+    To find these positions, the function is called on an array of element numbers.
     """
     shape = np.shape(x)
     numbers = np.arange(np.size(x)).reshape(shape)
@@ -128,14 +128,14 @@ def unpick(grad, x, *rest, function, options, unique):
 
 
 def unslice(grad, shape, spec):
-    """Zeros of a shape with `grad` at an index of ints and slices, which picks no element twice."""
+    """Zeros of a shape, with `grad` at an index of ints and slices, which selects no element twice."""
     out = np.zeros(shape, grad.dtype)
     out[index_of(spec)] = grad
     return out
 
 
 def unslice_like(grad, x, spec):
-    """`unslice` in the shape of x."""
+    """`unslice` with the shape of x."""
     return unslice(grad, x.shape, spec)
 
 
@@ -145,7 +145,7 @@ def take_last(x, indices):
 
 
 def gather_kept(x, ids):
-    """x[ids], and zeros where an id is negative or beyond the end."""
+    """x[ids], and zeros where an id is negative or too large."""
     ids = np.asarray(ids)
     inside = (ids >= 0) & (ids < len(x))
     if inside.all():
@@ -156,25 +156,25 @@ def gather_kept(x, ids):
 
 
 def scatter_kept(grad, ids, x):
-    """`rows_kept` in x's shape."""
+    """`rows_kept` with x's shape."""
     return rows_kept(grad, ids, x.shape)
 
 
 def rows_like(grad, ids, x):
-    """`rows_in` x's shape."""
+    """`rows_in` with x's shape."""
     return rows_in(grad, ids, x.shape)
 
 
 def rows_in(rows, ids, shape):
-    """Zeros of a shape with rows added at ids, which must be in it."""
+    """Zeros of a shape with rows added at ids, all of which must be in range."""
     shape = tuple(shape)
     return rows_kept(rows, inside(ids, shape[0]), shape)
 
 
 def rows_kept(rows, ids, shape):
-    """`rows_in`, but rows whose ids are outside are dropped.
+    """`rows_in`, but rows with ids out of range are dropped.
 
-    Rows are added up by runs of equal ids: np.add.at would take ten times as long.
+    Rows are summed by runs of equal ids: np.add.at would take ten times as long.
     """
     ids = np.ravel(ids)
     rows = rows.reshape((-1, *shape[1:]))
@@ -184,15 +184,15 @@ def rows_kept(rows, ids, shape):
     order = np.argsort(ids, kind="stable")
     ascending = ids[order]
     starts = np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]]))
-    once = ascending[starts]
-    inside = (once >= 0) & (once < shape[0])
+    unique_ids = ascending[starts]
+    inside = (unique_ids >= 0) & (unique_ids < shape[0])
     sums = np.add.reduceat(rows[order], starts, axis=0)
-    out[once[inside]] = sums[inside]
+    out[unique_ids[inside]] = sums[inside]
     return out
 
 
 def split_like(grad, *parts, axis):
-    """`grad` split along an axis into pieces of the sizes of `parts`."""
+    """`grad` split along an axis into pieces as large as `parts`."""
     ends = np.cumsum([part.shape[axis] for part in parts])[:-1]
     return tuple(np.split(grad, ends, axis=axis))
 
@@ -203,27 +203,27 @@ def split_like_over(grad, axis, *parts):
 
 
 def untile(grad, reps):
-    """The sum of the copies that np.tile(x, reps) has made."""
+    """The sum of the copies made by np.tile(x, reps)."""
     reps = tuple([int(n) for n in np.ravel(reps)])
     shape = [n for size, rep in zip(grad.shape, reps, strict=True) for n in (rep, size // max(rep, 1))]
     return np.add.reduce(grad.reshape(shape), axis=tuple(range(0, 2 * len(reps), 2)))[()]
 
 
 def crop(grad, pad_width):
-    """What np.pad has put `pad_width` around."""
+    """The inverse of np.pad with `pad_width`."""
     return grad[tuple([slice(int(a), n - int(b)) for (a, b), n in zip(pad_width, grad.shape, strict=True)])]
 
 
 def rows_of_part(ids, grad, *params, part, by_mod):
-    """(rows of `grad`, indices into params[part]) for the ids that lie in one part of a table in parts."""
+    """(rows of `grad`, indices into params[part]) for the ids that lie in one part of a partitioned table."""
     parts, places = places_of(np.ravel(ids), [len(p) for p in params], by_mod)
-    mine = parts == part
+    in_part = parts == part
     rows = grad.reshape((-1, *params[part].shape[1:]))
-    return rows[mine], places[mine]
+    return rows[in_part], places[in_part]
 
 
 def unrows_of_part(grad, ids, rows, *params, part, by_mod):
-    """Zeros of the shape of `rows` with `grad` at the rows that lie in one part: what `rows_of_part` gives, undone."""
+    """The inverse of `rows_of_part`: zeros like `rows`, with `grad` at the rows that lie in one part."""
     numbers = np.arange(np.size(ids))
     out = np.zeros((numbers.size, *params[part].shape[1:]), grad.dtype)
     picked: Any = rows_of_part(ids, np.broadcast_to(numbers.reshape(-1, *[1] * (out.ndim - 1)), out.shape), *params,
@@ -236,7 +236,7 @@ def unrows_of_part(grad, ids, rows, *params, part, by_mod):
 
 
 def over_root(grad, y):
-    """grad / 2 y, conjugated, and 0 where grad is 0."""
+    """grad / 2 y, conjugated; 0 where grad is 0."""
     zero = np.equal(grad, 0)
     return np.where(zero, grad, grad * grad.dtype.type(0.5) / np.conj(np.where(zero, y.dtype.type(1), y)))[()]
 
@@ -245,17 +245,17 @@ def over_root(grad, y):
 
 
 def relu_grad(grad, y):
-    """`grad` where the activation is on."""
+    """`grad` where the activation is positive."""
     return grad * (y > 0)
 
 
 def relu6_grad(grad, y):
-    """`grad` where the activation is neither off nor at its end."""
+    """`grad` where the activation is neither 0 nor 6."""
     return grad * ((y > 0) & (y < 6))
 
 
 def leaky_relu_grad(grad, x, slope):
-    """`grad`, times the slope where x is not positive."""
+    """`grad`, multiplied by the slope where x is not positive."""
     return np.where(x > 0, grad, grad * slope)[()]
 
 
@@ -263,7 +263,7 @@ def leaky_relu_grad(grad, x, slope):
 
 
 def zeros_like_loss(logits, labels, axis):
-    """Zeros of the shape of a cross entropy along `axis`; None: of labels that are class numbers."""
+    """Zeros of the shape of a cross entropy along `axis`; None means that the labels are class numbers."""
     if axis is None:
         return np.zeros(np.broadcast_shapes(logits.shape[:-1], np.shape(labels)), logits.dtype)[()]
     shape = list(np.broadcast_shapes(logits.shape, labels.shape))
@@ -272,7 +272,7 @@ def zeros_like_loss(logits, labels, axis):
 
 
 def sparse_softmax_grad(grad, logits, labels):
-    """grad (softmax(logits) - 1 at the label), example by example.  grad, labels: [...].  logits: [..., classes]."""
+    """grad (softmax(logits) - 1 at the label) for each example.  grad, labels: [...].  logits: [..., classes]."""
     out = softmax(logits, -1)
     rows = out.reshape(-1, out.shape[-1])
     rows[np.arange(len(rows)), np.ravel(labels)] -= 1

@@ -1,7 +1,7 @@
-"""What the mathematical operations compute where no function of NumPy does it alone: called at run time.
+"""Kernels of mathematical operations that no single NumPy function computes.
 
-Every kernel keeps the dtype of its inputs (constants are made of that dtype, since NumPy 1 promotes scalars) and leaves
-its inputs as they are.
+Every kernel keeps the dtype of its inputs (constants are created with that dtype, since NumPy 1 promotes scalars) and
+leaves its inputs unchanged.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from weftwork.graph.divisions import divisor
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.kernels.reductions import max_over
 
-# Elements of an einsum's largest operand from which on it pays to search for a contraction order that uses BLAS.
+# From this size of an einsum's largest operand, it pays to search for a contraction order that uses BLAS.
 EINSUM_PLANNED = 2000
 
 # Element by element
@@ -45,8 +45,8 @@ def div_no_nan(x, y):
 
 
 def digamma(x):
-    """The derivative of lgamma, not a number at its poles 0, -1, -2..."""
-    import scipy.special  # here, since few programs need it: it would slow every start
+    """The derivative of lgamma; NaN at its poles 0, -1, -2..."""
+    import scipy.special  # imported here because it is slow, and few programs need it
 
     value = scipy.special.psi(x)
     return np.where(np.equal(x, 0), value.dtype.type(np.nan), value)[()]
@@ -54,7 +54,7 @@ def digamma(x):
 
 def zeta(x, q):
     """The Hurwitz zeta function."""
-    import scipy.special  # here, since few programs need it: it would slow every start
+    import scipy.special  # imported here because it is slow, and few programs need it
 
     return cast(scipy.special.zeta(x, q), np.result_type(x, q))
 
@@ -65,7 +65,7 @@ def clip(x, low, high):
 
 
 def add_n(*values):
-    """The sum of all."""
+    """The sum of all values."""
     return functools.reduce(np.add, values)
 
 
@@ -85,19 +85,19 @@ def cast_object(x, dtype):
 
 
 def saturate_cast(x, low, high, dtype):
-    """x, cut to what dtype can hold."""
+    """x clipped to the range of the dtype."""
     return cast(np.minimum(np.maximum(x, x.dtype.type(low)), x.dtype.type(high)), dtype)
 
 
 def complex_of(real, imag, dtype):
-    """real + i imag, also for infinities."""
+    """real + i imag, correct for infinities, too."""
     out = np.empty(np.broadcast(real, imag).shape, dtype)
     out.real, out.imag = real, imag
     return out[()]
 
 
 def angle(x):
-    """The argument of complex numbers or floats. (NumPy's own is float64 for a float32 scalar in NumPy 1.)"""
+    """The argument of complex numbers or floats. (In NumPy 1, np.angle of a float32 scalar is float64.)"""
     return np.arctan2(np.imag(x), np.real(x))
 
 
@@ -105,12 +105,12 @@ def angle(x):
 
 
 def reduce_over(x, axis, function, **options):
-    """A NumPy reduction over axes that are known only at run time."""
+    """A NumPy reduction over axes known only at run time."""
     return function(x, axis=tuple([int(a) for a in np.ravel(axis)]), **options)
 
 
 def logsumexp(x, axis=None, keepdims=False):
-    """log(sum(exp(x))) without overflow: m + log(sum(exp(x - m))), m the maximum."""
+    """log(sum(exp(x))) without overflow: m + log(sum(exp(x - m))), where m is the maximum."""
     if x.dtype.kind in "biu":
         x = x.astype(np.float64)
     top = max_over(x, axis, keepdims=True)
@@ -120,17 +120,20 @@ def logsumexp(x, axis=None, keepdims=False):
 
 
 def count_nonzero(x, dtype, axis=None, keepdims=False):
-    """How many elements are not zero (not empty, of strings)."""
+    """The number of elements that are not zero; for strings, not empty."""
     return np.sum(np.not_equal(x, x.dtype.type(0)), axis=axis, keepdims=keepdims, dtype=dtype)
 
 
 def count_nonempty(x, dtype, axis=None, keepdims=False):
-    """How many strings or objects are true."""
+    """The number of strings or objects that are true."""
     return np.sum(np.asarray(x, dtype=object).astype(bool), axis=axis, keepdims=keepdims, dtype=dtype)
 
 
 def scan(x, axis, function, unit, exclusive=False, reverse=False):
-    """np.cumsum or np.cumprod from either end, with or without the element itself. unit: what an empty one gives."""
+    """np.cumsum or np.cumprod from either end; exclusive: without the element itself.
+
+    unit: the value of an empty one.
+    """
     if reverse:
         x = np.flip(x, axis)
     if exclusive:
@@ -141,17 +144,17 @@ def scan(x, axis, function, unit, exclusive=False, reverse=False):
 
 
 def scan_over(x, axis, function, unit, exclusive=False, reverse=False):
-    """`scan` with an axis known only at run time."""
+    """`scan` along an axis known only at run time."""
     return scan(x, int(axis), function, unit, exclusive, reverse)
 
 
 def arg_extreme(x, axis, function, dtype):
-    """np.argmax or np.argmin as another integer dtype, or over an axis known only at run time."""
+    """np.argmax or np.argmin with another integer dtype, or over an axis known only at run time."""
     return cast(function(x, axis=int(axis)), dtype)
 
 
 def global_norm(*values):
-    """The square root of the sum of the squares of all elements of all values."""
+    """The square root of the sum of squares over all elements of all values."""
     return np.sqrt(functools.reduce(np.add, [np.sum(np.square(np.abs(v))) for v in values]))
 
 
@@ -162,7 +165,7 @@ def clip_by_norm(x, limit, axes):
 
 
 def clip_scale(norm, limit):
-    """What to multiply by so that a norm is at most `limit`; NaN when the norm is not finite."""
+    """The factor that limits a norm to `limit`; NaN if the norm is not finite."""
     return limit * np.minimum(np.reciprocal(norm), np.reciprocal(limit)) + (norm - norm)
 
 
@@ -170,13 +173,13 @@ def clip_scale(norm, limit):
 
 
 def bincount(x, minlength, maxlength, dtype):
-    """How often each number 0, 1, 2... occurs; numbers from maxlength on are dropped."""
+    """The number of occurrences of 0, 1, 2...; numbers of maxlength and above are dropped."""
     counts = np.bincount(np.ravel(x), minlength=int(minlength)).astype(dtype)
     return counts if maxlength is None else counts[: int(maxlength)]
 
 
 def weighted_bincount(x, weights, minlength, maxlength):
-    """The sum of the weights of each number."""
+    """The sum of weights for each number."""
     flat, weights = np.ravel(x), np.ravel(weights)
     if flat.size and flat.min() < 0:
         raise ValueError(f"Input arr must be non-negative, but has {flat.min()}")
@@ -190,32 +193,32 @@ def weighted_bincount(x, weights, minlength, maxlength):
 
 
 def matmul(a, b, transpose_a=False, transpose_b=False, adjoint_a=False, adjoint_b=False):
-    """a b, each transposed or conjugated and transposed first. Neither may be a vector."""
+    """a b, where each may be transposed, or conjugated and transposed, first. Neither may be a vector."""
     for number, factor in enumerate((a, b)):
         if factor.ndim < 2:
             raise InvalidArgumentError(None, None, f"In[{number}] is not a matrix: its rank is {factor.ndim}")
-    return np.matmul(_turned(a, transpose_a, adjoint_a), _turned(b, transpose_b, adjoint_b))
+    return np.matmul(_oriented(a, transpose_a, adjoint_a), _oriented(b, transpose_b, adjoint_b))
 
 
-def _turned(x: Any, transpose: bool, adjoint: bool) -> Any:
+def _oriented(x: Any, transpose: bool, adjoint: bool) -> Any:
     if adjoint:
         return np.conj(np.swapaxes(x, -1, -2))
     return np.swapaxes(x, -1, -2) if transpose else x
 
 
 def einsum(*values, equation):
-    """np.einsum; large contractions are planned first, since only a planned one uses BLAS."""
+    """np.einsum. Large contractions are planned first: only planned ones use BLAS."""
     large = max([np.size(v) for v in values]) >= EINSUM_PLANNED
     return np.einsum(equation, *values, optimize=large or len(values) > 2)
 
 
 def linspace(start, stop, num, dtype):
-    """num evenly spaced numbers, both ends included."""
+    """num evenly spaced numbers from start to stop, both included."""
     return np.linspace(start, stop, int(num), dtype=dtype)
 
 
 def check_range(start, limit, delta):
-    """Raise ValueError unless steps of delta lead from start to limit."""
+    """Raise ValueError unless steps of delta lead from start towards limit."""
     if delta == 0:
         raise ValueError("Requires delta != 0: 0")
     if (limit < start) if delta > 0 else (limit > start):
@@ -224,6 +227,6 @@ def check_range(start, limit, delta):
 
 
 def arange(start, limit, delta, dtype):
-    """start, start + delta... before limit."""
+    """start, start + delta... up to but excluding limit."""
     check_range(start, limit, delta)
     return np.arange(start, limit, delta, dtype=dtype)

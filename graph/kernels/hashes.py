@@ -1,4 +1,4 @@
-"""Hashes of strings, with TensorFlow's values: 64-bit whole numbers.
+"""Hashes of strings, with TensorFlow's values: 64-bit integers.
 
 murmur        `string_to_hash_bucket`: MurmurHash64A with TensorFlow's seed
 fingerprint   `string_to_hash_bucket_fast`: FarmHash's Fingerprint64 (github.com/google/farmhash)
@@ -48,7 +48,7 @@ def _fetch(data: bytes, at: int, size: int = 8) -> int:
     return int.from_bytes(data[at : at + size], "little")
 
 
-def _turned(value: int, by: int) -> int:
+def _rotated(value: int, by: int) -> int:
     value &= _MASK
     return (value >> by | value << (64 - by)) & _MASK
 
@@ -68,7 +68,7 @@ def _up_to_16(data: bytes, n: int) -> int:
     mul = (_K2 + n * 2) & _MASK
     if n >= 8:
         a, b = (_fetch(data, 0) + _K2) & _MASK, _fetch(data, n - 8)
-        return _mixed((_turned(b, 37) * mul + a) & _MASK, (_turned(a, 25) + b) * mul & _MASK, mul)
+        return _mixed((_rotated(b, 37) * mul + a) & _MASK, (_rotated(a, 25) + b) * mul & _MASK, mul)
     if n >= 4:
         return _mixed((n + (_fetch(data, 0, 4) << 3)) & _MASK, _fetch(data, n - 4, 4), mul)
     if n:
@@ -80,7 +80,7 @@ def _up_to_16(data: bytes, n: int) -> int:
 def _halves(data: bytes, n: int, mul: int, first: int) -> tuple[int, int]:
     a, b = _fetch(data, 0) * first & _MASK, _fetch(data, 8)
     c, d = _fetch(data, n - 8) * mul & _MASK, _fetch(data, n - 16) * _K2 & _MASK
-    return (_turned(a + b, 43) + _turned(c, 30) + d) & _MASK, (a + _turned(b + _K2, 18) + c) & _MASK
+    return (_rotated(a + b, 43) + _rotated(c, 30) + d) & _MASK, (a + _rotated(b + _K2, 18) + c) & _MASK
 
 
 def _up_to_64(data: bytes, n: int, mul: int) -> int:
@@ -89,16 +89,16 @@ def _up_to_64(data: bytes, n: int, mul: int) -> int:
     z = _mixed(y, right, mul)
     e, f = _fetch(data, 16) * mul & _MASK, _fetch(data, 24)
     g, h = (y + _fetch(data, n - 32)) * mul & _MASK, (z + _fetch(data, n - 24)) * mul & _MASK
-    left = (_turned(e + f, 43) + _turned(g, 30) + h) & _MASK
-    return _mixed(left, (e + _turned(f + a, 18) + g) & _MASK, mul)
+    left = (_rotated(e + f, 43) + _rotated(g, 30) + h) & _MASK
+    return _mixed(left, (e + _rotated(f + a, 18) + g) & _MASK, mul)
 
 
 def _weak(data: bytes, at: int, a: int, b: int) -> tuple[int, int]:
     w, x, y, z = struct.unpack_from("<4Q", data, at)
     a = (a + w) & _MASK
-    b = _turned(b + a + z, 21)
+    b = _rotated(b + a + z, 21)
     c, a = a, (a + x + y) & _MASK
-    b += _turned(a, 44)
+    b += _rotated(a, 44)
     return (a + z) & _MASK, (b + c) & _MASK
 
 
@@ -119,11 +119,11 @@ def _long(data: bytes, n: int) -> int:
 
 
 def _round(data: bytes, at: int, x: int, y: int, z: int, v: tuple, w: tuple, mul: int, times: int) -> tuple:
-    x = _turned(x + y + v[0] + _fetch(data, at + 8), 37) * mul & _MASK
-    y = _turned(y + v[1] + _fetch(data, at + 48), 42) * mul & _MASK
+    x = _rotated(x + y + v[0] + _fetch(data, at + 8), 37) * mul & _MASK
+    y = _rotated(y + v[1] + _fetch(data, at + 48), 42) * mul & _MASK
     x ^= w[1] * times & _MASK
     y = (y + v[0] * times + _fetch(data, at + 40)) & _MASK
-    z = _turned(z + w[0], 33) * mul & _MASK
+    z = _rotated(z + w[0], 33) * mul & _MASK
     v = _weak(data, at, v[1] * mul & _MASK, (x + w[0]) & _MASK)
     w = _weak(data, at + 32, (z + w[1]) & _MASK, (y + _fetch(data, at + 16)) & _MASK)
     return z, y, x, v, w
@@ -150,8 +150,8 @@ def siphash(data: bytes, key: tuple[int, int]) -> int:
 def _sip_round(state: list[int]) -> list[int]:
     a, b, c, d = state
     a, c = (a + b) & _MASK, (c + d) & _MASK
-    b, d = _turned(b, 51) ^ a, _turned(d, 48) ^ c
-    a = _turned(a, 32)
+    b, d = _rotated(b, 51) ^ a, _rotated(d, 48) ^ c
+    a = _rotated(a, 32)
     c, a = (c + b) & _MASK, (a + d) & _MASK
-    b, d = _turned(b, 47) ^ c, _turned(d, 43) ^ a
-    return [a, b, _turned(c, 32), d]
+    b, d = _rotated(b, 47) ^ c, _rotated(d, 43) ^ a
+    return [a, b, _rotated(c, 32), d]

@@ -1,6 +1,6 @@
-"""What checks indices when a node runs: one that is not in [0, n) is an error, never taken from the end or left out.
+"""Kernels that check their indices: one outside [0, n) is an error. Negative indices do not count from the end.
 
-Python's own indexing of a tensor (`x[-1]`) is another thing and keeps Python's meaning.
+Indexing a tensor in Python (`x[-1]`) is different, and keeps Python's meaning.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.shapes import bracket_text
 
 _UNSIGNED = {np.dtype(np.int32): np.dtype(np.uint32), np.dtype(np.int64): np.dtype(np.uint64)}
-"""Seen as one of these a negative index is larger than any bound: one pass finds both kinds of mistake."""
+"""Viewed as one of these, a negative index is larger than any bound, so one comparison finds both kinds of errors."""
 
 
 def refuse(message: str) -> NoReturn:
-    """Raise the InvalidArgumentError of a value that does not fit; who runs the node adds its name."""
+    """Raise InvalidArgumentError for a value that does not fit. The caller adds the node's name."""
     raise InvalidArgumentError(None, None, message)
 
 
 def inside(indices: Any, bound: int, what: str = "indices") -> np.ndarray:
-    """`indices` as an array. Raises InvalidArgumentError, which names the first one that is not in [0, bound)."""
+    """`indices` as an array. Raises InvalidArgumentError, naming the first index that is not in [0, bound)."""
     indices = _array(indices)
     if not indices.size:
         return indices if indices.dtype.kind in "iu" else indices.astype(np.intp)
@@ -37,25 +37,25 @@ def inside(indices: Any, bound: int, what: str = "indices") -> np.ndarray:
 
 
 def _array(value: Any) -> Any:
-    """A list as an array; what has a dtype stays what it is, a scalar or an array on a GPU too."""
+    """A list as an array; anything with a dtype (scalars, GPU arrays) unchanged."""
     return value if hasattr(value, "dtype") else np.asarray(value)
 
 
 def place_text(at: list[int]) -> str:
-    """`[1,2]`, and nothing for a scalar."""
+    """An element's position as `[1,2]`; empty for a scalar."""
     return f"[{','.join(map(str, at))}]" if at else ""
 
 
 def rows_inside(indices: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
-    """What NumPy is indexed with, of `indices` [..., depth] into the first axes of a shape.
+    """The NumPy index for `indices` [..., depth] into the first axes of a shape.
 
-    Raises InvalidArgumentError, which names the first row that leaves the shape.
+    Raises InvalidArgumentError, naming the first row that is out of range.
     """
     indices = _array(indices)
     depth = indices.shape[-1] if indices.ndim else 1
     if depth > len(shape):
         refuse(f"index innermost dimension length must be <= params rank; saw: {depth} vs. {len(shape)}")
-    if indices.dtype.kind not in "iu":  # of nothing, which NumPy takes for floats
+    if indices.dtype.kind not in "iu":  # an empty list, which NumPy makes floats
         indices = indices.astype(np.intp)
     bounds = np.array(shape[:depth], np.int64)
     wrong = (indices < 0) | (indices >= bounds)
@@ -79,7 +79,7 @@ def gather(x, indices, axis):
 
 
 def batch_gather(x, indices, batch_dims):
-    """`gather` along axis batch_dims, with indices of their own for each element of the axes before it."""
+    """`gather` along axis batch_dims, with separate indices for each element of the axes before it."""
     index = []
     for axis in range(batch_dims):
         index.append(np.arange(x.shape[axis]).reshape([-1 if i == axis else 1 for i in range(indices.ndim)]))
@@ -95,7 +95,7 @@ def gather_nd(x, indices):
 
 
 def scatter_nd(indices, updates, shape):
-    """Zeros of a shape, with the updates added at the rows of indices."""
+    """Zeros of a shape, with the updates added at the index rows."""
     index, updates, shape = rows_inside(indices, tuple(shape)), np.asarray(updates), tuple(shape)
     wanted = np.shape(indices)[:-1] + shape[len(index) :]
     if updates.shape != wanted:
@@ -105,19 +105,20 @@ def scatter_nd(indices, updates, shape):
             f"shape {bracket_text(shape)}"
         )
     out = np.zeros(shape, updates.dtype)
-    np.add.at(out, index or ..., updates if index else updates.reshape((-1, *shape)).sum(axis=0, dtype=updates.dtype))
+    where: Any = index or ...
+    np.add.at(out, where, updates if index else updates.reshape((-1, *shape)).sum(axis=0, dtype=updates.dtype))
     return out
 
 
 def embedded(ids, *params, by_mod):
-    """Rows of a table in parts: id i is in part i % n (by_mod), or the parts follow each other."""
+    """Rows of a partitioned table: id i is in part i % n (by_mod), or the parts hold consecutive ranges."""
     part, row = places_of(ids, [len(part) for part in params], by_mod)
     starts = np.cumsum([0, *[len(part) for part in params[:-1]]])
     return np.concatenate(params)[starts[part] + row]
 
 
 def places_of(ids, sizes, by_mod):
-    """(part, row in it) of each id of a table in parts of these sizes."""
+    """(part, row within it) of each id in a table with parts of these sizes."""
     ids, total, sizes = np.asarray(ids), sum(sizes), np.array(sizes)
     if not by_mod:
         ends = np.cumsum(sizes)
@@ -148,7 +149,7 @@ def invert_permutation(x):
 
 
 def reverse_sequence(x, lengths, seq_axis, batch_axis):
-    """The first `length` elements along seq_axis reversed, for each element of batch_axis."""
+    """Reverse the first `length` elements along seq_axis, for each element of batch_axis."""
     lengths = np.asarray(lengths)
     if lengths.shape != (x.shape[batch_axis],):
         refuse(f"Length of seq_lengths != input.dims({batch_axis}), ({len(lengths)} vs. {x.shape[batch_axis]})")
@@ -169,7 +170,7 @@ def reverse_sequence(x, lengths, seq_axis, batch_axis):
 
 
 def partition(x, parts, num):
-    """`num` arrays, of which number i has the slices of x whose part is i, in order."""
+    """`num` arrays: array i has the slices of x whose part is i, in order."""
     parts = np.asarray(parts)
     x = np.asarray(x)
     if x.shape[: parts.ndim] != parts.shape:
@@ -182,7 +183,7 @@ def partition(x, parts, num):
 
 
 def stitched(*values, shape):
-    """Indices and then as many data, put together; where an index comes twice the last one counts."""
+    """Interleave data by indices. values: first the indices, then the data. The last data for an index wins."""
     half = len(values) // 2
     indices, data = values[:half], [np.asarray(part) for part in values[half:]]
     for number, (at, part) in enumerate(zip(indices, data, strict=True)):
@@ -204,7 +205,7 @@ def stitched(*values, shape):
 
 
 def segment(data, ids, ufunc, unit, empty):
-    """Segments of rows with the same, ascending id, reduced. unit: where the reduction starts; empty: of no rows."""
+    """Reduce runs of rows with equal ids. unit: initial value of the reduction; empty: result for no rows."""
     ids = np.asarray(ids)
     if ids.ndim != 1 or len(ids) != len(data):
         refuse("segment_ids should be the same size as dimension 0 of input.")
@@ -219,7 +220,7 @@ def segment(data, ids, ufunc, unit, empty):
 
 
 def unsorted_segment(data, ids, count, ufunc, unit):
-    """Rows with the same id, reduced into row `id` of the result; rows with a negative id are dropped."""
+    """Reduce rows with the same id into row `id` of the result; rows with negative ids are dropped."""
     ids, data, count = np.asarray(ids), np.asarray(data), int(count)
     if data.shape[: ids.ndim] != ids.shape:
         refuse(f"data.shape = {bracket_text(data.shape)} does not start with segment_ids.shape = "

@@ -1,7 +1,7 @@
-"""What the neural network operations compute: plain functions of NumPy arrays, called at run time.
+"""Kernels of neural network operations, on NumPy arrays.
 
-Every kernel keeps the dtype of its first floating input (constants are made of that dtype, since NumPy 1 promotes
-scalars) and leaves its inputs as they are.
+Every kernel keeps the dtype of its first floating input (constants are created with that dtype, since NumPy 1 promotes
+scalars) and leaves its inputs unchanged.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import numpy as np
 
 from weftwork.graph.kernels.reductions import max_over, sum_over
 
-_SMALL = 1 << 13
-"""Elements below which nothing is to be gained."""
+_WORTHWHILE_SIZE = 1 << 13
+"""Below this number of elements there is nothing to gain."""
 _ROW, _LONGEST_ROW = 256, 1 << 14
-"""Elements of a row of zeros that is long enough to be compared with, and short enough for the cache."""
+"""Length of a row of zeros used for comparison: long enough to be fast, short enough for the cache."""
 
 # Activations
 
 
 def relu(x):
-    """max(x, 0). NumPy compares two rows several times as fast as a row with a number."""
-    if x.size < _SMALL or type(x) is not np.ndarray:
+    """max(x, 0). NumPy compares two rows several times as fast as a row with a scalar."""
+    if x.size < _WORTHWHILE_SIZE or type(x) is not np.ndarray:
         return np.maximum(x, x.dtype.type(0))
     width, axis = 1, x.ndim
     while axis and width < _ROW:
@@ -112,21 +112,21 @@ def l2_loss(x):
     return np.vdot(x, x) / x.dtype.type(2)
 
 
-# Picking
+# Selecting
 
 
 def top_k(x, k):
-    """The k largest of the last axis in descending order, and where they are; of equals the first comes first."""
+    """The k largest elements along the last axis in descending order, and their indices; equals stay in order."""
     if k > x.shape[-1]:
         raise ValueError(f"input must have at least k columns. Had {x.shape[-1]}, needed {k}")
-    # A stable ascending sort of the reversed axis, read backwards, is a stable descending one.
+    # Reading a stable ascending sort of the reversed axis backwards gives a stable descending sort.
     order = np.argsort(x[..., ::-1], axis=-1, kind="stable")[..., ::-1][..., :k]
     indices = x.shape[-1] - 1 - order
     return np.take_along_axis(x, indices, axis=-1), indices.astype(np.int32)
 
 
 def in_top_k(predictions, targets, k):
-    """Whether fewer than k classes are predicted above the target; False where a prediction is not finite."""
+    """True where fewer than k classes score higher than the target; False where a prediction is not finite."""
     classes = predictions.shape[1]
     known = (targets >= 0) & (targets < classes) & np.isfinite(predictions).all(axis=1)
     of_target = predictions[np.arange(len(targets)), np.where(known, targets, 0)]

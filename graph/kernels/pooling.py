@@ -1,7 +1,7 @@
-"""Pooling of images, and its derivatives: called at run time.
+"""Pooling of images and its derivatives.
 
-Images are [batch, height, width, channels]. Some images are pooled at a time, so that what is made on the way stays in
-the cache; threads share these blocks. window, tap, margin: as in `windows`.
+Images are [batch, height, width, channels]. They are processed in blocks whose intermediate results fit into the cache;
+threads share the blocks. window, tap, margin: see `windows`.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from weftwork.graph.kernels.team import share_out
 from weftwork.graph.kernels.windows import margin, output_size, pad
 
 BLOCK = 1 << 17
-"""Elements of the images that are pooled at a time."""
+"""Image elements in one block."""
 _STEPS = 2
-"""Steps, as `team` counts them, for each element and tap of a derivative."""
+"""Work for each element and tap of a derivative, in the units of `team`."""
 
 
 def max_pool(x, sizes, strides, padding):
-    """The largest element of each window; padding never wins."""
+    """The largest element of each window; padding is never the largest."""
     return _pooled(np.maximum, x, sizes, strides, padding, _lowest(x.dtype))
 
 
 def avg_pool(x, sizes, strides, padding):
-    """The mean of each window's elements; padding does not count."""
+    """The mean of each window; padding does not count."""
     counts = _counts(x, sizes, strides, padding)
     return _pooled(np.add, x, sizes, strides, padding, 0, lambda total: np.divide(total, counts, out=total))
 
 
 def max_pool_grad(grad, x, y, sizes, strides, padding):
-    """Each window's gradient goes to its largest element, of equals the first. y: what max_pool gave."""
+    """Each window's gradient goes to its largest element, the first among equals.   y: the result of max_pool."""
     out = np.empty(x.shape, grad.dtype)
     lowest = _lowest(x.dtype)
     once = all([size <= stride for size, stride in zip(sizes, strides, strict=True)])
@@ -57,7 +57,7 @@ def max_pool_grad(grad, x, y, sizes, strides, padding):
 
 
 def max_pool_pick(other, x, y, sizes, strides, padding):
-    """The elements of `other`, of x's shape, where max_pool found each window's largest of x."""
+    """The elements of `other`, which has x's shape, at the positions of each window's largest element of x."""
     out = np.zeros(y.shape, other.dtype)
     lowest = _lowest(x.dtype)
     margins = _margins(x, sizes, strides, padding)
@@ -73,7 +73,7 @@ def max_pool_pick(other, x, y, sizes, strides, padding):
 
 
 def avg_pool_grad(grad, x, sizes, strides, padding):
-    """Each window's gradient goes to its elements in equal parts; padding is none of them. x: only its shape counts."""
+    """Each window's gradient is divided equally among its elements, without padding.   x: used only for its shape."""
     out = np.empty(x.shape, grad.dtype)
     counts = _counts(np.broadcast_to(grad.dtype.type(0), x.shape), sizes, strides, padding)
     margins = _margins(x, sizes, strides, padding)
@@ -93,7 +93,7 @@ def avg_pool_grad(grad, x, sizes, strides, padding):
 def _pooled(
     ufunc: Any, x: Any, sizes: Any, strides: Any, padding: Any, value: Any, finish: Callable | None = None
 ) -> Any:
-    """`ufunc` over windows; a rectangle is folded along its height, then along its width."""
+    """`ufunc` over windows; a rectangular window is reduced along its height, then along its width."""
     margins = _margins(x, sizes, strides, padding)
 
     def folded(images: Any, out: Any) -> Any:
@@ -101,7 +101,7 @@ def _pooled(
         total = _fold(ufunc, _fold(ufunc, padded, 1, sizes[0], strides[0], None), 2, sizes[1], strides[1], out)
         return total if finish is None else finish(total)
 
-    if type(x) is not np.ndarray:  # of a GPU
+    if type(x) is not np.ndarray:  # on a GPU
         return folded(x, None)
     axes = zip(x.shape[1:3], sizes, strides, strict=True)
     rows, columns = (output_size(size, window, stride, padding) for size, window, stride in axes)
@@ -111,7 +111,7 @@ def _pooled(
 
 
 def _fold(ufunc: Any, x: Any, axis: int, window: int, stride: int, out: Any) -> Any:
-    """`ufunc` over the windows of one axis."""
+    """`ufunc` over windows along one axis."""
     count = output_size(x.shape[axis], window, stride, (0, 0))
     before = (slice(None),) * axis
     taps = [x[(*before, slice(tap, tap + (count - 1) * stride + 1, stride))] for tap in range(window)]
@@ -124,7 +124,7 @@ def _fold(ufunc: Any, x: Any, axis: int, window: int, stride: int, out: Any) -> 
 
 
 def _by_images(block: Callable[[slice], Any], x: Any, steps: float) -> None:
-    """Call block(images) for all images in parts. steps: what there is to do for each element of x."""
+    """Call block(images) for all blocks of images. steps: the work for each element of x."""
     size = max(1, BLOCK // max(1, x[:1].size))
 
     def work(numbers: Iterator[int]) -> None:
@@ -135,7 +135,7 @@ def _by_images(block: Callable[[slice], Any], x: Any, steps: float) -> None:
 
 
 def _hits(x: Any, y: Any, sizes: Any, strides: Any) -> Iterator[tuple[tuple, Any]]:
-    """(the index of a tap's elements, where they are the first of their windows that are the largest), tap by tap."""
+    """For each tap: (index of its elements, mask of those that are the first largest of their windows)."""
     free = None
     for place in _taps(y.shape, sizes, strides):
         hit = np.equal(x[place], y)
@@ -148,7 +148,7 @@ def _hits(x: Any, y: Any, sizes: Any, strides: Any) -> Iterator[tuple[tuple, Any
 
 
 def _counts(x: Any, sizes: Any, strides: Any, padding: Any) -> Any:
-    """How many elements of x each window has."""
+    """The number of x's elements in each window."""
     ones = np.ones((1, *x.shape[1:3], 1), x.dtype)
     return _pooled(np.add, ones, sizes, strides, padding, 0)
 
@@ -167,7 +167,7 @@ def _inner(x: Any, margins: list) -> tuple:
 
 
 def _taps(shape: Any, sizes: Any, strides: Any) -> Iterator[tuple]:
-    """For each place in a window, row by row, the index of that element of all windows."""
+    """For each position in the window, row by row, the index of that element of all windows."""
     rows, columns = shape[1:3]
     for i in range(sizes[0]):
         for j in range(sizes[1]):

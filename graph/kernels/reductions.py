@@ -1,7 +1,7 @@
-"""Sums, maxima and minima that are quick over a short last axis too.
+"""Sums, maxima and minima that are also fast for a short last axis.
 
-NumPy reduces row by row: over 5,000 rows of 5 numbers it takes 70 to 200 us, where adding up the 5 columns takes 10.
-The results are the same to the last bit: NumPy adds fewer than 8 numbers one after another.
+NumPy reduces row by row: for 5,000 rows of 5 numbers it takes 70 to 200 us, while adding up the 5 columns takes 10.
+The results are identical to the last bit: NumPy adds fewer than 8 numbers one after another.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 
 _LONGEST = {np.add: 7, np.maximum: 32, np.minimum: 32}
 _ROWS_A_COLUMN = 16
-"""Rows, for each column, from which on folding pays."""
+"""Rows for each column from which folding pays."""
 _JOINED = 1 << 10
-"""Elements of rows that are long enough to be added quickly."""
+"""Elements of a joined row: long enough to be added quickly."""
 _LARGE = 1 << 15
-"""Elements of arrays from which on it pays to join rows."""
+"""Array size, in elements, from which joining rows pays."""
 _MOST_BYTES = 1 << 20
-"""Of larger arrays the columns do not stay in the cache."""
+"""Larger arrays' columns do not stay in the cache."""
 
 
 def sum_over(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Any:
@@ -33,7 +33,7 @@ def sum_over(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None
 
 
 def _leading(x: Any, axis: Any) -> int:
-    """How many of the first axes `axis` means, of an array that is large enough to add up `sum_of_first`; else 0."""
+    """The number of leading axes that `axis` selects, if the array is large enough for `sum_of_first`; else 0."""
     if np.size(x) < _LARGE or x.dtype.kind != "f":
         return 0
     lead = 1 if axis == 0 else len(axis) if type(axis) is tuple and axis == tuple(range(len(axis))) else 0
@@ -43,8 +43,8 @@ def _leading(x: Any, axis: Any) -> int:
 def sum_of_first(x: Any, lead: int) -> Any:
     """The sum over the first `lead` axes.
 
-    Rows that are short are joined to long ones first: NumPy adds long rows some times as fast, and the sums are more
-    exact, for fewer numbers are added one after another.
+    Short rows are first joined to long ones: NumPy adds long rows several times as fast, and the sums are more exact,
+    because fewer numbers are added one after another.
     """
     if x.size < _LARGE:
         return np.add.reduce(x, axis=0 if lead == 1 else tuple(range(lead)))
@@ -58,7 +58,7 @@ def sum_of_first(x: Any, lead: int) -> Any:
 
 
 def max_over(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """np.max, and the least of the dtype where there is nothing."""
+    """np.max; for an empty array, the smallest value of the dtype."""
     if x.size == 0 and x.dtype.kind in "fiu":
         return np.max(x, axis=axis, keepdims=keepdims, initial=ends(x.dtype)[0])
     if _is_short(np.maximum, x, axis):
@@ -67,7 +67,7 @@ def max_over(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def min_over(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """np.min, and the greatest of the dtype where there is nothing."""
+    """np.min; for an empty array, the largest value of the dtype."""
     if x.size == 0 and x.dtype.kind in "fiu":
         return np.min(x, axis=axis, keepdims=keepdims, initial=ends(x.dtype)[1])
     if _is_short(np.minimum, x, axis):
@@ -76,29 +76,31 @@ def min_over(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def mean_over(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """np.mean, NaN where there is nothing. Of integers as TensorFlow's: of their dtype, rounded towards zero."""
+    """np.mean, NaN if empty. Means of integers are TensorFlow's: of the same dtype, rounded towards zero."""
     if (
         type(x) is np.ndarray and x.size and x.dtype.char in "fdFD"
-    ):  # as np.mean does it, to the last bit, in a third of its time
+    ):  # the same as np.mean to the last bit, in a third of the time
         total = np.add.reduce(x, axis=axis, keepdims=keepdims)
         count = np.intp(x.size // total.size)
         if type(total) is np.ndarray:
             return np.true_divide(total, count, out=total, casting="unsafe")
         return total.dtype.type(total / count)
-    whole = x.dtype.kind in "iu"
-    if x.size and not whole:
+    is_integer = x.dtype.kind in "iu"
+    if x.size and not is_integer:
         return np.mean(x, axis=axis, keepdims=keepdims)
-    wide = {"b": np.dtype(np.float64), "i": np.dtype(np.int64), "u": np.dtype(np.uint64)}.get(x.dtype.kind, x.dtype)
-    total = np.sum(x, axis=axis, keepdims=keepdims, dtype=wide)
+    wide_dtype = {"b": np.dtype(np.float64), "i": np.dtype(np.int64), "u": np.dtype(np.uint64)}.get(
+        x.dtype.kind, x.dtype
+    )
+    total = np.sum(x, axis=axis, keepdims=keepdims, dtype=wide_dtype)
     count = x.size // np.size(total) if np.size(total) else 1
-    if not whole:
+    if not is_integer:
         return total if count else total / total.dtype.type(0)
-    quotient = total // wide.type(count) if count else total
-    return (quotient + ((quotient < 0) & (quotient * wide.type(count) != total))).astype(x.dtype)
+    quotient = total // wide_dtype.type(count) if count else total
+    return (quotient + ((quotient < 0) & (quotient * wide_dtype.type(count) != total))).astype(x.dtype)
 
 
 def ends(dtype: np.dtype) -> tuple:
-    """The least and the greatest of a dtype, of floats minus and plus infinity."""
+    """The smallest and largest value of a dtype; for floats, minus and plus infinity."""
     if dtype.kind == "f":
         return dtype.type(-np.inf), dtype.type(np.inf)
     limits = np.iinfo(dtype)

@@ -1,8 +1,8 @@
-"""What resizing computes: each axis of an image is a weighted sum over a few of its elements.
+"""Resizing: each axis of an image is a weighted sum over a few of its elements.
 
-taps     the elements that one output element is made of: indices [out, k], weights [out, k]
-Images are [batch, height, width, channels]. A scale is input over output elements, as TensorFlow counts it: without
-align_corners the first elements lie on each other, with it the last ones too, with half pixels their centres.
+taps     the elements that contribute to one output element: indices [out, k], weights [out, k]
+Images are [batch, height, width, channels]. A scale is input size over output size, as in TensorFlow: by default the
+first elements coincide, with align_corners the last ones too, with half pixels the pixel centers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from weftwork.graph.errors import InvalidArgumentError, OutOfRangeError
 
 
 class Way(NamedTuple):
-    """How an image is resized: "bilinear", "bicubic", "area" or "nearest", and where the elements lie."""
+    """The method of resizing ("bilinear", "bicubic", "area" or "nearest"), and where the elements lie."""
 
     method: str
     align_corners: bool = False
@@ -30,14 +30,14 @@ def _scale(size: int, wanted: int, way: Way) -> np.float32:
 
 
 def _places(size: int, wanted: int, way: Way) -> np.ndarray:
-    """Where each output element lies on the input's axis."""
+    """The position of each output element on the input's axis."""
     numbers = np.arange(wanted, dtype=np.float32)
     half = np.float32(0.5 if way.half_pixels else 0)
     return (numbers + half) * _scale(size, wanted, way) - half
 
 
 def nearest(size: int, wanted: int, way: Way) -> np.ndarray:
-    """The input element that each output element is."""
+    """The input element copied to each output element."""
     at = np.arange(wanted, dtype=np.float32) + np.float32(0.5 if way.half_pixels else 0)
     at = at * _scale(size, wanted, way)
     at = np.floor(at + np.float32(0.5)) if way.align_corners else np.floor(at)
@@ -57,7 +57,7 @@ _STEPS = 1024
 
 
 def _bicubic(size: int, wanted: int, way: Way) -> tuple[np.ndarray, np.ndarray]:
-    """Four elements, by Keys' kernel, whose argument is rounded to a 1024th as in TensorFlow's table."""
+    """Four elements by Keys' kernel. Its argument is rounded to 1/1024, as in TensorFlow's table."""
     a = -0.5 if way.half_pixels else -0.75
     at = _places(size, wanted, way)
     low = np.floor(at)
@@ -73,9 +73,9 @@ def _bicubic(size: int, wanted: int, way: Way) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _area(size: int, wanted: int, way: Way) -> tuple[np.ndarray, np.ndarray]:
-    """All elements between one place and the next, by how much of each lies there."""
+    """All elements between one position and the next, weighted by the overlap."""
     scale = _scale(size, wanted, way)
-    if not scale:  # corners of a single element
+    if not scale:  # aligned corners of a single element
         return np.zeros((wanted, 1), np.int64), np.ones((wanted, 1))
     start = np.arange(wanted, dtype=np.float32) * scale
     end = (np.arange(wanted, dtype=np.float32) + 1) * scale
@@ -90,7 +90,7 @@ _TAPS = {"bilinear": _bilinear, "bicubic": _bicubic, "area": _area}
 
 
 def _sparse() -> Any:
-    import scipy.sparse  # it takes 0.1 s, which is half of the import of a training program
+    import scipy.sparse  # takes 0.1 s, half of a training program's import time
 
     return scipy.sparse
 
@@ -100,19 +100,19 @@ def _matrix(size: int, wanted: int, way: Way, dtype: np.dtype) -> Any:
     """The taps as a matrix [wanted, size]."""
     indices, weights = _TAPS[way.method](size, wanted, way)
     rows = np.repeat(np.arange(wanted), indices.shape[1])
-    made = _sparse().coo_array((weights.ravel(), (rows, indices.ravel())), shape=(wanted, size))
-    return made.tocsr().astype(dtype)
+    matrix = _sparse().coo_array((weights.ravel(), (rows, indices.ravel())), shape=(wanted, size))
+    return matrix.tocsr().astype(dtype)
 
 
 def _applied(rows: Any, columns: Any, images: np.ndarray) -> np.ndarray:
-    """A matrix times each column of pixels and one times each row: image by image, which fits into the cache."""
+    """Multiply each column of pixels, then each row, by a matrix; image by image, which fits into the cache."""
     (height, given), (width, across), channels = rows.shape, columns.shape, images.shape[3]
-    made = np.empty((len(images), height, width, channels), images.dtype)
-    for one, image in zip(made, images, strict=True):
+    resized = np.empty((len(images), height, width, channels), images.dtype)
+    for one, image in zip(resized, images, strict=True):
         lines = (rows @ image.reshape(given, across * channels)).reshape(height, across, channels)
-        turned = lines.transpose(1, 0, 2).reshape(across, height * channels)
-        one[...] = (columns @ turned).reshape(width, height, channels).transpose(1, 0, 2)
-    return made
+        transposed = lines.transpose(1, 0, 2).reshape(across, height * channels)
+        one[...] = (columns @ transposed).reshape(width, height, channels).transpose(1, 0, 2)
+    return resized
 
 
 def _sizes(images: np.ndarray, size: Any) -> tuple[int, int]:
@@ -132,9 +132,9 @@ def resize(images: Any, *given: Any, way: Way, size: Any = None) -> Any:
     """The kernel of ResizeBilinear, ResizeBicubic and ResizeArea."""
     height, width = _sizes(images, given[0] if given else size)
     dtype = np.dtype(np.float64 if images.dtype == np.float64 else np.float32)
-    made = images if images.dtype == dtype else images.astype(dtype)
+    converted = images if images.dtype == dtype else images.astype(dtype)
     rows, columns = _matrix(images.shape[1], height, way, dtype), _matrix(images.shape[2], width, way, dtype)
-    return _applied(rows, columns, made).astype(np.float32, copy=False)
+    return _applied(rows, columns, converted).astype(np.float32, copy=False)
 
 
 def resize_nearest(images: Any, *given: Any, way: Way, size: Any = None) -> Any:
@@ -145,13 +145,13 @@ def resize_nearest(images: Any, *given: Any, way: Way, size: Any = None) -> Any:
 
 
 def resize_gradient(grad: Any, shape: Any, *, way: Way, dtype: np.dtype) -> Any:
-    """The gradient with respect to images of `shape`: the same matrices, turned over."""
+    """The gradient with respect to images of `shape`: the transposed matrices."""
     _, height, width, _ = (int(n) for n in shape)
-    rows, columns = _turned(height, grad.shape[1], way), _turned(width, grad.shape[2], way)
+    rows, columns = _transposed_matrix(height, grad.shape[1], way), _transposed_matrix(width, grad.shape[2], way)
     return _applied(rows, columns, grad).astype(dtype, copy=False)
 
 
-def _turned(size: int, wanted: int, way: Way) -> Any:
+def _transposed_matrix(size: int, wanted: int, way: Way) -> Any:
     dtype = np.dtype(np.float32)
     if way.method != "nearest":
         return _matrix(size, wanted, way, dtype).T
@@ -159,11 +159,11 @@ def _turned(size: int, wanted: int, way: Way) -> Any:
     return _sparse().coo_array((ones, (nearest(size, wanted, way), np.arange(wanted))), shape=(size, wanted)).tocsr()
 
 
-# Boxes cut out and resized
+# Cropping and resizing boxes
 
 
 def _lines(low: Any, high: Any, size: int, wanted: int) -> np.ndarray:
-    """Where the `wanted` lines of a box lie on an axis of `size`; the box ends at fractions of it."""
+    """The positions of a box's `wanted` lines on an axis of `size`; the box ends at fractions of the axis."""
     if wanted == 1:
         return np.array([0.5 * (low + high) * (size - 1)], np.float32)
     step = (high - low) * np.float32(size - 1) / np.float32(wanted - 1)
@@ -171,7 +171,7 @@ def _lines(low: Any, high: Any, size: int, wanted: int) -> np.ndarray:
 
 
 def _crops(images: Any, boxes: Any, box_ind: Any, size: tuple[int, int]) -> Any:
-    """(number of the box, of its image, y of its lines, x of its lines) of each box."""
+    """For each valid box: (its number, its image's number, y of its lines, x of its lines)."""
     if np.size(box_ind) and not (0 <= np.min(box_ind) and np.max(box_ind) < len(images)):
         raise OutOfRangeError(None, None, f"box_ind has values outside [0, {len(images)})")
     for b, (box, image) in enumerate(zip(boxes, box_ind, strict=True)):
@@ -198,7 +198,7 @@ def crop_and_resize(
 ) -> Any:
     """The kernel of CropAndResize."""
     height, width = (int(n) for n in (given[0] if given else size))  # type: ignore[union-attr]
-    made = np.full((len(boxes), height, width, images.shape[3]), outside, np.float32)
+    result = np.full((len(boxes), height, width, images.shape[3]), outside, np.float32)
     for b, image, ys, xs in _crops(images, boxes, box_ind, (height, width)):
         rows, columns = _inside(ys, images.shape[1]), _inside(xs, images.shape[2])
         ys, xs = ys[rows], xs[columns]
@@ -210,29 +210,29 @@ def crop_and_resize(
             above = pixels[top[:, None], left] * (1 - across) + pixels[top[:, None], right] * across
             below = pixels[bottom[:, None], left] * (1 - across) + pixels[bottom[:, None], right] * across
             found = above + (below - above) * down
-        made[b][np.ix_(rows, columns)] = found
-    return made
+        result[b][np.ix_(rows, columns)] = found
+    return result
 
 
 def crop_gradient(grad: Any, images: Any, boxes: Any, box_ind: Any, *, method: str) -> Any:
     """The gradient with respect to the images."""
-    made = np.zeros(images.shape, np.float32)
+    result = np.zeros(images.shape, np.float32)
     for b, image, ys, xs in _crops(images, boxes, box_ind, grad.shape[1:3]):
         rows, columns = _inside(ys, images.shape[1]), _inside(xs, images.shape[2])
         ys, xs, one = ys[rows], xs[columns], grad[b][np.ix_(rows, columns)]
         if method == "nearest":
-            np.add.at(made[image], (_rounded(ys)[:, None], _rounded(xs)), one)
+            np.add.at(result[image], (_rounded(ys)[:, None], _rounded(xs)), one)
             continue
         top, bottom, left, right, down, across = _corners(ys, xs)
         for line, part in ((top, 1 - down), (bottom, down)):
-            np.add.at(made[image], (line[:, None], left), one * part * (1 - across))
-            np.add.at(made[image], (line[:, None], right), one * part * across)
-    return made.astype(images.dtype, copy=False)
+            np.add.at(result[image], (line[:, None], left), one * part * (1 - across))
+            np.add.at(result[image], (line[:, None], right), one * part * across)
+    return result.astype(images.dtype, copy=False)
 
 
 def boxes_gradient(grad: Any, images: Any, boxes: Any, box_ind: Any) -> Any:
-    """The gradient with respect to the boxes, of bilinear crops."""
-    made = np.zeros(boxes.shape, np.float32)
+    """The gradient with respect to the boxes of bilinear crops."""
+    result = np.zeros(boxes.shape, np.float32)
     height, width = images.shape[1] - 1, images.shape[2] - 1
     for b, image, ys, xs in _crops(images, boxes, box_ind, grad.shape[1:3]):
         rows, columns = _inside(ys, height + 1), _inside(xs, width + 1)
@@ -247,6 +247,6 @@ def boxes_gradient(grad: Any, images: Any, boxes: Any, box_ind: Any) -> Any:
             (1, 3, by_x, grad.shape[2], columns, width),
         ):
             share = np.flatnonzero(kept) / (count - 1) if count > 1 else np.full(len(slope), 0.5)
-            made[b, low] = (slope * (1 - share)).sum() * size
-            made[b, high] = (slope * share).sum() * size
-    return made
+            result[b, low] = (slope * (1 - share)).sum() * size
+            result[b, high] = (slope * share).sum() * size
+    return result

@@ -1,10 +1,10 @@
-"""Kernels that move whole blocks between axes, and windows of images: their derivatives are each other."""
+"""Kernels that move blocks between axes, and that extract windows; they come in pairs, each the other's derivative."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def _checked(block: Any, pairs: Any) -> tuple[list[int], np.ndarray]:
 
 
 def space_to_batch(x: Any, block: Any, paddings: Any) -> np.ndarray:
-    """Blocks of the axes after the first one, padded, moved into the first."""
+    """Pad the axes after the first and move their blocks into the first."""
     sizes, pairs = _checked(block, paddings)
     m = len(sizes)
     if x.ndim < m + 1:
@@ -44,7 +44,7 @@ def space_to_batch(x: Any, block: Any, paddings: Any) -> np.ndarray:
 
 
 def batch_to_space(x: Any, block: Any, crops: Any) -> np.ndarray:
-    """Blocks of the first axis moved into those after it, and cropped."""
+    """Move blocks of the first axis into the axes after it, and crop these."""
     sizes, pairs = _checked(block, crops)
     m, count = len(sizes), int(np.prod(sizes))
     if x.ndim < m + 1:
@@ -68,7 +68,7 @@ def batch_to_space(x: Any, block: Any, crops: Any) -> np.ndarray:
 
 
 def space_to_depth(x: Any, size: int) -> np.ndarray:
-    """Blocks of height and width of [batch, height, width, depth] moved into the depth."""
+    """Move blocks of height and width into the depth. x: [batch, height, width, depth]."""
     n, h, w, c = x.shape
     if h % size or w % size:
         refuse(f"Image width {w} and height {h} should be divisible by block_size: {size}")
@@ -77,7 +77,7 @@ def space_to_depth(x: Any, size: int) -> np.ndarray:
 
 
 def depth_to_space(x: Any, size: int) -> np.ndarray:
-    """Blocks of the depth of [batch, height, width, depth] moved into height and width."""
+    """Move blocks of the depth into height and width. x: [batch, height, width, depth]."""
     n, h, w, c = x.shape
     if c % (size * size):
         refuse(f"Input depth dimension {c} should be divisible by: {size * size}")
@@ -89,7 +89,7 @@ def depth_to_space(x: Any, size: int) -> np.ndarray:
 
 
 def _pads(dims: tuple, kernel: tuple, strides: tuple, rates: tuple, padding: str) -> tuple[list, list]:
-    """(how many windows along each axis, the padding before and after)."""
+    """(number of windows along each axis, padding before and after)."""
     counts, pads = [], []
     for dim, size, stride, rate in zip(dims, kernel, strides, rates, strict=True):
         reach = (size - 1) * rate + 1
@@ -98,14 +98,14 @@ def _pads(dims: tuple, kernel: tuple, strides: tuple, rates: tuple, padding: str
             pads.append((0, 0))
         else:
             count = -(-dim // stride)
-            more = max(0, (count - 1) * stride + reach - dim)
+            total_padding = max(0, (count - 1) * stride + reach - dim)
             counts.append(count)
-            pads.append((more // 2, more - more // 2))
+            pads.append((total_padding // 2, total_padding - total_padding // 2))
     return counts, pads
 
 
 def _windows(counts: list, kernel: tuple, strides: tuple, rates: tuple) -> Iterator[tuple]:
-    """For each place in the kernel, in row-major order, the slices of a padded image that it meets."""
+    """For each position in the kernel, in row-major order, the slices of the padded image that it meets."""
     for place in itertools.product(*map(range, kernel)):
         yield tuple(
             [
@@ -118,14 +118,14 @@ def _windows(counts: list, kernel: tuple, strides: tuple, rates: tuple) -> Itera
 def padded_windows(
     dims: tuple, kernel: tuple, strides: tuple, rates: tuple, padding: str
 ) -> tuple[list, list, Iterator[tuple]]:
-    """(how many windows along each axis, the padding before and after, for each place in the kernel its slices)."""
+    """(number of windows along each axis, padding before and after, slices for each position in the kernel)."""
     counts, pads = _pads(dims, kernel, strides, rates, padding)
     places = itertools.product(*map(range, kernel))
     return counts, pads, zip(places, _windows(counts, kernel, strides, rates), strict=True)
 
 
 def patches(x: Any, kernel: tuple, strides: tuple, rates: tuple, padding: str) -> np.ndarray:
-    """The windows of [batch, space..., depth], each as one vector: [batch, windows..., places * depth]."""
+    """The windows of [batch, space..., depth], each as a vector: [batch, windows..., positions * depth]."""
     counts, pads = _pads(x.shape[1:-1], kernel, strides, rates, padding)
     x = np.pad(x, [(0, 0), *pads, (0, 0)])
     parts = [x[(slice(None), *window)] for window in _windows(counts, kernel, strides, rates)]
@@ -133,7 +133,7 @@ def patches(x: Any, kernel: tuple, strides: tuple, rates: tuple, padding: str) -
 
 
 def patches_back(grad: Any, x: Any, kernel: tuple, strides: tuple, rates: tuple, padding: str) -> np.ndarray:
-    """The gradient of `patches`: each vector added up where its window was."""
+    """The gradient of `patches`: add each vector at its window's position."""
     counts, pads = _pads(x.shape[1:-1], kernel, strides, rates, padding)
     dims = [dim + a + b for dim, (a, b) in zip(x.shape[1:-1], pads, strict=True)]
     out = np.zeros((x.shape[0], *dims, x.shape[-1]), grad.dtype)
@@ -148,7 +148,7 @@ def patches_back(grad: Any, x: Any, kernel: tuple, strides: tuple, rates: tuple,
 
 
 def band(x: Any, lower: Any, upper: Any) -> np.ndarray:
-    """Matrices with zeros outside of `lower` diagonals under and `upper` over the main one; -1 means all."""
+    """Matrices with zeros outside the `lower` subdiagonals and `upper` superdiagonals; -1 means all of them."""
     lower, upper = int(lower), int(upper)
     limits = (("num_lower", lower, "rows", x.shape[-2]), ("num_upper", upper, "columns", x.shape[-1]))
     for word, number, what, most in limits:
@@ -160,7 +160,7 @@ def band(x: Any, lower: Any, upper: Any) -> np.ndarray:
 
 
 def set_diagonal(x: Any, diagonal: Any) -> np.ndarray:
-    """Matrices with another main diagonal."""
+    """Replace the main diagonals of matrices."""
     least = min(x.shape[-2:])
     if diagonal.shape != (*x.shape[:-2], least):
         refuse(f"must have diagonal.shape == input.shape[:-2] + min(input.shape[-2:]), but received input shape: "
@@ -171,8 +171,8 @@ def set_diagonal(x: Any, diagonal: Any) -> np.ndarray:
     return out
 
 
-def search(sequence: Any, values: Any, side: str, dtype: np.dtype) -> np.ndarray:
-    """Where values belong in ascending sequences, row by row."""
+def search(sequence: Any, values: Any, side: Literal["left", "right"], dtype: np.dtype) -> np.ndarray:
+    """Insertion positions of values in ascending sequences, row by row."""
     if sequence.shape[:-1] != values.shape[:-1]:
         refuse(f"Leading dim_size of both tensors must match: {bracket_text(sequence.shape)} and "
                f"{bracket_text(values.shape)}")  # fmt: skip
@@ -184,12 +184,12 @@ def search(sequence: Any, values: Any, side: str, dtype: np.dtype) -> np.ndarray
 
 
 def distance(h: Any, h_values: Any, h_shape: Any, t: Any, t_values: Any, t_shape: Any, normalize: bool) -> np.ndarray:
-    """Levenshtein's distance of the sequences along the last axis of two sparse tensors."""
+    """Levenshtein distance between the sequences along the last axis of two sparse tensors."""
     shape = np.maximum(np.asarray(h_shape)[:-1], np.asarray(t_shape)[:-1]).tolist()
     out = np.zeros(shape, np.float32)
-    ours, theirs = _sequences(h, h_values), _sequences(t, t_values)
+    hypotheses, truths = _sequences(h, h_values), _sequences(t, t_values)
     for place in np.ndindex(*shape):
-        a, b = ours.get(place, []), theirs.get(place, [])
+        a, b = hypotheses.get(place, []), truths.get(place, [])
         number = _levenshtein(a, b)
         out[place] = number if not normalize else number / len(b) if b else (np.inf if a else 0.0)
     return out
@@ -212,7 +212,7 @@ def _levenshtein(a: list, b: list) -> int:
 
 
 def tensor_scatter(x: Any, index: tuple, updates: Any, ufunc: np.ufunc | None) -> np.ndarray:
-    """x with updates at some places; of None the last one counts."""
+    """x with updates combined by `ufunc` at some positions; None: the last update replaces the element."""
     out = np.array(x)
     if ufunc is None:
         out[index] = updates

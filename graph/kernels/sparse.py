@@ -1,6 +1,6 @@
-"""Kernels of sparse tensors: what happens to their indices. What happens to their values is said by other nodes.
+"""Kernels for the indices of sparse tensors. Other nodes handle the values.
 
-Most give, with the new indices, a `source`: for each new value the place of the old one. So the values go through a
+Besides the new indices, most return a `source`: the old position of each new value. The values then go through a
 `gather`, whose derivatives are known.
 """
 
@@ -19,7 +19,7 @@ def _dims(shape: Any) -> tuple[int, ...]:
 
 
 def linear(indices: np.ndarray, shape: Any) -> np.ndarray:
-    """The place of each index in the whole, in row-major order. An index outside is an InvalidArgumentError."""
+    """The row-major position of each index in the dense tensor. Raises InvalidArgumentError if one is out of range."""
     dims = _dims(shape)
     indices = np.asarray(indices, np.int64).reshape((-1, len(dims)))
     wrong = (indices < 0) | (indices >= np.array(dims, np.int64))
@@ -36,7 +36,7 @@ def linear(indices: np.ndarray, shape: Any) -> np.ndarray:
 
 
 def unlinear(places: np.ndarray, shape: Any) -> np.ndarray:
-    """The indices at places in the whole."""
+    """The indices for positions in the dense tensor; the inverse of `linear`."""
     dims = _dims(shape)
     out = np.empty((len(places), len(dims)), np.int64)
     for axis in range(len(dims) - 1, -1, -1):
@@ -45,7 +45,7 @@ def unlinear(places: np.ndarray, shape: Any) -> np.ndarray:
 
 
 def _ascending(indices: Any, shape: Any) -> np.ndarray:
-    """The places of indices, which must ascend. Raises InvalidArgumentError when they do not, or one comes twice."""
+    """Positions of strictly ascending indices. Raises InvalidArgumentError for any others."""
     places = linear(indices, shape)
     steps = np.diff(places)
     if (steps <= 0).any():
@@ -64,7 +64,7 @@ def _ascending(indices: Any, shape: Any) -> np.ndarray:
 
 
 def to_dense(indices: Any, shape: Any, values: Any, default: Any, validate: bool) -> np.ndarray:
-    """The whole tensor: the default where no value stands."""
+    """The dense tensor, filled with the default where there is no value."""
     indices, dims = np.asarray(indices), _dims(shape)
     if indices.ndim < 2:
         indices = indices.reshape((-1, len(dims)))
@@ -76,13 +76,13 @@ def to_dense(indices: Any, shape: Any, values: Any, default: Any, validate: bool
 
 
 def picked(grad: Any, indices: Any, shape: Any) -> np.ndarray:
-    """What stands at the indices of a whole tensor."""
+    """The elements of a dense tensor at the indices."""
     indices = np.asarray(indices)
     return grad[tuple(indices.reshape((-1, grad.ndim)).T)]
 
 
 def from_dense(x: Any) -> tuple:
-    """(indices, values, shape) of what is not zero."""
+    """(indices, values, shape) of the nonzero elements."""
     zero = np.isin(x, [b"", ""]) if x.dtype.kind == "O" else x == 0
     indices = np.argwhere(~zero)
     return indices.astype(np.int64), x[tuple(indices.T)], np.array(x.shape, np.int64)
@@ -98,7 +98,7 @@ def reorder(indices: Any, shape: Any) -> tuple:
 
 
 def reshape(indices: Any, shape: Any, wanted: Any) -> tuple:
-    """(indices, shape) in another shape of as many elements, of which one dimension may be -1."""
+    """(indices, shape) in another shape with the same number of elements; one dimension may be -1."""
     dims, new = _dims(shape), list(_dims(wanted))
     total = int(np.prod(dims, dtype=np.int64))
     if new.count(-1) > 1:
@@ -118,7 +118,7 @@ def reshape(indices: Any, shape: Any, wanted: Any) -> tuple:
 
 
 def transpose(indices: Any, shape: Any, perm: Any) -> tuple:
-    """(indices, source, shape) with the axes in another order."""
+    """(indices, source, shape) with permuted axes."""
     axes = list(range(len(_dims(shape))))[::-1] if perm is None else np.asarray(perm).tolist()
     dims = np.asarray(shape)[axes]
     moved = np.asarray(indices)[:, axes]
@@ -127,7 +127,7 @@ def transpose(indices: Any, shape: Any, perm: Any) -> tuple:
 
 
 def cut(indices: Any, shape: Any, start: Any, size: Any) -> tuple:
-    """(indices, source, shape) of the part that begins at `start`, at most of `size`."""
+    """(indices, source, shape) of the part that starts at `start` and has at most `size` elements along each axis."""
     indices, start, size = (np.asarray(part, np.int64) for part in (indices, start, size))
     dims = np.minimum(start + size, np.asarray(shape)) - start
     dims = np.maximum(dims, 0)
@@ -137,27 +137,27 @@ def cut(indices: Any, shape: Any, start: Any, size: Any) -> tuple:
 
 
 def split(indices: Any, shape: Any, axis: Any, num: int) -> tuple:
-    """(indices, source, shape) of each of `num` parts along an axis, one after another; the first ones are longer."""
+    """(indices, source, shape) of each of `num` parts along an axis, in sequence; the first ones may be longer."""
     indices, dims, axis = np.asarray(indices), _dims(shape), int(axis)
     axis = axis + len(dims) if axis < 0 else axis
     if not 0 <= axis < len(dims):
         refuse(f"Input split_dim should be between 0 and rank ({len(dims)}), got {axis}")
     if dims[axis] < num:
         refuse(f"num_split should be in range [1, {dims[axis]}], got {num}")
-    each, more = divmod(dims[axis], num)
-    made: list = []
+    base, extra = divmod(dims[axis], num)
+    parts: list = []
     begin = 0
     for part in range(num):
-        length = each + (part < more)
+        length = base + (part < extra)
         start, size = [0] * len(dims), list(dims)
         start[axis], size[axis] = begin, length
-        made += cut(indices, dims, start, size)
+        parts += cut(indices, dims, start, size)
         begin += length
-    return tuple(made)
+    return tuple(parts)
 
 
 def join(*parts: Any, axis: int, expand: bool) -> tuple:
-    """(indices, source, shape) of sparse tensors along an axis. parts: all indices, then as many shapes."""
+    """(indices, source, shape) of tensors joined along an axis.   parts: all indices, then all shapes."""
     half = len(parts) // 2
     indices, dims = [np.asarray(part) for part in parts[:half]], [np.array(shape, np.int64) for shape in parts[half:]]
     rank = len(dims[0])
@@ -171,10 +171,10 @@ def join(*parts: Any, axis: int, expand: bool) -> tuple:
         if len(shape) != rank or (not expand and other.any()):
             refuse(f"Input shapes must match: expected {bracket_text(_dims(dims[0]))} but got "
                    f"{bracket_text(_dims(shape))} at position {number}")  # fmt: skip
-        here = rows.copy()
-        here[:, axis] += begin
+        shifted = rows.copy()
+        shifted[:, axis] += begin
         begin += int(shape[axis])
-        moved.append(here)
+        moved.append(shifted)
     out[axis] = begin
     whole = np.concatenate(moved)
     order = np.argsort(linear(whole, out), kind="stable")
@@ -182,7 +182,7 @@ def join(*parts: Any, axis: int, expand: bool) -> tuple:
 
 
 def retained(indices: Any, keep: Any) -> tuple:
-    """(indices, source) of those to keep."""
+    """(indices, source) of the values to keep."""
     if np.shape(keep) != (len(indices),):
         refuse(f"to_retain has shape {bracket_text(np.shape(keep))}, but there are {len(indices)} values")
     source = np.flatnonzero(keep)
@@ -190,7 +190,7 @@ def retained(indices: Any, keep: Any) -> tuple:
 
 
 def filled_rows(indices: Any, shape: Any) -> tuple:
-    """(indices, source, whether each row was empty) with a value in each row; the source of a new one is -1."""
+    """(indices, source, empty-row mask) with at least one value in each row; the source of an added value is -1."""
     indices, rows = np.asarray(indices), int(np.asarray(shape)[0])
     counts = np.bincount(indices[:, 0], minlength=rows) if len(indices) else np.zeros(rows, np.int64)
     if len(counts) > rows:
@@ -206,7 +206,7 @@ def filled_rows(indices: Any, shape: Any) -> tuple:
 
 
 def reset(indices: Any, wanted: Any, *given: Any) -> np.ndarray:
-    """The shape that just holds all indices, or one that is given and holds the tensor's own, the last of `given`."""
+    """The smallest shape that holds all indices, or a given one, checked against the tensor's own (last of `given`)."""
     if not given:
         indices = np.asarray(indices)
         return (indices.max(axis=0) + 1 if len(indices) else np.zeros(indices.shape[1])).astype(np.int64)
@@ -218,11 +218,11 @@ def reset(indices: Any, wanted: Any, *given: Any) -> np.ndarray:
     return new.astype(np.int64)
 
 
-# Together
+# Combining
 
 
 def united(a: Any, b: Any, shape: Any, other: Any) -> tuple:
-    """(indices, place of each of a's, place of each of b's) of all indices of two tensors of one shape."""
+    """(all indices of two tensors of one shape, positions of a's values among them, positions of b's values)."""
     if _dims(shape) != _dims(other):
         refuse(f"Operands' shapes do not match: got {bracket_text(_dims(shape))} and {bracket_text(_dims(other))}")
     places = np.concatenate([linear(a, shape), linear(b, shape)])
@@ -232,7 +232,7 @@ def united(a: Any, b: Any, shape: Any, other: Any) -> tuple:
 
 
 def merged(ids: Any, indices: Any, shape: Any, vocab: Any) -> tuple:
-    """(indices, source, shape): the last index is replaced by the id that stands there."""
+    """(indices, source, shape), where the last index is replaced by the id at that position."""
     ids, indices = np.asarray(ids, np.int64), np.asarray(indices)
     vocab = np.asarray(vocab, np.int64)
     dims = np.concatenate([np.asarray(shape)[:-1], [vocab]]).astype(np.int64)
@@ -245,26 +245,26 @@ def merged(ids: Any, indices: Any, shape: Any, vocab: Any) -> tuple:
 
 
 def groups(indices: Any, shape: Any, axes: Any, keepdims: bool) -> tuple:
-    """(place of each value in the result, shape of the result, indices of those that have any).
+    """(position of each value in the result, shape of the result, indices of the nonempty elements).
 
-    axes: those that are reduced, None for all.
+    axes: the axes to reduce; None for all.
     """
     dims, indices = _dims(shape), np.asarray(indices)
     rank = len(dims)
-    gone = set(range(rank)) if axes is None else {int(a) % rank for a in np.ravel(axes)}
+    reduced = set(range(rank)) if axes is None else {int(a) % rank for a in np.ravel(axes)}
     for axis in () if axes is None else np.ravel(axes):
         if not -rank <= axis < rank:
             refuse(f"Invalid reduction dimension {axis}, for input with {rank} dimensions.")
-    left = [axis for axis in range(rank) if axis not in gone]
-    linear(indices, dims)  # checks them
-    inner = tuple([dims[axis] for axis in left])
-    places = linear(indices[:, left], inner) if left else np.zeros(len(indices), np.int64)
-    out = tuple([1 if axis in gone else dims[axis] for axis in range(rank)]) if keepdims else inner
+    remaining = [axis for axis in range(rank) if axis not in reduced]
+    linear(indices, dims)  # checks the indices
+    inner = tuple([dims[axis] for axis in remaining])
+    places = linear(indices[:, remaining], inner) if remaining else np.zeros(len(indices), np.int64)
+    out = tuple([1 if axis in reduced else dims[axis] for axis in range(rank)]) if keepdims else inner
     return places, np.array(out, np.int64), unlinear(np.unique(places), out)
 
 
 def last_groups(indices: Any, shape: Any) -> tuple:
-    """(the group of each value, how many groups there are), where values differ in the last index alone."""
+    """(group of each value, number of groups); the values of a group differ only in the last index."""
     dims = _dims(shape)
     if len(dims) < 2:
         refuse("Input should have rank >= 2 for a softmax along the last axis")
@@ -276,14 +276,14 @@ def last_groups(indices: Any, shape: Any) -> tuple:
 
 def matmul(indices: Any, values: Any, shape: Any, b: Any, adjoint_a: bool, adjoint_b: bool) -> np.ndarray:
     """A sparse matrix times a dense one."""
-    import scipy.sparse  # here, since few programs need it: it would slow every start
+    import scipy.sparse  # imported here because it is slow, and few programs need it
 
     dims = _dims(shape)
     if len(dims) != 2:
         refuse(f"Tensor 'a_shape' must have 2 elements, but has {len(dims)}")
     linear(indices, dims)
     indices, values = np.asarray(indices), np.asarray(values)
-    a = scipy.sparse.csr_matrix((values, (indices[:, 0], indices[:, 1])), shape=dims)
+    a: Any = scipy.sparse.csr_matrix((values, (indices[:, 0], indices[:, 1])), shape=dims)
     a = a.conj().T if adjoint_a else a
     b = b.conj().T if adjoint_b else b
     if a.shape[1] != b.shape[0]:
@@ -294,7 +294,7 @@ def matmul(indices: Any, values: Any, shape: Any, b: Any, adjoint_a: bool, adjoi
 
 
 def broadcast_picked(dense: Any, indices: Any, shape: Any) -> np.ndarray:
-    """What stands at the indices of a dense tensor that is broadcast to the shape of the sparse one."""
+    """The elements, at the sparse indices, of a dense tensor broadcast to the sparse tensor's shape."""
     dims = _dims(shape)
     if dense.ndim > len(dims) or any(d not in (1, s) for d, s in zip(dense.shape[::-1], dims[::-1], strict=False)):
         refuse(f"SparseDenseBinaryOpShared broadcasts dense to sparse only; got incompatible shapes: "

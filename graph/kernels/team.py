@@ -1,11 +1,11 @@
-"""The threads among which a kernel shares out its blocks, while NumPy or BLAS hold no GIL.
+"""The threads that share the blocks of a kernel, while NumPy or BLAS release the GIL.
 
-block    a part of a kernel's work that is large enough for a thread and small enough for the cache
-team     the calling thread and its helpers, as many threads in all as the process may use CPUs, or as `limit` says
+block    a part of a kernel's work, large enough for a thread and small enough for the cache
+team     the calling thread and its helpers: as many threads as the process may use CPUs, or as `limit` says
 
-Which blocks there are depends on the shapes alone, never on the number of threads: so results are the same to the last
-bit wherever and however busily they are computed. One kernel at a time has the helpers; another one that runs beside
-it works alone. BLAS uses one thread meanwhile: two teams of threads would wait for each other.
+The blocks depend only on the shapes, never on the number of threads, so the results are identical to the last bit on
+any machine under any load. Only one kernel at a time can use the helpers; a concurrent one works alone. Meanwhile BLAS
+uses one thread, or two teams of threads would wait for each other.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 
 WORTH = 1 << 21
-"""Elementary steps (an element copied or added is one, sixteen multiply-adds of BLAS are one) that pay for a helper,
-which takes some 50 us to wake up."""
+"""Elementary steps that justify waking a helper, which takes about 50 us. One element copied or added is a step, and
+so are sixteen multiply-adds in BLAS."""
 _NAMES = [f"{prefix}_{{}}_num_threads{suffix}" for prefix in ("scipy_openblas", "openblas") for suffix in ("64_", "")]
-"""What NumPy's OpenBLAS calls the functions that tell and set its threads, in the builds that there are."""
+"""The functions of NumPy's OpenBLAS, in its various builds, that get and set its number of threads."""
 
 _most: int | None = None
 _busy = threading.Lock()
@@ -35,22 +35,22 @@ _calls: SimpleQueue[_Call] = SimpleQueue()
 
 
 def limit(count: int | None) -> None:
-    """How many threads a kernel may use in this process from now on; None: as many as there are CPUs for it."""
+    """Set the number of threads that a kernel may use in this process; None: as many as there are CPUs for it."""
     global _most
     _most = count
 
 
 def threads() -> int:
-    """How many threads a kernel may use."""
+    """The number of threads that a kernel may use."""
     if _most is not None:
         return max(1, _most)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def share_out(work: Callable[[Iterator[int]], Any], count: int, steps: float = WORTH) -> None:
-    """Call work(numbers) in each thread of the team; the iterators give the numbers below `count`, each of them once.
+    """Call work(numbers) in each thread of the team. Together the iterators yield each number below `count` once.
 
-    steps: what there is to do in all; below `WORTH` the calling thread does it. Raises what one of the calls raises.
+    steps: the total work; below `WORTH` the calling thread does it alone. Raises the exception of a failed call.
     """
     helpers = min(threads(), count) - 1 if steps >= WORTH else 0
     with single_blas():
@@ -64,7 +64,7 @@ def share_out(work: Callable[[Iterator[int]], Any], count: int, steps: float = W
 
 
 class _Call:
-    """One kernel's blocks, and who works on them."""
+    """One kernel's blocks and the threads that work on them."""
 
     def __init__(self, work: Callable[[Iterator[int]], Any], count: int):
         self._work, self._left = work, deque(range(count))
@@ -74,7 +74,7 @@ class _Call:
         self._float_errors: tuple[Any, Any] = np.geterr(), np.geterrcall()
 
     def run(self, helpers: int) -> None:
-        """In the calling thread: returns when all is done. A helper that has not begun by then is not waited for."""
+        """Runs in the calling thread and returns when everything is done, without waiting for helpers yet to begin."""
         _hire(helpers)
         for _ in range(helpers):
             _calls.put(self)
@@ -90,7 +90,7 @@ class _Call:
             raise self._error
 
     def help(self) -> None:
-        """In a helper."""
+        """Runs in a helper."""
         with self._changed:
             if self._over:
                 return
@@ -126,7 +126,7 @@ def _serve() -> None:
 
 
 def _after_fork() -> None:
-    """A child has none of its parent's threads."""
+    """A forked process has none of its parent's threads."""
     global _busy, _calls
     _busy, _calls = threading.Lock(), SimpleQueue()
     _helpers.clear()
@@ -134,7 +134,7 @@ def _after_fork() -> None:
 
 
 class _Blas:
-    """How many threads NumPy's BLAS uses, where it is an OpenBLAS; any other is left as it is."""
+    """The number of threads of NumPy's BLAS, if that is an OpenBLAS; another BLAS is left alone."""
 
     def __init__(self):
         origin = getattr(find_spec("numpy.linalg._umath_linalg"), "origin", None)
@@ -148,11 +148,11 @@ class _Blas:
         self.forget()
 
     def forget(self) -> None:
-        """Nobody asks for one thread any more."""
+        """Reset: nobody requests a single thread any more."""
         self._lock, self._users, self._before = threading.Lock(), 0, 1
 
     def narrow(self) -> None:
-        """One thread, until all who have asked for it say `widen`."""
+        """Use one thread, until everybody who has called this calls `widen`."""
         with self._lock:
             if not self._users:
                 self._before = self._get()
@@ -161,7 +161,7 @@ class _Blas:
             self._users += 1
 
     def widen(self) -> None:
-        """As many threads as before."""
+        """Restore the number of threads."""
         with self._lock:
             self._users -= 1
             if not self._users and self._before > 1:
@@ -173,7 +173,7 @@ _blas = _Blas()
 
 @contextmanager
 def single_blas() -> Iterator[None]:
-    """BLAS uses one thread meanwhile: where several threads compute, two teams would wait for each other."""
+    """A context manager: BLAS uses one thread, so that its team does not get in the way of other threads."""
     _blas.narrow()
     try:
         yield

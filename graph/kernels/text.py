@@ -1,4 +1,4 @@
-"""What the nodes on strings compute. A string is bytes, a tensor of them an array of objects.
+"""Kernels of string operations. A string is bytes; a tensor of strings is an array of objects.
 
 each   applies a function of bytes to every string of a tensor
 """
@@ -18,15 +18,15 @@ from weftwork.graph.errors import InvalidArgumentError
 
 
 def each(function: Callable[[bytes], Any], strings: Any, dtype: Any = object) -> Any:
-    """function(s) of every string, as an array of the same shape; of a scalar the value itself."""
+    """function(s) for every string, as an array of the same shape; for a scalar the value itself."""
     if isinstance(strings, bytes):
         value = function(strings)
         return value if dtype is object else np.dtype(dtype).type(value)
-    made = np.empty(strings.shape, dtype)
-    flat = made.reshape(-1)
+    result = np.empty(strings.shape, dtype)
+    flat = result.reshape(-1)
     for i, string in enumerate(strings.reshape(-1)):
         flat[i] = function(string)
-    return made
+    return result
 
 
 # Numbers
@@ -35,7 +35,7 @@ _INTEGER = re.compile(rb"\s*[-+]?\d+\s*\Z")
 
 
 def number(string: bytes, dtype: np.dtype) -> Any:
-    """The number that a string says; None where it says none that the dtype can hold."""
+    """The number that a string spells; None if it spells none that the dtype can hold."""
     if dtype.kind in "iu":
         if not _INTEGER.match(string):
             return None
@@ -76,11 +76,11 @@ def buckets(strings: Any, *, count: int, function: Callable[..., int], key: tupl
     return each(lambda string: function(string, *key) % count, strings, np.int64)
 
 
-# Joined and split
+# Joining and splitting
 
 
 def join(*parts: Any, separator: bytes) -> Any:
-    """The kernel of StringJoin: scalars stand beside every string of the others."""
+    """The kernel of StringJoin; scalars are joined with every string of the others."""
     shape = next((np.shape(part) for part in parts if np.shape(part)), ())
     for part in parts:
         if np.shape(part) not in ((), shape):
@@ -88,36 +88,36 @@ def join(*parts: Any, separator: bytes) -> Any:
             raise InvalidArgumentError(None, None, text)
     if not shape:
         return separator.join(parts)
-    made = np.empty(shape, object)
+    result = np.empty(shape, object)
     columns = [np.broadcast_to(np.asarray(part, object), shape).reshape(-1) for part in parts]
-    made.reshape(-1)[:] = [separator.join(row) for row in zip(*columns, strict=True)]
-    return made
+    result.reshape(-1)[:] = [separator.join(row) for row in zip(*columns, strict=True)]
+    return result
 
 
 def reduce_join(strings: Any, *axes: Any, axis: tuple[int, ...] | None, separator: bytes, keepdims: bool) -> Any:
-    """The kernel of ReduceJoin: along one axis after the other, None for all, from the last to the first."""
+    """The kernel of ReduceJoin: joins along one axis after the other, from the last to the first; None for all."""
     array = np.asarray(strings, object)
     if axes:
         axis = tuple(int(a) for a in np.ravel(axes[0]))
     order = range(array.ndim)[::-1] if axis is None else [normal(a, array.ndim) for a in axis]
     for a in order:
         rows = np.moveaxis(array, a, -1)
-        made = np.empty(rows.shape[:-1], object)
-        for place in np.ndindex(made.shape):
-            made[place] = separator.join(rows[place])
-        array = np.expand_dims(made, a)
+        result = np.empty(rows.shape[:-1], object)
+        for place in np.ndindex(result.shape):
+            result[place] = separator.join(rows[place])
+        array = np.expand_dims(result, a)
     return array[()] if keepdims else array.reshape([d for i, d in enumerate(array.shape) if i not in set(order)])[()]
 
 
 def normal(axis: int, rank: int) -> int:
-    """An axis counted from the first. Raises InvalidArgumentError when there is none."""
+    """A nonnegative axis. Raises InvalidArgumentError if there is no such axis."""
     if not -rank <= axis < rank:
         raise InvalidArgumentError(None, None, f"Invalid reduction dimension {axis} for input with {rank} dimension(s)")
     return axis % rank
 
 
 def split_by_characters(strings: Any, delimiters: bytes, *, skip_empty: bool) -> tuple:
-    """The kernel of StringSplit: every byte of `delimiters` separates; none at all leaves single bytes."""
+    """The kernel of StringSplit: every byte of `delimiters` separates; if empty, the result is single bytes."""
     if not delimiters:
         return _pieces([[s[i : i + 1] for i in range(len(s))] for s in strings])
     pattern = re.compile(b"[" + re.escape(delimiters) + b"]")
@@ -126,7 +126,7 @@ def split_by_characters(strings: Any, delimiters: bytes, *, skip_empty: bool) ->
 
 
 def split_by_word(strings: Any, separator: bytes, *, maxsplit: int) -> tuple:
-    """The kernel of StringSplitV2: a whole word separates; none stands for any white space, as Python's split."""
+    """The kernel of StringSplitV2: splits at whole separators; an empty one means any whitespace, as in Python."""
     return _pieces([string.split(separator or None, maxsplit) for string in strings])
 
 
@@ -143,7 +143,7 @@ def _pieces(rows: list[list[bytes]]) -> tuple:
 
 
 def characters(string: bytes) -> str:
-    """A string as UTF-8; what is none is replaced."""
+    """Decode UTF-8, replacing invalid bytes."""
     return string.decode("utf-8", "replace")
 
 
@@ -151,17 +151,17 @@ def substring(strings: Any, starts: Any, lengths: Any, *, by_character: bool) ->
     """The kernel of Substr."""
     shape = np.broadcast_shapes(np.shape(strings), np.shape(starts))
     parts = [np.broadcast_to(np.asarray(v), shape).reshape(-1) for v in (np.asarray(strings, object), starts, lengths)]
-    made = np.empty(shape, object)
-    flat = made.reshape(-1)
+    result = np.empty(shape, object)
+    flat = result.reshape(-1)
     for i, (string, start, length) in enumerate(zip(*parts, strict=True)):
         text = characters(string) if by_character else string
         if not -len(text) <= start <= len(text):
-            told = f"pos {start} out of range for string {shown(string)!r} at index {i}"
-            raise InvalidArgumentError(None, None, told)
+            message = f"pos {start} out of range for string {shown(string)!r} at index {i}"
+            raise InvalidArgumentError(None, None, message)
         start = int(start) + (len(text) if start < 0 else 0)
         piece = text[start:] if length < 0 else text[start : start + int(length)]
         flat[i] = piece.encode() if isinstance(piece, str) else piece
-    return made[()]
+    return result[()]
 
 
 def length(strings: Any, *, by_character: bool) -> Any:
@@ -213,7 +213,7 @@ def pattern_of(pattern: bytes) -> re.Pattern[bytes]:
 
 
 def regex_replace(strings: Any, pattern: bytes, rewrite: bytes, *, everywhere: bool) -> Any:
-    """The kernel of RegexReplace. rewrite: `\\1` stands for the first group, `\\0` for the whole match."""
+    """The kernel of RegexReplace. rewrite: `\\1` is the first group, `\\0` the whole match."""
     compiled = pattern_of(pattern)
     groups = {int(n) for n in re.findall(rb"\\(\d)", rewrite)}
     if groups and max(groups) > compiled.groups:
@@ -244,7 +244,7 @@ _BASE64 = re.compile(rb"[A-Za-z0-9_-]*={0,2}\Z")
 
 
 def decode_base64(strings: Any) -> Any:
-    """The kernel of DecodeBase64: padded or not."""
+    """The kernel of DecodeBase64; padding is optional."""
 
     def decoded(string: bytes) -> bytes:
         bare = string.rstrip(b"=")
@@ -260,7 +260,7 @@ def decode_base64(strings: Any) -> Any:
 
 
 def as_string(values: Any, *, pattern: str) -> Any:
-    """The kernel of AsString. pattern: as C's printf takes it; empty for truth values."""
+    """The kernel of AsString. pattern: a C printf format; empty for booleans."""
 
     def one(value: Any) -> bytes:
         if isinstance(value, bytes):
@@ -272,9 +272,9 @@ def as_string(values: Any, *, pattern: str) -> Any:
         return (pattern % value.item()).encode()
 
     array = np.asarray(values)
-    made = np.empty(array.shape, object)
-    made.reshape(-1)[:] = [one(value) for value in array.reshape(-1)]
-    return made[()]
+    result = np.empty(array.shape, object)
+    result.reshape(-1)[:] = [one(value) for value in array.reshape(-1)]
+    return result[()]
 
 
 def formatted(*values: Any, template: str, placeholder: str, summarize: int) -> bytes:
@@ -285,7 +285,7 @@ def formatted(*values: Any, template: str, placeholder: str, summarize: int) -> 
 
 
 def summary(array: np.ndarray, edge: int) -> str:
-    """An array as text: so many elements at either end of each axis, all for a negative number."""
+    """An array as text, with `edge` elements at either end of each axis, or all for a negative number."""
     if not array.ndim:
         return _element(array[()])
     return _rows(array, edge if edge >= 0 else sys.maxsize, 1)

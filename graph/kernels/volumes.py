@@ -1,7 +1,7 @@
 """Convolutions and pools over any number of axes: [batch, space..., channels], filters [space..., in, out].
 
-A place is one position within the window. What is summed over places goes place by place: each is one product of
-matrices over all windows, so that BLAS does the work.
+A place is one position within the window. Sums over places are computed place by place: each is one matrix product
+over all windows, so BLAS does the work.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def conv(x: Any, weights: Any, strides: tuple, rates: tuple, padding: str) -> np
 
 
 def conv_input(grad: Any, weights: Any, shape: Any, strides: tuple, rates: tuple, padding: str) -> np.ndarray:
-    """What `conv` of an x of this shape gives back to x."""
+    """The gradient of `conv` with respect to an x of this shape."""
     dims = tuple(np.ravel(shape).tolist())
     kernel = weights.shape[:-2]
     counts, pads, windows = padded_windows(dims[1:-1], kernel, strides, rates, padding)
@@ -51,7 +51,7 @@ def conv_input(grad: Any, weights: Any, shape: Any, strides: tuple, rates: tuple
 
 
 def conv_filter(x: Any, grad: Any, shape: Any, strides: tuple, rates: tuple, padding: str) -> np.ndarray:
-    """What `conv` with filters of this shape gives back to them."""
+    """The gradient of `conv` with respect to filters of this shape."""
     dims = tuple(np.ravel(shape).tolist())
     _, pads, windows = padded_windows(x.shape[1:-1], dims[:-2], strides, rates, padding)
     x = _padded(x, pads)
@@ -71,7 +71,7 @@ def _lowest(dtype: np.dtype) -> Any:
 
 
 def greatest_at(x: Any, kernel: tuple, strides: tuple, rates: tuple, padding: str) -> np.ndarray:
-    """Where the greatest element of each window is, in x as one vector; the first of equals. int64."""
+    """The index of each window's largest element in x as a flat vector, the first among equals; int64."""
     counts, pads, windows = padded_windows(x.shape[1:-1], kernel, strides, rates, padding)
     where = _padded(np.arange(x.size).reshape(x.shape), pads, -1)
     x = _padded(x, pads, _lowest(x.dtype))
@@ -85,25 +85,25 @@ def greatest_at(x: Any, kernel: tuple, strides: tuple, rates: tuple, padding: st
 
 
 def mean(x: Any, kernel: tuple, strides: tuple, rates: tuple, padding: str) -> np.ndarray:
-    """The mean of each window; what is padded does not count."""
+    """The mean of each window; padding does not count."""
     counts, pads, windows = padded_windows(x.shape[1:-1], kernel, strides, rates, padding)
-    x, there = _padded(x, pads), _padded(np.ones((1, *x.shape[1:-1], 1), x.dtype), pads)
+    x, mask = _padded(x, pads), _padded(np.ones((1, *x.shape[1:-1], 1), x.dtype), pads)
     total = np.zeros((x.shape[0], *counts, x.shape[-1]), x.dtype)
     number = np.zeros((1, *counts, 1), x.dtype)
     for _, window in windows:
         total += x[(slice(None), *window)]
-        number += there[(slice(None), *window)]
+        number += mask[(slice(None), *window)]
     return total / number
 
 
 def mean_back(grad: Any, x: Any, kernel: tuple, strides: tuple, rates: tuple, padding: str) -> np.ndarray:
-    """What `mean` gives back to x."""
+    """The gradient of `mean` with respect to x."""
     counts, pads, windows = padded_windows(x.shape[1:-1], kernel, strides, rates, padding)
-    there = _padded(np.ones((1, *x.shape[1:-1], 1), grad.dtype), pads)
+    mask = _padded(np.ones((1, *x.shape[1:-1], 1), grad.dtype), pads)
     windows = list(windows)
     number = np.zeros((1, *counts, 1), grad.dtype)
     for _, window in windows:
-        number += there[(slice(None), *window)]
+        number += mask[(slice(None), *window)]
     whole = [dim + a + b for dim, (a, b) in zip(x.shape[1:-1], pads, strict=True)]
     out = np.zeros((x.shape[0], *whole, x.shape[-1]), grad.dtype)
     part = grad / number
@@ -117,7 +117,7 @@ def mean_back(grad: Any, x: Any, kernel: tuple, strides: tuple, rates: tuple, pa
 
 
 def dilated_at(x: Any, weights: Any, strides: tuple, rates: tuple, padding: str) -> tuple:
-    """Where the greatest sum of an element and its weight is: (in x, in the weights), each as one vector."""
+    """(flat index in x, flat index in the weights) where the sum of an element and its weight is largest."""
     counts, pads, windows = padded_windows(x.shape[1:-1], weights.shape[:-1], strides, rates, padding)
     if x.shape[-1] != weights.shape[-1]:
         refuse(f"input and filter must have the same depth: {x.shape[-1]} vs {weights.shape[-1]}")
@@ -140,14 +140,14 @@ def dilated_at(x: Any, weights: Any, strides: tuple, rates: tuple, padding: str)
 
 
 def fractions(rng: Any, shape: Any, ratios: tuple, pseudo: bool) -> tuple:
-    """Where the rows and the columns of fractional pools begin, and the end: Graham, arXiv:1412.6071."""
+    """Start indices of the rows and columns of fractional pools, and the end: Graham, arXiv:1412.6071."""
     return tuple([_sequence(rng, int(size), ratio, pseudo) for size, ratio in zip(shape, ratios, strict=True)])
 
 
 def _sequence(rng: Any, size: int, ratio: float, pseudo: bool) -> np.ndarray:
     count = int(size / ratio)
     if pseudo:
-        # Borders at ceil(alpha (i + u)), with u so small that no window is wider than the others by more than one.
+        # Borders at ceil(alpha (i + u)), with u so small that window widths differ by at most one.
         alpha, short = size / count, size // count
         most = min((short + 2) / alpha - 1, (size + 1 - short) / alpha - (count - 1))
         between = np.ceil(alpha * (np.arange(1, count) + rng.random() * most)).astype(np.int64) - 1
@@ -165,7 +165,7 @@ def _spans(ends: Any, overlapping: bool, size: int) -> list[slice]:
 
 
 def fraction_at(x: Any, rows: Any, columns: Any, overlapping: bool) -> np.ndarray:
-    """Where the greatest element of each fractional window is, in x as one vector."""
+    """The index of each fractional window's largest element in x as a flat vector."""
     where = np.arange(x.size).reshape(x.shape)
     tall, wide = _spans(rows, overlapping, x.shape[1]), _spans(columns, overlapping, x.shape[2])
     out = np.empty((x.shape[0], len(tall), len(wide), x.shape[3]), np.int64)
@@ -184,7 +184,7 @@ def fraction_mean(x: Any, rows: Any, columns: Any, overlapping: bool) -> np.ndar
 
 
 def fraction_mean_back(grad: Any, x: Any, rows: Any, columns: Any, overlapping: bool) -> np.ndarray:
-    """What `fraction_mean` gives back to x."""
+    """The gradient of `fraction_mean` with respect to x."""
     tall, wide = _spans(rows, overlapping, x.shape[1]), _spans(columns, overlapping, x.shape[2])
     out = np.zeros(x.shape, grad.dtype)
     for i, row in enumerate(tall):

@@ -1,9 +1,9 @@
-"""The windows that slide over the height and width of images: how many there are, and what they see.
+"""The windows that slide over the height and width of images: their number, and the elements that they see.
 
 Images are [batch, height, width, channels].
 
 window: the part of an axis that one output element sees, `size` taps that lie `dilation` apart.
-margin: how many elements a SAME padding adds before and after an axis.
+margin: the number of elements that SAME padding adds before and after an axis.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 
 
 def output_size(size: int, window: int, stride: int, padding: Any) -> int:
-    """How many windows fit on an axis: ceil(size / stride) for SAME, else ceil((padded size - window + 1) / stride).
+    """The number of windows on an axis: ceil(size / stride) for SAME, else ceil((padded size - window + 1) / stride).
 
     window: its extent, dilation included.   padding: "SAME", or the margin (before, after).
-    Source: TensorFlow's "Notes on padding" (tf.nn.convolution). Raises ValueError when none fits.
+    Source: TensorFlow's "Notes on padding" (tf.nn.convolution). Raises ValueError if none fits.
     """
     if padding == "SAME":
         return -(-size // stride)
@@ -29,7 +29,7 @@ def output_size(size: int, window: int, stride: int, padding: Any) -> int:
 
 
 def margin(size: int, window: int, stride: int, padding: Any) -> tuple[int, int]:
-    """The elements that a padding adds before and after an axis."""
+    """The number of elements that a padding adds before and after an axis."""
     if padding != "SAME":
         return padding
     total = max((-(-size // stride) - 1) * stride + window - size, 0)
@@ -48,9 +48,9 @@ def pad(x, margins, value):
 
 
 class Axis(NamedTuple):
-    """Where the windows of an axis lie: tap t of window i sees element stride i + dilation t - before.
+    """The windows along an axis: tap t of window i sees element stride i + dilation t - before.
 
-    Elements outside the axis are zeros. `before` may be negative: the first elements are not seen then.
+    Elements outside the axis are zeros. A negative `before` skips the first elements.
     """
 
     size: int
@@ -62,27 +62,27 @@ class Axis(NamedTuple):
 
     @classmethod
     def of(cls, size: int, taps: int, stride: int, dilation: int, padding: Any) -> Axis:
-        """The windows of a convolution. Raises ValueError when none fits."""
+        """The windows of a convolution. Raises ValueError if none fits."""
         extent = (taps - 1) * dilation + 1
         count = output_size(size, extent, stride, padding)
         return cls(size, taps, stride, dilation, margin(size, extent, stride, padding)[0], count)
 
     def seen(self, first: int, last: int) -> tuple[int, int]:
-        """The elements that the windows from `first` up to `last` see: from, up to; they may lie outside."""
+        """The range (from, up to) of elements that windows `first` up to `last` see; it may exceed the axis."""
         end = (last - 1) * self.stride - self.before + (self.taps - 1) * self.dilation + 1
         return first * self.stride - self.before, end
 
     def seeing(self, tap: int, first: int, last: int) -> tuple[int, int]:
-        """Of the windows from `first` up to `last` those whose tap lies inside: from, up to."""
+        """The windows among `first` up to `last` whose tap is inside the axis: (from, up to)."""
         start = tap * self.dilation - self.before
         low, high = max(first, -(start // self.stride)), min(last, (self.size - 1 - start) // self.stride + 1)
         return low, max(low, high)
 
     def residue(self, rest: int) -> tuple[Axis, slice, slice] | None:
-        """Which windows see every stride-th element from `rest` on: (an axis over the windows, those elements, taps).
+        """The windows that see every stride-th element from `rest` on: (an axis over windows, those elements, taps).
 
-        It is the axis of the gradient of the elements: window m of it are the windows that see element
-        rest + stride m, in falling order, and its taps are those of the slice of taps, reversed. None: no window does.
+        The axis is the one for the elements' gradient: its window m comprises the windows that see element
+        rest + stride m, in descending order, and its taps are the slice of taps, reversed. None if no window sees them.
         """
         step = math.gcd(self.stride, self.dilation)
         period, spacing = self.stride // step, self.dilation // step

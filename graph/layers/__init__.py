@@ -1,4 +1,4 @@
-"""Layers of neural networks: classes that hold variables, and functions that make one and call it."""
+"""Neural network layers: classes that hold variables, and functions that make a layer and call it."""
 
 from weftwork.graph.layers.functions import (
     average_pooling1d,

@@ -1,9 +1,9 @@
-"""What layers share: a scope for their variables, made when the first input comes and used again by every later call.
+"""The base class of layers: a scope for variables that the first call creates and all later calls share.
 
-base name   what the layer is called: the name it was given, or its class's in small letters
-scope       the variable scope of its variables and, of the same name, of its operations. A name of a layer function is
-            taken as it is (and so may be shared), any other is made unique.
-built       whether the variables are there. From then on calls share them.
+base name   the layer's name: the given one, or that of its class in snake case
+scope       the variable scope of its variables, and the name scope of its operations. A layer function's name is used
+            as it is (so it can be shared); any other name is made unique
+built       whether the variables exist. From then on calls share them
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ ZEROS, ONES = init_ops.Zeros(), init_ops.Ones()
 
 
 def snake_case(name: str) -> str:
-    """`BasicLSTMCell` as `basic_lstm_cell`, `Conv2D` as `conv2d`; a scope's name may not begin with "_"."""
+    """`BasicLSTMCell` as `basic_lstm_cell`, `Conv2D` as `conv2d`; a scope's name must not begin with "_"."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])", "_", name).lower()
     return f"private{words}" if words.startswith("_") else words
 
 
 def activation_of(activation: Any) -> Callable | None:
-    """A function of a tensor, or that of `tf.nn` by its name; None and "linear" are none. Else raises ValueError."""
+    """A function of a tensor, or the one in `tf.nn` with this name; None for None and "linear". Else ValueError."""
     if activation is None or callable(activation):
         return activation
     if activation == "linear":
@@ -48,7 +48,8 @@ def activation_of(activation: Any) -> Callable | None:
 class Layer:
     """A part of a model: variables, and a function of tensors that uses them.
 
-    A subclass makes its variables in `build(input_shape)` by `add_weight`, and its operations in `call(inputs, ...)`.
+    A subclass creates its variables in `build(input_shape)` with `add_weight`, and its operations in `call(inputs,
+    ...)`.
     dtype: of the variables; None for that of the first input.
     """
 
@@ -76,11 +77,11 @@ class Layer:
             with variable_scope(_scope) as scope:
                 self._scope = scope
 
-    # What it is
+    # Properties
 
     @property
     def name(self) -> str:
-        """The name it was given; else that of its scope, or of its class before it has one."""
+        """The given name; else that of its scope, or of its class as long as it has no scope."""
         return self._given_name or (self._scope.name.rpartition("/")[2] if self._scope else self._base_name)
 
     @property
@@ -95,52 +96,52 @@ class Layer:
 
     @property
     def dtype(self) -> DType | None:
-        """Of its variables; None while that is not known."""
+        """The dtype of its variables; None while unknown."""
         return self._dtype
 
     @property
     def graph(self) -> Any:
-        """The graph of its variables; the default one while there are none."""
+        """The graph of its variables; the default graph if it has none yet."""
         return self._weights[0].graph if self._weights else get_default_graph()
 
     @property
     def weights(self) -> list[Variable]:
-        """Its variables: those that optimizers work on, then the others."""
+        """Its variables: first those that optimizers train, then the others."""
         return self.trainable_weights + self.non_trainable_weights
 
     variables = weights
 
     @property
     def trainable_weights(self) -> list[Variable]:
-        """The variables that optimizers work on."""
+        """The variables that optimizers train."""
         return [v for v in self._weights if v.trainable] if self.trainable else []
 
     trainable_variables = trainable_weights
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
-        """The variables that optimizers leave alone."""
+        """The variables that optimizers do not train."""
         return [v for v in self._weights if not (self.trainable and v.trainable)]
 
     non_trainable_variables = non_trainable_weights
 
     @property
     def losses(self) -> list[Tensor]:
-        """What its regularizers add to the loss."""
+        """The losses from its regularizers."""
         return list(self._losses)
 
     @property
     def updates(self) -> list[Operation]:
-        """What is to run with each training step, e.g. the updates of moving averages."""
+        """Operations to run with each training step, e.g. the updates of moving averages."""
         return list(self._updates)
 
-    # Using it
+    # Calling
 
     def __call__(self, inputs: Any, *args: Any, scope: Any = None, **kwargs: Any) -> Any:
-        """The layer's output for `inputs`: a tensor, what becomes one, or a structure of them.
+        """The layer's output for `inputs`: a tensor, something that converts to one, or a structure of these.
 
-        The first call makes the variables. Further arguments go to `call`. Raises ValueError for a shape that does not
-        fit.
+        The first call creates the variables. Further arguments are passed to `call`. Raises ValueError for a shape that
+        does not match.
         """
         self._open_scope(scope)
         assert self._scope is not None
@@ -181,13 +182,13 @@ class Layer:
     # For subclasses
 
     _getter: Callable | None = None
-    """What `get_variable` goes through inside `call`, see `sharing`."""
+    """The custom getter for `get_variable` inside `call`; see `sharing`."""
 
     def build(self, input_shape: Any) -> None:
-        """Make the variables. input_shape: the TensorShape of the input, or a list of them."""
+        """Create the variables. input_shape: the TensorShape of the input, or a list of them."""
 
     def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Make the operations for one input."""
+        """Create the operations for one input."""
         return inputs
 
     def add_weight(
@@ -200,9 +201,9 @@ class Layer:
         trainable: bool = True,
         constraint: Any = None,
     ) -> Variable:
-        """The variable `name` in the layer's scope, made or shared. Arguments as in `get_variable`."""
+        """The variable `name` in the layer's scope, created or shared. Arguments as in `get_variable`."""
         graph = get_default_graph()
-        before = len(graph.get_collection(GraphKeys.REGULARIZATION_LOSSES))
+        count_before = len(graph.get_collection(GraphKeys.REGULARIZATION_LOSSES))
         variable = get_variable(
             name,
             shape=shape,
@@ -212,7 +213,7 @@ class Layer:
             trainable=trainable and self.trainable,
             constraint=constraint,
         )
-        self._losses += graph.get_collection(GraphKeys.REGULARIZATION_LOSSES)[before:]
+        self._losses += graph.get_collection(GraphKeys.REGULARIZATION_LOSSES)[count_before:]
         if variable not in self._weights:
             self._weights.append(variable)
         return variable
@@ -220,21 +221,21 @@ class Layer:
     add_variable = add_weight
 
     def add_loss(self, losses: Any, inputs: Any = None) -> None:
-        """Put what is not None of `losses` (one or a list) into REGULARIZATION_LOSSES."""
+        """Add `losses` (one or a list, without None) to REGULARIZATION_LOSSES."""
         found = [loss for loss in (losses if isinstance(losses, (list, tuple)) else [losses]) if loss is not None]
         self._losses += found
         for loss in found:
             get_default_graph().add_to_collection(GraphKeys.REGULARIZATION_LOSSES, loss)
 
     def add_update(self, updates: Any, inputs: Any = None) -> None:
-        """Put `updates` (one or a list) into UPDATE_OPS."""
+        """Add `updates` (one or a list) to UPDATE_OPS."""
         found = list(updates) if isinstance(updates, (list, tuple)) else [updates]
         self._updates += found
         for update in found:
             get_default_graph().add_to_collection(GraphKeys.UPDATE_OPS, update)
 
     def _ranked(self, input_shape: Any, least: int, most: int | None = None) -> list[int | None]:
-        """The raw shape of the input. Raises ValueError when its rank is not known or not within the bounds."""
+        """The raw shape of the input. Raises ValueError if its rank is unknown or out of bounds."""
         raw = shapes.as_raw(input_shape)
         if raw is None:
             raise ValueError(
@@ -253,7 +254,7 @@ class Layer:
         return list(raw)
 
     def _known(self, raw: list[int | None], axis: int, what: str) -> int:
-        """The size of an axis. Raises ValueError when it is not known."""
+        """The size of an axis. Raises ValueError if it is unknown."""
         size = raw[axis]
         if size is None:
             raise ValueError(f"The {what} of the inputs to `{type(self).__name__}` should be defined. Found `None`.")
@@ -261,7 +262,7 @@ class Layer:
 
 
 class KernelLayer(Layer):
-    """A layer that applies a kernel to its inputs, then adds a bias, then an activation."""
+    """A layer that applies a kernel to its inputs, adds a bias, and applies an activation."""
 
     def __init__(
         self,
@@ -297,14 +298,14 @@ class KernelLayer(Layer):
         return self.add_weight(name, shape, initializer=initializer, regularizer=regularizer, constraint=constraint)
 
     def _finished(self, outputs: Tensor) -> Tensor:
-        """With the bias, and activated."""
+        """Add the bias, and apply the activation."""
         if self.bias is not None:
             outputs = nn_ops.bias_add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)
 
 
 def _converted(inputs: Any) -> Any:
-    """`inputs` as tensors: one, or a structure where there are some in it."""
+    """`inputs` as a tensor, or as a structure if it contains tensors."""
     if isinstance(inputs, (list, tuple, dict)) and any(as_tensor(item) is not None for item in flatten(inputs)):
         return rebuild(inputs, _converted)
     return convert_to_tensor(inputs)

@@ -1,4 +1,4 @@
-"""Layers of convolutions beside Conv2D: transposed, separable, along one axis; and pooling along one axis.
+"""Convolution layers other than Conv2D (transposed, separable, one-dimensional), and one-dimensional pooling.
 
 Images are [batch, height, width, channels], sequences [batch, length, channels].
 """
@@ -17,7 +17,7 @@ from weftwork.graph.ops.array_ops import expand_dims, shape, squeeze
 
 
 def one(value: Any, name: str) -> int:
-    """A number, also where it is alone in a list. Raises ValueError for anything else. name: of the argument."""
+    """A number, possibly in a list of one. Raises ValueError for anything else. name: of the argument."""
     values = list(value) if isinstance(value, (list, tuple)) else [value]
     if len(values) != 1 or not isinstance(values[0], int):
         raise ValueError(f"The `{name}` argument must be a tuple of 1 integers. Received: {value}")
@@ -25,7 +25,7 @@ def one(value: Any, name: str) -> int:
 
 
 def along_one(kernel_size: Any, strides: Any, dilation_rate: Any) -> list[tuple[int, int]]:
-    """What a convolution along one axis is told, for one of two axes of which the first has one element."""
+    """Arguments of a convolution along one axis, extended to two axes, the first of which has size 1."""
     given = {"kernel_size": kernel_size, "strides": strides, "dilation_rate": dilation_rate}
     return [(1, one(value, name)) for name, value in given.items()]
 
@@ -33,7 +33,7 @@ def along_one(kernel_size: Any, strides: Any, dilation_rate: Any) -> list[tuple[
 class Conv1D(Conv2D):
     """activation(convolution of sequences with filters + bias).
 
-    inputs: [batch, length, in].  The result: [batch, steps, filters].
+    inputs: [batch, length, in].  Returns [batch, steps, filters].
     Variables: kernel [kernel_size, in, filters], bias [filters].
     """
 
@@ -63,10 +63,10 @@ class Conv1D(Conv2D):
 
 
 class Conv2DTranspose(Conv2D):
-    """activation(transposed convolution of images + bias): the shape is that of what Conv2D would make these images of.
+    """activation(transposed convolution of images + bias): the inverse of Conv2D as far as shapes are concerned.
 
-    inputs: [batch, rows, columns, in].  The result: [batch, height, width, filters], height = rows * stride for "same"
-    padding, and larger by what the kernel reaches further than the stride for "valid".
+    inputs: [batch, rows, columns, in].  Returns [batch, height, width, filters]: height = rows * stride for "same"
+    padding, and larger by what the kernel exceeds the stride for "valid".
     Variables: kernel [height, width, filters, in], bias [filters].
     """
 
@@ -88,7 +88,7 @@ class Conv2DTranspose(Conv2D):
 
     def _filtered(self, inputs: Tensor) -> Tensor:
         known, now = self._ranked(inputs.shape, 4, 4), shape(inputs)
-        sizes = [now[axis] if known[axis] is None else known[axis] for axis in range(3)]
+        sizes: list[Any] = [now[axis] if known[axis] is None else known[axis] for axis in range(3)]
         larger = [
             size * stride + (max(kernel - stride, 0) if self.padding == "VALID" else 0)
             for size, stride, kernel in zip(sizes[1:], self.strides, self.kernel_size, strict=True)
@@ -98,9 +98,9 @@ class Conv2DTranspose(Conv2D):
 
 
 class SeparableConv2D(Conv2D):
-    """activation(each channel filtered by itself, then the channels mixed, + bias).
+    """activation(depthwise convolution, then pointwise convolution, + bias).
 
-    inputs: [batch, height, width, in].  The result: [batch, rows, columns, filters].
+    inputs: [batch, height, width, in].  Returns [batch, rows, columns, filters].
     Variables: depthwise_kernel [height, width, in, depth_multiplier], pointwise_kernel [1, 1, in * depth_multiplier,
     filters], bias [filters].
     """
@@ -170,6 +170,6 @@ class MaxPooling1D(_Pooling1D):
 
 
 class AveragePooling1D(_Pooling1D):
-    """The mean of each window, channel by channel; what "same" pads does not count."""
+    """The mean of each window, channel by channel; padding does not count."""
 
     pool = nn_ops.avg_pool

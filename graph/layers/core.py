@@ -1,4 +1,4 @@
-"""Layers of units and of what stands between them: Dense, Dropout, Flatten."""
+"""Dense layers, and layers without variables: Dropout, Flatten."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from weftwork.graph.ops import array_ops, math_ops, products
 
 
 class Dense(KernelLayer):
-    """activation(inputs kernel + bias): every unit sees the whole last axis of the inputs.
+    """activation(inputs kernel + bias), where each unit uses the whole last axis of the inputs.
 
-    inputs: [..., in].  The result: [..., units].  Variables: kernel [in, units], bias [units].
+    inputs: [..., in].  Returns [..., units].  Variables: kernel [in, units], bias [units].
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Dense(KernelLayer):
         self.units = int(units)
 
     def build(self, input_shape: Any) -> None:
-        """Make the kernel and the bias. Raises ValueError for an unknown last dimension, TypeError for integers."""
+        """Create the kernel and the bias. Raises ValueError for an unknown last dimension, TypeError for integers."""
         if self.dtype is not None and not (self.dtype.is_floating or self.dtype.is_complex):
             raise TypeError(f"Unable to build `Dense` layer with non-floating point dtype {self.dtype.name}")
         width = self._known(self._ranked(input_shape, 2), -1, "last dimension")
@@ -50,7 +50,7 @@ class Dense(KernelLayer):
         self._make_bias(self.units)
 
     def call(self, inputs: Tensor) -> Tensor:
-        """The units' outputs."""
+        """The outputs of the units."""
         rank = len(self._ranked(inputs.shape, 2))
         if rank == 2:
             outputs = math_ops.matmul(inputs, self.kernel)
@@ -60,9 +60,9 @@ class Dense(KernelLayer):
 
 
 class Dropout(Layer):
-    """Each element zeroed with probability `rate` and the others scaled by 1 / (1 - rate) in training; else nothing.
+    """In training, zero elements with probability `rate` and scale the others by 1 / (1 - rate); else do nothing.
 
-    noise_shape: broadcasts to the inputs' shape; an entry of None stands for the inputs' own.
+    noise_shape: broadcasts to the inputs' shape; None entries are taken from the inputs' own.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Dropout(Layer):
             return array_ops.identity(inputs)
         rate = self.rate
         if chosen is not None:
-            # A rate of zero drops nothing: no branch is needed.
+            # A rate of zero drops nothing, so no branch is needed.
             rate = math_ops.multiply(math_ops.cast(chosen, "float32"), rate)
         return nn_ops.dropout(inputs, noise_shape=self._noise_shape(inputs), seed=self.seed, rate=rate)
 
@@ -98,7 +98,10 @@ class Dropout(Layer):
 
 
 class Flatten(Layer):
-    """All axes but the first as one.  inputs: [batch, ...].  The result: [batch, elements]."""
+    """Flatten all axes but the first.  inputs: [batch, ...].  Returns [batch, elements].
+
+    Raises ValueError for another data_format.
+    """
 
     def __init__(self, data_format: str = "channels_last", name: str | None = None, **kwargs: Any):
         super().__init__(name=name, **kwargs)
@@ -109,7 +112,7 @@ class Flatten(Layer):
         self.data_format = data_format
 
     def call(self, inputs: Tensor) -> Tensor:
-        """The flat rows."""
+        """The flattened rows."""
         raw = self._ranked(inputs.shape, 1)
         if self.data_format == "channels_first" and len(raw) > 2:
             inputs = array_ops.transpose(inputs, [0, *range(2, len(raw)), 1])
@@ -120,7 +123,7 @@ class Flatten(Layer):
         elif raw[0] is not None:
             outputs = array_ops.reshape(inputs, [raw[0], -1])
         else:
-            # By the number of rows, not by -1: a batch may be empty.
+            # Reshape by the number of rows, not with -1: a batch may be empty.
             count = array_ops.shape(inputs)
             outputs = array_ops.reshape(inputs, array_ops.stack([count[0], math_ops.reduce_prod(count[1:])]))
         outputs.set_shape([raw[0], size])

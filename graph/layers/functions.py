@@ -1,7 +1,7 @@
 """Layers as functions: each makes a layer and calls it once.
 
-Two calls of one name share variables where the variable scope's `reuse`, or the argument, says so; a call without a
-name makes variables of its own. Arguments are those of the classes, which say what they mean.
+Two calls with one name share variables if the variable scope's `reuse`, or the argument, says so; a call without a name
+creates variables of its own. The classes document the arguments.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _REUSE = Parameter("reuse", Parameter.POSITIONAL_OR_KEYWORD, default=None, annot
 
 
 class LayerFunction(Protocol[P]):
-    """A function of the inputs and of a layer's arguments."""
+    """A function of the inputs and a layer's arguments."""
 
     @overload
     def __call__(self, inputs: Any, /, *args: P.args, **kwargs: P.kwargs) -> Tensor: ...
@@ -35,9 +35,9 @@ class LayerFunction(Protocol[P]):
 
 
 def as_function(layer: Callable[P, Layer], doc: str) -> LayerFunction[P]:
-    """A function that makes a layer and calls it once. layer: its class, whose name in small letters it gets.
+    """A function that makes a layer and calls it once. layer: the class; the function's name is its snake case.
 
-    Its parameters are `inputs`, those of the class and, where the layer has variables, `reuse`.
+    The parameters are `inputs`, those of the class and, if the layer has variables, `reuse`.
     """
     own = _parameters(layer)
     shares = "trainable" in own
@@ -52,7 +52,7 @@ def as_function(layer: Callable[P, Layer], doc: str) -> LayerFunction[P]:
 
 
 def _parameters(layer: Callable) -> dict[str, Parameter]:
-    """Those of a class; `*args` are those of Conv2D, or SeparableConv2D, after `dilation_rate`."""
+    """The parameters of a class; `*args` are those of Conv2D, or SeparableConv2D, after `dilation_rate`."""
     own = dict(inspect.signature(layer).parameters)
     del own["kwargs"]
     if own.pop("args", None):
@@ -63,12 +63,12 @@ def _parameters(layer: Callable) -> dict[str, Parameter]:
 
 dense = as_function(
     Dense,
-    """activation(inputs kernel + bias).  inputs: [..., in].  The result: [..., units]. See `Dense`.""",
+    """activation(inputs kernel + bias).  inputs: [..., in].  Returns [..., units]. See `Dense`.""",
 )
 
 conv2d = as_function(
     Conv2D,
-    """activation(convolution + bias).  inputs: [batch, height, width, in].  The result: [..., filters].
+    """activation(convolution + bias).  inputs: [batch, height, width, in].  Returns [..., filters].
 
     See `Conv2D`.
     """,
@@ -76,7 +76,7 @@ conv2d = as_function(
 
 conv1d = as_function(
     Conv1D,
-    """activation(convolution + bias) along one axis.  inputs: [batch, length, in].  The result: [..., filters].
+    """activation(convolution + bias) along one axis.  inputs: [batch, length, in].  Returns [..., filters].
 
     See `Conv1D`.
     """,
@@ -84,7 +84,7 @@ conv1d = as_function(
 
 conv2d_transpose = as_function(
     Conv2DTranspose,
-    """activation(transposed convolution + bias).  inputs: [batch, rows, columns, in].  The result: [..., filters].
+    """activation(transposed convolution + bias).  inputs: [batch, rows, columns, in].  Returns [..., filters].
 
     See `Conv2DTranspose`.
     """,
@@ -92,7 +92,7 @@ conv2d_transpose = as_function(
 
 separable_conv2d = as_function(
     SeparableConv2D,
-    """activation(each channel filtered, then mixed, + bias).  inputs: [batch, height, width, in].
+    """activation(depthwise, then pointwise convolution, + bias).  inputs: [batch, height, width, in].
 
     See `SeparableConv2D`.
     """,
@@ -121,7 +121,7 @@ average_pooling2d = as_function(
 
 conv3d = as_function(
     Conv3D,
-    """activation(convolution + bias).  inputs: [batch, depth, height, width, in].  The result: [..., filters].
+    """activation(convolution + bias).  inputs: [batch, depth, height, width, in].  Returns [..., filters].
 
     See `Conv3D`.
     """,
@@ -129,7 +129,7 @@ conv3d = as_function(
 
 conv3d_transpose = as_function(
     Conv3DTranspose,
-    """activation(transposed convolution + bias) of volumes.  The result: [..., filters].
+    """activation(transposed convolution + bias) of volumes.  Returns [..., filters].
 
     See `Conv3DTranspose`.
     """,
@@ -137,7 +137,7 @@ conv3d_transpose = as_function(
 
 separable_conv1d = as_function(
     SeparableConv1D,
-    """activation(each channel filtered, then mixed, + bias).  inputs: [batch, length, in].
+    """activation(depthwise, then pointwise convolution, + bias).  inputs: [batch, length, in].
 
     See `SeparableConv1D`.
     """,
@@ -162,12 +162,12 @@ def dropout(
     training: Any = False,
     name: str | None = None,
 ) -> Tensor:
-    """In training each element is zeroed with probability `rate`, others scaled by 1 / (1 - rate). See `Dropout`."""
+    """In training, zero elements with probability `rate` and scale the others by 1 / (1 - rate). See `Dropout`."""
     return Dropout(rate, noise_shape, seed, name)(inputs, training=training)
 
 
 def flatten(inputs: Any, name: str | None = None, data_format: str = "channels_last") -> Tensor:
-    """All axes but the first as one. See `Flatten`."""
+    """Flatten all axes but the first. See `Flatten`."""
     return Flatten(data_format, name)(inputs)
 
 
@@ -193,7 +193,7 @@ def batch_normalization(
     renorm: bool = False,
     fused: bool | None = None,
 ) -> Tensor:
-    """gamma (inputs - mean) / sqrt(variance + epsilon) + beta; in training with updates in UPDATE_OPS.
+    """gamma (inputs - mean) / sqrt(variance + epsilon) + beta; in training, adds updates to UPDATE_OPS.
 
     See `BatchNormalization`.
     """

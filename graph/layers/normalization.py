@@ -1,8 +1,8 @@
-"""Batch normalization: inputs are brought to zero mean and unit variance, then scaled and moved by what is learned.
+"""Batch normalization: inputs are normalized to zero mean and unit variance, then scaled and shifted by variables.
 
-statistics          the mean and variance that are used: the batch's in training, the moving averages else
-moving averages     variables that no optimizer touches. Their updates are in the collection UPDATE_OPS: a training step
-                    must run them, `with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS))`
+statistics          the mean and variance in use: those of the batch in training, else the moving averages
+moving averages     variables that optimizers do not train. Their updates are in the collection UPDATE_OPS, and each
+    training step must run them: `with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS))`
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from weftwork.graph.variables.variable import Variable
 class BatchNormalization(Layer):
     """gamma (inputs - mean) / sqrt(variance + epsilon) + beta, one gamma and beta for each channel.
 
-    axis: that of the channels; every other one is averaged over.  momentum: of the moving averages.
+    axis: that of the channels; the statistics are over all others.  momentum: of the moving averages.
     Variables: gamma, beta, moving_mean, moving_variance, each [channels].
-    Source: arXiv:1502.03167. As in TensorFlow 1 the moving variance of images (rank 4) is the unbiased one.
+    Source: arXiv:1502.03167. As in TensorFlow 1, the moving variance of images (rank 4) is unbiased.
+    Raises ValueError for renorm=True.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class BatchNormalization(Layer):
         self.beta_constraint, self.gamma_constraint = beta_constraint, gamma_constraint
 
     def build(self, input_shape: Any) -> None:
-        """Make the four variables. Raises ValueError when the number of channels is not known."""
+        """Create the four variables. Raises ValueError if the number of channels is unknown."""
         raw = self._ranked(input_shape, 1)
         axis = self.axis[0] if isinstance(self.axis, (list, tuple)) and len(self.axis) == 1 else self.axis
         if not isinstance(axis, int) or not -len(raw) <= axis < len(raw):
@@ -98,8 +99,8 @@ class BatchNormalization(Layer):
         if training is False:
             return self._normalized(inputs, self.moving_mean.value(), self.moving_variance.value())
         axes = [axis for axis in range(self._rank) if axis != self._channel]
-        wide = math_ops.cast(inputs, self.moving_mean.dtype.base_dtype)
-        mean, variance = nn_ops.moments(wide, axes)
+        widened = math_ops.cast(inputs, self.moving_mean.dtype.base_dtype)
+        mean, variance = nn_ops.moments(widened, axes)
         self.add_update(self._updates_of(inputs, mean, variance, training))
         if training is not True:
             mean = array_ops.where(training, mean, self.moving_mean)
@@ -111,8 +112,8 @@ class BatchNormalization(Layer):
         if self._channel != self._rank - 1:
             shape = [-1 if axis == self._channel else 1 for axis in range(self._rank)]
             parts = [None if part is None else array_ops.reshape(part, shape) for part in parts]
-        wide = math_ops.cast(inputs, self.moving_mean.dtype.base_dtype)
-        outputs = nn_ops.batch_normalization(wide, *parts, variance_epsilon=self.epsilon)
+        widened = math_ops.cast(inputs, self.moving_mean.dtype.base_dtype)
+        outputs = nn_ops.batch_normalization(widened, *parts, variance_epsilon=self.epsilon)
         outputs = math_ops.cast(outputs, inputs.dtype)
         outputs.set_shape(inputs.shape)
         return outputs
@@ -134,7 +135,7 @@ class BatchNormalization(Layer):
 
 
 def _decided(training: Any) -> Any:
-    """`training` as a bool where it is known now, else as a tensor."""
+    """`training` as a bool if it is known now, else as a tensor."""
     tensor = as_tensor(training)
     if tensor is None:
         return bool(training)

@@ -16,7 +16,7 @@ from weftwork.graph.ops.array_ops import expand_dims, shape, squeeze
 
 
 def triple(value: Any, name: str) -> tuple[int, ...]:
-    """Three numbers of one or three. Raises ValueError for anything else. name: of the argument."""
+    """Three numbers, from one or three. Raises ValueError for anything else. name: of the argument."""
     try:
         values = (int(value),) * 3 if isinstance(value, int) else tuple(int(v) for v in value)
     except TypeError:
@@ -29,7 +29,7 @@ def triple(value: Any, name: str) -> tuple[int, ...]:
 class Conv3D(Conv2D):
     """activation(convolution of volumes with filters + bias).
 
-    inputs: [batch, depth, height, width, in].  The result: [..., filters].
+    inputs: [batch, depth, height, width, in].  Returns [..., filters].
     Variables: kernel [depth, height, width, in, filters], bias [filters].   Arguments are those of Conv2D.
     """
 
@@ -57,7 +57,7 @@ class Conv3D(Conv2D):
 
 
 class Conv3DTranspose(Conv3D):
-    """activation(transposed convolution of volumes + bias): as Conv2DTranspose, over three axes.
+    """activation(transposed convolution of volumes + bias): like Conv2DTranspose, over three axes.
 
     Variables: kernel [depth, height, width, filters, in], bias [filters].
     """
@@ -105,15 +105,15 @@ class MaxPooling3D(_Pooling3D):
 
 
 class AveragePooling3D(_Pooling3D):
-    """The mean of each window, channel by channel; what "same" pads does not count."""
+    """The mean of each window, channel by channel; padding does not count."""
 
     kind = "AVG"
 
 
 class SeparableConv1D(SeparableConv2D):
-    """activation(each channel filtered by itself, then the channels mixed, + bias), along one axis.
+    """activation(depthwise convolution, then pointwise convolution, + bias), along one axis.
 
-    inputs: [batch, length, in].  The result: [batch, steps, filters].   Arguments are those of SeparableConv2D.
+    inputs: [batch, length, in].  Returns [batch, steps, filters].   Arguments are those of SeparableConv2D.
     Variables: depthwise_kernel [length, in, depth_multiplier], pointwise_kernel [1, in * depth_multiplier, filters],
     bias [filters].
     """

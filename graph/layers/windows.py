@@ -1,4 +1,4 @@
-"""Layers of windows that slide over images: Conv2D, MaxPooling2D, AveragePooling2D.
+"""Layers with windows that slide over images: Conv2D, MaxPooling2D, AveragePooling2D.
 
 Images are [batch, height, width, channels]. Sizes and strides are one number or (height, width).
 """
@@ -14,7 +14,7 @@ from weftwork.graph.operation import Tensor
 
 
 def pair(value: Any, name: str) -> tuple[int, int]:
-    """(height, width) of one number or two. Raises ValueError for anything else. name: of the argument."""
+    """(height, width), from one number or two. Raises ValueError for anything else. name: of the argument."""
     try:
         values = (int(value), int(value)) if isinstance(value, int) else tuple(int(v) for v in value)
     except TypeError:
@@ -32,7 +32,7 @@ def padding_of(padding: str) -> str:
 
 
 def check_format(data_format: str) -> None:
-    """Raises ValueError for another format than channels_last: as TensorFlow 1 on a CPU."""
+    """Raise ValueError unless the format is channels_last, the only one that TensorFlow 1 supports on a CPU."""
     if data_format != "channels_last":
         raise ValueError(f"Images are channels_last on a CPU, but `data_format` is {data_format!r}: transpose them.")
 
@@ -40,7 +40,7 @@ def check_format(data_format: str) -> None:
 class Conv2D(KernelLayer):
     """activation(convolution of images with filters + bias).
 
-    inputs: [batch, height, width, in].  The result: [batch, rows, columns, filters].
+    inputs: [batch, height, width, in].  Returns [batch, rows, columns, filters].
     Variables: kernel [height, width, in, filters], bias [filters].
     """
 
@@ -77,7 +77,7 @@ class Conv2D(KernelLayer):
         self.dilation_rate = pair(dilation_rate, "dilation_rate")
 
     rank = 4
-    """Axes of the inputs."""
+    """The number of axes of the inputs."""
 
     def _kernel_shape(self, depth: int) -> list[int]:
         return [*self.kernel_size, depth, self.filters]
@@ -86,7 +86,7 @@ class Conv2D(KernelLayer):
         return nn_ops.conv2d(inputs, self.kernel, self.strides, self.padding, dilations=self.dilation_rate)
 
     def build(self, input_shape: Any) -> None:
-        """Make the kernel and the bias. Raises ValueError when the number of channels is not known."""
+        """Create the kernel and the bias. Raises ValueError if the number of channels is unknown."""
         self._make_kernels(self._known(self._ranked(input_shape, self.rank, self.rank), -1, "channel dimension"))
         self._make_bias(self.filters)
 
@@ -99,9 +99,9 @@ class Conv2D(KernelLayer):
 
 
 class Pooling2D(Layer):
-    """What poolings share; a subclass names the function.
+    """The base class of pooling layers; a subclass names the function.
 
-    _sizes: reads the size of a window, and the strides.
+    _sizes: parses the window size and the strides.
     """
 
     pool: Callable
@@ -135,6 +135,6 @@ class MaxPooling2D(Pooling2D):
 
 
 class AveragePooling2D(Pooling2D):
-    """The mean of each window, channel by channel; what "same" pads does not count."""
+    """The mean of each window, channel by channel; padding does not count."""
 
     pool = nn_ops.avg_pool

@@ -1,1 +1,1 @@
-"""Tables: what stands for what, looked up in a graph."""
+"""Lookup tables: maps from keys to values, used in a graph."""

@@ -1,4 +1,4 @@
-"""What the nodes of lookup tables compute. A table is a value like any other, which nobody changes."""
+"""Kernels of lookup tables. A table is a value like any other, and immutable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WHOLE_LINE, LINE_NUMBER = -2, -1
 
 
 class Entries:
-    """The entries of a table, which are never changed."""
+    """The entries of a table; immutable."""
 
     __slots__ = ("found",)
 
@@ -28,7 +28,7 @@ add_atoms(Entries)
 
 
 def _listed(array: Any) -> list:
-    """The elements as Python's own, which are the same key whatever their dtype."""
+    """The elements as Python objects, which are equal keys whatever their dtype."""
     return [array] if isinstance(array, bytes) else np.ravel(array).tolist()
 
 
@@ -46,7 +46,7 @@ def _text(value: Any) -> str:
 
 
 def from_tensors(keys: Any, values: Any) -> Entries:
-    """The kernel of a table of keys and values. Raises FailedPreconditionError for a key of two values."""
+    """The kernel of a table of keys and values. Raises FailedPreconditionError if a key has two values."""
     if np.shape(keys) != np.shape(values):
         text = f"keys and values must have one shape, not {list(np.shape(keys))} and {list(np.shape(values))}"
         raise InvalidArgumentError(None, None, text)
@@ -78,16 +78,16 @@ def _field(name: str, line: int, text: bytes, fields: list[bytes], column: int, 
     if column == WHOLE_LINE:
         return text
     if column >= len(fields):
-        told = (
+        message = (
             f"Invalid number of columns in {name} line {line} ({shown(text)}) : expected {column + 1} got {len(fields)}"
         )
-        raise InvalidArgumentError(None, None, told)
+        raise InvalidArgumentError(None, None, message)
     if dtype.kind == "O":
         return fields[column]
     found = number(fields[column], dtype)
     if found is None:
-        told = f"Field {shown(fields[column])} in line {line} of {name} is not a valid {dtype.name}."
-        raise InvalidArgumentError(None, None, told)
+        message = f"Field {shown(fields[column])} in line {line} of {name} is not a valid {dtype.name}."
+        raise InvalidArgumentError(None, None, message)
     return found.item()
 
 
@@ -100,10 +100,10 @@ def _ready(table: Any) -> dict:
 def find(table: Any, keys: Any, default: Any, *, dtype: np.dtype) -> Any:
     """The kernel of LookupTableFind."""
     found = _ready(table)
-    made = np.empty(np.shape(keys), dtype)
-    flat, otherwise = made.reshape(-1), default if isinstance(default, bytes) else np.asarray(default).item()
+    result = np.empty(np.shape(keys), dtype)
+    flat, otherwise = result.reshape(-1), default if isinstance(default, bytes) else np.asarray(default).item()
     flat[:] = [found.get(key, otherwise) for key in _listed(keys)]
-    return made[()]
+    return result[()]
 
 
 def size(table: Any) -> Any:

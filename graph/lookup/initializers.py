@@ -1,4 +1,4 @@
-"""What fills a lookup table: tensors of keys and values, or the lines of a file."""
+"""Initializers of lookup tables: from tensors of keys and values, or from the lines of a file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from weftwork.graph.stacks import get_default_graph
 
 
 class TextFileIndex:
-    """What of a line is meant, beside the number of a column."""
+    """What to take from a line, other than a column."""
 
     WHOLE_LINE = kernels.WHOLE_LINE
     LINE_NUMBER = kernels.LINE_NUMBER
 
 
 class Keyed:
-    """What has keys and values of some dtypes."""
+    """The base class of objects with keys and values of certain dtypes."""
 
     def __init__(self, key_dtype: Any, value_dtype: Any):
         self._key_dtype, self._value_dtype = as_dtype(key_dtype).base_dtype, as_dtype(value_dtype).base_dtype
@@ -39,7 +39,7 @@ class Keyed:
 
 
 class TableInitializerBase(Keyed):
-    """What all initializers have: the dtypes of keys and values, and a node that makes the entries."""
+    """The base class of initializers: the dtypes of keys and values, and a node that makes the entries."""
 
     def entries(self) -> Tensor:
         """The node that makes the table's entries."""
@@ -47,10 +47,11 @@ class TableInitializerBase(Keyed):
 
 
 class KeyValueTensorInitializer(TableInitializerBase):
-    """A table of two tensors of one shape.
+    """Initializes a table from two tensors of the same shape.
 
-    key_dtype, value_dtype: of those that are not tensors.   Raises ValueError or TypeError for other dtypes and shapes.
-    When it runs: FailedPreconditionError for a key of two values.
+    key_dtype, value_dtype: for inputs that are not tensors.   Raises ValueError or TypeError if dtypes or shapes do not
+    match. At run time, raises FailedPreconditionError if a key has two values.
+    keys, values: tensors or lists of the same shape.
     """
 
     def __init__(self, keys: Any, values: Any, key_dtype: Any = None, value_dtype: Any = None, name: str | None = None):
@@ -68,11 +69,12 @@ class KeyValueTensorInitializer(TableInitializerBase):
 
 
 class TextFileInitializer(TableInitializerBase):
-    """A table of the lines of a text file, of `key_index` and `value_index` of each.
+    """Initializes a table from the lines of a text file: `key_index` and `value_index` of each line.
 
-    These are columns, separated by `delimiter`; TextFileIndex.WHOLE_LINE (a string) or LINE_NUMBER (int64, from 0).
-    vocab_size: so many lines are taken.   Raises ValueError for what makes no sense; when it runs NotFoundError, and
-    InvalidArgumentError for lines that do not fit.
+    These are numbers of columns, separated by `delimiter`, or TextFileIndex.WHOLE_LINE (a string) or LINE_NUMBER
+    (int64, from 0).   vocab_size: the number of lines to use.   Raises ValueError for invalid arguments. At run time,
+    raises NotFoundError, or InvalidArgumentError for malformed lines.
+    key_dtype, value_dtype: the dtypes of keys and values.
     """
 
     def __init__(
@@ -108,7 +110,7 @@ class TextFileInitializer(TableInitializerBase):
         }
 
     def entries(self) -> Tensor:
-        """The node that makes the table's entries, in the program that runs the session: the file is its own."""
+        """The node that makes the table's entries; it runs in the program that runs the session, which has the file."""
         graph = self._path.graph
         outputs: list = [(dtypes.object, None)]
         kernel = FileTable(self._options)
@@ -118,7 +120,7 @@ class TextFileInitializer(TableInitializerBase):
 
 
 class FileTable:
-    """The kernel of a table of a file."""
+    """The kernel of a table from a file."""
 
     def __init__(self, options: dict[str, Any]):
         self.options = options
@@ -135,7 +137,7 @@ def TextFileStringTableInitializer(
     delimiter: str = "\t",
     name: str = "text_file_string_table_init",
 ) -> TextFileInitializer:
-    """A table from the numbers of a text file's lines to these."""
+    """A table from line numbers of a text file to the lines."""
     options = (dtypes.int64, key_column_index, dtypes.string, value_column_index, vocab_size, delimiter, name)
     return TextFileInitializer(filename, *options)
 
@@ -149,6 +151,6 @@ def TextFileIdTableInitializer(
     name: str = "text_file_id_table_init",
     key_dtype: Any = dtypes.string,
 ) -> TextFileInitializer:
-    """A table from a text file's lines to their numbers."""
+    """A table from lines of a text file to their line numbers."""
     options = (key_dtype, key_column_index, dtypes.int64, value_column_index, vocab_size, delimiter, name)
     return TextFileInitializer(filename, *options)

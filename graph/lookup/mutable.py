@@ -1,7 +1,7 @@
 """Lookup tables whose entries change while the program runs.
 
-A table is a variable of the session; each change makes a new dictionary, so a run sees one state of it, and changes are
-atomic as those of variables are. It is empty before the first insertion.
+A table is a variable of the session, and each change makes a new dictionary. So a run sees one state of it, and changes
+are as atomic as those of variables. It is empty before the first insertion.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from weftwork.graph.variables.writes import peek, write
 
 
 class MutableHashTable(VariableTable):
-    """A table to insert into, to remove from and to export. default_value: a value, of any shape, for other keys.
+    """A table with insertion, removal and export. default_value: the value, of any shape, for missing keys.
 
-    shared_name, checkpoint: accepted, and of no effect.
+    shared_name, checkpoint: accepted and ignored.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class MutableHashTable(VariableTable):
         self._value_shape: Any = self._default.raw_shape
 
     def size(self, name: str | None = None) -> Tensor:
-        """How many entries it has, int64."""
+        """The number of entries, int64."""
         return peek("LookupTableSizeV2", count, [self._variable], [], {}, (dtypes.int64, ()), name)
 
     def _looked_up(self, keys: Any, name: str | None) -> Tensor:
@@ -53,22 +53,22 @@ class MutableHashTable(VariableTable):
     def insert(self, keys: Any, values: Any, name: str | None = None) -> Operation:
         """The operation that sets the values of some keys: values [..., of the default's shape].
 
-        Raises TypeError for another dtype, ValueError for shapes that do not fit each other.
+        Raises TypeError for another dtype, ValueError if the shapes do not match.
         """
-        given, told = self._checked(keys), convert_to_tensor(values, self._value_dtype, name="values")
-        if given.raw_shape is not None and self._value_shape is not None:
-            shapes.merge(told.raw_shape, given.raw_shape + self._value_shape)
-        return self._write("LookupTableInsertV2", inserted, [given, told], name)
+        key_tensor, value_tensor = self._checked(keys), convert_to_tensor(values, self._value_dtype, name="values")
+        if key_tensor.raw_shape is not None and self._value_shape is not None:
+            shapes.merge(value_tensor.raw_shape, key_tensor.raw_shape + self._value_shape)
+        return self._write("LookupTableInsertV2", inserted, [key_tensor, value_tensor], name)
 
     def remove(self, keys: Any, name: str | None = None) -> Operation:
-        """The operation that removes some keys, where they are there. Raises TypeError for another dtype."""
+        """The operation that removes keys; missing ones are ignored. Raises TypeError for another dtype."""
         return self._write("LookupTableRemoveV2", removed, [self._checked(keys)], name)
 
     def _write(self, type: str, kernel: Any, values: list[Tensor], name: str | None) -> Operation:
         return write(Kind.UPDATE, type, kernel, self._variable, values, {"_from_nothing": True}, (), name or type).op
 
     def export(self, name: str | None = None) -> tuple[Tensor, Tensor]:
-        """(keys, values) of all entries, in the order of their insertion."""
+        """(keys, values) of all entries, in the order of insertion."""
         attrs = {"dtype": self._key_dtype.numpy}
         keys = peek(
             "LookupTableExportV2", all_keys, [self._variable], [], attrs, (self._key_dtype, (None,)), name or "Export"
@@ -77,9 +77,9 @@ class MutableHashTable(VariableTable):
 
 
 class MutableDenseHashTable(MutableHashTable):
-    """A MutableHashTable in which two keys, `empty_key` and `deleted_key`, must not be used.
+    """A MutableHashTable with two reserved keys, `empty_key` and `deleted_key`, that must not be used.
 
-    initial_num_buckets: accepted, and of no effect.
+    initial_num_buckets: accepted and ignored.
     """
 
     def __init__(
@@ -100,11 +100,11 @@ class MutableDenseHashTable(MutableHashTable):
 
 
 def nobody() -> Entries:
-    """The kernel of a table without entries."""
+    """The kernel of an empty table."""
     return Entries({})
 
 
-def _found(table: Any) -> dict:
+def _entries_of(table: Any) -> dict:
     return {} if table is UNINITIALIZED else table.found
 
 
@@ -117,39 +117,39 @@ def inserted(table: Any, keys: Any, values: Any) -> Entries:
     listed = _listed(keys)
     rows = np.asarray(values, object if isinstance(values, bytes) else None)
     rows = rows.reshape(len(listed), *np.shape(values)[np.ndim(keys) :])
-    return Entries({**_found(table), **{key: rows[number] for number, key in enumerate(listed)}})
+    return Entries({**_entries_of(table), **{key: rows[number] for number, key in enumerate(listed)}})
 
 
 def removed(table: Any, keys: Any) -> Entries:
     """The kernel of LookupTableRemove."""
     gone = set(_listed(keys))
-    return Entries({key: value for key, value in _found(table).items() if key not in gone})
+    return Entries({key: value for key, value in _entries_of(table).items() if key not in gone})
 
 
 def find(table: Any, keys: Any, default: Any, *, dtype: np.dtype) -> Any:
     """The kernel of LookupTableFind."""
-    found, shape = _found(table), () if isinstance(default, bytes) else np.shape(default)
-    made = np.empty((*np.shape(keys), *shape), dtype)
-    flat = made.reshape(-1, *shape)
+    found, shape = _entries_of(table), () if isinstance(default, bytes) else np.shape(default)
+    result = np.empty((*np.shape(keys), *shape), dtype)
+    flat = result.reshape(-1, *shape)
     for number, key in enumerate(_listed(keys)):
         flat[number] = found.get(key, default)
-    return made[()]
+    return result[()]
 
 
 def count(table: Any) -> Any:
     """The kernel of LookupTableSize."""
-    return np.int64(len(_found(table)))
+    return np.int64(len(_entries_of(table)))
 
 
 def all_keys(table: Any, *, dtype: np.dtype) -> Any:
     """The kernel of LookupTableExport's keys."""
-    made = np.empty(len(_found(table)), dtype)
-    made[:] = list(_found(table))
-    return made
+    result = np.empty(len(_entries_of(table)), dtype)
+    result[:] = list(_entries_of(table))
+    return result
 
 
 def free_keys(keys: Any, *, reserved: tuple) -> Any:
-    """The kernel that refuses keys of a dense table that stand for something else."""
+    """The kernel that rejects the reserved keys of a dense table."""
     for key in _listed(keys):
         if key in reserved:
             raise InvalidArgumentError(None, None, f"Using the empty_key or the deleted_key is not allowed: {key!r}")

@@ -1,6 +1,6 @@
 """Lookup tables: `tf.lookup` and `tf.contrib.lookup`.
 
-A table is a variable of the session whose value is its entries, so a run sees one state of it, and lookups run wherever
+A table is a variable of the session whose value is its entries. So a run sees one state of it, and lookups run wherever
 the scheduler puts them. `tf.tables_initializer()` makes the entries.
 """
 
@@ -16,7 +16,7 @@ from weftwork.graph.build import convert_to_tensor
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.lookup import entries as kernels
-from weftwork.graph.lookup.initializers import FileTable as FileTable  # pickled graphs name it here
+from weftwork.graph.lookup.initializers import FileTable as FileTable  # pickled graphs refer to it here
 from weftwork.graph.lookup.initializers import (
     Keyed,
     KeyValueTensorInitializer,
@@ -44,7 +44,7 @@ FastHashSpec = HasherSpec("fasthash", None)
 
 
 def StrongHashSpec(key: Any) -> HasherSpec:
-    """The hash with a key of two whole numbers."""
+    """The hash function with a key of two integers."""
     if not isinstance(key, (list, tuple)) or len(key) != 2:
         raise ValueError(f"key must have size 2, received {key!r}.")
     return HasherSpec("stronghash", tuple(key))
@@ -54,12 +54,13 @@ def StrongHashSpec(key: Any) -> HasherSpec:
 
 
 class LookupInterface(Keyed):
-    """What all tables have."""
+    """The base class of all tables."""
 
     def lookup(self, keys: Any, name: str | None = None) -> Any:
-        """The values of some keys, of the keys' shape; of a SparseTensor a SparseTensor.
+        """The values for some keys, of the keys' shape; for a SparseTensor, a SparseTensor.
 
-        Raises TypeError for keys of another dtype; when it runs FailedPreconditionError for a table without entries.
+        Raises TypeError for keys of another dtype. At run time, raises FailedPreconditionError for an uninitialized
+        table.
         """
         if isinstance(keys, SparseTensor):
             return SparseTensor(keys.indices, self._looked_up(keys.values, name), keys.dense_shape)
@@ -82,26 +83,26 @@ class VariableTable(LookupInterface):
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The table's name."""
         return self._variable.op.name
 
     @property
     def initializer(self) -> Operation:
-        """The operation that makes its entries."""
+        """The operation that makes the table's entries."""
         return self._variable.initializer
 
     init = initializer
 
     @property
     def resource_handle(self) -> Tensor:
-        """What stands for the table in the graph."""
+        """The tensor that stands for the table in the graph."""
         return self._variable._ref()
 
 
 class StaticHashTable(VariableTable):
-    """A table whose entries are made once, by an initializer; `default_value` stands for what is not in it.
+    """A table whose entries are made once, by an initializer; `default_value` is the value of missing keys.
 
-    Raises TypeError for a default of another dtype than the values'.
+    Raises TypeError if the default has another dtype than the values.
     """
 
     def __init__(self, initializer: Any, default_value: Any, shared_name: str | None = None, name: str | None = None):
@@ -116,13 +117,13 @@ class StaticHashTable(VariableTable):
 
     @property
     def default_value(self) -> Tensor:
-        """What stands for a key that is not in it."""
+        """The value of missing keys."""
         return self._default
 
     table_ref = VariableTable.resource_handle
 
     def size(self, name: str | None = None) -> Tensor:
-        """How many entries it has, int64."""
+        """The number of entries, int64."""
         return peek("LookupTableSizeV2", kernels.size, [self._variable], [], {}, (dtypes.int64, ()), name)
 
     def _looked_up(self, keys: Any, name: str | None) -> Tensor:
@@ -136,10 +137,10 @@ HashTable = StaticHashTable
 
 
 class IdTableWithHashBuckets(LookupInterface):
-    """A table of ids, in which what it does not have is one of `num_oov_buckets` further ids, by its hash.
+    """A table of ids that maps unknown keys to one of `num_oov_buckets` further ids, by hash.
 
-    table: one of values int64, or None: all keys are in buckets.   hasher_spec: FastHashSpec or StrongHashSpec(key).
-    Raises TypeError or ValueError for dtypes that do not fit, or without table and buckets.
+    table: one with int64 values, or None: then all keys go to buckets.   hasher_spec: FastHashSpec or
+    StrongHashSpec(key). Raises TypeError or ValueError if dtypes do not match, or without both table and buckets.
     """
 
     def __init__(
@@ -167,23 +168,23 @@ class IdTableWithHashBuckets(LookupInterface):
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The table's name."""
         return self._name
 
     @property
     def initializer(self) -> Operation:
-        """The operation that makes its entries."""
+        """The operation that makes the table's entries."""
         return no_op() if self._table is None else self._table.initializer
 
     init = initializer
 
     @property
     def resource_handle(self) -> Tensor | None:
-        """What stands for the table in the graph."""
+        """The tensor that stands for the table in the graph."""
         return None if self._table is None else self._table.resource_handle
 
     def size(self, name: str | None = None) -> Tensor:
-        """How many ids there are, with those of the buckets, int64."""
+        """The number of ids, including those of the buckets, int64."""
         with name_scope(name, f"{self._name}_Size"):
             own = convert_to_tensor(np.int64(0)) if self._table is None else self._table.size()
             return own + np.int64(self._buckets)
@@ -211,9 +212,10 @@ def _as(keys: Tensor, dtype: DType) -> Tensor:
 
 
 class StaticVocabularyTable(IdTableWithHashBuckets):
-    """A table of ids from 0 on; what it does not have is one of `num_oov_buckets` further ids, by its hash.
+    """A table of ids from 0 on that maps unknown keys to one of `num_oov_buckets` further ids, by hash.
 
-    initializer: whose values are int64, or None: all keys are in buckets.   lookup_key_dtype: of the keys.
+    initializer: with int64 values, or None: then all keys go to buckets.   lookup_key_dtype: of the keys.
+    Raises ValueError for a num_oov_buckets below 1.
     """
 
     def __init__(self, initializer: Any, num_oov_buckets: int, lookup_key_dtype: Any = None, name: str | None = None):
@@ -238,10 +240,10 @@ def index_table_from_file(
     value_column_index: int = TextFileIndex.LINE_NUMBER,
     delimiter: str = "\t",
 ) -> LookupInterface:
-    """A table from the lines of a file, or a column of it, to their numbers.
+    """A table from the lines of a file, or one of its columns, to their numbers.
 
-    num_oov_buckets: ids for what is not in the file, by its hash; without them that is `default_value`.
-    Raises ValueError for a file or numbers that make no sense.
+    num_oov_buckets: the number of ids for unknown keys, chosen by hash; if 0, they map to `default_value`.
+    Raises ValueError for an invalid file or number.
     """
     if vocabulary_file is None or (isinstance(vocabulary_file, str) and not vocabulary_file):
         raise ValueError(f"vocabulary_file must be specified and must not be empty: {vocabulary_file!r}")
@@ -265,7 +267,7 @@ def index_table_from_tensor(
     name: str | None = None,
     mapping: Any = None,
 ) -> LookupInterface:
-    """A table from the elements of a vector to their places in it. The rest as of `index_table_from_file`."""
+    """A table from the elements of a vector to their indices. Other arguments as for `index_table_from_file`."""
     vocabulary = vocabulary_list if mapping is None else mapping
     if vocabulary is None:
         raise ValueError("vocabulary_list must be specified.")
@@ -305,7 +307,7 @@ def index_to_string_table_from_file(
     value_column_index: int = TextFileIndex.WHOLE_LINE,
     delimiter: str = "\t",
 ) -> StaticHashTable:
-    """A table from numbers to the lines of a file, or a column of it. Raises ValueError as `index_table_from_file`."""
+    """A table from numbers to the lines of a file, or one of its columns. Raises ValueError for invalid arguments."""
     if vocabulary_file is None or (isinstance(vocabulary_file, str) and not vocabulary_file):
         raise ValueError("vocabulary_file must be specified and must not be empty.")
     if vocab_size is not None and vocab_size < 1:
@@ -319,7 +321,7 @@ def index_to_string_table_from_file(
 def index_to_string_table_from_tensor(
     vocabulary_list: Any = None, default_value: str = "UNK", name: str | None = None, mapping: Any = None
 ) -> StaticHashTable:
-    """A table from places in a vector of strings to its elements. Raises ValueError without one."""
+    """A table from indices to the elements of a vector of strings. Raises ValueError without a vector."""
     vocabulary = vocabulary_list if mapping is None else mapping
     if vocabulary is None:
         raise ValueError("vocabulary_list must be specified.")

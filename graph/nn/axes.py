@@ -1,4 +1,4 @@
-"""Windows over one, two or three axes of space: how they are given, and how many there are."""
+"""Windows over one, two or three spatial axes: parsing their sizes, and counting them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FORMATS = {1: ("NWC",), 2: ("NHWC",), 3: ("NDHWC",)}
 
 
 def axis_numbers(value: Any, rank: int, parameter: str) -> tuple[int, ...]:
-    """One number for each axis of space, of one number, one for each of them, or one for each axis."""
+    """One number for each spatial axis, given as a single number, one for each spatial axis, or one for each axis."""
     given = [operator.index(v) for v in (value if isinstance(value, (list, tuple, np.ndarray)) else [value])]
     if len(given) == rank + 2:
         if given[0] != 1 or given[-1] != 1:
@@ -47,13 +47,13 @@ def sized(x: Tensor, rank: int, what: str) -> tuple:
 
 
 def window_counts(dims: Sequence, kernel: Sequence, attrs: dict) -> list:
-    """How many windows there are along each axis, as far as it is known."""
+    """The number of windows along each axis, None if unknown."""
     found = []
     for dim, size, stride, rate in zip(dims, kernel, attrs["strides"], attrs["rates"], strict=True):
-        if dim is None or (size is None and attrs["padding"] == "VALID"):
-            found.append(None)
-        elif attrs["padding"] == "SAME":
+        if dim is not None and attrs["padding"] == "SAME":
             found.append(-(-dim // stride))
+        elif dim is None or size is None:
+            found.append(None)
         else:
             found.append(max(0, (dim - (size - 1) * rate - 1) // stride + 1))
             if found[-1] == 0 and dim > 0:

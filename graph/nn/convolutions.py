@@ -1,4 +1,4 @@
-"""Convolutions beside conv2d: transposed, depthwise, separable, along one axis; and norms over neighbouring channels.
+"""Convolutions other than conv2d (transposed, depthwise, separable, one-dimensional), and local normalization.
 
 Images are [batch, height, width, channels]; strides, dilations and paddings are those of `nn_windows.conv2d`.
 """
@@ -26,7 +26,7 @@ from weftwork.graph.scopes import name_scope
 
 
 def spread(value, filters, shape, strides, dilations, paddings):
-    """The kernel of conv2d_transpose: the gradient of the images of a conv2d whose result's gradient is `value`."""
+    """The kernel of conv2d_transpose: the gradient of a conv2d's images, where `value` is its result's gradient."""
     images = np.broadcast_to(value.dtype.type(0), tuple(int(size) for size in shape))
     for axis in (1, 2):
         extent = (filters.shape[axis - 1] - 1) * dilations[axis - 1] + 1
@@ -57,8 +57,8 @@ def conv2d_transpose(
     """The transpose (the gradient) of conv2d, also called deconvolution.
 
     value (or input): [batch, rows, columns, in].  filter (or filters): [height, width, out, in].
-    output_shape: [batch, height, width, out], numbers or a tensor; a conv2d of that shape must give value's.
-    Raises ValueError where shapes do not fit, InvalidArgumentError where that shows when it runs.
+    output_shape: [batch, height, width, out], numbers or a tensor; a conv2d of this shape must give the shape of value.
+    Raises ValueError if the shapes do not match, or InvalidArgumentError if that is only known at run time.
     """
     _check_format(data_format)
     given = [value if input is None else input, filter if filters is None else filters, output_shape]
@@ -99,10 +99,11 @@ def depthwise_conv2d(
     data_format: str | None = None,
     dilations: Any = None,
 ) -> Tensor:
-    """Each channel convolved with filters of its own.
+    """Depthwise convolution: each channel has its own filters.
 
     input: [batch, height, width, in].  filter: [height, width, in, multiplier].
-    The result: [batch, rows, columns, in * multiplier].   rate: the dilations, as one number or (height, width).
+    Returns [batch, rows, columns, in * multiplier].   rate: the dilations, one number or (height, width).
+    Raises ValueError if the depths of input and filter differ.
     """
     _check_format(data_format)
     with name_scope(name, "depthwise", [input, filter]) as scope:
@@ -139,7 +140,7 @@ def separable_conv2d(
     data_format: str | None = None,
     dilations: Any = None,
 ) -> Tensor:
-    """A depthwise convolution, whose channels are then mixed.
+    """A depthwise convolution followed by a pointwise convolution, which mixes the channels.
 
     depthwise_filter: [height, width, in, multiplier].  pointwise_filter: [1, 1, in * multiplier, out].
     """
@@ -163,19 +164,23 @@ def conv1d(
 
     value (or input): [batch, width, in].  filters: [width, in, out].  stride, dilations: a number.
     padding: "SAME" or "VALID".
+    Raises ValueError for another data_format than NWC.
     """
     if data_format not in (None, "NWC", "NHWC"):
         raise ValueError(f"Only the data format NWC is supported on a CPU, but got {data_format!r}.")
     with name_scope(name, "conv1d", [value, filters, input]) as scope:
         x, weights = convert_together([value if input is None else input, filters])
-        step, spacing = _one(1 if stride is None else stride), _one(1 if dilations is None else dilations)
+        step, spacing = (
+            _single_number(1 if stride is None else stride),
+            _single_number(1 if dilations is None else dilations),
+        )
         rows, filters = array_ops.expand_dims(x, 1), array_ops.expand_dims(weights, 0)
         filtered = conv2d(rows, filters, (1, step), padding, dilations=(1, spacing))
         return array_ops.squeeze(filtered, [1], name=scope)
 
 
-def _one(value: Any) -> int:
-    """A number, also where it is the only one of a list, or the one of the middle axis."""
+def _single_number(value: Any) -> int:
+    """A number, also if given as a list of one, or as the middle one of a list of three."""
     values = list(value) if isinstance(value, (list, tuple)) else [value]
     return int(values[1] if len(values) == 3 else values[0])
 
@@ -188,9 +193,10 @@ def local_response_normalization(
     beta: float = 0.5,
     name: str | None = None,
 ) -> Tensor:
-    """x / (bias + alpha * the sum of the squares of the channels at most depth_radius away) ** beta.
+    """x / (bias + alpha * sum of squares of the channels up to depth_radius away) ** beta.
 
-    input: [batch, height, width, channels], the channels known. Reference: Krizhevsky et al. 2012, section 3.3.
+    input: [batch, height, width, channels], with a known number of channels. Reference: Krizhevsky et al. 2012,
+    section 3.3. Raises ValueError if the number of channels is unknown.
     """
     with name_scope(name, "LRN", [input]) as scope:
         x = convert_to_tensor(input, name="input")
@@ -198,8 +204,8 @@ def local_response_normalization(
         if depth is None:
             raise ValueError("local_response_normalization needs to know the number of channels.")
         channels = np.arange(depth)
-        near = abs(channels[:, None] - channels) <= depth_radius
-        sums = tensordot(math_ops.square(x), constant(near.astype(x.dtype.numpy)), 1)
+        in_radius = abs(channels[:, None] - channels) <= depth_radius
+        sums = tensordot(math_ops.square(x), constant(in_radius.astype(x.dtype.numpy)), 1)
         return math_ops.divide(x, math_ops.pow(bias + alpha * sums, beta), name=scope)
 
 
@@ -207,14 +213,14 @@ lrn = local_response_normalization
 
 
 def zero_fraction(value: Any, name: str | None = None) -> Tensor:
-    """The part of the elements that are zero, float32."""
+    """The fraction of elements that are zero, float32."""
     with name_scope(name, "zero_fraction", [value]) as scope:
         x = convert_to_tensor(value, name="value")
         return math_ops.reduce_mean(cast(math_ops.equal(x, 0), dtypes.float32), name=scope)
 
 
 def crelu(features: Any, name: str | None = None, axis: int = -1) -> Tensor:
-    """The positive and the negative parts, one after the other along `axis`. Reference: Shang et al. 2016."""
+    """The positive and the negative parts, concatenated along `axis`. Reference: Shang et al. 2016."""
     with name_scope(name, "CRelu", [features]) as scope:
         x = convert_to_tensor(features, name="features")
         return relu(array_ops.concat([x, -x], axis), name=scope)

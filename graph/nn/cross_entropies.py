@@ -1,6 +1,6 @@
-"""The cross entropies of `tf.nn`: one node each, over the stable formulas of `nn`.
+"""The cross entropies of `tf.nn`: one node each, which uses the stable formulas of `nn`.
 
-logits: unnormalised log probabilities.   labels: what they should have been.
+logits: unnormalized log probabilities.   labels: the true classes or probabilities.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from weftwork.graph.scopes import name_scope
 def softmax_cross_entropy_with_logits_v2(
     labels: Any = None, logits: Any = None, axis: int | None = None, name: str | None = None, dim: int | None = None
 ) -> Tensor:
-    """-sum(labels * log_softmax(logits)) along `axis` (the last; `dim` is its old name), which the result lacks.
+    """-sum(labels * log_softmax(logits)) along `axis` (the last; `dim` is its old name), which is reduced.
 
-    labels: a distribution over the classes, of the shape of `logits` or one that broadcasts.
+    labels: a distribution over the classes; its shape broadcasts to that of `logits`.
     """
     return _softmax_cross_entropy("softmax_cross_entropy_with_logits", labels, logits, one_of(axis, dim), name)
 
@@ -36,7 +36,7 @@ def softmax_cross_entropy_with_logits(
 ) -> Tensor:
     """As `softmax_cross_entropy_with_logits_v2`, but no gradient flows to the labels.
 
-    Raises ValueError when labels and logits are not given by name.
+    Raises ValueError unless labels and logits are passed by keyword.
     """
     _check_named("softmax_cross_entropy_with_logits", _sentinel, labels, logits)
     with name_scope(name, "softmax_cross_entropy_with_logits_sg", [logits, labels]) as scope:
@@ -64,8 +64,8 @@ def sparse_softmax_cross_entropy_with_logits(
 ) -> Tensor:
     """-log_softmax(logits)[label] for each label.
 
-    labels: class indices, integers [...].  logits: [..., classes].  The result: [...].
-    Raises ValueError when the shapes do not fit; the run fails for a label outside [0, classes).
+    labels: class indices, integers [...].  logits: [..., classes].  Returns [...].
+    Raises ValueError if the shapes do not match. The run fails for a label outside [0, classes).
     """
     _check_named("sparse_softmax_cross_entropy_with_logits", _sentinel, labels, logits)
     with name_scope(name, "SparseSoftmaxCrossEntropyWithLogits", [labels, logits]) as scope:
@@ -94,7 +94,7 @@ def sparse_softmax_cross_entropy_with_logits(
 def sigmoid_cross_entropy_with_logits(
     _sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None
 ) -> Tensor:
-    """Element by element -z log(sigmoid(x)) - (1 - z) log(1 - sigmoid(x)), z the labels, x the logits, of one shape."""
+    """-z log(sigmoid(x)) - (1 - z) log(1 - sigmoid(x)) elementwise; z: labels, x: logits, of the same shape."""
     _check_named("sigmoid_cross_entropy_with_logits", _sentinel, labels, logits)
     with name_scope(name, "logistic_loss", [logits, labels]) as scope:
         logits, labels = convert_together([logits, labels])
@@ -108,9 +108,10 @@ def sigmoid_cross_entropy_with_logits(
 def weighted_cross_entropy_with_logits(
     labels: Any = None, logits: Any = None, pos_weight: Any = None, name: str | None = None, targets: Any = None
 ) -> Tensor:
-    """Element by element -q z log(sigmoid(x)) - (1 - z) log(1 - sigmoid(x)): z the labels, x the logits, q pos_weight.
+    """-q z log(sigmoid(x)) - (1 - z) log(1 - sigmoid(x)) elementwise; z: labels, x: logits, q: pos_weight.
 
-    labels and logits are of one shape; `targets` is the old name of `labels`; `pos_weight` broadcasts.
+    labels and logits have the same shape; `targets` is the old name of `labels`; `pos_weight` broadcasts.
+    Raises ValueError for both labels and targets.
     """
     if labels is not None and targets is not None:
         raise ValueError("Cannot specify both 'labels' and 'targets'")

@@ -1,6 +1,6 @@
-"""Connectionist temporal classification: the loss of labels whose places in time are not known, and decoders.
+"""Connectionist temporal classification: a loss for labels whose positions in time are unknown, and decoders.
 
-The blank is the last class. Logits are [time, batch, classes], or [batch, time, classes] where time_major is False.
+The blank is the last class. Logits are [time, batch, classes], or [batch, time, classes] if time_major is False.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def ctc_loss(
     time_major: bool = True,
     logits: Any = None,
 ) -> Tensor:
-    """Minus the log of the probability of each row's labels, over all places in time where they may be: [batch].
+    """The negative log probability of each row's labels, summed over all their possible alignments in time: [batch].
 
-    labels: an int32 SparseTensor [batch, most labels], of classes but the last one.   inputs: logits.
-    sequence_length: int32 [batch].   preprocess_collapse_repeated: repeated labels are one.
-    ctc_merge_repeated: repeated classes are one label unless a blank is between them.
-    Labels that do not fit into the time are an InvalidArgumentError when it runs; with
-    ignore_longer_outputs_than_inputs their loss is 0. First derivatives only.
-    Raises TypeError when the labels are not sparse.
+    labels: an int32 SparseTensor [batch, most labels], of any class but the last.   inputs: logits.
+    sequence_length: int32 [batch].   preprocess_collapse_repeated: merge repeated labels.
+    ctc_merge_repeated: repeated classes are one label unless there is a blank between them.
+    At run time, raises InvalidArgumentError for labels longer than the time; with ignore_longer_outputs_than_inputs
+    their loss is 0. Only first derivatives are available.
+    Raises TypeError unless the labels are sparse.
     """
     if not isinstance(labels, (SparseTensor, SparseTensorValue)):
         raise TypeError("Expected labels (first argument) to be a SparseTensor")
@@ -72,9 +72,11 @@ def ctc_loss_v2(
     blank_index: int | None = None,
     name: str | None = None,
 ) -> Tensor:
-    """`ctc_loss` of labels that are sparse, or dense [batch, most labels] with their lengths.
+    """`ctc_loss` for labels that are sparse, or dense [batch, most labels] with their lengths.
 
-    blank_index: which class is the blank, by default the last for sparse labels, 0 for dense ones.
+    blank_index: the class of the blank, by default the last for sparse labels, and 0 for dense ones.
+    label_length, logit_length: int vectors [batch].
+    Raises ValueError if the number of classes is unknown.
     """
     with name_scope(name, "ctc_loss"):
         x = convert_to_tensor(logits)
@@ -99,8 +101,8 @@ def ctc_loss_v2(
         return ctc_loss(sparse, x, logit_length, time_major=logits_time_major)
 
 
-def _decoded(made: list[Tensor]) -> list[SparseTensor]:
-    return [SparseTensor(*made[at : at + 3]) for at in range(0, len(made) - 1, 3)]
+def _decoded(tensors: list[Tensor]) -> list[SparseTensor]:
+    return [SparseTensor(*tensors[at : at + 3]) for at in range(0, len(tensors) - 1, 3)]
 
 
 def _specs(x: Tensor, paths: int) -> list:
@@ -112,43 +114,49 @@ def _specs(x: Tensor, paths: int) -> list:
 def ctc_greedy_decoder(
     inputs: Any, sequence_length: Any, merge_repeated: bool = True
 ) -> tuple[list[SparseTensor], Tensor]:
-    """([the most likely class at each time, without blanks], minus the sum of their logits [batch, 1]).
+    """([the most likely class at each time, without blanks], the negative sum of their logits [batch, 1]).
 
-    merge_repeated: repeated classes are one unless a blank is between them.
+    merge_repeated: merge repeated classes unless there is a blank between them.
     """
     x = _logits(inputs, True)
-    made = apply(
+    result = apply(
         kernels.greedy, [x, convert_to_tensor(sequence_length)], {"merge": bool(merge_repeated)},
         type="CtcDecode", name="CTCGreedyDecoder", outputs=_specs(x, 1),
     )  # fmt: skip
-    return _decoded(made), made[-1]
+    return _decoded(result), result[-1]
 
 
 def ctc_beam_search_decoder(
     inputs: Any, sequence_length: Any, beam_width: int = 100, top_paths: int = 1, merge_repeated: bool = True
 ) -> tuple[list[SparseTensor], Tensor]:
-    """(the `top_paths` most likely label sequences, the logs of their probabilities [batch, top_paths]).
+    """(the `top_paths` most likely label sequences, their log probabilities [batch, top_paths]).
 
-    beam_width: how many are followed.   merge_repeated: labels that come twice in a row in the result are one.
+    beam_width: the number of candidates kept.   merge_repeated: merge consecutive equal labels in the result.
     """
     x = _logits(inputs, True)
     attrs = {"width": int(beam_width), "paths": int(top_paths), "merge": bool(merge_repeated)}
-    made = apply(
+    result = apply(
         kernels.beam, [x, convert_to_tensor(sequence_length)], attrs,
         type="CtcDecode", name="CTCBeamSearchDecoder", outputs=_specs(x, int(top_paths)),
     )  # fmt: skip
-    return _decoded(made), made[-1]
+    return _decoded(result), result[-1]
 
 
 def ctc_beam_search_decoder_v2(
     inputs: Any, sequence_length: Any, beam_width: int = 100, top_paths: int = 1
 ) -> tuple[list[SparseTensor], Tensor]:
-    """`ctc_beam_search_decoder` that leaves repeated labels as they are."""
+    """`ctc_beam_search_decoder` that keeps repeated labels.
+
+    beam_width: how many beginnings are kept.   top_paths: how many results are returned.
+    """
     return ctc_beam_search_decoder(inputs, sequence_length, beam_width, top_paths, merge_repeated=False)
 
 
 def collapse_repeated(labels: Any, seq_length: Any, name: str | None = None) -> tuple[Tensor, Tensor]:
-    """(rows of labels in which what repeats comes once, filled up with 0, their new lengths)."""
+    """(rows of labels with consecutive repeats merged, padded with 0; their new lengths).
+
+    seq_length: int vector [batch], the lengths of the rows.
+    """
     with name_scope(name, "collapse_repeated_labels", [labels, seq_length]):
         x, lengths = convert_to_tensor(labels), convert_to_tensor(seq_length)
         rows = None if x.raw_shape is None else x.raw_shape[0]

@@ -1,4 +1,4 @@
-"""Rows of a table put together by sparse ids, and further samplers of classes."""
+"""Combining rows of a table by sparse ids, and further samplers of classes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def embedding_lookup_sparse(
     combiner: str | None = None,
     max_norm: float | None = None,
 ) -> Tensor:
-    """The rows of a table that the ids of each row of a SparseTensor name, put together: [rows, ...].
+    """For each row of a SparseTensor of ids, combine the table rows with these ids: [rows, ...].
 
-    sp_weights: a SparseTensor with the same indices, or None for 1.
-    combiner: "sum", "mean" (by the sum of the weights, the default) or "sqrtn" (by the root of that of their squares).
-    Raises TypeError for what is not sparse, ValueError for another combiner.
+    sp_weights: a SparseTensor with the same indices, or None for weights of 1.
+    combiner: "sum", "mean" (weighted, the default) or "sqrtn" (sum divided by the root of the sum of squared weights).
+    Raises TypeError for ids or weights that are not sparse, ValueError for another combiner.
     """
     combiner = "mean" if combiner is None else combiner
     if combiner not in ("mean", "sqrtn", "sum"):
@@ -50,13 +50,13 @@ def embedding_lookup_sparse(
         else:
             weights = math_ops.cast(SparseTensor.from_value(sp_weights).values, rows.dtype)
         more = [1] * (len(rows.shape.as_list()) - 1)
-        wide = array_ops.reshape(weights, [-1, *more])
-        total = math_ops.segment_sum(rows * wide, segments)
+        weight_column = array_ops.reshape(weights, [-1, *more])
+        total = math_ops.segment_sum(rows * weight_column, segments)
         if combiner == "sum":
             return total
         if combiner == "mean":
-            return math_ops.div_no_nan(total, math_ops.segment_sum(wide, segments))
-        return math_ops.div_no_nan(total, math_ops.sqrt(math_ops.segment_sum(math_ops.square(wide), segments)))
+            return math_ops.div_no_nan(total, math_ops.segment_sum(weight_column, segments))
+        return math_ops.div_no_nan(total, math_ops.sqrt(math_ops.segment_sum(math_ops.square(weight_column), segments)))
 
 
 def safe_embedding_lookup_sparse(
@@ -69,9 +69,12 @@ def safe_embedding_lookup_sparse(
     partition_strategy: str = "div",
     max_norm: float | None = None,
 ) -> Tensor:
-    """`embedding_lookup_sparse` that leaves out negative ids and weights that are not positive.
+    """`embedding_lookup_sparse` that ignores negative ids and weights that are not positive.
 
-    Rows without an id are the row `default_id` of the table, or zeros. sparse_ids may have more axes: the result too.
+    A row without ids gives row `default_id` of the table, or zeros. If sparse_ids has more axes, so does the result.
+    embedding_weights: the table, or a list of its parts.
+    sparse_weights: a SparseTensor of float weights, or None for 1.
+    Raises ValueError without embedding_weights.
     """
     if embedding_weights is None or (isinstance(embedding_weights, (list, tuple)) and not embedding_weights):
         raise ValueError(f"Missing embedding_weights {embedding_weights}.")
@@ -81,24 +84,24 @@ def safe_embedding_lookup_sparse(
         flat = [math_ops.reduce_prod(lead), sparse_ids.dense_shape[-1]]
         ids = sparse_reshape(sparse_ids, array_ops.stack(flat))
         weights = None if sparse_weights is None else SparseTensor(ids.indices, sparse_weights.values, ids.dense_shape)
-        kept = math_ops.greater_equal(ids.values, 0)
+        keep = math_ops.greater_equal(ids.values, 0)
         if weights is not None and combiner != "sum":
-            kept = math_ops.logical_and(kept, math_ops.greater(weights.values, 0))
-        ids = sparse_retain(ids, kept)
-        weights = None if weights is None else sparse_retain(weights, kept)
+            keep = math_ops.logical_and(keep, math_ops.greater(weights.values, 0))
+        ids = sparse_retain(ids, keep)
+        weights = None if weights is None else sparse_retain(weights, keep)
         ids, empty = sparse_fill_empty_rows(ids, default_id or 0)
         if weights is not None:
             weights, _ = sparse_fill_empty_rows(weights, 1.0)
-        made = embedding_lookup_sparse(embedding_weights, ids, weights, partition_strategy, None, combiner, max_norm)
+        result = embedding_lookup_sparse(embedding_weights, ids, weights, partition_strategy, None, combiner, max_norm)
         if default_id is None:
-            width = len(made.shape.as_list()) - 1
-            there = array_ops.reshape(math_ops.logical_not(empty), [-1, *[1] * width])
-            made = made * math_ops.cast(there, made.dtype)
+            width = len(result.shape.as_list()) - 1
+            has_ids = array_ops.reshape(math_ops.logical_not(empty), [-1, *[1] * width])
+            result = result * math_ops.cast(has_ids, result.dtype)
         if rank == 1:
-            return made
-        shape = array_ops.concat([math_ops.cast(lead, dtypes.int32), array_ops.shape(made)[1:]], 0)
-        shaped = array_ops.reshape(made, shape)
-        shaped.set_shape([*[None] * rank, *made.shape.as_list()[1:]])
+            return result
+        shape = array_ops.concat([math_ops.cast(lead, dtypes.int32), array_ops.shape(result)[1:]], 0)
+        shaped = array_ops.reshape(result, shape)
+        shaped.set_shape([*[None] * rank, *result.shape.as_list()[1:]])
         return shaped
 
 
@@ -108,7 +111,7 @@ def safe_embedding_lookup_sparse(
 def all_candidate_sampler(
     true_classes: Any, num_true: int, num_sampled: int, unique: bool, seed: int | None = None, name: str | None = None
 ) -> Candidates:
-    """All classes from 0 to num_sampled, each once: for tests of what samples."""
+    """All classes from 0 to num_sampled, each once: for testing samplers."""
     with name_scope(name, "AllCandidateSampler", [true_classes]):
         true_classes = convert_to_tensor(true_classes)
         sampled = math_ops.range(int(num_sampled), dtype=dtypes.int64)
@@ -132,10 +135,11 @@ def fixed_unigram_candidate_sampler(
     seed: int | None = None,
     name: str | None = None,
 ) -> Candidates:
-    """Classes drawn in proportion to given counts to the power `distortion`.
+    """Draws classes in proportion to given counts, raised to the power `distortion`.
 
     unigrams: a count for each class after the first num_reserved_ids, which are never drawn; or vocab_file, whose lines
-    end with a comma and the count. Raises ValueError where none or both are given, or their number does not fit.
+    end with a comma and a count. Raises ValueError if none or both are given, or if their number does not match.
+    num_shards, shard: only classes whose number is `shard` modulo num_shards are drawn.
     """
     if bool(vocab_file) == bool(len(unigrams)):
         raise ValueError("Exactly one of vocab_file and unigrams must be given.")
@@ -160,9 +164,9 @@ def learned_unigram_candidate_sampler(
     seed: int | None = None,
     name: str | None = None,
 ) -> Candidates:
-    """Not here: it learns from all runs before, and a run here depends on its inputs and variables alone."""
+    """Not available: it learns from all previous runs, but here a run depends only on its inputs and variables."""
     raise NotImplementedError(
-        "learned_unigram_candidate_sampler is not here: count the classes in a variable, or give them to "
+        "learned_unigram_candidate_sampler is not available: count the classes in a variable, or give them to "
         "fixed_unigram_candidate_sampler."
     )
 
@@ -190,9 +194,9 @@ def _by_weight(rng, probabilities, count, unique):
 def compute_accidental_hits(
     true_classes: Any, sampled_candidates: Any, num_true: int, seed: int | None = None, name: str | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(rows, candidates, weights) of where a candidate is a true class of a row; the weights are the lowest float.
+    """(rows, candidates, weights) for each candidate that is a true class of a row; the weights are the lowest float.
 
-    rows: int32 of the batch, ids: int64 numbers of candidates: for `sparse_to_dense` of what to add to the logits.
+    rows: int32 batch rows, ids: int64 numbers of candidates. `sparse_to_dense` of these can be added to the logits.
     """
     with name_scope(name, "ComputeAccidentalHits"):
         inputs = [convert_to_tensor(true_classes), convert_to_tensor(sampled_candidates)]

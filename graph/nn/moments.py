@@ -1,4 +1,4 @@
-"""Moments with weights, batch normalization by its statistics, and losses of counts."""
+"""Weighted moments, batch normalization from given statistics, and losses for counts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def weighted_moments(
     keep_dims: bool | None = None,
     keepdims: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """(mean, variance) over axes, of elements that each count as often as their weight, which broadcasts."""
+    """(mean, variance) over axes, where each element counts as often as its weight, which broadcasts.
+
+    frequency_weights: a tensor that broadcasts to x.
+    """
     keep = bool(keepdims or keep_dims)
     with name_scope(name, "weighted_moments", [x, frequency_weights]):
         x = convert_to_tensor(x)
@@ -43,7 +46,7 @@ def sufficient_statistics(
     name: str | None = None,
     keepdims: bool | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """(count, sum, sum of squares, shift) over axes, of x - shift: what `normalize_moments` makes moments of."""
+    """(count, sum, sum of squares, shift) of x - shift over axes, the input of `normalize_moments`."""
     keep = bool(keepdims or keep_dims)
     axes = list({*axes}) if isinstance(axes, (list, tuple)) else [axes]
     with name_scope(name, "sufficient_statistics", [x, shift]):
@@ -69,7 +72,10 @@ def sufficient_statistics(
 def normalize_moments(
     counts: Any, mean_ss: Any, variance_ss: Any, shift: Any, name: str | None = None
 ) -> tuple[Tensor, Tensor]:
-    """(mean, variance) of `sufficient_statistics`."""
+    """(mean, variance) from `sufficient_statistics`.
+
+    counts, mean_ss, variance_ss, shift: the count, the sum, the sum of squares and the shift that it returned.
+    """
     with name_scope(name, "normalize", [counts, mean_ss, variance_ss, shift]):
         divisor = math_ops.reciprocal(convert_to_tensor(counts))
         shifted = mean_ss * divisor
@@ -89,10 +95,11 @@ def fused_batch_norm(
     name: str | None = None,
     exponential_avg_factor: float = 1.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(images normalized channel by channel, the mean, the variance without bias); gradients go to the images alone.
+    """(images normalized channel by channel, mean, unbiased variance). Only the images get gradients.
 
-    is_training: by the batch's own moments, else by the mean and variance that are given (ValueError without them).
-    exponential_avg_factor: how much of the batch's moments is in what is given out, the rest is what came in.
+    is_training: normalize by the batch's own moments, else by the given mean and variance (ValueError without them).
+    exponential_avg_factor: the weight of the batch's moments in the returned ones; the rest is from the given ones.
+    scale, offset: float vectors [channels].
     """
     if data_format not in ("NHWC", "NCHW"):
         raise ValueError(f"data_format must be NHWC or NCHW, not {data_format!r}")
@@ -100,11 +107,13 @@ def fused_batch_norm(
         raise ValueError("Both 'mean' and 'variance' must be a 1D tensor when is_training is False")
     with name_scope(name, "FusedBatchNorm", [x, scale, offset]):
         x = convert_to_tensor(x)
-        turned = array_ops.transpose(x, [0, 2, 3, 1]) if data_format == "NCHW" else x
+        channels_last = array_ops.transpose(x, [0, 2, 3, 1]) if data_format == "NCHW" else x
         if is_training:
-            batch_mean, batch_variance = moments(turned, [0, 1, 2])
-            made = batch_normalization(turned, batch_mean, batch_variance, offset, scale, epsilon)
-            count = math_ops.cast(array_ops.size(turned), x.dtype) / math_ops.cast(array_ops.shape(turned)[3], x.dtype)
+            batch_mean, batch_variance = moments(channels_last, [0, 1, 2])
+            result = batch_normalization(channels_last, batch_mean, batch_variance, offset, scale, epsilon)
+            count = math_ops.cast(array_ops.size(channels_last), x.dtype) / math_ops.cast(
+                array_ops.shape(channels_last)[3], x.dtype
+            )
             unbiased = batch_variance * (count / math_ops.maximum(count - 1.0, 1.0))
             found = [batch_mean, unbiased]
             if exponential_avg_factor != 1.0 and mean is not None:
@@ -114,10 +123,10 @@ def fused_batch_norm(
                 ]
         else:
             found = [convert_to_tensor(mean), convert_to_tensor(variance)]
-            made = batch_normalization(turned, *found, offset, scale, epsilon)
-        made = array_ops.transpose(made, [0, 3, 1, 2]) if data_format == "NCHW" else made
+            result = batch_normalization(channels_last, found[0], found[1], offset, scale, epsilon)
+        result = array_ops.transpose(result, [0, 3, 1, 2]) if data_format == "NCHW" else result
         mean, variance = (array_ops.stop_gradient(part) for part in found)
-        return made, mean, variance
+        return result, mean, variance
 
 
 def batch_norm_with_global_normalization(
@@ -133,16 +142,20 @@ def batch_norm_with_global_normalization(
     mean: Any = None,
     variance: Any = None,
 ) -> Tensor:
-    """`batch_normalization` by its oldest name; gamma counts only if scale_after_normalization."""
+    """`batch_normalization` under its oldest name; gamma is used only if scale_after_normalization.
+
+    t: the tensor.   m, v, beta, gamma: the mean, the variance, the offset and the scale, each [channels].
+    """
     x, mean, variance = (b if a is None else a for a, b in ((t, input), (m, mean), (v, variance)))
     scale = gamma if scale_after_normalization else None
     return batch_normalization(x, mean, variance, beta, scale, variance_epsilon, name)
 
 
 def log_poisson_loss(targets: Any, log_input: Any, compute_full_loss: bool = False, name: str | None = None) -> Tensor:
-    """exp(c) - targets c, for the log c of a prediction: minus the log-likelihood of a Poisson distribution.
+    """exp(c) - targets c, for the log c of a prediction: the negative log-likelihood of a Poisson distribution.
 
-    compute_full_loss: with Stirling's approximation of log(targets!).
+    compute_full_loss: add Stirling's approximation of log(targets!).
+    log_input: float tensor, the logarithm of the prediction.
     """
     with name_scope(name, "log_poisson_loss", [log_input, targets]):
         c, z = convert_to_tensor(log_input), convert_to_tensor(targets)
@@ -170,5 +183,8 @@ silu = swish
 
 
 def scale_regularization_loss(regularization_loss: Any) -> Tensor:
-    """The loss: there is one replica here."""
+    """The loss unchanged: there is only one replica.
+
+    regularization_loss: a float tensor.
+    """
     return convert_to_tensor(regularization_loss, dtypes.float32 if isinstance(regularization_loss, float) else None)

@@ -1,7 +1,7 @@
-"""Neural network operations: the names of `tf.nn` as nodes over the kernels of `nn`.
+"""Neural network operations: the functions of `tf.nn` as nodes over the kernels of `nn`.
 
-What a composition of other operations says as well is composed (`moments`, `batch_normalization`, `dropout`, ...);
-the rest is one node each. Floating-point arguments keep their dtype.
+Functions that can be expressed by other operations are compositions (`moments`, `batch_normalization`, `dropout`, ...);
+the others are one node each. Floating-point arguments keep their dtype.
 """
 
 from __future__ import annotations
@@ -72,13 +72,13 @@ tanh = math_ops.tanh
 
 
 def relu(features: Any, name: str | None = None) -> Tensor:
-    """max(features, 0), of any real dtype."""
+    """max(features, 0), for any real dtype."""
     x = convert_to_tensor(features)
     return apply(kernels.relu, [x], type="Relu", name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
 def relu6(features: Any, name: str | None = None) -> Tensor:
-    """min(max(features, 0), 6), of any real dtype."""
+    """min(max(features, 0), 6), for any real dtype."""
     x = convert_to_tensor(features)
     return apply(kernels.relu6, [x], type="Relu6", name=name, dtype=x.dtype, shape=x.raw_shape)
 
@@ -134,7 +134,7 @@ def _along_axis(kernel: Callable, kind: str, logits: Any, axis: int, name: str |
     return apply(kernel, [x], {"axis": axis}, type=kind, name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
-# Regularisation and normalisation
+# Regularization and normalization
 
 
 def dropout(
@@ -145,11 +145,11 @@ def dropout(
     name: str | None = None,
     rate: Any = None,
 ) -> Tensor:
-    """`x` with each element zeroed with probability `rate` (1 - keep_prob) and the others scaled by 1 / (1 - rate).
+    """Set each element of `x` to zero with probability `rate` (1 - keep_prob), and scale the others by 1 / (1 - rate).
 
-    noise_shape: broadcasts to the shape of `x`; elements along an axis of 1 are kept or dropped together.
+    noise_shape: broadcasts to the shape of `x`; along an axis of size 1, elements are kept or dropped together.
     Source: jmlr.org/papers/v15/srivastava14a.html.
-    Raises ValueError for a rate outside [0, 1) or an `x` that is not floating.
+    Raises ValueError for a rate outside [0, 1), or an `x` that is not floating.
     """
     rate = _drop_rate(rate, keep_prob)
     with name_scope(name, "dropout", [x, rate]) as scope:
@@ -185,7 +185,7 @@ def _drop_rate(rate: Any, keep_prob: Any) -> Any:
 def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | None = None) -> Tensor:
     """`value` plus the vector `bias`, one element for each channel: the last axis, or axis 1 for "NCHW".
 
-    Raises ValueError when `bias` is not a vector or of another length.
+    Raises ValueError if `bias` is not a vector of that length.
     """
     if data_format not in (None, "NHWC", "NCHW", "N...C", "NC..."):
         raise ValueError("data_format must be of the form `N...C` or `NC...`")
@@ -219,7 +219,7 @@ def l2_loss(t: Any, name: str | None = None) -> Tensor:
 
 
 def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | None = None, dim: Any = None) -> Tensor:
-    """x / sqrt(max(sum(x ** 2), epsilon)), the sum over `axis`: one, several, or None for all (old name: `dim`)."""
+    """x / sqrt(max(sum(x ** 2), epsilon)), summed over `axis`: one, several, or None for all (old name: `dim`)."""
     with name_scope(name, "l2_normalize", [x]) as scope:
         x = convert_to_tensor(x, name="x")
         square_sum = math_ops.reduce_sum(math_ops.square(x), one_of(axis, dim, None), keepdims=True)
@@ -234,9 +234,9 @@ def moments(
     keep_dims: bool | None = None,
     keepdims: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """(mean, variance) of `x` over `axes`: mean(x), mean((x - mean) ** 2). `shift` is not used, as in TensorFlow 1.
+    """(mean, variance) of `x` over `axes`: mean(x), mean((x - mean) ** 2). `shift` is ignored, as in TensorFlow 1.
 
-    float16 is computed in float32.
+    float16 is computed in float32. Raises ValueError for both keep_dims and keepdims.
     """
     if keep_dims is not None and keepdims is not None:
         raise ValueError("Cannot specify both 'keep_dims' and 'keepdims'")
@@ -277,7 +277,7 @@ def batch_normalization(
         return math_ops.add(math_ops.multiply(x, factor), bias)
 
 
-# Picking
+# Selecting
 
 
 def embedding_lookup(
@@ -290,10 +290,11 @@ def embedding_lookup(
 ) -> Tensor:
     """The rows `ids` of `params`, a table or a list of its parts.  ids: integers of any shape.
 
-    An id that is not in the table is an InvalidArgumentError when it runs, on the way back too.
+    An id out of range raises InvalidArgumentError at run time, also in the gradient.
 
-    partition_strategy: id i is in part i % n ("mod"), or the parts follow each other ("div").
-    max_norm: longer rows are scaled down to this length.
+    partition_strategy: id i is in part i % n ("mod"), or the parts hold consecutive ids ("div").
+    max_norm: scale longer rows down to this length.
+    validate_indices: accepted as in TensorFlow; ids are always checked.
     """
     if params is None or (isinstance(params, (list, tuple)) and not params):
         raise ValueError("Need at least one param.")
@@ -315,15 +316,18 @@ def embedding_lookup(
             )  # fmt: skip
         if max_norm is None:
             return rows
-        axes = list(range(ids.shape.ndims, rows.shape.ndims))
+        first: Any = ids.shape.ndims
+        last: Any = rows.shape.ndims
+        axes = list(range(first, last))
         norm = math_ops.sqrt(math_ops.reduce_sum(math_ops.square(rows), axes, keepdims=True))
         return math_ops.divide(math_ops.multiply(rows, max_norm), math_ops.maximum(norm, max_norm))
 
 
 def top_k(input: Any, k: Any = 1, sorted: bool = True, name: str | None = None) -> TopK:
-    """(values, indices) of the k largest elements of the last axis, descending; of equals the first comes first.
+    """(values, indices) of the k largest elements along the last axis, descending; among equals the first comes first.
 
-    indices: int32. Raises ValueError when the axis is known to be shorter than k.
+    indices: int32. Raises ValueError if the axis is known to be shorter than k.
+    sorted: accepted as in TensorFlow; the values are always in order.
     """
     with name_scope(name, "TopKV2", [input, k]) as scope:
         x = convert_to_tensor(input, name="input")
@@ -340,9 +344,9 @@ def top_k(input: Any, k: Any = 1, sorted: bool = True, name: str | None = None) 
 
 
 def in_top_k(predictions: Any, targets: Any, k: Any, name: str | None = None) -> Tensor:
-    """Whether each target is among the k best predicted classes; ties count as in.
+    """Whether each target is among the k highest predicted classes; ties count as in.
 
-    predictions: [batch, classes].  targets: integers [batch].  The result: bool [batch], False where not finite.
+    predictions: [batch, classes].  targets: integers [batch].  Returns bool [batch], False for non-finite predictions.
     """
     with name_scope(name, "InTopKV2", [predictions, targets, k]) as scope:
         predictions = convert_to_tensor(predictions)

@@ -1,4 +1,4 @@
-"""Pools over one, two or three axes, and of random places."""
+"""Pools over one, two or three axes, and fractional pools."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _window_attrs(x: Tensor, ksize: Any, strides: Any, padding: Any, rates: Any,
 def max_pool_nd(
     input: Any, ksize: Any, strides: Any, padding: Any, rates: Any, rank: int, name: str | None, kind: str
 ) -> Tensor:
-    """The greatest element of each window, channel by channel."""
+    """The largest element of each window, channel by channel."""
     with name_scope(name, kind, [input]):
         x = convert_to_tensor(input)
         attrs, shape = _window_attrs(x, ksize, strides, padding, rates, rank)
@@ -46,7 +46,7 @@ def max_pool_nd(
 def avg_pool_nd(
     input: Any, ksize: Any, strides: Any, padding: Any, rates: Any, rank: int, name: str | None, kind: str
 ) -> Tensor:
-    """The mean of each window, channel by channel; what is padded does not count."""
+    """The mean of each window, channel by channel; padding does not count."""
     x = convert_to_tensor(input)
     attrs, shape = _window_attrs(x, ksize, strides, padding, rates, rank)
     return apply(kernels.mean, [x], attrs, type="AvgPoolND", name=name or kind, dtype=x.dtype, shape=shape)
@@ -62,10 +62,10 @@ def _pool_function(public: str, rank: int, kind: str, most: bool) -> Callable[..
         return make(input, ksize, strides, padding, 1, rank, name, kind)
 
     pool.__name__ = pool.__qualname__ = public
-    what = "greatest element" if most else "mean"
+    statistic = "largest element" if most else "mean"
     space = {1: "time", 2: "height, width", 3: "depth, height, width"}[rank]
     pool.__doc__ = (
-        f"The {what} of each window of [batch, {space}, channels], channel by channel.\n\n"
+        f"The {statistic} of each window of [batch, {space}, channels], channel by channel.\n\n"
         f"ksize, strides: 1, {rank} or {rank + 2} numbers.   padding: SAME or VALID."
     )
     return pool
@@ -118,7 +118,11 @@ def pool(
     data_format: str | None = None,
     dilations: Any = None,
 ) -> Tensor:
-    """The greatest element (pooling_type MAX) or the mean (AVG) of each window, over one, two or three axes."""
+    """The largest element (pooling_type MAX) or the mean (AVG) of each window, over one, two or three axes.
+
+    window_shape: the size of the window along each axis.
+    Raises ValueError for another pooling_type, or strides together with dilations.
+    """
     x = convert_to_tensor(input)
     rank = len(x.shape.as_list()) - 2
     checked_padding(padding, data_format, rank)
@@ -144,9 +148,10 @@ def max_pool_with_argmax(
     output_dtype: Any = None,
     include_batch_in_index: bool = False,
 ) -> MaxPoolWithArgmax:
-    """(the greatest of each window of images, where it is: (row * width + column) * channels + channel).
+    """(largest element of each window of images, its position: (row * width + column) * channels + channel).
 
-    include_batch_in_index: the place is that in all images together.
+    include_batch_in_index: make it the position within all images together.
+    Targmax: the dtype of the places, int64 or int32.
     """
     checked_padding(padding, data_format, 2)
     kind = output_dtype or Targmax or dtypes.int64
@@ -154,11 +159,11 @@ def max_pool_with_argmax(
         x = convert_to_tensor(input)
         attrs, shape = _window_attrs(x, ksize, strides, padding, 1, 2)
         at = apply(kernels.greatest_at, [x], attrs, type="MaxPoolAt", dtype=dtypes.int64, shape=shape)
-        made = array_ops.gather(array_ops.reshape(x, [-1]), at)
+        result = array_ops.gather(array_ops.reshape(x, [-1]), at)
         if not include_batch_in_index:
             size = math_ops.reduce_prod(array_ops.shape(x, out_type=dtypes.int64)[1:])
             at = math_ops.mod(at, size)
-        return MaxPoolWithArgmax(made, math_ops.cast(at, kind))
+        return MaxPoolWithArgmax(result, math_ops.cast(at, kind))
 
 
 def _fractional(value: Any, ratio: Any, pseudo: bool, deterministic: bool, seed: Any, seed2: Any) -> tuple:
@@ -194,9 +199,9 @@ def fractional_max_pool(
     seed2: int = 0,
     name: str | None = None,
 ) -> FractionalPool:
-    """(the greatest of each window, where the rows begin, where the columns begin), of windows of random sizes.
+    """(largest element of each window, row boundaries, column boundaries), for windows of random sizes.
 
-    pooling_ratio: [1, r, c, 1], by how much height and width shrink.   overlapping: windows share their borders.
+    pooling_ratio: [1, r, c, 1], the factors by which height and width shrink.   overlapping: windows share borders.
     """
     with name_scope(name, "FractionalMaxPool", [value]):
         x, ends, shape = _fractional(value, pooling_ratio, pseudo_random, deterministic, seed, seed2)
@@ -215,9 +220,12 @@ def fractional_avg_pool(
     seed2: int = 0,
     name: str | None = None,
 ) -> FractionalPool:
-    """`fractional_max_pool` with the mean of each window."""
+    """`fractional_max_pool` with the mean of each window.
+
+    pooling_ratio: [1, rows, columns, 1], by how much each axis shrinks, from 1 on.
+    """
     with name_scope(name, "FractionalAvgPool", [value]):
         x, ends, shape = _fractional(value, pooling_ratio, pseudo_random, deterministic, seed, seed2)
         attrs = {"overlapping": bool(overlapping)}
-        made = apply(kernels.fraction_mean, [x, *ends], attrs, type="FractionalAvgPool", dtype=x.dtype, shape=shape)
-        return FractionalPool(made, *ends)
+        result = apply(kernels.fraction_mean, [x, *ends], attrs, type="FractionalAvgPool", dtype=x.dtype, shape=shape)
+        return FractionalPool(result, *ends)

@@ -1,8 +1,8 @@
-"""Losses over a sample of the classes, for when there are too many of them: nce_loss, sampled_softmax_loss.
+"""Losses over a sample of the classes, for very many classes: nce_loss, sampled_softmax_loss.
 
-candidates       the classes that were drawn, the same ones for the whole batch
-expected count   how often a class is to be expected among them; the losses correct the logits by its logarithm
-tries            how many draws it took until the candidates were distinct
+candidates       the classes drawn, the same ones for the whole batch
+expected count   how often a class is expected among them; the losses subtract its logarithm from the logits
+tries            the number of draws until the candidates were distinct
 Sources: Gutmann and Hyvarinen 2010 (noise-contrastive estimation); Jean et al., arXiv:1412.2007.
 """
 
@@ -23,7 +23,7 @@ from weftwork.graph.scopes import name_scope
 
 
 class Candidates(NamedTuple):
-    """What a sampler gives.
+    """The result of a sampler.
 
     sampled_candidates: int64 [num_sampled].  true_expected_count: float32 [batch, num_true].
     sampled_expected_count: float32 [num_sampled].
@@ -43,10 +43,10 @@ def log_uniform_candidate_sampler(
     seed: int | None = None,
     name: str | None = None,
 ) -> Candidates:
-    """Classes drawn with probability log((class + 2) / (class + 1)) / log(range_max + 1): the small ones more often.
+    """Draws classes with probability log((class + 2) / (class + 1)) / log(range_max + 1), smaller ones more often.
 
     true_classes: int64 [batch, num_true].  unique: no class twice.  range_max: the number of classes.
-    Raises ValueError when more distinct classes are asked for than there are.
+    Raises ValueError if more distinct classes are requested than exist.
     """
     with name_scope(name, "LogUniformCandidateSampler", [true_classes]):
         return _sampled(_log_uniform, _log_uniform_probability, true_classes, num_sampled, unique, range_max, seed)
@@ -61,7 +61,7 @@ def uniform_candidate_sampler(
     seed: int | None = None,
     name: str | None = None,
 ) -> Candidates:
-    """Classes drawn with equal probability. Arguments as in `log_uniform_candidate_sampler`."""
+    """Draws classes with equal probability. Arguments as in `log_uniform_candidate_sampler`."""
     with name_scope(name, "UniformCandidateSampler", [true_classes]):
         return _sampled(_uniform, _uniform_probability, true_classes, num_sampled, unique, range_max, seed)
 
@@ -83,7 +83,7 @@ def _sampled(
 
 
 def expected_counts(probability: Tensor, count: int, tries: Tensor | None) -> Tensor:
-    """p n of n draws; 1 - (1 - p) ** tries where the candidates are distinct."""
+    """p n for n draws; 1 - (1 - p) ** tries if the candidates are distinct."""
     if tries is None:
         return probability * count
     return math_ops.negative(math_ops.expm1(tries * math_ops.log1p(-probability)))
@@ -108,7 +108,7 @@ def _uniform(rng, size, classes):
 
 
 def drawn_candidates(rng, draw, count, unique, classes):
-    """The candidates in the order in which they were drawn, and the number of tries at the end."""
+    """The candidates in the order they were drawn, followed by the number of tries."""
     drawn = draw(rng, count, classes)
     if not unique:
         return np.append(drawn, count)
@@ -135,10 +135,10 @@ def nce_loss(
     partition_strategy: str = "mod",
     name: str | None = "nce_loss",
 ) -> Tensor:
-    """The noise-contrastive loss of each example: telling its classes from drawn ones.  The result: [batch].
+    """The noise-contrastive loss of each example, for telling its classes from randomly drawn ones: [batch].
 
     weights: [num_classes, dim], or a list of its parts.  biases: [num_classes].  labels: integers [batch, num_true].
-    inputs: [batch, dim].  sampled_values: what a sampler gave, the log-uniform one's by default.
+    inputs: [batch, dim].  sampled_values: the result of a sampler, by default the log-uniform one.
     remove_accidental_hits: leave out candidates that are a label of the example.
     """
     with name_scope(name, "nce_loss", None):
@@ -164,7 +164,12 @@ def sampled_softmax_loss(
     name: str | None = "sampled_softmax_loss",
     seed: int | None = None,
 ) -> Tensor:
-    """The softmax cross entropy of each example over its classes and drawn ones.  Arguments as in `nce_loss`."""
+    """The softmax cross entropy of each example over its classes and drawn ones.  Arguments as in `nce_loss`.
+
+    weights, biases: [classes, size] and [classes].
+    remove_accidental_hits: leave out drawn classes that are right by chance.
+    num_classes: how many classes there are.   sampled_values: what a candidate sampler returned.
+    """
     with name_scope(name, "sampled_softmax_loss", None):
         logits, targets = _sampled_logits(
             weights, biases, labels, inputs, num_sampled, num_classes, num_true, sampled_values,
@@ -202,6 +207,6 @@ def _sampled_logits(
 
 
 def _lowest_where_hit(labels: Tensor, sampled: Tensor, dtype: Any) -> Tensor:
-    """The lowest number where a candidate is a label of the example, else 0: [batch, num_sampled]."""
+    """The lowest float where a candidate is a label of the example, else 0: [batch, num_sampled]."""
     same = math_ops.equal(array_ops.expand_dims(labels, 2), array_ops.reshape(sampled, [1, 1, -1]))
     return math_ops.cast(math_ops.reduce_any(same, axis=1), dtype) * float(np.finfo(dtype.numpy).min)

@@ -1,8 +1,8 @@
-"""Convolutions and pools over one, two or three axes, with steps between the places of a window, and morphology.
+"""Convolutions and pools over one, two or three axes, with dilated windows, and morphology.
 
-rates   how far the places of a window are from each other; 1 for next to each other
+rates   the distance between neighboring positions of a window; 1 means adjacent
 Images are [batch, height, width, channels], volumes [batch, depth, height, width, channels], signals [batch, time,
-channels]; no other data format is on a CPU.
+channels]; other data formats are not available on a CPU.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from weftwork.graph.kernels import volumes as kernels
 from weftwork.graph.known import shape_argument
 from weftwork.graph.nn.axes import axis_numbers, checked_padding, sized, window_counts
 from weftwork.graph.nn.convolutions import conv2d_transpose
-from weftwork.graph.nn.pools import _fraction as _fraction  # pickled graphs name it here
+from weftwork.graph.nn.pools import _fraction as _fraction  # pickled graphs refer to it here
 from weftwork.graph.nn.windows import conv2d
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
@@ -91,9 +91,9 @@ def conv3d_transpose(
     filters: Any = None,
     dilations: Any = None,
 ) -> Tensor:
-    """The transpose (the gradient) of conv3d.  filter: [d, h, w, out, in].  output_shape: what it gives, five numbers.
+    """The transpose (the gradient) of conv3d.  filter: [d, h, w, out, in].  output_shape: five numbers.
 
-    A conv3d of that shape must give value's, else InvalidArgumentError when it runs.
+    At run time, raises InvalidArgumentError unless a conv3d of that shape gives the shape of value.
     """
     checked_padding(padding, data_format, 3)
     x, weights = (value if input is None else input), (filter if filters is None else filters)
@@ -148,7 +148,7 @@ def convolution(
     """The cross-correlation over one, two or three axes.
 
     input: [batch, space..., in].  filter: [space..., in, out].   strides, dilation_rate: a number for each axis.
-    Raises ValueError where both are more than 1.
+    Raises ValueError if both have numbers above 1.
     """
     weights = convert_to_tensor(filter if filters is None else filters)
     rank = len(weights.shape.as_list()) - 2
@@ -167,7 +167,7 @@ def convolution(
 
 
 def atrous_conv2d(value: Any, filters: Any, rate: int, padding: str, name: str | None = None) -> Tensor:
-    """The cross-correlation of images whose places in a window are `rate` apart."""
+    """The cross-correlation of images, where the positions of a window are `rate` apart."""
     word = checked_padding(padding, None, 2)
     return conv2d(value, filters, [1, 1], word, dilations=[int(rate)] * 2, name=name or "atrous_conv2d")
 
@@ -189,9 +189,11 @@ def with_space_to_batch(
     spatial_dims: Any = None,
     data_format: str | None = None,
 ) -> Tensor:
-    """`op(input, num_spatial_dims, "VALID")` with the places of its windows `dilation_rate` apart.
+    """`op(input, num_spatial_dims, "VALID")` with the positions of its windows `dilation_rate` apart.
 
-    SAME needs filter_shape, the size of the window along each axis. Only known rates and sizes.
+    SAME requires filter_shape, the size of the window along each axis. Rates and sizes must be known.
+    spatial_dims: the axes to go over, counted from 1; by default all between batch and channels.
+    Raises ValueError for other axes than the first ones, or SAME without filter_shape.
     """
     x = convert_to_tensor(input)
     rates = np.ravel(dilation_rate).tolist()
@@ -205,14 +207,14 @@ def with_space_to_batch(
         if filter_shape is None:
             raise ValueError("filter_shape must be specified for SAME padding")
         sizes = np.ravel(static_value(convert_to_tensor(filter_shape)))[: len(rates)]
-        more = (sizes - 1) * np.array(rates)
-        base = np.stack([more // 2, more - more // 2], 1).astype(np.int32)
+        extra = (sizes - 1) * np.array(rates)
+        base = np.stack([extra // 2, extra - extra // 2], 1).astype(np.int32)
     space = array_ops.shape(x)[1 : len(rates) + 1]
     paddings, crops = required_space_to_batch_paddings(space, np.array(rates, np.int32), base)
     block = convert_to_tensor(np.array(rates, np.int32))
     moved = space_to_batch_nd(x, block, paddings)
-    made = op(moved, num_spatial_dims=len(rates), padding="VALID")
-    return batch_to_space_nd(made, block, crops)
+    result = op(moved, num_spatial_dims=len(rates), padding="VALID")
+    return batch_to_space_nd(result, block, crops)
 
 
 def conv2d_backprop_input(
@@ -227,7 +229,7 @@ def conv2d_backprop_input(
     name: str | None = None,
     filters: Any = None,
 ) -> Tensor:
-    """What conv2d gives back to an input of the shape `input_sizes`."""
+    """The gradient of conv2d with respect to an input of the shape `input_sizes`."""
     weights, word = (filter if filters is None else filters), name or "Conv2DBackpropInput"
     return conv2d_transpose(
         out_backprop, weights, input_sizes, strides, padding, data_format, word, dilations=list(dilations)
@@ -259,7 +261,7 @@ def conv2d_backprop_filter(
     dilations: Any = (1, 1, 1, 1),
     name: str | None = None,
 ) -> Tensor:
-    """What conv2d gives back to filters of the shape `filter_sizes`."""
+    """The gradient of conv2d with respect to filters of the shape `filter_sizes`."""
     checked_padding(padding, data_format, 2)
     word = name or "Conv2DBackpropFilter"
     return _filter_gradient(input, filter_sizes, out_backprop, strides, padding, list(dilations), 2, word)
@@ -275,7 +277,7 @@ def conv3d_backprop_filter(
     dilations: Any = (1, 1, 1, 1, 1),
     name: str | None = None,
 ) -> Tensor:
-    """What conv3d gives back to filters of the shape `filter_sizes`."""
+    """The gradient of conv3d with respect to filters of the shape `filter_sizes`."""
     checked_padding(padding, data_format, 3)
     word = name or "Conv3DBackpropFilter"
     return _filter_gradient(input, filter_sizes, out_backprop, strides, padding, list(dilations), 3, word)
@@ -294,7 +296,7 @@ def dilation2d(
     filters: Any = None,
     dilations: Any = None,
 ) -> Tensor:
-    """The greatest sum of an element and its weight in each window.  filter: [height, width, channels]."""
+    """The largest sum of an element and its weight in each window.  filter: [height, width, channels]."""
     with name_scope(name, "Dilation2D", [input, filter]):
         x, w = convert_together([input, filter if filters is None else filters])
         rate = rates if dilations is None else dilations
@@ -306,14 +308,14 @@ def dilation2d(
         given = sized(x, 2, "input")
         window = (None,) * 3 if w.raw_shape is None else w.raw_shape
         shape = (given[0], *window_counts(given[1:3], window[:2], attrs), given[3])
-        outputs = [(dtypes.int64, shape)] * 2
+        outputs: list[tuple[Any, Any]] = [(dtypes.int64, shape)] * 2
         at, of_weight = apply(kernels.dilated_at, [x, w], attrs, type="DilationAt", outputs=outputs)
         flat = [array_ops.reshape(t, [-1]) for t in (x, w)]
         return array_ops.gather(flat[0], at) + array_ops.gather(flat[1], of_weight)
 
 
 def erosion2d(value: Any, kernel: Any, strides: Any, rates: Any, padding: Any, name: str | None = None) -> Tensor:
-    """The least difference of an element and its weight in each window.  kernel: [height, width, channels]."""
+    """The smallest difference of an element and its weight in each window.  kernel: [height, width, channels]."""
     with name_scope(name, "erosion2d", [value, kernel]):
-        turned = array_ops.reverse(convert_to_tensor(kernel), [0, 1])
-        return math_ops.negative(dilation2d(math_ops.negative(value), turned, strides, rates, padding))
+        flipped = array_ops.reverse(convert_to_tensor(kernel), [0, 1])
+        return math_ops.negative(dilation2d(math_ops.negative(value), flipped, strides, rates, padding))

@@ -1,7 +1,7 @@
 """Convolution and pooling: operations on windows that slide over the height and width of images.
 
-Images are [batch, height, width, channels] ("NHWC"), as TensorFlow 1 asks on a CPU. padding: "SAME" (as many windows as
-elements, at stride 1) or "VALID" (only whole windows); the rule is in `windows.output_size` of the kernels.
+Images are [batch, height, width, channels] ("NHWC"), which TensorFlow 1 requires on a CPU. padding: "SAME" (as many
+windows as elements, at stride 1) or "VALID" (only whole windows); see `windows.output_size` of the kernels.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def conv2d(
     input: [batch, height, width, in].  filter (or filters): [height, width, in, out].
     strides, dilations: one number, (height, width), or one for each axis.
     padding: "SAME", "VALID", or [[0, 0], [top, bottom], [left, right], [0, 0]].
-    Raises ValueError when shapes, strides or padding do not fit.
+    Raises ValueError if shapes, strides or padding do not match.
     """
     if filter is not None and filters is not None:
         raise ValueError("Cannot specify both 'filters' and 'filter'")
@@ -86,7 +86,7 @@ def avg_pool(
     name: str | None = None,
     input: Any = None,
 ) -> Tensor:
-    """The mean of each window, channel by channel; what SAME pads does not count. Arguments as in `max_pool`."""
+    """The mean of each window, channel by channel; SAME padding does not count. Arguments as in `max_pool`."""
     return _pool(pooling.avg_pool, "AvgPool", _value(value, input), ksize, strides, padding, data_format, name)
 
 
@@ -113,7 +113,7 @@ def _pool(
 
 
 def _output_sizes(sizes: Iterable, windows: Iterable, strides: Pair, paddings: Iterable) -> list[int | None]:
-    """The height and width of the result as far as they are known."""
+    """The height and width of the result, None if unknown."""
     axes = zip(sizes, windows, strides, paddings, strict=True)
     return [None if None in axis[:2] else output_size(*axis) for axis in axes]
 
@@ -126,7 +126,7 @@ def _check_format(data_format: str | None) -> None:
 
 
 def _pair(value: Any, parameter: str) -> Pair:
-    """(height, width) of one number, a pair, or one number for each axis of NHWC."""
+    """(height, width) from one number, a pair, or one number for each axis of NHWC."""
     values = [operator.index(v) for v in (value if isinstance(value, (list, tuple)) else [value])]
     if len(values) == 4:
         if values[0] != 1 or values[3] != 1:
@@ -140,7 +140,7 @@ def _pair(value: Any, parameter: str) -> Pair:
 
 
 def _paddings(padding: Any) -> tuple[Any, Any]:
-    """The padding of height and width, as `nn` wants it."""
+    """The padding of height and width, in the form of the kernels."""
     if isinstance(padding, (list, tuple)):
         pairs = [tuple(int(v) for v in pair) for pair in padding]
         if len(pairs) != 4 or any(len(pair) != 2 for pair in pairs) or pairs[0] != (0, 0) or pairs[3] != (0, 0):

@@ -1,1 +1,1 @@
-"""TensorFlow's operations, thin names over NumPy."""
+"""TensorFlow's operations: thin names over NumPy."""

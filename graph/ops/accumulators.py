@@ -1,7 +1,7 @@
-"""Accumulators of gradients, and barriers: what runs put in, and others wait for.
+"""Gradient accumulators and barriers: one run puts values in, another waits until enough have arrived.
 
-An accumulator sums gradients until enough are there; a barrier joins the parts of values that come under one key.
-Both belong to the session, as queues do, and are found by their shared name or their own.
+An accumulator sums gradients until there are enough of them; a barrier collects the components of values by key.
+Like queues, both belong to the session, and are found by their shared name or their own.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from weftwork.graph.shapes import as_raw
 from weftwork.graph.stacks import get_default_graph
 
 
-class _Held:
-    """What is held by the session: an operation stands for it."""
+class _SessionObject:
+    """An object that the session holds; an operation stands for it."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class _Held:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The operation's name."""
         return self._op.name
 
     def _node(self, word: str, inputs: Sequence[Tensor], outputs: list, name: str | None, cancel: bool = False):
@@ -57,8 +57,12 @@ class _Held:
             return graph.add(Kind.QUEUE, kind, inputs=tuple(inputs), attrs=attrs, outputs=outputs, name=name or kind)
 
 
-class ConditionalAccumulatorBase(_Held):
-    """What both kinds of accumulator have in common."""
+class ConditionalAccumulatorBase(_SessionObject):
+    """The base class of both kinds of accumulators.
+
+    kind: the type of its operation.
+    Raises ValueError for another reduction_type.
+    """
 
     def __init__(self, kind: str, dtype: Any, shape: Any, shared_name: str | None, name: str, reduction_type: str):
         if reduction_type not in ("MEAN", "SUM"):
@@ -68,7 +72,7 @@ class ConditionalAccumulatorBase(_Held):
 
     @property
     def accumulator_ref(self) -> Tensor:
-        """What stands for it in the graph."""
+        """The tensor that stands for the accumulator in the graph."""
         return self._op.outputs[0]
 
     @property
@@ -77,11 +81,11 @@ class ConditionalAccumulatorBase(_Held):
         return self._dtype
 
     def num_accumulated(self, name: str | None = None) -> Tensor:
-        """How many gradients it has summed, int32."""
+        """The number of gradients summed so far, int32."""
         return self._node("size", [], [(kinds_of.int32, ())], name).outputs[0]
 
     def set_global_step(self, new_global_step: Any, name: str | None = None) -> Operation:
-        """Tell it the step: gradients of earlier ones are left out from now on."""
+        """Set the accumulator's step. From now on, gradients of earlier steps are dropped."""
         return self._node("set_step", [_int64(new_global_step)], [], name)
 
 
@@ -90,7 +94,7 @@ def _int64(value: Any) -> Tensor:
 
 
 class ConditionalAccumulator(ConditionalAccumulatorBase):
-    """A sum of gradients, which is taken, as their mean, when enough of them are there.
+    """A sum of gradients. Once there are enough of them, their mean can be taken.
 
     dtype, shape: of the gradients.   reduction_type: "MEAN" or "SUM".
     """
@@ -104,7 +108,8 @@ class ConditionalAccumulator(ConditionalAccumulatorBase):
     def apply_grad(self, grad: Any, local_step: Any = 0, name: str | None = None) -> Operation:
         """Add a gradient, unless its step is before the accumulator's.
 
-        When it runs: InvalidArgumentError for another shape than the others have.
+        At run time, raises InvalidArgumentError if its shape differs from that of the others.
+        grad: a tensor of the accumulator's dtype and shape.
         """
         tensor = convert_to_tensor(grad, self._dtype)
         if not shapes.compatible(tensor.raw_shape, self._shape):
@@ -112,13 +117,13 @@ class ConditionalAccumulator(ConditionalAccumulatorBase):
         return self._node("apply", [_int64(local_step), tensor], [], name)
 
     def take_grad(self, num_required: Any, name: str | None = None) -> Tensor:
-        """The mean of the gradients, once there are as many as required; then it begins again, one step later."""
+        """Wait for the required number of gradients, return their mean, and start over with the next step."""
         count = convert_to_tensor(num_required, kinds_of.int32)
         return self._node("take", [count], [(self._dtype, self._shape)], name).outputs[0]
 
 
 class SparseGradient(NamedTuple):
-    """The rows that a gradient has, and the shape of the whole."""
+    """The rows of a gradient, and the shape of the whole."""
 
     indices: Tensor
     values: Tensor
@@ -126,7 +131,7 @@ class SparseGradient(NamedTuple):
 
 
 class SparseConditionalAccumulator(ConditionalAccumulatorBase):
-    """A ConditionalAccumulator of IndexedSlices: each row's mean is over the gradients that have it."""
+    """A ConditionalAccumulator of IndexedSlices: the mean of a row is over the gradients that have this row."""
 
     def __init__(
         self, dtype: Any, shape: Any = None, shared_name: str | None = None,
@@ -135,34 +140,41 @@ class SparseConditionalAccumulator(ConditionalAccumulatorBase):
         super().__init__("SparseConditionalAccumulator", dtype, shape, shared_name, name, reduction_type)
 
     def apply_indexed_slices_grad(self, grad: IndexedSlices, local_step: Any = 0, name: str | None = None) -> Operation:
-        """Add IndexedSlices, unless their step is before the accumulator's."""
+        """Add IndexedSlices, unless their step is before the accumulator's.
+
+        grad: IndexedSlices.
+        """
         return self.apply_grad(grad.indices, grad.values, grad.dense_shape, local_step, name)
 
     def apply_grad(
         self, grad_indices: Any, grad_values: Any, grad_shape: Any = None, local_step: Any = 0, name: str | None = None
     ) -> Operation:
-        """Add the rows of a gradient, unless their step is before the accumulator's."""
+        """Add the rows of a gradient, unless their step is before the accumulator's.
+
+        grad_indices: int64 [rows].   grad_values: [rows, ...].   grad_shape: the shape of the whole, or None.
+        """
         shape = np.zeros(0, np.int64) if grad_shape is None else grad_shape
         inputs = [_int64(local_step), convert_to_tensor(grad_indices), convert_to_tensor(grad_values, self._dtype)]
         return self._node("apply", [*inputs, convert_to_tensor(shape)], [], name)
 
     def take_grad(self, num_required: Any, name: str | None = None) -> SparseGradient:
-        """(indices, values, shape) of the mean, once there are as many gradients as required."""
+        """Wait for the required number of gradients, and return (indices, values, shape) of their mean."""
         rows = None if self._shape is None else (None, *self._shape[1:])
         outputs = [(kinds_of.int64, (None,)), (self._dtype, rows), (kinds_of.int64, (None,))]
         count = convert_to_tensor(num_required, kinds_of.int32)
         return SparseGradient(*self._node("take", [count], outputs, name).outputs)
 
     def take_indexed_slices_grad(self, num_required: Any, name: str | None = None) -> IndexedSlices:
-        """The mean as IndexedSlices, once there are as many gradients as required."""
+        """Wait for the required number of gradients, and return their mean as IndexedSlices."""
         indices, values, shape = self.take_grad(num_required, name)
         return IndexedSlices(values, indices, shape)
 
 
-class Barrier(_Held):
-    """A map from keys to values of several components, which are put in one by one and taken when they are complete.
+class Barrier(_SessionObject):
+    """A map from keys to values with several components, which are inserted separately, and taken once complete.
 
-    types: the dtypes of the components.   shapes: of them, fully defined.
+    types, shapes: of the components. The shapes are fully defined.
+    Raises ValueError unless there is one shape per type.
     """
 
     def __init__(self, types: Any, shapes: Any = None, shared_name: str | None = None, name: str = "barrier"):
@@ -174,13 +186,15 @@ class Barrier(_Held):
 
     @property
     def barrier_ref(self) -> Tensor:
-        """What stands for it in the graph."""
+        """The tensor that stands for the barrier in the graph."""
         return self._op.outputs[0]
 
     def insert_many(self, component_index: int, keys: Any, values: Any, name: str | None = None) -> Operation:
-        """Put in a component of the values of some keys: keys [n] of strings, values [n, ...].
+        """Insert one component of the values for some keys: keys [n] of strings, values [n, ...].
 
-        When it runs: InvalidArgumentError for a key that has that component, CancelledError for a closed barrier.
+        At run time, raises InvalidArgumentError if a key already has this component, CancelledError if the barrier is
+        closed.
+        component_index: which component, counted from 0.
         """
         kinds = self._definition.dtypes
         if not 0 <= component_index < len(kinds):
@@ -192,27 +206,29 @@ class Barrier(_Held):
     def take_many(
         self, num_elements: Any, allow_small_batch: bool = False, timeout: int | None = None, name: str | None = None
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """(indices, keys, the values of each component) of complete elements, in the order of their first insertion.
+        """Take complete elements: (indices, keys, values of each component), in the order of their first insertion.
 
-        It waits until so many are complete; a closed barrier gives what it has if allow_small_batch, else
-        OutOfRangeError. indices: from -2^63 on, int64.
+        Waits until num_elements are complete. If the barrier is closed, returns what it has if allow_small_batch is
+        true, else raises OutOfRangeError. indices: int64, starting from -2^63.
+        num_elements: a scalar integer.   timeout: None; anything else is refused.
         """
         count = convert_to_tensor(num_elements, kinds_of.int32)
         small = convert_to_tensor(np.bool_(allow_small_batch))
         outputs: list = [(kinds_of.int64, (None,)), (kinds_of.string, (None,))]
-        for kind, shape in zip(self._definition.dtypes, self._definition.shapes or (), strict=True):
+        raw: list[Any] = list(self._definition.shapes or ())
+        for kind, shape in zip(self._definition.dtypes, raw, strict=True):
             outputs.append((kind, None if shape is None else (None, *shape)))
-        made = self._node("take", [count, small], outputs, name).outputs
-        return made[0], made[1], list(made[2:])
+        result = self._node("take", [count, small], outputs, name).outputs
+        return result[0], result[1], list(result[2:])
 
     def close(self, cancel_pending_enqueues: bool = False, name: str | None = None) -> Operation:
-        """No new keys from now on; with cancel_pending_enqueues no components either."""
+        """Accept no new keys from now on; with cancel_pending_enqueues, no new components either."""
         return self._node("close", [convert_to_tensor(np.bool_(cancel_pending_enqueues))], [], name)
 
     def ready_size(self, name: str | None = None) -> Tensor:
-        """How many elements are complete, int32."""
+        """The number of complete elements, int32."""
         return self._node("ready_size", [], [(kinds_of.int32, ())], name).outputs[0]
 
     def incomplete_size(self, name: str | None = None) -> Tensor:
-        """How many elements are not, int32."""
+        """The number of incomplete elements, int32."""
         return self._node("incomplete_size", [], [(kinds_of.int32, ())], name).outputs[0]

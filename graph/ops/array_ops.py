@@ -1,7 +1,8 @@
 """Array operations: TensorFlow 1's names for shapes, joining, splitting, filling and rearranging.
 
-The rest is in `joining`, `rearranging`, `filling` and `indexing`, and has its names here too. Shapes are known as far
-as the arguments are when the graph is built; an argument such as `shape` may be a list that holds tensors, or a tensor.
+The other ones are in `joining`, `rearranging`, `filling` and `indexing`, and are also available here. Shapes are known
+as far as the arguments are known when the graph is built. An argument such as `shape` may be a tensor, or a list that
+contains tensors.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ newaxis = None
 
 
 def shape(input: Any, name: str | None = None, out_type: Any = dtypes.int32, optimize: bool = True) -> Tensor:
-    """The shape as a vector. A known one is a constant, unless optimize=False."""
+    """The shape as a vector. If it is known, this is a constant, unless optimize=False."""
     x, dtype = convert_to_tensor(input, name="input"), as_dtype(out_type)
     if optimize and shapes.is_full(x.raw_shape):
         return constant(np.array(x.raw_shape, dtype.numpy), name=name or "Shape")
@@ -85,7 +86,7 @@ def shape_n(input: Any, out_type: Any = dtypes.int32, name: str | None = None) -
 
 
 def size(input: Any, name: str | None = None, out_type: Any = dtypes.int32) -> Tensor:
-    """The number of elements; a known one is a constant."""
+    """The number of elements; a constant if known."""
     x, dtype = convert_to_tensor(input, name="input"), as_dtype(out_type)
     if shapes.is_full(x.raw_shape):
         return constant(math.prod(x.raw_shape), dtype, name=name or "Size")  # type: ignore[arg-type]
@@ -93,7 +94,7 @@ def size(input: Any, name: str | None = None, out_type: Any = dtypes.int32) -> T
 
 
 def rank(input: Any, name: str | None = None) -> Tensor:
-    """The number of axes, int32; a known one is a constant."""
+    """The number of axes, int32; a constant if known."""
     x = convert_to_tensor(input, name="input")
     if x.raw_shape is not None:
         return constant(len(x.raw_shape), dtypes.int32, name=name or "Rank")
@@ -102,9 +103,9 @@ def rank(input: Any, name: str | None = None) -> Tensor:
 
 
 def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
-    """The same elements in another shape, of which one dimension may be -1: what is left.
+    """The same elements in another shape. One dimension may be -1: it is inferred from the others.
 
-    Raises ValueError when a known number of elements does not fit.
+    Raises ValueError if the known number of elements does not fit.
     """
     x = convert_to_tensor(tensor, name="tensor")
     dims, vector, raw = shape_argument(shape)
@@ -118,7 +119,7 @@ def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
 
 
 def _fitted(given: RawShape, dims: tuple[int, ...] | None, raw: tuple[int | None, ...]) -> RawShape:
-    """The target shape with its -1 worked out."""
+    """The target shape with the -1 resolved."""
     unknown = raw.count(None)
     if dims is not None and unknown > 1:
         raise ValueError(f"Only one input size may be -1, not several: {list(dims)}")
@@ -136,9 +137,9 @@ def _fitted(given: RawShape, dims: tuple[int, ...] | None, raw: tuple[int | None
 
 
 def expand_dims(input: Any, axis: Any = None, name: str | None = None, dim: Any = None) -> Tensor:
-    """A new axis of size 1 before the one given; -1 is after the last.
+    """Insert an axis of size 1 before the given axis; -1 adds it after the last.
 
-    Raises ValueError when a known rank has no such place, or for no axis.
+    Raises ValueError if the known rank has no such axis, or if no axis is given.
     """
     axis = renamed("axis", axis, "dim", dim)
     if axis is None:
@@ -156,7 +157,10 @@ def expand_dims(input: Any, axis: Any = None, name: str | None = None, dim: Any 
 
 
 def squeeze(input: Any, axis: Any = None, name: str | None = None, squeeze_dims: Any = None) -> Tensor:
-    """The same without axes of size 1: all of them, or those given. Raises ValueError when one has another size."""
+    """Remove axes of size 1: all of them, or the given ones. Raises ValueError if one has another size.
+
+    squeeze_dims: an older name of axis.
+    """
     axis = whole_numbers(renamed("axis", axis, "squeeze_dims", squeeze_dims))
     x = convert_to_tensor(input, name="input")
     axes = axis if axis is None or isinstance(axis, tuple) else (axis,)
@@ -175,7 +179,7 @@ def squeeze(input: Any, axis: Any = None, name: str | None = None, squeeze_dims:
 
 
 def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
-    """The input repeated to fill `shape`. Raises ValueError when known shapes do not fit."""
+    """The input broadcast to `shape`. Raises ValueError if the known shapes do not fit."""
     x = convert_to_tensor(input, name="input")
     dims, vector, raw = shape_argument(shape)
     if dims is not None and x.raw_shape is not None and shapes.broadcast(x.raw_shape, dims) != dims:
@@ -185,11 +189,17 @@ def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
 
 
 def broadcast_static_shape(shape_x: Any, shape_y: Any) -> shapes.TensorShape:
-    """The shape of the elementwise result. Raises ValueError when the two do not fit."""
+    """The shape of an elementwise result. Raises ValueError if the shapes do not broadcast.
+
+    shape_x, shape_y: TensorShapes.
+    """
     return shapes.TensorShape(shapes.broadcast(shapes.as_raw(shape_x), shapes.as_raw(shape_y)))
 
 
 def broadcast_dynamic_shape(shape_x: Any, shape_y: Any) -> Tensor:
-    """The shape of the elementwise result, of two vectors that are shapes."""
+    """The shape of an elementwise result, from two shapes given as vectors.
+
+    shape_x, shape_y: integer vectors.
+    """
     a, b = convert_together([shape_x, shape_y])
     return apply(kernels.broadcast_shape, [a, b], type="BroadcastArgs", dtype=a.dtype, shape=(None,))

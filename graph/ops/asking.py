@@ -1,4 +1,4 @@
-"""What a program asks of tensors: what they are, what is known of them, whether they ascend; and older spellings."""
+"""Queries about tensors (their type, static value, order), assertions about them, and older spellings."""
 
 from __future__ import annotations
 
@@ -23,63 +23,67 @@ from weftwork.graph.ops.functional import map_fn
 from weftwork.graph.ops.sparse_ops import convert_to_tensor_or_sparse_tensor
 from weftwork.graph.scopes import name_scope
 
-# What a value is
+# Types
 
 
 def is_tensor(x: Any) -> bool:
-    """Whether it is a tensor, or stands for one: a variable, a SparseTensor, IndexedSlices."""
+    """True for a tensor, or an object that stands for one: a variable, a SparseTensor, IndexedSlices."""
     return isinstance(x, (SparseTensor, IndexedSlices)) or as_tensor(x) is not None
 
 
 def is_symbolic_tensor(tensor: Any) -> bool:
-    """Whether it is a tensor of a graph: all are."""
+    """True for a tensor: every tensor belongs to a graph."""
     return is_tensor(tensor)
 
 
 def is_numeric_tensor(tensor: Any) -> bool:
-    """Whether it is a tensor of numbers."""
+    """True for a tensor of numbers."""
     return isinstance(tensor, Tensor) and tensor.dtype.base_dtype.numpy.kind in "iufc"
 
 
 def get_static_value(tensor: Any, partial: bool = False) -> Any:
-    """The value of a constant, as NumPy's, as far as it is known before anything runs; else None."""
+    """A constant's value as a NumPy array, if it is known before anything runs; else None.
+
+    partial: accepted as in TensorFlow, without effect.
+    """
     return static_value(tensor)
 
 
 def dimension_value(dimension: Any) -> Any:
-    """The number of a Dimension, or the number itself."""
+    """The value of a Dimension; an int is returned as it is."""
     return dimension.value if isinstance(dimension, shapes.Dimension) else dimension
 
 
 def dimension_at_index(shape: shapes.TensorShape, index: int) -> shapes.Dimension:
-    """Number `index` of a shape's dimensions; an unknown one of an unknown shape."""
-    return shapes.Dimension(None) if shape.ndims is None else shapes.TensorShape(shape.as_list()).dims[index]
+    """Dimension number `index` of a shape; an unknown one if the rank is unknown."""
+    dims = shape.dims
+    return shapes.Dimension(None) if dims is None else dims[index]
 
 
 def convert_to_tensor_or_indexed_slices(value: Any, dtype: Any = None, name: str | None = None) -> Any:
-    """IndexedSlices as they are, anything else as a tensor."""
+    """IndexedSlices unchanged, anything else as a tensor."""
     return value if isinstance(value, IndexedSlices) else convert_to_tensor_or_sparse_tensor(value, dtype, name)
 
 
-# Whether it is so
+# Checks
 
 
 def is_non_decreasing(x: Any, name: str | None = None) -> Tensor:
-    """Whether each element, in row-major order, is at least the one before it."""
+    """True if each element, in row-major order, is at least as large as the previous one."""
     with name_scope(name, "is_non_decreasing", [x]):
         flat = array_ops.reshape(convert_to_tensor(x), [-1])
         return math_ops.reduce_all(math_ops.less_equal(flat[:-1], flat[1:]))
 
 
 def is_strictly_increasing(x: Any, name: str | None = None) -> Tensor:
-    """Whether each element, in row-major order, is more than the one before it."""
+    """True if each element, in row-major order, is larger than the previous one."""
     with name_scope(name, "is_strictly_increasing", [x]):
         flat = array_ops.reshape(convert_to_tensor(x), [-1])
         return math_ops.reduce_all(math_ops.less(flat[:-1], flat[1:]))
 
 
 def assert_scalar(tensor: Any, name: str | None = None, message: str | None = None) -> Tensor:
-    """The tensor. Raises ValueError unless it is known to be a scalar."""
+    """Return the tensor. Raises ValueError unless it is known to be a scalar."""
     x = convert_to_tensor(tensor)
     if x.raw_shape != ():
         raise ValueError(f"{message or ''}Expected scalar shape for {x.name}, saw shape: {shapes.text(x.raw_shape)}.")
@@ -90,7 +94,7 @@ def assert_rank_in(
     x: Any, ranks: Sequence[int], data: Any = None, summarize: int | None = None, message: str | None = None,
     name: str | None = None,
 ) -> Operation:  # fmt: skip
-    """Assert that the rank of x is one of some. ValueError at once where it is known to be another."""
+    """Assert that x has one of these ranks. Raises ValueError at once if its rank is known to be another."""
     with name_scope(name, "assert_rank_in", [x]) as scope:
         x = convert_to_tensor(x)
         if x.raw_shape is not None:
@@ -100,17 +104,17 @@ def assert_rank_in(
                     f"{len(x.raw_shape)}, shape {shapes.bracket_text(x.raw_shape)}"
                 )
             return no_op(name=scope)
-        said = data if data is not None else [message or "", f"Tensor {x.name} must have rank in {tuple(ranks)}"]
+        details = data if data is not None else [message or "", f"Tensor {x.name} must have rank in {tuple(ranks)}"]
         fits = math_ops.reduce_any(math_ops.equal(array_ops.rank(x), np.array(tuple(ranks), np.int32)))
-        return Assert(fits, said, summarize, name=scope)
+        return Assert(fits, details, summarize, name=scope)
 
 
 def assert_shapes(shapes: Any, data: Any = None, summarize: int | None = None, message: str | None = None,
                   name: str | None = None) -> Operation:  # fmt: skip
-    """Assert that tensors have shapes whose symbols mean one number each.
+    """Assert that tensors have the given shapes, where each symbol stands for one size.
 
-    shapes: a dict, or a list of pairs, from tensors to shapes, of ints, symbols (any hashable) and None; or one symbol
-    or number for a scalar's shape of one axis. ValueError at once where it is known not to be so.
+    shapes: a dict, or a list of pairs, from tensors to shapes of ints, symbols (any hashable) and None. A bare symbol
+    or number stands for a shape with one axis. Raises ValueError at once if the shapes are known not to match.
     """
     pairs = list(shapes.items()) if isinstance(shapes, dict) else list(shapes)
     checks, sizes = [], {}
@@ -137,7 +141,7 @@ def assert_shapes(shapes: Any, data: Any = None, summarize: int | None = None, m
 
 
 def assert_proper_iterable(values: Any) -> None:
-    """Raises TypeError for what is not an iterable of values: a tensor, an array, text."""
+    """Raise TypeError unless `values` is an iterable of values, rather than a tensor, an array, or text."""
     if is_tensor(values) or isinstance(values, (np.ndarray, str, bytes)):
         raise TypeError(f"Expected argument 'values' to be a 'proper' iterable.  Found: {type(values)}")
     if not hasattr(values, "__iter__"):
@@ -145,15 +149,15 @@ def assert_proper_iterable(values: Any) -> None:
 
 
 def assert_same_float_dtype(tensors: Any = None, dtype: Any = None) -> Any:
-    """The floating-point dtype that all tensors, and `dtype`, have: float32 for none. Raises ValueError else."""
+    """The common floating-point dtype of all tensors and `dtype`; float32 if none is given. Raises ValueError."""
     found = None if dtype is None else as_dtype(dtype)
     for tensor in tensors or ():
         if tensor is None:
             continue
-        mine = tensor.dtype.base_dtype
-        if found is not None and mine is not found:
-            raise ValueError(f"Tensor {tensor} has type {mine.name}, but the others have {found.name}.")
-        found = mine
+        own_dtype = tensor.dtype.base_dtype
+        if found is not None and own_dtype is not found:
+            raise ValueError(f"Tensor {tensor} has type {own_dtype.name}, but the others have {found.name}.")
+        found = own_dtype
     if found is None:
         return dtypes.float32
     if not found.is_floating:
@@ -161,7 +165,7 @@ def assert_same_float_dtype(tensors: Any = None, dtype: Any = None) -> Any:
     return found
 
 
-# Older spellings, and what is there for a name's sake
+# Older spellings, and functions kept for compatibility
 
 
 def to_complex64(x: Any, name: str = "ToComplex64") -> Tensor:
@@ -175,7 +179,7 @@ def to_complex128(x: Any, name: str = "ToComplex128") -> Tensor:
 
 
 def timestamp(name: str | None = None) -> Tensor:
-    """Seconds since 1970, float64, when the node runs."""
+    """Seconds since 1970 at run time, float64."""
     return py_func(_now, [], dtypes.float64, stateful=True, name=name or "Timestamp")
 
 
@@ -184,16 +188,17 @@ def _now() -> Any:
 
 
 def numpy_function(func: Callable[..., Any], inp: Sequence[Any], Tout: Any, name: str | None = None) -> Any:
-    """`py_func` by its newer name."""
+    """`py_func` under its newer name."""
     return py_func(func, inp, Tout, stateful=True, name=name)
 
 
 def switch_case(
     branch_index: Any, branch_fns: Any, default: Callable[..., Any] | None = None, name: str = "switch_case"
 ) -> Any:
-    """What function number `branch_index` made; the default, or the last function, for any other number.
+    """Call branch number `branch_index`; for any other number the default, or the last branch.
 
-    branch_fns: a list of functions, of (number, function) pairs, or a dict of them.
+    branch_fns: a list of functions, or of (number, function) pairs, or a dict of them.
+    Raises TypeError for what is not a function, or a pair of a number and a function.
     """
     if isinstance(branch_fns, dict):
         pairs = sorted(branch_fns.items())
@@ -213,34 +218,40 @@ def switch_case(
 
 
 def vectorized_map(fn: Callable[..., Any], elems: Any, fallback_to_while_loop: bool = True) -> Any:
-    """`map_fn`, whose result's dtypes need not be said."""
+    """`map_fn`, but the dtypes of the result need not be specified.
+
+    fallback_to_while_loop: accepted as in TensorFlow, without effect.
+    """
     flat = [convert_to_tensor(item) for item in nest.flatten(elems)]
     seen: list[Any] = []
 
     def one(item: Any) -> Any:
-        made = fn(item)
-        seen.append(made)
-        return made
+        result = fn(item)
+        seen.append(result)
+        return result
 
-    # The first call tells the dtypes; what it makes is not needed.
+    # Only the dtypes of this call's results are needed.
     first = [t[0] for t in flat]
     filled = iter(first)
-    one(_like(elems, filled) if isinstance(elems, (list, tuple, dict)) else first[0])
+    one(_packed_like(elems, filled) if isinstance(elems, (list, tuple, dict)) else first[0])
     kinds = [convert_to_tensor(item).dtype.base_dtype for item in nest.flatten(seen[0])]
-    types = _like(seen[0], iter(kinds)) if isinstance(seen[0], (list, tuple, dict)) else kinds[0]
+    types = _packed_like(seen[0], iter(kinds)) if isinstance(seen[0], (list, tuple, dict)) else kinds[0]
     return map_fn(fn, elems, dtype=types)
 
 
-def _like(structure: Any, items: Any) -> Any:
+def _packed_like(structure: Any, items: Any) -> Any:
     if isinstance(structure, dict):
-        return {key: _like(structure[key], items) for key in sorted(structure)}
+        return {key: _packed_like(structure[key], items) for key in sorted(structure)}
     if isinstance(structure, (list, tuple)):
-        return type(structure)([_like(item, items) for item in structure])
+        return type(structure)([_packed_like(item, items) for item in structure])
     return next(items)
 
 
 def grad_pass_through(f: Callable[..., Any]) -> Callable[..., Any]:
-    """A function like f of one tensor, whose derivative is 1."""
+    """Wrap a function of one tensor so that its derivative is 1.
+
+    f: a function of tensors.
+    """
 
     def passed(*args: Any, **kwargs: Any) -> Any:
         x = convert_to_tensor(args[0])
@@ -255,5 +266,8 @@ def _second(x: Any, y: Any) -> Any:
 
 
 def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as it is: a run frees what it does not need, and keeps what the derivatives need."""
+    """Return the function unchanged. A run frees values early anyway, and keeps those that derivatives need.
+
+    f: a function.
+    """
     return f

@@ -1,8 +1,8 @@
-"""Assertions: nodes that fail a run whose values are not as a program takes for granted.
+"""Assertions: nodes that fail the run if a condition does not hold.
 
-A run happens whole or not at all, so it does not matter when in a run an assertion is looked at: if it does not hold,
-the run has changed nothing. An assertion runs with a run that fetches it, or what depends on it by a control input.
-What is known while the graph is built is looked at then.
+A run commits completely or not at all, so it does not matter when it evaluates an assertion: a failed run has changed
+nothing. An assertion is evaluated if it is fetched, or if a control input makes a fetched node depend on it. Conditions
+whose value is known while the graph is built are checked then.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from weftwork.graph.ops.flow import group, no_op
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
 
-_SHOWN = 3
-"""Elements of a value that an error shows, unless it is told otherwise."""
+_SHOWN_ELEMENTS = 3
+"""The default number of elements of a value that an error shows."""
 _TOLERANCE = 10
-"""Of assert_near: how many times the distance of 1 to the next number."""
+"""Default tolerance of assert_near, in units of the dtype's epsilon."""
 
 
 def summarized(value: Any, most: int | None) -> str:
-    """The first elements of a value, as TensorFlow prints them: [1 2 3...]."""
+    """The first elements of a value, in TensorFlow's format: [1 2 3...]."""
     if isinstance(value, bytes):
         return f"[{value.decode('utf-8', 'replace')}]"
     elements = np.ravel(np.asarray(value))
-    shown = elements[: _SHOWN if most is None else most] if most is None or most >= 0 else elements
+    shown = elements[: _SHOWN_ELEMENTS if most is None else most] if most is None or most >= 0 else elements
     texts = [e.decode("utf-8", "replace") if isinstance(e, bytes) else str(e).removesuffix(".0") for e in shown]
     return f"[{' '.join(texts)}{'...' if len(shown) < len(elements) else ''}]"
 
@@ -47,10 +47,10 @@ def check(holds: Any, *data: Any, summarize: int | None) -> tuple:
 
 
 def Assert(condition: Any, data: Sequence[Any], summarize: int | None = None, name: str | None = None) -> Operation:
-    """An operation that raises InvalidArgumentError, with the values of `data`, when `condition` is not true.
+    """An operation that raises InvalidArgumentError, with the values of `data`, unless `condition` is true.
 
-    condition: a boolean; all elements of an array must be true.   summarize: how many elements are shown of each value,
-    3 by default, -1 for all.
+    condition: booleans, all of which must be true.   summarize: how many elements of each value to show, 3 by default,
+    -1 for all.
     """
     with name_scope(name, "Assert", [condition, *data]) as scope:
         tensors = tuple(map(convert_to_tensor, [condition, *data]))
@@ -64,7 +64,7 @@ def Assert(condition: Any, data: Sequence[Any], summarize: int | None = None, na
 
 
 def _compared(sign: str, holds: Callable, x: Any, y: Any, data: Any, summarize: int | None, message: Any, name: str):
-    """An assertion that `holds` for all pairs of elements, looked at now if both are known."""
+    """An assertion that `holds` is true for all pairs of elements; checked at once if both are known."""
     with name_scope(name, None, [x, y]) as scope:
         x, y = convert_together([x, y])
         if data is None:
@@ -79,7 +79,7 @@ def _compared(sign: str, holds: Callable, x: Any, y: Any, data: Any, summarize: 
 
 
 def _shown(item: Any) -> Any:
-    """What is known of an item while the graph is built."""
+    """An item's value, if it is known while the graph is built."""
     if as_tensor(item) is None:
         return item
     value = static_value(item)
@@ -89,7 +89,7 @@ def _shown(item: Any) -> Any:
 def assert_equal(
     x: Any, y: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
 ) -> Operation:
-    """Assert x == y, element by element, with broadcasting: where it does not hold, InvalidArgumentError."""
+    """Assert x == y, element by element, with broadcasting. If it fails, the run raises InvalidArgumentError."""
     return _compared("==", np.equal, x, y, data, summarize, message, name or "assert_equal")
 
 
@@ -131,28 +131,28 @@ def assert_greater_equal(
 def assert_positive(
     x: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
 ) -> Operation:
-    """Assert x > 0 of every element."""
+    """Assert x > 0 for every element."""
     return _compared(">", np.greater, x, 0, data, summarize, message, name or "assert_positive")
 
 
 def assert_negative(
     x: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
 ) -> Operation:
-    """Assert x < 0 of every element."""
+    """Assert x < 0 for every element."""
     return _compared("<", np.less, x, 0, data, summarize, message, name or "assert_negative")
 
 
 def assert_non_negative(
     x: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
 ) -> Operation:
-    """Assert x >= 0 of every element."""
+    """Assert x >= 0 for every element."""
     return _compared(">=", np.greater_equal, x, 0, data, summarize, message, name or "assert_non_negative")
 
 
 def assert_non_positive(
     x: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
 ) -> Operation:
-    """Assert x <= 0 of every element."""
+    """Assert x <= 0 for every element."""
     return _compared("<=", np.less_equal, x, 0, data, summarize, message, name or "assert_non_positive")
 
 
@@ -166,15 +166,15 @@ def assert_near(
     message: Any = None,
     name: str | None = None,
 ) -> Operation:
-    """Assert |x - y| <= atol + rtol * |y| of every element; both are 10 eps of the dtype by default."""
+    """Assert |x - y| <= atol + rtol * |y| for every element. By default both are 10 times the dtype's epsilon."""
     with name_scope(name, "assert_near", [x, y]) as scope:
         x, y = convert_together([x, y])
         eps = float(_TOLERANCE * np.finfo(x.dtype.numpy).eps)
         rtol, atol = (eps if t is None else t for t in (rtol, atol))
-        said = [] if message is None else [message]
+        details = [] if message is None else [message]
         if data is None:
             data = ["x and y not equal to tolerance rtol and atol:", f"x ({x.name}) = ", x, f"y ({y.name}) = ", y]
-        return Assert(np.abs(x - y) <= atol + rtol * np.abs(y), [*said, *data], summarize, name=scope)
+        return Assert(np.abs(x - y) <= atol + rtol * np.abs(y), [*details, *data], summarize, name=scope)
 
 
 # Ranks and types
@@ -183,14 +183,14 @@ def assert_near(
 def assert_rank(
     x: Any, rank: int, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
 ) -> Operation:
-    """Assert that x has so many axes. ValueError at once where its rank is known to be another."""
+    """Assert that x has this rank. Raises ValueError at once if its rank is known to be another."""
     return _ranked("rank", np.equal, x, rank, data, summarize, message, name or "assert_rank")
 
 
 def assert_rank_at_least(
     x: Any, rank: int, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
 ) -> Operation:
-    """Assert that x has at least so many axes. ValueError at once where its rank is known to be less."""
+    """Assert that x has at least this rank. Raises ValueError at once if its rank is known to be less."""
     return _ranked("rank at least", np.greater_equal, x, rank, data, summarize, message, name or "assert_rank_at_least")
 
 
@@ -201,21 +201,21 @@ def _ranked(what: str, holds: Callable, x: Any, rank: int, data: Any, summarize:
             raise ValueError("Rank must be a scalar.")
         given = static_value(convert_to_tensor(rank))
         rank = rank if given is None else int(given)
-        known, said = x.raw_shape if given is not None else None, message or ""
+        known, text = x.raw_shape if given is not None else None, message or ""
         if known is not None:
             if not holds(len(known), rank):
                 raise ValueError(
-                    f"{said}.  Tensor {x.name} must have {what} {rank}.  Received rank {len(known)}, "
+                    f"{text}.  Tensor {x.name} must have {what} {rank}.  Received rank {len(known)}, "
                     f"shape {shapes.bracket_text(known)}"
                 )
             return no_op(name=scope)
         if data is None:
-            data = [said, f"Tensor {x.name} must have {what}", rank, "Received shape: ", array_ops.shape(x)]
+            data = [text, f"Tensor {x.name} must have {what}", rank, "Received shape: ", array_ops.shape(x)]
         return Assert(holds(array_ops.rank(x), rank), data, summarize, name=scope)
 
 
 def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str | None = None) -> Operation:
-    """TypeError at once unless the tensor is of the dtype `tf_type`."""
+    """Raise TypeError at once unless the tensor has the dtype `tf_type`."""
     tensor, wanted = convert_to_tensor(tensor), dtypes.as_dtype(tf_type)
     if tensor.dtype.base_dtype is not wanted.base_dtype:
         raise TypeError(f"{message or ''}  {tensor.op.name} must be of type {wanted!r}")
@@ -223,14 +223,14 @@ def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str
 
 
 def assert_integer(x: Any, message: str | None = None, name: str | None = None) -> Operation:
-    """TypeError at once unless x is of an integer dtype."""
+    """Raise TypeError at once unless x has an integer dtype."""
     tensor = convert_to_tensor(x)
     if not tensor.dtype.is_integer:
         raise TypeError(f'{message or ""}  Expected "x" to be integer type.  Found: {tensor.dtype!r}')
     return no_op(name=name or "assert_integer")
 
 
-# Numbers that are none
+# NaN and infinity
 
 
 def finite(value: Any, *, message: str) -> Any:
@@ -243,7 +243,7 @@ def finite(value: Any, *, message: str) -> Any:
 
 
 def check_numerics(tensor: Any, message: str, name: str | None = None) -> Tensor:
-    """The tensor; InvalidArgumentError, with `message`, where it has an element that is infinite or no number."""
+    """Return the tensor. At run time, raises InvalidArgumentError with `message` if an element is infinite or NaN."""
     x = convert_to_tensor(tensor)
     if not (x.dtype.is_floating or x.dtype.is_complex):
         raise TypeError(f"Value passed to parameter 'tensor' has DataType {x.dtype.name} not in list of allowed values")
@@ -252,13 +252,16 @@ def check_numerics(tensor: Any, message: str, name: str | None = None) -> Tensor
 
 
 def verify_tensor_all_finite(t: Any, msg: str, name: str | None = None) -> Tensor:
-    """As check_numerics."""
+    """The same as check_numerics.
+
+    t: a float tensor.
+    """
     with name_scope(name, "VerifyFinite", [t]) as scope:
         return check_numerics(t, msg, name=scope)
 
 
 def add_check_numerics_ops() -> Operation:
-    """An operation that checks every floating tensor that the graph has now, but those inside of branches and loops."""
+    """An operation that checks every floating tensor now in the graph, except those inside branches and loops."""
     checks = []
     for op in get_default_graph().get_operations():
         for tensor in op.outputs:

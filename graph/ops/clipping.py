@@ -1,6 +1,6 @@
-"""Keeping values or norms within limits: clip_by_value, clip_by_norm, clip_by_global_norm.
+"""Limiting values or norms: clip_by_value, clip_by_norm, clip_by_global_norm.
 
-Of IndexedSlices, such as the gradients of tables, the rows are taken as they are, and stay IndexedSlices.
+For IndexedSlices, such as the gradients of tables, the rows are clipped, and the result is IndexedSlices.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from weftwork.graph.scopes import name_scope
 
 
 def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Any:
-    """min(max(t, clip_value_min), clip_value_max). Raises ValueError when the limits do not broadcast to t's shape."""
+    """min(max(t, clip_value_min), clip_value_max). Raises ValueError if the limits do not broadcast to t's shape."""
     if isinstance(t, IndexedSlices):
         return _with_rows(t, clip_by_value(t.values, clip_value_min, clip_value_max, name))
     tensors = convert_together([t, clip_value_min, clip_value_max])
@@ -34,7 +34,7 @@ def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | 
 
 
 def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> Any:
-    """t, scaled down where its Euclidean norm (over `axes`, by default all) exceeds clip_norm: t * c / max(|t|, c)."""
+    """t, scaled down if its Euclidean norm (over `axes`, by default all) exceeds clip_norm: t * c / max(|t|, c)."""
     if isinstance(t, IndexedSlices):
         return _with_rows(t, clip_by_norm(t.values, clip_norm, axes, name))
     x, limit = convert_together([t, clip_norm])
@@ -47,7 +47,7 @@ def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = No
 
 
 def clip_by_average_norm(t: Any, clip_norm: Any, name: str | None = None) -> Tensor:
-    """t, scaled down where its Euclidean norm divided by the number of its elements exceeds clip_norm."""
+    """t, scaled down if its Euclidean norm, divided by the number of its elements, exceeds clip_norm."""
     with name_scope(name, "clip_by_average_norm", [t, clip_norm]) as scope:
         x = convert_to_tensor(t)
         count = cast(size(x), x.dtype.base_dtype)
@@ -55,9 +55,9 @@ def clip_by_average_norm(t: Any, clip_norm: Any, name: str | None = None) -> Ten
 
 
 def global_norm(t_list: Any, name: str | None = None) -> Tensor | None:
-    """The Euclidean norm of all elements of all tensors together; None entries are left out, of none there is None.
+    """The Euclidean norm over all elements of all tensors. None entries are skipped; None if nothing is left.
 
-    Raises TypeError when t_list is not a list.
+    Raises TypeError if t_list is not a list.
     """
     tensors = [_values(t) for t in _sequence(t_list) if t is not None]
     if not tensors:
@@ -72,8 +72,8 @@ def clip_by_global_norm(
 ) -> tuple[list[Any], Tensor | None]:
     """(tensors scaled by clip_norm / max(global norm, clip_norm), global norm); None entries stay.
 
-    use_norm: the norm if it is known already. An infinite norm gives NaN everywhere, to be noticed.
-    Reference: Pascanu et al. 2013, arXiv:1211.5063.   Raises TypeError when t_list is not a list.
+    use_norm: the norm, if already known. An infinite norm gives NaN everywhere, so that you notice.
+    Reference: Pascanu et al. 2013, arXiv:1211.5063.   Raises TypeError if t_list is not a list.
     """
     items = list(_sequence(t_list))
     with name_scope(name, "clip_by_global_norm", [t for t in items if t is not None]):

@@ -1,4 +1,7 @@
-"""Values of several tensors: sparse tensors and slices of a larger tensor. They are fetched and fed as one."""
+"""Values made of several tensors: sparse tensors and slices of a larger tensor.
+
+Each is fetched and fed as one value.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ IndexedSlicesValue = namedtuple("IndexedSlicesValue", ["values", "indices", "den
 
 
 class _Composite:
-    """What both have in common."""
+    """The common part of SparseTensor and IndexedSlices."""
 
     _values: Tensor
     _indices: Tensor
@@ -26,22 +29,22 @@ class _Composite:
 
     @property
     def indices(self) -> Tensor:
-        """Where the values stand."""
+        """The positions of the values."""
         return self._indices
 
     @property
     def values(self) -> Tensor:
-        """The values that stand there."""
+        """The values at the indices."""
         return self._values
 
     @property
     def op(self) -> Operation:
-        """The operation that makes the values."""
+        """The operation that computes the values."""
         return self._values.op
 
     @property
     def graph(self):
-        """The graph of its parts."""
+        """The graph that contains it."""
         return self._values.graph
 
     @property
@@ -67,7 +70,7 @@ class _Composite:
 class SparseTensor(_Composite):
     """The non-zero `values` [n] of a tensor of `dense_shape` [rank], at `indices` [n, rank], int64.
 
-    Raises ValueError when these shapes are known not to fit.
+    Raises ValueError if these shapes are known not to match.
     """
 
     def __init__(self, indices: Any, values: Any, dense_shape: Any):
@@ -80,7 +83,10 @@ class SparseTensor(_Composite):
 
     @classmethod
     def from_value(cls, sparse_tensor_value: Any) -> SparseTensor:
-        """The constant SparseTensor of a SparseTensorValue, or a SparseTensor itself; TypeError for anything else."""
+        """A SparseTensor unchanged, or a SparseTensorValue as a constant one. Raises TypeError for anything else.
+
+        sparse_tensor_value: a SparseTensorValue or a SparseTensor.
+        """
         if isinstance(sparse_tensor_value, cls):
             return sparse_tensor_value
         if not isinstance(sparse_tensor_value, SparseTensorValue):
@@ -112,7 +118,7 @@ class SparseTensor(_Composite):
 
 
 class IndexedSlices(_Composite):
-    """The rows `values` of a larger tensor, at `indices`; `dense_shape` is that of the whole, or None."""
+    """Some rows of a larger tensor: the `values` at `indices`; `dense_shape` is the larger shape, or None."""
 
     def __init__(self, values: Tensor, indices: Tensor, dense_shape: Tensor | None = None):
         self._values, self._indices, self._dense_shape = values, indices, dense_shape
@@ -137,9 +143,9 @@ class IndexedSlices(_Composite):
 
 
 def _dense(slices: IndexedSlices, dtype: Any = None, name: str | None = None, as_ref: bool = False) -> Tensor:
-    """The whole tensor: its rows are the sums of the slices' rows of the same index, zeros where there are none.
+    """The whole tensor. Each row is the sum of the slices' rows with its index, or zeros.
 
-    A row outside of it is an InvalidArgumentError when it runs.
+    An index out of range raises InvalidArgumentError at run time.
     """
     if slices.dense_shape is None:
         raise ValueError(f"Tensor conversion requested for IndexedSlices without dense_shape: {slices!r}")

@@ -1,13 +1,13 @@
 """Control flow: branches and loops, as operations that own sections of the graph.
 
-The functions that are given are called once, when the graph is built. What they make runs only in the branch that is
-taken, or once in each iteration; what they use from outside is evaluated once, in any case.
+The functions passed in are called once, while the graph is built. The nodes they create run only in the branch that is
+taken, or once in each iteration. The outside tensors they use are evaluated once, unconditionally.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from weftwork.graph import nest, shapes
 from weftwork.graph.build import apply, as_tensor, convert_to_tensor, graph_of
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.graph import Graph
-from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops.composite import IndexedSlices, SparseTensor
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.flow import group, identity
@@ -23,13 +23,15 @@ from weftwork.graph.ops.owners import add_owner, section_of
 from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.sections import Section
-from weftwork.graph.structures import assert_same_structure, ordered, packed
+from weftwork.graph.structures import assert_same_structure, packed
 
-_OTHER_STRUCTURE = "The two structures don't have the same nested structure."
+A = TypeVar("A")
+B = TypeVar("B")
+OTHER_STRUCTURE = "The two structures don't have the same nested structure."
 
 
-def _ended(graph: Graph, section: Section, result: Any, word: str, taken: bool) -> list:
-    """The flat results of a branch as tensors of its end; an operation is `taken`, the predicate, after it has run."""
+def _branch_outputs(graph: Graph, section: Section, result: Any, word: str, taken: bool) -> list:
+    """The flat results of a branch as tensors; an operation becomes `taken`, the predicate, after it has run."""
     flat = []
     for item in leaves(result):
         standing = hasattr(type(item), "_as_graph_element") and as_tensor(item) is None
@@ -48,6 +50,20 @@ def _ended(graph: Graph, section: Section, result: Any, word: str, taken: bool) 
 # Branches
 
 
+@overload
+def cond(
+    pred: Any, true_fn: Callable[[], Tensor[A]], false_fn: Callable[[], Tensor[B]], *, name: str | None = ...
+) -> Tensor[A | B]: ...
+@overload
+def cond(
+    pred: Any,
+    true_fn: Callable[..., Any] | None = ...,
+    false_fn: Callable[..., Any] | None = ...,
+    strict: bool = ...,
+    name: str | None = ...,
+    fn1: Callable[..., Any] | None = ...,
+    fn2: Callable[..., Any] | None = ...,
+) -> Any: ...
 def cond(
     pred: Any,
     true_fn: Callable[..., Any] | None = None,
@@ -57,13 +73,14 @@ def cond(
     fn1: Callable[..., Any] | None = None,
     fn2: Callable[..., Any] | None = None,
 ) -> Any:
-    """What `true_fn()` made if `pred` (a boolean tensor of rank 0) is true, else what `false_fn()` made.
+    """The result of `true_fn()` if `pred` (a boolean tensor of rank 0) is true, else that of `false_fn()`.
 
-    Both give the same structure of tensors of the same dtypes; what is made in the branch that is not taken has no
-    effect of any kind. One tensor in a list is returned bare, unless `strict`. Where a function gives an operation,
-    there is a boolean tensor, the predicate, once the operation has run.
-    Raises TypeError for a Python bool or what cannot be called, and TypeError or ValueError for functions that do not
-    match.
+    Both must return the same structure of tensors with the same dtypes. Nodes of the branch that is not taken have no
+    effect at all. A list of one tensor is returned as just the tensor, unless `strict`. If a function returns an
+    operation, the result is a boolean tensor, the predicate, available once the operation has run.
+    fn1, fn2: older names of true_fn and false_fn.
+    Raises TypeError for a Python bool or an object that cannot be called, TypeError or ValueError for functions whose
+    results do not match.
     """
     true_fn, false_fn = (fn1 if true_fn is None else true_fn), (fn2 if false_fn is None else false_fn)
     if not callable(true_fn):
@@ -74,15 +91,15 @@ def cond(
         raise TypeError("pred must not be a Python bool")
     graph = graph_of([pred])
     with graph.as_default(), name_scope(name, "cond", [pred]):
-        pred = _truth(convert_to_tensor(pred, name="pred"), "pred")
+        pred = scalar_predicate(convert_to_tensor(pred, name="pred"), "pred")
         results, flats, sections = [], [], []
         for function, word in ((true_fn, "true_fn"), (false_fn, "false_fn")):
             with section_of(graph, "a branch of a cond") as section:
                 result = function()
-                flats.append(_ended(graph, section, result, word, word == "true_fn"))
+                flats.append(_branch_outputs(graph, section, result, word, word == "true_fn"))
                 results.append(result)
                 sections.append(section)
-        _check_structures(*results, strict)
+        _check_structures(results[0], results[1], strict)
         _same_indices(graph, results[0], flats, sections)
         _check_alike(results, flats)
         specs = [
@@ -90,14 +107,14 @@ def cond(
             for a, b in zip(sections[0].outputs, sections[1].outputs, strict=True)
         ]
         op = add_owner(graph, "If", sections, [pred], specs, "Merge", {})
-        structure = _repacked(results[0], iter(op.outputs))
+        structure = repacked(results[0], iter(op.outputs))
     if not strict and type(structure) in (list, tuple) and len(structure) == 1:
         return structure[0]
     return structure
 
 
 def _same_indices(graph: Graph, result: Any, flats: list[list], sections: Sequence[Section]) -> None:
-    """Indices of slices are int64 in both branches where they are in one."""
+    """Make indices of slices int64 in both branches if they are in one."""
     if len(flats[0]) != len(flats[1]):
         return
     indices = [part for leaf in nest.flatten(result) for part in _is_indices(leaf)]
@@ -110,12 +127,12 @@ def _same_indices(graph: Graph, result: Any, flats: list[list], sections: Sequen
 
 
 def _is_indices(leaf: Any) -> list[bool]:
-    parts = _parts(leaf)
+    parts = parts_of(leaf)
     return [isinstance(leaf, IndexedSlices) and part is leaf.indices for part in parts]
 
 
-def _truth(pred: Tensor, what: str) -> Tensor:
-    """A predicate as one truth value. Raises ValueError for a known rank other than 0, TypeError for another dtype."""
+def scalar_predicate(pred: Tensor, what: str) -> Tensor:
+    """A predicate as a single boolean. Raises ValueError for a known rank other than 0, TypeError for another dtype."""
     if pred.raw_shape:
         raise ValueError(f"Shape must be rank 0 but is rank {len(pred.raw_shape)} for the {what} {pred}")
     if not pred.dtype.is_bool and pred.dtype.numpy.kind != "O":
@@ -126,7 +143,7 @@ def _truth(pred: Tensor, what: str) -> Tensor:
 
 
 def one_truth(value: Any) -> Any:
-    """The kernel of a predicate whose shape is known only now."""
+    """The kernel that checks a predicate whose shape is not known earlier."""
     if np.ndim(value):
         shape = shapes.bracket_text(np.shape(value))
         raise InvalidArgumentError(None, None, f"The predicate must be a scalar, but it has shape {shape}")
@@ -134,7 +151,7 @@ def one_truth(value: Any) -> Any:
 
 
 def _check_structures(one: Any, two: Any, strict: bool) -> None:
-    """Raise ValueError or TypeError unless both branches give the same structure."""
+    """Raise ValueError or TypeError unless both branches return the same structure."""
     if not strict:
         one, two = [x[0] if type(x) in (list, tuple) and len(x) == 1 else x for x in (one, two)]
     try:
@@ -147,7 +164,7 @@ def _check_alike(results: list, flats: list) -> None:
     one, two = flats
     if not one and not two:
         raise ValueError("true_fn and false_fn must return at least one result.")
-    kinds = [list(map(_composite, nest.flatten(result))) for result in results]
+    kinds = [list(map(composite, nest.flatten(result))) for result in results]
     if len(one) != len(two) or kinds[0] != kinds[1]:
         raise ValueError(f"Incompatible return types/values of true_fn and false_fn: {results[0]!r}, {results[1]!r}")
     for a, b in zip(one, two, strict=True):
@@ -158,13 +175,13 @@ def _check_alike(results: list, flats: list) -> None:
 # Structures
 
 
-def _composite(leaf: Any) -> type | None:
-    """SparseTensor, IndexedSlices or TensorArray, where a leaf is one: what is not a tensor, but made of some."""
+def composite(leaf: Any) -> type | None:
+    """The class of a leaf made of tensors (SparseTensor, IndexedSlices or TensorArray), or None for a tensor."""
     return next((kind for kind in (SparseTensor, IndexedSlices, TensorArray) if isinstance(leaf, kind)), None)
 
 
-def _parts(leaf: Any) -> list:
-    """The tensors of a leaf, without a dense shape that is not known."""
+def parts_of(leaf: Any) -> list:
+    """The tensors of a leaf, without an unknown dense shape."""
     if isinstance(leaf, SparseTensor):
         return [leaf.indices, leaf.values, leaf.dense_shape]
     if isinstance(leaf, IndexedSlices):
@@ -172,25 +189,25 @@ def _parts(leaf: Any) -> list:
     return [leaf.flow] if isinstance(leaf, TensorArray) else [leaf]
 
 
-def _of_parts(leaf: Any, parts: list) -> Any:
-    """A leaf like this one, of other tensors."""
+def _from_parts(leaf: Any, parts: list) -> Any:
+    """A leaf of the same kind with other tensors."""
     if isinstance(leaf, TensorArray):
         return leaf.with_flow(parts[0])
-    kind = _composite(leaf)
+    kind = composite(leaf)
     return parts[0] if kind is None else kind(*parts)
 
 
 def leaves(structure: Any) -> list:
-    """The tensors of a structure; a SparseTensor is three of them, IndexedSlices two or three."""
-    return [part for leaf in nest.flatten(structure) for part in _parts(leaf)]
+    """The tensors of a structure; a SparseTensor counts as three, IndexedSlices as two or three."""
+    return [part for leaf in nest.flatten(structure) for part in parts_of(leaf)]
 
 
-def _repacked(structure: Any, items: Any) -> Any:
-    """A structure with other tensors, as many as it has `leaves`."""
-    made = []
+def repacked(structure: Any, items: Any) -> Any:
+    """A structure of the same kind with other tensors, one for each of its `leaves`."""
+    repacked = []
     for leaf in nest.flatten(structure):
-        made.append(_of_parts(leaf, [next(items) for _ in _parts(leaf)]))
-    return packed(structure, iter(made))
+        repacked.append(_from_parts(leaf, [next(items) for _ in parts_of(leaf)]))
+    return packed(structure, iter(repacked))
 
 
 def case(
@@ -200,11 +217,12 @@ def case(
     strict: bool = False,
     name: str = "case",
 ) -> Any:
-    """What the function of the first true predicate made, else what `default` made.
+    """The result of the function with the first true predicate, else that of `default`.
 
     pred_fn_pairs: a list of (boolean tensor of rank 0, function), or a dict of these.
-    exclusive: more than one true predicate is an InvalidArgumentError when it runs.
-    Without a default no true predicate is one too.
+    exclusive: more than one true predicate raises InvalidArgumentError at run time.
+    Without a default, so does no true predicate.
+    strict: keep the list around a single result.
     """
     if not isinstance(pred_fn_pairs, (list, tuple, dict)):
         raise TypeError("pred_fn_pairs must be a list, tuple, or dict")
@@ -221,49 +239,49 @@ def case(
     preds = [pred for pred, _ in pairs]
     with name_scope(name, "case", preds):
         if exclusive:
-            preds = [_alone(pred, preds, pairs) for pred in preds]
+            preds = [_checked_exclusive(pred, preds, pairs) for pred in preds]
         if default is None:
-            default = _asserted(preds, pairs[-1][1])
+            default = _with_assertion(preds, pairs[-1][1])
             preds, pairs = preds[:-1], pairs[:-1]
         chosen = default
         for pred, (_, function) in zip(reversed(preds), reversed(pairs), strict=True):
-            chosen = _either(pred, function, chosen, strict)
+            chosen = _chained_branch(pred, function, chosen, strict)
         return chosen()
 
 
-def _asserted(preds: list, function: Callable) -> Callable:
-    """The last function of a case without default: it fails when it runs and none of the predicates is true."""
+def _with_assertion(preds: list, function: Callable) -> Callable:
+    """The last function of a case without default. It fails at run time if no predicate is true."""
 
     def last() -> Any:
         names = ", ".join([pred.name for pred in preds])
         checked = apply(one_of_them, preds, {"names": names}, type="Assert", dtype="bool", shape=())
         with preds[0].graph.control_dependencies([checked]):
             result = function()
-            return _repacked(result, iter([_held(item) for item in leaves(result)]))
+            return repacked(result, iter([_after_dependencies(item) for item in leaves(result)]))
 
     return last
 
 
 def one_of_them(*preds: Any, names: str) -> Any:
-    """The kernel of the assertion that one of some predicates is true."""
+    """The kernel that asserts that at least one predicate is true."""
     if not any(preds):
         raise InvalidArgumentError(None, None, f"Input error: None of conditions evaluated as True: {names}")
     return np.True_
 
 
-def _held(item: Any) -> Any:
-    """What is there once the control dependencies are, of a result that may have been there before."""
+def _after_dependencies(item: Any) -> Any:
+    """A result that waits for the control dependencies, even if it existed before."""
     if item is None:
         return None
     element = item._as_graph_element() if hasattr(item, "_as_graph_element") and as_tensor(item) is None else item
     return group(element) if isinstance(element, Operation) else identity(element)
 
 
-def _either(pred: Tensor, function: Callable, otherwise: Callable, strict: bool) -> Callable:
+def _chained_branch(pred: Tensor, function: Callable, otherwise: Callable, strict: bool) -> Callable:
     return lambda: cond(pred, function, otherwise, strict=strict)
 
 
-def _alone(pred: Tensor, preds: list, pairs: list) -> Tensor:
+def _checked_exclusive(pred: Tensor, preds: list, pairs: list) -> Tensor:
     names = ", ".join(p.name for p in preds)
     return apply(_only_one, [pred, *preds], {"names": names}, type="Assert", dtype="bool", shape=())
 
@@ -277,157 +295,3 @@ def _only_one(pred: Any, *preds: Any, names: str) -> Any:
             f"{list(map(bool, preds))}",
         )
     return pred
-
-
-# Loops
-
-
-def while_loop(
-    cond: Callable[..., Any],
-    body: Callable[..., Any],
-    loop_vars: Any,
-    shape_invariants: Any = None,
-    parallel_iterations: int = 10,
-    back_prop: bool = True,
-    swap_memory: bool = False,
-    name: str | None = None,
-    maximum_iterations: Any = None,
-    return_same_structure: bool = False,
-) -> Any:
-    """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)`, a boolean tensor of rank 0, is true.
-
-    loop_vars: a list or tuple of (nested structures of) tensors, SparseTensors, IndexedSlices and TensorArrays.
-    maximum_iterations: at most so many.
-    shape_invariants: the shapes that they may have, where these change from one iteration to the next, in the structure
-        of loop_vars: of a SparseTensor [its rank], of IndexedSlices that of their values.
-    back_prop: False, and the loop has no gradient: it is None.
-    parallel_iterations: how many iterations may run at the same time, as far as one does not need what another gives.
-    Returns the last loop variables as `body` returns them; one alone is returned bare unless `return_same_structure`.
-    Raises TypeError and ValueError for arguments that do not fit each other.
-    """
-    if not callable(cond):
-        raise TypeError("cond must be callable.")
-    if not callable(body):
-        raise TypeError("body must be callable.")
-    if not isinstance(parallel_iterations, int) or parallel_iterations < 1:
-        raise TypeError("parallel_iterations must be a positive integer.")
-    if not loop_vars:
-        raise ValueError("No loop variables provided")
-    first = leaves(loop_vars)
-    graph = graph_of([t for t in first if as_tensor(t) is not None])
-    with graph.as_default(), name_scope(name, "while", first):
-        limit = None if maximum_iterations is None else convert_to_tensor(maximum_iterations, "int32")
-        if limit is not None and limit.raw_shape:
-            raise ValueError(f"maximum_iterations must be a scalar, saw shape: {shapes.text(limit.raw_shape)}")
-        enter = [convert_to_tensor(item) for item in first]
-        allowed = _invariants(loop_vars, enter, shape_invariants)
-        with section_of(graph, "while loop") as test:
-            given = _parameters(graph, test, enter, allowed)
-            wanted = convert_to_tensor(cond(*_repacked(list(loop_vars), iter(given))))
-            test.outputs = [_truth(wanted, "condition of the loop")]
-        with section_of(graph, "while loop") as step:
-            given = _parameters(graph, step, enter, allowed)
-            result = body(*_repacked(list(loop_vars), iter(given)))
-            flat = _next(loop_vars, result, step, enter, allowed)
-        step.outputs = flat
-        specs = [(t.dtype.base_dtype, shape) for t, shape in zip(enter, allowed, strict=True)]
-        given_inputs = [*enter] if limit is None else [*enter, limit]
-        attrs = {"_carried": len(enter), "_limited": limit is not None, "_parallel": parallel_iterations}
-        if not back_prop:
-            attrs["_no_gradient"] = True
-        op = add_owner(graph, "While", [test, step], given_inputs, specs, "Exit", attrs)
-        several = len(loop_vars) > 1 and isinstance(result, (list, tuple))
-        packed = _repacked(result if several else loop_vars, iter(op.outputs))
-    if isinstance(packed, (list, tuple)) and len(packed) == 1 and not return_same_structure:
-        return packed[0]
-    return packed
-
-
-def _invariants(loop_vars: Any, enter: list[Tensor], shape_invariants: Any) -> list:
-    if shape_invariants is None:
-        return [shape for leaf in nest.flatten(loop_vars) for shape in _usual(leaf)]
-    given = _shapes_of(loop_vars, shape_invariants)
-    for tensor, shape in zip(enter, given, strict=True):
-        if not shapes.less_specific(shape, tensor.raw_shape):
-            raise ValueError(
-                f"The shape invariant specified for {tensor.name} is not compatible with the initial shape of the "
-                f"loop variable. It enters the loop with shape {shapes.text(tensor.raw_shape)}, but the specified "
-                f"shape invariant is {shapes.text(shape)}."
-            )
-    return given
-
-
-def _usual(leaf: Any) -> list:
-    """The shapes that a loop variable keeps unless it is told otherwise. A SparseTensor's values may grow in number."""
-    if isinstance(leaf, SparseTensor):
-        rank = None if leaf.dense_shape.raw_shape is None else leaf.dense_shape.raw_shape[0]
-        return [(None, rank), (None,), (rank,)]
-    return [convert_to_tensor(part).raw_shape for part in _parts(leaf)]
-
-
-def _shapes_of(structure: Any, given: Any) -> list:
-    """The shapes that are given for a structure's tensors. Raises ValueError for another structure."""
-    if isinstance(structure, dict):
-        if not isinstance(given, dict) or set(given) != set(structure):
-            raise ValueError(_OTHER_STRUCTURE)
-        return [shape for key in ordered(structure) for shape in _shapes_of(structure[key], given[key])]
-    if isinstance(structure, (list, tuple)):
-        if not isinstance(given, (list, tuple)) or len(given) != len(structure):
-            raise ValueError(_OTHER_STRUCTURE)
-        return [shape for item, one in zip(structure, given, strict=True) for shape in _shapes_of(item, one)]
-    if isinstance(given, dict):
-        raise ValueError(_OTHER_STRUCTURE)
-    shape = shapes.as_raw(given)
-    if isinstance(structure, SparseTensor):
-        if shape is not None and len(shape) != 1:
-            raise ValueError(
-                f"Expected a shape with 1 dimension, the rank of a SparseTensor. Obtained: {shapes.text(shape)}"
-            )
-        rank = None if shape is None else shape[0]
-        return [(None, rank), (None,), (rank,)]
-    if isinstance(structure, IndexedSlices):
-        rows = (None,) if shape is None else shape[:1]
-        return [shape, rows, (None if shape is None else len(shape),)][: len(_parts(structure))]
-    return [()] if isinstance(structure, TensorArray) else [shape]
-
-
-def _parameters(graph: Graph, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:
-    made = [
-        graph.add(Kind.PLACEHOLDER, "LoopVariable", outputs=[(t.dtype.base_dtype, shape)], name="Identity").outputs[0]
-        for t, shape in zip(enter, allowed, strict=True)
-    ]
-    section.parameters = made
-    return made
-
-
-def _next(loop_vars: Any, result: Any, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:
-    """The body's results as the next loop variables. Raises ValueError when they do not fit."""
-    if isinstance(result, Operation) or result is None:
-        raise ValueError("body must return the next loop variables")
-    whole = len(loop_vars) == 1 and isinstance(loop_vars[0], (list, tuple)) and len(result) != 1
-    packed = result if isinstance(result, (list, tuple)) and not whole else [result]
-    flat = leaves(packed)
-    if len(packed) != len(loop_vars):
-        raise ValueError(
-            "The number of elements in the loop variables and what body returned must be the same number of elements: "
-            f"{len(loop_vars)}, {len(packed)}"
-        )
-    kinds = [list(map(_composite, nest.flatten(structure))) for structure in (list(packed), list(loop_vars))]
-    if len(flat) != len(enter) or kinds[0] != kinds[1]:
-        raise ValueError(_OTHER_STRUCTURE)
-    made = []
-    for item, parameter, start, shape in zip(flat, section.parameters, enter, allowed, strict=True):
-        tensor = convert_to_tensor(item, None if as_tensor(item) is not None else parameter.dtype)
-        if tensor.dtype.base_dtype != start.dtype.base_dtype:
-            raise TypeError(
-                f"The loop variable {start.name} enters the loop with dtype {start.dtype.name}, but has dtype "
-                f"{tensor.dtype.name} after one iteration."
-            )
-        if not shapes.less_specific(shape, tensor.raw_shape):
-            raise ValueError(
-                f"Input tensor '{start.name}' enters the loop with shape {shapes.text(shape)}, but has shape "
-                f"{shapes.text(tensor.raw_shape)} after one iteration. To allow the shape to vary across iterations, "
-                "use the `shape_invariants` argument of tf.while_loop to specify a less-specific shape."
-            )
-        made.append(tensor)
-    return made

@@ -1,4 +1,4 @@
-"""From one dtype to another: cast and its kin, and the parts of complex numbers."""
+"""Conversions between dtypes: cast and its variants, and the parts of complex numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from weftwork.graph.seams import seams
 
 
 def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
-    """x as another dtype, as C casts: floats lose their fraction, complex numbers their imaginary part.
+    """x as another dtype, with C's rules: floats lose their fraction, complex numbers their imaginary part.
 
     Raises TypeError for a cast between strings and numbers.
     """
@@ -54,7 +54,7 @@ def to_int64(x: Any, name: str | None = "ToInt64") -> Tensor:
 
 
 def saturate_cast(value: Any, dtype: Any, name: str | None = None) -> Tensor:
-    """value as another real dtype; what it cannot hold becomes the nearest that it can."""
+    """value as another real dtype, clipped to its range."""
     x, dtype = convert_to_tensor(value, name="value"), as_dtype(dtype).base_dtype
     given = x.dtype.base_dtype
     if float(given.min) >= float(dtype.min) and float(given.max) <= float(dtype.max):
@@ -65,7 +65,7 @@ def saturate_cast(value: Any, dtype: Any, name: str | None = None) -> Tensor:
 
 
 def _within(given: DType, wanted: DType, limit: Any) -> Any:
-    """The number of the given dtype nearest to a limit of the wanted dtype that both can hold."""
+    """The number nearest to a limit of the wanted dtype that both dtypes can represent."""
     if given.is_integer:
         return min(max(int(limit), given.min), given.max)
     with np.errstate(over="ignore"):
@@ -78,7 +78,7 @@ def _within(given: DType, wanted: DType, limit: Any) -> Any:
 
 
 def complex(real: Any, imag: Any, name: str | None = None) -> Tensor:
-    """real + i imag: complex64 of float32, complex128 of float64. Raises TypeError for other dtypes."""
+    """real + i imag: complex64 from float32, complex128 from float64. Raises TypeError for other dtypes."""
     real, imag = convert_together([real, imag])
     dtype = promoted([real, imag])
     if dtype not in (dtypes.float32, dtypes.float64):
@@ -90,7 +90,7 @@ def complex(real: Any, imag: Any, name: str | None = None) -> Tensor:
 
 
 def real(input: Any, name: str | None = None) -> Tensor:
-    """The real part; a real input itself."""
+    """The real part; a real input is returned as it is."""
     x = convert_to_tensor(input, name="input")
     if not x.dtype.is_complex:
         return x
@@ -98,19 +98,19 @@ def real(input: Any, name: str | None = None) -> Tensor:
 
 
 def imag(input: Any, name: str | None = None) -> Tensor:
-    """The imaginary part; zeros of a real input."""
+    """The imaginary part; zeros for a real input."""
     x = convert_to_tensor(input, name="input")
     return apply(np.imag, [x], type="Imag", name=name, dtype=x.dtype.real_dtype, shape=x.raw_shape)
 
 
 def conj(x: Any, name: str | None = None) -> Tensor:
-    """The complex conjugate; a real input itself."""
+    """The complex conjugate; a real input is returned as it is."""
     x = convert_to_tensor(x, name="x")
     return elementwise(np.conjugate, x, type="Conj", name=name) if x.dtype.is_complex else x
 
 
 def angle(input: Any, name: str | None = None) -> Tensor:
-    """The argument of complex numbers in radians; 0 or pi of floats."""
+    """The argument of complex numbers, in radians; 0 or pi for floats."""
     x = convert_to_tensor(input, name="input")
     if x.dtype.numpy.kind in "biu":
         x = cast(x, dtypes.float64)

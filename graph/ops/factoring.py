@@ -1,4 +1,4 @@
-"""Linear algebra beyond one call of NumPy: solutions from factors, roots and logarithms of matrices, ranks, norms."""
+"""Linear algebra beyond a single NumPy call: solving from factors, matrix roots and logarithms, ranks, norms."""
 
 from __future__ import annotations
 
@@ -29,8 +29,14 @@ def _square(value: Any) -> Tensor:
     return x
 
 
+def _longest(x: Tensor) -> Any:
+    """The greater size of matrices, which must be known."""
+    rows, columns = x.shape.as_list()[-2:]
+    return max(rows, columns)  # type: ignore[type-var]
+
+
 def adjoint(matrix: Any, name: str | None = None) -> Tensor:
-    """The last two axes exchanged, and conjugated. The rank must be known."""
+    """Transpose the last two axes, and conjugate. The rank must be known."""
     return spaces.matrix_transpose(matrix, name=name or "adjoint", conjugate=True)
 
 
@@ -50,20 +56,23 @@ def matvec(
         return array_ops.squeeze(column, [-1])
 
 
-# Solutions from factors
+# Solving from factors
 
 
 def cholesky_solve(chol: Any, rhs: Any, name: str | None = None) -> Tensor:
-    """X with L L^H X = rhs, for the Cholesky factor L: [..., n, n], [..., n, k] -> [..., n, k]."""
+    """X with L L^H X = rhs, for the Cholesky factor L: [..., n, n], [..., n, k] -> [..., n, k].
+
+    chol: the factor L, as `cholesky` returns it.
+    """
     with name_scope(name, "cholesky_solve", [chol, rhs]):
         y = linalg_ops.triangular_solve(chol, rhs, lower=True)
         return linalg_ops.triangular_solve(chol, y, lower=True, adjoint=True)
 
 
 def lu(input: Any, output_idx_type: Any = dtypes.int32, name: str | None = None) -> Lu:
-    """(lu, p): L (with ones on its diagonal) and U in one matrix, and the rows, with input[p] = L U.
+    """(lu, p): L (with ones on its diagonal) and U in one matrix, and the permutation p with input[p] = L U.
 
-    A singular matrix is an InvalidArgumentError when it runs.
+    A singular matrix raises InvalidArgumentError at run time.
     """
     x, kind = _square(input), dtypes.as_dtype(output_idx_type)
     vector = None if x.raw_shape is None else x.raw_shape[:-1]
@@ -72,7 +81,7 @@ def lu(input: Any, output_idx_type: Any = dtypes.int32, name: str | None = None)
 
 
 def _lu(x, dtype):
-    import scipy.linalg  # here, since few programs need it: it would slow every start
+    import scipy.linalg  # imported here because it is slow, and few programs need it
 
     (factor,) = scipy.linalg.get_lapack_funcs(("getrf",), (x,))
     factors, rows = np.empty_like(x), np.empty(x.shape[:-1], dtype)
@@ -82,8 +91,8 @@ def _lu(x, dtype):
             raise InvalidArgumentError(None, None, "Input is not invertible.")
         factors[place] = found
         order = np.arange(x.shape[-1])
-        for here, there in enumerate(swaps):
-            order[[here, there]] = order[[there, here]]
+        for row, other in enumerate(swaps):
+            order[[row, other]] = order[[other, row]]
         rows[place] = order
     return factors, rows
 
@@ -96,7 +105,7 @@ def _triangles(factors: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _rows_of(x: Tensor, rows: Any) -> Tensor:
-    """The rows of matrices in another order, each matrix in its own."""
+    """Permute the rows of matrices, with a permutation for each matrix."""
     rows = convert_to_tensor(rows)
     if rows.raw_shape is not None and len(rows.raw_shape) == 1:
         return array_ops.gather(x, rows, axis=-2)
@@ -134,15 +143,15 @@ def lu_matrix_inverse(lower_upper: Any, perm: Any, validate_args: bool = False, 
 
 
 def sqrtm(input: Any, name: str | None = None) -> Tensor:
-    """The root of square matrices: X with X X = input (SciPy: Schur, Higham 1987)."""
+    """The square root of square matrices: X with X X = input (SciPy: Schur, Higham 1987)."""
     x = _square(input)
     return apply(_sqrtm, [x], type="MatrixSquareRoot", name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
 def _each(x: Any, function: Any) -> np.ndarray:
-    out, wide = np.empty_like(x), np.result_type(x, np.float64)
+    out, double = np.empty_like(x), np.result_type(x, np.float64)
     for place in np.ndindex(*x.shape[:-2]):
-        found = function(x[place].astype(wide))
+        found = function(x[place].astype(double))
         if np.iscomplexobj(found) and not np.iscomplexobj(out):
             if np.abs(np.imag(found)).max(initial=0) > 1e-3 * (1 + np.abs(np.real(found)).max(initial=0)):
                 raise InvalidArgumentError(None, None, "The result of a real matrix is not real.")
@@ -170,36 +179,38 @@ def _logm(x):
 
 
 def pinv(a: Any, rcond: Any = None, validate_args: bool = False, name: str | None = None) -> Tensor:
-    """The pseudo-inverse of matrices (SVD): [..., m, n] -> [..., n, m].
+    """The pseudo-inverse of matrices (by SVD): [..., m, n] -> [..., n, m].
 
-    rcond: singular values less than it times the greatest count as 0; by default 10 max(m, n) epsilon.
+    rcond: singular values below rcond times the largest count as 0; by default 10 max(m, n) epsilon.
     """
     with name_scope(name, "pinv", [a]):
         x = of_dtype(a, "a", LAPACK)
-        rows, columns = x.shape.as_list()[-2:]
         if rcond is None:
-            rcond = 10.0 * max(rows, columns) * np.finfo(x.dtype.numpy).eps
+            rcond = 10.0 * _longest(x) * np.finfo(x.dtype.numpy).eps
         s, u, v = linalg_ops.svd(x)
         limit = math_ops.reduce_max(s, -1, keepdims=True) * convert_to_tensor(rcond, s.dtype)
-        kept = math_ops.greater(s, limit)
-        inverse = array_ops.where(kept, 1.0 / array_ops.where(kept, s, array_ops.ones_like(s)), array_ops.zeros_like(s))
+        keep = math_ops.greater(s, limit)
+        inverse = array_ops.where(keep, 1.0 / array_ops.where(keep, s, array_ops.ones_like(s)), array_ops.zeros_like(s))
         scaled = v * math_ops.cast(array_ops.expand_dims(inverse, -2), x.dtype)
         return math_ops.matmul(scaled, u, adjoint_b=True)
 
 
 def matrix_rank(a: Any, tol: Any = None, validate_args: bool = False, name: str | None = None) -> Tensor:
-    """How many singular values of matrices exceed `tol`, int32; by default max(m, n) epsilon times the greatest."""
+    """The number of singular values above `tol`, int32; by default max(m, n) epsilon times the largest."""
     with name_scope(name, "matrix_rank", [a]):
         x = of_dtype(a, "a", LAPACK)
         s = linalg_ops.svd(x, compute_uv=False)
         if tol is None:
             most = math_ops.reduce_max(s, -1, keepdims=True)
-            tol = most * (max(x.shape.as_list()[-2:]) * float(np.finfo(x.dtype.numpy).eps))
+            tol = most * (_longest(x) * float(np.finfo(x.dtype.numpy).eps))
         return math_ops.reduce_sum(math_ops.cast(math_ops.greater(s, tol), dtypes.int32), -1)
 
 
 def normalize(tensor: Any, ord: Any = "euclidean", axis: Any = None, name: str | None = None) -> tuple[Tensor, Tensor]:
-    """(the tensor divided by its norm, the norm), see `norm`; the reduced axes of the norm stay with length 1."""
+    """(the tensor divided by its norm, the norm); see `norm`. The norm keeps the reduced axes, with length 1.
+
+    ord: the kind of norm, as in `norm`.
+    """
     with name_scope(name, "normalize", [tensor]):
         x = convert_to_tensor(tensor)
         size = math_ops.cast(linalg_ops.norm(x, ord, axis, keepdims=True), x.dtype)

@@ -1,4 +1,4 @@
-"""Tensors made of one value: zeros, ones, fill, identity matrices, masks of lengths."""
+"""Tensors filled with one value: zeros, ones, fill; identity matrices; masks from lengths."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from weftwork.graph.operation import Tensor
 
 
 def zeros(shape: Any, dtype: Any = dtypes.float32, name: str | None = None) -> Tensor:
-    """All 0 (False, empty strings). shape: ints, a list that may hold tensors, or a tensor."""
+    """All 0 (False, empty strings). shape: a tensor, ints, or a list that may contain tensors."""
     return _uniform(shape, as_dtype(dtype).base_dtype, 0, name or "zeros")
 
 
 def ones(shape: Any, dtype: Any = dtypes.float32, name: str | None = None) -> Tensor:
-    """All 1 (True). shape: ints, a list that may hold tensors, or a tensor."""
+    """All 1 (True). shape: a tensor, ints, or a list that may contain tensors."""
     return _uniform(shape, as_dtype(dtype).base_dtype, 1, name or "ones")
 
 
@@ -43,17 +43,17 @@ def _number(dtype: DType, number: int) -> Any:
 
 
 def zeros_like(tensor: Any, dtype: Any = None, name: str | None = None, optimize: bool = True) -> Tensor:
-    """Zeros of the shape of another tensor. dtype: None for that tensor's.
+    """Zeros of the shape of another tensor. dtype: None for the dtype of that tensor.
 
-    Where the shape is known the other tensor is not needed at run time, unless optimize=False.
+    If the shape is known, the other tensor is not computed at run time, unless optimize=False.
     """
     return _uniform_like(tensor, dtype, 0, name or "zeros_like", optimize)
 
 
 def ones_like(tensor: Any, dtype: Any = None, name: str | None = None, optimize: bool = True) -> Tensor:
-    """Ones of the shape of another tensor. dtype: None for that tensor's.
+    """Ones of the shape of another tensor. dtype: None for the dtype of that tensor.
 
-    Where the shape is known the other tensor is not needed at run time, unless optimize=False.
+    If the shape is known, the other tensor is not computed at run time, unless optimize=False.
     """
     return _uniform_like(tensor, dtype, 1, name or "ones_like", optimize)
 
@@ -72,7 +72,10 @@ def _uniform_like(tensor: Any, dtype: Any, number: int, name: str, optimize: boo
 
 
 def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
-    """`value`, a scalar, everywhere. Raises ValueError when the value has a shape."""
+    """A tensor filled with `value`, a scalar. Raises ValueError if the value is not a scalar.
+
+    dims: the shape of the result, an integer vector.
+    """
     x = convert_to_tensor(value, name="value")
     if x.raw_shape not in (None, ()):
         raise ValueError(f"Shape must be rank 0 but is rank {len(x.raw_shape)} for 'Fill'.")  # type: ignore[arg-type]
@@ -90,7 +93,10 @@ def eye(
     num_rows: Any, num_columns: Any = None, batch_shape: Any = None, dtype: Any = dtypes.float32,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Identity matrices, [batch_shape..., num_rows, num_columns]; square by default. batch_shape: ints."""
+    """Identity matrices, [batch_shape..., num_rows, num_columns]; square by default. batch_shape: ints.
+
+    Raises TypeError for a batch_shape that only a run knows.
+    """
     dtype, columns = as_dtype(dtype), num_rows if num_columns is None else num_columns
     batch = () if batch_shape is None else shape_argument(batch_shape)[0]
     if batch is None:
@@ -106,7 +112,10 @@ def eye(
 
 
 def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = dtypes.bool, name: str | None = None) -> Tensor:
-    """True at the first lengths[...] places: [...] -> [..., maxlen]. maxlen: by default the greatest length."""
+    """True at the first lengths[...] positions: [...] -> [..., maxlen]. maxlen: by default the greatest length.
+
+    Raises ValueError if maxlen is not a scalar.
+    """
     x, dtype = convert_to_tensor(lengths, name="lengths"), as_dtype(dtype)
     limit = None if maxlen is None else whole_numbers(maxlen)
     if maxlen is not None and convert_to_tensor(maxlen).raw_shape not in (None, ()):

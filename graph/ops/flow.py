@@ -1,4 +1,4 @@
-"""Nodes that only order or hand on: group, tuple, identity, no_op."""
+"""Nodes that only pass on values or define an order: group, tuple, identity, no_op."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from weftwork.graph.stacks import get_default_graph
 
 
 def identity(input: Any, name: str | None = None) -> Tensor:
-    """A tensor of the same value. Of a variable: its value at that moment."""
+    """A tensor of the same value. For a variable: its value at that moment."""
     tensor = convert_to_tensor(input)
     return apply(as_it_is, [tensor], type="Identity", name=name, dtype=tensor.dtype.base_dtype, shape=tensor.raw_shape)
 
@@ -28,7 +28,7 @@ def stop_gradient(input: Any, name: str | None = None) -> Tensor:
 
 
 def prevent_gradient(input: Any, message: str = "", name: str | None = None) -> Tensor:
-    """A tensor of the same value, of which to ask for a derivative is a LookupError that says `message`."""
+    """A tensor of the same value. Differentiating through it raises LookupError with `message`."""
     tensor = convert_to_tensor(input)
     attrs, dtype = {"message": message}, tensor.dtype.base_dtype
     return apply(_first, [tensor], attrs, type="PreventGradient", name=name, dtype=dtype, shape=tensor.raw_shape)
@@ -50,9 +50,9 @@ def no_op(name: str | None = None) -> Operation:
 
 
 def group(*inputs: Any, **kwargs: Any) -> Operation:
-    """An operation that is done when all `inputs` (operations, tensors, nested lists of them) are done.
+    """An operation that completes when all `inputs` (operations, tensors, nested lists of them) have completed.
 
-    Keyword `name`. Raises TypeError for an input that is neither.
+    Keyword `name`. Raises TypeError for any other input.
     """
     name = kwargs.pop("name", None)
     if kwargs:
@@ -72,7 +72,7 @@ def group(*inputs: Any, **kwargs: Any) -> Operation:
 
 
 def with_dependencies(dependencies: Iterable, output_tensor: Any, name: str | None = None) -> Any:
-    """`output_tensor`, a tensor or IndexedSlices, after `dependencies`."""
+    """`output_tensor`, a tensor or IndexedSlices, available only after `dependencies`."""
     if isinstance(output_tensor, IndexedSlices):
         slices, gate = output_tensor, list(dependencies)
         shape = None if slices.dense_shape is None else with_dependencies(gate, slices.dense_shape)
@@ -87,7 +87,7 @@ def with_dependencies(dependencies: Iterable, output_tensor: Any, name: str | No
 def tuple(tensors: Iterable[Any], name: str | None = None, control_inputs: Iterable[Any] | None = None) -> list[Any]:
     """Tensors of the same values, each of which waits for all of them (and for `control_inputs`).
 
-    None entries stay None. Raises ValueError when there is no tensor at all.
+    None entries stay None. Raises ValueError if there is no tensor at all.
     """
     tensors = list(tensors)
     real = [t for t in tensors if t is not None]

@@ -1,7 +1,7 @@
 """Functions over the elements of arrays: `map_fn`, `foldl`, `foldr`, `scan`, as one operation that owns a section.
 
-element    what an array holds along its first axis; the function is called once, with a tensor that stands for one
-carried    what the function passes from one element to the next
+element    a slice along an array's first axis. The function is called once, with a tensor that stands for an element
+carried    the values that the function passes from one element to the next
 """
 
 from __future__ import annotations
@@ -30,31 +30,32 @@ def sweep(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Apply function(carried, element) -> (carried, collected) along the first axis of `elements`.
 
-    parallel: in how many parts the elements may go, at the same time, where nothing is passed from one to the next;
-    else how many calls may run at the same time, as far as one does not need what another gives.
-    Returns the last carried tensors, and the collected ones stacked along a new first axis.
-    Raises ValueError for scalars, TypeError for a carried value that changes its dtype.
+    parallel: if nothing is carried, the number of parts into which the elements are split, to run concurrently; else
+        the number of calls that may run concurrently, as far as they do not depend on each other.
+    Returns the final carried tensors, and the collected ones stacked along a new first axis.
+    Raises ValueError for scalars, TypeError if a carried value changes its dtype.
     """
     graph = graph_of([*initial, *elements])
     for tensor in elements:
         if tensor.raw_shape == ():
             raise ValueError(f"elements must be at least vectors, but {tensor} is a scalar.")
     with section_of(graph, "a function over elements") as section:
-        carried = [_stands_for(graph, t.dtype, t.raw_shape) for t in initial]
-        element = [_stands_for(graph, t.dtype, None if t.raw_shape is None else t.raw_shape[1:]) for t in elements]
+        carried = [_placeholder_for(graph, t.dtype, t.raw_shape) for t in initial]
+        element = [_placeholder_for(graph, t.dtype, None if t.raw_shape is None else t.raw_shape[1:]) for t in elements]
         section.parameters = [*carried, *element]
-        ends, collected = function(carried, element)
-        ends = [convert_to_tensor(t) for t in ends]
+        next_carried, collected = function(carried, element)
+        next_carried = [convert_to_tensor(t) for t in next_carried]
         collected = [convert_to_tensor(t) for t in collected]
-        section.outputs = [*ends, *collected]
-    for before, after in zip(initial, ends, strict=True):
+        section.outputs = [*next_carried, *collected]
+    for before, after in zip(initial, next_carried, strict=True):
         if before.dtype.base_dtype != after.dtype.base_dtype:
             raise TypeError(
                 f"The accumulator {before.name} has dtype {before.dtype.name}, but {after.dtype.name} after an element."
             )
     count = next((t.raw_shape[0] for t in elements if t.raw_shape is not None and t.raw_shape[0] is not None), None)
     outputs = [
-        (b.dtype.base_dtype, shapes.common(b.raw_shape, e.raw_shape)) for b, e in zip(initial, ends, strict=True)
+        (b.dtype.base_dtype, shapes.common(b.raw_shape, e.raw_shape))
+        for b, e in zip(initial, next_carried, strict=True)
     ]
     outputs += [(t.dtype.base_dtype, None if t.raw_shape is None else (count, *t.raw_shape)) for t in collected]
     empty = tuple([((0, *[d or 0 for d in t.raw_shape or ()]), t.dtype.base_dtype.numpy) for t in collected])
@@ -64,7 +65,7 @@ def sweep(
     return list(op.outputs[: len(initial)]), list(op.outputs[len(initial) :])
 
 
-def _stands_for(graph: Graph, dtype: Any, shape: shapes.RawShape) -> Tensor:
+def _placeholder_for(graph: Graph, dtype: Any, shape: shapes.RawShape) -> Tensor:
     return graph.add(Kind.PLACEHOLDER, "Element", outputs=[(dtype.base_dtype, shape)], name="element").outputs[0]
 
 
@@ -82,11 +83,11 @@ def map_fn(
     infer_shape: bool = True,
     name: str | None = None,
 ) -> Any:
-    """`fn` of each element of `elems` (a tensor, or a structure of tensors of the same length), stacked.
+    """Apply `fn` to each element of `elems` (a tensor, or a structure of tensors of the same length), and stack.
 
-    dtype: of the result, or a structure of dtypes, where it differs from that of `elems`.
-    parallel_iterations: in how many parts the elements go, which run at the same time where that pays; 10 if None.
-    Raises TypeError when `fn` cannot be called or gives another dtype than was said, or for parts below 1.
+    dtype: of the result, or a structure of dtypes, if it differs from that of `elems`.
+    parallel_iterations: the number of parts into which the elements are split, to run concurrently if it pays; None
+    means 10. Raises TypeError if `fn` is not callable or returns another dtype than stated, or for fewer than 1 part.
     """
     if not callable(fn):
         raise TypeError("fn must be callable.")
@@ -99,11 +100,11 @@ def map_fn(
     def one(_: list, element: list) -> tuple[list, list]:
         result = fn(packed(elems, iter(element)))
         shape_of.append(result)
-        made = nest.flatten(result)
+        results = nest.flatten(result)
         types = [t.dtype for t in flat] if dtype is None else [as_dtype(d) for d in nest.flatten(dtype)]
-        if len(made) != len(types):
+        if len(results) != len(types):
             raise ValueError("The two structures don't have the same nested structure.")
-        return [], [_of_type(item, wish) for item, wish in zip(made, types, strict=True)]
+        return [], [_with_dtype(item, wish) for item, wish in zip(results, types, strict=True)]
 
     with name_scope(name, "map", flat):
         _, stacked = sweep(one, [], flat, parallel=parts)
@@ -111,7 +112,7 @@ def map_fn(
     return packed(result, iter(stacked))
 
 
-def _of_type(item: Any, dtype: Any) -> Tensor:
+def _with_dtype(item: Any, dtype: Any) -> Tensor:
     tensor = convert_to_tensor(item, None if as_tensor(item) is not None else dtype)
     if tensor.dtype.base_dtype != dtype.base_dtype:
         raise TypeError(f"fn gave {tensor.dtype.base_dtype.name}, but dtype is {dtype.base_dtype.name}.")
@@ -155,7 +156,7 @@ def foldl(
     swap_memory: bool = False,
     name: str | None = None,
 ) -> Any:
-    """fn(...fn(fn(initializer, elems[0]), elems[1])..., elems[-1]); without an initializer it begins with elems[0]."""
+    """fn(...fn(fn(initializer, elems[0]), elems[1])..., elems[-1]); without an initializer, starts with elems[0]."""
     return _fold(fn, elems, initializer, parallel_iterations, False, False, name, "foldl")
 
 
@@ -168,7 +169,7 @@ def foldr(
     swap_memory: bool = False,
     name: str | None = None,
 ) -> Any:
-    """As foldl, from the last element to the first."""
+    """As foldl, but from the last element to the first."""
     return _fold(fn, elems, initializer, parallel_iterations, True, False, name, "foldr")
 
 
@@ -183,5 +184,8 @@ def scan(
     reverse: bool = False,
     name: str | None = None,
 ) -> Any:
-    """As foldl, with all the values on the way, stacked: as many as there are elements."""
+    """As foldl, but returns all intermediate values, stacked: one for each element.
+
+    reverse: begin with the last element.
+    """
     return _fold(fn, elems, initializer, parallel_iterations, reverse, True, name, "scan")

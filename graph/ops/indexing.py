@@ -1,7 +1,7 @@
-"""Picking elements out of tensors: what `t[...]` builds, slices, gather and scatter, masks, where.
+"""Selecting elements of tensors: `t[...]`, slices, gather and scatter, masks, where.
 
-An index that is known when the graph is built is an attribute, `spec` (see `arrays`); what is known only at run
-time comes as further inputs.
+An index known when the graph is built is an attribute, `spec` (see `arrays`). Parts known only at run time are further
+inputs.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from weftwork.graph.shapes import RawShape
 
 
 def slice_helper(tensor: Any, item: Any) -> Tensor:
-    """What `tensor[item]` makes: ints, slices, Ellipsis, None, and tensors in their places; or one mask or index array.
+    """The node for `tensor[item]`: ints, slices, Ellipsis, None, and tensors among them; or one mask or index array.
 
-    A tensor of truth values picks as `boolean_mask`, an array of whole numbers as np.take: -1 is the last.
-    Raises TypeError for what is not an index, IndexError or ValueError for one that is out of a known shape.
+    A boolean tensor selects like `boolean_mask`, an integer array like np.take: -1 is the last element.
+    Raises TypeError for an invalid index, IndexError or ValueError for one out of range of a known shape.
     """
     x = convert_to_tensor(tensor)
     if _is_array(item):
@@ -62,7 +62,7 @@ def _part(part: Any, values: list[Tensor]) -> Any:
 
 
 def _bound(bound: Any, values: list[Tensor]) -> Any:
-    """An int, None, or the further input that it becomes."""
+    """An int, None, or a reference to the further input that holds the bound."""
     if bound is None:
         return None
     if isinstance(bound, shapes.Dimension):
@@ -85,18 +85,18 @@ def _bound(bound: Any, values: list[Tensor]) -> Any:
 
 
 def indexed_shape(shape: RawShape, spec: tuple) -> RawShape:
-    """The shape of x[spec], x being of `shape`. Raises ValueError for an int out of range, IndexError for too many."""
+    """The shape of x[spec] for an x of `shape`. Raises ValueError for an int out of range, IndexError for too many."""
     if shape is None:
         return None
-    taken = len([part for part in spec if part is not None and part is not Ellipsis])
-    if taken > len(shape) or spec.count(Ellipsis) > 1:
+    consumed = len([part for part in spec if part is not None and part is not Ellipsis])
+    if consumed > len(shape) or spec.count(Ellipsis) > 1:
         raise ValueError(f"Index out of range using input dim {len(shape)}; input has only {len(shape)} dims")
     out: list[int | None] = []
     dims = list(shape)
     for part in spec:
         if part is Ellipsis:
-            out += dims[: len(shape) - taken]
-            del dims[: len(shape) - taken]
+            out += dims[: len(shape) - consumed]
+            del dims[: len(shape) - consumed]
         elif part is None:
             out.append(1)
         elif isinstance(part, tuple) and not isinstance(part, Input):
@@ -123,9 +123,10 @@ def _sliced(dim: int | None, part: tuple) -> int | None:
 
 
 def slice(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tensor:
-    """`size` elements along each axis, from `begin` on; a size of -1 is the rest.
+    """`size` elements along each axis, starting at `begin`; a size of -1 takes the rest.
 
-    Raises ValueError when a known slice leaves a known shape.
+    input_: the tensor.
+    Raises ValueError if a known slice exceeds a known shape.
     """
     x = convert_to_tensor(input_, name="input")
     first, extent = whole_numbers(begin), whole_numbers(size)
@@ -142,7 +143,7 @@ def slice(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tensor
         certain = x.raw_shape is not None and all(
             n < 0 or dim is not None for n, dim in zip(extent, x.raw_shape, strict=True)
         )
-        if not certain:  # a plain index would cut the slice off where x ends
+        if not certain:  # a plain index would truncate the slice at the end of x
             attrs = {"begin": first, "size": extent}
             shape = tuple([None if n < 0 else n for n in extent]) if shape is None else shape
             return apply(kernels.slice_at, [x], attrs, type="Slice", name=name, dtype=x.dtype, shape=shape)
@@ -158,10 +159,11 @@ def strided_slice(
     ellipsis_mask: int = 0, new_axis_mask: int = 0, shrink_axis_mask: int = 0, var: Any = None,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """x[begin:end:strides] along each axis. A mask's bit i changes what entry i means.
+    """x[begin:end:strides] along each axis. Bit i of a mask changes the meaning of entry i.
 
     begin_mask, end_mask: from the start, to the end.   ellipsis_mask: `...`.   new_axis_mask: a new axis.
-    shrink_axis_mask: one element, begin, whose axis goes.
+    shrink_axis_mask: the single element `begin`, whose axis is dropped.
+    input_: the tensor.
     """
     x = convert_to_tensor(input_, name="input")
     masks = (begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask)
@@ -188,7 +190,7 @@ def strided_slice(
 
 
 def _open_shape(shape: shapes.RawShape, bounds: list[Tensor], masks: tuple[int, ...]) -> shapes.RawShape:
-    """What is known of a slice of `shape` whose bounds are known when it runs: without masks, what they leave alone."""
+    """The known part of the shape of a slice with run-time bounds: without masks, only the rank and untouched axes."""
     counts = [bound.raw_shape[0] for bound in bounds if bound.raw_shape]
     count = next((count for count in counts if count is not None), None)
     if shape is None or count is None or any(masks[2:]) or count > len(shape):
@@ -205,9 +207,10 @@ def gather(
 ) -> Tensor:  # fmt: skip
     """Slices of params along an axis (by default the first, or batch_dims), at the given indices.
 
-    [a..., n, b...], indices [i...] -> [a..., i..., b...].   An index outside [0, n), a negative one too, is an
-    InvalidArgumentError when it runs.
-    batch_dims: so many leading axes belong to both; `axis` must then be batch_dims.
+    [a..., n, b...], indices [i...] -> [a..., i..., b...].   An index outside [0, n), including a negative one, raises
+    InvalidArgumentError at run time.
+    batch_dims: the number of leading axes that both share; `axis` must then be batch_dims.
+    validate_indices: accepted as in TensorFlow; indices are always checked.
     """
     x, at = convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices")
     if not at.dtype.is_integer:
@@ -228,7 +231,7 @@ def gather(
 
 
 def _gathered(kernel: Any, x: Tensor, at: Tensor, axis: Any, name: str | None) -> Tensor:
-    """The node of `kernel` that takes slices along a known axis."""
+    """The node that applies `kernel` to slices along a known axis."""
     shape = None
     if x.raw_shape is not None:
         if not -len(x.raw_shape) <= axis < len(x.raw_shape):
@@ -240,7 +243,10 @@ def _gathered(kernel: Any, x: Tensor, at: Tensor, axis: Any, name: str | None) -
 
 
 def batch_gather(params: Any, indices: Any, name: str | None = None) -> Tensor:
-    """`gather` along the last axis of indices, whose other axes are the first ones of params too."""
+    """`gather` along the last axis of indices; their other axes match the first axes of params.
+
+    Raises ValueError for indices of unknown rank.
+    """
     at = convert_to_tensor(indices, name="indices")
     if at.raw_shape is None:
         raise ValueError("batch_gather does not allow indices with unknown shape.")
@@ -250,8 +256,8 @@ def batch_gather(params: Any, indices: Any, name: str | None = None) -> Tensor:
 def gather_nd(params: Any, indices: Any, name: str | None = None) -> Tensor:
     """params[i, j...] for each row (i, j...) of indices.
 
-    [p..., q...], indices [i..., len(p)] -> [i..., q...].   An index outside of p, a negative one too, is an
-    InvalidArgumentError when it runs.
+    [p..., q...], indices [i..., len(p)] -> [i..., q...].   An index out of range, including a negative one, raises
+    InvalidArgumentError at run time.
     """
     x, at = convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices")
     shape = None
@@ -265,9 +271,9 @@ def gather_nd(params: Any, indices: Any, name: str | None = None) -> Tensor:
 
 
 def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) -> Tensor:
-    """Zeros of `shape` with updates[i...] added at each row of indices; repeated rows add up.
+    """Zeros of `shape` with updates[i...] added at each row of indices; duplicates add up.
 
-    An index outside of `shape`, a negative one too, is an InvalidArgumentError when it runs.
+    An index out of range, including a negative one, raises InvalidArgumentError at run time.
     """
     at, x = convert_to_tensor(indices, name="indices"), convert_to_tensor(updates, name="updates")
     dims, tensor, raw = shape_argument(shape)
@@ -279,10 +285,10 @@ def one_hot(
     indices: Any, depth: Any, on_value: Any = None, off_value: Any = None, axis: int | None = None, dtype: Any = None,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """on_value (1) where a new axis of size `depth` has the index given, else off_value (0), also for other indices.
+    """on_value (1) at the given index along a new axis of size `depth`, off_value (0) elsewhere and for other indices.
 
-    axis: where the new axis goes, -1 is last.   dtype: None for that of the values, else float32.
-    Raises TypeError when on_value or off_value is not of `dtype`.
+    axis: the position of the new axis; -1 is last.   dtype: None for that of the values, else float32.
+    Raises TypeError if on_value or off_value is not of `dtype`.
     """
     at = convert_to_tensor(indices, name="indices")
     tensors = [as_tensor(v) for v in (on_value, off_value)]
@@ -321,10 +327,10 @@ def one_hot(
 
 
 def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
-    """x where the condition is true, else y; without x and y the indices of what is true, int64 [count, rank].
+    """x where the condition is true, else y. Without x and y: the indices of true elements, int64 [count, rank].
 
-    A vector of conditions chooses whole rows of x and y of higher rank; else the three broadcast.
-    Raises ValueError when only one of x and y is given.
+    A vector of conditions selects whole rows of x and y of higher rank; otherwise the three broadcast.
+    Raises ValueError if only one of x and y is given.
     """
     picks = convert_to_tensor(condition, name="condition")
     if x is None and y is None:
@@ -333,20 +339,21 @@ def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None)
     if x is None or y is None:
         raise ValueError("x and y must both be non-None or both be None.")
     a, b = convert_together([x, y])
-    both = shapes.broadcast(a.raw_shape, b.raw_shape)
+    common_shape = shapes.broadcast(a.raw_shape, b.raw_shape)
     shape, kernel = None, kernels.select
-    if both is not None and picks.raw_shape is not None:
-        rows = len(picks.raw_shape) == 1 and len(both) > 1
-        seen = (*picks.raw_shape, *(1,) * (len(both) - 1)) if rows else picks.raw_shape
-        shape = shapes.broadcast(seen, both)
+    if common_shape is not None and picks.raw_shape is not None:
+        rows = len(picks.raw_shape) == 1 and len(common_shape) > 1
+        seen = (*picks.raw_shape, *(1,) * (len(common_shape) - 1)) if rows else picks.raw_shape
+        shape = shapes.broadcast(seen, common_shape)
         kernel = kernels.select if rows else np.where
     return apply(kernel, [picks, a, b], type="Select", name=name, dtype=promoted([a, b]), shape=shape)
 
 
 def boolean_mask(tensor: Any, mask: Any, name: str | None = "boolean_mask", axis: int | None = None) -> Tensor:
-    """The elements (or slices) of a tensor where `mask` is true, in order; the axes of the mask become one.
+    """The elements (or slices) of a tensor where `mask` is true, in order. The mask's axes collapse into one.
 
-    axis: where the mask begins, by default 0.   Raises ValueError for a mask of unknown rank or that does not fit.
+    axis: the tensor's axis where the mask starts, by default 0.   Raises ValueError for a mask of unknown rank, or of
+    a shape that does not match.
     """
     x, picks = convert_to_tensor(tensor, name="tensor"), convert_to_tensor(mask, name="mask")
     at = whole_numbers(0 if axis is None else axis)

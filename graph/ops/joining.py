@@ -20,7 +20,7 @@ from weftwork.graph.shapes import RawShape
 
 
 def concat(values: Any, axis: Any, name: str | None = "concat") -> Tensor:
-    """Tensors joined along an axis that they have. Raises ValueError when ranks or other dimensions differ."""
+    """Tensors joined along an existing axis. Raises ValueError if ranks or other dimensions differ."""
     tensors = convert_together(values if isinstance(values, (list, tuple)) else [values])
     if len(tensors) == 1:
         return identity(tensors[0], name=name)
@@ -59,7 +59,7 @@ def _concat_shape(parts: list[RawShape], axis: int, n: int) -> RawShape:
 
 
 def stack(values: Any, axis: int = 0, name: str | None = "stack") -> Tensor:
-    """Tensors of one shape joined along a new axis. Raises ValueError when shapes differ or there is no such axis."""
+    """Tensors of one shape joined along a new axis. Raises ValueError if shapes differ or the axis is out of range."""
     if isinstance(values, np.ndarray) or as_tensor(values) is not None:
         values = unstack(values)
     tensors = convert_together(list(values))
@@ -82,9 +82,9 @@ parallel_stack = stack
 
 
 def unstack(value: Any, num: int | None = None, axis: int = 0, name: str | None = "unstack") -> list[Tensor]:
-    """The list of parts along an axis, which goes. num: their number, needed when the shape does not tell.
+    """The slices along an axis, which is dropped. num: their number, required if the shape is unknown.
 
-    Raises ValueError when it is not known, or contradicts a known shape.
+    Raises ValueError if the number is unknown, or contradicts a known shape.
     """
     x = convert_to_tensor(value, name="value")
     number = known_axis(axis, rank_of(x), "axis =")
@@ -103,10 +103,11 @@ def unstack(value: Any, num: int | None = None, axis: int = 0, name: str | None 
 def split(
     value: Any, num_or_size_splits: Any, axis: Any = 0, num: int | None = None, name: str | None = "split"
 ) -> list[Tensor]:
-    """Parts along an axis: an int gives their number, a list their sizes (one may be -1: the rest).
+    """Parts along an axis: an int gives their number, a list their sizes (one may be -1, for the rest).
 
-    num: how many sizes there are, when they are a tensor that does not tell.
-    Raises ValueError when a known dimension cannot be split so.
+    num: the number of sizes, if they are a tensor of unknown length.
+    num_or_size_splits: an int, or an integer vector.
+    Raises ValueError if a known dimension cannot be split this way.
     """
     x = convert_to_tensor(value, name="value")
     number, parts = known_axis(axis, rank_of(x), "split_dim"), whole_numbers(num_or_size_splits)
@@ -155,7 +156,10 @@ def _split_outputs(x: Tensor, axis: int | None, sizes: list[int | None]) -> list
 
 
 def meshgrid(*args: Any, **kwargs: Any) -> list[Tensor]:
-    """Coordinate arrays of a grid over vectors, as np.meshgrid. indexing: "xy" (default) or "ij"."""
+    """Coordinate arrays of a grid over vectors, like np.meshgrid. indexing: "xy" (default) or "ij".
+
+    Raises ValueError for another indexing, TypeError for an unknown keyword.
+    """
     indexing, name = kwargs.pop("indexing", "xy"), kwargs.pop("name", "meshgrid")
     if kwargs:
         raise TypeError(f"'{next(iter(kwargs))}' is an invalid keyword argument for this function")
@@ -172,7 +176,7 @@ def meshgrid(*args: Any, **kwargs: Any) -> list[Tensor]:
 def _parts(
     kernel: Callable, inputs: list[Tensor], attrs: dict, kind: str, name: str | None, outputs: list
 ) -> list[Tensor]:
-    """A node that gives a list of tensors; a node of one output gives its value, not a tuple of one."""
+    """A node that returns a list of tensors; with one output its kernel returns the value, not a tuple."""
     if len(outputs) != 1:
         return apply(kernel, inputs, attrs, type=kind, name=name, outputs=outputs)
     dtype, raw = outputs[0]

@@ -1,7 +1,7 @@
-"""Linear algebra: the names of `tf.linalg` over NumPy's and SciPy's.
+"""Linear algebra: the functions of `tf.linalg`, implemented by NumPy and SciPy.
 
-A matrix is the last two axes of a tensor, [..., rows, columns]; the axes before them are a batch. Takes floats and
-complex numbers; the dtype stays. What NumPy cannot solve (a singular matrix) fails when it runs, not here.
+A matrix is the last two axes of a tensor, [..., rows, columns]; the axes before them are a batch. Inputs are floats or
+complex numbers, and the result has the same dtype. A singular matrix raises at run time, not here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ matmul = math_ops.matmul
 
 
 def inv(input: Any, adjoint: bool = False, name: str | None = None) -> Tensor:
-    """The inverse of square matrices (LU), or of their adjoints."""
+    """The inverse of square matrices (LU), or of their adjoints.
+
+    adjoint: invert the adjoints.
+    """
     with name_scope(name, "MatrixInverse", [input]) as scope:
         x = _square(_adjoint(input) if adjoint else input)
         return apply(np.linalg.inv, [x], type="MatrixInverse", name=scope, dtype=x.dtype, shape=x.raw_shape)
@@ -74,7 +77,7 @@ def _logdet(x):
 
 
 def _expm(x):
-    import scipy.linalg  # here, since few programs need it: it would slow every start
+    import scipy.linalg  # imported here because it is slow, and few programs need it
 
     x = np.array(x)  # SciPy before 1.12 refuses read-only arrays
     return scipy.linalg.expm(x).astype(x.dtype, copy=False)
@@ -94,7 +97,7 @@ def solve(matrix: Any, rhs: Any, adjoint: bool = False, name: str | None = None)
 def triangular_solve(
     matrix: Any, rhs: Any, lower: bool = True, adjoint: bool = False, name: str | None = None
 ) -> Tensor:
-    """X with T X = rhs, T the lower (or upper) triangle of matrix or its adjoint; the other triangle is not read."""
+    """X with T X = rhs, T the lower (or upper) triangle of matrix or its adjoint. The other triangle is ignored."""
     with name_scope(name, "MatrixTriangularSolve", [matrix, rhs]) as scope:
         a, b = convert_together([matrix, rhs])
         attrs = {"lower": lower, "adjoint": adjoint}
@@ -102,10 +105,10 @@ def triangular_solve(
 
 
 def lstsq(matrix: Any, rhs: Any, l2_regularizer: float = 0.0, fast: bool = True, name: str | None = None) -> Tensor:
-    """The shortest X that minimises |matrix X - rhs|^2 + l2_regularizer |X|^2.
+    """The X of smallest norm that minimizes |matrix X - rhs|^2 + l2_regularizer |X|^2.
 
     [..., m, n], [..., m, k] -> [..., n, k].
-    Without a regularizer by the pseudo-inverse (SVD), else by (A^H A + l I) X = A^H B; `fast` changes nothing.
+    Uses the pseudo-inverse (SVD) without a regularizer, else (A^H A + l I) X = A^H B; `fast` is ignored.
     """
     with name_scope(name, "matrix_solve_ls", [matrix, rhs]) as scope:
         a, b = convert_together([matrix, rhs])
@@ -131,7 +134,7 @@ def _triangular_solve(a, b, lower, adjoint):
         import scipy.linalg
 
         return scipy.linalg.solve_triangular(a, b, lower=lower, check_finite=False)
-    # General LU is batched in NumPy of every version, SciPy's triangular solver is not.
+    # NumPy's general LU is batched in every version; SciPy's triangular solver is not.
     return np.linalg.solve(np.tril(a) if lower else np.triu(a), b)
 
 
@@ -150,6 +153,7 @@ def svd(tensor: Any, full_matrices: bool = False, compute_uv: bool = True, name:
     """(s, u, v) with tensor = u diag(s) v^H, s in descending order; or s alone. v is not transposed, unlike NumPy's.
 
     [..., m, n] -> s [..., p], u [..., m, p], v [..., n, p], where p is min(m, n); u and v square with full_matrices.
+    compute_uv: False returns s alone.
     """
     x = _matrix(tensor, "tensor")
     s_shape = u_shape = v_shape = None
@@ -224,10 +228,10 @@ def norm(
     name: str | None = None,
     keep_dims: bool | None = None,
 ) -> Tensor:
-    """The norm of vectors (axis: one) or matrices (axis: two); axis None takes the whole tensor for one vector.
+    """The norm of vectors (one axis) or matrices (two axes); axis None treats the whole tensor as one vector.
 
-    ord: "euclidean", 1, 2, inf or any p > 0 of vectors; "euclidean", "fro", 1, 2 or inf of matrices. The result is
-    real. Raises ValueError for another.
+    ord: "euclidean", 1, 2, inf or any p > 0 for vectors; "euclidean", "fro", 1, 2 or inf for matrices. The result is
+    real. Raises ValueError for any other ord.
     """
     if keepdims is not None and keep_dims is not None:
         raise ValueError("Cannot specify both 'keep_dims' and 'keepdims'")
@@ -260,10 +264,10 @@ def _norm_axes(axis: Any, shape: shapes.RawShape) -> tuple[int, ...] | None:
 def _reduced(shape: shapes.RawShape, axes: tuple[int, ...] | None, keepdims: bool) -> shapes.RawShape:
     if shape is None:
         return () if axes is None and not keepdims else None
-    gone = set(range(len(shape))) if axes is None else {a % len(shape) for a in axes}
+    reduced = set(range(len(shape))) if axes is None else {a % len(shape) for a in axes}
     if keepdims:
-        return tuple([1 if i in gone else d for i, d in enumerate(shape)])
-    return tuple([d for i, d in enumerate(shape) if i not in gone])
+        return tuple([1 if i in reduced else d for i, d in enumerate(shape)])
+    return tuple([d for i, d in enumerate(shape) if i not in reduced])
 
 
 def _norm(x, ord, axes, keepdims):
@@ -274,13 +278,16 @@ def _norm(x, ord, axes, keepdims):
 
 
 def trace(x: Any, name: str | None = None) -> Tensor:
-    """The sum of the main diagonal, of any numbers.  [..., m, n] -> [...]."""
-    x = _ranked(convert_to_tensor(x), "x")
+    """The sum of the main diagonal, for any numeric dtype.  [..., m, n] -> [...]."""
+    x = _check_rank(convert_to_tensor(x), "x")
     return apply(_trace, [x], type="Trace", name=name or "trace", dtype=x.dtype, shape=_batch(x))
 
 
 def diag(diagonal: Any, name: str | None = None) -> Tensor:
-    """Square matrices with the given diagonal and zeros elsewhere.  [..., n] -> [..., n, n]."""
+    """Square matrices with the given diagonal and zeros elsewhere.  [..., n] -> [..., n, n].
+
+    Raises ValueError for a scalar.
+    """
     x = convert_to_tensor(diagonal)
     if x.raw_shape == ():
         raise ValueError("Shape must be at least rank 1 but is rank 0 for 'MatrixDiag'")
@@ -290,7 +297,7 @@ def diag(diagonal: Any, name: str | None = None) -> Tensor:
 
 def diag_part(input: Any, name: str | None = None) -> Tensor:
     """The main diagonals of matrices.  [..., m, n] -> [..., min(m, n)]."""
-    x = _ranked(convert_to_tensor(input), "input")
+    x = _check_rank(convert_to_tensor(input), "input")
     shape = None
     if x.raw_shape is not None:
         m, n = x.raw_shape[-2:]
@@ -316,14 +323,14 @@ def _diag_part(x):
 # Arguments
 
 
-def _ranked(x: Tensor, parameter: str) -> Tensor:
+def _check_rank(x: Tensor, parameter: str) -> Tensor:
     if x.raw_shape is not None and len(x.raw_shape) < 2:
         raise ValueError(f"Shape must be at least rank 2 but is rank {len(x.raw_shape)} for {parameter!r}.")
     return x
 
 
 def _matrix(value: Any, parameter: str) -> Tensor:
-    return _ranked(of_dtype(value, parameter, LAPACK), parameter)
+    return _check_rank(of_dtype(value, parameter, LAPACK), parameter)
 
 
 def _square(value: Any) -> Tensor:

@@ -1,7 +1,7 @@
 """Mathematical operations: TensorFlow 1's names over NumPy's and SciPy's functions.
 
-Elementwise operations broadcast, and promote dtypes as NumPy does; integers become float64 where the result is no
-integer. Reductions and segments are in `reductions`, and have their names here too.
+Elementwise operations broadcast, and promote dtypes as NumPy does; integers become float64 if the result is not an
+integer. Reductions and segments are in `reductions`, and are also available here.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Binary(Protocol):
 
 
 def _unary(public: str, ufunc: np.ufunc | str, kind: str, doc: str) -> Unary:
-    """The public function of a ufunc. ufunc: a str names one of scipy.special, imported when it is first needed."""
+    """The public function for a ufunc. ufunc: a str names one of scipy.special, which is imported on first use."""
 
     def unary(x, name=None):
         return elementwise(_special(ufunc) if isinstance(ufunc, str) else ufunc, x, type=kind, name=name)
@@ -118,7 +118,7 @@ def _public(function: Any, public: str, doc: str) -> Any:
 
 @functools.cache
 def _special(name: str) -> np.ufunc:
-    import scipy.special  # here, since few programs need it: it would slow every start
+    import scipy.special  # imported here because it is slow, and few programs need it
 
     return getattr(scipy.special, name)
 
@@ -148,7 +148,7 @@ ceil = _unary("ceil", np.ceil, "Ceil", "The least whole number that is at least 
 
 
 def divide(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """x / y, as Python 3 divides: of integers a float64."""
+    """x / y with Python 3's rules: float64 for integers."""
     return elementwise(np.divide, x, y, type="RealDiv", name=name or "truediv")
 
 
@@ -156,13 +156,13 @@ truediv = divide
 
 
 def div(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """x / y, as Python 2 divides: integers are divided with floor, floats exactly."""
+    """x / y with Python 2's rules: floor division for integers, true division for floats."""
     a, b = convert_together([x, y])
     return (floordiv if a.dtype.is_integer and b.dtype.is_integer else realdiv)(a, b, name=name or "div")
 
 
 def truncatediv(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """x / y of integers, rounded towards zero; of floats as it is. An integer by zero fails when it runs."""
+    """x / y, rounded towards zero for integers. Dividing an integer by zero raises at run time."""
     a, b = convert_together([x, y])
     if not (a.dtype.is_integer and b.dtype.is_integer):
         return realdiv(a, b, name=name or "truncatediv")
@@ -170,18 +170,18 @@ def truncatediv(x: Any, y: Any, name: str | None = None) -> Tensor:
 
 
 def div_no_nan(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """x / y of floats, and 0 where y is 0."""
+    """x / y for floats, and 0 where y is 0."""
     return _fused(kernels.div_no_nan, np.divide, [x, y], "DivNoNan", name or "div_no_nan")
 
 
 def round(x: Any, name: str | None = None) -> Tensor:
-    """The nearest whole number, halves to the even one, in x's dtype."""
+    """The nearest integer in x's dtype; halves are rounded to even."""
     x = convert_to_tensor(x, name="x")
     return x if x.dtype.is_integer else elementwise(np.rint, x, type="Round", name=name)
 
 
 def squared_difference(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """(x - y)^2; |x - y|^2 of complex numbers."""
+    """(x - y)^2; |x - y|^2 for complex numbers."""
     return _fused(kernels.squared_difference, np.subtract, [x, y], "SquaredDifference", name)
 
 
@@ -191,7 +191,7 @@ def rsqrt(x: Any, name: str | None = None) -> Tensor:
 
 
 def _fused(kernel: Callable, like: np.ufunc, args: list, kind: str, name: str | None) -> Tensor:
-    """An elementwise node with a kernel of our own, whose dtypes are those of the ufunc `like`."""
+    """An elementwise node with a kernel of our own; the ufunc `like` determines the dtypes."""
     tensors = convert_together(args)
     dtype = _ufunc_dtypes(like, tuple([t.dtype.base_dtype for t in tensors]), kind)[0]
     shape = functools.reduce(shapes.broadcast, [t.raw_shape for t in tensors])
@@ -199,7 +199,7 @@ def _fused(kernel: Callable, like: np.ufunc, args: list, kind: str, name: str | 
 
 
 def scalar_mul(scalar: Any, x: Any, name: str | None = None) -> Any:
-    """scalar * x, of IndexedSlices too. Raises ValueError when `scalar` has a shape."""
+    """scalar * x; x may be IndexedSlices. Raises ValueError if `scalar` is not a scalar."""
     if isinstance(x, IndexedSlices):
         return IndexedSlices(scalar_mul(scalar, x.values, name), x.indices, x.dense_shape)
     scalar, x = convert_together([scalar, x])
@@ -209,7 +209,7 @@ def scalar_mul(scalar: Any, x: Any, name: str | None = None) -> Any:
 
 
 def add_n(inputs: Any, name: str | None = None) -> Tensor:
-    """The sum of a list of tensors of one shape. Raises ValueError when it is empty or the shapes differ."""
+    """The sum of a list of tensors of one shape. Raises ValueError if the list is empty or the shapes differ."""
     message = "inputs must be a list of at least one Tensor with the same dtype and shape"
     if not isinstance(inputs, (list, tuple)) or not inputs:
         raise ValueError(message)
@@ -224,7 +224,7 @@ def add_n(inputs: Any, name: str | None = None) -> Tensor:
 
 
 def accumulate_n(inputs: Any, shape: Any = None, tensor_dtype: Any = None, name: str | None = None) -> Tensor:
-    """The same as `add_n`. Raises TypeError when the tensors are not of `tensor_dtype`."""
+    """The same as `add_n`. Raises TypeError if the tensors are not of `tensor_dtype`."""
     total = add_n(inputs, name=name or "AccumulateN")
     if tensor_dtype is not None and total.dtype != as_dtype(tensor_dtype):
         raise TypeError(f"tensor_dtype is {as_dtype(tensor_dtype).name}, but input is of type {total.dtype.name}")
@@ -260,7 +260,7 @@ igammac = _binary("igammac", "gammaincc", "Igammac", "The upper regularized inco
 
 
 def digamma(x: Any, name: str | None = None) -> Tensor:
-    """The derivative of lgamma, not a number at 0, -1, -2..."""
+    """The derivative of lgamma; NaN at 0, -1, -2..."""
     return _fused(kernels.digamma, _special("psi"), [x], "Digamma", name)
 
 
@@ -298,10 +298,10 @@ _RANGE_DTYPES = [dtypes.int32, dtypes.int64, dtypes.float32, dtypes.float64]
 
 
 def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str | None = "range") -> Tensor:
-    """The numbers start, start + delta... before limit; with one argument from 0 to it.
+    """The numbers start, start + delta... below limit; with a single argument, from 0 to that.
 
-    dtype: None for the last of int32, int64, float32, float64 among the arguments'. Raises ValueError, and
-    InvalidArgumentError when it runs, where delta is 0 or leads away from limit.
+    dtype: None for the last of int32, int64, float32, float64 among the arguments' dtypes. Raises ValueError, or at
+    run time InvalidArgumentError, if delta is 0 or leads away from limit.
     """
     if limit is None:
         start, limit = 0, start
@@ -323,7 +323,7 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
 
 
 def linspace(start: Any, stop: Any, num: Any, name: str | None = None) -> Tensor:
-    """num evenly spaced floats from start to stop, both included."""
+    """num evenly spaced floats from start to stop, both included. Raises ValueError for a num below 1."""
     start, stop = convert_together([start, stop])
     dtype = promoted([start, stop])
     dtype = dtype if dtype.is_floating else dtypes.float64

@@ -1,4 +1,4 @@
-"""Operations that own sections of the graph: how sections are filled, and what their owner takes and asks for."""
+"""Operations that own sections of the graph: how sections are created, and how their owner is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from weftwork.graph.sections import Section, captures
 
 @contextmanager
 def section_of(graph: Graph, word: str):
-    """Operations created inside belong to a new section."""
+    """A context manager: operations created inside belong to a new section."""
     section = Section(graph, word, graph.section)
     with graph.as_default(), graph.control_dependencies(None), graph.in_section(section):
         yield section
@@ -21,7 +21,7 @@ def section_of(graph: Graph, word: str):
 def add_owner(
     graph: Graph, type: str, sections: Sequence[Section], given: Sequence[Tensor], outputs: list, name: str, attrs: dict
 ) -> Operation:
-    """The operation that owns sections: its inputs are those given and what the sections capture."""
+    """The operation that owns the sections. Its inputs are `given` and the sections' captures."""
     _check_places([op for section in sections for op in section.ops])
     captured = captures(sections)
     controls = dict.fromkeys([c for section in sections for c in section.controls()])
@@ -39,18 +39,18 @@ def add_owner(
 
 
 def _check_places(ops: Sequence[Operation]) -> None:
-    """Raise ValueError for users' functions inside of which one asks for the caller's process, one for another."""
-    mine = next((op for op in ops if op.traits.here and op.traits.user), None)
+    """Raise ValueError if one function inside must run in the caller's process, and another one must not."""
+    bound = next((op for op in ops if op.traits.here and op.traits.user), None)
     other = next((op for op in ops if op.traits.elsewhere), None)
-    if mine is not None and other is not None:
+    if bound is not None and other is not None:
         raise ValueError(
-            f"A branch or loop runs in one place, but {mine.defined_at} must run in the caller's process, and "
-            f"{other.defined_at} asks with {' and '.join(other.traits.elsewhere)} for another one."
+            f"A branch or loop runs in one place, but {bound.defined_at} must run in the caller's process, and "
+            f"{other.defined_at} needs another one because of {' and '.join(other.traits.elsewhere)}."
         )
 
 
 def asked_together(every: Iterable[Traits]) -> Traits:
-    """What all of the nodes inside ask for together."""
+    """The combined traits of all nodes inside."""
     resources: dict[str, float] = {}
     labels: dict[str, str] = {}
     for traits in every:

@@ -1,4 +1,4 @@
-"""Taking apart and putting together by computed positions: dynamic_partition, dynamic_stitch, setdiff1d."""
+"""Splitting and merging by computed positions: dynamic_partition, dynamic_stitch, setdiff1d."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from weftwork.graph.scopes import name_scope
 
 
 class ListDiff(NamedTuple):
-    """The elements that are in one vector only, and where they stand in it."""
+    """The elements of one vector that are not in another, and their positions."""
 
     out: Tensor
     idx: Tensor
 
 
 def dynamic_partition(data: Any, partitions: Any, num_partitions: int, name: str | None = None) -> list[Tensor]:
-    """`num_partitions` tensors, of which number i has the slices of `data` whose partition is i, in order.
+    """Split into `num_partitions` tensors: tensor i has the slices of `data` whose partition is i, in order.
 
     partitions: integers in [0, num_partitions), of the shape of data's first axes.
-    Raises ValueError for a count below 1 and for shapes that do not fit; another partition is an InvalidArgumentError
-    when it runs.
+    Raises ValueError for fewer than 1 partition and for shapes that do not match; a partition out of range raises
+    InvalidArgumentError at run time.
     """
     if num_partitions < 1:
         raise ValueError(f"num_partitions must be at least 1, but is {num_partitions}")
@@ -48,10 +48,10 @@ def dynamic_partition(data: Any, partitions: Any, num_partitions: int, name: str
 
 
 def dynamic_stitch(indices: Sequence[Any], data: Sequence[Any], name: str | None = None) -> Tensor:
-    """A tensor whose slice number indices[m][i...] is data[m][i...]; where a number comes twice the last one counts.
+    """Merge slices: slice number indices[m][i...] of the result is data[m][i...]; the last data for an index wins.
 
-    indices: a list of integer tensors.   data: as many tensors, each of its indices' shape and one that all have.
-    Slices that no index names are zero. Raises ValueError where the lists differ in length or are empty.
+    indices: a list of integer tensors.   data: for each of them a tensor, of its shape plus a common trailing shape.
+    Slices without an index are zero. Raises ValueError if the lists are empty or differ in length.
     """
     if len(indices) != len(data) or not indices:
         raise ValueError(
@@ -84,7 +84,7 @@ def difference(x: Any, y: Any, *, dtype: np.dtype) -> tuple:
 
 
 def setdiff1d(x: Any, y: Any, index_dtype: Any = dtypes.int32, name: str | None = None) -> ListDiff:
-    """(out, idx): the elements of a vector x that are not in y, in order, as often as they occur, and their places."""
+    """(out, idx): the elements of a vector x that are not in y, in order, duplicates included, and their indices."""
     one, other = convert_together([x, y])
     kind = as_dtype(index_dtype)
     outputs: list = [(one.dtype.base_dtype, (None,)), (kind, (None,))]

@@ -1,4 +1,4 @@
-"""Nodes that print when they run: `Print`, which hands its input on, and `print`.
+"""Nodes that print when they run: `Print`, which passes its input on, and `print`.
 
 They print in the program that runs the session, never in another process.
 """
@@ -21,7 +21,7 @@ _STREAMS = {"stdout": lambda: sys.stdout, "stderr": lambda: sys.stderr}
 
 
 class Printer:
-    """The kernel of Print. first_n: of how many runs of this process it prints the values, -1 for all."""
+    """The kernel of Print. first_n: the number of runs of this process that print, -1 for all."""
 
     def __init__(self, message: str, first_n: int, summarize: int | None):
         self.message, self.first_n, self.summarize = message, first_n, summarize
@@ -42,10 +42,10 @@ def Print(
     summarize: int | None = None,
     name: str | None = None,
 ) -> Tensor:
-    """The tensor `input_`; when it runs it prints `message` and the values of `data` to the standard error.
+    """Return `input_`; at run time, print `message` and the values of `data` to standard error.
 
-    first_n: print so many times only.   summarize: how many elements are shown of each value, 3 by default, -1 for all.
-    Gradients flow through it as through tf.identity.
+    first_n: print this many times at most.   summarize: the number of elements shown of each value, 3 by default, -1
+    for all. Gradients flow through it as through tf.identity.
     """
     tensors = tuple(map(convert_to_tensor, [input_, *data]))
     spec = (tensors[0].dtype.base_dtype, tensors[0].raw_shape)
@@ -57,7 +57,7 @@ def Print(
 
 
 class Writer:
-    """The kernel of print: `template` is its arguments, with slots for the values of tensors."""
+    """The kernel of print. template: its arguments, with slots for the values of tensors."""
 
     def __init__(self, template: list, stream: str, summarize: int, sep: str, end: str):
         self.template, self.stream, self.sep, self.end = template, stream, sep, end
@@ -66,7 +66,8 @@ class Writer:
     def __call__(self, *values: Any) -> tuple:
         with np.printoptions(threshold=0, edgeitems=self.edge):
             text = (
-                self.sep.join(map(str, nest.fill(self.template, list(map(_Shown, values)), nest.as_it_is))) + self.end
+                self.sep.join(map(str, nest.fill(self.template, list(map(_Verbatim, values)), nest.as_it_is)))
+                + self.end
             )
         if self.stream in _STREAMS:
             _STREAMS[self.stream]().write(text)
@@ -76,8 +77,8 @@ class Writer:
         return ()
 
 
-class _Shown:
-    """A value that looks the same alone and within lists."""
+class _Verbatim:
+    """A value that prints the same on its own and within lists."""
 
     def __init__(self, value: Any):
         self.text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
@@ -94,11 +95,11 @@ def print(
     end: str = "\n",
     name: str | None = None,
 ) -> Operation:
-    """An operation that prints its inputs, with the values of the tensors in them, as Python's print does.
+    """An operation that prints its inputs, like Python's print, with tensors replaced by their values.
 
-    output_stream: sys.stderr by default, sys.stdout, or "file://" and a path, to which is appended.
-    summarize: how many elements are shown at either end of each axis, 3 by default, -1 for all.
-    sep, end: between the inputs, and after them.   Raises ValueError for another stream.
+    output_stream: sys.stderr (the default), sys.stdout, or "file://" and a path, to append to that file.
+    summarize: the number of elements shown at either end of each axis, 3 by default, -1 for all.
+    sep, end: printed between the inputs, and after them.   Raises ValueError for another stream.
     """
     tensors: list[Tensor] = []
     template = [nest.lift(item, tensors, as_tensor) for item in inputs]
@@ -110,7 +111,7 @@ def print(
 
 
 def _name_of(stream: Any) -> str:
-    """A stream as a graph can keep it."""
+    """A stream in a form that a graph can store."""
     if stream is None or stream is sys.stderr:
         return "stderr"
     if stream is sys.stdout:

@@ -19,10 +19,10 @@ def matmul(
     a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False, adjoint_a: bool = False,
     adjoint_b: bool = False, a_is_sparse: bool = False, b_is_sparse: bool = False, name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """The matrix product: [..., m, k], [..., k, n] -> [..., m, n], the leading axes broadcast.
+    """The matrix product: [..., m, k], [..., k, n] -> [..., m, n]; the leading axes broadcast.
 
-    transpose, adjoint: of the last two axes, before it is multiplied.   a_is_sparse, b_is_sparse: change nothing.
-    Raises ValueError when the shapes do not fit, or one is a vector: `a @ b` and np.matmul take these, as in NumPy.
+    transpose, adjoint: applied to the last two axes first.   a_is_sparse, b_is_sparse: ignored.
+    Raises ValueError if the shapes do not match, or for a vector: `a @ b` and np.matmul accept vectors, as in NumPy.
     """
     if (transpose_a and adjoint_a) or (transpose_b and adjoint_b):
         side = "a" if transpose_a and adjoint_a else "b"
@@ -38,7 +38,7 @@ def matmul(
 
 
 def _numpy_matmul(a: Any, b: Any) -> Tensor:
-    """np.matmul: a vector is a row on the left and a column on the right."""
+    """np.matmul: a vector is a row on the left, and a column on the right."""
     x, y = convert_together([a, b])
     return _matmul(np.matmul, x, y, {}, None)
 
@@ -77,8 +77,8 @@ def _matmul_shape(a: Tensor, b: Tensor, turn_a: bool, turn_b: bool) -> shapes.Ra
 def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
     """The sum of products over pairs of axes.
 
-    axes: n for the last n axes of a with the first n of b, or [axes of a, axes of b].
-    Raises ValueError when their numbers or the dimensions differ.
+    axes: n contracts the last n axes of a with the first n of b; or [axes of a, axes of b].
+    Raises ValueError if their numbers or the dimensions differ.
     """
     x, y = convert_together([a, b])
     pairs = whole_numbers(axes)
@@ -119,9 +119,9 @@ def _dotted(a: shapes.RawShape, b: shapes.RawShape, left: Any, right: Any) -> sh
 
 
 def einsum(equation: str, *inputs: Any, name: str | None = None, **kwargs: Any) -> Tensor:
-    """Sums of products, e.g. einsum("ij,jk->ik", a, b); without an arrow the result has the indices that occur once.
+    """Sums of products, e.g. einsum("ij,jk->ik", a, b). Without an arrow, the result has the labels that occur once.
 
-    Raises ValueError for a bad equation, or when the shapes do not fit.
+    Raises ValueError for an invalid equation, or if the shapes do not match.
     """
     if kwargs:
         raise TypeError("invalid keyword arguments for this function: " + ", ".join(sorted(kwargs)))
@@ -133,8 +133,8 @@ def einsum(equation: str, *inputs: Any, name: str | None = None, **kwargs: Any) 
         raise ValueError(f'Got {len(inputs)} arguments for equation "{equation}", expecting {len(terms.split(","))}')
     tensors = convert_together(list(inputs))
     if not arrow:
-        once = sorted([c for c in set(terms) - {",", "."} if terms.count(c) == 1])
-        result = ("..." if "..." in terms else "") + "".join(once)
+        single_labels = sorted([c for c in set(terms) - {",", "."} if terms.count(c) == 1])
+        result = ("..." if "..." in terms else "") + "".join(single_labels)
     shape = _summed_shape(equation, terms.split(","), result, tensors)
     attrs = {"equation": f"{terms}->{result}"}
     return apply(
@@ -172,7 +172,10 @@ def _summed_shape(equation: str, terms: list[str], result: str, tensors: list[Te
 
 
 def cross(a: Any, b: Any, name: str | None = None) -> Tensor:
-    """The cross product of vectors of three elements: [..., 3], [..., 3] -> [..., 3]."""
+    """The cross product of vectors with three elements: [..., 3], [..., 3] -> [..., 3].
+
+    Raises ValueError for vectors of another length.
+    """
     x, y = convert_together([a, b])
     for tensor in (x, y):
         if tensor.raw_shape is not None and tensor.raw_shape[-1:] not in ((3,), (None,)):
@@ -182,7 +185,10 @@ def cross(a: Any, b: Any, name: str | None = None) -> Tensor:
 
 
 def trace(x: Any, name: str | None = None) -> Tensor:
-    """The sum of the main diagonal of matrices: [..., m, n] -> [...], in x's dtype."""
+    """The sum of the main diagonal of matrices: [..., m, n] -> [...], in x's dtype.
+
+    Raises ValueError for a rank below 2.
+    """
     x = convert_to_tensor(x, name="x")
     if x.raw_shape is not None and len(x.raw_shape) < 2:
         raise ValueError(f"Shape must be at least rank 2 but is rank {len(x.raw_shape)} for 'Trace'.")

@@ -1,7 +1,7 @@
-"""Queues: nodes that put elements into a queue of the session, or take some out, and wait until that can be done.
+"""Queues: nodes that put elements into a queue of the session or take elements out, and wait until they can.
 
 element    a list of components, one for each dtype of the queue
-A queue belongs to the session, like a variable: two sessions on one graph have two.
+A queue belongs to the session, like a variable: two sessions of one graph have two queues.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from weftwork.graph.stacks import get_default_graph
 
 
 class Definition(NamedTuple):
-    """What a queue is: its class, capacity (-1: none), dtypes, shapes, and for a shuffle its seed and what it keeps."""
+    """A queue's definition: class, capacity (-1: none), dtypes, shapes; for a shuffle its seed and minimum size."""
 
     kind: str
     capacity: int
@@ -33,7 +33,11 @@ class Definition(NamedTuple):
 
 
 class QueueBase:
-    """What all queues share: see FIFOQueue."""
+    """The base class of all queues; see FIFOQueue.
+
+    kind: the type of its operation.   seeds: of the graph and of the queue.   keep: elements that a shuffle keeps.
+    Raises TypeError for a capacity that is not an int, ValueError for no dtypes, or another number of names.
+    """
 
     def __init__(
         self,
@@ -63,7 +67,7 @@ class QueueBase:
         self._make(get_default_graph(), shared_name or "", name, seeds or (0, 0))
 
     def _make(self, graph: Graph, shared_name: str, name: str, seeds: tuple[int, int]) -> None:
-        """The node that makes the queue, where no other node of it has."""
+        """Create the node that makes the queue, unless another node of the session has made it."""
         kind, capacity, dtypes, raw, _, keep = self._definition
         first = kind == "PriorityQueue"  # TensorFlow does not count the priority
         public = {
@@ -75,14 +79,14 @@ class QueueBase:
         if kind == "RandomShuffleQueue":
             public |= {"min_after_dequeue": keep, "seed": seeds[0], "seed2": seeds[1]}
         attrs = {**public, "_definition": self._definition, "_word": "make", "_cancel": False, "_choices": None}
-        with graph.control_dependencies(None), graph.in_section(None):  # it is one queue, however often a loop turns
+        with graph.control_dependencies(None), graph.in_section(None):  # one queue, however often a loop iterates
             outputs: list = [(types.resource, ())]
             self._op = graph.add(Kind.QUEUE, f"{kind}V2", attrs=attrs, outputs=outputs, name=name)
         self._container, self._key = self._op.container, shared_name or self._op.name
         attrs.update(_container=self._container, _queue=self._key)
 
     def _one_for_each(self, given: Any) -> list | None:
-        """A shape for each component; one shape alone is a single component's."""
+        """A shape for each component; a single shape is that of a single component."""
         if given is None:
             return None
         if isinstance(given, dims.TensorShape) or all([d is None or isinstance(d, int) for d in given]):
@@ -102,16 +106,16 @@ class QueueBase:
     def _allowed(self, shape: dims.RawShape) -> bool:
         return dims.is_full(shape)
 
-    # What it is
+    # Properties
 
     @property
     def queue_ref(self) -> Any:
-        """The tensor that stands for the queue; its operation makes the queue, where no other has."""
+        """The tensor that stands for the queue; its operation makes the queue unless another one has."""
         return self._op.outputs[0] if self._op.outputs else self._op
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The queue's name."""
         return self._op.name
 
     @property
@@ -131,22 +135,22 @@ class QueueBase:
         return None if self._names is None else list(self._names)
 
     def to_flat(self) -> dict[str, Any]:
-        """What it is as plain data, without a way back to the graph."""
+        """The queue as plain data, without a reference back to the graph."""
         return {**self.__dict__, "_op": self._op.index}
 
     @classmethod
     def from_flat(cls, graph: Graph, flat: dict[str, Any]) -> QueueBase:
-        """The queue of a graph that `to_flat` told of."""
+        """Rebuild the queue in a graph from the data of `to_flat`."""
         queue = cls.__new__(cls)
         queue.__dict__.update(flat, _op=graph.get_operations()[flat["_op"]])
         return queue
 
     @staticmethod
     def from_list(index: Any, queues: Sequence[QueueBase]) -> QueueBase:
-        """A queue that is number `index` of a list of queues, whichever that is when an operation of it runs.
+        """Choose queue number `index` of a list at run time, whenever an operation on it runs.
 
-        Raises TypeError unless the queues have the same dtypes and names. When it runs: InvalidArgumentError for an
-        index that is not in the list.
+        Raises TypeError unless the queues have the same dtypes and names. At run time, raises InvalidArgumentError for
+        an index out of range.
         """
         if not queues or not isinstance(queues, (list, tuple)) or not all([isinstance(q, QueueBase) for q in queues]):
             raise TypeError("A list of queues expected")
@@ -160,18 +164,18 @@ class QueueBase:
     # Operations
 
     def enqueue(self, vals: Any, name: str | None = None) -> Operation:
-        """The operation that puts one element in; it waits while the queue is full.
+        """The operation that adds one element; it waits while the queue is full.
 
-        vals: a tensor, a list of them, or a dict where the components have names.
-        Raises ValueError for values that do not fit. When it runs: CancelledError for a closed queue.
+        vals: a tensor, a list of them, or a dict if the components have names.
+        Raises ValueError for values that do not match. At run time, raises CancelledError if the queue is closed.
         """
         tensors = self._components(vals, self._shapes)
         return self.node("enqueue", tensors, [], name or self._named("enqueue"))
 
     def enqueue_many(self, vals: Any, name: str | None = None) -> Operation:
-        """The operation that puts the rows of `vals` in, one after another, as there is room.
+        """The operation that adds the rows of `vals` one after another, as soon as there is room.
 
-        Raises ValueError for values that do not fit, and for ones that have different numbers of rows.
+        Raises ValueError for values that do not match, or that have different numbers of rows.
         """
         raw = tuple([None if s is None else (None, *s) for s in self._shapes or (None,) * len(self._dtypes)])
         tensors = self._components(vals, raw, many=True)
@@ -184,28 +188,28 @@ class QueueBase:
         return self.node("enqueue_many", tensors, [], name or self._named("EnqueueMany"))
 
     def dequeue(self, name: str | None = None) -> Any:
-        """An element, as a tensor, a list, or a dict where the components have names; it waits while there is none.
+        """Take an element: a tensor, a list, or a dict if the components have names. Waits while the queue is empty.
 
-        When it runs: OutOfRangeError for a closed queue that is empty.
+        At run time, raises OutOfRangeError if the queue is closed and empty.
         """
         raw = self._shapes or (None,) * len(self._dtypes)
         outputs = list(zip(self._dtypes, raw, strict=True))
         return self._returned(self.node("dequeue", [], outputs, name or self._named("Dequeue")))
 
     def dequeue_many(self, n: Any, name: str | None = None) -> Any:
-        """n elements, stacked.
+        """Take n elements, stacked.
 
-        When it runs: OutOfRangeError if the queue is closed and has fewer, InvalidArgumentError if the shapes of the
-        components were not said.
+        At run time, raises OutOfRangeError if the queue is closed and has fewer, InvalidArgumentError if the
+        components have no declared shapes.
         """
         return self._several("dequeue_many", n, name or self._named("DequeueMany"))
 
     def dequeue_up_to(self, n: Any, name: str | None = None) -> Any:
-        """As dequeue_many, but a closed queue gives what it has left; OutOfRangeError only when that is nothing."""
+        """As dequeue_many, but a closed queue returns what is left, and raises OutOfRangeError only if empty."""
         return self._several("dequeue_up_to", n, name or self._named("DequeueUpTo"))
 
     def close(self, cancel_pending_enqueues: bool = False, name: str | None = None) -> Operation:
-        """The operation that closes the queue, after the enqueues that wait now, or cancelling them."""
+        """The operation that closes the queue, after waiting enqueues have completed, or after cancelling them."""
         return self.node("close", [], [], name or self._named("Close"), cancel=cancel_pending_enqueues)
 
     def size(self, name: str | None = None) -> Tensor:
@@ -213,7 +217,7 @@ class QueueBase:
         return self.node("size", [], [(types.int32, ())], name or self._named("Size")).outputs[0]
 
     def is_closed(self, name: str | None = None) -> Tensor:
-        """Whether it is closed, bool."""
+        """Whether the queue is closed, bool."""
         return self.node("is_closed", [], [(types.bool, ())], name or self._named("Is_Closed")).outputs[0]
 
     def _several(self, word: str, n: Any, name: str) -> Any:
@@ -223,7 +227,7 @@ class QueueBase:
         if known is not None and known < 0:
             raise ValueError(f"Input 'n' must be >= 0, but is {known} for {name!r}")
         rows = None if known is None or word == "dequeue_up_to" else int(known)
-        raw = self._shapes or (None,) * len(self._dtypes)
+        raw: list[Any] = self._shapes or [None] * len(self._dtypes)
         outputs = [(d, None if s is None else (rows, *s)) for d, s in zip(self._dtypes, raw, strict=True)]
         return self._returned(self.node(word, [count], outputs, name))
 
@@ -255,7 +259,7 @@ class QueueBase:
         return tensors
 
     def _component(self, number: int, value: Any) -> Tensor:
-        """A value as a tensor of a component's dtype. Raises ValueError or TypeError, which names the component."""
+        """A value as a tensor of the component's dtype. Raises ValueError or TypeError, naming the component."""
         try:
             with self._op.graph.as_default():
                 return convert_to_tensor(value, self._dtypes[number], name=f"component_{number}")
@@ -271,13 +275,16 @@ class QueueBase:
         return op.outputs[0] if len(op.outputs) == 1 else list(op.outputs)
 
     def handle(self) -> tuple[list[Tensor], dict[str, Any]]:
-        """The inputs and attributes by which a node of its own, or of a reader's, finds the queue."""
+        """The inputs and attributes that identify the queue, for the nodes of this queue and of readers."""
         key, container, definition = self._key, self._container, self._definition
         made_by = {"_made_by": self._op.name}
         return [], {"_queue": key, "_container": container, "_definition": definition, "_choices": None, **made_by}
 
     def node(self, word: str, inputs: Sequence[Tensor], outputs: list, name: str, cancel: bool = False) -> Operation:
-        """An operation on the queue: what it does, with what, and the (dtype, shape) of what it gives."""
+        """An operation on the queue: its kind, its inputs, and the (dtype, shape) of its outputs.
+
+        word: what it does, such as "enqueue".   cancel: whether closing also cancels.
+        """
         graph = self._op.graph
         given, attrs = self.handle()
         attrs = {**attrs, "_word": word, "_cancel": cancel}
@@ -287,14 +294,14 @@ class QueueBase:
 
 
 def _common(one: dims.RawShape, other: dims.RawShape) -> dims.RawShape:
-    """What two shapes share: where they differ a dimension is open."""
+    """The common part of two shapes; differing dimensions are unknown."""
     if one is None or other is None or len(one) != len(other):
         return None
     return tuple([a if a == b else None for a, b in zip(one, other, strict=True)])
 
 
 class _ChosenQueue(QueueBase):
-    """One of several queues, by a number that is known when an operation runs: the operation's first input."""
+    """One of several queues, chosen at run time by the operation's first input."""
 
     def __init__(self, index: Tensor, queues: list[QueueBase]):
         first = queues[0]
@@ -323,9 +330,9 @@ class _ChosenQueue(QueueBase):
 class FIFOQueue(QueueBase):
     """A queue whose elements come out in the order in which they went in.
 
-    capacity: the most elements that it holds.   dtypes, shapes, names: of an element's components; without shapes any
-    fit, but only single elements can be taken.   shared_name: queues of one name are one queue of the session.
-    Raises ValueError for shapes that are not fully defined, or not one for each dtype.
+    capacity: the largest number of elements.   dtypes, shapes, names: of an element's components. Without shapes any
+    value fits, but elements can only be taken one by one.   shared_name: queues with the same name are one queue of the
+    session. Raises ValueError unless there is a fully defined shape for each dtype.
     """
 
     def __init__(self, capacity: int, dtypes: Any, shapes=None, names=None, shared_name=None, name: str = "fifo_queue"):
@@ -333,7 +340,7 @@ class FIFOQueue(QueueBase):
 
 
 class RandomShuffleQueue(QueueBase):
-    """A queue whose elements come out in random order; `min_after_dequeue` of them stay, for the sake of the mixing."""
+    """A queue whose elements come out in random order; `min_after_dequeue` elements always stay, for good mixing."""
 
     def __init__(
         self,
@@ -351,9 +358,9 @@ class RandomShuffleQueue(QueueBase):
 
 
 class PaddingFIFOQueue(QueueBase):
-    """A FIFOQueue whose elements differ in the dimensions that `shapes` leaves open; `dequeue_many` pads with zeros.
+    """A FIFOQueue whose elements may differ in the unknown dimensions of `shapes`; `dequeue_many` pads with zeros.
 
-    Raises ValueError for shapes of unknown rank, or not one for each dtype.
+    Raises ValueError unless there is a shape of known rank for each dtype.
     """
 
     _required = "All shapes must have a defined rank"
@@ -375,7 +382,7 @@ class PaddingFIFOQueue(QueueBase):
 
 
 class PriorityQueue(QueueBase):
-    """A queue that gives the element with the least first component, an int64 that comes before the `types`."""
+    """A queue that returns the element with the smallest priority: its first component, an int64 before the `types`."""
 
     def __init__(
         self, capacity: int, types: Any, shapes=None, names=None, shared_name=None, name: str = "priority_queue"

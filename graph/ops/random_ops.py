@@ -1,8 +1,8 @@
 """Random operations: TensorFlow 1's names over `np.random.Generator`.
 
-Each node draws from a stream of its own that a session keeps for it (`build.apply_random`): successive runs continue
-the stream, a new session begins it again. With a seed (of the graph by `set_random_seed`, of the node by `seed=`) it is
-the same in every process; the values are NumPy's, not TensorFlow's.
+Each node draws from its own stream, which a session keeps for it (`build.apply_random`): successive runs continue the
+stream, and a new session starts it again. With a seed (of the graph by `set_random_seed`, of the node by `seed=`) it is
+the same in every process. The values are NumPy's, not TensorFlow's.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
 
 TRUNCATED = 2.0
-"""Where a truncated normal ends, in standard deviations."""
+"""Where a truncated normal distribution ends, in standard deviations."""
 
 
 def set_random_seed(seed: int | None) -> None:
-    """Give the default graph a seed: from it and each random node's place follows the node's stream."""
+    """Set the default graph's seed. Together with each random node's position in the graph it determines the stream."""
     get_default_graph().seed = seed
 
 
@@ -43,7 +43,7 @@ def truncated_normal(
     shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = dtypes.float32, seed: int | None = None,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Draws from the normal distribution, those more than two standard deviations from the mean drawn again."""
+    """Draws from the normal distribution; values more than two standard deviations from the mean are drawn again."""
     return _located(truncated_kernel, "truncated_normal", "TruncatedNormal", shape, mean, stddev, dtype, seed, name)
 
 
@@ -53,7 +53,7 @@ def random_uniform(
 ) -> Tensor:  # fmt: skip
     """Draws uniformly from [minval, maxval). dtype: a float (maxval is then 1 by default) or an integer.
 
-    Raises ValueError for another dtype, or for an integer without maxval.
+    Raises ValueError for another dtype, or for an integer dtype without maxval.
     """
     dtype = as_dtype(dtype)
     if dtype.numpy.kind not in "fiu":
@@ -77,7 +77,7 @@ def random_uniform(
 
 
 def dropout_mask(shape: Any, rate: Any, dtype: DType, seed: int | None = None) -> Tensor:
-    """0 with probability `rate`, else 1 / (1 - rate): what dropout multiplies by."""
+    """0 with probability `rate`, else 1 / (1 - rate): the factors of dropout."""
     size, static = _size(shape)
     rate = convert_together([rate], dtypes.float32)[0]
     return apply_random(
@@ -90,7 +90,7 @@ def _located(
     kernel: Any, default: str, kind: str, shape: Any, loc: Any, scale: Any, dtype: Any, seed: int | None,
     name: str | None,
 ) -> Tensor:  # fmt: skip
-    """standard * scale + loc: in the kernel when they are numbers, else as nodes, so that gradients reach them."""
+    """standard * scale + loc: in the kernel if they are numbers, else as nodes, so that they get gradients."""
     dtype = as_dtype(dtype)
     if dtype.numpy.kind != "f":
         raise ValueError(f"Invalid dtype {dtype!r}: {default} draws floating-point numbers")
@@ -108,12 +108,12 @@ def _located(
 
 
 def _numbers(*values: Any) -> list[Any]:
-    """Scalars as Python floats; tensors and arrays as they are."""
+    """Convert scalars to Python floats; tensors and arrays are unchanged."""
     return [v if as_tensor(v) is not None or np.ndim(v) else float(v) for v in values]
 
 
 def _size(shape: Any) -> tuple[Tensor, shapes.RawShape]:
-    """A shape argument as a tensor of integers, and what is known of it now."""
+    """A shape argument as an integer tensor, and its known part."""
     if _is_static(shape):
         known = shapes.as_raw(shape.tolist() if isinstance(shape, (np.ndarray, np.generic)) else shape)
         if known is None or not shapes.is_full(known):
@@ -134,7 +134,7 @@ def _is_static(shape: Any) -> bool:
 
 
 def _wide(dtype: np.dtype) -> np.dtype:
-    """The dtype in which the generator draws: it knows no float16."""
+    """The dtype in which to draw: NumPy's generators do not support float16."""
     return np.dtype(np.float32) if dtype == np.float16 else dtype
 
 
@@ -161,7 +161,7 @@ def truncated_kernel(rng, shape, loc, scale, dtype):
 
 
 def uniform_kernel(rng, shape, loc, scale, dtype):
-    if dtype == np.float16:  # a rounded float32 could be 1, these cannot
+    if dtype == np.float16:  # rounding a float32 could give 1; this cannot
         return _place((rng.integers(0, 2048, tuple(shape)) / 2048).astype(dtype), loc, scale, dtype)
     return _place(rng.random(tuple(shape), _wide(dtype)), loc, scale, dtype)
 
@@ -171,8 +171,8 @@ def integers_kernel(rng, shape, low, high, dtype):
 
 
 def drop_mask(rng, shape, rate, dtype):
-    kept = rng.random(tuple(shape), np.float32) >= rate
-    return np.multiply(kept, 1 / (1 - float(rate)), dtype=dtype)
+    keep = rng.random(tuple(shape), np.float32) >= rate
+    return np.multiply(keep, 1 / (1 - float(rate)), dtype=dtype)
 
 
 # Distributions of given parameters
@@ -182,9 +182,9 @@ def random_gamma(
     shape: Any, alpha: Any, beta: Any = None, dtype: Any = dtypes.float32, seed: int | None = None,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """`shape` draws from each gamma distribution of shape alpha and rate beta (1), which broadcast together.
+    """`shape` draws from each gamma distribution, with shape alpha and rate beta (1), which broadcast together.
 
-    The result has the shape `shape` + that of alpha and beta together; it is positive.
+    The result has the shape `shape` + the broadcast shape of alpha and beta; its elements are positive.
     """
     dtype = as_dtype(dtype)
     with name_scope(name, "random_gamma", [shape, alpha, beta]) as scope:
@@ -215,7 +215,8 @@ def multinomial(
 ) -> Tensor:
     """num_samples classes for each row, class i with probability softmax(logits)[i].
 
-    logits: unnormalised log probabilities [batch, classes].  The result: integers (int64) [batch, num_samples].
+    logits: unnormalized log probabilities [batch, classes].  Returns integers (int64) [batch, num_samples].
+    Raises ValueError for logits of another rank.
     """
     dtype = as_dtype(output_dtype or dtypes.int64)
     with name_scope(name, "multinomial", [logits]) as scope:
@@ -246,7 +247,7 @@ def _joined(a: shapes.RawShape, b: shapes.RawShape) -> shapes.RawShape:
 
 def _gamma(rng, shape, alpha, beta, dtype):
     size = (*shape, *np.broadcast_shapes(np.shape(alpha), np.shape(beta)))
-    # Small alphas underflow to zero, whose logarithm no program expects: at least the smallest number, as TensorFlow.
+    # Small alphas underflow to 0, whose logarithm would surprise programs: like TensorFlow, return the tiniest number.
     drawn = np.maximum(rng.standard_gamma(alpha, size, _wide(dtype)) / beta, np.finfo(dtype).tiny)
     return np.asarray(drawn).astype(dtype, copy=False)
 
@@ -256,7 +257,7 @@ def _poisson(rng, shape, lam, dtype):
 
 
 def classes_kernel(rng, logits, count, dtype):
-    # By the inverse of the cumulative distribution: memory for the samples only, not for samples times classes.
+    # By the inverse of the cumulative distribution, which needs memory for the samples only, not samples times classes.
     weights = np.exp(np.subtract(logits, logits.max(axis=1, keepdims=True), dtype=np.float64))
     drawn = rng.random((len(logits), int(count)))
     out = np.empty(drawn.shape, dtype)
@@ -265,17 +266,17 @@ def classes_kernel(rng, logits, count, dtype):
     return out
 
 
-# Rearrangements
+# Shuffling and cropping
 
 
 def random_shuffle(value: Any, seed: int | None = None, name: str | None = None) -> Tensor:
-    """`value` with its first axis in a random order; a scalar stays."""
+    """`value` with its first axis in random order; a scalar is returned as it is."""
     x = convert_to_tensor(value, name="value")
     return apply_random(_shuffle, [x], seed=seed, type="RandomShuffle", name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
 def random_crop(value: Any, size: Any, seed: int | None = None, name: str | None = None) -> Tensor:
-    """A part of `value` of the given size, at a place drawn uniformly. Raises ValueError when `value` is smaller."""
+    """A part of `value` of the given size, at a uniformly drawn position. Raises ValueError if `value` is smaller."""
     with name_scope(name, "random_crop", [value, size]) as scope:
         x = convert_to_tensor(value, name="value")
         extent, static = _size(size)

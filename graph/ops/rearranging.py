@@ -1,4 +1,4 @@
-"""The same elements in other places: transpose, tile, pad, reverse, roll, diagonals, unique, permutations."""
+"""The same elements in another order: transpose, tile, pad, reverse, roll, diagonals, unique, permutations."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ UniqueWithCounts = namedtuple("UniqueWithCounts", ["y", "idx", "count"])
 
 
 def transpose(a: Any, perm: Any = None, name: str | None = "transpose", conjugate: bool = False) -> Tensor:
-    """Axis i of the result is axis perm[i]; by default the order is reversed. conjugate: complex numbers too.
+    """Permute the axes: axis i of the result is axis perm[i]; by default their order is reversed.
 
-    Raises ValueError when perm is not a permutation of a known rank.
+    conjugate: also conjugate complex numbers. Raises ValueError if perm is not a permutation of the known axes.
     """
     x = convert_to_tensor(a, name="a")
     if conjugate and x.dtype.is_complex:
@@ -44,7 +44,10 @@ def transpose(a: Any, perm: Any = None, name: str | None = "transpose", conjugat
 
 
 def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
-    """The input repeated multiples[i] times along axis i. Raises ValueError unless there is one for each axis."""
+    """The input repeated multiples[i] times along axis i.
+
+    Raises ValueError unless there is a multiple for each axis.
+    """
     x = convert_to_tensor(input, name="input")
     _, vector, _ = shape_argument(multiples)
     times = whole_numbers(multiples)
@@ -62,9 +65,10 @@ def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
 def pad(
     tensor: Any, paddings: Any, mode: str = "CONSTANT", name: str | None = None, constant_values: Any = 0
 ) -> Tensor:
-    """More elements around. paddings: [before, after] for each axis. mode: CONSTANT, REFLECT or SYMMETRIC.
+    """Add elements around the tensor. paddings: [before, after] for each axis. mode: CONSTANT, REFLECT or SYMMETRIC.
 
-    Raises ValueError for another mode, or when paddings do not fit a known shape.
+    constant_values: a scalar that stands around in the mode CONSTANT.
+    Raises ValueError for another mode, or if the paddings do not match a known shape.
     """
     x, mode = convert_to_tensor(tensor, name="tensor"), mode.lower()
     if mode not in ("constant", "reflect", "symmetric"):
@@ -88,7 +92,10 @@ def pad(
 
 
 def reverse(tensor: Any, axis: Any, name: str | None = None) -> Tensor:
-    """The order of the elements along the given axes (a list or one) reversed."""
+    """Reverse the elements along the given axes (a list or a single one).
+
+    Raises ValueError for an axis that comes twice.
+    """
     x, axes = convert_to_tensor(tensor, name="tensor"), whole_numbers(axis)
     if axes is None:
         inputs = [x, convert_to_tensor(axis, name="axis")]
@@ -107,18 +114,21 @@ def reverse_sequence(
     input: Any, seq_lengths: Any, seq_axis: int | None = None, batch_axis: int | None = None, name: str | None = None,
     seq_dim: int | None = None, batch_dim: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """The first seq_lengths[i] elements along seq_axis reversed, in element i of batch_axis (by default 0)."""
+    """Reverse the first seq_lengths[i] elements along seq_axis, in element i of batch_axis (by default 0).
+
+    seq_dim, batch_dim: older names of seq_axis and batch_axis.
+    Raises ValueError without seq_axis, or for another number of lengths.
+    """
     seq = renamed("seq_axis", seq_axis, "seq_dim", seq_dim)
     batch = renamed("batch_axis", batch_axis, "batch_dim", batch_dim)
     x, lengths = convert_to_tensor(input, name="input"), convert_to_tensor(seq_lengths, name="seq_lengths")
     if seq is None:
         raise ValueError("reverse_sequence needs a seq_axis.")
     seq, batch = known_axis(seq, rank_of(x), "seq_dim"), known_axis(batch or 0, rank_of(x), "batch_dim")
-    if x.raw_shape is not None and lengths.raw_shape and None not in (x.raw_shape[batch], lengths.raw_shape[0]):  # type: ignore[index]
-        if x.raw_shape[batch] != lengths.raw_shape[0]:  # type: ignore[index]
-            raise ValueError(
-                f"seq_lengths must have one entry for each of {x.raw_shape[batch]}, not {lengths.raw_shape[0]}."
-            )  # type: ignore[index]
+    if x.raw_shape is not None and lengths.raw_shape and batch is not None:
+        wanted, there = x.raw_shape[batch], lengths.raw_shape[0]
+        if None not in (wanted, there) and wanted != there:
+            raise ValueError(f"seq_lengths must have one entry for each of {wanted}, not {there}.")
     attrs = {"seq_axis": seq, "batch_axis": batch}
     return apply(
         kernels_indices.reverse_sequence,
@@ -132,7 +142,7 @@ def reverse_sequence(
 
 
 def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Tensor:
-    """Elements moved by `shift` places along each given axis; what leaves at one end comes in at the other."""
+    """Shift elements by `shift` positions along each given axis; those that leave at one end re-enter at the other."""
     x, by, along = convert_to_tensor(input, name="input"), whole_numbers(shift), whole_numbers(axis)
     if by is None or along is None:
         inputs = [x, convert_to_tensor(shift, name="shift"), convert_to_tensor(axis, name="axis")]
@@ -163,7 +173,11 @@ def diag_part(input: Any, name: str | None = None) -> Tensor:
 
 
 def matrix_diag(diagonal: Any, name: str | None = None) -> Tensor:
-    """Square matrices with the given diagonals and zeros elsewhere: [..., n] -> [..., n, n]."""
+    """Square matrices with the given diagonals and zeros elsewhere: [..., n] -> [..., n, n].
+
+    diagonal: a tensor [..., n].
+    Raises ValueError for a scalar.
+    """
     x = convert_to_tensor(diagonal, name="diagonal")
     if x.raw_shape == ():
         raise ValueError("Shape must be at least rank 1 but is rank 0 for 'MatrixDiag'")
@@ -172,7 +186,7 @@ def matrix_diag(diagonal: Any, name: str | None = None) -> Tensor:
 
 
 def matrix_diag_part(input: Any, name: str | None = None) -> Tensor:
-    """The main diagonals of matrices: [..., m, n] -> [..., min(m, n)]."""
+    """The main diagonals of matrices: [..., m, n] -> [..., min(m, n)]. Raises ValueError for a rank below 2."""
     x = convert_to_tensor(input, name="input")
     raw = None
     if x.raw_shape is not None:
@@ -188,7 +202,7 @@ def matrix_diag_part(input: Any, name: str | None = None) -> Tensor:
 
 
 def unique(x: Any, out_idx: Any = dtypes.int32, name: str | None = None) -> Unique:
-    """(y, idx): the different elements of a vector in order of their first appearance, and x[i] = y[idx[i]]."""
+    """(y, idx): the distinct elements of a vector in order of first appearance, and indices with x[i] = y[idx[i]]."""
     v, dtype = _vector(x), as_dtype(out_idx)
     outputs = [(v.dtype.base_dtype, (None,)), (dtype, v.raw_shape)]
     attrs = {"dtype": dtype.numpy}
@@ -196,7 +210,7 @@ def unique(x: Any, out_idx: Any = dtypes.int32, name: str | None = None) -> Uniq
 
 
 def unique_with_counts(x: Any, out_idx: Any = dtypes.int32, name: str | None = None) -> UniqueWithCounts:
-    """(y, idx, count): as `unique`, and how often each element of y occurs."""
+    """(y, idx, count): as `unique`, with the number of occurrences of each element of y."""
     v, dtype = _vector(x), as_dtype(out_idx)
     outputs = [(v.dtype.base_dtype, (None,)), (dtype, v.raw_shape), (dtype, (None,))]
     attrs = {"dtype": dtype.numpy}
@@ -204,7 +218,7 @@ def unique_with_counts(x: Any, out_idx: Any = dtypes.int32, name: str | None = N
 
 
 def invert_permutation(x: Any, name: str | None = None) -> Tensor:
-    """y with y[x[i]] = i, of a vector that holds each of 0, 1... once, or InvalidArgumentError when it runs."""
+    """y with y[x[i]] = i. Raises InvalidArgumentError at run time unless the vector x holds each of 0, 1... once."""
     v = _vector(x)
     return apply(
         kernels_indices.invert_permutation, [v], type="InvertPermutation", name=name, dtype=v.dtype, shape=v.raw_shape

@@ -1,9 +1,9 @@
 """Operations that run along an axis: reduce_*, arg*, cum*, segments, counts.
 
 axis is an int, a list of ints, None for all axes, or a tensor. `reduction_indices`, `keep_dims` and `dimension` are the
-older names of `axis`, `keepdims` and `axis`. A sum, product or mean has its input's dtype (of truth values a sum is
-int64, a mean float64), a variance of integers is float64. A known shape stays known unless the axis is a tensor whose
-value is not.
+older names of `axis`, `keepdims` and `axis`. A sum, product or mean has its input's dtype (for booleans a sum is int64,
+and a mean float64); a variance of integers is float64. A known shape stays known unless the axis is a tensor of unknown
+value.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Reduction(Protocol):
 
 
 def known_axes(axis: Any, rank: int | None) -> tuple[int, ...] | None:
-    """Known axes as non-negative ints (as given when the rank is unknown). None means all.
+    """Known axes as nonnegative ints (unchanged if the rank is unknown). None means all.
 
-    Raises ValueError for one that a known rank has not, or has twice.
+    Raises ValueError for an axis that is out of range of a known rank, or is given twice.
     """
     if axis is None:
         return None if rank is None else tuple(range(rank))
@@ -59,19 +59,19 @@ def known_axes(axis: Any, rank: int | None) -> tuple[int, ...] | None:
 
 
 def reduced_shape(shape: shapes.RawShape, axis: Any, keepdims: bool) -> shapes.RawShape:
-    """The shape after reducing known axes (an int, a tuple, or None for all)."""
+    """The shape after a reduction over known axes (an int, a tuple, or None for all)."""
     if shape is None:
         return () if axis is None and not keepdims else None
-    gone = known_axes(axis, len(shape)) or ()
+    reduced = known_axes(axis, len(shape)) or ()
     if keepdims:
-        return tuple([1 if i in gone else dim for i, dim in enumerate(shape)])
-    return tuple([dim for i, dim in enumerate(shape) if i not in gone])
+        return tuple([1 if i in reduced else dim for i, dim in enumerate(shape)])
+    return tuple([dim for i, dim in enumerate(shape) if i not in reduced])
 
 
 def _reduce(
     function: Callable, kind: str, x: Tensor, axis: Any, keepdims: bool, name: str | None, dtype: DType, options: dict
 ) -> Tensor:
-    """The node of a NumPy reduction. options: further arguments of `function`."""
+    """The node for a NumPy reduction. options: further arguments of `function`."""
     if keepdims:
         options = {**options, "keepdims": True}
     axes = None if axis is None else whole_numbers(axis)
@@ -84,34 +84,34 @@ def _reduce(
     return apply(function, [x], {"axis": axes, **options}, type=kind, name=name, dtype=dtype, shape=shape)
 
 
-def _same(dtype: DType) -> DType:
+def _same_dtype(dtype: DType) -> DType:
     return dtype
 
 
-def _summed(dtype: DType) -> DType:
+def _sum_dtype(dtype: DType) -> DType:
     return dtypes.int64 if dtype.is_bool else dtype
 
 
-def _averaged(dtype: DType) -> DType:
+def _float_dtype(dtype: DType) -> DType:
     return dtypes.float64 if dtype.numpy.kind in "biu" else dtype
 
 
-def _of_mean(dtype: DType) -> DType:
+def _mean_dtype(dtype: DType) -> DType:
     return dtypes.float64 if dtype.is_bool else dtype
 
 
-def _spread(dtype: DType) -> DType:
-    return _averaged(dtype).real_dtype
+def _deviation_dtype(dtype: DType) -> DType:
+    return _float_dtype(dtype).real_dtype
 
 
-def _truth(dtype: DType) -> DType:
+def _bool_dtype(dtype: DType) -> DType:
     return dtypes.bool if dtype.numpy.kind != "O" else dtype
 
 
 def _reduction(
     public: str, function: Callable, kind: str, result: Callable[[DType], DType], doc: str, typed: bool = False
 ) -> Reduction:
-    """A public reduction. result: its dtype from the input's; typed: integers need `dtype=` to keep theirs."""
+    """A public reduction. result: maps the input's dtype to the result's; typed: integers need `dtype=` to stay so."""
 
     def reduction(input_tensor, axis=None, keepdims=None, name=None, reduction_indices=None, keep_dims=None):
         axis = renamed("axis", axis, "reduction_indices", reduction_indices)
@@ -126,24 +126,28 @@ def _reduction(
     return reduction
 
 
-reduce_sum = _reduction("reduce_sum", sum_over, "Sum", _summed, "The sum over axes.", typed=True)
-reduce_prod = _reduction("reduce_prod", np.prod, "Prod", _summed, "The product over axes.", typed=True)
+reduce_sum = _reduction("reduce_sum", sum_over, "Sum", _sum_dtype, "The sum over axes.", typed=True)
+reduce_prod = _reduction("reduce_prod", np.prod, "Prod", _sum_dtype, "The product over axes.", typed=True)
 reduce_mean = _reduction(
-    "reduce_mean", mean_over, "Mean", _of_mean,
-    "The mean over axes, NaN of nothing. Of integers it is one, rounded towards zero, as TensorFlow's is: cast before.",
+    "reduce_mean", mean_over, "Mean", _mean_dtype,
+    "The mean over axes, NaN if empty. Integers give an integer, rounded towards zero, as in TensorFlow: cast first.",
 )  # fmt: skip
-reduce_max = _reduction("reduce_max", max_over, "Max", _same, "The greatest over axes.")
-reduce_min = _reduction("reduce_min", min_over, "Min", _same, "The least over axes.")
-reduce_any = _reduction("reduce_any", np.any, "Any", _truth, "Whether any element is true, over axes.")
-reduce_all = _reduction("reduce_all", np.all, "All", _truth, "Whether all elements are true, over axes.")
+reduce_max = _reduction("reduce_max", max_over, "Max", _same_dtype, "The maximum over axes.")
+reduce_min = _reduction("reduce_min", min_over, "Min", _same_dtype, "The minimum over axes.")
+reduce_any = _reduction("reduce_any", np.any, "Any", _bool_dtype, "Whether any element is true, over axes.")
+reduce_all = _reduction("reduce_all", np.all, "All", _bool_dtype, "Whether all elements are true, over axes.")
 reduce_std = _reduction(
-    "reduce_std", np.std, "ReduceStd", _spread, "The standard deviation (of n, not n - 1), over axes."
+    "reduce_std", np.std, "ReduceStd", _deviation_dtype, "The standard deviation (of n, not n - 1), over axes."
 )
 reduce_variance = _reduction(
-    "reduce_variance", np.var, "ReduceVariance", _spread, "The variance (of n, not n - 1), over axes."
+    "reduce_variance", np.var, "ReduceVariance", _deviation_dtype, "The variance (of n, not n - 1), over axes."
 )
 reduce_logsumexp = _reduction(
-    "reduce_logsumexp", kernels.logsumexp, "ReduceLogsumexp", _averaged, "log(sum(exp(x))) over axes, without overflow."
+    "reduce_logsumexp",
+    kernels.logsumexp,
+    "ReduceLogsumexp",
+    _float_dtype,
+    "log(sum(exp(x))) over axes, without overflow.",
 )
 
 
@@ -151,7 +155,7 @@ def count_nonzero(
     input_tensor: Any, axis: Any = None, keepdims: bool | None = None, dtype: Any = dtypes.int64,
     name: str | None = None, reduction_indices: Any = None, keep_dims: bool | None = None,
 ) -> Tensor:  # fmt: skip
-    """How many elements are not zero (strings: not empty), over axes, as `dtype`."""
+    """The number of elements that are not zero (strings: not empty), over axes, as `dtype`."""
     axis = renamed("axis", axis, "reduction_indices", reduction_indices)
     keep = bool(renamed("keepdims", keepdims, "keep_dims", keep_dims))
     x, dtype = convert_to_tensor(input_tensor), as_dtype(dtype)
@@ -165,24 +169,24 @@ def count_nonzero(
 def argmax(
     input: Any, axis: Any = None, name: str | None = None, dimension: Any = None, output_type: Any = dtypes.int64
 ) -> Tensor:
-    """The index of the greatest element along one axis (by default the first); the first of equals."""
+    """The index of the largest element along one axis (by default the first); the first among equals."""
     return _arg_extreme(np.argmax, "ArgMax", input, renamed("axis", axis, "dimension", dimension), name, output_type)
 
 
 def argmin(
     input: Any, axis: Any = None, name: str | None = None, dimension: Any = None, output_type: Any = dtypes.int64
 ) -> Tensor:
-    """The index of the least element along one axis (by default the first); the first of equals."""
+    """The index of the smallest element along one axis (by default the first); the first among equals."""
     return _arg_extreme(np.argmin, "ArgMin", input, renamed("axis", axis, "dimension", dimension), name, output_type)
 
 
 def arg_max(input: Any, dimension: Any, output_type: Any = dtypes.int64, name: str | None = None) -> Tensor:
-    """`argmax` by its old name."""
+    """`argmax` under its old name."""
     return argmax(input, dimension, name, output_type=output_type)
 
 
 def arg_min(input: Any, dimension: Any, output_type: Any = dtypes.int64, name: str | None = None) -> Tensor:
-    """`argmin` by its old name."""
+    """`argmin` under its old name."""
     return argmin(input, dimension, name, output_type=output_type)
 
 
@@ -203,17 +207,17 @@ def _arg_extreme(function: Callable, kind: str, input: Any, axis: Any, name: str
 
 
 def cumsum(x: Any, axis: Any = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
-    """Sums of the elements up to each one along an axis.
+    """Cumulative sums along an axis.
 
-    exclusive: without the element itself.   reverse: from the end.
+    exclusive: exclude the element itself.   reverse: start from the end.
     """
     return _scan(np.cumsum, 0, "Cumsum", x, axis, exclusive, reverse, name)
 
 
 def cumprod(x: Any, axis: Any = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None) -> Tensor:
-    """Products of the elements up to each one along an axis.
+    """Cumulative products along an axis.
 
-    exclusive: without the element itself.   reverse: from the end.
+    exclusive: exclude the element itself.   reverse: start from the end.
     """
     return _scan(np.cumprod, 1, "Cumprod", x, axis, exclusive, reverse, name)
 
@@ -292,7 +296,7 @@ def _unsorted_segment(public: str, ufunc: np.ufunc, unit: Any, doc: str) -> Unso
     return unsorted_segment
 
 
-_SEGMENT_DOC = "[n, ...], segment_ids [n] -> [last id + 1, ...]. Raises ValueError, when it runs, if the ids descend."
+_SEGMENT_DOC = "[n, ...], segment_ids [n] -> [last id + 1, ...]. Raises ValueError at run time if the ids descend."
 
 
 def _camel(public: str) -> str:
@@ -300,7 +304,7 @@ def _camel(public: str) -> str:
 
 
 def _unit(unit: Any, dtype: DType) -> Any:
-    """Where a reduction starts: a number, or the `min` or `max` of the dtype."""
+    """The initial value of a reduction: a number, or the `min` or `max` of the dtype."""
     return dtype.numpy.type(getattr(dtype, unit) if isinstance(unit, str) else unit)
 
 
@@ -318,16 +322,16 @@ def _segment_shape(x: Tensor, ids: Tensor, count: Any) -> shapes.RawShape:
 
 segment_sum = _segment("segment_sum", np.add, 0, "The sum")
 segment_prod = _segment("segment_prod", np.multiply, 1, "The product")
-segment_max = _segment("segment_max", np.maximum, "min", "The greatest", empty=0)
-segment_min = _segment("segment_min", np.minimum, "max", "The least", empty=0)
+segment_max = _segment("segment_max", np.maximum, "min", "The maximum", empty=0)
+segment_min = _segment("segment_min", np.minimum, "max", "The minimum", empty=0)
 unsorted_segment_sum = _unsorted_segment("unsorted_segment_sum", np.add, 0, "The sum")
 unsorted_segment_prod = _unsorted_segment("unsorted_segment_prod", np.multiply, 1, "The product")
-unsorted_segment_max = _unsorted_segment("unsorted_segment_max", np.maximum, "min", "The greatest")
-unsorted_segment_min = _unsorted_segment("unsorted_segment_min", np.minimum, "max", "The least")
+unsorted_segment_max = _unsorted_segment("unsorted_segment_max", np.maximum, "min", "The maximum")
+unsorted_segment_min = _unsorted_segment("unsorted_segment_min", np.minimum, "max", "The minimum")
 
 
 def segment_mean(data: Any, segment_ids: Any, name: str | None = None) -> Tensor:
-    """The mean of the rows of data with the same segment id, which must ascend; 0 of none, of integers an integer."""
+    """The mean of rows with equal, ascending segment ids; 0 for an empty segment. Integers give an integer."""
     with name_scope(name, "SegmentMean", [data, segment_ids]):
         x, ids = convert_to_tensor(data, name="data"), convert_to_tensor(segment_ids, name="segment_ids")
         total, count = segment_sum(x, ids), segment_sum(_one_for_each(ids, x), ids)
@@ -335,7 +339,7 @@ def segment_mean(data: Any, segment_ids: Any, name: str | None = None) -> Tensor
 
 
 def unsorted_segment_mean(data: Any, segment_ids: Any, num_segments: Any, name: str | None = None) -> Tensor:
-    """The mean of the rows of data with the same segment id, in any order; 0 of none. Negative ids are dropped."""
+    """The mean of rows with equal segment ids, in any order; 0 for an empty segment. Negative ids are dropped."""
     with name_scope(name, "UnsortedSegmentMean", [data, segment_ids]):
         x, ids = convert_to_tensor(data, name="data"), convert_to_tensor(segment_ids, name="segment_ids")
         count = unsorted_segment_sum(_one_for_each(ids, x), ids, num_segments)
@@ -351,13 +355,13 @@ def unsorted_segment_sqrt_n(data: Any, segment_ids: Any, num_segments: Any, name
 
 
 def _one_for_each(ids: Tensor, x: Tensor) -> Tensor:
-    """Ones in the places of ids, of x's dtype."""
+    """Ones of the shape of ids and the dtype of x."""
     attrs = {"value": x.dtype.numpy.type(1), "dtype": x.dtype.numpy}
     return apply(kernels_array.like, [ids], attrs, type="OnesLike", dtype=x.dtype.base_dtype, shape=ids.raw_shape)
 
 
 def _over(total: Tensor, count: Tensor, x: Tensor, ids: Tensor) -> Tensor:
-    """Sums of segments by how many rows each has, 1 where it has none."""
+    """Sums of segments divided by their numbers of rows, or by 1 for empty segments."""
     count = np.maximum(count, 1)
     if x.raw_shape is None or ids.raw_shape is None:
         wide = apply(_with_axes, [count, total], type="Reshape", dtype=count.dtype, shape=None)
@@ -369,7 +373,7 @@ def _over(total: Tensor, count: Tensor, x: Tensor, ids: Tensor) -> Tensor:
 
 
 def _with_axes(count, like):
-    """A vector as the first axis of an array of another one's rank."""
+    """Reshape a vector to the rank of another array, along its first axis."""
     return count.reshape((-1, *(1,) * (like.ndim - 1)))
 
 
@@ -377,9 +381,10 @@ def bincount(
     arr: Any, weights: Any = None, minlength: Any = None, maxlength: Any = None, dtype: Any = dtypes.int32,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """How often each of the numbers 0, 1, 2... occurs in arr (any shape), or the sum of their weights.
+    """The number of occurrences of 0, 1, 2... in arr (any shape), or the sum of their weights.
 
     minlength, maxlength: ints.  The result has `dtype`, or that of the weights.
+    Raises TypeError for a minlength or maxlength that only a run knows, ValueError for weights of another shape.
     """
     x, dtype = convert_to_tensor(arr, name="arr"), as_dtype(dtype)
     attrs = {"minlength": 0 if minlength is None else whole_numbers(minlength), "maxlength": whole_numbers(maxlength)}

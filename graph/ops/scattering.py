@@ -1,4 +1,4 @@
-"""Copies of a tensor with some elements replaced."""
+"""Copies of a tensor in which some elements are replaced."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def _scatter(public: str, ufunc: np.ufunc | None, kind: str, doc: str) -> Callab
 
     scatter.__name__ = scatter.__qualname__ = public
     scatter.__doc__ = (
-        f"A tensor with `updates` {doc} at `indices`, whose last axis is an index into its first axes.\n\n"
-        "An index outside of it is an InvalidArgumentError when it runs."
+        f"A copy of a tensor with `updates` {doc} at `indices`, whose last axis indexes into its first axes.\n\n"
+        "An index out of range raises InvalidArgumentError at run time."
     )
     return scatter
 
 
 def tensor_scattered(x, indices, updates, ufunc):
-    """The kernel of tensor_scatter_update and its kin."""
+    """The kernel of tensor_scatter_update and its variants."""
     index = rows_inside(indices, x.shape)
     wanted = np.shape(indices)[:-1] + x.shape[len(index) :]
     if np.shape(updates) != wanted:
@@ -43,7 +43,7 @@ def tensor_scattered(x, indices, updates, ufunc):
     return kernels.tensor_scatter(x, index or (...,), updates, ufunc)
 
 
-tensor_scatter_update = _scatter("tensor_scatter_update", None, "TensorScatterUpdate", "put in")
+tensor_scatter_update = _scatter("tensor_scatter_update", None, "TensorScatterUpdate", "stored")
 
 
 tensor_scatter_add = _scatter("tensor_scatter_add", np.add, "TensorScatterAdd", "added")
@@ -52,7 +52,7 @@ tensor_scatter_add = _scatter("tensor_scatter_add", np.add, "TensorScatterAdd", 
 tensor_scatter_sub = _scatter("tensor_scatter_sub", np.subtract, "TensorScatterSub", "subtracted")
 
 
-tensor_scatter_max = _scatter("tensor_scatter_max", np.maximum, "TensorScatterMax", "put in where they are greater")
+tensor_scatter_max = _scatter("tensor_scatter_max", np.maximum, "TensorScatterMax", "stored where they are larger")
 
 
-tensor_scatter_min = _scatter("tensor_scatter_min", np.minimum, "TensorScatterMin", "put in where they are less")
+tensor_scatter_min = _scatter("tensor_scatter_min", np.minimum, "TensorScatterMin", "stored where they are smaller")

@@ -15,7 +15,7 @@ from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
 
 
 def _inputs(value: Any) -> tuple[list[Tensor], int | None]:
-    """(the one tensor of a dense set, or the three of a sparse one, its rank)."""
+    """(the single tensor of a dense set, or the three of a sparse one; the rank)."""
     if isinstance(value, (SparseTensor, SparseTensorValue)):
         sp = SparseTensor.from_value(value)
         return [sp.indices, sp.values, sp.dense_shape], sp.shape.ndims
@@ -24,7 +24,7 @@ def _inputs(value: Any) -> tuple[list[Tensor], int | None]:
 
 
 def _rows(parts: tuple) -> tuple[tuple[int, ...], dict[tuple, set], int]:
-    """(the shape of the rows, the set of each, how long rows may be)."""
+    """(the shape of the rows, the set of each row, the maximum row length)."""
     if len(parts) == 1:
         x = np.asarray(parts[0])
         found = {place: set(x[place].tolist()) for place in np.ndindex(*x.shape[:-1])}
@@ -39,13 +39,13 @@ def _rows(parts: tuple) -> tuple[tuple[int, ...], dict[tuple, set], int]:
 
 def operated(*parts: Any, split: int, word: str, dtype: np.dtype) -> tuple:
     """The kernel of a set operation: (indices, values, shape)."""
-    lead, ours, _ = _rows(parts[:split])
-    other, theirs, _ = _rows(parts[split:])
+    lead, first_sets, _ = _rows(parts[:split])
+    other, second_sets, _ = _rows(parts[split:])
     if lead != other:
         raise InvalidArgumentError(None, None, f"Mismatched group shapes {list(lead)} vs {list(other)}")
     indices, values, longest = [], [], 0
     for place in np.ndindex(*lead):
-        row = sorted(getattr(ours.get(place, set()), word)(theirs.get(place, set())))
+        row = sorted(getattr(first_sets.get(place, set()), word)(second_sets.get(place, set())))
         longest = max(longest, len(row))
         indices += [(*place, at) for at in range(len(row))]
         values += row
@@ -59,8 +59,9 @@ def _operation(public: str, word: str, doc: str) -> Callable[..., SparseTensor]:
 
     operation.__name__ = operation.__qualname__ = public
     operation.__doc__ = (
-        f"The {doc} of each two sets of values along the last axis, a SparseTensor.\n\n"
-        "a, b: tensors or SparseTensors of one dtype, whose other axes are the same."
+        f"The {doc} of each pair of sets of values along the last axis, a SparseTensor.\n\n"
+        "a, b: tensors or SparseTensors of one dtype, with equal leading axes.\n"
+        "validate_indices: accepted as in TensorFlow, without effect."
     )
     return operation
 
@@ -69,9 +70,9 @@ def _operated(a: Any, b: Any, word: str) -> SparseTensor:
     first, rank = _inputs(a)
     second, other = _inputs(b)
     values = first[0] if len(first) == 1 else first[1]
-    theirs = second[0] if len(second) == 1 else second[1]
-    if values.dtype.base_dtype is not theirs.dtype.base_dtype:
-        raise TypeError(f"Types don't match, {values.dtype.name} vs {theirs.dtype.name}.")
+    other_values = second[0] if len(second) == 1 else second[1]
+    if values.dtype.base_dtype is not other_values.dtype.base_dtype:
+        raise TypeError(f"Types don't match, {values.dtype.name} vs {other_values.dtype.name}.")
     rank = other if rank is None else rank
     attrs = {"split": len(first), "word": word, "dtype": values.dtype.numpy}
     outputs = [(dtypes.int64, (None, rank)), (values.dtype.base_dtype, (None,)), (dtypes.int64, (rank,))]
@@ -83,12 +84,19 @@ set_union = _operation("set_union", "union", "union")
 
 
 def set_difference(a: Any, b: Any, aminusb: bool = True, validate_indices: bool = True) -> SparseTensor:
-    """What is in each set of a and not in that of b, along the last axis, a SparseTensor; or the other way round."""
+    """The elements of each set of a that are not in that of b (or vice versa), along the last axis; a SparseTensor.
+
+    aminusb: False gives b without a.   validate_indices: accepted as in TensorFlow, without effect.
+    """
     return _operated(a, b, "difference") if aminusb else _operated(b, a, "difference")
 
 
 def set_size(a: Any, validate_indices: bool = True) -> Tensor:
-    """How many different values each set of a SparseTensor has, along its last axis, int32."""
+    """The number of distinct values in each set of a SparseTensor, along its last axis, int32.
+
+    validate_indices: accepted as in TensorFlow, without effect.
+    Raises TypeError for what is not a SparseTensor.
+    """
     if not isinstance(a, (SparseTensor, SparseTensorValue)):
         raise TypeError("Expected `SparseTensor`, got %s." % type(a).__name__)  # noqa: UP031
     parts, rank = _inputs(a)

@@ -1,6 +1,6 @@
 """tf.signal: Fourier and cosine transforms, frames and windows, spectrograms.
 
-Transforms are over the last axes. Complex numbers keep their dtype; of float32 the transform is complex64.
+Transforms are over the last axes. Complex numbers keep their dtype; the transform of float32 is complex64.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ def _real_transform(public: str, rank: int, inverse: bool) -> Callable[..., Tens
         return apply(kernel, inputs, {"rank": rank}, type=kind, name=name, dtype=dtype, shape=shape)
 
     transform.__name__ = transform.__qualname__ = public
-    what = (
-        "The real numbers of whose Fourier transform the input is the first half."
+    summary = (
+        "The real numbers whose Fourier transform has the input as its first half."
         if inverse
         else "The first half of the Fourier transform of real numbers; the rest follows from it."
     )
-    sizes = f"fft_length: [{rank}] the lengths of the real side's last {rank} axes, cut or filled up with zeros."
-    transform.__doc__ = f"{what}\n\n{sizes}"
+    sizes = f"fft_length: [{rank}] lengths of the real side's last {rank} axes, truncated or zero-padded."
+    transform.__doc__ = f"{summary}\n\n{sizes}"
     return transform
 
 
@@ -86,7 +86,7 @@ def _transformed(shape: Any, rank: int, given: bool, length: Any, inverse: bool)
     if shape is None:
         return None
     if given:
-        dims = [None] * rank if length is None else np.ravel(length).tolist()
+        dims: list[Any] = [None] * rank if length is None else np.ravel(length).tolist()
     else:
         last = shape[-1]
         dims = [*shape[-rank:-1], (None if last is None else max(0, 2 * (last - 1))) if inverse else last]
@@ -116,12 +116,12 @@ def _shift(x: Any, axes: Any, sign: int, name: str) -> Tensor:
 
 
 def fftshift(x: Any, axes: Any = None, name: str | None = None) -> Tensor:
-    """The elements moved by half of the length of each axis: frequency 0 in the middle."""
+    """Shift each axis by half its length, which puts frequency 0 in the middle."""
     return _shift(x, axes, 1, name or "fftshift")
 
 
 def ifftshift(x: Any, axes: Any = None, name: str | None = None) -> Tensor:
-    """What `fftshift` did, undone."""
+    """The inverse of `fftshift`."""
     return _shift(x, axes, -1, name or "ifftshift")
 
 
@@ -133,7 +133,7 @@ def dct(
 ) -> Tensor:
     """The discrete cosine transform of real numbers along the last axis.
 
-    type: 1, 2, 3 or 4.   n: the length that the axis is cut, or filled up with zeros, to.   norm: None or "ortho".
+    type: 1, 2, 3 or 4.   n: truncate or zero-pad the axis to this length.   norm: None or "ortho".
     """
     _check_dct(type, axis, norm)
     with name_scope(name, "dct", [input]) as scope:
@@ -147,7 +147,10 @@ def dct(
 def idct(
     input: Any, type: int = 2, n: int | None = None, axis: int = -1, norm: str | None = None, name: str | None = None
 ) -> Tensor:
-    """The inverse of `dct`, up to a factor unless norm is "ortho": the transform of type 3 is that of type 2."""
+    """The inverse of `dct`, up to a factor unless norm is "ortho". Types 2 and 3 are each other's inverses.
+
+    type: 1 to 4.
+    """
     _check_dct(type, axis, norm)
     return dct(input, {2: 3, 3: 2}.get(type, type), n, axis, norm, name or "idct")
 
@@ -169,8 +172,8 @@ def _cut_or_padded(x: Tensor, n: int) -> Tensor:
     if have == n:
         return cut
     rank = len(x.shape.as_list())
-    more = n - array_ops.shape(cut)[-1] if have is None else n - have
-    padded = array_ops.pad(cut, [*[[0, 0]] * (rank - 1), [0, more]])
+    missing = n - array_ops.shape(cut)[-1] if have is None else n - have
+    padded = array_ops.pad(cut, [*[[0, 0]] * (rank - 1), [0, missing]])
     padded.set_shape([*x.shape.as_list()[:-1], n])
     return padded
 
@@ -189,7 +192,7 @@ def _window(length: Any, periodic: bool, dtype: Any, a: float, b: float, name: s
 
 
 def cosine_window(length, periodic, a, b, dtype):
-    """The kernel of a raised cosine: a - b cos(2 pi k / n)."""
+    """The kernel of a raised cosine window: a - b cos(2 pi k / n)."""
     length = int(length)
     if length == 1:
         return np.ones(1, dtype)
@@ -201,14 +204,14 @@ def cosine_window(length, periodic, a, b, dtype):
 def hann_window(
     window_length: Any, periodic: bool = True, dtype: Any = dtypes.float32, name: str | None = None
 ) -> Tensor:
-    """A Hann window of a length: 0.5 - 0.5 cos."""
+    """A Hann window of the given length: 0.5 - 0.5 cos."""
     return _window(window_length, periodic, dtype, 0.5, 0.5, name or "hann_window")
 
 
 def hamming_window(
     window_length: Any, periodic: bool = True, dtype: Any = dtypes.float32, name: str | None = None
 ) -> Tensor:
-    """A Hamming window of a length: 0.54 - 0.46 cos."""
+    """A Hamming window of the given length: 0.54 - 0.46 cos."""
     return _window(window_length, periodic, dtype, 0.54, 0.46, name or "hamming_window")
 
 
@@ -224,9 +227,9 @@ def frame(
     axis: int = -1,
     name: str | None = None,
 ) -> Tensor:
-    """Overlapping frames of a signal along an axis, which becomes two: how many, and frame_length.
+    """Split a signal into overlapping frames along an axis, which becomes two: number of frames, and frame_length.
 
-    pad_end: also frames that go beyond the end, filled up with pad_value.
+    pad_end: include frames that extend beyond the end, padded with pad_value.
     """
     with name_scope(name, "frame", [signal]):
         x = convert_to_tensor(signal)
@@ -238,12 +241,14 @@ def frame(
             size = array_ops.shape(x)[place]
         if pad_end:
             count = -(-size // step)
-            more = (
+            padding = (
                 math_ops.maximum(0, length + step * (count - 1) - size)
                 if isinstance(size, Tensor)
                 else max(0, length + step * (count - 1) - size)
             )
-            x = array_ops.pad(x, [[0, more] if i == place else [0, 0] for i in range(rank)], constant_values=pad_value)
+            x = array_ops.pad(
+                x, [[0, padding] if i == place else [0, 0] for i in range(rank)], constant_values=pad_value
+            )
         elif isinstance(size, Tensor):
             count = math_ops.maximum(0, 1 + (size - length) // step)
         else:
@@ -254,7 +259,7 @@ def frame(
 
 
 def overlap_and_add(signal: Any, frame_step: int, name: str | None = None) -> Tensor:
-    """The signal of which frames [..., frames, frame_length] overlap by all but `frame_step`, which add up."""
+    """Reconstruct a signal from frames [..., frames, frame_length] that advance by `frame_step`; overlaps add up."""
     with name_scope(name, "overlap_and_add", [signal]):
         x = convert_to_tensor(signal)
         _at_least(x, 2)
@@ -286,7 +291,8 @@ def stft(
 ) -> Tensor:
     """The short-time Fourier transform of real signals [..., samples]: complex [..., frames, fft_length / 2 + 1].
 
-    fft_length: by default the least power of two that holds a frame.   window_fn(frame_length, dtype=) or None.
+    fft_length: by default the smallest power of two that holds a frame.   window_fn(frame_length, dtype=) or None.
+    pad_end: add zeros at the end, so that every sample is in a frame.
     """
     with name_scope(name, "stft", [signals]):
         x = convert_to_tensor(signals)
@@ -305,7 +311,10 @@ def inverse_stft(
     window_fn: Callable[..., Any] | None = hann_window,
     name: str | None = None,
 ) -> Tensor:
-    """The signals of short-time Fourier transforms; exact with the window of `inverse_stft_window_fn`."""
+    """The signals for short-time Fourier transforms; exact with the window of `inverse_stft_window_fn`.
+
+    stfts: complex [..., frames, fft_length / 2 + 1].
+    """
     with name_scope(name, "inverse_stft", [stfts]):
         x = of_dtype(stfts, "stfts", _COMPLEX)
         length = _length_of_fft(frame_length) if fft_length is None else int(fft_length)
@@ -320,13 +329,13 @@ def inverse_stft(
 def inverse_stft_window_fn(
     frame_step: int, forward_window_fn: Callable[..., Any] = hann_window, name: str | None = None
 ) -> Callable[..., Tensor]:
-    """The window for `inverse_stft` that undoes `stft` with forward_window_fn."""
+    """The window for `inverse_stft` that inverts `stft` with forward_window_fn."""
 
     def window(frame_length: int, dtype: Any = dtypes.float32) -> Tensor:
         forward = forward_window_fn(frame_length, dtype=dtype)
         overlaps = -(-int(frame_length) // int(frame_step))
-        more = overlaps * int(frame_step) - int(frame_length)
-        squares = array_ops.reshape(array_ops.pad(math_ops.square(forward), [[0, more]]), [overlaps, int(frame_step)])
+        extra = overlaps * int(frame_step) - int(frame_length)
+        squares = array_ops.reshape(array_ops.pad(math_ops.square(forward), [[0, extra]]), [overlaps, int(frame_step)])
         total = math_ops.reduce_sum(squares, 0, keepdims=True)
         whole = array_ops.reshape(array_ops.tile(total, [overlaps, 1]), [-1])[: int(frame_length)]
         return forward / whole
@@ -346,9 +355,11 @@ def linear_to_mel_weight_matrix(
     dtype: Any = dtypes.float32,
     name: str | None = None,
 ) -> Tensor:
-    """The matrix [spectrogram bins, mel bins] that turns magnitudes of linear frequencies into mel bands.
+    """The matrix [spectrogram bins, mel bins] that converts magnitudes at linear frequencies to mel bands.
 
-    Each band is a triangle on the mel scale, 1127 ln(1 + hertz / 700), between the centres of its neighbours.
+    Each band is a triangle on the mel scale, 1127 ln(1 + hertz / 700), between the centers of its neighbors.
+    num_mel_bins, num_spectrogram_bins: integers.   sample_rate, lower_edge_hertz, upper_edge_hertz: in hertz.
+    Raises ValueError for no bins, or edges out of order or above sample_rate / 2.
     """
     if num_mel_bins <= 0:
         raise ValueError(f"num_mel_bins must be positive. Got: {num_mel_bins}")
@@ -370,7 +381,10 @@ def linear_to_mel_weight_matrix(
 
 
 def mfccs_from_log_mel_spectrograms(log_mel_spectrograms: Any, name: str | None = None) -> Tensor:
-    """The cepstral coefficients of log mel spectrograms [..., bins]: `dct` of type 2, divided by sqrt(2 bins)."""
+    """Cepstral coefficients from log mel spectrograms [..., bins]: `dct` of type 2, divided by sqrt(2 bins).
+
+    log_mel_spectrograms: float tensor [..., bins].
+    """
     with name_scope(name, "mfccs_from_log_mel_spectrograms", [log_mel_spectrograms]):
         x = convert_to_tensor(log_mel_spectrograms)
         bins = x.shape.as_list()[-1]

@@ -1,4 +1,4 @@
-"""Blocks moved between axes, windows of images, bands and diagonals of matrices, copies with some elements replaced."""
+"""Blocks moved between axes, windows of images, bands and diagonals of matrices, sorting, and more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from weftwork.graph.known import whole_numbers
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
-from weftwork.graph.ops.scattering import tensor_scattered as tensor_scattered  # pickled graphs name it here
+from weftwork.graph.ops.scattering import tensor_scattered as tensor_scattered  # pickled graphs refer to it here
 from weftwork.graph.scopes import name_scope
 
 # Blocks
@@ -27,7 +27,7 @@ def _vector(value: Any, name: str) -> Tensor:
 
 
 def space_to_batch_nd(input: Any, block_shape: Any, paddings: Any, name: str | None = None) -> Tensor:
-    """The axes after the first padded, cut into blocks, and the places within a block moved into the first axis.
+    """Pad the axes after the first, divide them into blocks, and move the positions within a block into the first axis.
 
     [batch, s..., ...] -> [batch * prod(block_shape), (s + paddings) / block_shape..., ...].
     block_shape [m], paddings [m, 2]: for the m axes after the first one.
@@ -52,7 +52,10 @@ def _blocked(shape: tuple, block: Any, pads: Any) -> tuple:
 
 
 def batch_to_space_nd(input: Any, block_shape: Any, crops: Any, name: str | None = None) -> Tensor:
-    """The opposite of `space_to_batch_nd`: blocks of the first axis moved into those after it, which are cropped."""
+    """The inverse of `space_to_batch_nd`: move blocks of the first axis into the axes after it, and crop these.
+
+    Raises ValueError if the blocks do not divide the batch.
+    """
     x, block, cut = convert_to_tensor(input), _vector(block_shape, "block_shape"), _vector(crops, "crops")
     shape: Any = x.raw_shape
     sizes, less = static_value(block), static_value(cut)
@@ -73,7 +76,7 @@ def batch_to_space_nd(input: Any, block_shape: Any, crops: Any, name: str | None
 def space_to_batch(
     input: Any, paddings: Any, block_size: Any = None, name: str | None = None, block_shape: Any = None
 ) -> Tensor:
-    """`space_to_batch_nd` of [batch, height, width, depth], with square blocks."""
+    """`space_to_batch_nd` for [batch, height, width, depth], with square blocks."""
     size = block_size if block_shape is None else block_shape
     block = [size, size] if isinstance(size, int) else size
     return space_to_batch_nd(input, block, paddings, name)
@@ -82,7 +85,7 @@ def space_to_batch(
 def batch_to_space(
     input: Any, crops: Any, block_size: Any = None, name: str | None = None, block_shape: Any = None
 ) -> Tensor:
-    """`batch_to_space_nd` of [batch, height, width, depth], with square blocks."""
+    """`batch_to_space_nd` for [batch, height, width, depth], with square blocks."""
     size = block_size if block_shape is None else block_shape
     block = [size, size] if isinstance(size, int) else size
     return batch_to_space_nd(input, block, crops, name)
@@ -91,14 +94,17 @@ def batch_to_space(
 def required_space_to_batch_paddings(
     input_shape: Any, block_shape: Any, base_paddings: Any = None, name: str | None = None
 ) -> tuple[Tensor, Tensor]:
-    """(paddings, crops) that make `space_to_batch_nd` possible, and undo it: [m, 2] each."""
+    """(paddings, crops) that make `space_to_batch_nd` possible, and invert it: [m, 2] each.
+
+    base_paddings: [m, 2], padding that is wanted in any case.
+    """
     with name_scope(name, "required_space_to_batch_paddings"):
         dims, block = _vector(input_shape, "input_shape"), _vector(block_shape, "block_shape")
         base = _vector(np.zeros((block.raw_shape[0], 2), np.int32) if base_paddings is None else base_paddings, "base")  # type: ignore[index]
         start, end = base[:, 0], base[:, 1]
-        more = math_ops.mod(block - math_ops.mod(dims + start + end, block), block)
-        zeros = array_ops.zeros_like(more)
-        return array_ops.stack([start, end + more], 1), array_ops.stack([zeros, more], 1)
+        extra = math_ops.mod(block - math_ops.mod(dims + start + end, block), block)
+        zeros = array_ops.zeros_like(extra)
+        return array_ops.stack([start, end + extra], 1), array_ops.stack([zeros, extra], 1)
 
 
 def _depth_op(public: str, kernel: Callable, kind: str, doc: str, into: bool) -> Callable[..., Tensor]:
@@ -109,16 +115,16 @@ def _depth_op(public: str, kernel: Callable, kind: str, doc: str, into: bool) ->
         if data_format not in ("NHWC", "NCHW"):
             raise ValueError(f"data_format must be NHWC or NCHW, not {data_format}")
         with name_scope(name, kind, [x]) as scope:
-            turned = array_ops.transpose(x, [0, 2, 3, 1]) if data_format == "NCHW" else x
+            channels_last = array_ops.transpose(x, [0, 2, 3, 1]) if data_format == "NCHW" else x
             shape = None
-            if turned.raw_shape is not None:
-                if len(turned.raw_shape) != 4:
-                    raise ValueError(f"Shape must be rank 4 but is rank {len(turned.raw_shape)} for {kind}")
-                n, h, w, c = turned.raw_shape
+            if channels_last.raw_shape is not None:
+                if len(channels_last.raw_shape) != 4:
+                    raise ValueError(f"Shape must be rank 4 but is rank {len(channels_last.raw_shape)} for {kind}")
+                n, h, w, c = channels_last.raw_shape
                 space, depth = (_part, _times) if into else (_times, _part)
                 shape = (n, space(h, size), space(w, size), depth(c, size * size))
-            made = apply(kernel, [turned], {"size": size}, type=kind, name=scope, dtype=x.dtype, shape=shape)
-            return array_ops.transpose(made, [0, 3, 1, 2]) if data_format == "NCHW" else made
+            result = apply(kernel, [channels_last], {"size": size}, type=kind, name=scope, dtype=x.dtype, shape=shape)
+            return array_ops.transpose(result, [0, 3, 1, 2]) if data_format == "NCHW" else result
 
     move.__name__ = move.__qualname__ = public
     move.__doc__ = f"{doc}\n\ndata_format: NHWC or NCHW."
@@ -137,11 +143,11 @@ def _times(dim: int | None, size: int) -> int | None:
 
 space_to_depth = _depth_op(
     "space_to_depth", kernels.space_to_depth, "SpaceToDepth",
-    "Square blocks of height and width moved into the depth: [n, h, w, c] -> [n, h / b, w / b, c * b * b].", True,
+    "Move square blocks of height and width into the depth: [n, h, w, c] -> [n, h / b, w / b, c * b * b].", True,
 )  # fmt: skip
 depth_to_space = _depth_op(
     "depth_to_space", kernels.depth_to_space, "DepthToSpace",
-    "Blocks of the depth moved into height and width: [n, h, w, c] -> [n, h * b, w * b, c / (b * b)].", False,
+    "Move blocks of the depth into height and width: [n, h, w, c] -> [n, h * b, w * b, c / (b * b)].", False,
 )  # fmt: skip
 
 
@@ -157,16 +163,17 @@ def extract_image_patches(
     name: str | None = None,
     sizes: Any = None,
 ) -> Tensor:
-    """The windows of images, each as one vector: [n, h, w, c] -> [n, rows, columns, k * k * c].
+    """The windows of images, each as a vector: [n, h, w, c] -> [n, rows, columns, k * k * c].
 
     ksizes, strides, rates: four numbers, the first and last 1.   padding: SAME or VALID.
+    sizes: a newer name of ksizes.
     """
     kernel = ksizes if sizes is None else sizes
     return _patches(images, kernel, strides, [1, 1, 1, 1] if rates is None else rates, padding, 4, name)
 
 
 def extract_volume_patches(input: Any, ksizes: Any, strides: Any, padding: str, name: str | None = None) -> Tensor:
-    """The windows of volumes, each as one vector: [n, d, h, w, c] -> [n, planes, rows, columns, k * k * k * c].
+    """The windows of volumes, each as a vector: [n, d, h, w, c] -> [n, planes, rows, columns, k * k * k * c].
 
     ksizes, strides: five numbers, the first and last 1.   padding: SAME or VALID.
     """
@@ -182,8 +189,8 @@ def _patches(images: Any, ksizes: Any, strides: Any, rates: Any, padding: Any, r
     word = str(padding).upper()
     if word not in ("SAME", "VALID"):
         raise ValueError(f"padding must be SAME or VALID, not {padding!r}")
-    attrs = dict(zip(("kernel", "strides", "rates"), [part[1:-1] for part in given], strict=True))
-    attrs["padding"] = word  # type: ignore[assignment]
+    attrs: dict[str, Any] = dict(zip(("kernel", "strides", "rates"), [part[1:-1] for part in given], strict=True))
+    attrs["padding"] = word
     shape = None
     if x.raw_shape is not None:
         if len(x.raw_shape) != rank:
@@ -206,9 +213,9 @@ def _count(dim: int, size: int, stride: int, rate: int, padding: str) -> int:
 
 
 def matrix_band_part(input: Any, num_lower: Any, num_upper: Any, name: str | None = None) -> Tensor:
-    """Matrices with zeros outside of a band of diagonals: num_lower under the main one and num_upper over it.
+    """Keep a band of diagonals, num_lower below the main one and num_upper above it, and set the rest to 0.
 
-    -1 keeps the whole triangle; more than there are is an InvalidArgumentError when it runs.
+    -1 keeps the whole triangle; more diagonals than exist raise InvalidArgumentError at run time.
     """
     x = convert_to_tensor(input)
     inputs = [x, _vector(num_lower, "num_lower"), _vector(num_upper, "num_upper")]
@@ -218,13 +225,17 @@ def matrix_band_part(input: Any, num_lower: Any, num_upper: Any, name: str | Non
 
 
 def matrix_set_diag(input: Any, diagonal: Any, name: str | None = None) -> Tensor:
-    """Matrices [..., m, n] with another main diagonal [..., min(m, n)]."""
+    """Replace the main diagonals of matrices [..., m, n] by diagonal [..., min(m, n)]."""
     x, diagonal = convert_together([input, diagonal])
     return apply(kernels.set_diagonal, [x, diagonal], type="MatrixSetDiag", name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
 def matrix_transpose(a: Any, name: str = "matrix_transpose", conjugate: bool = False) -> Tensor:
-    """The last two axes exchanged. The rank must be known."""
+    """Transpose the last two axes. The rank must be known.
+
+    conjugate: also take the complex conjugate.
+    Raises ValueError for an unknown rank, or one below 2.
+    """
     x = convert_to_tensor(a)
     if x.raw_shape is None or len(x.raw_shape) < 2:
         raise ValueError(f"Argument `a` should be a (batch) matrix with rank >= 2.  Received: {x}")
@@ -232,7 +243,7 @@ def matrix_transpose(a: Any, name: str = "matrix_transpose", conjugate: bool = F
     return array_ops.transpose(x, [*range(rank - 2), rank - 1, rank - 2], name=name, conjugate=conjugate)
 
 
-# Order
+# Sorting
 
 
 def _axis_of(x: Tensor, axis: Any) -> int:
@@ -245,9 +256,11 @@ def _axis_of(x: Tensor, axis: Any) -> int:
 def argsort(
     values: Any, axis: Any = -1, direction: str = "ASCENDING", stable: bool = False, name: str | None = None
 ) -> Tensor:
-    """The indices, int32, that put `values` in order along an axis; equals keep theirs.
+    """The indices, int32, that sort `values` along an axis; equal values keep their order.
 
     direction: ASCENDING or DESCENDING.
+    stable: accepted as in TensorFlow; the order of equal values is kept in any case.
+    Raises ValueError for another direction.
     """
     if direction not in ("ASCENDING", "DESCENDING"):
         raise ValueError(f"Unknown sort direction: {direction}")
@@ -259,12 +272,12 @@ def argsort(
 def _order(x, axis, down):
     if not down:
         return np.argsort(x, axis=axis, kind="stable").astype(np.int32)
-    turned = np.argsort(np.flip(x, axis), axis=axis, kind="stable")
-    return np.flip(x.shape[axis] - 1 - turned, axis).astype(np.int32)
+    reversed_order = np.argsort(np.flip(x, axis), axis=axis, kind="stable")
+    return np.flip(x.shape[axis] - 1 - reversed_order, axis).astype(np.int32)
 
 
 def sort(values: Any, axis: Any = -1, direction: str = "ASCENDING", name: str | None = None) -> Tensor:
-    """`values` in order along an axis. direction: ASCENDING or DESCENDING."""
+    """`values` sorted along an axis. direction: ASCENDING or DESCENDING."""
     with name_scope(name, "sort", [values]):
         x = convert_to_tensor(values)
         order = argsort(x, axis, direction)
@@ -275,9 +288,11 @@ def sort(values: Any, axis: Any = -1, direction: str = "ASCENDING", name: str | 
 def searchsorted(
     sorted_sequence: Any, values: Any, side: str = "left", out_type: Any = dtypes.int32, name: str | None = None
 ) -> Tensor:
-    """Where each value would have to be put in an ascending sequence, along the last axis of both.
+    """The index at which to insert each value into an ascending sequence, along the last axis of both.
 
-    side: before those that equal it ("left"), or after them ("right").
+    side: insert before equal elements ("left"), or after them ("right").
+    sorted_sequence: [..., n], ascending along the last axis.
+    Raises ValueError for another side.
     """
     if side not in ("left", "right"):
         raise ValueError(f"side must be either 'right' or 'left'.  Saw: {side}.")
@@ -291,9 +306,9 @@ def searchsorted(
 
 
 def repeat(input: Any, repeats: Any, axis: Any = None, name: str | None = None) -> Tensor:
-    """Each slice along an axis so many times; axis None: each element of the tensor as one vector.
+    """Repeat each slice along an axis; axis None: each element of the flattened tensor.
 
-    repeats: a number, or a vector of one for each slice.
+    repeats: a number, or a vector with one for each slice.
     """
     with name_scope(name, "Repeat", [input, repeats]):
         x = convert_to_tensor(input)
@@ -320,7 +335,7 @@ def _repeated(size, times):
 
 
 def unravel_index(indices: Any, dims: Any, name: str | None = None) -> Tensor:
-    """The coordinates of places in an array of the shape `dims`: [rank] of one, [rank, n] of n."""
+    """Coordinates for flat indices into an array of the shape `dims`: [rank] for one, [rank, n] for n of them."""
     places, shape = convert_to_tensor(indices), convert_to_tensor(dims)
     rank = shape.raw_shape[0] if shape.raw_shape else None
     raw = None if places.raw_shape is None else (rank, *places.raw_shape)
@@ -335,10 +350,10 @@ def _unravelled(places, dims):
 
 
 def edit_distance(hypothesis: Any, truth: Any, normalize: bool = True, name: str = "edit_distance") -> Tensor:
-    """Levenshtein's distance between the sequences along the last axis of two SparseTensors, float32.
+    """Levenshtein distance between the sequences along the last axis of two SparseTensors, float32.
 
-    normalize: by the length of the truth; inf where that is empty and the hypothesis is not.
-    Raises TypeError for what is not sparse.
+    normalize: divide by the length of the truth; inf if that is empty and the hypothesis is not.
+    Raises TypeError for anything that is not sparse.
     """
     inputs, rank = [], None
     for word, given in (("Hypothesis", hypothesis), ("Truth", truth)):
@@ -352,16 +367,16 @@ def edit_distance(hypothesis: Any, truth: Any, normalize: bool = True, name: str
     return apply(kernels.distance, inputs, attrs, type="EditDistance", name=name, dtype=dtypes.float32, shape=shape)
 
 
-# As they are
+# Views and checks
 
 
 def ensure_shape(x: Any, shape: Any, name: str | None = None) -> Tensor:
-    """x, whose shape must fit; else ValueError when it is known, or InvalidArgumentError when it runs."""
+    """Return x, with this shape. Raises ValueError if they are incompatible, or at run time InvalidArgumentError."""
     x, raw = convert_to_tensor(x), shapes.as_raw(shape)
     if not shapes.compatible(x.raw_shape, raw):
         raise ValueError(f"Shapes must be compatible: {shapes.text(x.raw_shape)} and {shapes.text(raw)}")
-    both = shapes.merge(x.raw_shape, raw)
-    return apply(_of_shape, [x], {"shape": raw}, type="EnsureShape", name=name, dtype=x.dtype, shape=both)
+    merged = shapes.merge(x.raw_shape, raw)
+    return apply(_of_shape, [x], {"shape": raw}, type="EnsureShape", name=name, dtype=x.dtype, shape=merged)
 
 
 def _of_shape(x, shape):
@@ -374,7 +389,11 @@ def _of_shape(x, shape):
 
 
 def bitcast(input: Any, type: Any, name: str | None = None) -> Tensor:
-    """The same bytes as another dtype: of a smaller one a further last axis, of a larger one the last axis goes."""
+    """The same bytes as another dtype. A smaller one adds a last axis, a larger one consumes it.
+
+    type: the new dtype.
+    Raises ValueError for a last axis of the wrong length.
+    """
     x, kind = convert_to_tensor(input), as_dtype(type)
     old, new = x.dtype.size, kind.size
     shape = x.raw_shape
@@ -397,18 +416,21 @@ def _as_bytes(x, dtype):
 
 
 def guarantee_const(input: Any, name: str | None = None) -> Tensor:
-    """The input: a promise that it never changes, which nothing here needs."""
+    """Return the input. The promise that it never changes is not needed here."""
     x = convert_to_tensor(input)
     return apply(as_it_is, [x], type="GuaranteeConst", name=name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
 
 
 def where_v2(condition: Any, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
-    """`where`, whose three arguments broadcast with each other."""
+    """`where` with broadcasting of all three arguments.
+
+    condition: a bool tensor.
+    """
     if x is None or y is None:
         return array_ops.where(condition, x, y, name=name)
     picks = convert_to_tensor(condition)
     a, b = convert_together([x, y])
-    both = shapes.broadcast(a.raw_shape, b.raw_shape)
-    if both is not None and picks.raw_shape is not None and len(picks.raw_shape) == 1 < len(both):
-        picks = array_ops.reshape(picks, [*[1] * (len(both) - 1), -1])  # `where` would take it for rows
+    common_shape = shapes.broadcast(a.raw_shape, b.raw_shape)
+    if common_shape is not None and picks.raw_shape is not None and len(picks.raw_shape) == 1 < len(common_shape):
+        picks = array_ops.reshape(picks, [*[1] * (len(common_shape) - 1), -1])  # otherwise `where` selects rows
     return array_ops.where(picks, a, b, name=name)

@@ -1,4 +1,4 @@
-"""Sparse tensors of dense ones, and dense ones of sparse."""
+"""Conversions between sparse and dense tensors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from weftwork.graph.scopes import name_scope
 def sparse_placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> SparseTensor:
     """A sparse tensor that must be fed: a SparseTensorValue, or a tuple (indices, values, dense_shape).
 
-    shape: what is known of it, a list whose unknown dimensions are None; None where not even the rank is known.
+    shape: its known part, a list with None for unknown dimensions; None if not even the rank is known.
     """
     prefix = "" if name is None else f"{name}/"
     word = {part: f"{prefix}{part}" if name else None for part in ("shape", "values", "indices")}
@@ -39,7 +39,7 @@ def sparse_placeholder(dtype: Any, shape: Any = None, name: str | None = None) -
 
 
 def from_dense(tensor: Any, name: str | None = None) -> SparseTensor:
-    """The sparse tensor of what is not zero."""
+    """The sparse tensor of the nonzero elements."""
     with name_scope(name, "dense_to_sparse", [tensor]):
         x = convert_to_tensor(tensor)
         rank = None if x.raw_shape is None else len(x.raw_shape)
@@ -52,7 +52,10 @@ def from_dense(tensor: Any, name: str | None = None) -> SparseTensor:
 def sparse_eye(
     num_rows: int, num_columns: int | None = None, dtype: Any = dtypes.float32, name: str | None = None
 ) -> SparseTensor:
-    """A sparse matrix with ones along its diagonal."""
+    """A sparse matrix with ones along its diagonal.
+
+    num_rows, num_columns: integers; as many columns as rows by default.
+    """
     columns = num_rows if num_columns is None else num_columns
     least = min(num_rows, columns)
     with name_scope(name, "sparse_eye"):
@@ -68,10 +71,10 @@ def sparse_to_dense(
     validate_indices: bool = True,
     name: str | None = None,
 ) -> Tensor:
-    """A tensor of `output_shape` that is `sparse_values` at `sparse_indices`, and the default elsewhere.
+    """A tensor of `output_shape` with `sparse_values` at `sparse_indices`, and the default elsewhere.
 
-    sparse_indices: [n, rank], or [n] of a vector, or a scalar. sparse_values: [n], or one for all.
-    validate_indices: they must ascend, and each come once: else InvalidArgumentError when it runs.
+    sparse_indices: [n, rank], or [n] for a vector, or a scalar. sparse_values: [n], or one value for all.
+    validate_indices: they must ascend without duplicates, or InvalidArgumentError is raised at run time.
     """
     with name_scope(name, "SparseToDense", [sparse_indices, output_shape, sparse_values]) as scope:
         values = convert_to_tensor(sparse_values)
@@ -89,7 +92,10 @@ def sparse_to_dense(
 def sparse_tensor_to_dense(
     sp_input: Any, default_value: Any = None, validate_indices: bool = True, name: str | None = None
 ) -> Tensor:
-    """The whole tensor; the default (0, or an empty string) where no value stands."""
+    """The dense tensor, with the default (0, or an empty string) where there is no value.
+
+    validate_indices: they must ascend, and each come once: else InvalidArgumentError when it runs.
+    """
     sp = as_sparse(sp_input)
     if default_value is None:
         default_value = "" if sp.dtype.base_dtype is dtypes.string else np.zeros((), sp.dtype.numpy)[()]
@@ -100,7 +106,7 @@ def sparse_tensor_to_dense(
 
 
 def sparse_to_indicator(sp_input: Any, vocab_size: int, name: str | None = None) -> Tensor:
-    """Whether each number up to vocab_size is among the values of a row, bool [..., vocab_size]."""
+    """For each number below vocab_size, whether it is among the values of a row; bool [..., vocab_size]."""
     sp = as_sparse(sp_input)
     with name_scope(name, "SparseToIndicator", [sp.indices, sp.values]):
         ones = array_ops.ones_like(sp.values, dtypes.bool)

@@ -1,8 +1,8 @@
-"""Operations on sparse tensors: the names of `tf.sparse`, and the older `sparse_...`.
+"""Operations on sparse tensors: the functions of `tf.sparse`, and the older `sparse_...` functions.
 
-A sparse tensor is (indices [n, rank], values [n], dense_shape [rank]); most operations want its indices in row-major
-order, each once, and give them so. An index outside of the shape is an InvalidArgumentError when it runs.
-Derivatives go through the values: `kernels/sparse` says where each comes from.
+A sparse tensor is (indices [n, rank], values [n], dense_shape [rank]). Most operations require and return indices in
+row-major order without duplicates. An index out of range raises InvalidArgumentError at run time.
+Derivatives go through the values: `kernels/sparse` tells where each comes from.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from weftwork.graph.seams import seams
 
 
 def as_sparse(value: Any) -> SparseTensor:
-    """A SparseTensor, or the constant one of a SparseTensorValue. Raises TypeError for anything else."""
+    """A SparseTensor unchanged, or a SparseTensorValue as a constant one. Raises TypeError for anything else."""
     if isinstance(value, SparseTensorValue):
         return SparseTensor.from_value(value)
     if not isinstance(value, SparseTensor):
@@ -42,7 +42,7 @@ def rank_of(sp: SparseTensor) -> int | None:
 
 
 def known_shape(dense_shape: Tensor) -> shapes.RawShape:
-    """The dimensions as far as they are known."""
+    """The known dimensions; None for each unknown one."""
     known = entries(dense_shape)
     return None if known is None else tuple([None if d is None or d < 0 else int(d) for d in known])
 
@@ -53,7 +53,7 @@ def _specs(rank: int | None, parts: str, count: int | None = None) -> list:
     return [kinds[part] for part in parts]
 
 
-def _taken(values: Tensor, source: Tensor) -> Tensor:
+def _gathered(values: Tensor, source: Tensor) -> Tensor:
     return array_ops.gather(values, source)
 
 
@@ -63,10 +63,12 @@ def _taken(values: Tensor, source: Tensor) -> Tensor:
 def sparse_merge(
     sp_ids: Any, sp_values: Any, vocab_size: Any, name: str | None = None, already_sorted: bool = False
 ) -> SparseTensor:
-    """The values of `sp_values` at the ids of `sp_ids`, in place of their last index.
+    """The values of `sp_values` at the ids in `sp_ids`, which replace their last index.
 
-    sp_ids: integers in [0, vocab_size), with the indices of sp_values; or a list of such, with a list of sizes, for
-    several new axes.
+    sp_ids: integers in [0, vocab_size), with the indices of sp_values; or a list of such tensors, with a list of
+    sizes, to create several new axes.
+    already_sorted: the ids are in order, and need not be sorted.
+    Raises ValueError for lists of different lengths.
     """
     given = (
         list(sp_ids) if isinstance(sp_ids, (list, tuple)) and not isinstance(sp_ids, SparseTensorValue) else [sp_ids]
@@ -79,11 +81,11 @@ def sparse_merge(
         columns = [array_ops.expand_dims(math_ops.cast(ids.values, dtypes.int64), 1) for ids in given]
         lengths = [array_ops.reshape(math_ops.cast(convert_to_tensor(size), dtypes.int64), [1]) for size in sizes]
         indices = array_ops.concat([values.indices[:, :-1], *columns], 1)
-        made = SparseTensor(indices, values.values, array_ops.concat([values.dense_shape[:-1], *lengths], 0))
-        return made if already_sorted else sparse_reorder(made)
+        result = SparseTensor(indices, values.values, array_ops.concat([values.dense_shape[:-1], *lengths], 0))
+        return result if already_sorted else sparse_reorder(result)
 
 
-# Moving
+# Rearranging
 
 
 def sparse_reorder(sp_input: Any, name: str | None = None) -> SparseTensor:
@@ -97,11 +99,14 @@ def sparse_reorder(sp_input: Any, name: str | None = None) -> SparseTensor:
             type="SparseReorder",
             outputs=_specs(rank_of(sp), "ip", count),
         )
-        return SparseTensor(indices, _taken(sp.values, source), sp.dense_shape)
+        return SparseTensor(indices, _gathered(sp.values, source), sp.dense_shape)
 
 
 def sparse_reshape(sp_input: Any, shape: Any, name: str | None = None) -> SparseTensor:
-    """The same values in another shape of as many elements; one dimension may be -1."""
+    """The same values in another shape with the same number of elements; one dimension may be -1.
+
+    Raises ValueError for another number of elements.
+    """
     sp = as_sparse(sp_input)
     with name_scope(name, "SparseReshape", [sp.values]):
         wanted = math_ops.cast(convert_to_tensor(shape), dtypes.int64)
@@ -119,7 +124,10 @@ def sparse_reshape(sp_input: Any, shape: Any, name: str | None = None) -> Sparse
 
 
 def sparse_expand_dims(sp_input: Any, axis: Any = None, name: str | None = None) -> SparseTensor:
-    """The tensor with a further axis of length 1, by default the last."""
+    """Insert an axis of length 1, by default the last.
+
+    Raises ValueError for an unknown rank, or an axis out of range.
+    """
     sp = as_sparse(sp_input)
     rank = rank_of(sp)
     axis = -1 if axis is None else axis
@@ -137,7 +145,7 @@ def sparse_expand_dims(sp_input: Any, axis: Any = None, name: str | None = None)
 
 
 def sparse_transpose(sp_input: Any, perm: Any = None, name: str | None = None) -> SparseTensor:
-    """The tensor with its axes in the order `perm`, by default reversed."""
+    """Permute the axes in the order `perm`; by default they are reversed."""
     sp = as_sparse(sp_input)
     with name_scope(name, "SparseTranspose", [sp.values]):
         attrs = {"perm": None if perm is None else whole_numbers(perm)}
@@ -150,17 +158,17 @@ def sparse_transpose(sp_input: Any, perm: Any = None, name: str | None = None) -
         known = static_value(sp.dense_shape)
         if known is not None and attrs:
             dims = constant(known[::-1] if perm is None else known[list(attrs["perm"])], dtypes.int64)  # type: ignore[arg-type]
-        return SparseTensor(indices, _taken(sp.values, source), dims)
+        return SparseTensor(indices, _gathered(sp.values, source), dims)
 
 
 def sparse_slice(sp_input: Any, start: Any, size: Any, name: str | None = None) -> SparseTensor:
-    """The part that begins at `start` and is at most of `size`, each a number for each axis."""
+    """The part that starts at `start` and has at most `size` elements along each axis."""
     sp = as_sparse(sp_input)
     with name_scope(name, "SparseSlice", [sp.values]):
         limits = [math_ops.cast(convert_to_tensor(part), dtypes.int64) for part in (start, size)]
         inputs = [sp.indices, sp.dense_shape, *limits]
         indices, source, dims = apply(kernels.cut, inputs, type="SparseSlice", outputs=_specs(rank_of(sp), "ips"))
-        return SparseTensor(indices, _taken(sp.values, source), dims)
+        return SparseTensor(indices, _gathered(sp.values, source), dims)
 
 
 def sparse_split(
@@ -171,9 +179,10 @@ def sparse_split(
     name: str | None = None,
     split_dim: Any = None,
 ) -> list[SparseTensor]:
-    """`num_split` parts along an axis; where it does not divide evenly the first ones are one longer.
+    """Split into `num_split` parts along an axis; if it does not divide evenly, the first ones are one longer.
 
-    Arguments go by their names. Raises ValueError where one is missing.
+    Pass arguments by keyword. Raises ValueError if one is missing.
+    keyword_required: a guard against arguments by position.   split_dim: an older name of axis.
     """
     if keyword_required is not None:
         raise ValueError("Keyword arguments are required for this function.")
@@ -185,14 +194,14 @@ def sparse_split(
 
 
 def split(sp_input: Any, num_split: Any, axis: Any, name: str | None = None) -> list[SparseTensor]:
-    """`num_split` parts along an axis; where it does not divide evenly the first ones are one longer."""
+    """Split into `num_split` parts along an axis; if it does not divide evenly, the first ones are one longer."""
     sp = as_sparse(sp_input)
     with name_scope(name, "SparseSplit", [sp.values]):
         inputs = [sp.indices, sp.dense_shape, convert_to_tensor(axis)]
         outputs = _specs(rank_of(sp), "ips") * int(num_split)
-        made = apply(kernels.split, inputs, {"num": int(num_split)}, type="SparseSplit", outputs=outputs)
-        parts = [made[at : at + 3] for at in range(0, len(made), 3)]
-        return [SparseTensor(indices, _taken(sp.values, source), dims) for indices, source, dims in parts]
+        result = apply(kernels.split, inputs, {"num": int(num_split)}, type="SparseSplit", outputs=outputs)
+        parts = [result[at : at + 3] for at in range(0, len(result), 3)]
+        return [SparseTensor(indices, _gathered(sp.values, source), dims) for indices, source, dims in parts]
 
 
 def sparse_concat(
@@ -203,9 +212,11 @@ def sparse_concat(
     concat_dim: Any = None,
     expand_nonconcat_dims: bool | None = None,
 ) -> SparseTensor:
-    """Sparse tensors, one after another along an axis.
+    """Concatenate sparse tensors along an axis.
 
-    expand_nonconcat_dims: the other axes may differ, and get the greatest length.
+    expand_nonconcat_dims: the other axes may differ, and are expanded to the largest length.
+    concat_dim, expand_nonconcat_dim: older names of axis and expand_nonconcat_dims.
+    Raises TypeError for what is not a list.
     """
     axis = renamed("axis", axis, "concat_dim", concat_dim)
     expand = bool(expand_nonconcat_dim if expand_nonconcat_dims is None else expand_nonconcat_dims)
@@ -219,22 +230,22 @@ def sparse_concat(
         inputs = [*[sp.indices for sp in given], *[sp.dense_shape for sp in given]]
         attrs = {"axis": whole_numbers(axis), "expand": expand}
         indices, source, dims = apply(kernels.join, inputs, attrs, type="SparseConcat", outputs=_specs(rank, "ips"))
-        return SparseTensor(indices, _taken(array_ops.concat([sp.values for sp in given], 0), source), dims)
+        return SparseTensor(indices, _gathered(array_ops.concat([sp.values for sp in given], 0), source), dims)
 
 
 def sparse_retain(sp_input: Any, to_retain: Any) -> SparseTensor:
-    """The tensor without the values whose element of `to_retain`, bool [n], is false."""
+    """The tensor without the values for which `to_retain`, bool [n], is false."""
     sp = as_sparse(sp_input)
     keep = convert_to_tensor(to_retain)
     shapes.merge(sp.values.raw_shape, keep.raw_shape)
     indices, source = apply(
         kernels.retained, [sp.indices, keep], type="SparseRetain", outputs=_specs(rank_of(sp), "ip")
     )
-    return SparseTensor(indices, _taken(sp.values, source), array_ops.identity(sp.dense_shape))
+    return SparseTensor(indices, _gathered(sp.values, source), array_ops.identity(sp.dense_shape))
 
 
 def sparse_fill_empty_rows(sp_input: Any, default_value: Any, name: str | None = None) -> tuple[SparseTensor, Tensor]:
-    """(the tensor with the default at the first place of each row that was empty, whether each row was)."""
+    """(the tensor with the default as first value of each empty row, a mask of the rows that were empty)."""
     sp = as_sparse(sp_input)
     with name_scope(name, "SparseFillEmptyRows", [sp.values]):
         default = convert_to_tensor(default_value, sp.values.dtype.base_dtype)
@@ -245,12 +256,17 @@ def sparse_fill_empty_rows(sp_input: Any, default_value: Any, name: str | None =
         )
         values = array_ops.concat([sp.values, array_ops.expand_dims(default, 0)], 0)
         last = array_ops.shape(sp.values, out_type=dtypes.int64)[0]
-        values = _taken(values, array_ops.where(math_ops.less(source, 0), array_ops.zeros_like(source) + last, source))
+        values = _gathered(
+            values, array_ops.where(math_ops.less(source, 0), array_ops.zeros_like(source) + last, source)
+        )
         return SparseTensor(indices, values, sp.dense_shape), empty
 
 
 def sparse_reset_shape(sp_input: Any, new_shape: Any = None) -> SparseTensor:
-    """The same values at the same indices in `new_shape`, which holds the old one, or in the least that holds them."""
+    """The same values and indices with shape `new_shape`, which may not be smaller, or the smallest possible shape.
+
+    Raises ValueError for a shape that does not hold the values.
+    """
     sp = as_sparse(sp_input)
     if new_shape is None:
         inputs = [sp.indices, sp.dense_shape]
@@ -266,11 +282,11 @@ def sparse_reset_shape(sp_input: Any, new_shape: Any = None) -> SparseTensor:
 
 
 def sparse_mask(a: Any, mask_indices: Any, name: str | None = None) -> Any:
-    """IndexedSlices without the rows whose index is in `mask_indices`."""
+    """IndexedSlices without the rows whose indices are in `mask_indices`."""
     with name_scope(name, "sparse_mask", [a.values, mask_indices]):
         hidden = math_ops.cast(convert_to_tensor(mask_indices), a.indices.dtype)
-        kept = apply(_not_in, [a.indices, hidden], type="SparseMask", dtype=dtypes.int64, shape=(None,))
-        return type(a)(array_ops.gather(a.values, kept), array_ops.gather(a.indices, kept), a.dense_shape)
+        keep = apply(_not_in, [a.indices, hidden], type="SparseMask", dtype=dtypes.int64, shape=(None,))
+        return type(a)(array_ops.gather(a.values, keep), array_ops.gather(a.indices, keep), a.dense_shape)
 
 
 def _not_in(indices, hidden):
@@ -281,9 +297,9 @@ def _not_in(indices, hidden):
 
 
 def sparse_add(a: Any, b: Any, threshold: Any = None, thresh: Any = None) -> Any:
-    """a + b of one shape, sparse where both are; at least one must be, else TypeError.
+    """a + b, of the same shape. Sparse if both are; at least one must be, else TypeError.
 
-    threshold: sums of two values whose size is less are left out.
+    threshold: drop sums of two values whose magnitude is less.
     """
     threshold = renamed("threshold", threshold, "thresh", thresh)
     if not any(isinstance(one, (SparseTensor, SparseTensorValue)) for one in (a, b)):
@@ -297,12 +313,12 @@ def sparse_add(a: Any, b: Any, threshold: Any = None, thresh: Any = None) -> Any
         indices, at_a, at_b = _united(a, b)
         places, values = array_ops.concat([at_a, at_b], 0), array_ops.concat([a.values, b.values], 0)
         total = math_ops.unsorted_segment_sum(values, places, array_ops.shape(indices)[0])
-        made = SparseTensor(indices, total, a.dense_shape)
+        result = SparseTensor(indices, total, a.dense_shape)
         if threshold is None or (not isinstance(threshold, Tensor) and threshold == 0):
-            return made
+            return result
         alone = math_ops.less(math_ops.bincount(places, minlength=0, dtype=dtypes.int64), 2)
         large = math_ops.greater_equal(math_ops.abs(total), threshold)
-        return sparse_retain(made, math_ops.logical_or(alone, large))
+        return sparse_retain(result, math_ops.logical_or(alone, large))
 
 
 def _united(a: SparseTensor, b: SparseTensor) -> list[Tensor]:
@@ -318,11 +334,11 @@ def _extreme(public: str, function: Callable, doc: str) -> Callable[..., SparseT
             count = array_ops.shape(indices)[0]
             sides = [
                 math_ops.unsorted_segment_sum(sp.values, at, count) for sp, at in ((a, at_a), (b, at_b))
-            ]  # zeros where it has no value
+            ]  # zero where a tensor has no value
             return SparseTensor(indices, function(*sides), a.dense_shape)
 
     extreme.__name__ = extreme.__qualname__ = public
-    extreme.__doc__ = f"The {doc} of two sparse tensors of one shape; where no value stands is 0."
+    extreme.__doc__ = f"The {doc} of two sparse tensors of one shape; missing values count as 0."
     return extreme
 
 
@@ -331,7 +347,7 @@ sparse_minimum = _extreme("sparse_minimum", math_ops.minimum, "lesser")
 
 
 def cwise(word: str, sp: SparseTensor, dense: Any) -> SparseTensor:
-    """The values of a sparse tensor times or by what stands there in a dense one, which is broadcast to its shape.
+    """Multiply or divide a sparse tensor's values by the elements of a dense tensor, broadcast to its shape.
 
     word: `multiply`, `div` or `truediv`.
     """
@@ -349,11 +365,11 @@ seams.cwise = cwise
 def sparse_tensor_dense_matmul(
     sp_a: Any, b: Any, adjoint_a: bool = False, adjoint_b: bool = False, name: str | None = None
 ) -> Tensor:
-    """A sparse matrix times a dense one, or the adjoint of either; or a dense one times a sparse one."""
+    """A sparse matrix times a dense one, or a dense one times a sparse one; each may be replaced by its adjoint."""
     if isinstance(b, (SparseTensor, SparseTensorValue)):
-        turned = sparse_tensor_dense_matmul(b, sp_a, not adjoint_b, not adjoint_a, name)
-        return apply(_adjoint, [turned], type="MatrixAdjoint", dtype=turned.dtype,
-                     shape=None if turned.raw_shape is None else turned.raw_shape[::-1])  # fmt: skip
+        transposed = sparse_tensor_dense_matmul(b, sp_a, not adjoint_b, not adjoint_a, name)
+        return apply(_adjoint, [transposed], type="MatrixAdjoint", dtype=transposed.dtype,
+                     shape=None if transposed.raw_shape is None else transposed.raw_shape[::-1])  # fmt: skip
     sp = as_sparse(sp_a)
     with name_scope(name, "SparseTensorDenseMatMul", [sp.values, b]) as scope:
         b = convert_to_tensor(b)
@@ -380,12 +396,12 @@ def sparse_matmul(
     b_is_sparse: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """`matmul` of dense matrices that hold many zeros: the same here."""
+    """`matmul` for dense matrices with many zeros; here the same."""
     return matmul(a, b, transpose_a, transpose_b, name=name)
 
 
 def sparse_softmax(sp_input: Any, name: str | None = None) -> SparseTensor:
-    """The softmax of the values along the last axis: where none stands is not part of it."""
+    """The softmax of the values along the last axis; missing values do not take part."""
     sp = as_sparse(sp_input)
     with name_scope(name, "SparseSoftmax", [sp.indices, sp.values]):
         outputs = [(dtypes.int64, (None,)), (dtypes.int64, ())]
@@ -402,7 +418,10 @@ def sparse_softmax(sp_input: Any, name: str | None = None) -> SparseTensor:
 
 
 def convert_to_tensor_or_sparse_tensor(value: Any, dtype: Any = None, name: str | None = None) -> Any:
-    """A SparseTensor of a SparseTensor or SparseTensorValue, a tensor of anything else."""
+    """A SparseTensor for a SparseTensor or SparseTensorValue, a tensor for anything else.
+
+    Raises RuntimeError for a SparseTensor of another dtype.
+    """
     if isinstance(value, (SparseTensor, SparseTensorValue)):
         sp = as_sparse(value)
         if dtype is not None and sp.dtype.base_dtype is not as_dtype(dtype).base_dtype:

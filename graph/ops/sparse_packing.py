@@ -1,4 +1,4 @@
-"""Sparse tensors as objects, one in each element of a tensor: so they go through queues, and are batched."""
+"""Sparse tensors as single elements of a tensor of objects, so that they can go through queues and be batched."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from weftwork.graph.ops.composite import SparseTensor
 
 
 class _Packed:
-    """A sparse tensor's value. It is no tuple, so NumPy takes it for one element."""
+    """The value of a sparse tensor. It is not a tuple, so that NumPy treats it as a single element."""
 
     __slots__ = ("dense_shape", "indices", "values")
 
@@ -22,7 +22,7 @@ class _Packed:
 
 
 def pack(sparse: SparseTensor) -> Tensor:
-    """A SparseTensor as one object: a tensor of rank 0."""
+    """A SparseTensor as a single object: a tensor of rank 0."""
     return apply(_pack, _parts(sparse), type="PackSparse", dtype=dtypes.object, shape=())
 
 
@@ -32,7 +32,7 @@ def pack_rows(sparse: SparseTensor) -> Tensor:
 
 
 def unpack(packed: Tensor, like: SparseTensor) -> SparseTensor:
-    """The SparseTensor [n, ...] whose rows are the objects [n], as large as the largest; `like`: of its dtype."""
+    """The SparseTensor [n, ...] with these n objects as rows, as large as the largest; its dtype is that of `like`."""
     kind = like.values.dtype.base_dtype
     outputs: list = [(dtypes.int64, (None, None)), (kind, (None,)), (dtypes.int64, (None,))]
     return SparseTensor(*apply(_unpack, [packed], {"dtype": kind.numpy}, type="UnpackSparse", outputs=outputs))
@@ -47,11 +47,11 @@ def _pack(indices, values, shape):
 
 
 def _pack_rows(indices, values, shape):
-    made = np.empty(int(shape[0]), object)
-    for row in range(len(made)):
-        mine = indices[:, 0] == row
-        made[row] = _Packed(indices[mine][:, 1:], values[mine], shape[1:])
-    return made
+    packed = np.empty(int(shape[0]), object)
+    for row in range(len(packed)):
+        in_row = indices[:, 0] == row
+        packed[row] = _Packed(indices[in_row][:, 1:], values[in_row], shape[1:])
+    return packed
 
 
 def _unpack(packed: Any, dtype: Any) -> tuple:

@@ -1,4 +1,4 @@
-"""Reductions of sparse tensors, and of rows that an index picks, by segments."""
+"""Reductions of sparse tensors, and segment reductions of selected rows."""
 
 from __future__ import annotations
 
@@ -26,40 +26,40 @@ def _reduced(segment: Callable, sp_input: Any, axis: Any, keepdims: Any, is_spar
         if axis is not None and axes is None:
             inputs.append(convert_to_tensor(axis))
             del attrs["axes"]
-        raw, left = known_shape(sp.dense_shape), None
+        raw, remaining = known_shape(sp.dense_shape), None
         if "axes" in attrs and (axes is None or rank_of(sp) is not None):
             known = (None,) * (rank_of(sp) or 0) if raw is None else raw
             rank = None if raw is None and axes is None and rank_of(sp) is None else len(known)
-            left = _left(known, axes, bool(keepdims)) if rank is not None or not keepdims else None
-        outputs = [(dtypes.int64, (None,)), (dtypes.int64, (None if left is None else len(left),))]
-        outputs.append((dtypes.int64, (None, None if left is None else len(left))))
+            remaining = _remaining_shape(known, axes, bool(keepdims)) if rank is not None or not keepdims else None
+        outputs = [(dtypes.int64, (None,)), (dtypes.int64, (None if remaining is None else len(remaining),))]
+        outputs.append((dtypes.int64, (None, None if remaining is None else len(remaining))))
         places, dims, indices = apply(kernels.groups, inputs, attrs, type="SparseGroups", outputs=outputs)
         total = segment(sp.values, places, math_ops.reduce_prod(dims))
         if is_sparse:
             whole = array_ops.reshape(total, dims)
             return SparseTensor(indices, array_ops.gather_nd(whole, indices), dims)
         dense = array_ops.reshape(total, dims)
-        if left is not None:
-            dense.set_shape(left)
+        if remaining is not None:
+            dense.set_shape(remaining)
         return dense
 
 
-def _left(dims: tuple, axes: tuple[int, ...] | None, keepdims: bool) -> tuple:
+def _remaining_shape(dims: tuple, axes: tuple[int, ...] | None, keepdims: bool) -> tuple:
     rank = len(dims)
     for axis in axes or ():
         if not -rank <= axis < rank:
             raise ValueError(f"Invalid reduction dimension {axis}, for input with {rank} dimensions.")
-    gone = set(range(rank)) if axes is None else {axis % rank for axis in axes}
+    reduced = set(range(rank)) if axes is None else {axis % rank for axis in axes}
     if keepdims:
-        return tuple([1 if axis in gone else dim for axis, dim in enumerate(dims)])
-    return tuple([dim for axis, dim in enumerate(dims) if axis not in gone])
+        return tuple([1 if axis in reduced else dim for axis, dim in enumerate(dims)])
+    return tuple([dim for axis, dim in enumerate(dims) if axis not in reduced])
 
 
 def _greatest(values: Tensor, places: Tensor, count: Tensor) -> Tensor:
-    """The greatest of each group, 0 of none."""
+    """The maximum of each group, 0 for an empty one."""
     most = math_ops.unsorted_segment_max(values, places, count)
-    there = math_ops.unsorted_segment_sum(array_ops.ones_like(places), places, count)
-    return array_ops.where(math_ops.greater(there, 0), most, array_ops.zeros_like(most))
+    group_sizes = math_ops.unsorted_segment_sum(array_ops.ones_like(places), places, count)
+    return array_ops.where(math_ops.greater(group_sizes, 0), most, array_ops.zeros_like(most))
 
 
 def _reduction(public: str, segment: Callable, is_sparse: bool, doc: str) -> Callable[..., Any]:
@@ -69,7 +69,7 @@ def _reduction(public: str, segment: Callable, is_sparse: bool, doc: str) -> Cal
         return _reduced(segment, sp_input, axis, keep, is_sparse, public)
 
     reduce.__name__ = reduce.__qualname__ = public
-    kind = "a sparse tensor" if is_sparse else "a tensor, 0 where no value stands"
+    kind = "a sparse tensor" if is_sparse else "a tensor, 0 where there is no value"
     reduce.__doc__ = f"{doc} of the values over axes (None for all): {kind}."
     return reduce
 
@@ -80,10 +80,10 @@ sparse_reduce_sum = _reduction("sparse_reduce_sum", math_ops.unsorted_segment_su
 sparse_reduce_sum_sparse = _reduction("sparse_reduce_sum_sparse", math_ops.unsorted_segment_sum, True, "The sum")
 
 
-sparse_reduce_max = _reduction("sparse_reduce_max", _greatest, False, "The greatest")
+sparse_reduce_max = _reduction("sparse_reduce_max", _greatest, False, "The maximum")
 
 
-sparse_reduce_max_sparse = _reduction("sparse_reduce_max_sparse", _greatest, True, "The greatest")
+sparse_reduce_max_sparse = _reduction("sparse_reduce_max_sparse", _greatest, True, "The maximum")
 
 
 def _segments(public: str, sorted_one: Callable, unsorted_one: Callable, doc: str) -> Callable[..., Tensor]:
@@ -97,7 +97,7 @@ def _segments(public: str, sorted_one: Callable, unsorted_one: Callable, doc: st
     segment.__name__ = segment.__qualname__ = public
     segment.__doc__ = (
         f"{doc} of the rows `indices` of data with the same segment id, which must ascend.\n\n"
-        "num_segments: how many rows the result has; those without any are 0."
+        "num_segments: the number of rows of the result; empty segments are 0."
     )
     return segment
 
@@ -121,5 +121,5 @@ sparse_segment_mean = _segments(
 
 
 sparse_segment_sqrt_n = _segments(
-    "sparse_segment_sqrt_n", _sqrt_n, math_ops.unsorted_segment_sqrt_n, "The sum, by the root of how many there are,"
+    "sparse_segment_sqrt_n", _sqrt_n, math_ops.unsorted_segment_sqrt_n, "The sum, by the root of the count,"
 )

@@ -1,4 +1,4 @@
-"""Special functions, bits, histograms, and quantization as it is imitated in training."""
+"""Special functions, bitwise functions, histograms, and simulated quantization for training."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.scopes import name_scope
 
-# Functions of SciPy
+# Functions from SciPy
 
 
 def _of_scipy(public: str, name: str, kind: str, doc: str) -> Callable[..., Tensor]:
     def unary(x, name=None):
-        import scipy.special  # here, since few programs need it: it would slow every start
+        import scipy.special  # imported here because it is slow, and few programs need it
 
         return elementwise(getattr(scipy.special, function), x, type=kind, name=name)
 
@@ -40,14 +40,14 @@ bessel_i1e = _of_scipy("bessel_i1e", "i1e", "BesselI1e", "exp(-|x|) bessel_i1(x)
 
 
 def betainc(a: Any, b: Any, x: Any, name: str | None = None) -> Tensor:
-    """The regularized incomplete beta function, of x from 0 to 1; it has derivatives with respect to x."""
+    """The regularized incomplete beta function for x from 0 to 1. Differentiable with respect to x."""
     import scipy.special
 
     return elementwise(scipy.special.betainc, a, b, x, type="Betainc", name=name)
 
 
 def polygamma(a: Any, x: Any, name: str | None = None) -> Tensor:
-    """The derivative of order a of `digamma` at x > 0; a is a whole number of x's dtype."""
+    """The derivative of order a of `digamma` at x > 0; a is an integer in x's dtype."""
     a, x = convert_together([a, x])
     shape = shapes.broadcast(a.raw_shape, x.raw_shape)
     return apply(_polygamma, [a, x], type="Polygamma", name=name, dtype=x.dtype.base_dtype, shape=shape)
@@ -60,13 +60,13 @@ def _polygamma(a, x):
 
 
 def lbeta(x: Any, name: str | None = None) -> Tensor:
-    """log |beta(x)| along the last axis: the sum of lgamma, minus lgamma of the sum."""
+    """log |beta(x)| along the last axis: the sum of lgamma minus lgamma of the sum."""
     with name_scope(name, "lbeta", [x]):
         x = convert_to_tensor(x)
         return math_ops.reduce_sum(math_ops.lgamma(x), -1) - math_ops.lgamma(math_ops.reduce_sum(x, -1))
 
 
-# Products and quotients that know what nothing times infinity is
+# Products and quotients with a defined result for zero times infinity
 
 
 def _guarded(public: str, kernel: Callable, kind: str, doc: str) -> Callable[..., Tensor]:
@@ -109,12 +109,15 @@ def reciprocal_no_nan(x: Any, name: str | None = None) -> Tensor:
 
 
 def nextafter(x1: Any, x2: Any, name: str | None = None) -> Tensor:
-    """The next number after x1 in the direction of x2."""
+    """The next representable number after x1 in the direction of x2."""
     return elementwise(np.nextafter, x1, x2, type="NextAfter", name=name)
 
 
 def polyval(coeffs: Any, x: Any, name: str | None = None) -> Tensor:
-    """coeffs[0] x^(n-1) + ... + coeffs[n-1], by Horner's rule. coeffs: a list of tensors or numbers."""
+    """coeffs[0] x^(n-1) + ... + coeffs[n-1], by Horner's rule. coeffs: a list of tensors or numbers.
+
+    Raises ValueError if coeffs is not a list.
+    """
     if not isinstance(coeffs, list):
         raise ValueError(f"Argument coeffs must be list type. Received type {type(coeffs)}.")
     with name_scope(name, "polyval", [*coeffs, x]):
@@ -128,13 +131,13 @@ def polyval(coeffs: Any, x: Any, name: str | None = None) -> Tensor:
 def reduce_euclidean_norm(
     input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
 ) -> Tensor:
-    """The root of the sum of the squares over axes."""
+    """The square root of the sum of squares over axes."""
     with name_scope(name, "EuclideanNorm", [input_tensor]):
         return math_ops.sqrt(math_ops.reduce_sum(math_ops.square(convert_to_tensor(input_tensor)), axis, keepdims))
 
 
 def log_sigmoid(x: Any, name: str | None = None) -> Tensor:
-    """log(sigmoid(x)), exact for large negative x."""
+    """log(sigmoid(x)), accurate for large negative x."""
     x = convert_to_tensor(x)
     return np.negative(np.logaddexp(array_ops.zeros_like(x), -x))  # type: ignore[return-value]
 
@@ -151,21 +154,21 @@ def _bits(public: str, ufunc: np.ufunc, kind: str, doc: str) -> Callable[..., Te
         return elementwise(ufunc, a, b, type=kind, name=name)
 
     pair.__name__ = pair.__qualname__ = public
-    pair.__doc__ = f"{doc} Raises TypeError for what is not an integer."
+    pair.__doc__ = f"{doc} Raises TypeError unless both are integers."
     return pair
 
 
-bitwise_and = _bits("bitwise_and", np.bitwise_and, "BitwiseAnd", "The bits that both integers have.")
-bitwise_or = _bits("bitwise_or", np.bitwise_or, "BitwiseOr", "The bits that either integer has.")
-bitwise_xor = _bits("bitwise_xor", np.bitwise_xor, "BitwiseXor", "The bits that exactly one of two integers has.")
-left_shift = _bits("left_shift", np.left_shift, "LeftShift", "The bits of x moved up by y places.")
+bitwise_and = _bits("bitwise_and", np.bitwise_and, "BitwiseAnd", "Bitwise and of integers.")
+bitwise_or = _bits("bitwise_or", np.bitwise_or, "BitwiseOr", "Bitwise or of integers.")
+bitwise_xor = _bits("bitwise_xor", np.bitwise_xor, "BitwiseXor", "Bitwise exclusive or of integers.")
+left_shift = _bits("left_shift", np.left_shift, "LeftShift", "Shift the bits of x left by y positions.")
 right_shift = _bits(
-    "right_shift", np.right_shift, "RightShift", "The bits of x moved down by y places; the sign stays."
+    "right_shift", np.right_shift, "RightShift", "Shift the bits of x right by y positions, keeping the sign."
 )
 
 
 def invert(x: Any, name: str | None = None) -> Tensor:
-    """All bits of an integer turned round. Raises TypeError for what is not an integer."""
+    """Bitwise not. Raises TypeError unless x is an integer."""
     x = convert_to_tensor(x)
     if not x.dtype.is_integer:
         raise TypeError(f"invert needs integers, but got {x.dtype.name}: {x}")
@@ -178,9 +181,9 @@ def invert(x: Any, name: str | None = None) -> Tensor:
 def histogram_fixed_width_bins(
     values: Any, value_range: Any, nbins: int = 100, dtype: Any = dtypes.int32, name: str | None = None
 ) -> Tensor:
-    """The bin of each value, of `nbins` of one width from value_range[0] to value_range[1].
+    """The bin of each value, among `nbins` bins of equal width from value_range[0] to value_range[1].
 
-    What lies beyond is in the first or the last.
+    Values outside the range belong to the first or the last bin.
     """
     x, limits = convert_together([values, value_range])
     kind = as_dtype(dtype)
@@ -194,7 +197,10 @@ def histogram_fixed_width_bins(
 def histogram_fixed_width(
     values: Any, value_range: Any, nbins: Any = 100, dtype: Any = dtypes.int32, name: str | None = None
 ) -> Tensor:
-    """How many values are in each of `nbins` bins, see `histogram_fixed_width_bins`."""
+    """The number of values in each of `nbins` bins; see `histogram_fixed_width_bins`.
+
+    value_range: [smallest, largest]; values outside count in the first and last bin.
+    """
     x, limits = convert_together([values, value_range])
     kind = as_dtype(dtype)
     attrs = {"count": int(nbins), "dtype": kind.numpy}
@@ -218,11 +224,11 @@ def _histogram(x, limits, count, dtype):
     return np.bincount(_bins(x, limits, count, np.int64).ravel(), minlength=count).astype(dtype)
 
 
-# Quantization as it is imitated in training
+# Simulated quantization
 
 
 def _nudged(low: Any, high: Any, bits: int, narrow: bool) -> tuple:
-    """(the least, the greatest, the width of a step), moved so that 0 is one of the steps."""
+    """(minimum, maximum, step width), shifted so that 0 is one of the steps."""
     least, most = (1.0 if narrow else 0.0), float(2**bits - 1)
     low, high = np.asarray(low, np.float32), np.asarray(high, np.float32)
     scale = (high - low) / np.float32(most - least)
@@ -233,16 +239,16 @@ def _nudged(low: Any, high: Any, bits: int, narrow: bool) -> tuple:
 
 
 def fake_quantized(x, low, high, bits, narrow):
-    """The kernel of fake_quant: x as the nearest of the steps between low and high."""
+    """The kernel of fake_quant: round x to the nearest step between low and high."""
     start, end, scale = _nudged(low, high, bits, narrow)
     step = np.where(scale == 0, np.float32(1), scale)
     clipped = np.minimum(np.maximum(x, start), end)
-    made = np.floor((clipped - start) / step + np.float32(0.5)) * scale + start
-    return made.astype(x.dtype)
+    result = np.floor((clipped - start) / step + np.float32(0.5)) * scale + start
+    return result.astype(x.dtype)
 
 
 def within(x, low, high, bits, narrow):
-    """-1, 0 or 1, float32: whether x is below, between, or above the nudged limits of fake_quant."""
+    """-1, 0 or 1, float32: whether x is below, between, or above the adjusted limits of fake_quant."""
     start, end, _ = _nudged(low, high, bits, narrow)
     return ((x > end).astype(np.float32) - (x < start)).astype(np.float32)
 
@@ -256,9 +262,9 @@ def _checked(num_bits: int, narrow_range: bool) -> dict:
 def fake_quant_with_min_max_vars(
     inputs: Any, min: Any, max: Any, num_bits: int = 8, narrow_range: bool = False, name: str | None = None
 ) -> Tensor:
-    """The inputs as the nearest of 2^num_bits steps from min to max, scalars: float32 in, float32 out.
+    """Round the inputs to the nearest of 2^num_bits steps from min to max (scalars): float32 in, float32 out.
 
-    The gradient goes to the inputs between them, to min from those below, to max from those above.
+    The gradient goes to the inputs between the limits, to min for those below, to max for those above.
     """
     x, low, high = (convert_to_tensor(part, dtypes.float32) for part in (inputs, min, max))
     attrs = _checked(num_bits, narrow_range)
@@ -271,7 +277,7 @@ def fake_quant_with_min_max_vars(
 def fake_quant_with_min_max_vars_per_channel(
     inputs: Any, min: Any, max: Any, num_bits: int = 8, narrow_range: bool = False, name: str | None = None
 ) -> Tensor:
-    """`fake_quant_with_min_max_vars` with limits of their own for each element of the last axis, vectors."""
+    """`fake_quant_with_min_max_vars` with separate limits, vectors, for each element of the last axis."""
     return fake_quant_with_min_max_vars(inputs, min, max, num_bits, narrow_range, name)
 
 
@@ -283,7 +289,7 @@ def fake_quant_with_min_max_args(
     narrow_range: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """`fake_quant_with_min_max_vars` with limits that are fixed numbers. Raises ValueError when min is not less."""
+    """`fake_quant_with_min_max_vars` with constant limits. Raises ValueError unless min < max."""
     if min >= max:
         raise ValueError(f"min has to be smaller than max, was: {min} >= {max}")
     return fake_quant_with_min_max_vars(inputs, float(min), float(max), num_bits, narrow_range, name)
@@ -331,6 +337,9 @@ def fake_quant_with_min_max_args_gradient(
     narrow_range: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """The gradient of `fake_quant_with_min_max_args` with respect to its inputs."""
+    """The gradient of `fake_quant_with_min_max_args` with respect to its inputs.
+
+    gradients: of the output, a float tensor.
+    """
     limits = float(min), float(max)
     return fake_quant_with_min_max_vars_gradient(gradients, inputs, *limits, num_bits, narrow_range, name)[0]

@@ -1,4 +1,4 @@
-"""Random numbers that a seed alone decides: the same seed gives the same numbers, in every run and session."""
+"""Random numbers determined by a seed alone: the same seed gives the same numbers in every run and session."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from weftwork.graph.ops import random_ops
 
 
 def drawn(seed: Any, *values: Any, kernel: Callable, **attrs: Any) -> Any:
-    """The kernel: another one that draws, with a generator of the seed."""
+    """A kernel that calls a random kernel with a generator for the seed."""
     key = np.asarray(seed).astype(np.int64).view(np.uint64)
     return kernel(np.random.Generator(np.random.Philox(key=key)), *values, **attrs)
 
@@ -40,14 +40,14 @@ def _scaled(kernel: Callable, kind: str, shape: Any, seed: Any, loc: Any, scale:
         raise ValueError(f"Invalid dtype {kind_of!r}: {name} draws floating-point numbers")
     size, raw = _size(shape)
     attrs = {"loc": 0.0, "scale": 1.0, "dtype": kind_of.numpy}
-    made = _node(kernel, kind, seed, [size], attrs, kind_of, raw, name)
-    return made * convert_to_tensor(scale, kind_of) + convert_to_tensor(loc, kind_of)
+    result = _node(kernel, kind, seed, [size], attrs, kind_of, raw, name)
+    return result * convert_to_tensor(scale, kind_of) + convert_to_tensor(loc, kind_of)
 
 
 def stateless_random_normal(
     shape: Any, seed: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = dtypes.float32, name: str | None = None
 ) -> Tensor:
-    """Draws from the normal distribution. seed: two whole numbers."""
+    """Draws from the normal distribution. seed: two integers."""
     word = name or "stateless_random_normal"
     return _scaled(random_ops.normal_kernel, "StatelessRandomNormal", shape, seed, mean, stddev, dtype, word)
 
@@ -55,7 +55,7 @@ def stateless_random_normal(
 def stateless_truncated_normal(
     shape: Any, seed: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = dtypes.float32, name: str | None = None
 ) -> Tensor:
-    """Draws from the normal distribution, those beyond two standard deviations drawn again. seed: two whole numbers."""
+    """Draws from the normal distribution; those beyond two standard deviations are drawn again. seed: two integers."""
     word = name or "stateless_truncated_normal"
     return _scaled(random_ops.truncated_kernel, "StatelessTruncatedNormal", shape, seed, mean, stddev, dtype, word)
 
@@ -63,7 +63,7 @@ def stateless_truncated_normal(
 def stateless_random_uniform(
     shape: Any, seed: Any, minval: Any = 0, maxval: Any = None, dtype: Any = dtypes.float32, name: str | None = None
 ) -> Tensor:
-    """Draws from [minval, maxval), floats or integers. seed: two whole numbers. Integers need maxval: ValueError."""
+    """Draws from [minval, maxval), floats or integers. seed: two integers. Integers without maxval raise ValueError."""
     kind, word = as_dtype(dtype), name or "stateless_random_uniform"
     if kind.is_integer:
         if maxval is None:
@@ -81,7 +81,7 @@ def stateless_random_uniform(
 def stateless_multinomial(
     logits: Any, num_samples: Any, seed: Any, output_dtype: Any = dtypes.int64, name: str | None = None
 ) -> Tensor:
-    """num_samples classes for each row, class i with probability softmax(logits)[i]. seed: two whole numbers."""
+    """num_samples classes for each row, class i with probability softmax(logits)[i]. seed: two integers."""
     x, count, kind = convert_to_tensor(logits), convert_to_tensor(num_samples), as_dtype(output_dtype)
     known = static_value(count)
     shape = (None if x.raw_shape is None else x.raw_shape[0], None if known is None else int(known))

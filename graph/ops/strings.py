@@ -1,4 +1,4 @@
-"""Operations on strings: `tf.strings`, and the older names `tf.string_...`. A string is bytes; text is UTF-8."""
+"""String operations: `tf.strings`, and the older names `tf.string_...`. A string is bytes; text is UTF-8."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _NUMBERS = ("float32", "float64", "int32", "int64")
 
 
 def string_to_number(string_tensor: Any, out_type: Any = dtypes.float32, name: str | None = None) -> Tensor:
-    """The numbers that strings say, float32, float64, int32 or int64. When it runs: InvalidArgumentError for others."""
+    """Parse strings as float32, float64, int32 or int64. At run time, raises InvalidArgumentError for other strings."""
     dtype = as_dtype(out_type)
     if dtype.name not in ("float32", "float64", "int32", "int64"):
         raise TypeError(
@@ -47,7 +47,7 @@ def string_to_number(string_tensor: Any, out_type: Any = dtypes.float32, name: s
 
 
 def to_number(input: Any, out_type: Any = dtypes.float32, name: str | None = None) -> Tensor:
-    """As `string_to_number`."""
+    """The same as `string_to_number`."""
     return string_to_number(input, out_type, name)
 
 
@@ -60,10 +60,10 @@ def as_string(
     fill: str = "",
     name: str | None = None,
 ) -> Tensor:
-    """Numbers or truth values as strings, as C's printf writes them.
+    """Numbers or booleans as strings, in the formats of C's printf.
 
-    precision: digits after the point, 6 by default.   scientific, shortest: as %e, as %g.   width, fill: of what comes
-    before, e.g. 5 and "0".   Raises ValueError for a precision or fill that makes no sense, TypeError for a dtype.
+    precision: digits after the point, 6 by default.   scientific, shortest: like %e, like %g.   width, fill: padding
+    on the left, e.g. 5 and "0".   Raises ValueError for an invalid precision or fill, TypeError for the dtype.
     """
     x = convert_to_tensor(input, name="input")
     kind = x.dtype.numpy.kind
@@ -85,10 +85,10 @@ def as_string(
 
 
 def format(template: str, inputs: Any, placeholder: str = "{}", summarize: int = 3, name: str | None = None) -> Tensor:
-    """The template with the values of tensors for its placeholders, a string.
+    """Replace the placeholders of the template by the values of tensors; returns a string.
 
-    summarize: how many elements are shown at either end of each axis, -1 for all.
-    Raises ValueError unless there is a placeholder for each tensor.
+    summarize: the number of elements shown at either end of each axis, -1 for all.
+    Raises ValueError unless there is one placeholder for each tensor.
     """
     listed = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     if template.count(placeholder) != len(listed):
@@ -106,18 +106,21 @@ def format(template: str, inputs: Any, placeholder: str = "{}", summarize: int =
 def string_to_hash_bucket(
     string_tensor: Any = None, num_buckets: int | None = None, name: str | None = None, input: Any = None
 ) -> Tensor:
-    """A number from 0 up to `num_buckets` for each string, int64, the same in TensorFlow: of its older hash."""
+    """Hash each string to a number below `num_buckets`, int64: TensorFlow's older hash, with the same values."""
     strings = renamed("string_tensor", string_tensor, "input", input)
     return _bucket(hashes.murmur, "StringToHashBucket", strings, num_buckets, name)
 
 
 def string_to_hash_bucket_fast(input: Any, num_buckets: int, name: str | None = None) -> Tensor:
-    """A number from 0 up to `num_buckets` for each string, int64, the same in TensorFlow: by FarmHash."""
+    """Hash each string to a number below `num_buckets`, int64: FarmHash, with the same values as TensorFlow."""
     return _bucket(hashes.fingerprint, "StringToHashBucketFast", input, num_buckets, name)
 
 
 def string_to_hash_bucket_strong(input: Any, num_buckets: int, key: Sequence[int], name: str | None = None) -> Tensor:
-    """A number from 0 up to `num_buckets` for each string, int64, by SipHash with a key of two whole numbers."""
+    """Hash each string to a number below `num_buckets`, int64: SipHash with a key of two integers.
+
+    Raises ValueError unless the key has two numbers.
+    """
     if len(key) != 2:
         raise ValueError(f"Key must have 2 elements: {list(key)}")
     numbers = tuple([int(k) % (1 << 64) for k in key])
@@ -131,13 +134,13 @@ def _bucket(function: Callable, kind: str, value: Any, count: Any, name: str | N
     return _each(kernels.buckets, kind, value, name, attrs, dtypes.int64)
 
 
-# Joined and split
+# Joining and splitting
 
 
 def string_join(inputs: Sequence[Any], separator: str = "", name: str | None = None) -> Tensor:
-    """Strings one after another, element by element; scalars stand beside every element of the others.
+    """Concatenate strings element by element; scalars are combined with every element of the others.
 
-    Raises ValueError when known shapes do not fit.
+    Raises ValueError if known shapes do not match.
     """
     tensors = [_strings(value) for value in inputs]
     if not tensors:
@@ -168,9 +171,9 @@ def reduce_join(
     reduction_indices: Any = None,
     keepdims: bool | None = None,
 ) -> Tensor:
-    """Strings along some axes one after another: along the first given axis, then along the next. None for all.
+    """Join strings along some axes: along the first given axis, then along the next. None for all.
 
-    Raises ValueError when a known rank has no such axis.
+    Raises ValueError if a known rank has no such axis.
     """
     x = _strings(inputs, "inputs")
     axis = renamed("axis", axis, "reduction_indices", reduction_indices)
@@ -190,8 +193,8 @@ def _reduced(shape: shapes.RawShape, axes: Any, keep: bool) -> shapes.RawShape:
     for a in axes or ():
         if not -rank <= a < rank:
             raise ValueError(f"Invalid reduction dimension {a} for input with {rank} dimension(s)")
-    gone = set(range(rank)) if axes is None else {a % rank for a in axes}
-    return tuple([1 if i in gone else d for i, d in enumerate(shape) if keep or i not in gone])
+    reduced = set(range(rank)) if axes is None else {a % rank for a in axes}
+    return tuple([1 if i in reduced else d for i, d in enumerate(shape) if keep or i not in reduced])
 
 
 def _vector(value: Any, parameter: str) -> Tensor:
@@ -218,10 +221,11 @@ def string_split(
     result_type: str = "SparseTensor",
     name: str | None = None,
 ) -> SparseTensor:
-    """The parts of each of n strings, as a SparseTensor [n, most parts].
+    """Split each of n strings; returns a SparseTensor [n, largest number of parts].
 
-    sep: every one of its characters separates, by default a space; of "" each byte is a part.
-    skip_empty: parts of no characters are left out.
+    sep: each of its characters is a separator, by default a space; "" splits into bytes.
+    skip_empty: leave out empty parts.
+    source: a string vector [n].
     """
     sep = renamed("sep", sep, "delimiter", delimiter)
     inputs = [_vector(source, "source"), _strings(" " if sep is None else sep, "delimiter")]
@@ -237,9 +241,10 @@ def split(
     source: Any = None,
     name: str | None = None,
 ) -> SparseTensor:
-    """The parts of each of n strings, as a SparseTensor [n, most parts]: as Python's `bytes.split`.
+    """Split each of n strings, like Python's `bytes.split`; returns a SparseTensor [n, largest number of parts].
 
-    sep: the word that separates; by default, and for "", any white space.   maxsplit: how often it is split.
+    sep: the separator; by default, and for "", any whitespace.   maxsplit: the largest number of splits.
+    source: an older name of input.
     """
     source = renamed("input", input, "source", source)
     x = _strings(source)
@@ -248,15 +253,14 @@ def split(
     return _sparse(kernels.split_by_word, "StringSplitV2", inputs, name, result_type, maxsplit=int(maxsplit))
 
 
-# Parts, lengths, letters
+# Substrings, lengths, case
 
 
 def substr(input: Any, pos: Any, len: Any, name: str | None = None, unit: str = "BYTE") -> Tensor:
-    """`len` bytes, or characters, of each string from `pos` on, which may be negative: counted from the end.
+    """`len` bytes, or characters, of each string, starting at `pos`; a negative `pos` counts from the end.
 
-
-    pos, len: numbers for all, or of the strings' shape.   unit: BYTE or UTF8_CHAR.
-    When it runs: InvalidArgumentError for a position outside of a string.
+    pos, len: one number for all strings, or one for each.   unit: BYTE or UTF8_CHAR.
+    At run time, raises InvalidArgumentError for a position outside a string.
     """
     x = _strings(input)
     start, count = convert_to_tensor(pos, name="pos"), convert_to_tensor(len, name="len")
@@ -274,17 +278,17 @@ def string_length(input: Any, name: str | None = None, unit: str = "BYTE") -> Te
 
 
 def string_strip(input: Any, name: str | None = None) -> Tensor:
-    """Each string without the white space at its ends."""
+    """Each string without leading and trailing whitespace."""
     return _each(kernels.stripped, "StringStrip", input, name)
 
 
 def lower(input: Any, encoding: str = "", name: str | None = None) -> Tensor:
-    """Each string in small letters: those of ASCII, with encoding "utf-8" all."""
+    """Each string in lowercase: ASCII letters only, or all letters with encoding "utf-8"."""
     return _each(kernels.lower, "StringLower", input, name, {"unicode": _is_unicode(encoding)})
 
 
 def upper(input: Any, encoding: str = "", name: str | None = None) -> Tensor:
-    """Each string in capital letters: those of ASCII, with encoding "utf-8" all."""
+    """Each string in uppercase: ASCII letters only, or all letters with encoding "utf-8"."""
     return _each(kernels.upper, "StringUpper", input, name, {"unicode": _is_unicode(encoding)})
 
 
@@ -306,9 +310,13 @@ def unicode_transcode(
     replace_control_characters: bool = False,
     name: str | None = None,
 ) -> Tensor:
-    """Strings from one encoding to another.
+    """Convert strings from one encoding to another.
 
-    output_encoding: UTF-8, UTF-16-BE or UTF-32-BE.   errors: strict, replace or ignore what is not of the encoding.
+    output_encoding: UTF-8, UTF-16-BE or UTF-32-BE.   errors: strict, replace or ignore, for invalid input.
+    input_encoding: a name that Python knows.
+    replacement_char: the code point that stands for what is replaced.
+    replace_control_characters: replace these too.
+    Raises ValueError for another output_encoding or errors.
     """
     if output_encoding not in _ENCODINGS or errors not in ("strict", "replace", "ignore"):
         raise ValueError(f"Unknown output_encoding {output_encoding!r}, or errors {errors!r}.")
@@ -324,11 +332,12 @@ def unicode_transcode(
 def regex_replace(
     input: Any, pattern: Any, rewrite: Any, replace_global: bool = True, name: str | None = None
 ) -> Tensor:
-    """Each string with what matches a pattern replaced.
+    """Replace the matches of a pattern in each string.
 
-    rewrite: what stands there instead; a backslash and a number in it stand for a group, 0 for the whole match.
-    The pattern is one of Python's `re`, which has all of RE2 that is common. When it runs: InvalidArgumentError for a
-    pattern that is none.
+    rewrite: the replacement; a backslash and a number in it stand for a group, 0 for the whole match.
+    The pattern is one for Python's `re`, which covers the common parts of RE2. At run time, raises
+    InvalidArgumentError for an invalid pattern.
+    replace_global: replace every match, not only the first one.
     """
     x = _strings(input)
     inputs = [x, _strings(pattern, "pattern"), _strings(rewrite, "rewrite")]
@@ -337,7 +346,7 @@ def regex_replace(
 
 
 def regex_full_match(input: Any, pattern: Any, name: str | None = None) -> Tensor:
-    """Whether a pattern matches the whole of each string, bool."""
+    """Whether a pattern matches the whole string, for each string; bool."""
     x = _strings(input)
     inputs, kind = [x, _strings(pattern, "pattern")], "RegexFullMatch"
     return apply(kernels.regex_full_match, inputs, type=kind, name=name, dtype=dtypes.bool, shape=x.raw_shape)
@@ -347,10 +356,10 @@ def regex_full_match(input: Any, pattern: Any, name: str | None = None) -> Tenso
 
 
 def encode_base64(input: Any, pad: bool = False, name: str | None = None) -> Tensor:
-    """Strings in web-safe base64. pad: with `=` at the end."""
+    """Encode strings in web-safe base64. pad: end with `=` signs."""
     return _each(kernels.encode_base64, "EncodeBase64", input, name, {"pad": bool(pad)})
 
 
 def decode_base64(input: Any, name: str | None = None) -> Tensor:
-    """What strings in web-safe base64 mean. When it runs: InvalidArgumentError for what is none."""
+    """Decode strings in web-safe base64. At run time, raises InvalidArgumentError for invalid ones."""
     return _each(kernels.decode_base64, "DecodeBase64", input, name)

@@ -1,7 +1,7 @@
 """TensorArray: an array of tensors that loops write and read, one cell at a time.
 
-flow    the tensor that stands for the array at one moment (`kernels/cells`). A write gives a new TensorArray with a
-        new flow, and the old one is what it was: so loops, branches and derivatives treat it as any other tensor.
+flow    the tensor that stands for the array at one moment (`kernels/cells`). A write returns a new TensorArray with a
+  new flow and leaves the old one as it was. So loops, branches and derivatives treat it like any other tensor.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from weftwork.graph.scopes import name_scope
 
 
 class TensorArray:
-    """An array of tensors, each written once, of which loops read and write single cells.
+    """An array of tensors. Loops read and write single cells, and each is written once.
 
-    dtype: of all elements.   size: how many cells there are; int32, an int or a tensor.
-    dynamic_size: a write beyond the end makes the array longer.
-    element_shape: which all elements must fit.   infer_shape: elements have one shape, that of the first one written.
-    clear_after_read, colocate_with_first_write_call, handle: change nothing; a cell may be read again.
-    A write or read out of the array, of a cell that was written before, or not yet, is an InvalidArgumentError when it
-    runs. A cell that was not written reads as zeros where the shape of all elements is known.
+    dtype: of all elements.   size: the number of cells; int32, an int or a tensor.
+    dynamic_size: a write beyond the end extends the array.
+    element_shape: all elements must be compatible with it.   infer_shape: all elements have the shape of the first.
+    clear_after_read, colocate_with_first_write_call, handle: ignored; a cell may be read again.
+    At run time, InvalidArgumentError is raised for an index out of range, for writing a cell twice, and for reading an
+    unwritten cell, unless the shape of all elements is known: then it reads as zeros.
+    tensor_array_name: of its nodes.   flow: the tensor that stands for an array at a moment.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class TensorArray:
         if handle is None and size is None:
             raise ValueError("Size must be provided if handle is not provided")
         self._dtype, self._grows = as_dtype(dtype).base_dtype, bool(dynamic_size)
-        self._known = [shapes.as_raw(element_shape)]  # one list for the array at all of its moments
+        self._known = [shapes.as_raw(element_shape)]  # one list, shared by the array at all moments
         self._infers = infer_shape and element_shape is None
         self._size = None if size is None or dynamic_size else static_value(convert_to_tensor(size))
         if handle is not None:
@@ -63,13 +64,16 @@ class TensorArray:
             )
 
     def with_flow(self, flow: Tensor) -> TensorArray:
-        """The array at another moment."""
+        """The same array at another moment.
+
+        flow: the scalar tensor that `flow` gave at that moment.
+        """
         array = TensorArray.__new__(TensorArray)
         array.__dict__.update(self.__dict__)
         array._flow = flow
         return array
 
-    # What it is
+    # Properties
 
     @property
     def flow(self) -> Tensor:
@@ -88,34 +92,37 @@ class TensorArray:
 
     @property
     def dynamic_size(self) -> bool:
-        """Whether a write beyond the end makes it longer."""
+        """True if a write beyond the end extends the array."""
         return self._grows
 
     @property
     def element_shape(self) -> shapes.TensorShape:
-        """The shape of the elements as far as it is known."""
+        """The shape of the elements, as far as it is known."""
         return shapes.TensorShape(self._known[0])
 
     def identity(self) -> TensorArray:
-        """The same array, at the moment when the control dependencies are there."""
+        """The same array, once the control dependencies have run."""
         return self.with_flow(apply(_same, [self._flow], type="Identity", dtype=dtypes.variant, shape=()))
 
     def size(self, name: str | None = None) -> Tensor:
-        """How many cells there are, int32."""
+        """The number of cells, int32."""
         return apply(
             kernels.size_of, [self._flow], type="TensorArraySizeV3", name=name or "TensorArraySizeV3",
             dtype=dtypes.int32, shape=(),
         )  # fmt: skip
 
     def grad(self, source: str, flow: Any = None, name: str | None = None) -> TensorArray:
-        """Not here: ask `tf.gradients` for the gradient of what was written."""
+        """Not available: ask `tf.gradients` for the gradients of the written tensors.
+
+        source, flow: as in TensorFlow.
+        """
         raise NotImplementedError(
-            "TensorArray.grad is not here: tf.gradients goes through TensorArrays by itself, ask it for the gradient "
-            "of the tensors that were written."
+            "TensorArray.grad is not available: tf.gradients differentiates through TensorArrays, so ask it for the "
+            "gradients of the tensors that were written."
         )
 
     def close(self, name: str | None = None):
-        """An operation that does nothing: an array that nobody needs is gone by itself."""
+        """An operation that does nothing: an unused array is freed automatically."""
         return apply(_same, [self._flow], type="TensorArrayCloseV3", name=name, dtype=dtypes.variant, shape=()).op
 
     # Reading
@@ -128,16 +135,16 @@ class TensorArray:
         """The cells at a vector of indices, stacked."""
         rows = _index(indices)
         count = rows.raw_shape[0] if rows.raw_shape else None
-        return self._read(kernels.pick, [rows], "TensorArrayGatherV3", self._on(count), name)
+        return self._read(kernels.pick, [rows], "TensorArrayGatherV3", self._stacked_shape(count), name)
 
     def stack(self, name: str | None = None) -> Tensor:
         """All cells, stacked: [size, ...]."""
         count = None if self._size is None else int(self._size)
         with name_scope(name, "TensorArrayStack", [self._flow]) as scope:
-            return self._read(kernels.stack, [], "TensorArrayStack", self._on(count), scope)
+            return self._read(kernels.stack, [], "TensorArrayStack", self._stacked_shape(count), scope)
 
     def concat(self, name: str | None = None) -> Tensor:
-        """All cells, one after another along their first axis, along which they may differ."""
+        """All cells, concatenated along their first axis, whose length may vary."""
         known = self._known[0]
         rest = None if known is None else known[1:]
         attrs = {"shape": rest, "dtype": self._dtype.numpy}
@@ -146,7 +153,7 @@ class TensorArray:
             kernels.join, [self._flow], attrs, type="TensorArrayConcatV3", name=name, dtype=self._dtype, shape=shape
         )
 
-    def _on(self, count: int | None) -> shapes.RawShape:
+    def _stacked_shape(self, count: int | None) -> shapes.RawShape:
         known = self._known[0]
         return None if known is None else (count, *known)
 
@@ -157,25 +164,25 @@ class TensorArray:
     # Writing
 
     def write(self, index: Any, value: Any, name: str | None = None) -> TensorArray:
-        """The array with `value` written at an index. Raises ValueError for another dtype or shape."""
+        """Write `value` at an index, and return the new array. Raises ValueError for another dtype or shape."""
         value = self._value(value)
         self._fits(value.raw_shape)
         return self._written(kernels.write, [_index(index), value], "TensorArrayWriteV3", name)
 
     def scatter(self, indices: Any, value: Any, name: str | None = None) -> TensorArray:
-        """The array with the rows of `value` written at a vector of indices."""
+        """Write the rows of `value` at a vector of indices, and return the new array."""
         value = self._value(value)
         self._fits(None if not value.raw_shape else value.raw_shape[1:])
         return self._written(kernels.write, [_index(indices), value], "TensorArrayScatterV3", name)
 
     def unstack(self, value: Any, name: str | None = None) -> TensorArray:
-        """The array with the rows of `value` written from the first cell on."""
+        """Write the rows of `value`, starting at the first cell, and return the new array."""
         value = self._value(value)
         self._fits(None if not value.raw_shape else value.raw_shape[1:])
         return self._written(kernels.unstack, [value], "TensorArrayUnstack", name)
 
     def split(self, value: Any, lengths: Any, name: str | None = None) -> TensorArray:
-        """The array with parts of `value` written from the first cell on, of these lengths along the first axis."""
+        """Write parts of `value`, of these lengths along its first axis, to the cells, and return the new array."""
         value, sizes = self._value(value), _index(lengths)
         known = entries(sizes)
         if value.raw_shape:

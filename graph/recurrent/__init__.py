@@ -1,1 +1,1 @@
-"""Recurrent cells, and the loops that run them."""
+"""Recurrent cells, and functions that run them along sequences."""

@@ -1,8 +1,8 @@
-"""Cells of recurrent networks: one step of time, from an input and a state to an output and the next state.
+"""Cells of recurrent networks: one step in time maps an input and a state to an output and the next state.
 
 state        a tensor [batch, size], or a nested tuple of them
 state_size   the sizes, in the same structure
-A cell is a layer: its variables are made at the first step and shared by the later ones.
+A cell is a layer: its first step creates the variables, and later steps share them.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from weftwork.graph.variables import initializers as init_ops
 
 
 class LSTMStateTuple(NamedTuple):
-    """The state of an LSTM: c what it remembers, h its last output."""
+    """The state of an LSTM: c, its memory, and h, its last output."""
 
     c: Any
     h: Any
 
 
 class RNNCell(Layer):
-    """What cells share. A subclass has `state_size`, `output_size` and `call(inputs, state)`.
+    """The base class of cells. A subclass has `state_size`, `output_size` and `call(inputs, state)`.
 
-    `call` may make variables by `get_variable`: the first step makes them, the later ones share them.
+    `call` may use `get_variable`: the first step creates the variables, later ones share them.
     """
 
     state_size: Any
@@ -40,7 +40,7 @@ class RNNCell(Layer):
     """The size of the output."""
 
     def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
-        """(output, next state).  inputs: [batch, in].  state: of the structure of `state_size`."""
+        """(output, next state).  inputs: [batch, in].  state: in the structure of `state_size`."""
         return super().__call__(inputs, state, scope=scope)
 
     def _getter(self, getter: Callable, *args: Any, **kwargs: Any) -> Any:
@@ -55,7 +55,10 @@ class RNNCell(Layer):
             return _zeros(self.state_size, batch_size, dtype)
 
     def get_initial_state(self, inputs: Any = None, batch_size: Any = None, dtype: Any = None) -> Any:
-        """The state to begin with: `zero_state` for the batch of `inputs`, or for `batch_size` and `dtype`."""
+        """The initial state: `zero_state` for the batch of `inputs`, or for `batch_size` and `dtype`.
+
+        Raises ValueError if the batch size or the dtype is unknown.
+        """
         if inputs is not None:
             batch_size, dtype = inputs.shape.as_list()[0] or array_ops.shape(inputs)[0], inputs.dtype
         if batch_size is None or dtype is None:
@@ -70,7 +73,7 @@ class RNNCell(Layer):
 
 
 def check_cell(cell: Any) -> None:
-    """Raises TypeError for what is not a cell."""
+    """Raise TypeError unless it is a cell."""
     if not (hasattr(cell, "output_size") and hasattr(cell, "state_size") and callable(cell)):
         raise TypeError(f"The argument 'cell' ({cell}) is not an RNNCell.")
 
@@ -85,7 +88,7 @@ def _zeros(size: Any, batch_size: Any, dtype: Any) -> Any:
 
 
 class BasicRNNCell(RNNCell):
-    """output = state = activation([input, state] kernel + bias); activation is tanh unless given.
+    """output = state = activation([input, state] kernel + bias); the default activation is tanh.
 
     Variables: kernel [in + units, units], bias [units].
     """
@@ -105,7 +108,7 @@ class BasicRNNCell(RNNCell):
     output_size = state_size
 
     def build(self, input_shape: Any) -> None:
-        """Make the kernel and the bias."""
+        """Create the kernel and the bias."""
         self._kernel = self.add_weight("kernel", [self._depth(input_shape) + self._units, self._units])
         self._bias = self.add_weight("bias", [self._units], initializer=init_ops.Zeros())
 
@@ -145,7 +148,7 @@ class GRUCell(RNNCell):
     output_size = state_size
 
     def build(self, input_shape: Any) -> None:
-        """Make the kernels and biases of the gates and of the candidate."""
+        """Create the kernels and biases of the gates and of the candidate."""
         rows, units = self._depth(input_shape) + self._units, self._units
         of_gates, of_candidate = self._bias_initializer or init_ops.Ones(), self._bias_initializer or init_ops.Zeros()
         self._gate_kernel = self.add_weight("gates/kernel", [rows, 2 * units], initializer=self._kernel_initializer)
@@ -165,9 +168,11 @@ class GRUCell(RNNCell):
 class LSTMCell(RNNCell):
     """Long short-term memory: c' = f c + i activation(j), h' = o activation(c'), with gates i, f, o and input j.
 
-    use_peepholes: the gates see c too.  num_proj: h is projected to this size.  cell_clip, proj_clip: of |c| and |h|.
+    use_peepholes: the gates also use c.  num_proj: project h to this size.  cell_clip, proj_clip: limits of |c| and
+    |h|.
     Variables: kernel [in + size of h, 4 units] for i, j, f, o, bias [4 units]; w_f_diag, w_i_diag, w_o_diag [units];
     projection/kernel [units, num_proj].  Sources: Hochreiter and Schmidhuber 1997; Sak et al., arXiv:1402.1128.
+    num_unit_shards, num_proj_shards: accepted as in TensorFlow, without effect.
     """
 
     def __init__(
@@ -198,7 +203,7 @@ class LSTMCell(RNNCell):
 
     @property
     def state_size(self) -> Any:
-        """An LSTMStateTuple, or the sum where the state is one tensor."""
+        """An LSTMStateTuple, or the sum if the state is a single tensor."""
         return LSTMStateTuple(self._units, self._width) if self._state_is_tuple else self._units + self._width
 
     @property
@@ -207,7 +212,7 @@ class LSTMCell(RNNCell):
         return self._width
 
     def build(self, input_shape: Any) -> None:
-        """Make the kernel and the bias, the peepholes and the projection."""
+        """Create the kernel and the bias, the peepholes and the projection."""
         rows = self._depth(input_shape) + self._width
         self._kernel = self.add_weight("kernel", [rows, 4 * self._units], initializer=self._initializer)
         self._bias = self.add_weight("bias", [4 * self._units], initializer=init_ops.Zeros())

@@ -1,4 +1,4 @@
-"""Recurrent networks along sequences whose length is known only when they run: one loop over time."""
+"""Recurrent networks along sequences whose length is known only at run time: one loop over time."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def dynamic_rnn(
     time_major: bool = False,
     scope: Any = None,
 ) -> tuple[Any, Any]:
-    """(outputs, last state) of a cell along the time axis of `inputs`.
+    """(outputs, final state) of a cell along the time axis of `inputs`.
 
-    inputs: [batch, time, in], or [time, batch, in] when `time_major`; outputs have the same layout.
-    sequence_length: integers [batch]; from there on a row's outputs are zero and its state stays.
-    initial_state: zeros of `dtype` when it is None. Raises ValueError when neither is given.
+    inputs: [batch, time, in], or [time, batch, in] if `time_major`; outputs have the same layout.
+    sequence_length: integers [batch]; beyond it, a row's outputs are zero and its state does not change.
+    initial_state: None for zeros of `dtype`. Raises ValueError if neither is given.
     """
     check_cell(cell)
     given = convert_to_tensor(inputs, name="inputs")
     with variable_scope(scope or "rnn") as current:
-        along = given if time_major else _turned(given)
+        along = given if time_major else _time_and_batch_swapped(given)
         first = along[0]
         state = first_state(cell, first, dtype) if initial_state is None else initial_state
-        cell(first, state)  # makes the variables, outside of the loop; the nodes are not needed
+        cell(first, state)  # creates the variables outside the loop; the nodes are not needed
         current.reuse_variables()
         lengths = None if sequence_length is None else vector_of_lengths(sequence_length)
         numbers = math_ops.range(array_ops.shape(along)[0])
@@ -50,7 +50,7 @@ def dynamic_rnn(
             return flatten(new), flatten(output)
 
         last, outputs = sweep(one, [convert_to_tensor(t) for t in flatten(state)], [along, numbers], name="while")
-        outputs = outputs if time_major else [_turned(t) for t in outputs]
+        outputs = outputs if time_major else [_time_and_batch_swapped(t) for t in outputs]
     return filled(structure[0], outputs), filled(state, last)
 
 
@@ -67,33 +67,33 @@ def bidirectional_dynamic_rnn(
     time_major: bool = False,
     scope: Any = None,
 ) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """((outputs forwards, backwards), (last state forwards, backwards)) of two cells along the time axis.
+    """((outputs forward, backward), (final state forward, backward)) of two cells along the time axis.
 
-    One cell goes along the sequence, the other one along the reversed sequence; its outputs are turned round again.
+    One cell runs along the sequence, the other along the reversed sequence; its outputs are reversed back.
     Arguments as in `dynamic_rnn`.
     """
     time, batch = (0, 1) if time_major else (1, 0)
 
-    def turned_round(tensor: Any) -> Tensor:
+    def reverse_time(tensor: Any) -> Tensor:
         if sequence_length is None:
             return reverse(tensor, [time])
         return reverse_sequence(tensor, sequence_length, seq_axis=time, batch_axis=batch)
 
     with variable_scope(scope or "bidirectional_rnn"):
         with variable_scope("fw") as forwards:
-            ahead, state_fw = dynamic_rnn(
+            forward, state_fw = dynamic_rnn(
                 cell_fw, inputs, sequence_length, initial_state_fw, dtype, time_major=time_major, scope=forwards
             )
         with variable_scope("bw") as backwards:
-            given = turned_round(convert_to_tensor(inputs))
-            back, state_bw = dynamic_rnn(
+            given = reverse_time(convert_to_tensor(inputs))
+            backward, state_bw = dynamic_rnn(
                 cell_bw, given, sequence_length, initial_state_bw, dtype, time_major=time_major, scope=backwards
             )
-    return (ahead, filled(back, [turned_round(tensor) for tensor in flatten(back)])), (state_fw, state_bw)
+    return (forward, filled(backward, [reverse_time(tensor) for tensor in flatten(backward)])), (state_fw, state_bw)
 
 
-def _turned(tensor: Tensor) -> Tensor:
-    """Batch and time exchanged."""
+def _time_and_batch_swapped(tensor: Tensor) -> Tensor:
+    """Swap the batch and time axes."""
     rank = tensor.shape.ndims
     if rank is None:
         raise ValueError(f"dynamic_rnn needs to know the rank of its inputs, but got {tensor}.")
@@ -101,7 +101,7 @@ def _turned(tensor: Tensor) -> Tensor:
 
 
 def filled(structure: Any, tensors: list[Tensor]) -> Any:
-    """The structure with other tensors in it."""
+    """The structure with other tensors."""
     items = iter(tensors)
 
     def fill(part: Any) -> Any:

@@ -1,4 +1,4 @@
-"""raw_rnn: a recurrent network whose inputs, states and outputs a function of the program decides, step by step."""
+"""raw_rnn: a recurrent network for which a function of the program provides inputs, states and outputs at each step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from weftwork.graph.build import constant, convert_to_tensor
 from weftwork.graph.nest import flatten
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
-from weftwork.graph.ops.control_flow import while_loop
+from weftwork.graph.ops.loops import while_loop
 from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.recurrent.cells import check_cell
 from weftwork.graph.recurrent.dynamic import filled
@@ -24,14 +24,15 @@ def raw_rnn(
     swap_memory: bool = False,
     scope: Any = None,
 ) -> tuple[Any, Any, Any]:
-    """(outputs, last state, last loop state) of a cell, whose steps `loop_fn` joins.
+    """(outputs, final state, final loop state) of a cell whose steps are connected by `loop_fn`.
 
-    loop_fn(time, output, state, loop_state) is asked before each step, and gives (finished, next_input, next_state,
-    emitted, next_loop_state): finished is a bool for each row of the batch, emitted what the outputs get. The first
-    time output, state and loop_state are None; then next_state is the first state, and emitted an example of one row's
-    output, or None for the cell's own.
-    From where a row is finished its state stays and zeros are emitted; the loop ends when all are.
-    The outputs are TensorArrays (in the structure of what is emitted), a cell for each step.
+    loop_fn(time, output, state, loop_state) is called before each step and returns (finished, next_input, next_state,
+    emitted, next_loop_state): finished is a boolean for each row of the batch, emitted is added to the outputs. In the
+    first call output, state and loop_state are None; it returns the initial state, and for emitted an example of one
+    row's output, or None for the cell's own output.
+    Once a row is finished, its state does not change and zeros are emitted. The loop ends when all rows are finished.
+    The outputs are TensorArrays (in the structure of emitted), with a cell for each step.
+    Raises TypeError if loop_fn cannot be called.
     """
     check_cell(cell)
     if not callable(loop_fn):
@@ -39,7 +40,7 @@ def raw_rnn(
     with variable_scope(scope or "rnn") as current:
         finished, given, state, example, loop_state = loop_fn(constant(0, name="time"), None, None, None)
         batch = _batch(flatten(given)[0])
-        output, _ = cell(given, state)  # makes the variables, outside of the loop; the nodes are not needed
+        output, _ = cell(given, state)  # creates the variables outside the loop; the nodes are not needed
         current.reuse_variables()
         emitted = _zeros_emitted(output if example is None else example, example is None, batch)
         arrays = [
@@ -53,19 +54,19 @@ def raw_rnn(
 
         def body(time: Tensor, done: Tensor, now: Any, outputs: list, state: Any, extra: Any) -> list:
             output, new = cell(now, state)
-            ends, following, new, sent, more = loop_fn(time + 1, output, new, extra if carries else None)
-            sent = output if sent is None else sent
-            kept = [_where(done, zero, t) for zero, t in zip(flatten(emitted), flatten(sent), strict=True)]
-            held = [_where(done, old, t) for old, t in zip(flatten(state), flatten(new), strict=True)]
-            outputs = [array.write(time, t) for array, t in zip(outputs, kept, strict=True)]
-            done = math_ops.logical_or(done, ends)
-            return [time + 1, done, following, outputs, filled(state, held), more if carries else extra]
+            now_finished, following, new, emit, new_extra = loop_fn(time + 1, output, new, extra if carries else None)
+            emit = output if emit is None else emit
+            masked = [_where(done, zero, t) for zero, t in zip(flatten(emitted), flatten(emit), strict=True)]
+            next_state = [_where(done, old, t) for old, t in zip(flatten(state), flatten(new), strict=True)]
+            outputs = [array.write(time, t) for array, t in zip(outputs, masked, strict=True)]
+            done = math_ops.logical_or(done, now_finished)
+            return [time + 1, done, following, outputs, filled(state, next_state), new_extra if carries else extra]
 
         first = [constant(0), _whole(finished), _whole(given), arrays, _whole(state)]
         first.append(_whole(loop_state) if carries else constant(0))
         last = while_loop(goes_on, body, first, parallel_iterations=parallel_iterations or 32)
-        made = last[3] if isinstance(last[3], (list, tuple)) else [last[3]]
-        outputs = filled(emitted, list(made)) if isinstance(emitted, (list, tuple)) else made[0]
+        result = last[3] if isinstance(last[3], (list, tuple)) else [last[3]]
+        outputs = filled(emitted, list(result)) if isinstance(emitted, (list, tuple)) else result[0]
         return outputs, last[4], last[5] if carries else None
 
 
@@ -76,19 +77,19 @@ def _batch(first: Any) -> Any:
 
 
 def _whole(structure: Any) -> Any:
-    """A structure of tensors, of what may be none yet."""
-    made = [item if isinstance(item, TensorArray) else convert_to_tensor(item) for item in flatten(structure)]
-    return filled(structure, made) if isinstance(structure, (list, tuple)) else made[0]
+    """The structure with its leaves as tensors; TensorArrays are unchanged."""
+    tensors = [item if isinstance(item, TensorArray) else convert_to_tensor(item) for item in flatten(structure)]
+    return filled(structure, tensors) if isinstance(structure, (list, tuple)) else tensors[0]
 
 
 def _zeros_emitted(example: Any, is_batch: bool, batch: Any) -> Any:
-    """Zeros for all rows like an example, of one row or of all."""
-    made = []
+    """Zeros for all rows, like an example for one row or for all."""
+    zeros = []
     for item in flatten(example):
         one = item if hasattr(item, "dtype") else convert_to_tensor(item)
         dims = one.shape.as_list()
-        made.append(array_ops.zeros([batch, *(dims[1:] if is_batch else dims)], one.dtype or dtypes.float32))
-    return filled(example, made) if isinstance(example, (list, tuple)) else made[0]
+        zeros.append(array_ops.zeros([batch, *(dims[1:] if is_batch else dims)], one.dtype or dtypes.float32))
+    return filled(example, zeros) if isinstance(example, (list, tuple)) else zeros[0]
 
 
 def _where(done: Tensor, old: Any, new: Any) -> Any:

@@ -1,7 +1,7 @@
 """Recurrent networks: a cell, step by step along a sequence.
 
-input       what the cell sees at one step, [batch, ...]
-going       whether a row of the batch has not come to its end: its step is before its `sequence_length`
+input       what the cell gets at one step, [batch, ...]
+going       whether a row of the batch is not finished: its step is before its `sequence_length`
 step        what `static_rnn` does for each input; a loop over time does the same in its body
 """
 
@@ -26,11 +26,11 @@ def static_rnn(
     sequence_length: Any = None,
     scope: Any = None,
 ) -> tuple[list[Any], Any]:
-    """(outputs, last state) of a cell along a list of inputs: one step of operations for each.
+    """(outputs, final state) of a cell along a list of inputs, with separate operations for each step.
 
-    inputs: tensors [batch, in], or structures of them.  initial_state: zeros of `dtype` when it is None.
-    sequence_length: integers [batch]; from there on a row's outputs are zero and its state stays.
-    Raises TypeError when `inputs` is not a list, ValueError when it is empty or the initial state is not determined.
+    inputs: tensors [batch, in], or structures of them.  initial_state: None for zeros of `dtype`.
+    sequence_length: integers [batch]; beyond it, a row's outputs are zero and its state does not change.
+    Raises TypeError if `inputs` is not a list, ValueError if it is empty or the initial state is undetermined.
     """
     _check(cell, inputs)
     with variable_scope(scope or "rnn") as current:
@@ -57,22 +57,24 @@ def static_bidirectional_rnn(
     sequence_length: Any = None,
     scope: Any = None,
 ) -> tuple[list[Any], Any, Any]:
-    """(outputs, last state forwards, last state backwards) of two cells, of which one goes along the reversed sequence.
+    """(outputs, final state forward, final state backward) of two cells, one of which runs along the reversed sequence.
 
-    Each output is [batch, both output sizes]. Arguments as in `static_rnn`.
+    Each output is [batch, sum of output sizes]. Arguments as in `static_rnn`.
     """
     with variable_scope(scope or "bidirectional_rnn"):
         with variable_scope("fw") as forwards:
-            ahead, state_fw = static_rnn(cell_fw, inputs, initial_state_fw, dtype, sequence_length, forwards)
+            forward, state_fw = static_rnn(cell_fw, inputs, initial_state_fw, dtype, sequence_length, forwards)
         with variable_scope("bw") as backwards:
             reversed_inputs = _reversed(inputs, sequence_length)
-            back, state_bw = static_rnn(cell_bw, reversed_inputs, initial_state_bw, dtype, sequence_length, backwards)
-    pairs = zip(ahead, _reversed(back, sequence_length), strict=True)
+            backward, state_bw = static_rnn(
+                cell_bw, reversed_inputs, initial_state_bw, dtype, sequence_length, backwards
+            )
+    pairs = zip(forward, _reversed(backward, sequence_length), strict=True)
     return [array_ops.concat(pair, 1) for pair in pairs], state_fw, state_bw
 
 
 def first_state(cell: Any, given: Any, dtype: Any) -> Any:
-    """A state of zeros for the batch of an input. Raises ValueError without a dtype."""
+    """A zero state for the batch of an input. Raises ValueError without a dtype."""
     if dtype is None:
         raise ValueError("If no initial_state is provided, dtype must be specified")
     first = convert_to_tensor(flatten(given)[0])
@@ -89,9 +91,9 @@ def vector_of_lengths(sequence_length: Any) -> Tensor:
 
 
 def step(cell: Any, given: Any, state: Any, time: Any, lengths: Tensor | None) -> tuple[Any, Any]:
-    """(output, next state) of one step; rows that have come to their end give zeros and keep their state.
+    """(output, next state) of one step; finished rows output zeros and keep their state.
 
-    time: the number of the step, an int or a scalar tensor.  lengths: int32 [batch], or None: all rows are going.
+    time: the number of the step, an int or a scalar tensor.  lengths: int32 [batch], or None if no row ever finishes.
     """
     output, new = cell(given, state)
     if lengths is None:
@@ -108,7 +110,7 @@ def _zeros(structure: Any) -> Any:
 
 
 def _where(going: Tensor, new: Any, old: Any) -> Any:
-    """`new` where a row is going, else `old`; what has no rows is new."""
+    """`new` where a row is going, else `old`; values without rows are always new."""
     if isinstance(new, (list, tuple)):
         others = iter(old)
         return rebuild(new, lambda item: _where(going, item, next(others)))
@@ -124,8 +126,8 @@ def _reversed(items: Sequence, sequence_length: Any) -> list:
         return list(reversed(items))
     together = array_ops.stack(items, axis=0)
     lengths = vector_of_lengths(sequence_length)
-    turned = array_ops.reverse_sequence(together, lengths, seq_axis=0, batch_axis=1)
-    return array_ops.unstack(turned, len(items), axis=0)
+    reversed_rows = array_ops.reverse_sequence(together, lengths, seq_axis=0, batch_axis=1)
+    return array_ops.unstack(reversed_rows, len(items), axis=0)
 
 
 def _check(cell: Any, inputs: Any) -> None:

@@ -1,6 +1,6 @@
-"""Cells made of cells: MultiRNNCell stacks them, the wrappers change what goes in and out of one.
+"""Cells made of cells: MultiRNNCell stacks them, the wrappers modify the inputs and outputs of one.
 
-A wrapper makes no variables, so it does not show in the names of its cell's.
+A wrapper creates no variables, so it does not appear in the names of its cell's variables.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from weftwork.graph.variables.sharing import variable_scope
 
 
 class MultiRNNCell(RNNCell):
-    """Cells on top of each other: each one's output is the next one's input.
+    """Stacked cells: the output of each is the input of the next.
 
     state_is_tuple: the state is a tuple of the cells' states.
-    Raises TypeError or ValueError when `cells` is not a list of cells.
+    Raises TypeError or ValueError if `cells` is not a list of cells.
     """
 
     def __init__(self, cells: Any, state_is_tuple: bool = True):
@@ -46,12 +46,12 @@ class MultiRNNCell(RNNCell):
         return self._cells[-1].output_size
 
     def zero_state(self, batch_size: Any, dtype: Any) -> tuple[Any, ...]:
-        """The cells' states of zeros."""
+        """The cells' zero states."""
         with name_scope(f"{type(self).__name__}ZeroState"):
             return tuple([cell.zero_state(batch_size, dtype) for cell in self._cells])
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, tuple[Any, ...]]:
-        """One step of every cell."""
+        """One step of all cells."""
         states = []
         for i, (cell, old) in enumerate(zip(self._cells, state, strict=True)):
             with variable_scope(f"cell_{i}"):
@@ -61,7 +61,7 @@ class MultiRNNCell(RNNCell):
 
 
 class _Wrapper(RNNCell):
-    """A cell that stands for another."""
+    """A cell that wraps another one."""
 
     def __init__(self, cell: Any):
         super().__init__()
@@ -69,40 +69,42 @@ class _Wrapper(RNNCell):
         self._cell = cell
 
     def _step(self, inputs: Any, state: Any, scope: Any) -> tuple[Any, Any]:
-        # A user's cell need not know of scopes.
+        # A user's cell need not accept a scope.
         return self._cell(inputs, state) if scope is None else self._cell(inputs, state, scope=scope)
 
     @property
     def state_size(self) -> Any:
-        """The cell's."""
+        """The state size of the wrapped cell."""
         return self._cell.state_size
 
     @property
     def output_size(self) -> Any:
-        """The cell's."""
+        """The output size of the wrapped cell."""
         return self._cell.output_size
 
     @property
     def trainable_weights(self) -> list[Any]:
-        """The cell's."""
+        """The trainable weights of the wrapped cell."""
         return self._cell.trainable_weights
 
     @property
     def non_trainable_weights(self) -> list[Any]:
-        """The cell's."""
+        """The non-trainable weights of the wrapped cell."""
         return self._cell.non_trainable_weights
 
     def zero_state(self, batch_size: Any, dtype: Any) -> Any:
-        """The cell's."""
+        """The zero state of the wrapped cell."""
         with name_scope(f"{type(self).__name__}ZeroState"):
             return self._cell.zero_state(batch_size, dtype)
 
 
 class DropoutWrapper(_Wrapper):
-    """A cell with dropout before it, after it, and on the way to the next step, where an LSTM's c is let through.
+    """A cell with dropout on its inputs, its outputs, and its state between steps, except for the c of an LSTM.
 
-    input_keep_prob, output_keep_prob, state_keep_prob: the probability that an element is kept, a float or a tensor.
-    dropout_state_filter_visitor: a function of a part of the state that says whether it may be dropped.
+    input_keep_prob, output_keep_prob, state_keep_prob: the probability of keeping an element, a float or a tensor.
+    dropout_state_filter_visitor: a function that returns whether a part of the state may be dropped.
+    variational_recurrent: the same mask in every step; input_size: the shape of an input then.
+    Raises ValueError for variational_recurrent=True, or a probability outside [0, 1].
     """
 
     def __init__(
@@ -146,20 +148,20 @@ class DropoutWrapper(_Wrapper):
 
 
 class ResidualWrapper(_Wrapper):
-    """A cell whose input is added to its output; residual_fn(input, output) does something else."""
+    """A cell whose input is added to its output, or combined with it by residual_fn(input, output)."""
 
     def __init__(self, cell: Any, residual_fn: Callable[..., Any] | None = None):
         super().__init__(cell)
         self._residual = residual_fn or (lambda inputs, output: inputs + output)
 
     def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
-        """One step of the cell, and the sum."""
+        """One step of the cell, plus its input."""
         output, new = self._step(inputs, state, scope)
         return self._residual(inputs, output), new
 
 
 class DeviceWrapper(_Wrapper):
-    """A cell whose operations ask for a device."""
+    """A cell whose operations request a device."""
 
     def __init__(self, cell: Any, device: Any):
         super().__init__(cell)

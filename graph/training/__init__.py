@@ -1,1 +1,1 @@
-"""Optimizers, losses, metrics and summaries: a library written on the language."""
+"""Optimizers, losses, metrics and summaries: a library built on the language."""

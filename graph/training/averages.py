@@ -1,4 +1,4 @@
-"""ExponentialMovingAverage: running means of variables, kept beside them."""
+"""ExponentialMovingAverage: running means of variables, kept in variables of their own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from weftwork.graph.variables.variable import Variable
 from weftwork.graph.variables.writes import write
 
 MOVING_AVERAGE_VARIABLES = "moving_average_variables"
-"""The collection of variables that have an average."""
+"""The collection of variables that have a moving average."""
 
 
 def moving_average_variables(scope: str | None = None) -> list[Any]:
@@ -31,9 +31,9 @@ def moving_average_variables(scope: str | None = None) -> list[Any]:
 class ExponentialMovingAverage:
     """Averages that follow variables: average = decay * average + (1 - decay) * variable at each step.
 
-    decay: a number near 1.   num_updates: with it the decay is at most (1 + num_updates) / (10 + num_updates), so that
-    the average follows quickly at first.   zero_debias: divide the averages of tensors, which begin with 0, by
-    1 - decay^t (Kingma and Ba 2014, section 3).
+    decay: a number near 1.   num_updates: if given, the decay is at most (1 + num_updates) / (10 + num_updates), so
+    that the average adapts quickly at first.   zero_debias: divide the averages of tensors, which start at 0, by 1 -
+    decay^t (Kingma and Ba 2014, section 3).
     """
 
     def __init__(
@@ -45,22 +45,22 @@ class ExponentialMovingAverage:
 
     @property
     def name(self) -> str:
-        """What the averages are called by."""
+        """The name of the averages."""
         return self._name
 
     def apply(self, var_list: Any = None) -> Operation:
-        """The operation that brings the averages up to date; makes averages of what has none yet.
+        """The operation that updates the averages; creates missing averages.
 
-        var_list: variables or tensors, by default all trainable ones. Raises TypeError for one that is not a float.
+        var_list: variables or tensors, by default all trainable ones. Raises TypeError unless they are floats.
         """
         items = trainable_variables() if var_list is None else list(var_list)
         for item in items:
             if item.dtype.base_dtype not in (dtypes.float16, dtypes.float32, dtypes.float64):
                 raise TypeError(f"The variables must be half, float, or double: {item.name}")
             if item not in self._averages:
-                # to initialise it must neither wait for anything nor be in a branch
+                # its initialization must neither wait for anything nor be inside a branch
                 with item.graph.control_dependencies(None), item.graph.in_section(None):
-                    self._averages[item] = self._made(item)
+                    self._averages[item] = self._create_average(item)
         with name_scope(self._name, None, [*items]) as scope:
             decay = convert_to_tensor(self._decay, name="decay")
             if self._num_updates is not None:
@@ -68,7 +68,7 @@ class ExponentialMovingAverage:
                 decay = m.minimum(decay, (1.0 + updates) / (10.0 + updates))
             return group(*[self._update(item, decay) for item in items], name=scope)
 
-    def _made(self, item: Any) -> Variable:
+    def _create_average(self, item: Any) -> Variable:
         graph = item.graph
         if isinstance(item, Variable):
             graph.add_to_collection(MOVING_AVERAGE_VARIABLES, item)
@@ -95,26 +95,29 @@ class ExponentialMovingAverage:
         return _write(average, "Debiased", kernels.debiased, new, keep, count)
 
     def average(self, var: Any) -> Variable | None:
-        """The variable that holds the average of `var`, None if it has none."""
+        """The variable that holds the average of `var`; None if there is none."""
         return self._averages.get(var)
 
     def average_name(self, var: Any) -> str:
-        """The name that the average of `var` has, or would have: by it a checkpoint keeps it."""
+        """The name that the average of `var` has, or would have; checkpoints store it under this name."""
         if var in self._averages:
             return self._averages[var].op.name
         return get_default_graph().unique_name(f"{var.op.name}/{self._name}", mark_as_used=False)
 
     def variables_to_restore(self, moving_avg_variables: Any = None) -> dict[str, Variable]:
-        """From names in a checkpoint to variables, so that restoring gives the variables their averages."""
+        """A map from names in a checkpoint to variables, with which restoring gives variables their averages.
+
+        moving_avg_variables: those that have averages, by default all trainable ones.
+        """
         averaged = list(moving_avg_variables if moving_avg_variables is not None else [])
         if moving_avg_variables is None:
             graph = get_default_graph()
             averaged = [*trainable_variables(), *graph.get_collection(MOVING_AVERAGE_VARIABLES)]
         averaged = list(dict.fromkeys(averaged))
         names = {self.average_name(v): v for v in averaged}
-        taken = {v.op.name for v in averaged}
+        averaged_names = {v.op.name for v in averaged}
         for v in list(dict.fromkeys(global_variables())):
-            if v.op.name not in taken and v.op.name not in names:
+            if v.op.name not in averaged_names and v.op.name not in names:
                 names[v.op.name] = v
         return names
 

@@ -1,7 +1,7 @@
-"""Metrics of yes and no: true and false positives and negatives, and what is made of these four numbers.
+"""Metrics of binary predictions: true and false positives and negatives, and functions of these four counts.
 
-threshold   what a prediction from 0 to 1 must exceed to be a yes
-Counts     the four numbers, each with its update; at thresholds each is a vector
+threshold   a prediction from 0 to 1 counts as positive if it exceeds the threshold
+Counts     the four counts, each with its update; with thresholds each is a vector
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from weftwork.graph.ops import array_ops, assertions, math_ops
 from weftwork.graph.ops.flow import identity
 from weftwork.graph.training.metric_tools import (
     Metric,
+    as_metric,
     even_thresholds,
-    given_out,
     metric_variable,
     no_nan,
     of_one_shape,
@@ -33,7 +33,7 @@ EPSILON = 1e-7
 
 
 class Counts(NamedTuple):
-    """The four numbers, as they were (tensors of variables) or after this run's update."""
+    """The four counts: either the accumulated values, or those after this run's update."""
 
     tp: Any
     fn: Any
@@ -47,7 +47,7 @@ _WORDS = {
     "tn": "true_negatives",
     "fp": "false_positives",
 }
-_MEANING = {  # which labels and which predictions are counted
+_MEANING = {  # the (label, prediction) pair that each metric counts
     "tp": (True, True),
     "fn": (True, False),
     "tn": (False, False),
@@ -55,7 +55,7 @@ _MEANING = {  # which labels and which predictions are counted
 }
 
 
-# One number each
+# Single counts
 
 
 def _counter(which: str) -> Callable[..., Metric]:
@@ -80,7 +80,7 @@ def _counter(which: str) -> Callable[..., Metric]:
 def _summed(hit: Tensor, weights: Any, metrics_collections: Any, updates_collections: Any) -> Metric:
     count = metric_variable([], dtypes.float32, "count")
     update_op = state_ops.assign_add(count, math_ops.reduce_sum(weighted(hit, weights)))
-    return given_out(identity(count), update_op, metrics_collections, updates_collections)
+    return as_metric(identity(count), update_op, metrics_collections, updates_collections)
 
 
 true_positives = _counter("tp")
@@ -97,7 +97,7 @@ def precision(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of how many of the positive predictions are right; 0 before there are any."""
+    """(value, update_op) of the fraction of positive predictions that are right; 0 until there are any."""
     return _part_of_two(
         "precision", true_positives, false_positives, labels, predictions, weights,
         metrics_collections, updates_collections, name,
@@ -112,7 +112,7 @@ def recall(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of how many of the positive labels are predicted; 0 before there are any."""
+    """(value, update_op) of the fraction of positive labels that are predicted; 0 until there are any."""
     return _part_of_two(
         "recall", true_positives, false_negatives, labels, predictions, weights,
         metrics_collections, updates_collections, name,
@@ -124,14 +124,14 @@ def _part_of_two(word, first, second, labels, predictions, weights, metrics_coll
         a, new_a = first(labels, predictions, weights)
         b, new_b = second(labels, predictions, weights)
         value, update_op = no_nan(a, a + b, name="value"), no_nan(new_a, new_a + new_b, name="update_op")
-        return given_out(value, update_op, metrics_collections, updates_collections)
+        return as_metric(value, update_op, metrics_collections, updates_collections)
 
 
-# At thresholds
+# With thresholds
 
 
 def counted_at(labels: Any, predictions: Any, *weights: Any, thresholds: Any) -> tuple:
-    """The kernel of ThresholdCounts: (tp, fn, tn, fp), each for each threshold, of float32."""
+    """The kernel of ThresholdCounts: (tp, fn, tn, fp), each a float32 for each threshold."""
     yes = np.ravel(predictions)[None, :] > np.asarray(thresholds)[:, None]
     truth = np.ravel(labels).astype(bool)
     weight = np.ravel(weights[0]).astype(np.float32) if weights else np.ones(truth.size, np.float32)
@@ -141,7 +141,7 @@ def counted_at(labels: Any, predictions: Any, *weights: Any, thresholds: Any) ->
 
 
 def _at_thresholds(labels: Any, predictions: Any, thresholds: Sequence[float], weights: Any, kept: str) -> tuple:
-    """(Counts of variables, Counts of updates) of the numbers in `kept`, a space between each; None for the others."""
+    """(Counts of variables, Counts of updates) for the names in `kept`, separated by spaces; None for the others."""
     predictions = math_ops.cast(convert_to_tensor(predictions), dtypes.float32)
     checks = [
         assertions.assert_greater_equal(predictions, 0.0, message="predictions must be in [0, 1]"),
@@ -154,16 +154,14 @@ def _at_thresholds(labels: Any, predictions: Any, thresholds: Sequence[float], w
     if weights is not None:
         inputs.append(weighted(array_ops.ones_like(predictions, dtypes.float32), weights))
     limits = tuple([float(np.float32(t)) for t in thresholds])
-    made = apply(
-        counted_at, inputs, {"thresholds": limits},
-        type="ThresholdCounts", outputs=[(dtypes.float32, (len(limits),))] * 4,
-    )  # fmt: skip
+    outputs: list[tuple[Any, Any]] = [(dtypes.float32, (len(limits),))] * 4
+    result = apply(counted_at, inputs, {"thresholds": limits}, type="ThresholdCounts", outputs=outputs)
     values: dict[str, Any] = dict.fromkeys(_WORDS)
     updates = dict(values)
-    for which, now in zip(_WORDS, made, strict=True):
-        if which in kept.split():
-            variable = metric_variable([len(limits)], dtypes.float32, _WORDS[which])
-            values[which], updates[which] = identity(variable), state_ops.assign_add(variable, now)
+    for key, now in zip(_WORDS, result, strict=True):
+        if key in kept.split():
+            variable = metric_variable([len(limits)], dtypes.float32, _WORDS[key])
+            values[key], updates[key] = identity(variable), state_ops.assign_add(variable, now)
     return Counts(**values), Counts(**updates)
 
 
@@ -176,12 +174,12 @@ def _count_at(which: str) -> Callable[..., Metric]:
         with variable_scope(name, word, (predictions, labels, weights)):
             values, updates = _at_thresholds(labels, predictions, thresholds, weights, which)
             pair = getattr(values, which), getattr(updates, which)
-            return given_out(*pair, metrics_collections, updates_collections)
+            return as_metric(pair[0], pair[1], metrics_collections, updates_collections)
 
     count.__name__ = count.__qualname__ = f"{word}_at_thresholds"
     count.__doc__ = (
         f"(value, update_op) of the number of {word.replace('_', ' ')} for each threshold, a vector.\n\n"
-        "labels: cast to bool.   predictions: from 0 to 1, else InvalidArgumentError when it runs."
+        "labels: cast to bool.   predictions: from 0 to 1; others raise InvalidArgumentError at run time."
     )
     return count
 
@@ -203,12 +201,12 @@ def precision_at_thresholds(
 ) -> Metric:
     """(value, update_op) of the precision for each threshold, a vector.
 
-    predictions: from 0 to 1, else InvalidArgumentError when it runs.
+    predictions: from 0 to 1; others raise InvalidArgumentError at run time.
     """
     with variable_scope(name, "precision_at_thresholds", (predictions, labels, weights)):
         pair = _at_thresholds(labels, predictions, thresholds, weights, "tp fp")
         ratio = [math_ops.divide(c.tp, c.tp + c.fp + EPSILON, name=n) for c, n in zip(pair, _NAMES, strict=True)]
-        return given_out(*ratio, metrics_collections, updates_collections)
+        return as_metric(ratio[0], ratio[1], metrics_collections, updates_collections)
 
 
 def recall_at_thresholds(
@@ -222,12 +220,12 @@ def recall_at_thresholds(
 ) -> Metric:
     """(value, update_op) of the recall for each threshold, a vector.
 
-    predictions: from 0 to 1, else InvalidArgumentError when it runs.
+    predictions: from 0 to 1; others raise InvalidArgumentError at run time.
     """
     with variable_scope(name, "recall_at_thresholds", (predictions, labels, weights)):
         pair = _at_thresholds(labels, predictions, thresholds, weights, "tp fn")
         ratio = [math_ops.divide(c.tp, c.tp + c.fn + EPSILON, name=n) for c, n in zip(pair, _NAMES, strict=True)]
-        return given_out(*ratio, metrics_collections, updates_collections)
+        return as_metric(ratio[0], ratio[1], metrics_collections, updates_collections)
 
 
 _NAMES = ("value", "update_op")
@@ -243,9 +241,9 @@ def sensitivity_at_specificity(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of the recall at the threshold whose specificity is nearest to the one that is asked for.
+    """(value, update_op) of the recall at the threshold whose specificity is nearest to the given one.
 
-    specificity: true negatives / all negatives, from 0 to 1; ValueError outside of it.
+    specificity: true negatives / all negatives, from 0 to 1. Raises ValueError for any other.
     """
     _check_part(specificity, "specificity")
 
@@ -256,7 +254,7 @@ def sensitivity_at_specificity(
     with variable_scope(name, "sensitivity_at_specificity", (predictions, labels, weights)):
         pair = _at_thresholds(labels, predictions, even_thresholds(num_thresholds), weights, "tp fn tn fp")
         found = [at_nearest(c, word) for c, word in zip(pair, _NAMES, strict=True)]
-        return given_out(*found, metrics_collections, updates_collections)
+        return as_metric(found[0], found[1], metrics_collections, updates_collections)
 
 
 def specificity_at_sensitivity(
@@ -269,22 +267,22 @@ def specificity_at_sensitivity(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of the specificity at the greatest threshold whose recall is nearest to the one asked for.
+    """(value, update_op) of the specificity at the greatest threshold whose recall is nearest to the given one.
 
-    sensitivity: true positives / all positives, from 0 to 1; ValueError outside of it.
+    sensitivity: true positives / all positives, from 0 to 1. Raises ValueError for any other.
     """
     _check_part(sensitivity, "sensitivity")
 
     def at_nearest(c: Counts, word: str) -> Tensor:
-        away = math_ops.abs(c.tp / (c.tp + c.fn + EPSILON) - sensitivity)
-        nearest = math_ops.cast(math_ops.equal(away, math_ops.reduce_min(away)), dtypes.int64)
+        distance = math_ops.abs(c.tp / (c.tp + c.fn + EPSILON) - sensitivity)
+        nearest = math_ops.cast(math_ops.equal(distance, math_ops.reduce_min(distance)), dtypes.int64)
         best = math_ops.argmax(math_ops.cumsum(nearest), 0)
         return math_ops.divide(c.tn[best], c.tn[best] + c.fp[best] + EPSILON, name=word)
 
     with variable_scope(name, "specificity_at_sensitivity", (predictions, labels, weights)):
         pair = _at_thresholds(labels, predictions, even_thresholds(num_thresholds), weights, "tp fn tn fp")
         found = [at_nearest(c, word) for c, word in zip(pair, _NAMES, strict=True)]
-        return given_out(*found, metrics_collections, updates_collections)
+        return as_metric(found[0], found[1], metrics_collections, updates_collections)
 
 
 def _check_part(value: float, what: str) -> None:
@@ -307,12 +305,12 @@ def auc(
     summation_method: str = "trapezoidal",
     thresholds: Sequence[float] | None = None,
 ) -> Metric:
-    """(value, update_op) of the area under a curve of thresholds.
+    """(value, update_op) of the area under a curve, computed from thresholds.
 
-    labels: cast to bool.   predictions: from 0 to 1, else InvalidArgumentError when it runs.
-    curve: "ROC", recall over the rate of false positives, or "PR", precision over recall.
+    labels: cast to bool.   predictions: from 0 to 1; others raise InvalidArgumentError at run time.
+    curve: "ROC", recall over false positive rate, or "PR", precision over recall.
     summation_method: "trapezoidal", "careful_interpolation" (Davis and Goadrich 2006, for PR), "minoring", "majoring".
-    thresholds: those in between 0 and 1, instead of num_thresholds of one distance.
+    thresholds: those between 0 and 1, instead of num_thresholds evenly spaced ones.
     Raises ValueError for another curve or method.
     """
     if curve not in ("ROC", "PR"):
@@ -326,7 +324,7 @@ def auc(
     with variable_scope(name, "auc", (labels, predictions, weights)):
         pair = _at_thresholds(labels, predictions, limits, weights, "tp fn tn fp")
         found = [_area(c, curve, summation_method, word) for c, word in zip(pair, _NAMES, strict=True)]
-        return given_out(*found, metrics_collections, updates_collections)
+        return as_metric(found[0], found[1], metrics_collections, updates_collections)
 
 
 def _area(c: Counts, curve: str, method: str, name: str) -> Tensor:
@@ -347,12 +345,12 @@ def _area(c: Counts, curve: str, method: str, name: str) -> Tensor:
 
 
 def _interpolated(c: Counts, name: str) -> Tensor:
-    """The area under precision and recall, where true positives, not precision, go straight from point to point."""
+    """The area under precision and recall, interpolating true positives, not precision, linearly between points."""
     p = c.tp + c.fp
     step = c.tp[:-1] - c.tp[1:]
     slope = no_nan(step, math_ops.maximum(p[:-1] - p[1:], 0))
     start = c.tp[1:] - slope * p[1:]
-    both = math_ops.logical_and(p[:-1] > 0, p[1:] > 0)
-    ratio = array_ops.where(both, no_nan(p[:-1], math_ops.maximum(p[1:], 0)), array_ops.ones_like(step))
+    both_positive = math_ops.logical_and(p[:-1] > 0, p[1:] > 0)
+    ratio = array_ops.where(both_positive, no_nan(p[:-1], math_ops.maximum(p[1:], 0)), array_ops.ones_like(step))
     part = no_nan(slope * (step + start * math_ops.log(ratio)), math_ops.maximum(c.tp[1:] + c.fn[1:], 0))
     return math_ops.reduce_sum(part, name=name)

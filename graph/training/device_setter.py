@@ -1,4 +1,4 @@
-"""replica_device_setter: which task of a cluster each operation goes to, for programs with parameter servers."""
+"""replica_device_setter: assigns operations to the tasks of a cluster, for programs with parameter servers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STANDARD_PS_OPS = (
     "MutableHashTableOfTensors", "MutableHashTableOfTensorsV2", "MutableDenseHashTable", "MutableDenseHashTableV2",
     "VarHandleOp", "BoostedTreesEnsembleResourceHandleOp",
 )  # fmt: skip
-"""The types of operation that belong to parameter servers."""
+"""The operation types that belong on parameter servers."""
 
 
 def replica_device_setter(
@@ -25,11 +25,14 @@ def replica_device_setter(
     ps_ops: Sequence[str] | None = None,
     ps_strategy: Callable[..., Any] | None = None,
 ) -> Callable[[Operation], str] | None:
-    """A function for `tf.device` that puts variables on parameter servers, in turn, and the rest on the worker.
+    """A function for `tf.device` that puts variables on parameter servers, round-robin, and the rest on the worker.
 
-    ps_tasks: how many there are, or `cluster`, a ClusterSpec, ClusterDef or dict whose job is that of ps_device; None
-    where there are none. ps_strategy: a function that gives the number of an operation's task; else they take turns.
-    Raises TypeError for a strategy that cannot be called.
+    ps_tasks: the number of servers; or `cluster`, a ClusterSpec, ClusterDef or dict with the job of ps_device. Returns
+    None if there are none. ps_strategy: a function that returns the task number for an operation; round-robin by
+    default. Raises TypeError for a strategy that is not callable.
+    worker_device: the device of all else.
+    merge_devices: let inner scopes add to it.
+    ps_ops: the types of operations that count as variables.
     """
     if cluster is not None:
         known = _jobs(cluster)
@@ -69,7 +72,7 @@ def _jobs(cluster: Any) -> dict:
 
 
 class _InTurn:
-    """Tasks 0, 1... in turn."""
+    """Task numbers 0, 1... round-robin."""
 
     def __init__(self, tasks: int):
         self._tasks, self._next = tasks, 0

@@ -1,10 +1,10 @@
-"""What optimizers compute: the new value of a variable or slot from its old one, called at run time.
+"""Kernels of optimizers: the new value of a variable or slot from its old one.
 
-old: the value before, which stays as it is.   grad: of its shape, or of the shape of the rows that are updated.
-Numbers come in the variable's dtype.
+old: the previous value, which is not modified.   grad: of its shape, or of the shape of the updated rows.
+Numbers have the variable's dtype.
 
-Rules work element by element. A large variable is updated part by part, so that what a rule makes on the way stays in
-the cache, and threads share the parts.
+Rules work elementwise. A large variable is updated in parts, so that a rule's intermediate results stay in the cache,
+and threads share the parts.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from weftwork.graph.shapes import bracket_text
 from weftwork.graph.variables.writes import settle
 
 PART = 1 << 15
-"""Elements of a part."""
+"""Elements in one part."""
 _STEPS = 2
-"""What there is to do for each element of an input, as `team` counts."""
+"""Work for each element of an input, in the units of `team`."""
 
 
 def kept(value: Any, old: Any) -> Any:
-    """A new value as a variable keeps it. Raises InvalidArgumentError when a gradient has given it another shape."""
+    """A new value as a variable stores it. Raises InvalidArgumentError if a gradient has changed its shape."""
     if value.shape != old.shape:
         raise _of_another_shape(value, old)
     return settle(value, old.dtype)
@@ -40,9 +40,9 @@ def _of_another_shape(value: Any, old: Any) -> InvalidArgumentError:
 
 
 def in_parts(rule: Callable) -> Callable:
-    """A kernel of a rule(old, *values, out=None), which writes the new value to `out` if there is one.
+    """Make a kernel from a rule(old, *values, out=None) that writes the new value to `out` if given.
 
-    A rule gets arrays, of one element where the variable is a number, and numbers.
+    A rule gets numbers and arrays; a scalar variable is an array of one element.
     """
 
     @wraps(rule)
@@ -50,7 +50,7 @@ def in_parts(rule: Callable) -> Callable:
         if 0 < old.ndim and old.size <= PART:
             try:
                 return kept(rule(old, *values), old)
-            except ValueError:  # shapes that do not fit
+            except ValueError:  # shapes that do not match
                 for value in values:
                     if np.ndim(value) and value.shape != old.shape:
                         raise _of_another_shape(value, old) from None
@@ -68,9 +68,9 @@ def in_parts(rule: Callable) -> Callable:
 
         def work(numbers: Iterator[int]) -> None:
             for number in numbers:
-                some = slice(number * PART, (number + 1) * PART)
-                parts = [v[some] if table else v for table, v in zip(tables, flat, strict=True)]
-                rule(old.reshape(-1)[some], *parts, out=new.reshape(-1)[some])
+                elements = slice(number * PART, (number + 1) * PART)
+                parts = [v[elements] if table else v for table, v in zip(tables, flat, strict=True)]
+                rule(old.reshape(-1)[elements], *parts, out=new.reshape(-1)[elements])
 
         share_out(work, -(-old.size // PART), old.size * _STEPS * (1 + sum(tables)))
         return kept(new, old)
@@ -79,10 +79,13 @@ def in_parts(rule: Callable) -> Callable:
 
 
 def on_rows(old, at, *values, kernel, tables):
-    """`kernel` on the rows `at` (each once) of `old`. tables: which of the values have these rows among others."""
+    """Apply `kernel` to the rows `at` (distinct) of `old`.
+
+    tables: which of the values are tables with the same rows.
+    """
     inside(at, len(old))
-    made = kernel(old[at], *[v[at] if table else v for v, table in zip(values, tables, strict=True)])
-    rows, *others = made if isinstance(made, tuple) else (made,)
+    new_rows = kernel(old[at], *[v[at] if table else v for v, table in zip(values, tables, strict=True)])
+    rows, *others = new_rows if isinstance(new_rows, tuple) else (new_rows,)
     new = np.array(old)
     new[at] = rows
     new.flags.writeable = False
@@ -90,7 +93,7 @@ def on_rows(old, at, *values, kernel, tables):
 
 
 def summed_rows(indices, rows):
-    """(each index once, the sum of its rows)."""
+    """(distinct indices, the sum of the rows for each)."""
     indices = np.ravel(indices)
     order = np.argsort(indices, kind="stable")
     ascending = indices[order]
@@ -153,12 +156,12 @@ def mean_square_of(old, grad, keep, out=None):
 
 
 def mean_of_rows(old, at, rows, keep):
-    """`mean_of` a gradient that is zero but for the rows `at`, each once."""
+    """`mean_of` for a gradient that is zero except in the rows `at`, which are distinct."""
     return _with_rows(old, at, (1 - keep) * rows, keep)
 
 
 def mean_square_of_rows(old, at, rows, keep):
-    """`mean_square_of` such a gradient."""
+    """`mean_square_of` for such a gradient."""
     return _with_rows(old, at, (1 - keep) * (rows * rows), keep)
 
 
@@ -212,7 +215,7 @@ def rmsprop(old, grad, square, rate, mass, epsilon, out=None):
 
 @in_parts
 def centered_rmsprop(old, grad, square, mean, rate, mass, epsilon, out=None):
-    """The step by the variance: Graves 2013, arXiv:1308.0850, equations 38 to 42."""
+    """The step, normalized by the variance: Graves 2013, arXiv:1308.0850, equations 38 to 42."""
     out = np.multiply(mean, mean, out=out)
     out = np.subtract(square, out, out=out)
     out += epsilon
@@ -244,7 +247,7 @@ def adadelta(old, grad, square, keep, epsilon):
 
 
 def ftrl_squares(old, grad, rate, power):
-    """(the sum of squared gradients, by how much 1 / the learning rate of each element has grown)."""
+    """(the sum of squared gradients, the growth of 1 / learning rate for each element)."""
     new = squares(old, grad)
     growth = _raised(new, power)
     growth -= _raised(old, power)
@@ -254,7 +257,7 @@ def ftrl_squares(old, grad, rate, power):
 
 @in_parts
 def ftrl_linear(old, grad, growth, variable, shrinkage, out=None):
-    """The sum of gradients without what the variable has followed already: McMahan et al. 2013, algorithm 1."""
+    """The sum of gradients minus what the variable has already followed: McMahan et al. 2013, algorithm 1."""
     out = np.subtract(2 * shrinkage, growth, out=out)
     out *= variable
     out += grad
@@ -264,7 +267,7 @@ def ftrl_linear(old, grad, growth, variable, shrinkage, out=None):
 
 @in_parts
 def ftrl(old, linear, total, rate, power, l1, l2, out=None):
-    """The variable that minimises the regularised sum: zero where |linear| <= l1."""
+    """The variable that minimizes the regularized sum: zero where |linear| <= l1."""
     quadratic = _raised(total, power)
     quadratic /= rate
     quadratic += 2 * l2
@@ -276,11 +279,14 @@ def ftrl(old, linear, total, rate, power, l1, l2, out=None):
 
 @in_parts
 def proximal(old, grad, rate, l1, l2, out=None):
-    """A step, then towards zero by the regularisers: Duchi and Singer 2009. rate: a number or one of each element."""
-    ahead = old - rate * grad
-    near = rate * l1
-    out = np.clip(ahead, -near, near, out=out)
-    out = np.subtract(ahead, out, out=out)
+    """A gradient step, then a proximal step for the regularizers: Duchi and Singer 2009.
+
+    rate: scalar or elementwise.
+    """
+    stepped = old - rate * grad
+    threshold = rate * l1
+    out = np.clip(stepped, -threshold, threshold, out=out)
+    out = np.subtract(stepped, out, out=out)
     out /= 1 + rate * l2
     return out
 
@@ -299,7 +305,7 @@ def summed(old, grad, out=None):
 
 @in_parts
 def dual_averaged(old, total, squares, rate, step, l1, l2, out=None):
-    """What the sums of gradients and of their squares say of the weights, after `step` steps."""
+    """The weights that follow from the sums of gradients and of their squares, after `step` steps."""
     out = np.clip(total, -l1 * step, l1 * step, out=out)
     out -= total
     out *= rate
@@ -308,7 +314,7 @@ def dual_averaged(old, total, squares, rate, step, l1, l2, out=None):
 
 
 def _raised(x: Any, power: Any) -> Any:
-    """x ** -power, by the square root where it is one, which takes a tenth of the time."""
+    """x ** -power, by the square root if power is 1/2, which takes a tenth of the time."""
     return np.sqrt(x) if power == -0.5 else x**-power
 
 
@@ -316,10 +322,10 @@ def _raised(x: Any, power: Any) -> Any:
 
 
 def plus_one(old):
-    """One step more."""
+    """Add one."""
     return kept(old + 1, old)
 
 
 def debiased(old, biased, keep, step):
-    """A running mean that began with 0, without what that makes it too small."""
+    """Correct the bias of a running mean that started at 0."""
     return kept(biased / (1 - keep**step), old)

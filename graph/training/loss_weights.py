@@ -1,7 +1,7 @@
-"""How many weighted numbers become one loss, and the collections in which losses are kept.
+"""How weighted elements are reduced to a loss, and the collections that keep losses.
 
-weights      broadcast to the elements: a scalar, or of the same rank with dimensions of 1; 0 leaves an element out
-reduction    how the weighted elements become the loss, see `Reduction`
+weights      broadcast to the elements: a scalar, or of the same rank with dimensions of 1; 0 excludes an element
+reduction    how the weighted elements become the loss; see `Reduction`
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from weftwork.graph.stacks import get_default_graph
 
 
 class Reduction:
-    """How weighted losses are put together."""
+    """How to combine weighted losses."""
 
     NONE = "none"
-    """Not at all: one for each element."""
+    """No reduction: one loss for each element."""
     SUM = "weighted_sum"
-    """Their sum."""
+    """The sum."""
     SUM_OVER_BATCH_SIZE = "weighted_sum_over_batch_size"
-    """The sum over the number of elements."""
+    """The sum divided by the number of elements."""
     MEAN = "weighted_mean"
-    """The sum over the sum of the weights."""
+    """The sum divided by the sum of the weights."""
     SUM_OVER_NONZERO_WEIGHTS = "weighted_sum_by_nonzero_weights"
-    """The sum over the number of elements whose weight is not zero."""
+    """The sum divided by the number of elements with nonzero weight."""
     SUM_BY_NONZERO_WEIGHTS = SUM_OVER_NONZERO_WEIGHTS
 
     @classmethod
     def all(cls) -> tuple[str, ...]:
-        """All of them."""
+        """All reductions."""
         return (cls.NONE, cls.SUM, cls.MEAN, cls.SUM_OVER_BATCH_SIZE, cls.SUM_OVER_NONZERO_WEIGHTS)
 
     @classmethod
     def validate(cls, key: str) -> None:
-        """Raises ValueError for what is none of them."""
+        """Raise ValueError unless `key` is one of them."""
         if key not in cls.all():
             raise ValueError(f"Invalid Reduction Key {key}.")
 
@@ -54,9 +54,9 @@ def compute_weighted_loss(
     loss_collection: Any = GraphKeys.LOSSES,
     reduction: str = BY_NONZERO_WEIGHTS,
 ) -> Tensor:
-    """The loss of one number for each element, weighted and reduced; nothing to divide by gives 0.
+    """Weight elementwise losses and reduce them to the loss; 0 if the divisor is 0.
 
-    Raises ValueError when the weights cannot be broadcast to the losses.
+    Raises ValueError if the weights do not broadcast to the losses.
     """
     Reduction.validate(reduction)
     with name_scope(scope, "weighted_loss", [losses, weights]):
@@ -72,7 +72,7 @@ def compute_weighted_loss(
 
 
 def check_weights(weights: Tensor, values: Tensor) -> None:
-    """Raises ValueError for weights that are known not to broadcast to the values."""
+    """Raise ValueError for weights that are known not to broadcast to the values."""
     given, wanted = weights.raw_shape, values.raw_shape
     if given is None or wanted is None or given == ():
         return
@@ -87,22 +87,22 @@ def check_weights(weights: Tensor, values: Tensor) -> None:
 
 
 def broadcast_weights(weights: Tensor, values: Tensor) -> Tensor:
-    """The weights, one for each element of `values`."""
+    """The weights, broadcast to the shape of `values`."""
     if weights.raw_shape is not None and weights.raw_shape == values.raw_shape and shapes.is_full(weights.raw_shape):
         return weights
     return math_ops.multiply(weights, array_ops.ones_like(values, weights.dtype), name="broadcast_weights")
 
 
 def safe_div(numerator: Any, denominator: Any, name: str = "value") -> Tensor:
-    """The quotient; 0 where the denominator is 0, in the gradient too."""
+    """The quotient; 0 where the denominator is 0, also in the gradient."""
     zero = math_ops.equal(denominator, 0)
-    # Divided by one where the quotient is not taken: a NaN in the branch not chosen would reach the gradient.
+    # Divide by one where the quotient is not used: a NaN in the branch not taken would reach the gradient.
     quotient = math_ops.divide(numerator, array_ops.where(zero, array_ops.ones_like(denominator), denominator))
     return array_ops.where(zero, array_ops.zeros_like(quotient), quotient, name=name)
 
 
 def _reduced(losses: Tensor, weights: Tensor, number: float | None, reduction: str) -> Tensor:
-    """number: the weights' value where it is one number, known now: then there is little to compute."""
+    """number: the value of the weights if they are a single number that is known now; this simplifies the result."""
     weighted = losses if number == 1 else math_ops.multiply(losses, weights)
     if reduction == Reduction.NONE:
         return weighted
@@ -125,23 +125,23 @@ def _reduced(losses: Tensor, weights: Tensor, number: float | None, reduction: s
 
 
 def add_loss(loss: Any, loss_collection: Any = GraphKeys.LOSSES) -> None:
-    """Put a loss into a collection, unless that is None."""
+    """Add a loss to a collection, unless the collection is None."""
     if loss_collection:
         get_default_graph().add_to_collection(loss_collection, loss)
 
 
 def get_losses(scope: str | None = None, loss_collection: Any = GraphKeys.LOSSES) -> list[Any]:
-    """The losses of a collection, those in a name scope."""
+    """The losses of a collection, optionally only those in a name scope."""
     return get_default_graph().get_collection(loss_collection, scope)
 
 
 def get_regularization_losses(scope: str | None = None) -> list[Any]:
-    """What the regularizers of variables and layers gave."""
+    """The losses from regularizers of variables and layers."""
     return get_default_graph().get_collection(GraphKeys.REGULARIZATION_LOSSES, scope)
 
 
 def get_regularization_loss(scope: str | None = None, name: str = "total_regularization_loss") -> Tensor:
-    """The sum of the regularization losses; 0 when there are none."""
+    """The sum of the regularization losses; 0 if there are none."""
     losses = get_regularization_losses(scope)
     return math_ops.add_n(losses, name=name) if losses else convert_to_tensor(0.0)
 
@@ -149,7 +149,10 @@ def get_regularization_loss(scope: str | None = None, name: str = "total_regular
 def get_total_loss(
     add_regularization_losses: bool = True, name: str = "total_loss", scope: str | None = None
 ) -> Tensor:
-    """The sum of the losses and, by default, the regularization losses. Raises ValueError when there are none."""
+    """The sum of the losses and, by default, the regularization losses. Raises ValueError if there are none.
+
+    add_regularization_losses: False leaves the regularization losses out.
+    """
     losses = get_losses(scope)
     if add_regularization_losses:
         losses += get_regularization_losses(scope)

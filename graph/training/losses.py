@@ -1,6 +1,6 @@
-"""Losses: how far predictions are from labels, one number for each element, which `compute_weighted_loss` makes one.
+"""Losses: elementwise distances between predictions and labels, reduced to one number by `compute_weighted_loss`.
 
-Every loss is put into a collection (LOSSES), from which `get_total_loss` sums them.
+Every loss is added to a collection (LOSSES), from which `get_total_loss` sums them up.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from weftwork.graph.training.loss_weights import (
 
 
 class Loss(Protocol):
-    """A function of labels and predictions, or logits; beside the options of all losses it may have some of its own."""
+    """A function of labels and predictions, or logits. It has the options of all losses, and maybe some of its own."""
 
     def __call__(
         self,
@@ -42,12 +42,12 @@ class Loss(Protocol):
 
 
 def weighted(title: str) -> Callable[[Callable], Loss]:
-    """Make a loss of a function of labels, predictions and options that returns a number for each element.
+    """Make a loss from a function of labels, predictions and options that returns a number for each element.
 
-    The loss takes the options of `compute_weighted_loss` as well. title: of its name scope.
+    The loss also takes the options of `compute_weighted_loss`. title: the default name of its scope.
     """
 
-    def loss_of(formula: Callable) -> Loss:
+    def make_loss(formula: Callable) -> Loss:
         first, second, *options = inspect.signature(formula).parameters.values()
         _, weights, *rest = inspect.signature(compute_weighted_loss).parameters.values()
 
@@ -58,14 +58,14 @@ def weighted(title: str) -> Callable[[Callable], Loss]:
         parameters = [first, second, weights, *options, *rest]
         return function_with(formula.__name__, formula.__doc__, __name__, parameters, body)
 
-    return loss_of
+    return make_loss
 
 
-# Element by element
+# Elementwise losses
 
 
 def _floats(labels: Any, predictions: Any) -> list[Tensor]:
-    """Both as float32. Raises ValueError for None, and where their shapes differ."""
+    """Convert both to float32. Raises ValueError for None, and if their shapes differ."""
     if labels is None:
         raise ValueError("labels must not be None.")
     if predictions is None:
@@ -102,8 +102,8 @@ def huber_loss(labels: Any, predictions: Any, delta: float = 1.0) -> Tensor:
     """e ** 2 / 2 where e = |predictions - labels| <= delta, else delta e - delta ** 2 / 2 (Huber 1964)."""
     y, p = _floats(labels, predictions)
     error = math_ops.abs(p - y)
-    near = math_ops.minimum(error, delta)
-    return 0.5 * near * near + delta * (error - near)
+    quadratic = math_ops.minimum(error, delta)
+    return quadratic * quadratic * 0.5 + (error - quadratic) * delta
 
 
 @weighted("hinge_loss")
@@ -118,7 +118,10 @@ def hinge_loss(labels: Any, logits: Any) -> Tensor:
 
 @weighted("sigmoid_cross_entropy_loss")
 def sigmoid_cross_entropy(multi_class_labels: Any, logits: Any, label_smoothing: float = 0) -> Tensor:
-    """`nn.sigmoid_cross_entropy_with_logits`; labels are first moved towards 1/2 by the part `label_smoothing`."""
+    """`nn.sigmoid_cross_entropy_with_logits`, after moving labels towards 1/2 by the fraction `label_smoothing`.
+
+    multi_class_labels: numbers from 0 to 1, in the shape of the logits.
+    """
     logits = convert_to_tensor(logits)
     labels = math_ops.cast(convert_to_tensor(multi_class_labels), logits.dtype)
     if label_smoothing > 0:
@@ -128,7 +131,7 @@ def sigmoid_cross_entropy(multi_class_labels: Any, logits: Any, label_smoothing:
 
 @weighted("softmax_cross_entropy_loss")
 def softmax_cross_entropy(onehot_labels: Any, logits: Any, label_smoothing: float = 0) -> Tensor:
-    """`nn.softmax_cross_entropy_with_logits`; labels are first moved towards 1/classes by the part `label_smoothing`.
+    """`nn.softmax_cross_entropy_with_logits`, after moving labels towards 1/classes by the fraction `label_smoothing`.
 
     onehot_labels, logits: [batch, classes].  weights: a scalar or [batch].
     """
@@ -178,7 +181,7 @@ def cosine_distance(
     reduction: str = BY_NONZERO_WEIGHTS,
     dim: int | None = None,
 ) -> Tensor:
-    """1 - labels . predictions along an axis, for vectors that are of length 1. Raises ValueError without an axis."""
+    """1 - labels . predictions along an axis, for unit vectors. Raises ValueError without an axis."""
     axis = dim if axis is None else axis
     if axis is None:
         raise ValueError("You must specify 'axis'.")
@@ -191,9 +194,9 @@ def cosine_distance(
 def mean_pairwise_squared_error(
     labels: Any, predictions: Any, weights: Any = 1.0, scope: str | None = None, loss_collection: Any = GraphKeys.LOSSES
 ) -> Tensor:
-    """The sum over the batch of how far the differences between two elements are from those between their labels.
+    """The sum over the batch of squared differences between pairwise differences of predictions and of labels.
 
-    Of each example the mean over all pairs of elements of the squares.   weights: a scalar, [batch], or as the labels.
+    For each example, this is the mean over all pairs of elements.   weights: a scalar, [batch], or as the labels.
     """
     with name_scope(scope, "mean_pairwise_squared_error", [predictions, labels, weights]):
         labels, predictions = _floats(labels, predictions)
@@ -212,7 +215,7 @@ def mean_pairwise_squared_error(
         first = 2.0 * safe_div(squares, math_ops.maximum(count - 1.0, 0.0))
         second = 2.0 * safe_div(math_ops.square(total), count * math_ops.maximum(count - 1.0, 0.0))
         loss = math_ops.reduce_sum((first - second) * weights)
-        some = math_ops.greater(math_ops.reduce_sum(count), 0.0)
-        loss = array_ops.where(some, loss, array_ops.zeros_like(loss), name="value")
+        has_any = math_ops.greater(math_ops.reduce_sum(count), 0.0)
+        loss = array_ops.where(has_any, loss, array_ops.zeros_like(loss), name="value")
         add_loss(loss, loss_collection)
         return loss

@@ -1,4 +1,4 @@
-"""What the metrics share: their variables, their arguments, and how a pair of (value, update_op) is given out."""
+"""Helpers for metrics: their variables and arguments, and how a (value, update_op) pair is returned."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from weftwork.graph.training.loss_weights import broadcast_weights, check_weight
 from weftwork.graph.variables.variable import Variable
 
 METRIC_VARIABLES = GraphKeys.METRIC_VARIABLES
-"""The collection of the metrics' variables."""
+"""The collection of all metrics' variables."""
 
 Metric = tuple[Tensor, Any]
-"""What has been found until now, and the update that takes this run's values in."""
+"""The result so far, and the operation that adds this run's values to it."""
 
 
 def metric_variable(shape: Sequence[int], dtype: Any, name: str) -> Variable:
-    """A local variable that begins with zeros, in the collection METRIC_VARIABLES too."""
+    """A local variable initialized with zeros, also in the collection METRIC_VARIABLES."""
     return Variable(
         lambda: array_ops.zeros(list(shape), dtype),
         trainable=False,
@@ -33,8 +33,8 @@ def metric_variable(shape: Sequence[int], dtype: Any, name: str) -> Variable:
     )
 
 
-def given_out(value: Any, update: Any, metrics_collections: Any, updates_collections: Any) -> Any:
-    """The metric, after both went into the collections that were asked for."""
+def as_metric(value: Any, update: Any, metrics_collections: Any, updates_collections: Any) -> Any:
+    """Return the metric after adding both tensors to the requested collections."""
     graph = get_default_graph()
     graph.add_to_collections(metrics_collections or (), value)
     graph.add_to_collections(updates_collections or (), update)
@@ -42,9 +42,9 @@ def given_out(value: Any, update: Any, metrics_collections: Any, updates_collect
 
 
 def of_one_shape(predictions: Any, labels: Any, weights: Any) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Predictions, labels and weights, without a last axis of one that only some of them have.
+    """Predictions, labels and weights, without a last axis of size 1 that only some of them have.
 
-    Raises ValueError when the shapes of predictions and labels differ.
+    Raises ValueError if the shapes of predictions and labels differ.
     """
     predictions, labels = convert_together([predictions, labels])
     if rank(labels) is not None and rank(predictions) is not None:
@@ -57,22 +57,22 @@ def of_one_shape(predictions: Any, labels: Any, weights: Any) -> tuple[Tensor, T
     if weights is None:
         return predictions, labels, None
     weights = convert_to_tensor(weights)
-    mine, wanted = rank(weights), rank(predictions)
-    if mine is not None and wanted is not None and mine:
-        if mine == wanted + 1:
+    own_rank, wanted = rank(weights), rank(predictions)
+    if own_rank is not None and wanted is not None and own_rank:
+        if own_rank == wanted + 1:
             weights = array_ops.squeeze(weights, [-1])
-        elif wanted == mine + 1:
+        elif wanted == own_rank + 1:
             weights = array_ops.expand_dims(weights, -1)
     return predictions, labels, weights
 
 
 def rank(tensor: Tensor) -> int | None:
-    """The number of axes, None if it is not known."""
+    """The number of axes, or None if unknown."""
     return None if tensor.raw_shape is None else len(tensor.raw_shape)
 
 
 def weighted(values: Tensor, weights: Any, dtype: Any = dtypes.float32) -> Tensor:
-    """`values` of a dtype, times their weights, which broadcast. Raises ValueError when these do not fit."""
+    """`values` as a dtype, times their weights, which broadcast. Raises ValueError if they do not match."""
     values = math_ops.cast(values, dtype)
     if weights is None:
         return values
@@ -82,12 +82,12 @@ def weighted(values: Tensor, weights: Any, dtype: Any = dtypes.float32) -> Tenso
 
 
 def no_nan(numerator: Any, denominator: Any, name: str | None = None) -> Tensor:
-    """The quotient, and 0 where the denominator is 0."""
+    """The quotient; 0 where the denominator is 0."""
     return math_ops.div_no_nan(numerator, denominator, name=name)
 
 
 def even_thresholds(count: int, epsilon: float = 1e-7) -> list[float]:
-    """`count` thresholds from just below 0 to just above 1. Raises ValueError for less than two."""
+    """`count` thresholds from just below 0 to just above 1. Raises ValueError for fewer than two."""
     if count < 2:
         raise ValueError(f"num_thresholds must be at least 2, not {count}.")
     between = (np.arange(1, count - 1) / (count - 1)).tolist()

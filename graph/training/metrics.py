@@ -1,7 +1,7 @@
-"""Metrics that are means over many runs, kept in local variables; the matrix of what was taken for what.
+"""Metrics that average over many runs in local variables, and the confusion matrix.
 
-A metric is two tensors: `value`, what has been averaged until now, and `update_op`, which takes this run's values in
-and is the new value. Its variables are local: `tf.local_variables_initializer()` begins the average again.
+A metric is two tensors: `value`, the average so far, and `update_op`, which adds this run's values and returns the new
+average. Its variables are local: `tf.local_variables_initializer()` starts the average over.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.training.loss_weights import broadcast_weights, check_weights, safe_div
-from weftwork.graph.training.metric_tools import Metric, given_out, metric_variable, no_nan, of_one_shape, weighted
+from weftwork.graph.training.metric_tools import Metric, as_metric, metric_variable, no_nan, of_one_shape, weighted
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.sharing import variable_scope
 
@@ -30,7 +30,7 @@ def mean(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of the weighted mean of `values`, of any shape; 0 before there are any.
+    """(value, update_op) of the weighted mean of `values`, of any shape; 0 until there are any.
 
     weights: broadcast to the values; None for 1.
     """
@@ -49,7 +49,7 @@ def mean(
             new_count = state_ops.assign_add(count, number)
         value = safe_div(total, count)
         update_op = safe_div(new_total, new_count, name="update_op")
-        return given_out(value, update_op, metrics_collections, updates_collections)
+        return as_metric(value, update_op, metrics_collections, updates_collections)
 
 
 def accuracy(
@@ -60,9 +60,9 @@ def accuracy(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of how often `predictions` are the `labels`, two tensors of one shape.
+    """(value, update_op) of the fraction of `predictions` that equal the `labels`, of the same shape.
 
-    Raises ValueError when the shapes differ.
+    Raises ValueError if the shapes differ.
     """
     predictions, labels, weights = of_one_shape(predictions, labels, weights)
     right = math_ops.cast(math_ops.equal(predictions, labels), dtypes.float32)
@@ -76,9 +76,9 @@ def mean_tensor(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of the mean of each element of `values`, whose shape must be known: the mean has it too.
+    """(value, update_op) of the elementwise mean of `values`, whose shape must be known, and is the result's.
 
-    weights: broadcast to the values; an element without any weight is 0.
+    weights: broadcast to the values; an element whose weights are all zero is 0.
     """
     with variable_scope(name, "mean", (values, weights)):
         values = convert_to_tensor(values)
@@ -90,7 +90,7 @@ def mean_tensor(
             new_count = state_ops.assign_add(count, number)
         value = no_nan(total, count, name="value")
         update_op = no_nan(new_total, new_count, name="update_op")
-        return given_out(value, update_op, metrics_collections, updates_collections)
+        return as_metric(value, update_op, metrics_collections, updates_collections)
 
 
 def percentage_below(
@@ -101,7 +101,7 @@ def percentage_below(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of how much of `values` is less than the threshold, from 0 to 1."""
+    """(value, update_op) of the fraction of `values` below the threshold, from 0 to 1."""
     below = math_ops.cast(math_ops.less(values, threshold), dtypes.float32)
     return mean(below, weights, metrics_collections, updates_collections, name or "percentage_below_threshold")
 
@@ -117,7 +117,7 @@ def mean_absolute_error(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of the mean of |predictions - labels|. Raises ValueError when the shapes differ."""
+    """(value, update_op) of the mean of |predictions - labels|. Raises ValueError if the shapes differ."""
     predictions, labels, weights = of_one_shape(predictions, labels, weights)
     error = math_ops.abs(predictions - labels)
     return mean(error, weights, metrics_collections, updates_collections, name or "mean_absolute_error")
@@ -131,7 +131,7 @@ def mean_squared_error(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of the mean of (predictions - labels)^2. Raises ValueError when the shapes differ."""
+    """(value, update_op) of the mean of (predictions - labels)^2. Raises ValueError if the shapes differ."""
     predictions, labels, weights = of_one_shape(predictions, labels, weights)
     error = math_ops.squared_difference(labels, predictions)
     return mean(error, weights, metrics_collections, updates_collections, name or "mean_squared_error")
@@ -148,7 +148,7 @@ def root_mean_squared_error(
     """(value, update_op) of the square root of `mean_squared_error`."""
     value, update_op = mean_squared_error(labels, predictions, weights, name=name or "root_mean_squared_error")
     roots = math_ops.sqrt(value), math_ops.sqrt(update_op)
-    return given_out(*roots, metrics_collections, updates_collections)
+    return as_metric(*roots, metrics_collections, updates_collections)
 
 
 def mean_relative_error(
@@ -175,11 +175,11 @@ def mean_cosine_distance(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of 1 - the mean of labels . predictions along axis `dim`; both must be of length 1."""
+    """(value, update_op) of 1 - the mean of labels . predictions along axis `dim`; both must be unit vectors."""
     predictions, labels, weights = of_one_shape(predictions, labels, weights)
     cosine = math_ops.reduce_sum(math_ops.multiply(predictions, labels), [dim], keepdims=True)
     value, update_op = mean(cosine, weights, name=name or "mean_cosine_distance")
-    return given_out(1.0 - value, 1.0 - update_op, metrics_collections, updates_collections)
+    return as_metric(1.0 - value, 1.0 - update_op, metrics_collections, updates_collections)
 
 
 # Classes
@@ -196,8 +196,8 @@ def mean_iou(
 ) -> Metric:
     """(value, update_op) of the mean over the classes of true / (true + false positives + false negatives).
 
-    labels, predictions: classes of any one shape.   A class that never occurs is left out of the mean.
-    update_op: the new matrix of what was taken for what, [num_classes, num_classes].
+    labels, predictions: classes, of the same shape.   A class that never occurs does not count in the mean.
+    update_op: the new confusion matrix, [num_classes, num_classes].
     """
     with variable_scope(name, "mean_iou", (predictions, labels, weights)):
         flat = [array_ops.reshape(convert_to_tensor(vector), [-1]) for vector in (labels, predictions)]
@@ -205,15 +205,15 @@ def mean_iou(
             weights = array_ops.reshape(convert_to_tensor(weights), [-1])
         matrix = metric_variable([num_classes, num_classes], dtypes.float64, "total_confusion_matrix")
         update_op = state_ops.assign_add(
-            matrix, confusion_matrix(*flat, num_classes, dtype=dtypes.float64, weights=weights)
+            matrix, confusion_matrix(flat[0], flat[1], num_classes, dtype=dtypes.float64, weights=weights)
         )
-        both = np.add(math_ops.reduce_sum(matrix, 0), math_ops.reduce_sum(matrix, 1))
+        sums = np.add(math_ops.reduce_sum(matrix, 0), math_ops.reduce_sum(matrix, 1))
         right = array_ops.matrix_diag_part(matrix)
-        either = both - right
+        either = sums - right
         number = math_ops.reduce_sum(math_ops.cast(math_ops.not_equal(either, 0), dtypes.float64))
         value = no_nan(math_ops.reduce_sum(no_nan(right, either)), number)
         value = math_ops.cast(value, dtypes.float32, name="mean_iou")
-        return given_out(value, update_op, metrics_collections, updates_collections)
+        return as_metric(value, update_op, metrics_collections, updates_collections)
 
 
 def mean_per_class_accuracy(
@@ -225,7 +225,7 @@ def mean_per_class_accuracy(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of the mean over the classes of how often what is labelled so is predicted.
+    """(value, update_op) of the mean over the classes of the fraction of their labels that are predicted.
 
     update_op: the new accuracy of each class, [num_classes].
     """
@@ -243,7 +243,7 @@ def mean_per_class_accuracy(
         new_count = state_ops.scatter_add(count, labels, right)
         value = math_ops.reduce_mean(no_nan(count, total), name="mean_accuracy")
         update_op = no_nan(new_count, new_total, name="update_op")
-        return given_out(value, update_op, metrics_collections, updates_collections)
+        return as_metric(value, update_op, metrics_collections, updates_collections)
 
 
 def counted(labels: Any, predictions: Any, *weights: Any, classes: int | None, dtype: np.dtype) -> np.ndarray:
@@ -267,10 +267,10 @@ def confusion_matrix(
     name: str | None = None,
     weights: Any = None,
 ) -> Tensor:
-    """A matrix that tells in row i, column j how often what is labelled i was predicted as j, [classes, classes].
+    """A matrix whose element in row i, column j counts the labels i predicted as j: [classes, classes].
 
-    labels, predictions: vectors of whole numbers from 0 on.   num_classes: by default one more than the largest number.
-    weights: of each pair, 1 by default.   Raises InvalidArgumentError, when it runs, for numbers out of range.
+    labels, predictions: vectors of integers from 0 on.   num_classes: by default the largest number plus one.
+    weights: of each pair, 1 by default.   At run time, raises InvalidArgumentError for numbers out of range.
     """
     with name_scope(name, "confusion_matrix", [labels, predictions, weights]) as scope:
         inputs = [math_ops.cast(convert_to_tensor(vector), dtypes.int64) for vector in (labels, predictions)]

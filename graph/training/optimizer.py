@@ -1,9 +1,9 @@
-"""Optimizer: gradients to updates of variables. The base of all optimizers, with TensorFlow 1's methods for subclasses.
+"""Optimizer: from gradients to updates of variables. The base class, with TensorFlow 1's methods for subclasses.
 
-slot      a variable that an optimizer keeps beside one that it optimizes, e.g. a velocity
-update    the writes of one variable and its slots in a step; each is one node, a pure function of the old value
+slot      a variable that an optimizer keeps for each one that it trains, e.g. a velocity
+update    the writes to one variable and its slots in a step; each is a node, a pure function of the old value
 
-Invariant: a training operation is nothing but such writes, so a step that fails has changed no variable.
+Invariant: a training operation consists only of such writes, so a step that fails has not changed any variable.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _DTYPES = (dtypes.float16, dtypes.float32, dtypes.float64)
 
 
 def _listed(variables: Any) -> Any:
-    """Any iterable of variables as a list; a structure that is known as such stays as it is."""
+    """Any iterable of variables as a list; a known structure stays as it is."""
     known = isinstance(variables, (Variable, Tensor, list, tuple, dict)) or not hasattr(type(variables), "__iter__")
     return variables if known else list(variables)
 
 
 class Optimizer:
-    """The base of optimizers: `minimize` makes the operation that is one step of training.
+    """The base class of optimizers. `minimize` makes the operation that is one training step.
 
-    A subclass says how one variable is updated, by `_step`, or by TensorFlow's `_apply_dense` and `_apply_sparse`;
-    `_create_slots` makes its slots, `_prepare` turns its numbers into tensors.
+    A subclass defines the update of one variable, in `_step` or in TensorFlow's `_apply_dense` and `_apply_sparse`;
+    `_create_slots` creates its slots, `_prepare` converts its numbers to tensors. Raises ValueError without a name.
     """
 
     GATE_NONE = 0
@@ -58,10 +58,10 @@ class Optimizer:
         self._non_slot: dict[Any, Variable] = {}
 
     def get_name(self) -> str:
-        """The name that its operations and slots are called by."""
+        """The name used for its operations and slots."""
         return self._name
 
-    # A step
+    # Training steps
 
     def minimize(
         self,
@@ -74,9 +74,9 @@ class Optimizer:
         name: str | None = None,
         grad_loss: Any = None,
     ) -> Operation:
-        """The operation that takes one step against the gradient of `loss`: `compute_gradients`, `apply_gradients`.
+        """The operation that takes one step down the gradient of `loss`: `compute_gradients`, then `apply_gradients`.
 
-        Raises ValueError when no variable has a gradient.
+        Raises ValueError if no variable has a gradient.
         """
         pairs = self.compute_gradients(
             loss, var_list, gate_gradients, aggregation_method, colocate_gradients_with_ops, grad_loss
@@ -97,10 +97,10 @@ class Optimizer:
         colocate_gradients_with_ops: bool = False,
         grad_loss: Any = None,
     ) -> list[tuple[Any, Variable]]:
-        """(gradient or None, variable) for each of `var_list`, by default all trainable variables.
+        """(gradient or None, variable) for each variable of `var_list`, by default all trainable ones.
 
-        gate_gradients: changes no result; GATE_GRAPH waits for all gradients.   grad_loss: what the gradient of the
-        loss is to begin with.   Raises ValueError for no variables, or for a dtype that is not floating.
+        gate_gradients: does not change results; GATE_GRAPH waits for all gradients.   grad_loss: the initial gradient
+        of the loss.   Raises ValueError if there are no variables, or for a dtype that is not floating.
         """
         if gate_gradients not in (self.GATE_NONE, self.GATE_OP, self.GATE_GRAPH):
             raise ValueError(
@@ -130,10 +130,10 @@ class Optimizer:
         self, grads_and_vars: Iterable[tuple[Any, Variable]], global_step: Variable | None = None,
         name: str | None = None,
     ) -> Operation:  # fmt: skip
-        """The operation that updates the variables by these gradients; None is passed over.
+        """The operation that updates the variables by these gradients; None is skipped.
 
-        global_step: a variable that goes up by one in the same step.
-        Raises ValueError when there are no variables or no gradients, TypeError for a gradient that is not a tensor.
+        global_step: a variable that the same step increments.
+        Raises ValueError if there are no variables or no gradients, TypeError for a gradient that is not a tensor.
         """
         pairs = [(None if g is None else _gradient(g), v) for g, v in grads_and_vars]
         if not pairs:
@@ -149,34 +149,34 @@ class Optimizer:
                 self._prepare()
                 updates = [self._update(g, v) for g, v in pairs if g is not None]
                 if global_step is None:
-                    done = self._finish(updates, scope)
+                    update = self._finish(updates, scope)
                 else:
                     with graph.control_dependencies([self._finish(updates, "update")]):
-                        done = assign_add(global_step, 1, name=scope)
-            done = done.op if isinstance(done, Tensor) else done
+                        update = assign_add(global_step, 1, name=scope)
+            update = update.op if isinstance(update, Tensor) else update
             train_ops = graph.get_collection_ref(GraphKeys.TRAIN_OP)
-            if done not in train_ops:
-                train_ops.append(done)
-        return done
+            if update not in train_ops:
+                train_ops.append(update)
+        return update
 
     def _update(self, grad: Any, variable: Any) -> Any:
         if not isinstance(variable, Variable):
             raise NotImplementedError("Trying to update a Tensor ", variable)
         with name_scope(f"update_{variable.op.name}", None):
             if isinstance(grad, IndexedSlices):
-                done = self._apply_sparse_duplicate_indices(grad, variable)
+                update = self._apply_sparse_duplicate_indices(grad, variable)
             else:
-                done = self._apply_dense(grad, variable)
+                update = self._apply_dense(grad, variable)
             if variable.constraint is not None:
-                new = done if isinstance(done, Tensor) else variable
-                with variable.graph.control_dependencies([done]):
-                    done = assign(variable, variable.constraint(new))
-            return done
+                new = update if isinstance(update, Tensor) else variable
+                with variable.graph.control_dependencies([update]):
+                    update = assign(variable, variable.constraint(new))
+            return update
 
-    # What a subclass says
+    # For subclasses
 
     def _step(self, update: Update) -> Tensor:
-        """The writes of one variable; returns the variable's new value."""
+        """Write one variable and its slots; returns the variable's new value."""
         raise NotImplementedError()
 
     def _apply_dense(self, grad: Tensor, var: Variable) -> Any:
@@ -192,13 +192,13 @@ class Optimizer:
         return self._step(Update(var, grad.values, grad.indices))
 
     def _create_slots(self, var_list: list[Variable]) -> None:
-        """Make the slots of these variables, where they are not there yet."""
+        """Create missing slots for these variables."""
 
     def _prepare(self) -> None:
-        """Make tensors of the numbers that the updates need."""
+        """Convert the numbers that updates need to tensors."""
 
     def _finish(self, update_ops: list, name_scope: str) -> Operation:
-        """The operation that is done when all updates are."""
+        """The operation that completes when all updates have."""
         return group(*update_ops, name=name_scope)
 
     def _valid_dtypes(self) -> set:
@@ -219,7 +219,7 @@ class Optimizer:
     # Slots
 
     def get_slot(self, var: Any, name: str) -> Variable | None:
-        """The slot `name` of a variable, None if there is none."""
+        """The slot `name` of a variable; None if there is none."""
         return self._slots.get(name, {}).get(_key(var))
 
     def get_slot_names(self) -> list[str]:
@@ -227,7 +227,7 @@ class Optimizer:
         return sorted(self._slots)
 
     def variables(self) -> list[Variable]:
-        """The variables that the optimizer keeps in the default graph, sorted by name."""
+        """The optimizer's own variables in the default graph, sorted by name."""
         graph = get_default_graph()
         kept = [*self._non_slot.values(), *[v for of_name in self._slots.values() for v in of_name.values()]]
         return sorted([v for v in kept if v.graph is graph], key=lambda v: v.name)
@@ -245,7 +245,7 @@ class Optimizer:
         return self._filled_slot(var, 0.0, slot_name, op_name)
 
     def _filled_slot(self, var: Variable, number: float, slot_name: str, op_name: str) -> Variable:
-        """A slot of the variable's shape that has `number` everywhere at first."""
+        """A slot of the variable's shape, initially filled with `number`."""
         if _key(var) in self._slot_dict(slot_name):
             return self._slots[slot_name][_key(var)]
 

@@ -1,7 +1,7 @@
-"""The optimizers of `tf.train`, by the formulas of TensorFlow 1.15.
+"""The optimizers of `tf.train`, with the formulas of TensorFlow 1.15.
 
-Each variable's update is one node, and so is that of each slot. Learning rates and other numbers may be tensors or
-functions that make them. Gradients of rows of a table (IndexedSlices) update these rows only; Adam's update all.
+Each variable's update is one node, and so is each slot's. Learning rates and other numbers may be tensors, or functions
+that return tensors. Gradients of table rows (IndexedSlices) update only these rows; Adam's update all rows.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class AdagradOptimizer(Optimizer):
     """s = s + g^2, w - learning_rate g / sqrt(s).
 
     Source: Duchi, Hazan and Singer 2011, JMLR 12. Slot: accumulator, at first initial_accumulator_value.
+    Raises ValueError for an initial value that is not positive.
     """
 
     def __init__(
@@ -94,8 +95,9 @@ class AdagradOptimizer(Optimizer):
 
 
 class AdadeltaOptimizer(Optimizer):
-    """Steps as large as the last ones: sqrt(mean of squared steps / mean of squared gradients) g.
+    """Steps scaled like the previous ones: sqrt(mean of squared steps / mean of squared gradients) g.
 
+    rho: the share of the old means that is kept, 0 to 1.
     Source: Zeiler 2012, arXiv:1212.5701. Slots: accum (of gradients), accum_update (of steps).
     """
 
@@ -128,7 +130,7 @@ class AdadeltaOptimizer(Optimizer):
 class RMSPropOptimizer(Optimizer):
     """s = decay s + (1 - decay) g^2, v = momentum v + learning_rate g / sqrt(s + epsilon), w - v.
 
-    centered: by the variance, s - (mean of g)^2, in place of s.
+    centered: use the variance, s - (mean of g)^2, instead of s.
     Source: Tieleman and Hinton 2012, lecture 6.5; Graves 2013, arXiv:1308.0850. Slots: rms (at first 1), momentum, mg.
     """
 
@@ -174,8 +176,8 @@ class AdamOptimizer(Optimizer):
     """m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
     w - learning_rate sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + epsilon).
 
-    Source: Kingma and Ba 2014, arXiv:1412.6980, with the epsilon of the end of section 2. Slots: m, v; beta1_power and
-    beta2_power are variables that all share.
+    Source: Kingma and Ba 2014, arXiv:1412.6980, with the epsilon from the end of section 2. Slots: m, v; the variables
+    beta1_power and beta2_power are shared.
     """
 
     def __init__(
@@ -204,7 +206,7 @@ class AdamOptimizer(Optimizer):
         self._rates: dict[Any, Tensor] = {}
 
     def _rate(self, update: Update) -> Tensor:
-        """The learning rate of this step, one node for all variables of a dtype."""
+        """The learning rate of this step: one node for all variables of a dtype."""
         if update.dtype not in self._rates:
             inputs = [update.number(t) for t in (self._lr_t, *self._get_beta_accumulators())]
             self._rates[update.dtype] = apply(

@@ -1,8 +1,8 @@
-"""Metrics of the k classes that a model holds for the most likely: recall, precision, average precision at k.
+"""Metrics of the k classes that a model ranks highest: recall, precision, average precision at k.
 
-labels   classes, int64 [..., labels] of a tensor or a SparseTensor, or [...] of one label each; -1 and other numbers
-         that are not class count as labels that are never found
-top      the predicted classes, [..., k]; of a class named twice in a row the first counts
+labels   classes, int64 [..., labels], as a tensor or SparseTensor, or [...] with one label each; -1 and other numbers
+  that are not classes count as labels that are never found
+top      the predicted classes, [..., k]; duplicates in a row do not count
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
 from weftwork.graph.ops.flow import identity
-from weftwork.graph.training.metric_tools import Metric, given_out, metric_variable, rank
+from weftwork.graph.training.metric_tools import Metric, as_metric, metric_variable, rank
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.sharing import variable_scope
 
-_NONE = np.iinfo(np.int64).min
-"""The label of a place that holds none."""
+_NO_LABEL = np.iinfo(np.int64).min
+"""The label at an empty position."""
 
 
 # Kernels
 
 
 def in_rows(indices: Any, values: Any, shape: Any) -> Any:
-    """The labels of a sparse tensor as rows, filled up with `_NONE`."""
+    """The labels of a sparse tensor as rows, padded with `_NO_LABEL`."""
     shape = tuple(np.asarray(shape).tolist())
-    rows = np.ravel_multi_index(tuple(np.asarray(indices)[:, :-1].T), shape[:-1])
+    rows = np.asarray(np.ravel_multi_index(tuple(np.asarray(indices)[:, :-1].T), shape[:-1]))
     order = np.argsort(rows, kind="stable")
     counts = np.bincount(rows, minlength=int(np.prod(shape[:-1])))
-    out = np.full((len(counts), int(counts.max(initial=0))), _NONE, np.int64)
+    out = np.full((len(counts), int(counts.max(initial=0))), _NO_LABEL, np.int64)
     place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     out[rows[order], place] = np.asarray(values)[order]
     return out.reshape((*shape[:-1], out.shape[1]))
 
 
 def _first(rows: np.ndarray) -> np.ndarray:
-    """Where a row names a number for the first time."""
+    """True where a number appears in its row for the first time."""
     order = np.argsort(rows, axis=-1, kind="stable")
     ranked = np.take_along_axis(rows, order, -1)
     new = np.concatenate([np.ones_like(ranked[..., :1], bool), ranked[..., 1:] != ranked[..., :-1]], -1)
@@ -52,14 +52,14 @@ def _first(rows: np.ndarray) -> np.ndarray:
 
 
 def _within(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Where an element of a row of a is in that row of b."""
+    """True where an element of a row of a is in the same row of b."""
     return (a[..., :, None] == b[..., None, :]).any(-1)
 
 
 def hits(labels: Any, top: Any, class_id: int | None) -> tuple:
-    """(true positives, false positives, false negatives) of each row, float64."""
+    """(true positives, false positives, false negatives) for each row, float64."""
     labels, top = np.asarray(labels), np.asarray(top, np.int64)
-    given, named = _first(labels) & (labels != _NONE), _first(top)
+    given, named = _first(labels) & (labels != _NO_LABEL), _first(top)
     if class_id is not None:
         given, named = given & (labels == class_id), named & (top == class_id)
     found = named & _within(top, labels)
@@ -68,12 +68,14 @@ def hits(labels: Any, top: Any, class_id: int | None) -> tuple:
 
 
 def averaged(labels: Any, top: Any, sparse: bool) -> Any:
-    """The average precision of each row, float64: the mean of the precisions at the places of the relevant ones."""
+    """The average precision of each row, float64: the mean of the precisions at the ranks of relevant classes."""
     labels, top = np.asarray(labels), np.asarray(top, np.int64)
     k = top.shape[-1]
     found = (_within(top, labels) & _first(top)).astype(np.float64)
     precisions = np.cumsum(found, -1) / np.arange(1, k + 1)
-    relevant = (_first(labels) & (labels != _NONE)).sum(-1) if sparse else np.full(labels.shape[:-1], labels.shape[-1])
+    relevant = (
+        (_first(labels) & (labels != _NO_LABEL)).sum(-1) if sparse else np.full(labels.shape[:-1], labels.shape[-1])
+    )
     relevant = np.minimum(relevant, k)
     return np.divide((precisions * found).sum(-1), relevant, out=np.zeros(relevant.shape), where=relevant > 0)
 
@@ -82,7 +84,7 @@ def averaged(labels: Any, top: Any, sparse: bool) -> Any:
 
 
 def _rows(labels: Any, top: Tensor) -> tuple[Tensor, bool]:
-    """(labels as a tensor of one more axis than the rows, whether they were sparse)."""
+    """(labels as a tensor with one more axis than the rows, whether they were sparse)."""
     if isinstance(labels, SparseTensorValue):
         labels = SparseTensor.from_value(labels)
     if isinstance(labels, SparseTensor):
@@ -111,7 +113,7 @@ def _scope(name: str | None, word: str, k: Any, class_id: int | None) -> str:
 
 
 def _ratio(labels, top, k, class_id, weights, metrics_collections, updates_collections, name, word: str) -> Metric:
-    """Precision (of what is named) or recall (of what is labelled) at k."""
+    """Precision (among the predicted) or recall (among the labels) at k."""
     top = convert_to_tensor(top)
     with variable_scope(None, _scope(name, word, k, class_id), (top, labels, weights)):
         rows, _ = _rows(labels, top)
@@ -126,7 +128,7 @@ def _ratio(labels, top, k, class_id, weights, metrics_collections, updates_colle
             updates.append(state_ops.assign_add(variable, math_ops.reduce_sum(_weighted(numbers, weights))))
         value = math_ops.div_no_nan(values[0], values[0] + values[1], name=word)
         update_op = math_ops.div_no_nan(updates[0], updates[0] + updates[1], name="update")
-        return given_out(value, update_op, metrics_collections, updates_collections)
+        return as_metric(value, update_op, metrics_collections, updates_collections)
 
 
 def _top(predictions: Any, k: int) -> Tensor:
@@ -148,10 +150,10 @@ def recall_at_k(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of how many of the labels are among the k greatest predictions, float64.
+    """(value, update_op) of the fraction of labels that are among the k highest predictions, float64.
 
     labels: int64 [..., labels] or [...], or a SparseTensor.   predictions: a number for each class, [..., classes].
-    class_id: only this class counts.   weights: one for each row, or one for all. Raises ValueError for k < 1.
+    class_id: only count this class.   weights: one for each row, or one for all. Raises ValueError for k < 1.
     """
     top = _top(predictions, k)
     return _ratio(labels, top, k, class_id, weights, metrics_collections, updates_collections, name, "recall")
@@ -167,7 +169,10 @@ def recall_at_top_k(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """`recall_at_k` of predictions that are classes already, [..., k]."""
+    """`recall_at_k` for predictions that are already classes, [..., k].
+
+    predictions_idx: int64 [..., k], the predicted classes.
+    """
     return _ratio(
         labels, predictions_idx, k, class_id, weights, metrics_collections, updates_collections, name, "recall"
     )
@@ -183,7 +188,7 @@ def precision_at_k(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of how many of the k greatest predictions are labels, float64. Arguments as `recall_at_k`."""
+    """(value, update_op) of the fraction of the k highest predictions that are labels, float64. See `recall_at_k`."""
     top = _top(predictions, k)
     return _ratio(labels, top, k, class_id, weights, metrics_collections, updates_collections, name, "precision")
 
@@ -198,7 +203,10 @@ def precision_at_top_k(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """`precision_at_k` of predictions that are classes already, [..., k]."""
+    """`precision_at_k` for predictions that are already classes, [..., k].
+
+    predictions_idx: int64 [..., k], the predicted classes.
+    """
     return _ratio(
         labels, predictions_idx, k, class_id, weights, metrics_collections, updates_collections, name, "precision"
     )
@@ -213,25 +221,25 @@ def average_precision_at_k(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """(value, update_op) of the mean average precision of the k greatest predictions, float64.
+    """(value, update_op) of the mean average precision of the k highest predictions, float64.
 
-    The average precision of a row is the sum of the precisions at the places of the relevant classes over how many
-    labels there are, at most k.
+    A row's average precision is the sum of the precisions at the ranks of relevant classes, divided by the number of
+    labels, at most k.
     """
     top = _top(predictions, k)
     with variable_scope(None, _scope(name, "average_precision", k, None), (top, labels, weights)):
         rows, sparse = _rows(labels, top)
         shape = None if top.raw_shape is None else top.raw_shape[:-1]
-        each = apply(
+        precisions = apply(
             averaged, [rows, top], {"sparse": sparse}, type="AveragePrecision", dtype=dtypes.float64, shape=shape
         )
         most, total = (metric_variable([], dtypes.float64, word) for word in ("max", "total"))
-        ones = _weighted(array_ops.ones_like(each), weights)
+        ones = _weighted(array_ops.ones_like(precisions), weights)
         new_most = state_ops.assign_add(most, math_ops.reduce_sum(ones))
-        new_total = state_ops.assign_add(total, math_ops.reduce_sum(_weighted(each, weights)))
+        new_total = state_ops.assign_add(total, math_ops.reduce_sum(_weighted(precisions, weights)))
         value = math_ops.div_no_nan(identity(total), identity(most), name="mean")
         update_op = math_ops.div_no_nan(new_total, new_most, name="update")
-        return given_out(value, update_op, metrics_collections, updates_collections)
+        return as_metric(value, update_op, metrics_collections, updates_collections)
 
 
 def sparse_precision_at_k(
@@ -244,7 +252,7 @@ def sparse_precision_at_k(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """`precision_at_k` by its old name."""
+    """`precision_at_k` under its old name."""
     return precision_at_k(labels, predictions, k, class_id, weights, metrics_collections, updates_collections, name)
 
 
@@ -257,5 +265,5 @@ def sparse_average_precision_at_k(
     updates_collections: Any = None,
     name: str | None = None,
 ) -> Metric:
-    """`average_precision_at_k` by its old name."""
+    """`average_precision_at_k` under its old name."""
     return average_precision_at_k(labels, predictions, k, weights, metrics_collections, updates_collections, name)

@@ -1,4 +1,4 @@
-"""Optimizers with regularisers that make weights exactly zero: Ftrl and the proximal ones."""
+"""Optimizers with regularizers that make weights exactly zero: Ftrl and the proximal ones."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ from weftwork.graph.variables.variable import Variable
 
 
 class FtrlOptimizer(Optimizer):
-    """Follow the regularised leader: weights of little use are exactly zero with an l1 strength.
+    """Follow the regularized leader. With an l1 strength, weights of little use are exactly zero.
 
+    learning_rate_power: a float, at most 0.
+    l2_shrinkage_regularization_strength: a float, at least 0.
+    accum_name, linear_name: of the slots.
     Source: McMahan et al. 2013, "Ad click prediction: a view from the trenches". Slots: accum, linear.
+    Raises ValueError for a learning_rate_power above 0, or a negative strength or initial value.
     """
 
     def __init__(
@@ -57,12 +61,12 @@ class FtrlOptimizer(Optimizer):
         l1, l2, shrinkage = (update.number(number) for number in (self._l1, self._l2, self._shrinkage))
         squares, linear = self.get_slot(var, "accum"), self.get_slot(var, "linear")
         total, growth = update.write_and_tell(squares, "Squares", kernels.ftrl_squares, grad, rate, power)
-        left = update.write(linear, "Linear", kernels.ftrl_linear, grad, growth, update.old(var), shrinkage)
-        return update.write(var, "ApplyFtrl", kernels.ftrl, left, total, rate, power, l1, l2)
+        new_linear = update.write(linear, "Linear", kernels.ftrl_linear, grad, growth, update.old(var), shrinkage)
+        return update.write(var, "ApplyFtrl", kernels.ftrl, new_linear, total, rate, power, l1, l2)
 
 
 class ProximalGradientDescentOptimizer(Optimizer):
-    """Gradient descent, after each step of which the weights shrink towards zero by l1 and l2 strengths.
+    """Gradient descent that shrinks the weights towards zero after each step, by l1 and l2 strengths.
 
     Source: Duchi and Singer 2009, "Efficient learning using forward-backward splitting".
     """
@@ -86,7 +90,7 @@ class ProximalGradientDescentOptimizer(Optimizer):
 
 
 class ProximalAdagradOptimizer(AdagradOptimizer):
-    """Adagrad, after each step of which the weights shrink towards zero by l1 and l2 strengths. Slot: accumulator."""
+    """Adagrad that shrinks the weights towards zero after each step, by l1 and l2 strengths. Slot: accumulator."""
 
     def __init__(
         self, learning_rate: Any, initial_accumulator_value: float = 0.1, l1_regularization_strength: float = 0.0,
@@ -103,10 +107,12 @@ class ProximalAdagradOptimizer(AdagradOptimizer):
 
 
 class AdagradDAOptimizer(Optimizer):
-    """Adagrad with dual averaging: the weights follow from the sums of all gradients, so an l1 strength makes zeros.
+    """Adagrad with dual averaging: weights are computed from sums of all gradients, so an l1 strength makes zeros.
 
-    global_step: the steps so far, int64.   Source: Duchi, Hazan and Singer 2011, JMLR 12. Slots:
+    global_step: the number of steps so far, int64.   Source: Duchi, Hazan and Singer 2011, JMLR 12. Slots:
     gradient_accumulator, gradient_squared_accumulator.
+    initial_gradient_squared_accumulator_value: a float above 0.
+    Raises ValueError for an initial value that is not positive.
     """
 
     def __init__(

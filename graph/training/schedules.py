@@ -1,7 +1,7 @@
-"""Learning rates that change with the step, as tensors: give one to an optimizer as its learning rate.
+"""Learning rates that depend on the step, as tensors to pass to an optimizer.
 
-p   how far it is: global_step / decay_steps
-Formulas are TensorFlow 1.15's; the numbers are computed in the dtype of the learning rate.
+p   the progress: global_step / decay_steps
+The formulas are TensorFlow 1.15's, computed in the dtype of the learning rate.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from weftwork.graph.scopes import name_scope
 
 
 def _numbers(name: str, learning_rate: Any, global_step: Any, *others: Any) -> list[Tensor]:
-    """The learning rate as a tensor, and the rest in its dtype. Raises ValueError for no global_step."""
+    """The learning rate as a tensor, and the other arguments in its dtype. Raises ValueError without global_step."""
     if global_step is None:
         raise ValueError(f"global_step is required for {name}.")
     rate = convert_to_tensor(learning_rate, name="learning_rate")
@@ -35,7 +35,7 @@ def exponential_decay(
     learning_rate: Any, global_step: Any, decay_steps: Any, decay_rate: Any, staircase: bool = False,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """learning_rate * decay_rate ** p; staircase: p rounded down. Raises ValueError for no global_step."""
+    """learning_rate * decay_rate ** p; staircase: p rounded down. Raises ValueError without global_step."""
     with name_scope(name, "ExponentialDecay"):
         numbers = _numbers("exponential_decay", learning_rate, global_step, decay_steps, decay_rate)
         rate, step, steps, factor = numbers
@@ -47,7 +47,7 @@ def natural_exp_decay(
     learning_rate: Any, global_step: Any, decay_steps: Any, decay_rate: Any, staircase: bool = False,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """learning_rate * exp(-decay_rate * p); staircase: p rounded down. Raises ValueError for no global_step."""
+    """learning_rate * exp(-decay_rate * p); staircase: p rounded down. Raises ValueError without global_step."""
     with name_scope(name, "NaturalExpDecay"):
         numbers = _numbers("natural_exp_decay", learning_rate, global_step, decay_steps, decay_rate)
         rate, step, steps, factor = numbers
@@ -59,7 +59,7 @@ def inverse_time_decay(
     learning_rate: Any, global_step: Any, decay_steps: Any, decay_rate: Any, staircase: bool = False,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """learning_rate / (1 + decay_rate * p); staircase: p rounded down. Raises ValueError for no global_step."""
+    """learning_rate / (1 + decay_rate * p); staircase: p rounded down. Raises ValueError without global_step."""
     with name_scope(name, "InverseTimeDecay"):
         numbers = _numbers("inverse_time_decay", learning_rate, global_step, decay_steps, decay_rate)
         rate, step, steps, factor = numbers
@@ -73,7 +73,8 @@ def polynomial_decay(
 ) -> Tensor:  # fmt: skip
     """(learning_rate - end) * (1 - p) ** power + end, and `end` after decay_steps.
 
-    cycle: decay_steps is the first multiple of itself beyond the step. Raises ValueError for no global_step.
+    cycle: extend decay_steps to its first multiple beyond the step. Raises ValueError without global_step.
+    end_learning_rate: the rate after decay_steps.
     """
     with name_scope(name, "PolynomialDecay"):
         numbers = _numbers("polynomial_decay", learning_rate, global_step, decay_steps, end_learning_rate, power)
@@ -89,7 +90,7 @@ def cosine_decay(
     learning_rate: Any, global_step: Any, decay_steps: Any, alpha: Any = 0.0, name: str | None = None
 ) -> Tensor:
     """learning_rate * ((1 - alpha) (1 + cos(pi p)) / 2 + alpha), p at most 1: Loshchilov and Hutter 2016,
-    arXiv:1608.03983. Raises ValueError for no global_step."""
+    arXiv:1608.03983. Raises ValueError without global_step."""
     with name_scope(name, "CosineDecay"):
         rate, step, steps = _numbers("cosine_decay", learning_rate, global_step, decay_steps)
         wave = 0.5 * (1.0 + m.cos(math.pi * (m.minimum(step, steps) / steps)))
@@ -100,9 +101,10 @@ def cosine_decay_restarts(
     learning_rate: Any, global_step: Any, first_decay_steps: Any, t_mul: Any = 2.0, m_mul: Any = 1.0,
     alpha: Any = 0.0, name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """`cosine_decay` again and again: each time t_mul times as long, from m_mul times the rate before.
+    """`cosine_decay` repeatedly: each period is t_mul times as long, and starts at m_mul times the rate.
 
-    Raises ValueError for no global_step.
+    first_decay_steps: the steps of the first time.   alpha: the lowest rate, as a share of learning_rate.
+    Raises ValueError without global_step.
     """
     with name_scope(name, "SGDRDecay"):
         numbers = _numbers("cosine_decay_restarts", learning_rate, global_step, first_decay_steps, t_mul, m_mul, alpha)
@@ -128,7 +130,7 @@ def linear_cosine_decay(
     beta: Any = 0.001, name: str | None = None,
 ) -> Tensor:  # fmt: skip
     """learning_rate * ((alpha + 1 - p) (1 + cos(2 pi num_periods p)) / 2 + beta), p at most 1: Bello et al. 2017,
-    arXiv:1709.07417. Raises ValueError for no global_step."""
+    arXiv:1709.07417. Raises ValueError without global_step."""
     with name_scope(name, "LinearCosineDecay"):
         return _linear_cosine(learning_rate, global_step, decay_steps, num_periods, alpha, beta, None)
 
@@ -137,7 +139,10 @@ def noisy_linear_cosine_decay(
     learning_rate: Any, global_step: Any, decay_steps: Any, initial_variance: Any = 1.0, variance_decay: Any = 0.55,
     num_periods: Any = 0.5, alpha: Any = 0.0, beta: Any = 0.001, name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """`linear_cosine_decay` with noise of initial_variance / (1 + global_step) ** variance_decay."""
+    """`linear_cosine_decay` with noise of initial_variance / (1 + global_step) ** variance_decay.
+
+    num_periods, alpha, beta: as in `linear_cosine_decay`.
+    """
     with name_scope(name, "NoisyLinearCosineDecay"):
         noise = (initial_variance, variance_decay)
         return _linear_cosine(learning_rate, global_step, decay_steps, num_periods, alpha, beta, noise)
@@ -155,9 +160,9 @@ def _linear_cosine(learning_rate, global_step, decay_steps, num_periods, alpha, 
 
 
 def piecewise_constant(x: Any, boundaries: Any, values: Any, name: str | None = None) -> Tensor:
-    """values[i] while boundaries[i - 1] < x <= boundaries[i]; the first up to the first boundary, the last beyond all.
+    """values[i] while boundaries[i - 1] < x <= boundaries[i]; the first value before, the last after all boundaries.
 
-    Raises ValueError unless there is one value more than boundaries, or for boundaries of another kind than x.
+    Raises ValueError unless there is one more value than boundaries, and these have the dtype of x.
     """
     if boundaries is None or values is None:
         raise ValueError("Both boundaries and values are required for piecewise_constant.")

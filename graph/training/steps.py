@@ -1,4 +1,4 @@
-"""The global step: the variable that counts the steps of training."""
+"""The global step: the variable that counts training steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _READ = "global_step_read_op_cache"
 
 
 def create_global_step(graph: Graph | None = None) -> Variable:
-    """Make the graph's global step, int64, 0 at first. Raises ValueError when it has one."""
+    """Create the graph's global step, int64, initially 0. Raises ValueError if it exists."""
     graph = graph or get_default_graph()
     if get_global_step(graph) is not None:
         raise ValueError('"global_step" already exists.')
@@ -28,9 +28,9 @@ def create_global_step(graph: Graph | None = None) -> Variable:
 
 
 def get_global_step(graph: Graph | None = None) -> Any:
-    """The graph's global step: the variable in its collection, or the tensor `global_step:0`; None when there is none.
+    """The graph's global step: the variable in its collection, or the tensor `global_step:0`; None if there is none.
 
-    Raises TypeError when it is not an integer scalar.
+    Raises TypeError unless it is an integer scalar.
     """
     graph = graph or get_default_graph()
     known = graph.get_collection(GraphKeys.GLOBAL_STEP)
@@ -49,18 +49,18 @@ def get_global_step(graph: Graph | None = None) -> Any:
 
 
 def get_or_create_global_step(graph: Graph | None = None) -> Any:
-    """The graph's global step, made if it has none."""
+    """The graph's global step, created if necessary."""
     graph = graph or get_default_graph()
     step = get_global_step(graph)
     return create_global_step(graph) if step is None else step
 
 
 def get_or_create_global_step_read(graph: Graph | None = None) -> Tensor | None:
-    """A tensor that is the global step before the run that fetches it; None when there is no global step."""
+    """The value of the global step before the run that fetches it; None if there is no global step."""
     graph = graph or get_default_graph()
-    made = graph.get_collection(_READ)
-    if made:
-        return made[0]
+    reads = graph.get_collection(_READ)
+    if reads:
+        return reads[0]
     step = get_global_step(graph)
     if step is None:
         return None
@@ -71,7 +71,10 @@ def get_or_create_global_step_read(graph: Graph | None = None) -> Tensor | None:
 
 
 def assert_global_step(global_step_tensor: Any) -> None:
-    """Raises TypeError unless it is an integer variable or tensor without axes."""
+    """Raise TypeError unless it is an integer variable or tensor of rank 0.
+
+    global_step_tensor: the variable or tensor.
+    """
     if not isinstance(global_step_tensor, (Variable, Tensor)):
         raise TypeError(f'Existing "global_step" must be a Variable or Tensor: {global_step_tensor}.')
     if not global_step_tensor.dtype.base_dtype.is_integer:
@@ -81,5 +84,8 @@ def assert_global_step(global_step_tensor: Any) -> None:
 
 
 def global_step(sess: Any, global_step_tensor: Any) -> int:
-    """The number of steps that a session has taken."""
+    """The number of steps that a session has taken.
+
+    global_step_tensor: the variable or tensor.
+    """
     return int(sess.run(global_step_tensor))

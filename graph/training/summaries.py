@@ -1,8 +1,8 @@
-"""Summaries: what a training program shows of itself, as nodes whose value is a serialised `Summary` (bytes).
+"""Summaries: what a training program reports to TensorBoard, as nodes whose value is a serialized `Summary` (bytes).
 
 tag          the name under which TensorBoard shows a value: the node's name, with its scopes
-family       a group of tags, shown together
-The protocol buffers are TensorBoard's own: the package `tensorboard` is needed as soon as a summary is made.
+family       a group of tags that are shown together
+The protocol buffers are TensorBoard's own, so creating a summary requires the package `tensorboard`.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from weftwork.graph.protos import protos
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
 
-# What is shown
+# Kinds of summaries
 
 
 def scalar(name: str, tensor: Any, collections: Any = None, family: str | None = None) -> Tensor:
-    """A number, drawn over the steps. The run fails when it is not one."""
+    """A number, plotted over the steps. The run fails if it is not a scalar."""
     return _summary(_scalar_summary, "ScalarSummary", name, tensor, family, collections)
 
 
 def histogram(name: str, values: Any, collections: Any = None, family: str | None = None) -> Tensor:
-    """The distribution of the elements of a tensor of any shape. The run fails when one is not finite."""
+    """The distribution of a tensor's elements. The run fails if one is not finite."""
     return _summary(_histogram_summary, "HistogramSummary", name, values, family, collections)
 
 
 def image(name: str, tensor: Any, max_outputs: int = 3, collections: Any = None, family: str | None = None) -> Tensor:
-    """Pictures: the first `max_outputs` of a batch.
+    """Images: the first `max_outputs` of a batch.
 
-    tensor: [batch, height, width, channels] with 1 (grey), 3 or 4 channels; uint8, or floats, which are scaled to it:
-        to 0 .. 255 when none is negative, else so that 0 is 127.
+    tensor: [batch, height, width, channels] with 1 (gray), 3 or 4 channels; uint8, or floats, which are scaled: to
+        0 .. 255 if none is negative, else so that 0 becomes 127.
     Raises ValueError for another rank.
     """
     tensor = convert_to_tensor(tensor)
@@ -52,7 +52,7 @@ def image(name: str, tensor: Any, max_outputs: int = 3, collections: Any = None,
 
 
 def text(name: str, tensor: Any, collections: Any = None) -> Tensor:
-    """Text, read as Markdown. tensor: strings of any shape. Raises ValueError for another dtype."""
+    """Text, interpreted as Markdown. tensor: strings of any shape. Raises ValueError for another dtype."""
     tensor = convert_to_tensor(tensor)
     if tensor.dtype.base_dtype is not dtypes.string:
         raise ValueError(f"Expected tensor {tensor.name} to have dtype string, got {tensor.dtype.name}")
@@ -60,7 +60,7 @@ def text(name: str, tensor: Any, collections: Any = None) -> Tensor:
 
 
 def merge(inputs: Any, collections: Any = None, name: str | None = None) -> Tensor:
-    """Several summaries as one. Raises ValueError when there are none."""
+    """Combine several summaries. Raises ValueError if there are none."""
     inputs = [convert_to_tensor(summary) for summary in inputs]
     if not inputs:
         raise ValueError("Inputs to merge must be a list of at least one summary.")
@@ -72,7 +72,7 @@ def merge(inputs: Any, collections: Any = None, name: str | None = None) -> Tens
 
 
 def merge_all(key: Any = GraphKeys.SUMMARIES, scope: str | None = None, name: str | None = None) -> Tensor | None:
-    """All summaries of the default graph (of a collection, in a name scope) as one; None when there are none."""
+    """Combine all summaries of the default graph (of a collection, in a name scope); None if there are none."""
     found = get_default_graph().get_collection(key, scope)
     return merge(found, name=name) if found else None
 
@@ -90,13 +90,13 @@ def _summary(
     tensor = convert_to_tensor(tensor)
     with _tagged(name, family, tensor) as (tag, scope):
         attrs = {"tag": tag, **(attrs or {})}
-        made = apply(kernel, [tensor], attrs, type=kind, name=scope, dtype=dtypes.string, shape=())
-    return _collected(made, collections, (GraphKeys.SUMMARIES,))
+        result = apply(kernel, [tensor], attrs, type=kind, name=scope, dtype=dtypes.string, shape=())
+    return _collected(result, collections, (GraphKeys.SUMMARIES,))
 
 
 @contextmanager
 def _tagged(name: str, family: str | None, tensor: Tensor) -> Iterator[tuple[str, str]]:
-    """(tag, name scope) of a summary; a family is in both, the second time so that TensorBoard groups by it."""
+    """(tag, name scope) of a summary; both include the family, the tag twice, so that TensorBoard groups by it."""
     name, family = _clean(name), _clean(family)
     with name_scope(f"{family}/{name}" if family else name, None, [tensor]) as scope:
         tag = scope.rstrip("/")
@@ -104,7 +104,7 @@ def _tagged(name: str, family: str | None, tensor: Tensor) -> Iterator[tuple[str
 
 
 def _clean(name: Any) -> Any:
-    """A name of letters, digits and `-_./`, which does not begin with a slash."""
+    """A name of letters, digits and `-_./` that does not begin with a slash."""
     return name if name is None else re.sub(r"[^-/\w.]", "_", name).lstrip("/")
 
 
@@ -113,7 +113,7 @@ def _collected(tensor: Tensor, collections: Any, default: tuple) -> Tensor:
     return tensor
 
 
-# What the nodes compute
+# Kernels
 
 
 def _scalar_summary(value, *, tag):
@@ -132,19 +132,19 @@ def _histogram_summary(values, *, tag):
 
 @lru_cache(maxsize=1)
 def _limits() -> np.ndarray:
-    """The upper ends of the buckets: 0, and +-1e-12 times the powers of 1.1 below 1e20, and the largest number."""
-    ends = [1e-12]
-    while ends[-1] * 1.1 < 1e20:
-        ends.append(ends[-1] * 1.1)
-    positive = np.append(ends, np.finfo(np.float64).max)
+    """The upper bounds of the buckets: 0, +-1e-12 times the powers of 1.1 below 1e20, and the largest float."""
+    bounds = [1e-12]
+    while bounds[-1] * 1.1 < 1e20:
+        bounds.append(bounds[-1] * 1.1)
+    positive = np.append(bounds, np.finfo(np.float64).max)
     return np.concatenate([-positive[::-1], [0.0], positive])
 
 
 def _histogram(values: np.ndarray) -> Any:
-    """The counts of a bucket's elements, runs of empty buckets as one.  values: float64 [n]."""
+    """The number of elements in each bucket; runs of empty buckets are merged.  values: float64 [n]."""
     limits = _limits()
     counts = np.bincount(np.searchsorted(limits, values, side="right"), minlength=len(limits))[: len(limits)]
-    # Of neighbours that are both empty only the last is kept.
+    # Of neighbors that are both empty, only keep the last.
     kept = np.append((counts[:-1] > 0) | (counts[1:] > 0), True)
     biggest = np.finfo(np.float64).max
     return protos("summary").HistogramProto(
@@ -180,7 +180,7 @@ def _picture(pixels: np.ndarray) -> Any:
 
 
 def _bytes_of(pixels: np.ndarray) -> np.ndarray:
-    """Floats as 0 .. 255; a pixel that is not finite is red, where there is colour."""
+    """Floats as 0 .. 255; in color images, a pixel that is not finite is red."""
     finite = np.asarray(np.isfinite(pixels).all(axis=-1))
     low, high = (f(pixels[finite], initial=0) for f in (np.min, np.max))
     if low < 0:
@@ -210,5 +210,5 @@ def _value(tag: str, **content: Any) -> bytes:
 
 
 def _merged(*summaries):
-    """A message whose repeated field has the elements of all is their bytes, one after the other."""
+    """Concatenate the messages' bytes, which gives a message with the elements of all in its repeated field."""
     return b"".join(summaries)

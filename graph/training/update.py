@@ -1,4 +1,4 @@
-"""The writes of one step: of a variable and of the slots that an optimizer keeps beside it."""
+"""The writes of one step: to a variable and to the slots that an optimizer keeps for it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from weftwork.graph.variables.variable import Variable
 
 
 class Update:
-    """The writes of one variable and its slots: of all elements, or of some rows of each.
+    """The writes to one variable and its slots: to all elements, or to some rows of each.
 
-    grad: the gradient, or that of the rows.   rows: which rows, each once; None for all.
-    Raises ValueError when the gradient has another shape.
+    grad: the gradient, or that of the rows.   rows: distinct row indices; None for all rows.
+    Raises ValueError if the gradient has another shape.
     """
 
     def __init__(self, variable: Variable, grad: Tensor, rows: Tensor | None = None):
@@ -44,17 +44,17 @@ class Update:
         return variable.value()
 
     def write(self, variable: Any, type: str, kernel: Callable, *values: Tensor) -> Tensor:
-        """A node: the variable's new value, kernel(old, *values)."""
+        """A node that sets the variable to kernel(old, *values)."""
         return self._write(variable, type, kernel, values, [], self.rows)[0]
 
     def write_all(self, variable: Any, type: str, kernel: Callable, *values: Tensor) -> Tensor:
-        """The same for a kernel that writes all rows, whichever the gradient has."""
+        """As `write`, for a kernel that writes all rows, whichever rows the gradient has."""
         return self._write(variable, type, kernel, values, [], None)[0]
 
     def write_and_tell(self, variable: Any, type: str, kernel: Callable, *values: Tensor) -> tuple[Tensor, Tensor]:
-        """A node: (the variable's new value, a second result of the kernel, of the gradient's shape)."""
-        new, told = self._write(variable, type, kernel, values, [(self.dtype, self.grad.raw_shape)], self.rows)
-        return new, told
+        """A node with two outputs: the new value, and a second result of the kernel, of the shape of the gradient."""
+        new, extra = self._write(variable, type, kernel, values, [(self.dtype, self.grad.raw_shape)], self.rows)
+        return new, extra
 
     def _write(
         self, variable: Any, type: str, kernel: Callable, values: tuple, further: list, rows: Tensor | None
@@ -67,15 +67,15 @@ class Update:
             kernel, inputs = kernels.on_rows, (variable._ref(), rows, *values)
         reference = op.outputs[0]
         outputs = [(reference.dtype, reference.raw_shape), *further]
-        made = op.graph.add(
+        result = op.graph.add(
             Kind.UPDATE, type, kernel=kernel, inputs=inputs, attrs=attrs, outputs=outputs, name=type, colocate=op
         )
-        self._tables.add(made.outputs[0])
-        return list(made.outputs)
+        self._tables.add(result.outputs[0])
+        return list(result.outputs)
 
 
 def make_slot(primary: Variable, initial: Any, name: str) -> Variable:
-    """A variable of `primary`'s, called `PRIMARY/NAME`, or `PRIMARY/NAME_1`, ... : the first name that is free."""
+    """A variable for `primary`, called `PRIMARY/NAME`, or the first of `PRIMARY/NAME_1`, ... that is unused."""
     graph = primary.graph
     with graph.as_default(), graph.control_dependencies(None):
         with variable_scope(None, f"{primary.op.name}/{name}", auxiliary_name_scope=False) as scope:

@@ -1,4 +1,4 @@
-"""Variables: state by name, whose values sessions hold."""
+"""Variables: named state, whose values sessions hold."""
 
 from weftwork.graph.variables.collected import (
     all_variables,

@@ -1,4 +1,4 @@
-"""The variables of a graph: its collections of them, and what initialises and asks about many."""
+"""The variables of a graph: collections of them, and operations that initialize or check many."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ all_variables = global_variables
 
 
 def trainable_variables(scope: str | None = None) -> list[Any]:
-    """The variables that optimizers work on."""
+    """The variables that optimizers train."""
     return get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES, scope)
 
 
@@ -45,12 +45,12 @@ def variables_initializer(var_list: Any, name: str = "init") -> Operation:
 
 
 def global_variables_initializer() -> Operation:
-    """An operation that initialises the variables that exist now."""
+    """An operation that initializes the variables that exist now."""
     return variables_initializer(global_variables())
 
 
 def local_variables_initializer() -> Operation:
-    """An operation that initialises the local variables that exist now."""
+    """An operation that initializes the local variables that exist now."""
     return variables_initializer(local_variables())
 
 
@@ -64,12 +64,12 @@ initialize_local_variables = local_variables_initializer
 
 
 def is_variable_initialized(variable: Any) -> Tensor:
-    """A bool: whether `variable` has a value."""
+    """A boolean: whether `variable` has a value."""
     return state_ops.is_variable_initialized(variable)
 
 
 def assert_variables_initialized(var_list: Any = None) -> Tensor | None:
-    """The ranks of variables [n]; FailedPreconditionError, when it runs, where one has no value. None for none."""
+    """The ranks of variables [n]; at run time, FailedPreconditionError if one has no value. None if there are none."""
     var_list = list(global_variables() + local_variables() if var_list is None else var_list)
     if not var_list:
         return None

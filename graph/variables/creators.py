@@ -1,4 +1,4 @@
-"""What makes a variable: `variable_creator_scope` puts the program's own function in between."""
+"""Creators of variables: `variable_creator_scope` lets a program intercept their creation."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _creators = threading.local()
 
 @contextmanager
 def variable_creator_scope(variable_creator: Callable[..., Any]) -> Iterator[None]:
-    """What makes the variables inside: `variable_creator(next_creator, **kwargs)`, with all that Variable is given.
+    """Variables inside are created by `variable_creator(next_creator, **kwargs)`, with all arguments of Variable.
 
-    It returns a variable, mostly `next_creator(**kwargs)`'s. The innermost scope comes first.
+    It returns a variable, usually from `next_creator(**kwargs)`. The innermost scope is called first.
     """
     outer = getattr(_creators, "stack", ())
     _creators.stack = (*outer, (get_default_graph(), variable_creator))
@@ -29,18 +29,18 @@ def variable_creator_scope(variable_creator: Callable[..., Any]) -> Iterator[Non
 
 
 class Created(type):
-    """Calling the class goes through the creators of the open scopes."""
+    """A metaclass: calling the class goes through the creators of the open scopes."""
 
-    if not TYPE_CHECKING:  # a checker takes what a call gives from __init__: a Variable
+    if not TYPE_CHECKING:  # type checkers infer the result, a Variable, from __init__
 
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
             stack = getattr(_creators, "stack", ())
             if not stack:
                 return super().__call__(*args, **kwargs)
-            made: Callable = super().__call__
+            create: Callable = super().__call__
             for graph, creator in stack:
                 if graph is get_default_graph():
-                    made = functools.partial(creator, made)
+                    create = functools.partial(creator, create)
             bound = inspect.signature(cls.__init__).bind(None, *args, **kwargs)
             bound.apply_defaults()
-            return made(**{name: value for name, value in bound.arguments.items() if name != "self"})
+            return create(**{name: value for name, value in bound.arguments.items() if name != "self"})

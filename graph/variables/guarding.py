@@ -1,4 +1,4 @@
-"""Initial values that depend on other variables, made safe for one run that initialises them all."""
+"""Initial values that depend on other variables, made safe for a run that initializes all of them at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
 
 
 def safe_initial(initial: Tensor, graph) -> Tensor:
-    """`initial` with every read of another variable made safe, so that one run initialises dependent variables."""
+    """Replace each read of another variable in `initial`, so that one run can initialize dependent variables."""
     affected: dict[Operation, bool] = {}
     stack = [initial.op]
     while stack:

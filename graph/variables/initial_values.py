@@ -1,4 +1,4 @@
-"""What a shared variable begins with."""
+"""Initial values of shared variables."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from weftwork.graph.variables.partitioned import PartitionInfo
 
 
 def part_initializer(initializer: Any, info: PartitionInfo) -> Any:
-    """An initializer that is told which part it makes, if it takes that."""
-    made = initializer() if isinstance(initializer, type) else initializer
-    if made is None:
+    """Tell the initializer which part it is for, if it accepts that."""
+    instance = initializer() if isinstance(initializer, type) else initializer
+    if instance is None:
         return None
-    takes = inspect.signature(made).parameters
+    takes = inspect.signature(instance).parameters
     if "partition_info" not in takes and not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
-        return made
-    return lambda shape, dtype=None: made(shape, dtype=dtype, partition_info=info)
+        return instance
+    return lambda shape, dtype=None: instance(shape, dtype=dtype, partition_info=info)
 
 
 def initial_value(name: str, shape: Any, dtype: DType, initializer: Any, wanted: DType | None) -> Any:
@@ -36,20 +36,20 @@ def initial_value(name: str, shape: Any, dtype: DType, initializer: Any, wanted:
     raw = shapes.as_raw(shape)
     if isinstance(initializer, type):
         initializer = initializer()
-    taken = _parameters(initializer)
-    if raw is None and initializer is not None and not any([p.default is p.empty for p in taken.values()]):
+    parameters = _parameters(initializer)
+    if raw is None and initializer is not None and not any([p.default is p.empty for p in parameters.values()]):
         return initializer
     if not shapes.is_full(raw):
         raise ValueError(f"Shape of a new variable ({name}) must be fully defined, but instead was {shapes.text(raw)}.")
     if initializer is None:
         initializer = _default_initializer(name, dtype)
     assert raw is not None
-    more = {"partition_info": None} if "partition_info" in taken else {}
-    return lambda: initializer(list(raw), dtype=dtype, **more)
+    extra = {"partition_info": None} if "partition_info" in parameters else {}
+    return lambda: initializer(list(raw), dtype=dtype, **extra)
 
 
 def _parameters(function: Any) -> dict[str, inspect.Parameter]:
-    """What a function takes; one that does not tell takes a shape."""
+    """A function's parameters; without a signature, it is assumed to take a shape."""
     try:
         return dict(inspect.signature(function).parameters)
     except (TypeError, ValueError):

@@ -1,8 +1,8 @@
-"""Initialisers: what variables begin with.
+"""Initializers: the initial values of variables.
 
-An initialiser is a small immutable description (a dataclass); called with a shape it makes the tensor of initial
+An initializer is a small immutable description (a dataclass). Called with a shape, it returns the tensor of initial
 values.
-fans: the number of inputs and outputs of one unit of a weight of that shape, channels last.
+fans: the number of inputs and outputs of one unit, for a weight of that shape, channels last.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ TRUNCATED_STDDEV = 0.8796256610342398
 
 @dataclass(frozen=True)
 class Initializer:
-    """What all initialisers share. Subclasses make the values in `_make(shape, dtype)`."""
+    """The base class of all initializers. Subclasses compute the values in `_make(shape, dtype)`."""
 
     def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None) -> Tensor:
-        """The initial values of a variable (or the part of one that `partition_info.full_shape` is whole of).
+        """The initial values of a variable, or of a part of one, whose full shape is `partition_info.full_shape`.
 
-        dtype: None for the initialiser's own.
+        dtype: None for the initializer's own.
         """
         dtype = as_dtype(getattr(self, "dtype", dtypes.float32) if dtype is None else dtype).base_dtype
         return self._make(shape, dtype, shape if partition_info is None else partition_info.full_shape)
@@ -39,7 +39,7 @@ class Initializer:
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal initialiser: `type(self)(**config)`."""
+        """The arguments of an equal initializer: `type(self)(**config)`."""
         return {key: value.name if isinstance(value, dtypes.DType) else value for key, value in asdict(self).items()}
 
     @classmethod
@@ -50,7 +50,7 @@ class Initializer:
 
 @dataclass(frozen=True)
 class Zeros(Initializer):
-    """All 0 (False, empty text)."""
+    """All 0 (False, empty strings)."""
 
     dtype: Any = dtypes.float32
 
@@ -70,9 +70,9 @@ class Ones(Initializer):
 
 @dataclass(frozen=True, eq=False)
 class Constant(Initializer):
-    """One number everywhere, or the elements of a list or array in order, the last repeated to fill the shape.
+    """One number everywhere, or the elements of a list or array in order, the last one repeated to fill the shape.
 
-    verify_shape: raise TypeError when `value` has another shape.
+    verify_shape: raise TypeError if `value` has another shape.
     """
 
     value: Any = 0
@@ -117,7 +117,7 @@ class TruncatedNormal(Initializer):
 
 @dataclass(frozen=True)
 class RandomUniform(Initializer):
-    """Uniform distribution on [minval, maxval); integers need a maxval."""
+    """Uniform distribution on [minval, maxval); integers require maxval."""
 
     minval: Any = 0
     maxval: Any = None
@@ -147,6 +147,7 @@ class VarianceScaling(Initializer):
     """Zero mean and variance scale / n, n the fan_in, fan_out or their mean (fan_avg).
 
     distribution: "truncated_normal" (or "normal"), "untruncated_normal" or "uniform".
+    mode: "fan_in", "fan_out" or "fan_avg".
     Sources: Glorot and Bengio 2010 (fan_avg), He et al. arXiv:1502.01852 (fan_in, scale 2), LeCun 1998 (fan_in).
     """
 
@@ -182,7 +183,7 @@ class VarianceScaling(Initializer):
 class Orthogonal(Initializer):
     """gain times a random matrix with orthonormal rows or columns, uniformly distributed (arXiv:1312.6120).
 
-    All axes but the last are taken together as the rows. Raises ValueError for fewer than two axes.
+    All axes but the last are combined into the rows. Raises ValueError for fewer than two axes.
     """
 
     gain: float = 1.0
@@ -199,7 +200,7 @@ class Orthogonal(Initializer):
 
 @dataclass(frozen=True)
 class Identity(Initializer):
-    """gain times the identity matrix. Raises ValueError when the shape is not a matrix."""
+    """gain times the identity matrix. Raises ValueError if the shape is not that of a matrix."""
 
     gain: float = 1.0
     dtype: Any = dtypes.float32
@@ -213,7 +214,7 @@ class Identity(Initializer):
 
 @dataclass(frozen=True)
 class GlorotUniform(VarianceScaling):
-    """Uniform on +-sqrt(6 / (fan_in + fan_out)); also called Xavier (Glorot and Bengio 2010)."""
+    """Uniform on +-sqrt(6 / (fan_in + fan_out)); also known as Xavier (Glorot and Bengio 2010)."""
 
     def __init__(self, seed: int | None = None, dtype: Any = dtypes.float32):
         super().__init__(1.0, "fan_avg", "uniform", seed, dtype)
@@ -224,7 +225,7 @@ class GlorotUniform(VarianceScaling):
 
 @dataclass(frozen=True)
 class GlorotNormal(VarianceScaling):
-    """Truncated normal of variance 2 / (fan_in + fan_out); also called Xavier (Glorot and Bengio 2010)."""
+    """Truncated normal with variance 2 / (fan_in + fan_out); also known as Xavier (Glorot and Bengio 2010)."""
 
     def __init__(self, seed: int | None = None, dtype: Any = dtypes.float32):
         super().__init__(1.0, "fan_avg", "truncated_normal", seed, dtype)
@@ -234,7 +235,7 @@ class GlorotNormal(VarianceScaling):
 
 
 def he_normal(seed: int | None = None) -> VarianceScaling:
-    """Truncated normal of variance 2 / fan_in (arXiv:1502.01852)."""
+    """Truncated normal with variance 2 / fan_in (arXiv:1502.01852)."""
     return VarianceScaling(2.0, "fan_in", "truncated_normal", seed)
 
 
@@ -244,7 +245,7 @@ def he_uniform(seed: int | None = None) -> VarianceScaling:
 
 
 def lecun_normal(seed: int | None = None) -> VarianceScaling:
-    """Truncated normal of variance 1 / fan_in (LeCun et al. 1998, Efficient BackProp)."""
+    """Truncated normal with variance 1 / fan_in (LeCun et al. 1998, Efficient BackProp)."""
     return VarianceScaling(1.0, "fan_in", "truncated_normal", seed)
 
 
@@ -254,7 +255,7 @@ def lecun_uniform(seed: int | None = None) -> VarianceScaling:
 
 
 def xavier_initializer(uniform: bool = True, seed: int | None = None, dtype: Any = dtypes.float32) -> VarianceScaling:
-    """`GlorotUniform`, or `GlorotNormal`, under tf.contrib's name."""
+    """`GlorotUniform` or `GlorotNormal`, under the name of tf.contrib."""
     return GlorotUniform(seed, dtype) if uniform else GlorotNormal(seed, dtype)
 
 

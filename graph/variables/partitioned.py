@@ -1,7 +1,7 @@
-"""Variables in parts: one name, several variables along an axis, and the functions that say how many.
+"""Partitioned variables: one name for several variables along an axis, and functions that choose their number.
 
-partitioner   a function (shape=, dtype=) -> how many parts along each axis, of which at most one is more than 1
-offset        where a part begins along each axis of the whole
+partitioner   a function (shape=, dtype=) -> number of parts along each axis, at most one of them more than 1
+offset        where a part begins, along each axis of the whole
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from weftwork.graph.variables.variable import Variable
 
 
 class PartitionInfo(NamedTuple):
-    """What the initializer of a part is told: the shape of the whole, and where the part begins in it."""
+    """Information for the initializer of a part: the shape of the whole, and where the part begins in it."""
 
     full_shape: list[int]
     var_offset: list[int]
 
     def single_offset(self, shape: Any) -> int:
-        """Where a part of this shape begins, along the axis that is divided."""
+        """Where a part of this shape begins, along the partitioned axis."""
         return self.var_offset[self.single_slice_dim(shape) or 0]
 
     def single_slice_dim(self, shape: Any) -> int | None:
@@ -37,9 +37,9 @@ class PartitionInfo(NamedTuple):
 
 
 class PartitionedVariable(Operators):
-    """Several variables along an axis that stand for one: as a tensor they are joined.
+    """Several variables along an axis that act as one. As a tensor, they are concatenated.
 
-    Raises TypeError for parts that are not variables, ValueError for more than one divided axis.
+    Raises TypeError for parts that are not variables, ValueError if more than one axis is partitioned.
     """
 
     __array_priority__ = 100
@@ -56,12 +56,12 @@ class PartitionedVariable(Operators):
 
     @property
     def name(self) -> str:
-        """The name that the parts' names begin with."""
+        """The common prefix of the parts' names."""
         return self._name
 
     @property
     def dtype(self):
-        """The dtype of its values."""
+        """The dtype of the values."""
         return self._dtype
 
     @property
@@ -75,30 +75,30 @@ class PartitionedVariable(Operators):
 
     @property
     def graph(self):
-        """The graph of its parts."""
+        """The graph of the parts."""
         return self._parts[0].graph
 
     def as_tensor(self) -> Tensor:
-        """The parts, joined."""
+        """The parts, concatenated."""
         if len(self._parts) == 1:
             return convert_to_tensor(self._parts[0])
         with name_scope(f"{self._name}/ConcatPartitions/"):
             return concat([convert_to_tensor(part) for part in self._parts], self._axis)
 
     def assign(self, value: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True) -> list:
-        """Assignments of the parts of a value, or of a list of values, to the parts."""
+        """Assign the parts of a value, or the values of a list, to the parts."""
         values = value if isinstance(value, (list, tuple)) else self._cut(convert_to_tensor(value, self._dtype))
         return [part.assign(v, name=name, read_value=read_value) for part, v in zip(self._parts, values, strict=True)]
 
     def assign_add(self, value: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True):
-        """As `assign`, adding."""
+        """As `assign`, but adds."""
         values = value if isinstance(value, (list, tuple)) else self._cut(convert_to_tensor(value, self._dtype))
         return [
             part.assign_add(v, name=name, read_value=read_value) for part, v in zip(self._parts, values, strict=True)
         ]
 
     def assign_sub(self, value: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True):
-        """As `assign`, subtracting."""
+        """As `assign`, but subtracts."""
         values = value if isinstance(value, (list, tuple)) else self._cut(convert_to_tensor(value, self._dtype))
         return [
             part.assign_sub(v, name=name, read_value=read_value) for part, v in zip(self._parts, values, strict=True)
@@ -107,7 +107,7 @@ class PartitionedVariable(Operators):
     def _cut(self, value: Tensor) -> list[Tensor]:
         found, start = [], 0
         for part in self._parts:
-            size = part.shape.as_list()[self._axis]
+            size: Any = part.shape.as_list()[self._axis]
             found.append(value[(slice(None),) * self._axis + (slice(start, start + size),)])
             start += size
         return found
@@ -150,9 +150,9 @@ STANDING.append((PartitionedVariable, PartitionedVariable.as_tensor))
 
 
 def parts_of(name: str, shape: Sequence[int], partitions: Sequence[int]) -> list[tuple[list[int], list[int]]]:
-    """(offset, shape) of each part; where an axis does not divide evenly the first parts are one longer.
+    """(offset, shape) of each part. If an axis does not divide evenly, the first parts are one longer.
 
-    Raises ValueError for partitions that do not fit the shape.
+    Raises ValueError for partitions that do not match the shape.
     """
     if len(partitions) != len(shape):
         text = "Partitioner returned a partition list that does not match the Variable's rank"
@@ -169,10 +169,10 @@ def parts_of(name: str, shape: Sequence[int], partitions: Sequence[int]) -> list
     axis, count = divided[0], partitions[divided[0]]
     if count > shape[axis]:
         raise ValueError(f"{name} cannot be divided into {count} parts along axis {axis}, which has {shape[axis]}")
-    each, more = divmod(shape[axis], count)
+    base, extra = divmod(shape[axis], count)
     found, start = [], 0
     for number in range(count):
-        size = each + (number < more)
+        size = base + (number < extra)
         offset, dims = [0] * len(shape), list(shape)
         offset[axis], dims[axis] = start, size
         found.append((offset, dims))
@@ -184,7 +184,7 @@ def parts_of(name: str, shape: Sequence[int], partitions: Sequence[int]) -> list
 
 
 def fixed_size_partitioner(num_shards: int, axis: int = 0) -> Callable[..., Any]:
-    """A partitioner that makes num_shards parts along an axis, or as many as it is long."""
+    """A partitioner with num_shards parts along an axis, or fewer if the axis is shorter."""
 
     def partitioner(shape: Any, **_: Any) -> list[int]:
         dims = _known(shape)
@@ -198,7 +198,10 @@ def fixed_size_partitioner(num_shards: int, axis: int = 0) -> Callable[..., Any]
 def variable_axis_size_partitioner(
     max_shard_bytes: int, axis: int = 0, bytes_per_string_element: int = 16, max_shards: int | None = None
 ) -> Callable[..., Any]:
-    """A partitioner of parts of at most max_shard_bytes along an axis, at most max_shards. ValueError below 1."""
+    """A partitioner with parts of at most max_shard_bytes, and at most max_shards parts. Raises ValueError below 1.
+
+    bytes_per_string_element: the size to assume of a text.
+    """
     if max_shard_bytes < 1 or bytes_per_string_element < 1:
         raise ValueError("Both max_shard_bytes and bytes_per_string_element must be positive.")
     if max_shards is not None and max_shards < 1:
@@ -220,7 +223,10 @@ def variable_axis_size_partitioner(
 def min_max_variable_partitioner(
     max_partitions: int = 1, axis: int = 0, min_slice_size: int = 256 << 10, bytes_per_string_element: int = 16
 ) -> Callable[..., Any]:
-    """A partitioner of at most max_partitions parts along an axis, each of at least min_slice_size bytes."""
+    """A partitioner with at most max_partitions parts along an axis, each of at least min_slice_size bytes.
+
+    bytes_per_string_element: the size to assume of a text.
+    """
 
     def partitioner(shape: Any, dtype: Any) -> list[int]:
         dims = _known(shape)

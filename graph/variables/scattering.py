@@ -1,4 +1,4 @@
-"""The methods of variables that write or read some of their rows or elements."""
+"""Methods of variables that write or read single rows or elements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from weftwork.graph.variables import writes as state_ops
 
 
 class Scattering:
-    """What a variable, whose reference is `_variable`, can do with some of its rows."""
+    """Methods for some rows of a variable, whose reference is `_variable`."""
 
     __slots__ = ()
 
@@ -24,15 +24,15 @@ class Scattering:
         return scatter(self._variable, sparse_delta.indices, sparse_delta.values, name=name)
 
     def scatter_add(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
-        """Add IndexedSlices to it."""
+        """Add IndexedSlices to the variable."""
         return self._scattered(state_ops.scatter_add, sparse_delta, name)
 
     def scatter_sub(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
-        """Subtract IndexedSlices from it."""
+        """Subtract IndexedSlices from the variable."""
         return self._scattered(state_ops.scatter_sub, sparse_delta, name)
 
     def scatter_update(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
-        """Set the rows of IndexedSlices in it."""
+        """Replace rows by those of IndexedSlices."""
         return self._scattered(state_ops.scatter_update, sparse_delta, name)
 
     def scatter_max(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
@@ -44,7 +44,7 @@ class Scattering:
         return self._scattered(state_ops.scatter_min, sparse_delta, name)
 
     def scatter_mul(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
-        """Multiply with the rows of IndexedSlices."""
+        """Multiply by the rows of IndexedSlices."""
         return self._scattered(state_ops.scatter_mul, sparse_delta, name)
 
     def scatter_div(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
@@ -68,7 +68,7 @@ class Scattering:
         return self._scattered(state_ops.batch_scatter_update, sparse_delta, name)
 
     def sparse_read(self, indices: Any, name: str | None = None) -> Tensor:
-        """The rows of it at some indices: see `weftwork.gather`."""
+        """The rows at some indices; see `weftwork.gather`."""
         return gather(self, indices, name=name)
 
     def gather_nd(self, indices: Any, name: str | None = None) -> Tensor:

@@ -1,8 +1,9 @@
-"""Variables that are shared by name: `get_variable` inside `sharing`.
+"""Variables shared by name: `get_variable`, and the scopes that `variable_scope` opens.
 
-store    the variables of a graph that `get_variable` made, by full name
-scope    a prefix of names and defaults (initializer, regularizer, reuse ...) for what is made inside; the thread's own
-reuse    None: a variable of that name must be new.  True: it must be there.  AUTO_REUSE: either
+store    the variables of a graph that `get_variable` has created, by full name
+scope    a name prefix and defaults (initializer, regularizer, reuse ...) for variables created inside; each thread
+         has its own
+reuse    None: the variable must be new.  True: it must exist.  AUTO_REUSE: either
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _STORE = ("_weftwork_variable_store",)
 
 
 def get_variable_scope() -> VariableScope:
-    """The scope in which the next variable of the default graph is made."""
+    """The scope in which the default graph's next variable is created."""
     graph = get_default_graph()
     if graph.variable_scope is None:
         graph.variable_scope = VariableScope(False)
@@ -54,10 +55,11 @@ def variable_scope(
 ) -> Iterator[VariableScope]:
     """Open a scope for variables and a name scope of the same name; yields the scope.
 
-    name_or_scope: a name inside the current scope, or a VariableScope to enter again; None takes `default_name`, made
+    name_or_scope: a name within the current scope, or a VariableScope to re-enter; None uses `default_name`, made
         unique among the scopes of its parent.
-    reuse: None keeps what the outer scope says, else True, or AUTO_REUSE.
-    Raises ValueError or TypeError for arguments that make no sense.
+    reuse: None keeps the outer scope's setting; else True or AUTO_REUSE.
+    auxiliary_name_scope: False opens no name scope.
+    Raises ValueError or TypeError for invalid arguments.
     """
     _check_arguments(name_or_scope, default_name, reuse)
     if not isinstance(auxiliary_name_scope, bool):
@@ -65,36 +67,36 @@ def variable_scope(
     graph = graph_of(values or ())
     with graph.as_default():
         outer = get_variable_scope()
-        again = isinstance(name_or_scope, VariableScope)
+        reentered = isinstance(name_or_scope, VariableScope)
         name = _scope_name(graph, outer, name_or_scope, default_name)
-        parent = name_or_scope if again else outer
-        local = name_or_scope.name.rpartition("/")[2] if again else (name_or_scope or name.rpartition("/")[2])
+        parent = name_or_scope if reentered else outer
+        local = name_or_scope.name.rpartition("/")[2] if reentered else (name_or_scope or name.rpartition("/")[2])
         naming = graph.name_scope(local) if auxiliary_name_scope and local else _same_names(graph)
         with naming as prefix:
             scope = VariableScope(
-                reuse or (outer.reuse if not again else parent.reuse or outer.reuse),
+                reuse or (outer.reuse if not reentered else parent.reuse or outer.reuse),
                 name,
-                _first(initializer, parent.initializer),
-                _first(regularizer, parent.regularizer),
-                _first(caching_device, parent.caching_device),
-                parent.original_name_scope if again else prefix,
-                _chained(custom_getter, parent.custom_getter),
-                _first(dtype, parent.dtype),
-                _first(constraint, parent.constraint),
-                _first(use_resource, parent.use_resource),
-                _first(partitioner, parent.partitioner),
+                _first_given(initializer, parent.initializer),
+                _first_given(regularizer, parent.regularizer),
+                _first_given(caching_device, parent.caching_device),
+                parent.original_name_scope if reentered else prefix,
+                _chain_getters(custom_getter, parent.custom_getter),
+                _first_given(dtype, parent.dtype),
+                _first_given(constraint, parent.constraint),
+                _first_given(use_resource, parent.use_resource),
+                _first_given(partitioner, parent.partitioner),
             )
             graph.variable_scope = scope
-            opened = _opened(graph)
+            opened = _opened_scopes(graph)
             opened.add(name)
-            before = set(opened)
+            opened_before = set(opened)
             try:
                 yield scope
             finally:
                 graph.variable_scope = outer
-                # Default names begin again in a scope that is entered again, so that its variables can be shared.
+                # Default names start over in a re-entered scope, so that its variables can be shared.
                 opened.difference_update(
-                    opened - before if again else [other for other in opened if other.startswith(f"{name}/")]
+                    opened - opened_before if reentered else [other for other in opened if other.startswith(f"{name}/")]
                 )
 
 
@@ -121,24 +123,24 @@ def _scope_name(graph: Graph, outer: VariableScope, name_or_scope: Any, default_
     prefix = f"{outer.name}/" if outer.name else ""
     if name_or_scope is not None:
         return prefix + name_or_scope
-    taken = _opened(graph)
+    opened_names = _opened_scopes(graph)
     name, number = f"{prefix}{default_name}", 0
-    while name in taken:
+    while name in opened_names:
         number += 1
         name = f"{prefix}{default_name}_{number}"
     return name
 
 
-def _opened(graph: Graph) -> set[str]:
-    """The names of scopes that were opened, which default names avoid."""
+def _opened_scopes(graph: Graph) -> set[str]:
+    """The names of the scopes opened so far, which default names avoid."""
     holder = graph.get_collection_ref(("_weftwork_opened_scopes",))
     if not holder:
         holder.append(set())
     return holder[0]
 
 
-def _chained(inner: Callable | None, outer: Callable | None) -> Callable | None:
-    """Both custom getters as one: the inner one gets its variables through the outer one."""
+def _chain_getters(inner: Callable | None, outer: Callable | None) -> Callable | None:
+    """Combine two custom getters: the inner one gets its variables through the outer one."""
     if inner is None or outer is None:
         return inner or outer
     return lambda getter, *args, **kwargs: inner(lambda *a, **k: outer(getter, *a, **k), *args, **kwargs)
@@ -146,7 +148,10 @@ def _chained(inner: Callable | None, outer: Callable | None) -> Callable | None:
 
 @contextmanager
 def variable_op_scope(values: Any, name_or_scope: Any, default_name: str | None = None, **kwargs: Any):
-    """TensorFlow's older spelling of `sharing`."""
+    """TensorFlow's older spelling of `variable_scope`.
+
+    name_or_scope, default_name: as in `variable_scope`.
+    """
     with variable_scope(name_or_scope, default_name, values, **kwargs) as scope:
         yield scope
 
@@ -168,42 +173,42 @@ def get_variable(
     synchronization: VariableSynchronization = VariableSynchronization.AUTO,
     aggregation: VariableAggregation = VariableAggregation.NONE,
 ) -> Any:
-    """The variable `name` of the current scope: made, or shared, as the scope's `reuse` says.
+    """The variable `name` of the current scope, created or shared according to the scope's `reuse`.
 
-    shape: fully defined, unless the initializer is a value. dtype: the scope's (float32) when it is None.
-    initializer: a function of (shape, dtype) or a value; else the scope's; else Glorot uniform for floats and zeros for
-        integers and booleans.
-    regularizer: a function of the variable's tensor; what it returns goes into REGULARIZATION_LOSSES.
-    Raises ValueError when the variable exists and may not, does not and must, or has another shape or dtype.
+    shape: fully defined, unless the initializer is a value. dtype: None for the scope's (float32).
+    initializer: a function of (shape, dtype) or a value; else the scope's; else Glorot uniform for floats, and zeros
+        for integers and booleans.
+    regularizer: a function of the variable's tensor; its result is added to REGULARIZATION_LOSSES.
+    Raises ValueError if the variable exists but must be new, must exist but does not, or has another shape or dtype.
     """
     scope = get_variable_scope()
     if custom_getter is not None and not callable(custom_getter):
         raise ValueError(f"Passed a custom_getter which is not callable: {custom_getter}")
     request = _Request(
         shape, dtype, initializer, regularizer, trainable, collections, caching_device, validate_shape, constraint,
-        scope.reuse, _first(partitioner, scope.partitioner), synchronization, aggregation,
+        scope.reuse, _first_given(partitioner, scope.partitioner), synchronization, aggregation,
     )  # fmt: skip
     full = "/".join([part for part in (scope.name, name) if part])
     if not full:
         raise ValueError("Variable name can't be empty")
-    getter = _chained(custom_getter, scope.custom_getter)
+    getter = _chain_getters(custom_getter, scope.custom_getter)
     if getter is not None:
         with get_default_graph().name_scope(None):
             return getter(_get, full, **vars(request))
-    return _made_or_shared(full, request)
+    return _create_or_share(full, request)
 
 
 def get_local_variable(
     name: str, shape: Any = None, dtype: Any = None, *args: Any, collections: Any = None, **kwargs: Any
 ) -> Variable:
-    """As `get_variable`, of a variable that is not part of the model: in LOCAL_VARIABLES, and not trainable."""
+    """As `get_variable`, for a variable that is not part of the model: in LOCAL_VARIABLES, and not trainable."""
     names = [*(collections or ()), GraphKeys.LOCAL_VARIABLES]
     return get_variable(name, shape, dtype, *args, **{**kwargs, "collections": names, "trainable": False})
 
 
 @dataclass
 class _Request:
-    """What `get_variable` is asked for, beside the name. Custom getters see it as keyword arguments."""
+    """The arguments of `get_variable`, except the name. Custom getters receive them as keyword arguments."""
 
     shape: Any = None
     dtype: Any = None
@@ -221,14 +226,14 @@ class _Request:
 
 
 def _get(name: str, *args: Any, **kwargs: Any) -> Any:
-    """What custom getters call. What they add to the request of their own is left out."""
+    """The function that custom getters call. Additional arguments of theirs are ignored."""
     known = _Request.__dataclass_fields__
-    return _made_or_shared(name, _Request(*args, **{key: kwargs[key] for key in kwargs if key in known}))
+    return _create_or_share(name, _Request(*args, **{key: kwargs[key] for key in kwargs if key in known}))
 
 
-def _made_or_shared(name: str, request: _Request) -> Any:
+def _create_or_share(name: str, request: _Request) -> Any:
     if request.partitioner is not None:
-        divided = _divided(name, request)
+        divided = _create_partitioned(name, request)
         if divided is not None:
             return divided
     scope = get_variable_scope()
@@ -242,38 +247,38 @@ def _made_or_shared(name: str, request: _Request) -> Any:
             f"Variable {name} does not exist, or was not created with tf.get_variable(). Did you mean to set "
             "reuse=tf.AUTO_REUSE in VarScope?"
         )
-    made = scope.dtype if wanted is None else wanted
-    initializer = _first(request.initializer, scope.initializer)
+    new_dtype = scope.dtype if wanted is None else wanted
+    initializer = _first_given(request.initializer, scope.initializer)
     with graph.control_dependencies(None), graph.name_scope(None):
-        value = initial_value(name, request.shape, made, initializer, wanted)
+        value = initial_value(name, request.shape, new_dtype, initializer, wanted)
         variable = Variable(
             value,
             trainable=request.trainable,
-            caching_device=_first(request.caching_device, scope.caching_device),
+            caching_device=_first_given(request.caching_device, scope.caching_device),
             collections=request.collections,
             validate_shape=request.validate_shape,
             name=name,
-            dtype=None if as_tensor(value) is not None or value is initializer else made,
-            constraint=_first(request.constraint, scope.constraint),
+            dtype=None if as_tensor(value) is not None or value is initializer else new_dtype,
+            constraint=_first_given(request.constraint, scope.constraint),
             synchronization=request.synchronization,
             aggregation=request.aggregation,
         )
         store[name] = variable
-        _regularize(graph, name, variable, _first(request.regularizer, scope.regularizer))
+        _regularize(graph, name, variable, _first_given(request.regularizer, scope.regularizer))
     return variable
 
 
-def _divided(name: str, request: _Request) -> PartitionedVariable | None:
-    """A variable in as many parts as the partitioner says; None where it has no axis to be divided along."""
+def _create_partitioned(name: str, request: _Request) -> PartitionedVariable | None:
+    """A variable partitioned by the scope's partitioner; None if it has no axis to be partitioned along."""
     store, scope = _store(get_default_graph()), get_variable_scope()
-    known = store.get(f"{name}/parts")
+    known: Any = store.get(f"{name}/parts")
     if known is not None and request.shape is None:
         if not request.reuse:
             raise ValueError(f"Partitioned variable with name {name} already exists. Did you mean to set reuse=True?")
         return known
-    initializer = _first(request.initializer, scope.initializer)
-    whole = None if initializer is None or callable(initializer) else np.asarray(initializer)
-    shape = shapes.as_raw(request.shape if whole is None else whole.shape)
+    initializer = _first_given(request.initializer, scope.initializer)
+    constant = None if initializer is None or callable(initializer) else np.asarray(initializer)
+    shape = shapes.as_raw(request.shape if constant is None else constant.shape)
     if not shapes.is_full(shape):
         raise ValueError(
             f"Shape of a new partitioned variable ({name}) must be fully defined, but instead was {shape}."
@@ -287,9 +292,9 @@ def _divided(name: str, request: _Request) -> PartitionedVariable | None:
     for number, (offset, part) in enumerate(parts_of(name, dims, counts)):
         info = PartitionInfo(list(dims), offset)
         where = tuple(slice(a, a + n) for a, n in zip(offset, part, strict=True))
-        value = whole[where] if whole is not None else part_initializer(initializer, info)
-        one = replace(request, partitioner=None, shape=None if whole is not None else part, initializer=value)
-        parts.append(_made_or_shared(f"{name}/part_{number}", one))
+        value = constant[where] if constant is not None else part_initializer(initializer, info)
+        one = replace(request, partitioner=None, shape=None if constant is not None else part, initializer=value)
+        parts.append(_create_or_share(f"{name}/part_{number}", one))
         parts[-1].save_slice_info = SaveSliceInfo(name, dims, offset, part)
     if known is None:
         known = store[f"{name}/parts"] = PartitionedVariable(name, dims, parts[0].dtype.base_dtype, parts, counts)
@@ -306,21 +311,21 @@ def create_partitioned_variables(
     name: str | None = None,
     reuse: Any = None,
 ) -> list[Variable]:
-    """The parts of a variable, `slicing` says how many along each axis; see `get_variable(partitioner=)`."""
+    """The parts of a variable, with `slicing` parts along each axis; see `get_variable(partitioner=)`."""
     with variable_scope(name, "PartitionedVariable", reuse=reuse):
-        made = get_variable(
+        result = get_variable(
             None, shape, dtype, initializer, trainable=trainable, collections=collections,
             partitioner=lambda **_: list(slicing),
         )  # fmt: skip
-    return list(made)
+    return list(result)
 
 
-def _first(*given: Any) -> Any:
-    """The first that is not None."""
+def _first_given(*given: Any) -> Any:
+    """The first argument that is not None."""
     return next((item for item in given if item is not None), None)
 
 
-def _store(graph: Graph) -> dict[str, Variable]:
+def _store(graph: Graph) -> dict[str, Any]:
     holder = graph.get_collection_ref(_STORE)
     if not holder:
         holder.append({})

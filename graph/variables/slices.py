@@ -1,4 +1,4 @@
-"""Which part of a whole a variable is, for those who save the whole."""
+"""Slices: which part of a larger saved variable a variable is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from weftwork.graph.protos import protos
 
 
 class SaveSliceInfo:
-    """A variable is the slice of `var_shape` at `var_offset` of what is saved as `full_name`, of `full_shape`."""
+    """A variable is the slice of `var_shape` at `var_offset` of a variable saved as `full_name`, of `full_shape`.
+
+    save_slice_info_def: a SaveSliceInfoDef to read these from.
+    """
 
     def __init__(
         self,
@@ -32,17 +35,17 @@ class SaveSliceInfo:
 
     @property
     def place(self) -> tuple[slice, ...]:
-        """What the whole is indexed with."""
+        """The index of the slice within the whole."""
         return tuple([slice(start, start + size) for start, size in zip(self.var_offset, self.var_shape, strict=True)])
 
     @property
     def spec(self) -> str:
-        """`FULL SHAPE OFFSET,LENGTH:OFFSET,LENGTH`, as TensorFlow's savers say it."""
+        """`FULL SHAPE OFFSET,LENGTH:OFFSET,LENGTH`, the form of TensorFlow's savers."""
         slices = [f"{start},{size}" for start, size in zip(self.var_offset, self.var_shape, strict=True)]
         return " ".join(map(str, self.full_shape)) + " " + ":".join(slices)
 
     def to_proto(self, export_scope: str | None = None) -> Any:
-        """Its SaveSliceInfoDef; None if it is outside of `export_scope`."""
+        """The SaveSliceInfoDef; None if it is outside `export_scope`."""
         if export_scope and not self.full_name.startswith(export_scope):
             return None
         return protos("variable").SaveSliceInfoDef(

@@ -1,4 +1,4 @@
-"""Templates: functions whose variables are made in their first call, and shared by all further ones."""
+"""Templates: functions that create variables in their first call and share them with all later calls."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ def make_template(
     custom_getter_: Callable[..., Any] | None = None,
     **kwargs: Any,
 ) -> Template:
-    """`func_` with the arguments `kwargs`, in a variable scope of its own: `name_`, made unique, or `unique_name_`.
+    """Bind `func_` to the arguments `kwargs` and to a variable scope of its own: `name_`, made unique, or
+    `unique_name_`.
 
-    The first call makes the variables, all further ones share them, from any place in the graph.
-    create_scope_now_: the scope is made here, and not in the first call.
-    A call raises ValueError where it makes a trainable variable that the first one did not make.
+    The first call creates the variables, and all later ones share them, wherever in the graph they are made.
+    create_scope_now_: create the scope now rather than in the first call.
+    A later call raises ValueError if it creates a trainable variable that the first did not create.
+    custom_getter_: as `custom_getter` of `variable_scope`.
+    custom_getter_: as `custom_getter` of `variable_scope`.
     """
     function = functools.partial(func_, **kwargs) if kwargs else func_
     return Template(name_, function, create_scope_now_, unique_name_, custom_getter_)
@@ -47,7 +50,7 @@ class Template:
                 self._scope = scope
 
     def _opened(self) -> Any:
-        """The scope, entered: made in the first call."""
+        """Enter the scope, which the first call creates."""
         if self._scope is not None:
             return variable_scope(self._scope, reuse=self._called or None)
         named = (self._unique_name,) if self._unique_name else (None, self._name)
@@ -57,20 +60,20 @@ class Template:
         with self._opened() as scope:
             if self._scope is None:
                 self._scope = scope
-            before = len(get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES))
+            count_before = len(get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES))
             result = self._function(*args, **kwargs)
-            made = get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES)[before:]
-            if self._called and made:
+            created = get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES)[count_before:]
+            if self._called and created:
                 raise ValueError(
                     "New variable created when calling a template after the first time, perhaps you used tf.Variable "
-                    f"when you meant tf.get_variable: {made}"
+                    f"when you meant tf.get_variable: {created}"
                 )
             self._called = True
             return result
 
     @property
     def name(self) -> str:
-        """The name that it was given, or that of its scope once that is there."""
+        """The given name, or that of the scope once it exists."""
         return self._name if self._scope is None else self._scope.name
 
     @property
@@ -80,7 +83,7 @@ class Template:
 
     @property
     def variable_scope(self) -> VariableScope | None:
-        """The scope of its variables, None before it is there."""
+        """The scope of its variables; None before it exists."""
         return self._scope
 
     def _collection(self, name: str) -> list:
@@ -105,7 +108,7 @@ class Template:
 
     @property
     def trainable_variables(self) -> list:
-        """Its variables that optimizers work on."""
+        """Its variables that optimizers train."""
         return self._collection(GraphKeys.TRAINABLE_VARIABLES)
 
     @property

@@ -1,7 +1,7 @@
-"""Variable: what a session remembers between runs. The graph holds its definition, each session its own value.
+"""Variable: state that a session keeps between runs. The graph holds its definition, each session its own value.
 
-A variable `w` is four operations: `w/initial_value`, the reference `w`, `w/Assign` (the initializer) and `w/read`, the
-read that the variable stands for wherever a tensor is wanted.
+A variable `w` consists of four operations: `w/initial_value`, the reference `w`, `w/Assign` (the initializer) and
+`w/read`, the read that stands for the variable wherever a tensor is expected.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.export import variable_at
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.names import with_scope, without_scope
-from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.operation import Kind, Operation, Stands, Tensor
 from weftwork.graph.operators import Operators
 from weftwork.graph.protos import protos
 from weftwork.graph.references import Reference
@@ -31,7 +31,7 @@ from weftwork.graph.variables.slices import SaveSliceInfo
 
 
 class VariableSynchronization(enum.Enum):
-    """When a variable's copies would be brought together; there is one copy here."""
+    """When copies of a variable would be synchronized; here there is only one copy."""
 
     AUTO = 0
     NONE = 1
@@ -40,7 +40,7 @@ class VariableSynchronization(enum.Enum):
 
 
 class VariableAggregation(enum.Enum):
-    """How the values of a variable's copies would be put together; there is one copy here."""
+    """How the values of a variable's copies would be combined; here there is only one copy."""
 
     NONE = 0
     SUM = 1
@@ -48,21 +48,22 @@ class VariableAggregation(enum.Enum):
     ONLY_FIRST_REPLICA = ONLY_FIRST_TOWER = 3
 
 
-class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metaclass]
+class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignore[metaclass]
     """State that belongs to each session that runs the graph.
 
-    initial_value: anything that is or becomes a tensor, or a function that makes one.
-    trainable: also put it in the collection that optimizers work on.
+    initial_value: a tensor, something that converts to one, or a function that returns one.
+    trainable: also add it to the collection that optimizers train.
     validate_shape=False: the shape may change and need not be known.
-    caching_device: the device that its cached read names; a session's values are found everywhere.
-    use_resource, synchronization, aggregation: accepted, and of no effect; there is one kind of variable, one copy.
-    Raises ValueError when the initial value is missing or of unknown shape.
+    caching_device: the device recorded for its cached read; values are available on every machine of a session.
+    use_resource, synchronization, aggregation: accepted and ignored; there is one kind of variable, and one copy.
+    variable_def: a VariableDef to be made from.   expected_shape: accepted as in TensorFlow.
+    Raises ValueError if the initial value is missing or of unknown shape.
     """
 
     __array_priority__ = 100
     SaveSliceInfo = SaveSliceInfo
     save_slice_info: SaveSliceInfo | None = None
-    """What it is a part of, None for a whole."""
+    """The larger variable that it is a part of, or None."""
 
     def __init__(
         self,
@@ -85,7 +86,7 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
         if variable_def is not None:
             if initial_value is not None:
                 raise ValueError("variable_def and initial_value are mutually exclusive.")
-            vars(self).update(vars(self.from_proto(variable_def, import_scope)))
+            self.__dict__.update(vars(self.from_proto(variable_def, import_scope)))
             return
         if initial_value is None:
             raise ValueError("initial_value must be specified.")
@@ -148,7 +149,7 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
             state_ops.assign_value,
             self._variable,
             [guarded],
-            {"dtype": state_ops._kept(kind), "shape": check, "_initializer": True},
+            {"dtype": state_ops.stored_dtype(kind), "shape": check, "_initializer": True},
             shape,
             "Assign",
         ).op
@@ -165,7 +166,7 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
             )
         self._snapshot = read.outputs[0]
 
-    # What it is
+    # Properties
 
     @property
     def op(self) -> Operation:
@@ -188,17 +189,17 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
 
     @property
     def device(self) -> str:
-        """The device asked for it."""
+        """The requested device."""
         return self._op.device
 
     @property
     def dtype(self):
-        """The dtype of its reference, e.g. float32_ref; `dtype.base_dtype` is that of its values."""
+        """The dtype of the reference, e.g. float32_ref; `dtype.base_dtype` is the dtype of the values."""
         return self._variable.dtype
 
     @property
     def shape(self) -> shapes.TensorShape:
-        """Its shape, as far as it is fixed."""
+        """The shape, as far as it is fixed."""
         return self._variable.shape
 
     def get_shape(self) -> shapes.TensorShape:
@@ -206,33 +207,33 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
         return self.shape
 
     def set_shape(self, shape: Any) -> None:
-        """Add what you know of its shape."""
+        """Add what you know about the shape."""
         self._variable.set_shape(shape)
         self._snapshot.set_shape(shape)
 
     @property
     def initializer(self) -> Operation:
-        """The operation that gives it its initial value."""
+        """The operation that assigns the initial value."""
         return self._initializer
 
     @property
     def initial_value(self) -> Tensor:
-        """The tensor of its initial value."""
+        """The tensor of the initial value."""
         return self._initial_value
 
     def initialise_from(self, value: Tensor) -> None:
-        """Let `value`, a tensor, be its initial value from now on."""
+        """Use the tensor `value` as the initial value from now on."""
         self._initial_value = value
         attrs = dict(self._initializer.attrs)
         kind, shape = Kind.ASSIGN, self._variable.raw_shape
         with self.graph.as_default(), self.graph.control_dependencies(None), name_scope(self._op.name + "/"):
-            made = state_ops.write(
+            result = state_ops.write(
                 kind, "Assign", state_ops.assign_value, self._variable, [value], attrs, shape, "Assign"
             )
-        self._initializer = made.op
+        self._initializer = result.op
 
     def initialized_value(self) -> Tensor:
-        """Its value, or its initial value while it has none."""
+        """The value, or the initial value if there is none yet."""
         return state_ops.initialized_value(self, self._initializer.inputs[1])
 
     def _as_graph_element(self) -> Tensor:
@@ -251,15 +252,15 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
     # Reading
 
     def value(self) -> Tensor:
-        """The cached read: its value at the moment that the consumer runs.
+        """The cached read: the value at the moment when the node that uses it runs.
 
-        While a function is traced: its value at this line of the function.
+        While a function is traced: the value at this line of the function.
         """
         tracing = local.tracing
         return self._snapshot if tracing is None else tracing.read(self, self._snapshot)
 
     def read_value(self) -> Tensor:
-        """A read of its own: the value at the moment that this operation runs."""
+        """A separate read: the value at the moment when this operation runs."""
         with self.graph.as_default():
             return apply(
                 as_it_is,
@@ -271,11 +272,11 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
             )
 
     def eval(self, session: Any = None) -> Any:
-        """Its value in `session` or the default session."""
+        """The value in `session` or the default session."""
         return self._variable.eval(session=session)
 
     def load(self, value: Any, session: Any = None) -> None:
-        """Set its value in `session` or the default session; ValueError when there is neither."""
+        """Set the value in `session` or the default session. Raises ValueError if there is neither."""
         session = session or get_default_session()
         if session is None:
             raise ValueError("Either session argument should be provided or default session should be established")
@@ -284,44 +285,47 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
     # Writing
 
     def assign(self, value: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True) -> Any:
-        """An operation's output: `value`, after the variable got it."""
+        """Set the variable to `value`; the result is the new value, available once it is assigned."""
         out = state_ops.assign(self._variable, value, use_locking=use_locking, name=name)
         return out if read_value else out.op
 
     def assign_add(
         self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
     ) -> Any:
-        """An operation's output: the sum, after the variable got it."""
+        """Add to the variable; the result is the sum, available once it is assigned."""
         out = state_ops.assign_add(self._variable, delta, name=name)
         return out if read_value else out.op
 
     def assign_sub(
         self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
     ) -> Any:
-        """An operation's output: the difference, after the variable got it."""
+        """Subtract from the variable; the result is the difference, available once it is assigned."""
         out = state_ops.assign_sub(self._variable, delta, name=name)
         return out if read_value else out.op
 
     def count_up_to(self, limit: int) -> Tensor:
-        """See `weftwork.count_up_to`."""
+        """See `weftwork.count_up_to`.
+
+        limit: the largest value, an int.
+        """
         return state_ops.count_up_to(self._variable, limit)
 
     def is_initialized(self, name: str | None = None) -> Tensor:
-        """A bool: whether it has a value."""
+        """A boolean: whether it has a value."""
         return state_ops.is_variable_initialized(self, name)
 
     @property
     def synchronization(self) -> VariableSynchronization:
-        """What was said when it was made; it changes nothing."""
+        """The setting given at creation; it has no effect."""
         return getattr(self, "_synchronization", VariableSynchronization.AUTO)
 
     @property
     def aggregation(self) -> VariableAggregation:
-        """What was said when it was made; it changes nothing."""
+        """The setting given at creation; it has no effect."""
         return getattr(self, "_aggregation", VariableAggregation.NONE)
 
     def experimental_ref(self) -> Reference:
-        """A key for dictionaries; `deref()` gives the variable back."""
+        """A dictionary key for this variable; `deref()` returns the variable."""
         return Reference(self)
 
     # NumPy's protocols, through the cached read
@@ -332,7 +336,7 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
     def __array_function__(self, func, types, args, kwargs):
         return self.value().__array_function__(func, types, args, kwargs)
 
-    def __getitem__(self, item):
+    def __getitem__(self, item: Any, /) -> Tensor:
         return self.value()[item]
 
     def __array__(self, dtype=None, copy=None):
@@ -356,13 +360,13 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
     # Protocol buffers
 
     def to_proto(self, export_scope: str | None = None) -> Any:
-        """Its VariableDef: the names of its operations, as they are inside `export_scope`; None if it is outside.
+        """The VariableDef: the names of its operations, relative to `export_scope`; None if it is outside that scope.
 
-        Raises ImportError when TensorBoard is not installed.
+        Raises ImportError if TensorBoard is not installed.
         """
         if export_scope and not self.name.startswith(f"{export_scope.rstrip('/')}/"):
             return None
-        made = protos("variable").VariableDef(
+        definition = protos("variable").VariableDef(
             variable_name=without_scope(self.name, export_scope),
             initializer_name=without_scope(self._initializer.name, export_scope),
             snapshot_name=without_scope(self._snapshot.name, export_scope),
@@ -370,14 +374,15 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
             trainable=self.trainable,
         )
         if self.save_slice_info is not None:
-            made.save_slice_info_def.MergeFrom(self.save_slice_info.to_proto(export_scope))
-        return made
+            definition.save_slice_info_def.MergeFrom(self.save_slice_info.to_proto(export_scope))
+        return definition
 
     @classmethod
     def from_proto(cls, variable_def: Any, import_scope: str | None = None) -> Variable:
-        """The variable of a VariableDef, whose operations are in the default graph, under `import_scope`.
+        """The variable for a VariableDef, whose operations are in the default graph, under `import_scope`.
 
-        Raises KeyError when one of them is not there.
+        variable_def: a VariableDef.
+        Raises KeyError if one of them is missing.
         """
         graph = get_default_graph()
         variable = cls.__new__(cls)
@@ -393,14 +398,14 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
         variable._initial_value = found(named) if named else variable._initializer.inputs[1]
         variable.trainable, variable.constraint = variable_def.trainable, None
         if variable_def.HasField("save_slice_info_def"):
-            told = variable_def.save_slice_info_def
-            variable.save_slice_info = SaveSliceInfo(save_slice_info_def=told, import_scope=import_scope)
+            slice_def = variable_def.save_slice_info_def
+            variable.save_slice_info = SaveSliceInfo(save_slice_info_def=slice_def, import_scope=import_scope)
         return variable
 
     # Plain data
 
     def to_flat(self) -> dict[str, Any]:
-        """What makes this variable again, given the graph: numbers of its operations."""
+        """The data that recreates the variable in a copy of its graph: numbers of its operations."""
         return {
             "op": self._op.index,
             "read": self._snapshot.op.index,
@@ -413,7 +418,7 @@ class Variable(Scattering, Operators, metaclass=Created):  # type: ignore[metacl
 
     @classmethod
     def from_flat(cls, graph: Any, flat: dict[str, Any]) -> Variable:
-        """The variable of `to_flat`'s data."""
+        """Recreate the variable from the data of `to_flat`."""
         ops = graph.operations
         variable = cls.__new__(cls)
         variable._op = ops[flat["op"]]

@@ -1,4 +1,4 @@
-"""A scope of variables: the prefix of their names, and what `get_variable` takes where it is not told."""
+"""Variable scopes: a prefix for variable names, and defaults for the arguments of `get_variable`."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ class _Reuse(enum.Enum):
 
 
 AUTO_REUSE = _Reuse.AUTO_REUSE
-"""Make the variable when it is not there, share it when it is."""
+"""Create the variable if it does not exist, else share it."""
 
 
 def no_regularizer(_: Any) -> None:
-    """The regularizer that says: none, whatever the outer scope says."""
+    """A regularizer that means none, even if the outer scope has one."""
     return None
 
 
 class VariableScope:
-    """The defaults for the variables that are made inside a scope.
+    """The defaults for variables created inside a scope.
 
     name: the prefix of their names.   reuse: None, True or AUTO_REUSE.
-    initializer, regularizer, caching_device, custom_getter, dtype, constraint, partitioner: used where `get_variable`
-    gets none.
+    initializer, regularizer, caching_device, custom_getter, dtype, constraint, partitioner: used if `get_variable` gets
+    none.
+    name_scope: the name scope that belongs to it.
     """
 
     def __init__(
@@ -69,35 +70,35 @@ class VariableScope:
         return self._reuse
 
     def reuse_variables(self) -> None:
-        """From now on variables of this scope must be there already."""
+        """Require the variables of this scope to exist, from now on."""
         self._reuse = True
 
     def set_initializer(self, initializer: Any) -> None:
-        """The initializer of what is made inside."""
+        """Set the initializer for variables created inside."""
         self.initializer = initializer
 
     def set_regularizer(self, regularizer: Any) -> None:
-        """The regularizer of what is made inside."""
+        """Set the regularizer for variables created inside."""
         self.regularizer = regularizer
 
     def set_caching_device(self, caching_device: Any) -> None:
-        """The device that cached reads of what is made inside name; a session's values are found everywhere."""
+        """Set the device recorded for cached reads; values are available on every machine of a session."""
         self.caching_device = caching_device
 
     def set_dtype(self, dtype: Any) -> None:
-        """The dtype of what is made inside."""
+        """Set the dtype of variables created inside."""
         self.dtype = as_dtype(dtype)
 
     def set_use_resource(self, use_resource: bool) -> None:
-        """Taken and kept: there is one kind of variable."""
+        """Accepted and ignored: there is one kind of variable."""
         self.use_resource = use_resource
 
     def set_custom_getter(self, custom_getter: Callable[..., Any] | None) -> None:
-        """The function through which variables are got inside."""
+        """Set the function through which variables are obtained inside."""
         self.custom_getter = custom_getter
 
     def set_partitioner(self, partitioner: Callable[..., Any] | None) -> None:
-        """What says in how many parts variables are made inside."""
+        """Set the function that chooses the number of parts of variables created inside."""
         self.partitioner = partitioner
 
     def get_collection(self, name: Any) -> list[Any]:
@@ -109,7 +110,7 @@ class VariableScope:
         return self.get_collection(GraphKeys.GLOBAL_VARIABLES)
 
     def trainable_variables(self) -> list[Any]:
-        """The variables of this scope that optimizers work on."""
+        """The variables of this scope that optimizers train."""
         return self.get_collection(GraphKeys.TRAINABLE_VARIABLES)
 
     def local_variables(self) -> list[Any]:

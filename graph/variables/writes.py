@@ -1,7 +1,7 @@
-"""Operations that write a variable or look at one.
+"""Operations that write or inspect variables.
 
-A write's kernel is a pure function: it gives the variable's new value, from the old one (Kind.UPDATE) or without it
-(Kind.ASSIGN). The scheduler threads the values through, so the kernels never see a variable.
+The kernel of a write is a pure function that returns the variable's new value, from the old one (Kind.UPDATE) or
+without it (Kind.ASSIGN). The scheduler threads the values through, so kernels never see a variable.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from weftwork.graph.stacks import get_default_graph
 
 
 def variable_of(ref: Any) -> Operation:
-    """The variable's own operation, of a Variable, its reference, or the output of an assignment to it."""
+    """The operation of a variable, given a Variable, its reference, or the output of an assignment to it."""
     tensor = ref._ref() if hasattr(ref, "_ref") else ref
     if isinstance(tensor, Tensor):
         op = tensor.op
@@ -41,7 +41,7 @@ def _reference(ref: Any) -> Tensor:
 
 
 def settle(value: Any, dtype: np.dtype | None) -> Any:
-    """`value` as a variable keeps it: of the variable's dtype, and an array that nobody else can write to."""
+    """`value` as a variable stores it: of the variable's dtype, in an array that nobody else can write to."""
     if dtype is None:
         return copied(value)
     if not isinstance(value, np.ndarray) or value.dtype != dtype:
@@ -55,7 +55,7 @@ def settle(value: Any, dtype: np.dtype | None) -> Any:
 
 
 def _is_immutable(value: np.ndarray) -> bool:
-    """True for the whole of a buffer that nobody can write to: an array as it lies in Ray's object store."""
+    """True for an array that covers a whole read-only buffer, as arrays in Ray's object store do."""
     base: Any = value
     while isinstance(base, np.ndarray):
         if base.flags.writeable:
@@ -116,7 +116,7 @@ def count_value(old: Any, *, limit: int, dtype: np.dtype | None) -> Any:
 
 
 def previous(value: Any) -> Any:
-    """What a counter was before it went up."""
+    """The value of a counter before it was incremented."""
     return value - type(value)(1)
 
 
@@ -141,12 +141,12 @@ def _scatter(old: Any, indices: Any, updates: Any, ufunc: np.ufunc | None) -> An
 
 
 def scatter_value(old: Any, indices: Any, updates: Any, *, ufunc: np.ufunc | None) -> Any:
-    """The kernel of scatter_update (ufunc None) and of scatter_add and its kin."""
+    """The kernel of scatter_update (ufunc None), scatter_add and so on."""
     return _scatter(old, indices, updates, ufunc)
 
 
 def scatter_nd_value(old: Any, indices: Any, updates: Any, *, ufunc: np.ufunc | None) -> Any:
-    """The kernel of scatter_nd_update and its kin: the last axis of `indices` is an index into `old`."""
+    """The kernel of scatter_nd_update and its variants: the last axis of `indices` indexes into `old`."""
     where = rows_inside(indices, old.shape)
     wanted = np.shape(indices)[:-1] + old.shape[len(where) :]
     if np.shape(updates) != wanted:
@@ -186,12 +186,12 @@ def _variable_dtype(variable: Operation) -> DType:
     return variable.outputs[0].dtype.base_dtype
 
 
-def _kept(dtype: DType) -> np.dtype | None:
+def stored_dtype(dtype: DType) -> np.dtype | None:
     return None if dtype.numpy.kind == "O" else dtype.numpy
 
 
 def _value_for(variable: Operation, value: Any, what: str) -> Tensor:
-    """`value` as a tensor that may be stored in `variable`; TypeError when its kind of dtype may not."""
+    """`value` as a tensor that can be stored in `variable`. Raises TypeError for an incompatible dtype."""
     dtype = _variable_dtype(variable)
     tensor = as_tensor(value)
     if tensor is None:
@@ -211,7 +211,7 @@ def _value_for(variable: Operation, value: Any, what: str) -> Tensor:
 def write(
     kind: Kind, type: str, kernel: Any, ref: Any, values: list[Tensor], attrs: dict, shape: Any, name: str | None
 ) -> Tensor:
-    """A node that gives a variable a new value, which is also its output."""
+    """A node that gives a variable a new value, which is also the node's output."""
     variable = variable_of(ref)
     op = variable.graph.add(
         kind,
@@ -229,10 +229,10 @@ def write(
 def assign(
     ref: Any, value: Any, validate_shape: bool | None = None, use_locking: bool | None = None, name: str | None = None
 ) -> Tensor:
-    """Give a variable the value `value`; the output is that value.
+    """Set a variable to `value`; the output is the new value.
 
-    Without validate_shape=False the shape must be the variable's: ValueError when it is known to differ while the
-    graph is built, InvalidArgumentError when it turns out to differ. Raises TypeError for another kind of dtype.
+    Unless validate_shape=False, the shape must be the variable's: ValueError if it is known to differ while the graph
+    is built, InvalidArgumentError if it differs at run time. Raises TypeError for an incompatible dtype.
     """
     variable = variable_of(ref)
     tensor = _value_for(variable, value, "assign")
@@ -246,7 +246,7 @@ def assign(
             f"{tensor.name} has shape {shapes.text(tensor.raw_shape)}. Shapes {shapes.text(shape)} and "
             f"{shapes.text(tensor.raw_shape)} are not compatible."
         )
-    attrs = {"dtype": _kept(dtype), "shape": shape}
+    attrs = {"dtype": stored_dtype(dtype), "shape": shape}
     out = tensor.raw_shape if shape is None else shapes.merge(shape, tensor.raw_shape)
     return write(Kind.ASSIGN, "Assign", assign_value, ref, [tensor], attrs, out, name)
 
@@ -254,13 +254,16 @@ def assign(
 def batch_scatter_update(
     ref: Any, indices: Any, updates: Any, use_locking: bool = True, name: str | None = None
 ) -> Tensor:
-    """Set elements along the last axis of `indices` [batch..., n] of a variable [batch..., m, ...], batch by batch."""
+    """Set elements along the last axis of `indices` [batch..., n] of a variable [batch..., m, ...], batch by batch.
+
+    Raises ValueError if the batch of the indices is unknown.
+    """
     rows = convert_to_tensor(indices)
     known = rows.raw_shape
     if known is None or None in known[:-1]:
         raise ValueError(f"batch_scatter_update needs to know the batch of its indices: {rows}")
-    grid = np.stack(np.meshgrid(*[np.arange(n) for n in known[:-1]], indexing="ij"), -1) if len(known) > 1 else None
-    attrs = {"grid": grid}
+    axes = [np.arange(n) for n in known[:-1] if n is not None]
+    attrs = {"grid": np.stack(np.meshgrid(*axes, indexing="ij"), -1) if axes else None}
     nd = apply(_with_grid, [rows], attrs, type="BatchIndices", dtype=dtypes.int64, shape=(*known, len(known)))
     return scatter_nd_update(ref, nd, updates, name=name)
 
@@ -281,7 +284,9 @@ def _update(type: str, kernel: Any, ref: Any, value: Any, name: str | None) -> T
             f"Parameters and update must be the same size: variable {variable.defined_at} has shape "
             f"{shapes.text(shape)}, the update {tensor.name} has shape {shapes.text(tensor.raw_shape)}."
         )
-    return write(Kind.UPDATE, type, kernel, ref, [tensor], {"dtype": _kept(_variable_dtype(variable))}, shape, name)
+    return write(
+        Kind.UPDATE, type, kernel, ref, [tensor], {"dtype": stored_dtype(_variable_dtype(variable))}, shape, name
+    )
 
 
 def assign_add(ref: Any, value: Any, use_locking: bool | None = None, name: str | None = None) -> Tensor:
@@ -295,7 +300,7 @@ def assign_sub(ref: Any, value: Any, use_locking: bool | None = None, name: str 
 
 
 def count_up_to(ref: Any, limit: int, name: str | None = None) -> Tensor:
-    """Add 1 to an integer variable; the output is what it was. OutOfRangeError once it has reached `limit`."""
+    """Add 1 to an integer variable and output its previous value. Raises OutOfRangeError once it reaches `limit`."""
     variable = variable_of(ref)
     dtype = _variable_dtype(variable)
     if not dtype.is_integer:
@@ -321,7 +326,7 @@ def _scatter_family(suffix: str, ufunc: np.ufunc | None, words: str):
 
     scatter.__name__ = f"scatter_{suffix}"
     scatter.__doc__ = (
-        f"{words} the rows `indices` of a variable (repeated ones each time); the output is the new value.\n\n"
+        f"{words} the rows `indices` of a variable (duplicates count each time); the output is the new value.\n\n"
         "    updates: of shape indices.shape + ref.shape[1:], or a scalar. Raises InvalidArgumentError for an index\n"
         "    outside of the variable."
     )
@@ -338,22 +343,22 @@ scatter_max = _scatter_family("max", np.maximum, "Take the maximum with")
 
 
 def scatter_nd_update(ref: Any, indices: Any, updates: Any, use_locking: bool | None = None, name: str | None = None):
-    """Set slices of a variable; the last axis of `indices` is an index into it."""
+    """Replace slices of a variable; the last axis of `indices` indexes into it."""
     return _scatter_op("ScatterNdUpdate", scatter_nd_value, None, ref, indices, updates, name)
 
 
 def scatter_nd_add(ref: Any, indices: Any, updates: Any, use_locking: bool | None = None, name: str | None = None):
-    """Add to slices of a variable; the last axis of `indices` is an index into it."""
+    """Add to slices of a variable; the last axis of `indices` indexes into it."""
     return _scatter_op("ScatterNdAdd", scatter_nd_value, np.add, ref, indices, updates, name)
 
 
 def scatter_nd_sub(ref: Any, indices: Any, updates: Any, use_locking: bool | None = None, name: str | None = None):
-    """Subtract from slices of a variable; the last axis of `indices` is an index into it."""
+    """Subtract from slices of a variable; the last axis of `indices` indexes into it."""
     return _scatter_op("ScatterNdSub", scatter_nd_value, np.subtract, ref, indices, updates, name)
 
 
 def slice_value(old: Any, value: Any, *parts: Any, spec: tuple, dtype: np.dtype | None) -> Any:
-    """The kernel of a slice's assign: a new value with other elements there."""
+    """The kernel of a slice's assign: a copy of the value with the slice replaced."""
     new, index = np.array(old, dtype), filled_index(spec, parts)
     shape, given = new[index].shape, np.shape(value)
     if given not in (shape, ()):
@@ -365,9 +370,9 @@ def slice_value(old: Any, value: Any, *parts: Any, spec: tuple, dtype: np.dtype 
 
 
 def assign_slice(part: Tensor, value: Any, name: str | None = None) -> Tensor:
-    """Give the elements of `part`, a slice of a variable, new values; the output is the variable's whole value.
+    """Assign to `part`, a slice of a variable; the output is the variable's whole value.
 
-    value: of the slice's shape, or a scalar: ValueError for another known shape.
+    value: of the slice's shape, or a scalar. Raises ValueError for another known shape.
     """
     op = part.op
     whole = op.inputs[0].op
@@ -378,7 +383,7 @@ def assign_slice(part: Tensor, value: Any, name: str | None = None) -> Tensor:
             f"The slice {part.name} has shape {shapes.text(part.raw_shape)}, but the value {tensor.name} has shape "
             f"{shapes.text(tensor.raw_shape)}."
         )
-    attrs = {"spec": op.attrs["spec"], "dtype": _kept(_variable_dtype(variable))}
+    attrs = {"spec": op.attrs["spec"], "dtype": stored_dtype(_variable_dtype(variable))}
     shape = variable.outputs[0].raw_shape
     values = [tensor, *op.inputs[1:]]
     with op.graph.as_default():
@@ -390,7 +395,7 @@ seams.assign_slice = assign_slice
 
 
 def peek(type: str, kernel: Any, refs: list[Any], rest: list[Tensor], attrs: dict, output: Any, name: Any) -> Tensor:
-    """A node that looks at variables which may have no value: their values come first, or UNINITIALIZED."""
+    """A node that reads variables which may have no value. Their values, or UNINITIALIZED, are its first inputs."""
     variables = [variable_of(ref) for ref in refs]
     graph = variables[0].graph if variables else get_default_graph()
     inputs = (*[_reference(ref) for ref in refs], *rest)
@@ -398,12 +403,12 @@ def peek(type: str, kernel: Any, refs: list[Any], rest: list[Tensor], attrs: dic
 
 
 def is_variable_initialized(ref: Any, name: str | None = None) -> Tensor:
-    """A bool: whether the variable has a value."""
+    """A boolean: whether the variable has a value."""
     return peek("IsVariableInitialized", initialized, [ref], [], {}, (dtypes.bool, ()), name)
 
 
 def initialized_value(ref: Any, initial: Tensor) -> Tensor:
-    """The variable's value, or `initial` when it has none; read after the variable's initializer when that runs too."""
+    """The variable's value, or `initial` if it has none; read after the variable's initializer if that runs as well."""
     variable = variable_of(ref)
     return peek(
         "InitializedValue",

@@ -1,1 +1,1 @@
-"""The command: `python -m weftwork`, or `weftwork`."""
+"""The command line: `python -m weftwork`, or `weftwork`."""

@@ -52,7 +52,8 @@ def _found(folder: str) -> list[tuple[str, float]]:
     except OSError as error:
         raise ValueError(f"{folder} is no folder that can be read: {error.strerror or error}.") from error
     prefixes = [path.removesuffix(_INDEX) for path in files if path.endswith(_INDEX)]
-    return sorted([(prefix, *get_checkpoint_mtimes([prefix])) for prefix in prefixes], key=lambda pair: pair[1:])
+    times = [(prefix, when) for prefix in prefixes for when in get_checkpoint_mtimes([prefix])]
+    return sorted(times, key=lambda pair: pair[1])
 
 
 def show(path: str, say: Callable[[str], None]) -> int:

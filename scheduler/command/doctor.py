@@ -1,6 +1,6 @@
-"""Doctor: what is installed, what the machine has, what a session would use, and what is to be done.
+"""Doctor: reports what is installed, what the machine has, what a session would use, and what you should do.
 
-finding    a line for the reader, and what to do about it, if anything is
+finding    a line of the report, and advice if something should be done
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ EXTRAS = {
     "metrics": "prometheus_client",
     "tracing": "opentelemetry",
 }
-"""The extras that add something, and the module by which each is known."""
+"""The extras that add features, and the module that reveals each."""
 _FILES, _PROCESSES = 4096, 1024
-"""Open files, and processes, that a run on many cores may need."""
-_SHARED, _FREE = 1 << 30, 1 << 30
+"""Open files and processes that a run on many cores may need."""
+_SHARED_BYTES, _FREE_BYTES = 1 << 30, 1 << 30
 """Bytes of shared memory, and of free memory, below which large values have little room."""
 _GIB = 1 << 30
 
 
 class Finding(NamedTuple):
-    """What was found.   advice: what to do about it, "" for nothing.   fails: runs fail as long as it is so."""
+    """A line of the report.   advice: what to do, or "".   fails: whether runs fail until that is done."""
 
     text: str
     advice: str = ""
@@ -56,7 +56,7 @@ class Finding(NamedTuple):
 
 
 def examine(with_ray: bool = False) -> Iterator[tuple[str, list[Finding]]]:
-    """The sections, each with its findings.   with_ray: start or join Ray, and try it."""
+    """Yield the sections of the report with their findings.   with_ray: start or join Ray, and try it."""
     yield "installed", [*_software()]
     yield "this machine", [_cpus(), _memory(), _shared_memory(), *_limits(), _folder(), _gpus()]
     yield "Ray", [_ray()]
@@ -64,7 +64,7 @@ def examine(with_ray: bool = False) -> Iterator[tuple[str, list[Finding]]]:
 
 
 def told(with_ray: bool, say: Callable[[str], None]) -> int:
-    """Say all of it, and at the end what to do: the status, 1 where runs would fail."""
+    """Print the report, and what to do. Returns the exit status, 1 if runs would fail."""
     found: list[Finding] = []
     for title, findings in examine(with_ray):
         say(f"{title}:")
@@ -78,7 +78,7 @@ def told(with_ray: bool, say: Callable[[str], None]) -> int:
     return int(any([finding.fails for finding in found]))
 
 
-# What is installed
+# Software
 
 
 def _software() -> Iterator[Finding]:
@@ -105,7 +105,7 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names) or "none"
 
 
-# What the machine has
+# The machine
 
 
 def _cpus() -> Finding:
@@ -121,7 +121,7 @@ def _cpus() -> Finding:
 
 
 def _quota() -> float | None:
-    """The CPUs' worth of time that a container may use; None where there is no limit."""
+    """The CPU time that a container may use, in CPUs. None if there is no limit."""
     with suppress(OSError, ValueError):
         limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         return None if limit == "max" else int(limit) / int(period)
@@ -139,7 +139,7 @@ def _memory() -> Finding:
         used = int(Path("/sys/fs/cgroup/memory.current").read_text())
         whole, free = min(whole, limit), min(free, max(0, limit - used))
     text = f"{_bytes(free)} of {_bytes(whole)} of memory are free"
-    return Finding(text, "" if free >= _FREE else "free some memory: a local worker alone takes 60 MB")
+    return Finding(text, "" if free >= _FREE_BYTES else "free some memory: a local worker alone takes 60 MB")
 
 
 def _shared_memory() -> Finding:
@@ -148,7 +148,7 @@ def _shared_memory() -> Finding:
     except OSError:
         return Finding("no /dev/shm: Ray keeps large values in files")
     text = f"{_bytes(room.free)} of {_bytes(room.total)} of /dev/shm are free: there Ray keeps large values"
-    if room.free >= _SHARED:
+    if room.free >= _SHARED_BYTES:
         return Finding(text)
     return Finding(text, "give /dev/shm more room (docker run --shm-size=8g): else Ray's store is on disk, and slow")
 
@@ -192,7 +192,7 @@ def _bytes(count: float) -> str:
     return f"{count / _GIB:.1f} GiB" if count >= _GIB else f"{count / (1 << 20):.0f} MiB"
 
 
-# Ray, and what a session would use
+# Ray, and a session's resources
 
 
 def _ray() -> Finding:
@@ -211,7 +211,7 @@ def _ray() -> Finding:
 
 def _answers(address: str) -> bool:
     level = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)  # Ray says so where it finds several
+    logging.disable(logging.CRITICAL)  # Ray logs a message if it finds several
     try:
         life.check(address)
     except Exception:
@@ -231,7 +231,7 @@ def _session() -> Finding:
 
 
 def _where() -> int:
-    """The process that it is called in. It takes so long that it is worth a message to another one."""
+    """The id of the process that runs it. It takes long enough to be worth a message to another process."""
     sleep(0.01)
     return os.getpid()
 

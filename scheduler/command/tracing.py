@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
+from types import TracebackType
 
 from weftwork.graph.source import is_ours
 from weftwork.scheduler.events.event import Event
@@ -35,13 +36,21 @@ def trace(file: str, args: Sequence[str], out: str | None, say: Callable[[str], 
         status = _run(file, args)
     runs = accounts(events)
     write_timeline(list(events), f"{out}.timeline.json")
-    say(f"{len(runs)} runs. When what ran where: {out}.timeline.json, for ui.perfetto.dev or chrome://tracing")
+    say(f"{len(runs)} run{'s' * (len(runs) != 1)}.")
+    say(f"Timeline: {out}.timeline.json (open it at ui.perfetto.dev or in chrome://tracing)")
     if runs:
         longest = sorted(runs, key=lambda run: run.seconds)[-_REPORTED:]
         write_text(f"{out}.report.html", report([run for run in runs if run in longest]))
-        what = "all of them" if len(longest) == len(runs) else f"the {len(longest)} longest ones"
-        say(f"Where the time of {what} went: {out}.report.html, for a browser")
+        what = "all runs" if len(longest) == len(runs) else f"the {len(longest)} longest runs"
+        say(f"Report of {what}: {out}.report.html (open it in a browser)")
     return status
+
+
+def users_part(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback from the first frame on that is the user's."""
+    while trace is not None and (is_ours(name := trace.tb_frame.f_code.co_filename) or "runpy" in name):
+        trace = trace.tb_next
+    return trace
 
 
 def _run(file: str, args: Sequence[str]) -> int:
@@ -58,10 +67,7 @@ def _run(file: str, args: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except BaseException as error:
-        trace = error.__traceback__
-        while trace is not None and (is_ours(name := trace.tb_frame.f_code.co_filename) or "runpy" in name):
-            trace = trace.tb_next
-        traceback.print_exception(error.with_traceback(trace))
+        traceback.print_exception(error.with_traceback(users_part(error.__traceback__)))
         return 1
     finally:
         sys.argv, sys.path[:] = before

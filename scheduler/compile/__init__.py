@@ -1,3 +1,3 @@
-"""From a part of a graph to pure dataflow and programs."""
+"""Compilation: from a part of a graph to a pure dataflow, and from nodes to programs."""
 
 from weftwork.scheduler.compile import sections as sections

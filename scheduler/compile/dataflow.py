@@ -1,13 +1,13 @@
-"""Dataflow: a run as pure dataflow, in which what a graph says about variables, control inputs and feeds is resolved.
+"""Dataflow: a run as a pure function. Variables, control inputs and feeds of the graph are resolved.
 
-value     a number; each feed, constant, variable version, place in a random stream and node output has one
-source    a value that no node makes: it is there when the run starts
-node      an operation that runs, in a topological order that also fixes the order of variable accesses
-version   a variable's value at one point of that order: the one of before the run, or the output of a write
+value     a number. Each feed, constant, variable version, random stream position and node output has one
+source    a value that no node makes; it is there when the run starts
+node      an operation that runs. Nodes are in a topological order that also fixes the order of variable accesses
+version   a variable's value at one point of that order: from before the run, or the output of a write
 
 Invariant (static single assignment): every value is made once, and a node reads only values made before it. A write is
-a pure function of the old version and its inputs, so a run that fails has changed nothing: the session publishes the
-last versions at the end. `lowering` makes one of a graph.
+a pure function of the old version and its inputs. So a run that fails has changed nothing; the session publishes the
+last versions at the end. `lowering` makes dataflows from graphs.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from weftwork.graph.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 
 USERS, LIBRARY, ONE = 1, 2, 4
-"""Who takes a value (`Dataflow.takers`)."""
+"""Flags of `Dataflow.takers`."""
 _OF_USERS = frozenset({UserFunction, Seeded})
 
 
 class Dataflow:
-    """The pure dataflow of one kind of run, which fetches with which feeds; a new one is empty.
+    """The dataflow of one set of fetches and feeds. A new one is empty.
 
-    ops, inputs, outputs: of each node, its operation, the values it reads, the values it makes.
-    kernels, attrs: what it calls.   after: nodes that must be done before it, for their effects.
-    producer: of each value, the node that makes it, or -1.
-    feeds, constants, pinned, newest, draws: the sources. `pinned` are variables as they were when the run began,
-    `newest` as they are when the run's writes begin, `draws` places in random streams.
-    needs: what nodes ask for beyond a process, once it is settled.   queued: some nodes use queues.
-    waiting: the branches and loops in which queues are used, or limits.
-    writes: the value that each written variable ends with.   fetched: the value of each fetch, or None.
+    ops, inputs, outputs: for each node, its operation, the values that it reads, the values that it makes.
+    kernels, attrs: what each node calls.   after: nodes that must be done before a node, for their effects.
+    producer: for each value, the node that makes it, or -1.
+    feeds, constants, pinned, newest, draws: the sources. `pinned` are variables as of the begin of the run, `newest` as
+    of the begin of its writes, `draws` are positions in random streams.
+    needs: what nodes need beyond a process, once that is settled.   queued: whether any node uses a queue.
+    waiting: the branches and loops that contain queue nodes, or nodes with limits.
+    writes: the final value of each written variable.   fetched: the value of each fetch, or None.
     """
 
     def __init__(self):
@@ -58,37 +58,37 @@ class Dataflow:
         self.queued = False
         self.waiting: set[int] = set()
         self.controls: list[int] = []
-        """The nodes that are branches or loops."""
+        """Nodes that are branches or loops."""
         self.key: str | None = None
-        """The name under which other processes keep its rows, once they do."""
+        """The name under which other processes remember its rows, if they do."""
         self.functions: tuple = ()
-        """The users' functions that its nodes call, those of branches and loops too."""
+        """The users' functions that its nodes call, including those inside branches and loops."""
         self.here: frozenset[int] = frozenset()
-        """The nodes that must run in the caller."""
+        """Nodes that must run in the caller."""
         self.awaited: frozenset[int] = frozenset()
-        """The nodes whose calls wait in the caller, without a lane."""
+        """Nodes whose calls wait in the caller, without occupying a lane."""
         self.state: tuple = ()
-        """The versions of what its functions refer to, when it last left the caller."""
+        """The versions of its functions' captured state when it last left the caller."""
         self.beside = False
-        """It runs beside other runs, which have the caller: local workers are the place for what it calls."""
+        """True if it runs beside other runs that occupy the caller, so local workers should call its functions."""
         self.extra: dict[int, Tensor] = {}
-        """Of values that are no tensor's, versions that a branch or a loop makes: the variable's reference."""
+        """For versions made by a branch or a loop, which are outputs of no tensor: the variable's reference."""
         self._takers: bytearray | None = None
         self._has_users = False
 
     def tensor(self, value: int) -> Tensor:
-        """The tensor that a node's output stands for."""
+        """The tensor of a node's output."""
         node = self.producer[value]
         at = self.outputs[node].index(value)
         outputs = self.ops[node].outputs
         return outputs[at] if at < len(outputs) else self.extra[value]
 
     def is_here(self, node: int) -> bool:
-        """True for a node that must run in the caller."""
+        """Whether a node must run in the caller."""
         return node in self.here or self.ops[node].traits.here
 
     def uses(self) -> list[int]:
-        """How many times each value is taken: by nodes, as fetches, as what a variable ends with."""
+        """The number of uses of each value: by nodes, as fetches, and as final values of variables."""
         uses = [0] * len(self.producer)
         for inputs in [*self.inputs, [v for v in (*self.fetched, *self.writes.values()) if v is not None]]:
             for value in inputs:
@@ -96,7 +96,10 @@ class Dataflow:
         return uses
 
     def takers(self) -> bytearray:
-        """Who takes each value: USERS' functions, the LIBRARY or whoever else, no more than ONE of them. Kept."""
+        """Flags for each value:
+
+        taken by USERS' functions, by the LIBRARY or anything else, by only ONE taker. Cached.
+        """
         if self._takers is None:
             takers = self._takers = bytearray(len(self.producer))
             self._has_users = not _OF_USERS.isdisjoint(map(type, self.kernels))
@@ -112,25 +115,25 @@ class Dataflow:
         return self._takers
 
     def has_users(self) -> bool:
-        """True when a user's function is among its kernels. Kept."""
+        """Whether any node calls a user's function. Cached."""
         self.takers()
         return self._has_users
 
     def new_value(self, producer: int = -1) -> int:
-        """The number of a further value."""
+        """Add a value and return its number."""
         self.producer.append(producer)
         return len(self.producer) - 1
 
     def close(self, outputs: Sequence[int]) -> None:
-        """Make it a pure function of its sources, which are given when it runs: `outputs` are all that it gives."""
+        """Turn it into a pure function: its sources are arguments, and `outputs` are its only results."""
         self.feeds, self.pinned, self.newest, self.draws, self.writes = {}, {}, {}, {}, {}
         self.fetched = list(outputs)
         self._takers = None
 
     def part(self, nodes: Sequence[int]) -> tuple[Dataflow, dict[int, int]]:
-        """Some of its nodes as a dataflow of their own, whose sources are given; and each value's number in that.
+        """Extract some nodes as a dataflow of their own. Returns it, and the new number of each value.
 
-        nodes: in their order. What they take from outside are its sources, all that they make is what it gives.
+        nodes: in order. Their inputs from outside become sources, and all their outputs are fetched.
         """
         part = Dataflow()
         number: dict[int, int] = {}
@@ -162,11 +165,11 @@ class Dataflow:
         return part, number
 
     def check(self) -> None:
-        """Assert the invariant above: tests call it."""
+        """Assert the invariant above, for tests."""
         made = {v for v, node in enumerate(self.producer) if node < 0}
         for node, (inputs, outputs) in enumerate(zip(self.inputs, self.outputs, strict=True)):
-            assert all(v in made for v in inputs), f"node {node} reads a value that is not there yet"
-            assert not made & set(outputs), f"node {node} makes a value again"
+            assert all(v in made for v in inputs), f"node {node} reads a value before it is made"
+            assert not made & set(outputs), f"node {node} makes a value a second time"
             assert all(other < node for other in self.after.get(node, ()))
             made.update(outputs)
         assert all(v in made for v in [*self.writes.values(), *[v for v in self.fetched if v is not None]])

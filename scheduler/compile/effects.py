@@ -1,8 +1,8 @@
-"""Effects: which nodes of a dataflow must run in the caller, one after another, for the state that they share.
+"""Effects: which nodes of a dataflow must run in the caller, one after another, because they share state.
 
-A function that writes captured or global state runs in the caller, in creation order; and so does one of the same run
-that reads what another writes: so all see what they would in a plain program. What asks for a process of its own, or
-for resources, is not among them: what it writes is lost with its call.
+A function that writes captured or global state runs in the caller, in creation order. So does every function of the
+same run that reads what another one writes. Both see what they would see in a plain program. Nodes that ask for a
+process of their own, or for resources, are exempt: what they write is lost with the call.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.dataflow import Dataflow
 
 _EFFECTS = frozenset({Kind.FUNCTION, Kind.CONTROL, Kind.QUEUE})
-"""Kinds of nodes that may do something besides giving values, so that others may have to wait for them."""
+"""Kinds of nodes that may have side effects, so that others may have to wait for them."""
 
 
 def has_effects(op: Operation) -> bool:
-    """True for what may do something besides giving values."""
+    """Whether an operation may have side effects."""
     return op.kind in _EFFECTS
 
 
 def functions_of(kernels: Iterable[Any]) -> tuple[UserFunction, ...]:
-    """The users' functions that some kernels call, each once; those of branches and loops too."""
+    """The users' functions that kernels call, each once, including those inside branches and loops."""
     found: dict[UserFunction, None] = {}
     for kernel in dict.fromkeys(kernels):
         if isinstance(kernel, Seeded):
@@ -41,25 +41,25 @@ def functions_of(kernels: Iterable[Any]) -> tuple[UserFunction, ...]:
 
 
 def bound_together(functions: Iterable[UserFunction]) -> frozenset[UserFunction]:
-    """Of some functions those that write state, and those that read what another of them writes."""
+    """The functions that write state, and those that read what another of the functions writes."""
     every = list(functions)
     written = frozenset().union(*[function.captured.writes for function in every])
     if not written:
         return frozenset()
-    if SURROUNDINGS in written:  # which any may look at
+    if SURROUNDINGS in written:  # any function may look at these
         return frozenset(every)
     return frozenset([f for f in every if f.captured.writes or not written.isdisjoint(f.captured.reads)])
 
 
 def need_one_thread(functions: Iterable[UserFunction]) -> bool:
-    """True where some share the generators of their process, or look at the thread that they run in."""
+    """Whether a function uses the random generators of its process, or depends on the thread it runs in."""
     return any([function.captured.main or function.captured.draws for function in functions])
 
 
 def settle_effects(flow: Dataflow) -> None:
-    """Find `flow.functions` and `flow.here`, and let the nodes that share state wait for each other."""
+    """Set `flow.functions`, `flow.here` and `flow.awaited`, and order the nodes that share state."""
     flow.functions = functions_of(flow.kernels)
-    _hand_on(flow)
+    _share_classes(flow)
     flow.here = frozenset([node for node, op in enumerate(flow.ops) if op.traits.here])
     flow.awaited = frozenset([node for node, op in enumerate(flow.ops) if op.traits.awaited])
     bound = bound_together(flow.functions)
@@ -71,8 +71,11 @@ def settle_effects(flow: Dataflow) -> None:
     take_turns(flow, nodes)
 
 
-def _hand_on(flow: Dataflow) -> None:
-    """Who takes a value may call methods of it: the classes that its maker refers to are captured state there too."""
+def _share_classes(flow: Dataflow) -> None:
+    """Share classes along values:
+
+    who takes a value may call its methods, so its maker's classes are captured state too.
+    """
     if not any([function.captured.classes for function in flow.functions]):
         return
     made: dict[int, dict[int, type]] = {}
@@ -86,7 +89,7 @@ def _hand_on(flow: Dataflow) -> None:
 
 
 def take_fed(flow: Dataflow, values: Sequence) -> None:
-    """Functions that are fed, and the classes of fed objects, are captured state of who takes them."""
+    """Treat fed functions, and the classes of fed objects, as captured state of the functions that take them."""
     for tensor, number in flow.feeds.items():
         parts = list(given([values[number]])) if tensor.dtype is dtypes.object else []
         if parts:
@@ -96,14 +99,15 @@ def take_fed(flow: Dataflow, values: Sequence) -> None:
 
 
 def in_turn(op: Operation) -> bool:
-    """True for what runs in the caller's process in the order of creation, for it has effects there."""
+    """Whether an operation has effects in the caller's process, and so runs there in creation order."""
     return op.traits.here and op.kind in _EFFECTS
 
 
 def take_turns(flow: Dataflow, nodes: Sequence[int]) -> None:
-    """Let nodes, in their order, wait for each other, for what they do besides giving values.
+    """Make nodes, given in order, wait for each other, because of their effects.
 
-    One that waits for a queue is waited for by those alone that do so too: else they might wait for each other.
+    Only nodes that wait for a queue themselves wait for another such node, so that they cannot block each other for
+    ever.
     """
     if len(nodes) < 2:
         return
@@ -119,7 +123,7 @@ def take_turns(flow: Dataflow, nodes: Sequence[int]) -> None:
 
 
 def _behind_queues(flow: Dataflow) -> set[int]:
-    """The nodes that wait for a queue, and those that wait for these."""
+    """The nodes that wait for a queue, directly or through other nodes."""
     if not flow.queued:
         return set()
     found: set[int] = set()

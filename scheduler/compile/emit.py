@@ -1,9 +1,9 @@
-"""Emit: nodes become the program of a segment.
+"""Emit: write the program of a segment.
 
-slot     a place in the program's environment; used again once nobody reads its value any more
-direct   a call of a user's function without its wrapper: what the wrapper guards is settled here, once
-lent     an argument of a user's function that others see too, so that the function gets a copy. What a node of this
-         program made, and users' functions alone take, goes to the last of them as it is
+slot     a cell of the program's environment; it is reused once its value is not read any more
+direct   a call of a user's function without its wrapper. What the wrapper checks is settled here, once
+lent     an argument of a user's function that others see too, so the function gets a copy. The last of several users'
+         functions gets a value made in this program as it is, if nobody else takes it
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.dataflow import LIBRARY, ONE, USERS, Dataflow
 
 _OTHERS = frozenset([Kind.CONTROL, Kind.QUEUE])
-"""Kinds of nodes whose values others may hold."""
+"""Kinds of nodes whose outputs may also be held by others."""
 _SMALL = 64 * 1024
-"""Bytes of a value up to which nobody hurries to free it inside a segment."""
+"""Values up to this size in bytes need not be freed early."""
 _DENSE = 4
-"""A segment with one in so many of a dataflow's values has a list of them; a smaller one looks its own up."""
+"""A segment with at least one in `_DENSE` of the dataflow's values uses lists; a smaller one uses dicts."""
 
 
 def write_program(
@@ -41,21 +41,21 @@ def write_program(
     sizes: Sequence[float],
     inner: bool = False,
 ) -> tuple[Program, list[int]]:
-    """The program of some nodes, and the node of each of its steps (-1 for one that belongs to none).
+    """Write the program of some nodes. Returns it, and the node of each step (-1 for steps that belong to none).
 
-    sizes: bytes of each value; those of large ones are let go at once, not when their slot is used again.
-    inner: it is part of another one, which is quiet.
+    sizes: bytes of each value. Large values are freed at once, not when their slot is reused.
+    inner: whether it is part of another program, which is quiet.
     """
     return _Writer(flow, nodes, inputs, outputs, sizes, inner).program()
 
 
 @dataclass
 class Crossings:
-    """What a slot's program gives to the programs of other slots and takes from them, by place in the exchange.
+    """The values and signals that cross between a slot's program and those of other slots, by place in the exchange.
 
-    exchange: the input that is the exchange itself.   sent: to which slots each value goes.
-    newest: values that are newest versions of variables.
-    signals, expected: for nodes, the slots that are told when they are done, and the places that they wait for.
+    exchange: the input that is the exchange itself.   sent: for each value, the slots that it goes to.
+    newest: the values that are newest versions of variables.
+    signals: for a node, the place and slots to notify when it is done.   expected: for a node, the places to wait for.
     """
 
     slot: int
@@ -69,29 +69,29 @@ class Crossings:
 def write_slot_program(
     flow: Dataflow, nodes: Sequence[int], inputs: tuple, outputs: tuple, sizes: Sequence[float], crossings: Crossings
 ) -> tuple[Program, list[int]]:
-    """As `write_program`, for one of several programs that run beside each other and exchange values."""
+    """Like `write_program`, for one of several concurrent programs that exchange values."""
     return _SlotWriter(flow, nodes, inputs, outputs, sizes, crossings).program()
 
 
 def is_users(kernel: Any) -> bool:
-    """True for the kernel of a user's function."""
+    """Whether a kernel is a user's function."""
     return isinstance(kernel, (UserFunction, Seeded))
 
 
 def users_function(kernel: Any) -> UserFunction:
-    """The user's function of such a kernel."""
+    """The user's function of a kernel for which `is_users` is true."""
     return kernel.kernel if isinstance(kernel, Seeded) else kernel
 
 
 class _Sparse(dict):
-    """As a list of -1, in which few places are used."""
+    """A stand-in for a list of -1 in which few items are set."""
 
     def __missing__(self, number: int) -> int:
         return -1
 
 
 class _Writer:
-    """The state of one emission: which value is in which slot, and until which step."""
+    """The state of writing one program: which value is in which slot, and until which step."""
 
     def __init__(
         self,
@@ -103,12 +103,12 @@ class _Writer:
         inner: bool = False,
     ):
         self.flow, self.nodes, self.inputs, self.outputs, self.sizes = flow, nodes, inputs, outputs, sizes
-        values = len(flow.producer) + 1  # the exchange is one more
+        values = len(flow.producer) + 1  # one more for the exchange
         dense = _DENSE * len(nodes) > values
         self.slot: Any = [-1] * values if dense else _Sparse()
         """The slot of each value, or -1."""
         self.last: Any = [-1] * values if dense else _Sparse()
-        """The step that reads each value last, or -1."""
+        """The last step that reads each value, or -1."""
         for place, value in enumerate(inputs):
             self.slot[value] = place
         self.size = len(inputs)
@@ -118,20 +118,20 @@ class _Writer:
         self.owners: list[int] = []
         self.takers = flow.takers()
         self.made: set[int] = set()
-        """The values that its nodes make."""
+        """Values made by the program's nodes."""
         self.direct: dict[int, tuple[tuple, dict]] = {}
         self.stop: int | None = None
         self.has_users = flow.has_users()
-        """They may take what its nodes make, or be among them."""
+        """Whether the dataflow has users' functions, inside or outside this program."""
         kinds: set[bool] = set()
         if self.has_users:
             kinds = {is_users(flow.kernels[node]) for node in nodes if flow.kernels[node] is not None}
         self.only_users = kinds == {True} and not inner
         self.turns = True in kinds and not self.only_users
-        """NumPy's errors are turned on before users' functions and off after them."""
+        """Whether NumPy's errors are turned on before users' functions and off after them."""
         self.loud, self.resets = False, False
         self.states: tuple[int, int, int] | None = None
-        """The slots of NumPy's loud and quiet state, and one for what nobody reads."""
+        """The slots of NumPy's loud and quiet states, and of a result that nobody reads."""
 
     def program(self) -> tuple[Program, list[int]]:
         """Write all steps."""
@@ -190,7 +190,7 @@ class _Writer:
             kernel = kernel.function  # type: ignore[attr-defined]
             reads = tuple([reads[arg.index] if type(arg) is Slot else self._constant(arg) for arg in args])
             settle = own
-        elif is_users(kernel):  # it settles what it gives by itself
+        elif is_users(kernel):  # the wrapper settles its result itself
             lent = self._lent(at, users_function(kernel), values)
         elif any([self.takers[value] & USERS for value in flow.outputs[node]]):
             settle = own_made if len(flow.outputs[node]) == 1 else own_each
@@ -207,7 +207,7 @@ class _Writer:
             self.states = (self._new_slot(), self._new_slot(), self._new_slot())
             self._own_step(states, {}, (), self.states[:2])
         spoken, silent, nowhere = self.states
-        if not self.loud and self.resets:  # what the function has set stays
+        if not self.loud and self.resets:  # settings made by the function last
             self._own_step(hush, {}, (), ())
             self.states, self.resets = None, False
         else:
@@ -219,7 +219,7 @@ class _Writer:
 
     def _place_of(self, value: int) -> int:
         place = self.slot[value]
-        if place < 0:  # a constant's first use
+        if place < 0:  # first use of a constant
             place = self.slot[value] = self._constant(self.flow.constants[value])
         return place
 
@@ -229,7 +229,7 @@ class _Writer:
         return place
 
     def _lent(self, at: int, kernel: Any, values: Sequence[int]) -> Lent | None:
-        """Which arguments of a user's function are not its own; -1 stands for what anybody may have."""
+        """Which arguments of a user's function are lent. -1 stands for a value that anybody may hold."""
         shared, alone = [], []
         for position, value in enumerate(values):
             if value < 0:
@@ -247,20 +247,20 @@ class _Writer:
         return Lent(tuple(shared), tuple(alone), kernel.reads) if shared or alone else None
 
     def _is_given(self, value: int) -> bool:
-        """True for a value that goes to other programs."""
+        """Whether a value is sent to other programs."""
         return False
 
     def _own_step(self, kernel: Callable, attrs: dict, reads: tuple[int, ...], writes: int | tuple) -> None:
-        """A step that belongs to no node."""
+        """Add a step that belongs to no node."""
         self.steps.append(Step(kernel, attrs, reads, writes, ()))
         self.owners.append(-1)
 
     def _released(self, at: int, values: tuple[int, ...]) -> list[int]:
-        """Free the slots of values that are read for the last time; those of large ones are returned."""
+        """Free the slots of values that are read for the last time. Returns those of large values."""
         dead = []
         for value in values:
             if self.last[value] == at and value not in self.flow.constants:
-                self.last[value] = -1  # it may be read twice by this node, but its slot is free once
+                self.last[value] = -1  # the node may read it twice, but the slot is freed once
                 self.free.append(self.slot[value])
                 if self.sizes[value] > _SMALL:
                     dead.append(self.slot[value])
@@ -282,7 +282,7 @@ class _Writer:
 
 
 class _SlotWriter(_Writer):
-    """Writes the program of one slot: steps that take and give values stand between those of the nodes."""
+    """Writes the program of one slot, with steps that send and receive values between the nodes' steps."""
 
     def __init__(self, flow, nodes, inputs, outputs, sizes, crossings: Crossings):
         super().__init__(flow, nodes, inputs, outputs, sizes)

@@ -1,4 +1,4 @@
-"""Which pure nodes need not run: those like another one, and those of small constants, whose outputs are constants."""
+"""Simplification: merges equal pure nodes, and folds pure nodes of small constants."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from weftwork.graph.operation import LIBRARY, Operation
 from weftwork.graph.sameness import exact_key
 from weftwork.scheduler.request.config import OptimizerOptions, RewriterConfig
 
-_MOST_ELEMENTS = 65_536
-"""Constants with more elements than this are neither folded nor made by folding."""
+_MAX_ELEMENTS = 65_536
+"""Larger constants are neither folded nor made by folding."""
 
 
 class Rewrites(NamedTuple):
-    """How a dataflow may differ from the graph as it was written.
+    """Which simplifications apply.
 
-    merges: equal pure nodes run once.   folds: nodes of constants do not run, where what they give has so many bytes at
-    most: `largest`, or 0.
+    merges: equal pure nodes run once.   folds: nodes of constants are computed at once, if each output has at most
+    `largest` bytes (0: no limit).
     """
 
     merges: bool = True
@@ -28,7 +28,7 @@ class Rewrites(NamedTuple):
 
     @classmethod
     def of(cls, config: Any) -> Rewrites:
-        """What a config says: each is done at level L1 or where it is asked for, unless the rewriter has it OFF."""
+        """Read a config. A simplification applies at level L1 or if requested, unless the rewriter turns it OFF."""
         asked, passes = config.graph_options.optimizer_options, config.graph_options.rewrite_options
         both = asked.opt_level >= OptimizerOptions.L1
         return cls(
@@ -42,20 +42,20 @@ class Rewrites(NamedTuple):
 ALL = Rewrites()
 
 
-class Spared:
-    """The pure nodes of a dataflow that is being built which need not run."""
+class Simplifier:
+    """Finds pure nodes that need not run, while a dataflow is being built."""
 
     def __init__(self, flow: Any, rewrites: Rewrites):
         self._flow, self._rewrites = flow, rewrites
         self._scalars: dict[Any, dict[bytes, int]] = {}
-        """Of constants that are NumPy scalars, by type, dtype and content: their values."""
+        """Numbers of constants that are NumPy scalars, by type, dtype and content."""
         self._readers: list[int | dict | None] = []
-        """Of each value the node that has it as its last input; if there are several, these by what they do."""
+        """For each value, the node whose last input it is. If there are several, a dict of them by merge key."""
         self._sources: dict[Any, int] = {}
-        """The nodes without inputs, by what they do."""
+        """Nodes without inputs, by merge key."""
 
     def constant(self, value: Any) -> int:
-        """The number of a constant; equal scalars have one."""
+        """The number of a constant. Equal scalars share one."""
         if not isinstance(value, np.generic) or value.dtype.hasobject:
             return self._new(value)
         alike = self._scalars.setdefault((type(value), value.dtype), {})
@@ -66,7 +66,10 @@ class Spared:
         return number
 
     def outputs_of(self, op: Operation, inputs: tuple[int, ...]) -> tuple[int, ...] | None:
-        """What a pure node with inputs gives, if it need not run; else it is the dataflow's next node, and noted."""
+        """The outputs of a pure node that need not run.
+
+        None if it must: then it is recorded as the dataflow's next node.
+        """
         constants, rewrites = self._flow.constants, self._rewrites
         if rewrites.folds and inputs and inputs[0] in constants and op.traits is LIBRARY and not op.device:
             if all([v in constants for v in inputs]):
@@ -78,7 +81,10 @@ class Spared:
         return self._merged(op, inputs) if inputs else self._alike(op, inputs, self._sources)
 
     def _merged(self, op: Operation, inputs: tuple[int, ...]) -> tuple[int, ...] | None:
-        """Most values are read by one node, which is like no other: only of the others it is noted what they do."""
+        """Find an equal node.
+
+        Most values have a single reader, which has no equal, so keys are made only for the others.
+        """
         flow, readers, last = self._flow, self._readers, inputs[-1]
         if last >= len(readers):
             readers.extend([None] * (len(flow.producer) - len(readers)))
@@ -107,37 +113,37 @@ class Spared:
 
 
 def merge_key(op: Operation, inputs: tuple[int, ...]) -> Any:
-    """Equal for nodes that compute the same; None for one that cannot be compared."""
+    """A key that is equal for nodes that compute the same. None if the node cannot be compared."""
     attrs = op.attrs
     if not attrs:
         return (op.kernel, inputs, op.device)
     try:
         return (op.kernel, inputs, op.device, tuple([(name, exact_key(value)) for name, value in attrs.items()]))
-    except (TypeError, RecursionError):  # an object of ours that says so, or one that is nested too deep
+    except (TypeError, RecursionError):  # an attribute that cannot be compared, or is nested too deeply
         return None
 
 
 def folded(op: Operation, values: list, largest: int = 0) -> list | None:
-    """The outputs of a pure node of constants, frozen; None when it is not to be folded.
+    """The outputs of a pure node of constants, frozen. None if it should not be folded.
 
-    largest: bytes that each may have at most; 0 is for any number.
+    largest: maximum size of each output in bytes; 0 means no limit.
     """
-    if sum([np.size(v) for v in values]) > _MOST_ELEMENTS:
+    if sum([np.size(v) for v in values]) > _MAX_ELEMENTS:
         return None
     sizes = [1 if t.raw_shape is None or None in t.raw_shape else int(np.prod(t.raw_shape)) for t in op.outputs]  # type: ignore[arg-type]
-    if sum(sizes) > _MOST_ELEMENTS:
+    if sum(sizes) > _MAX_ELEMENTS:
         return None
     try:
         with quiet():
             result = op.kernel(*values, **op.attrs)  # type: ignore[misc]
-    except Exception:  # it will raise again, with its name, when it runs
+    except Exception:  # the error recurs, with the node's name, when the node runs
         return None
     results = result if len(op.outputs) != 1 else (result,)
     if largest and any([getattr(item, "nbytes", 0) > largest for item in results]):
         return None
     for item in results:
         if isinstance(item, np.ndarray):
-            if item.size > _MOST_ELEMENTS:
+            if item.size > _MAX_ELEMENTS:
                 return None
             item.flags.writeable = False
     return list(results)

@@ -1,7 +1,7 @@
-"""Lowering: makes the dataflow of a run of a graph, in one pass over the operations that it needs.
+"""Lowering: makes the dataflow of a run from a graph, in one pass over the operations that the run needs.
 
-The pass prunes what the run does not need, orders the accesses of each variable, resolves variables to versions, merges
-equal pure nodes and folds those of constants.
+The pass prunes operations that are not needed, orders the accesses of each variable, resolves variables to versions,
+merges equal pure nodes, and folds nodes of constants.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from weftwork.graph.shapes import bracket_text
 from weftwork.graph.streams import Draw
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import has_effects, in_turn, take_turns
-from weftwork.scheduler.compile.folding import ALL, Rewrites, Spared
+from weftwork.scheduler.compile.folding import ALL, Rewrites, Simplifier
 from weftwork.scheduler.compile.ordering import order_accesses
 from weftwork.scheduler.compile.pruning import prune
 
@@ -28,7 +28,7 @@ def lower(
     ran: Collection[Operation] = frozenset(),
     rewrites: Rewrites = ALL,
 ) -> Dataflow:
-    """The dataflow of a kind of run: these fetches with these feeds, after `ran` has run.
+    """The dataflow for some fetches and feeds, after the operations `ran` have run.
 
     Raises InvalidArgumentError for a placeholder that must be fed and is not.
     """
@@ -38,13 +38,13 @@ def lower(
 
 
 def variable_name(tensor: Tensor) -> str:
-    """The variable that a reference or cached read stands for."""
+    """The name of the variable behind a reference or cached read."""
     op = tensor.op
     return op.attrs.get("_variable", op.name)
 
 
 class _Lowering:
-    """The one pass over a graph that makes a Dataflow."""
+    """The pass over a graph that makes a Dataflow."""
 
     def __init__(
         self,
@@ -62,9 +62,9 @@ class _Lowering:
         self.version: dict[str, int] = {}
         self.node_of: dict[Operation, int] = {}
         self.places: dict[Operation, int] = {}
-        """Of random operations: the values that are their places in the streams."""
+        """For each random operation, the value that is its stream position."""
         self.rewrites = rewrites
-        self.spared = Spared(flow, rewrites)
+        self.simplifier = Simplifier(flow, rewrites)
 
     def build(self) -> None:
         flow = self.flow
@@ -76,7 +76,7 @@ class _Lowering:
         ops = prune(targets, set(self.fed), self.ran)
         if any(op.kind in WRITES or op.kind is Kind.CONTROL for op in ops):
             ops = self._ordered(ops)
-        # Without a node that has effects of its own, control inputs have done their work once they are in the run.
+        # If no node has side effects, control inputs matter only for pruning.
         self.keep_control = any(has_effects(op) for op in ops)
         for op in ops:
             self._visit(op)
@@ -158,7 +158,7 @@ class _Lowering:
             if op.outputs[0] not in self.fed:
                 if op.section is None:
                     raise _unfed(op)
-                self._node(op, (), kernel=Unfed(_unfed(op).message))  # it matters only if its branch is taken
+                self._node(op, (), kernel=Unfed(_unfed(op).message))  # an error only if its branch is taken
         elif kind in WRITES:
             self._write(op)
         elif kind is Kind.CONTROL:
@@ -169,12 +169,13 @@ class _Lowering:
         elif kind is Kind.RANDOM:
             stream = op.attrs.get("_stream")
             place = self._place(op if stream is None else op.graph._by_name[stream])
+            assert op.kernel is not None
             self._node(op, (place, *[self._read(t) for t in op.inputs]), kernel=Draw(op.kernel))
         else:
             self._node(op, tuple([self._read(t, peek=True) for t in op.inputs]))
 
     def _place(self, op: Operation) -> int:
-        """The place in the stream of a random operation, which those that were made of it for its gradient share."""
+        """The stream position of a random operation. Copies made for its gradient share it."""
         place = self.places.get(op)
         if place is None:
             place = self.places[op] = self.flow.new_value()
@@ -185,13 +186,13 @@ class _Lowering:
         known = self.value_of
         try:
             return tuple([known[tensor] for tensor in tensors])
-        except KeyError:  # one is a variable
+        except KeyError:  # one of them is a variable
             return tuple([self._read(tensor) for tensor in tensors])
 
     def _read(self, tensor: Tensor, peek: bool = False) -> int:
         value = self.value_of.get(tensor)
         if value is None and tensor.op.kind is Kind.READ:
-            value = self.value_of.get(tensor.op.inputs[0])  # the variable itself was fed
+            value = self.value_of.get(tensor.op.inputs[0])  # the variable itself may have been fed
         if value is not None:
             return value
         name = variable_name(tensor)
@@ -200,7 +201,7 @@ class _Lowering:
         return self._version(name, tensor.graph.get_operation_by_name(name))
 
     def _version(self, name: str, variable: Operation) -> int:
-        """What a variable is now: the output of the last write, or its value of before the run."""
+        """The current version of a variable: the output of the last write, or its value from before the run."""
         version = self.version.get(name)
         if version is not None:
             return version
@@ -211,7 +212,7 @@ class _Lowering:
         return flow.pinned[name]
 
     def _newest(self, name: str) -> int:
-        """A variable's version for one who changes it."""
+        """The version of a variable that an update takes."""
         old = self.version.get(name)
         if old is None:
             old = self.flow.newest.get(name)
@@ -220,7 +221,7 @@ class _Lowering:
         return old
 
     def _control(self, op: Operation) -> None:
-        """A branch or a loop: the versions of the variables that it may write go in, and new ones come out."""
+        """Add a branch or a loop: versions of the variables that it may write go in, and new versions come out."""
         flow = self.flow
         made = CONTROL.compiled(op, self.rewrites)
         parts = CONTROL.in_parts(op, made)
@@ -229,8 +230,8 @@ class _Lowering:
             return
         inputs = []
         for word, what in made.order:
-            if word == "input":  # a variable without a value matters only to the branch that reads it
-                inputs.append(self._read(op.inputs[what], peek=op.inputs[what].op.kind in REFERENCES))
+            if word == "input":  # a variable without a value is an error only in the branch that reads it
+                inputs.append(self._taken(op, what))
             elif word == "state":
                 inputs.append(self._newest(what))
                 flow.variables[what] = made.variables[what]
@@ -247,15 +248,20 @@ class _Lowering:
             self.version[name] = value
             flow.extra[value] = made.variables[name].outputs[0]
 
+    def _taken(self, op: Operation, place: int) -> int:
+        """The value of an input of a branch or a loop. It may be a variable without a value."""
+        tensor = op.inputs[place]
+        return self._read(tensor, peek=tensor.op.kind in REFERENCES)
+
     def _in_parts(self, op: Operation, made: Any, parts: list[Operation]) -> None:
-        """A function over elements that runs in parts beside each other; what is read is read by each."""
+        """Add a map over elements as several parts that may run at once. Each part reads what the whole reads."""
         split, join = parts[0], parts[-1]
         self._node(split, tuple([self._read(t) for t in split.inputs]))
         for part in parts[1:-1]:
             inputs = []
             for word, what in made.order:
                 if word == "input":
-                    inputs.append(self._read(part.inputs[what], peek=part.inputs[what].op.kind in REFERENCES))
+                    inputs.append(self._taken(part, what))
                 else:
                     inputs.append(self._version(what, made.variables[what]))
             self._node(part, tuple(inputs), made.kernel)
@@ -264,13 +270,13 @@ class _Lowering:
         if self.keep_control:
             self.node_of[op] = self.node_of[join]
 
-    def _know(self, name: str, tensor: Tensor) -> None:
+    def _note_variable(self, name: str, tensor: Tensor) -> None:
         self.flow.variables[name] = tensor.graph.get_operation_by_name(name)
 
     def _write(self, op: Operation) -> None:
         flow = self.flow
         name = op.attrs["_variable"]
-        self._know(name, op.outputs[0])
+        self._note_variable(name, op.outputs[0])
         inputs = tuple([self._read(t) for t in op.inputs[1:]])
         if op.kind is Kind.UPDATE:
             if name not in self.version and not op.attrs.get("_from_nothing"):
@@ -287,7 +293,7 @@ class _Lowering:
         flow, kind, attrs = self.flow, op.kind, op.attrs
         if kind is Kind.PURE:
             if not op.controls or not self.keep_control:
-                known = self.spared.outputs_of(op, inputs)
+                known = self.simplifier.outputs_of(op, inputs)
                 if known is not None:
                     self._bind(op, known)
                     return known
@@ -321,16 +327,16 @@ class _Lowering:
         if self.keep_control and op.controls:
             self._node(op, (), kernel=give)
             return
-        self.value_of[op.outputs[0]] = self.spared.constant(op.attrs["value"])
+        self.value_of[op.outputs[0]] = self.simplifier.constant(op.attrs["value"])
 
 
 def give(*, value: Any) -> Any:
-    """The kernel of a constant that waits."""
+    """The kernel of a constant with control inputs."""
     return value
 
 
 class Unfed:
-    """The kernel of a placeholder in a branch, which nobody can feed."""
+    """The kernel of a placeholder inside a branch, where it cannot be fed."""
 
     __name__ = "unfed"
 
@@ -353,7 +359,7 @@ def _unfed(op: Operation) -> InvalidArgumentError:
 
 
 class _Control:
-    """How branches and loops are compiled: `sections` says it, which compiles dataflows itself."""
+    """The functions that compile branches and loops. `sections`, which itself uses this module, sets them."""
 
     compiled: Callable[[Operation, Rewrites], Any]
     in_parts: Callable[[Operation, Any], list[Operation]]

@@ -1,9 +1,9 @@
-"""Needs: what nodes ask for beyond a process, settled against what the cluster has.
+"""Needs: what nodes ask for beyond a process, checked against what the cluster has.
 
-need     resources, labels, a machine, a GPU of it, a process apart, a time limit: what one node must have
-home     the machine and GPU of an actor that holds variables and works there; ANYWHERE where neither is asked for
+need     a node's resources, labels, machine, GPU, process of its own, and time limit
+home     the machine and GPU of an actor that holds variables; ANYWHERE if neither is given
 
-What no machine has is refused before anything runs, for Ray would wait for ever.
+A need that no machine meets is refused before anything runs, because Ray would wait for ever.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from weftwork.scheduler.machines.devices import Machine, list_devices, machines
 
 
 class Home(NamedTuple):
-    """Where an actor lives: Ray's id of the machine, "" for any, and the index of the GPU that it owns, or None."""
+    """Where an actor lives: Ray's id of the machine ("" for any), and the index of its GPU, or None."""
 
     machine: str = ""
     gpu: int | None = None
@@ -33,9 +33,10 @@ ANYWHERE = Home()
 
 
 class Need(NamedTuple):
-    """What a node asks for: Ray resources and label selector, a home, a process of its own, seconds for one call.
+    """What a node needs: Ray resources, a label selector, a home, a process of its own, a time limit for one call.
 
-    timeout: of a branch or a loop the least of those inside. What has one runs in a worker, which tells of each call.
+    timeout: in seconds; for a branch or a loop, the smallest inside. Such nodes run in a worker, which reports each
+    call.
     """
 
     resources: tuple[tuple[str, float], ...] = ()
@@ -46,24 +47,24 @@ class Need(NamedTuple):
 
     @property
     def alone(self) -> bool:
-        """True for more than a home: such a node is a piece of work of its own."""
+        """Whether it needs more than a home, so that the node becomes a task of its own."""
         return bool(self.resources or self.labels or self.isolated or self.timeout is not None)
 
 
 def settle_needs(flow: Dataflow, config: Any) -> None:
-    """Fill `flow.needs`, and find what must run in the caller.
+    """Set `flow.needs`, and find the nodes that must run in the caller.
 
-    Raises InvalidArgumentError for a node that asks for what no machine has.
+    Raises InvalidArgumentError for a node whose need no machine meets.
     """
     known: dict[Any, Need] = {}
     flow.needs = {}
-    if config.debug:  # all of it runs in the caller
+    if config.debug:  # everything runs in the caller
         settle_effects(flow)
         flow.awaited = frozenset()
         return
     last, asked, need = LIBRARY, "", _NOTHING
     for node, op in enumerate(flow.ops):
-        if op.traits is not last or op.device != asked:  # neighbours are mostly alike
+        if op.traits is not last or op.device != asked:  # neighbours usually need the same
             last, asked = op.traits, op.device
             need = known.get((last, asked))
             if need is None:
@@ -79,16 +80,16 @@ _NOTHING = Need()
 
 
 def missing_devices(graph: Graph, config: Any) -> set[str]:
-    """The devices that nodes of a graph ask for and no machine has."""
+    """The devices that nodes of a graph ask for and that no machine has."""
     asked = [(device, spec) for device in list(graph.devices) if not _anywhere(spec := _spec(device, config))]
     cluster = machines() if asked else ()
-    return {device for device, spec in asked if not _having(spec, cluster, config)}
+    return {device for device, spec in asked if not _machines_with(spec, cluster, config)}
 
 
 def check_devices(elements: Sequence[Tensor | Operation], fed: Collection[Tensor], config: Any) -> None:
-    """Raise InvalidArgumentError for a node of the graph whose device is not there, needed by these elements or not.
+    """Raise InvalidArgumentError if a node's device is missing, even if these elements do not need the node.
 
-    With `place_pruned_graph` those alone that these elements need count, with `allow_soft_placement` none.
+    With `place_pruned_graph` only nodes that the elements need count. With `allow_soft_placement` none does.
     """
     if not elements or config.allow_soft_placement or config.debug:
         return
@@ -105,18 +106,18 @@ def check_devices(elements: Sequence[Tensor | Operation], fed: Collection[Tensor
 
 
 def is_free(flow: Dataflow) -> bool:
-    """True when no node asks for anything, a queue or the caller's process included: each may run anywhere."""
+    """Whether every node may run anywhere: none needs anything, a queue or the caller's process included."""
     bound = flow.needs or flow.queued or flow.waiting or flow.awaited or flow.here
     return not (bound or any([op.traits.here for op in flow.ops]))
 
 
 def is_sharable(flow: Dataflow) -> bool:
-    """True when nodes that may run anywhere can be shared out, whatever the others ask for."""
+    """Whether the nodes that may run anywhere can be shared out, despite the needs of others."""
     return not (flow.queued or flow.waiting) and not (flow.needs and flow.writes)
 
 
 def _spec(device: str, config: Any) -> DeviceSpec:
-    """What a device string asks for. The tasks of a session's cluster are on all machines, so they say no more."""
+    """The device that a string asks for. Tasks of the session's own cluster span all machines, so they are left out."""
     spec = DeviceSpec.from_string(device)
     if spec.job is not None:
         for job in config.cluster_def.job:
@@ -126,7 +127,7 @@ def _spec(device: str, config: Any) -> DeviceSpec:
 
 
 def _anywhere(spec: DeviceSpec) -> bool:
-    """True for a request that any machine's CPU fulfils."""
+    """Whether any machine's CPU meets a request."""
     return spec.job is None and spec.task is None and spec.device_type in (None, "CPU") and not spec.device_index
 
 
@@ -138,7 +139,7 @@ def _need(op: Operation, config: Any) -> Need:
     home = ANYWHERE
     asks = traits.resources or traits.labels
     if asks or ("GPU" in op.device and inventory.local_gpus()):
-        backend.ray()  # only it knows what there is
+        backend.ray()  # only Ray knows what there is
     if op.device and not _anywhere(spec := _spec(op.device, config)):
         home = _home(op, spec, machines(), config)
     if traits.here and traits.user:
@@ -153,7 +154,7 @@ def _need(op: Operation, config: Any) -> Need:
 
 
 def _check_limits(op: Operation, config: Any) -> None:
-    """Raise InvalidArgumentError for a node that asks for a limit that the session has not, or not so much of."""
+    """Raise InvalidArgumentError for a node that takes more of a limit than the session has."""
     for name, amount in op.traits.limits:
         most = config.limits.get(name, 0)
         if most < amount:
@@ -170,8 +171,8 @@ def _check_limits(op: Operation, config: Any) -> None:
 
 
 def _home(op: Operation, spec: DeviceSpec, cluster: Sequence[Machine], config: Any) -> Home:
-    """The machine, and the GPU of it, that a device string names; softly placed nodes run anywhere instead."""
-    found = _having(spec, cluster, config)
+    """The machine and GPU that a device string names. With soft placement a missing device means ANYWHERE."""
+    found = _machines_with(spec, cluster, config)
     if not found:
         if config.allow_soft_placement:
             return ANYWHERE
@@ -191,7 +192,7 @@ def _home(op: Operation, spec: DeviceSpec, cluster: Sequence[Machine], config: A
     return ANYWHERE if machine.id == here else Home(machine.id)
 
 
-def _having(spec: DeviceSpec, cluster: Sequence[Machine], config: Any) -> list[Machine]:
+def _machines_with(spec: DeviceSpec, cluster: Sequence[Machine], config: Any) -> list[Machine]:
     """The machines that have a device."""
     return [machine for machine in cluster if machine.has(spec, _cpus(config))]
 
@@ -226,7 +227,7 @@ def _check(op: Operation, found: Sequence[Machine]) -> None:
 
 
 def _matches(label: str | None, wanted: str) -> bool:
-    """Whether a label is what a selector of Ray's asks for: `a`, `!a`, `in(a, b)`, `!in(a, b)`."""
+    """Whether a label matches a selector of Ray's: `a`, `!a`, `in(a, b)`, `!in(a, b)`."""
     refused = wanted.startswith("!")
     wanted = wanted.removeprefix("!")
     options = [wanted]
@@ -250,12 +251,12 @@ def _shown(cluster: Sequence[Machine]) -> str:
             "{"
             + _text({k: v for k, v in m.resources.items() if not k.startswith(hidden)})
             + "}"
-            + (f" labelled {_own(m.labels)}" if _own(m.labels) else "")
+            + (f" labelled {_owner_labels(m.labels)}" if _owner_labels(m.labels) else "")
             for m in cluster
         ]
     )
 
 
-def _own(labels: dict[str, str]) -> dict[str, str]:
-    """The labels that the cluster's owner gave."""
+def _owner_labels(labels: dict[str, str]) -> dict[str, str]:
+    """Labels given by the cluster's owner, without Ray's own."""
     return {name: value for name, value in labels.items() if not name.startswith("ray.io/")}

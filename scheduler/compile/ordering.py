@@ -1,12 +1,11 @@
 """The order of a run's reads and writes of each variable, where the graph itself leaves it open.
 
-Rule: reads before writes, writes in creation order. The edges that say so are added one by one, for operations in
-creation order and their variables by name; an edge that would close a cycle contradicts what stands already and is left
-out.
+Rule: reads come before writes, and writes come in creation order. The edges that state this rule are added one by one,
+by creation order of the operations and then by variable name. An edge that would close a cycle is left out.
 
-The topological order is maintained under these insertions with the algorithm of Pearce and Kelly, "A dynamic
-topological sort algorithm for directed acyclic graphs" (2006): an edge that agrees with the order costs nothing,
-another one costs a search of the nodes between its ends.
+The topological order is maintained with the algorithm of Pearce and Kelly, "A dynamic topological sort algorithm for
+directed acyclic graphs" (2006). An edge that agrees with the order costs nothing; any other costs a search of the nodes
+between its ends.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from collections.abc import Iterable, Mapping
 
 
 class Order:
-    """A topological order of nodes 0..n-1 that takes further edges."""
+    """A topological order of nodes 0..n-1 to which edges can be added."""
 
     def __init__(self, predecessors: list[list[int]]):
-        """predecessors: of each node, all of smaller number."""
+        """predecessors: for each node, all with smaller numbers."""
         self._before = predecessors
         self._after: list[list[int]] = [[] for _ in predecessors]
         for node, before in enumerate(predecessors):
@@ -27,7 +26,7 @@ class Order:
         self._place = list(range(len(predecessors)))
 
     def add(self, first: int, then: int) -> bool:
-        """Make `first` come before `then`; False, and nothing changes, when it depends on it."""
+        """Make `first` come before `then`. Returns False, without a change, if `first` depends on `then`."""
         place = self._place
         if place[first] >= place[then]:
             forward = self._reach(then, self._after, lambda at: at <= place[first])
@@ -65,11 +64,11 @@ def order_accesses(
     accesses: Mapping[str, list[tuple[int, bool]]],
     first: Iterable[tuple[int, int]] = (),
 ) -> list[int]:
-    """Nodes in an order that respects `predecessors` and, where these leave it open, the rule above.
+    """Order nodes by `predecessors` and, where these leave it open, by the rule above.
 
-    predecessors: of each node in creation order, all of smaller number.
-    accesses: for each variable, (node, is a write) in creation order.
-    first: edges that are added before all others.
+    predecessors: for each node in creation order, all with smaller numbers.
+    accesses: for each variable, (node, whether it writes) in creation order.
+    first: edges to add before all others.
     """
     order = Order(predecessors)
     for before, then in first:

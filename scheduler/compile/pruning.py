@@ -1,4 +1,4 @@
-"""Pruning: which operations a run needs."""
+"""Pruning: find the operations that a run needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from weftwork.graph.operation import Kind, Operation, Tensor
 def prune(targets: Iterable[Operation], fed: set[Tensor], ran: Collection[Operation] = frozenset()) -> list[Operation]:
     """The operations that must run for `targets`, in creation order.
 
-    The fed tensors need nobody to make them, and what `ran` before does not run again.
+    Fed tensors need no operation, and operations in `ran` do not run again.
     """
     wanted = list(targets)
     if not wanted:
@@ -21,7 +21,7 @@ def prune(targets: Iterable[Operation], fed: set[Tensor], ran: Collection[Operat
         needed[op.index] = 1
     found: list[Operation] = []
     at = len(needed)
-    while (at := needed.rfind(1, 0, at)) >= 0:  # what an operation takes was created before it
+    while (at := needed.rfind(1, 0, at)) >= 0:  # inputs of an operation were created before it
         op = operations[at]
         found.append(op)
         for tensor in op.inputs if not fed else [tensor for tensor in op.inputs if tensor not in fed]:

@@ -1,10 +1,10 @@
-"""Compiling branches and loops: each section of the graph becomes a body, and the owner's kernel runs the bodies.
+"""Compile branches and loops: each section of the graph becomes a body, and the owner's kernel runs the bodies.
 
-state      the variables that any of the sections writes: their versions go in, and come out, like values
-layout     the order of a kernel's values: what is carried (loop variables, state), then what stays as it is
+state      the variables that any section of the owner writes; their versions are inputs and outputs
+layout     the order of a kernel's values: carried ones (loop variables, state), then those that stay the same
 
-All bodies of an owner take the same values and give the same outputs: a branch that does not write a variable hands its
-version through.
+All bodies of an owner take the same values and return the same outputs. A branch that does not write a variable returns
+the version that it was given.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from weftwork.scheduler.compile.lowering import CONTROL, lower, variable_name
 class Compiled:
     """A control-flow operation as a kernel.
 
-    order: for each value of the kernel where it comes from: ("input", position), ("state", name), ("read", name) or
-    ("draw", operation).   state: variables whose new versions follow the outputs.   reads: those that are only read.
-    queued: queues are used inside.   limited: something inside takes limits of the session.
+    order: the source of each value of the kernel: ("input", position), ("state", name), ("read", name) or
+    ("draw", operation).   state: variables whose new versions follow the outputs.   reads: variables that are only
+    read. queued: whether queues are used inside.   limited: whether something inside takes limits of the session.
     """
 
     kernel: Control
@@ -54,11 +54,11 @@ class Compiled:
 
 @dataclass
 class SectionFlow:
-    """A section as a dataflow that is a pure function: all that it takes is given, all that it gives is fetched.
+    """A section as a pure dataflow: all sources are arguments, and all results are fetched.
 
-    owner: the operation that it belongs to.
-    inputs: the number of each value of the owner's kernel.   outputs: the values that it ends with.
-    required: (position among the inputs, name, place of creation) of variables that must have a value.
+    owner: the operation that the section belongs to.
+    inputs: the number of each value of the owner's kernel.   outputs: its results.
+    required: (input position, name, creation line) of each variable that must have a value.
     """
 
     owner: Operation
@@ -69,7 +69,7 @@ class SectionFlow:
 
 
 def compiled(op: Operation, rewrites: Rewrites = ALL) -> Compiled:
-    """The kernel of a control-flow operation; made once, so that what it costs is remembered."""
+    """The kernel of a control-flow operation. Compiled once, so that its cost is remembered."""
     if op.compiled is None:
         op.compiled = {}
     made = op.compiled.get(rewrites)
@@ -89,7 +89,7 @@ def _compile(op: Operation, rewrites: Rewrites) -> Compiled:
     carried = op.attrs.get("_carried", 0)
     order: list[tuple[str, Any]] = [("input", i) for i in range(carried)]
     order += [("state", name) for name in state]
-    first = 1 if op.type == "If" else carried  # the predicate is the kernel's own
+    first = 1 if op.type == "If" else carried  # the predicate goes to the kernel, not to the bodies
     order += [("input", i) for i in range(first, len(op.inputs))]
     order += [("read", name) for name in reads] + [("draw", draw) for draw in draws]
     bodies = [body_of(_closed(op, section, flow, order, state)) for section, flow in zip(sections, flows, strict=True)]
@@ -104,13 +104,14 @@ def _compile(op: Operation, rewrites: Rewrites) -> Compiled:
     elif op.type == "WhileGrad":
         grads = op.attrs["_grads"]
         places = tuple([place - grads for place in places])
-        kernel = LoopGradient(*bodies, carried, grads, op.attrs["_limited"], op.attrs["_captures"], places)
+        test, step, back = bodies
+        kernel = LoopGradient(test, step, back, carried, grads, op.attrs["_limited"], op.attrs["_captures"], places)
     elif op.type == "SweepGrad":
-        counts = [op.attrs[name] for name in ("_elements", "_grads", "_collected")]
-        places = tuple([place - sum(counts) for place in places])
-        kernel = SweepGradient(
-            *bodies, carried, *counts, op.attrs["_reverse"], op.attrs["_wanted"], op.attrs["_captures"], places
-        )
+        elements, grads, collected = [op.attrs[name] for name in ("_elements", "_grads", "_collected")]
+        places = tuple([place - elements - grads - collected for place in places])
+        forth, back = bodies
+        reverse, wanted, captures = op.attrs["_reverse"], op.attrs["_wanted"], op.attrs["_captures"]
+        kernel = SweepGradient(forth, back, carried, elements, grads, collected, reverse, wanted, captures, places)
     else:
         elements = op.attrs["_elements"]
         places = tuple([place - elements for place in places])
@@ -121,15 +122,15 @@ def _compile(op: Operation, rewrites: Rewrites) -> Compiled:
 
 
 def is_limited(flow: Dataflow) -> bool:
-    """Whether something of a section takes limits: then it is a run of its own, and never a program."""
+    """Whether a node in a section takes limits. Then the section must be a run of its own, not a program."""
     return bool(flow.waiting) or any([op.traits.limits for op in flow.ops])
 
 
 def in_parts(op: Operation, made: Compiled) -> list[Operation]:
-    """A function over elements as operations that may run beside each other: split, some like `op`, join; or nothing.
+    """A map over elements as operations that can run at once: a split, several like `op`, a join. Empty if impossible.
 
-    Only where no element depends on another, nothing being carried, written or drawn, and none must run in the caller's
-    process, in turn. They are in no graph.
+    It is possible if no element depends on another: nothing is carried, written or drawn, and nothing must run in the
+    caller in turn. The operations belong to no graph.
     """
     count = op.attrs.get("_parallel", 1)
     if count < 2 or op.traits.here or made.queued or made.limited or op.attrs["_carried"] or made.state:
@@ -176,7 +177,7 @@ def _beside(
 
 
 def section_flows(op: Operation, rewrites: Rewrites = ALL) -> list[SectionFlow]:
-    """The sections of a control-flow operation as dataflows, to be planned by themselves."""
+    """The sections of a control-flow operation as dataflows, to be planned as runs of their own."""
     made = compiled(op, rewrites)
     order = made.order[1:] if op.type == "If" else made.order
     return [_closed(op, section, _flow(op, section, rewrites), order, made.state) for section in sections_of(op)]
@@ -187,21 +188,25 @@ def _flow(op: Operation, section: Section, rewrites: Rewrites) -> Dataflow:
     return lower([*section.outputs, *section.targets], fed, frozenset(section.controls()), rewrites)
 
 
-def _closed(op: Operation, section: Section, flow: Dataflow, order: list, state: list[str]) -> SectionFlow:
-    """A section's dataflow as a function of the values in the order of the layout."""
+def _closed(
+    op: Operation, section: Section, flow: Dataflow, order: list[tuple[str, Any]], state: list[str]
+) -> SectionFlow:
+    """Turn a section's dataflow into a function of the values in the layout's order."""
     if op.type == "While" and section is sections_of(op)[0]:
-        state = []  # a condition changes nothing
+        state = []  # a condition writes nothing
     same = {flow.pinned[name]: number for name, number in flow.newest.items() if name in flow.pinned}
     if same:
         flow.inputs = [tuple([same.get(v, v) for v in inputs]) for inputs in flow.inputs]
         flow.fetched = [same.get(v, v) if v is not None else None for v in flow.fetched]
     draws = {draw: number for number, draw in flow.draws.items()}
     used = {v for inputs in flow.inputs for v in inputs} | set(flow.fetched)
-    inputs, required = [], []
+    inputs: list[int] = []
+    required: list[tuple[int, str, str]] = []
     for position, (word, what) in enumerate(order):
         number = None
         if word == "input":
-            tensor = section.parameters[what] if what < len(section.parameters) else op.inputs[what]
+            at: int = what
+            tensor = section.parameters[at] if at < len(section.parameters) else op.inputs[at]
             number = flow.feeds.get(tensor)
             if number in used and tensor.op.kind in REFERENCES:
                 variable = op.graph.get_operation_by_name(variable_name(tensor))
@@ -224,7 +229,7 @@ def body_of(section: SectionFlow, nodes: Sequence[int] | None = None) -> Body:
     flow = section.flow
     sizes = [64.0] * len(flow.producer)
     mine, outputs = range(len(flow.ops)) if nodes is None else nodes, section.outputs
-    if (flow.queued or is_limited(flow)) and nodes is None:  # it waits: it is a run of its own, never a program
+    if (flow.queued or is_limited(flow)) and nodes is None:  # it waits, so it must be a run of its own
         mine, outputs = (), ()
     program, owners = write_program(flow, mine, section.inputs, outputs, sizes, inner=True)
     where = [(flow.ops[owner] if owner >= 0 else section.owner).defined_at for owner in owners]

@@ -1,8 +1,8 @@
-"""Unrolling: several iterations of a loop as one dataflow, so that what does not depend on each other runs beside it.
+"""Unrolling: several iterations of a loop as one dataflow, so that independent nodes of different iterations overlap.
 
-ahead     the loop variables that the condition depends on, and what these depend on, where only cheap nodes of the
-          library make them: a counter, say. They are computed before the rest, which tells how many iterations follow
-own       values that an iteration is given, which no iteration before it makes: those ahead, elements, random places
+ahead     the loop variables that decide the condition, if only cheap nodes of the library make them, such as a counter.
+          They are computed before the rest, to find out how many iterations follow
+own       inputs of an iteration that no earlier iteration makes: those ahead, elements, random positions
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from weftwork.scheduler.compile.sections import SectionFlow, body_of
 
 
 def ahead(test: SectionFlow, step: SectionFlow, carried: int) -> tuple[int, ...] | None:
-    """The positions of the loop variables that can be computed ahead of the rest; None where that gains nothing."""
+    """Positions of the loop variables that can be computed ahead. None if that gains nothing."""
     found = _reach(test, test.outputs)
     if found is None:
         return None
@@ -35,7 +35,7 @@ def ahead(test: SectionFlow, step: SectionFlow, carried: int) -> tuple[int, ...]
 
 
 def _reach(section: SectionFlow, values: Sequence[int]) -> tuple[set[int], list[int]] | None:
-    """The inputs' positions and the nodes behind some values; None if a node is more than a function of the library."""
+    """Input positions and nodes behind some values. None if a node is more than a plain function of the library."""
     flow = section.flow
     position = {number: p for p, number in enumerate(section.inputs)}
     positions: set[int] = set()
@@ -57,7 +57,7 @@ def _reach(section: SectionFlow, values: Sequence[int]) -> tuple[set[int], list[
 
 
 def body_ahead(step: SectionFlow, positions: Sequence[int]) -> Body:
-    """The part of a loop's body that gives the next values of the loop variables that are computed ahead."""
+    """The part of a loop's body that computes the next values of the variables ahead."""
     outputs = tuple([step.outputs[p] for p in positions])
     found = _reach(step, outputs)
     assert found is not None
@@ -66,10 +66,10 @@ def body_ahead(step: SectionFlow, positions: Sequence[int]) -> Body:
 
 @dataclass
 class Unrolled:
-    """Some iterations as one section.
+    """Several iterations as one section.
 
-    Its inputs are those of the section that any iteration takes as they come, `given`, by position, and then for each
-    iteration its `own`; its outputs the last of what is `carried`, and then for each iteration what is `kept`.
+    Inputs: `given`, the positions of the inputs that are the same or carried over, and then the `own` inputs of each
+    iteration. Outputs: the final `carried` values, and then the `kept` outputs of each iteration.
     """
 
     section: SectionFlow
@@ -80,9 +80,10 @@ class Unrolled:
 def unrolled(
     step: SectionFlow, times: int, own: Iterable[int], carried: dict[int, int], kept: Sequence[int] = ()
 ) -> Unrolled:
-    """`times` iterations of a section. carried: which output is the next value of an input, both by position.
+    """Unroll `times` iterations of a section.
 
-    own: positions of the inputs that each iteration is given.   kept: outputs that are wanted of each iteration.
+    carried: maps an input position to the output that is its next value.   own: positions of the inputs that differ in
+    each iteration.   kept: outputs that are wanted from each iteration.
     """
     own = tuple(own)
     ends = {position: at for position, at in carried.items() if position not in own}
@@ -107,7 +108,7 @@ def unrolled(
 
 
 def _nodes(step: SectionFlow, outputs: Sequence[int]) -> list[int]:
-    """The nodes of an iteration: those behind the outputs, and those that have effects, with what is behind them."""
+    """The nodes of an iteration: those behind the outputs, and those with side effects, with the nodes behind them."""
     flow = step.flow
     stack = [flow.producer[step.outputs[at]] for at in outputs]
     stack += [node for node, op in enumerate(flow.ops) if op.kind is not Kind.PURE]
@@ -122,7 +123,8 @@ def _nodes(step: SectionFlow, outputs: Sequence[int]) -> list[int]:
 
 
 def _append(flow: Dataflow, source: Dataflow, nodes: Sequence[int], value: dict[int, int]) -> None:
-    """Append a copy of some nodes. value: what their values are in `flow`; gets those that they make."""
+    """Append copies of some nodes. value: maps their values to numbers in `flow`; the copies' outputs are added."""
+
     number = {}
     for node in nodes:
         copy = number[node] = len(flow.ops)

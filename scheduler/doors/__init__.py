@@ -1,1 +1,1 @@
-"""Doors: programs written for other libraries come in by them, and run as ordinary graphs in ordinary sessions."""
+"""Doors: run programs that were written for other libraries, as ordinary graphs in ordinary sessions."""

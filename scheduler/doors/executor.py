@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, TypeVar
 
 from weftwork.actors.programs.lru import Lru
 from weftwork.graph.ownership import is_atom
@@ -30,6 +30,8 @@ from weftwork.scheduler.machines.inventory import local_cpus
 
 _LOG = logging.getLogger("concurrent.futures")
 """Where pools tell of an initializer that has failed."""
+T = TypeVar("T")
+
 _GATHER = 0.001
 """Seconds for which calls are gathered."""
 _WORK = 0.25
@@ -79,7 +81,7 @@ class Executor(concurrent.futures.Executor):
         self._gathering = self._down = False
         self._broken: BaseException | None = None
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Call `fn(*args, **kwargs)` some time: its future. Raises RuntimeError after `shutdown`."""
         stays = changes_given(fn) and not is_atom((*args, *kwargs.values()))
         return self._submit([Call(fn, args, kwargs, stays=stays)])[0]
@@ -93,12 +95,12 @@ class Executor(concurrent.futures.Executor):
 
     def map(
         self,
-        fn: Callable[..., Any],
+        fn: Callable[..., T],
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int | None = None,
         **kwargs: Any,
-    ) -> Iterator[Any]:
+    ) -> Iterator[T]:
         """The results of `fn` for each tuple of arguments, in their order.
 
         timeout: seconds from now, after which TimeoutError is raised.   chunksize: calls that go to a worker at once,

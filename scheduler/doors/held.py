@@ -1,8 +1,8 @@
-"""Held: a value that goes through a graph as it is.
+"""Held: passes a value through a graph unchanged.
 
-Who comes in by a door has promised, as everybody does who uses threads, that a task changes none of its arguments:
-so takers share a value and nothing is copied. Held is also what makes the value the user's own: an array of rank 0 or
-a text stays what it is.
+As in any program with threads, tasks that come in through a door must not change their arguments. So they may share
+values, and nothing is copied. The wrapper also protects the value's type: an array of rank 0 or a text stays what it
+is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from weftwork.graph.ownership import add_atoms
 
 
 class Held:
-    """Holds one value; handed on as it is by all that copies values."""
+    """Holds one value. It is an atom: code that copies values passes it on as it is."""
 
     __slots__ = ("value",)
 

@@ -1,7 +1,7 @@
-"""joblib's backend "weftwork": its batches are calls of an executor.
+"""The joblib backend "weftwork": runs joblib's batches as calls of an executor.
 
-joblib makes the batches, counts what is under way and raises what a job raised; nested calls get its threads, and a
-call with `require="sharedmem"` too.
+joblib itself makes the batches, limits how many are in flight, and raises errors of jobs. Nested calls, and calls with
+`require="sharedmem"`, use joblib's own threads.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ except ImportError as missing:
 
 
 class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
-    """Runs the calls of a `joblib.Parallel` where the engine finds them to be fastest."""
+    """Runs the calls of a `joblib.Parallel` wherever the engine finds them to be fastest."""
 
     supports_retrieve_callback = True
     default_n_jobs = -1
     _executor: Executor | None = None
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
-        """How many jobs run at a time: -1, or None, is as many as there are CPUs. Raises ValueError for 0."""
+        """The number of jobs that run at once; -1 or None means as many as there are CPUs. Raises ValueError for 0.
+
+        n_jobs: how many jobs were asked for, negative ones counted from all CPUs.
+        """
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
         if n_jobs is None:
@@ -41,7 +44,10 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
         return n_jobs if n_jobs > 0 else max(cpu_count() + 1 + n_jobs, 1)
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **_: Any) -> int:
-        """Make ready for a call of `Parallel`: the number of jobs that run at a time."""
+        """Prepare for a call of `Parallel`. Returns the number of jobs that run at once.
+
+        n_jobs: how many jobs run at a time.   parallel: the `joblib.Parallel`.
+        """
         n_jobs = self.effective_n_jobs(n_jobs)
         if n_jobs == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
@@ -50,7 +56,10 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
         return n_jobs
 
     def submit(self, func: Callable[..., Any], callback: Callable[..., Any] | None = None) -> Future:
-        """Run a batch of joblib's: a future of its list of results."""
+        """Submit a batch. Returns a future of its list of results.
+
+        callback: called with the future of the job when it is done.
+        """
         assert self._executor is not None, "configure comes first"
         future = self._executor.submit_as(tuple(map(_plain, func.items)), _run, func)  # type: ignore[attr-defined]
         if callback is not None:
@@ -58,18 +67,24 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
         return future
 
     def retrieve_result_callback(self, out: Future) -> Any:
-        """The results of a batch that is done."""
+        """The results of a batch that is done.
+
+        out: the future of a job.
+        """
         return out.result()
 
     def terminate(self) -> None:
-        """The call of `Parallel` is over."""
+        """Clean up after a call of `Parallel`."""
         if self._executor is not None:
             self._executor.shutdown(wait=False)
             self._executor = None
         self.reset_batch_stats()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
-        """A job has failed, or the time is over: end all others."""
+        """End all jobs, after one has failed or timed out.
+
+        ensure_ready: whether it is used again.
+        """
         if self._executor is not None:
             self._executor.terminate_workers()
             self._executor = None
@@ -83,7 +98,7 @@ def _run(batch: Callable) -> Any:
 
 
 def _plain(item: tuple) -> Callable:
-    """The function of a job. scikit-learn puts an object around it, a new one for each job."""
+    """The function of a job. scikit-learn wraps it in an object, a new one for each job."""
     function = item[0]
     inner = function if isinstance(function, FunctionType) else getattr(function, "__dict__", {}).get("__wrapped__")
     return inner if isinstance(inner, FunctionType) else function

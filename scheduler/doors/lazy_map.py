@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 
 from weftwork.graph.build import placeholder
 from weftwork.graph.callables import check_callable, is_coroutine_function, named
@@ -22,11 +22,13 @@ from weftwork.scheduler.machines.inventory import local_cpus
 from weftwork.scheduler.run.awaiting import LOOP
 from weftwork.scheduler.session.session import Session
 
+A = TypeVar("A")
+T = TypeVar("T")
 _WAITING, _EACH = 100, 4
 """Items ahead where none is asked for: of a coroutine, and of another function for each CPU."""
 
 
-class Mapped:
+class Mapped(Generic[T]):
     """The results of a function for each of some items, in their order. Made by `map`.
 
     For `for`, and for `async for`; each loop begins anew. A loop that is left early cancels what is under way.
@@ -35,7 +37,7 @@ class Mapped:
     def __init__(self, function: Callable, items: Any, window: int):
         self._function, self._items, self._window = function, items, window
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[T]:
         if not isinstance(self._items, Iterable):
             raise TypeError(f"{type(self._items).__name__} can be iterated over by `async for` only: so can its map.")
         ahead: deque[Future] = deque()
@@ -49,7 +51,7 @@ class Mapped:
             while ahead:
                 yield _result(ahead.popleft().result)
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
+    async def __aiter__(self) -> AsyncIterator[T]:
         ahead: deque[Future] = deque()
         with ExitStack() as stack:
             start = _starter(self._function, stack)
@@ -125,9 +127,19 @@ def _on_loop(make: Callable) -> Future:
     return future
 
 
+@overload
+def lazy_map(function: Op[[A], T], iterable: Iterable[A] | AsyncIterable[A], window: int | None = ...) -> Mapped[T]: ...
+@overload
+def lazy_map(
+    function: Callable[[A], Coroutine[Any, Any, T]], iterable: Iterable[A] | AsyncIterable[A], window: int | None = ...
+) -> Mapped[T]: ...
+@overload
+def lazy_map(
+    function: Callable[[A], T], iterable: Iterable[A] | AsyncIterable[A], window: int | None = ...
+) -> Mapped[T]: ...
 def lazy_map(
     function: Callable[..., Any], iterable: Iterable[Any] | AsyncIterable[Any], window: int | None = None
-) -> Mapped:
+) -> Mapped[Any]:
     """`function` of each item of an iterable, in order, lazily: for data that does not fit into memory.
 
     function: plain, an `@op`, or a coroutine function: its calls run in threads or local workers, or on one event loop.

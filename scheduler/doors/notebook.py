@@ -15,6 +15,8 @@ from weftwork.scheduler.views.lanes import STYLE, lanes_html
 from weftwork.scheduler.views.page import advice_html, shares_html
 
 _NOTHING = "No session ran anything in this cell."
+_MOST = 5
+"""Runs of a cell that are shown: those that took longest."""
 
 
 class Shown:
@@ -54,11 +56,16 @@ def _run(shell: Any, show: Callable[[Account], tuple[str, str]], line: str, cell
 
 def _shown(runs: Sequence[Account], show: Callable[[Account], tuple[str, str]]) -> Shown:
     parts = []
-    for run in runs:
+    longest = sorted(runs, key=lambda run: run.seconds)[-_MOST:]
+    for run in [run for run in runs if run in longest]:
         text, html = show(run)
         head = f"Run {run.run} of {run.fetches}"
         parts.append((f"{head}: {text}", f"<h4>{escape(head)}</h4>{html}"))
-    parts = parts or [(_NOTHING, f"<p>{_NOTHING}</p>")]
+    if not runs:
+        parts = [(_NOTHING, f"<p>{_NOTHING}</p>")]
+    elif len(runs) > len(parts):
+        more = f"The {len(parts)} longest of {len(runs):,} runs:"
+        parts.insert(0, (more, f"<p>{more}</p>"))
     return Shown("\n".join([text for text, _ in parts]), "".join([html for _, html in parts]))
 
 

@@ -1,8 +1,8 @@
-"""Clock: times that were measured, here or in other processes, as times of the program's `time.time`.
+"""Clock: converts times measured here or in other processes to the program's `time.time`.
 
-ticks     seconds by `time.monotonic`, which `time.perf_counter` is, too: it never jumps, and one machine has one
-epoch     what is added to this machine's ticks to have `time.time`
-offset    what is added to another machine's ticks to have this one's
+ticks     seconds of `time.monotonic` and `time.perf_counter`, which never jump and are the same across a machine
+epoch     the difference between `time.time` and this machine's ticks
+offset    the difference between this machine's ticks and those of another machine
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from time import monotonic, time
 
 _JUMP = 1e-3
-"""Seconds by which the system's time must have been set anew, or have drifted, for the epoch to be another one."""
+"""Seconds by which the system clock must have been set, or have drifted, before the epoch is changed."""
 _epoch = time() - monotonic()
 
 
 def epoch() -> float:
-    """What is added to ticks to have the program's time."""
+    """The difference between the program's time and its ticks."""
     global _epoch
     now = time() - monotonic()
     if abs(now - _epoch) > _JUMP:
@@ -24,24 +24,24 @@ def epoch() -> float:
 
 
 class Offsets:
-    """How far the clocks of other machines are from this one's.
+    """The offsets of other machines' clocks.
 
-    A message left here before it came there, and its reply left there before it came back: so each exchange says
-    between which two values the offset is. The narrowest range that all of them leave is kept.
+    A message is sent before it arrives, and its reply leaves before it comes back. So each exchange limits the offset
+    to a range. The intersection of all ranges is kept.
     """
 
     def __init__(self):
         self._ranges: dict[str, tuple[float, float]] = {}
 
     def learn(self, machine: str, sent: float, came: float, left: float, back: float) -> float:
-        """The offset of a machine, where something `came` and `left` by its ticks that was `sent` and came `back`."""
+        """Learn from an exchange, and return the machine's offset. came, left: in its ticks.   sent, back: in ours."""
         low, high = sent - came, back - left
         known = self._ranges.get(machine)
-        if known is not None and max(low, known[0]) <= min(high, known[1]):  # else one of the clocks has drifted
+        if known is not None and max(low, known[0]) <= min(high, known[1]):  # else a clock has drifted
             low, high = max(low, known[0]), min(high, known[1])
         self._ranges[machine] = low, high
         return 0.0 if low <= 0.0 <= high else (low + high) / 2
 
 
 OFFSETS = Offsets()
-"""Those that this process knows."""
+"""The offsets known to this process."""

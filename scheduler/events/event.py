@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 KINDS = {
     "began": "a run began; `text` names its fetches, `ops` are theirs",
     "planned": "a plan was made in `seconds`, or chosen; `text` says which way to run, and why; `ops` are its nodes",
-    "started": "the run waited `seconds` for local workers that were being started, or were another run's",
+    "started": "the run, or what was sent to a lane, waited `seconds` for processes to start; `text` says for which",
     "segment": "nodes ran in one lane, one after another",
     "node": "one node ran; told only where a listener asks for nodes",
     "retried": "a node failed and is called again, because it has `retries`; `text` is the error",
@@ -42,6 +42,10 @@ class Lane(NamedTuple):
     machine: str = ""
     pid: int = 0
     thread: int = 0
+
+
+IDLE = ("queue", "loop", "nested")
+"""Places in which nothing computes."""
 
 
 @dataclass(slots=True, unsafe_hash=True)

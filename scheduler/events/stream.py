@@ -1,6 +1,6 @@
-"""Stream: the events of one session's runs, for whoever listens. The last ones are kept.
+"""Stream: the events of one session's runs. It calls listeners, and keeps the latest events.
 
-listener    called with each event, in the thread in which it was told
+listener    called with each event, in the thread that reports it
 """
 
 from __future__ import annotations
@@ -16,38 +16,38 @@ from weftwork.scheduler.events.event import Event
 
 LOG = logging.getLogger("weftwork")
 KEPT = 10_000
-"""Events of a session that are kept; and as many of kind "node"."""
+"""Number of events that a session keeps, and again of events of kind "node"."""
 Listener = Callable[[Event], None]
 
 _runs = count(1)
 
 
 def new_run() -> int:
-    """The number of a run that begins."""
+    """A number for a new run."""
     return next(_runs)
 
 
 class Listening:
-    """A listener that listens, until `close`, or the end of the `with` block."""
+    """A registered listener. It listens until `close`, or until the end of a `with` block."""
 
     __slots__ = ("_all", "listener", "modest", "nodes")
 
     def __init__(self, listener: Listener, nodes: bool, among: list[Listening], modest: bool = False):
-        """modest: it takes what is told anyway; nothing is told for its sake."""
+        """modest: it receives only events that are reported anyway, so it causes none."""
         if not callable(listener):
             raise TypeError(f"A listener is called with each event, but {type(listener).__name__} cannot be called.")
         self.listener, self.nodes, self.modest, self._all = listener, nodes, modest, among
         among.append(self)
-        _look_around()
+        _update_streams()
 
     def close(self) -> None:
-        """Listen no more. Safe to call twice."""
+        """Stop listening. A second call does nothing."""
         if self in self._all:
             self._all.remove(self)
-            _look_around()
+            _update_streams()
 
     def tell(self, event: Event) -> None:
-        """Call the listener. One that raises is logged once and listens no more."""
+        """Call the listener. If it raises, log the error once and stop listening."""
         if event.kind == "node" and not self.nodes:
             return
         try:
@@ -67,8 +67,8 @@ _EVERYWHERE: list[Listening] = []
 _streams: WeakSet[Stream] = WeakSet()
 
 
-def _look_around() -> None:
-    """Somebody has begun to listen, or listens no more: each stream knows whether it is heard."""
+def _update_streams() -> None:
+    """Make each stream notice that a listener was added or removed."""
     for stream in list(_streams):
         stream.look()
 
@@ -76,8 +76,8 @@ def _look_around() -> None:
 class Stream:
     """The events of one session.
 
-    is_heard: somebody listens: then short segments are told, too.   wants_nodes: of these, somebody who asked for
-    single nodes.
+    is_heard: whether somebody listens, so that short segments are reported too.   wants_nodes: whether somebody asked
+    for single nodes.
     """
 
     __slots__ = ("__weakref__", "_kept", "_listening", "_nodes", "is_heard", "wants_nodes")
@@ -90,35 +90,35 @@ class Stream:
         self.look()
 
     def look(self) -> None:
-        """See who listens."""
+        """Update `is_heard` and `wants_nodes`."""
         all_ = (*self._listening, *_EVERYWHERE)
         self.wants_nodes = any([one.nodes for one in all_])
         self.is_heard = not all([one.modest for one in all_])
 
     def listen(self, listener: Listener, nodes: bool = False, modest: bool = False) -> Listening:
-        """Call `listener` with each event of the session's runs. nodes: with events of kind "node", too.
+        """Call `listener` with each event of the session's runs. nodes: include events of kind "node".
 
-        modest: with those that are told anyway: what is rare, and what takes more than a millisecond.
+        modest: only events that are reported anyway: rare ones, and those of more than a millisecond.
         """
         return Listening(listener, nodes, self._listening, modest)
 
     def tell(self, event: Event, also: Iterable[Listening] = ()) -> None:
-        """Keep an event, and tell those who listen.   also: those who listen to its run alone."""
+        """Keep an event and pass it to the listeners.   also: listeners to its run alone."""
         (self._nodes if event.kind == "node" else self._kept).append(event)
         for one in (*self._listening, *_EVERYWHERE, *also):
             one.tell(event)
 
     def recent(self, run: int | None = None, nodes: bool = False) -> list[Event]:
-        """The events that are kept, the oldest first; of one run, or of all.
+        """The kept events, oldest first, of one run or of all.
 
-        nodes: with events of kind "node", of which there are some where somebody has asked for them.
+        nodes: include events of kind "node", which exist if somebody asked for them.
         """
         found = [event for kept in (self._kept, self._nodes if nodes else ()) for event in _of_run(list(kept), run)]
         return sorted(found, key=attrgetter("end")) if nodes else found
 
 
 def _of_run(events: list[Event], run: int | None) -> list[Event]:
-    """Those of one run: they are looked for from the newest on, back to its begin."""
+    """The events of one run, searched from the newest back to the run's beginning."""
     if run is None:
         return events
     found: list[Event] = []
@@ -131,18 +131,19 @@ def _of_run(events: list[Event], run: int | None) -> list[Event]:
 
 
 def overhear(listener: Listener) -> Listening:
-    """Call `listener` with each event, of all sessions of this program, that is told anyway."""
+    """Call `listener` with every event of any session that is reported anyway."""
     return Listening(listener, False, _EVERYWHERE, modest=True)
 
 
 def listen(listener: Listener, nodes: bool = False) -> Listening:
     """Call `listener` with each event of the runs of all sessions of this program.
 
-    listener: takes one `Event`. It is called in the thread in which the event was told, so it should be quick, and
-        several threads may call it at a time. One that raises is logged once, and listens no more.
-    nodes: call it with events of kind "node" too, which are many.
+    listener: takes one `Event`. It is called in the thread that reports the event, so it should be quick. Several
+    threads may call it at once. If it raises, the error is logged and it is not called again.
+    nodes: also call it with events of kind "node", of which there are many.
 
-    Returns what ends it: call `close()`, or use it in a `with` statement. Raises TypeError where it cannot be called.
+    Returns an object with a `close()` method that ends it, also usable in a `with` statement. Raises TypeError if
+    `listener` is not callable.
 
         with tf.listen(lambda event: print(event.kind)):
             session.run(y)

@@ -1,1 +1,1 @@
-"""Functions: plain Python functions that are traced into graphs, and the session behind them."""
+"""Traced functions: plain Python functions that are traced into graphs, and the session that runs them."""

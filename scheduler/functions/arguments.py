@@ -172,15 +172,16 @@ def _encoded(text: str | bytes) -> bytes:
 
 def text_of(key: Any) -> str:
     """One entry of a signature, for a reader."""
-    if type(key) is tuple and key[0] is Whole:
-        return repr(key[2]) if len(key) > 2 else f"one {key[1].__name__}"
-    if type(key) is tuple and isinstance(key[0], np.dtype):
-        return f"{key[0].name} of shape {key[1]}"
-    if type(key) is tuple and key[0] in (list, tuple):
-        return f"a {key[0].__name__} of {key[1]}"
-    if type(key) is tuple:
-        return repr(key[1]) if key[0] in _FIXED else f"{key[0].__name__} {key[1]!r}"
-    return key.name if isinstance(key, np.dtype) else f"one {key.__name__}"
+    if type(key) is not tuple:
+        return key.name if isinstance(key, np.dtype) else f"one {key.__name__}"
+    first, *rest = key
+    if first is Whole:
+        return repr(rest[1]) if len(rest) > 1 else f"one {rest[0].__name__}"
+    if isinstance(first, np.dtype):
+        return f"{first.name} of shape {rest[0]}"
+    if first in (list, tuple):
+        return f"a {first.__name__} of {rest[0]}"
+    return repr(rest[0]) if first in _FIXED else f"{first.__name__} {rest[0]!r}"
 
 
 def declared(shape_of: Any) -> Mapping[str, shapes.RawShape]:

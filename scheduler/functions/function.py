@@ -95,9 +95,12 @@ class Function(Generic[P, R]):
         if stacks.local.tracing is not None:
             return self._inline(stacks.local.tracing, args, kwargs)
         if self._owner is not None and args and isinstance(args[0], self._owner):  # it was asked of the class
-            return self.__get__(args[0])(*args[1:], **kwargs)
+            instance: Any = args[0]
+            method: Any = self.__get__(instance)
+            return method(*args[1:], **kwargs)
         if kwargs or self._whole:
-            args, kwargs = self._settled(args, kwargs)
+            settled: Any = self._settled(args, kwargs)
+            args, kwargs = settled
         data: list = []
         try:
             trace = self._find(args, kwargs, data)
@@ -313,7 +316,7 @@ class Function(Generic[P, R]):
         """The scope of the function's names and variables: those of `get_variable` are shared by its traces."""
         graph = tracing.graph
         scope = self._scopes.get(graph)
-        opened = (None, word(named(self.function))) if scope is None else (scope,)
+        opened: Any = (None, word(named(self.function))) if scope is None else (scope,)
 
         def made(variable: Variable | None) -> None:
             if variable is not None:

@@ -1,4 +1,4 @@
-"""What goes into a function while it is traced, and what comes out of it."""
+"""The inputs and outputs of a function while it is traced."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Inputs:
         self._entered: list[tuple[Tensor, Callable | None]] = []
 
     def enter(self, name: str, value: Any) -> Any:
-        """An argument as the function gets it while it is traced."""
+        """The traced stand-in for an argument."""
         return filled(value, functools.partial(self._one, name))
 
     def _one(self, name: str, value: Any) -> Tensor:
@@ -44,7 +44,7 @@ class Inputs:
         return tensor
 
     def taken(self, outputs: Sequence[Tensor]) -> tuple[list[Tensor], list[tuple]]:
-        """The placeholders that somebody takes, and of each the number of its datum and what converts it."""
+        """The placeholders that are used; and for each, the number of its datum and its conversion."""
         inputs, feeds = [], []
         for number, (tensor, convert) in enumerate(self._entered):
             for one, by in ((tensor, convert), (self._tracing.kept(tensor), None)):
@@ -55,7 +55,7 @@ class Inputs:
 
 
 def output_of(value: Any, tracing: Tracing) -> Any:
-    """What a function returned, with tensors for all that stands for one."""
+    """What a function returned, with everything that stands for a tensor converted to one."""
     if isinstance(value, Operation):
         tracing.run_too(value)
         return None
@@ -63,19 +63,19 @@ def output_of(value: Any, tracing: Tracing) -> Any:
     if tensor is not None:
         return tensor
     known = conversion_of(value)
-    if known is not None:  # a sparse tensor, say
+    if known is not None:  # a sparse tensor, for example
         parts, contract = known[1](value)
         return contract(parts)
     return nest.rebuild(value, lambda item: output_of(item, tracing))
 
 
 def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """A structure in which each tensor is changed."""
+    """A structure with `change` applied to each tensor in it."""
     return change(value) if isinstance(value, Tensor) else nest.rebuild(value, lambda item: mapped(item, change))
 
 
 def plain(args: tuple, kwargs: dict) -> tuple[tuple, dict]:
-    """Arguments without marks."""
+    """Arguments with their marks removed."""
     return (
         tuple([a.value if type(a) is Whole else a for a in args]),
         {name: a.value if type(a) is Whole else a for name, a in kwargs.items()},
@@ -83,10 +83,10 @@ def plain(args: tuple, kwargs: dict) -> tuple[tuple, dict]:
 
 
 def tensor_or_none(value: Any) -> Any:
-    """A value that is a tensor, else None."""
+    """`value` if it is a tensor, else None."""
     return value if isinstance(value, Tensor) else None
 
 
 def word(name: str) -> str:
-    """A name as one that a node may have."""
+    """Convert a name to one that a node may have."""
     return re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "function"

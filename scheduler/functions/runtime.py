@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -24,7 +24,13 @@ from weftwork.graph.variables.writes import is_variable_initialized
 from weftwork.scheduler.compile.pruning import prune
 from weftwork.scheduler.session.session import BaseSession, Session
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    K = TypeVar("K", default=Any)
+    T = TypeVar("T", default=Any)
+    U = TypeVar("U", default=Any)
+    V = TypeVar("V", default=Any)
 _making = fresh(threading.RLock())
 
 
@@ -76,6 +82,18 @@ def session_of(graph: Graph) -> Any:
 
 @overload
 def run(fetches: Tensor[T], feed_dict: Mapping[Any, Any] | None = None) -> T: ...
+@overload
+def run(fetches: Operation, feed_dict: Mapping[Any, Any] | None = None) -> None: ...
+@overload
+def run(fetches: list[Tensor[T]], feed_dict: Mapping[Any, Any] | None = None) -> list[T]: ...
+@overload
+def run(fetches: dict[K, Tensor[T]], feed_dict: Mapping[Any, Any] | None = None) -> dict[K, T]: ...
+@overload
+def run(fetches: tuple[Tensor[T], Tensor[U]], feed_dict: Mapping[Any, Any] | None = None) -> tuple[T, U]: ...
+@overload
+def run(
+    fetches: tuple[Tensor[T], Tensor[U], Tensor[V]], feed_dict: Mapping[Any, Any] | None = None
+) -> tuple[T, U, V]: ...
 @overload
 def run(fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any: ...
 def run(fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""Traces: what is kept of a function for each kind of call."""
+"""Traces: what a function keeps for each kind of call."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from weftwork.scheduler.functions.runtime import initialize
 class Trace:
     """The nodes of one kind of call.
 
-    graph: where they are.   inputs: the tensors that are fed.   outputs: the tensors of what the function returned.
+    graph: their graph.   inputs: the tensors to feed.   outputs: the tensors in what the function returned.
     """
 
     def __init__(self, graph: Graph, inputs: list[Tensor], feeds: list[tuple], template: Any, outputs: list[Tensor],
                  effects: list[Operation]):  # fmt: skip
-        """feeds: of each input, the number of its datum and what makes of that what is fed, or None.
+        """feeds: for each input, the number of its datum, and the conversion to what is fed, or None.
 
-        template: what the function returned, with slots for the outputs.
+        template: what the function returned, with slots in place of the outputs.
         """
         self.graph, self.inputs, self.outputs = graph, inputs, outputs
         self._feeds, self._template = feeds, template
         self.elements: list[Tensor | Operation] = [*outputs, *effects]
-        """All that a call runs."""
+        """Everything that a call runs."""
         self._single = type(template) is nest.Slot
         self._prepared: tuple[Any, Callable] = (None, list)
 
     def feeds(self, data: Sequence[Any]) -> list:
-        """What is fed for the inputs."""
+        """The values to feed for the inputs."""
         return [data[at] if convert is None else convert(data[at]) for at, convert in self._feeds]
 
     def run(self, session: Any, data: Sequence[Any]) -> Any:
-        """What the function returns for these data."""
+        """What the function returns for this data."""
         prepared = self._prepared
         if prepared[0] is not session:
             prepared = self._prepared = session, self._prepare(session)
@@ -45,7 +45,7 @@ class Trace:
         return values[0] if self._single else nest.fill(self._template, values)
 
     def _prepare(self, session: Any) -> Callable:
-        """What runs it in a session. A variable without a value gets its initial one."""
+        """A callable that runs the trace in a session. Variables without a value are initialized."""
         if not self.elements:
             return list
         run = session.prepare(self.elements, self.inputs)
@@ -54,7 +54,7 @@ class Trace:
         def call(fed: list) -> list:
             try:
                 return run(fed)
-            except FailedPreconditionError:  # nothing has run: a run begins with the variables' values
+            except FailedPreconditionError:  # raised before anything runs: a variable has no value
                 if not initialize(session, ops, dict(zip(self.inputs, fed, strict=True))):
                     raise
             return run(fed)
@@ -63,13 +63,13 @@ class Trace:
 
 
 class State:
-    """What one function keeps of one graph."""
+    """What a function keeps for one graph."""
 
     def __init__(self, graph: Graph, seen: int):
         self.graph, self.seen = graph, seen
-        """seen: the version of what it refers to that its traces were made with."""
+        """seen: the version of what the function refers to, as of its traces."""
         self.traces: dict[tuple, Trace] = {}
         self.count = 0
         self.lines: list[str] = []
-        """The arguments of the last trace, for a reader."""
+        """Description of the last trace's arguments, for messages."""
         self.variables: list[Variable] = []

@@ -23,7 +23,7 @@ from weftwork.graph.stacks import local
 from weftwork.graph.variables.creators import variable_creator_scope
 from weftwork.scheduler.compile.pruning import prune
 
-_PYTHONS = {checked: OPERATORS.get(ufunc, ufunc) for ufunc, checked in DIVISIONS.items()}
+_PYTHONS: dict[Any, Any] = {checked: OPERATORS.get(ufunc, ufunc) for ufunc, checked in DIVISIONS.items()}
 """Python's own way to divide, for each of the library's."""
 _EFFECTS = frozenset({Kind.FUNCTION, Kind.QUEUE, *WRITES})
 

@@ -1,1 +1,1 @@
-"""The cluster. Ray is imported here and nowhere else."""
+"""The cluster and this machine's processes. The only wing that imports Ray."""

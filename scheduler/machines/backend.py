@@ -1,6 +1,6 @@
-"""Ray, behind a seam: work that it does. Only this file, `life`, `objects`, `inventory` and `hosts` call Ray.
+"""Ray behind a seam: submitting work. Only `backend`, `life`, `objects`, `inventory` and `host_actors` call Ray.
 
-handle   a task or actor call on its way: the reference of its head reply and those of its large outputs
+handle   a submitted task or actor call: references to its head reply and to its large outputs
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from weftwork.actors.processes.messages import Watch, pack
 from weftwork.actors.processes.worker import HEARTBEAT, VariableServer, run_segment
 from weftwork.scheduler.machines.life import (
     FORGETTERS,
+    WAITED,
     Life,
     come_up,
     connect,
@@ -27,17 +28,17 @@ from weftwork.scheduler.machines.life import (
     shutdown,
 )
 
-__all__ = ["come_up", "connect", "is_named", "is_running", "ray", "shutdown"]
+__all__ = ["WAITED", "come_up", "connect", "is_named", "is_running", "ray", "shutdown"]
 _options: dict[Any, Any] = {}
 GONE = "Ray has died, or was shut down."
 
 
 class WorkerLost(Exception):
-    """The process that ran a segment died."""
+    """The process that ran a segment has died."""
 
 
 class ValueLost(WorkerLost):
-    """A value went down with the machine that held it."""
+    """A value was lost with the machine that held it."""
 
 
 class RayGone(ValueLost):
@@ -45,11 +46,11 @@ class RayGone(ValueLost):
 
 
 class StoreFull(Exception):
-    """A value does not fit: neither into an object store nor onto the disk that it spills to."""
+    """A value fits neither into an object store nor onto the disk that the store spills to."""
 
 
 class Unplaceable(Exception):
-    """The machine that a segment must run on is gone."""
+    """The machine on which a segment must run is gone."""
 
 
 class Interrupted(Exception):
@@ -60,7 +61,7 @@ _buried: list[Any] = []
 
 
 class Grip:
-    """Something that Ray keeps for this process. It holds in one life of Ray only."""
+    """Something that Ray keeps for this process. It is valid during one life of Ray only."""
 
     __slots__ = ("_life", "_raw")
 
@@ -69,12 +70,12 @@ class Grip:
 
     @property
     def is_gone(self) -> bool:
-        """True when it went down with its Ray."""
+        """True if it was lost with its Ray."""
         return not self._life.is_on()
 
     @property
     def raw(self) -> Any:
-        """What Ray knows it by. Raises RayGone."""
+        """Ray's own object. Raises RayGone."""
         if self.is_gone:
             raise RayGone(GONE)
         return self._raw
@@ -83,36 +84,36 @@ class Grip:
         life = getattr(self, "_life", None)
         if (
             life is not None and not life.is_on()
-        ):  # Ray numbers anew in each life: to let it go would let another one go
+        ):  # object ids repeat in the next life, so releasing an old one would release another object
             bury(self._raw)
 
 
 class Reference(Grip):
-    """A value in Ray's object stores."""
+    """A reference to a value in Ray's object stores."""
 
     __slots__ = ()
 
 
 class Actor(Grip):
-    """A process that Ray keeps for us."""
+    """A handle of a Ray actor."""
 
     __slots__ = ()
 
 
 @dataclass(eq=False)
 class Stored:
-    """A value of the library's in Ray's object store. References that are values themselves are the user's."""
+    """One of the library's values in Ray's object store, as opposed to a reference that is itself a user's value."""
 
     reference: Any
 
     def hex(self) -> str:
-        """The name under which Ray knows it."""
+        """The hexadecimal id that Ray gave it."""
         return self.reference.hex()
 
 
 @dataclass(eq=False)
 class Handle:
-    """A piece of work on its way. apart: its large outputs, as they come to lie in the store."""
+    """A submitted piece of work. apart: references to its large outputs."""
 
     head: Reference
     apart: list[Reference] = field(default_factory=list)
@@ -121,17 +122,17 @@ class Handle:
 
     @classmethod
     def of(cls, refs: Any, apart: int, actor: Actor | None = None) -> Handle:
-        """That of a call which has returned `refs`, with so many large outputs."""
+        """The handle of a call that returned `refs`, with `apart` large outputs."""
         head, *rest = [Reference(ref) for ref in (refs if apart else [refs])]
         return cls(head, rest, actor)
 
 
-# What dispatching costs, measured when it is first asked for
+# The cost of dispatching, measured at first use
 
 
 @functools.cache
 def task_hop() -> float:
-    """Seconds from the caller to a task and back, the median of some."""
+    """Seconds for a round trip from the caller to a task, the median of several."""
     took = []
     message = pack(None)
     for _ in range(7):
@@ -150,7 +151,7 @@ def nothing_task() -> Any:
 
 
 def nothing(message: bytes) -> None:
-    """The task that costs no more than its dispatch."""
+    """A task that does nothing, so it costs as much as its dispatch."""
 
 
 def _forget() -> None:
@@ -161,19 +162,19 @@ def _forget() -> None:
 FORGETTERS.append(_forget)
 
 
-# In the processes that work
+# In worker processes
 
 
 def run_task(message: bytes, *arrived: Any) -> Any:
-    """The one task function: every segment that runs as a Ray task comes through here."""
+    """The one task function: runs every segment that is a Ray task."""
     if HEARTBEAT.tell is None:
-        _enter()
+        _set_up_worker()
     return run_segment(message, *arrived)
 
 
-def _enter() -> None:
-    """This process works for sessions: it can tell them where it is."""
-    HEARTBEAT.tell = _leave_word
+def _set_up_worker() -> None:
+    """Set this worker process up to report where segments run."""
+    HEARTBEAT.tell = _report
     Watch.machine = ray().get_runtime_context().get_node_id()
 
 
@@ -181,14 +182,14 @@ class VariableActor(VariableServer):
     """The variable server as a Ray actor."""
 
     def __init__(self, epoch: str, owns_gpu: bool):
-        _enter()
+        _set_up_worker()
         super().__init__(epoch, owns_gpu)
 
 
-def _leave_word(token: str, call: int, limit: float) -> None:
+def _report(token: str, call: int, limit: float) -> None:
     from ray.experimental.internal_kv import _internal_kv_put
 
-    with suppress(Exception):  # without Ray's key-value store the session has lost this process anyway
+    with suppress(Exception):  # without Ray's key-value store, the session has lost this process anyway
         _internal_kv_put(token, f"{ray().get_runtime_context().get_node_id()} {call} {limit}")
 
 
@@ -196,7 +197,7 @@ def _leave_word(token: str, call: int, limit: float) -> None:
 
 
 def _task(returns: int, need: Any) -> Any:
-    """The remote function for so many returns and such a need: made once, for `.options` costs 10 us."""
+    """The remote function for a number of returns and a need. Cached, because `.options` takes 10 us."""
     key = (returns, need)
     function = _options.get(key)
     if function is None:
@@ -217,7 +218,7 @@ def _task(returns: int, need: Any) -> Any:
 
 
 def ray_options(need: Any) -> dict[str, Any]:
-    """Ray's options for a need: CPU, GPU and memory have names of their own."""
+    """Ray's options for a need. CPU, GPU and memory have options of their own."""
     options: dict[str, Any] = on_machine(need.home.machine)
     if need.labels:
         options["label_selector"] = dict(need.labels)
@@ -237,7 +238,7 @@ def ray_options(need: Any) -> dict[str, Any]:
 
 
 def on_machine(machine: str) -> dict[str, Any]:
-    """Ray's options for one certain machine; none for "". Work for a machine that is gone fails, and does not wait."""
+    """Ray's options to run on one machine; none for "". Work for a machine that is gone fails instead of waiting."""
     if not machine:
         return {}
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -246,13 +247,13 @@ def on_machine(machine: str) -> dict[str, Any]:
 
 
 def submit(message: bytes, arrived: list[Reference], apart: int, need: Any) -> Handle:
-    """Run a segment as a task."""
+    """Submit a segment as a task."""
     beside = [reference.raw for reference in arrived]
     return Handle.of(_task(1 + apart, need).remote(message, *beside), apart)
 
 
 def new_actor(epoch: str, home: Any) -> Actor:
-    """A variable actor of a session: one process, which keeps no CPU for itself while it waits, but its GPU if any."""
+    """Start a variable actor of a session: a process that holds no CPU while it waits, but its GPU if it has one."""
     base = _options.get("actor")
     if base is None:
         base = _options["actor"] = ray().remote(
@@ -265,15 +266,15 @@ def new_actor(epoch: str, home: Any) -> Actor:
 
 
 def get(reference: Any, seconds: float | None = None) -> Any:
-    """The value of a reference as Ray has it. Raises RayGone, and what Ray raises."""
+    """The value of a reference, as stored by Ray. Raises RayGone, and what Ray raises."""
     try:
         return ray().get(reference, timeout=seconds)
-    except SystemExit:  # what Ray raises in who waits, when it is shut down
+    except SystemExit:  # Ray raises it in waiting threads when it is shut down
         raise RayGone(GONE) from None
 
 
 def is_up(actor: Actor, seconds: float) -> bool:
-    """True once an actor answers; False when it does not within `seconds`, for it waits for its resources."""
+    """True once an actor answers. False if it does not within `seconds`, because it waits for its resources."""
     try:
         get(actor.raw.describe.remote(), seconds)
     except ray().exceptions.GetTimeoutError:
@@ -282,7 +283,7 @@ def is_up(actor: Actor, seconds: float) -> bool:
 
 
 def submit_to(actor: Actor, epoch: str, sequence: int, message: bytes, arrived: list[Reference], apart: int) -> Handle:
-    """Run a segment in an actor."""
+    """Submit a segment to an actor."""
     run = actor.raw.run
     method = run if apart == 0 else run.options(num_returns=1 + apart)
     beside = [reference.raw for reference in arrived]
@@ -290,20 +291,20 @@ def submit_to(actor: Actor, epoch: str, sequence: int, message: bytes, arrived: 
 
 
 def store_in(actor: Actor, epoch: str, message: bytes) -> None:
-    """Hand an actor committed values, without waiting for it."""
+    """Send committed values to an actor, without waiting."""
     actor.raw.store.remote(epoch, message)
 
 
 def drop_in(actor: Actor, names: list[str]) -> None:
-    """Let an actor forget values, without waiting for it."""
+    """Make an actor forget values, without waiting."""
     if not actor.is_gone:
         actor.raw.drop.remote(names)
 
 
 class Word(NamedTuple):
-    """What a segment said: on which machine it runs, and how many calls with a time limit it has begun.
+    """What a segment has reported: its machine, and the number of calls with a time limit that it has begun.
 
-    limit: the seconds of the last one, 0.0 once that has ended.
+    limit: the limit of the current call in seconds, 0.0 if there is none.
     """
 
     machine: str = ""
@@ -312,7 +313,7 @@ class Word(NamedTuple):
 
 
 def word(token: str) -> Word:
-    """What a segment has said so far."""
+    """What a segment has reported so far."""
     from ray.experimental.internal_kv import _internal_kv_get
 
     text = _internal_kv_get(token) if is_running() else None
@@ -323,7 +324,7 @@ def word(token: str) -> Word:
 
 
 def forget_word(token: str) -> None:
-    """The segment is done: what it said is of no use any more."""
+    """Delete the report of a segment that is done."""
     from ray.experimental.internal_kv import _internal_kv_del
 
     if is_running():
@@ -331,23 +332,23 @@ def forget_word(token: str) -> None:
 
 
 def address() -> str:
-    """The address of the Ray that runs, which is started if there is none. Raises as `ray`."""
+    """The address of the running Ray, which is started if necessary. Raises like `ray`."""
     return ray().get_runtime_context().gcs_address
 
 
 def is_task() -> bool:
-    """True in a process of Ray's that works on a task."""
+    """Whether this process is a Ray worker that runs a task."""
     return is_running() and not life().is_driver
 
 
 def wait(handles: list[Handle], seconds: float) -> None:
-    """Wait until one of these is there, so many seconds at most; in a task its CPU is free for others meanwhile."""
+    """Wait until one of the handles is done, at most `seconds`. Inside a task, its CPU is released meanwhile."""
     heads = [handle.head.raw for handle in handles]
     ray().wait(heads, num_returns=1, timeout=seconds, fetch_local=False)
 
 
 def on_done(handle: Handle, callback: Callable[[], None]) -> None:
-    """Call `callback`, from another thread, once the head reply is there, or Ray is gone; it must not block."""
+    """Call `callback` from another thread once the head reply is there, or Ray is gone. It must not block."""
     pending = handle.life.pending
     pending[handle] = callback
 
@@ -362,13 +363,13 @@ def on_done(handle: Handle, callback: Callable[[], None]) -> None:
 
 
 def result(handle: Handle) -> Any:
-    """The head reply. Raises RayGone, ValueLost, WorkerLost, Unplaceable, Interrupted, or what Ray raises else."""
+    """The head reply. Raises RayGone, ValueLost, WorkerLost, Unplaceable, Interrupted, or any other error of Ray."""
     errors = handle.life.module.exceptions
     try:
         return get(handle.head.raw)
-    except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:  # a worker's too: it is of both classes
+    except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:  # before RayTaskError: a worker's is both
         raise StoreFull(first_line(error)) from error
-    except errors.RayTaskError as error:  # it is also of the class of its cause
+    except errors.RayTaskError as error:  # it is also an instance of its cause's class
         if isinstance(error.cause, errors.ObjectLostError):
             raise ValueLost(str(error.cause)) from error
         if isinstance(error.cause, (KeyboardInterrupt, errors.TaskCancelledError)):
@@ -392,19 +393,19 @@ def result(handle: Handle) -> Any:
 
 
 def first_line(error: Exception) -> str:
-    """What an error of Ray's says, in short."""
+    """A short text for an error of Ray's."""
     cause = getattr(error, "cause", error)
     return str(cause).strip().splitlines()[0]
 
 
 def cancel(handles: Iterable[Handle], force: bool) -> None:
-    """Ask pieces of work to stop; with force, kill their processes. What went down with its Ray needs nothing.
+    """Ask pieces of work to stop; with `force`, kill their processes. Handles of a Ray that is gone are ignored.
 
-    A call of an actor is only ever stopped by force: Ray does not interrupt one that runs, and one that it takes back
-    from the queue leaves a gap in the sequence, for which the actor waits half a minute.
+    Calls of an actor are only stopped by force. Ray does not interrupt a running one, and removing a queued one leaves
+    a gap in the sequence, for which the actor waits half a minute.
 
-    Tasks are cancelled in Ray's own thread. From any other, a cancel that comes while the thread takes a reply in makes
-    Ray abort this process ("Tried to complete task that was not pending").
+    Tasks are cancelled in Ray's own thread. A cancel from another thread that arrives while a reply is being received
+    makes Ray abort this process ("Tried to complete task that was not pending").
     """
     alive = [handle for handle in handles if handle.life.is_on()]
     tasks = [handle.head for handle in alive if handle.actor is None]
@@ -418,17 +419,17 @@ def cancel(handles: Iterable[Handle], force: bool) -> None:
 
     def cancel_each(*_: Any) -> None:
         for head in tasks:
-            with suppress(Exception):  # it is done already, or Ray is going down: there is nothing left to stop
+            with suppress(Exception):  # it is already done, or Ray is going down
                 module.cancel(head.raw, force=force)
 
     try:
-        there = module.put(None)  # what is there already calls back at once, in that thread
+        there = module.put(None)  # an object that is there calls back at once, in Ray's thread
         there._on_ready(lambda *_: cancel_each(there))
-    except Exception:  # no room in the store for anything
+    except Exception:  # the store has no room for anything
         cancel_each()
 
 
 def kill(actor: Actor) -> None:
-    """End an actor."""
-    with suppress(Exception):  # it is dead already, or gone
+    """Kill an actor."""
+    with suppress(Exception):  # it is already dead, or Ray is gone
         actor._life.module.kill(actor.raw)

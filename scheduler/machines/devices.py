@@ -1,7 +1,7 @@
-"""The machines of the cluster and their devices, as TensorFlow 1 names them.
+"""The machines of the cluster and their devices, by TensorFlow 1's names.
 
-machine    a node of the Ray cluster, numbered: the head is task 0, the others follow in a fixed order
-job        "worker" where there are several machines, "localhost" for one; either name is understood for both
+machine    a numbered node of the Ray cluster: the head is task 0, the others follow in a fixed order
+job        "worker" if there are several machines, "localhost" if there is one; both names are accepted for either
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from weftwork.graph.errors import FailedPreconditionError
 from weftwork.scheduler.machines import backend, inventory
 
 EVERYWHERE = ("weftwork", "numpy", "scipy", "cloudpickle")
-"""What every machine must be able to import."""
+"""Packages that every machine must be able to import."""
 JOBS = ("localhost", "worker")
 
 
 @dataclass(frozen=True)
 class DeviceAttributes:
-    """A device: its full name, its type, its bytes of memory, and a number that changes when its machine restarts.
+    """A device: full name, type, memory in bytes, and a number that changes when its machine restarts.
 
-    The name is kept in its canonical form; ValueError for one that is none.
+    The name is converted to its canonical form. Raises ValueError for an invalid name.
     """
 
     name: str
@@ -41,7 +41,7 @@ class DeviceAttributes:
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine: Ray's id of it ("" while Ray does not run), its number, its resources and labels."""
+    """A machine: Ray's id ("" while Ray does not run), number, resources and labels."""
 
     id: str
     task: int
@@ -49,7 +49,7 @@ class Machine:
     labels: dict[str, str]
 
     def has(self, spec: DeviceSpec, cpus: int = 1) -> bool:
-        """True when it has what a device string asks for; `cpus` is how many CPU devices a machine shows."""
+        """Whether it has the device that a spec asks for. cpus: the number of CPU devices per machine."""
         if spec.job not in (None, *JOBS) or spec.replica not in (None, 0) or spec.task not in (None, self.task):
             return False
         if spec.device_type is None:
@@ -59,7 +59,7 @@ class Machine:
 
 
 def machines() -> list[Machine]:
-    """The cluster's machines; this one alone while Ray is not running."""
+    """The cluster's machines; only this one while Ray does not run."""
     if not backend.is_running():
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return [Machine("", 0, {"CPU": float(os.cpu_count() or 1), "memory": float(memory)}, {})]
@@ -71,7 +71,7 @@ def machines() -> list[Machine]:
 
 @functools.lru_cache(maxsize=8)
 def check_packages(cluster: frozenset[str], names: tuple[str, ...] = EVERYWHERE) -> None:
-    """Raise FailedPreconditionError when a machine of the cluster lacks what every machine needs; asked once."""
+    """Raise FailedPreconditionError if a machine of the cluster lacks a package. Checked once per cluster."""
     if len(cluster) < 2:
         return
     address = {node["NodeID"]: node["NodeManagerAddress"] for node in inventory.nodes()}
@@ -87,9 +87,9 @@ def check_packages(cluster: frozenset[str], names: tuple[str, ...] = EVERYWHERE)
 
 
 def list_devices(cpus: int = 1, tasks: Sequence[tuple[str, int]] = ()) -> list[DeviceAttributes]:
-    """The CPU devices of each machine and a GPU device for each GPU; this machine alone while Ray is not running.
+    """All devices: a CPU for each machine, and a GPU for each GPU. Only this machine's while Ray does not run.
 
-    cpus: how many CPU devices a machine shows.   tasks: of a TensorFlow cluster, which then show theirs instead.
+    cpus: the number of CPU devices per machine.   tasks: (job, task) of a TensorFlow cluster, to be shown instead.
     """
     found = []
     known = machines()
@@ -111,7 +111,7 @@ def list_devices(cpus: int = 1, tasks: Sequence[tuple[str, int]] = ()) -> list[D
 
 
 def device_name(machine: str = "", gpu: int | None = None) -> str:
-    """The full name of the CPU of a machine, this one for "", or of one of its GPUs."""
+    """The full name of a machine's CPU, or of one of its GPUs. "" is this machine."""
     known = machines()
     machine = machine or inventory.this_machine()
     task = next((m.task for m in known if m.id == machine), 0)

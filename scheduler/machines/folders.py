@@ -1,32 +1,32 @@
-"""Where the sockets of processes on this machine are: a socket's path has 107 bytes, and Ray wants them in ASCII."""
+"""Folders for the sockets of processes on this machine. A socket's path has at most 107 bytes, and must be ASCII."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 
-_ROOM = 107 - len("/ray/session_2026-11-28_07-09-51_916483_4194304/sockets/plasma_store")
-"""Bytes that the folder's path may have."""
+_MAX_PATH = 107 - len("/ray/session_2026-11-28_07-09-51_916483_4194304/sockets/plasma_store")
+"""Maximum length in bytes of the folder's path."""
 
 
 def socket_folder() -> str:
-    """The folder for temporary files, where sockets can be in it, else another one. Raises OSError."""
-    for folder in (os.environ.get("RAY_TMPDIR"), _usual(), "/tmp", "/var/tmp", "/dev/shm"):
-        if folder and folder.isascii() and len(folder) <= _ROOM and is_writable(folder):
+    """The folder for temporary files if sockets fit into it, else another one. Raises OSError."""
+    for folder in (os.environ.get("RAY_TMPDIR"), _temporary_folder(), "/tmp", "/var/tmp", "/dev/shm"):
+        if folder and folder.isascii() and len(folder) <= _MAX_PATH and is_writable(folder):
             return folder
     raise OSError(
-        f"No folder can hold the sockets of worker processes. Set TMPDIR to a folder that can be written to, and whose "
-        f"path has at most {_ROOM} characters, all of them ASCII.",
+        f"No folder can hold the sockets of worker processes. Set TMPDIR to a writable folder whose path is at most "
+        f"{_MAX_PATH} ASCII characters long.",
     )
 
 
 def is_writable(folder: str) -> bool:
-    """True for a folder in which this process can make files."""
+    """Whether this process can create files in a folder."""
     return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
 
 
-def _usual() -> str | None:
+def _temporary_folder() -> str | None:
     try:
         return tempfile.gettempdir()
-    except FileNotFoundError:  # none that can be written to
+    except FileNotFoundError:  # no temporary folder is writable
         return None

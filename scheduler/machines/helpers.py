@@ -1,4 +1,4 @@
-"""Threads of the caller's process that are lent to whoever needs one, and the time of a hop between threads."""
+"""Helper threads of the caller's process, and the time of a hop between threads."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from time import perf_counter, sleep
 from weftwork.actors.programs.exchange import Exchange, receive, send
 from weftwork.graph.forks import children_end, fresh, in_child
 
-_USUAL = 10e-6
-"""Seconds below which a measured hop is believed at once."""
+_PLAUSIBLE = 10e-6
+"""A measured hop below this many seconds is accepted at once."""
 _TRIES, _PAUSE = 3, 3e-3
-"""How often it is measured again, and the seconds between."""
+"""Maximum number of further measurements, and the seconds between them."""
 
 _idle: list[SimpleQueue] = []
 in_child(_idle.clear)
@@ -33,7 +33,7 @@ def _help(jobs: SimpleQueue) -> None:
 
 
 def borrow(count: int) -> list[SimpleQueue]:
-    """The queues of `count` helper threads that have nothing to do; new ones are started where there are too few."""
+    """Queues of `count` idle helper threads. New threads are started if there are too few."""
     with _lock:
         helpers = [_idle.pop() for _ in range(min(count, len(_idle)))]
     while len(helpers) < count:
@@ -45,14 +45,14 @@ def borrow(count: int) -> list[SimpleQueue]:
 
 @functools.cache
 def thread_hop() -> float:
-    """Seconds from one thread to another: half of a round trip.
+    """Seconds for a hop from one thread to another: half of a round trip.
 
-    What else the machine does just now, Ray's start for example, makes it look 40 times as long; so what looks long is
-    measured again, a little later, and the least counts.
+    Other activity on the machine, such as the start of Ray, can make a hop look 40 times as long. So a long result is
+    measured again a little later, and the smallest one counts.
     """
     least = _measured_hop()
     for _ in range(_TRIES):
-        if least < _USUAL:
+        if least < _PLAUSIBLE:
             break
         sleep(_PAUSE)
         least = min(least, _measured_hop())
@@ -60,7 +60,7 @@ def thread_hop() -> float:
 
 
 def _measured_hop() -> float:
-    """The best quarter of some round trips, halved."""
+    """Half of the best quarter of several round trips."""
     rounds = 12
     exchange = Exchange(None, 2 * rounds, 2)
 

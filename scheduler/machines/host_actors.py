@@ -1,4 +1,4 @@
-"""Where the hosts of shared sessions are: actors that are found by name."""
+"""The hosts of shared sessions as Ray actors, found by name."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from weftwork.actors.processes.messages import pack
 from weftwork.scheduler.machines import backend
 
 _NAMESPACE = "weftwork"
-_SESSIONS_AT_ONCE = 512
-"""Runs that a host works on at a time, with those that wait in queues; others wait. A thread each."""
+_MAX_RUNS = 512
+"""Maximum number of runs that a host works on at once, including those waiting in queues. Each takes a thread."""
 
 
 def host(kind: type, name: str, config: Any, create: bool, lasting: bool) -> Any:
-    """The host of that name in this cluster, made if `create` says so; else None.
+    """The host with a name in this cluster, created if `create` is true; else None.
 
-    kind: the class of the actor.   lasting: it outlives the process that makes it.
+    kind: the actor's class.   lasting: whether it outlives the process that creates it.
     """
-    if not (create or backend.is_named()):  # nobody has made one: Ray is not started to look for it
+    if not (create or backend.is_named()):  # there can be no host, so Ray is not started to look for one
         return None
     from ray.experimental.internal_kv import _internal_kv_exists, _internal_kv_put
 
     backend.ray()
-    for life in itertools.count():  # Ray may go on to find a dead actor by its name: each life has a name of its own
+    for life in itertools.count():  # Ray may still find a dead actor by its name, so each life has its own name
         full = f"{name} {life}"
         if _internal_kv_exists(f"weftwork dead {full}"):
             continue
@@ -46,14 +46,14 @@ def _host(kind: type, name: str, config: Any, create: bool, lasting: bool) -> An
         except ValueError:
             return None
     options = {"lifetime": "detached"} if lasting else {}
-    actor = module.remote(num_cpus=0, max_restarts=0, max_concurrency=_SESSIONS_AT_ONCE, enable_task_events=False)(kind)
+    actor = module.remote(num_cpus=0, max_restarts=0, max_concurrency=_MAX_RUNS, enable_task_events=False)(kind)
     return backend.Actor(
         actor.options(name=name, namespace=_NAMESPACE, get_if_exists=True, **options).remote(pack(config))
     )
 
 
 def ask(actor: Any, method: str, *args: Any) -> Any:
-    """The result of a host's method. Raises WorkerLost when it is gone."""
+    """Call a host's method and return the result. Raises WorkerLost if the host is gone."""
     call = getattr(actor.raw, method)
     errors = backend.ray().exceptions
     try:
@@ -63,13 +63,13 @@ def ask(actor: Any, method: str, *args: Any) -> Any:
 
 
 def tell(actor: Any, method: str, *args: Any) -> None:
-    """Call a host's method without waiting for it."""
+    """Call a host's method without waiting."""
     if not actor.is_gone:
         getattr(actor.raw, method).remote(*args)
 
 
 def end_host(actor: Any) -> None:
-    """Let a host end: it writes its last checkpoint, then its process is ended."""
+    """End a host: it writes its last checkpoint, then its process is killed."""
     if not actor.is_gone:
         try:
             ask(actor, "close")

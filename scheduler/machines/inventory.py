@@ -1,4 +1,4 @@
-"""What the cluster has: machines, CPUs, GPUs, memory, packages."""
+"""The resources of the cluster: machines, CPUs, GPUs, memory, packages."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from typing import Any
 from weftwork.scheduler.machines import backend, life
 
 _known_facts: Any = None
-_FACTS_HOLD = 1.0
-"""Seconds for which what was seen of the cluster is taken to hold."""
+_CACHED_SECONDS = 1.0
+"""Seconds for which facts about the cluster are cached."""
 
 
 def resources() -> dict[str, float]:
-    """What the cluster has in all: {"CPU": 8.0, ...}."""
+    """The cluster's total resources, as in {"CPU": 8.0}."""
     return dict(backend.ray().cluster_resources())
 
 
 def nodes() -> list[dict[str, Any]]:
-    """The machines of the cluster that are alive, as Ray describes them."""
+    """The living machines of the cluster, as Ray describes them."""
     return [node for node in backend.ray().nodes() if node["Alive"]]
 
 
 def cluster() -> frozenset[str]:
-    """Something that changes when a machine comes or goes; seen within a second."""
+    """A value that changes within a second when a machine joins or leaves."""
     return _facts()[0] if backend.is_running() else frozenset()
 
 
 def machine_count() -> int:
-    """The machines of the cluster; 1 while Ray is not running."""
+    """The number of machines; 1 while Ray does not run."""
     return len(_facts()[0]) if backend.is_running() else 1
 
 
 def _facts() -> tuple[frozenset[str], int, int]:
-    """The machines, their CPUs, and this one's: asked for once a second at most, for it takes a millisecond."""
+    """The machines, their CPUs, and this machine's CPUs. Cached for a second, because asking takes a millisecond."""
     global _known_facts
     now = perf_counter()
-    if _known_facts is None or now > _known_facts[0] + _FACTS_HOLD:
+    if _known_facts is None or now > _known_facts[0] + _CACHED_SECONDS:
         alive = nodes()
         cpus = {node["NodeID"]: node["Resources"].get("CPU", 0.0) for node in alive}
         own = int(cpus.get(this_machine(), 0.0))
@@ -49,31 +49,31 @@ def _facts() -> tuple[frozenset[str], int, int]:
 
 
 def store_bytes() -> float:
-    """The bytes that the object stores of all machines hold together."""
+    """The capacity of all object stores, in bytes."""
     return backend.ray().cluster_resources().get("object_store_memory", float("inf"))
 
 
 def this_machine() -> str:
-    """Ray's id of the machine that this process works on; "" while Ray is not running."""
+    """Ray's id of this machine; "" while Ray does not run."""
     return backend.ray().get_runtime_context().get_node_id() if backend.is_running() else ""
 
 
 def address_of(machine: str) -> str:
-    """How a machine that Ray knows by this id is called: by its address, with the id where several share that.
+    """The address of a machine with this id of Ray's. If several machines share an address, the id is appended.
 
-    "" is this one.
+    "" stands for this machine.
     """
     return _addresses(cluster()).get(machine, machine) if machine else ""
 
 
 def machine_at(address: str) -> str:
-    """Ray's id of a machine of this address, as `address_of` gives it."""
+    """The inverse of `address_of`: Ray's id of the machine with an address."""
     return next((m for m, shown in _addresses(cluster()).items() if shown == address), address) if address else ""
 
 
 @functools.lru_cache(maxsize=8)
 def _addresses(cluster: frozenset[str]) -> dict[str, str]:
-    """How the machines of a cluster are called."""
+    """The unique address of each machine, by id."""
     if not cluster:
         return {}
     known = {node["NodeID"]: node["NodeManagerAddress"] for node in nodes()}
@@ -82,34 +82,34 @@ def _addresses(cluster: frozenset[str]) -> dict[str, str]:
 
 
 def local_gpus() -> int:
-    """The GPUs that this machine seems to have, without asking Ray."""
+    """The number of GPUs that this machine seems to have, without asking Ray."""
     return len(glob.glob("/proc/driver/nvidia/gpus/*")) or len(glob.glob("/dev/kfd"))
 
 
 def cpus() -> int:
-    """The CPUs that tasks may use: the cluster's, or this machine's while Ray is not running."""
+    """The number of CPUs for tasks: the cluster's, or this machine's while Ray does not run."""
     if backend.is_running():
         return max(1, _facts()[1])
     return os.cpu_count() or 1
 
 
 def has_cpus() -> bool:
-    """Whether any machine of the cluster has one: without, no task ever begins."""
+    """Whether any machine has a CPU. Without one, no task ever starts."""
     return not backend.is_running() or _facts()[1] > 0
 
 
 def local_cpus() -> int:
-    """The CPUs of this process."""
+    """The number of CPUs that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
+    except AttributeError:  # the system lacks this call
         return os.cpu_count() or 1
 
 
 def own_cpus() -> int:
-    """The CPUs of this machine that work may use: what Ray says that it has, while Ray runs.
+    """The number of this machine's CPUs that work may use: as Ray reports it, if Ray runs.
 
-    A cluster's head is often said to have none, to spare it.
+    The head of a cluster often reports none, so that it is spared.
     """
     if not backend.is_running():
         return local_cpus()
@@ -117,13 +117,16 @@ def own_cpus() -> int:
 
 
 def slots() -> int:
-    """How many nodes can run at a time: on the cluster's CPUs, as last seen, or on this process's if these are more."""
+    """The number of nodes that can run at once:
+
+    the cluster's CPUs as last seen, or this process's if there are more.
+    """
     seen = max(1, _known_facts[1][1]) if _known_facts is not None and backend.is_running() else cpus()
     return max(seen, local_cpus())
 
 
 def free(resource: str, machine: str) -> float:
-    """How much of a resource nobody holds at the moment, on one machine or, for "", in the cluster."""
+    """The amount of a resource that is free, on one machine or, for "", in the whole cluster."""
     module = backend.ray()
     if not machine:
         return module.available_resources().get(resource, 0.0)
@@ -133,7 +136,7 @@ def free(resource: str, machine: str) -> float:
 
 
 def holders() -> list[str]:
-    """The actors that live in this cluster, which may hold CPUs, by class: "Class (pid 123)", "Class (4 of them)"."""
+    """Living actors, which may hold CPUs, grouped by class: "Class (pid 123)", "Class (4 of them)"."""
     from ray._private.state import actors
 
     pids: dict[str, list[int]] = {}
@@ -144,7 +147,7 @@ def holders() -> list[str]:
 
 
 def missing_packages(names: tuple[str, ...]) -> dict[str, list[str]]:
-    """For each machine, by its id, which of these packages cannot be imported there. All machines are asked at once."""
+    """The packages that cannot be imported, for each machine by id. All machines are asked at once."""
 
     def missing(names):
         import importlib
@@ -157,7 +160,7 @@ def missing_packages(names: tuple[str, ...]) -> dict[str, list[str]]:
                 lacking.append(f"{name} ({error})")
         return lacking
 
-    missing.__module__ = "__main__"  # so that it travels as code: there may be nothing to import it from
+    missing.__module__ = "__main__"  # pickle it by value: the machine may lack our package
     asked = {}
     for node in nodes():
         options = {"num_cpus": 0, "max_retries": 0, "enable_task_events": False, **backend.on_machine(node["NodeID"])}
@@ -167,7 +170,7 @@ def missing_packages(names: tuple[str, ...]) -> dict[str, list[str]]:
 
 @functools.cache
 def has_package(name: str, machine: str) -> bool:
-    """True when a machine has a package installed."""
+    """Whether a machine has a package."""
     if not machine:
         return importlib.util.find_spec(name) is not None
     task = backend.ray().remote(num_cpus=0, max_retries=0, enable_task_events=False, **backend.on_machine(machine))(

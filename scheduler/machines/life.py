@@ -1,13 +1,13 @@
-"""Ray's life: it is started or joined when something first needs it, watched while it lives, left as it was found.
+"""Ray's life: Ray is started or joined when it is first needed, watched while it lives, and left as it was found.
 
-Which Ray: the one that this process is connected to (a program that called `ray.init`, a Ray task, an actor); else the
-one that the session's target named; else the one that RAY_ADDRESS names, as in a Ray job, unless the target is "local";
-else one of this machine's own.
+Which Ray is used: the one that this process is already connected to (the program called `ray.init`, or this is a Ray
+task or actor); else the one named by the session's target; else the one named by RAY_ADDRESS, as in a Ray job, unless
+the target is "local"; else a new one on this machine.
 
-keeper   the thread that starts Ray, and lives as long as the program: Ray's processes die with the thread that started
-         them. It also watches Ray, so that a Ray that died is noticed at once, and not after Ray's own minute, at whose
-         end Ray ends the program
-life     one Ray: what was known of it (actors, references, options) does not hold in the next
+keeper   a thread that starts Ray and lives as long as the program, because Ray's processes die with the thread that
+         started them. It also watches Ray, and notices its death at once. Ray itself would notice after a minute, and
+         would then end the program
+life     one Ray, from start to end. References, actors and options of one life are invalid in the next
 """
 
 from __future__ import annotations
@@ -37,110 +37,127 @@ from weftwork.scheduler.machines.lines import BACK_WITHIN, LOOK, lines_of
 from weftwork.scheduler.machines.reaper import Reaper
 
 FORGETTERS: list[Callable[[], None]] = []
-"""Called when what was known of the last Ray does not hold any more."""
-_STOPS_WITHIN = 0.05
-"""Seconds within which a run that waits for Ray to start learns that it is to stop."""
+"""Functions to call when a life ends, to drop what was cached about it."""
+_STOP_CHECK_SECONDS = 0.05
+"""Maximum delay in seconds until a run that waits for Ray to start notices a stop."""
+WAITED: list[Callable[[float, float], None]] = []
+"""Functions to call in a thread that has waited for Ray to start, with the `monotonic` time and the seconds."""
 
 
 class Life:
-    """One Ray, as this process sees it."""
+    """One Ray, as seen by this process."""
 
     def __init__(self, module: Any, started: bool):
         self.module, self.started = module, started
-        use_reducers(module.cloudpickle.CloudPickler.dispatch)  # references and handles are values like others
+        use_reducers(module.cloudpickle.CloudPickler.dispatch)  # references and handles are ordinary values
         add_atoms(module.ObjectRef, module.actor.ActorHandle)
         from ray._private import worker
 
         self._worker = worker.global_worker
         self._core = getattr(self._worker, "core_worker", None)
-        self.node = getattr(worker, "_global_node", None)
+        self.node: Any = getattr(worker, "_global_node", None)
         self.is_driver = self._worker.mode == worker.SCRIPT_MODE
         self._reaper = Reaper(self.node.all_processes["raylet"][0].process.pid) if started else None
         self.pending: dict[Any, Callable[[], None]] = {}
-        """What is called when a piece of work is done, or when this Ray is gone."""
+        """Callbacks for when a piece of work is done, or this Ray is gone."""
 
     @property
     def cluster(self) -> str | None:
-        """Its address, where it is not this program's own: what goes on with another one would go on elsewhere."""
+        """The address of a Ray that is not this program's own, else None. Only such a Ray may be joined again."""
         return None if self.node is None or self.node.is_head() else self.node.gcs_address
 
     def is_on(self) -> bool:
-        """True while this very Ray is the one that the process uses."""
+        """True while this is the Ray that the process uses."""
         return self is _life and getattr(self._worker, "core_worker", None) is self._core and _is_up(self.module)
 
     def end(self) -> None:
-        """It is gone: let all know who wait for it."""
+        """Notify everybody who waits for it that it is gone."""
         while self.pending:
             with suppress(KeyError):
                 self.pending.popitem()[1]()
 
     def clear_up(self) -> None:
-        """End what would outlive it."""
+        """End processes that would outlive it."""
         if self._reaper is not None:
             self._reaper.close()
 
 
-_AGAIN_AFTER = 1.0
-"""Seconds after which a start that failed is tried once more."""
+_RETRY_AFTER = 1.0
+"""Seconds after which a failed start is tried once more."""
 _SHARED_MEMORY = "/dev/shm"
-"""Where Ray keeps its store, if that can be written to."""
+"""The folder of Ray's store, if it is writable."""
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE": "1",  # where shared memory is small the store is on disk: Ray would refuse
+    "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE": "1",  # if shared memory is small, use the disk instead of refusing
 }
-"""Of a Ray that is started here, where the program has not set them."""
+"""Environment variables for a Ray that we start, unless the program sets them."""
 
 _FORKED = (
-    "Ray runs in the process that this one was forked off, and can be used there alone. What needs no Ray runs here; "
-    'for the rest start this process anew: multiprocessing.get_context("spawn"), or subprocess.'
+    "Ray runs in the parent of this forked process and can only be used there. Anything that needs no Ray runs here. "
+    'For the rest, start a new process: multiprocessing.get_context("spawn"), or subprocess.'
 )
 
 _lock = fresh(threading.Lock())
 _life: Life | None = None
 _left: Any = None
-"""The last life that was given up, while Ray takes it down."""
+"""The last life that was given up, while its Ray is being shut down."""
 _beginning: Future | None = None
 _asked: SimpleQueue = SimpleQueue()
 _keeper: threading.Thread | None = None
 _is_starting = False
-"""Ray says that it is there before it is."""
+"""True during a start, when Ray already claims to be initialized."""
 _is_ending = False
 _is_parents = False
-"""Ray is connected to the process that this one was forked off."""
+"""True if Ray is connected to the parent of this forked process."""
 _named: str | None = None
-"""The address that a session has named: "local" for this machine's own."""
+"""The address named by a session's target; "local" for this machine's own."""
 
 
 def ray() -> Any:
-    """The ray module, with Ray running: initialised by the program, or by this call.
+    """The ray module, with Ray running. Starts or joins Ray if the program has not.
 
-    Raises UnavailableError when there is no Ray to be had.
+    Raises UnavailableError if there is no Ray to be had.
     """
     return life().module
 
 
 def come_up(stop: Sequence[Any]) -> bool:
-    """Let Ray run. False when `stop` fills up first: Ray comes up all the same. Raises as `ray`."""
+    """Start Ray and wait for it. Returns False once `stop` fills up, while Ray goes on starting. Raises like `ray`."""
     if _life is not None and _life.is_on():
         return True
     coming = _begin()
-    while not stop:
-        if wait([coming], _STOPS_WITHIN).done:
-            _come(coming)
-            return True
+    with _waiting():
+        while not stop:
+            if wait([coming], _STOP_CHECK_SECONDS).done:
+                _come(coming)
+                return True
     return False
 
 
 def life() -> Life:
-    """The life of the Ray that runs, which is started if there is none. Raises as `ray`."""
+    """The current life. Ray is started if necessary. Raises like `ray`."""
     known = _life
-    return known if known is not None and known.is_on() else _come(_begin())
+    if known is not None and known.is_on():
+        return known
+    with _waiting():
+        return _come(_begin())
+
+
+@contextmanager
+def _waiting() -> Iterator[None]:
+    """Tell how long this thread waits for Ray to start."""
+    since = time.monotonic()
+    try:
+        yield
+    finally:
+        for tell in WAITED:
+            tell(since, time.monotonic() - since)
 
 
 def connect(address: str) -> None:
     """Join the Ray at `address` ("auto", "host:port", "ray://..."), unless the program is connected already.
 
-    "local" joins nothing: a Ray of this machine's own is started when something needs one. Raises ConnectionError.
+    "local" joins nothing: a Ray of this machine's own is started when it is needed. Raises ConnectionError.
     """
     global _named
     _named = address
@@ -149,18 +166,18 @@ def connect(address: str) -> None:
 
 
 def is_named() -> bool:
-    """True when there is a Ray to be joined, or one runs here."""
+    """Whether there is a Ray to join, or one is running."""
     return is_running() or _address() != "local"
 
 
 def _address() -> str:
-    """Where the next Ray is to be found."""
+    """The address of the next Ray to use."""
     given = os.environ.get("RAY_ADDRESS") or "local"
     return given if _named in (None, "auto") and given != "local" else _named or given
 
 
 def is_running() -> bool:
-    """True when Ray is initialised in this process, and lives."""
+    """Whether Ray is initialized in this process and alive."""
     if _life is not None:
         return _life.is_on()
     if _is_parents:
@@ -170,7 +187,7 @@ def is_running() -> bool:
 
 
 def shutdown() -> None:
-    """Stop the Ray that this module started; one that was there before stays."""
+    """Stop the Ray that this module started. A Ray that was already running is left alone."""
     global _life, _left
     with _lock:
         life, _life = _life, None
@@ -189,7 +206,7 @@ def shutdown() -> None:
 
 @in_child
 def _after_fork() -> None:
-    """This process was forked off: Ray, and the thread that keeps it, are the other one's."""
+    """Reset a forked child: Ray and its keeper thread belong to the parent."""
     global _life, _left, _beginning, _asked, _keeper, _is_starting, _is_parents
     module: Any = sys.modules.get("ray")
     if _is_starting or (module is not None and _is_up(module)):
@@ -201,32 +218,32 @@ def _after_fork() -> None:
 
 
 def _end_without_ray() -> None:
-    """What Ray does when a process ends waits for threads that are not here, or crashes: none of it is done."""
+    """Skip Ray's cleanup in a forked child, which would wait for threads that do not exist here, or crash."""
     worker, state = sys.modules.get("ray._private.worker"), sys.modules.get("ray._private.state")
     if worker is not None and state is not None:
         atexit.unregister(worker.shutdown)
         for holder in filter(None, (worker.global_worker, getattr(worker, "_global_node", None), state.state)):
             for thing in vars(holder).values():
                 if type(thing).__module__ == "ray._raylet":
-                    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))  # so that nobody destroys it
+                    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))  # so that it is never destroyed
     libc = ctypes.CDLL(None)
-    if hasattr(libc, "on_exit"):  # after all that Python does, and before what C++ does
+    if hasattr(libc, "on_exit"):  # runs after Python's cleanup and before C++'s
         libc.on_exit(ctypes.cast(libc._exit, ctypes.c_void_p), None)
 
 
 def _is_up(module: Any) -> bool:
-    return getattr(module, "is_initialized", bool)()  # a module that is just being imported has none
+    return getattr(module, "is_initialized", bool)()  # a module that is still being imported lacks it
 
 
 def _begin() -> Future:
-    """Let the keeper find Ray, join it or start it. Any number of threads may ask for it at once."""
+    """Ask the keeper to find, join or start Ray. Any number of threads may ask at once."""
     global _beginning, _keeper
     with _lock:
         if _is_parents:
             raise UnavailableError(None, None, _FORKED)
         if _is_ending:
             raise UnavailableError(None, None, "The program is ending, so Ray is not started again.")
-        if _life is not None and _life.is_on():  # it has come since the caller looked: the keeper asks for nothing more
+        if _life is not None and _life.is_on():  # it came up since the caller looked
             there: Future = Future()
             there.set_result(_life)
             return there
@@ -240,7 +257,7 @@ def _begin() -> Future:
 
 
 def _come(coming: Future) -> Life:
-    """The Ray that is on its way. Raises UnavailableError."""
+    """Wait for Ray to come up. Raises UnavailableError."""
     try:
         return coming.result()
     except (Exception, SystemExit) as error:
@@ -256,7 +273,7 @@ def _unavailable(error: Any) -> UnavailableError:
 
 
 def _keep() -> None:
-    """The keeper's life: start a Ray when one is asked for, and watch it until it ends."""
+    """The keeper thread: start Ray when it is asked for, and watch it until it ends."""
     global _life, _beginning
     while True:
         future = _asked.get()
@@ -298,14 +315,14 @@ def _found_or_started() -> Life:
                 return Life(module, started=False)
             try:
                 _start(module)
-            except Exception:  # a shutdown of the program's own may not have been over yet: it takes a second
+            except Exception:  # the program may just be shutting its own Ray down, which takes a second
                 with suppress(Exception):
                     module.shutdown()
-                time.sleep(_AGAIN_AFTER)
+                time.sleep(_RETRY_AFTER)
                 _start(module)
     except BaseException:
         with suppress(Exception):
-            module.shutdown()  # what has started goes
+            module.shutdown()  # do not leave a half-started Ray behind
         raise
     finally:
         _is_starting = False
@@ -327,7 +344,7 @@ def _start(module: Any) -> None:
 
 
 def check(address: str) -> None:
-    """Raise ConnectionError where nobody answers: Ray itself would try for two minutes."""
+    """Raise ConnectionError if nobody answers. Ray itself would try for two minutes."""
     from ray._private import services
 
     scheme, _, rest = address.rpartition("://")
@@ -342,7 +359,7 @@ def check(address: str) -> None:
 
 
 def _leave_starting_to_us() -> None:
-    """Ray's calls start Ray where there is none, or join whatever a file names: ours never shall."""
+    """Forbid Ray's API to start or join a Ray by itself."""
     from ray._private import auto_init_hook
 
     auto_init_hook.enable_auto_connect = False
@@ -350,7 +367,7 @@ def _leave_starting_to_us() -> None:
 
 @contextmanager
 def _sigterm_kept() -> Iterator[None]:
-    """Ray's core takes SIGTERM for itself, and prints a stack trace: what the program does at it stays what it was."""
+    """Keep the program's SIGTERM handler. Ray's core replaces it by one that prints a stack trace."""
     libc, kept = ctypes.CDLL(None), ctypes.create_string_buffer(1024)
     has_signals = hasattr(libc, "sigaction") and libc.sigaction(signal.SIGTERM, None, kept) == 0
     try:
@@ -361,7 +378,7 @@ def _sigterm_kept() -> Iterator[None]:
 
 
 def _forget() -> None:
-    """Another Ray: what was known of the last one does not hold."""
+    """Drop everything that was cached about the last Ray."""
     for forget in FORGETTERS:
         forget()
 
@@ -370,7 +387,7 @@ def _forget() -> None:
 
 
 def _watch(life: Life) -> bool:
-    """Return once a Ray is over: True where it has died, False where somebody has shut it down."""
+    """Watch a Ray until it is over. Returns True if it died, False if it was shut down."""
     lines = lines_of(life)
     try:
         while life.is_on():
@@ -387,7 +404,7 @@ def _watch(life: Life) -> bool:
 
 
 def _lose(life: Life) -> None:
-    """A Ray is over: nobody waits for it any more, and the next use of Ray starts another one, or joins it again."""
+    """End a life: wake everybody who waits for it. The next use of Ray starts or joins another."""
     global _life
     with _lock:
         if _life is life:
@@ -398,7 +415,7 @@ def _lose(life: Life) -> None:
 
 
 def _give_up(life: Life) -> None:
-    """A Ray has died: what is left of it in this process is taken down, before it ends the program."""
+    """Shut down what is left of a dead Ray in this process, before it can end the program."""
     global _left, _named
     _left = life
     try:
@@ -412,7 +429,7 @@ def _give_up(life: Life) -> None:
 
 @functools.cache
 def _end_with_program() -> None:
-    """When the program ends, Ray is shut down before it does so by itself: that was registered when it was imported."""
+    """Register our exit handler, so that it runs before the one that Ray registered at import."""
     atexit.register(_end)
 
 

@@ -1,4 +1,4 @@
-"""Lines to the processes of Ray without which it cannot go on."""
+"""Connections to processes that Ray cannot live without, so that their end is noticed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from time import monotonic
 from typing import Any
 
 LOOK = 0.25
-"""Seconds between two looks whether the program has stopped its Ray, or a line can be made again."""
+"""Seconds between checks whether the program has shut Ray down, or a line can be restored."""
 BACK_WITHIN = 5.0
-"""Seconds within which a cluster that was joined must answer again: its head may be started anew."""
+"""Seconds within which a joined cluster must answer again, because its head may be restarting."""
 
 
 class Line:
-    """A connection to a process of Ray's: its end is the process's end, unless another one can be made."""
+    """A connection to a process of Ray's. Its end means the end of the process, unless it can be restored."""
 
     def __init__(self, where: Any, patience: float):
         self._where, self._patience = where, patience
@@ -25,7 +25,7 @@ class Line:
         return self._socket.fileno()
 
     def holds(self) -> bool:
-        """Look at a line that has something to say. False where nobody is at its other end, or comes back."""
+        """Check a line that is readable. Returns False if its other end is gone and does not come back."""
         with suppress(OSError):
             if self._socket.recv(4096):
                 return True
@@ -48,7 +48,7 @@ def _connected(where: Any) -> socket.socket:
     if not isinstance(where, str):
         return socket.create_connection(where, BACK_WITHIN)
     made = socket.socket(socket.AF_UNIX)
-    made.settimeout(BACK_WITHIN)  # a process that stands still takes nobody in
+    made.settimeout(BACK_WITHIN)  # a suspended process does not accept connections
     try:
         made.connect(where)
     except BaseException:
@@ -58,9 +58,9 @@ def _connected(where: Any) -> socket.socket:
 
 
 def lines_of(life: Any) -> list[Line]:
-    """Lines to the processes without which Ray cannot go on: the store of this machine, and the head's."""
+    """Lines to the processes that Ray cannot live without: this machine's store, and the head."""
     node = life.node
-    if node is None or not life.is_driver:  # a client's Ray is elsewhere, a worker dies with its own
+    if node is None or not life.is_driver:  # a client's Ray is elsewhere, and a worker dies with its own
         return []
     host, _, port = node.gcs_address.rpartition(":")
     ends = [(node.raylet_socket_name, 0.0), ((host, int(port)), 0.0 if node.is_head() else BACK_WITHIN)]

@@ -1,4 +1,4 @@
-"""Processes of this machine that the program starts by itself, without Ray, and that end with it."""
+"""Processes of this machine that the program starts without Ray, and that end with it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from weftwork.actors.processes.local_worker import main as _main
 _main({folder!r}, {slot})
 """
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""Several processes that each use all cores take turns badly: each gets one thread, unless the user says otherwise."""
+"""Environment variables that are set to 1 unless the user sets them:
+
+concurrent processes must not all use all cores.
+"""
 
 
 _NO_RAY = {"RAY_ENABLE_AUTO_CONNECT": "0"}
-"""A function that calls Ray there must not start one, or join whatever there is: it is run in the program instead."""
+"""Keeps a function in such a process from starting or joining Ray. It is run in the program instead."""
 
 
 class LocalProcess:
-    """A local worker, which begins to serve in `folder` as `slot`.
+    """A local worker, which serves in `folder` as `slot`.
 
-    It is started by `exec`, so it shares no thread and no lock with the program, and needs no guard around the
-    program's main part. It has a session of its own, so Ctrl-C reaches the program alone, which tells it to stop; its
-    standard input is a pipe from the program, so it ends when the program does, however that may be.
+    It is started by `exec`, so it shares no thread or lock with the program, and the program's main part needs no
+    guard. It is in a process session of its own, so Ctrl-C reaches only the program, which then stops it. Its standard
+    input is a pipe from the program, so it ends whenever the program does.
     """
 
     def __init__(self, folder: str, slot: int):
@@ -40,11 +43,11 @@ class LocalProcess:
 
     @property
     def is_alive(self) -> bool:
-        """False once it has ended."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     def end(self) -> None:
-        """End it, by force, with what its functions have started: it is the first of a process group."""
+        """Kill the process, and with it the processes that its functions started: they are one process group."""
         with suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
         if self._process.stdin is not None:

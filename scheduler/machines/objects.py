@@ -1,4 +1,4 @@
-"""Values and programs in Ray's object stores: put there, fetched, copied, looked for."""
+"""Values and programs in Ray's object stores: putting, fetching, copying, locating."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from weftwork.actors.programs.program import Program
 from weftwork.scheduler.machines import backend, inventory, life
 
 _INLINE_CODE = 64 * 1024
-"""Bytes of a program up to which it goes with the request."""
+"""Programs up to this many bytes are part of the request."""
 _KEPT_BY_OWNER = 101 * 1024
-"""Bytes, with its header, up to which Ray keeps a value in the process that asked for it."""
-_KNOWN_WITHIN = 2.0
-"""Seconds after which a value of which no machine is known counts as lost."""
-_SHORT = 64 * 1024
-"""Bytes below which an object is looked at that should be a large value: errors are that short."""
+"""Values up to this many bytes, header included, are kept by Ray in the process that asked for them."""
+_LOCATED_WITHIN = 2.0
+"""Seconds after which a value without a known machine counts as lost."""
+_ERROR_BYTES = 64 * 1024
+"""Objects shorter than this many bytes are inspected if a large value is expected, because errors are short."""
 
 
 class Block:
     """Large data that belongs to code: its key, and a reference to it in the object store.
 
-    holder: the array that has the data, weakly.
+    holder: a weak reference to the array that owns the data.
     """
 
     __slots__ = ("holder", "key", "reference")
@@ -38,7 +38,7 @@ class Block:
 
 
 class Code(NamedTuple):
-    """A program as it is sent: its id, its pickled form, inline or as a reference where it is long, and its blocks."""
+    """A program as it is sent: its id, its pickled form (inline, or a reference if it is long), and its blocks."""
 
     name: str
     text: bytes | None
@@ -47,18 +47,18 @@ class Code(NamedTuple):
 
     @property
     def is_gone(self) -> bool:
-        """True when some of it went down with its Ray."""
+        """True if part of it was lost with its Ray."""
         references = [self.reference, *[block.reference for block in self.blocks]]
         return any([reference is not None and reference.is_gone for reference in references])
 
 
 _blocks: dict[tuple, Block] = {}
-"""The last block of each array that was sent with code, by the array's identity, place and size, while it lives."""
+"""The last block sent for each living array, by the array's identity, address and size."""
 life.FORGETTERS.append(_blocks.clear)
 
 
 def code_of(program: Program) -> Code:
-    """A program as it is sent, kept with the program."""
+    """A program as it is sent. Cached in the program."""
     shipped = program.shipped
     if shipped is None or shipped.is_gone:
         text, large = pack_code(program)
@@ -67,16 +67,16 @@ def code_of(program: Program) -> Code:
         whole.update(" ".join([block.key for block in blocks]).encode())
         if len(text) <= _INLINE_CODE:
             shipped = Code(whole.hexdigest(), text, None, blocks)
-        else:  # an array: workers that have the program already do not even copy it
+        else:  # an array: workers that have the program do not even copy it
             shipped = Code(whole.hexdigest(), None, put(np.frombuffer(text, np.uint8)), blocks)
         program.shipped = shipped
     return shipped
 
 
 def _block(key: str, data: memoryview) -> Block:
-    """The block of this key, which is put into the object store once as long as its array is there and stays the same.
+    """The block with a key. It is put into the object store once, as long as its array lives and does not change.
 
-    Programs are made again and again, for the same functions; each holds the blocks that belong to it.
+    Programs are often rebuilt for the same functions. Each holds the blocks that belong to it.
     """
     holder: Any = data.obj
     while isinstance(getattr(holder, "base", None), np.ndarray):
@@ -87,14 +87,14 @@ def _block(key: str, data: memoryview) -> Block:
         return block
     try:
         watched = weakref.ref(holder, lambda _: _blocks.pop(name, None))
-    except TypeError:  # nobody would tell of its end
+    except TypeError:  # it cannot be weakly referenced, so its end would go unnoticed
         return Block(key, put(np.frombuffer(data, np.uint8)), None)
     block = _blocks[name] = Block(key, put(np.frombuffer(data, np.uint8)), watched)
     return block
 
 
 def fetch(reference: Any) -> Any:
-    """The value of a reference. Raises ValueLost when it is gone, backend.StoreFull when it was never there."""
+    """The value of a reference. Raises ValueLost if it is gone, backend.StoreFull if the store had no room for it."""
     raw, errors = reference.raw, backend.ray().exceptions
     try:
         return unwrap(backend.get(raw))
@@ -105,29 +105,29 @@ def fetch(reference: Any) -> Any:
 
 
 def check_made(reference: Any, size: int) -> None:
-    """Raise StoreFull when a large output of `size` bytes has found no room: Ray keeps a short error in its place."""
+    """Raise StoreFull if a large output of `size` bytes found no room. Ray stores a short error in its place."""
     stored = _size(reference)
-    if stored is not None and stored < min(size, _SHORT):
+    if stored is not None and stored < min(size, _ERROR_BYTES):
         fetch(reference)
 
 
 def size_in_store(reference: Any) -> int:
-    """The bytes of an object, as far as this process knows: else 0, also where its Ray is gone."""
+    """The size of an object in bytes, if this process knows it, else 0. Also 0 if its Ray is gone."""
     try:
         return _size(reference) or 0
-    except Exception:  # whatever Ray says when it is not there
+    except Exception:  # Ray raises various errors for objects that are gone
         return 0
 
 
 def _size(reference: Any) -> int | None:
-    """The bytes of an object of this process, as far as it knows."""
+    """The size of an object owned by this process, if known."""
     from ray.experimental import get_local_object_locations
 
     return get_local_object_locations([reference.raw]).get(reference.raw, {}).get("object_size")
 
 
 def spilled(references: list) -> int:
-    """The bytes of those of some values that Ray has put on disk for want of memory, as far as this process knows."""
+    """Total size of those values that Ray has spilled to disk, as far as this process knows."""
     alive = [reference.raw for reference in references if not reference.is_gone]
     if not alive:  # so a run without any loads no Ray
         return 0
@@ -138,7 +138,7 @@ def spilled(references: list) -> int:
 
 
 def is_lost(reference: Any) -> bool:
-    """True for a reference whose value is gone: a task is asked to look at it where it lies."""
+    """Whether a value is gone. Starts a task on its machine to find out."""
     if reference.is_gone:
         return True
     try:
@@ -151,7 +151,7 @@ def is_lost(reference: Any) -> bool:
 
 
 def lie_on(references: list) -> set[str]:
-    """The machines, of those that are alive, on which one of these values lies or more."""
+    """The living machines on which at least one of the values lies."""
     from ray.experimental import get_object_locations
 
     alive = [reference.raw for reference in references if not reference.is_gone]
@@ -160,13 +160,13 @@ def lie_on(references: list) -> set[str]:
 
 
 def copies(reference: Any, count: int) -> list:
-    """References to copies of a value on `count` machines where it does not lie, or on fewer where there are no more.
+    """Copy a value to `count` machines where it does not lie, or to fewer if there are no more.
 
-    They are there when this returns. A value that Ray keeps in this process needs none. Raises ValueLost.
+    Returns references once the copies exist. A value that Ray keeps in this process needs none. Raises ValueLost.
     """
     made, failed = [], set()
-    end = monotonic() + _KNOWN_WITHIN
-    while not (lies_on := lie_on([reference])):  # what was made just now lies nowhere yet, for all that is known here
+    end = monotonic() + _LOCATED_WITHIN
+    while not (lies_on := lie_on([reference])):  # the location of a new value is not known at once
         if (size := _size(reference)) is not None and size <= _KEPT_BY_OWNER:
             fetch(reference)
             return []
@@ -177,7 +177,7 @@ def copies(reference: Any, count: int) -> list:
         others = sorted(inventory.cluster() - lies_on - failed)
         if not others:
             break
-        chosen = random.sample(others, min(len(others), count - len(made)))  # so that no machine gets all copies
+        chosen = random.sample(others, min(len(others), count - len(made)))  # random, so that copies spread evenly
         copy = backend.ray().remote(num_cpus=0, num_returns=2, max_retries=0, enable_task_events=False)(copied)
         started = [(machine, *copy.options(**backend.on_machine(machine)).remote(reference.raw)) for machine in chosen]
         for machine, result, done in started:
@@ -191,7 +191,7 @@ def copies(reference: Any, count: int) -> list:
 
 
 def _is_copied(reference: Any, copy: Any, done: Any) -> bool:
-    """Wait for a copy; False when its machine has failed or has no room. Raises ValueLost: there is nothing to copy."""
+    """Wait for a copy. False if its machine has failed or has no room. Raises ValueLost if the original is gone."""
     module = backend.ray()
     try:
         backend.get(done)
@@ -206,12 +206,12 @@ def _is_copied(reference: Any, copy: Any, done: Any) -> bool:
 
 
 def copied(value: Any) -> tuple[Any, bool]:
-    """The task that makes a copy: what a task returns is a value of its own, where the task ran."""
+    """The task that makes a copy. A task's result is stored where the task ran."""
     return value, True
 
 
 def put(value: Any) -> Any:
-    """`value` in the object store, owned by this process. Raises StoreFull, or what pickling it raises."""
+    """Put `value` into the object store, owned by this process. Raises StoreFull, or what pickling raises."""
     module = backend.ray()
     try:
         return backend.Reference(module.put(wrap(value)))
@@ -220,5 +220,5 @@ def put(value: Any) -> Any:
 
 
 def is_reference(value: Any) -> bool:
-    """True for a reference that Ray keeps."""
+    """Whether a value is a reference to Ray's store."""
     return type(value) is backend.Reference

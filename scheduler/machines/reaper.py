@@ -1,4 +1,4 @@
-"""A process that waits until this one has ended, however it did, and then ends what would outlive it."""
+"""A process that waits for the end of this one, and then kills processes that would outlive it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from contextlib import suppress
 from pathlib import Path
 
 _SCRIPT = "read _; for p; do grep -qs ^ray:: /proc/$p/cmdline && kill -9 $p; done"
-"""It reads a pipe that closes with this process. A number may be another process's by then: Ray's are called so."""
+"""Waits on a pipe that closes with this process. Process numbers may have been reused, so names are checked."""
 
 
 class Reaper:
-    """Ends the agents of a raylet when this process has ended: they try to tell Ray's head for 40 s, which is dead."""
+    """Kills the agents of a raylet once this process has ended. They would try to reach Ray's dead head for 40 s."""
 
     def __init__(self, raylet: int):
         self._process = None
         agents = [pid for pid in _children(raylet) if b"agent" in _command(pid).lower()]
-        with suppress(OSError):  # no shell here
+        with suppress(OSError):  # there is no shell
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", _SCRIPT, "sh", *agents], stdin=subprocess.PIPE, start_new_session=True
             )
 
     def close(self) -> None:
-        """Do it now."""
+        """Kill the agents now."""
+
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
             self._process.wait()

@@ -180,11 +180,11 @@ class Costs:
             self._blocking.add(_key(kernel))
             self.epoch += 1
 
-    def blocks(self, kernel: Callable) -> bool:
+    def blocks(self, kernel: Any) -> bool:
         """Whether a function is blocked."""
         return bool(self._blocking) and _is_weak(kernel) and _key(kernel) in self._blocking
 
-    def blocks_any(self, kernels: Iterable[Callable]) -> bool:
+    def blocks_any(self, kernels: Iterable[Callable | None]) -> bool:
         """Whether some of these functions are blocked."""
         return bool(self._blocking) and any(map(self.blocks, kernels))
 

@@ -7,7 +7,7 @@ worker, not in the caller. What asks for resources, isolation or a time limit go
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from weftwork.graph.operation import WRITES, Kind
 from weftwork.scheduler.compile.dataflow import Dataflow
@@ -65,7 +65,7 @@ class Estimate:
         """True when every function has been seen."""
         return None not in self.seconds
 
-    def __init__(self, flow: Dataflow, known_bytes: Sequence[int | None] | dict, costs: Costs = COSTS):
+    def __init__(self, flow: Dataflow, known_bytes: Mapping[int, int | None], costs: Costs = COSTS):
         self.seconds: list[float | None] = []
         self.bytes: list[float] = [64.0] * len(flow.producer)
         for tensor, value in flow.feeds.items():
@@ -74,7 +74,7 @@ class Estimate:
             self.bytes[value] = shape_bytes(flow.variables[name].outputs[0]) or 64
         for value, constant in flow.constants.items():
             self.bytes[value] = getattr(constant, "nbytes", 64)
-        for value, size in dict(known_bytes).items():
+        for value, size in known_bytes.items():
             if size is not None:
                 self.bytes[value] = size
         sizes = self.bytes

@@ -1,1 +1,1 @@
-"""What a run was asked for: fetches, feeds, options; and what it answers about itself."""
+"""Requests: the fetches, feeds and options of a run, and the messages in which it answers."""

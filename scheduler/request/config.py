@@ -1,7 +1,7 @@
-"""What a session and a run may be told: TensorFlow 1's option messages, by the same names, as plain Python.
+"""Options of sessions and runs: TensorFlow 1's messages, with the same names, in plain Python.
 
-A field that has a text below it does what that says. One that has none is accepted for the sake of existing programs
-and has no meaning here. A test proves that the code reads those with a text, and no others.
+A field with a text below it does what the text says. A field without one is accepted so that existing programs run, and
+has no effect. A test proves that the code reads the fields with a text, and no others.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from weftwork.scheduler.request.fields import Map, Message, Repeated
 
 
 class GPUOptions(Message):
-    """How GPUs are used: nothing here acts, for the framework that a node's function calls owns its GPU's memory."""
+    """How GPUs are used.
+
+    No field has an effect, because the framework that a function calls manages the GPU's memory.
+    """
 
     per_process_gpu_memory_fraction: float = 0.0
     allow_growth: bool = False
@@ -29,19 +32,19 @@ class OptimizerOptions(Message):
     DEFAULT, OFF, ON_1, ON_2 = 0, -1, 1, 2
 
     do_common_subexpression_elimination: bool = False
-    """Merge equal pure nodes also at level L0."""
+    """Merge equal pure nodes, also at level L0."""
     do_constant_folding: bool = False
-    """Fold nodes of constants also at level L0."""
+    """Fold nodes of constants, also at level L0."""
     max_folded_constant_in_bytes: int = 0
-    """Bytes that what a folded node gives may have at most; 0: it may have 65,536 elements, which is a limit always."""
+    """Maximum size in bytes of a folded output; 0 means no limit beyond the general one of 65,536 elements."""
     do_function_inlining: bool = False
     opt_level: int = 0
-    """L1: equal pure nodes are merged and nodes of constants folded; L0: nodes run as they were written."""
+    """L1 merges equal pure nodes and folds nodes of constants. L0 runs nodes as they were written."""
     global_jit_level: int = 0
 
 
 class RewriterConfig(Message):
-    """How graphs are rewritten, pass by pass. There are two passes here, and both are on unless they are OFF."""
+    """How graphs are rewritten, pass by pass. There are two passes, both active unless they are OFF."""
 
     DEFAULT, ON, OFF, AGGRESSIVE = 0, 1, 2, 3
 
@@ -70,27 +73,30 @@ class GraphOptions(Message):
     enable_recv_scheduling: bool = False
     optimizer_options: OptimizerOptions
     build_cost_model: int = 0
-    """N: every Nth run of the same fetches and feeds measures its nodes, for `RunMetadata.cost_graph`; 0: none does."""
+    """N: measure the nodes of every Nth run of the same fetches and feeds, for `RunMetadata.cost_graph`. 0: never."""
     build_cost_model_after: int = 0
-    """So many first runs are not counted."""
+    """The number of first runs that do not count."""
     infer_shapes: bool = False
-    """`session.graph_def` tells the shapes of all outputs."""
+    """`session.graph_def` includes the shapes of all outputs."""
     place_pruned_graph: bool = False
-    """Devices that are not there matter only where a run needs them; else one such node fails every run."""
+    """A missing device is an error only in runs that need it.
+
+    Otherwise one node with a missing device fails every run.
+    """
     enable_bfloat16_sendrecv: bool = False
     timeline_step: int = 0
     rewrite_options: RewriterConfig
 
 
 class ThreadPoolOptionProto(Message):
-    """A pool of threads. Sessions have none here: `inter_op_parallelism_threads` bounds what a run uses."""
+    """A pool of threads. Sessions have no pools; `inter_op_parallelism_threads` limits what a run uses."""
 
     num_threads: int = 0
     global_name: str = ""
 
 
 class RPCOptions(Message):
-    """How processes talk to each other; Ray decides that here."""
+    """How processes communicate. No field has an effect, because Ray decides that."""
 
     use_rpc_for_inprocess_master: bool = False
     compression_algorithm: str = ""
@@ -100,7 +106,7 @@ class RPCOptions(Message):
 
 
 class JobDef(Message):
-    """The tasks of one job: index to address."""
+    """The tasks of a job: maps index to address."""
 
     name: str = ""
     tasks: Map[int, str]
@@ -113,7 +119,7 @@ class ClusterDef(Message):
 
 
 class ConfigProto(Message):
-    """What a session is told when it is made."""
+    """The options of a session."""
 
     class Experimental(Message):
         """Options that TensorFlow may still change."""
@@ -131,62 +137,62 @@ class ConfigProto(Message):
     }
 
     device_count: Map[str, int]
-    """How many devices of a type a machine shows: {"CPU": 2} makes "/cpu:1" a name of it. GPUs are counted."""
+    """The number of devices of a type per machine: with {"CPU": 2}, "/cpu:1" names a device. GPUs are detected."""
     intra_op_parallelism_threads: int = 0
-    """Threads that a convolution or a pooling of this process uses from now on; 0 leaves it as it is: one for each CPU.
-    In workers it is one."""
+    """Threads per convolution or pooling in this process from now on. 0 leaves the number unchanged; it starts as one
+    per CPU. Workers use one."""
     inter_op_parallelism_threads: int = 0
-    """Nodes of a run that run at a time: 0 is as many as there are CPUs, 1 one after another, a negative number one
-    after another in the caller's thread, but for those that ask for a worker. What waits in a queue does not count."""
+    """The number of nodes that a run executes at once. 0: as many as there are CPUs. 1: one by one. Negative: one by
+    one in the caller's thread, except nodes that must run in a worker. Nodes that wait for a queue do not count."""
     use_per_session_threads: bool = False
     session_inter_op_thread_pool: Repeated[ThreadPoolOptionProto]
-    """How many pools there are by number, for `RunOptions.inter_op_thread_pool`; all are the same threads."""
+    """The number of pools that `RunOptions.inter_op_thread_pool` may name. All of them are the same threads."""
     placement_period: int = 0
     device_filters: Repeated[str]
     gpu_options: GPUOptions
     allow_soft_placement: bool = False
-    """A node whose device is not there runs on a CPU instead of failing."""
+    """A node whose device is missing runs on a CPU instead of failing."""
     log_device_placement: bool = False
-    """Say on standard output and standard error which devices there are, and of each node that a run needs where it
-    was placed, once for each place: "NAME: (TYPE): DEVICE"."""
+    """Print to standard output and standard error which devices there are, and where each node of a run was placed, as
+    "NAME: (TYPE): DEVICE", once per node and place."""
     graph_options: GraphOptions
     operation_timeout_in_ms: int = 0
-    """Milliseconds that a run may take, 0 for no limit; then DeadlineExceededError."""
+    """The time limit of a run in milliseconds, 0 for none. A run that exceeds it raises DeadlineExceededError."""
     rpc_options: RPCOptions
     cluster_def: ClusterDef
-    """The cluster whose tasks are devices of this session, "/job:ps/task:0" and so on; with it the session has
-    variables of its own."""
+    """The cluster whose tasks are devices of this session, such as "/job:ps/task:0". The session has variables of its
+    own then."""
     isolate_session_state: bool = False
-    """The session has variables of its own, whatever its target and `name`."""
+    """Give the session variables of its own, whatever its target and `name`."""
     experimental: Experimental
 
     name: str = ""
-    """Ours. A session that others of the cluster may share: those with the same name run on the same variables."""
+    """Weftwork only. Sessions of a cluster with the same name share their variables."""
     lifetime: str = ""
-    """Ours. "detached": the named session outlives this process, until `Session.reset` ends it."""
+    """Weftwork only. "detached": the named session outlives this process, until `Session.reset` ends it."""
     placement: str = "auto"
-    """Ours. Where nodes run: "auto" as their cost says, or all of them in the "caller", in the "actor" that holds the
-    variables, in a "task" of Ray, or shared out among the program's local workers while the run goes on ("dynamic").
-    For tests, "mixed" spreads them over caller, actor and task by a hash, "thread" and "resident" over three threads,
-    or the caller and two local workers."""
+    """Weftwork only. Where nodes run. "auto": as their costs suggest. "caller", "actor" or "task": all in the caller,
+    in the actor that holds the variables, or in Ray tasks. "dynamic": shared out among local workers during the run.
+    For tests, "mixed" spreads nodes over caller, actor and tasks by a hash, "thread" over three threads, and
+    "resident" over the caller and two local workers."""
     copy: bool = True
-    """Ours. False: large fetched arrays are read-only views of shared memory instead of writable copies."""
+    """Weftwork only. False: large fetched arrays are read-only views of shared memory, not writable copies."""
     memory_budget: int = 0
-    """Ours. Bytes of live intermediate values above which a run starts no further work; 0 sets it by the machine."""
+    """Weftwork only. Limit in bytes for live intermediate values; above it a run starts no work. 0: by the machine."""
     replicas: int = 1
-    """Ours. Copies of each large variable, on so many machines: with 2, losing a machine loses nothing."""
+    """Weftwork only. Copies of each large variable, on as many machines: with 2, losing one machine loses nothing."""
     checkpoint_dir: str = ""
-    """Ours. A folder or URL to which the session saves its variables by itself, and from which a new one resumes."""
+    """Weftwork only. A folder or URL in which the session saves its variables, and from which a new session resumes."""
     checkpoint_every: float = 600.0
-    """Ours. Seconds between two such checkpoints."""
+    """Weftwork only. Seconds between two such checkpoints."""
     debug: bool = False
-    """Ours. Everything runs in the thread that calls `run`, one node after another, whatever nodes ask for, and no time
-    limit holds: breakpoints work, and each error has your frames."""
+    """Weftwork only. Run everything in the thread that calls `run`, one node after another, whatever the nodes ask for
+    and without time limits. Breakpoints work, and each error shows your frames."""
     limits: Map[str, int]
-    """Ours. How much there is of each named limit that functions ask for with `@tf.op(limits={"api": 1})`: with 5, five
-    calls run at a time, of all runs of the session."""
+    """Weftwork only. The amount of each named limit that functions take with `@tf.op(limits={"api": 1})`. With
+    {"api": 5}, five such calls run at once, in all runs of the session."""
     cancel_grace_in_ms: int = 1000
-    """Ours. Milliseconds that a cancelled function has to return before its process is ended."""
+    """Weftwork only. Milliseconds that a cancelled function has to return before its process is killed."""
 
 
 Config = ConfigProto
@@ -203,7 +209,7 @@ class ServerDef(Message):
 
 
 class DebugTensorWatch(Message):
-    """A tensor that a debugger watches. There is no debugger here."""
+    """A tensor that a debugger watches. No field has an effect: there is no debugger."""
 
     node_name: str = ""
     output_slot: int = 0
@@ -212,31 +218,31 @@ class DebugTensorWatch(Message):
 
 
 class DebugOptions(Message):
-    """What a debugger watches in a run. There is none here."""
+    """What a debugger watches. No field has an effect: there is no debugger."""
 
     debug_tensor_watch_opts: Repeated[DebugTensorWatch]
     global_step: int = 0
 
 
 class RunOptions(Message):
-    """What a single run is told."""
+    """The options of a single run."""
 
     NO_TRACE, SOFTWARE_TRACE, HARDWARE_TRACE, FULL_TRACE = 0, 1, 2, 3
 
     trace_level: int = 0
-    """NO_TRACE, or any other: the times of the nodes are written to `RunMetadata.step_stats`."""
+    """NO_TRACE, or anything else to write the times of the nodes to `RunMetadata.step_stats`."""
     timeout_in_ms: int = 0
-    """Milliseconds that this run may take; when positive it overrides the session's `operation_timeout_in_ms`."""
+    """The time limit of this run in milliseconds. If positive, it overrides `ConfigProto.operation_timeout_in_ms`."""
     inter_op_thread_pool: int = 0
-    """The number of a pool of the session's, or -1: another one is an InvalidArgumentError."""
+    """The number of one of the session's pools, or -1. Anything else raises InvalidArgumentError."""
     output_partition_graphs: bool = False
-    """Write the executed graph, as it was rewritten and part by part, to `RunMetadata.partition_graphs`."""
+    """Write the executed graph, rewritten and cut into parts, to `RunMetadata.partition_graphs`."""
     debug_options: DebugOptions
     report_tensor_allocations_upon_oom: bool = False
 
 
 class AllocationDescription(Message):
-    """The memory of a tensor: what it took, and was given."""
+    """The memory of a tensor: requested and allocated bytes."""
 
     requested_bytes: int = 0
     allocated_bytes: int = 0
@@ -253,14 +259,14 @@ class TensorDescription(Message):
 
 
 class NodeOutput(Message):
-    """An output of a node that ran; its first one stands for all of them here."""
+    """An output of a node that ran. The first one stands for all of a node's outputs."""
 
     slot: int = 0
     tensor_description: TensorDescription
 
 
 class NodeExecStats(Message):
-    """When one node ran: microseconds since the epoch, and relative to `all_start_micros`; and the bytes it made."""
+    """When one node ran, in microseconds since the epoch and relative to `all_start_micros`, and the bytes it made."""
 
     node_name: str = ""
     all_start_micros: int = 0
@@ -282,25 +288,25 @@ class DeviceStepStats(Message):
 
 
 class StepStats(Message):
-    """What ran in one run, device by device."""
+    """What ran in one run, by device."""
 
     dev_stats: Repeated[DeviceStepStats]
 
 
 class CostGraphDef(Message):
-    """What the nodes of a run cost."""
+    """The measured costs of the nodes of a run."""
 
     class Node(Message):
-        """One node."""
+        """The cost of one node."""
 
         class InputInfo(Message):
-            """What a node takes: an output of a node before it."""
+            """An input of a node: an output of an earlier node."""
 
             preceding_node: int = 0
             preceding_port: int = 0
 
         class OutputInfo(Message):
-            """What a node makes: the bytes of an output, -1 where they were not measured."""
+            """An output of a node: its size in bytes, -1 if it was not measured."""
 
             size: int = 0
 
@@ -311,17 +317,17 @@ class CostGraphDef(Message):
         output_info: Repeated[OutputInfo]
         temporary_memory_size: int = 0
         compute_cost: int = 0
-        """Microseconds that it took, measured; of all its calls where it is in a loop."""
+        """Measured microseconds; for a node in a loop, of all its calls."""
         compute_time: int = 0
         is_final: bool = False
-        """It was fetched."""
+        """Whether it was fetched."""
         control_input: Repeated[int]
 
     node: Repeated[Node]
 
 
 class NodeDef(Message):
-    """A node of a graph. input: "NAME" for the first output of a node, "NAME:1" and so on, "^NAME" to wait for one."""
+    """A node of a graph. input: "NAME" is a node's first output, "NAME:1" its second, "^NAME" a control input."""
 
     name: str = ""
     op: str = ""
@@ -336,10 +342,10 @@ class GraphDef(Message):
 
 
 class RunMetadata(Message):
-    """What a run tells about itself."""
+    """What a run reports about itself."""
 
     step_stats: StepStats
     cost_graph: CostGraphDef
     partition_graphs: Repeated[GraphDef]
-    """The parts of the executed graph: of each the nodes that ran together, with the device where they ran, and the
-    constants, variables and feeds that they took."""
+    """The parts of the executed graph. Each contains nodes that ran together, with their device, and the constants,
+    variables and feeds that they took."""

@@ -1,6 +1,6 @@
-"""What `run` was fed: keys become tensors of the graph, values what those tensors hold while the graph runs.
+"""Feeds of a run: keys become tensors of the graph, values become what these tensors hold.
 
-A fed array is handed on as a read-only view, so that nobody downstream can write to the user's array.
+A fed array is passed on as a read-only view, so that nothing downstream can write to the user's array.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from weftwork.scheduler.request.fetches import conversion_of
 
 
 def parse_feeds(graph: Graph, feed_dict: Mapping) -> dict[Tensor, Any]:
-    """Tensors of `graph` and their values.
+    """Convert a feed_dict to {tensor of `graph`: value}.
 
-    Raises TypeError for a key that is not a tensor or a value that cannot be, ValueError for nested keys that do not
-    match their values, a value of the wrong shape or a tensor that may not be fed.
+    Raises TypeError for a key that is not a tensor, or a value that cannot be converted. Raises ValueError if nested
+    keys do not match their values, if a value has the wrong shape, or if a tensor may not be fed.
     """
     if type(feed_dict) is not dict and not isinstance(feed_dict, Mapping):
         raise TypeError(f"input must be a dictionary, but the feed_dict is a {type(feed_dict).__name__}.")
@@ -57,7 +57,7 @@ def _is_nested(key: Any) -> bool:
 
 
 def _flattened(feed_dict: Mapping) -> dict[Any, Any]:
-    """The same feeds with an entry of its own for each leaf of a nested key."""
+    """The same feeds, with one entry per leaf of nested keys."""
     flat: dict[Any, Any] = {}
     for key, value in feed_dict.items():
         keys, values = (list(_leaves(key)), list(_leaves(value))) if _is_nested(key) else ([key], [value])
@@ -91,7 +91,7 @@ def _expanded(graph: Graph, key: Any, value: Any) -> Iterator[tuple[Tensor, Any]
 
 
 def feed_tensors(graph: Graph, key: Any) -> list[Tensor]:
-    """The tensors that a key stands for in a list of feeds, also of a registered type; TypeError for none."""
+    """The tensors that a key of a list of feeds stands for. Keys may be of a registered type. Raises TypeError."""
     known = conversion_of(key)
     if known is not None and known[3] is not None:
         return [parse_feed_key(graph, part) for part in known[3](key)]
@@ -99,7 +99,7 @@ def feed_tensors(graph: Graph, key: Any) -> list[Tensor]:
 
 
 def parse_feed_key(graph: Graph, key: Any) -> Tensor:
-    """The tensor that a key of a feed_dict names; TypeError when it names none."""
+    """The tensor that a feed_dict key names. Raises TypeError if there is none."""
     try:
         return graph.as_graph_element(key, allow_tensor=True, allow_operation=False)
     except (TypeError, ValueError) as error:
@@ -109,7 +109,7 @@ def parse_feed_key(graph: Graph, key: Any) -> Tensor:
 
 
 def convert_feed(tensor: Tensor, value: Any) -> Any:
-    """A fed value as the value of `tensor`. Raises TypeError or ValueError when it cannot be one."""
+    """Convert a fed value for `tensor`. Raises TypeError or ValueError if that is impossible."""
     if as_tensor(value) is not None:
         raise TypeError(
             "The value of a feed cannot be a tf.Tensor object. Acceptable feed values include Python scalars, strings, "
@@ -170,7 +170,7 @@ def _as_array(tensor: Tensor, value: Any) -> Any:
         if dtype is dtypes.string:
             return to_value(value, dtype)
         array = value
-        if dtype.is_integer and isinstance(value, (list, tuple)):  # NumPy 1 wraps Python ints that do not fit
+        if dtype.is_integer and isinstance(value, (list, tuple)):  # NumPy 1 would wrap Python ints that do not fit
             array = np.asarray(value)
             if array.size and array.dtype.kind in "iu" and not _in_range(tensor, int(array.min()), int(array.max())):
                 raise OverflowError
@@ -178,5 +178,5 @@ def _as_array(tensor: Tensor, value: Any) -> Any:
     except OverflowError:
         raise _incompatible(tensor, value) from None
     except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError  # UnicodeEncodeError takes other arguments
+        kind = TypeError if isinstance(error, TypeError) else ValueError  # UnicodeEncodeError has another signature
         raise kind(f"Cannot feed {shown(value)} to {tensor!r}, defined at {tensor.op.source.text}: {error}") from None

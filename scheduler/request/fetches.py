@@ -1,6 +1,6 @@
-"""What `run` was asked for: a nested structure of graph elements, and how to build it again from their values.
+"""Fetches of a run: a nested structure of graph elements, and how to rebuild the structure from their values.
 
-element   a Tensor or Operation of the graph; each is computed once, wherever it stands in the structure
+element   a Tensor or Operation of the graph. It is computed once, wherever and however often it occurs
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from weftwork.graph.variables.variable import Variable
 _conversions: list[tuple[type, Callable, Callable | None, Callable | None]] = []
 _LEAVES = frozenset({Tensor, Operation, Variable, str, bytes})
 _KEYS = _LEAVES | {SparseTensor, IndexedSlices}
-"""Types whose objects are their own signature: their parts never change."""
+"""Types whose instances are immutable, and so can be part of a cache key themselves."""
 
 
 def register_session_run_conversion_functions(
@@ -33,11 +33,12 @@ def register_session_run_conversion_functions(
 ) -> None:
     """Teach `run` to fetch and feed a type of your own.
 
-    fetch_function(x): (list of graph elements, function from their values to x's value).
-    feed_function(x, value): pairs of (tensor, value).
-    feed_function_for_partial_run(x): the tensors that `partial_run_setup` is to expect.
-    A later registration comes first, so a subclass of a known type may have functions of its own. Raises ValueError
-    when the type, or a subclass that it would hide, is known already.
+    fetch_function(x): returns (list of graph elements, function from their values to x's value).
+    feed_function(x, value): returns pairs of (tensor, value).
+    feed_function_for_partial_run(x): returns the tensors that `partial_run_setup` should expect.
+    Later registrations take precedence, so a subclass of a registered type may have functions of its own. Raises
+    ValueError if the type is registered already, or would hide a registered subclass.
+    tensor_type: the class.
     """
     for known, *_ in _conversions:
         if issubclass(known, tensor_type):
@@ -46,7 +47,7 @@ def register_session_run_conversion_functions(
 
 
 def conversion_of(value: Any) -> tuple[type, Callable, Callable | None, Callable | None] | None:
-    """The registered functions for a value of a user's type, or None."""
+    """The registered functions for a value's type, or None."""
     for entry in _conversions:
         if isinstance(value, entry[0]):
             return entry
@@ -54,7 +55,7 @@ def conversion_of(value: Any) -> tuple[type, Callable, Callable | None, Callable
 
 
 class Fetches:
-    """Parsed fetches: the elements to compute, and the function from their values to the result."""
+    """Parsed fetches: the elements to compute, and a function from their values to the result."""
 
     __slots__ = ("build", "elements", "kept")
 
@@ -62,14 +63,17 @@ class Fetches:
         self.elements = elements
         self.build = build
         self.kept = [isinstance(e, Tensor) and not isinstance(e.op.kernel, UserFunction) for e in elements]
-        """Which values others may hold: not those of users' functions, which are settled when they are made."""
+        """Which values others may hold.
+
+        Values of users' functions are excluded: they are settled when they are made.
+        """
 
 
 def parse_fetches(graph: Graph, fetches: Any) -> Fetches:
     """Find the elements of `graph` in a nested structure.
 
-    Raises TypeError for a leaf of another type, ValueError for one that is not in the graph, InaccessibleTensorError
-    for the inside of a control-flow construct.
+    Raises TypeError for a leaf of an unknown type, ValueError for one that is not in the graph, and
+    InaccessibleTensorError for one inside a control-flow construct.
     """
     parser = _Parser(graph)
     build = parser.structure(fetches)
@@ -82,7 +86,7 @@ class _Parser:
         self.numbers: dict[Any, int] = {}
 
     def structure(self, fetch: Any) -> Callable[[Sequence[Any]], Any]:
-        """The function from all values to what stands in the place of `fetch`."""
+        """A function from the values of all elements to the value of `fetch`."""
         if fetch is None:
             raise TypeError(f"Fetch argument {fetch!r} has invalid type {type(fetch)!r}")
         if isinstance(fetch, tuple) and hasattr(fetch, "_fields"):
@@ -154,13 +158,13 @@ def _fill(kind: type, fetch: Mapping, keys: list, items: list) -> Any:
 
 
 def structure_of(fetches: Any) -> Hashable | None:
-    """A key that is equal for fetches of the same elements in the same structure; None where there is none."""
+    """A key that is equal for the same elements in the same structure. None if there is no such key."""
     kind = type(fetches)
     if kind in _KEYS:
         return fetches
     if kind is dict or kind is OrderedDict:
         items = [f if type(f) in _KEYS else structure_of(f) for f in fetches.values()]
-        return None if None in items else (kind, *map(type, fetches), *fetches, *items)  # 1 and True are equal keys
+        return None if None in items else (kind, *map(type, fetches), *fetches, *items)  # types, because 1 == True
     if hasattr(kind, "__attrs_attrs__"):
         fetches = _attrs_values(fetches)
     elif kind is not list and kind is not tuple and not (issubclass(kind, tuple) and hasattr(kind, "_fields")):
@@ -170,10 +174,10 @@ def structure_of(fetches: Any) -> Hashable | None:
 
 
 def owned(values: Sequence[Any], copy: bool, kept: Sequence[bool] = ()) -> list:
-    """Fetched values as the caller's own: arrays that share memory with nobody, NumPy scalars for rank 0.
+    """Make fetched values the caller's own: arrays share memory with nobody, and rank 0 becomes a NumPy scalar.
 
-    copy: False leaves what others share as it is.   kept: which values may be held by somebody else, or parts of them:
-    others than arrays of numbers are copied then.
+    copy: False leaves shared values as they are.   kept: which values may be held by others, or have parts that are.
+    Those are copied even if they are not numeric arrays.
     """
     mine: list = []
     given: set[int] = set()
@@ -185,7 +189,7 @@ def owned(values: Sequence[Any], copy: bool, kept: Sequence[bool] = ()) -> list:
             elif copy:
                 if value.base is not None or not value.flags.writeable or id(value) in given:
                     value = value.copy()
-                given.add(id(value))  # equal nodes share one value
+                given.add(id(value))  # equal nodes share a value
         elif copy and kind not in ATOMS:
             if id(value) in given or (kept and kept[len(mine)]):
                 value = copied(value)
@@ -203,7 +207,7 @@ def _sparse_parts(sparse: SparseTensor) -> list[Tensor]:
 
 
 def _feed_parts(composite: Any, parts: list[Tensor], value: Any) -> list[tuple[Tensor, Any]]:
-    """The pairs for a fed SparseTensorValue, IndexedSlicesValue, or tuple of the same parts."""
+    """The pairs for a fed SparseTensorValue, IndexedSlicesValue, or tuple of their parts."""
     given = [part for part in value if part is not None]
     if len(given) != len(parts):
         raise ValueError(f"Cannot feed {len(given)} values to the {len(parts)} tensors of {composite!r}.")

@@ -1,9 +1,9 @@
-"""Messages: sets of typed fields, declared as annotations with their defaults, and handled as protobuf's are.
+"""Messages: sets of typed fields, declared as annotations with defaults, with the semantics of protobuf's messages.
 
-present   of a nested message: something in it was set, or it was given whole; reading it does not make it so
+present   said of a nested message: a field in it was set, or it was assigned whole. Reading it does not make it present
 
-Invariant: a message belongs to one parent, and a present child's parent is present; what is given is therefore copied.
-Unlike protobuf's, a nested message or a repeated field can also be assigned whole.
+Invariant: a message belongs to one parent, and the parent of a present child is present. Messages are therefore copied
+when they are assigned. Unlike in protobuf, a nested message or a repeated field can also be assigned whole.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ K = TypeVar("K")
 
 
 class Repeated(MutableSequence, Generic[T]):
-    """A list of values of one type; a message that is put in is copied."""
+    """A list of values of one type. Messages are copied when they are added."""
 
     def __init__(self, kind: type[Any], name: str, changed: Callable[[], None]):
         self._kind, self._name, self._changed = kind, name, changed
         self._items: list[Any] = []
 
     def add(self, **values: Any) -> Any:
-        """Append a new message with these fields and return it; AttributeError where the elements are not messages."""
+        """Append a new message with these fields and return it.
+
+        Raises AttributeError if the elements are not messages.
+        """
         if not issubclass(self._kind, Message):
             raise AttributeError(f"{self._name} holds no messages: use append.")
         self.append(self._kind())
@@ -39,7 +42,7 @@ class Repeated(MutableSequence, Generic[T]):
         return item
 
     def insert(self, index: int, value: Any) -> None:
-        """Put a value before the one at `index`; TypeError when it is of another type."""
+        """Insert a value before `index`. Raises TypeError for a value of another type."""
         self._items.insert(index, _checked(self._kind, self._name, value))
         self._changed()
 
@@ -68,7 +71,7 @@ class Repeated(MutableSequence, Generic[T]):
 
 
 class Map(MutableMapping, Generic[K, T]):
-    """A dict of keys of one type to values of one type."""
+    """A dict from keys of one type to values of one type."""
 
     def __init__(self, kinds: tuple[type[Any], type[Any]], name: str, changed: Callable[[], None]):
         self._kinds, self._name, self._changed = kinds, name, changed
@@ -96,14 +99,14 @@ class Map(MutableMapping, Generic[K, T]):
 
 
 class _Field(NamedTuple):
-    """A declared field: `make` is Repeated, Map, a Message class, or None for one plain value of type `kind`."""
+    """A declared field. make: Repeated, Map, a Message class, or None for a plain value of type `kind`."""
 
     kind: Any
     make: Any
 
 
 def _checked(kind: type, name: str, value: Any) -> Any:
-    """The value as the field keeps it; TypeError when it is of another type, ValueError when it is out of range."""
+    """Convert a value for a field. Raises TypeError for another type, ValueError if it is out of range."""
     if issubclass(kind, Message) and isinstance(value, (kind, Mapping)):
         return kind(**(value._set_fields() if isinstance(value, Message) else value))
     if kind is bool and (isinstance(value, np.bool_) or hasattr(value, "__index__")):
@@ -123,10 +126,10 @@ def _checked(kind: type, name: str, value: Any) -> Any:
 
 
 class Message:
-    """The base of all messages. Fields are keywords of the constructor and attributes.
+    """The base class of all messages. Fields are keyword arguments of the constructor, and attributes.
 
-    A field that does not exist raises ValueError in the constructor and AttributeError as an attribute; a value of
-    another type raises TypeError.
+    An unknown field raises ValueError in the constructor and AttributeError as an attribute. A value of another type
+    raises TypeError.
     """
 
     _fields: ClassVar[dict[str, _Field]] = {}
@@ -190,7 +193,7 @@ class Message:
             getattr(self, name).CopyFrom(_checked(field.kind, name, value))
 
     def _set_fields(self) -> dict[str, Any]:
-        """What differs from the defaults, by field: values, present messages, filled lists and dicts."""
+        """The fields that differ from their defaults: values, present messages, non-empty lists and dicts."""
         own, found = self.__dict__, {}
         for name, field in self._fields.items():
             if name not in own:
@@ -205,32 +208,32 @@ class Message:
         return found
 
     def SetInParent(self) -> None:
-        """Make this message present in the one that holds it."""
+        """Make this message present in its parent."""
         message = self
         while message is not None and not message._present:
             message.__dict__["_present"] = True
             message = message._parent
 
     def HasField(self, field_name: str) -> bool:
-        """True when the nested message is present, or the value is not its default; ValueError for lists and maps."""
+        """Whether a nested message is present, or a value is not its default. Raises ValueError for lists and maps."""
         if self._known(field_name).make in (Repeated, Map):
             raise ValueError(f'Protocol message {type(self).__name__} has no singular "{field_name}" field.')
         return field_name in self._set_fields()
 
     def ClearField(self, field_name: str) -> None:
-        """Set one field back to its default; ValueError when there is no such field."""
+        """Reset one field to its default. Raises ValueError for an unknown field."""
         self._known(field_name)
         old = self.__dict__.pop(field_name, None)
         if isinstance(old, Message):
             old.__dict__["_parent"] = None
 
     def Clear(self) -> None:
-        """Set all fields back to their defaults."""
+        """Reset all fields to their defaults."""
         for name in self._fields:
             self.ClearField(name)
 
     def MergeFrom(self, other: Any) -> None:
-        """Take over what is set in `other`: values replace, nested messages merge, lists and maps are extended."""
+        """Merge the set fields of `other`: values replace, nested messages merge, lists and maps are extended."""
         if type(other) is not type(self):
             raise TypeError(f"Parameter must be an instance of {type(self).__name__}, but got {type(other)}.")
         for name, value in other._set_fields().items():
@@ -245,7 +248,7 @@ class Message:
         self.SetInParent()
 
     def CopyFrom(self, other: Any) -> None:
-        """Become equal to `other`; TypeError when it is of another class."""
+        """Become equal to `other`. Raises TypeError for another class."""
         if type(other) is not type(self):
             raise TypeError(f"Parameter must be an instance of {type(self).__name__}, but got {type(other)}.")
         if other is not self:
@@ -253,16 +256,16 @@ class Message:
             self.MergeFrom(other)
 
     def SerializeToString(self) -> bytes:
-        """JSON of what is set, in a fixed order (not protobuf's wire format)."""
+        """Serialize the set fields as JSON in a fixed order. This is not protobuf's wire format."""
         return json.dumps(_plain(self), sort_keys=True, default=repr).encode()
 
     def to_plain(self) -> dict[str, Any]:
-        """What is set, as dicts, lists and plain values: what protobuf's `json_format.ParseDict` takes."""
+        """The set fields as dicts, lists and plain values, as `json_format.ParseDict` of protobuf takes them."""
         return _plain(self, dict)
 
     @classmethod
     def FromString(cls, data: bytes) -> Any:
-        """The message that `SerializeToString` wrote."""
+        """Parse what `SerializeToString` returned."""
         return cls(**json.loads(data))
 
     def __eq__(self, other: Any) -> bool:
@@ -295,7 +298,7 @@ def _bare(value: Any) -> Any:
 
 
 def _plain(value: Any, mapped: Callable = sorted) -> Any:
-    """mapped: what becomes of the items of a map."""
+    """Convert to plain values. mapped: applied to the items of a map."""
     if isinstance(value, Message):
         return {name: _plain(field, mapped) for name, field in value._set_fields().items()}
     if isinstance(value, Repeated):

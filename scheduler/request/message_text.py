@@ -1,4 +1,4 @@
-"""Messages from protobuf's text: `job { name: "ps" tasks { key: 0 value: "host:1" } }`."""
+"""Parse messages in protobuf's text format: `job { name: "ps" tasks { key: 0 value: "host:1" } }`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TOKEN = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[{}:]|[\w.+-]+)"
 
 
 def merge_text(text: str, message: Message) -> Message:
-    """Set in a message what a text says. Raises ValueError for no such text, AttributeError for other fields."""
+    """Merge a text into a message. Raises ValueError for malformed text, AttributeError for unknown fields."""
     tokens = iter(_TOKEN.findall(text))
     _fields(tokens, message)
     return message
@@ -46,7 +46,7 @@ def _nested(tokens: Iterator[str], message: Any, name: str, held: Any) -> None:
 
 
 class _Entry:
-    """A key of a map and its value."""
+    """An entry of a map: key and value."""
 
     key: Any = None
     value: Any = None
@@ -58,4 +58,4 @@ def _plain(text: str) -> Any:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        raise ValueError(f"{text!r} is no value") from None
+        raise ValueError(f"{text!r} is not a value") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from time import perf_counter
 
 from weftwork.actors.programs.control import Control
@@ -48,7 +49,7 @@ def call_node(run: Run, node: int) -> Cost:
     start = perf_counter()
     given = [run.stop, *args] if isinstance(kernel, Control) else args
     try:
-        result = run.call_here(("call", node), lambda: kernel(*given, **flow.attrs[node]))
+        result = run.call_here(("call", node), partial(flow.kernels[node], *given, **flow.attrs[node]))
     except BaseException as error:
         if run.is_cancelled and not is_from_outside(error):
             raise Stopped from error  # the function has made another error of what it was struck by

@@ -361,7 +361,8 @@ class ColdRun:
                 self._keep(op, op.attrs["value"])
         nodes: list[Operation] = []
         elements: list[Tensor | Operation] = []
-        left = {k: min(slots, FIRST_CALLS) if counts[k] >= OFTEN_CALLED * slots else slots for k in self._unseen}
+        some = min(slots, FIRST_CALLS)
+        left: dict[Any, int] = {k: some if counts[k] >= OFTEN_CALLED * slots else slots for k in self._unseen}
         for op in window:
             waits = op is not window[0] and op.controls
             if left.get(op.kernel) and not waits and all(map(self._is_there, op.inputs)):

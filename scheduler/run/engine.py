@@ -53,6 +53,7 @@ from weftwork.scheduler.run.nested import Nesting
 from weftwork.scheduler.run.planner import Planner
 from weftwork.scheduler.run.retried import tell_of_retries
 from weftwork.scheduler.run.run import Moved, Restart, Run
+from weftwork.scheduler.run.starts import tell_of_starts
 from weftwork.scheduler.run.telling import WORTH, Telling, lane, reason
 from weftwork.scheduler.run.threads import run_in_threads
 from weftwork.scheduler.run.unplanned import Unplanned
@@ -111,6 +112,7 @@ class Engine:
         self._refusal = CLOSED
         cancel_at_end(self)
         tell_of_retries()
+        tell_of_starts(Engine.run_flow)
 
     # Execution
 
@@ -196,7 +198,7 @@ class Engine:
                 started(run)
             if timeout is not None or started is not None:
                 fetched = self._limited(run, signature, call_list, fed, timeout)
-            elif flow is _NO_FLOW:
+            elif flow is _NO_FLOW and call_list is not None:
                 fetched = self._unplanned.run(run, signature, call_list, fed)
             else:
                 run.begin(fed)
@@ -265,7 +267,7 @@ class Engine:
             since = monotonic()
             team = self._borrow_residents(run, candidate, autotuner)
             if (waited := monotonic() - since) >= WORTH:
-                run.teller().tell("started", since, waited, lane=lane())
+                run.teller().tell("started", since, waited, lane=lane(), text="local workers")
             if team is None and autotuner.certain:
                 candidate = self.planner.without_workers(run, flow)
             elif team is None:

@@ -48,7 +48,7 @@ _LOG = logging.getLogger("weftwork")
 _FIRST, _LAST = 0.02, 2.0
 """Seconds between a cancel and the first strike: most programs stop by themselves; and between two strikes at most."""
 _LOOK = 0.05
-_SIGNAL = getattr(signal, "SIGURG", None)
+_SIGNAL: Any = getattr(signal, "SIGURG", None)
 """Ends what the main thread waits for. By default nobody hears it: one that comes late, or elsewhere, does nothing."""
 _CALLERS = frozenset(
     f"weftwork.{name}"

@@ -58,7 +58,7 @@ class Call(list):
     """A control-flow node on its way in a run: the stop list of its kernel, and what comes of it."""
 
     __eq__ = object.__eq__
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]  # a list has none
 
     def __init__(self, outer: Run, segment: Segment, measure: bool):
         super().__init__()
@@ -210,10 +210,12 @@ class Nested:
         if many > 1 and isinstance(kernel, Loop):
             positions = ahead(flows[0], flows[1], kernel.carried)
             if positions is not None:
+                assert isinstance(self.kernel, Loop)
                 overlapped = OverlappedLoop(self.kernel, flows[1], positions, many, self._planned(engine))
                 if _promises(nesting, overlapped.unrolled(2).section.flow):
                     self.kernel, promising = overlapped, True
         elif many > 1 and carried and isinstance(kernel, Sweep):
+            assert isinstance(self.kernel, Sweep)
             overlapped = OverlappedSweep(self.kernel, flows[0], many, self._planned(engine))
             if _promises(nesting, overlapped.unrolled(2).section.flow):
                 self.kernel, promising = overlapped, True
@@ -304,7 +306,8 @@ class Nesting:
         try:
             nested = self.of(flow.ops[node])
             with quiet():
-                result = call.outer.call_here(call, nested.kernel, call, *values)
+                kernel: Any = nested.kernel
+                result = call.outer.call_here(call, kernel, call, *values)
             call.result = (result,) if len(flow.outputs[node]) == 1 else result
             seconds = perf_counter() - start
             work = max(0.0, seconds + call.saved)

@@ -112,7 +112,7 @@ class Run:
         """Segments and nodes by place."""
         self.said: list[tuple[int, list]] = []
         """What functions have said in other processes, with the first node of their segment."""
-        self.moved: dict[Any, list] = {} if moved is None else moved
+        self.moved: dict[Any, Any] = {} if moved is None else moved
         """Of queue nodes that were done, also in attempts before this one, their outputs: elements move once. And the
         key of what its functions draw.
         """
@@ -147,8 +147,8 @@ class Run:
         if missing:
             raise uninitialized([flow.variables[name] for name in dict.fromkeys(missing)])
         if flow.draws:
-            self._places = self.draws.take(flow.draws.values(), self.moved)
-            for number, place in zip(flow.draws, self._places, strict=True):
+            places = self._places = self.draws.take(flow.draws.values(), self.moved)
+            for number, place in zip(flow.draws, places, strict=True):
                 values[number] = place
 
     def _take_versions(self, numbers: dict[str, int], cells: list[Cell]) -> list[str]:

@@ -63,7 +63,7 @@ HERE = Sent()
 class Telling:
     """What tells of one run. number: of the run."""
 
-    __slots__ = ("_asked", "_began", "_ears", "_epoch", "_stream", "number")
+    __slots__ = ("_asked", "_began", "_ears", "_epoch", "_started", "_stream", "number")
 
     def __init__(
         self, stream: Stream, asked: Sequence[Tensor | Operation], began: float, ears: Sequence[Listening] = ()
@@ -71,6 +71,7 @@ class Telling:
         """asked: the run's fetches.   began: in ticks."""
         self._stream, self._ears, self._asked, self._began = stream, ears, asked, began
         self._epoch, self.number = epoch(), new_run()
+        self._started: set[Lane] = set()
 
     def begin(self) -> None:
         """Tell that the run began."""
@@ -123,6 +124,10 @@ class Telling:
             start, seconds = nodes[0].start, took(nodes)
             ran = ran._replace(taken=sum([n.taken for n in nodes]), made=sum([n.made for n in nodes]))
         where = Lane(place, inventory.address_of(ran.machine), ran.pid, ran.thread)
+        waited = min(ran.up, start) + offset - sent.at
+        if sent.at and waited >= WORTH and where not in self._started:
+            self._started.add(where)
+            self.tell("started", sent.at, waited, lane=where, ops=tuple(ops), text=f"process {ran.pid}")
         self._ran(where, ops, nodes, start, seconds, offset, sent, ran, back)
 
     def _ran(

@@ -1,9 +1,9 @@
-"""Clusters of TensorFlow 1's kind: jobs of tasks, each a server at an address; and whose memory a node's state is in.
+"""Clusters as in TensorFlow 1: jobs made of tasks, each a server at an address; and which task holds a node's state.
 
-keeper    the one task whose server holds the variables and queues of the whole cluster: the first of the job "ps",
-          else of "chief" or "master", else of the first job by name
-place     the task that a node with state lies in: the one that its device names, else that of its session. Two tasks
-          may have variables of the same name, as in TensorFlow
+keeper    the task whose server holds the variables and queues of the whole cluster: the first of the job "ps", else of
+          "chief" or "master", else of the first job by name
+place     the task that holds the state of a node: the one that the node's device names, else the session's. As in
+          TensorFlow, two tasks may have variables of the same name
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _KEEPERS = ("ps", "chief", "master")
 
 
 class Task(NamedTuple):
-    """A task of a job."""
+    """A task: the name of its job, and its number."""
 
     job: str
     index: int
@@ -30,9 +30,9 @@ class Task(NamedTuple):
 
 
 class ClusterSpec:
-    """The jobs of a cluster: name -> list of "host:port", or {task index: "host:port"}; or a ClusterDef.
+    """The jobs of a cluster: maps names to lists of "host:port", or to {task index: "host:port"}. Or a ClusterDef.
 
-    Raises TypeError for anything else, also for names and addresses that are not strings.
+    Raises TypeError for anything else, including names and addresses that are not strings.
     """
 
     def __init__(self, cluster: Any):
@@ -53,27 +53,27 @@ class ClusterSpec:
         return list(self._jobs)
 
     def num_tasks(self, job_name: str) -> int:
-        """How many tasks a job has. Raises ValueError for an unknown job."""
+        """The number of tasks of a job. Raises ValueError for an unknown job."""
         return len(self._of(job_name))
 
     def task_indices(self, job_name: str) -> list[int]:
-        """The numbers of a job's tasks."""
+        """The task numbers of a job."""
         return sorted(self._of(job_name))
 
     def task_address(self, job_name: str, task_index: int) -> str:
-        """The address of a task. Raises ValueError for an unknown one."""
+        """The address of a task. Raises ValueError for an unknown task."""
         tasks = self._of(job_name)
         if task_index not in tasks:
             raise ValueError(f"No task with index {task_index!r} in job {job_name!r}")
         return tasks[task_index]
 
     def job_tasks(self, job_name: str) -> list[str | None]:
-        """The addresses of a job's tasks, None where a number is left out."""
+        """The addresses of a job's tasks, with None for numbers that are left out."""
         tasks = self._of(job_name)
         return [tasks.get(i) for i in range(max(tasks, default=-1) + 1)]
 
     def as_dict(self) -> dict[str, Any]:
-        """The jobs as plain data: a list of addresses, or a dict where numbers are left out or there are none."""
+        """The jobs as plain data: lists of addresses, or dicts if numbers are left out or a job is empty."""
         made: dict[str, Any] = {}
         for job, tasks in self._jobs.items():
             whole = tasks and self.task_indices(job) == [*range(len(tasks))]
@@ -81,18 +81,18 @@ class ClusterSpec:
         return made
 
     def as_cluster_def(self) -> ClusterDef:
-        """The jobs as a ClusterDef, by their names."""
+        """The jobs as a ClusterDef, sorted by name."""
         cluster = ClusterDef()
         for job in sorted(self._jobs):
             cluster.job.add(name=job, tasks=self._jobs[job])
         return cluster
 
     def tasks(self) -> list[Task]:
-        """All tasks, by job and number."""
+        """All tasks, sorted by job and number."""
         return [Task(job, index) for job in sorted(self._jobs) for index in self.task_indices(job)]
 
     def keeper(self) -> Task:
-        """The task that keeps the state of all."""
+        """The task that holds the cluster's state."""
         named = [job for job in _KEEPERS if self._jobs.get(job)]
         known = self.tasks()
         return next(task for task in known if task.job == named[0]) if named else known[0]
@@ -133,18 +133,18 @@ def _tasks(job: Any, tasks: Any) -> dict[int, str]:
 
 
 def place_state(graph: Graph, own: Task, spec: ClusterSpec) -> None:
-    """Name the state of a session's graph by the task that it lies in, where that is not the keeper.
+    """Rename the state of a graph by the task that holds it, unless that is the keeper.
 
-    own: the session's task. The graph is changed: it must be nobody else's.
+    own: the session's task. The graph is changed, so nobody else may use it.
     """
     keeper = spec.keeper()
     names: dict[str, str] = {}
     queues: dict[tuple[str, str], str] = {}
     for op in graph.operations:
         if op.kind is Kind.VARIABLE:
-            lies = _lies(op.device, own, spec)
+            lies = _task_of(op.device, own, spec)
             if lies != keeper:
-                names[op.name] = _at(op.name, lies)
+                names[op.name] = _name_on(op.name, lies)
                 graph.also_named(names[op.name], op)
                 op.attrs = {**op.attrs, "_variable": names[op.name]}
         elif op.attrs.get("_variable") in names:
@@ -152,15 +152,15 @@ def place_state(graph: Graph, own: Task, spec: ClusterSpec) -> None:
         elif op.kind is Kind.QUEUE and "_queue" in op.attrs:
             key = op.attrs["_container"], op.attrs["_queue"]
             if op.attrs["_word"] == "make":
-                lies = _lies(op.device, own, spec)
-                queues[key] = key[1] if lies == keeper else _at(key[1], lies)
+                lies = _task_of(op.device, own, spec)
+                queues[key] = key[1] if lies == keeper else _name_on(key[1], lies)
             chosen = op.attrs["_choices"]
             if chosen is not None:
                 chosen = tuple([(box, queues.get((box, name), name), *rest) for box, name, *rest in chosen])
             op.attrs = {**op.attrs, "_queue": queues.get(key, key[1]), "_choices": chosen}
 
 
-def _lies(device: str, own: Task, spec: ClusterSpec) -> Task:
+def _task_of(device: str, own: Task, spec: ClusterSpec) -> Task:
     asked = DeviceSpec.from_string(device)
     if asked.job is None or asked.job not in spec.jobs:
         return own
@@ -169,6 +169,6 @@ def _lies(device: str, own: Task, spec: ClusterSpec) -> Task:
     return own if own.job == asked.job else Task(asked.job, min(spec.task_indices(asked.job), default=0))
 
 
-def _at(name: str, task: Task) -> str:
-    """The name of a node's state in a task's memory: that of no node, as it has spaces."""
+def _name_on(name: str, task: Task) -> str:
+    """The name of a node's state on a task. The spaces keep it apart from names of nodes."""
     return f"{name} on {task.job} {task.index}"

@@ -1,7 +1,7 @@
-"""Events of runs that a shared session's host runs, on their way to that session.
+"""Events of runs that a shared session's host executes, and how they reach the session.
 
-Operations go by their names; plans stay behind. Times are brought to the session's clock, and the run gets a number of
-the session's program. They come with the reply; and, where somebody listens, while the run goes on.
+Operations are sent by name, and plans are not sent. The session converts times to its own clock, and numbers the run
+itself. Events come with the reply, and, if somebody listens, also during the run.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from weftwork.scheduler.events.stream import Stream, new_run
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.views.metadata import Metadata
 
-_ASKED_EVERY = 0.2
-"""Seconds between two looks for what a run at the host has told meanwhile."""
+_POLL_SECONDS = 0.2
+"""Seconds between two requests for events while a run is going on."""
 
 
-class Carried(NamedTuple):
-    """Events of a run, from the `first` one on: with names in the place of operations.
+class PackedEvents(NamedTuple):
+    """Events of a run, from number `first` on, with names instead of operations.
 
-    machine: Ray's id of the host's.   came, left: when the host was asked, and answered, by its clock.
+    machine: Ray's id of the host's machine.   came, left: times of the request and of the answer, by the host's clock.
     """
 
     events: list[Event]
@@ -37,16 +37,16 @@ class Carried(NamedTuple):
     left: float
 
 
-def carried(events: Sequence[Event], first: int, came: float) -> Carried:
-    """The events of a run from the `first` one on, as they are sent."""
+def packed_events(events: Sequence[Event], first: int, came: float) -> PackedEvents:
+    """Pack the events of a run from number `first` on."""
     named = [replace(event, ops=tuple([op.name for op in event.ops]), plan=None) for event in events[first:]]
-    return Carried(named, first, inventory.this_machine(), came, time())
+    return PackedEvents(named, first, inventory.this_machine(), came, time())
 
 
-class Ear:
-    """At the host: listens to one run for the session that has asked for it.
+class HostListener:
+    """Listens to one run, at the host, for the session that requested the run.
 
-    heard: somebody listens there: the events are kept.   nodes: single nodes are wanted, there or in the metadata.
+    heard: somebody listens at the session, so events are recorded.   nodes: that listener wants events of single nodes.
     """
 
     def __init__(self, metadata: Metadata | None, heard: bool, nodes: bool):
@@ -61,27 +61,27 @@ class Ear:
             self.events.append(event)
 
 
-class FarRun:
-    """At the session: tells its stream what the host tells of one run, each event once."""
+class RemoteRun:
+    """Reports the host's events of one run to the session's stream, each event once."""
 
     def __init__(self, stream: Stream, graph: Graph):
         self._stream, self._graph = stream, graph
         self._number, self._told = 0, 0
         self._lock, self._over = threading.Lock(), threading.Event()
 
-    def take(self, told: Carried, sent: float) -> None:
-        """Tell of what came from the host, which was asked for it at `sent`."""
+    def take(self, told: PackedEvents, sent: float) -> None:
+        """Report events that came from the host in answer to a request made at `sent`."""
         offset = OFFSETS.learn(f"host on {told.machine}", sent, told.came, told.left, time())
         there = inventory.address_of(told.machine)
         with self._lock:
             self._number = self._number or new_run()
             for event in told.events[max(0, self._told - told.first) :]:
                 self._told += 1
-                self._stream.tell(self._rebound(event, offset, there))
+                self._stream.tell(self._converted(event, offset, there))
 
-    def follow(self, ask: Callable[[int], Carried | None]) -> None:
-        """Ask for the events from the next one on, until `end`."""
-        while not self._over.wait(_ASKED_EVERY):
+    def follow(self, ask: Callable[[int], PackedEvents | None]) -> None:
+        """Request new events from time to time, until `end`."""
+        while not self._over.wait(_POLL_SECONDS):
             sent = time()
             try:
                 told = ask(self._told)
@@ -91,19 +91,22 @@ class FarRun:
                 self.take(told, sent)
 
     def end(self) -> None:
-        """The run is over."""
+        """Stop requesting events, because the run is over."""
         self._over.set()
 
-    def _rebound(self, event: Event, offset: float, there: str) -> Event:
-        """An event as one of this program. there: how the host's machine is called here."""
+    def _converted(self, event: Event, offset: float, there: str) -> Event:
+        """Convert an event to this program's clock, run number and operations.
+
+        there: this program's name of the machine.
+        """
         lane = event.lane
         machine = inventory.address_of(inventory.machine_at(lane.machine)) if lane.machine else there
         times = {name: at + offset for name in ("start", "ready", "sent", "back") if (at := getattr(event, name))}
-        ops = tuple([op for name in event.ops if (op := self._found(name)) is not None])
+        ops = tuple([op for name in event.ops if (op := self._operation(name)) is not None])
         return replace(event, run=self._number, lane=lane._replace(machine=machine), ops=ops, **times)
 
-    def _found(self, name: Any) -> Operation | None:
-        """An operation; None for a part of one, which is in no graph."""
+    def _operation(self, name: Any) -> Operation | None:
+        """An operation by name. None for a part of one, which is in no graph."""
         try:
             return self._graph.get_operation_by_name(name)
         except KeyError:

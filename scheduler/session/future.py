@@ -1,8 +1,8 @@
-"""A run that goes on in the background, as a future of `concurrent.futures`.
+"""RunFuture: a run in the background, as a future of `concurrent.futures`.
 
-cancelled   its run was stopped before it committed, by `cancel` or by the end of its session: nothing has changed
+cancelled   the run was stopped before its commit, by `cancel` or because its session was closed; it has changed nothing
 
-Invariant: a run that commits can be cancelled no more, so what a cancelled future was to change has not changed.
+Invariant: once a run commits, it cannot be cancelled. So a cancelled future's run has changed nothing.
 """
 
 from __future__ import annotations
@@ -16,23 +16,25 @@ from contextlib import suppress
 from contextvars import copy_context
 from html import escape
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from weftwork.graph.errors import CancelledError
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.run.run import CANCELLED
 
+T = TypeVar("T")
+
 
 class RunCancelled(CancelledError, concurrent.futures.CancelledError):
-    """What the result of a cancelled future raises: the CancelledError of runs, and that of concurrent.futures."""
+    """Raised by the `result` of a cancelled future. It is both the library's CancelledError and concurrent.futures'."""
 
 
-class RunFuture(Future):
-    """The result of a run that a thread of its own waits for. Cancelling it cancels the run, also while it runs.
+class RunFuture(Future[T]):
+    """The result of a run that a thread of its own waits for. Cancelling it cancels the run, even while it is running.
 
-    A cancelled future is done at once, as its callbacks learn. Its `result` raises, and its `exception` is, a
-    CancelledError of both kinds, `tf.errors`' and `concurrent.futures`': as soon as the run has let everything go, or
-    after `timeout`.
+    A cancelled future is done at once, and its callbacks are called. Its `result` raises, and its `exception` returns,
+    a CancelledError of both `tf.errors` and `concurrent.futures`: as soon as the run has released everything, or after
+    `timeout`.
     """
 
     def __init__(self):
@@ -43,18 +45,22 @@ class RunFuture(Future):
         self._ended = threading.Event()
 
     @classmethod
-    def start(cls, work: Callable[[Callable], Any], ends: Callable[[], bool]) -> RunFuture:
-        """Begin `work(started)` in a thread; it calls `started` with the Run.   ends: whether its session is closed."""
+    def start(cls, work: Callable[[Callable], Any], ends: Callable[[], bool]) -> RunFuture[Any]:
+        """Start `work(started)` in a thread.
+
+        `work` calls `started` with the Run.   ends: whether the session is closed.
+        """
         future = cls()
         around = copy_context()
         borrow(1)[0].put(lambda: around.run(lambda: future._work(work, ends)))
         return future
 
     def _work(self, work: Callable[[Callable], Any], ends: Callable[[], bool]) -> None:
-        result, failure = None, None
+        result: Any = None
+        failure: BaseException | None = None
         try:
             result = work(self._started)
-        except BaseException as error:  # it is the future's to raise
+        except BaseException as error:  # the future raises it
             failure = error
         with self._settling:
             self._over, self._run = True, None
@@ -75,7 +81,7 @@ class RunFuture(Future):
                 run.cancel()
 
     def cancel(self) -> bool:
-        """Cancel the run: then it changes nothing. False for one that is done, or so far that it changes something."""
+        """Cancel the run, which then changes nothing. Returns False if the run is done or already commits."""
         with self._settling:
             if self._wanted_cancel:
                 return True
@@ -85,21 +91,21 @@ class RunFuture(Future):
         self._set_cancelled()
         return True
 
-    async def awaited(self) -> Any:
-        """What `result` gives, for a coroutine. One that is cancelled, or whose loop is closed, cancels the run.
+    async def awaited(self) -> T:
+        """The result, for a coroutine. Cancelling the coroutine, or closing its loop, cancels the run.
 
-        Raises asyncio.CancelledError where the run was cancelled, else what `result` raises.
+        Raises asyncio.CancelledError if the run was cancelled, else what `result` raises.
         """
         loop, done = asyncio.get_running_loop(), asyncio.Event()
 
         def tell(_: Any) -> None:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits
+            with suppress(RuntimeError):  # the loop is closed, so nobody waits
                 loop.call_soon_threadsafe(done.set)
 
         self.add_done_callback(tell)
         try:
             await done.wait()
-        finally:  # a coroutine that is given up gets here too
+        finally:  # also reached when the coroutine is abandoned
             if not self.done():
                 self.cancel()
         if self.cancelled():
@@ -108,11 +114,11 @@ class RunFuture(Future):
 
     def _set_cancelled(self) -> None:
         super().cancel()
-        self.set_running_or_notify_cancel()  # tells those who wait for several futures
+        self.set_running_or_notify_cancel()  # notifies waiters for several futures
 
     @property
     def state(self) -> str:
-        """What has become of it: "running", "cancelled", "failed: ..." or "done"."""
+        """The state of the run: "running", "cancelled", "failed: ..." or "done"."""
         if not self.done():
             return "running"
         if self.cancelled():
@@ -124,23 +130,26 @@ class RunFuture(Future):
         return f"<code>RunFuture</code>: {escape(self.state)}"
 
     def running(self) -> bool:
-        """True until it is done: a run begins when it is submitted."""
+        """True until the future is done, because a run begins when it is submitted."""
         return not self.done()
 
-    def result(self, timeout: float | None = None) -> Any:
-        """What `run` would return, within `timeout` seconds, else TimeoutError. Raises what `run` would raise."""
+    def result(self, timeout: float | None = None) -> T:
+        """The value that `run` would return. Raises what `run` would raise, or TimeoutError after `timeout` seconds."""
         if self._is_cancelled(timeout):
             raise RunCancelled(None, None, CANCELLED)
         return super().result(0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """What `run` would raise, also where it was cancelled; None if nothing. Raises TimeoutError as `result`."""
+        """What `run` would raise, or None.
+
+        For a cancelled run it is the CancelledError. Raises TimeoutError like `result`.
+        """
         if self._is_cancelled(timeout):
             return RunCancelled(None, None, CANCELLED)
         return super().exception(0)
 
     def _is_cancelled(self, timeout: float | None) -> bool:
-        """Wait until it is done: whether it was cancelled; then also until its run is over."""
+        """Wait until the future is done. Returns whether it was cancelled; if so, also waits for the end of its run."""
         end = None if timeout is None else monotonic() + timeout
         concurrent.futures.wait([self], timeout)
         if self.cancelled():

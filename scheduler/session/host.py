@@ -1,11 +1,12 @@
-"""Host: an engine that several sessions share, in a process of its own; and those sessions' view of it.
+"""Host: an engine shared by several sessions, in a process of its own; and the sessions' side of it.
 
-host        holds variables, locks and plans, and runs what its sessions ask for: so several writers are no harder than
-            several threads of one session, and a session may come and go
-session     sends its graph when that has grown, then the names of fetches and feeds; any process of the cluster may
-generation  goes up when the host is reset: sessions from before are closed by it
+host        holds variables, locks and plans, and executes what sessions request. So several writers are no harder than
+            several threads of one session, and sessions may come and go
+session     sends its graph when the graph has grown, and otherwise only names of fetches and feeds. It may be in any
+            process of the cluster
+generation  a number that grows when the host is reset; sessions of earlier generations are closed by that
 
-Variables are shared by name, also between different graphs, and last as long as the host.
+Variables are shared by name, even between different graphs, and live as long as the host.
 """
 
 from __future__ import annotations
@@ -36,19 +37,20 @@ from weftwork.scheduler.run.engine import CLOSED, Engine
 from weftwork.scheduler.run.explain import Explanation, Waiting
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.session.cluster import ClusterSpec, Task, place_state
-from weftwork.scheduler.session.far_events import Carried, Ear, FarRun, carried
+from weftwork.scheduler.session.far_events import HostListener, PackedEvents, RemoteRun, packed_events
 from weftwork.scheduler.state.mirror import Mirror
 from weftwork.scheduler.views.metadata import Metadata, Wanted
 
 _GRACE = 1.0
 _BOUND = 30.0
+Reports = tuple[PackedEvents | None, Metadata | None]
 
 
-class Asked(NamedTuple):
-    """What a session asks its host for: fetches and feeds by their names, and the values that are fed, packed.
+class HostRequest(NamedTuple):
+    """A session's request to its host: the names of fetches and feeds, and the packed values of the feeds.
 
-    graph, version, flat: which graph, how many operations it has, and, where the host may not know these, the graph.
-    run: a name for the run, to cancel it by.   timeout: seconds, or None.   wanted: what it is to tell about itself.
+    graph, version, flat: the graph's id, its number of operations, and the graph itself if the host may not have it.
+    run: an id for the run, used to cancel it.   timeout: seconds, or None.   wanted: what the run should report.
     """
 
     client: str
@@ -67,23 +69,23 @@ class Asked(NamedTuple):
     seat: tuple[Task, bool] | None = None
     """The session's task of the cluster, and whether its nodes are placed softly."""
     heard: tuple[bool, bool] = (False, False)
-    """Whether somebody listens to the session's events, and to single nodes."""
+    """Whether anybody listens to the session's events, and whether to those of single nodes."""
 
 
 class Host:
-    """The engine of a shared session, free of Ray: `backend` makes an actor of it."""
+    """The engine of a shared session. It is independent of Ray; `host_actors` makes an actor of it."""
 
     def __init__(self, config: bytes):
         self._config = pickle.loads(config)
         self._engine = self._new()
         self._graphs: dict[str, tuple[int, Graph]] = {}
         self._runs: dict[str, tuple[str, Any]] = {}
-        self._ears: dict[str, Ear] = {}
-        """What listens to the runs."""
+        self._listeners: dict[str, HostListener] = {}
+        """The listeners of the active runs."""
         self._doomed: set[str] = set()
-        """Runs that were cancelled before they came here."""
+        """Runs that were cancelled before their requests arrived."""
         self._over: dict[str, None] = {}
-        """The last runs that came to their end."""
+        """The most recent runs that have ended."""
         self._lock = threading.Lock()
         self.generation = 0
 
@@ -95,61 +97,65 @@ class Host:
         return self.generation
 
     def pid(self) -> int:
-        """The process that it lives in."""
+        """The id of the host's process."""
         return os.getpid()
 
     def run(self, message: bytes) -> bytes:
-        """Run what a session asks for: ("done", what ran where, what it tells, *values), or a refusal.
+        """Execute a request. Returns ("done", what ran where, reports, *values), or one of the following.
 
-        ("failed", error, its text, what it tells): so it ended.   ("graph",): send the graph again.   ("reset",): it
-        was reset. What it tells are its events, and the metadata that are wanted.
+        ("failed", error, traceback text, reports).   ("graph",): the graph must be sent again.   ("reset",): the host
+        was reset. The reports are the run's events, and its metadata if requested.
         """
         came = time()
-        asked: Asked = unpack(message)
+        asked: HostRequest = unpack(message)
         graph, refusal = self._entered(asked)
         if graph is None:
             return pack((refusal,))
         metadata = Metadata(asked.wanted) if any(asked.wanted) else None
-        ear = Ear(metadata, *asked.heard) if metadata is not None or asked.heard[0] else None
+        listener = HostListener(metadata, *asked.heard) if metadata is not None or asked.heard[0] else None
         active: list[Run] = []
 
-        def told() -> tuple[Carried | None, Metadata | None]:
-            events = ear.events if ear is not None and asked.heard[0] else self._kept(active)
-            return carried(events, 0, came) if events else None, metadata
+        def reports() -> Reports:
+            events = listener.events if listener is not None and asked.heard[0] else self._always_recorded(active)
+            return packed_events(events, 0, came) if events else None, metadata
 
         try:
-            if ear is not None:
-                self._ears[asked.run] = ear
+            if listener is not None:
+                self._listeners[asked.run] = listener
             signature = self._signature(asked, graph)
             started = self._starting(asked.client, asked.run, active)
-            fetched = self._engine.execute(signature, unpack(asked.values), asked.timeout, ear, started)
+            fetched = self._engine.execute(signature, unpack(asked.values), asked.timeout, listener, started)
         except Exception as error:
             bare, text = describe(error)
-            return pack(("failed", bare, text, told()))
+            return pack(("failed", bare, text, reports()))
         finally:
             with self._lock:
-                self._ears.pop(asked.run, None)
+                self._listeners.pop(asked.run, None)
                 self._runs.pop(asked.run, None)
                 self._doomed.discard(asked.run)
                 self._over[asked.run] = None
                 if len(self._over) > 1000:
                     del self._over[next(iter(self._over))]
         ran = [(place, *counts) for place, counts in active[-1].ran.items()] if active else []
-        return pack_values(["done", ran, pack(said) if any(said := told()) else None, *fetched])
+        return pack_values(["done", ran, pack(said) if any(said := reports()) else None, *fetched])
 
-    def _kept(self, active: Sequence[Run]) -> Sequence[Event]:
-        """The events of a run to which nobody listens: those that are always told."""
+    def _always_recorded(self, active: Sequence[Run]) -> Sequence[Event]:
+        """The events of a run without listeners: those that are always recorded."""
         telling = active[-1].telling if active else None
         return () if telling is None else self._engine.events.recent(telling.number)
 
     def told(self, run: str, first: int) -> bytes | None:
-        """What a run that is on its way has told, from its `first` event on; None where that is nothing."""
-        came, ear = time(), self._ears.get(run)
-        return pack(carried(ear.events, first, came)) if ear is not None and len(ear.events) > first else None
+        """The events of an active run from number `first` on, packed. None if there are none."""
+        came, listener = time(), self._listeners.get(run)
+        return (
+            pack(packed_events(listener.events, first, came))
+            if listener is not None and len(listener.events) > first
+            else None
+        )
 
     def explain(self, message: bytes) -> bytes:
-        """The plan of a run that a session asks for: ("done", explanation), or as `run`."""
-        asked: Asked = unpack(message)
+        """The plan for a request: ("done", explanation), or as in `run`."""
+        asked: HostRequest = unpack(message)
         graph, refusal = self._entered(asked)
         if graph is None:
             return pack((refusal,))
@@ -164,13 +170,13 @@ class Host:
             mine = {active for owner, active in self._runs.values() if owner == client}
         return self._engine.waiting(mine)
 
-    def _entered(self, asked: Asked) -> tuple[Graph | None, str]:
-        """The graph of what is asked for, or None and why not."""
+    def _entered(self, asked: HostRequest) -> tuple[Graph | None, str]:
+        """The graph of a request, or None and why not."""
         if asked.generation != self.generation:
             return None, "reset"
         return self._graph(asked), "graph"
 
-    def _graph(self, asked: Asked) -> Graph | None:
+    def _graph(self, asked: HostRequest) -> Graph | None:
         with self._lock:
             known = self._graphs.get(asked.graph)
             if known is not None and known[0] >= asked.version:
@@ -187,7 +193,7 @@ class Host:
             return graph
 
     def _seat(self, graph: Graph, task: Task, soft: bool) -> None:
-        """Make a session's graph one of its task's: this process has it to itself."""
+        """Adapt a graph to its session's task. Nobody else uses the graph in this process."""
         missing = missing_devices(graph, self._config) if soft else ()
         for op in graph.operations if missing else ():
             if op.device in missing:
@@ -196,7 +202,7 @@ class Host:
             del graph.devices[device]
         place_state(graph, task, ClusterSpec(self._config.cluster_def))
 
-    def _signature(self, asked: Asked, graph: Graph) -> Signature:
+    def _signature(self, asked: HostRequest, graph: Graph) -> Signature:
         key = (asked.graph, asked.fetches, asked.feeds, asked.ran)
         signature = self._engine.signatures.find(key)
         if signature is None:
@@ -218,7 +224,7 @@ class Host:
         return started
 
     def cancel(self, client: str, run: str = "") -> bool:
-        """Cancel one run of a session, or all of them. False for one that is over, or commits already."""
+        """Cancel one run of a session, or all. Returns False if it is over or already commits."""
         with self._lock:
             if run in self._over:
                 return False
@@ -230,12 +236,12 @@ class Host:
         return all([active.cancel() for active in doomed])
 
     def reset(self, containers: Sequence[str] | None) -> None:
-        """Forget the variables of some containers, or all, and close every session."""
+        """Delete the variables of some containers, or all of them, and close every session."""
         self.generation += 1
         self._engine.cancel_all(_GRACE, _BOUND)
         old, self._engine = self._engine, self._new()
         if containers is not None:
-            containers = [name for name in containers if name]  # what is in none is in no container that has a name
+            containers = [name for name in containers if name]  # "" means no container, which cannot be reset
             inside = {
                 op.attrs.get("_variable", op.name)
                 for _, graph in self._graphs.values()
@@ -249,19 +255,19 @@ class Host:
         old.close()
 
     def close(self) -> None:
-        """End everything: the last checkpoint is written, the actors end."""
+        """Write the last checkpoint, and end the actors."""
         self._engine.cancel_all(_GRACE, _BOUND)
         self._engine.close()
 
 
 class _Remote:
-    """A run on its way at the host, for those who may cancel it."""
+    """A run that the host executes, for those who may cancel it."""
 
     def __init__(self, ask: Callable[[], bool]):
         self._ask = ask
 
     def cancel(self) -> bool:
-        """As Run's; what a host that is gone was running is cancelled."""
+        """Cancel, like `Run.cancel`. If the host is gone, the run counts as cancelled."""
         try:
             return self._ask()
         except backend.WorkerLost:
@@ -269,7 +275,7 @@ class _Remote:
 
 
 class _HostedSignatures(Signatures):
-    """The kinds of run that a session asks its host for: the host finds out how to run them."""
+    """The signatures of a shared session. The host prepares them, so nothing is done here."""
 
     may_finish = False
 
@@ -277,14 +283,15 @@ class _HostedSignatures(Signatures):
         super().__init__(Mirror(), None)
 
     def _prepare(self, signature: Signature, lasting: bool) -> None:
-        """Nothing is prepared here."""
+        """Do nothing."""
 
 
 class SharedEngine:
-    """What a session asks of an engine, where it shares one: a host has it, in another process.
+    """The engine's interface for a session whose engine is a host in another process.
 
-    ran: of each place how many segments and nodes of this session's runs.   ends: the host ends with this session.
-    seat: the session's task of the host's cluster, and whether its nodes are placed softly; None where there is none.
+    ran: for each place, the number of segments and nodes of this session's runs.   ends: the host ends with this
+    session.
+    seat: the session's task of the host's cluster, and whether its nodes are placed softly; or None.
     """
 
     def __init__(self, host: Any, graph: Graph, ends: bool, seat: tuple[Task, bool] | None = None):
@@ -299,12 +306,12 @@ class SharedEngine:
         self._generation = hosts.ask(host, "hello")
         self._sent = -1
         self._blocks: set[str] = set()
-        """The large data in the graph that the host has got."""
+        """Keys of the graph's blocks that the host has."""
         self._asked: set[_Remote] = set()
         cancel_at_end(self)
 
     def under_way(self) -> list:
-        """As Engine's."""
+        """Like `Engine.under_way`."""
         return list(self._asked)
 
     def execute(
@@ -315,7 +322,7 @@ class SharedEngine:
         listener: Metadata | None = None,
         started: Any = None,
     ) -> list:
-        """As Engine's. Raises UnavailableError when the host is gone, AbortedError when it was reset."""
+        """Like `Engine.execute`. Raises UnavailableError if the host is gone, AbortedError if it was reset."""
         if self.closed:
             raise RuntimeError(CLOSED)
         run = uuid.uuid4().hex
@@ -323,7 +330,7 @@ class SharedEngine:
         if started is not None:
             started(remote)
         wanted, sent = Wanted() if listener is None else listener.wanted, time()
-        heard, far = (self.events.is_heard, self.events.wants_nodes), FarRun(self.events, self._graph)
+        heard, far = (self.events.is_heard, self.events.wants_nodes), RemoteRun(self.events, self._graph)
         self._asked.add(remote)
         if heard[0]:
             borrow(1)[0].put(lambda: far.follow(lambda first: self._told_of(run, first)))
@@ -333,42 +340,42 @@ class SharedEngine:
             self._asked.discard(remote)
             far.end()
         if error is not None:
-            _tell(rest[0], sent, far, listener)
+            _report(rest[0], sent, far, listener)
             raise error
         ran, told, *fetched = rest
         self.runs += 1
         for place, *counts in ran:
             self.ran[place] = [a + b for a, b in zip(self.ran.get(place, (0, 0)), counts, strict=True)]
         if told is not None:
-            _tell(unpack(told), sent, far, listener)
+            _report(unpack(told), sent, far, listener)
         return fetched
 
-    def _told_of(self, run: str, first: int) -> Carried | None:
-        """What a run that is on its way has told, from its `first` event on. Raises WorkerLost."""
+    def _told_of(self, run: str, first: int) -> PackedEvents | None:
+        """The events of an active run from number `first` on. Raises WorkerLost."""
         told = hosts.ask(self.host, "told", run, first)
         return None if told is None else unpack(told)
 
     def explain(self, signature: Signature, fed: Sequence[Any]) -> Explanation:
-        """The plan that the host would use. Raises as `execute`."""
+        """The plan that the host would use. Raises like `execute`."""
         error, rest = self._ask("explain", signature, fed)
         if error is not None:
             raise error
         return rest[0]
 
     def waiting(self) -> list[Waiting]:
-        """What this session's runs at the host wait for. Raises UnavailableError when the host is gone."""
+        """What this session's runs wait for at the host. Raises UnavailableError if the host is gone."""
         try:
             return hosts.ask(self.host, "waiting", self._id)
         except backend.WorkerLost as error:
             raise _gone(error) from error
 
     def _ask(self, method: str, signature: Signature, fed: Sequence[Any], **more: Any) -> tuple[Exception | None, list]:
-        """What the host says about a kind of run, with these feeds: its error, if it failed, and the rest.
+        """Send a request to the host. Returns the error, if it failed, and the rest of the reply.
 
-        Sends the graph along when that has grown.
+        The graph is sent along if it has grown.
         """
         names = tuple([element.name for element in signature.fetches.elements])
-        asked = Asked(
+        asked = HostRequest(
             self._id,
             self._generation,
             self._graph_id,
@@ -402,17 +409,17 @@ class SharedEngine:
             error: Any = described(bare, text)
             if self.closed and isinstance(error, CancelledError):
                 error = CancelledError(None, None, "Step was cancelled by an explicit call to `Session::Close()`.")
-            return self._located(error), [told]
+            return self._with_operation(error), [told]
 
     def _flat(self) -> tuple[bytes, list[str], list[bytes | None]]:
-        """The graph as code, and its blocks: each goes to the host once."""
+        """The graph as code, and its blocks. Each block is sent to the host once."""
         code, blocks = pack_code(self._graph)
         came = [None if key in self._blocks else bytes(data) for key, data in blocks]
         self._blocks.update([key for key, _ in blocks])
         return code, [key for key, _ in blocks], came
 
-    def _located(self, error: Exception) -> Exception:
-        """An error of the host's, with the node of this process's graph."""
+    def _with_operation(self, error: Exception) -> Exception:
+        """Attach this process's operation to an error of the host's."""
         name = getattr(getattr(error, "op", None), "name", None)
         if isinstance(error, OpError) and name is not None:
             with suppress(KeyError):  # it may be a part of an operation, which is in no graph
@@ -425,14 +432,14 @@ class SharedEngine:
         hosts.tell(self.host, "cancel", self._id)
 
     def close(self) -> None:
-        """Leave the host; the one who made it for as long as its session ends it."""
+        """Leave the host. If it was created for the lifetime of this session, end it."""
         if self._ends:
             hosts.end_host(self.host)
 
 
-def _tell(told: tuple[Carried | None, Metadata | None], sent: float, far: FarRun, listener: Metadata | None) -> None:
-    """Take in what the host has told of a run at its end."""
-    events, metadata = told
+def _report(reports: Reports, sent: float, far: RemoteRun, listener: Metadata | None) -> None:
+    """Report the events and metadata that came with the reply of a run."""
+    events, metadata = reports
     if events is not None:
         far.take(events, sent)
     if listener is not None and metadata is not None:

@@ -1,4 +1,4 @@
-"""InteractiveSession: for shells and notebooks."""
+"""InteractiveSession, for shells and notebooks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from weftwork.scheduler.session.session import BaseSession
 
 
 class InteractiveSession(BaseSession):
-    """A session that makes itself the default when it is created: for shells and notebooks. Close it with `close()`."""
+    """A session that makes itself the default when it is created, for shells and notebooks. Close it with `close()`."""
 
     _alive = 0
     _count_lock = fresh(threading.Lock())
@@ -37,7 +37,7 @@ class InteractiveSession(BaseSession):
         stacks.push_session(self)
 
     def close(self) -> None:
-        """End the session; it is no longer the default."""
+        """End the session, which is then no longer the default."""
         if self._closed:
             return
         super().close()

@@ -1,4 +1,4 @@
-"""Looks: how a session shows what it does: reports, a live page, notebooks."""
+"""How a session shows what it does: events, plans, reports, a live page, notebooks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from weftwork.scheduler.views.timeline import write_timeline
 
 
 class Looks:
-    """The part of a session that shows what it does."""
+    """The part of a session's interface that shows what it does."""
 
     _engine: Any
     _graph: Any
@@ -41,78 +41,79 @@ class Looks:
     _find: Any
 
     def list_devices(self) -> list[Any]:
-        """The devices of every machine, in TensorFlow 1's form."""
+        """The devices of all machines, as TensorFlow 1 describes them."""
         self._check_open()
         spec = self._cluster or ClusterSpec(self._config.cluster_def)
         return list_devices(max(1, self._config.device_count.get("CPU", 1)), spec.tasks())
 
     @property
     def placements(self) -> dict[str, tuple[int, int]]:
-        """What ran where in this session so far: for "caller", "task" and so on the number of segments and of nodes.
+        """What ran where so far: maps "caller", "task" and so on to (number of segments, number of nodes).
 
-        The caller of a shared session's runs is its host.
+        In a shared session, "caller" is the host.
         """
         return {place: (segments, nodes) for place, (segments, nodes) in sorted(self._engine.ran.items())}
 
     def listen(self, listener: Callable[[Event], None], nodes: bool = False) -> Listening:
-        """Call `listener` with each event of the session's runs, from now on: docs/events.md lists them.
+        """Call `listener` with each event of the session's runs from now on. docs/events.md lists the events.
 
-        listener: takes one event. It is called in the thread in which the event was told, so it should be quick, and
-            several threads may call it at a time. One that raises is logged once, and listens no more.
-        nodes: call it with events of kind "node" too, which are many; every node is measured then.
-        Returns what ends it: call `close()`, or use it in a `with` statement. Raises TypeError for what is no function.
+        listener: takes one event. It is called in the thread that reports the event, so it should be quick. Several
+        threads may call it at once. If it raises, the error is logged and it is not called again.
+        nodes: also call it with events of kind "node". They are many, and every node is measured then.
+        Returns an object with a `close()` method that ends it, also usable in a `with` statement. Raises TypeError if
+        `listener` is not callable.
         """
         return self._engine.events.listen(listener, nodes)
 
     def events(self, run: int | None = None) -> list[Event]:
-        """The session's last 10,000 events, the oldest first; of one run, by its number `Event.run`, or of all.
+        """The session's last 10,000 events, oldest first: of one run, by its number `Event.run`, or of all runs.
 
-        Segments that took more than a millisecond are there whether somebody listened or not, shorter ones where
-        somebody did. Those of kind "node" are left out.
+        Segments that took more than a millisecond are always recorded, shorter ones only while somebody listens. Events
+        of kind "node" are left out.
         """
         return self._engine.events.recent(run)
 
     def timeline(self, path: Any, run: int | None = None) -> None:
-        """Write when what ran where to a file, for Perfetto (ui.perfetto.dev) or chrome://tracing.
+        """Write a timeline to a file, for Perfetto (ui.perfetto.dev) or chrome://tracing.
 
-        It shows the events that are kept, of one run, by its number, or of all; single nodes where somebody asked for
-        them (`listen(..., nodes=True)`), and else the segments. Raises NotFoundError or
-        PermissionDeniedError, of `tf.errors`, where the file cannot be written.
+        It shows the recorded events of one run, by its number, or of all runs. Single nodes are shown if somebody asked
+        for them (`listen(..., nodes=True)`), else segments. Raises NotFoundError or PermissionDeniedError, of
+        `tf.errors`, if the file cannot be written.
         """
         write_timeline(self._engine.events.recent(run, nodes=True), path)
 
     def explain(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Explanation:
-        """The plan of a run, for a reader: print it. Nothing runs.
+        """The plan of a run as readable text: print it. Nothing runs.
 
-        It lists the segments, where each runs and why, what it costs, the critical path and what bounds the run.
-        Before the first run of these fetches the costs are what is known from others. The last line tells where the
-        time of their last run went, if the session remembers one (`report` tells more).
+        It lists the segments, where each one runs and why, what it costs, the critical path, and what bounds the run.
+        Before the first run of these fetches, costs are taken from other runs. The last line says where the time of
+        their last run went, if the session remembers one (`report` tells more).
         """
         self._check_open()
         signature, fed, _ = self._find(fetches, feed_dict)
         return replace(self._engine.explain(signature, fed), last=self._last_run(signature.fetches.elements))
 
     def waiting(self) -> list[Waiting]:
-        """What the runs that are on their way wait for at this moment: which nodes, where, since when."""
+        """What the active runs wait for at this moment: which nodes, where, and since when."""
         return self._engine.waiting()
 
     def stats(self) -> Stats:
-        """What the session has done so far: runs, nodes and seconds by place, bytes, losses, retries."""
+        """Totals for the session so far: runs, nodes and seconds by place, bytes, losses, retries."""
         return self._counting.stats(self._engine)
 
-    # What its runs do
+    # Reports and pages
 
     def report(self, path: str | PathLike[str], runs: int = 1) -> None:
-        """Write what the last run did, or the last `runs` ones, to an HTML file that needs nothing but itself.
+        """Write a report on the last run, or the last `runs` ones, to a self-contained HTML file.
 
-        It shows the graph, what ran where and when, the critical path with your lines, where the time went in shares
-        that add up to the whole run, and what would make it faster. Runs of less than a millisecond are remembered
-        only while somebody listens (`session.listen`).
+        It shows the graph, what ran where and when, the critical path with your lines, where the time went, in shares
+        that add up to the whole run, and what would make it faster. Runs of less than a millisecond are remembered only
+        while somebody listens (`session.listen`).
         Raises ValueError if `runs` is less than 1, FailedPreconditionError if no run is remembered, and an OpError if
-        the file cannot be written: then what was there stays.
+        the file cannot be written, which leaves an existing file unchanged.
         """
         if not isinstance(runs, int) or runs < 1:
-            raise ValueError(f"runs must be a number from 1 on, but got {runs!r}.")
+            raise ValueError(f"runs must be at least 1, but got {runs!r}.")
         found = accounts(self._engine.events.recent(nodes=True))[-runs:]
         if not found:
             raise FailedPreconditionError(
@@ -123,11 +124,11 @@ class Looks:
         write_text(fspath(path), report(found))
 
     def serve(self, port: int = 0) -> Serving:
-        """Show what the session does while it does it, on a page for browsers on this machine.
+        """Show what the session does, live, on a page for browsers on this machine.
 
-        port: of the loopback address; 0 takes a free one. Who opens the page needs the address as it is returned, for
-        a token is part of it. The page is served until `close()` of what is returned, or the end of the session.
-        Raises OSError if the port cannot be had.
+        port: a port of the loopback address; 0 picks a free one. To open the page you need the address as returned,
+        because a token is part of it. The page is served until you call `close()` on the returned object, or close the
+        session. Raises OSError if the port is not available.
 
             with session.serve() as page:
                 print(page.url)
@@ -140,12 +141,12 @@ class Looks:
             session = me()
             return None if session is None or session._closed else live.content(session.waiting())
 
-        serving = Serving(f"Weftwork: {type(self).__name__}", view, port, lambda: self._engine.events.listen(_hear))
+        serving = Serving(f"Weftwork: {type(self).__name__}", view, port, lambda: self._engine.events.listen(_ignore))
         self._pages.append(serving)
         return serving
 
     def _last_run(self, elements: Sequence[Tensor | Operation]) -> str:
-        """Where the time of the last run of some fetches went, in a line; "" if nothing is remembered of one."""
+        """A line on where the time of the last run of some fetches went, or "" if none is remembered."""
         wanted = {getattr(element, "op", element) for element in elements}
         for run in reversed(accounts(self._engine.events.recent(nodes=True))):
             if run.over and not run.error and run.fetched == wanted:
@@ -158,5 +159,5 @@ class Looks:
         return f"<div><code>{escape(repr(self))}</code></div>{ran}"
 
 
-def _hear(event: Any) -> None:
-    """A page is open: so short segments are told, too."""
+def _ignore(event: Any) -> None:
+    """Listen to everything, so that short segments are reported too while a page is open."""

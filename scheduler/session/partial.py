@@ -1,8 +1,8 @@
 """Partial runs: one run that is fed and fetched in parts.
 
-Each part runs what its fetches need and nothing that an earlier part ran. Operations that were set up run in the first
-part that has their feeds. The values that later parts need are kept with the handle, until everything has been fed and
-fetched, a part fails, or the session closes. Each part commits its writes.
+Each part runs what its fetches need, except what earlier parts ran. Target operations run in the first part that has
+their feeds. Values that later parts need are kept with the handle until everything has been fed and fetched, a part
+fails, or the session is closed. Each part commits its writes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SOURCES = REFERENCES | {Kind.CONSTANT, Kind.PLACEHOLDER}
 
 
 class _Partial:
-    """A run in parts: what may be fed and fetched, and what is there already."""
+    """A partial run: what may be fed and fetched, and the values so far."""
 
     def __init__(self, fetches: Sequence[Any], feeds: Sequence[Tensor]):
         self.fetches = dict.fromkeys(fetches)
@@ -36,19 +36,19 @@ class _Partial:
         self.lock = threading.Lock()
 
     def complete(self) -> bool:
-        """True when nothing is left to feed or fetch."""
+        """Whether everything has been fed and fetched."""
         done = self.fetched | self.ran
         return all(f in done for f in self.fetches) and self.values.keys() >= self.feeds
 
     def due(self, values: Mapping[Tensor, Any]) -> list[Operation]:
-        """The operations set up as targets that have not run, and need none of the feeds that are still to come."""
+        """Target operations that have not run, and need none of the missing feeds."""
         pending = {feed.op for feed in self.feeds - values.keys()}
         targets = [f for f in self.fetches if isinstance(f, Operation) and f not in self.ran]
         return [op for op in targets if pending.isdisjoint(prune([op], set(values), self.ran))]
 
 
 class RunPart(Protocol):
-    """What a session runs a part with: the values of some elements from those that are there, without what ran."""
+    """The session's function that runs a part: computes elements from known values, without the operations that ran."""
 
     def __call__(
         self, elements: Sequence[Tensor | Operation], values: Mapping[Tensor, Any], ran: frozenset[Operation]
@@ -56,15 +56,15 @@ class RunPart(Protocol):
 
 
 class PartialRuns:
-    """The partial runs of a session, which hands in what runs them: holding it would make a cycle, and a forgotten
-    session would live until the garbage collector comes by.
+    """The partial runs of a session. The session passes in the function that runs parts: a reference to the session
+    would be a cycle, and a forgotten session would live until the next garbage collection.
     """
 
     def __init__(self) -> None:
         self._runs: dict[str, _Partial] = {}
 
     def setup(self, graph: Graph, fetches: Any, feeds: Sequence | None) -> str:
-        """Begin: a handle. Raises InvalidArgumentError when there is nothing to fetch."""
+        """Start a partial run and return its handle. Raises InvalidArgumentError if there is nothing to fetch."""
         elements = parse_fetches(graph, fetches).elements
         if not elements:
             raise _refused("Must specify at least one target to fetch or execute.")
@@ -73,7 +73,7 @@ class PartialRuns:
         return handle
 
     def run(self, graph: Graph, handle: str, fetches: Any, feed_dict: Mapping | None, run: RunPart, copy: bool) -> Any:
-        """Go on: the values of `fetches`, copied if they are to be. `run` runs a part; one that fails ends the run."""
+        """Run a part with `run` and return the values of `fetches`. An error ends the partial run."""
         partial = self._runs.get(handle)
         if partial is None:
             raise _refused("Must run 'setup' before performing partial runs!")
@@ -88,7 +88,7 @@ class PartialRuns:
                     self._runs.pop(handle, None)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget all partial runs."""
         self._runs.clear()
 
 
@@ -118,12 +118,12 @@ def _part(graph: Graph, partial: _Partial, fetches: Any, feed_dict: Mapping | No
 
 
 def _refused(text: str) -> InvalidArgumentError:
-    """An error that no node is to blame for."""
+    """An error that is not about a single node."""
     return InvalidArgumentError(None, None, text)
 
 
 def _kept(value: Any) -> Any:
-    """A value for later parts: an array that nobody can write to."""
+    """A value to keep for later parts; arrays become read-only."""
     if type(value) is np.ndarray:
         value.flags.writeable = False
     return value

@@ -1,7 +1,7 @@
-"""Where a session's nodes run, line by line, as TensorFlow 1 says it: for `ConfigProto.log_device_placement`.
+"""The log of where a session's nodes run, in TensorFlow 1's format, for `ConfigProto.log_device_placement`.
 
-Every line is printed on the standard output and on the standard error: a node's first one when it was first needed by a
-run, a further one when it was placed elsewhere.
+Every line is printed to standard output and standard error: once when a run first needs a node, and again whenever the
+node was placed elsewhere.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from weftwork.scheduler.machines.devices import device_name, list_devices
 
 
 class PlacementLog:
-    """What a session has said so far of where its nodes are."""
+    """What a session has logged about the places of its nodes."""
 
     def __init__(self):
         self._said: dict[str, str] = {}
@@ -31,7 +31,10 @@ class PlacementLog:
         fed: Iterable[Tensor],
         placed: Mapping[str, tuple[str, str]],
     ) -> None:
-        """A run of these elements has placed some nodes; the others were folded or are held: at the caller's device."""
+        """Log the nodes of a run.
+
+        Nodes that are not in `placed` were folded, and count as being on the caller's device.
+        """
         here, given = device_name(), set(fed)
         lines = {}
         targets = [e.op if isinstance(e, Tensor) else e for e in elements if e not in given]
@@ -47,7 +50,7 @@ class PlacementLog:
 
 
 def _nested(ops: Iterable[Operation]) -> Iterator[tuple[Operation, Operation]]:
-    """Operations, and those inside of their branches and loops, each with the outermost one that it is in."""
+    """Yield operations and those inside their branches and loops, each with the outermost operation around it."""
     for outer in ops:
         todo = [outer]
         while todo:

@@ -1,8 +1,8 @@
-"""Servers: shared sessions under TensorFlow 1's names. The servers of one cluster share its state.
+"""Servers: shared sessions with TensorFlow 1's interface. The servers of a cluster share its state.
 
-A server is found at its address, where it says which task of which cluster it is. The keeper's server (see `cluster`)
-has the host, which holds the variables and queues of all tasks, and says in which Ray that is: sessions of the other
-tasks join it there. One Ray does the work of all, so a task is a place for state, not a share of the machines.
+A server answers at its address with its task and cluster. The keeper's server (see `cluster`) also has the host, which
+holds the variables and queues of all tasks, and says in which Ray the host is. Sessions of other tasks join that Ray.
+All tasks compute in one Ray, so a task is a place for state, not a share of the machines.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ log = logging.getLogger("weftwork")
 _AUTH = "RAY_AUTH_MODE"
 _ANSWERS_WITHIN = 5.0
 _LOOK = 0.2
-_TELL = 10.0
-"""Seconds after which a session says again which task it waits for."""
+_REMIND_AFTER = 10.0
+"""Seconds after which a session repeats which task it waits for."""
 
 
 class Server:
-    """A task of a cluster. Sessions with its `target` share the cluster's state with those of the other tasks.
+    """A task of a cluster. Sessions with its `target` share the cluster's state with sessions of the other tasks.
 
-    server_or_cluster_def: what the cluster is: a ClusterSpec, what makes one, or a ServerDef.
-    The state lasts as long as the process of the keeper: the first "ps", else the first "chief" or "master", else the
-    first task of the first job. Raises ValueError where job or task must be named, InvalidArgumentError for a task
-    that is not in the cluster and for a bad address, UnknownError for a port that is in use.
+    server_or_cluster_def: the cluster, as a ClusterSpec or something that makes one; or a ServerDef.
+    The state lives as long as the process of the keeper: the first "ps", else the first "chief" or "master", else the
+    first task of the first job. Raises ValueError if job or task must be named, InvalidArgumentError for a task that is
+    not in the cluster or an invalid address, UnknownError if the port is in use.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Server:
             self.start()
 
     def start(self) -> None:
-        """Begin to serve."""
+        """Start serving."""
         if self._started:
             return
         self._started = True
@@ -95,12 +95,12 @@ class Server:
 
     @property
     def server_def(self) -> ServerDef:
-        """What it serves: the cluster, its own job and task, its protocol and the options of its sessions."""
+        """The server's definition: the cluster, its own job and task, the protocol, and the options of its sessions."""
         return self._server_def
 
     @property
     def target(self) -> str:
-        """What a Session takes to run here: "grpc://localhost:PORT"."""
+        """The target for sessions that use this server: "grpc://localhost:PORT"."""
         return f"grpc://localhost:{self._port}"
 
     def join(self) -> None:
@@ -109,7 +109,7 @@ class Server:
 
     @staticmethod
     def create_local_server(config: ConfigProto | None = None, start: bool = True) -> Server:
-        """A server of its own, on a free port: the only task of the job "local"."""
+        """A server on a free port, which is the only task of the job "local"."""
         return Server({"local": ["localhost:0"]}, protocol="grpc", config=config, start=start)
 
 
@@ -137,7 +137,7 @@ def _server_def(given: Any, job: str | None, index: int | None, protocol: Any, c
 
 
 def _bound(address: str) -> socket.socket:
-    """The port of an address, taken: it is the server's, and nobody else's."""
+    """Bind the port of an address, so that no other server can have it."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise InvalidArgumentError(None, None, f"Could not interpret {address!r} as a host-port pair: no port.")
@@ -154,12 +154,12 @@ def _bound(address: str) -> socket.socket:
 
 def _close(listening: socket.socket) -> None:
     with suppress(OSError):
-        listening.shutdown(socket.SHUT_RDWR)  # wakes who waits in `accept`
+        listening.shutdown(socket.SHUT_RDWR)  # wakes the thread in `accept`
     listening.close()
 
 
 def _answer(listening: socket.socket, told: str) -> None:
-    """Tell everybody who asks."""
+    """Answer everybody who connects."""
     while True:
         try:
             asking, _ = listening.accept()
@@ -170,11 +170,11 @@ def _answer(listening: socket.socket, told: str) -> None:
             asking.sendall(told.encode())
 
 
-# Who is at a target
+# Finding the host of a target
 
 
 class Found(NamedTuple):
-    """What a session needs of a server: the host's actor, its own task and the cluster (None where nobody told)."""
+    """The host's actor, and the session's task and cluster (None if the server is on no cluster)."""
 
     host: Any
     task: Task | None
@@ -182,36 +182,36 @@ class Found(NamedTuple):
 
 
 def find(target: str, seconds: float | None) -> Found:
-    """The host that serves `target`, "grpc://HOST:PORT"; waits for the keeper of its cluster where that is not there.
+    """Find the host that serves `target`, "grpc://HOST:PORT". Waits for the cluster's keeper if that is not there yet.
 
-    seconds: at most so long, then DeadlineExceededError; None waits. Raises NotFoundError where nobody answers at the
-    target itself, FailedPreconditionError where this process uses another Ray than the cluster's.
+    seconds: how long to wait before DeadlineExceededError; None means for ever. Raises NotFoundError if nobody answers
+    at the target itself, FailedPreconditionError if this process uses another Ray than the cluster.
     """
     end = None if seconds is None else time.monotonic() + seconds
-    said = _asked(target.removeprefix("grpc://"))
+    said = _answer_of(target.removeprefix("grpc://"))
     while said is None and end is not None and time.monotonic() < end:
         time.sleep(_LOOK)
-        said = _asked(target.removeprefix("grpc://"))
+        said = _answer_of(target.removeprefix("grpc://"))
     if said is None:
         return _by_name(target, waited=seconds)
     spec = ClusterSpec({job: {int(i): where for i, where in tasks.items()} for job, tasks in said["cluster"].items()})
-    keeper, told = spec.keeper(), time.monotonic() - _TELL / 2
+    keeper, told = spec.keeper(), time.monotonic() - _REMIND_AFTER / 2
     while True:
-        kept = said if said["keeper"] is None else _asked(said["keeper"])
+        kept = said if said["keeper"] is None else _answer_of(said["keeper"])
         host = None if kept is None or "host" not in kept else _joined(kept)
         if host is not None:
             return Found(host, Task(*said["task"]), spec)
         now = time.monotonic()
         if end is not None and now >= end:
             raise DeadlineExceededError(None, None, f"{keeper} did not answer within {seconds:g} s.")
-        if now - told >= _TELL:
+        if now - told >= _REMIND_AFTER:
             told = now
             log.info("CreateSession still waiting for response from worker: %s", keeper)
         time.sleep(_LOOK)
 
 
-def _asked(address: str) -> dict | None:
-    """What the server at "host:port" says, None where there is none."""
+def _answer_of(address: str) -> dict | None:
+    """The answer of the server at "host:port", None if there is none."""
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host, int(port)), _ANSWERS_WITHIN) as connection:
@@ -224,9 +224,9 @@ def _asked(address: str) -> dict | None:
 
 
 def _joined(kept: dict) -> Any:
-    """The keeper's host, in its Ray, which is joined; None while it is not to be found."""
+    """Join the keeper's Ray and find its host there. None if it cannot be found."""
     if not backend.is_running():
-        if kept["auth"] is not None:  # the way alone: the token is the user's, and found by Ray
+        if kept["auth"] is not None:  # only a path: the token is the user's own, and Ray finds it
             os.environ.setdefault(_AUTH, kept["auth"])
         try:
             backend.connect(kept["ray"])
@@ -244,7 +244,7 @@ def _joined(kept: dict) -> Any:
 
 
 def _by_name(target: str, waited: float | None) -> Found:
-    """The host of that name in the Ray that this process uses, or finds: a server on another machine."""
+    """The host with that name in this process's Ray, for a server on another machine."""
     if not backend.is_running():
         with suppress(ConnectionError, RuntimeError):
             backend.connect("auto")

@@ -1,49 +1,42 @@
-"""Session: runs a graph, or parts of it, and holds the values. The same graph serves any number of sessions.
+"""Session: runs a graph, or parts of it, and holds its state. Any number of sessions may use the same graph.
 
-Variables belong to the session: two sessions on one graph share nothing. Any number of threads may run at once.
+Variables belong to the session, so two sessions on one graph share nothing. Any number of threads may run at once.
 """
 
 from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, overload
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from weftwork.graph import stacks
-from weftwork.graph.errors import InvalidArgumentError, NotFoundError, OpError
+from weftwork.graph.errors import NotFoundError
 from weftwork.graph.forks import fresh
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines import host_actors as hosts
 from weftwork.scheduler.machines.devices import check_packages
-from weftwork.scheduler.plan.signatures import Signature
-from weftwork.scheduler.request.config import ConfigProto, RunMetadata, RunOptions
-from weftwork.scheduler.request.feeds import convert_feed, parse_feed_key, parse_feeds
-from weftwork.scheduler.request.fetches import owned, parse_fetches, structure_of
+from weftwork.scheduler.request.config import ConfigProto
+from weftwork.scheduler.request.fetches import parse_fetches
 from weftwork.scheduler.run.engine import CLOSED
 from weftwork.scheduler.run.limits import listen
-from weftwork.scheduler.session.future import RunFuture
-from weftwork.scheduler.session.looks import Looks
 from weftwork.scheduler.session.partial import PartialRuns
 from weftwork.scheduler.session.placement_log import PlacementLog
-from weftwork.scheduler.session.stream import Channel, Parts, ResultStream, channel_of, tells
-from weftwork.scheduler.session.targets import _hosted, connect, engine_of, host_named, timeout_of
+from weftwork.scheduler.session.running import Running
+from weftwork.scheduler.session.targets import _hosted, connect, engine_of, host_named
 from weftwork.scheduler.views.costs import remember
 from weftwork.scheduler.views.log import LISTENING as LISTENING
-from weftwork.scheduler.views.metadata import Metadata, Wanted, is_costed
-from weftwork.scheduler.views.progress import is_shown, showing
 from weftwork.scheduler.views.serving import Serving
 from weftwork.scheduler.views.stats import Counting
 
-T = TypeVar("T")
 _CLOSE_BOUND = 30.0
-"""Seconds that closing a session may take."""
+"""Maximum number of seconds that closing a session takes."""
 
 
-class BaseSession(Looks):
-    """What Session and InteractiveSession share."""
+class BaseSession(Running):
+    """The common base of Session and InteractiveSession."""
 
     def __init__(self, target: Any = "", graph: Graph | None = None, config: ConfigProto | None = None):
         if graph is None:
@@ -78,253 +71,30 @@ class BaseSession(Looks):
         self._finalizer = weakref.finalize(self, _end, self._engine, self._pages)
         self._placed = PlacementLog() if self._config.log_device_placement else None
 
-    # What it is
+    # Properties
 
     @property
     def graph(self) -> Graph:
-        """The graph that it runs."""
+        """The graph of the session."""
         return self._graph
 
     @property
     def graph_def(self) -> Any:
-        """The graph as a GraphDef, a protocol buffer: see `Graph.as_graph_def`."""
+        """The graph as a GraphDef, a protocol buffer. See `Graph.as_graph_def`."""
         return self._graph.as_graph_def(add_shapes=self._config.graph_options.infer_shapes)
 
     @property
     def sess_str(self) -> bytes:
-        """The target it was made with."""
+        """The target that the session was made with."""
         return self._target
-
-    # Running
-
-    @overload
-    def run(
-        self,
-        fetches: Tensor[T],
-        feed_dict: Mapping[Any, Any] | None = ...,
-        options: RunOptions | None = ...,
-        run_metadata: RunMetadata | None = ...,
-        copy: bool | None = ...,
-    ) -> T: ...
-    @overload
-    def run(
-        self,
-        fetches: Any,
-        feed_dict: Mapping[Any, Any] | None = ...,
-        options: RunOptions | None = ...,
-        run_metadata: RunMetadata | None = ...,
-        copy: bool | None = ...,
-    ) -> Any: ...
-    def run(
-        self,
-        fetches: Any,
-        feed_dict: Mapping[Any, Any] | None = None,
-        options: RunOptions | None = None,
-        run_metadata: RunMetadata | None = None,
-        copy: bool | None = None,
-        progress: bool = False,
-    ) -> Any:
-        """Compute `fetches` and return their values in the same structure (None for operations).
-
-        fetches: a Tensor, Operation, Variable or name, or lists, tuples, dicts and so on of them.
-        feed_dict: values to use instead of what tensors would compute.
-        options: a time limit, and what is to be told of the run.   run_metadata: gets that.
-        copy: False gives large results as read-only views that are not copied.
-        progress: show how far the run is on standard error: a bar of tqdm's where that is installed, else a line.
-        Values of rank 0 are NumPy scalars, others arrays that belong to the caller; text is bytes; what a Python
-        function returned is what it returned.
-        A run happens whole or not at all. Raises an OpError that names the node when one fails, RuntimeError when the
-        session is closed or its graph empty, TypeError and ValueError for what cannot be fetched or fed.
-        """
-        self._check_open()
-        signature, fed, build = self._find(fetches, feed_dict)
-        return self._run(signature, fed, options, run_metadata, copy, build=build, progress=progress)
-
-    def _find(self, fetches: Any, feed_dict: Mapping | None) -> tuple[Signature, list, Callable]:
-        """The signature for fetches and feeds, the fed values, and what builds the result from the fetched ones."""
-        self._check_not_empty()
-        feeds = parse_feeds(self._graph, feed_dict) if feed_dict else {}
-        fed, parsed = tuple(feeds), None
-        key = structure_of(fetches)
-        if key is None:  # a structure that cannot be told from another by a look: what it asks for can
-            parsed = parse_fetches(self._graph, fetches)
-            key = ("elements", parsed.elements)
-        signature = self._engine.signatures.find((key, fed))
-        if signature is None:
-            signature = self._engine.signatures.add((key, fed), parsed or parse_fetches(self._graph, fetches), fed)
-        return signature, list(feeds.values()), (parsed or signature.fetches).build
-
-    def _run(
-        self,
-        signature: Signature,
-        fed: list,
-        options: RunOptions | None = None,
-        metadata: RunMetadata | None = None,
-        copy: bool | None = None,
-        started: Callable | None = None,
-        build: Callable | None = None,
-        progress: bool | None = False,
-    ) -> Any:
-        """progress: None where it is shown already."""
-        if progress or (progress is not None and is_shown()):
-            with showing(self._engine.events, self._engine, signature.fetches.elements, signature.fed):
-                return self._run(signature, fed, options, metadata, copy, started, build, None)
-        told = None
-        if options is not None or metadata is not None or self._placed is not None:
-            wanted = self._wanted(signature, options, metadata)
-            told = Metadata(wanted) if any(wanted) else None
-        try:
-            values = self._engine.execute(signature, fed, timeout_of(options, self._config), told, started)
-        finally:
-            if told is not None and self._placed is not None:
-                self._placed.tell(signature.fetches.elements, signature.fed, told.devices)
-        if told is not None and metadata is not None:
-            told.fill(metadata)
-        if copy is None:
-            copy = self._config.copy
-        return (build or signature.fetches.build)(owned(values, copy, signature.kept))
-
-    def _wanted(self, signature: Signature, options: RunOptions | None, metadata: RunMetadata | None) -> Wanted:
-        """What a run of a signature tells about itself. Raises TypeError for options or metadata of other types."""
-        if options is not None and not isinstance(options, RunOptions):
-            raise TypeError(f"options must be a tf.RunOptions, but got {type(options)}")
-        pools = len(self._config.session_inter_op_thread_pool) or 1
-        if options is not None and not -1 <= options.inter_op_thread_pool < pools:
-            raise InvalidArgumentError(None, None, f"Invalid inter_op_thread_pool: {options.inter_op_thread_pool}")
-        if metadata is None:
-            return Wanted(devices=self._placed is not None)
-        if not isinstance(metadata, RunMetadata):
-            raise TypeError(f"run_metadata must be a tf.RunMetadata, but got {type(metadata)}")
-        metadata.Clear()
-        options = options or RunOptions()
-        return Wanted(
-            times=options.trace_level > RunOptions.NO_TRACE,
-            graphs=options.output_partition_graphs,
-            costs=is_costed(self._config.graph_options, next(signature.numbers)),
-            devices=self._placed is not None,
-        )
-
-    def submit(
-        self,
-        fetches: Any,
-        feed_dict: Mapping[Any, Any] | None = None,
-        options: RunOptions | None = None,
-        progress: bool = False,
-    ) -> RunFuture:
-        """Start a run in the background: a future of its result, whose `cancel` cancels the run also while it goes on.
-
-        A cancelled run changes nothing. The future's `result` raises a CancelledError then, of `tf.errors` and of
-        `concurrent.futures`.
-        """
-        self._check_open()
-        signature, fed, build = self._find(fetches, feed_dict)
-
-        def work(started: Callable) -> Any:
-            return self._run(signature, fed, options, started=started, build=build, progress=progress)
-
-        return RunFuture.start(work, lambda: self._closed)
-
-    async def run_async(
-        self,
-        fetches: Any,
-        feed_dict: Mapping[Any, Any] | None = None,
-        options: RunOptions | None = None,
-        progress: bool = False,
-    ) -> Any:
-        """As `run`, for coroutines: `await session.run_async(y)`. The event loop goes on meanwhile.
-
-        Cancelling the task that waits (also by `asyncio.wait_for`) cancels the run, which changes nothing then; closing
-        the session cancels the run, and the task gets `asyncio.CancelledError`. A loop that is closed ends its runs.
-        Raises what `run` raises.
-        """
-        return await self.submit(fetches, feed_dict, options, progress).awaited()
-
-    def stream(
-        self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, options: RunOptions | None = None
-    ) -> ResultStream:
-        """A run that begins now, and its results as they come: pairs of (key, value), for `for` or `async for`.
-
-        fetches: a list, a dict or a named tuple of what `run` fetches; the keys are its indexes, keys or names.
-        A loop that is left early cancels the run, which changes nothing then: variables get what the run writes when it
-        has ended, after the last result. Raises what `run` raises: for bad fetches and feeds at once, else in the loop,
-        after the results that have come.
-
-            async for name, page in session.stream({"a": fetch(a), "b": fetch(b)}): ...
-        """
-        self._check_open()
-        self._check_not_empty()
-        feeds = parse_feeds(self._graph, feed_dict) if feed_dict else {}
-        parts, channel = Parts(self._graph, fetches), Channel()
-        fed, values = list(feeds), list(feeds.values())
-        signatures = self._engine.signatures
-        key = ("stream", parts.fetches.elements, tuple(fed))
-        signature = signatures.find(key)
-        if signature is None and signatures.may_finish:
-            outlet = channel_of(self._graph)
-            signature = signatures.add(key, parts.fetches, [*fed, outlet], finish=tells(self._graph, outlet))
-        elif signature is None:
-            signature = signatures.add(key, parts.fetches, fed)
-        if signature.finish is not None:
-            values.append(channel)
-
-        def work(started: Callable) -> Any:
-            return self._run(signature, values, options, started=started, build=list)
-
-        return ResultStream(parts, channel, self._config.copy, RunFuture.start(work, lambda: self._closed))
-
-    def make_callable(
-        self, fetches: Any, feed_list: Sequence[Any] | None = None, accept_options: bool = False
-    ) -> Callable[..., Any]:
-        """A function that runs `fetches`, with a positional argument for each tensor of `feed_list`.
-
-        With accept_options it also takes keywords options and run_metadata. The plan is made once and kept: what is
-        added to the graph later does not count. Raises TypeError when `feed_list` is no list or tuple.
-        """
-        if feed_list is not None and not isinstance(feed_list, (list, tuple)):
-            raise TypeError("`feed_list` must be a list or tuple.")
-        self._check_open()
-        self._check_not_empty()
-        tensors = [parse_feed_key(self._graph, key) for key in feed_list or ()]
-        parsed = parse_fetches(self._graph, fetches)
-        try:
-            signature = self._engine.signatures.add(None, parsed, tensors)
-        except OpError as error:  # it is a call that fails
-            return _failing(error)
-
-        def run(*args: Any, **kwargs: Any) -> Any:
-            self._check_open()
-            if len(args) != len(tensors):
-                raise TypeError(f"This callable takes {len(tensors)} fed values, but got {len(args)}.")
-            if kwargs and not accept_options:
-                raise TypeError("This callable takes no options: make it with accept_options=True.")
-            fed = [convert_feed(tensor, value) for tensor, value in zip(tensors, args, strict=True)]
-            return self._run(signature, fed, kwargs.get("options"), kwargs.get("run_metadata"))
-
-        return run
-
-    def prepare(self, elements: Sequence[Tensor | Operation], tensors: Sequence[Tensor]) -> Callable[[list], list]:
-        """A function from the values of `tensors`, which are taken as they are, to those of `elements`.
-
-        As `make_callable`, for those who have looked at the values themselves. Small graphs are planned when it is
-        first called.
-        """
-        self._check_open()
-        parsed = parse_fetches(self._graph, list(elements))
-        signature = self._engine.signatures.add(("prepared", *elements, None, *tensors), parsed, tensors)
-
-        def run(fed: list[Any]) -> list[Any]:
-            self._check_open()
-            return self._run(signature, fed)
-
-        return run
 
     @property
     def closed(self) -> bool:
-        """True once it is closed."""
+        """True after `close`."""
         return self._closed
 
     def partial_run_setup(self, fetches: Any, feeds: Sequence[Any] | None = None) -> str:
-        """Begin a run that is fed and fetched in parts: a handle for `partial_run`.
+        """Set up a run that is fed and fetched in parts. Returns a handle for `partial_run`.
 
         Each of `feeds` may be fed once and each of `fetches` fetched once, in any order that the graph allows.
         """
@@ -332,7 +102,10 @@ class BaseSession(Looks):
         return self._partial.setup(self._graph, fetches, feeds)
 
     def partial_run(self, handle: str, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
-        """Go on with a run that `partial_run_setup` began: what was computed before is not computed again."""
+        """Continue a run of `partial_run_setup`. What earlier parts computed is not computed again.
+
+        handle: what `partial_run_setup` returned.
+        """
         self._check_open()
         return self._partial.run(self._graph, handle, fetches, feed_dict, self._run_part, self._config.copy)
 
@@ -350,10 +123,10 @@ class BaseSession(Looks):
         if self._closed:
             raise RuntimeError(CLOSED)
 
-    # Its life
+    # Lifetime
 
     def close(self) -> None:
-        """End the session: runs on their way may finish for a moment, then are cancelled; its processes end."""
+        """End the session. Active runs may finish within moments, and are then cancelled; its processes end."""
         with self._closing:
             if self._closed:
                 return
@@ -365,10 +138,10 @@ class BaseSession(Looks):
 
     @staticmethod
     def reset(target: Any, containers: Sequence[Any] | None = None, config: ConfigProto | None = None) -> None:
-        """Forget the variables that sessions share at `target`, or under `config.name`, and close these sessions.
+        """Delete the variables that sessions share at `target`, or under `config.name`, and close these sessions.
 
-        containers: only the variables in these; None is all. A detached session of that name is ended with None.
-        Raises NotFoundError when there is nothing of the kind.
+        containers: delete only variables in these containers; None means all, and also ends a detached session of that
+        name. Raises NotFoundError if there is no such session or server.
         """
         config = config or ConfigProto()
         text = target.decode() if isinstance(target, bytes) else target or ""
@@ -379,13 +152,13 @@ class BaseSession(Looks):
             raise NotFoundError(None, None, f"There is no shared session or server {name!r} to reset.")
         try:
             hosts.ask(host, "reset", containers)
-        except backend.WorkerLost:  # it was ending just now
+        except backend.WorkerLost:  # it was just ending
             raise NotFoundError(None, None, f"There is no shared session or server {name!r} to reset.") from None
         if config.name and containers is None:
             hosts.end_host(host)
 
     def as_default(self):
-        """A context manager that makes this the thread's default session. It does not close the session."""
+        """A context manager that makes this the thread's default session. It does not close the session at the end."""
         return stacks.session_scope(self)
 
     def __repr__(self) -> str:
@@ -393,29 +166,20 @@ class BaseSession(Looks):
 
 
 def _end(engine: Any, pages: list[Serving]) -> None:
-    """End what belongs to a session that is closed, or that nobody holds any more."""
+    """Release what belongs to a session that was closed, or that nobody holds any more."""
     for page in pages:
         page.close()
     engine.close()
 
 
-def _failing(error: OpError) -> Callable:
-    """A function whose every call fails with this error."""
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        raise error.with_traceback(None)
-
-    return run
-
-
 class Session(BaseSession):
-    """A session. Used as a context manager, it and its graph are the defaults inside, and it is closed at the end.
+    """A session. As a context manager, it makes itself and its graph the defaults, and is closed at the end.
 
-    target: "" for this machine (Ray is joined when the program runs it already, else started when first needed),
+    target: "" for this machine (Ray is joined if the program runs it already, else started when first needed), or
         "auto", "HOST:PORT" or "ray://HOST:PORT" for a cluster.
-    graph: the graph to run; the current default one when it is None.   config: a ConfigProto.
-    Raises TypeError for arguments of other types, NotFoundError for a target that is not there, and
-    FailedPreconditionError when a machine of the cluster lacks a package that it needs.
+    graph: the graph to run; by default the current default graph.   config: a ConfigProto.
+    Raises TypeError for arguments of other types, NotFoundError for a target that does not exist, and
+    FailedPreconditionError if a machine of the cluster lacks a package.
     """
 
     def __init__(self, target: Any = "", graph: Graph | None = None, config: ConfigProto | None = None):
@@ -439,7 +203,7 @@ class Session(BaseSession):
             context.__exit__(None, None, None)
         if error is None:
             self.close()
-        else:  # the error must get out even when closing hangs
+        else:  # the error must get out even if closing hangs
             closer = threading.Thread(name="SessionCloseThread", target=self.close, daemon=True)
             closer.start()
             closer.join(_CLOSE_BOUND)

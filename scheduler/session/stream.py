@@ -1,8 +1,8 @@
-"""ResultStream: the results of a run as they come, for a loop.
+"""ResultStream: the results of a run as they become available, for a loop.
 
-part      what stands for one result: an item of the fetched list, an entry of the fetched dict
-tell      a node that is added to a run's dataflow for each fetched value: it hands the value on when it is there
-channel   what a run's tells put values into; it is fed, so that a kind of run is compiled once for all streams
+part      one result: an item of the fetched list, or an entry of the fetched dict
+tell      a node added to the run's dataflow for each fetched value; it passes the value on as soon as it is there
+channel   receives the values from a run's tell nodes. It is fed, so the same compiled run serves all streams
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from weftwork.graph import dtypes
 from weftwork.graph.graph import Graph
@@ -22,21 +22,24 @@ from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.request.fetches import Fetches, owned, parse_fetches
 from weftwork.scheduler.session.future import RunFuture
 
+K = TypeVar("K")
+T = TypeVar("T")
+
 
 class Channel:
-    """Takes the values of one run. A listener is called when something has come, or when the run is over."""
+    """Receives the values of one run. Its listener is called when a value has come, or the run is over."""
 
     def __init__(self):
         self.came: deque[tuple[int, Any]] = deque()
-        self.listener: Callable[[], None] = _nobody
+        self.listener: Callable[[], None] = _no_listener
 
     def put(self, place: int, value: Any) -> None:
-        """A fetched value is there."""
+        """Receive a fetched value."""
         self.came.append((place, value))
         self.listener()
 
 
-def _nobody() -> None:
+def _no_listener() -> None:
     pass
 
 
@@ -44,7 +47,7 @@ add_atoms(Channel)
 
 
 def tell(channel: Channel, *value: Any, place: int) -> tuple:
-    """The kernel of a node that hands a value on."""
+    """The kernel of a tell node."""
     channel.put(place, *value)
     return ()
 
@@ -53,13 +56,13 @@ HISTORY.let_stay(tell)
 
 
 def channel_of(graph: Graph) -> Tensor:
-    """The placeholder for a run's channel. It is in no graph."""
+    """A placeholder for a run's channel. It is in no graph."""
     op = _beside(graph, "channel", "Placeholder", Kind.PLACEHOLDER, None, [(dtypes.object, ())])
     return op.outputs[0]
 
 
 def tells(graph: Graph, channel: Tensor) -> Callable[[Dataflow], None]:
-    """What adds to a dataflow the nodes that hand on its fetched values."""
+    """A function that adds tell nodes for the fetched values to a dataflow."""
     op = _beside(graph, "tell", "Tell", Kind.FUNCTION, tell, [])
 
     def add(flow: Dataflow) -> None:
@@ -80,7 +83,7 @@ def _beside(graph: Graph, name: str, type: str, kind: Kind, kernel: Any, outputs
 
 
 class Parts:
-    """The parts of what was fetched: of each its key, the elements that it needs, and what builds its result."""
+    """The parts of a stream: for each, its key, the elements that it needs, and the function that builds its result."""
 
     def __init__(self, graph: Graph, fetches: Any):
         numbers: dict[Any, int] = {}
@@ -95,9 +98,9 @@ class Parts:
         self.fetches = Fetches(tuple(numbers), list)
         self._uses = Counter([number for needs in self._needs for number in needs])
         self.missing = [len(set(needs)) for needs in self._needs]
-        """How many values each part waits for."""
+        """The number of values that each part still waits for."""
         self.takers: list[list[int]] = [[] for _ in numbers]
-        """The parts that take each value."""
+        """For each value, the parts that need it."""
         for part, needs in enumerate(self._needs):
             for number in set(needs):
                 self.takers[number].append(part)
@@ -106,7 +109,7 @@ class Parts:
         return len(self.keys)
 
     def result(self, part: int, values: Mapping[int, Any], copy: bool) -> tuple[Any, Any]:
-        """The key and the result of a part. copy: what others have, or get, too is copied."""
+        """The key and result of a part. copy: copy values that others have, or will get, too."""
         mine = {number: values[number] for number in self._needs[part]}
         if copy:
             mine.update({n: copied(value) for n, value in mine.items() if self._uses[n] > 1})
@@ -125,16 +128,16 @@ def _items(fetches: Any) -> Iterator[tuple[Any, Any]]:
         yield 0, fetches
 
 
-class ResultStream:
-    """The results of a run as they come: pairs of a key and a value. Made by `Session.stream`.
+class ResultStream(Generic[K, T]):
+    """The results of a run as they become available: (key, value) pairs. Made by `Session.stream`.
 
-    `for key, value in stream` and `async for key, value in stream`; a loop that is left early cancels the run, and so
-    does `close`, the end of a `with` block, or the end of the task. When the run fails, what has come is given first,
-    and then the error is raised.
+    Use it in `for key, value in stream` or `async for key, value in stream`. Leaving the loop early cancels the run; so
+    do `close`, the end of a `with` block, and the end of the task. If the run fails, the loop first yields the results
+    that are available, and then raises the error.
     """
 
     def __init__(self, parts: Parts, channel: Channel, copy: bool, future: RunFuture):
-        """copy: values that others see are copied.   future: of the run, whose result is the list of all values."""
+        """copy: copy values that others see.   future: of the run; its result is the list of all values."""
         self._parts, self._channel, self._copy, self._future = parts, channel, copy, future
         self._missing = list(parts.missing)
         self._values: dict[int, Any] = {}
@@ -143,10 +146,10 @@ class ResultStream:
 
     # Iteration
 
-    def __iter__(self) -> ResultStream:
+    def __iter__(self) -> ResultStream[K, T]:
         return self
 
-    def __next__(self) -> tuple[Any, Any]:
+    def __next__(self) -> tuple[K, T]:
         came = threading.Event()
         self._channel.listener = came.set
         while (item := self._next()) is None:
@@ -156,16 +159,16 @@ class ResultStream:
             raise StopIteration
         return item
 
-    def __aiter__(self) -> ResultStream:
+    def __aiter__(self) -> ResultStream[K, T]:
         return self
 
-    async def __anext__(self) -> tuple[Any, Any]:
+    async def __anext__(self) -> tuple[K, T]:
         loop, came = asyncio.get_running_loop(), asyncio.Event()
 
         def tell_loop() -> None:
             try:
                 loop.call_soon_threadsafe(came.set)
-            except RuntimeError:  # the loop is closed: nobody will take a result
+            except RuntimeError:  # the loop is closed, so nobody will take a result
                 self.close()
 
         self._channel.listener = tell_loop
@@ -181,8 +184,8 @@ class ResultStream:
         return item
 
     def _next(self) -> Any:
-        """The next pair, _END, or None where nothing has come. Raises the run's error once all that came was given."""
-        over = self._future.done()  # looked at first: what comes before the end is seen
+        """The next pair, _END, or None if nothing has come. Raises the run's error after the last available result."""
+        over = self._future.done()  # check first, so that values that come before the end are seen
         while self._channel.came:
             self._take(*self._channel.came.popleft())
         lacking = len(self._values) < len(self._parts.takers)
@@ -197,7 +200,7 @@ class ResultStream:
         return None
 
     def _take(self, place: int, value: Any) -> None:
-        """A value is there, for the first time unless the run began again."""
+        """Note a value. A run that begins again may deliver it a second time, which is ignored."""
         if place not in self._values:
             self._values[place] = value
             for part in self._parts.takers[place]:
@@ -205,19 +208,19 @@ class ResultStream:
                 if not self._missing[part]:
                     self._ready.append(part)
 
-    # The end
+    # Ending
 
     def close(self) -> None:
-        """Cancel the run, unless it is over: then it changes nothing."""
+        """Cancel the run unless it is over. A cancelled run changes nothing."""
         self._future.cancel()
 
-    def __enter__(self) -> ResultStream:
+    def __enter__(self) -> ResultStream[K, T]:
         return self
 
     def __exit__(self, *_: Any) -> None:
         self.close()
 
-    async def __aenter__(self) -> ResultStream:
+    async def __aenter__(self) -> ResultStream[K, T]:
         return self
 
     async def __aexit__(self, *_: Any) -> None:

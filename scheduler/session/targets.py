@@ -1,4 +1,4 @@
-"""Where a session runs: in an engine of its own, or in one that a target or a name tells."""
+"""Targets: whether a session has an engine of its own, or shares the engine of a host."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from weftwork.scheduler.session.server import find
 
 
 def engine_of(target: str, config: ConfigProto, graph: Graph) -> tuple[Engine | SharedEngine, ClusterSpec | None]:
-    """An engine of the session's own; or one that a host shares, where the target or the config names it.
+    """A new engine for the session; or the shared engine of the host that the target or the config names.
 
-    With the cluster of that host, where it is a server's.
+    For the host of a server, also returns the server's cluster.
     """
     entropy = uuid.uuid4().int & ((1 << 63) - 1)
     if config.isolate_session_state or config.cluster_def.job:
@@ -43,7 +43,7 @@ def engine_of(target: str, config: ConfigProto, graph: Graph) -> tuple[Engine | 
 
 
 def host_named(name: str, config: ConfigProto) -> Any:
-    """The host of that name, None where there is none. Raises DeadlineExceededError under a time limit."""
+    """The host with a name, or None. Raises DeadlineExceededError if there is a time limit."""
     if not name.startswith("grpc://"):
         return hosts.host(Host, name, config, create=False, lasting=False) if name else None
     with suppress(NotFoundError):
@@ -56,11 +56,12 @@ def _hosted(config: ConfigProto) -> str:
 
 
 def connect(target: str, config: ConfigProto) -> None:
-    """Join the Ray that `target` names. "" and "local" wait until one is needed (see `life`)."""
+    """Join the Ray that `target` names. For "" and "local" nothing is joined until Ray is needed (see `life`)."""
     if not target:
         return
     if target.startswith("grpc://"):
-        return  # the server says in which Ray it is
+        return  # the server will say which Ray to join
+
     host, _, port = target.rpartition(":")
     if target not in ("auto", "local") and not target.startswith("ray://") and not (host and port.isdigit()):
         raise NotFoundError(

@@ -1,1 +1,1 @@
-"""The values that a session holds: where they are, how they are saved and repaired."""
+"""The state of a session: where committed values are, and how they are saved and repaired."""

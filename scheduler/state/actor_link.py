@@ -1,8 +1,8 @@
-"""A session's links to its actors: made when first needed, replaced when they die.
+"""A session's links to its actors, which are started when first needed and replaced when they die.
 
-home       where an actor lives: anywhere, on a certain machine, or with a certain GPU
-epoch      names one life of an actor; what it held is gone with it
-held       the versions that an actor holds, so that they need not be sent again
+home       where an actor must be: anywhere, on one machine, or on one GPU
+epoch      identifies one life of an actor; its contents are lost at the end of it
+held       the versions that an actor has, so they need not be sent again
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from weftwork.scheduler.state.mirror import Cell
 
 _LARGE = 100 * 1024
 _FREED_WITHIN = 5.0
-"""Seconds for which a GPU is waited for: what ended just now still counts as in use."""
+"""Maximum number of seconds to wait for a GPU. One that was just released still counts as in use."""
 _UP_WITHIN = 60.0
-"""Seconds that an actor on a free GPU may take to start."""
+"""Seconds within which an actor on a free GPU must start."""
 _taking_gpus = fresh(threading.Lock())
 
 
 class ActorLink:
-    """The actor of one session at one home."""
+    """The link to a session's actor at one home."""
 
     def __init__(self, home: Home = ANYWHERE):
         self.home = home
@@ -42,15 +42,18 @@ class ActorLink:
         self.lives = 0
         self.messages = 0
         self.busy = 0
-        """Segments on their way here."""
+        """Number of segments that are submitted to the actor."""
         self.closed = False
         self._sequence = 0
 
     def ensure(self) -> Any:
-        """The actor; started when there is none. The caller holds `lock`. ResourceExhaustedError for a GPU in use."""
+        """The actor, started if necessary.
+
+        The caller holds `lock`. Raises ResourceExhaustedError if its GPU is in use.
+        """
         if self.closed:
             raise backend.WorkerLost("the session is closed")
-        self._look()
+        self._forget_lost()
         if self.actor is None:
             actor = self._start()
             self.lives += 1
@@ -58,8 +61,8 @@ class ActorLink:
             self.actor = actor
         return self.actor
 
-    def _look(self) -> None:
-        """Forget an actor that went down with its Ray."""
+    def _forget_lost(self) -> None:
+        """Forget an actor that was lost with its Ray."""
         if self.actor is not None and self.actor.is_gone:
             self.actor = None
             self.held, self.programs = {}, set()
@@ -68,7 +71,7 @@ class ActorLink:
         epoch = self.epoch = uuid.uuid4().hex
         if self.home.gpu is None:
             return backend.new_actor(epoch, self.home)
-        with _taking_gpus:  # one after another: what Ray says is free does not count actors that are just being made
+        with _taking_gpus:  # one at a time: Ray counts GPUs as free while actors on them are starting
             if _is_free(self.home):
                 actor = backend.new_actor(epoch, self.home)
                 if backend.is_up(actor, _UP_WITHIN):
@@ -82,22 +85,22 @@ class ActorLink:
         )
 
     def submit(self, message: bytes, arrived: list, apart: int) -> backend.Handle:
-        """Send a segment. The caller holds `lock`, so that numbers and messages go in one order."""
+        """Submit a segment. The caller holds `lock`, so that sequence numbers and messages are in the same order."""
         self._sequence += 1
         self.messages += 1
         return backend.submit_to(self.ensure(), self.epoch, self._sequence, message, arrived, apart)
 
     def dead(self, actor: Any) -> None:
-        """`actor` has died: the next use starts another one."""
+        """Note that `actor` has died. The next use starts another one."""
         with self.lock:
             if self.actor is actor:
                 self.actor = None
                 self.held, self.programs = {}, set()
 
     def flush(self, cells: list[Cell]) -> None:
-        """Hand the actor the newest small committed versions that it has not got: write-behind, in one message."""
+        """Send the newest small committed versions that the actor lacks, in one message."""
         with self.lock:
-            self._look()
+            self._forget_lost()
             entries = [(cell.name, cell.version, cell.value) for cell in cells]
             entries = [(n, v, value) for n, v, value in entries if v and self.held.get(n) != v and _is_small(value)]
             if not entries:
@@ -108,13 +111,13 @@ class ActorLink:
             backend.store_in(actor, self.epoch, pack(entries))
 
     def drop(self, names: Iterable[str]) -> None:
-        """Let the actor forget what stayed there for a run."""
+        """Make the actor forget values that stayed there for a run."""
         with self.lock:
             if self.actor is not None:
                 backend.drop_in(self.actor, list(names))
 
     def end(self) -> None:
-        """End the actor; the next use starts another one."""
+        """End the actor. The next use starts another one."""
         with self.lock:
             if self.actor is not None:
                 backend.kill(self.actor)
@@ -128,12 +131,12 @@ class ActorLink:
 
 
 def _is_small(value: Any) -> bool:
-    """True for what goes by value: the rest is sent when a segment needs it, for its sake alone."""
+    """Whether a value is sent ahead of its use. Other values are sent only when a segment needs them."""
     return not objects.is_reference(value) and size_of(value) <= _LARGE
 
 
 def _is_free(home: Home) -> bool:
-    """True when a GPU of a machine is free, or becomes so within moments."""
+    """Whether a GPU of a machine is free, or becomes free within moments."""
     end = monotonic() + _FREED_WITHIN
     while inventory.free("GPU", home.machine) < 1:
         if monotonic() > end:
@@ -143,14 +146,14 @@ def _is_free(home: Home) -> bool:
 
 
 class Links:
-    """All actors of one session, by home."""
+    """The links to all actors of one session, by home."""
 
     def __init__(self):
         self._links: dict[Home, ActorLink] = {}
         self._lock = fresh(threading.Lock())
         self._closed = False
         self.home_of: dict[str, Home] = {}
-        """Where variables are kept that have a home of their own."""
+        """The homes of variables that are not ANYWHERE."""
 
     def at(self, home: Home = ANYWHERE) -> ActorLink:
         """The link to the actor at `home`."""
@@ -162,17 +165,17 @@ class Links:
         return link
 
     def all(self) -> list[ActorLink]:
-        """Every link that there is."""
+        """All links."""
         with self._lock:
             return list(self._links.values())
 
     def dead(self, actor: Any) -> None:
-        """`actor` has died."""
+        """Note that `actor` has died."""
         for link in self.all():
             link.dead(actor)
 
     def flush(self, cells: list[Cell]) -> None:
-        """Hand committed versions to the actors that keep the variables."""
+        """Send committed versions to the actors that hold the variables."""
         homes: dict[Home, list[Cell]] = {}
         for cell in cells:
             homes.setdefault(self.home_of.get(cell.name, ANYWHERE), []).append(cell)
@@ -180,7 +183,7 @@ class Links:
             self.at(home).flush(mine)
 
     def free_gpus(self) -> None:
-        """End the actors that hold a GPU and have nothing to do: a task asks for one."""
+        """End idle actors that hold a GPU, because a task needs one."""
         for link in self.all():
             if link.home.gpu is not None and not link.busy:
                 link.end()

@@ -1,7 +1,7 @@
-"""Autosave: a session that writes checkpoints by itself, and begins with the last one that it finds.
+"""Autosave: a session writes checkpoints by itself, and resumes from the last one that it finds.
 
-`ConfigProto(checkpoint_dir=..., checkpoint_every=...)`. A checkpoint holds the committed values of one moment; it is
-written by a thread of its own while runs go on, and once more when the session is closed.
+Configured by `ConfigProto(checkpoint_dir=..., checkpoint_every=...)`. A checkpoint holds the committed values of one
+moment. A thread writes it while runs go on, and once more when the session is closed.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from weftwork.scheduler.state.checkpoint_state import Kept, latest_checkpoint, u
 from weftwork.scheduler.state.mirror import Cell, Mirror, new_version
 
 _KEPT = 3
-"""Checkpoints that are kept."""
+"""Number of checkpoints to keep."""
 _NAME = "session"
 
 
 class Autosave:
-    """The checkpoints of one session; without a folder it does nothing."""
+    """Writes the checkpoints of one session. Without a folder it does nothing."""
 
     def __init__(self, mirror: Mirror, folder: str, every: float):
         self._mirror, self._folder, self._every = mirror, folder, every
         self._prefix: str | None = None
         self._versions: dict[str, int] = {}
-        """What the last checkpoint holds: names and versions."""
+        """Names and versions in the last checkpoint."""
         self._kept = Kept(_KEPT, 1e9)
         self._number = 0
         self._saving = fresh(threading.Lock())
@@ -50,13 +50,13 @@ class Autosave:
             self._resume()
 
     def wake(self) -> None:
-        """A run has changed variables: from now on there is something to save."""
+        """Note that a run has changed variables, so there is something to save."""
         if self._folder and self._thread is None:
             self._thread = threading.Thread(target=self._work, name="weftwork-autosave", daemon=True)
             self._thread.start()
 
     def save(self) -> None:
-        """Write a checkpoint, if anything has changed since the last one. Raises OpErrors of the file system."""
+        """Write a checkpoint if anything has changed since the last one. Raises OpErrors of the file system."""
         with self._saving:
             cells = [cell for cell in self._mirror.cells() if cell.value is not UNINITIALIZED]
             pinned = list(zip(cells, self._mirror.pin(cells), strict=True))
@@ -69,13 +69,13 @@ class Autosave:
                 rows.append((cell.name, _type_of(value), value))
             prefix = join(self._folder, f"{_NAME}-{self._number + 1}")
             leaving = self._write(prefix, rows)
-            self._number += 1  # not before: what fails is written again under its name, so nothing piles up
+            self._number += 1  # only after success: a failed write is repeated under the same name
             self._prefix, self._versions = prefix, versions
             for old in leaving:
                 checkpoint.remove(old)
 
     def _write(self, prefix: str, rows: list[tuple[str, str, Any]]) -> list[str]:
-        """Make the newest checkpoint; returns those that are too many now."""
+        """Write the newest checkpoint. Returns the old ones to be deleted."""
         before, self._kept.entries = self._kept.entries, list(self._kept.entries)
         try:
             checkpoint.write_index(prefix, [checkpoint.write_shard(prefix, rows)])
@@ -89,20 +89,20 @@ class Autosave:
         return leaving
 
     def saved(self, cell: Cell) -> Any:
-        """The value of a cell from the last checkpoint, where that holds the cell's version; else None."""
+        """The value of a cell in the last checkpoint, if its version is the current one; else None."""
         if self._prefix is None or self._versions.get(cell.name) != cell.version:
             return None
         return CheckpointReader(self._prefix).get_tensor(cell.name)
 
     def roll_back(self) -> str | None:
-        """Give every variable the value of the last checkpoint: its prefix, or None when there is none."""
+        """Set every variable to the last checkpoint's value. Returns the checkpoint's prefix, or None without one."""
         if self._prefix is None:
             return None
         self._load(self._prefix)
         return self._prefix
 
     def close(self) -> None:
-        """Save for the last time, and end the thread."""
+        """Save once more, and end the thread."""
         self._end.set()
         if self._thread is not None:
             self._thread.join()
@@ -139,12 +139,12 @@ class Autosave:
             OpError,
             backend.WorkerLost,
             backend.StoreFull,
-        ) as error:  # the session goes on; the next time it may work
+        ) as error:  # the session goes on, and saves again later
             warnings.warn(f"The session could not write a checkpoint to {self._folder}: {error}", stacklevel=2)
 
 
 def _type_of(value: Any) -> str:
-    """The dtype under which a value is written."""
+    """The type name under which a value is written."""
     array = value if isinstance(value, (np.ndarray, np.generic)) else np.asarray(value, None)
     if array.dtype.kind in "OSU":
         every = array.ravel().tolist() if isinstance(array, np.ndarray) else [value]

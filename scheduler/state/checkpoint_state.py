@@ -1,7 +1,7 @@
-"""Which checkpoints there are: the text file `checkpoint` beside them names the newest, and those that are kept.
+"""The list of checkpoints in a folder: a text file called `checkpoint` names the newest one, and those that are kept.
 
-It is rewritten in one step, after a checkpoint is whole and before old ones are deleted: whoever reads it finds one
-that can be loaded. Its format is TensorFlow's (protobuf's text format of CheckpointState).
+The file is rewritten in one step, after a new checkpoint is complete and before old ones are deleted. So whoever reads
+it finds a checkpoint that can be loaded. The format is TensorFlow's: CheckpointState in protobuf's text format.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _LINE = re.compile(r'\s*(\w+)\s*:\s*("(?:[^"\\\n]|\\.)*"|[-+.\w]+)\s*')
 
 
 class CheckpointState(Message):
-    """What the file `checkpoint` says."""
+    """The content of the file `checkpoint`."""
 
     model_checkpoint_path: str = ""
     """The newest checkpoint."""
     all_model_checkpoint_paths: Repeated[str]
-    """Those that are kept, oldest first."""
+    """The checkpoints that are kept, oldest first."""
     all_model_checkpoint_timestamps: Repeated[float]
-    """When each was made, in seconds since 1970."""
+    """The time of each checkpoint, in seconds since 1970."""
     last_preserved_timestamp: float = 0.0
-    """When the last one was made that is kept for good."""
+    """The time of the last checkpoint that is kept for good."""
 
 
 def _text(state: CheckpointState) -> str:
@@ -57,7 +57,7 @@ def _unquoted(text: str) -> str:
 
 
 def _parsed(text: str) -> CheckpointState:
-    """The state that a file's text describes; ValueError when it is no such text."""
+    """Parse the text of the file. Raises ValueError if it is malformed."""
     state, at = CheckpointState(), 0
     while at < len(text.rstrip()):
         match = _LINE.match(text, at)
@@ -83,10 +83,11 @@ def generate_checkpoint_state_proto(
     all_model_checkpoint_timestamps: Sequence[float] | None = None,
     last_preserved_timestamp: float | None = None,
 ) -> CheckpointState:
-    """A CheckpointState; where `save_dir` is a relative path, relative paths become relative to it.
+    """Build a CheckpointState. If `save_dir` is relative, relative paths are made relative to it.
 
-    The newest checkpoint is added to the list if it is not its last. Raises ValueError when there is not one timestamp
-    for each path.
+    The newest checkpoint is appended to the list if it is not its last. Raises ValueError if the numbers of paths and
+    timestamps differ.
+    last_preserved_timestamp: of the newest checkpoint that is kept for ever, in seconds since 1970.
     """
     paths = list(all_model_checkpoint_paths or ())
     times = list(all_model_checkpoint_timestamps or ())
@@ -109,7 +110,7 @@ def generate_checkpoint_state_proto(
 
 
 def _relative(path: str, folder: str) -> str:
-    """A relative path as seen from `folder`; others stay."""
+    """A relative path as seen from `folder`. Absolute paths are unchanged."""
     return path if is_absolute(path) else os.path.relpath(path, folder or ".")
 
 
@@ -124,8 +125,10 @@ def update_checkpoint_state(
 ) -> None:
     """Write the file `checkpoint` of a folder, in one step.
 
-    save_relative_paths: paths are written as seen from the folder, so that it can be moved.
-    Raises RuntimeError when the checkpoint has the name of the file, OpErrors for what the system refuses.
+    save_relative_paths: write paths relative to the folder, so that it can be moved.
+    save_dir: the folder.
+    last_preserved_timestamp: of the newest checkpoint that is kept for ever, in seconds since 1970.
+    Raises RuntimeError if the checkpoint has the name of the file, and OpErrors of the file system.
     """
     paths = list(all_model_checkpoint_paths or ())
     newest = model_checkpoint_path
@@ -144,7 +147,7 @@ def update_checkpoint_state(
 
 
 def _inside(path: str, folder: str) -> str:
-    """An absolute path as seen from `folder`; others, and URLs elsewhere, stay."""
+    """An absolute path as seen from `folder`. Other paths, and URLs elsewhere, are unchanged."""
     if is_url(path):
         start = join(folder, "")
         return path[len(start) :] if path.startswith(start) else path
@@ -152,14 +155,14 @@ def _inside(path: str, folder: str) -> str:
 
 
 def state_file(folder: str, latest_filename: str | None = None) -> str:
-    """The path of the file `checkpoint` of a folder."""
+    """The path of a folder's file `checkpoint`."""
     return join(folder, latest_filename or STATE_FILE)
 
 
 def get_checkpoint_state(checkpoint_dir: str, latest_filename: str | None = None) -> CheckpointState | None:
-    """What the file `checkpoint` of a folder says, with full paths; None when there is none that can be read.
+    """Read the file `checkpoint` of a folder; paths become full paths. None if it is missing or unreadable.
 
-    Raises ValueError when it names no checkpoint.
+    Raises ValueError if it names no checkpoint.
     """
     checkpoint_dir = os.fspath(checkpoint_dir)
     name = state_file(checkpoint_dir, latest_filename)
@@ -182,7 +185,7 @@ def get_checkpoint_state(checkpoint_dir: str, latest_filename: str | None = None
 
 
 def latest_checkpoint(checkpoint_dir: str, latest_filename: str | None = None) -> str | None:
-    """The newest checkpoint of a folder, or None when there is none, or it is gone."""
+    """The newest checkpoint of a folder. None if there is none, or it is gone."""
     state = get_checkpoint_state(checkpoint_dir, latest_filename)
     if state is None:
         return None
@@ -193,12 +196,15 @@ def latest_checkpoint(checkpoint_dir: str, latest_filename: str | None = None) -
 
 
 def checkpoint_exists(checkpoint_prefix: str) -> bool:
-    """Whether there are files of a checkpoint; only reading it tells whether they are whole."""
+    """Whether the files of a checkpoint exist. Only reading them shows whether they are whole."""
     return checkpoint.exists(os.fspath(checkpoint_prefix))
 
 
 def get_checkpoint_mtimes(checkpoint_prefixes: Iterable[str]) -> list[float]:
-    """When each checkpoint was made, in seconds since 1970; those that do not exist are left out."""
+    """The time of each checkpoint, in seconds since 1970. Checkpoints that do not exist are left out.
+
+    checkpoint_prefixes: a list of paths without the ends of their files.
+    """
     times = []
     for prefix in checkpoint_prefixes:
         when = _modified(prefix)
@@ -215,7 +221,7 @@ def _modified(prefix: str) -> float | None:
 
 
 def remove_checkpoint(checkpoint_prefix: str, meta_graph_suffix: str = "meta") -> None:
-    """Delete a checkpoint's files."""
+    """Delete the files of a checkpoint."""
     checkpoint.remove(checkpoint_prefix)
     name = f"{checkpoint_prefix}.{meta_graph_suffix}"
     files = files_of(name)
@@ -224,11 +230,11 @@ def remove_checkpoint(checkpoint_prefix: str, meta_graph_suffix: str = "meta") -
             files.remove(name)
 
 
-# What is in a checkpoint
+# Reading checkpoints
 
 
 def load_checkpoint(ckpt_dir_or_file: str) -> CheckpointReader:
-    """A reader of a checkpoint, or of the newest one of a folder. Raises ValueError when the folder has none."""
+    """Open a checkpoint, or the newest one of a folder. Raises ValueError if the folder has none."""
     path = os.fspath(ckpt_dir_or_file)
     if not checkpoint_exists(path) and files_of(path).exists(state_file(path)):
         newest = latest_checkpoint(path)
@@ -239,23 +245,23 @@ def load_checkpoint(ckpt_dir_or_file: str) -> CheckpointReader:
 
 
 def load_variable(ckpt_dir_or_file: str, name: str) -> Any:
-    """The value of one key of a checkpoint."""
+    """Read the value of one key of a checkpoint."""
     return load_checkpoint(ckpt_dir_or_file).get_tensor(name.removesuffix(":0"))
 
 
 def list_variables(ckpt_dir_or_file: str) -> list[tuple[str, list[int] | None]]:
-    """(key, shape) of what is in a checkpoint, sorted; the shape of a Python object is None."""
+    """(key, shape) of each value in a checkpoint, sorted. The shape of a Python object is None."""
     return sorted(load_checkpoint(ckpt_dir_or_file).get_variable_to_shape_map().items())
 
 
-# Which ones are kept
+# Retention
 
 
 class Kept:
-    """The checkpoints that a saver has made and keeps: (path, seconds since 1970), oldest first.
+    """The checkpoints that a saver has written and keeps, as (path, seconds since 1970), oldest first.
 
-    limit: how many; None or 0 keeps all files, and lists none.
-    hours: one checkpoint in so many hours is kept for good.
+    limit: their maximum number. With None or 0 nothing is deleted, and nothing is listed.
+    hours: one checkpoint per this many hours is kept for good.
     """
 
     def __init__(self, limit: int | None, hours: float):
@@ -265,11 +271,11 @@ class Kept:
         self._leaving: list[tuple[str, float]] = []
 
     def paths(self) -> list[str]:
-        """Their paths."""
+        """The paths of the kept checkpoints."""
         return [path for path, _ in self.entries]
 
     def add(self, path: str, when: float) -> None:
-        """Take a new checkpoint in, at the end, also when its name was there before."""
+        """Add a checkpoint at the end, even if its path was in the list before."""
         if not self.limit:
             return
         self.entries = [entry for entry in self.entries if entry[0] != path]
@@ -278,7 +284,7 @@ class Kept:
             self._leaving.append(self.entries.pop(0))
 
     def leaving(self) -> list[str]:
-        """The checkpoints that are too many, without those whose turn it is to be kept for good: to be deleted now."""
+        """Remove checkpoints beyond the limit. Returns those to delete now, without those that are kept for good."""
         doomed = []
         for path, when in self._leaving:
             if when > self._next_for_good:
@@ -289,6 +295,6 @@ class Kept:
         return doomed
 
     def recover(self, paths: Iterable[str]) -> None:
-        """Take over those of `paths` that exist, as of when they were written."""
+        """Take over those of `paths` that exist, with their times of writing."""
         found = [(path, _modified(path)) for path in paths]
         self.entries = [(path, when) for path, when in found if when is not None]

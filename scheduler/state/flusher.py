@@ -1,7 +1,7 @@
-"""Write-behind: what runs in the caller changed is handed to the session's actor in groups, a little later.
+"""Write-behind: values that runs in the caller have changed are sent to the session's actors a little later, in groups.
 
-Only the newest version of a variable is sent, so many small updates cost one message. The pauses are such that flushing
-takes a twentieth of the time at most. Ray is never started for it: while nothing needs Ray, the mirror holds the state.
+Only the newest version of a variable is sent, so many small updates cost one message. Pauses limit flushing to a
+twentieth of the time. Ray is never started for it: as long as nothing needs Ray, the mirror alone holds the state.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from weftwork.scheduler.state.actor_link import Links
 from weftwork.scheduler.state.mirror import Mirror
 
 _PAUSE = 0.25
-"""Seconds between two flushes, at least."""
+"""Minimum number of seconds between two flushes."""
 _SHARE = 20
-"""A flush is followed by a pause of so many times its own duration."""
+"""The pause after a flush, as a multiple of its duration."""
 
 
 class Flusher:
-    """The thread of one session that flushes. It starts with the first change that finds Ray running."""
+    """The flushing thread of a session. It starts with the first change after Ray is running."""
 
     def __init__(self, mirror: Mirror, links: Links):
         self._mirror, self._links = mirror, links
@@ -31,9 +31,9 @@ class Flusher:
         self._starting = fresh(threading.Lock())
 
     def wake(self) -> None:
-        """A run has changed variables."""
+        """Note that a run has changed variables."""
         if self._thread is not None:
-            if not self._changed.is_set():  # to look costs a tenth of setting it
+            if not self._changed.is_set():  # checking takes a tenth of the time of setting
                 self._changed.set()
         elif backend.is_running():
             with self._starting:
@@ -52,7 +52,7 @@ class Flusher:
             try:
                 if backend.is_running():
                     self._links.flush(self._mirror.cells())
-            except Exception:  # the mirror holds the state: a copy that could not be sent is sent with the next flush
+            except Exception:  # the mirror holds the state, and the next flush sends it again
                 self._changed.set()
             if self._closed.wait(max(_PAUSE, _SHARE * (perf_counter() - start))):
                 return

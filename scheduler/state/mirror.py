@@ -1,15 +1,15 @@
 """The values of a session's variables, and how runs change them.
 
-cell      one variable of one session: its committed value, and a token for its version
-mirror    all cells together: what this process knows of the session's state. Only this session writes its variables,
-          so the mirror is right by construction. A value is held here, or as a reference to one that Ray keeps.
+cell      one variable of a session: its committed value, and a token of its version
+mirror    all cells of a session. Only this session writes its variables, so the mirror is always right. A value is
+          here, or is a reference to Ray's store
 pin       take the committed values of one moment
-commit    make a run's new values visible, all at once
+commit    publish a run's new values, all at once
 
-Locks: a run that writes owns the cells of its write set from its first write to its commit, taken in the order of the
-names, so that no two runs wait for each other. To take one is a single step of a dict: whatever interrupts a run, its
-end finds what it has taken. `Mirror.mutex` covers only the instants in which several values, or the runs that are under
-way, are looked at or changed.
+Locks: a run that writes owns the cells of its write set from its first write to its commit. It takes them in the order
+of their names, so that no two runs wait for each other. Taking a cell is one atomic dict operation, so whatever
+interrupts a run, its cleanup finds all cells that it took. `Mirror.mutex` is held only for the moments in which several
+values, or the set of active runs, are read or changed.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from weftwork.graph.forks import fresh
 from weftwork.graph.operation import UNINITIALIZED
 from weftwork.graph.seeded import new_key
 
-_LOOK = 0.02
-"""Seconds after which a run that waits for a lock looks whether it is to stop."""
+_STOP_CHECK_SECONDS = 0.02
+"""Seconds between two checks for a stop while a run waits for a lock."""
 
 new_version = count(1).__next__
-"""A token for a version, of no other version in this process: called in every run that writes."""
+"""Returns a new version token, unique in this process. Every run that writes calls it."""
 
 
 class Cell:
-    """A variable's committed value."""
+    """The committed value of a variable."""
 
     __slots__ = ("freed", "name", "reference", "replicas", "value", "version")
 
@@ -42,26 +42,26 @@ class Cell:
         self.value: Any = UNINITIALIZED
         self.version = 0
         self.reference: Any = None
-        """A reference to the same value in Ray's object store, once somebody needed one."""
+        """A reference to the same value in Ray's object store, once one was needed."""
         self.replicas: Sequence = ()
-        """References to copies of it on other machines."""
+        """References to copies on other machines."""
         self.freed: threading.Condition | None = None
-        """Where runs wait until they may own it, once one had to."""
+        """Wakes runs that wait to own the cell. Created by the first one that has to wait."""
 
 
 class Mirror:
-    """The cells of a session."""
+    """All cells of a session."""
 
     def __init__(self):
         self.mutex = fresh(threading.Lock())
         self.owners: dict[Cell, Any] = {}
-        """Who alone may change a cell now: `setdefault` takes it, if nobody has."""
+        """The owner of each owned cell, who alone may change it. `setdefault` takes a cell if it is free."""
         self.running: set[Any] = set()
-        """The runs that are under way."""
+        """The active runs."""
         self._cells: dict[str, Cell] = {}
 
     def cell(self, name: str) -> Cell:
-        """The cell of the variable `name`; made, without a value, when there is none."""
+        """The cell of the variable `name`, created without a value if necessary."""
         cell = self._cells.get(name)
         if cell is None:
             with self.mutex:
@@ -74,7 +74,7 @@ class Mirror:
             return list(self._cells.values())
 
     def pin(self, cells: Iterable[Cell]) -> list[tuple[Any, int]]:
-        """(value, version) of each cell, all of one moment."""
+        """(value, version) of each cell, all from one moment."""
         with self.mutex:
             return [(cell.value, cell.version) for cell in cells]
 
@@ -88,8 +88,8 @@ class Mirror:
     ) -> None:
         """Publish values[number] for each (cell, name, number) of `writes`, all at once.
 
-        owner: the run that owns them, which lets them go and is over; None where nobody need let go.
-        versions: tokens of versions by name, where there are some already.   replicas: copies on other machines.
+        owner: the run that owns the cells. They are released, and the run is over. None if nothing is to be released.
+        versions: version tokens by name, if they were assigned already.   replicas: copies on other machines.
         """
         interrupted, owners = None, self.owners
         with self.mutex:
@@ -101,7 +101,7 @@ class Mirror:
                         cell.reference = None
                         cell.replicas = replicas.get(cell, ()) if replicas else ()
                     break
-                except BaseException as error:  # Ctrl-C between two cells: all of them are published, or none
+                except BaseException as error:  # Ctrl-C between two cells: still publish all of them
                     if interrupted is not None:
                         raise
                     interrupted = error
@@ -115,13 +115,16 @@ class Mirror:
             raise interrupted
 
     def put(self, values: Mapping[Cell, tuple[Any, int]]) -> None:
-        """Publish (value, version) of each cell, all at once."""
+        """Publish (value, version) for each cell, all at once."""
         writes = [(cell, cell.name, number) for number, cell in enumerate(values)]
         versions = {cell.name: version for cell, (_, version) in values.items()}
         self.commit(writes, [value for value, _ in values.values()], versions=versions)
 
     def stored(self, cell: Cell, version: int, reference: Any, alone: bool) -> None:
-        """A version lies in Ray's object store too; or `alone` there: what is large is held once."""
+        """Note that a version is in Ray's object store.
+
+        alone: drop the local value, so that large data is held once.
+        """
         with self.mutex:
             if cell.version == version:
                 cell.reference = reference
@@ -129,17 +132,17 @@ class Mirror:
                     cell.value = reference
 
     def wait_for(self, cell: Cell, owner: Any, stop: Sequence = ()) -> None:
-        """Own a cell that somebody else owns, once it is free. Raises Stopped when `stop` fills up before."""
+        """Wait until another owner releases a cell, and take it. Raises Stopped if `stop` fills up first."""
         with self.mutex:
-            if cell.freed is None:  # before the owner is looked at once more: who lets go looks at it afterwards
+            if cell.freed is None:  # set before checking the owner: `release` deletes the owner, then checks this
                 cell.freed = threading.Condition(self.mutex)
             while self.owners.setdefault(cell, owner) is not owner:
                 if stop:
                     raise Stopped
-                cell.freed.wait(_LOOK)
+                cell.freed.wait(_STOP_CHECK_SECONDS)
 
     def release(self, cells: Iterable[Cell], owner: Any) -> None:
-        """Let go of those of the cells that `owner` owns."""
+        """Release those of the cells that `owner` owns."""
         for cell in cells:
             if self.owners.get(cell) is owner:
                 del self.owners[cell]
@@ -149,7 +152,7 @@ class Mirror:
 
     @contextmanager
     def owned(self, cells: Iterable[Cell], stop: Sequence = ()) -> Iterator[None]:
-        """Own some cells. Raises Stopped when `stop` fills up while another one owns one of them."""
+        """Own some cells while the block runs. Raises Stopped if `stop` fills up while waiting for one."""
         owner, ordered = object(), in_order(cells)
         try:
             for cell in ordered:
@@ -161,16 +164,16 @@ class Mirror:
 
 
 def in_order(cells: Iterable[Cell]) -> list[Cell]:
-    """Cells in the order of their names, in which they are taken."""
+    """Cells in the order in which they must be taken: by name."""
     return sorted(cells, key=lambda cell: cell.name)
 
 
 class Cells:
-    """The cells that the runs of one dataflow read and write, found once.
+    """The cells that runs of one dataflow read and write, looked up once.
 
-    writes: with the name and the number of the value that a run publishes.
-    taken: the cells of the write set in the order of their names; with the number of the value that takes the newest
-        version, if there is one.   newest: of such a number, the cell and its name.
+    writes: (cell, name, number of the value to publish).
+    taken: (cell, number of the newest version or None) of the write set, in the order of the names.
+    newest: maps the number of a newest version to (cell, name).
     """
 
     def __init__(self, mirror: Mirror, flow: Any):
@@ -181,11 +184,11 @@ class Cells:
         self.newest = {number: (mirror.cell(name), name) for name, number in flow.newest.items()}
 
 
-_RUN = "key"
+_RUN_KEY = "key"
 
 
 class Draws:
-    """How far each random stream of a session has come. A failed run moves none."""
+    """The position of each random stream of a session. A failed run advances none."""
 
     def __init__(self, entropy: int):
         self._entropy = entropy
@@ -193,18 +196,18 @@ class Draws:
         self._lock = fresh(threading.Lock())
 
     def take(self, ops: Iterable[Any], kept: dict) -> list[tuple[tuple[int, int], int]]:
-        """For each operation the key of its stream, and the number of its next draw, which is now taken.
+        """Take the next position of each operation's stream, as (key of the stream, number of the draw).
 
-        A user's function has the key of the run, which is `kept` for all attempts at it, and its number among the
-        nodes of the run that draw.
+        A user's function gets the run's key, which is `kept` for all attempts at the run, and its index among the nodes
+        of the run that draw.
         """
         places = []
         with self._lock:
             for number, op in enumerate(ops):
                 if op.traits.user:
-                    if _RUN not in kept:
-                        kept[_RUN] = new_key()
-                    places.append((kept[_RUN], number))
+                    if _RUN_KEY not in kept:
+                        kept[_RUN_KEY] = new_key()
+                    places.append((kept[_RUN_KEY], number))
                     continue
                 draw = self._next.get(op.name, 0)
                 self._next[op.name] = draw + 1
@@ -212,7 +215,7 @@ class Draws:
         return places
 
     def give_back(self, ops: Iterable[Any], places: Iterable[tuple[tuple[int, int], int]]) -> None:
-        """The run that took `places` has failed: they are the next ones again, unless another run has gone on."""
+        """Return the positions of a failed run, unless another run has moved a stream on."""
         with self._lock:
             for op, (_, draw) in zip(ops, places, strict=True):
                 if not op.traits.user and self._next[op.name] == draw + 1:

@@ -1,10 +1,10 @@
-"""Recovery: what a session does when values of its variables went down with a machine.
+"""Recovery: what a session does when values of its variables were lost with a machine.
 
-Values that the caller holds, and those that a process returned, survive the death of any process but the caller's. A
-large value that lies on another machine is lost with it, unless
-replica    a second copy, on a further machine, was made before the commit (`ConfigProto(replicas=2)`), or
-saved      the session's last checkpoint holds that very version.
-Else the session goes back to its last checkpoint, as a whole, and says so; without one it names what is lost.
+Values held by the caller, and those that a process returned, survive the death of any process but the caller's. A large
+value on another machine is lost with it, unless there is a
+replica    a second copy on another machine, made before the commit (`ConfigProto(replicas=2)`), or a
+saved      value of that very version in the session's last checkpoint.
+Otherwise the whole session goes back to its last checkpoint and says so. Without a checkpoint, it names what is lost.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Recovery:
         self._mirror, self._autosave = mirror, autosave
         self._replicas = replicas
         self._cluster: Any = None
-        """The machines for which every large value has its copies."""
+        """The machines at the time when every large value was known to have its copies."""
 
     def replicas_of(self, values: Iterable[tuple[Cell, Any]]) -> dict[Cell, list]:
-        """Copies, on further machines, of the large values that a run is about to commit; made before it does."""
+        """Make the copies of the large values that a run is about to commit, on other machines."""
         if self._replicas < 2 or inventory.machine_count() < 2:
             return {}
         committing = dict(values)
@@ -42,9 +42,9 @@ class Recovery:
         }
 
     def _heal(self, committing: Container[Cell]) -> None:
-        """Machines have come or gone: values that lie on too few of them, and are not about to change, get new copies.
+        """After machines have joined or left, copy values that are on too few of them and are not about to change.
 
-        It takes no locks of cells, for its run holds some: what has another version meanwhile is left alone.
+        It takes no locks, because its run holds some already. A value that changes meanwhile is left alone.
         """
         cluster = inventory.cluster()
         if cluster == self._cluster:
@@ -56,7 +56,7 @@ class Recovery:
                 continue
             living = [each for each in (value, *replicas) if objects.lie_on([each])]
             if not living:
-                continue  # it will be said when it is read
+                continue  # reading it will report the loss
             if len(objects.lie_on(living)) < self._replicas:
                 living += objects.copies(living[0], self._replicas - 1)
             with self._mirror.mutex:
@@ -65,7 +65,7 @@ class Recovery:
         self._cluster = cluster
 
     def repair(self, flow: Dataflow) -> None:
-        """Repair the variables that a dataflow reads. Raises AbortedError or DataLossError when that cannot be."""
+        """Repair the variables that a dataflow reads. Raises AbortedError or DataLossError if that is impossible."""
         cells = [self._mirror.cell(name) for name in {**flow.pinned, **flow.newest}]
         suspects = [cell for cell in cells if objects.is_reference(cell.value)]
         lost = [cell for cell in suspects if objects.is_lost(cell.value)]
@@ -89,7 +89,7 @@ class Recovery:
         )
 
     def _from_replica(self, cell: Cell) -> bool:
-        """Use the copy on another machine, if there is one."""
+        """Use a copy on another machine, if there is one."""
         with self._mirror.owned([cell]), self._mirror.mutex:
             for reference in cell.replicas:
                 if not objects.is_lost(reference):
@@ -98,7 +98,7 @@ class Recovery:
         return False
 
     def _from_checkpoint(self, cell: Cell) -> bool:
-        """Use the checkpoint, if the very version is in it."""
+        """Use the checkpoint's value, if its version is the right one."""
         value = self._autosave.saved(cell)
         if value is None:
             return False

@@ -1,1 +1,1 @@
-"""What stands around a session in a training program: savers, hooks, coordinators, input queues."""
+"""Training programs: savers, hooks, coordinators, monitored sessions, input queues."""

@@ -1,4 +1,4 @@
-"""Hooks that most training programs need: when to stop, what to log, what to look out for. See also `saving_hooks`."""
+"""Hooks that most training programs need: stopping, logging, checking the loss. See also `saving_hooks`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger("weftwork")
 
 
 def needed_global_step(hook: SessionRunHook) -> Any:
-    """The graph's global step as it was before a run. Raises RuntimeError when there is none."""
+    """The graph's global step, as read before a run. Raises RuntimeError if there is none."""
     step = get_or_create_global_step_read()
     if step is None:
         raise RuntimeError(f"Global step should be created to use {type(hook).__name__}.")
@@ -25,9 +25,9 @@ def needed_global_step(hook: SessionRunHook) -> Any:
 
 
 class SecondOrStepTimer:
-    """Says when something is due that happens every so many seconds, or every so many steps.
+    """Tells when something is due that happens every `every_secs` seconds or every `every_steps` steps.
 
-    Raises ValueError when neither or both are given.
+    Raises ValueError unless exactly one of them is given.
     """
 
     def __init__(self, every_secs: float | None = None, every_steps: int | None = None):
@@ -39,12 +39,12 @@ class SecondOrStepTimer:
         self.reset()
 
     def reset(self) -> None:
-        """As if it had never been due."""
+        """Start over, as if it had never been due."""
         self._time: float | None = None
         self._step: int | None = None
 
     def should_trigger_for_step(self, step: int) -> bool:
-        """True when it is due at this step: at the first one, and once for each."""
+        """Whether it is due at this step. True for the first step, and at most once per step."""
         if self._step is None:
             return True
         if step == self._step:
@@ -54,21 +54,21 @@ class SecondOrStepTimer:
         return step >= self._step + self._steps  # type: ignore[operator]
 
     def update_last_triggered_step(self, step: int) -> tuple[float | None, int | None]:
-        """It has happened at this step: the seconds and steps since the last time, or None twice."""
+        """Note that it happened at this step. Returns seconds and steps since the last time, or (None, None)."""
         now = time.monotonic()
         passed = (None, None) if self._step is None else (now - self._time, step - self._step)  # type: ignore[operator]
         self._time, self._step = now, step
         return passed
 
     def last_triggered_step(self) -> int | None:
-        """The step at which it happened last."""
+        """The step at which it last happened."""
         return self._step
 
 
 class StopAtStepHook(SessionRunHook):
-    """Stops after `num_steps` further steps, or when the global step is `last_step`.
+    """Stops after `num_steps` further steps, or once the global step is `last_step`.
 
-    Raises ValueError unless one of them is given.
+    Raises ValueError unless exactly one of them is given.
     """
 
     def __init__(self, num_steps: int | None = None, last_step: int | None = None):
@@ -83,16 +83,16 @@ class StopAtStepHook(SessionRunHook):
         self._global_step = needed_global_step(self)
 
     def after_create_session(self, session: Any, coord: Any) -> None:
-        """Find the last step; a session that is made anew does not move it."""
+        """Compute the last step. A session that is made again does not change it."""
         if self._last_step is None:
             self._last_step = int(session.run(self._global_step)) + self._num_steps  # type: ignore[operator]
 
     def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:
-        """Ask for the global step."""
+        """Fetch the global step."""
         return SessionRunArgs(self._global_step)
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Look at it; what the run fetched may be the step before the run."""
+        """Check the global step. The fetched value may be from before the step, so it is read again near the end."""
         assert self._last_step is not None
         if run_values.results + 1 >= self._last_step:
             if int(run_context.session.run(self._global_step)) >= self._last_step:
@@ -100,24 +100,27 @@ class StopAtStepHook(SessionRunHook):
 
 
 class NanLossDuringTrainingError(RuntimeError):
-    """A loss is not a number."""
+    """The loss is NaN."""
 
     def __str__(self) -> str:
         return "NaN loss during training."
 
 
 class NanTensorHook(SessionRunHook):
-    """Looks at a loss: when it is not a number, raises NanLossDuringTrainingError, or else stops."""
+    """Checks the loss. If it is NaN, raises NanLossDuringTrainingError, or stops if `fail_on_nan_loss` is False.
+
+    loss_tensor: a scalar tensor.   fail_on_nan_loss: False stops the loop instead of raising.
+    """
 
     def __init__(self, loss_tensor: Any, fail_on_nan_loss: bool = True):
         self._loss, self._fail = loss_tensor, fail_on_nan_loss
 
     def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:
-        """Ask for the loss."""
+        """Fetch the loss."""
         return SessionRunArgs(self._loss)
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Look at it."""
+        """Check the loss. Raises NanLossDuringTrainingError, or requests a stop, if it is not a number."""
         if np.isnan(run_values.results):
             if self._fail:
                 log.error("Model diverged with loss = NaN.")
@@ -127,11 +130,12 @@ class NanTensorHook(SessionRunHook):
 
 
 class LoggingTensorHook(SessionRunHook):
-    """Logs the values of tensors every so many runs or seconds, or at the end, to the logger "weftwork".
+    """Logs the values of tensors to the logger "weftwork": every `every_n_iter` runs or `every_n_secs` seconds, or at
+    the end.
 
-    tensors: a list of tensors or names, or a dictionary from what to call them.
-    formatter: makes the text from a dictionary of values.
-    Raises ValueError unless at_end, or exactly one of the others is given.
+    tensors: a list of tensors or names, or a dict from labels to them.
+    formatter: builds the text from a dict of values.
+    Raises ValueError unless at_end is set, or exactly one of the intervals is given.
     """
 
     def __init__(
@@ -154,7 +158,7 @@ class LoggingTensorHook(SessionRunHook):
         self._timer = None if only_at_end else SecondOrStepTimer(every_n_secs, every_n_iter)
 
     def begin(self) -> None:
-        """Find the tensors."""
+        """Resolve names to tensors."""
         if self._timer is not None:
             self._timer.reset()
         self._iteration = 0
@@ -162,18 +166,18 @@ class LoggingTensorHook(SessionRunHook):
         self._tensors = {name: graph.as_graph_element(tensor) for name, tensor in self._named.items()}
 
     def before_run(self, run_context: SessionRunContext) -> SessionRunArgs | None:
-        """Ask for them when they are due."""
+        """Fetch the tensors if they are due."""
         self._due = self._timer is not None and self._timer.should_trigger_for_step(self._iteration)
         return SessionRunArgs(self._tensors) if self._due else None
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Log them."""
+        """Log the values."""
         if self._due:
             self._log(run_values.results)
         self._iteration += 1
 
     def end(self, session: Any) -> None:
-        """Log them at the end."""
+        """Log the values at the end."""
         if self._at_end:
             self._log(session.run(self._tensors))
 
@@ -187,7 +191,7 @@ class LoggingTensorHook(SessionRunHook):
 
 
 class GlobalStepWaiterHook(SessionRunHook):
-    """Holds a worker back until the global step is `wait_until_step`: those who join later disturb less."""
+    """Delays a worker until the global step is `wait_until_step`, so that workers that join later disturb less."""
 
     def __init__(self, wait_until_step: int):
         self._wait_until_step = wait_until_step
@@ -198,7 +202,7 @@ class GlobalStepWaiterHook(SessionRunHook):
         self._global_step = needed_global_step(self)
 
     def before_run(self, run_context: SessionRunContext) -> None:
-        """Look at it, twice a second, until it is there."""
+        """Read the global step twice a second until it is reached."""
         while not self._reached:
             step = int(run_context.session.run(self._global_step))
             self._reached = step >= self._wait_until_step
@@ -208,7 +212,10 @@ class GlobalStepWaiterHook(SessionRunHook):
 
 
 class FinalOpsHook(SessionRunHook):
-    """Runs some fetches at the end: `final_ops_values`."""
+    """Evaluates fetches at the end; their values are `final_ops_values`.
+
+    final_ops: what to fetch.   final_ops_feed_dict: what to feed then.
+    """
 
     def __init__(self, final_ops: Any, final_ops_feed_dict: Mapping[Any, Any] | None = None):
         self._final_ops, self._feeds = final_ops, final_ops_feed_dict
@@ -216,17 +223,17 @@ class FinalOpsHook(SessionRunHook):
 
     @property
     def final_ops_values(self) -> Any:
-        """Their values, once the session has ended."""
+        """The values, once the session has ended."""
         return self._values
 
     def end(self, session: Any) -> None:
-        """Run them."""
+        """Evaluate the fetches."""
         if self._final_ops is not None:
             self._values = session.run(self._final_ops, feed_dict=self._feeds)
 
 
 class FeedFnHook(SessionRunHook):
-    """Feeds each run with what `feed_fn()` gives."""
+    """Feeds each run with the result of `feed_fn()`."""
 
     def __init__(self, feed_fn: Callable[[], Mapping[Any, Any]]):
         self.feed_fn = feed_fn

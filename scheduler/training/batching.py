@@ -1,7 +1,7 @@
-"""Batches of examples that come one by one, or many at a time: queues that queue runners fill.
+"""Batching of examples, through queues that queue runners fill.
 
-example   tensors that belong together: one tensor, a list, or a dict; a batch of them has the same structure, but that
-          of a list of one tensor is the tensor
+example   tensors that belong together: one tensor, a list, or a dict. A batch has the same structure, except that for a
+          list of one tensor it is the tensor alone
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def batch(
     name: str | None = None,
     _keep: Any = None,
 ) -> Any:
-    """Batches of `batch_size` examples, stacked along a new first axis.
+    """Batch examples, by stacking `batch_size` of them along a new first axis.
 
-    tensors: one example; with enqueue_many, many of them, as the rows.   num_threads: that read examples.
-    shapes: of an example's tensors, where they are not known.   dynamic_pad: what is not known may differ, and is
-    filled with zeros.
-    allow_smaller_final_batch: what is left at the end is a batch too, else it is dropped.
-    When it runs: OutOfRangeError once there are no more examples. Raises ValueError where shapes are not known, and for
-    no tensors.
+    tensors: one example, or several as rows with enqueue_many.   num_threads: threads that read examples.
+    shapes: shapes of an example's tensors, if they are unknown.   dynamic_pad: unknown dimensions may vary, and are
+    padded with zeros.
+    allow_smaller_final_batch: yield the last examples as a smaller batch instead of dropping them.
+    At run time, raises OutOfRangeError when there are no more examples. Raises ValueError if shapes are unknown, or
+    without tensors.
     """
     return _batched(
         [tensors] * _threads(num_threads), batch_size, _padded(dynamic_pad), capacity=capacity, many=enqueue_many,
@@ -62,9 +62,9 @@ def batch_join(
     name: str | None = None,
     _keep: Any = None,
 ) -> Any:
-    """As `batch`, of examples from several sources, each with a thread of its own.
+    """Like `batch`, for examples from several sources, each read by a thread of its own.
 
-    tensors_list: a list of examples of the same structure.
+    tensors_list: a list of examples with the same structure.
     """
     return _batched(
         list(tensors_list), batch_size, _padded(dynamic_pad), capacity=capacity, many=enqueue_many,
@@ -87,9 +87,9 @@ def shuffle_batch(
     name: str | None = None,
     _keep: Any = None,
 ) -> Any:
-    """As `batch`, of examples in random order.
+    """Like `batch`, but in random order.
 
-    min_after_dequeue: how many stay in the queue, for the sake of the mixing, while there are more to come.
+    min_after_dequeue: minimum number of examples that stay in the queue, for better mixing, while more are to come.
     """
     return _batched(
         [tensors] * _threads(num_threads), batch_size, _mixed(min_after_dequeue, seed), capacity=capacity,
@@ -111,7 +111,7 @@ def shuffle_batch_join(
     name: str | None = None,
     _keep: Any = None,
 ) -> Any:
-    """As `shuffle_batch`, of examples from several sources, each with a thread of its own."""
+    """Like `shuffle_batch`, for examples from several sources, each read by a thread of its own."""
     return _batched(
         list(tensors_list), batch_size, _mixed(min_after_dequeue, seed), capacity=capacity,
         many=enqueue_many, shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name,
@@ -120,19 +120,19 @@ def shuffle_batch_join(
 
 
 def maybe_batch(tensors: Any, keep_input: Any, batch_size: Any, *args: Any, **kwargs: Any) -> Any:
-    """As `batch`, of the examples for which `keep_input` holds: a bool, or with enqueue_many one for each."""
+    """Like `batch`, for the examples for which `keep_input` is true: a bool, or with enqueue_many one per example."""
     return batch(tensors, batch_size, *args, **kwargs, _keep=keep_input)
 
 
 def maybe_batch_join(tensors_list: Sequence[Any], keep_input: Any, batch_size: Any, *args: Any, **kwargs: Any) -> Any:
-    """As `batch_join`, of the examples for which `keep_input` holds."""
+    """Like `batch_join`, for the examples for which `keep_input` is true."""
     return batch_join(tensors_list, batch_size, *args, **kwargs, _keep=keep_input)
 
 
 def maybe_shuffle_batch(
     tensors: Any, batch_size: Any, capacity: int, min_after_dequeue: int, keep_input: Any, *args: Any, **kwargs: Any
 ) -> Any:
-    """As `shuffle_batch`, of the examples for which `keep_input` holds."""
+    """Like `shuffle_batch`, for the examples for which `keep_input` is true."""
     return shuffle_batch(tensors, batch_size, capacity, min_after_dequeue, *args, **kwargs, _keep=keep_input)
 
 
@@ -140,7 +140,7 @@ def maybe_shuffle_batch_join(
     tensors_list: Sequence[Any], batch_size: Any, capacity: int, min_after_dequeue: int, keep_input: Any, *args: Any,
     **kwargs: Any,
 ) -> Any:  # fmt: skip
-    """As `shuffle_batch_join`, of the examples for which `keep_input` holds."""
+    """Like `shuffle_batch_join`, for the examples for which `keep_input` is true."""
     return shuffle_batch_join(tensors_list, batch_size, capacity, min_after_dequeue, *args, **kwargs, _keep=keep_input)
 
 
@@ -200,14 +200,14 @@ def _list(example: Any) -> list:
 
 
 def _like(example: Any, tensors: list[Tensor]) -> Any:
-    """Tensors in an example's structure."""
+    """Put tensors into an example's structure."""
     if isinstance(example, dict):
         return dict(zip(sorted(example), tensors, strict=True))
     return tensors if len(tensors) > 1 else tensors[0]
 
 
 def _put(queue: QueueBase, example: list[Tensor], many: bool, keep: Any) -> Operation:
-    """The operation that puts an example, or many, into a queue, if they are to be kept."""
+    """The operation that enqueues an example, or many, if they are to be kept."""
     put = queue.enqueue_many if many else queue.enqueue
     if keep is None or keep is True:
         return put(example)
@@ -222,7 +222,7 @@ def _put(queue: QueueBase, example: list[Tensor], many: bool, keep: Any) -> Oper
 
 
 def _packed(item: Any, many: bool) -> Tensor:
-    """What stands for an example's part in the queue: a tensor, and of a SparseTensor an object that holds it."""
+    """The tensor that represents a part of an example in the queue. A SparseTensor is wrapped in an object."""
     if not isinstance(item, SparseTensor):
         return convert_to_tensor(item)
     return pack_rows(item) if many else pack(item)
@@ -233,7 +233,7 @@ def _unpacked(taken: Tensor, item: Any) -> Any:
 
 
 def _shapes(examples: list[list[Tensor]], given: Any, many: bool) -> list:
-    """What all sources' examples have in common of their shapes."""
+    """The shapes that all sources' examples have in common."""
     if given is not None:
         return [dims.as_raw(shape) for shape in given]
     raw = [[tensor.raw_shape for tensor in example] for example in examples]

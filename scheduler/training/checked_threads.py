@@ -1,4 +1,4 @@
-"""Threads of a test: what one raised is raised where it is joined."""
+"""Threads of a test, whose errors are raised when they are joined."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class CheckedThread:
-    """A thread whose failure is the test's."""
+    """A thread whose failure makes the test fail."""
 
     def __init__(self, test: unittest.TestCase, target: Callable, args: Any, kwargs: Any):
         self._test, self._error = test, None
@@ -17,26 +17,26 @@ class CheckedThread:
         def run() -> None:
             try:
                 target(*args, **kwargs)
-            except BaseException as error:  # told by join
+            except BaseException as error:  # reported by join
                 self._error = error
 
         self._thread = threading.Thread(target=run, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def join(self) -> None:
-        """Wait for its end, and fail if it failed."""
+        """Wait for the end of the thread, and fail if it failed."""
         self._thread.join()
         if self._error is not None:
             self._test.fail(f"Error in checkedThread: {self._error}")
 
     def is_alive(self) -> bool:
-        """Whether it is running."""
+        """Whether the thread is running."""
         return self._thread.is_alive()
 
     def check_termination(self) -> None:
-        """Fail if it is still running."""
+        """Fail if the thread is still running."""
         if self._thread.is_alive():
             self._test.fail("Checked thread was not joined")

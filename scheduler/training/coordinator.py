@@ -1,8 +1,8 @@
 """Coordinator: how the threads of a training program stop together.
 
-stop       requested by anybody, once; a thread looks at `should_stop` and ends
+stop       requested once, by anybody; threads check `should_stop` and end
 cause      the first exception that a stop was requested with; `join` raises it
-clean      exceptions that mean "no more data", which are a reason to stop and no error
+clean      exceptions that mean "no more data"; they are a reason to stop, but not an error
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ class Coordinator:
         return self._joined
 
     def request_stop(self, ex: Any = None) -> None:
-        """Ask all threads to stop. ex: why, an exception or what `sys.exc_info()` gives; the first one is kept.
+        """Ask all threads to stop. ex: the reason, an exception or the result of `sys.exc_info()`. The first one is
+        kept.
 
-        After `join` nobody would see it, so it is raised here.
+        After `join` nobody would see the exception, so it is raised here.
         """
         with self._lock:
             error = ex[1] if isinstance(ex, tuple) else ex
@@ -58,30 +59,30 @@ class Coordinator:
                 self._stop.set()
 
     def clear_stop(self) -> None:
-        """Forget that a stop was requested, and why."""
+        """Withdraw the request to stop, and its reason."""
         with self._lock:
             self._joined = False
             self._cause = None
             self._stop.clear()
 
     def should_stop(self) -> bool:
-        """True when a stop was requested."""
+        """Whether a stop was requested."""
         return self._stop.is_set()
 
     def wait_for_stop(self, timeout: float | None = None) -> bool:
-        """Wait until a stop is requested, or `timeout` seconds are over: whether one was."""
+        """Wait for a stop request, at most `timeout` seconds. Returns whether there was one."""
         return self._stop.wait(timeout)
 
     @contextmanager
     def stop_on_exception(self) -> Iterator[None]:
-        """A context manager: an exception inside is a request to stop, and goes no further."""
+        """A context manager that turns an exception inside into a request to stop, and suppresses it."""
         try:
             yield
         except BaseException:
             self.request_stop(sys.exc_info())
 
     def register_thread(self, thread: threading.Thread) -> None:
-        """Let `join` wait for a thread."""
+        """Make `join` wait for a thread."""
         with self._lock:
             self._threads.add(thread)
 
@@ -93,8 +94,8 @@ class Coordinator:
     ) -> None:
         """Wait for the registered threads, and `threads`, to end.
 
-        Once a stop is requested they have `stop_grace_period_secs` left. Raises what the stop was requested with; else
-        RuntimeError when threads are still running, unless ignore_live_threads.
+        After a stop request they have `stop_grace_period_secs` to do so. Raises the exception of the stop request. If
+        there is none, raises RuntimeError if threads are still running, unless ignore_live_threads is set.
         """
         with self._lock:
             waited = [*self._threads.union(threads or ())]
@@ -118,7 +119,7 @@ class Coordinator:
             log.info(text)
 
     def raise_requested_exception(self) -> None:
-        """Raise what a stop was requested with, if it was."""
+        """Raise the exception of the stop request, if there is one."""
         with self._lock:
             cause = self._cause
         if cause is not None:
@@ -126,10 +127,11 @@ class Coordinator:
 
 
 class LooperThread(threading.Thread):
-    """A daemon thread that calls a function again and again until its coordinator says stop.
+    """A daemon thread that calls a function repeatedly until its coordinator stops it.
 
-    timer_interval_secs: seconds from the beginning of one call to the next; None is at once.
-    target, args, kwargs: what to call; or override `run_loop`. What it raises is a request to stop.
+    timer_interval_secs: seconds from the start of one call to the next; None means no pause.
+    target, args, kwargs: what to call; or override `run_loop`. An exception is a request to stop.
+    Raises ValueError for what is not a Coordinator, or arguments without a target.
     """
 
     def __init__(
@@ -157,13 +159,13 @@ class LooperThread(threading.Thread):
         args: Sequence[Any] = (),
         kwargs: Mapping[Any, Any] | None = None,
     ) -> LooperThread:
-        """Make such a thread and start it."""
+        """Create and start such a thread."""
         looper = LooperThread(coord, timer_interval_secs, target, args, kwargs)
         looper.start()
         return looper
 
     def run(self) -> None:
-        """Call until the stop."""
+        """Call the function until the stop."""
         with self._coord.stop_on_exception():
             self.start_loop()
             due = time.monotonic()
@@ -180,6 +182,6 @@ class LooperThread(threading.Thread):
         """Called once after the last call."""
 
     def run_loop(self) -> None:
-        """One call."""
+        """Make one call."""
         if self._called is not None:
             self._called()

@@ -1,4 +1,4 @@
-"""What makes the sessions of a training program: the chief's are initialised or restored, the workers' wait for it."""
+"""Creators of sessions for training programs: the chief initializes or restores the model, workers wait for that."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from weftwork.scheduler.training.scaffold import Scaffold
 
 
 class SessionCreator:
-    """Makes sessions: `create_session()`."""
+    """Creates sessions, with `create_session()`."""
 
     def create_session(self) -> Session:
-        """A session whose model is ready."""
+        """Create a session whose model is ready."""
         raise NotImplementedError(f"create_session is not implemented for {self}.")
 
 
 class ChiefSessionCreator(SessionCreator):
-    """Makes sessions that restore or initialise the model.
+    """Creates sessions that restore or initialize the model.
 
-    master: the session's target.   checkpoint_dir, checkpoint_filename_with_path: where there may be a checkpoint.
+    master: the session's target.   checkpoint_dir, checkpoint_filename_with_path: where to look for a checkpoint.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class ChiefSessionCreator(SessionCreator):
         self._checkpoint_dir, self._checkpoint_filename = checkpoint_dir, checkpoint_filename_with_path
 
     def create_session(self) -> Session:
-        """A session; the scaffold and the graph are final."""
+        """Create a session. Finalizes the scaffold and the graph."""
         scaffold = self._scaffold.finalize()
         return _manager(scaffold).prepare_session(
             self._master,
@@ -51,7 +51,7 @@ class ChiefSessionCreator(SessionCreator):
 
 
 class WorkerSessionCreator(SessionCreator):
-    """Makes sessions that wait until the chief has made the model ready."""
+    """Creates sessions that wait until the chief has made the model ready."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class WorkerSessionCreator(SessionCreator):
         self._master, self._config, self._max_wait_secs = master, config, max_wait_secs
 
     def create_session(self) -> Session:
-        """A session; the scaffold and the graph are final."""
+        """Create a session. Finalizes the scaffold and the graph."""
         manager = _manager(self._scaffold.finalize())
         return manager.wait_for_session(self._master, config=self._config, max_wait_secs=self._max_wait_secs)
 

@@ -1,4 +1,4 @@
-"""tf.test: derivatives measured by differences."""
+"""tf.test: numerical derivatives."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ def compute_gradient(
     init_targets: Any = None,
     extra_feed_dict: Any = None,
 ) -> Any:
-    """(the Jacobian by derivatives, the Jacobian by central differences), [elements of x, elements of y] each.
+    """The Jacobian by derivatives and by central differences, as two arrays of shape [elements of x, elements of y].
 
-    x: a tensor that can be fed, or a list of such: then a list of pairs.   x_init_value: where; by default at random.
-    init_targets: what runs first, in the default session.
+    x: a tensor that can be fed, or a list of them, which returns a list of pairs.   x_init_value: the point; by default
+    random.   init_targets: what to run first, in the default session.
+    x_shape, y_shape: lists of integers.   extra_feed_dict: what else is fed.
+    Raises ValueError without a default session.
     """
     session = get_default_session()
     if session is None:
@@ -87,7 +89,13 @@ def compute_gradient_error(
     init_targets: Any = None,
     extra_feed_dict: Any = None,
 ) -> float:
-    """The greatest difference between the two Jacobians of `compute_gradient`."""
+    """The largest difference between the two Jacobians of `compute_gradient`.
+
+    x_shape, y_shape: lists of integers.
+    x_init_value: an array.
+    init_targets: operations to run first.
+    extra_feed_dict: what else is fed.
+    """
     pairs = compute_gradient(x, x_shape, y, y_shape, x_init_value, delta, init_targets, extra_feed_dict)
     pairs = pairs if isinstance(pairs, list) else [pairs]
     return max([float(np.abs(a - b).max(initial=0)) for a, b in pairs], default=0.0)

@@ -1,9 +1,9 @@
-"""Event files: summaries and the graph on disk, in the format that TensorBoard reads.
+"""Event files: summaries and graphs on disk, in the format that TensorBoard reads.
 
-event      a moment: its time, its step, and a summary, a graph or another thing that happened
-record     an event in the file, with its length and checksums (TensorBoard's own writer)
-A file is `events.out.tfevents.SECONDS.HOST.PROCESS.NUMBER`; a directory may hold several, and TensorBoard shows them as
-one run. Events are handed to the system every `flush_secs` seconds or `max_queue` events, and by `flush`.
+event      a time and a step, with a summary, a graph, or something else that happened
+record     an event in a file, with its length and checksums, as written by TensorBoard's own writer
+A file is named `events.out.tfevents.SECONDS.HOST.PROCESS.NUMBER`. TensorBoard shows all files of a directory as one
+run. Events are flushed every `flush_secs` seconds, every `max_queue` events, and by `flush`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ _numbers = itertools.count()
 
 
 class FileWriter:
-    """Writes summaries and graphs to an event file in `logdir`, which is made.
+    """Writes summaries and graphs to an event file in `logdir`, which is created if necessary.
 
-    graph: written at once.  max_queue: events between two flushes.  flush_secs: seconds between two flushes.
-    It may be used by several threads, and as a context manager that closes it.
-    Raises ImportError when TensorBoard is not installed.
+    graph: written at once.   max_queue: number of events between flushes.   flush_secs: seconds between flushes.
+    Several threads may use it. As a context manager, it closes itself. Raises ImportError if TensorBoard is not
+    installed.
+    filename_suffix: at the end of the file's name.
     """
 
     def __init__(
@@ -75,11 +76,11 @@ class FileWriter:
         return self._logdir
 
     def add_summary(self, summary: Any, global_step: Any = None) -> None:
-        """Write a summary: the bytes that a summary node gave, or a `Summary`."""
+        """Write a summary: the bytes from a summary node, or a `Summary`."""
         if isinstance(summary, bytes):
             summary = protos("summary").Summary.FromString(summary)
         for value in summary.value:
-            # What describes a tag is told once.
+            # The description of a tag is written once.
             if value.HasField("metadata"):
                 if value.tag in self._described:
                     value.ClearField("metadata")
@@ -88,7 +89,7 @@ class FileWriter:
         self._add(protos("event").Event(summary=summary), global_step)
 
     def add_graph(self, graph: Any, global_step: Any = None, graph_def: Any = None) -> None:
-        """Write a graph, for TensorBoard's graph tab: a Graph, or a GraphDef of TensorBoard's.
+        """Write a graph for TensorBoard's graph tab: a Graph, or a GraphDef of TensorBoard's.
 
         Raises TypeError for anything else.
         """
@@ -101,11 +102,14 @@ class FileWriter:
         self._add(protos("event").Event(graph_def=definition.SerializeToString()), global_step)
 
     def add_session_log(self, session_log: Any, global_step: Any = None) -> None:
-        """Write a `SessionLog`: that a session started, wrote a checkpoint, stopped."""
+        """Write a `SessionLog`: that a session started, wrote a checkpoint, or stopped.
+
+        session_log: a SessionLog message.
+        """
         self._add(protos("event").Event(session_log=session_log), global_step)
 
     def add_run_metadata(self, run_metadata: Any, tag: str, global_step: Any = None) -> None:
-        """Write what a run told in its RunMetadata (also one of TensorFlow's), for TensorBoard's graph tab.
+        """Write a RunMetadata (ours or TensorFlow's) for TensorBoard's graph tab.
 
         Raises ValueError for a tag that this writer has used before.
         """
@@ -117,7 +121,10 @@ class FileWriter:
         self._add(protos("event").Event(tagged_run_metadata=tagged), global_step)
 
     def add_event(self, event: Any) -> None:
-        """Write an `Event` as it is. After `close` a warning, and nothing is written."""
+        """Write an `Event` as it is. After `close` only a warning is given.
+
+        event: an Event message.
+        """
         with self._lock:
             if self._records is None:
                 warnings.warn(
@@ -145,20 +152,20 @@ class FileWriter:
         self._waiting, self._flushed = 0, time.monotonic()
 
     def flush(self) -> None:
-        """Hand to the system what was added until now."""
+        """Flush all events to the operating system."""
         with self._lock:
             if self._records is not None:
                 self._flush()
 
     def close(self) -> None:
-        """Write what is left and close the file."""
+        """Flush and close the file."""
         with self._lock:
             if self._records is not None:
                 self._records.close()
                 self._records = None
 
     def reopen(self) -> None:
-        """Begin another file after `close`; else nothing."""
+        """Open another file after `close`; otherwise do nothing."""
         with self._lock:
             if self._records is None:
                 self._described.clear()
@@ -172,13 +179,13 @@ class FileWriter:
 
 
 def summary_iterator(path: Any) -> Iterator[Any]:
-    """The Events of an event file, one after another. Raises DataLossError for what is none."""
+    """Yield the Events of an event file. Raises DataLossError if the file is not one."""
     for record in tf_record_iterator(path):
         yield protos("event").Event.FromString(record)
 
 
 def metadata_proto(metadata: Any) -> Any:
-    """A RunMetadata as TensorBoard's protocol buffer."""
+    """Convert a RunMetadata to TensorBoard's protocol buffer."""
     if not isinstance(metadata, RunMetadata):
         return metadata
     from google.protobuf import json_format
@@ -187,14 +194,14 @@ def metadata_proto(metadata: Any) -> Any:
 
 
 class FileWriterCache:
-    """One FileWriter for each directory, shared by all that ask for it."""
+    """Shares one FileWriter per directory."""
 
     _writers: dict[str, FileWriter] = {}
     _lock = threading.Lock()
 
     @classmethod
     def get(cls, logdir: Any) -> FileWriter:
-        """The writer of `logdir`; made, with the default graph, when there is none."""
+        """The writer for `logdir`, created with the default graph if necessary."""
         with cls._lock:
             key = os.fspath(logdir)
             if key not in cls._writers:
@@ -203,18 +210,18 @@ class FileWriterCache:
 
     @classmethod
     def clear(cls) -> None:
-        """Close all writers and forget them."""
+        """Close and forget all writers."""
         with cls._lock:
             for writer in cls._writers.values():
                 writer.close()
             cls._writers.clear()
 
 
-# The graph
+# Graphs
 
 
 def graph_proto(graph: Graph) -> Any:
-    """The graph as TensorBoard's GraphDef: names, types, inputs, devices, shapes; no values of constants."""
+    """Convert a graph to TensorBoard's GraphDef: names, types, inputs, devices, shapes, without values of constants."""
     definition = protos("graph").GraphDef(node=[_node_proto(op) for op in graph.get_operations()])
     definition.versions.producer = 134
     return definition

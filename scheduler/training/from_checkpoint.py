@@ -1,4 +1,4 @@
-"""init_from_checkpoint: variables whose initial values are those of a checkpoint."""
+"""Initial values from checkpoints: init_from_checkpoint, warm_start."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from weftwork.scheduler.training.saver_nodes import restored_value
 
 
 def init_from_checkpoint(ckpt_dir_or_file: Any, assignment_map: Mapping[str, Any]) -> None:
-    """Let variables, which are there already, have their initial values from a checkpoint (the newest of a folder).
+    """Make the initializers of existing variables read a checkpoint, or the newest one in a folder.
 
-    assignment_map: what in the checkpoint is which variable: {"key": variable or its name}, or of whole scopes
-        {"scope/": "other/"}, where "/" is everything. Values are read when the initializers run.
-    Raises ValueError for a key or a variable that is not there, or shapes that differ.
+    assignment_map: maps the checkpoint to variables: {"key": variable or name}, or whole scopes {"scope/": "other/"},
+    where "/" is everything. Values are read when the initializers run.
+    Raises ValueError for an unknown key or variable, or if shapes differ.
     """
     path = os.fspath(ckpt_dir_or_file)
     prefix = path if checkpoint_exists(path) else latest_checkpoint(path)
@@ -40,12 +40,13 @@ def warm_start(
     var_name_to_vocab_info: Any = None,
     var_name_to_prev_var_name: Mapping[str, str] | None = None,
 ) -> None:
-    """Let variables of the graph have their initial values from a checkpoint, by their names.
+    """Make the initializers of the graph's variables read a checkpoint, by the variables' names.
 
-    vars_to_warm_start: an expression that the names of trainable variables match from their beginning, or a list of
-    expressions for those of all global variables, or of variables; None for none.
-    var_name_to_prev_var_name: names in the checkpoint, where they are others.
-    Raises NotImplementedError for vocabularies, ValueError for what is not in the checkpoint.
+    vars_to_warm_start: a regular expression, which the names of trainable variables match from the start; or a list of
+    expressions, which apply to all global variables, or of variables; None for none.
+    var_name_to_prev_var_name: names in the checkpoint, where they differ.
+    ckpt_to_initialize_from: the path of a checkpoint, or of a folder.   var_name_to_vocab_info: None.
+    Raises NotImplementedError for vocabularies, ValueError for names that are not in the checkpoint.
     """
     if var_name_to_vocab_info:
         raise NotImplementedError("warm_start maps no vocabularies: var_name_to_vocab_info must be None.")
@@ -81,7 +82,7 @@ def _variables() -> dict[str, Variable]:
 
 
 def _pairs(assignment_map: Mapping[str, Any], reader: CheckpointReader, prefix: str) -> Iterator[tuple[str, Any]]:
-    """(key, variable). Raises ValueError for what is not there."""
+    """Yield (key, variable). Raises ValueError for unknown keys and variables."""
     known = reader.get_variable_to_shape_map()
     for source, target in assignment_map.items():
         if isinstance(target, str) and source.endswith("/"):
@@ -101,14 +102,14 @@ def _pairs(assignment_map: Mapping[str, Any], reader: CheckpointReader, prefix: 
 
 
 def _named(name: str) -> Any:
-    """The variable of a name, or the parts of one; None if there is none."""
+    """The variable with a name, or the parts of a partitioned one; None if there is none."""
     known = _variables()
     parts = [v for v in known.values() if v.save_slice_info is not None and v.save_slice_info.full_name == name]
     return known.get(name) or parts or None
 
 
 def _parts(variable: Any) -> list[Variable]:
-    """The parts that a variable consists of; none for what is no variable in parts."""
+    """The parts of a partitioned variable; [] for any other."""
     parts = list(variable) if isinstance(variable, (PartitionedVariable, list, tuple)) else []
     return parts if all([isinstance(part, Variable) and part.save_slice_info for part in parts]) else []
 

@@ -10,7 +10,7 @@ from weftwork.scheduler.training.coordinator import Coordinator
 
 
 class SessionRunArgs(NamedTuple):
-    """What a hook adds to a run: fetches in any structure, feeds, options."""
+    """A hook's additions to a run: fetches in any structure, feeds, options."""
 
     fetches: Any
     feed_dict: Mapping | None = None
@@ -18,7 +18,7 @@ class SessionRunArgs(NamedTuple):
 
 
 class SessionRunValues(NamedTuple):
-    """What a hook gets after a run: the values of its fetches in their structure, the options, what was traced."""
+    """A hook's results of a run: the values of its fetches in their structure, the options, the metadata."""
 
     results: Any
     options: RunOptions
@@ -26,9 +26,9 @@ class SessionRunValues(NamedTuple):
 
 
 class SessionRunContext:
-    """A run, for its hooks.
+    """A run, as its hooks see it.
 
-    original_args: what the caller asked for.   session: the session, for runs of the hook's own.
+    original_args: what the caller requested.   session: the session, for runs of the hook's own.
     """
 
     def __init__(self, original_args: SessionRunArgs, session: Any):
@@ -37,7 +37,7 @@ class SessionRunContext:
 
     @property
     def original_args(self) -> SessionRunArgs:
-        """What the caller asked for."""
+        """What the caller requested."""
         return self._args
 
     @property
@@ -47,28 +47,28 @@ class SessionRunContext:
 
     @property
     def stop_requested(self) -> bool:
-        """True once a hook has asked to stop."""
+        """Whether a hook has asked to stop."""
         return self._stop
 
     def request_stop(self) -> None:
-        """Ask for no more runs after this one."""
+        """Ask that no runs follow after this one."""
         self._stop = True
 
 
 class SessionRunHook:
-    """Override what is needed."""
+    """The base class of hooks. Override the methods that you need."""
 
     def begin(self) -> None:
-        """Called once, before the graph is finalized: operations may be added."""
+        """Called once, before the graph is finalized. You may add operations."""
 
     def after_create_session(self, session: Any, coord: Coordinator) -> None:
-        """Called for each session, also those that are made after a failure; the graph is finalized."""
+        """Called for each session, including those made after a failure. The graph is finalized."""
 
     def before_run(self, run_context: SessionRunContext) -> SessionRunArgs | None:
-        """Called before each run: what to add to it, or None."""
+        """Called before each run. Returns additions to the run, or None."""
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Called after each run that has succeeded."""
 
     def end(self, session: Any) -> None:
-        """Called at the end, unless the program ends by an exception."""
+        """Called at the end, unless the program ends with an exception."""

@@ -1,6 +1,6 @@
-"""Input producers: queues that are filled with the same elements again and again, by queue runners.
+"""Input producers: queues that queue runners fill with the same elements again and again.
 
-epoch    one time through all elements; the local variable `epochs` counts them where there is a limit
+epoch    one pass through all elements; if their number is limited, the local variable `epochs` counts them
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from weftwork.scheduler.training.queue_runner import QueueRunner, add_queue_runn
 
 
 def limit_epochs(tensor: Any, num_epochs: int | None = None, name: str | None = None) -> Tensor:
-    """The tensor, for `num_epochs` runs; the next one is an OutOfRangeError. None: for ever.
+    """The tensor, for `num_epochs` runs, after which it raises OutOfRangeError. None means no limit.
 
-    The count is a local variable: `tf.local_variables_initializer()`. Raises ValueError for a number that is not
+    The count is a local variable: run `tf.local_variables_initializer()`. Raises ValueError if the number is not
     positive.
     """
     if num_epochs is None:
@@ -56,11 +56,11 @@ def input_producer(
     name: str | None = None,
     cancel_op: Any = None,
 ) -> QueueBase:
-    """A queue of the rows of `input_tensor`, filled by a queue runner, once for each epoch.
+    """A queue of the rows of `input_tensor`, which a queue runner fills once per epoch.
 
-    shuffle: each epoch in another order, by `seed`.   element_shape: of a row, where it is not known.
-    summary_name: of a scalar summary that tells how full the queue is.   cancel_op: of the queue runner.
-    Raises ValueError where the shape of a row is not known.
+    shuffle: use another order in each epoch, by `seed`.   element_shape: the shape of a row, if it is unknown.
+    summary_name: name of a scalar summary of the queue's fill level.   cancel_op: the queue runner's.
+    Raises ValueError if the shape of a row is unknown.
     """
     with name_scope(name, "input_producer", [input_tensor]) as scope:
         rows = convert_to_tensor(input_tensor, name="input_tensor")
@@ -80,21 +80,24 @@ def input_producer(
 
 
 def fill(queue: QueueBase, enqueues: list, capacity: int, summary_name: str | None, cancel_op: Any = None) -> None:
-    """Let a queue runner run these, and a summary tell how full the queue is."""
+    """Add a queue runner for `enqueues`, and a summary of the queue's fill level."""
     add_queue_runner(QueueRunner(queue, enqueues, cancel_op=cancel_op))
     if summary_name is not None:
         full = math_ops.cast(queue.size(), dtypes.float32) * (1.0 / capacity)
-        with suppress(ImportError):  # nobody has asked for this summary: without TensorBoard there is none
+        with suppress(ImportError):  # the user did not ask for the summary, so it may be missing
             scalar(summary_name, full)
 
 
 def full_name(capacity: int) -> str:
-    """The name of the summary that tells how full a queue is."""
+    """The name of the summary of a queue's fill level."""
     return f"fraction_of_{capacity}_full"
 
 
 def match_filenames_once(pattern: Any, name: str | None = None) -> Variable:
-    """The paths that match a pattern, or one of several, as a local variable: looked for when it is initialised."""
+    """The paths that match one or several patterns, as a local variable. Its initializer searches for them.
+
+    pattern: a pattern as in `gfile.Glob`, or a list of patterns.
+    """
     with name_scope(name, "matching_filenames", [pattern]) as scope:
         collections = [GraphKeys.LOCAL_VARIABLES]
         found = matching_files(pattern)
@@ -111,9 +114,10 @@ def string_input_producer(
     name: str | None = None,
     cancel_op: Any = None,
 ) -> QueueBase:
-    """A queue of strings, of file names for example. Raises ValueError, or InvalidArgumentError when it runs, for none.
+    """A queue of strings, such as file names. Without any, raises ValueError, or InvalidArgumentError at run time.
 
-    Arguments as in `input_producer`.
+    The arguments are those of `input_producer`.
+    string_tensor: a string vector, or a list of strings.   cancel_op: runs when the queue is closed.
     """
     none = "string_input_producer requires a non-null input tensor"
     if not isinstance(string_tensor, Tensor) and not len(string_tensor):
@@ -137,7 +141,7 @@ def range_input_producer(
     shared_name: str | None = None,
     name: str | None = None,
 ) -> QueueBase:
-    """A queue of the int32 numbers from 0 up to `limit`. Arguments as in `input_producer`."""
+    """A queue of the int32 numbers from 0 to `limit` - 1. The arguments are those of `input_producer`."""
     with name_scope(name, "input_producer", [limit]) as scope:
         return input_producer(
             math_ops.range(limit), [], num_epochs=num_epochs, shuffle=shuffle, seed=seed, capacity=capacity,
@@ -154,9 +158,9 @@ def slice_input_producer(
     shared_name: str | None = None,
     name: str | None = None,
 ) -> list[Tensor]:
-    """For each tensor of a list its row number i, of an i that comes from a `range_input_producer`.
+    """Row i of each tensor in a list, where i comes from a `range_input_producer`.
 
-    Raises ValueError for no tensors. Arguments as in `input_producer`.
+    Raises ValueError for an empty list. The other arguments are those of `input_producer`.
     """
     if not tensor_list:
         raise ValueError("Expected at least one tensor in slice_input_producer().")

@@ -11,7 +11,10 @@ from weftwork.scheduler.session.server import Server
 def create_local_cluster(
     num_workers: int, num_ps: int, protocol: str = "grpc", worker_config: Any = None, ps_config: Any = None
 ) -> tuple[list[Any], list[Any]]:
-    """(servers of the job worker, servers of the job ps), all of one cluster on this machine."""
+    """Create a cluster on this machine. Returns the servers of the job "worker" and those of the job "ps".
+
+    num_workers, num_ps: how many servers of each job.   worker_config, ps_config: ConfigProtos.
+    """
     ports = _free_ports(num_workers + num_ps)
     addresses = [f"localhost:{port}" for port in ports]
     cluster: dict = {"worker": addresses[:num_workers], "ps": addresses[num_workers:]}

@@ -1,4 +1,4 @@
-"""What goes on for long: training steps until somebody says stop, and checkpoints as they come."""
+"""Long-running loops: training until a stop is requested, and checkpoints as they appear."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ def basic_train_loop(
     kwargs: Mapping[str, Any] | None = None,
     master: str = "",
 ) -> None:
-    """Call `train_step_fn(session, *args, **kwargs)` in a session of a Supervisor, until that says stop."""
+    """Call `train_step_fn(session, *args, **kwargs)` repeatedly, in a session of a Supervisor, until it should stop.
+
+    supervisor: a Supervisor.
+    """
     with supervisor.managed_session(master) as session:
         while not supervisor.should_stop():
             train_step_fn(session, *(args or ()), **(kwargs or {}))
@@ -31,7 +34,7 @@ def wait_for_new_checkpoint(
     seconds_to_sleep: float = 1,
     timeout: float | None = None,
 ) -> str | None:
-    """The newest checkpoint of a folder, once it is another one than the last; None after `timeout` seconds."""
+    """Wait until a folder's newest checkpoint is not `last_checkpoint`, and return it. None after `timeout` seconds."""
     log.info("Waiting for new checkpoint at %s", checkpoint_dir)
     end = None if timeout is None else time.monotonic() + timeout
     while True:
@@ -49,9 +52,9 @@ def checkpoints_iterator(
     timeout: float | None = None,
     timeout_fn: Callable[[], bool] | None = None,
 ) -> Iterator[str]:
-    """The checkpoints of a folder as they are written, the newest each time, at most one in min_interval_secs.
+    """Yield the checkpoints of a folder as they are written, always the newest, at most one in min_interval_secs.
 
-    It ends when there was none for `timeout` seconds, and timeout_fn, if there is one, says that none will come.
+    The iteration ends if there was none for `timeout` seconds and timeout_fn, if given, confirms that none will come.
     """
     last = None
     while True:

@@ -1,4 +1,4 @@
-"""SessionManager: sessions whose model is ready: restored from the last checkpoint, or initialised."""
+"""SessionManager: creates sessions whose model is ready, by restoring the last checkpoint or by initializing."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ log = logging.getLogger("weftwork")
 
 
 class SessionManager:
-    """Makes sessions, and makes their model ready.
+    """Creates sessions, and makes their model ready.
 
-    local_init_op, local_init_feed_dict, local_init_run_options: what each session does for itself when the model is
-    ready for it.   ready_op, ready_for_local_init_op: operations that give the names of variables without a value.
-    graph: of the model, by default the default one.   recovery_wait_secs: seconds between two looks.
+    local_init_op, local_init_feed_dict, local_init_run_options: what each session runs for itself once the model is
+    ready for that.   ready_op, ready_for_local_init_op: operations that return the names of variables without a value.
+    graph: the model's graph; by default the default graph.   recovery_wait_secs: seconds between two checks.
+    Raises ValueError for a ready_for_local_init_op without a local_init_op.
     """
 
     def __init__(
@@ -58,10 +59,12 @@ class SessionManager:
         init_feed_dict: Mapping[Any, Any] | None = None,
         init_fn: Callable[..., Any] | None = None,
     ) -> Session:
-        """A session whose model is ready: restored where there is a checkpoint, else initialised.
+        """Create a session and make its model ready: restore a checkpoint if there is one, else initialize.
 
         master: the session's target.   init_fn: called with the session, after `init_op`.
-        wait_for_checkpoint: wait up to `max_wait_secs` seconds for one. Raises RuntimeError when it is not ready then.
+        wait_for_checkpoint: wait up to `max_wait_secs` seconds for one. Raises RuntimeError if the model is not ready
+        at the end.
+        init_feed_dict: what `init_op` is fed.
         """
         session, restored = self._restored(
             master, saver, checkpoint_dir, checkpoint_filename_with_path, wait_for_checkpoint, max_wait_secs, config
@@ -102,7 +105,7 @@ class SessionManager:
         max_wait_secs: float = 7200,
         config: ConfigProto | None = None,
     ) -> tuple[Session, bool]:
-        """A session, restored where there is a checkpoint, and whether its model is ready."""
+        """Create a session, and restore a checkpoint if there is one. Returns it, and whether its model is ready."""
         session, restored = self._restored(
             master, saver, checkpoint_dir, checkpoint_filename_with_path, wait_for_checkpoint, max_wait_secs, config
         )
@@ -123,7 +126,7 @@ class SessionManager:
     def wait_for_session(
         self, master: str, config: ConfigProto | None = None, max_wait_secs: float = float("inf")
     ) -> Session:
-        """A session whose model another process makes ready. Raises DeadlineExceededError after `max_wait_secs`."""
+        """Create a session and wait until another process has made the model ready. Raises DeadlineExceededError."""
         end = time.monotonic() + max_wait_secs
         while True:
             session = Session(master, graph=self._graph, config=config)
@@ -170,7 +173,7 @@ class SessionManager:
         return session, True
 
     def _initialise_locally(self, session: Session) -> str | None:
-        """Run the local operation; what the model lacks for that, or None."""
+        """Run the local operation. Returns what the model lacks for that, or None."""
         if self._local_init_op is None:
             return None
         lacking = _lacking(session, self._ready_for_local_init_op)
@@ -184,7 +187,7 @@ def _name(op: Any) -> str | None:
 
 
 def _lacking(session: Session, op: Any) -> str | None:
-    """What a readiness operation says that is lacking; None when nothing is."""
+    """What is missing according to a readiness operation; None if nothing is."""
     if op is None:
         return None
     try:

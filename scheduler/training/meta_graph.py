@@ -1,7 +1,7 @@
-"""MetaGraphDefs: a graph with its collections and its saver, as one protocol buffer.
+"""MetaGraphDefs: a graph, its collections and its saver in one protocol buffer.
 
-item      of a collection: a variable, a queue runner or a saver as a message of its own; a tensor or an operation by
-          its name; a number or bytes as they are. What is none of these is left out, with a warning
+item      an element of a collection. Variables, queue runners and savers are written as messages, tensors and
+          operations by name, numbers and bytes as they are. Anything else is left out, with a warning
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from weftwork.scheduler.training.scoped_graph import check_bound, within
 
 log = logging.getLogger("weftwork")
 FORGOTTEN = frozenset({GraphKeys.COND_CONTEXT, GraphKeys.WHILE_CONTEXT})
-"""Collections of TensorFlow's that say which nodes are in which branch: the nodes themselves say it."""
+"""Collections that in TensorFlow say which nodes are in which branch. Our nodes say it themselves."""
 _UNBOUND = "unbound_inputs"
 _VARIABLES = frozenset(
     {
@@ -43,8 +43,8 @@ _VARIABLES = frozenset(
 # Collections
 
 
-def _told(item: Any, scope: str | None = None) -> tuple[str, Any]:
-    """(the kind of list, the entry) of an item, as it is inside a scope. Raises TypeError for what cannot be told."""
+def _entry_of(item: Any, scope: str | None = None) -> tuple[str, Any]:
+    """(kind of list, entry) for an item, with names relative to a scope. Raises TypeError if it cannot be written."""
     if isinstance(item, (Variable, QueueRunner)):
         return "bytes_list", item.to_proto(scope).SerializeToString()
     if isinstance(item, SaverDef) or hasattr(item, "as_saver_def"):
@@ -64,7 +64,7 @@ def _write_collections(made: Any, graph: Graph, wanted: Iterable[str] | None, sc
         if not isinstance(name, str) or name in FORGOTTEN:
             continue
         try:
-            told_ = [_told(item, scope) for item in graph.get_collection(name) if _inside(item, scope)]
+            told_ = [_entry_of(item, scope) for item in graph.get_collection(name) if _inside(item, scope)]
             kinds = {kind for kind, _ in told_}
             if len(kinds) > 1:
                 raise TypeError(f"items of several kinds: {', '.join(sorted(kinds))}")
@@ -76,7 +76,7 @@ def _write_collections(made: Any, graph: Graph, wanted: Iterable[str] | None, sc
 
 
 def _inside(item: Any, scope: str | None) -> bool:
-    """Whether an item belongs to what is exported: savers are whole graphs'."""
+    """Whether to export an item. Savers are exported only with a whole graph."""
     if not scope:
         return True
     if isinstance(item, SaverDef) or hasattr(item, "as_saver_def"):
@@ -128,7 +128,7 @@ def scoped(saver_def: SaverDef, scope: str | None) -> SaverDef:
     return made
 
 
-# The whole
+# Whole MetaGraphDefs
 
 
 def export_meta_graph(
@@ -146,14 +146,14 @@ def export_meta_graph(
     save_debug_info: bool = False,
     unbound_inputs_col_name: str = "unbound_inputs",
 ) -> Any:
-    """A MetaGraphDef of a graph (the default one): its nodes, collections and saver; also written to `filename`.
+    """The MetaGraphDef of a graph, by default the default graph. If `filename` is given, it is also written to a file.
 
-    graph_def: the nodes, if not all of the graph's.   collection_list: the collections, if not all.
-    as_text: the file holds protobuf's text.   clear_devices: without devices.
-    export_scope: the name scope whose nodes are written, under their names inside of it. What they take from outside
-        has the names `$unbound_inputs_NAME`, which the collection `unbound_inputs_col_name` lists.
-    The rest is accepted, and of no effect.
-    Raises ImportError when TensorBoard is not installed, OpErrors for what the system refuses.
+    graph_def: nodes to write instead of all.   collection_list: collections to write instead of all.
+    as_text: write protobuf's text format.   clear_devices: leave out devices.
+    export_scope: write only nodes of this name scope, with names relative to it. Their inputs from outside are called
+        `$unbound_inputs_NAME`, and the collection `unbound_inputs_col_name` lists them.
+    The other arguments are accepted and have no effect.
+    Raises ImportError if TensorBoard is not installed, and OpErrors of the file system.
     """
     graph = graph or get_default_graph()
     made = protos("meta_graph").MetaGraphDef()
@@ -178,7 +178,7 @@ def export_meta_graph(
 
 
 def as_bytes(message: Any, as_text: bool) -> bytes:
-    """A message as protobuf's text, or on the wire."""
+    """Serialize a message, as protobuf's text or binary format."""
     if not as_text:
         return message.SerializeToString(deterministic=True)
     from google.protobuf import text_format
@@ -187,7 +187,7 @@ def as_bytes(message: Any, as_text: bool) -> bytes:
 
 
 def read_meta_graph_file(filename: Any) -> Any:
-    """The MetaGraphDef of a file, on the wire or as text. Raises OSError when there is none, or it is none."""
+    """Read a MetaGraphDef from a file, in binary or text format. Raises OSError if it is missing or malformed."""
     name = os.fspath(filename)
     files = files_of(name)
     if not files.exists(name):
@@ -198,7 +198,7 @@ def read_meta_graph_file(filename: Any) -> Any:
 
 
 def parsed(data: bytes, kind: Any, name: str) -> Any:
-    """A message from the wire, or from protobuf's text. Raises OSError when it is neither."""
+    """Parse a message in protobuf's binary or text format. Raises OSError if it is neither."""
     from google.protobuf import text_format
     from google.protobuf.message import DecodeError
 
@@ -219,7 +219,7 @@ def read_meta_graph(
     input_map: Any = None,
     functions: Functions = False,
 ) -> tuple[Any, str | None]:
-    """Add what a MetaGraphDef (or a file of one) holds to the default graph: (the MetaGraphDef, the scope it got)."""
+    """Add a MetaGraphDef, or a file of one, to the default graph. Returns it, and the scope that it was given."""
     proto = protos("meta_graph").MetaGraphDef
     if isinstance(given, (str, bytes, os.PathLike)):
         given = read_meta_graph_file(os.fsdecode(given))

@@ -1,4 +1,4 @@
-"""MonitoredSession: a session for training: it initialises or restores, calls hooks, and survives a failure."""
+"""MonitoredSession: a session for training that initializes or restores, calls hooks, and survives failures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ USE_DEFAULT = object()
 
 
 class _Monitored:
-    """What MonitoredSession and SingularMonitoredSession share."""
+    """The common base of MonitoredSession and SingularMonitoredSession."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class _Monitored:
 
     @property
     def graph(self) -> Graph | None:
-        """The graph that it runs; None once it is closed."""
+        """The session's graph; None after `close`."""
         return None if self._session is None else self._graph
 
     def run(
@@ -57,16 +57,17 @@ class _Monitored:
         options: RunOptions | None = None,
         run_metadata: RunMetadata | None = None,
     ) -> Any:
-        """As `Session.run`, with the hooks around it.
+        """Like `Session.run`, with the hooks around it.
 
-        Raises RuntimeError after a stop was requested, or when it is closed.
+        Raises RuntimeError after a stop was requested, or after `close`.
         """
         return self._open().run(fetches, feed_dict, options, run_metadata)
 
     def run_step_fn(self, step_fn: Callable[..., Any]) -> Any:
-        """Call step_fn(step_context) for a step of several runs: what it returns. A lost session begins the step again.
+        """Call step_fn(step_context) for a step of several runs, and return its result. If the session is lost, start
+        over.
 
-        Raises ValueError when it does not take a `step_context`.
+        Raises ValueError if `step_fn` does not take a `step_context`.
         """
         names = tuple(inspect.signature(step_fn).parameters)
         if names != ("step_context",):
@@ -78,7 +79,7 @@ class _Monitored:
         return session.run_step_fn(step_fn, lambda *a, **k: session.coordinated().hooked.run(*a, **k))
 
     def should_stop(self) -> bool:
-        """True when a hook or a thread has asked to stop, or it is closed."""
+        """Whether a hook or a thread has asked to stop, or the session is closed."""
         return self._session is None or self._session.should_stop()
 
     def _open(self) -> Recoverable | Plain:
@@ -87,7 +88,10 @@ class _Monitored:
         return self._session
 
     def close(self) -> None:
-        """Call the hooks' `end`, stop the threads, close the session. Raises RuntimeError when it is closed."""
+        """Call the hooks' `end`, stop the threads, and close the session.
+
+        Raises RuntimeError if it is closed already.
+        """
         self._close(None)
 
     def __enter__(self) -> Any:
@@ -118,10 +122,10 @@ class _Monitored:
 
 
 class MonitoredSession(_Monitored):
-    """A session with hooks that begins again when it is lost.
+    """A session with hooks, which is made again when it is lost.
 
     session_creator: by default a ChiefSessionCreator.   hooks: see SessionRunHook.
-    stop_grace_period_secs: seconds that threads have to end when it is closed.
+    stop_grace_period_secs: seconds that threads have to end at `close`.
     """
 
     def __init__(
@@ -134,7 +138,7 @@ class MonitoredSession(_Monitored):
 
 
 class SingularMonitoredSession(_Monitored):
-    """A session with hooks that raises when it is lost; its `raw_session` can be had."""
+    """A session with hooks that raises an error when it is lost. It gives access to its `raw_session`."""
 
     def __init__(
         self,
@@ -150,7 +154,7 @@ class SingularMonitoredSession(_Monitored):
         super().__init__(creator, hooks, False, stop_grace_period_secs)
 
     def raw_session(self) -> Session | None:
-        """The session itself; None once it is closed."""
+        """The underlying session; None after `close`."""
         return None if self._session is None else self._session.coordinated().hooked.session
 
 
@@ -171,10 +175,15 @@ def MonitoredTrainingSession(
     save_checkpoint_steps: Any = USE_DEFAULT,
     summary_dir: str | None = None,
 ) -> MonitoredSession:
-    """A MonitoredSession with the usual hooks: checkpoints (every 600 s), summaries (every 100 steps), steps a second.
+    """A MonitoredSession with the usual hooks: checkpoints (every 600 s), summaries (every 100 steps), steps per
+    second.
 
-    is_chief: others wait until the chief has initialised the model, and save nothing.
-    checkpoint_dir: where to save, and to restore from; without one there is no saving.   None or 0 switches a hook off.
+    is_chief: a worker that is not the chief waits until the chief has initialized the model, and saves nothing.
+    checkpoint_dir: where to save and to restore from. Without it nothing is saved.   None or 0 turns a hook off.
+    chief_only_hooks: hooks for the chief alone.
+    save_checkpoint_secs, save_checkpoint_steps, save_summaries_steps, save_summaries_secs, log_step_count_steps: how
+        often.
+    summary_dir: by default checkpoint_dir.
     """
     scaffold = scaffold or Scaffold()
     if not is_chief:
@@ -196,7 +205,7 @@ def MonitoredTrainingSession(
 
 
 def _every(steps: Any, seconds: Any, default_steps: int | None, default_seconds: float | None) -> tuple[Any, Any]:
-    """How often: what was given, else the default."""
+    """The interval that was given, else the default."""
     if steps is USE_DEFAULT and seconds is USE_DEFAULT:
         return default_steps, default_seconds
     return (None if steps is USE_DEFAULT else steps) or None, (None if seconds is USE_DEFAULT else seconds) or None

@@ -41,13 +41,13 @@ def _wire() -> Any:
 
 
 class QueueRunner:
-    """Runs each of `enqueue_ops` in a thread of its own, again and again, until there is no more data.
+    """Runs each of `enqueue_ops` repeatedly in a thread of its own, until there is no more data.
 
-    close_op, cancel_op: what closes the queue when all threads are done, and when the coordinator says stop; by default
-    `queue.close()`, and the same with its pending enqueues cancelled.
-    queue_closed_exception_types: errors that mean that there is no more data; by default OutOfRangeError.
-    queue_runner_def, import_scope: as in `from_proto`, instead of all others.
-    Raises ValueError without a queue or operations, TypeError for what are no such types.
+    close_op, cancel_op: close the queue when all threads are done, and when the coordinator stops them; by default
+    `queue.close()`, without and with cancelling pending enqueues.
+    queue_closed_exception_types: errors that mean "no more data"; by default OutOfRangeError.
+    queue_runner_def, import_scope: as in `from_proto`, instead of all other arguments.
+    Raises ValueError without a queue or operations, TypeError for invalid error types.
     """
 
     def __init__(
@@ -82,8 +82,8 @@ class QueueRunner:
         self._raised: list[Exception] = []
 
     def to_flat(self) -> dict[str, Any]:
-        """What it is as plain data, without a way back to the graph."""
-        read = isinstance(self._queue, Operation)  # of a QueueRunnerDef, which knows the operation only
+        """The runner as plain data, without references to the graph."""
+        read = isinstance(self._queue, Operation)  # from a QueueRunnerDef, which only knows the operation
         return {
             "queue": (Operation, self._queue.index) if read else (type(self._queue), self._queue.to_flat()),
             "ops": [op.index for op in (*self._enqueue_ops, self._close_op, self._cancel_op)],
@@ -92,14 +92,14 @@ class QueueRunner:
 
     @classmethod
     def from_flat(cls, graph: Graph, flat: dict[str, Any]) -> QueueRunner:
-        """The runner of a graph that `to_flat` told of."""
+        """The runner of a graph from the data of `to_flat`."""
         kind, queue = flat["queue"]
         *enqueue_ops, close_op, cancel_op = [graph.get_operations()[index] for index in flat["ops"]]
         made = graph.operations[queue] if kind is Operation else kind.from_flat(graph, queue)
         return cls(made, enqueue_ops, close_op, cancel_op, flat["types"])
 
     def to_proto(self, export_scope: str | None = None) -> Any:
-        """Its QueueRunnerDef: the names of its operations, as they are inside `export_scope`; None if it is outside."""
+        """Its QueueRunnerDef, with names of operations relative to `export_scope`. None if it is outside of that."""
         if export_scope and not self.name.startswith(f"{export_scope.rstrip('/')}/"):
             return None
 
@@ -116,7 +116,11 @@ class QueueRunner:
 
     @classmethod
     def from_proto(cls, queue_runner_def: Any, import_scope: str | None = None) -> QueueRunner:
-        """The runner of a QueueRunnerDef (or its bytes), whose operations are in the default graph, under a scope."""
+        """The runner for a QueueRunnerDef, or its bytes, whose operations are in the default graph, under a scope.
+
+        queue_runner_def: a QueueRunnerDef, or its bytes.
+        Raises TypeError for another message.
+        """
         wire = queue_runner_def
         if isinstance(wire, bytes):
             wire = _wire().FromString(wire)
@@ -133,27 +137,27 @@ class QueueRunner:
 
     @property
     def queue(self) -> Any:
-        """The queue that it fills."""
+        """The queue that is filled."""
         return self._queue
 
     @property
     def enqueue_ops(self) -> list[Any]:
-        """What its threads run."""
+        """The operations that its threads run."""
         return self._enqueue_ops
 
     @property
     def close_op(self) -> Any:
-        """What closes the queue."""
+        """The operation that closes the queue."""
         return self._close_op
 
     @property
     def cancel_op(self) -> Any:
-        """What closes the queue and cancels its pending enqueues."""
+        """The operation that closes the queue and cancels its pending enqueues."""
         return self._cancel_op
 
     @property
     def queue_closed_exception_types(self) -> tuple[Any, ...]:
-        """The errors that mean that there is no more data."""
+        """Errors that mean "no more data"."""
         return self._types
 
     @property
@@ -163,7 +167,7 @@ class QueueRunner:
 
     @property
     def exceptions_raised(self) -> list[Exception]:
-        """What its threads have raised where there was no coordinator to tell."""
+        """Errors of its threads, if there was no coordinator to report to."""
         return self._raised
 
     def is_running(self, sess: Any) -> bool:
@@ -174,10 +178,10 @@ class QueueRunner:
     def create_threads(
         self, sess: Any, coord: Coordinator | None = None, daemon: bool = False, start: bool = False
     ) -> list[threading.Thread]:
-        """Threads that fill the queue in a session, and with a coordinator one that waits for its stop.
+        """Create threads that fill the queue in a session, and with a coordinator one more that waits for its stop.
 
-        They stop when the coordinator says so, and it is told of their errors. None are made while there are some for
-        this session.   daemon: whether they are daemons.   start: start them.
+        They stop when the coordinator says so, and report errors to it. No threads are created if there are some for
+        this session already.   daemon: make daemon threads.   start: start them.
         """
         with self._lock:
             if self._running.get(sess, 0) > 0:
@@ -209,7 +213,7 @@ class QueueRunner:
             clean = True
         except Exception as error:
             if isinstance(error, CancelledError) and coord is not None and coord.should_stop():
-                log.debug("Ignored exception: %s", error)  # that is how it was told to stop
+                log.debug("Ignored exception: %s", error)  # the thread was stopped by it
             elif coord is not None:
                 coord.request_stop(error)
             else:
@@ -217,7 +221,7 @@ class QueueRunner:
                 with self._lock:
                     self._raised.append(error)
         finally:
-            with self._lock:  # one step: of threads that end at a time one is the last
+            with self._lock:  # atomic, so that exactly one of several ending threads is the last
                 self._running[sess] -= 1
                 last = self._running[sess] == 0
         if clean and last:
@@ -232,7 +236,7 @@ class QueueRunner:
 
 
 def _try(sess: Any, op: Any) -> None:
-    """Close a queue, which others may have done, or the session."""
+    """Close a queue. Others may have closed it, or the session, before."""
     try:
         sess.run(op)
     except (OpError, RuntimeError) as error:
@@ -240,7 +244,10 @@ def _try(sess: Any, op: Any) -> None:
 
 
 def add_queue_runner(qr: QueueRunner, collection: str = GraphKeys.QUEUE_RUNNERS) -> None:
-    """Add a runner to a collection of the default graph, for `start_queue_runners`."""
+    """Add a runner to a collection of the default graph, for `start_queue_runners`.
+
+    qr: a QueueRunner.
+    """
     stacks.get_default_graph().add_to_collection(collection, qr)
 
 
@@ -251,10 +258,11 @@ def start_queue_runners(
     start: bool = True,
     collection: str = GraphKeys.QUEUE_RUNNERS,
 ) -> list[threading.Thread]:
-    """Start the threads of all runners in a collection of the session's graph: these threads.
+    """Start the threads of all runners in a collection of the session's graph, and return them.
 
-    sess: by default the default session. A monitored session has started its own: none then.
-    Raises ValueError without a session, TypeError for what is none.
+    sess: by default the default session. Nothing is started for a monitored session, which has started its own.
+    daemon: whether the threads end with the program.
+    Raises ValueError without a session, TypeError for anything else.
     """
     if sess is None:
         sess = stacks.get_default_session()

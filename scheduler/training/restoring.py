@@ -1,4 +1,4 @@
-"""Functions that give variables the values of a checkpoint, as contrib's framework and slim have them."""
+"""Functions that restore variables from checkpoints, as in contrib's framework and slim."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from weftwork.scheduler.training.saver import Saver
 def assign_from_checkpoint_fn(
     model_path: str, var_list: Any, ignore_missing_vars: bool = False, reshape_variables: bool = False
 ) -> Callable[[Any], None] | None:
-    """A function of a session that restores variables from a checkpoint.
+    """Return a function of a session that restores variables from a checkpoint.
 
-    var_list: variables, or a dict of them by their keys.   ignore_missing_vars: those that the checkpoint has not stay
-    as they are; None is given where it has none of them.   Raises ValueError for an empty list.
+    var_list: variables, or a dict of them by their keys.   ignore_missing_vars: skip variables that the checkpoint
+    lacks; returns None if it lacks all of them.   Raises ValueError for an empty list.
     """
     if not var_list:
         raise ValueError("var_list cannot be empty")

@@ -1,9 +1,9 @@
-"""SavedModels: a model with its signatures, in a folder that TensorFlow's tools and servers read.
+"""SavedModels: a model with its signatures, in a folder that TensorFlow's tools and servers can read.
 
-folder       `saved_model.pb` (MetaGraphDefs, each found by its tags), `variables/` (a V2 checkpoint), `assets/`
-signature    names of inputs and outputs that callers know, and the tensors that they stand for
-readable     what is saved of a graph: what only Weftwork has (derivatives, updates) is left out, unless a signature
-             needs it
+folder       `saved_model.pb` (MetaGraphDefs, identified by tags), `variables/` (a V2 checkpoint), `assets/`
+signature    names for inputs and outputs that callers use, and the tensors behind them
+readable     the part of a graph that TensorFlow can read. Operations that only Weftwork has (derivatives, updates) are
+             left out, unless a signature needs them
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _wire() -> Any:
 
 
 def build_tensor_info(tensor: Any) -> Any:
-    """The TensorInfo of a tensor or a SparseTensor: its name, dtype and shape."""
+    """The TensorInfo of a tensor or SparseTensor: name, dtype and shape."""
     module = protos("meta_graph")
     made = module.TensorInfo()
     if isinstance(tensor, SparseTensor):
@@ -72,7 +72,10 @@ def build_tensor_info(tensor: Any) -> Any:
 
 
 def get_tensor_from_tensor_info(tensor_info: Any, graph: Graph | None = None, import_scope: str | None = None) -> Any:
-    """The tensor (or SparseTensor) of a TensorInfo in a graph. Raises KeyError when it is not there."""
+    """The tensor or SparseTensor of a TensorInfo in a graph. Raises KeyError if it is not there.
+
+    tensor_info: a TensorInfo.
+    """
     graph = graph or get_default_graph()
 
     def named(name: str) -> Any:
@@ -87,7 +90,10 @@ def get_tensor_from_tensor_info(tensor_info: Any, graph: Graph | None = None, im
 
 
 def build_signature_def(inputs: Any = None, outputs: Any = None, method_name: str | None = None) -> Any:
-    """A SignatureDef of TensorInfos by the names that callers use."""
+    """A SignatureDef of TensorInfos, by the names that callers use.
+
+    inputs, outputs: {name: TensorInfo}.   method_name: as the constants of `signature_constants`.
+    """
     made = protos("meta_graph").SignatureDef()
     for given, field in ((inputs, made.inputs), (outputs, made.outputs)):
         for key, info in (given or {}).items():
@@ -97,14 +103,20 @@ def build_signature_def(inputs: Any = None, outputs: Any = None, method_name: st
 
 
 def predict_signature_def(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Any:
-    """A signature of tensors by their names, for prediction. Raises ValueError when there are none."""
+    """A signature for prediction, of tensors by name. Raises ValueError if there are none.
+
+    inputs, outputs: {name: tensor}.
+    """
     _check_given("Prediction", inputs=inputs, outputs=outputs)
     taken, given = [{key: build_tensor_info(t) for key, t in tensors.items()} for tensors in (inputs, outputs)]
     return build_signature_def(taken, given, PREDICT_METHOD_NAME)
 
 
 def classification_signature_def(examples: Any, classes: Any, scores: Any) -> Any:
-    """A signature of serialised examples, and what class they are of: strings, and float32 scores."""
+    """A signature for classification: serialized examples, their classes as strings, and float32 scores.
+
+    Raises ValueError if both are.
+    """
     _check_given("Classification", examples=examples)
     if classes is None and scores is None:
         raise ValueError("Classification classes and scores cannot both be None.")
@@ -121,7 +133,7 @@ def classification_signature_def(examples: Any, classes: Any, scores: Any) -> An
 
 
 def regression_signature_def(examples: Any, predictions: Any) -> Any:
-    """A signature of serialised examples, and float32 predictions."""
+    """A signature for regression: serialized examples, and float32 predictions."""
     _check_given("Regression", examples=examples, predictions=predictions)
     _check_dtype("Regression inputs", examples, dtypes.string)
     _check_dtype("Regression outputs", predictions, dtypes.float32)
@@ -141,7 +153,10 @@ def _check_dtype(what: str, tensor: Tensor, dtype: Any) -> None:
 
 
 def is_valid_signature(signature_def: Any) -> bool:
-    """Whether a signature is one of classification, regression or prediction, with inputs and outputs."""
+    """Whether a signature is a valid classification, regression or prediction, with inputs and outputs.
+
+    signature_def: a SignatureDef.
+    """
     methods = (CLASSIFY_METHOD_NAME, REGRESS_METHOD_NAME, PREDICT_METHOD_NAME)
     filled = bool(signature_def.inputs) and bool(signature_def.outputs)
     return signature_def is not None and filled and signature_def.method_name in methods
@@ -153,7 +168,7 @@ def is_valid_signature(signature_def: Any) -> bool:
 class SavedModelBuilder:
     """Writes a SavedModel into a folder, which must be new or empty.
 
-    Raises AssertionError when something is in the folder.
+    Raises AssertionError if the folder is not empty.
     """
 
     def __init__(self, export_dir: Any):
@@ -179,12 +194,12 @@ class SavedModelBuilder:
         strip_default_attrs: bool = False,
         saver: Saver | None = None,
     ) -> None:
-        """Take a session's graph, and write the values of its variables. It adds a saver to the graph.
+        """Add a session's graph, and write the values of its variables. Adds a saver to the graph.
 
-        tags: by which the graph is found again.   signature_def_map: signatures by their names.
-        assets_collection: constants that name files, which are copied.
-        main_op, legacy_init_op: what is run when the model is loaded.
-        Raises AssertionError when variables have been written before.
+        tags: identify the graph.   signature_def_map: signatures by name.
+        assets_collection: constants that name files; the files are copied.
+        main_op, legacy_init_op: run when the model is loaded.
+        Raises AssertionError if variables have been written already.
         """
         if self._saved:
             raise AssertionError(
@@ -210,7 +225,13 @@ class SavedModelBuilder:
         strip_default_attrs: bool = False,
         saver: Saver | None = None,
     ) -> None:
-        """Take the default graph, under other tags, with the variables that were written."""
+        """Add the default graph under other tags. It uses the variables that were written before.
+
+        signature_def_map: {name: SignatureDef}.
+        assets_collection: tensors of file names.
+        main_op, legacy_init_op: an operation that runs when the model is loaded.
+        Raises AssertionError before `add_meta_graph_and_variables`.
+        """
         if not self._saved:
             raise AssertionError(
                 "Graph state including variables and assets has not been saved yet. Please invoke "
@@ -239,7 +260,7 @@ class SavedModelBuilder:
         made.asset_file_def.add(filename=os.path.basename(path)).tensor_info.name = tensor.name
 
     def save(self, as_text: bool = False) -> str:
-        """Write `saved_model.pb`, or, as protobuf's text, `saved_model.pbtxt`; returns its path."""
+        """Write `saved_model.pb`, or `saved_model.pbtxt` in protobuf's text format. Returns its path."""
         path = os.path.join(self._folder, _TEXT_FILE if as_text else _FILE)
         data = as_bytes(_wire()(saved_model_schema_version=1, meta_graphs=self._graphs), as_text)
         with open(path, "wb") as file:
@@ -252,7 +273,7 @@ def _saver() -> Saver:
 
 
 def _keep_readable(made: Any) -> None:
-    """Leave out what TensorFlow cannot read, and what needs it; nothing where a signature or the saver needs it."""
+    """Remove nodes that TensorFlow cannot read, with their dependents, unless a signature or the saver needs them."""
     nodes = {node.name: node for node in made.graph_def.node}
     left = {name for name, node in nodes.items() if native.ATTRIBUTE in node.attr}
     grown = True
@@ -290,7 +311,10 @@ def simple_save(
     outputs: Mapping[str, Any],
     legacy_init_op: Any = None,
 ) -> None:
-    """Save a session's model for serving, with one signature, of prediction: tensors by the names that callers use."""
+    """Save a session's model for serving, with one prediction signature of tensors by the names that callers use.
+
+    inputs, outputs: {name: tensor}.   legacy_init_op: an operation that runs when the model is loaded.
+    """
     builder = SavedModelBuilder(export_dir)
     signatures = {DEFAULT_SERVING_SIGNATURE_DEF_KEY: predict_signature_def(inputs, outputs)}
     builder.add_meta_graph_and_variables(session, [SERVING], signatures, main_op=legacy_init_op, clear_devices=True)
@@ -301,7 +325,7 @@ def simple_save(
 
 
 def maybe_saved_model_directory(export_dir: Any) -> bool:
-    """Whether a folder has the file of a SavedModel."""
+    """Whether a folder contains a SavedModel."""
     return any(os.path.isfile(os.path.join(os.fspath(export_dir), name)) for name in (_FILE, _TEXT_FILE))
 
 
@@ -309,7 +333,7 @@ contains_saved_model = maybe_saved_model_directory
 
 
 def _read(folder: str) -> list[Any]:
-    """The MetaGraphDefs of a folder. Raises OSError when it holds no SavedModel."""
+    """Read the MetaGraphDefs of a folder. Raises OSError if it contains no SavedModel."""
     for name in (_FILE, _TEXT_FILE):
         path = os.path.join(folder, name)
         if os.path.isfile(path):
@@ -325,9 +349,10 @@ def load(
     import_scope: str | None = None,
     **saver_kwargs: Any,
 ) -> Any:
-    """Add a SavedModel's graph to a session's, restore its variables, and run what it asks for: its MetaGraphDef.
+    """Load a SavedModel into a session: add its graph, restore its variables, run its init operation.
 
-    Raises OSError when the folder holds none, RuntimeError when none in it has exactly these tags.
+    Returns its MetaGraphDef. Raises OSError if the folder has no SavedModel, RuntimeError if no graph has exactly these
+    tags.
     """
     folder, wanted = os.fspath(export_dir), {tags} if isinstance(tags, str) else set(tags)
     for made in _read(folder):

@@ -1,7 +1,7 @@
 """Saver: writes variables to checkpoints and reads them back, through nodes of the graph (`saver_nodes`).
 
-Saving sees the variables as they are at one moment, while other runs go on. Restoring is one run: it changes all of its
-variables or none. What is on the disk is data (`checkpoint`); at every moment one whole checkpoint is the newest.
+A save sees the variables of one moment, while other runs go on. A restore is one run, so it changes all variables or
+none. Checkpoints contain data only, and at any moment the newest checkpoint is a complete one.
 """
 
 from __future__ import annotations
@@ -35,25 +35,26 @@ from weftwork.scheduler.training.saver_def import SaverDef
 from weftwork.scheduler.training.saver_nodes import add_nodes, saveables_of
 
 SAVEABLES = "saveable_objects"
-"""The collection of variables that are saved though they are not global."""
+"""The collection of variables that are saved although they are not global."""
 
 
 class Saver:
-    """Saves variables to checkpoints and restores them. Make it before the graph is finalized: it adds nodes.
+    """Saves variables to checkpoints and restores them. Create it before the graph is finalized: it adds nodes.
 
-    var_list: variables, or a dict of them by their keys in the checkpoint (else their names); None: all global ones.
-    reshape: restore values of another shape with as many elements.
-    sharded: write several data files, in parallel, each where its values lie: on several machines the path must be one
-        that all of them share, or a URL.
-    max_to_keep: how many checkpoints are kept; None or 0 keeps all.   keep_checkpoint_every_n_hours: one in so many
-        hours is kept for good.
-    defer_build: add the nodes when `build` is called.   allow_empty: have nothing to save.
-    pad_step_number: steps in names have eight digits.   save_relative_paths: the folder can be moved.
-    filename: the prefix when it is not fed.
-    write_version: SaverDef.V2 writes TensorFlow's files, which can hold numbers and text; None Weftwork's own, which
-        hold any plain data. Both are read, whichever is given.
-    restore_sequentially, builder: accepted, and of no effect.
-    Raises ValueError without variables or for a key that is twice, TypeError for what is not a variable.
+    var_list: variables, or a dict of them by their keys in the checkpoint, which are names otherwise; None: all global
+        variables.
+    reshape: restore values of another shape with the same number of elements.
+    sharded: write several data files in parallel, each where its values are. On several machines, the path must be on a
+        shared file system, or a URL.
+    max_to_keep: the number of checkpoints to keep; None or 0 keeps all.   keep_checkpoint_every_n_hours: keep one
+        checkpoint for good in this many hours.
+    defer_build: add the nodes when `build` is called.   allow_empty: accept that there is nothing to save.
+    pad_step_number: write steps in file names with eight digits.   save_relative_paths: allow moving the folder.
+    filename: the prefix if none is fed.
+    write_version: SaverDef.V2 writes TensorFlow's files, which hold numbers and text; None writes Weftwork's own, which
+        hold any plain data. Either saver reads both.
+    restore_sequentially, builder: accepted, without effect.
+    Raises ValueError without variables or for duplicate keys, TypeError for anything that is not a variable.
     """
 
     def __init__(
@@ -98,7 +99,10 @@ class Saver:
             self.build()
 
     def build(self) -> None:
-        """Add the nodes to the graph, unless they are there."""
+        """Add the nodes to the graph, unless that was done.
+
+        Raises ValueError if there is nothing to save, unless allow_empty.
+        """
         if self.saver_def is not None or self._is_empty:
             return
         given, self._var_list = self._var_list, None
@@ -125,7 +129,7 @@ class Saver:
         )
 
     def as_saver_def(self) -> SaverDef | None:
-        """How to find this saver in its graph; None before it is built."""
+        """The SaverDef that finds this saver in its graph; None before `build`."""
         return self.saver_def
 
     # Saving
@@ -142,13 +146,13 @@ class Saver:
         strip_default_attrs: bool = False,
         save_debug_info: bool = False,
     ) -> str | None:
-        """Write a checkpoint of the variables as they are at one moment; returns its prefix, for `restore`.
+        """Write a checkpoint of the variables as of one moment. Returns its prefix, for `restore`.
 
-        save_path: a path or a URL; `-STEP` is added to it for a `global_step` (a number, tensor or variable).
-        write_state: also write the file `checkpoint` (`latest_filename`), and delete checkpoints that are too many.
-        write_meta_graph: also write the graph and its collections, as a MetaGraphDef, if TensorBoard is installed.
-        Until the checkpoint is whole on the disk, the one before it is.
-        Raises ValueError or TypeError for arguments that make no sense, OpErrors for what the system refuses.
+        save_path: a path or URL. With a `global_step` (a number, tensor or variable), `-STEP` is appended.
+        write_state: also write the file `checkpoint` (`latest_filename`), and delete checkpoints beyond the limit.
+        write_meta_graph: also write the graph and its collections as a MetaGraphDef, if TensorBoard is installed.
+        Until the new checkpoint is completely on disk, the previous one is the newest.
+        Raises ValueError or TypeError for invalid arguments, and OpErrors of the file system.
         """
         if self.saver_def is None and not self._is_empty:
             raise RuntimeError("`build()` should be called before save if defer_build==True")
@@ -185,7 +189,7 @@ class Saver:
         return f"-{step:08d}" if self._pad_step_number else f"-{step}"
 
     def _record(self, prefix: str, folder: str, latest_filename: str, meta_graph_suffix: str) -> None:
-        """Say that `prefix` is the newest checkpoint, then delete what is too many."""
+        """Record `prefix` as the newest checkpoint, then delete checkpoints beyond the limit."""
         self._kept.add(prefix, time.time())
         update_checkpoint_state(
             folder, prefix, self.last_checkpoints, latest_filename, save_relative_paths=self._save_relative_paths
@@ -193,7 +197,7 @@ class Saver:
         for old in self._kept.leaving():
             try:
                 remove_checkpoint(old, meta_graph_suffix)
-            except OpError as error:  # the new one is whole all the same
+            except OpError as error:  # the new checkpoint is complete all the same
                 log.warning("Ignoring: %s", error)
 
     def _write_meta_graph(self, graph: Graph, name: str) -> None:
@@ -217,7 +221,7 @@ class Saver:
         strip_default_attrs: bool = False,
         save_debug_info: bool = False,
     ) -> Any:
-        """A MetaGraphDef of the default graph and this saver: see `tf.train.export_meta_graph`."""
+        """The MetaGraphDef of the default graph and this saver. See `tf.train.export_meta_graph`."""
         return export_meta_graph(
             filename,
             saver_def=self.saver_def,
@@ -229,7 +233,7 @@ class Saver:
 
     @classmethod
     def from_proto(cls, saver_def: SaverDef, import_scope: str | None = None) -> Saver:
-        """The saver of a SaverDef, whose nodes are in the default graph, under `import_scope`."""
+        """The saver for a SaverDef whose nodes are in the default graph, under `import_scope`."""
         return cls(saver_def=scoped(saver_def, import_scope))
 
     def to_proto(self, export_scope: str | None = None) -> SaverDef | None:
@@ -239,11 +243,11 @@ class Saver:
     # Restoring
 
     def restore(self, sess: Any, save_path: Any) -> None:
-        """Give the variables the values of a checkpoint; all of them, or none when anything is wrong.
+        """Restore the variables from a checkpoint: all of them, or none if anything is wrong.
 
-        They need not have been initialised. Other variables stay as they are.
-        Raises ValueError when there is no such checkpoint, NotFoundError when it lacks a key, InvalidArgumentError when
-        a dtype or shape differs, DataLossError when its files are not what was written.
+        They need not be initialized. Other variables are unchanged.
+        Raises ValueError if there is no such checkpoint, NotFoundError if it lacks a key, InvalidArgumentError if a
+        dtype or shape differs, DataLossError if its files are damaged.
         """
         if self._is_empty:
             return
@@ -264,27 +268,34 @@ class Saver:
             text = "a mismatch between the current graph and the graph from the checkpoint"
             raise _explained(error, text) from error
 
-    # Which ones there are
+    # Existing checkpoints
 
     @property
     def last_checkpoints(self) -> list[str]:
-        """The checkpoints that it has made and keeps, oldest first."""
+        """The checkpoints that this saver has written and kept, oldest first."""
         return self._kept.paths()
 
     def set_last_checkpoints(self, last_checkpoints: Sequence[str]) -> None:
-        """Take these for its own, to be deleted when it is their turn; TypeError when it is not a list."""
+        """Adopt checkpoints, to be deleted when their turn comes. Raises TypeError if it is not a list.
+
+        last_checkpoints: a list of paths.
+        """
         if not isinstance(last_checkpoints, list):
             raise TypeError(f"last_checkpoints must be a list, but got {last_checkpoints!r}.")
         self._kept.entries = [(path, float("-inf")) for path in last_checkpoints]
 
     def set_last_checkpoints_with_time(self, last_checkpoints_with_time: Sequence[tuple[str, float]]) -> None:
-        """As `set_last_checkpoints`, of (path, seconds since 1970)."""
+        """Like `set_last_checkpoints`, for a list of (path, seconds since 1970).
+
+        last_checkpoints_with_time: a list of pairs.
+        Raises TypeError for what is not a list.
+        """
         if not isinstance(last_checkpoints_with_time, list):
             raise TypeError(f"last_checkpoints_with_time must be a list, but got {last_checkpoints_with_time!r}.")
         self._kept.entries = list(last_checkpoints_with_time)
 
     def recover_last_checkpoints(self, checkpoint_paths: Iterable[str]) -> None:
-        """Take those of `checkpoint_paths` that exist for its own, as of when they were written."""
+        """Adopt those of `checkpoint_paths` that exist, with the times when they were written."""
         self._kept.recover(checkpoint_paths)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -312,11 +323,12 @@ def import_meta_graph(
     functions: Functions = False,
     **kwargs: Any,
 ) -> Saver | None:
-    """Add the nodes and collections of a MetaGraphDef, or a file of one, to the default graph: its saver.
+    """Add the nodes and collections of a MetaGraphDef, or of a file with one, to the default graph. Returns its saver.
 
-    Without a saver in it one is made of the variables, if there are any; else None.
+    If it has no saver, one is created for its variables; without variables, returns None.
     input_map, functions: as in `tf.import_graph_def`.
-    Raises OSError when there is no such file, or it is none, and what `tf.import_graph_def` raises.
+    meta_graph_or_file: a MetaGraphDef, or a path.
+    Raises OSError if the file is missing or malformed, and what `tf.import_graph_def` raises.
     """
     made, scope = read_meta_graph(meta_graph_or_file, clear_devices, import_scope, input_map, functions)
     if made.HasField("saver_def"):

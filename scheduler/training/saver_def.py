@@ -1,4 +1,4 @@
-"""SaverDef: how a Saver is found in its graph. On the wire it is TensorFlow's message."""
+"""SaverDef: identifies a Saver in its graph. Its wire format is TensorFlow's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _wire() -> Any:
 
 
 class SaverDef(Message):
-    """How a Saver is found in its graph: the names of its nodes, what it keeps, and the format of its files."""
+    """Identifies a Saver in its graph: the names of its nodes, what it keeps, and the format of its files."""
 
     filename_tensor_name: str = ""
     save_tensor_name: str = ""
@@ -39,15 +39,15 @@ class SaverDef(Message):
     LEGACY, V1, V2 = 0, 1, 2
 
     def SerializeToString(self) -> bytes:
-        """TensorFlow's message on the wire."""
+        """Serialize to TensorFlow's wire format."""
         return _wire()(**self._set_fields()).SerializeToString()
 
     @classmethod
     def FromString(cls, data: bytes) -> SaverDef:
-        """The message that was written."""
+        """Parse TensorFlow's wire format."""
         wire = _wire().FromString(data)
         return cls(**{name: getattr(wire, name) for name in _WIRE})
 
     def ParseFromString(self, data: bytes) -> None:
-        """Become what was written."""
+        """Replace the contents by a parsed message."""
         self.CopyFrom(type(self).FromString(data))

@@ -1,12 +1,12 @@
-"""The nodes of a Saver: those that write a checkpoint, and those that give variables the values of one.
+"""The nodes of a Saver, which write checkpoints and restore variables from them.
 
-saveable  a variable under its key in the checkpoint
-filename  the constant `save/Const`, a prefix, which each run is fed with
-save      SaveV2 nodes write the values that their run sees, which are of one moment. One node writes everything, or
-          each of several writes a data file, in parallel, and a last one the index
-restore   a RestoreV2 node reads, and an Assign for each variable follows
+saveable  a variable with its key in the checkpoint
+filename  the constant `save/Const`, a prefix, which each run feeds
+save      SaveV2 nodes write the values seen by their run, all of one moment. Either one node writes everything, or each
+          of several writes a data file, in parallel, and a last one writes the index
+restore   a RestoreV2 node reads, and an Assign follows for each variable
 
-The nodes are the library's, so they run where the values lie: in the caller, unless the values are large and elsewhere.
+The nodes are the library's, so they run where the values are: in the caller, unless values are large and elsewhere.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from weftwork.graph.variables.variable import Variable
 from weftwork.scheduler.plan.cost import shape_bytes
 
 _SHARD_BYTES = 8 << 20
-"""Bytes of variables from which another shard is worth its file."""
+"""Size of variables in bytes above which another shard is worth a file of its own."""
 _MOST_SHARDS = 8
 
 Saveables = list[tuple[str, Variable | Saveable]]
@@ -58,14 +58,14 @@ Saveables = list[tuple[str, Variable | Saveable]]
 
 
 def _format(bundled: bool) -> Any:
-    """The module that writes: TensorFlow's files, or Weftwork's."""
+    """The module that writes: TensorFlow's format, or Weftwork's."""
     return bundle if bundled else checkpoint
 
 
 def save_all(
     filename: bytes, *values: Any, keys: tuple[str, ...], types: tuple[str, ...], bundled: bool = False
 ) -> tuple:
-    """The kernel of a SaveV2 that writes the whole checkpoint."""
+    """The kernel of a SaveV2 node that writes the whole checkpoint."""
     prefix, files = os.fsdecode(filename), _format(bundled)
     files.write_index(prefix, [files.write_shard(prefix, zip(keys, types, values, strict=True))])
     return ()
@@ -80,19 +80,19 @@ def save_shard(
     shards: int,
     bundled: bool = False,
 ) -> Part:
-    """The kernel of a SaveV2 that writes one of several data files; its output says what is in it."""
+    """The kernel of a SaveV2 node that writes one of several data files. Returns a description of the file."""
     prefix = os.fsdecode(filename)
     return _format(bundled).write_shard(prefix, zip(keys, types, values, strict=True), shard, shards)
 
 
 def merge_shards(filename: bytes, *parts: Part, bundled: bool = False) -> tuple:
-    """The kernel that makes written shards a checkpoint."""
+    """The kernel that turns written shards into a checkpoint."""
     _format(bundled).write_index(os.fsdecode(filename), parts)
     return ()
 
 
 def restore_values(filename: bytes, *, wanted: tuple[Wanted, ...]) -> Any:
-    """The kernel of RestoreV2: the values of a checkpoint."""
+    """The kernel of RestoreV2: reads values of a checkpoint."""
     values = CheckpointReader(os.fsdecode(filename)).read(wanted)
     return values[0] if len(values) == 1 else tuple(values)
 
@@ -103,7 +103,7 @@ def shard_name(basename: bytes, shard: Any, count: Any) -> bytes:
 
 
 def merge_bundles(prefixes: Any, destination: bytes) -> tuple:
-    """The kernel of MergeV2Checkpoints, as TensorFlow has it: several checkpoints become one."""
+    """The kernel of TensorFlow's MergeV2Checkpoints: merges several checkpoints into one."""
     names = [os.fsdecode(prefix) for prefix in np.ravel(prefixes)]
     values = []
     for name in names:
@@ -133,7 +133,7 @@ native.KERNELS.update(
 )
 
 
-# As TensorFlow writes them
+# TensorFlow's form of these nodes
 
 
 @writes("SaveV2")
@@ -154,7 +154,7 @@ def _write_restore(node: Node) -> tuple[list, dict]:
 
 
 def _texts(node: Node, keys: Sequence[str]) -> list[WrittenPart]:
-    """The names of tensors, and of their slices, of which there are none."""
+    """Constants with the names of tensors, and with their (empty) slice specifications."""
     names = np.array([key.encode() for key in keys], object)
     slices = np.array([b""] * len(keys), object)
     return [
@@ -210,14 +210,14 @@ def _read_join(given: Given) -> Tensor:
 
 # Nodes
 
-_HERE = Traits(here=True)
-"""A path is one of the machine that the program runs on; only shards are written where their values lie."""
+_IN_CALLER = Traits(here=True)
+"""A path is valid on the program's machine. Only shards are written where their values are."""
 
 
 def add_nodes(
     name: str | None, prefix: str | None, saveables: Saveables, sharded: bool, reshape: bool, bundled: bool
 ) -> tuple[Tensor, Tensor, Operation]:
-    """Add a saver's nodes to the variables' graph: the filename, the tensor that saves, the operation that restores."""
+    """Add a saver's nodes. Returns the filename, the tensor that saves, and the operation that restores."""
     with name_scope(name, "save", [variable.value() for _, variable in saveables]):
         graph = get_default_graph()
         with graph.device(None), graph.control_dependencies(None):
@@ -227,7 +227,7 @@ def add_nodes(
 
 
 def _function(type: str, kernel: Any, inputs: Iterable[Tensor], attrs: dict, outputs: list, name: str) -> Operation:
-    traits = LIBRARY if kernel is save_shard else _HERE
+    traits = LIBRARY if kernel is save_shard else _IN_CALLER
     return get_default_graph().add(
         Kind.FUNCTION,
         type,
@@ -241,7 +241,7 @@ def _function(type: str, kernel: Any, inputs: Iterable[Tensor], attrs: dict, out
 
 
 def _save_nodes(filename: Tensor, saveables: Saveables, sharded: bool, bundled: bool) -> Tensor:
-    """The nodes that save: the file name, after everything is written."""
+    """Add the nodes that save. Returns the filename as a tensor that is available when everything is written."""
     groups = _in_shards(saveables) if sharded else [saveables]
     named = {"bundled": bundled}
     if len(groups) == 1:
@@ -270,7 +270,7 @@ def _saved(filename: Tensor, saveables: Saveables, bundled: bool) -> tuple[list[
 
 
 def _in_shards(saveables: Saveables) -> list[Saveables]:
-    """Groups to be written in parallel: those of each device, and large ones in parts of about the same size."""
+    """Group variables for parallel writing: by device, and large ones into groups of similar size."""
     devices: dict[str, Saveables] = {}
     for key, variable in saveables:
         devices.setdefault(variable.device, []).append((key, variable))
@@ -290,7 +290,7 @@ def _parts(saveables: Saveables) -> list[Saveables]:
 
 
 def _restore_nodes(filename: Tensor, saveables: Saveables, reshape: bool) -> Operation:
-    """The operation that is done when all variables have the values of the checkpoint."""
+    """An operation that is done when all variables have been restored."""
     wanted = tuple([_wanted(key, variable, reshape) for key, variable in saveables])
     outputs = [(variable.dtype.base_dtype, _shape(variable)) for _, variable in saveables]
     node = _function("RestoreV2", restore_values, [filename], {"wanted": wanted}, outputs, "RestoreV2")
@@ -299,8 +299,8 @@ def _restore_nodes(filename: Tensor, saveables: Saveables, reshape: bool) -> Ope
         if isinstance(variable, Saveable):
             assigns.append(variable.restored(value))
             continue
-        # RestoreV2 has checked the shape, before it read anything.
-        attrs = {"dtype": state_ops._kept(variable.dtype.base_dtype), "shape": None}
+        # RestoreV2 has checked the shape before reading anything.
+        attrs = {"dtype": state_ops.stored_dtype(variable.dtype.base_dtype), "shape": None}
         kind, kernel, shape = Kind.ASSIGN, state_ops.assign_value, variable._variable.raw_shape
         assigns.append(state_ops.write(kind, "Assign", kernel, variable, [value], attrs, shape, "Assign").op)
     return group(*assigns, name="restore_all")
@@ -315,7 +315,7 @@ def _shape(variable: Variable | Saveable) -> RawShape:
 
 
 def restored_value(prefix: str, key: str, variable: Variable, info: SaveSliceInfo | None = None) -> Tensor:
-    """A node that reads the value of a variable from a checkpoint; of a part, that of the whole, of which it is one."""
+    """A node that reads a variable's value from a checkpoint. For a slice, it reads the whole variable."""
     with variable.graph.as_default(), variable.graph.control_dependencies(None), name_scope(variable.op.name + "/"):
         filename = constant(prefix, dtypes.string, name="checkpoint")
         whole = variable if info is None else _Whole([variable])
@@ -326,7 +326,7 @@ def restored_value(prefix: str, key: str, variable: Variable, info: SaveSliceInf
 
 
 class _Whole(Saveable):
-    """A variable in parts, saved and restored as what it is in parts of: in how many may differ from time to time."""
+    """A partitioned variable, saved and restored as a whole, so that the number of its parts may change."""
 
     def __init__(self, parts: Sequence[Variable]):
         self.parts = sorted(parts, key=lambda part: _slice(part).var_offset)
@@ -352,7 +352,7 @@ def _slice(part: Variable) -> SaveSliceInfo:
 
 
 def _parts_of(item: Any) -> list[Variable]:
-    """The parts of a variable, if an item stands for all of them."""
+    """The parts of a partitioned variable; [] for any other."""
     parts = list(item) if isinstance(item, (PartitionedVariable, list, tuple)) else []
     if not parts or not all([isinstance(part, Variable) and part.save_slice_info for part in parts]):
         return []
@@ -361,7 +361,7 @@ def _parts_of(item: Any) -> list[Variable]:
 
 
 def _gathered(items: list[tuple]) -> list[tuple]:
-    """The items, in which the parts of a variable that are all there are one, under the name of the whole."""
+    """Replace complete sets of parts by whole variables, under the names of these."""
     groups: dict[str, list[Variable]] = {}
     for _, item in items:
         if isinstance(item, Variable) and item.save_slice_info:
@@ -378,7 +378,7 @@ def _whole(key: str, item: Any) -> tuple[str, Any]:
 
 
 def saveables_of(var_list: Any) -> Saveables:
-    """(key, variable), sorted by key. Raises TypeError for what is not a variable, ValueError for a double key."""
+    """(key, variable) pairs, sorted by key. Raises TypeError for non-variables, ValueError for duplicate keys."""
     if isinstance(var_list, dict):
         items = list(var_list.items())
     elif isinstance(var_list, (list, tuple, set, frozenset)):

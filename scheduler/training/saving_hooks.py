@@ -1,6 +1,6 @@
-"""Hooks that write: checkpoints, summaries, the number of steps in a second.
+"""Hooks that write checkpoints, summaries, and the number of steps per second.
 
-Event files need TensorBoard: without it the hooks do the rest of their work, and say so once.
+Event files need TensorBoard. Without it, the hooks do their other work, and log that once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def writer_in(folder: str | None) -> FileWriter | None:
 def _due(
     timer: SecondOrStepTimer, global_step: Any, context: SessionRunContext, values: SessionRunValues
 ) -> int | None:
-    """The global step when it is time, else None. It is read again then: a run's value is that of before its step."""
+    """The global step if something is due, else None.
+
+    Reads it again, because a run fetches the value before its step.
+    """
     if not timer.should_trigger_for_step(int(values.results) + 1):
         return None
     step = int(context.session.run(global_step))
@@ -44,26 +47,36 @@ def _due(
 
 
 class CheckpointSaverListener:
-    """What is done around each checkpoint; override what is needed."""
+    """What to do around each checkpoint. Override the methods that you need."""
 
     def begin(self) -> None:
         """Called once, before the graph is finalized."""
 
     def before_save(self, session: Any, global_step_value: int) -> None:
-        """Called before each checkpoint."""
+        """Called before each checkpoint.
+
+        global_step_value: the step, an int.
+        """
 
     def after_save(self, session: Any, global_step_value: int) -> bool | None:
-        """Called after each checkpoint. True asks to stop."""
+        """Called after each checkpoint. Return True to ask for a stop.
+
+        global_step_value: the step, an int.
+        """
 
     def end(self, session: Any, global_step_value: int) -> None:
-        """Called at the end, after the last checkpoint."""
+        """Called at the end, after the last checkpoint.
+
+        global_step_value: the step, an int.
+        """
 
 
 class CheckpointSaverHook(SessionRunHook):
-    """Saves a checkpoint at the beginning, every so many seconds or steps, and at the end.
+    """Saves a checkpoint at the beginning, every `save_secs` seconds or `save_steps` steps, and at the end.
 
-    saver or scaffold: what saves; by default the one saver of the graph's collection.
-    Raises ValueError when both, or not exactly one of save_secs and save_steps, are given.
+    saver or scaffold: provides the saver; by default the only saver in the graph's collection.
+    checkpoint_basename: the name of the files.   listeners: CheckpointSaverListeners to be called.
+    Raises ValueError if both are given, or not exactly one of save_secs and save_steps.
     """
 
     def __init__(
@@ -91,7 +104,7 @@ class CheckpointSaverHook(SessionRunHook):
             listener.begin()
 
     def after_create_session(self, session: Any, coord: Any) -> None:
-        """Save what the session begins with."""
+        """Save the initial state."""
         step = int(session.run(self._global_step))
         os.makedirs(self._folder, exist_ok=True)
         if self._writer is not None:
@@ -100,11 +113,11 @@ class CheckpointSaverHook(SessionRunHook):
         self._timer.update_last_triggered_step(step)
 
     def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:
-        """Ask for the global step."""
+        """Fetch the global step."""
         return SessionRunArgs(self._global_step)
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Save when it is time."""
+        """Save if a checkpoint is due."""
         step = _due(self._timer, self._global_step, run_context, run_values)
         if step is not None:
             self._timer.update_last_triggered_step(step)
@@ -112,7 +125,7 @@ class CheckpointSaverHook(SessionRunHook):
                 run_context.request_stop()
 
     def end(self, session: Any) -> None:
-        """Save what has not been saved."""
+        """Save unless the last step has been saved."""
         step = int(session.run(self._global_step))
         if step != self._timer.last_triggered_step():
             self._save(session, step)
@@ -152,9 +165,10 @@ def _only_saver() -> Saver:
 
 
 class StepCounterHook(SessionRunHook):
-    """Logs, and writes as a summary, how many steps are taken in a second.
+    """Logs the number of steps per second, and writes it as a summary.
 
-    output_dir, summary_writer: where to.   Raises ValueError unless one of every_n_steps and every_n_secs is given.
+    output_dir, summary_writer: where to write.   Raises ValueError unless exactly one of every_n_steps and every_n_secs
+    is given.
     """
 
     def __init__(
@@ -176,18 +190,18 @@ class StepCounterHook(SessionRunHook):
         self._global_step = needed_global_step(self)
 
     def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:
-        """Ask for the global step."""
+        """Fetch the global step."""
         return SessionRunArgs(self._global_step)
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Count when it is time."""
+        """Report if it is due."""
         step = _due(self._timer, self._global_step, run_context, run_values)
         if step is not None:
             seconds, steps = self._timer.update_last_triggered_step(step)
             if seconds:
-                self._tell(steps / seconds, step)  # type: ignore[operator]
+                self._report(steps / seconds, step)  # type: ignore[operator]
 
-    def _tell(self, rate: float, step: int) -> None:
+    def _report(self, rate: float, step: int) -> None:
         tag = f"{self._global_step.op.name.partition('/')[0]}/sec"
         if self._writer is not None:
             summary = protos("summary").Summary
@@ -196,10 +210,10 @@ class StepCounterHook(SessionRunHook):
 
 
 class SummarySaverHook(SessionRunHook):
-    """Writes summaries every so many steps or seconds.
+    """Writes summaries every `save_steps` steps or `save_secs` seconds.
 
-    output_dir, summary_writer: where to.   scaffold or summary_op: what gives them.
-    Raises ValueError unless exactly one of the last two is given.
+    output_dir, summary_writer: where to write.   scaffold or summary_op: provides the summaries.
+    Raises ValueError unless exactly one of scaffold and summary_op is given.
     """
 
     def __init__(
@@ -225,7 +239,7 @@ class SummarySaverHook(SessionRunHook):
         self._global_step = needed_global_step(self)
 
     def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:
-        """Ask for the summaries when they are due."""
+        """Fetch the summaries if they are due."""
         self._due = self._next_step is None or self._timer.should_trigger_for_step(self._next_step)
         wanted: dict[str, Any] = {"global_step": self._global_step}
         op = self._scaffold.summary_op if self._summary_op is None and self._scaffold is not None else self._summary_op
@@ -234,7 +248,7 @@ class SummarySaverHook(SessionRunHook):
         return SessionRunArgs(wanted)
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
-        """Write them."""
+        """Write the summaries."""
         step = int(run_values.results["global_step"]) + 1
         if self._due:
             step = int(run_context.session.run(self._global_step))
@@ -245,6 +259,6 @@ class SummarySaverHook(SessionRunHook):
         self._next_step = step + 1
 
     def end(self, session: Any) -> None:
-        """Let the file have everything."""
+        """Flush the file."""
         if self._writer is not None:
             self._writer.flush()

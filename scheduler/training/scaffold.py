@@ -1,4 +1,4 @@
-"""Scaffold: the operations that a training program needs around a model, to initialise, check, save and sum it up."""
+"""Scaffold: operations around a model that a training program needs, to initialize, check, save and summarize it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from weftwork.scheduler.training.saver import Saver
 
 
 class Scaffold:
-    """What is not given is taken from the graph's collections, else made, by `finalize`.
+    """Operations around a model. `finalize` takes what is not given from the graph's collections, or creates it.
 
-    init_op, init_feed_dict, init_fn: what initialises the model without a checkpoint; init_fn(scaffold, session).
-    ready_for_local_init_op, ready_op: give the names of the variables that have no value yet: none when it is ready.
-    local_init_op, local_init_feed_dict: what each process does for itself.   summary_op: what summarises.
-    saver: what saves and restores.   copy_from_scaffold: another one to take what is not given from.
+    init_op, init_feed_dict, init_fn: initialize the model if there is no checkpoint; init_fn(scaffold, session).
+    ready_for_local_init_op, ready_op: return the names of variables without a value; the model is ready if there are
+    none.
+    local_init_op, local_init_feed_dict: what each process runs for itself.   summary_op: collects summaries.
+    saver: saves and restores.   copy_from_scaffold: another scaffold, for what is not given.
+    Raises TypeError for a copy_from_scaffold that is not a Scaffold.
     """
 
     def __init__(
@@ -52,9 +54,9 @@ class Scaffold:
                 setattr(self, name, value)
 
     def finalize(self) -> Scaffold:
-        """Make what is missing, and finalize the graph: this scaffold.
+        """Create what is missing, and finalize the graph. Returns this scaffold.
 
-        Raises RuntimeError when a collection has several operations for one purpose.
+        Raises RuntimeError if a collection has several operations for one purpose.
         """
         made = {
             "init_op": (GraphKeys.INIT_OP, global_variables_initializer),
@@ -77,7 +79,11 @@ class Scaffold:
 
     @staticmethod
     def get_or_default(arg_name: str, collection_key: str, default_constructor: Callable[..., Any]) -> Any:
-        """The one item of a collection, else a new one, which goes there. Raises RuntimeError for several."""
+        """The only item of a collection, or else a new one, which is added.
+
+        arg_name: for the error.   collection_key: the collection.   default_constructor: makes a new one.
+        Raises RuntimeError if there are several.
+        """
         graph = stacks.get_default_graph()
         found = graph.get_collection(collection_key)
         if len(found) > 1:
@@ -94,5 +100,5 @@ class Scaffold:
 
     @staticmethod
     def default_local_init_op() -> Any:
-        """What initialises the local variables."""
+        """An operation that initializes local variables and tables."""
         return group(local_variables_initializer())

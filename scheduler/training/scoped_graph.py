@@ -1,6 +1,6 @@
-"""The part of a graph that is in one name scope, as a GraphDef of its own.
+"""The nodes of one name scope, as a GraphDef of their own.
 
-unbound input   what a node of the scope takes from outside: in the GraphDef it has no maker, and a name that says so
+unbound input   an input from outside the scope. In the GraphDef its name says so, and no node makes it
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ UNBOUND = "$unbound_inputs_"
 
 
 def within(graph_def: Any, scope: str) -> tuple[Any, list[str]]:
-    """(the nodes of a scope under their names inside of it, the names of their unbound inputs)."""
+    """The nodes of a scope with names relative to it, and the names of their unbound inputs."""
     start, made = f"{scope.rstrip('/')}/", type(graph_def)()
     made.versions.CopyFrom(graph_def.versions)
     unbound: dict[str, None] = {}
@@ -36,7 +36,7 @@ def within(graph_def: Any, scope: str) -> tuple[Any, list[str]]:
 
 
 def check_bound(unbound: Iterable[str], given: Any) -> None:
-    """Raise ValueError unless each unbound input is given."""
+    """Raise ValueError unless every unbound input is given."""
     missing = sorted(set(unbound) - set(given or ()))
     if missing:
         text = ",".join(missing)

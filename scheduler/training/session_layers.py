@@ -2,8 +2,8 @@
 
 hooked        calls the hooks around each run
 coordinated   stops its threads when it is closed, and raises what stopped them
-recoverable   makes the session anew when a process or machine was lost (AbortedError, UnavailableError), from the last
-              checkpoint, and does the run again
+recoverable   makes a new session, from the last checkpoint, when a process or machine was lost (AbortedError,
+              UnavailableError), and repeats the run
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from weftwork.scheduler.training.queue_runner import start_queue_runners
 log = logging.getLogger("weftwork")
 
 LOST = (AbortedError, UnavailableError)
-"""Errors after which a session is made anew."""
+"""Errors after which a new session is made."""
 
 
 class StepContext:
-    """What a `step_fn` gets: the session, and how to run with the hooks."""
+    """The argument of a `step_fn`: the session, and a way to run with the hooks."""
 
     def __init__(self, session: Session, run_with_hooks: Callable):
         self._session, self._run = session, run_with_hooks
@@ -39,11 +39,11 @@ class StepContext:
         return self._session
 
     def run_with_hooks(self, *args: Any, **kwargs: Any) -> Any:
-        """As `MonitoredSession.run`."""
+        """Like `MonitoredSession.run`."""
         return self._run(*args, **kwargs)
 
     def request_stop(self) -> None:
-        """End the loop, by a StopIteration."""
+        """End the loop, by raising StopIteration."""
         raise StopIteration("step_fn has requested the iterations to stop.")
 
 
@@ -70,7 +70,7 @@ class Hooked:
         return results["caller"]
 
     def _before(self, context: SessionRunContext, fetches: Any, given: Any, options: RunOptions) -> tuple[dict, Any]:
-        """What to run: the caller's and the hooks' fetches and feeds; their options go into `options`."""
+        """Merge the fetches and feeds of the caller and the hooks. The hooks' options are merged into `options`."""
         wanted: dict[Any, Any] = {"caller": fetches}
         feeds: dict = {}
         for number, hook in enumerate(self._hooks):
@@ -80,19 +80,19 @@ class Hooked:
             if asked.fetches is not None:
                 wanted[number] = asked.fetches
             if asked.feed_dict:
-                _check_apart(feeds, asked.feed_dict, "Same tensor is fed by two hooks.")
+                _check_disjoint(feeds, asked.feed_dict, "Same tensor is fed by two hooks.")
                 feeds.update(asked.feed_dict)
             if asked.options is not None:
                 _merge(options, asked.options)
         if not feeds:
             return wanted, given
         if given:
-            _check_apart(given, feeds, "Same tensor is fed by a SessionRunHook and user.")
+            _check_disjoint(given, feeds, "Same tensor is fed by a SessionRunHook and user.")
             feeds.update(given)
         return wanted, feeds
 
 
-def _check_apart(one: Mapping, two: Mapping, message: str) -> None:
+def _check_disjoint(one: Mapping, two: Mapping, message: str) -> None:
     if set(one) & set(two):
         raise RuntimeError(message)
 
@@ -106,7 +106,7 @@ def _merge(options: RunOptions, more: RunOptions) -> None:
 
 
 class Coordinated:
-    """A hooked session with threads beside it."""
+    """A hooked session, and the threads beside it."""
 
     def __init__(self, hooked: Hooked, coord: Coordinator, grace: float):
         self.hooked, self.coord, self._grace = hooked, coord, grace
@@ -122,7 +122,7 @@ class Coordinated:
         return self._or_cause(step_fn, StepContext(self.hooked.session, run))
 
     def _or_cause(self, function: Callable, *args: Any, **kwargs: Any) -> Any:
-        """A failure may come of a loss that a thread has told the coordinator: then that one counts."""
+        """Call a function. If it fails because of a loss that a thread has reported, the thread's error counts."""
         try:
             return function(*args, **kwargs)
         except LOST:
@@ -148,7 +148,7 @@ class Coordinated:
 
 
 class LayerCreator:
-    """Makes coordinated sessions, and tells the hooks."""
+    """Creates coordinated sessions, and notifies the hooks."""
 
     def __init__(self, creator: SessionCreator, hooks: list[SessionRunHook], grace: float):
         self._creator, self._hooks, self._grace = creator, hooks, grace
@@ -169,7 +169,7 @@ class LayerCreator:
 
 
 class Recoverable:
-    """A coordinated session that is made anew when it is lost."""
+    """A coordinated session that is replaced when it is lost."""
 
     def __init__(self, creator: LayerCreator):
         self._creator = creator
@@ -213,7 +213,7 @@ class Recoverable:
         try:
             self.close()
         except LOST:
-            pass  # what the threads saw is the same loss
+            pass  # the threads saw the same loss
 
     def close(self) -> None:
         made, self._made = self._made, None
@@ -222,7 +222,7 @@ class Recoverable:
 
 
 class Plain:
-    """A coordinated session that is not made anew."""
+    """A coordinated session that is not replaced."""
 
     def __init__(self, creator: LayerCreator):
         self._made = creator.create_session()

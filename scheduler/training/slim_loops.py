@@ -1,4 +1,4 @@
-"""The loops of contrib's slim and training: one that trains, and those that evaluate checkpoints as they come."""
+"""The loops of contrib's slim and training: training, and evaluating checkpoints as they appear."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ log = logging.getLogger("weftwork")
 
 
 def train_step(sess: Any, train_op: Any, global_step: Any, train_step_kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
-    """One step: (the loss, whether that was the last one).
+    """Run one training step. Returns the loss, and whether this was the last step.
 
-    train_step_kwargs: `should_stop` and `should_log`, tensors that tell it, if they are there.
+    train_step_kwargs: optional tensors `should_stop` and `should_log`.
     """
     begun = time.monotonic()
     loss, step = sess.run([train_op, global_step])
@@ -74,13 +74,13 @@ def train(
     trace_every_n_steps: int | None = None,
     ignore_live_threads: bool = False,
 ) -> Any:
-    """Train until `number_of_steps`, or until an input ends: the last loss. `create_train_op` gives train_op.
+    """Train for `number_of_steps`, or until an input ends. Returns the last loss. `create_train_op` makes train_op.
 
-    logdir: where checkpoints and summaries go, None for nowhere; it goes on from the last checkpoint there.
-    train_step_fn(session, train_op, global_step, train_step_kwargs): another step.   init_fn(session): what else to do
-    to begin with, to restore other variables for example.
-    summary_writer, startup_delay_steps, sync_optimizer, trace_every_n_steps, ignore_live_threads: of no effect.
-    Raises ValueError for arguments that make no sense.
+    logdir: folder for checkpoints and summaries, None for neither. Training continues from its last checkpoint.
+    train_step_fn(session, train_op, global_step, train_step_kwargs): replaces the training step.   init_fn(session):
+    called at the beginning, for example to restore other variables.
+    summary_writer, startup_delay_steps, sync_optimizer, trace_every_n_steps, ignore_live_threads: without effect.
+    Raises ValueError for invalid arguments.
     """
     _check(train_op, number_of_steps)
     with (graph or get_default_graph()).as_default() as graph:
@@ -120,7 +120,7 @@ def _check(train_op: Any, number_of_steps: int | None) -> None:
 
 
 def _stops(step: Any, number_of_steps: int | None, log_every_n_steps: int) -> dict[str, Any]:
-    """What `train_step` asks for."""
+    """The tensors that `train_step` needs."""
     told = {}
     if number_of_steps is not None:
         told["should_stop"] = math_ops.greater_equal(step, np.asarray(number_of_steps, step.dtype.base_dtype.numpy))
@@ -143,9 +143,9 @@ def train_with_hooks(
     config: Any = None,
     max_wait_secs: float = 7200,
 ) -> Any:
-    """Run `train_op` in a MonitoredTrainingSession until a hook says stop: the last loss.
+    """Run `train_op` in a MonitoredTrainingSession until a hook stops it. Returns the last loss.
 
-    Raises ValueError without a logdir where something is to be saved there.
+    Raises ValueError if something must be saved and logdir is None.
     """
     if logdir is None and is_chief and save_summaries_steps:
         raise ValueError("logdir cannot be None when save_summaries_steps is not None")
@@ -177,7 +177,7 @@ def _zero(shape: Any, dtype: Any = None, **_: Any) -> Any:
 
 
 class StopAfterNEvalsHook(SessionRunHook):
-    """Stops after so many runs."""
+    """Stops after `num_evals` runs."""
 
     def __init__(self, num_evals: int | None, log_progress: bool = True):
         self._num_evals, self._done = num_evals, 0
@@ -205,7 +205,7 @@ def evaluate_once(
     hooks: Iterable[SessionRunHook] | None = None,
     config: Any = None,
 ) -> Any:
-    """Run `eval_ops` on a checkpoint until a hook says stop, or an input ends: the values of `final_ops`."""
+    """Run `eval_ops` on a checkpoint until a hook stops it or an input ends. Returns the values of `final_ops`."""
     final: list[Any] = [None]
 
     class _Final(SessionRunHook):
@@ -237,9 +237,9 @@ def evaluate_checkpoint(
     session_config: Any = None,
     hooks: Any = None,
 ) -> Any:
-    """Slim's `evaluate_once`: eval_op is run num_evals times on a checkpoint; the values of final_op.
+    """Slim's `evaluate_once`: run eval_op num_evals times on a checkpoint. Returns the values of final_op.
 
-    logdir, summary_op: accepted, and of no effect.
+    logdir, summary_op: accepted, without effect.
     """
     first = [local_variables_initializer(), *([] if initial_op is None else [initial_op])]
     saver = Saver(variables_to_restore if variables_to_restore is not None else global_variables())
@@ -263,9 +263,10 @@ def evaluation_loop(
     timeout_fn: Callable[[], bool] | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Slim's `evaluate_once` of each checkpoint as it comes, at most one in eval_interval_secs: the last final_op.
+    """Slim's `evaluate_once` for each checkpoint as it appears, at most once in eval_interval_secs. Returns the last
+    result.
 
-    max_number_of_evaluations: so many; timeout: seconds without a new checkpoint, after which it ends.
+    max_number_of_evaluations, timeout: end after this many evaluations, or this many seconds without a new checkpoint.
     """
     last, graph = None, get_default_graph()
     for number, path in enumerate(checkpoints_iterator(checkpoint_dir, eval_interval_secs, timeout, timeout_fn)):

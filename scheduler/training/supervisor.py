@@ -1,7 +1,7 @@
-"""Supervisor: a training program's session, checkpoints, summaries and threads, before MonitoredTrainingSession was.
+"""Supervisor: a training program's session, checkpoints, summaries and threads; MonitoredTrainingSession's predecessor.
 
-service    a thread that does something from time to time: saves, writes summaries, counts steps a second
-chief      the one process that initialises, saves and writes; the others wait until the model is ready
+service    a thread that does something at intervals: saves, writes summaries, counts steps per second
+chief      the one process that initializes, saves and writes; the others wait until the model is ready
 """
 
 from __future__ import annotations
@@ -33,15 +33,16 @@ from weftwork.scheduler.training.saver import Saver
 
 
 class Supervisor:
-    """What a training program needs around its loop. The graph is finalized.
+    """What a training program needs around its loop. It finalizes the graph.
 
-    ready_op, ready_for_local_init_op, init_op, local_init_op, saver, summary_op, global_step: made of the graph where
-    they are USE_DEFAULT; None is without.   init_feed_dict: what init_op is fed.
-    is_chief: whether this process initialises and saves.
-    logdir: where checkpoints and summaries go; None writes nothing.   checkpoint_basename: of the checkpoints.
-    save_summaries_secs, save_model_secs: seconds between two; 0 for never.   recovery_wait_secs: between two looks.
-    stop_grace_secs: how long threads have to stop.   init_fn: called with the session after init_op.
+    ready_op, ready_for_local_init_op, init_op, local_init_op, saver, summary_op, global_step: taken from the graph if
+    they are USE_DEFAULT; None does without.   init_feed_dict: feeds of init_op.
+    is_chief: whether this process initializes and saves.
+    logdir: folder for checkpoints and summaries; None writes nothing.   checkpoint_basename: name of the checkpoints.
+    save_summaries_secs, save_model_secs: intervals; 0 means never.   recovery_wait_secs: seconds between checks.
+    stop_grace_secs: seconds that threads have to stop.   init_fn: called with the session after init_op.
     summary_writer: by default one in logdir.
+    session_manager: a SessionManager.   local_init_run_options: RunOptions of local_init_op.
     """
 
     USE_DEFAULT = 0
@@ -86,7 +87,7 @@ class Supervisor:
                 "global_step": (global_step, get_global_step),
             }
             for name, (given, default) in made.items():
-                # `0 == USE_DEFAULT` of a tensor would be a node: only the number itself says so.
+                # `0 == USE_DEFAULT` would be a node if it were a tensor, so compare identities.
                 is_default = as_tensor(given) is None and isinstance(given, int) and given == self.USE_DEFAULT
                 setattr(self, name, default() if is_default else given)
         self.ready_op: Any
@@ -121,21 +122,21 @@ class Supervisor:
             return known[0]
         return Saver() if self._graph.get_collection(GraphKeys.GLOBAL_VARIABLES) else None
 
-    # What it has
+    # Properties
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process initialises and saves."""
+        """Whether this process initializes and saves."""
         return self._is_chief
 
     @property
     def coord(self) -> Coordinator:
-        """What stops its threads."""
+        """The coordinator of its threads."""
         return self._coord
 
     @property
     def session_manager(self) -> SessionManager:
-        """What makes its sessions."""
+        """The manager that creates its sessions."""
         return self._manager
 
     @property
@@ -158,9 +159,9 @@ class Supervisor:
         start_standard_services: bool = True,
         close_summary_writer: bool = True,
     ) -> Iterator[Session]:
-        """A session whose model is ready, with the services running. What is raised inside stops them.
+        """A context manager with a session whose model is ready, and running services. An exception inside stops them.
 
-        The end of the data (OutOfRangeError) ends the block as if it were done.
+        The end of the data (OutOfRangeError) ends the block normally.
         """
         try:
             session = self.prepare_or_wait_for_session(master, config, start_standard_services=start_standard_services)
@@ -169,7 +170,7 @@ class Supervisor:
             self.request_stop(error)
         finally:
             try:
-                # Raises what the threads, or the block, have raised.
+                # Raises what threads or the block have raised.
                 self.stop(close_summary_writer=close_summary_writer)
             finally:
                 with contextlib.suppress(Exception, UnboundLocalError):
@@ -183,7 +184,7 @@ class Supervisor:
         max_wait_secs: float = 7200,
         start_standard_services: bool = True,
     ) -> Session:
-        """A session whose model is ready: initialised or restored by the chief, waited for by the others."""
+        """Create a session whose model is ready. The chief initializes or restores the model; others wait for it."""
         self._coord.clear_stop()
         if self.summary_writer is not None:
             self.summary_writer.reopen()
@@ -202,7 +203,10 @@ class Supervisor:
         return session
 
     def start_standard_services(self, sess: Session) -> list[LooperThread]:
-        """Start the threads that save and write summaries: these threads. RuntimeError where it is not a chief."""
+        """Start the threads that save and write summaries, and return them.
+
+        Raises RuntimeError unless it is the chief.
+        """
         if not self._is_chief:
             raise RuntimeError("Only chief supervisor can start standard services. Because only chief supervisors can "
                                "write events.")  # fmt: skip
@@ -220,7 +224,10 @@ class Supervisor:
         return threads
 
     def start_queue_runners(self, sess: Session, queue_runners: Sequence[Any] | None = None) -> list[Any]:
-        """Start the threads of queue runners, by default those of the graph: these threads."""
+        """Start the threads of queue runners, by default the graph's, and return them.
+
+        queue_runners: a list of QueueRunners.
+        """
         if queue_runners is None:
             return start_queue_runners(sess, self._coord)
         return [
@@ -230,7 +237,7 @@ class Supervisor:
     def loop(
         self, timer_interval_secs: float | None, target: Callable[..., Any], args: Any = None, kwargs: Any = None
     ) -> LooperThread:
-        """Start a thread that calls a function again and again, with so many seconds in between: this thread."""
+        """Start and return a thread that calls a function repeatedly, every `timer_interval_secs` seconds."""
         looper = LooperThread(self._coord, timer_interval_secs, target=target, args=args, kwargs=kwargs)
         looper.start()
         return looper
@@ -238,29 +245,29 @@ class Supervisor:
     Loop = loop
 
     def should_stop(self) -> bool:
-        """Whether the threads are to stop."""
+        """Whether the threads should stop."""
         return self._coord.should_stop()
 
     ShouldStop = should_stop
 
     def request_stop(self, ex: Any = None) -> None:
-        """Tell the threads to stop; `ex` is what `stop` raises."""
+        """Ask the threads to stop. `stop` will raise `ex`."""
         self._coord.request_stop(ex)
 
     RequestStop = request_stop
 
     def stop_on_exception(self) -> Any:
-        """A context manager that tells the threads to stop when something is raised inside."""
+        """A context manager that asks the threads to stop when an exception is raised inside."""
         return self._coord.stop_on_exception()
 
     def wait_for_stop(self) -> None:
-        """Wait until the threads are told to stop."""
+        """Wait until the threads are asked to stop."""
         self._coord.wait_for_stop()
 
     def stop(
         self, threads: Sequence[Any] | None = None, close_summary_writer: bool = True, ignore_live_threads: bool = False
     ) -> None:
-        """Stop the threads, and raise what they, or the block, have raised."""
+        """Stop the threads. Raises what they, or the block, have raised."""
         self._coord.request_stop()
         try:
             self._coord.join(threads, self._grace, ignore_live_threads)
@@ -271,7 +278,7 @@ class Supervisor:
     Stop = stop
 
     def summary_computed(self, sess: Session, summary: Any, global_step: Any = None) -> None:
-        """Write a summary that the program has computed. Raises RuntimeError where there is nothing to write with."""
+        """Write a summary that the program has computed. Raises RuntimeError without a writer."""
         if self.summary_writer is None:
             raise RuntimeError("Writing a summary requires a summary writer.")
         if global_step is None and self.global_step is not None:

@@ -1,9 +1,9 @@
-"""SyncReplicasOptimizer: workers that train one model together, and wait for each other's gradients.
+"""SyncReplicasOptimizer: workers train one model together, and wait for each other's gradients.
 
-accumulator   of each variable: the mean of the gradients of a step, whichever workers they come from
-token         what a worker takes from a queue after it has given its gradients: the step that it works on next. There
-              are tokens once the variables have been updated
-chief         the worker whose queue runner updates the variables, and puts in the tokens
+accumulator   for each variable, averages the gradients of a step, from whichever workers they come
+token         the number of the step to work on next; after giving its gradients, a worker takes a token from a queue,
+              which has tokens once the variables have been updated
+chief         the worker whose queue runner updates the variables and adds the tokens
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from weftwork.scheduler.training.queue_runner import QueueRunner
 
 
 class SyncReplicasOptimizer(Optimizer):
-    """An optimizer around `opt`, whose steps take the mean of the gradients of `replicas_to_aggregate` workers.
+    """Wraps the optimizer `opt`; each step applies the mean of the gradients of `replicas_to_aggregate` workers.
 
-    total_num_replicas: how many workers there are, by default as many; more of them are spares.
-    variable_averages, variables_to_average: an ExponentialMovingAverage of these after each step.
-    The chief runs what `make_session_run_hook` gives; the gradients of a step that is over are left out.
+    total_num_replicas: number of workers, by default the same; any more are spares.
+    variable_averages, variables_to_average: an ExponentialMovingAverage of variables, updated after each step.
+    All workers need the hook of `make_session_run_hook`. Gradients that come after the end of their step are dropped.
     """
 
     def __init__(
@@ -58,10 +58,10 @@ class SyncReplicasOptimizer(Optimizer):
         self.chief_init_op: Any = None
         self.ready_for_local_init_op: Any = None
 
-    # What it is around
+    # Delegation
 
     def compute_gradients(self, *args: Any, **kwargs: Any) -> list[Any]:
-        """As `opt` computes them."""
+        """Compute gradients like `opt`."""
         return self._opt.compute_gradients(*args, **kwargs)
 
     def get_slot(self, var: Any, name: str) -> Variable | None:
@@ -81,9 +81,9 @@ class SyncReplicasOptimizer(Optimizer):
     def apply_gradients(
         self, grads_and_vars: Iterable[tuple[Any, Variable]], global_step: Any = None, name: str | None = None
     ) -> Operation:
-        """The operation that gives a worker's gradients, and waits until the variables are updated.
+        """An operation that contributes a worker's gradients, and waits until the variables are updated.
 
-        Raises ValueError without gradients or without a global step.
+        Raises ValueError without gradients, or without a global step.
         """
         pairs = list(grads_and_vars or ())
         if not pairs:
@@ -117,7 +117,7 @@ class SyncReplicasOptimizer(Optimizer):
         return FIFOQueue(-1, [kind], shapes=[()], name=name, shared_name=name)
 
     def _accumulate(self, pairs: list, local: Variable) -> tuple[list, list, list]:
-        """(the operations that give gradients, (mean gradient, variable) of each, the accumulators)."""
+        """Operations that contribute gradients, (mean gradient, variable) pairs, and the accumulators."""
         given: list[Operation] = []
         means: list[tuple[Any, Variable]] = []
         accumulators: list[Any] = []
@@ -140,7 +140,7 @@ class SyncReplicasOptimizer(Optimizer):
         return given, means, accumulators
 
     def _released(self, update: Operation) -> Operation:
-        """The operation that puts in the tokens of the next step, after an update."""
+        """An operation that adds the tokens of the next step, after an update."""
         with get_default_graph().control_dependencies([update]):
             tokens = fill([self._tokens_per_step], self._step_variable.read_value())
             released = self._tokens.enqueue_many([tokens])
@@ -149,7 +149,7 @@ class SyncReplicasOptimizer(Optimizer):
         with get_default_graph().control_dependencies([released]):
             return self._averages.apply(self._averaged)
 
-    # What the chief does
+    # The chief's part
 
     def get_chief_queue_runner(self) -> QueueRunner:
         """The runner that the chief starts. Raises ValueError before `apply_gradients`."""
@@ -158,9 +158,10 @@ class SyncReplicasOptimizer(Optimizer):
         return self._runner
 
     def get_init_tokens_op(self, num_tokens: int = -1) -> Operation:
-        """The operation that puts in the tokens of the first step: by default as many as gradients are needed.
+        """An operation that adds the tokens of the first step; by default as many as gradients are needed.
 
-        Raises ValueError before `apply_gradients`, and for fewer than the workers need to go on.
+        num_tokens: how many; -1 for the default.
+        Raises ValueError before `apply_gradients`, or if the workers need more tokens to proceed.
         """
         if self._runner is None:
             raise ValueError("get_init_tokens_op() should be called after apply_gradients().")
@@ -174,12 +175,15 @@ class SyncReplicasOptimizer(Optimizer):
             return self._tokens.enqueue_many([fill([count], self._step_variable.read_value())])
 
     def make_session_run_hook(self, is_chief: bool, num_tokens: int = -1) -> SessionRunHook:
-        """The hook that each worker's session needs."""
+        """The hook that each worker's session needs.
+
+        is_chief: whether this worker fills the queue of tokens.   num_tokens: as in `get_init_tokens_op`.
+        """
         return _SyncReplicasHook(self, is_chief, num_tokens)
 
 
 class _Updates(QueueRunner):
-    """A runner whose runs wait for gradients: they are cancelled when the coordinator says stop."""
+    """A runner whose runs wait for gradients. They are cancelled when the coordinator stops it."""
 
     _run_now: Any = None
 
@@ -192,14 +196,14 @@ class _Updates(QueueRunner):
 
     def _close_on_stop(self, sess: Any, coord: Any) -> None:
         super()._close_on_stop(sess, coord)
-        while self.is_running(sess):  # it may just have begun another one
+        while self.is_running(sess):  # it may have started another run in the meantime
             if self._run_now is not None:
                 self._run_now.cancel()
             time.sleep(0.05)
 
 
 class _SyncReplicasHook(SessionRunHook):
-    """Begins a worker's local step, and if it is the chief the tokens and the updates."""
+    """Initializes a worker's local step, and starts the tokens and updates if it is the chief."""
 
     def __init__(self, optimizer: SyncReplicasOptimizer, is_chief: bool, num_tokens: int):
         self._optimizer, self._is_chief, self._num_tokens = optimizer, is_chief, num_tokens

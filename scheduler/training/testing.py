@@ -1,4 +1,4 @@
-"""tf.test: a TestCase with sessions and comparisons, and derivatives measured by differences.
+"""tf.test: a TestCase with sessions and comparisons.
 
 session          a new one for each `with self.session()`
 cached session   one for the whole test
@@ -36,7 +36,7 @@ _SEED = 87654321
 
 
 def get_temp_dir() -> str:
-    """A folder for what tests write, one for the whole program."""
+    """A folder for files of tests, one for the whole program."""
     if not _folders:
         _folders.append(tempfile.mkdtemp(prefix="weftwork_test_"))
     return _folders[0]
@@ -46,9 +46,9 @@ _folders: list[str] = []
 
 
 class TestCase(unittest.TestCase):
-    """A test with a default graph of its own, seeds that are set, sessions, and comparisons of arrays."""
+    """A test with a default graph of its own, fixed seeds, sessions, and comparisons of arrays."""
 
-    __test__ = False  # a class to derive from: what derives is collected
+    __test__ = False  # a base class: only derived classes are collected
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -61,7 +61,7 @@ class TestCase(unittest.TestCase):
         self._folder: str | None = None
 
     def setUp(self) -> None:
-        """Begin with an empty default graph and known seeds."""
+        """Start with an empty default graph and fixed seeds."""
         super().setUp()
         random.seed(_SEED)
         np.random.seed(_SEED)
@@ -76,7 +76,7 @@ class TestCase(unittest.TestCase):
         super().tearDown()
 
     def get_temp_dir(self) -> str:
-        """A folder of this test's own."""
+        """A folder for this test."""
         if self._folder is None:
             self._folder = tempfile.mkdtemp(dir=get_temp_dir())
         return self._folder
@@ -87,7 +87,7 @@ class TestCase(unittest.TestCase):
     def session(
         self, graph: Graph | None = None, config: Any = None, use_gpu: bool = False, force_gpu: bool = False
     ) -> Iterator[Session]:
-        """A new session, the default one inside. force_gpu: what is made inside must be on a GPU."""
+        """A new session, which is the default inside the block. force_gpu: operations made inside must be on a GPU."""
         with Session(graph=graph, config=config) as session:
             with session.graph.device("/device:GPU:0") if force_gpu else contextlib.nullcontext():
                 yield session
@@ -96,7 +96,10 @@ class TestCase(unittest.TestCase):
     def cached_session(
         self, graph: Graph | None = None, config: Any = None, use_gpu: bool = False, force_gpu: bool = False
     ) -> Iterator[Session]:
-        """The session of this test, the default one inside. ValueError for another graph than the first time."""
+        """The cached session, the default inside the block.
+
+        Raises ValueError if the graph is not that of the first call.
+        """
         if self._cached is None:
             self._cached = Session(graph=graph, config=config)
         elif graph is not None and graph is not self._cached.graph:
@@ -112,14 +115,14 @@ class TestCase(unittest.TestCase):
     def test_session(
         self, graph: Graph | None = None, config: Any = None, use_gpu: bool = False, force_gpu: bool = False
     ) -> Any:
-        """The cached session, or a new one for a graph that is given."""
+        """The cached session, or a new one if a graph is given."""
         make = self.cached_session if graph is None else self.session
         return make(graph, config, use_gpu, force_gpu)
 
     test_session.__test__ = False  # type: ignore[attr-defined]
 
     def evaluate(self, tensors: Any) -> Any:
-        """The values of tensors, in the default session, or the cached one."""
+        """The values of tensors, in the default session or the cached one."""
         session = get_default_session()
         if session is not None:
             return session.run(tensors)
@@ -127,7 +130,7 @@ class TestCase(unittest.TestCase):
             return session.run(tensors)
 
     def _value(self, a: Any) -> Any:
-        """An array of numbers, a list, or a tensor."""
+        """Convert numbers, a list or a tensor to an array."""
         if as_tensor(a) is not None:
             a = self.evaluate(a)
         if isinstance(a, (SparseTensorValue, IndexedSlicesValue)):
@@ -137,7 +140,7 @@ class TestCase(unittest.TestCase):
     # Comparisons
 
     def assertAllClose(self, a: Any, b: Any, rtol: float = 1e-6, atol: float = 1e-6, msg: Any = None) -> None:
-        """|a - b| <= atol + rtol |b| for all elements, of arrays or structures of them."""
+        """Assert that |a - b| <= atol + rtol |b| for all elements of arrays, or of structures of arrays."""
         self._compared(a, b, lambda x, y, path: self._close(x, y, rtol, atol, msg, path), msg, "")
 
     def _compared(self, a: Any, b: Any, check: Callable, msg: Any, path: str) -> None:
@@ -156,7 +159,7 @@ class TestCase(unittest.TestCase):
             try:
                 check(self._value(a), self._value(b), path)
                 return
-            except (ValueError, TypeError):  # of different shapes inside
+            except (ValueError, TypeError):  # the shapes inside differ
                 self.assertEqual(len(a), len(b), f"Mismatched length: a{path}, b{path}. {msg or ''}")
             for i, (x, y) in enumerate(zip(a, b, strict=True)):
                 self._compared(x, y, check, msg, f"{path}[{i}]")
@@ -185,7 +188,7 @@ class TestCase(unittest.TestCase):
         bfloat16_atol: float = 1e-2,
         msg: Any = None,
     ) -> None:
-        """As assertAllClose, with wider limits where one is float32, and yet wider ones where one is float16."""
+        """Like assertAllClose, with larger tolerances if one side is float32, and even larger ones if it is float16."""
         x, y = self._value(a), self._value(b)
         kinds = {x.dtype, y.dtype}
         if kinds & {np.dtype(np.float32), np.dtype(np.complex64)}:
@@ -195,7 +198,7 @@ class TestCase(unittest.TestCase):
         self.assertAllClose(x, y, rtol, atol, msg)
 
     def assertNotAllClose(self, a: Any, b: Any, **kwargs: Any) -> None:
-        """Some elements are not close."""
+        """Assert that some elements are not close."""
         try:
             self.assertAllClose(a, b, **kwargs)
         except AssertionError:
@@ -203,7 +206,7 @@ class TestCase(unittest.TestCase):
         self.fail("The two values are close at all elements")
 
     def assertAllEqual(self, a: Any, b: Any, msg: Any = None) -> None:
-        """The same shape and elements; what is not a number equals itself."""
+        """Assert equal shapes and elements. NaN equals itself."""
         x, y = self._value(a), self._value(b)
         self.assertEqual(x.shape, y.shape, f"Shape mismatch: expected {x.shape}, got {y.shape}. {msg or ''}")
         if x.dtype.kind in "SUO" or y.dtype.kind in "SUO":
@@ -211,7 +214,7 @@ class TestCase(unittest.TestCase):
         np.testing.assert_array_equal(x, y, err_msg=str(msg or ""))
 
     def assertNotAllEqual(self, a: Any, b: Any, msg: Any = None) -> None:
-        """Some elements differ."""
+        """Assert that some elements differ."""
         try:
             self.assertAllEqual(a, b)
         except AssertionError:
@@ -219,19 +222,19 @@ class TestCase(unittest.TestCase):
         self.fail(f"The two values are equal at all elements. {msg or ''}")
 
     def assertAllGreater(self, a: Any, comparison_target: Any) -> None:
-        """All elements are greater."""
+        """Assert that all elements are greater."""
         self.assertGreater(np.min(self._value(a)), comparison_target)
 
     def assertAllLess(self, a: Any, comparison_target: Any) -> None:
-        """All elements are less."""
+        """Assert that all elements are less."""
         self.assertLess(np.max(self._value(a)), comparison_target)
 
     def assertAllGreaterEqual(self, a: Any, comparison_target: Any) -> None:
-        """All elements are at least so much."""
+        """Assert that all elements are greater or equal."""
         self.assertGreaterEqual(np.min(self._value(a)), comparison_target)
 
     def assertAllLessEqual(self, a: Any, comparison_target: Any) -> None:
-        """All elements are at most so much."""
+        """Assert that all elements are less or equal."""
         self.assertLessEqual(np.max(self._value(a)), comparison_target)
 
     def assertAllInRange(
@@ -242,7 +245,7 @@ class TestCase(unittest.TestCase):
         open_lower_bound: bool = False,
         open_upper_bound: bool = False,
     ) -> None:
-        """All elements are in a range, whose ends belong to it unless they are said to be open."""
+        """Assert that all elements are in a range. Its ends are included unless they are declared open."""
         x = self._value(target)
         low = x > lower_bound if open_lower_bound else x >= lower_bound
         high = x < upper_bound if open_upper_bound else x <= upper_bound
@@ -253,68 +256,68 @@ class TestCase(unittest.TestCase):
             )
 
     def assertAllInSet(self, target: Any, expected_set: Any) -> None:
-        """All elements are in a set."""
+        """Assert that all elements are in a set."""
         extra = set(np.ravel(self._value(target)).tolist()) - set(expected_set)
         if extra:
             self.fail(f"{len(extra)} unique element(s) are not in the set {expected_set}: {extra}")
 
     def assertNear(self, f1: float, f2: float, err: float, msg: Any = None) -> None:
-        """Two numbers are at most `err` apart, or equal."""
+        """Assert that two numbers differ by at most `err`, or are equal."""
         self.assertTrue(f1 == f2 or math.fabs(f1 - f2) <= err, f"{f1!r} != {f2!r} +/- {err!r}. {msg or ''}")
 
     def assertArrayNear(self, farray1: Any, farray2: Any, err: float, msg: Any = None) -> None:
-        """Each two numbers are at most `err` apart."""
+        """Assert that corresponding numbers differ by at most `err`."""
         self.assertEqual(len(farray1), len(farray2), msg)
         for one, two in zip(farray1, farray2, strict=True):
             self.assertNear(float(one), float(two), err, msg)
 
     def assertNDArrayNear(self, ndarray1: Any, ndarray2: Any, err: float, msg: Any = None) -> None:
-        """The distance of two arrays is at most `err`."""
+        """Assert that the distance of two arrays is at most `err`."""
         self.assertLessEqual(np.linalg.norm(np.asarray(ndarray1) - np.asarray(ndarray2)), err, msg)
 
     def assertShapeEqual(self, np_array: Any, tf_tensor: Any, msg: Any = None) -> None:
-        """A tensor is known to have the shape of an array."""
+        """Assert that the static shape of a tensor is the shape of an array."""
         self.assertIsInstance(np_array, (np.ndarray, np.generic), msg)
         self.assertAllEqual(np_array.shape, tf_tensor.shape.as_list(), msg)
 
     def assertDTypeEqual(self, target: Any, expected_dtype: Any) -> None:
-        """An array or a tensor has a dtype."""
+        """Assert the dtype of an array or a tensor."""
         found = target.dtype if hasattr(target, "dtype") else self._value(target).dtype
         self.assertEqual(as_dtype(found).base_dtype.name, as_dtype(expected_dtype).base_dtype.name)
 
     def assertDeviceEqual(self, device1: Any, device2: Any, msg: Any = None) -> None:
-        """Two names of devices are one device's."""
+        """Assert that two device names denote the same device."""
         one, two = (DeviceSpec.from_string(str(device or "")) for device in (device1, device2))
         self.assertEqual(one.to_string(), two.to_string(), msg)
 
     def assertStartsWith(self, actual: str, expected_start: str, msg: Any = None) -> None:
-        """A text begins with another."""
+        """Assert that a text starts with another."""
         if not actual.startswith(expected_start):
             self.fail(f"{actual!r} does not start with {expected_start!r}. {msg or ''}")
 
     def assertItemsEqual(self, expected_seq: Any, actual_seq: Any, msg: Any = None) -> None:
-        """The same items, in any order."""
+        """Assert that two sequences have the same items, in any order."""
         self.assertCountEqual(expected_seq, actual_seq, msg)
 
     def assertEmpty(self, container: Any, msg: Any = None) -> None:
-        """There is nothing in it."""
+        """Assert that a container is empty."""
         self.assertEqual(len(container), 0, msg)
 
     def assertNotEmpty(self, container: Any, msg: Any = None) -> None:
-        """There is something in it."""
+        """Assert that a container is not empty."""
         self.assertGreater(len(container), 0, msg)
 
     def assertLen(self, container: Any, expected_len: int, msg: Any = None) -> None:
-        """So many items are in it."""
+        """Assert the number of items in a container."""
         self.assertEqual(len(container), expected_len, msg)
 
     def assertProtoEquals(self, expected_message_maybe_ascii: Any, message: Any, msg: Any = None) -> None:
-        """A protocol buffer equals another one, or its text."""
+        """Assert that a protocol buffer equals another one, or its text."""
         expected = expected_message_maybe_ascii
         if isinstance(expected, str) and isinstance(message, Message):
             expected = merge_text(expected, type(message)())
         elif isinstance(expected, str):
-            from google.protobuf import text_format  # here, since it comes with Ray and few programs need it
+            from google.protobuf import text_format  # imported here, because few programs need it
 
             expected = text_format.Merge(expected, type(message)())
         self.assertEqual(str(expected), str(message), msg)
@@ -324,15 +327,12 @@ class TestCase(unittest.TestCase):
 
     @contextlib.contextmanager
     def assertRaisesWithPredicateMatch(self, exception_type: Any, expected_err_re_or_predicate: Any) -> Iterator[None]:
-        """An exception of a type is raised, whose text has a match of an expression, or of which a predicate holds."""
+        """Assert that an exception is raised whose text matches an expression, or for which a predicate is true."""
         if callable(expected_err_re_or_predicate):
-            holds = expected_err_re_or_predicate
+            holds: Callable[..., Any] = expected_err_re_or_predicate
         else:
-            pattern = expected_err_re_or_predicate
-
-            def holds(error: BaseException) -> bool:
-                text = error.message if isinstance(error, OpError) else str(error)
-                return re.search(pattern, text) is not None
+            search = re.compile(expected_err_re_or_predicate).search
+            holds = lambda error: search(error.message if isinstance(error, OpError) else str(error))  # noqa: E731
 
         try:
             yield
@@ -343,17 +343,17 @@ class TestCase(unittest.TestCase):
         self.fail(f"{getattr(exception_type, '__name__', exception_type)} not raised")
 
     def assertRaisesOpError(self, expected_err_re_or_predicate: Any) -> Any:
-        """An OpError is raised, see assertRaisesWithPredicateMatch."""
+        """Assert that an OpError is raised. See assertRaisesWithPredicateMatch."""
         return self.assertRaisesWithPredicateMatch(OpError, expected_err_re_or_predicate)
 
     def assertRaisesIncompatibleShapesError(self, exception_type: Any = ValueError, *args: Any) -> Any:
-        """An error of shapes that do not fit each other is raised."""
+        """Assert that an error about incompatible shapes is raised."""
         return self.assertRaisesRegex(exception_type, r"[Ii]ncompatible|[Dd]imensions|[Ss]hape")
 
     # Threads
 
     def checkedThread(self, target: Callable[..., Any], args: Any = None, kwargs: Any = None) -> CheckedThread:
-        """A thread whose `join` raises what it raised."""
+        """A thread whose `join` raises what the thread raised."""
         return CheckedThread(self, target, args or (), kwargs or {})
 
 
@@ -362,7 +362,7 @@ def _as_bytes(value: Any) -> Any:
 
 
 class Benchmark:
-    """What TensorFlow's benchmarks derive from: run them by calling their methods; `report_benchmark` prints."""
+    """The base class of TensorFlow's benchmarks. Call the methods to run them; `report_benchmark` prints results."""
 
     def report_benchmark(
         self,
@@ -374,46 +374,54 @@ class Benchmark:
         name: str | None = None,
         metrics: Any = None,
     ) -> None:
-        """Print a result."""
+        """Print a result.
+
+        iters: how many iterations.   cpu_time, wall_time: seconds.   extras: further figures, by name.
+        throughput, metrics: accepted as in TensorFlow, without effect.
+        """
         print(
             f"{name or type(self).__name__}: iters {iters}, wall_time {wall_time}, cpu_time {cpu_time}, {extras or ''}"
         )
 
 
-# What the machine is
+# Properties of the machine
 
 
 def is_gpu_available(cuda_only: bool = False, min_cuda_compute_capability: Any = None) -> bool:
-    """Whether a session of this program sees a GPU."""
+    """Whether sessions of this program see a GPU.
+
+    cuda_only, min_cuda_compute_capability: accepted as in TensorFlow, without effect.
+    """
     return bool(gpu_device_name())
 
 
 def gpu_device_name() -> str:
-    """The name of the first GPU that a session sees, or an empty text."""
+    """The name of the first GPU that sessions see, or ""."""
     with Session(graph=Graph()) as session:
         names = [device.name for device in session.list_devices() if device.device_type == "GPU"]
     return names[0] if names else ""
 
 
 def is_built_with_cuda() -> bool:
-    """False: arrays on GPUs are CuPy's, which is built with CUDA."""
+    """False: arrays on GPUs are CuPy's, which brings its own CUDA."""
     return False
 
 
 def main(argv: Any = None) -> None:
-    """Run the tests of the program."""
+    """Run the program's tests, with the arguments of the command line or of `argv`."""
     unittest.main(argv=argv or sys.argv)
 
 
 def test_src_dir_path(relative_path: str) -> str:
-    """The path of a file beside the program."""
+    """The path of a file, given as relative_path beside the program."""
     return os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), relative_path)
 
 
 def assert_equal_graph_def(
     actual: Any, expected: Any, checkpoint_v2: bool = False, hash_table_shared_name: bool = False
 ):
-    """AssertionError unless two GraphDefs have the same nodes, in any order."""
+    """Raise AssertionError unless two GraphDefs have the same nodes, in any order."""
+
     ours, theirs = ({node.name: node for node in graph.node} for graph in (actual, expected))
     if ours.keys() != theirs.keys():
         raise AssertionError(f"Nodes that only one graph has: {sorted(ours.keys() ^ theirs.keys())}")

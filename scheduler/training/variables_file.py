@@ -1,4 +1,4 @@
-"""The values of variables in files of arrays: safetensors and npz (`actors/checkpoints/arrays`)."""
+"""Variables in files of arrays: safetensors and npz (see `actors/checkpoints/arrays`)."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ def _named(sess: Any, var_list: Any) -> dict[str, Variable]:
 
 
 def export_variables(sess: Any, path: Any, var_list: Any = None) -> None:
-    """Write the values of variables, which are of one moment, to a file `*.safetensors` or `*.npz`.
+    """Write the values of variables, as of one moment, to a file `*.safetensors` or `*.npz`.
 
-    var_list: variables, or a dict of them by their names in the file; None: all global ones.
-    Raises ValueError for another name of the file, InvalidArgumentError for a value that the format cannot hold.
+    var_list: variables, or a dict of them by their names in the file; None: all global variables.
+    Raises ValueError for other file names, InvalidArgumentError for a value that the format cannot hold.
     """
     values = sess.run(_named(sess, var_list))
     write_arrays(os.fspath(path), {name: np.asarray(value) for name, value in values.items()})
 
 
 def import_variables(sess: Any, path: Any, var_list: Any = None) -> None:
-    """Give variables the values of such a file: all of them, or none when anything is wrong.
+    """Restore variables from such a file: all of them, or none if anything is wrong.
 
-    var_list: variables, or a dict of them by their names in the file; None: all global ones.
-    Raises KeyError when the file lacks one, ValueError when a shape differs, TypeError when a dtype does.
+    var_list: variables, or a dict of them by their names in the file; None: all global variables.
+    Raises KeyError if the file lacks one, ValueError if a shape differs, TypeError if a dtype differs.
     """
+
     found, feeds = read_arrays(os.fspath(path)), {}
     named = _named(sess, var_list)
     for name, variable in named.items():

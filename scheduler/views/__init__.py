@@ -1,1 +1,1 @@
-"""Views: what people see of runs. Each reads events; none of them changes how a run goes."""
+"""Views: how people see runs. Each reads events; none affects how a run goes."""

@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 from weftwork.graph.drawing.boxes import function_of
-from weftwork.scheduler.events.event import Event
-from weftwork.scheduler.views.pieces import Piece, pieces
+from weftwork.scheduler.events.event import IDLE, Event
+from weftwork.scheduler.views.pieces import Piece, Waits, pieces
 from weftwork.scheduler.views.shares import Span, bounds, critical_path, shares
 
 _NAMED = 2
@@ -32,6 +33,7 @@ class Total:
     """All calls of one function, or of those that run together.
 
     line: where its first node was made.   seconds: of all its pieces.   waited: of these, on the critical path.
+    longest: of a call; where several ran as one segment, each is taken for its mean.
     """
 
     label: str
@@ -39,6 +41,7 @@ class Total:
     calls: int = 0
     seconds: float = 0.0
     waited: float = 0.0
+    longest: float = 0.0
     bytes_out: int = 0
     places: dict[str, float] = field(default_factory=dict)
 
@@ -109,11 +112,26 @@ class Account:
             total.calls += len(piece.ops)
             total.seconds += piece.seconds
             total.bytes_out += piece.bytes_out
+            total.longest = max(total.longest, piece.seconds / max(1, len(piece.ops)))
             total.places[piece.lane.place] = total.places.get(piece.lane.place, 0.0) + piece.seconds
         for span in self.path:
             if span.share == "work" and span.piece is not None:
                 found[label(span.piece.ops)].waited += span.seconds
         return sorted(found.values(), key=lambda total: (-total.waited, -total.seconds))
+
+    @cached_property
+    def chain(self) -> float:
+        """Seconds of the longest chain of nodes that need each other: no number of cores makes the run shorter."""
+        found, around = pieces(self.events)
+        return Waits(found, around).chain()
+
+    @cached_property
+    def at_work(self) -> tuple[float, int]:
+        """How many nodes ran at a time: on average over the run, and at most."""
+        found = [piece for piece in self.pieces if piece.lane.place not in IDLE]
+        edges = sorted([edge for piece in found for edge in ((piece.start, 1), (piece.end, -1))])
+        most = max(accumulate([step for _, step in edges]), default=0)
+        return sum([piece.seconds for piece in found]) / (self.seconds or 1.0), most
 
     def of_kinds(self, *kinds: str) -> list[Event]:
         """Its events of some kinds."""

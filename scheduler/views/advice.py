@@ -58,7 +58,22 @@ def _more_cores(account: Account) -> Iterator[str]:
             f"They take {time_text(mean)} on average, too little for another thread or process: do more in each."
         )
     else:
-        yield f"{_percent(account, seconds)} of the run waited for a core: more cores would gain that much at most."
+        yield f"{_percent(account, seconds)} of the run waited for a core. {_with_more(account)}"
+
+
+def _with_more(account: Account) -> str:
+    """What more cores could gain: however nodes are placed, no run is shorter than its longest chain, or its work."""
+    mean, most = account.at_work
+    work, chain = mean * account.seconds, account.chain
+    longest = f"The longest chain of nodes that need each other takes {time_text(chain)}"
+    if chain >= account.seconds:
+        return f"{longest}, so more cores gain nothing."
+    best = {count: max(chain, work / count) for count in (2 * most, 4 * most)}
+    more = f", and {time_text(best[4 * most])} with {4 * most}" if best[4 * most] < best[2 * most] else ""
+    return (
+        f"At most {most} node{'s' * (most != 1)} ran at a time; with {2 * most} at a time it would take "
+        f"{time_text(best[2 * most])} at best{more}. {longest}."
+    )
 
 
 def _ways(account: Account) -> Iterator[str]:

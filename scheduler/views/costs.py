@@ -1,4 +1,4 @@
-"""Costs: what the operations of a graph took in the runs that its sessions remember."""
+"""Costs of a graph's operations, from the runs that its sessions remember."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _LOCK = fresh(Lock())
 
 
 def remember(graph: Graph, stream: Stream) -> None:
-    """A session runs a graph: what its stream keeps says what the graph's operations cost."""
+    """Note that a session runs a graph, so that its stream is a source of costs."""
     with _LOCK:
         _STREAMS.setdefault(graph, WeakSet()).add(stream)
 
 
 def costs_of(graph: Graph) -> dict[Operation, Cost]:
-    """What each operation took when it ran last, as far as sessions remember it."""
+    """The cost of each operation when it last ran, as far as sessions remember."""
     with _LOCK:
         streams = list(_STREAMS.get(graph, ()))
     events = sorted([event for stream in streams for event in stream.recent()], key=lambda event: event.end)
@@ -35,7 +35,7 @@ def costs_of(graph: Graph) -> dict[Operation, Cost]:
 
 
 def costs_in(events: Iterable[Event]) -> dict[Any, Cost]:
-    """What the operations of some events took: nodes that were not told one by one share their segment's seconds."""
+    """The costs of operations in some events. Nodes without events of their own share the seconds of their segment."""
     found: dict[Any, Cost] = {}
     for event in events:
         if event.kind in ("segment", "node"):
@@ -45,7 +45,7 @@ def costs_in(events: Iterable[Event]) -> dict[Any, Cost]:
 
 
 def write_text(path: str, text: str) -> None:
-    """Write a file so that at every moment there is the old one or the new one. Raises OpErrors."""
+    """Write a file in one step: at any moment, either the old or the new content exists. Raises OpErrors."""
     write_whole(path, text.encode(), files_of(path))
 
 

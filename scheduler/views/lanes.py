@@ -5,11 +5,13 @@ bar     a time in a lane, in hundredths of the run
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
+from math import floor, log10
 from typing import NamedTuple
 
-from weftwork.graph.drawing.words import bytes_text, time_text
+from weftwork.graph.drawing.words import bytes_text, place_text, time_text
 from weftwork.scheduler.events.event import Lane
 from weftwork.scheduler.views.account import Account, label, line
 from weftwork.scheduler.views.pieces import Piece
@@ -23,7 +25,10 @@ STYLE = """
 .weft-run .scroll { flex: 1; overflow-x: auto; min-width: 0 }
 .weft-run .wide { min-width: 100% }
 .weft-run .lanes svg { display: block; background: #f7f9fb }
-.weft-run .ticks { display: flex; justify-content: space-between; font-size: 11px; color: #52616f }
+.weft-run .lanes line { stroke: #dde4ea }
+.weft-run .lanes text { font-size: 11px; pointer-events: none }
+.weft-run .ticks { position: relative; height: 16px; font-size: 11px; color: #52616f; overflow: hidden }
+.weft-run .ticks span { position: absolute; padding-left: 3px; white-space: nowrap }
 .weft-run .keys { font-size: 12px; margin: .4rem 0 }
 .weft-run .keys b { margin-right: .6rem }
 .weft-run .keys span { margin-right: 1rem; white-space: nowrap }
@@ -48,15 +53,22 @@ _OTHER_COLOR = "#bab0ac"
 _ROW, _BAR = 22, 16
 _NARROW = 0.05
 """Hundredths of the run: bars of a lane that are so narrow and so near to each other are one bar of that width."""
+_NAMED_FROM = 4.0
+"""Hundredths of the run: bars that are as wide show their names."""
+_TICKS = 10
+"""Marks on the axis of time, at most."""
+_ORDER = ("caller", "thread", "resident", "actor", "task", "queue", "loop", "nested")
+"""Lanes of these places, from the top down."""
 
 
 class Bar(NamedTuple):
-    """A time in a lane: where it begins and how long it is in hundredths, its colour, and what is said of it."""
+    """A time in a lane: where it begins and how long it is in hundredths, its colour, what is said of it, its name."""
 
     start: float
     width: float
     color: str
     text: str
+    name: str = ""
 
 
 def lanes_html(account: Account) -> str:
@@ -66,17 +78,21 @@ def lanes_html(account: Account) -> str:
     by_lane: dict[Lane, list[Piece]] = {}
     for piece in account.pieces:
         by_lane.setdefault(piece.lane, []).append(piece)
-    for lane in sorted(by_lane):
-        rows.append((_title(lane), _joined([_piece_bar(account, piece, colors) for piece in by_lane[lane]])))
+    for lane, title in titles_of(by_lane).items():
+        rows.append((title, _joined([_piece_bar(account, piece, colors) for piece in by_lane[lane]])))
     titles = "".join([f"<div>{escape(title)}</div>" for title, _ in rows])
     bars = "".join([_bar(bar, number * _ROW) for number, (_, its) in enumerate(rows) for bar in its])
-    ticks = "".join([f"<span>{time_text(account.seconds * part / 4) if part else '0'}</span>" for part in range(5)])
+    marks = [
+        (100 * tick / (account.seconds or 1.0), time_text(tick) if tick else "0") for tick in ticks_of(account.seconds)
+    ]
+    grid = "".join([f'<line x1="{at:.3f}%" x2="{at:.3f}%" y1="0" y2="100%"/>' for at, _ in marks])
+    ticks = "".join([f'<span style="left:{at:.3f}%">{text}</span>' for at, text in marks])
     keys = _keys("functions", colors.items()) + _keys(
         "shares", [(share, SHARE_COLORS[share]) for share in account.shares]
     )
     return (
         f'<div class="lanes"><div class="titles">{titles}</div><div class="scroll"><div class="wide">'
-        f'<svg width="100%" height="{len(rows) * _ROW}" role="img" aria-label="Lanes">{bars}</svg>'
+        f'<svg width="100%" height="{len(rows) * _ROW}" role="img" aria-label="Lanes">{grid}{bars}</svg>'
         f'<div class="ticks">{ticks}</div></div></div></div>{keys}'
     )
 
@@ -86,10 +102,31 @@ def _keys(title: str, keys: Iterable[tuple[str, str]]) -> str:
     return f'<div class="keys"><b>{title}</b> {"".join(spans)}</div>' if spans else ""
 
 
+def titles_of(lanes: Iterable[Lane]) -> dict[Lane, str]:
+    """The lanes in the order in which they are shown, each with its title: those that are alike are numbered."""
+    ordered = sorted(lanes, key=lambda lane: (_ORDER.index(lane.place), lane))
+    titles = {lane: _title(lane) for lane in ordered}
+    alike, numbers = Counter(titles.values()), Counter[str]()
+    for lane, title in titles.items():
+        numbers[title] += 1
+        if alike[title] > 1:
+            titles[lane] = f"{title} {numbers[title]}"
+    return titles
+
+
 def _title(lane: Lane) -> str:
-    """A lane for a reader."""
-    parts = [lane.place, f"pid {lane.pid}" if lane.pid else "", f"at {lane.machine}" if lane.machine else ""]
-    return " ".join([part for part in parts if part])
+    """A lane for a reader: the program's own need no number of their process, for they have the same."""
+    process = f" {lane.pid}" if lane.place in ("resident", "actor", "task") else ""
+    return f"{place_text(lane.place)}{process}{f' on {lane.machine}' if lane.machine else ''}"
+
+
+def ticks_of(seconds: float) -> list[float]:
+    """Round numbers of seconds from 0 on, up to the end of a run."""
+    if seconds <= 0:
+        return [0.0]
+    unit = 10.0 ** floor(log10(seconds / _TICKS))
+    step = next(step for step in (unit, 2 * unit, 5 * unit, 10 * unit) if seconds <= _TICKS * step)
+    return [number * step for number in range(floor(seconds / step) + 1)]
 
 
 def _hundredths(account: Account, start: float, end: float) -> tuple[float, float]:
@@ -101,7 +138,7 @@ def _hundredths(account: Account, start: float, end: float) -> tuple[float, floa
 def _span_bar(account: Account, span: Span) -> Bar:
     what = f": {label(span.piece.ops)} ({line(span.piece.ops)})" if span.piece is not None else ""
     text = f"{span.share}{what}, {time_text(span.seconds)}"
-    return Bar(*_hundredths(account, span.start, span.end), SHARE_COLORS[span.share], text)
+    return Bar(*_hundredths(account, span.start, span.end), SHARE_COLORS[span.share], text, span.share)
 
 
 def _piece_bar(account: Account, piece: Piece, colors: dict[str, str]) -> Bar:
@@ -110,7 +147,8 @@ def _piece_bar(account: Account, piece: Piece, colors: dict[str, str]) -> Bar:
     text = f"{name} ({line(piece.ops)}): {nodes}{time_text(piece.seconds)}"
     if piece.bytes_in or piece.bytes_out:
         text += f", {bytes_text(piece.bytes_in)} in, {bytes_text(piece.bytes_out)} out"
-    return Bar(*_hundredths(account, piece.start, piece.end), colors.get(name, _OTHER_COLOR), text)
+    shown = name.replace("`", "")
+    return Bar(*_hundredths(account, piece.start, piece.end), colors.get(name, _OTHER_COLOR), text, shown)
 
 
 def _joined(bars: Sequence[Bar]) -> list[Bar]:
@@ -151,4 +189,18 @@ def _bar(bar: Bar, top: float) -> str:
     return (
         f'<rect x="{bar.start:.3f}%" y="{top + (_ROW - _BAR) / 2:g}" width="{max(bar.width, 0.02):.3f}%" '
         f'height="{_BAR}" fill="{bar.color}"><title>{escape(bar.text)}</title></rect>'
-    )
+    ) + _name(bar, top)
+
+
+def _name(bar: Bar, top: float) -> str:
+    """What stands in a bar that is wide enough, as far as it fits."""
+    if not bar.name or bar.width < _NAMED_FROM:
+        return ""
+    box = f'x="{bar.start:.3f}%" y="{top + (_ROW - _BAR) / 2:g}" width="{bar.width:.3f}%" height="{_BAR}"'
+    return f'<svg {box}><text x="4" y="12" fill="{_ink(bar.color)}">{escape(bar.name)}</text></svg>'
+
+
+def _ink(color: str) -> str:
+    """White or nearly black: what can be read on a colour."""
+    red, green, blue = [int(color[place : place + 2], 16) for place in (1, 3, 5)]
+    return "#1b2733" if 0.3 * red + 0.6 * green + 0.1 * blue > 140 else "#fff"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from html import escape
+from time import time
 
 from weftwork.graph.drawing.html import marked, table
-from weftwork.graph.drawing.words import bytes_text, time_text
+from weftwork.graph.drawing.words import bytes_text, place_text, time_text
 from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.events.stream import Stream
 from weftwork.scheduler.run.explain import Waiting
@@ -34,9 +35,12 @@ class Live:
         parts = [
             ("In flight", _in_flight([run for run in runs if not run.over])),
             ("Waiting for", _waits(waiting)),
-            ("Memory", _memory(events)),
-            ("Losses and repairs", events_html([event for event in events if event.kind in NOTEWORTHY][-_RUNS:])),
+            (
+                "What went wrong, or went to disk",
+                events_html([event for event in events if event.kind in NOTEWORTHY][-_RUNS:]),
+            ),
             ("Last runs", _listed([run for run in runs if run.over][-_RUNS:])),
+            ("Memory", _memory(events)),
             ("", self._run(runs[-1]) if runs else "<p>No run has begun.</p>"),
         ]
         return "".join([(f"<h2>{title}</h2>" if title else "") + content for title, content in parts if content])
@@ -56,13 +60,17 @@ def _in_flight(runs: Sequence[Account]) -> str:
         planned = {op for event in run.of_kinds("planned") for op in event.ops}
         done = sum([len(piece.ops) for piece in run.pieces])
         bar = f'<progress max="{len(planned)}" value="{min(done, len(planned))}"></progress> ' if planned else ""
-        rows.append((str(run.run), escape(run.fetches), f"{bar}{done:,}{f' of {len(planned):,}' if planned else ''}"))
-    return table(("run", "fetches", "nodes told"), rows) if rows else ""
+        nodes = f"{bar}{done:,}{f' of {len(planned):,}' if planned else ''}"
+        rows.append((str(run.run), escape(run.fetches), f"{max(0.0, time() - run.start):.0f} s", nodes))
+    return table(("run", "fetches", "for", "nodes done"), rows, (2,)) if rows else ""
 
 
 def _waits(waits: Sequence[Waiting]) -> str:
-    rows = [(escape(", ".join(w.nodes)), w.place, f"{w.seconds:.0f} s", escape(w.machine)) for w in waits[:_WAITS]]
-    return table(("nodes", "place", "since", "machine"), rows, (2,)) if rows else ""
+    rows = [
+        (escape(", ".join(w.nodes)), place_text(w.place), f"{w.seconds:.0f} s", escape(w.machine))
+        for w in waits[:_WAITS]
+    ]
+    return table(("nodes", "in", "for", "machine"), rows, (2,)) if rows else ""
 
 
 def _memory(events: Sequence[Event]) -> str:
@@ -70,13 +78,15 @@ def _memory(events: Sequence[Event]) -> str:
     places = {event.lane.pid: event.lane.place for event in events if event.lane.pid and not event.lane.machine}
     places[os.getpid()] = "this program"
     held = resident_bytes(places)
-    rows = [(places[pid], str(pid), bytes_text(round(count, -6))) for pid, count in sorted(held.items())]
+    rows = [(place_text(places[pid]), str(pid), bytes_text(round(count, -6))) for pid, count in sorted(held.items())]
     return table(("process", "pid", "memory"), rows, (1, 2)) if rows else ""
 
 
 def _listed(runs: Sequence[Account]) -> str:
-    rows = [
-        (str(run.run), escape(run.fetches), time_text(run.seconds), marked(told(run)), escape(run.error))
-        for run in reversed(runs)
-    ]
-    return table(("run", "fetches", "time", "where it went", "error"), rows, (2,)) if rows else ""
+    rows = [(str(run.run), escape(run.fetches), time_text(run.seconds), _how(run)) for run in reversed(runs)]
+    return table(("run", "fetches", "time", "where it went"), rows, (2,)) if rows else ""
+
+
+def _how(run: Account) -> str:
+    """Where the time of a run went, and its error."""
+    return marked(told(run)) + (f'<div class="error">{escape(run.error)}</div>' if run.error else "")

@@ -1,7 +1,7 @@
-"""Log lines of events: what was lost, mended or goes another way at INFO, plans at DEBUG, by the logger `weftwork`.
+"""Log lines for events, by the logger `weftwork`: losses, repairs and detours at INFO, plans at DEBUG.
 
-Retries, and functions that stay in the caller, are logged where they happen. It overhears: no event is told for its
-sake, so it costs nothing where nothing is said.
+Retries, and functions that stay in the caller, are logged where they happen. The logger only overhears: no event is
+reported for its sake, so it costs nothing while there is nothing to say.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _SAID: dict[str, tuple[int, Callable[[Event], str]]] = {
     "spilled": (logging.INFO, lambda event: f"run {event.run}: {event.bytes_out / 1e6:.3g} MB of values went to disk"),
     "planned": (logging.DEBUG, _planned),
 }
-"""Of the kinds of events that are said, at which level and how."""
+"""The level and text for each kind of event that is logged."""
 
 
 def _log(event: Event) -> None:
@@ -51,4 +51,4 @@ def _log(event: Event) -> None:
 
 
 LISTENING = overhear(_log)
-"""For as long as the program runs."""
+"""It listens as long as the program runs."""

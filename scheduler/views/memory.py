@@ -1,4 +1,4 @@
-"""Memory: what the processes of a program on this machine hold."""
+"""The memory of a program's processes on this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 def resident_bytes(pids: Iterable[int]) -> dict[int, int]:
-    """The bytes of memory that each process has, as Linux tells it; those that are gone, or not here, are left out."""
+    """The resident memory of processes in bytes, from Linux. Processes that are gone or elsewhere are left out."""
     found = {}
     for pid in pids:
         with suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/statm") as file:

@@ -1,10 +1,10 @@
-"""What a run tells in its `RunMetadata`: a reader of its events.
+"""RunMetadata of a run, built from its events.
 
-times       when each node ran: `step_stats`, one device after another, as TensorFlow 1 has them
-graphs      the graph of each part: the nodes that ran together, and what they took
-costs       what each node took and made
+times       when each node ran: `step_stats`, by device, as in TensorFlow 1
+graphs      the graph of each part: nodes that ran together, and their inputs
+costs       the time of each node, and the bytes that it made
 devices     where each node was placed
-It pickles, for the run of a shared session is in another process.
+It can be pickled, because the run of a shared session is in another process.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from weftwork.scheduler.request.config import (
 )
 
 _PROCESSES = {"task": "/ray:task", "actor": "/ray:actor", "resident": "/ray:resident"}
-"""What follows a device's name for a process other than the caller's, by the place of a lane or a segment."""
+"""Suffix of a device's name for processes other than the caller's, by the place of a lane or segment."""
 _THREADS = {
     "caller": "caller",
     "thread": "helper thread",
@@ -43,11 +43,11 @@ _THREADS = {
     "loop": "waits outside",
 }
 _THREAD = 0xFFFFFFFF
-"""TensorFlow's numbers of threads have 32 bits."""
+"""TensorFlow's thread numbers have 32 bits."""
 
 
 class Wanted(NamedTuple):
-    """What a run is to tell."""
+    """What a run should report."""
 
     times: bool = False
     graphs: bool = False
@@ -56,7 +56,7 @@ class Wanted(NamedTuple):
 
 
 def is_costed(options: GraphOptions, run: int) -> bool:
-    """Whether the run of a signature with this number, from 0 on, is one of those in which costs are gathered."""
+    """Whether costs are gathered in a signature's run number `run`, counted from 0."""
     every, run = options.build_cost_model, run - options.build_cost_model_after
     return every > 0 and run >= 0 and (run + 1) % every == 0
 
@@ -75,10 +75,10 @@ class _Ran(NamedTuple):
 
 
 class Metadata:
-    """What one run tells, gathered while it goes on: it is called with each of its events.
+    """Collects the metadata of one run. It is called with each event of the run.
 
-    devices: of each node that was planned its type, and the device where it was placed last.
-    nodes: every node is to be measured.
+    devices: for each planned node, its type and the device where it was last placed.
+    nodes: whether every node must be measured.
     """
 
     def __init__(self, wanted: Wanted):
@@ -88,7 +88,7 @@ class Metadata:
         self._ran: list[_Ran] = []
         self._costs: dict[str, Any] = {}
         self._known: dict[int, _Names] = {}
-        """What was planned, by the identity of its plan: the body of a loop is run again and again."""
+        """The plans seen so far, by identity, because the body of a loop runs repeatedly."""
         self._names: dict[Operation, tuple[_Names, int]] = {}
         self._gpus: dict[Operation, str] = {}
         self._places: dict[tuple[str, str], str] = {}
@@ -97,7 +97,7 @@ class Metadata:
         return {**self.__dict__, "_known": {}, "_names": {}, "_gpus": {}}
 
     def __call__(self, event: Event) -> None:
-        """Take in an event."""
+        """Process an event."""
         if event.kind == "planned" and event.plan is not None:
             self._take_plan(event.plan)
         elif event.kind == "planned":
@@ -126,7 +126,7 @@ class Metadata:
             self._note_costs(plan.flow)
 
     def _take_calls(self, ops: Sequence[Operation]) -> None:
-        """The run has no plan: these nodes are called here, one after another."""
+        """Process a run without a plan, whose nodes are called in the caller one after another."""
         device = device_name()
         for op in ops:
             self.devices[op.name] = (op.type, device)
@@ -140,7 +140,7 @@ class Metadata:
             self._note_calls(ops, device)
 
     def _note_calls(self, ops: Sequence[Operation], device: str) -> None:
-        """Put in what is known of the costs of a run without a plan. What nobody takes is what was asked for."""
+        """Note the known costs of a run without a plan. Outputs that nobody takes are final."""
         ids = {op: self._cost_of(op.name).id for op in ops}
         taken = {tensor.op for op in ops for tensor in op.inputs}
         for op in ops:
@@ -174,20 +174,20 @@ class Metadata:
         return self._places[key]
 
     def _cost_of(self, name: str) -> Any:
-        """What is known of a node's cost."""
+        """The cost entry of a node."""
         node = self._costs.get(name)
         if node is None:
             node = self._costs[name] = CostGraphDef.Node(name=name, id=len(self._costs))
         return node
 
     def _note_costs(self, flow: Dataflow) -> None:
-        """Put in what is known of the nodes before they run: where they are, and what they wait for."""
+        """Note the placement and inputs of nodes before they run."""
         ids = [self._cost_of(op.name).id for op in flow.ops]
         final = {flow.producer[value] for value in flow.fetched if value is not None}
         for number, op in enumerate(flow.ops):
             node = self._cost_of(op.name)
             node.device, node.is_final = self.devices[op.name][1], number in final
-            if node.input_info or node.output_info:  # it is in a loop, and has run before
+            if node.input_info or node.output_info:  # it is in a loop and has run before
                 continue
             for value in flow.inputs[number]:
                 maker = flow.producer[value]
@@ -197,14 +197,14 @@ class Metadata:
             for _ in flow.outputs[number]:
                 node.output_info.add(size=-1)
 
-    # Its end
+    # The result
 
     def take(self, other: Metadata) -> None:
-        """Be as another one, which was gathered in another process."""
+        """Become equal to an instance that was filled in another process."""
         self.__dict__.update(other.__dict__)
 
     def fill(self, metadata: RunMetadata) -> None:
-        """Write what was wanted into a run's metadata."""
+        """Write the wanted parts to a RunMetadata."""
         if self.wanted.times:
             metadata.step_stats.CopyFrom(self._stats())
         if self.wanted.graphs:
@@ -213,7 +213,7 @@ class Metadata:
             metadata.cost_graph.CopyFrom(CostGraphDef(node=list(self._costs.values())))
 
     def _stats(self) -> StepStats:
-        """When each node ran, one device after another."""
+        """When each node ran, by device."""
         by_device: dict[str, Any] = {}
         for ran in sorted(self._ran, key=lambda ran: ran.start):
             if ran.device not in by_device:
@@ -249,7 +249,7 @@ def _thread_name(lane: Lane) -> str:
 
 
 def _device(segment: Segment) -> str:
-    """The device of a segment of a plan."""
+    """The device of a segment."""
     place = segment.place.value if segment.slot or segment.place.value != "resident" else "caller"
     return device_name(*segment.home) + _PROCESSES.get(place, "")
 
@@ -258,7 +258,7 @@ def _device(segment: Segment) -> str:
 
 
 class _Names:
-    """How the nodes of a plan name what they take. plan: kept, so that its identity stays its own."""
+    """Names of the inputs of a plan's nodes. plan: referenced, so that its identity is not reused."""
 
     def __init__(self, plan: Plan):
         self.plan, self.flow = plan, plan.flow
@@ -277,15 +277,15 @@ class _Names:
         return found
 
     def _source(self, node: int, position: int, value: int) -> Tensor | None:
-        """A tensor from outside; None for a place in a random stream, which is none."""
+        """The tensor of a value from outside. None for a random stream position, which has none."""
         if value in self._sources:
             return self._sources[value]
         op = self.flow.ops[node]
-        position += len(op.inputs) - len(self.flow.inputs[node])  # a variable's version, or a place, may come before
+        position += len(op.inputs) - len(self.flow.inputs[node])  # a variable's version or a position may come first
         return op.inputs[position] if value in self.flow.constants and 0 <= position < len(op.inputs) else None
 
     def inputs_of(self, node: int) -> list[str]:
-        """What a node takes and waits for, as in a NodeDef."""
+        """The inputs of a node, control inputs included, as in a NodeDef."""
         flow = self.flow
         waits = [f"^{flow.ops[other].name}" for other in flow.after.get(node, ())]
         return [*[_named(tensor) for _, tensor in self.taken(node)], *waits]
@@ -296,12 +296,12 @@ def _named(tensor: Tensor) -> str:
 
 
 def _inputs(op: Operation) -> list[str]:
-    """What a node takes and waits for, as it was written."""
+    """The inputs of a node, control inputs included, as it was written."""
     return [*[_named(tensor) for tensor in op.inputs], *[f"^{other.name}" for other in op.controls]]
 
 
 def _graph(names: _Names, nodes: Sequence[int], device: str) -> GraphDef:
-    """The nodes that run in a segment, and what they take from outside."""
+    """The nodes of a segment, and their inputs from outside, as a GraphDef."""
     flow = names.flow
     sources: dict[Operation, NodeDef] = {}
     for node in nodes:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from weftwork.graph.drawing.html import marked, table
 from weftwork.graph.drawing.visualize import inline_svg
-from weftwork.graph.drawing.words import bytes_text, time_text
+from weftwork.graph.drawing.words import bytes_text, place_text, time_text
 from weftwork.scheduler.events.event import KINDS, Event
 from weftwork.scheduler.views.account import Account, label, line
 from weftwork.scheduler.views.advice import advice
@@ -57,14 +57,16 @@ def run_html(account: Account, graph: bool = True) -> str:
 
 def _head(account: Account) -> str:
     began = datetime.fromtimestamp(account.start).strftime("%Y-%m-%d %H:%M:%S")
-    state = "failed" if account.error else "ended" if account.over else "goes on"
+    state = "failed" if account.error else "ended" if account.over else "still running"
     error = f'<p class="error">{escape(account.error)}</p>' if account.error else ""
     nodes = sum([len(piece.ops) for piece in account.pieces])
-    way = f" Way to run: {escape(account.way)}." if account.way else ""
+    mean, most = account.at_work
+    work = f", {mean:.2g} at a time on average and {most} at most" if nodes > 1 else ""
+    way = f"<p>Chosen way: {escape(account.way)}.</p>" if account.way else ""
     return (
         f"<h2>Run {account.run}: {escape(account.fetches) or 'unknown fetches'}</h2>"
-        f"<p>Began {began}, {state} after <b>{time_text(account.seconds)}</b>. {nodes:,} nodes were told.{way}</p>"
-        + error
+        f"<p>Began {began}, {state} after <b>{time_text(account.seconds)}</b>. {nodes:,} node{'s' * (nodes != 1)} ran"
+        f"{work}.</p>{way}{error}"
     )
 
 
@@ -121,16 +123,23 @@ def _functions_html(account: Account) -> str:
             escape(total.line),
             f"{total.calls:,}",
             time_text(total.seconds),
+            time_text(total.seconds / max(1, total.calls)),
+            time_text(total.longest),
             time_text(total.waited) if total.waited else "",
             bytes_text(total.bytes_out) if total.bytes_out else "",
-            ", ".join(sorted(total.places)),
+            ", ".join([place_text(place) for place in sorted(total.places)]),
         )
         for total in account.totals[:_ROWS]
     ]
     if not rows:
-        return '<p class="quiet">No node took long enough to be told. A run that is listened to tells all.</p>'
-    heads = ("functions", "line", "calls", "seconds", "on the critical path", "returned", "where")
-    return table(heads, rows, (2, 3, 4, 5))
+        return (
+            '<p class="quiet">No node took a millisecond, and shorter ones are recorded only while somebody listens: '
+            "<code>with session.listen(print, nodes=True): ...</code></p>"
+        )
+    heads = ("function", "line", "calls", "time", "mean", "longest", "on the critical path", "returned", "ran in")
+    more = len(account.totals) - len(rows)
+    left_out = f'<p class="quiet">{more:,} functions that took less are left out.</p>' if more > 0 else ""
+    return table(heads, rows, (2, 3, 4, 5, 6, 7)) + left_out
 
 
 def _graph_html(account: Account) -> str:

@@ -122,6 +122,14 @@ class Waits:
         earlier = min(bisect_right(self._ends, piece.ready or piece.sent or piece.start), number) - 1
         return (earlier, False) if earlier >= 0 else None
 
+    def chain(self) -> float:
+        """The seconds of the longest chain of pieces of which each needs the one before."""
+        until: list[float] = []
+        for number, piece in enumerate(self._pieces):
+            before = max([until[maker] for maker in self._makers_for(piece) if maker < number], default=0.0)
+            until.append(before + piece.seconds)
+        return max(until, default=0.0)
+
     def _makers_for(self, piece: Piece) -> Iterator[int]:
         """The pieces that made what a piece needs. Nodes that did not run, being merged, say, are looked through."""
         left, seen = deque(piece.ops), set[Any](piece.ops)

@@ -1,6 +1,7 @@
 """Progress of runs: how many nodes are done, of which functions, and how many seconds are left.
 
-left      work that is left, by what each node is known to cost, over the work that has been done each second so far
+left      work that is left, by what each node is known to cost, over the pace
+pace      work that is done each second: in the last half of the time so far, and in earlier runs of the same fetches
 credit    what nodes have done that are still running: seen where they run in this process, else taken to go as foreseen
 
 A reader of events, and a thread that looks a few times a second: the run itself does nothing for it.
@@ -9,6 +10,7 @@ A reader of events, and a thread that looks a few times a second: the run itself
 from __future__ import annotations
 
 import logging
+import statistics
 import sys
 import threading
 from collections import Counter, deque
@@ -18,10 +20,12 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from weftwork.actors.programs.stack import frames_of_threads, under_way
+from weftwork.graph.drawing.boxes import function_of
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.scheduler.compile.pruning import prune
 from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.events.stream import Stream
+from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import Estimate
 
@@ -34,6 +38,10 @@ _QUIET_EVERY = 10.0
 """Seconds between two lines where a line cannot be written over."""
 _WINDOW, _BEGINNING = 0.5, 0.1
 """Of the time so far: the pace counts since then. Of the work: until so much is done, the pace is no good measure."""
+_RUNS_BEFORE, _COUNTED = 3, 5
+"""Earlier runs from which their pace counts, and how many of them do, the last ones."""
+_WEIGHT = 0.25
+"""Of an earlier run, that counts like as much of this one."""
 _NAMED = 3
 """Functions that are named: those with the most work left."""
 _RUNS = frozenset(set(Kind) - {Kind.CONSTANT, Kind.PLACEHOLDER, Kind.VARIABLE, Kind.READ, Kind.NOOP})
@@ -66,7 +74,11 @@ def is_shown() -> bool:
 class Meter:
     """How far one run is. number: the run's, once it has begun; the thread that makes this begins it."""
 
-    def __init__(self, elements: Sequence[Tensor | Operation], fed: Sequence[Tensor]):
+    def __init__(self, elements: Sequence[Tensor | Operation], fed: Sequence[Tensor], stream: Stream):
+        self._stream = stream
+        self._ops: tuple[Operation, ...] = ()
+        self._usual: float | None = None
+        """Seconds that earlier runs took, 0.0 where too few are known; None until it was looked for."""
         self.number: int | None = None
         self.text, self.error = "", ""
         self._todo: dict[Operation, float | None] = {}
@@ -78,6 +90,7 @@ class Meter:
         """When the first node began, as far as is known."""
         self._looks: deque[tuple[float, float]] = deque([(self._began, 0.0)])
         """When it was looked at, and the seconds of work that were done then."""
+        self._tasks = _Tasks()
         self._thread = threading.get_ident()
         self._lock = threading.Lock()
         targets = [e if isinstance(e, Operation) else e.op for e in elements if e not in fed]
@@ -92,7 +105,7 @@ class Meter:
     def take(self, event: Event) -> None:
         """A listener to the events of a session."""
         if self.number is None and event.kind == "began" and threading.get_ident() == self._thread:
-            self.number, self.text = event.run, event.text
+            self.number, self.text, self._ops = event.run, event.text, event.ops
         if event.run != self.number:
             return
         if event.kind == "planned" and event.plan is not None:
@@ -100,6 +113,8 @@ class Meter:
         elif event.kind == "segment":
             with self._lock:
                 self._since = self._since or monotonic() - event.seconds
+                if event.lane.place == "task":
+                    self._tasks.ended()
                 self._done.update([(op, self._todo.pop(op)) for op in event.ops if op in self._todo])
         elif event.kind == "ended":
             self.error = event.text
@@ -119,7 +134,7 @@ class Meter:
             todo, done, kernels, since = dict(self._todo), dict(self._done), dict(self._kernels), self._since
         work = _Work(kernels)
         credit = 0.0
-        for piece in _under_way(runs, self.number):
+        for piece in self._under_way(runs):
             since = since or piece.since
             over, more = piece.credit(now, todo, work)
             credit += more
@@ -127,20 +142,43 @@ class Meter:
         left = None
         if since is not None and not work.unknown:
             left = self._left(now, since, work.of(done) + credit, work.of(todo) - credit)
-        ran, weights = Counter([_name(op) for op in done]), Counter[str]()
+        ran, weights = Counter([function_of(op) for op in done]), Counter[str]()
         for op, seconds in todo.items():
-            weights[_name(op)] += max(work.one(op, seconds), 1e-9)  # type: ignore[assignment]
-        whole = ran + Counter([_name(op) for op in todo])
+            weights[function_of(op)] += max(work.one(op, seconds), 1e-9)  # type: ignore[assignment]
+        whole = ran + Counter([function_of(op) for op in todo])
         functions = [(name, ran[name], whole[name]) for name, _ in weights.most_common(_NAMED)]
         return Look(len(done), len(done) + len(todo), now - self._began, left, functions)
 
+    def _under_way(self, runs: Iterable[Any]) -> Iterator[_Piece]:
+        """What the run, and what is inside it, does at this moment."""
+        for run in runs:
+            if getattr(run, "telling", None) is None or run.telling.number != self.number:
+                continue
+            for segment, since, thread in list(run.here.values()):
+                if segment is not None:
+                    yield _Piece(run.ops_of(segment), since, thread, segment.owners, run.flow)
+            for attempt, since in self._tasks.begun(list(run.under_way.values())):
+                yield _Piece(run.ops_of(attempt.segment), since)
+            if run.cold is not None:
+                yield _Piece(run.cold.begun, run.began, seen=True)
+            yield from [_Piece(run.ops_of(segment), call.since) for call, segment in list(run.calls.items())]
+            inner = [call.inner for call in list(run.calls)] + ([] if run.cold is None else [run.cold.inner])
+            yield from self._under_way([one for one in inner if one is not None])
+
     def _left(self, now: float, since: float, finished: float, work: float) -> float | None:
-        """Seconds left, for so many seconds of work, at the pace of the last half of the time so far."""
+        """Seconds left, for so many seconds of work."""
         self._looks.append((now, finished))
         while len(self._looks) > 2 and self._looks[1][0] <= since + _WINDOW * (now - since):
             self._looks.popleft()
         start, before = self._looks[0] if len(self._looks) > 1 else (since, 0.0)
-        pace = (finished - before) / (now - start) if now > start else 0.0
+        if self._usual is None:
+            self._usual = _usual_seconds(self._stream.recent(), self._ops)
+        seen = _WEIGHT if self._usual else 0.0
+        work_seen, seconds_seen = seen * (finished + work), seen * self._usual
+        spent = now - start + seconds_seen
+        pace = (finished - before + work_seen) / spent if spent > 0 else 0.0
+        if pace <= 0 < now - since:  # a node takes longer than was foreseen
+            pace = finished / (now - since)
         if finished < _BEGINNING * (finished + work):  # workers may still be starting: one lane at least does its work
             pace = max(pace, 1.0)
         return max(0.0, work) / pace if pace > 0 else None
@@ -189,6 +227,20 @@ class _Work:
         return sum([self.one(op, seconds) for op, seconds in ops.items()])
 
 
+def _usual_seconds(events: Iterable[Event], fetched: tuple[Operation, ...]) -> float:
+    """What runs of the same fetches took, without the time in which a plan was made, or something was started."""
+    fetches: dict[int, tuple] = {}
+    apart, took = Counter[int](), list[float]()
+    for event in events:
+        if event.kind == "began":
+            fetches[event.run] = event.ops
+        elif event.kind in ("planned", "started") and event.lane.place == "caller":
+            apart[event.run] += event.seconds  # type: ignore[assignment]
+        elif event.kind == "ended" and not event.text and fetches.get(event.run) == fetched:
+            took.append(max(0.0, event.seconds - apart[event.run]))
+    return statistics.median(took[-_COUNTED:]) if len(took) >= _RUNS_BEFORE else 0.0
+
+
 # What is under way
 
 
@@ -208,38 +260,40 @@ class _Piece(NamedTuple):
         """Which of them are done by now, and the seconds that the one after these is taken to have done."""
         if self.seen:
             return self.ops[:-1], 0.0
+        over, ops, seconds = list[Operation](), self.ops, now - self.since
         step = under_way(frames_of_threads().get(self.thread))[0] if self.thread and self.owners else None
         if step is not None:
-            return [self.flow.ops[node] for node in self.owners[:step] if node >= 0], 0.0
-        over: list[Operation] = []
-        seconds = now - self.since
-        for op in self.ops:
+            over = [self.flow.ops[node] for node in self.owners[:step] if node >= 0]
+            ops = [self.flow.ops[node] for node in self.owners[step : step + 1] if node >= 0]
+            seconds = max(0.0, seconds - work.of({op: todo.get(op) for op in over}))
+        for op in ops:
             cost = work.one(op, todo.get(op))
-            if seconds < cost or op is self.ops[-1]:
+            if seconds < cost or op is ops[-1]:
                 return over, min(seconds, _NEARLY * cost) if op in todo else 0.0
             seconds -= cost
             over.append(op)
         return over, 0.0
 
 
-def _under_way(runs: Iterable[Any], number: int | None) -> Iterator[_Piece]:
-    """What a run, and what is inside it, does at this moment."""
-    for run in runs:
-        if getattr(run, "telling", None) is None or run.telling.number != number:
-            continue
-        for segment, since, thread in list(run.here.values()):
-            if segment is not None:
-                yield _Piece(run.ops_of(segment), since, thread, segment.owners, run.flow)
-        for attempt in list(run.under_way.values()):
-            yield _Piece(run.ops_of(attempt.segment), attempt.since)
-        if run.cold is not None:
-            yield _Piece(run.cold.begun, run.began, seen=True)
-        inner = [call.inner for call in list(run.calls)] + ([] if run.cold is None else [run.cold.inner])
-        yield from _under_way([one for one in inner if one is not None], number)
+class _Tasks:
+    """Which of the tasks of a run have begun: no more at a time than there are CPUs; the others wait in Ray."""
 
+    def __init__(self):
+        self._began: dict[Any, float] = {}
+        self._ends: list[float] = []
 
-def _name(op: Operation) -> str:
-    return op.kernel.__name__ if op.traits.user and op.kernel is not None else op.type
+    def ended(self) -> None:
+        """One is done, so another one may begin."""
+        self._ends.append(monotonic())
+
+    def begun(self, attempts: Sequence[Any]) -> Iterator[tuple[Any, float]]:
+        """Those that have begun, of all that were sent and are not done, and since when. Actors wait for no CPU."""
+        yield from [(attempt, attempt.since) for attempt in attempts if attempt.link is not None]
+        tasks = sorted([attempt for attempt in attempts if attempt.link is None], key=lambda attempt: attempt.since)
+        cpus = inventory.cpus() if tasks else 0
+        for number, attempt in enumerate(tasks[:cpus], len(self._ends) - cpus):
+            since = attempt.since if number < 0 else max(attempt.since, self._ends[number])
+            yield attempt, self._began.setdefault(attempt, since)
 
 
 def _time(seconds: float) -> str:
@@ -255,7 +309,7 @@ def _time(seconds: float) -> str:
 @contextmanager
 def showing(stream: Stream, engine: Any, elements: Sequence, fed: Sequence[Tensor]) -> Iterator[Meter]:
     """Show the progress of the run that this thread begins meanwhile."""
-    meter, over = Meter(elements, fed), threading.Event()
+    meter, over = Meter(elements, fed, stream), threading.Event()
     display = _display()
 
     def look() -> None:
@@ -292,11 +346,15 @@ class _Bar:
     """A bar of tqdm's: in a notebook its widget."""
 
     def __init__(self, tqdm: Any):
-        form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
-        self._bar = tqdm(total=0, desc="run", unit="node", bar_format=form, dynamic_ncols=True, leave=True)
+        self._tqdm, self._bar = tqdm, None
 
     def show(self, meter: Meter, look: Look) -> None:
         """Draw it anew."""
+        if self._bar is None:
+            form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+            self._bar = self._tqdm(total=look.total, desc=meter.text or "run", bar_format=form, dynamic_ncols=True)
+            if not self._bar.disable:
+                self._bar.start_t -= look.seconds
         bar = self._bar
         bar.total, bar.n = look.total, look.done
         bar.set_description_str(meter.text or "run", refresh=False)
@@ -307,7 +365,8 @@ class _Bar:
         """The run is over."""
         whole = look.done if meter.error else look.total
         self.show(meter, Look(whole, look.total, look.seconds, None, look.functions if meter.error else []))
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
 
 class _Line:

@@ -1,7 +1,7 @@
-"""Serving: a page that shows what a session does while it does it, for browsers on this machine.
+"""Serving: a live page about a session, for browsers on this machine.
 
-token    part of the address: who does not have it gets nothing, also from this machine
-tab      a browser that has the page open: it is sent the page's content whenever that changes, as server-sent events
+token    part of the address; requests without it are refused, even from this machine
+tab      a browser that has the page open; it is sent new content, as server-sent events, whenever that changes
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from weftwork.scheduler.events.stream import Listening
 from weftwork.scheduler.views.page import page
 
 _LOOPBACK = "127.0.0.1"
-_EVERY = 0.5
-"""Seconds between two looks at whether the content has changed."""
-_SHARE = 0.05
-"""Of a core, that a tab may take."""
-_SIGN = 10
-"""Looks without a change after which a tab is sent a sign of life: so we learn that it is gone."""
+_CHECK_SECONDS = 0.5
+"""Seconds between two checks whether the content has changed."""
+_MAX_SHARE = 0.05
+"""Maximum share of a core that a tab may use."""
+_HEARTBEAT_CHECKS = 10
+"""Number of checks without a change after which a tab is sent a heartbeat, which reveals whether it is gone."""
 _POLL = 0.1
 
 
 class Serving:
-    """A page that is served: until `close`, the end of the session, or the end of the `with` block.
+    """A served page, until `close`, the end of the session, or the end of the `with` block.
 
-    url: its address, with the token in it.
+    url: its address, including the token.
     """
 
     def __init__(self, title: str, view: Callable[[], str | None], port: int, listen: Callable[[], Listening]):
-        """view: the content as HTML; None once there is nothing more to show.   port: 0 takes a free one.
+        """view: returns the content as HTML; None once there is nothing more to show.   port: 0 picks a free one.
 
-        listen: begins to listen to what the page shows.
-        Raises OSError if the port cannot be had.
+        listen: starts listening to the events that the page shows.
+        Raises OSError if the port is not available.
         """
         try:
             self._server = _Server(title, view, port)
@@ -56,17 +56,17 @@ class Serving:
 
     @property
     def closed(self) -> bool:
-        """True once nothing is served any more."""
+        """Whether serving has ended."""
         return self._server.over.is_set()
 
     def close(self) -> None:
-        """Serve no more, and tell the tabs so. Safe to call twice."""
+        """Stop serving, and tell the tabs. A second call does nothing."""
         with self._closing:
             if self.closed:
                 return
             self._server.over.set()
             self._listening.close()
-            if self._thread.is_alive():  # not in a process that was forked off
+            if self._thread.is_alive():  # it is not in a forked child
                 self._server.shutdown()
             self._server.server_close()
 
@@ -93,14 +93,14 @@ class _Server(ThreadingHTTPServer):
         self.over = threading.Event()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A tab that went away is no error."""
+        """Ignore errors of tabs that were closed."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        """The page, or the stream of its contents."""
+        """Send the page, or the stream of its contents."""
         address = urlsplit(self.path)
         token = parse_qs(address.query).get("token", [""])[0]
         if not hmac.compare_digest(token.encode(), self.server.token.encode()):
@@ -126,19 +126,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _tell(self) -> None:
-        """Send the content whenever it has changed, until all is over or the tab is gone."""
+        """Send the content whenever it has changed, until serving ends or the tab is gone."""
         last, looks, pause = None, 0, 0.0
         while not self.server.over.wait(pause):
             start = monotonic()
             content = self.server.view()
-            pause = max(_EVERY, (monotonic() - start) / _SHARE)
+            pause = max(_CHECK_SECONDS, (monotonic() - start) / _MAX_SHARE)
             if content is None:
                 break
             looks += 1
             if content != last:
                 self._send(f"data: {json.dumps(content)}\n\n")
                 last = content
-            elif looks % _SIGN == 0:
+            elif looks % _HEARTBEAT_CHECKS == 0:
                 self._send(":\n\n")
         self._send("event: over\ndata: {}\n\n")
 
@@ -147,4 +147,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing: the program's output is the user's."""
+        """Print nothing: the program's output is the user's."""

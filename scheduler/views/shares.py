@@ -11,7 +11,9 @@ is a little off only moves the border between two spans.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from math import inf
 from typing import NamedTuple
 
 from weftwork.scheduler.events.event import Event
@@ -25,15 +27,16 @@ SHARES = {
     "Ray": "the same, by way of Ray",
     "lock": "another run wrote the same variables",
     "planning": "plans were made",
-    "starting": "local workers were being started, or were another run's",
+    "starting": "Ray, its processes or local workers were being started, or local workers were another run's",
     "queue": "a queue was empty or full",
     "lost": "work that was lost with the process that did it",
     "rest": "what no event tells of: Python's own work in the caller, mostly",
 }
 """Where time can go, and what it means."""
 _APART = {"locked": "lock", "planned": "planning", "started": "starting"}
-"""Events in whose time the run did nothing else, and their shares."""
+"""Events in whose time the run, or a lane of another process, did nothing else, and their shares."""
 _THROUGH_RAY = ("task", "actor")
+_HERE = ("caller", "thread")
 
 
 class Span(NamedTuple):
@@ -101,7 +104,11 @@ class _Way:
     def __init__(self, events: Sequence[Event], begin: float, end: float):
         self.now, self.spans = end, list[Span]()
         self._begin = begin
-        self._apart = sorted([(event.start, event.end, _APART[event.kind]) for event in events if event.kind in _APART])
+        apart = [event for event in events if event.kind in _APART]
+        run = [_time_apart(event) for event in apart if event.lane.place in _HERE]
+        self._apart = _disjoint(run)
+        self._starts = {event.lane: [_time_apart(event)] for event in apart if event.lane.place not in _HERE}
+        self._of_lane = {lane: _disjoint([*run, *its]) for lane, its in self._starts.items()}
         self._lost = [event for event in events if event.kind == "lost"]
 
     def cut(self, share: str, until: float, piece: Piece | None = None) -> None:
@@ -113,15 +120,19 @@ class _Way:
 
     def rest(self, until: float, share: str = "rest", piece: Piece | None = None) -> None:
         """Go back to a moment through a time of which something is known only where the run waited or planned."""
-        while self._apart and self._apart[-1][0] >= self.now:
-            self._apart.pop()
-        while self._apart and self._apart[-1][1] > until:
-            start, end, word = self._apart[-1]
+        self._around(self._apart if piece is None else self._of_lane.get(piece.lane, self._apart), until, share, piece)
+
+    def hop(self, until: float, share: str, piece: Piece) -> None:
+        """Go back to a moment through the way of a piece to its lane, whose process may have had to start."""
+        self._around(self._starts.get(piece.lane, ()), until, share, piece)
+
+    def _around(self, apart: Sequence[_Apart], until: float, share: str, piece: Piece | None) -> None:
+        last = bisect_left(apart, (self.now,)) - 1
+        while last >= 0 and apart[last][1] > until:
+            start, end, word = apart[last]
             self.cut(share, max(end, until), piece)
             self.cut(word, max(start, until), piece)
-            if start < until:  # it goes on before
-                return
-            self._apart.pop()
+            last -= 1
         self.cut(share, until, piece)
 
     def through(self, piece: Piece, ready: float, crossed: bool, waits: Waits) -> None:
@@ -143,10 +154,10 @@ class _Way:
         self.cut("pickling", start - to, piece)
         if piece.sent >= ready:  # it was sent as a whole: what is longer than the way of its batch is a wait
             self.cut("waiting for a core", min(start - to - behind, max(piece.came, sent)), piece)
-            self.cut(hop, sent, piece)
+            self.hop(sent, hop, piece)
         else:
             self.cut("waiting for a core", start - to - behind, piece)
-            self.cut(hop if crossed else "rest", sent, piece)
+            self.hop(sent, hop if crossed else "rest", piece)
         self._wait(piece, ready, waits)
 
     def _wait(self, piece: Piece, ready: float, waits: Waits) -> None:
@@ -159,3 +170,29 @@ class _Way:
             self.cut("waiting for a core", self.now - waits.busy(piece, ready, self.now), piece)
             self.rest(ready)
         self.rest(ready, "waiting for a core", piece)
+
+
+_Apart = tuple[float, float, str]
+"""From when until when, and its share."""
+
+
+def _time_apart(event: Event) -> _Apart:
+    return event.start, event.end, _APART[event.kind]
+
+
+def _disjoint(times: Iterable[_Apart]) -> list[_Apart]:
+    """Times without those in which two overlap: a moment belongs to the one that began last."""
+    found: list[_Apart] = []
+    open_: list[_Apart] = []
+    now = -inf
+    for time in [*sorted(times), (inf, inf, "")]:
+        while open_ and open_[-1][1] <= time[0]:
+            _, end, share = open_.pop()
+            if end > now:
+                found.append((now, end, share))
+                now = end
+        if open_ and time[0] > now:
+            found.append((now, time[0], open_[-1][2]))
+        now = max(now, time[0])
+        open_.append(time)
+    return found

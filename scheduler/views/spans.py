@@ -1,4 +1,4 @@
-"""Spans of runs for OpenTelemetry: a run is a span, and the segments in it are its children."""
+"""OpenTelemetry spans: one for each run, with its segments as children."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _MOMENTS = ("lost", "retried", "repaired", "copied", "stayed", "spilled", "locke
 
 
 def export_spans(tracer_provider: Any = None) -> Listening:
-    """Make a span of each run of all sessions of this program, and of each segment in it, from now on.
+    """Create an OpenTelemetry span for each run of all sessions of this program, and for its segments, from now on.
 
-    tracer_provider: of OpenTelemetry's API; the global one if it is left out. A run is a child of the span that is
-    current where it begins. Spans have the times of the events; their attributes are `weftwork.place`, `.machine`,
-    `.pid`, `.nodes` (how many), `.first` (where the first node was made), `.bytes_in`, `.bytes_out`. What is rare, a
-    retry, say, is an event of the run's span, and an error its status.
-    Returns what ends it: call `close()`, or use it in a `with` statement. Raises ImportError where opentelemetry-api
-    is not installed.
+    tracer_provider: of OpenTelemetry's API; by default the global one. A run is a child of the span that is current
+    when it begins. Spans have the times of the events. Their attributes are `weftwork.place`, `.machine`, `.pid`,
+    `.nodes` (the number of nodes), `.first` (where the first node was made), `.bytes_in`, `.bytes_out`. Rare events,
+    such as retries, are events of the run's span, and an error is its status.
+    Returns an object with a `close()` method that ends it, also usable in a `with` statement. Raises ImportError if
+    opentelemetry-api is not installed.
     """
     try:
         from opentelemetry import trace
@@ -33,7 +33,7 @@ def export_spans(tracer_provider: Any = None) -> Listening:
 
 
 class _Spans:
-    """The runs that are under way, as spans."""
+    """The active runs, as spans."""
 
     def __init__(self, trace: Any, tracer: Any):
         self._trace, self._tracer = trace, tracer
@@ -41,7 +41,7 @@ class _Spans:
         self._lock = threading.Lock()
 
     def take(self, event: Event) -> None:
-        """A listener."""
+        """Process an event."""
         if event.kind == "began":
             span = self._tracer.start_span(f"run {event.text}", start_time=_ns(event.start))
             with self._lock:

@@ -1,4 +1,4 @@
-"""Counters of a session's runs; and of all runs of the program, for Prometheus."""
+"""Counters: of a session's runs, and of all runs of the program for Prometheus."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from weftwork.scheduler.events.stream import Listening, Stream, listen
 
 @dataclass(frozen=True)
 class Stats:
-    """What a session has done so far.
+    """Totals of a session.
 
-    runs, failed: runs that ended well, and with an error.   nodes: how many ran, by place ("caller", "thread",
-    "resident" for local workers, "task", "actor", "queue", "nested").
-    seconds: of these, by place; bytes_in, bytes_out: of the values that they took and made. They count the segments
-    that took a millisecond or more, and shorter ones while somebody listened.
-    lost: processes that died under nodes.   retried: calls that were made again, for they had failed.
-    repaired: how often a run began again, for a value was lost.   copied: tasks that were far behind.
-    stayed: functions that turned out to run in the program's process only.   spilled: bytes that went to disk.
-    waited: seconds for which runs waited for variables that other runs wrote.
+    runs, failed: number of runs that succeeded and failed.   nodes: number of nodes that ran, by place ("caller",
+    "thread", "resident" for local workers, "task", "actor", "queue", "nested").
+    seconds: time of nodes, by place; bytes_in, bytes_out: bytes of their inputs and outputs. These count segments of at
+    least a millisecond, and shorter ones while somebody listened.
+    lost: processes that died while running nodes.   retried: calls that were repeated after an error.
+    repaired: how often a run began again because a value was lost.   copied: speculative copies of tasks.
+    stayed: functions that turned out to run only in the program's process.   spilled: bytes that went to disk.
+    waited: seconds for which runs waited for variables that other runs were writing.
     """
 
     runs: int = 0
@@ -41,7 +41,7 @@ class Stats:
 
 
 class Counting:
-    """Counts the events of one session; it overhears."""
+    """Counts the events of one session. It only overhears."""
 
     def __init__(self, stream: Stream):
         self._counts: Counter[str] = Counter()
@@ -66,7 +66,7 @@ class Counting:
                 self._counts[event.kind] += 1
 
     def stats(self, engine: Any) -> Stats:
-        """The counts so far.   engine: knows how many runs and nodes there were."""
+        """The totals so far.   engine: knows the number of runs and nodes."""
         with self._lock:
             nodes = {place: count for place, (_, count) in sorted(engine.ran.items())}
             seconds = {place: float(total) for place, total in sorted(self._seconds.items())}
@@ -82,12 +82,12 @@ _COUNTED = ("lost", "retried", "repaired", "copied", "stayed")
 def export_metrics(registry: Any = None) -> Exporting:
     """Count what all sessions of this program do, for Prometheus, from now on.
 
-    registry: a `prometheus_client.CollectorRegistry`; its default one if it is left out. Serve it as ever, by
+    registry: a `prometheus_client.CollectorRegistry`; by default the global one. Serve it as usual, with
     `prometheus_client.start_http_server(8000)`. The counters are `weftwork_runs_total` (by `outcome`),
     `weftwork_run_seconds` (a histogram), `weftwork_nodes_total` and `weftwork_node_seconds_total` (by `place`),
     `weftwork_bytes_total` (by `direction`), `weftwork_lost_total`, `weftwork_retried_total`, `weftwork_repaired_total`.
-    Returns what ends it: call `close()`, or use it in a `with` statement. Raises ImportError where prometheus_client
-    is not installed.
+    Returns an object with a `close()` method that ends it, also usable in a `with` statement. Raises ImportError if
+    prometheus_client is not installed.
     """
     try:
         import prometheus_client
@@ -129,7 +129,7 @@ class Exporting:
             self._rare[event.kind].inc()
 
     def close(self) -> None:
-        """Count no more, and take the counters out of the registry. Safe to call twice."""
+        """Stop counting, and remove the counters from the registry. A second call does nothing."""
         if self._listening is None:
             return
         self._listening.close()

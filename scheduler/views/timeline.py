@@ -1,90 +1,31 @@
 """Timelines: when what ran where, in the format of chrome://tracing and Perfetto; and TensorFlow 1's `tf.timeline`.
 
-slice     something that took time in a lane: a track of a thread, in the group of its process
-flow      an arrow from one slice to another: where a value crosses, and where work leaves the caller and comes back
-wait      what takes no lane: a node in a queue, a branch or a loop whose bodies run by themselves
-
-Times are microseconds. The format is the trace event format's JSON object.
+Lanes are tracks, and what ran in them slices. Arrows show where values cross, and where work leaves the caller and
+comes back. What takes no lane lies beside: a node in a queue, a branch or a loop whose bodies run by themselves.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import count
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from weftwork.actors.checkpoints.files import files_of, write_whole
+from weftwork.graph.drawing.words import place_text
 from weftwork.graph.operation import Operation
-from weftwork.scheduler.events.event import Event, Lane
+from weftwork.scheduler.events.event import IDLE, Event, Lane
 from weftwork.scheduler.request.config import StepStats
+from weftwork.scheduler.views.trace_events import Trace
 
-_PLACES = {"resident": "local worker", "task": "task", "actor": "actor"}
-"""Lanes of other processes: what these are called."""
-_WAITS = ("queue", "loop", "nested")
-"""Places in which nothing computes."""
+_PROCESSES = ("resident", "task", "actor")
+"""Lanes of other processes."""
 _MOMENTS = ("retried", "lost", "repaired", "copied", "stayed", "spilled", "committed")
 """Kinds of events that took no time."""
 _NAMED = 3
 """Nodes of a segment that its name lists."""
-
-
-class Trace:
-    """The events of a trace, as the format has them."""
-
-    def __init__(self):
-        self._metadata: list[dict] = []
-        self._events: list[dict] = []
-        self._flows = count(1)
-
-    def process(self, pid: int, name: str) -> None:
-        """Name the group of a process; groups are shown in the order in which they are named."""
-        self._named("process_name", pid, 0, {"name": name})
-        self._named("process_sort_index", pid, 0, {"sort_index": len(self._metadata)})
-
-    def thread(self, pid: int, tid: int, name: str) -> None:
-        """Name the track of a thread."""
-        self._named("thread_name", pid, tid, {"name": name})
-
-    def _named(self, what: str, pid: int, tid: int, args: dict) -> None:
-        self._metadata.append({"name": what, "ph": "M", "pid": pid, "tid": tid, "args": args})
-
-    def slice(self, where: tuple[int, int], category: str, name: str, start: float, took: float, args: dict) -> None:
-        """Something took so long. where: its process and thread."""
-        self._add("X", where, category, name, start, dur=max(took, 0.0), args=args)
-
-    def moment(self, where: tuple[int, int], category: str, name: str, at: float, args: dict) -> None:
-        """Something happened."""
-        self._add("i", where, category, name, at, s="p", args=args)
-
-    def wait(self, where: tuple[int, int], category: str, name: str, start: float, took: float, args: dict) -> None:
-        """Something went on beside what the lanes do."""
-        number = next(self._flows)
-        self._add("b", where, category, name, start, id=number, args=args)
-        self._add("e", where, category, name, start + max(took, 0.0), id=number)
-
-    def flow(self, name: str, start: tuple[tuple[int, int], float], end: tuple[tuple[int, int], float]) -> None:
-        """An arrow from a slice to another: of each a track, and a moment inside."""
-        number = next(self._flows)
-        self._add("s", start[0], "flow", name, min(start[1], end[1]), id=number)
-        self._add("f", end[0], "flow", name, end[1], id=number, bp="e")
-
-    def counter(self, pid: int, name: str, at: float, values: dict[str, float]) -> None:
-        """Some quantities had these values from then on."""
-        self._add("C", (pid, 0), "memory", name, at, args=values)
-
-    def _add(self, kind: str, where: tuple[int, int], category: str, name: str, at: float, **more: Any) -> None:
-        pid, tid = where
-        self._events.append({"ph": kind, "cat": category, "name": name, "pid": pid, "tid": tid, "ts": at, **more})
-
-    def to_json(self, indent: int | None = None) -> str:
-        """The trace as text: what names comes first, then the events in the order of their times."""
-        events = sorted(self._events, key=lambda event: event["ts"])
-        return json.dumps({"traceEvents": [*self._metadata, *events], "displayTimeUnit": "ms"}, indent=indent)
 
 
 # Of events
@@ -97,44 +38,43 @@ def write_timeline(events: Sequence[Event], path: Any) -> None:
 
 
 def timeline_of(events: Sequence[Event]) -> Trace:
-    """Events as a timeline."""
-    trace = Trace()
+    """Events as a timeline: a segment of one node is left out where the node is there."""
+    trace = Trace(min([event.sent or event.start for event in events], default=0.0))
     tracks = _Tracks(trace, events)
     ran: dict[tuple[int, Operation], list[Event]] = {}
     nodes = {event.run for event in events if event.kind == "node"}
+    alone = {(event.run, event.ops) for event in events if event.kind == "segment" and len(event.ops) == 1}
+    fetches = {event.run: event.text for event in events if event.kind == "began"}
     callers: dict[int, tuple[int, int]] = {}
     for event in events:
         if event.kind == "ended":
             callers[event.run] = tracks.of(event.lane)
-            trace.slice(
-                callers[event.run], "run", f"run {event.run}", _us(event.start), 1e6 * event.seconds, _said(event)
-            )
+            name = f"run {event.run}: {fetches[event.run]}" if fetches.get(event.run) else f"run {event.run}"
+            trace.slice(callers[event.run], "run", name, trace.at(event.start), 1e6 * event.seconds, _said(event))
     for event in events:
         where = tracks.of(event.lane)
         if event.kind in ("segment", "node"):
-            _show(trace, where, event)
-            if (event.kind == "node") == (event.run in nodes):
+            is_alone, is_node = (event.run, event.ops[:1]) in alone, event.kind == "node"
+            if is_node == (event.run in nodes):
                 for op in event.ops:
                     ran.setdefault((event.run, op), []).append(event)
-            if event.kind == "segment" and event.sent and event.run in callers:
+            if is_alone and not is_node and event.run in nodes:
+                continue
+            _show(trace, where, event)
+            if event.sent and event.run in callers and is_node == (is_alone and event.run in nodes):
                 _show_way(trace, callers[event.run], where, event)
         elif event.kind in ("planned", "started", "locked") and event.seconds:
-            trace.slice(where, event.kind, event.kind, _us(event.start), 1e6 * event.seconds, _said(event))
+            trace.slice(where, event.kind, event.kind, trace.at(event.start), 1e6 * event.seconds, _said(event))
         elif event.kind in _MOMENTS:
-            trace.moment(where, event.kind, event.kind, _us(event.start), _said(event))
+            trace.moment(where, event.kind, event.kind, trace.at(event.start), _said(event))
     _show_values(trace, tracks, events, ran)
     return trace
 
 
-def _us(seconds: float) -> float:
-    """Microseconds, as exactly as a float has them."""
-    return round(1e6 * seconds, 1)
-
-
 def _show(trace: Trace, where: tuple[int, int], event: Event) -> None:
     """Show a segment or a node."""
-    show = trace.wait if event.lane.place in _WAITS else trace.slice
-    show(where, event.kind, _title(event.ops), _us(event.start), 1e6 * event.seconds, _said(event))
+    show = trace.wait if event.lane.place in IDLE else trace.slice
+    show(where, event.kind, _title(event.ops), trace.at(event.start), 1e6 * event.seconds, _said(event))
 
 
 def _title(ops: Sequence[Operation]) -> str:
@@ -166,14 +106,14 @@ def _show_way(trace: Trace, caller: tuple[int, int], where: tuple[int, int], eve
     """Show how a segment left the caller, and its results came back."""
     if where == caller:
         return
-    trace.flow("sent", (caller, _us(event.sent)), (where, _us(event.start)))
+    trace.flow("sent", (caller, trace.at(event.sent)), (where, trace.at(event.start)))
     if event.back:
-        trace.flow("back", (where, _last(event)), (caller, _us(event.back)))
+        trace.flow("back", (where, _last(trace, event)), (caller, trace.at(event.back)))
 
 
-def _last(event: Event) -> float:
+def _last(trace: Trace, event: Event) -> float:
     """A moment before the end of its slice: an arrow that begins at the end itself belongs to none."""
-    return _us(max(event.start, event.end - 1e-6))
+    return trace.at(max(event.start, event.end - 1e-6))
 
 
 def _show_values(
@@ -190,8 +130,8 @@ def _show_values(
                 key = (id(maker), id(taker))
                 if maker.lane != taker.lane and key not in seen:
                     seen.add(key)
-                    start = (tracks.of(maker.lane), _last(maker))
-                    trace.flow(other.name, start, (tracks.of(taker.lane), _us(taker.start)))
+                    start = (tracks.of(maker.lane), _last(trace, maker))
+                    trace.flow(other.name, start, (tracks.of(taker.lane), trace.at(taker.start)))
 
 
 _start = attrgetter("start")
@@ -241,27 +181,29 @@ class _Tracks:
             while number in self._processes.values():
                 number += 1 << 22  # beyond what systems number
             self._processes[machine, pid] = number
-            trace.process(number, _process_name(machine, pid, found))
+            trace.process(number, _process_name(machine, found))
 
     def of(self, lane: Lane) -> tuple[int, int]:
         """The process and the thread of a lane."""
         pid = self._processes.get((lane.machine, lane.pid), 0)
-        thread = 0 if lane.place in _WAITS else lane.thread
+        thread = 0 if lane.place in IDLE else lane.thread
         if (pid, thread) not in self._threads and thread:
             self._threads.add((pid, thread))
-            self._trace.thread(pid, thread, "helper thread" if lane.place == "thread" else lane.place)
+            name = lane.place if lane.place not in _PROCESSES else "main thread" if thread == lane.pid else "thread"
+            self._trace.thread(pid, thread, place_text(name))
         return pid, thread
 
 
 def _rank(places: set[str]) -> int:
     """The program first, then its workers."""
-    order = ["caller", "thread", *_WAITS, "resident", "actor", "task"]
+    order = ["caller", "thread", *IDLE, "resident", "actor", "task"]
     return min([order.index(place) for place in places])
 
 
-def _process_name(machine: str, pid: int, places: set[str]) -> str:
-    kinds = [_PLACES[place] for place in sorted(places) if place in _PLACES]
-    return f"{kinds[0] if kinds else 'program'} {pid}{f' on {machine}' if machine else ''}"
+def _process_name(machine: str, places: set[str]) -> str:
+    """What a process is called: viewers add its number."""
+    kinds = [place_text(place) for place in sorted(places) if place in _PROCESSES]
+    return f"{kinds[0] if kinds else 'program'}{f' on {machine}' if machine else ''}"
 
 
 # TensorFlow 1's
@@ -323,7 +265,10 @@ class Timeline:
         return self.analyze_step_stats(show_dataflow, show_memory).chrome_trace.to_json(indent=4)
 
     def analyze_step_stats(self, show_dataflow: bool = True, show_memory: bool = True) -> StepStatsAnalysis:
-        """The trace, and what most memory was used for."""
+        """The trace, and what most memory was used for.
+
+        show_dataflow, show_memory: draw arrows between nodes, and counters of memory.
+        """
         trace = Trace()
         slices = self._slices(trace)
         for one in slices:

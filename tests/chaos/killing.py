@@ -11,6 +11,7 @@ from collections.abc import Callable
 import psutil
 
 from tests.chaos.stages import KILLS, Stages
+from tests.warm import is_server
 
 _GROWN = 1.0
 """Seconds that a process is left alone."""
@@ -30,8 +31,8 @@ def workers() -> list[psutil.Process]:
         with contextlib.suppress(psutil.Error):
             if is_resident(child):
                 found.append(child)
-            elif child.name() == "raylet":
-                found += [process for process in child.children() if _works(process)]
+            elif child.name() == "raylet" or is_server(child):
+                found += [process for process in child.children(recursive=True) if _works(process)]
     return found
 
 

@@ -30,7 +30,7 @@ def gradient(step, w):
 
 
 def after(steps: int) -> tuple[int, int]:
-    """What w and the sum of the steps are after so many steps of a run without faults."""
+    """The values of w and the sum after `steps` steps without faults."""
     w = 0
     for step in range(1, steps + 1):
         w += step * 3 + w % 7
@@ -70,7 +70,7 @@ class Loop:
                 self.look(back=True)
 
     def look(self, back: bool = False) -> None:
-        """The state is that of a run without faults: after the steps that were done, or after fewer if it went back."""
+        """Assert that the state is that of a run without faults: after the steps done, or fewer if it went back."""
         while True:
             try:
                 first, last, spread, total, count = (int(v) for v in self.session.run(self.state))
@@ -86,7 +86,7 @@ class Loop:
 
 
 class Reaper:
-    """Takes machines: at a random moment, or when a run comes to a stage; each in turn, in an order of chance."""
+    """Kills machines, at random moments or when a run reaches a stage; each stage in turn, in random order."""
 
     def __init__(self, machines: Machines, stages: Stages, seed: int):
         self.machines, self.stages = machines, stages

@@ -69,7 +69,7 @@ def test_a_process_may_die_at_every_stage_of_a_run(ray_session, placement):
     choose = random.Random(seed())
 
     def kill():
-        """Somebody who works, if there is anybody: an actor as often as not."""
+        """Kill a busy process, if there is one: an actor as often as not."""
         found = [p for p in workers() if is_busy(p)] or workers()
         actors = [p for p in found if is_actor(p)]
         victim = choose.choice(actors if actors and choose.random() < 0.5 else found)

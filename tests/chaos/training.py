@@ -12,7 +12,7 @@ SIZE = 40_000
 
 @tf.op(dtype=tf.int64, shape=[SIZE], isolated=True)
 def gradient(step, w):
-    """Something that depends on the state, computed in a worker."""
+    """A value that depends on the state, computed in a worker."""
     return np.full(SIZE, step * 3 + w[0] % 7)
 
 
@@ -50,7 +50,7 @@ class Training:
         self._do(initialise)
 
     def run(self, step: int) -> None:
-        """One step; one that fails cleanly is done again, for it has changed nothing."""
+        """Make one step. A step that fails cleanly has changed nothing, and is repeated."""
         self._do(self.train, {self.step: step}, self.verify)
         self.model_w += step * 3 + self.model_w % 7
         self.model_count += step
@@ -64,6 +64,6 @@ class Training:
                 between()
 
     def verify(self) -> None:
-        """The session holds what the model holds: in every element, in both variables."""
+        """Assert that the session equals the model, in every element of both variables."""
         first, last, spread, count = self._do(self.check)
         assert (first, last, spread, count) == (self.model_w, self.model_w, 0, self.model_count)

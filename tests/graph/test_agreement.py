@@ -102,7 +102,7 @@ def test_what_could_work_is_not_refused(gives, wants, graph):
 
 
 def test_dtypes_of_nodes_say_what_they_give(graph):
-    """Of library nodes, and of ops with a dtype; of several outputs, each."""
+    """For library nodes and ops with a dtype, and for each of several outputs."""
     numbers = tf.constant([1.0, 2.0])
     for wants in ("str", "dict", "bytes", "NDArray[np.int32]", "NDArray[np.float64]", "None"):
         with pytest.raises(TypeError, match="Const .*gives float32 values"):

@@ -22,7 +22,7 @@ def session(graph):
 
 @tf.op
 def describe(*args, **kwargs):
-    """What the function got."""
+    """The arguments as the function got them."""
     return args, kwargs
 
 
@@ -178,7 +178,7 @@ OPTIONS = [
 
 
 def results_of(f, placement="caller", runs=60):
-    """What a node gave, run after run: at first its program is interpreted, in the end it is compiled."""
+    """The results of a node in many runs. Its program is first interpreted, finally compiled."""
     made = f()
     with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
         return [session.run(made[0] if isinstance(made, list) else made) for _ in range(runs)]
@@ -250,7 +250,7 @@ def test_py_func_does_not_copy_what_only_the_result_holds(session):
         ({"outputs": -1}, "outputs must be a whole number"),
         ({"outputs": 2, "dtype": [tf.int32]}, "dtype has 1 entries for 2 outputs"),
         ({"retries": -1}, "retries must be a whole number"),
-        ({"timeout": 0}, "timeout must be seconds above 0"),
+        ({"timeout": 0}, "timeout must be a positive number of seconds"),
         ({"num_cpus": -1}, "an amount, 0 or more"),
         ({"resources": {"CPU": 1}}, "Ask for CPU by its own option"),
     ],

@@ -272,7 +272,7 @@ def test_the_registry_teaches_conversion_a_type(conversions, session):
     assert session.run(tf.add(Celsius(1), tf.constant(0.0))) == np.float32(274.15)
 
 
-def test_of_several_conversions_the_one_of_least_priority_is_asked_first(conversions, session):
+def test_conversions_are_tried_in_the_order_of_their_priority(conversions, session):
     asked = []
 
     def declines(value, dtype=None, name=None, as_ref=False):
@@ -358,7 +358,7 @@ def test_a_bool_is_a_number_beside_numbers(session):
     assert np.logical_and(flags, True).dtype is tf.bool
 
 
-def test_what_meets_must_be_of_one_graph(graph):
+def test_tensors_that_meet_must_be_of_one_graph(graph):
     t = tf.constant(1)
     with tf.Graph().as_default():
         other = tf.constant(2)

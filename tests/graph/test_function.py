@@ -35,7 +35,7 @@ def session(graph):
 
 @tf.op
 def whole(*args, **kwargs):
-    """What it was called with."""
+    """The arguments of the call."""
     return args, kwargs
 
 
@@ -53,7 +53,7 @@ def process():
 
 @tf.op(resources={"loom": 1}, num_cpus=1)
 def on_a_loom(x):
-    """What it was given, and where it was."""
+    """The argument, and the process."""
     return x, os.getpid()
 
 
@@ -683,7 +683,7 @@ def test_many_functions_of_the_caller_with_others_keep_their_order(ray_session, 
             seen.clear()
 
 
-def test_what_waits_for_a_queue_is_waited_for_by_its_like_alone(graph):
+def test_a_node_that_waits_for_a_queue_delays_only_others_that_do(graph):
     """A function that waits for an element does not keep one back that lets the element be there."""
     queue = tf.FIFOQueue(2, [tf.int32], [[]])
     seen = []
@@ -716,9 +716,9 @@ def test_here_contradicts_what_asks_for_another_process(graph):
             tf.op(here=True, **other)
     with pytest.raises(ValueError, match="must run in the caller's process"):
         tf.op(here=True, label_selector={"zone": "a"})
-    with tf.resources(num_cpus=1), pytest.raises(ValueError, match="PyFunc .*asks with resources for another one"):
+    with tf.resources(num_cpus=1), pytest.raises(ValueError, match="PyFunc .*needs another one because of resources"):
         tf.py_func(len, [[1]], tf.int32)
-    with pytest.raises(ValueError, match="A branch or loop runs in one place, but cond/PyFunc .* with isolated"):
+    with pytest.raises(ValueError, match="A branch or loop runs in one place, but cond/PyFunc .* because of isolated"):
         tf.cond(
             tf.constant(True),
             lambda: tf.py_func(len, [[1]], tf.int32),
@@ -797,7 +797,7 @@ CAN = [
 
 @pytest.mark.parametrize(("value", "dtype", "expected"), CAN, ids=str)
 def test_a_value_that_the_declared_dtype_can_hold_is_converted(session, value, dtype, expected):
-    """What is given is of the declared dtype."""
+    """The value has the declared dtype."""
     for node in (tf.py_func(lambda: value, [], dtype), tf.op(dtype=dtype)(lambda: value)()):
         made = session.run(node)
         assert made.dtype == dtype.numpy

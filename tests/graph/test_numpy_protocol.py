@@ -33,7 +33,7 @@ def check(session, made, expected, exact=False):
 
 
 def agrees(made, value):
-    """What the graph says of a tensor holds for its value."""
+    """A tensor's static dtype and shape match its value."""
     assert shapes.compatible(made.raw_shape, np.shape(value))
     if made.dtype is not tf.object:
         assert made.dtype.numpy == np.asarray(value).dtype

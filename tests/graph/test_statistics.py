@@ -1,4 +1,4 @@
-"""What a graph counts as it grows, against a count of all its nodes."""
+"""A graph's statistics, against a count of all its nodes."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_node_that_is_more_than_a_call_stands_for_itself(graph, make):
         lambda x: tf.placeholder(tf.float32),
     ],
 )
-def test_what_may_not_run_anywhere_or_needs_a_plan_is_among_the_others(graph, make):
+def test_nodes_that_need_a_place_or_a_plan_are_counted_as_others(graph, make):
     seen(tf.constant(1.0) + 1)
     assert graph.statistics.others == []
     make(tf.constant(1.0))

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from typing_extensions import assert_type
 
 import weftwork as tf
@@ -64,6 +66,67 @@ def right(session: tf.Session) -> None:
     assert report.trace_count == 0
 
 
+def runs(session: tf.Session, day: tf.Tensor[int], name: tf.Tensor[str], step: tf.Operation) -> None:
+    """A run gives the structure that was fetched, with values in it."""
+    assert_type(session.run(step), None)
+    assert_type(session.run([day, day]), list[int])
+    assert_type(session.run((day, name)), tuple[int, str])
+    assert_type(session.run((day, name, day)), tuple[int, str, int])
+    assert_type(session.run({"a": day, "b": day}), dict[str, int])
+    assert_type(session.run(day, {day: 3}, progress=True), int)
+    assert_type(session.run(day, options=tf.RunOptions(), run_metadata=tf.RunMetadata(), copy=False), int)
+    assert_type(session.submit(day).result(), int)
+    assert_type(session.submit([name]).result(1.0), list[str])
+    assert_type(tf.run([day]), list[int])
+    assert_type(tf.run({1: name}), dict[int, str])
+    assert_type([value for _, value in session.stream([name])], list[str])
+    for key, value in session.stream({"a": day}):
+        assert_type(key, str)
+        assert_type(value, int)
+
+
+async def waits(session: tf.Session, day: tf.Tensor[int]) -> None:
+    assert_type(await session.run_async(day), int)
+    assert_type(await session.run_async([day]), list[int])
+    async for key, value in session.stream([day]):
+        assert_type((key, value), tuple[int, int])
+
+
+def maps() -> None:
+    assert_type(list(tf.map(load, range(3))), list[list[int]])
+    assert_type(list(tf.map(lambda day: str(day + 1), [1, 2])), list[str])
+    assert_type(list(tf.map(fetch, ["a"])), list[bytes])
+    assert_type(list(tf.map(coroutine, ["a"], window=2)), list[int])
+
+
+def executes() -> None:
+    with tf.Executor() as executor:
+        assert_type(executor.submit(len, "a").result(), int)
+        assert_type(list(executor.map(len, ["a"])), list[int])
+
+
+async def coroutine(url: str) -> int:
+    return len(url)
+
+
+def graphs(session: tf.Session, x: tf.Tensor, day: tf.Tensor[int], name: tf.Tensor[str]) -> None:
+    """What the library makes: tensors, whose values NumPy decides."""
+    assert_type(tf.placeholder(tf.float32, [None], name="fed"), tf.Tensor)
+    assert_type(tf.constant([1, 2]), tf.Tensor)
+    assert_type(x + 1, tf.Tensor)
+    assert_type(tf.cond(x > 0, lambda: x, lambda: x * 2), tf.Tensor)
+    assert_type(tf.cond(x > 0, lambda: day, lambda: name), tf.Tensor[int | str])
+    assert_type(tf.while_loop(lambda i: i < 3, lambda i: i + 1, [x]), tf.Tensor)
+    assert_type(tf.while_loop(lambda i, s: i < 3, lambda i, s: (i + 1, s * 2), (x, x)), tuple[tf.Tensor, tf.Tensor])
+    count = tf.Variable(0, name="count")
+    assert_type(count, tf.Variable)
+    assert_type(count.read_value(), tf.Tensor)
+    assert_type(session.run(count), Any)
+    assert_type(session.run([count]), list[Any])
+    assert_type(count + 1, tf.Tensor)
+    load(count)
+
+
 def wrong() -> None:
     """Each line is one: were pyright not to find it, it would find the comment needless."""
     load("x")  # pyright: ignore[reportArgumentType]
@@ -72,3 +135,5 @@ def wrong() -> None:
     mean(load(3), "x")  # pyright: ignore[reportArgumentType]
     Scale().times("x")  # pyright: ignore[reportArgumentType]
     report("x")  # pyright: ignore[reportArgumentType]
+    list(tf.map(load, ["x"]))  # pyright: ignore[reportCallIssue, reportArgumentType]
+    tf.run(load(3), progres=True)  # pyright: ignore[reportCallIssue]

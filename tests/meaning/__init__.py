@@ -1,1 +1,1 @@
-"""What functions mean, wherever they run: a rule a test."""
+"""The meaning of functions, wherever they run. Each test states one rule."""

@@ -1,4 +1,4 @@
-"""The places in which a function may run, so that each rule is shown in all of them."""
+"""The places in which a function may run, so that each rule is tested in all of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import weftwork as tf
 
 PLACES = ["caller", "thread", "task", "resident", "dynamic", "actor", "auto", "isolated"]
-"""Values of `ConfigProto(placement=...)`; and functions that are never run in the caller's process."""
+"""Values of `ConfigProto(placement=...)`, and "isolated" for functions that never run in the caller's process."""
 RUNS = {"auto": 45}
 """Runs after which each way was tried: where the place is given, four show as much."""
 
@@ -28,7 +28,7 @@ def op_in(place: str, function: Callable, **options: Any) -> Any:
 
 
 def values(place: str, function: Callable, *args: Any, runs: int | None = None, between: Any = None) -> list:
-    """What the runs of one call of a function give, one after another. between: called with the run's number first."""
+    """The results of several runs of one call of a function. between: called with the run's number before each run."""
     seen = []
     with tf.Graph().as_default():
         node = op_in(place, function)(*args)

@@ -1,4 +1,4 @@
-"""Surroundings: what a function finds around it is as in the program when the run begins, in every place."""
+"""Surroundings: in every place a function sees those of the program at the beginning of the run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from weftwork.scheduler.compile.lowering import lower
 
 
 def around():
-    """What a function finds."""
+    """A function's surroundings, as it sees them."""
     return {
         "folder": os.getcwd(),
         "environment": (os.environ.get("WEFT_CASE"), "WEFT_GONE" in os.environ),

@@ -36,7 +36,7 @@ PLACES = ("auto", "caller", "actor", "task", "resident", "mixed")
 
 @pytest.fixture
 def everywhere(ray_session, graph):
-    """Asserts what tensors give in every place, in the first run and in later ones."""
+    """Assert the values of tensors in every place, in the first run and in later ones."""
 
     def check(fetches, expected, runs=3):
         for place in PLACES:
@@ -387,7 +387,7 @@ def test_an_op_has_what_its_function_has(graph):
 
 
 def test_what_cannot_be_called_is_refused():
-    """What is no callable and gives none in a class is refused where it is made."""
+    """A value that is neither callable nor becomes callable in a class is refused at once."""
     for wrong in (2, "text", property(len), functools.cached_property(len)):
         with pytest.raises(TypeError, match=r"weftwork\.op takes a function"):
             tf.op(wrong)
@@ -492,7 +492,7 @@ def test_calls_of_a_pure_function_are_not_merged_for_arguments_that_are_only_equ
 
 @pytest.mark.parametrize("value", SAME, ids=[f"{k}-{type(v).__name__}" for k, v in enumerate(SAME)])
 def test_calls_of_a_pure_function_of_the_same_arguments_are_made_once(graph, value):
-    """Of values that cannot change the value counts, of all others the object; a fresh list of the same is the same."""
+    """Immutable values are compared by value, others by identity; a new list of the same items is the same."""
     called = []
     note = tf.op(pure=True)(lambda *args, key=None: called.append(args))
     x = tf.constant(1)
@@ -510,7 +510,7 @@ def fresh(value):
 
 
 def test_what_is_nested_too_deep_or_holds_itself_is_not_merged(graph):
-    """Nobody looks for the end of what has none."""
+    """Comparison stops for values that are nested too deeply or contain themselves."""
     deep: list = []
     loop = [deep]
     deep.append(loop)

@@ -304,7 +304,7 @@ def test_a_function_that_writes_state_runs_in_the_program_in_order(ray_session, 
 @pytest.mark.parametrize("way", ["by_type", "by_class", "in_list", "of_class"])
 @pytest.mark.parametrize("place", [place for place in PLACES if place != "isolated"])
 def test_what_an_argument_s_method_writes_is_written_in_the_program(ray_session, place, way):
-    """Of a constant, a feed, another node's value, and of an object that the function makes."""
+    """For a constant, a feed, another node's value, and an object made by the function."""
     with tf.Graph().as_default():
         fed = tf.placeholder(tf.object)
         direct = {
@@ -484,7 +484,7 @@ def test_code_tells_whether_it_may_draw(function, draws):
 
 @pytest.mark.parametrize(("function", "writes"), [(lambda t: t.by_type(), True), (lambda t: t.quiet(), False)])
 def test_of_an_argument_s_class_only_the_methods_count_that_are_called(function, writes):
-    """So a class that counts somewhere keeps nobody in the program who does not let it count."""
+    """A class with a counting method keeps only those functions in the program that call it."""
     assert bool(Captured(function, given=[Tally]).writes) is writes
 
 
@@ -501,7 +501,7 @@ def test_a_look_sees_changes_and_nothing_else():
     assert captured.look() == 3
 
 
-def test_what_was_bound_anew_is_not_kept():
+def test_objects_replaced_by_rebinding_are_not_kept():
     """A look remembers no array that the program has dropped."""
     rows = np.zeros(10**6)
     known = weakref.ref(rows)

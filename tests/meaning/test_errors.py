@@ -10,7 +10,6 @@ import ctypes
 import os
 import pickle
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ import pytest
 
 import weftwork as tf
 from tests.meaning.places import PLACES, op_in, session_in
+from tests.programs import Program
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -236,7 +236,8 @@ def test_a_handler_of_the_program_that_raises_ends_the_run_as_well():
         signal.signal(signal.SIGINT, before)
 
 
-TBLIB = """
+TBLIB = Program(
+    script="""
 import pickle, threading
 import weftwork as tf
 from tblib import pickling_support
@@ -260,12 +261,11 @@ if __name__ == "__main__":
                 again = pickle.loads(pickle.dumps(error))
                 print(type(again).__name__, "HoldsALock: text" in str(again))
 """
+)
 
 
-def test_an_error_pickles_though_its_cause_does_not_also_where_tblib_is_installed(tmp_path):
-    path = tmp_path / "program.py"
-    path.write_text(TBLIB)
-    ended = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=100)
+def test_an_error_pickles_though_its_cause_does_not_also_where_tblib_is_installed():
+    ended = TBLIB.done()
     assert ended.stdout.split() == ["UnknownError", "True"] * 2, ended.stderr[-2000:]
     with pytest.raises(tf.errors.OpError) as caught, tf.Session() as session:
         session.run(tf.op(lambda: RAISED["HoldsALock"]().__class__.nothing)())

@@ -16,13 +16,13 @@ import subprocess
 import sys
 import time
 import warnings
-from pathlib import Path
 
 import psutil
 import pytest
 
 import weftwork as tf
 from tests.meaning.places import PLACES, values
+from tests.programs import Program
 from tests.waiting import until
 
 pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
@@ -95,7 +95,7 @@ def test_a_child_that_goes_on_after_its_function_ends(place):
     assert set(values(place, function, runs=3)) == {8}
 
 
-def test_what_functions_leave_in_local_workers_ends_with_the_workers():
+def test_processes_started_by_functions_end_with_the_local_workers():
     with tf.Graph().as_default():
         node = tf.op(lambda stays: stays or subprocess.Popen(["sleep", "1000"]).pid)
         calls = [node(False), node(False)]
@@ -123,7 +123,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def in_child(work) -> tuple:
-    """What some work gives in a forked child: ("done", result), or the class and the text of its error."""
+    """Do some work in a forked child. Returns ("done", result), or the class and the text of its error."""
     read, write = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -200,7 +200,8 @@ def test_what_needs_ray_is_refused_at_once_in_a_forked_child_of_a_program_that_u
     assert values("isolated", square, 4, runs=1) == [16]
 
 
-PROGRAM = """
+PROGRAM = Program(
+    script="""
 import concurrent.futures, multiprocessing, os, pickle, sys
 import weftwork as tf
 
@@ -231,11 +232,10 @@ if __name__ == "__main__":
         sys.exit(3)
     print("child", os.waitstatus_to_exitcode(os.wait()[1]))
 """
+)
 
 
-def test_what_the_main_module_defines_is_found_by_name_in_other_processes(tmp_path: Path):
+def test_what_the_main_module_defines_is_found_by_name_in_other_processes():
     """By pickle, and by multiprocessing, also where its processes begin anew; and a forked child ends as it says."""
-    path = tmp_path / "program.py"
-    path.write_text(PROGRAM)
-    ended = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=200)
+    ended = PROGRAM.done()
     assert (ended.returncode, ended.stdout) == (0, "child 3\n"), ended.stderr[-3000:]

@@ -112,7 +112,7 @@ def spoil(value):
 def make():
     cell, kept, calls = [1], {"rows": [0]}, 0
 '''
-"""What a program begins with; its functions follow inside of `make`."""
+"""The beginning of a program. Its functions follow inside `make`."""
 LINES = {
     "global": "seen.append(LEVEL)",
     "closure": "seen.append(cell[0])",
@@ -180,7 +180,7 @@ CHANGES = {
     "variable": lambda module, run: module.WORD.set(f"word {run}"),
     "environment": lambda module, run: os.environ.update(INGREDIENT=str(run)),
 }
-"""What the program does between two runs."""
+"""Changes that the program makes between two runs."""
 NAMES = itertools.count()
 
 
@@ -236,7 +236,7 @@ class Program:
         return sorted(found)
 
     def in_a_loop(self, module, runs):
-        """What the runs give, by the rule, without the library."""
+        """The results of the runs by the rule, without the library."""
         functions, outcomes = module.make(), []
         fixed = {source: eval(CONSTANTS[source], vars(module)) for source in CONSTANTS}
         for run in range(runs):
@@ -253,7 +253,7 @@ class Program:
         return outcomes
 
     def in_a_graph(self, module, runs, place):
-        """What the runs give in a place; each fetched value is changed then."""
+        """The results of the runs in a place. Each fetched value is changed afterwards."""
         outcomes = []
         with tf.Graph().as_default(), session_in(place) as session:
             made: dict = {source: eval(CONSTANTS[source], vars(module)) for source in CONSTANTS}
@@ -273,7 +273,7 @@ class Program:
 
 
 class Heard(logging.Handler):
-    """What is logged."""
+    """Collects log messages."""
 
     def __init__(self):
         super().__init__()
@@ -285,7 +285,7 @@ class Heard(logging.Handler):
 
 @contextmanager
 def hearing(capsys):
-    """A list that holds afterwards what was printed, logged and warned of."""
+    """A list that receives everything printed, logged and warned in the block."""
     said: list = []
     heard, logger = Heard(), logging.getLogger("ingredients")
     logger.addHandler(heard)

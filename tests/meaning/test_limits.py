@@ -60,7 +60,7 @@ def in_c(seconds: float) -> int:
 
 
 def limited(session: tf.Session, node: Any, feed: dict, seconds: float = 0.3) -> float:
-    """The seconds after which a run with a time limit has ended by it."""
+    """The seconds until a run was ended by its time limit."""
     start = time.monotonic()
     with pytest.raises(tf.errors.DeadlineExceededError):
         session.run(node, feed, options=tf.RunOptions(timeout_in_ms=int(1000 * seconds)))
@@ -68,7 +68,7 @@ def limited(session: tf.Session, node: Any, feed: dict, seconds: float = 0.3) ->
 
 
 def in_thread(work: Callable[[], Any]) -> Any:
-    """What some work gives in a thread beside the main one."""
+    """The result of some work in a thread other than the main one."""
     came: list = []
 
     def call() -> None:
@@ -183,7 +183,7 @@ def test_closing_a_session_ends_a_run_without_a_limit(function, in_main):
     assert closed[0] < SOON
 
 
-def test_what_comes_late_never_strikes_the_code_that_follows():
+def test_a_late_interrupt_never_hits_the_code_that_follows():
     nap = tf.placeholder(tf.float32, [])
     node = tf.op(lambda seconds: spin(float(seconds)))(nap)
     waiting = tf.op(lambda seconds: sleep(float(seconds)), here=True)(nap)
@@ -240,7 +240,7 @@ def test_handlers_of_signals_stay_the_program_s():
     assert others == {number: handler for number, handler in before.items() if number != signal.SIGURG}
 
 
-def test_what_did_not_come_back_is_not_called_in_the_caller_again():
+def test_a_function_that_did_not_return_is_not_called_in_the_caller_again():
     nap = tf.placeholder(tf.float32, [])
     node = tf.op(lambda seconds: in_c(float(seconds)))(nap)
     with tf.Session() as session:

@@ -7,13 +7,13 @@ import logging
 import os
 import subprocess
 import sys
-import textwrap
 import warnings
 
 import pytest
 
 import weftwork as tf
 from tests.meaning.places import PLACES, RUNS, op_in, session_in
+from tests.programs import Program
 
 LOG = logging.getLogger("weft.said")
 
@@ -140,7 +140,8 @@ def test_a_function_may_catch_what_it_says(ray_session, place, capsys):
     assert capsys.readouterr().out == ""
 
 
-PROGRAM = """
+PROGRAM = Program(
+    script="""
 import logging, sys
 import weftwork as tf
 
@@ -156,13 +157,12 @@ with tf.Session() as session:
     print("ran")
     session.run(nodes)
 """
+)
 
 
-def test_a_program_prints_it_without_prefixes_and_no_second_time(tmp_path):
+def test_a_program_prints_it_without_prefixes_and_no_second_time():
     """A Ray that Weftwork has started prints nothing of it itself."""
-    path = tmp_path / "program.py"
-    path.write_text(textwrap.dedent(PROGRAM))
-    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=100, check=False)
+    done = PROGRAM.done()
     lines = [line for k in range(3) for line in (f"said {k}", f"WARNING logged {k}")]
     assert done.stdout.splitlines() == [*lines, "ran", *lines], done.stderr
     assert "said" not in done.stderr

@@ -21,7 +21,7 @@ def through_helper(k):
 
 
 def drawn(place, runs=3, seed=None):
-    """What some functions draw in a session of their own, and what the program draws after it."""
+    """Random numbers drawn by functions in a session, and by the program afterwards."""
     if seed is not None:
         random.seed(seed)
         np.random.seed(seed)

@@ -199,7 +199,7 @@ def test_an_exception_of_the_program_is_caught_by_its_class(place):
 
 
 @pytest.mark.parametrize("travels", ["by value", "by name"])
-def test_what_can_hold_nothing_is_who_it_is(place, travels, request):
+def test_objects_without_contents_keep_their_identity(place, travels, request):
     """A plain object(), an object without room for attributes, a singleton that reduces to its name: `is` holds."""
     if travels == "by value":
         request.getfixturevalue("by_value")
@@ -470,7 +470,7 @@ def test_a_fetched_constant_or_feed_is_a_copy(place):
     assert mine == [[2]]
 
 
-def test_what_cannot_be_copied_is_passed_as_it_is():
+def test_objects_that_cannot_be_copied_are_passed_as_they_are():
     """A lock, a generator: there is one of it, also inside of what is copied."""
     lock = threading.Lock()
     node = tf.op(lambda held: held)({"lock": lock, "list": []})
@@ -491,7 +491,7 @@ class Owner:
         self.is_let_go.append(True)
 
 
-def test_what_is_let_go_in_the_end_is_passed_as_it_is(place):
+def test_objects_with_a_finalizer_are_passed_without_a_copy(place):
     """A class with `__del__`: with a copy, what it holds would be let go twice."""
     owner = Owner()
     with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(placement="caller")) as session:
@@ -534,7 +534,7 @@ def test_a_call_gets_one_object_for_one_constant(place):
     ],
     ids=["file", "view", "proxy", "lock of processes", "function in C", "library"],
 )
-def test_what_does_not_travel_stays_here_as_it_is(ray_session, place, make):
+def test_values_that_do_not_pickle_stay_in_the_process_unchanged(ray_session, place, make):
     """A result, a captured value, a constant: it is not replaced by what it stands for, whatever pickling it raises."""
     here = make()
     for function, args in ((make, ()), (lambda: here, ()), (lambda value: value, (here,)), (lambda v: v[0], ([here],))):
@@ -658,7 +658,7 @@ def test_a_tensor_in_what_holds_itself_is_refused():
         tf.op(len)(held)
 
 
-def test_what_is_no_number_is_refused_with_a_word_of_it():
+def test_a_deep_or_cyclic_value_for_a_number_is_refused_in_few_words():
     """No recursion goes out of hand in an error's text."""
     deep, itself = _nested(5000, list), []
     itself.append(itself)
@@ -770,7 +770,7 @@ def test_a_value_is_never_asked_anything(make):
     assert type(result) is type(value)
 
 
-def test_what_answers_all_travels(place):
+def test_objects_that_answer_to_any_name_are_sent(place):
     value, fed = Answering(), tf.placeholder(tf.object)
     value.__dict__["held"] = [1]
     node = op_in(place, lambda v: v.__dict__["held"])(fed)

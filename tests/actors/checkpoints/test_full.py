@@ -218,7 +218,7 @@ def test_a_file_of_costs_that_may_not_be_written_is_told_with_its_name(tmp_path,
 
 @pytest.fixture(scope="module")
 def seen():
-    """What a program saw whose object store is full."""
+    """The output of a program whose object store is full."""
     return FULL.seen()
 
 

@@ -6,7 +6,7 @@ import weftwork as tf
 
 
 def read(dataset, most=1000):
-    """The elements of a dataset, read by an iterator in a session of its own."""
+    """Read the elements of a dataset, with an iterator in a session of its own."""
     iterator = tf.data.make_initializable_iterator(dataset)
     element = iterator.get_next()
     with tf.Session() as session:
@@ -15,7 +15,7 @@ def read(dataset, most=1000):
 
 
 def drained(session, element, most=1000):
-    """What is left of an iterator."""
+    """The remaining elements of an iterator."""
     found = []
     try:
         while len(found) < most:

@@ -1,4 +1,4 @@
-"""Iterators: how far each has come is its session's."""
+"""Iterators: each session has positions of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Code on its way to other processes: what is large in it goes apart, and is there once."""
+"""Sending code to other processes: large data is sent separately, and exists once in each process."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ LIMITS = np.zeros(300_000)
 
 
 def lookup(i):
-    """A function that other processes import, and what it refers to with it."""
+    """A function that other processes import, together with what it refers to."""
     return LIMITS[i]
 
 
 @tf.op
 def lookup_node(i):
-    """As a node it goes by value: its name stands for the node."""
+    """As a node it is pickled by value, because its name refers to the node."""
     return LIMITS[i]
 
 
@@ -46,14 +46,14 @@ def change(x): table[0] = x
 
 
 def sent(program):
-    """What another process makes of a program, as if it had got its blocks."""
+    """A program as unpickled in another process that was sent its blocks."""
     code, blocks = pack_code(program)
     return unpack_code(code, [key for key, _ in blocks], [bytes(data) for _, data in blocks])
 
 
 @pytest.fixture
 def quiet():
-    """Nobody need be told of large variables."""
+    """Suppress warnings about large variables."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -160,7 +160,7 @@ def test_a_large_global_goes_to_the_store_and_to_each_process_once(
     assert [size for size in stored if size >= LARGE] == ([] if placement == "shared" else [1_600_000])
 
 
-def test_what_a_program_sent_is_let_go_with_it(ray_session, graph, quiet):
+def test_blocks_are_released_with_the_program_that_sent_them(ray_session, graph, quiet):
     names = script(TABLE.format(size=200_000))
     table = weakref.ref(names["table"])
     with tf.Session(config=tf.ConfigProto(placement="task")) as session:

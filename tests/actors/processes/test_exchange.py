@@ -1,4 +1,4 @@
-"""Values that slots in several processes hand to each other, here between the ends of one process."""
+"""The exchange between slots in several processes, here between two ends in one process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from weftwork.actors.programs.program import Stopped
 
 
 class Noting(ProcessExchange):
-    """Notes what comes that is no value, and stops then."""
+    """Records messages that are not values, and stops then."""
 
     def told(self, slot, message):
         self.stop.append((slot, message))
@@ -54,7 +54,7 @@ def test_a_value_of_another_run_is_not_taken(ends):
     assert receive(there, place=4, slot=1) == "new"
 
 
-def test_what_does_not_pickle_is_named_and_nobody_gets_a_part_of_it(ends):
+def test_a_value_that_does_not_pickle_is_named_and_no_part_of_it_is_sent(ends):
     here, there = ends
     with pytest.raises(Unsendable, match="a lock does not pickle"):
         send(here, threading.Lock(), place=4, to=(1,))
@@ -63,7 +63,7 @@ def test_what_does_not_pickle_is_named_and_nobody_gets_a_part_of_it(ends):
     assert list(there.there) == [5]
 
 
-def test_who_waits_stops_when_another_process_has_gone_or_the_run_is_stopped(ends):
+def test_waiting_ends_when_another_process_is_gone_or_the_run_is_stopped(ends):
     here, there = ends
     send(here, 1, place=0, to=(1,))
     here.transport.close()

@@ -1,4 +1,4 @@
-"""What a local worker makes of those around it: its caller, and other workers."""
+"""A local worker's reactions to its caller and to other workers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CALLER, WORKER, OTHER = 0, 1, 2
 
 @pytest.fixture
 def ends(tmp_path):
-    """The ends of the caller, of a worker and of another one, all of which know each other."""
+    """The transports of the caller and of two workers, all connected."""
     made = [Transport(str(tmp_path), slot) for slot in (CALLER, WORKER, OTHER)]
     for slot in (CALLER, OTHER):
         made[slot].send(WORKER, pack_parts(["hello"]))
@@ -28,7 +28,7 @@ def ends(tmp_path):
 
 @pytest.mark.parametrize("shares", [True, False])
 def test_a_worker_whose_nodes_are_shared_out_goes_on_when_another_one_has_gone(ends, shares):
-    """It takes nothing from the other; in a plan, it might wait for a value that never comes."""
+    """It needs nothing from the other; in a plan, it might wait for a value that never comes."""
     stop = _Stop()
     exchange = stop.exchange = _Exchange(ends[WORKER], 1, stop, deque(), shares)
     ends[OTHER].close()

@@ -1,4 +1,4 @@
-"""What travels between a session and its workers."""
+"""Messages between a session and its workers."""
 
 from __future__ import annotations
 

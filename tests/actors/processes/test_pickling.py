@@ -1,4 +1,4 @@
-"""What crosses between processes is, there and here, what it was."""
+"""Values that cross between processes keep their identity and contents."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import decimal
 import functools
 import operator
 import re
-import subprocess
-import sys
 import threading
 import zoneinfo
 
@@ -25,6 +23,7 @@ import scipy.stats
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.utils import Bunch
 
+from tests.programs import Program
 from weftwork.actors.processes import pickling
 from weftwork.graph.ownership import copied
 
@@ -37,7 +36,7 @@ class Attributes(dict):
 
 
 class Proxy:
-    """An object that hands on what it is asked."""
+    """An object that forwards attribute accesses."""
 
     def __init__(self, **held):
         self.__dict__["held"] = held
@@ -47,7 +46,7 @@ class Proxy:
 
 
 class Slotted:
-    """As a proxy, with slots and no dict."""
+    """A proxy with slots and without a dict."""
 
     __slots__ = ("x", "y")
 
@@ -70,7 +69,7 @@ class Careful(Proxy):
 
 
 class Registered(Careful):
-    """One of which somebody else says how it is pickled: it holds what cannot be."""
+    """A proxy with a registered reducer; it holds something that cannot be pickled."""
 
     def __init__(self, **held):
         super().__init__(**held)
@@ -86,7 +85,7 @@ copyreg.pickle(Registered, lambda value: (registered, (value.__dict__["held"],))
 
 
 class Remade(Careful):
-    """One that is made anew from arguments."""
+    """A proxy that is rebuilt from arguments."""
 
     def __new__(cls, **held):
         made = object.__new__(cls)
@@ -125,25 +124,26 @@ VALUES = [
     list[int],
     len,
 ]
-LOAD = """
+LOADS = Program(
+    script="""
 import base64, sys
 from weftwork.actors.processes import pickling
 for text in sys.stdin.read().split():
     value = pickling.loads(base64.b64decode(text))
     print(type(value).__name__)
-"""
+""",
+    given="\n".join(base64.b64encode(pickling.dumps(value)).decode() for value in VALUES),
+)
 
 
 def test_what_plain_pickle_takes_is_taken_and_loads_in_a_new_process():
-    packed = [base64.b64encode(pickling.dumps(value)).decode() for value in VALUES]
-    command = [sys.executable, "-W", "ignore", "-c", LOAD]
-    child = subprocess.run(command, input="\n".join(packed), capture_output=True, text=True, timeout=100)
+    child = LOADS.done()
     assert child.returncode == 0, child.stderr
     assert child.stdout.split() == [type(value).__name__ for value in VALUES]
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
-def test_what_comes_back_is_of_the_class_that_left(value):
+def test_objects_come_back_with_the_class_that_they_left_with(value):
     assert type(pickling.loads(pickling.dumps(value))) is type(value)
 
 

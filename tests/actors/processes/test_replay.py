@@ -1,4 +1,4 @@
-"""A node that failed is called again, with the inputs that it had, wherever it ran."""
+"""The call of a failed node is repeated with its inputs, wherever it ran."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from weftwork.actors.programs import failed_call
 
 @tf.op
 def pair(n):
-    """Makes what can be changed."""
+    """Make a mutable value."""
     return [n, 2.5]
 
 
@@ -43,7 +43,7 @@ def users_frames(error):
 
 
 def check_replay(error, inputs):
-    """What is asked of every error: it knows the inputs, and the function fails again with the user's frames."""
+    """Check an error: it knows the inputs, and repeating the call fails with the user's frames."""
     assert error.inputs == inputs
     for again in (error, error, pickle.loads(pickle.dumps(error))):
         with pytest.raises(ZeroDivisionError) as caught:
@@ -221,7 +221,7 @@ def test_inputs_that_take_too_much_are_not_kept_and_the_error_says_so(graph, mon
 def test_an_error_that_no_call_made_says_so(graph):
     with tf.Session() as session:
         error = failed(session, tf.Variable(1))
-    with pytest.raises(RuntimeError, match="No call of a function is known"):
+    with pytest.raises(RuntimeError, match="This error is not about a failed call"):
         error.replay()
 
 

@@ -71,7 +71,7 @@ def test_two_that_send_each_other_more_than_fits_do_not_wait_for_ever(ends):
     assert came == {0: [(1, [large])], 1: [(0, [large])]}
 
 
-def test_who_has_gone_is_told_once_after_all_that_it_has_sent(ends):
+def test_the_end_of_a_process_is_reported_once_after_all_its_messages(ends):
     ends[1].send(0, [b"last words"])
     ends[1].close()
     assert received(ends[0], 2) == [(1, [b"last words"]), (1, None)]
@@ -101,7 +101,7 @@ def test_a_thread_that_waits_goes_on_when_it_is_woken_and_has_got_nothing(ends):
     assert ends[0].next(None) is None
 
 
-def test_nobody_waits_for_a_program_that_stands_still(tmp_path):
+def test_a_suspended_program_keeps_nobody_waiting(tmp_path):
     with socket.socket(socket.AF_UNIX) as idle:
         idle.bind(str(tmp_path / "0"))
         idle.listen(0)

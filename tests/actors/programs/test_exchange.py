@@ -1,4 +1,4 @@
-"""Values that threads of one run hand to each other: who waits, what for, and what ends the wait."""
+"""The exchange between threads of one run: waiting for values, and what ends a wait."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from weftwork.actors.programs.program import Stopped
 
 
 def waiting(exchange, place, slot, step=receive):
-    """A thread that waits for a place, and where its result will be: a list of the value, or of the error."""
+    """Start a thread that waits for a place. Returns it and a list that will hold the value, or the error."""
     got = []
 
     def work():
@@ -52,7 +52,7 @@ def test_a_signal_lets_go_on_who_expects_it_and_gives_nothing():
     assert got == [()] == [expect(exchange, place=0, slot=1)]
 
 
-def test_who_waits_stops_when_the_run_does_but_takes_what_has_come_before():
+def test_a_waiting_thread_stops_with_the_run_but_takes_values_that_came_before():
     exchange = Exchange(None, 2, 2)
     thread, got = waiting(exchange, place=0, slot=1)
     send(exchange, 5, place=1, to=(0,))

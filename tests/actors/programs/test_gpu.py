@@ -15,13 +15,13 @@ DOUBLE = Program("tests.gpu_program", "double", path=[Path(__file__).parents[2] 
 
 @pytest.fixture(scope="module")
 def plain():
-    """What the program saw without CuPy."""
+    """The program's output without CuPy."""
     return PLAIN.seen()
 
 
 @pytest.fixture(scope="module")
 def double():
-    """What it saw with a stand-in for CuPy."""
+    """The program's output with a stand-in for CuPy."""
     return DOUBLE.seen()
 
 

@@ -1,4 +1,4 @@
-"""Programs: interpreted, measured and compiled they do the same, name the step that failed, and stop when told."""
+"""Programs do the same when interpreted, measured and compiled; they name failed steps, and can be stopped."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def fail(a):
 
 
 def step(kernel, inputs, outputs, attrs=None, dead=(), settle=None):
-    """A step, with what is rarely given last."""
+    """Make a step; rarely used arguments come last."""
     return Step(kernel, attrs or {}, inputs, outputs, dead, settle)
 
 
@@ -256,7 +256,7 @@ def test_a_program_of_short_steps_looks_now_and_then_whether_to_stop():
 
 
 class StopsAfter(list):
-    """A stop list that is full once so many steps have run."""
+    """A stop list that fills up after a number of steps."""
 
     def __init__(self, seen, count):
         self.seen, self.count = seen, count

@@ -1,4 +1,4 @@
-"""How many bytes a value is."""
+"""Sizes of values in bytes."""
 
 from __future__ import annotations
 

@@ -1,12 +1,11 @@
-"""What the threads of a process do."""
+"""Inspecting the threads of a process."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
+from tests.programs import Program
 
-PROGRAM = """
+PROGRAM = Program(
+    script="""
 import faulthandler, gc, os, threading, time
 from weftwork.actors.programs.stack import frames_of_threads
 
@@ -37,9 +36,9 @@ time.sleep(1)
 print("it goes on", flush=True)
 os._exit(0)
 """
+)
 
 
-def test_to_look_at_threads_while_the_collector_has_work_does_not_stop_the_program():
-    root = Path(__file__).parents[3]
-    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, cwd=root)
+def test_inspecting_threads_during_garbage_collection_does_not_stop_the_program():
+    ended = PROGRAM.done()
     assert ended.stdout == "it goes on\n", ended.stderr[-1000:]

@@ -1,4 +1,4 @@
-"""Accumulators of gradients and barriers: what runs put in, others wait for."""
+"""Accumulators of gradients, and barriers: some runs wait for what others put in."""
 
 from __future__ import annotations
 

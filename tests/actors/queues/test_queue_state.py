@@ -36,7 +36,7 @@ class QueueMachine(RuleBasedStateMachine):
     # The model
 
     def settle(self):
-        """What the model can do now is done in both."""
+        """Perform what the model can do now, in both."""
         moved = True
         while moved:
             moved = False

@@ -1,4 +1,4 @@
-"""Queues: what goes in comes out, who waits holds nothing, and what is cancelled has taken nothing."""
+"""Queues: elements come out as they went in, waiting occupies nothing, and cancelled operations take nothing."""
 
 import pickle
 import threading
@@ -23,7 +23,7 @@ def session(graph, ray_session):
 
 
 def in_thread(function, *args, **more):
-    """Call a function in a thread; the list that is returned gets its result, or its error."""
+    """Call a function in a thread. Returns a list that will hold its result, or its error."""
     result = []
 
     def work():
@@ -42,14 +42,14 @@ result_of: dict[int, threading.Thread] = {}
 
 
 def end(result):
-    """The result of `in_thread`, once it is there."""
+    """Wait for the result of `in_thread`."""
     result_of.pop(id(result)).join(30)
     assert result, "the call does not return"
     return result[0]
 
 
 def blocked(session, count=1):
-    """Wait until so many runs of a session wait in queues."""
+    """Wait until `count` runs of a session are blocked on queues."""
     until(lambda: sum(w.place == "queue" for w in session.waiting()) == count)
 
 
@@ -221,7 +221,7 @@ def test_what_waits_holds_no_lock(session):
     assert session.run(counter) == 101
 
 
-def test_who_waited_reads_what_was_written_meanwhile(session):
+def test_a_run_that_waited_reads_what_was_written_meanwhile(session):
     queue, v = tf.FIFOQueue(10, tf.int32, shapes=[[]]), tf.Variable(np.int32(0))
     token = queue.dequeue()
     with tf.control_dependencies([token]):
@@ -673,7 +673,7 @@ def test_the_nodes_of_a_queue_are_made_in_its_graph_from_any_thread(session):
     assert taken == [[1, 2]]
 
 
-def test_what_asks_for_nothing_waits_for_nobody(session):
+def test_operations_on_zero_elements_never_wait(session):
     queue = tf.FIFOQueue(1, tf.int32, shapes=[[]])
     session.run(queue.enqueue(1))
     full = in_thread(session.run, queue.enqueue(2))

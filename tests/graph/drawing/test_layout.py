@@ -46,7 +46,7 @@ def test_a_tree_is_drawn_without_crossings():
     assert (across[1] < across[2]) == (max(across[5], across[6]) < min(across[3], across[4]))
 
 
-def test_what_needs_nothing_lies_right_above_who_needs_it():
+def test_boxes_without_inputs_lie_right_above_their_readers():
     layout = lay_out([50.0] * 5, [(0, 1), (1, 2), (2, 4), (3, 4)])
     assert layout.middles[3][1] == layout.middles[2][1]
 

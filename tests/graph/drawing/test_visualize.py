@@ -125,7 +125,7 @@ def test_a_picture_is_written_whole(built, tmp_path):
         ({"by": "colour"}, "by must be one of 'scope', 'function', 'node', but got 'colour'"),
         ({"format": "png"}, "format must be one of 'svg', 'dot', 'mermaid', but got 'png'"),
         ({"color": "red"}, "color must be 'seconds', 'place' or None, but got 'red'"),
-        ({"color": "place", "format": "dot"}, "Only SVG has colours"),
+        ({"color": "place", "format": "dot"}, "Only SVG has colors"),
         ({"color": "seconds"}, "No run of this graph has been measured"),
     ],
 )

@@ -423,7 +423,7 @@ case("linalg.lstsq", lambda a, b: tf.linalg.lstsq(a, b, 0.1), normal(4, 2), norm
 
 
 def squared_vectors(x):
-    """Of vectors whose sign nobody fixes, what does not depend on it."""
+    """The part of a result that does not depend on the signs of vectors."""
     s, u, v = tf.linalg.svd(x)
     return s, tf.square(u), tf.square(v)
 

@@ -50,7 +50,7 @@ def test_several_ys_are_added(graph):
     assert value(grad).tolist() == [5, 8]
 
 
-def test_what_no_y_depends_on_has_none_or_zeros_when_asked(graph):
+def test_a_tensor_that_no_y_depends_on_has_gradient_none_or_zeros_if_requested(graph):
     x, other = tf.constant(1.0), tf.constant([1.0, 2.0])
     assert tf.gradients(x * 2, other) == [None]
     (zeros,) = tf.gradients(x * 2, other, unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -202,7 +202,7 @@ def test_rows_stay_rows_through_sums(graph):
     assert value(tf.convert_to_tensor(grad), {i: [2, 0]}).tolist() == [[3, 3], [0, 0], [3, 3]]
 
 
-def test_to_ask_for_a_gradient_that_is_prevented_is_an_error_that_says_why(graph):
+def test_asking_for_a_prevented_gradient_is_an_error_that_says_why(graph):
     x = tf.constant([1.0, 2.0])
     y = tf.prevent_gradient(x, message="it is a count", name="counted")
     assert value(y).tolist() == [1, 2]

@@ -60,7 +60,7 @@ def test_sizes_are_known_as_far_as_they_are(graph):
 
 
 def slopes(make, x):
-    """Of a function of x: its gradient, and what finite differences say. It is linear, so they are exact."""
+    """The gradient of a linear function of x, and its finite differences, which are exact."""
     weights = np.random.default_rng(1).random(make(tf.constant(x)).shape.as_list()).astype(np.float32)
     given = tf.placeholder(tf.float32, x.shape)
     loss = tf.reduce_sum(make(given) * weights)

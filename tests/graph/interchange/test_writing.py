@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import weftwork as tf
+from tests.programs import Program
 
 pytest.importorskip("tensorboard", reason="GraphDefs are TensorBoard's protocol buffers")
 
@@ -119,14 +118,19 @@ def test_a_graph_is_written_as_text_and_as_bytes(graph, tmp_path):
     assert [n.name for n in tf.GraphDef.FromString(Path(data).read_bytes()).node] == ["a"]
 
 
+WITHOUT_TENSORBOARD = Program(
+    script="""
+import sys; sys.modules["tensorboard"] = None
+import weftwork as tf
+try: tf.constant(1).graph.as_graph_def()
+except ImportError as error: assert "weftwork[tensorboard]" in str(error)
+assert not hasattr(tf, "GraphDef")
+try: tf.Session().run(tf.placeholder(tf.float32))
+except tf.errors.InvalidArgumentError as error: assert error.op is not None
+"""
+)
+
+
 def test_without_tensorboard_it_is_said_what_to_install():
-    program = (
-        "import sys; sys.modules['tensorboard'] = None\n"
-        "import weftwork as tf\n"
-        "try: tf.constant(1).graph.as_graph_def()\n"
-        "except ImportError as error: assert 'weftwork[tensorboard]' in str(error)\n"
-        "assert not hasattr(tf, 'GraphDef')\n"
-        "try: tf.Session().run(tf.placeholder(tf.float32))\n"
-        "except tf.errors.InvalidArgumentError as error: assert error.op is not None\n"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    done = WITHOUT_TENSORBOARD.done()
+    assert done.returncode == 0, done.stderr

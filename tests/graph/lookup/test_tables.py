@@ -34,7 +34,7 @@ def test_what_is_in_the_table_and_what_is_not(graph):
     assert run(tf.lookup.StaticHashTable(numbers, "?").lookup(np.int64([2, 3]))).tolist() == [b"y", b"?"]
 
 
-def test_of_a_sparse_tensor_the_values_are_looked_up(graph):
+def test_the_values_of_a_sparse_tensor_are_looked_up(graph):
     got = run(ids().lookup(tf.SparseTensor([[0, 0], [1, 2]], ["b", "q"], [2, 3])))
     assert (got.values.tolist(), got.dense_shape.tolist()) == ([20, -1], [2, 3])
 

@@ -9,7 +9,7 @@ import weftwork as tf
 from tests.evaluate import evaluate
 
 
-def test_what_stands_for_a_tensor_is_one(graph):
+def test_is_tensor_is_true_of_everything_that_stands_for_a_tensor(graph):
     assert tf.is_tensor(tf.constant(1))
     assert tf.is_tensor(tf.Variable(1.0))
     assert tf.is_tensor(tf.SparseTensor([[0]], [1.0], [1]))

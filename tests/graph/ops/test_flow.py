@@ -20,18 +20,18 @@ def session(graph):
 
 
 class Log:
-    """Nodes that note when they run."""
+    """Records when nodes run."""
 
     def __init__(self):
         self.seen = []
 
     def note(self, word, *after, dtype=None):
-        """A node that notes `word`, after the values `after`."""
+        """A node that records `word` when it runs, after the values `after`."""
         return tf.op(dtype=dtype, name=str(word))(lambda *_: self.seen.append(word) or 0)(*after)
 
 
 def before(seen, first, then):
-    """True when one was noted before the other, each once."""
+    """Whether one was recorded before the other, each once."""
     return seen.count(first) == seen.count(then) == 1 and seen.index(first) < seen.index(then)
 
 

@@ -254,7 +254,7 @@ def test_reductions_over_an_axis_that_is_known_only_at_run_time(name, function):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.int64, np.uint8])
 @pytest.mark.parametrize("fed", [False, True])
-def test_of_nothing_the_greatest_is_the_least_there_is(dtype, fed):
+def test_the_maximum_of_an_empty_axis_is_the_smallest_value(dtype, fed):
     ends = (-np.inf, np.inf) if dtype in (np.float32, np.float64) else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     x, place = placeholder(dtypes.as_dtype(dtype)), placeholder(dtypes.int32)
     axis, feeds = place if fed else [1], {x: np.zeros((2, 0), dtype), place: [1]}

@@ -25,7 +25,7 @@ def test_what_is_taken_apart_is_put_together_again(places):
     assert np.array_equal(whole, data)
 
 
-def test_of_an_index_that_comes_twice_the_last_slice_counts(graph):
+def test_the_last_slice_of_a_repeated_index_counts(graph):
     merged = tf.dynamic_stitch(
         [6, [4, 1], [[5, 2], [0, 3]], [1]], [[61], [[41], [11]], [[[51], [21]], [[1], [31]]], [[99]]]
     )

@@ -135,7 +135,7 @@ def test_other_dtypes_and_shapes_are_refused_where_the_node_is_made(graph):
         tf.TensorArray(tf.float32)
 
 
-def test_who_changes_what_was_read_changes_no_cell(graph):
+def test_changing_a_value_that_was_read_changes_no_cell(graph):
     def change(x):
         x += 1
         return x

@@ -139,7 +139,7 @@ def test_a_saved_call_is_replayed_in_another_program(tmp_path):
     assert ended.returncode == 1
     assert ended.stdout.startswith("fails (defined at ")
     assert ended.stderr.splitlines()[-1].startswith("ZeroDivisionError")
-    assert f'File "{path}", line 6, in fails' in ended.stderr
+    assert ended.stderr.splitlines()[1] == f'  File "{path}", line 6, in fails'
     debugged = subprocess.run(
         [*command, "--debug"], input="p n, text\nq\n", capture_output=True, text=True, timeout=100, cwd=ROOT
     )
@@ -165,8 +165,9 @@ def test_a_program_is_traced_and_ends_as_it_ends(tmp_path, capsys, monkeypatch):
     (tmp_path / "program.py").write_text(TRACED)
     lines = said(capsys, "trace", "program.py", "3", "--more", status=3)
     assert lines[0] == "['3', '--more'] 20"
-    assert lines[1].startswith("1 runs. When what ran where: program.timeline.json")
-    assert lines[2].startswith("Where the time of all of them went: program.report.html")
+    assert lines[1] == "1 run."
+    assert lines[2].startswith("Timeline: program.timeline.json")
+    assert lines[3].startswith("Report of all runs: program.report.html")
     assert "double" in (tmp_path / "program.report.html").read_text()
     events = json.loads((tmp_path / "program.timeline.json").read_text())["traceEvents"]
     assert {"double", "double_1"} <= {event["name"] for event in events}

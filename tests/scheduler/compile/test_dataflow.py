@@ -301,7 +301,7 @@ def test_check_finds_a_value_that_is_read_before_it_is_made(x):
     flow = flow_of(tf.sin(x + 1), fed=[x])
     flow.inputs.reverse()
     flow.outputs.reverse()
-    with pytest.raises(AssertionError, match="reads a value that is not there yet"):
+    with pytest.raises(AssertionError, match="reads a value before it is made"):
         flow.check()
 
 

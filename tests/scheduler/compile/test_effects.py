@@ -33,7 +33,7 @@ def settled(*nodes):
     return flow
 
 
-def test_who_writes_and_who_reads_the_same_are_here_and_in_turn(graph):
+def test_writers_and_readers_of_the_same_state_run_here_in_turn(graph):
     nodes = [tf.op(f)(*a) for f, a in ((writes, ()), (neither, (1,)), (reads, ()), (writes, ()))]
     flow = settled(*nodes)
     here = [flow.ops.index(nodes[k].op) for k in (0, 2, 3)]
@@ -41,7 +41,7 @@ def test_who_writes_and_who_reads_the_same_are_here_and_in_turn(graph):
     assert [flow.after.get(node, ()) for node in here] == [(), (here[0],), (here[1],)]
 
 
-def test_who_reads_what_nobody_of_the_run_writes_may_be_anywhere(graph):
+def test_readers_of_state_that_the_run_does_not_write_may_run_anywhere(graph):
     flow = settled(tf.op(reads)(), tf.op(writes_other)())
     assert flow.here == {1}
 
@@ -71,7 +71,7 @@ def test_turns_keep_what_was_waited_for_before(graph):
 
 
 @pytest.mark.parametrize("waits", [True, False])
-def test_who_waits_for_a_queue_keeps_nobody_waiting_that_does_not(graph, waits):
+def test_a_node_that_waits_for_a_queue_delays_only_others_that_do(graph, waits):
     """Else each of the two might wait for the other."""
     queue = tf.FIFOQueue(1, [tf.int32], shapes=[[]])
     got = queue.dequeue()

@@ -105,7 +105,7 @@ def test_accesses_of_different_variables_do_not_order_each_other():
     assert order_accesses([[], []], {"v": [(0, True)], "w": [(1, False)]}) == [0, 1]
 
 
-def test_of_edges_that_contradict_each_other_the_one_of_the_earlier_node_counts():
+def test_of_two_contradicting_edges_the_earlier_node_s_counts():
     """Nodes 0 and 1 write a and b; 2 reads a and needs 1; 3 reads b and needs 0."""
     accesses = {"a": [(0, True), (2, False)], "b": [(1, True), (3, False)]}
     sequence = order_accesses([[], [], [1], [0]], accesses)

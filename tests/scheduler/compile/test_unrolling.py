@@ -37,7 +37,7 @@ def test_a_counter_is_known_ahead_of_what_is_heavy(graph):
     assert positions(lambda i, x: i < 5, lambda i, x: (i + 1, heavy(x))) == (0,)
 
 
-def test_so_is_what_the_counter_depends_on(graph):
+def test_values_that_the_counter_depends_on_are_ahead_too(graph):
     assert positions(lambda i, j, x: i < 5, lambda i, j, x: (i + j, j * 2, heavy(x)), (0, 1, 1)) == (0, 1)
 
 

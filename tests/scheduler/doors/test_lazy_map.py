@@ -20,7 +20,7 @@ def square(x):
 
 
 async def later(x):
-    """As square, after a moment."""
+    """Like `square`, after a moment."""
     await asyncio.sleep(0.001 * (x % 3))
     return square(x)
 
@@ -30,7 +30,7 @@ IDS = ["function", "coroutine", "op", "coroutine op", "op with options"]
 
 
 def counted(taken):
-    """An endless source that notes what was taken of it."""
+    """An endless source that records what was taken from it."""
     for number in itertools.count(8):
         taken.append(number)
         yield number

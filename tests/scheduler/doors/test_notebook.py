@@ -23,7 +23,7 @@ def shell():
 
 
 def run(shell, cell: str) -> list:
-    """What a cell shows: of each object the text and, where it has that, the HTML."""
+    """The output of a cell: the text, and the HTML if there is any, of each object."""
     with capture_output() as captured:
         done = shell.run_cell(cell)
     done.raise_error()
@@ -50,7 +50,7 @@ def test_a_cell_in_which_nothing_ran_says_so(shell):
     assert shell.user_ns["x"] == 2
 
 
-def test_what_goes_wrong_in_a_cell_is_shown_as_ever(shell, capsys):
+def test_an_error_in_a_cell_is_shown_as_usual(shell, capsys):
     shell.run_cell("%%timeline\ntf.Session(graph=tf.Graph()).run('x')")
     assert "The Session graph is empty" in capsys.readouterr().out
 

@@ -22,7 +22,7 @@ def test_a_process_of_this_machine_has_its_clock():
     offset=st.floats(-1e6, 1e6),
     ways=st.lists(st.tuples(st.floats(1e-4, 1.0), st.floats(1e-4, 1.0)), min_size=1, max_size=10),
 )
-def test_what_is_done_elsewhere_lies_between_its_way_there_and_back(offset, ways):
+def test_work_elsewhere_lies_between_the_message_and_its_reply(offset, ways):
     """Whatever the ways take; and the more messages there are, the better is the offset known."""
     offsets, now, best = Offsets(), 100.0, float("inf")
     for there, back in ways:

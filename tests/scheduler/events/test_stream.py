@@ -30,7 +30,7 @@ def test_nodes_are_told_only_to_who_asked_for_them_and_are_kept_apart():
     assert [event.kind for event in stream.recent(nodes=True)] == ["segment", "node"]
 
 
-def test_who_listens_to_all_hears_every_stream():
+def test_a_listener_to_all_sessions_hears_every_stream():
     one, other, heard = Stream(), Stream(), []
     with listen(heard.append):
         assert one.is_heard

@@ -50,7 +50,7 @@ class Scale:
 
 
 class Mode(enum.Enum):
-    """What steers a function."""
+    """A static argument."""
 
     UP = 1
     DOWN = 2
@@ -93,7 +93,7 @@ def test_a_function_is_traced_once_for_each_structure_and_each_type():
         assert len(runs) == expected
 
 
-def test_what_steers_a_function_is_static_each_value_makes_a_trace():
+def test_each_value_of_a_static_argument_makes_a_trace():
     """None, bools, text, Enum members and functions are there as they are while it is traced."""
     f, runs = traced(lambda x, how: (x if how else -x, str(how)))
     for how in (None, True, False, "up", b"up", Mode.UP, Mode.DOWN, len, wf.float32):
@@ -130,7 +130,7 @@ def test_arguments_by_name_by_position_and_by_default_are_one_kind_of_call():
 
 
 def test_a_static_argument_without_a_hash_is_refused_by_name():
-    """So is a name that is no argument, and a wrong call as Python says it."""
+    """An unknown argument name is refused too; a wrong call raises Python's own error."""
 
     @wf.function(static="mode")
     def f(x, mode):
@@ -324,7 +324,7 @@ def test_variables_that_are_made_inside_belong_to_the_function():
 
 
 def test_variables_of_layers_are_shared_by_the_traces_of_a_function():
-    """What is made by `get_variable` has the same name in each trace."""
+    """A variable of `get_variable` has the same name in each trace."""
     rows = np.ones((2, 4), np.float32)
 
     @wf.function(shapes=True)
@@ -440,7 +440,7 @@ def test_a_closure_that_has_changed_is_seen():
     assert f.trace_count == 3
 
 
-def test_what_tracing_itself_changes_does_not_count():
+def test_changes_made_by_tracing_itself_do_not_count():
     """Side effects happen while it is traced, and then never again."""
     log: list = []
 

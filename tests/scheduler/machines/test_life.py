@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.programs import Program
 
 QUIET = Program("tests.life_program", "quiet")
@@ -18,6 +20,14 @@ def test_ray_starts_with_the_first_node_that_needs_a_worker():
     seen = ENDS.seen()
     assert (seen["before"], seen["after"]) == (False, True)
     assert seen["device"] == "/job:localhost/replica:0/task:0/device:CPU:0"
+
+
+def test_the_start_of_ray_and_of_its_process_is_a_share_of_the_run_that_waited_for_it():
+    seen = ENDS.seen()
+    assert "Ray" in seen["started"]
+    assert sum(seen["shares"].values()) == pytest.approx(1)
+    assert seen["shares"]["starting"] > 0.7
+    assert seen["shares"].get("waiting for a core", 0) < 0.1
 
 
 def test_a_ray_outlives_the_threads_that_asked_for_it_at_once_and_leaves_sigterm_alone():

@@ -11,7 +11,7 @@ CLUSTER = Program("tests.cluster_program")
 
 @pytest.fixture(scope="module")
 def seen():
-    """What the program saw."""
+    """The program's output."""
     return CLUSTER.seen()
 
 

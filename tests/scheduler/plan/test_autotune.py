@@ -10,7 +10,7 @@ NO_PLAN: Any = None
 
 
 def names(seconds, runs):
-    """Who has each of so many runs, if they take `seconds(name, run)`."""
+    """The candidate used in each of `runs` runs, if run number n of a candidate takes `seconds(name, n)`."""
     autotuner = Autotuner([Candidate("caller", 1.0, NO_PLAN), Candidate("thread", 0.6, NO_PLAN)])
     chosen = []
     for run in range(runs):
@@ -25,7 +25,7 @@ def test_the_fastest_stays():
     assert set(names(lambda name, run: {"caller": 0.7, "thread": 1.0}[name], 40)[10:]) == {"caller"}
 
 
-def test_who_was_slow_in_a_busy_time_gets_further_chances():
+def test_a_plan_that_was_slow_while_the_machine_was_busy_gets_further_chances():
     def seconds(name, run):
         return 1.0 if name == "caller" else 1.4 if run < 100 else 0.6
 

@@ -1,4 +1,4 @@
-"""What nodes cost: learned from measured calls only, kept by function and size class, saved and loaded."""
+"""Costs of nodes: learned from measured calls only, kept by function and size class, saved and loaded."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_what_was_learned_is_saved_and_loaded(costs, tmp_path):
         assert len(json.load(file)["records"]) == 2
 
 
-def test_what_this_process_has_measured_stands(costs, tmp_path):
+def test_this_process_s_own_measurements_take_precedence(costs, tmp_path):
     path = str(tmp_path / "costs.json")
     costs.learn(kernels_math.cast, 10, 0.5, 20)
     costs.save(path)

@@ -1,4 +1,4 @@
-"""What is remembered of single nodes and functions, and when it may be relied on."""
+"""The history of single nodes and functions, and when it is reliable."""
 
 from __future__ import annotations
 

@@ -63,6 +63,6 @@ def test_a_negative_number_is_the_caller_s_thread(ray_session, graph):
     elsewhere = tf.op(num_cpus=1)(os.getpid)()
     with session_of(-1) as session:
         for _ in range(3):
-            calls, pid = session.run([naps, elsewhere])
+            calls, pid = session.run((naps, elsewhere))
             assert {call[2:] for call in calls} == {(os.getpid(), threading.get_ident())}
             assert pid != os.getpid()  # it asks for a worker

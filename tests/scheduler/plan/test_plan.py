@@ -39,7 +39,7 @@ def split(x):
 
 
 def estimate_of(flow, seconds=None):
-    """What is predicted of a dataflow: nothing, or the seconds given."""
+    """An estimate for a dataflow: empty, or with the given seconds."""
     estimate = Estimate(flow, {}, Costs())
     if seconds is not None:
         estimate.seconds = list(seconds)
@@ -127,7 +127,7 @@ def test_a_plan_of_any_places_keeps_its_invariants_and_gives_the_values_of_the_d
 @QUIET
 @given(st.data())
 def test_forced_places_are_planned_as_they_are(data):
-    """What a session's `placement` asks for."""
+    """The places that a session's `placement` forces."""
     with tf.Graph().as_default():
         fetches, x = grow(data.draw)
         flow = lower(fetches, [x])
@@ -159,7 +159,7 @@ def planned(fetches, fed, places=None, costs=None):
     return plan
 
 
-def test_what_runs_in_the_caller_is_one_segment(x):
+def test_nodes_in_the_caller_form_one_segment(x):
     plan = planned([tf.square(x + 1), x - 5], [x])
     assert [segment.place for segment in plan.segments] == [Place.CALLER]
     assert plan.local
@@ -230,7 +230,7 @@ def test_a_value_is_dropped_after_as_many_segments_as_read_it(x):
     assert plan.readers[value] == 2
 
 
-def test_what_is_large_or_may_be_is_a_return_of_its_own(graph):
+def test_large_or_possibly_large_outputs_are_separate_return_values(graph):
     x = tf.placeholder(tf.float32, [])
     small = tf.fill([10], x)
     large = tf.fill([REMOTE_BYTES], x)
@@ -250,7 +250,7 @@ def test_a_plan_knows_how_large_variables_are(graph):
     assert sizes[flow.newest["added"]] == 2000
 
 
-def test_what_asks_for_something_special_is_a_segment_that_asks_for_it(ray_session, graph):
+def test_a_node_with_needs_is_a_segment_with_these_needs(ray_session, graph):
     special = tf.op(num_cpus=2, timeout=3)(lambda: 1)()
     plan = planned([special], [], [Place.TASK])
     assert plan.segments[0].need == Need((("CPU", 2),), timeout=3)

@@ -47,7 +47,7 @@ def test_any_output_is_a_key_and_a_variable_stands_for_its_reference(graph, x):
     assert list(feeds.values()) == [2, 3, 4, 5]
 
 
-def test_of_two_keys_of_one_tensor_the_last_wins(graph, x):
+def test_the_last_of_two_keys_for_one_tensor_wins(graph, x):
     assert shown(parse_feeds(graph, {x: 1, "x:0": 2})) == {"x:0": 2}
     assert shown(parse_feeds(graph, {"x:0": 2, x: 1})) == {"x:0": 1}
 

@@ -71,7 +71,7 @@ def test_coroutines_and_other_functions_are_one_graph(graph):
 
 
 def test_limits_hold_calls_of_coroutines_and_of_functions(graph):
-    """So many calls go on at a time, of all runs of the session."""
+    """The limit applies to the calls of all runs of the session together."""
     wait, seen = waiting(0.02, limits={"api": 1})
     twice = Seen()
 
@@ -205,7 +205,7 @@ def test_coroutines_share_the_loop_and_what_belongs_to_it(graph):
         return await session.run_async(outer(1)), session.run([inner(5), outer(5)])
 
     with tf.Session() as session:
-        first = session.run([outer(0), inner(9)])
+        first = session.run((outer(0), inner(9)))
         again = asyncio.run(main(session))
     assert [k for k, _ in (*first[0], first[1], *again[0])] == [0, 1, 2, 9, 1, 2, 3]
     assert len({loop for _, loop in (*first[0], first[1], *again[0], again[1][0])}) == 1

@@ -26,7 +26,7 @@ def budget_of(*segments, limit):
     return Budget(SimpleNamespace(segments=segments), limit)  # type: ignore[arg-type]
 
 
-def test_what_fits_goes_in_its_order():
+def test_segments_that_fit_run_in_order():
     first, second = segment(0, 10), segment(1, 10)
     budget = budget_of(first, second, limit=100)
     ready = [first, second]
@@ -34,7 +34,7 @@ def test_what_fits_goes_in_its_order():
     assert ready == [second]
 
 
-def test_what_does_not_fit_waits_while_something_is_on_its_way():
+def test_a_segment_that_does_not_fit_waits_while_something_is_in_flight():
     large, other = segment(0, 80), segment(1, 80)
     budget = budget_of(large, other, limit=100)
     ready = [large, other]
@@ -44,7 +44,7 @@ def test_what_does_not_fit_waits_while_something_is_on_its_way():
     assert budget.choose(ready, {}, idle=False) is other
 
 
-def test_what_frees_as_much_as_it_makes_goes_though_nothing_fits():
+def test_a_segment_that_frees_as_much_as_it_makes_runs_even_if_nothing_fits():
     """Value 5 is read by it alone: once it has run, there is room for what waits."""
     maker, shrinker = segment(0, 60), segment(1, 50, inputs=[5])
     budget = budget_of(maker, shrinker, limit=100)

@@ -210,7 +210,7 @@ class Clock:
         return self.now
 
     def wait(self, seconds):
-        """So much time goes by."""
+        """Advance the clock."""
         self.now += seconds
 
 
@@ -266,7 +266,7 @@ def test_first_calls_of_an_unseen_function_are_in_a_worker_and_the_rest_is_here(
         assert session.placements["caller"][1] == MANY - tried
 
 
-def test_what_follows_a_first_call_alone_stays_with_it(tried_in, graph):
+def test_nodes_that_only_follow_a_first_call_stay_with_it(tried_in, graph):
     make, reduce = tf.op(lambda k: (k, os.getpid())), tf.op(lambda made: (*made, os.getpid()))
     with tf.Session() as session:
         for k, one, two in session.run([reduce(make(k)) for k in range(MANY)]):
@@ -284,7 +284,7 @@ def test_an_unseen_function_that_takes_another_ones_values_is_tried_when_these_a
     assert len({pid for _, pid in made}) > 1
 
 
-def test_of_a_function_that_is_seldom_called_several_calls_are_tried_beside_each_other(ray_session, graph):
+def test_several_calls_of_a_rarely_called_function_are_tried_at_once(ray_session, graph):
     slots = inventory.slots()
     rare, usual = tf.op(lambda k: os.getpid()), seen(lambda k: k)
     fetches = [rare(k) for k in range(slots + 1)] + [usual(k) for k in range(MANY)]

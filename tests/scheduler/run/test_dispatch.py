@@ -78,7 +78,7 @@ def test_when_nothing_is_on_its_way_something_is_taken_all_the_same(graph):
     assert budget.choose(ready, plan.readers, idle=True) in {segment[x.op] for x in made}
 
 
-def test_what_is_on_its_way_counts_as_if_it_were_there(graph):
+def test_values_in_flight_count_as_if_they_existed(graph):
     plan, segment, made, _ = chunks(3)
     budget = Budget(plan, 2 * MIB)
     for x in made[:2]:
@@ -108,7 +108,7 @@ def test_a_run_under_a_small_budget_gives_the_same(ray_session, graph):
 # First runs
 
 
-def test_what_a_first_run_turns_out_to_be_worth_is_shared_out(ray_session, graph):
+def test_a_first_run_that_turns_out_heavy_is_shared_out(ray_session, graph):
     def nap(k):
         time.sleep(0.003)
         return k
@@ -199,8 +199,9 @@ def test_a_time_limit_holds_inside_branches_and_loops_for_each_call(ray_session,
 # Scarcity
 
 
-def test_what_waits_for_a_cpu_that_somebody_holds_says_so_after_a_while(ray_session, graph, caplog):
+def test_what_waits_for_a_cpu_that_somebody_holds_says_so_after_a_while(ray_session, graph, caplog, monkeypatch):
     ray = ray_session
+    monkeypatch.setattr("weftwork.scheduler.run.scarcity._TOLD_AFTER", 0.5)
 
     class Greedy:
         def here(self):

@@ -1,4 +1,4 @@
-"""What goes wrong in a run: which error is raised, what it tells, and that nothing else has changed."""
+"""Failures of runs: which error is raised, what it says, and that nothing else has changed."""
 
 from __future__ import annotations
 
@@ -84,13 +84,13 @@ def add(a, b):
 
 @tf.op
 def give_lock(*values):
-    """Gives what does not pickle."""
+    """Returns a value that does not pickle."""
     return threading.Lock()
 
 
 @tf.op(outputs=2)
 def give(values):
-    """Gives what it gets, as its two outputs."""
+    """Returns its argument as two outputs."""
     return values
 
 
@@ -248,12 +248,12 @@ def test_an_exception_that_does_not_pickle_is_told_by_its_text(session):
 
 @tf.op
 def fail_stubbornly():
-    """Raises what does not pickle."""
+    """Raises an exception that does not pickle."""
     raise StubbornError("stubborn")
 
 
 def test_the_first_error_wins_and_is_no_cancellation(session):
-    """What a failure stops does not hide it."""
+    """Cancellations caused by a failure do not hide it."""
     good = [add(tf.placeholder_with_default(number, []), 1) for number in range(5)]
     bad = fail(ValueError("root"), good[0])
     after = [add(bad, value) for value in good]
@@ -294,7 +294,7 @@ def test_sys_exit_ends_the_run_and_no_process(session):
 
 
 def test_no_exception_of_a_function_escapes_as_it_is(session):
-    """Also those that are no Exception: Ray would print them and hand on its own."""
+    """Not even a BaseException, which Ray would print and replace by its own."""
     for error in (GeneratorExit("odd"), OddError("odd")):
         node = fail(error)
         caught = failure(session, node, kind=errors.UnknownError)

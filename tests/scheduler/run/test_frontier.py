@@ -17,7 +17,7 @@ from weftwork.scheduler.run.lane import Batch, Lane
 
 
 def frontier_of(costs: Sequence[float | None], reads: list[tuple[int, ...]]) -> Frontier:
-    """Of a graph in which node k takes costs[k] seconds, which is known of it, and reads the nodes reads[k]."""
+    """The frontier of a graph in which node k is known to take costs[k] seconds and reads the nodes reads[k]."""
     work = tf.op(lambda *values: len(values))  # of which nothing is known from other tests
     with tf.Graph().as_default():
         made: list = []
@@ -43,7 +43,7 @@ def test_short_nodes_go_together_and_a_long_one_goes_alone():
     assert sorted(map(sorted, batches)) == [[0, 1, 2], [3]]
 
 
-def test_what_follows_alone_goes_with_its_maker_and_counts():
+def test_a_node_that_only_follows_one_maker_goes_with_it_and_counts():
     frontier = frontier_of([1e-4, 50e-3, 1e-4], [(), (0,), ()])
     batch = take(frontier)
     assert batch.nodes == [0, 1]
@@ -51,7 +51,7 @@ def test_what_follows_alone_goes_with_its_maker_and_counts():
     assert take(frontier).nodes == [2]  # it would have waited for the long one
 
 
-def test_what_was_never_seen_goes_alone():
+def test_a_node_of_an_unseen_function_is_sent_alone():
     frontier = frontier_of([1e-4, None, 1e-4], [()] * 3)
     batches = [take(frontier).nodes for _ in range(2)]
     assert sorted(map(sorted, batches)) == [[0, 2], [1]]

@@ -183,7 +183,7 @@ def test_a_resident_that_dies_costs_a_run_an_attempt(session, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["timeout", "cancel"])
-def test_what_does_not_end_is_ended_and_the_session_goes_on(session, tmp_path, how):
+def test_functions_that_do_not_return_are_ended_and_the_session_goes_on(session, tmp_path, how):
     x = tf.placeholder(tf.int64, [])
     here = os.getpid()
 

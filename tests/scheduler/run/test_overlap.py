@@ -49,7 +49,7 @@ def loop_of(some, plain=False, limit=None):
 
 
 def values_of(inputs, n, times):
-    """What a loop is given: constants as they are, `n` as `times`."""
+    """The inputs of a loop: constants as they are, `n` as `times`."""
     given = []
     for tensor in inputs:
         given.append(np.int64(times) if tensor is n else tensor.op.attrs["value"])

@@ -1,4 +1,4 @@
-"""What the request of a segment carries to an actor or a worker, and what it leaves out since that is there."""
+"""The contents of a segment's request to an actor or worker, without what the receiver has."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_new_version_that_is_too_large_to_keep_is_not_taken_for_held(setting):
     assert setting.link.held["v"] == 0
 
 
-def test_what_no_run_needs_any_more_is_forgotten_with_the_next_request(setting):
+def test_versions_that_no_run_needs_are_forgotten_with_the_next_request(setting):
     setting.link.held = {"v": 7, "gone": 3}
     setting.mirror.put({setting.mirror.cell("gone"): (1, 4)})
     request, _ = setting.request(setting.link)

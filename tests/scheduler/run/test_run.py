@@ -1,4 +1,4 @@
-"""What `session.run` takes and gives: fetches, feeds, their order of checks, results, random streams."""
+"""Arguments and results of `session.run`: fetches, feeds, the order of checks, results, random streams."""
 
 from __future__ import annotations
 
@@ -300,7 +300,7 @@ def test_what_was_marked_cannot_be_fed(session, graph):
     assert str(caught.value) == f"Tensor {tensor!r} may not be fed."
 
 
-def test_of_two_values_for_one_tensor_the_last_wins(session):
+def test_the_last_of_two_values_for_one_tensor_wins(session):
     x = tf.placeholder(tf.float32, name="x")
     assert session.run(x, {x: 1, "x:0": 2}) == 2
     assert session.run(x, {"x:0": 2, x: 1}) == 1
@@ -669,7 +669,7 @@ def test_copy_false_gives_large_results_as_read_only_views(graph, ray_session, p
 
 
 def draws(session, tensor, count=3):
-    """What some runs give."""
+    """The results of several runs."""
     return [session.run(tensor).tolist() for _ in range(count)]
 
 

@@ -100,7 +100,7 @@ def test_a_chain_in_threads_hands_its_values_on(session):
     assert threaded(session) > 8
 
 
-def test_what_draws_or_needs_the_main_thread_is_in_no_thread(session):
+def test_functions_that_draw_or_need_the_main_thread_run_in_no_other_thread(session):
     def draws(k):
         nap(k)
         return random.random() < 2

@@ -1,4 +1,4 @@
-"""What a local worker has been sent, so that it is sent once, and again when it is no longer true."""
+"""The record of what a local worker was sent, so that it is sent once, and again when it has changed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_worker_that_was_sent_very_many_kernels_begins_anew():
     assert (lane.tokens, lane.clear) == (set(), True)
 
 
-def test_of_the_dataflows_whose_rows_are_kept_the_worker_drops_the_same_as_the_lane():
+def test_worker_and_lane_drop_the_rows_of_the_same_dataflows():
     lane = Lane()
     for number in range(FLOWS + 1):
         lane.rows.keep(str(number), {number})

@@ -11,7 +11,7 @@ import weftwork as tf
 from tests.waiting import until
 from weftwork.actors.processes.code import pack_code
 from weftwork.actors.processes.messages import described, pack_values, unpack
-from weftwork.scheduler.session.host import Asked, Host
+from weftwork.scheduler.session.host import Host, HostRequest
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ class Client:
         """The host's answer."""
         graph = fetches[0].graph
         code, blocks = pack_code(graph)
-        asked = Asked(
+        asked = HostRequest(
             self.name,
             self.generation,
             "graph",
@@ -79,7 +79,7 @@ def test_a_run_that_fails_tells_its_error_and_nodes_and_changes_nothing(host):
     assert client.ask([v])[-1] == 1
 
 
-def test_who_came_before_a_reset_is_turned_away_by_it_and_who_comes_after_finds_nothing(host):
+def test_a_reset_refuses_earlier_sessions_and_leaves_nothing_for_later_ones(host):
     v = tf.Variable(1)
     old = Client(host)
     old.ask([v.initializer])

@@ -1,4 +1,4 @@
-"""What a program has dropped is freed: no cache keeps a graph, a function, or what a function holds."""
+"""Dropped objects are freed: no cache keeps a graph, a function, or anything that a function holds alive."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 class Held:
-    """What a function of the user's holds."""
+    """An object held by a user's function."""
 
     def __init__(self):
         self.array = np.ones(1000)
 
 
 class Watched:
-    """Weak references to what must be freed."""
+    """Weak references to objects that must be freed."""
 
     def __init__(self):
         self.refs: list[weakref.ref] = []
@@ -47,7 +47,7 @@ class Watched:
 
     @property
     def alive(self):
-        """What is still there."""
+        """The names of objects that are still alive."""
         gc.collect()
         return [type(thing).__name__ for ref in self.refs if (thing := ref()) is not None]
 
@@ -270,7 +270,7 @@ def test_what_a_function_costs_is_remembered_as_long_as_it_lives_also_when_no_gr
         assert costs.find(tf.op(outputs=1)(function).kernel, 0) is None
 
 
-def test_of_functions_that_are_gone_no_costs_are_kept():
+def test_costs_of_dropped_functions_are_dropped():
     costs = Costs()
     for _ in range(100):
         costs.learn(tf.op(lambda x: x).kernel, 0, 0.5, 1)
@@ -279,7 +279,7 @@ def test_of_functions_that_are_gone_no_costs_are_kept():
     assert len(costs) == 0
 
 
-def test_of_functions_of_numpy_only_so_many_are_remembered():
+def test_the_number_of_remembered_numpy_functions_is_bounded():
     costs = Costs()
     for _ in range(3000):
         costs.learn(np.frompyfunc(abs, 1, 1), 0, 0.5, 1)

@@ -34,7 +34,7 @@ def total(graph):
 
 @pytest.fixture
 def session(total):
-    """A session that has run it."""
+    """A session that has run `total`."""
     with tf.Session(config=CALLER) as session:
         session.run(total)
         yield session
@@ -57,14 +57,18 @@ def test_a_report_tells_of_the_last_runs(session, total, tmp_path):
 
 
 def test_the_shares_of_a_run_are_its_wall_time(total):
-    told = []
+    told, walls = [], []
     with tf.Session(config=CALLER) as session, session.listen(told.append, nodes=True):
-        start = time.perf_counter()
-        session.run(total)
-        wall = time.perf_counter() - start
-    (account,) = accounts(told)
-    assert sum(account.shares.values()) == pytest.approx(account.seconds)
-    assert account.seconds <= wall
+        for _ in range(4):
+            start = time.perf_counter()
+            session.run(total)
+            walls.append(time.perf_counter() - start)
+    account, *others = accounts(told)
+    for run, wall in zip([account, *others], walls, strict=True):
+        assert sum(run.shares.values()) == pytest.approx(run.seconds)
+        assert run.seconds <= wall
+    told_of = [run.seconds / wall for run, wall in zip([account, *others], walls, strict=True)]
+    assert max(told_of) > 0.98, "what is not told is what `session.run` does before and after the run: microseconds"
     assert account.shares["work"] >= 0.005, "one of the calls is on the critical path"
     assert account.shares["waiting for a core"] >= 0.015, "the others ran before it in the only lane"
     assert account.totals[0].label == "`load`"
@@ -94,7 +98,7 @@ def test_a_report_of_nothing_says_what_to_do(graph, tmp_path):
         with pytest.raises(tf.errors.FailedPreconditionError, match="No run of this session is remembered"):
             session.report(tmp_path / "run.html")
         for runs in (0, -1, 1.5, "2"):
-            with pytest.raises(ValueError, match="runs must be a number from 1 on"):
+            with pytest.raises(ValueError, match="runs must be at least 1"):
                 session.report(tmp_path / "run.html", runs)
 
 

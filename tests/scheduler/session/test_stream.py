@@ -14,13 +14,13 @@ import weftwork as tf
 
 @tf.op
 async def after(seconds, value=None):
-    """A value that comes later."""
+    """A value that is returned later."""
     await asyncio.sleep(seconds)
     return value
 
 
 def test_results_come_as_they_are_ready_and_not_in_the_order_of_the_fetches(graph):
-    """The slow one waits until the fast one has been given."""
+    """The slow node waits until the loop has got the fast node's result."""
     given: list = []
 
     async def once_given():
@@ -110,8 +110,8 @@ def test_async_for_lets_the_loop_go_on(graph):
     assert len(beats) > 3
 
 
-def test_who_leaves_the_loop_or_cancels_the_task_cancels_the_run(graph):
-    """So does the end of a `with` block, and a loop that is closed; nothing goes on then."""
+def test_leaving_the_loop_or_cancelling_the_task_cancels_the_run(graph):
+    """So does the end of a `with` block, and closing the loop. Nothing continues after that."""
     ended: list = []
 
     async def wait():

@@ -13,7 +13,7 @@ from weftwork.scheduler.state.mirror import Mirror
 
 
 class Links:
-    """Notes each flush, which may have to wait, or fail."""
+    """Records each flush, and can make it wait or fail."""
 
     def __init__(self):
         self.flushed, self.failures = 0, 0

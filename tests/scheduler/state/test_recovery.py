@@ -19,7 +19,7 @@ SIZE = 40_000
 
 @pytest.fixture(scope="module")
 def seen():
-    """What a program saw that lost machines."""
+    """The output of a program that lost machines."""
     return LOSS.seen()
 
 

@@ -15,7 +15,7 @@ from weftwork.scheduler.state.mirror import Draws, Mirror, new_version
 
 
 class Seeded:
-    """As much of a random operation as Draws looks at."""
+    """The parts of a random operation that Draws uses."""
 
     def __init__(self, name, seed=None, index=0):
         self.name, self.index = name, index

@@ -1,4 +1,4 @@
-"""Files cross between Weftwork and TensorFlow, both ways: graphs, checkpoints, SavedModels, frozen graphs."""
+"""Files cross between Weftwork and TensorFlow, both ways: graphs, checkpoints, models, records."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="TensorFlow, a peer to compare with, is not installed"
 )
 ROOT = Path(__file__).parents[3]
+COMPRESSIONS = ("", "GZIP", "ZLIB")
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +47,22 @@ def crossed(tmp_path_factory):
         made = expressions(tf)
         tf.train.write_graph(graph, ours, "expressions.pb", as_text=False)
         each = session.run({tensor.op.name: tensor for tensor in made.values()}, {"x:0": FEED})
+    _write_records(ours)
     command = [sys.executable, "-W", "ignore", "-m", "tests.tensorflow_program", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.strip().splitlines()[-1])
     return {"model": found, "checkpoint": plain, "flows": both, "expressions": each}, told, folder / "tensorflow"
+
+
+def _write_records(folder):
+    for compression in COMPRESSIONS:
+        with tf.python_io.TFRecordWriter(str(folder / f"ours{compression}"), compression) as writer:
+            for size, name in (([1, -2], b"one"), ([3, 4], b"two" * 999)):
+                ints = tf.train.Feature(int64_list=tf.train.Int64List(value=size))
+                texts = tf.train.Feature(bytes_list=tf.train.BytesList(value=[name]))
+                features = tf.train.Features(feature={"size": ints, "name": texts})
+                writer.write(tf.train.Example(features=features).SerializeToString())
 
 
 def _inputs():
@@ -131,3 +143,16 @@ def differing(found, expected):
         for name, value in expected.items()
         if np.shape(found[name]) != np.shape(value) or not np.allclose(found[name], value, 1e-4, 1e-5, equal_nan=True)
     ]
+
+
+def test_records_of_examples_go_both_ways(crossed):
+    _, told, folder = crossed
+    assert told["found"]["records"] == [[[[1, -2], ["one"]], [[3, 4], ["two" * 999]]]] * len(COMPRESSIONS)
+    wanted = {"size": tf.FixedLenFeature([2], tf.int64), "height": tf.VarLenFeature(tf.float32)}
+    for compression in COMPRESSIONS:
+        path = str(folder.parent / "weftwork" / f"theirs{compression}")
+        records = list(tf.python_io.tf_record_iterator(path, compression))
+        with tf.Graph().as_default(), tf.Session() as session:
+            got = session.run(tf.parse_example(records, wanted))
+        assert got["size"].tolist() == [[5, -6], [7, 8]]
+        assert got["height"].values.tolist() == [0.5]

@@ -13,7 +13,7 @@ from weftwork.graph.training import summaries
 
 
 def everything(*fetches, most=1000):
-    """What the runs of some fetches give until there is no more, with all queue runners at work."""
+    """The results of fetches, run until the input ends, with all queue runners started."""
     seen = []
     with tf.Session() as session:
         session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
@@ -155,7 +155,7 @@ def test_a_monitored_session_runs_the_queues_by_itself(graph):
     assert seen == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
 
 
-def test_nobody_needs_tensorboard_for_a_batch(graph, monkeypatch):
+def test_a_batch_needs_no_tensorboard(graph, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard.compat.proto.summary_pb2", None)
     summaries.protos.cache_clear()
     number = tf.train.range_input_producer(4, num_epochs=1, shuffle=False).dequeue()
@@ -226,7 +226,7 @@ def test_only_examples_that_are_to_be_kept_are_batched(graph):
     assert [b.tolist() for b in batches_of(tf.train.maybe_batch([n], tf.equal(n % 2, 0), 3))] == [[0, 2, 4]]
 
 
-def test_of_many_examples_each_is_kept_or_not(graph):
+def test_each_of_many_examples_is_kept_or_dropped(graph):
     n = numbers(2)
     many = tf.stack([n * 10, n * 10 + 1, n * 10 + 2])
     kept = tf.train.maybe_batch([many], tf.constant([True, False, True]), 4, enqueue_many=True)

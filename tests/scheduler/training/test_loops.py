@@ -114,7 +114,7 @@ def test_replicas_train_by_the_mean_of_their_gradients_and_end_at_once(graph):
     assert optimizer.get_slot_names() == []
 
 
-def test_what_replicas_need_is_said(graph):
+def test_missing_arguments_of_sync_replicas_are_reported(graph):
     optimizer = tf.train.SyncReplicasOptimizer(tf.train.GradientDescentOptimizer(1.0), 2)
     v = tf.Variable(0.0)
     with pytest.raises(ValueError, match="Global step is required"):

@@ -62,7 +62,7 @@ def test_text_and_chosen_collections(graph, tmp_path):
         assert tf.get_collection("sizes") == [3]
 
 
-def test_what_cannot_be_told_is_left_out_with_a_warning(graph, caplog):
+def test_items_that_cannot_be_written_are_left_out_with_a_warning(graph, caplog):
     tf.add_to_collection("things", object())
     tf.add_to_collection("mixed", 1)
     tf.add_to_collection("mixed", "one")

@@ -23,7 +23,7 @@ def train_op():
 
 
 class Recording(tf.train.SessionRunHook):
-    """Notes what is called."""
+    """Records which methods are called."""
 
     def __init__(self, args=None, fails=()):
         self.calls, self.args, self.fails = [], args, list(fails)

@@ -122,7 +122,7 @@ def test_bad_arguments_are_refused(graph):
         tf.train.QueueRunner(queue, [queue.enqueue(1)], queue_closed_exception_types=(ValueError,))
 
 
-def test_of_threads_that_end_at_the_same_time_one_closes_the_queue(graph):
+def test_only_one_of_several_ending_threads_closes_the_queue(graph):
     """No session: the threads meet where each has seen the end, and none has counted itself out."""
     queue = tf.FIFOQueue(3, tf.int64, shapes=[[]])
     runner = tf.train.QueueRunner(queue, [tf.no_op(), tf.no_op()])

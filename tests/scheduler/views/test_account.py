@@ -77,7 +77,24 @@ def test_a_chain_of_work_gains_nothing_from_more_cores(nodes):
 
 def test_waiting_for_a_core_says_what_more_cores_would_gain(nodes):
     text = sentences(ran(nodes[0], 0, 1), ran(nodes[1], 8, 2, ready=1.0, sent=8.0))
-    assert text == "70 % of the run waited for a core: more cores would gain that much at most."
+    assert text == (
+        "70 % of the run waited for a core. At most 1 node ran at a time; with 2 at a time it would take 3 s at best. "
+        "The longest chain of nodes that need each other takes 3 s."
+    )
+
+
+def test_more_cores_would_gain_no_more_than_the_work_and_the_longest_chain_allow(graph):
+    """Eight nodes of a second in two lanes, of which two need each other."""
+    first = tf.op(lambda: 0, name="first")()
+    nodes = [first, tf.op(lambda x: x, name="second")(first), *[tf.op(lambda: 0, name="n")() for _ in range(6)]]
+    ready = {1: 1.0}
+    events = [
+        ran(node, n // 2, 1, worker(n % 2), ready=ready.get(n, 1e-6), sent=max(n // 2, 1e-6))
+        for n, node in enumerate([first, *nodes[2:], nodes[1]])
+    ]
+    text = sentences(*events, seconds=4.0)
+    assert "At most 2 nodes ran at a time; with 4 at a time it would take 2 s at best" in text
+    assert text.endswith("The longest chain of nodes that need each other takes 2 s.")
 
 
 def test_short_nodes_in_one_thread_would_not_gain_from_more_cores(graph):

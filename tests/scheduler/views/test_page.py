@@ -66,12 +66,12 @@ def test_a_report_is_one_page_in_order_that_points_nowhere(account):
 def test_a_report_says_what_ran_where_and_why(account):
     said = " ".join(Page(report([account])).said)
     for word in (
-        "Run 1: y:0", "shared out & more", "work x 8,000", "resident pid 100", "100.0 %", "test_page.py:", "exit code",
+        "Run 1: y:0", "shared out & more", "work x 8,000", "local worker 100", "100.0 %", "test_page.py:", "exit code",
     ):  # fmt: skip
         assert word in said
 
 
-def test_what_users_and_systems_say_is_text_and_no_part_of_the_page(account):
+def test_text_of_users_and_systems_is_escaped_on_the_page(account):
     assert "-9 <script>" not in report([account])
     failed = Account(whole(1.0, error="ValueError: <img src=x onerror=alert(1)>"))
     assert Page(report([failed])).addresses == ["data:,"]

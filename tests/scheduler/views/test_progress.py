@@ -10,6 +10,7 @@ import time
 import pytest
 
 import weftwork as tf
+from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.views import progress
 
 
@@ -22,7 +23,7 @@ def nap(seconds):
 
 @tf.op
 def spare(seconds):
-    """As the other one."""
+    """Like `nap`."""
     time.sleep(seconds)
     return seconds
 
@@ -65,6 +66,56 @@ def test_the_seconds_left_are_right_from_a_quarter_of_the_run_on(placement, grap
     assert [look.total for look in late] == [60] * len(late)
     counts = [look.done for look in looks]
     assert counts == sorted(counts)
+
+
+def errors(session, nodes, looks) -> list[float]:
+    """How far the seconds left were off from a quarter of a run on, as parts of what it took; 1 if not known."""
+    looks.clear()
+    begin = time.monotonic()
+    session.run(nodes, progress=True)
+    took = time.monotonic() - begin
+    late = [look for look in looks[:-1] if look.seconds > took / 4]
+    return [1.0 if look.left is None else abs(look.seconds + look.left - took) / took for look in late]
+
+
+def test_tasks_that_wait_in_ray_for_a_cpu_are_not_taken_to_work(graph, looks, line, ray_session):
+    """There are 4 CPUs: of eight tasks four wait, and the run takes as long as two."""
+
+    @tf.op(isolated=True)
+    def task(_):
+        time.sleep(0.3)
+
+    nodes = [task(n) for n in range(8)]
+    with tf.Session() as session:
+        session.run(nodes)
+        found = errors(session, nodes, looks)
+    assert sorted(found)[len(found) // 2] < 0.35  # by half, if all eight were taken to work
+
+
+def test_of_earlier_runs_those_of_the_same_fetches_count_that_ended_well_without_their_starts(graph):
+    one, other = (tf.op(lambda: 0)().op, tf.op(lambda: 0)().op)
+    took = [
+        (one, 9.0, 7.0, ""),
+        (other, 50.0, 0.0, ""),
+        (one, 3.0, 0.0, ""),
+        (one, 70.0, 0.0, "failed"),
+        (one, 2.5, 0, ""),
+    ]
+    events = []
+    for run, (op, seconds, apart, error) in enumerate(took):
+        events += [Event("began", run, 0.0, ops=(op,)), Event("started", run, 0.0, apart)]
+        events += [Event("ended", run, 0.0, seconds, text=error)]
+    assert progress._usual_seconds(events, (one,)) == 2.5
+    assert progress._usual_seconds(events, (other,)) == 0.0, "one run alone tells too little"
+
+
+def test_a_branch_is_taken_to_go_as_it_went_before(graph, looks, line):
+    yes = tf.placeholder_with_default(True, [])
+    nodes = [tf.cond(yes, lambda k=k: nap(0.2 + k), lambda: nap(0.0)) for k in (0.0, 0.1)]
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        session.run(nodes)
+        found = errors(session, nodes, looks)
+    assert max(found) < 0.2
 
 
 def test_a_first_run_counts_nodes_until_the_first_of_them_has_told_what_it_costs(graph, looks, line):

@@ -16,7 +16,7 @@ from weftwork.scheduler.views.serving import Serving
 
 
 class Shown:
-    """What a page shows, and who listens to it."""
+    """The content of a page, and its listeners."""
 
     def __init__(self):
         self.content: str | None = "<p>first</p>"

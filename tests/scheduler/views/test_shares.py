@@ -100,6 +100,29 @@ def test_what_was_planned_and_waited_for_before_work_is_told(chain):
     assert shares_of(events) == {"work": 2.0, "planning": 0.5, "lock": 1.5, "rest": 1.0}
 
 
+def test_a_moment_in_which_two_things_were_waited_for_belongs_to_the_one_that_began_last(chain):
+    """Ray may have to start while a plan is made, and its process while that is over."""
+    a = chain[0]
+    lane = worker(1, "task")
+    sent = ran(a, 7, 1, lane, ready=4.0, sent=5.0, back=8.5)
+    began = moment("started", 5, 1.5, lane=lane)
+    events = whole(9.0, moment("planned", 0, 4), moment("started", 1, 2), began, sent)
+    assert shares_of(events) == {
+        "work": 1.0, "planning": 2.0, "starting": 3.5, "waiting for a core": 1.0, "Ray": 1.0, "rest": 0.5,
+    }  # fmt: skip
+
+
+def test_a_wait_for_a_lane_that_starts_is_no_wait_for_a_core(chain):
+    first, then = [tf.op(lambda: 0)() for _ in range(2)]
+    lane = worker(1, "task")
+    began = moment("started", 1, 3, lane=lane)
+    before = ran(first, 5, 1, lane, ready=0.5, sent=1.0, back=6)
+    events = whole(7.0, began, before, ran(then, 6, 1, lane, ready=0.5, sent=6, back=7))
+    assert shares_of(events) == {"work": 1.0, "waiting for a core": 2.5, "starting": 3.0, "rest": 0.5}
+    other = whole(7.0, began, ran(then, 6, 1, worker(2, "task"), ready=0.5, sent=6, back=7))
+    assert shares_of(other)["waiting for a core"] == 5.5, "another lane had started before"
+
+
 def test_work_that_was_lost_with_its_process_is_a_share(chain):
     a = chain[0]
     lost = moment("lost", 2.0, ops=(a.op,), text="killed")

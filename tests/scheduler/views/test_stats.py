@@ -88,7 +88,7 @@ def test_plans_are_logged_where_the_level_asks_for_them(graph, caplog):
     assert "nodes, " in line
 
 
-def test_what_overhears_lets_no_short_run_tell_anything(session):
+def test_overhearing_does_not_make_short_runs_report_anything(session):
     p = tf.placeholder(tf.int32, [])
     node = p + 1
     for _ in range(3):

@@ -1,0 +1,31 @@
+"""The start of Ray: the run that waited for it is told.
+
+Who asks for Ray knows of no run, so it is found on the stack, by the function that runs a dataflow.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import CodeType
+
+from weftwork.scheduler.machines import backend
+from weftwork.scheduler.run.telling import WORTH, lane
+
+_runners: set[CodeType] = set()
+
+
+def tell_of_starts(runner: Callable) -> None:
+    """Let runs of this process be told, from now on.   runner: runs a dataflow of a `run`, its argument."""
+    _runners.add(runner.__code__)
+    if _waited not in backend.WAITED:
+        backend.WAITED.append(_waited)
+
+
+def _waited(since: float, seconds: float) -> None:
+    """This thread has waited for Ray."""
+    frame = sys._getframe() if seconds >= WORTH else None
+    while frame is not None and frame.f_code not in _runners:
+        frame = frame.f_back
+    if frame is not None:
+        frame.f_locals["run"].teller().tell("started", since, seconds, lane=lane(), text="Ray")
