@@ -61,8 +61,7 @@ def goes_behind(function: Any) -> bool:
 def _goes_behind(function: Any, seen: set[int]) -> bool:
     function = getattr(function, "func", getattr(function, "__func__", function))
     if not isinstance(function, (FunctionType, type, BuiltinFunctionType)):
-        kind: type[Any] = type(function)
-        function = vars(kind).get("__call__")
+        function = vars(function.__class__).get("__call__")
     if not isinstance(function, FunctionType) or id(function) in seen:
         return False
     seen.add(id(function))

@@ -128,7 +128,18 @@ SUITES = [
     Suite("Dask: bags", "dask", _in("dask", "bag/tests"), _DASK, "", {"partition_size_complex_dtypes": _OBJECT}),
     Suite("Dask: arrays", "dask", _in("dask", "array/tests"), _DASK, "", {}),
     Suite("Dask: frames", "dask", _in("dask", "dataframe/tests"), _DASK, "", {}),
-    Suite("joblib: Parallel", "joblib", _of_joblib, _JOBLIB, "weftwork", {}, without=_OF_JOBLIB),
+    Suite(
+        "joblib: Parallel",
+        "joblib",
+        _of_joblib,
+        _JOBLIB,
+        "weftwork",
+        {
+            r"test_nested_loop.(loky|back_compat_backend)-": "the processes of joblib's own backends know no others",
+            "fastest_first.weftwork-4": "four jobs must run at a time; two CPUs have two workers",
+        },
+        without=_OF_JOBLIB,
+    ),
     Suite(
         "Python: executors",
         "concurrent.futures",

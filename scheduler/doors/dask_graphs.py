@@ -96,7 +96,7 @@ class _Computation:
         left: list[Any] = [(key, None) for key in sorted(self.wanted, key=place.__getitem__, reverse=True)]
         while left:
             key, dependencies = left[-1]
-            task = self.dsk.get(key)
+            task: Any = self.dsk.get(key)
             if key in done:
                 left.pop()
             elif dependencies is not None:
