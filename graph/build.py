@@ -6,10 +6,9 @@ Python scalars and lists are weak next to typed tensors, as in NumPy (NEP 50).
 
 from __future__ import annotations
 
-import operator
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from weftwork.graph.ownership import ATOMS, copied
 from weftwork.graph.seams import seams
 from weftwork.graph.seeds import get_seed
 from weftwork.graph.stacks import get_default_graph
+from weftwork.graph.ufuncs import OPERATORS, type_and_name, ufunc_dtypes
 from weftwork.graph.values import dtype_of, filled, freeze, to_value
 
 _conversions: list[tuple[int, type | tuple[type, ...], Callable]] = []
@@ -139,8 +139,9 @@ def convert_to_tensor(
             )
         return tensor
     if isinstance(value, (list, tuple)) and _holds_tensor(value):
-        return seams.stack([convert_to_tensor(item, dtype) for item in value], name=name or "packed")
+        return _packed(value, dtype, name or "packed")
     if isinstance(value, (shapes.TensorShape, shapes.Dimension)):
+        name = name or "shape_as_tensor"
         if not shapes.is_full(shapes.as_raw(value)):
             raise ValueError(f"Cannot convert a partially known {type(value).__name__} to a Tensor: {value}")
         value = value.as_list() if isinstance(value, shapes.TensorShape) else int(value)
@@ -151,6 +152,12 @@ def convert_to_tensor(
         except (TypeError, ValueError):
             pass
     return constant(value, dtype, name=name)
+
+
+def _packed(value: Sequence[Any], dtype: DType | None, name: str) -> Tensor:
+    """A list that holds tensors, stacked. Its parts are called NAME/0, NAME/1 ... where they have to be made."""
+    with get_default_graph().name_scope(name) as scope:
+        return seams.stack([convert_to_tensor(item, dtype, str(i)) for i, item in enumerate(value)], name=scope)
 
 
 def _registered(value: Any, dtype: DType | None, name: str | None) -> Tensor | None:
@@ -186,12 +193,15 @@ def _holds_tensor(value: Any) -> bool:
 
 
 _NUMBERS = frozenset({int, float, bool, complex})
+_OPERANDS = ("x", "y")
+"""What TensorFlow calls the inputs of elementwise operations."""
 
 
-def convert_together(values: Sequence[Any], dtype: Any = None) -> list[Tensor]:
+def convert_together(values: Sequence[Any], dtype: Any = None, folder: str = "") -> list[Tensor]:
     """Convert values that are inputs of one node: Python scalars and lists take the dtype of the typed ones.
 
     A scalar that does not fit this dtype promotes it, as in NumPy: an int32 tensor with 1.5 gives float64.
+    folder: the node's full name with a slash. New constants are named FOLDERx and FOLDERy, as in TensorFlow.
     """
     tensors = [as_tensor(value) for value in values]
     present = [tensor for tensor in tensors if tensor is not None]
@@ -207,7 +217,8 @@ def convert_together(values: Sequence[Any], dtype: Any = None) -> list[Tensor]:
         ]
         dtype = _promoted(typed)
     graph = graph_of(present)
-    return [_weak(v, dtype, graph) if t is None else t for t, v in zip(tensors, values, strict=True)]
+    names = [f"{folder}{word}/" for word in _OPERANDS] if folder and len(values) <= len(_OPERANDS) else repeat("Const")
+    return [_weak(v, dtype, graph, n) if t is None else t for t, v, n in zip(tensors, values, names, strict=False)]
 
 
 def _with_typed_dtype(tensors: list[Tensor | None], values: Sequence[Any]) -> list[Tensor | None]:
@@ -236,23 +247,23 @@ def _promoted(typed: list[DType]) -> DType | None:
     return typed[0] if len(numeric) < len(typed) else as_dtype(np.result_type(*numeric))
 
 
-def _weak(value: Any, dtype: DType | None, graph: Graph) -> Tensor:
+def _weak(value: Any, dtype: DType | None, graph: Graph, name: str) -> Tensor:
     kind = type(value)
     # By far the most common case, which needs no name scope.
     if kind in _NUMBERS and dtype is not None and dtype is not dtypes.object:
         if dtype.numpy.kind in "biufc":
             dtype = _weak_result(dtype, kind, value)
         value = value if dtype is dtypes.string else dtype.numpy.type(value)
-        return _constant(value, dtype, "Const", graph)
+        return _constant(value, dtype, name, graph)
     with graph.as_default():
         if dtype is None or isinstance(value, (np.ndarray, np.generic)):
-            return convert_to_tensor(value, name="Const")
+            return convert_to_tensor(value, name=name)
         try:
-            return convert_to_tensor(value, dtype)
+            return convert_to_tensor(value, dtype, name=name)
         except TypeError:
             if dtype is dtypes.object:
                 raise
-            return convert_to_tensor(value)
+            return convert_to_tensor(value, name=name)
 
 
 def _weak_result(dtype: DType, kind: type, value: Any) -> DType:
@@ -329,38 +340,6 @@ def _node(kind, kernel, inputs, attrs, type, name, dtype, shape, outputs, graph=
     return op.outputs[0] if outputs is None else list(op.outputs)
 
 
-OPERATORS: dict[np.ufunc, Callable] = {
-    np.add: operator.add,
-    np.subtract: operator.sub,
-    np.multiply: operator.mul,
-    np.divide: operator.truediv,
-    np.floor_divide: operator.floordiv,
-    np.remainder: operator.mod,
-    np.power: operator.pow,
-    np.negative: operator.neg,
-    np.absolute: operator.abs,
-    np.equal: operator.eq,
-    np.not_equal: operator.ne,
-    np.less: operator.lt,
-    np.less_equal: operator.le,
-    np.greater: operator.gt,
-    np.greater_equal: operator.ge,
-}
-"""Ufuncs with an equivalent Python operator: the same result on arrays, and five times as fast on NumPy scalars."""
-
-UFUNC_TYPES = {
-    "multiply": ("Mul", "mul"),
-    "subtract": ("Sub", "sub"),
-    "add": ("Add", "add"),
-    "divide": ("RealDiv", "truediv"),
-    "floor_divide": ("FloorDiv", "floordiv"),
-    "remainder": ("FloorMod", "mod"),
-    "negative": ("Neg", "Neg"),
-    "absolute": ("Abs", "Abs"),
-    "power": ("Pow", "pow"),
-}
-
-
 def elementwise(
     ufunc: np.ufunc, *args: Any, type: str | None = None, name: str | None = None, checked: bool = False
 ) -> Any:
@@ -369,15 +348,17 @@ def elementwise(
     The ufunc determines the dtype, broadcasting the shape. Raises ValueError if the shapes do not broadcast.
     checked: dividing integers by zero raises InvalidArgumentError at run time; NumPy would return 0.
     """
-    tensors = convert_together(args)
-    default = UFUNC_TYPES.get(ufunc.__name__)
-    if default is None:
-        word = re.sub(r"\W+", "_", ufunc.__name__).strip("_")  # np.frompyfunc names them "<lambda> (vectorized)"
-        default = (word.title().replace("_", ""), word)
+    present = [tensor for tensor in map(as_tensor, args) if tensor is not None]
+    of_booleans = bool(present) and present[0].dtype.base_dtype is dtypes.bool
+    default = type_and_name(ufunc, of_booleans)
     kind = type or default[0]
     name = name or type or default[1]
-    # do not cache (and keep alive) the user's own ufuncs
-    found = _ufunc_dtypes if ufunc.ntypes > 1 else _ufunc_dtypes.__wrapped__
+    if len(present) == len(args):
+        tensors = convert_together(args)
+    else:
+        name = graph_of(present).named(name)
+        tensors = convert_together(args, folder=name)
+    found = ufunc_dtypes if ufunc.ntypes > 1 else ufunc_dtypes.__wrapped__  # one of the user's own is not kept
     result = found(ufunc, tuple([t.dtype.base_dtype for t in tensors]), name)
     shape: shapes.RawShape = ()
     if ufunc.signature is not None:
@@ -403,20 +384,6 @@ def _keep_weak(made: Tensor, args: Sequence[Any]) -> None:
     weak = made.op.graph.weak
     if all([type(arg) in _NUMBERS or as_tensor(arg) in weak for arg in args]):
         weak.add(made)
-
-
-@lru_cache(maxsize=4096)
-def _ufunc_dtypes(ufunc: np.ufunc, given: tuple[DType, ...], name: str) -> tuple[DType, ...]:
-    """The output dtypes; object if any input is one."""
-    if any(d.numpy.kind not in "biufc" for d in given):
-        if ufunc.__name__ in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"):
-            return (dtypes.bool,) * ufunc.nout
-        return (dtypes.variant if dtypes.variant in given else dtypes.object,) * ufunc.nout
-    try:
-        resolved = ufunc.resolve_dtypes((*[d.numpy for d in given], *[None] * ufunc.nout))
-    except TypeError as error:
-        raise TypeError(f"{name} does not take {', '.join(d.name for d in given)}: {error}") from None
-    return tuple([as_dtype(d) for d in resolved[ufunc.nin :]])
 
 
 def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tensor:

@@ -74,9 +74,9 @@ def _parse(spec: str) -> DeviceSpec:
             elif kind in ("cpu", "gpu", "tpu") and len(rest) <= 1:
                 fields["device_type"] = kind
                 fields["device_index"] = _number(rest[0]) if rest else None
-            elif kind == "device" and len(rest) in (1, 2):
+            elif kind == "device" and len(rest) == 2:
                 fields["device_type"] = None if rest[0] == "*" else rest[0]
-                fields["device_index"] = _number(rest[1]) if len(rest) == 2 else None
+                fields["device_index"] = _number(rest[1])
             else:
                 raise ValueError
         except ValueError:

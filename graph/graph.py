@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from weftwork.graph import shapes, stacks
-from weftwork.graph.collections import Collections
 from weftwork.graph.drawn import Drawn
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.keys import GraphKeys as GraphKeys  # older pickles refer to them here
 from weftwork.graph.keys import NoKernel as NoKernel
+from weftwork.graph.marks import Marks
 from weftwork.graph.names import Names, check_op_name, check_scope_name, find
 from weftwork.graph.operation import _NO_ATTRS, LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.ownership import add_atoms
@@ -29,7 +29,7 @@ GRADIENT_OVERRIDES = ("_weftwork_gradient_overrides",)
 """The collection that records each `gradient_override_map`: (first operation, end, names)."""
 
 
-class Graph(Collections, Drawn):
+class Graph(Marks, Drawn):
     """A computation, defined once and run in any number of sessions.
 
     Any number of threads may build and run it at the same time.
@@ -104,6 +104,8 @@ class Graph(Collections, Drawn):
                 op.colocation = colocate.colocation or (colocate.name,)
                 op.device = colocate.device
             self._put(op)
+        if self._marking:
+            self._mark(op)
         if stacks.local.tracing is not None:
             stacks.local.tracing.added(op)
         return op
@@ -129,6 +131,13 @@ class Graph(Collections, Drawn):
         scope = self._scopes.name
         with self._lock:
             return self._names.unique(f"{scope}/{name}" if scope else name, mark_as_used)
+
+    def named(self, name: str) -> str:
+        """The full name, with a slash, that a node which asks for `name` gets; it is kept for that node."""
+        if name.endswith("/"):
+            return name
+        check_op_name(name)
+        return self.unique_name(name) + "/"
 
     def reserve(self, name: str) -> str:
         """Reserve a full name that no node has, ignoring the name scope; only an exact request can get it later."""
@@ -262,13 +271,23 @@ class Graph(Collections, Drawn):
         compute_shapes: bool = True,
         compute_device: bool = True,
     ) -> Operation:
-        """Create an operation of a type unknown to the library, with outputs of these dtypes and unknown shapes.
+        """Create an operation of this type. A type that TensorFlow declares runs as it does there.
 
-        It can be named, placed, fed and differentiated (`RegisterGradient`), but running it raises UnimplementedError.
+        attrs: AttrValues or Python values; what follows from the dtypes may be omitted.   dtypes: of the outputs.
         input_types, op_def, compute_shapes, compute_device: accepted as in TensorFlow, without effect.
-        attrs: its attributes.
+        An operation of an undeclared type has unknown shapes; it can be named, placed, fed and differentiated
+        (`RegisterGradient`), but running it raises UnimplementedError. Raises TypeError for an input that is not a
+        tensor, and ValueError for anything that does not fit the declaration.
         """
-        outputs: list = [(as_dtype(dtype), None) for dtype in dtypes or ()]
+        for number, tensor in enumerate(inputs):
+            if not isinstance(tensor, Tensor):
+                raise TypeError(f"Input #{number} is not a tensor: {tensor}")
+        wanted = [as_dtype(dtype) for dtype in dtypes or ()]
+        with self.as_default():
+            made = seams.create_op(self, op_type, inputs, wanted, name or op_type, attrs or {})
+        if made is not None:
+            return made
+        outputs: list = [(dtype, None) for dtype in wanted]
         return self.add(
             Kind.FUNCTION, op_type, kernel=NoKernel(op_type), inputs=tuple(inputs), attrs=dict(attrs or {}),
             outputs=outputs, name=name,
@@ -333,19 +352,14 @@ class Graph(Collections, Drawn):
             return self._scopes.controls(None)
         ops: list[Operation] = []
         for control in control_inputs:
-            if isinstance(control, str):
-                control = self.as_graph_element(control)
-            element = getattr(control, "op", None) if not isinstance(control, (Tensor, Operation)) else control
-            if hasattr(type(control), "_as_graph_element"):
-                element = control._as_graph_element()  # type: ignore[union-attr]
-            if isinstance(element, Tensor):
-                element = element.op
-            if not isinstance(element, Operation):
-                raise TypeError(f"Control input must be Operation or Tensor: {control!r}")
-            if element.graph is not self:
-                raise ValueError(f"{element!r} must be from the same graph as the operations that wait for it.")
-            if element not in ops:
-                ops.append(element)
+            held = getattr(control, "op", None) if not isinstance(control, (Tensor, Operation)) else None
+            try:
+                element = self.as_graph_element(held if isinstance(held, Operation) else control)
+            except TypeError as error:
+                raise TypeError(f"Control input must be Operation or Tensor: {control!r}. {error}") from None
+            op = element.op if isinstance(element, Tensor) else element
+            if op not in ops:
+                ops.append(op)
         return self._scopes.controls(ops)
 
     def device(self, device_name_or_function: Any):

@@ -214,6 +214,9 @@ class Operation:
             return self.colocation_groups()
         if name == "container":
             return self.container.encode()
+        marks = self.graph.marks.get(self)
+        if marks is not None and name in marks:
+            return seams.attr_of(marks[name])
         try:
             return seams.get_attr(self, name)
         except KeyError:
@@ -249,6 +252,15 @@ class Operation:
 
     def _set_device(self, device: Any) -> None:
         self.device = str(device)
+
+    def _set_attr(self, name: str, value: Any) -> None:
+        """Note a further attribute, an AttrValue: `get_attr` and `node_def` tell it, and nothing else follows."""
+        self.graph.marks.setdefault(self, {})[name] = value
+
+    @property
+    def _original_op(self) -> Operation | None:
+        """The operation that this one was made for (`Graph._original_op`)."""
+        return self.graph.originals.get(self)
 
     def values(self) -> tuple[Tensor, ...]:
         """The outputs."""
@@ -343,8 +355,8 @@ class Tensor(Operators, Generic[R], Stands):
         return Reference(self)
 
     def consumers(self) -> list[Operation]:
-        """The operations that use this tensor as an input."""
-        return [op for op in self.graph.get_operations() if any(t is self for t in op.inputs)]
+        """The operations that use this tensor as an input, once for each such input."""
+        return [op for op in self.graph.get_operations() for t in op.inputs if t is self]
 
     def eval(self, feed_dict: Mapping[Any, Any] | None = None, session: Any = None) -> Any:
         """The value, computed in `session` or the default session."""

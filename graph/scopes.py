@@ -242,14 +242,44 @@ def op_scope(values: Any, name: str | None, default_name: str | None = None) -> 
         yield prefix
 
 
-@contextmanager
-def name_scope(name: str | None, default_name: str | None = None, values: Any = None) -> Iterator[str]:
-    """Open a name scope (`name`, else `default_name`) in the graph of `values`, and make that graph the default.
+class name_scope:
+    """A context manager: open a name scope (`name`, else `default_name`) in the graph of `values`, made the default.
 
-    Yields the prefix, `a/b/`. Raises ValueError when both names are None and values were given.
+    Yields the prefix, `a/b/`; entered again it opens another, `a/b_1/`. name: what it was asked for.
+    Raises ValueError when both names are None and values were given.
     """
-    if name is None and default_name is None and values is not None:
-        raise ValueError("At least one of name (None) and default_name (None) must be provided.")
-    graph = seams.graph_of(values or ())
-    with graph.as_default(), graph.name_scope(default_name if name is None else name) as prefix:
-        yield prefix
+
+    def __init__(self, name: str | None, default_name: str | None = None, values: Any = None):
+        if default_name is not None and not isinstance(default_name, str):
+            raise TypeError(
+                f"`default_name` type ({type(default_name)}) is not a string type. You likely meant to pass this into "
+                "the `values` kwarg."
+            )
+        self._name = default_name if name is None else name
+        self._refused = name is None and default_name is None and values is not None
+        self._values = values
+        self._open: list[Any] = []
+
+    @property
+    def name(self) -> str | None:
+        """The name that was asked for."""
+        return self._name
+
+    def __enter__(self) -> str:
+        if self._refused:
+            raise ValueError("At least one of name (None) and default_name (None) must be provided.")
+        graph = seams.graph_of(self._values or ())
+        outer, inner = graph.as_default(), graph.name_scope(self._name)
+        outer.__enter__()
+        try:
+            prefix = inner.__enter__()
+        except BaseException:
+            outer.__exit__(None, None, None)
+            raise
+        self._open.append((outer, inner))
+        return prefix
+
+    def __exit__(self, *error: Any) -> None:
+        outer, inner = self._open.pop()
+        inner.__exit__(*error)
+        outer.__exit__(*error)

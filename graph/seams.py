@@ -23,7 +23,9 @@ class Seams:
     node_def: Callable[[Any], Any]
     op_def: Callable[[Any], Any]
     get_attr: Callable[[Any, str], Any]
-    """`interchange.writing`: a graph or an operation as protocol buffers, and an attribute in their form."""
+    attr_of: Callable[[Any], Any]
+    create_op: Callable[..., Any]
+    """`interchange`: a graph or an operation as protocol buffers, an attribute in their form, and `create_op`."""
     divide: Callable[..., Any]
     """`build`: the node for a dividing ufunc; dividing an integer by zero is an error."""
     graph_of: Callable[[Any], Any]
@@ -71,7 +73,8 @@ class Seams:
 _HOMES = {
     **dict.fromkeys(["new_graph"], "graph.graph"),
     **dict.fromkeys(["flatten_graph", "fill_graph"], "graph.export"),
-    **dict.fromkeys(["graph_def", "node_def", "op_def", "get_attr"], "graph.interchange.writing"),
+    **dict.fromkeys(["graph_def", "node_def", "op_def", "get_attr", "attr_of"], "graph.interchange.writing"),
+    "create_op": "graph.interchange.creating",
     **dict.fromkeys(["divide", "graph_of"], "graph.build"),
     **dict.fromkeys(["array_ufunc", "array_function"], "graph.numpy_protocol"),
     "getitem": "graph.ops.indexing",

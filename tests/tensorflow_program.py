@@ -34,6 +34,12 @@ def restored(prefix: str) -> list:
         return session.run("y:0", {"x:0": FEED}).tolist()
 
 
+def read(prefix: str) -> dict:
+    """What is in a checkpoint."""
+    reader = tf.train.NewCheckpointReader(prefix)
+    return {key: reader.get_tensor(key).tolist() for key in sorted(reader.get_variable_to_shape_map())}
+
+
 def ran(path: str) -> list:
     """The outputs of a GraphDef of flows."""
     with open(path, "rb") as file, tf.Graph().as_default(), tf.Session() as session:
@@ -77,9 +83,11 @@ def records(folder: str) -> list:
 def main(folder: str) -> None:
     theirs, ours = os.path.join(folder, "weftwork"), os.path.join(folder, "tensorflow")
     os.makedirs(f"{ours}/checkpoints")
+    os.makedirs(f"{ours}/more")
     found = {
         "model": loaded(f"{theirs}/model"),
         "checkpoint": restored(f"{theirs}/checkpoints/c"),
+        "old": read(f"{theirs}/checkpoints/old"),
         "flows": ran(f"{theirs}/flows.pb"),
         "expressions": expressed(f"{theirs}/expressions.pb"),
         "records": records(theirs),
@@ -98,6 +106,21 @@ def main(folder: str) -> None:
         for _ in range(3):
             session.run(train, {x: FEED})
         wrote["trained"] = session.run(y, {x: FEED}).tolist()
+    with tf.Graph().as_default(), tf.Session() as session:
+        divided = tf.fixed_size_partitioner(3)
+        tf.get_variable("parts", [300, 2], initializer=tf.random_normal_initializer(), partitioner=divided)
+        tf.get_variable(
+            "columns", [2, 4], initializer=tf.ones_initializer(), partitioner=tf.fixed_size_partitioner(2, 1)
+        )
+        session.run(tf.global_variables_initializer())
+        tf.train.Saver().save(session, f"{ours}/more/parts", write_meta_graph=False)
+        wrote["parts"] = read(f"{ours}/more/parts")
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.get_variable("whole", [3], tf.int64, initializer=tf.ones_initializer())
+        tf.Variable(["a", "bb"], name="text")
+        session.run(tf.global_variables_initializer())
+        old = tf.train.Saver(write_version=tf.train.SaverDef.V1)
+        old.save(session, f"{ours}/more/old", write_meta_graph=False)
     with tf.Graph().as_default() as graph, tf.Session() as session:
         flows(tf)
         tf.train.write_graph(graph, ours, "flows.pb", as_text=False)

@@ -451,9 +451,6 @@ from weftwork.graph.ops.asking import (
     recompute_grad as recompute_grad,
 )
 from weftwork.graph.ops.asking import (
-    switch_case as switch_case,
-)
-from weftwork.graph.ops.asking import (
     timestamp as timestamp,
 )
 from weftwork.graph.ops.asking import (
@@ -522,6 +519,12 @@ from weftwork.graph.ops.assertions import (
 from weftwork.graph.ops.assertions import (
     verify_tensor_all_finite as verify_tensor_all_finite,
 )
+from weftwork.graph.ops.cases import (
+    case as case,
+)
+from weftwork.graph.ops.cases import (
+    switch_case as switch_case,
+)
 from weftwork.graph.ops.clipping import (
     clip_by_average_norm as clip_by_average_norm,
 )
@@ -548,9 +551,6 @@ from weftwork.graph.ops.composite import (
 )
 from weftwork.graph.ops.composite import (
     SparseTensorValue as SparseTensorValue,
-)
-from weftwork.graph.ops.control_flow import (
-    case as case,
 )
 from weftwork.graph.ops.control_flow import (
     cond as cond,

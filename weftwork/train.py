@@ -107,6 +107,7 @@ from weftwork.scheduler.training.saver_def import SaverDef
 from weftwork.scheduler.training.saving_hooks import (
     CheckpointSaverHook,
     CheckpointSaverListener,
+    ProfilerHook,
     StepCounterHook,
     SummarySaverHook,
 )
@@ -179,6 +180,7 @@ __all__ = [
     "SessionRunHook",
     "SessionRunValues",
     "SingularMonitoredSession",
+    "ProfilerHook",
     "StepCounterHook",
     "StopAtStepHook",
     "SummarySaverHook",

@@ -24,6 +24,7 @@ import numpy as np
 
 from weftwork.actors.checkpoints.encoding import NUMBERS, little
 from weftwork.actors.checkpoints.files import Files, files_of, split, told, write_whole, writing
+from weftwork.actors.checkpoints.slices import SLICE_MESSAGES, place_of, slice_key, slice_of
 from weftwork.actors.checkpoints.writer import CHUNK, Part, Row, check_size, data_name, index_name
 from weftwork.graph import dtypes
 from weftwork.graph.errors import InvalidArgumentError
@@ -41,6 +42,7 @@ def _messages() -> dict[str, Any]:
     return messages(
         "weftwork.bundle",
         {
+            **SLICE_MESSAGES,
             "Version": {"producer": "1 int32", "min_consumer": "2 int32"},
             "Header": {"num_shards": "1 int32", "endianness": "2 int32", "version": "3 Version"},
             "Dim": {"size": "1 int64", "name": "2 string"},
@@ -52,7 +54,7 @@ def _messages() -> dict[str, Any]:
                 "offset": "4 int64",
                 "size": "5 int64",
                 "crc32c": "6 fixed32",
-                "slices": "7 repeated bytes",
+                "slices": "7 repeated Slice",
             },
         },
     )
@@ -172,8 +174,8 @@ def read_table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 def read_index(content: bytes, prefix: str, files: Files) -> tuple[list[tuple[str, int]], dict[str, Row]]:
     """Parse an index into its data files, as (name, size in bytes), and its rows by key.
 
-    A file's size is the minimum that the rows imply. Slices of partitioned variables get no row of their own. Raises
-    ValueError if the index is corrupt.
+    A file's size is the minimum that the rows imply. The row of a partitioned variable holds the rows of its slices.
+    Raises ValueError if the index is corrupt.
     """
     from google.protobuf.message import DecodeError
 
@@ -184,13 +186,17 @@ def read_index(content: bytes, prefix: str, files: Files) -> tuple[list[tuple[st
         header = kinds["Header"].FromString(value)
         if key or header.endianness:
             raise ValueError("it has no header" if key else "its numbers are big-endian")
-        rows, sizes = {}, [0] * header.num_shards
+        rows, sizes, pieces = {}, [0] * header.num_shards, {}
         for key, value in items:
-            if key.startswith(b"\0"):
-                continue  # a slice of a partitioned variable
             entry = kinds["Entry"].FromString(value)
-            rows[key.decode("utf-8", "surrogateescape")] = row = _row(entry)
+            row = _row(entry)
+            if key.startswith(b"\0"):
+                pieces[key] = row
+            else:
+                name = key.decode("utf-8", "surrogateescape")
+                rows[name] = (row, [slice_of(cut) for cut in entry.slices])
             sizes[row.shard] = max(sizes[row.shard], row.offset + row.bytes)
+        rows = {name: _joined(name, row, cuts, pieces) for name, (row, cuts) in rows.items()}
     except (DecodeError, StopIteration, IndexError) as error:
         raise ValueError(f"it is damaged: {error!r}") from error
     names = [data_name(prefix, number, len(sizes), "") for number in range(len(sizes))]
@@ -207,9 +213,26 @@ def _row(entry: Any) -> Row:
         raise ValueError("an entry has negative numbers")
     if dtype in NUMBERS and not entry.slices and math.prod(shape) * NUMBERS[dtype].itemsize != entry.size:
         raise ValueError(f"a value of type {dtype} and shape {list(shape)} cannot have {entry.size} bytes")
-    if entry.slices:
-        dtype = "in parts"
     return Row(dtype, shape, entry.shard_id, entry.offset, entry.size, entry.crc32c)
+
+
+def _joined(name: str, row: Row, cuts: list, pieces: dict[bytes, Row]) -> Row:
+    """A row with those of its parts. Raises ValueError where one is missing, or they are not the whole."""
+    if not cuts:
+        return row
+    parts, size = [], 0
+    for cut in cuts:
+        piece = pieces.get(slice_key(name, cut))
+        if piece is None:
+            raise ValueError(f"a slice of {name} is missing")
+        place = place_of(cut, row.shape or ())
+        if piece.dtype != row.dtype or piece.shape != tuple([at.stop - at.start for at in place]):
+            raise ValueError(f"a slice of {name} is of another type or shape than the whole tells")
+        parts.append((place, piece))
+        size += math.prod(piece.shape)
+    if size != math.prod(row.shape or ()):
+        raise ValueError(f"the slices of {name} are not the whole")
+    return row._replace(parts=tuple(parts))
 
 
 def decode_strings(data: bytes, shape: tuple[int, ...]) -> tuple[Any, int]:

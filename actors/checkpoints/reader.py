@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,10 +18,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weftwork.actors.checkpoints import bundle
+from weftwork.actors.checkpoints import bundle, sliced
 from weftwork.actors.checkpoints.encoding import NUMBERS, TYPES, decode, little
 from weftwork.actors.checkpoints.files import Files, files_of, split, told
-from weftwork.actors.checkpoints.writer import CHUNK, FORMAT, VERSION, Row, check_size, data_name, index_name
+from weftwork.actors.checkpoints.writer import (
+    CHUNK,
+    FORMAT,
+    VERSION,
+    Row,
+    check_size,
+    data_name,
+    index_name,
+    single_files,
+)
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.errors import DataLossError, InvalidArgumentError, NotFoundError, OpError, UnimplementedError
 from weftwork.graph.files.checksums import crc32c, masked
@@ -46,15 +56,21 @@ class CheckpointReader:
     Raises NotFoundError if no checkpoint has this prefix, DataLossError if its index is corrupt or of another format.
     """
 
-    def __init__(self, prefix: str, files: Files | None = None):
-        self._prefix = prefix
+    def __init__(self, prefix: str | os.PathLike[str], files: Files | None = None):
+        self._prefix = prefix = os.fspath(prefix)
         self._files = files or files_of(prefix)
         self._shards: list[tuple[str, int]] = []
         self._rows: dict[str, Row] = {}
-        content = _read_content(prefix, self._files)
+        self._sliced = _read_sliced(prefix, self._files)
+        """What is in TensorFlow's older files: see `sliced`. None for others."""
+        content = b"" if self._sliced else _read_content(prefix, self._files)
         self._bundle = bundle.is_table(content)
         """Whether this is a checkpoint of TensorFlow's V2 format."""
-        self._load(content)
+        if self._sliced is not None:
+            kept = self._sliced.kept.items()
+            self._rows = {key: Row(value.dtype, value.shape, 0, 0, 0, 0) for key, value in kept}
+        else:
+            self._load(content)
 
     def _load(self, content: bytes) -> None:
         body = content if self._bundle else _checked_body(index_name(self._prefix), content)
@@ -117,12 +133,32 @@ class CheckpointReader:
         with ExitStack() as opened:
             readers: dict[int, Any] = {}
             found = []
-            for want, shape in zip(wanted, targets, strict=True):
-                row = self._rows[want.key]
+
+            def reader(row: Row) -> Any:
                 if row.shard not in readers:
                     readers[row.shard] = opened.enter_context(self._open(row.shard))
-                found.append(self._value(row, shape, readers[row.shard]))
+                return readers[row.shard]
+
+            for want, shape in zip(wanted, targets, strict=True):
+                row = self._rows[want.key]
+                if self._sliced is not None:
+                    found.append(self._from_slices(want.key, shape))
+                elif row.parts:
+                    made = np.empty(row.shape, NUMBERS.get(row.dtype, np.dtype(object)))  # type: ignore[arg-type]
+                    for place, part in row.parts:
+                        made[place] = self._value(part, part.shape, reader(part))
+                    found.append(made.reshape(shape))
+                else:
+                    found.append(self._value(row, shape, reader(row)))
         return found
+
+    def _from_slices(self, key: str, shape: tuple[int, ...] | None) -> Any:
+        assert self._sliced is not None
+        try:
+            value = self._sliced.value(key)
+        except ValueError as error:
+            raise DataLossError(None, None, f"{self._prefix}: {error}") from error
+        return value.reshape(shape) if isinstance(value, np.ndarray) else value
 
     def _check_keys(self, keys: Iterable[str]) -> None:
         missing = [key for key in keys if key not in self._rows]
@@ -219,6 +255,22 @@ def _fill(raw: np.ndarray, offset: int, reader: Any, name: str, extend: Callable
         checksum = extend(view[at : at + count], checksum)
         at += count
     return checksum
+
+
+def _read_sliced(prefix: str, files: Files) -> sliced.Sliced | None:
+    """What is in the files of a checkpoint without an index; None where there is one, or there are no such files."""
+    with told(prefix):
+        names = [] if files.exists(index_name(prefix)) else single_files(prefix, files)
+        contents = []
+        for name in names:
+            with files.open(name) as reader:
+                contents.append(reader.read())
+    if not contents or not all(map(bundle.is_table, contents)):
+        return None
+    try:
+        return sliced.Sliced(contents)
+    except (ValueError, TypeError) as error:
+        raise DataLossError(None, None, f"{prefix}: corrupt checkpoint: {error}") from error
 
 
 def _read_content(prefix: str, files: Files) -> bytes:

@@ -13,6 +13,7 @@ index are deleted after that. So a prefix that has a whole checkpoint keeps one,
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import zlib
 from collections.abc import Iterable, Sequence
@@ -41,6 +42,8 @@ class Row(NamedTuple):
     offset: int
     bytes: int
     crc32: int
+    parts: tuple = ()
+    """Of a value in parts, (index, row) of each; it has no place of its own then."""
 
 
 class Part(NamedTuple):
@@ -66,7 +69,17 @@ def index_name(prefix: str) -> str:
 def exists(prefix: str, files: Files | None = None) -> bool:
     """Whether a checkpoint, or a file, of this name exists."""
     files = files or files_of(prefix)
-    return files.exists(index_name(prefix)) or files.exists(prefix)
+    return bool(files.exists(index_name(prefix)) or single_files(prefix, files))
+
+
+def single_files(prefix: str, files: Files) -> list[str]:
+    """The files of a checkpoint without an index (`sliced`): the prefix itself, or its shards."""
+    if files.exists(prefix):
+        return [prefix]
+    with suppress(OSError):
+        shard = re.compile(re.escape(prefix) + r"-\d{5}-of-\d{5}")
+        return [name for name in files.starting_with(f"{prefix}-") if shard.fullmatch(name)]
+    return []
 
 
 # Writing
@@ -118,7 +131,7 @@ def write_index(prefix: str, parts: Sequence[Part], files: Files | None = None) 
     """
     files = files or files_of(prefix)
     parts = sorted(parts, key=lambda part: part.shard)
-    rows = {key: row._asdict() for part in parts for key, row in part.rows.items()}
+    rows = {key: _told(row) for part in parts for key, row in part.rows.items()}
     kept = set()
     for part in parts:
         name = data_name(prefix, part.shard, part.shards, part.token)
@@ -132,6 +145,11 @@ def write_index(prefix: str, parts: Sequence[Part], files: Files | None = None) 
         for name in _files_of(prefix, files):
             if _base_name(name) not in kept and name != index_name(prefix):
                 files.remove(name)
+
+
+def _told(row: Row) -> dict[str, Any]:
+    """A row as an index has it."""
+    return {name: value for name, value in row._asdict().items() if name != "parts"}
 
 
 def _base_name(name: str) -> str:

@@ -220,6 +220,10 @@ def one_shot_iterator(variant: Tensor, structure: Any) -> Iterator:
         return Iterator(_name_node(variant.graph, "OneShotIterator"), structure, variant=variant)
 
 
+_CONSUMERS = frozenset({"ReduceDataset", "DatasetToSingleElement"})
+"""Nodes that read a dataset of their own from its beginning, and so depend on nothing else."""
+
+
 def _check_constant(variant: Tensor) -> None:
     """Raise ValueError for a dataset that depends on the state of a session or the feeds of a run."""
     stack, seen = [variant.op], {variant.op}
@@ -227,7 +231,7 @@ def _check_constant(variant: Tensor) -> None:
         op = stack.pop()
         if op.kind in _PLACEHOLDERS and op.section is None:
             raise ValueError(f"Cannot capture a placeholder (name:{op.name}, type:{op.type}) by value.")
-        if op.kind in _STATES:
+        if op.kind in _STATES and op.type not in _CONSUMERS:
             raise ValueError(
                 f"Cannot capture a stateful node (name:{op.name}, type:{op.type}) by value.: A likely cause of this "
                 "error is that the dataset for which you are calling `make_one_shot_iterator()` captures a stateful "

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+_MINUTES_FROM = 120.0
+"""Seconds from which times are given in minutes."""
+_ROUNDED_UP = 0.9995
+"""What rounds to 1 with three figures."""
 _PLACES = {"thread": "helper thread", "resident": "local worker", "actor": "variable actor", "loop": "event loop"}
 
 
@@ -11,16 +17,20 @@ def place_text(place: str) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """Seconds in a suitable unit: 7.4 s, 12 ms, 3.1 us."""
-    for unit, scale in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= scale:
-            return f"{seconds / scale:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} us"
+    """Seconds in a suitable unit: 3.1 us, 12 ms, 7.4 s, 5 min 12 s, 2 h 5 min."""
+    if seconds >= _MINUTES_FROM:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60} min"
+    return _scaled(seconds, (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)))
 
 
 def bytes_text(count: float) -> str:
     """Bytes in a suitable unit: 90 MB, 1.2 kB, 17 bytes."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= scale:
-            return f"{count / scale:.3g} {unit}"
-    return f"{count:.0f} bytes"
+    return _scaled(count, (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("bytes", 1.0)))
+
+
+def _scaled(amount: float, units: Sequence[tuple[str, float]]) -> str:
+    """Three figures and a unit: the largest one of which there is at least one, as rounded."""
+    unit, scale = next((one for one in units if amount >= _ROUNDED_UP * one[1]), units[-1])
+    figure = amount / scale
+    return f"{figure:.3g} {unit}" if figure < 1000 * _ROUNDED_UP else f"{figure:,.0f} {unit}"

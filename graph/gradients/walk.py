@@ -75,7 +75,7 @@ def gradients(
     arguments.
     """
     ys, xs = _listed(ys), _listed(xs)
-    stops = [_source(t) for t in _listed(stop_gradients or [])]
+    stops = [_source(t) for t in _listed([] if stop_gradients is None else stop_gradients)]
     given = [None] * len(ys) if grad_ys is None else _listed(grad_ys)
     if len(given) != len(ys):
         raise ValueError(f"Passed {len(given)} grad_ys for {len(ys)} ys")
@@ -162,7 +162,9 @@ class _Walk:
         if not parts:
             return None
         if len(parts) > 1:
-            parts[:] = [_sum(parts, tensor)]
+            place = tensor.graph.colocate_with(parts[0].op, True) if self.colocate else nullcontext()
+            with place:
+                parts[:] = [_sum(parts, tensor)]
         return parts[0]
 
     def run(self) -> None:

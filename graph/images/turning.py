@@ -11,7 +11,7 @@ from weftwork.graph.build import convert_to_tensor, static_value
 from weftwork.graph.images.tools import image_of
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops.array_ops import reshape, shape
-from weftwork.graph.ops.control_flow import case
+from weftwork.graph.ops.cases import case
 from weftwork.graph.ops.indexing import where
 from weftwork.graph.ops.math_ops import equal, floormod, less
 from weftwork.graph.ops.random_ops import random_uniform

@@ -11,11 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from weftwork.graph import dtypes
+from weftwork.graph.build import apply, as_it_is
 from weftwork.graph.dtypes import DType
 from weftwork.graph.errors import UnimplementedError
 from weftwork.graph.interchange.signatures import UNSAID, Signature
 from weftwork.graph.interchange.values import attr_value
-from weftwork.graph.operation import Kind
+from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.ops.conversion import cast
+from weftwork.graph.ops.flow import group
 from weftwork.graph.seams import seams
 from weftwork.graph.stacks import get_default_graph
 
@@ -100,3 +103,24 @@ def types(args: Sequence[Any], attrs: Mapping[str, Any]) -> list[tuple[DType, bo
             dtype = attrs[arg.type].base_dtype if arg.type in attrs else dtypes.ALL[arg.type]
             found += [(dtype, arg.ref)] * (attrs[arg.count] if arg.count else 1)
     return found
+
+
+def named(made: Any, given: Given) -> Any:
+    """What a reader made, with the node's own name and the dtypes that are declared."""
+    name = given.name[:-1]
+    if isinstance(made, Operation):
+        return made if made.name == name else group(made, name=given.name)
+    tensors = list(made) if isinstance(made, (list, tuple)) else [made]
+    if not tensors:
+        return tensors
+    for at, (tensor, dtype) in enumerate(zip(tensors, given.outputs, strict=False)):
+        if tensor.dtype.base_dtype is not dtype and dtypes.object not in (tensor.dtype, dtype):
+            tensors[at] = tensor if dtype is dtypes.resource else cast(tensor, dtype)
+    if tensors[0].op.name != name:
+        tensors[0] = same(tensors[0], given.name)
+    return tensors
+
+
+def same(tensor: Tensor, name: str) -> Tensor:
+    """A node of this name that hands `tensor` on."""
+    return apply(as_it_is, [tensor], type="Identity", name=name, dtype=tensor.dtype.base_dtype, shape=tensor.raw_shape)

@@ -9,17 +9,15 @@ from contextlib import ExitStack
 from typing import Any
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import apply, as_it_is
 from weftwork.graph.errors import NotFoundError, UnimplementedError
 from weftwork.graph.graph import Graph
 from weftwork.graph.interchange import native
 from weftwork.graph.interchange.frames import CONTROL_FLOW, ENTERS, EXITS, NEXTS, Branch, Loop, Place, Places, source
-from weftwork.graph.interchange.given import Given, attributes, lacking, reader_of, types
+from weftwork.graph.interchange.given import Given, attributes, lacking, named, reader_of, same, types
 from weftwork.graph.interchange.signatures import Signature, signature
 from weftwork.graph.interchange.writing import SECTION
 from weftwork.graph.operation import Kind, Operation, Tensor, Traits
 from weftwork.graph.ops.conversion import cast
-from weftwork.graph.ops.flow import group
 from weftwork.graph.ops.owners import add_owner
 from weftwork.graph.sections import Section
 
@@ -129,7 +127,7 @@ class Import:
             result = (reader_of(node.op) or lacking)(given)
         except (ValueError, TypeError) as error:
             raise type(error)(f"{error} (for node '{self.full(name)}', op: '{node.op}')") from error
-        return _as_declared(result, given)
+        return named(result, given)
 
     def _check(self, name: str, node: Any, inputs: list[Tensor], declared: Signature, expected: list) -> None:
         if len(inputs) != len(expected):
@@ -286,7 +284,7 @@ class Import:
         """Register a tensor under the name that the graph uses for it."""
         if tensor.op.name != self.full(name):
             with self.graph.in_section(self._section(place)):
-                tensor = _same(tensor, self.full(name) + "/")
+                tensor = same(tensor, self.full(name) + "/")
         self.made[name, 0], self.ops[name] = tensor, tensor.op
 
 
@@ -404,23 +402,3 @@ class _Frame:
 
 def _free_name(work: Import, name: str) -> str:
     return work.graph.reserve(name) + "/"
-
-
-def _as_declared(made: Any, given: Given) -> Any:
-    """A reader's result, with the node's own name and the declared dtypes."""
-    name = given.name[:-1]
-    if isinstance(made, Operation):
-        return made if made.name == name else group(made, name=given.name)
-    tensors = list(made) if isinstance(made, (list, tuple)) else [made]
-    if not tensors:
-        return tensors
-    for at, (tensor, dtype) in enumerate(zip(tensors, given.outputs, strict=False)):
-        if tensor.dtype.base_dtype is not dtype and dtypes.object not in (tensor.dtype, dtype):
-            tensors[at] = tensor if dtype is dtypes.resource else cast(tensor, dtype)
-    if tensors[0].op.name != name:
-        tensors[0] = _same(tensors[0], given.name)
-    return tensors
-
-
-def _same(tensor: Tensor, name: str) -> Tensor:
-    return apply(as_it_is, [tensor], type="Identity", name=name, dtype=tensor.dtype.base_dtype, shape=tensor.raw_shape)

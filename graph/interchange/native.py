@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, errors, shapes
-from weftwork.graph.build import OPERATORS
 from weftwork.graph.dtypes import DType
 from weftwork.graph.function import UserFunction
 from weftwork.graph.numpy_protocol import _UfuncMethod
 from weftwork.graph.operation import Traits
 from weftwork.graph.retries import Retry
 from weftwork.graph.seams import seams
+from weftwork.graph.ufuncs import OPERATORS
 
 ATTRIBUTE = "_weftwork"
 """The node attribute that holds the text."""

@@ -266,6 +266,8 @@ class GraphWriter:
         for start, end, names in op.graph.get_collection(GRADIENT_OVERRIDES):
             if start <= op.index < end and op.type in dict(names):
                 node.attr["_gradient_op_type"].s = dict(names)[op.type].encode()
+        for key, value in op.graph.marks.get(op, {}).items():
+            node.attr[key].CopyFrom(value)
         if op.colocation:
             node.attr["_class"].list.s.extend(op.colocation_groups())
         if self._add_shapes and op.outputs:
@@ -332,3 +334,4 @@ def get_attr(op: Operation, name: str) -> Any:
 
 
 seams.graph_def, seams.node_def, seams.op_def, seams.get_attr = as_graph_def, node_def, op_def, get_attr
+seams.attr_of = attr_of

@@ -162,7 +162,10 @@ class SparseConditionalAccumulator(ConditionalAccumulatorBase):
         rows = None if self._shape is None else (None, *self._shape[1:])
         outputs = [(kinds_of.int64, (None,)), (self._dtype, rows), (kinds_of.int64, (None,))]
         count = convert_to_tensor(num_required, kinds_of.int32)
-        return SparseGradient(*self._node("take", [count], outputs, name).outputs)
+        indices, values, shape = self._node("take", [count], outputs, name).outputs
+        if self._shape is not None and shapes.is_full(self._shape):
+            shape = convert_to_tensor(self._shape, kinds_of.int64)
+        return SparseGradient(indices, values, shape)
 
     def take_indexed_slices_grad(self, num_required: Any, name: str | None = None) -> IndexedSlices:
         """Wait for the required number of gradients, and return their mean as IndexedSlices."""

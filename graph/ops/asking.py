@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, nest, shapes
-from weftwork.graph.build import apply, as_tensor, convert_to_tensor, graph_of, static_value
+from weftwork.graph.build import apply, as_tensor, convert_to_tensor, static_value
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.function import py_func
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.ops.assertions import Assert
 from weftwork.graph.ops.composite import IndexedSlices, SparseTensor
-from weftwork.graph.ops.control_flow import case
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.flow import group, no_op
 from weftwork.graph.ops.functional import map_fn
@@ -190,31 +189,6 @@ def _now() -> Any:
 def numpy_function(func: Callable[..., Any], inp: Sequence[Any], Tout: Any, name: str | None = None) -> Any:
     """`py_func` under its newer name."""
     return py_func(func, inp, Tout, stateful=True, name=name)
-
-
-def switch_case(
-    branch_index: Any, branch_fns: Any, default: Callable[..., Any] | None = None, name: str = "switch_case"
-) -> Any:
-    """Call branch number `branch_index`; for any other number the default, or the last branch.
-
-    branch_fns: a list of functions, or of (number, function) pairs, or a dict of them.
-    Raises TypeError for what is not a function, or a pair of a number and a function.
-    """
-    if isinstance(branch_fns, dict):
-        pairs = sorted(branch_fns.items())
-    elif all(callable(fn) for fn in branch_fns):
-        pairs = list(enumerate(branch_fns))
-    else:
-        pairs = sorted(branch_fns, key=lambda pair: pair[0])
-    if not pairs or not all(isinstance(number, int) and callable(fn) for number, fn in pairs):
-        raise TypeError("branch_fns must be functions, or pairs of a number and a function")
-    with graph_of([branch_index]).as_default(), name_scope(name, "switch_case", [branch_index]):
-        index = convert_to_tensor(branch_index)
-        last = pairs[-1][1] if default is None else default
-        others = pairs[:-1] if default is None else pairs
-        if not others:
-            return last()
-        return case([(math_ops.equal(index, number), fn) for number, fn in others], default=last)
 
 
 def vectorized_map(fn: Callable[..., Any], elems: Any, fallback_to_while_loop: bool = True) -> Any:

@@ -9,10 +9,11 @@ from collections import namedtuple
 from typing import Any
 
 from weftwork.graph import shapes
-from weftwork.graph.build import apply, convert_to_tensor, register_tensor_conversion_function, static_value
+from weftwork.graph.build import apply, as_tensor, convert_to_tensor, register_tensor_conversion_function, static_value
 from weftwork.graph.dtypes import int64
 from weftwork.graph.kernels.derivatives import rows_in
 from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.scopes import name_scope
 from weftwork.graph.seams import seams
 from weftwork.graph.stacks import session_for
 
@@ -67,6 +68,14 @@ class _Composite:
         return f"{type(self).__name__}({parts})"
 
 
+def _converted(indices: Any, values: Any, dense_shape: Any) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        convert_to_tensor(indices, int64, name="indices"),
+        convert_to_tensor(values, name="values"),
+        convert_to_tensor(dense_shape, int64, name="dense_shape"),
+    )
+
+
 class SparseTensor(_Composite):
     """The non-zero `values` [n] of a tensor of `dense_shape` [rank], at `indices` [n, rank], int64.
 
@@ -74,12 +83,15 @@ class SparseTensor(_Composite):
     """
 
     def __init__(self, indices: Any, values: Any, dense_shape: Any):
-        self._indices = convert_to_tensor(indices, int64, name="indices")
-        self._values = convert_to_tensor(values, name="values")
-        self._dense_shape: Tensor = convert_to_tensor(dense_shape, int64, name="shape")
-        count, rank = shapes.merge(self._indices.raw_shape, (None, None))  # type: ignore[misc]
-        shapes.merge(self._values.raw_shape, (count,))
-        shapes.merge(self._dense_shape.raw_shape, (rank,))
+        given = [value for value in (indices, values, dense_shape) if as_tensor(value) is not None]
+        if len(given) == 3:
+            self._indices, self._values, self._dense_shape = _converted(indices, values, dense_shape)
+        else:
+            with name_scope(None, "SparseTensor", given):
+                self._indices, self._values, self._dense_shape = _converted(indices, values, dense_shape)
+        count, rank = self._indices.shape.with_rank(2).dims
+        count.merge_with(self._values.shape.with_rank(1).dims[0])
+        rank.merge_with(self._dense_shape.shape.with_rank(1).dims[0])
 
     @classmethod
     def from_value(cls, sparse_tensor_value: Any) -> SparseTensor:
@@ -147,6 +159,10 @@ def _dense(slices: IndexedSlices, dtype: Any = None, name: str | None = None, as
 
     An index out of range raises InvalidArgumentError at run time.
     """
+    if dtype is not None and dtype is not slices.dtype.base_dtype:
+        raise ValueError(
+            f"Tensor conversion requested dtype {dtype.name} for IndexedSlices with dtype {slices.dtype.name}"
+        )
     if slices.dense_shape is None:
         raise ValueError(f"Tensor conversion requested for IndexedSlices without dense_shape: {slices!r}")
     known, row = static_value(slices.dense_shape), slices.values.raw_shape

@@ -18,7 +18,7 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops.composite import IndexedSlices, SparseTensor
 from weftwork.graph.ops.conversion import cast
-from weftwork.graph.ops.flow import group, identity
+from weftwork.graph.ops.flow import identity
 from weftwork.graph.ops.owners import add_owner, section_of
 from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.scopes import name_scope
@@ -82,7 +82,7 @@ def cond(
     Raises TypeError for a Python bool or an object that cannot be called, TypeError or ValueError for functions whose
     results do not match.
     """
-    true_fn, false_fn = (fn1 if true_fn is None else true_fn), (fn2 if false_fn is None else false_fn)
+    true_fn, false_fn = _one_of(true_fn, fn1, "true_fn", "fn1"), _one_of(false_fn, fn2, "false_fn", "fn2")
     if not callable(true_fn):
         raise TypeError("true_fn must be callable.")
     if not callable(false_fn):
@@ -111,6 +111,14 @@ def cond(
     if not strict and type(structure) in (list, tuple) and len(structure) == 1:
         return structure[0]
     return structure
+
+
+def _one_of(function: Any, old: Any, name: str, old_name: str) -> Any:
+    if function is not None and old is not None:
+        raise TypeError(f"cond(): '{name}' and '{old_name}' may not be set simultaneously.")
+    if function is None and old is None:
+        raise TypeError(f"cond(): '{name}' argument required")
+    return old if function is None else function
 
 
 def _same_indices(graph: Graph, result: Any, flats: list[list], sections: Sequence[Section]) -> None:
@@ -204,94 +212,7 @@ def leaves(structure: Any) -> list:
 
 def repacked(structure: Any, items: Any) -> Any:
     """A structure of the same kind with other tensors, one for each of its `leaves`."""
-    repacked = []
+    made = []
     for leaf in nest.flatten(structure):
-        repacked.append(_from_parts(leaf, [next(items) for _ in parts_of(leaf)]))
-    return packed(structure, iter(repacked))
-
-
-def case(
-    pred_fn_pairs: Any,
-    default: Callable[..., Any] | None = None,
-    exclusive: bool = False,
-    strict: bool = False,
-    name: str = "case",
-) -> Any:
-    """The result of the function with the first true predicate, else that of `default`.
-
-    pred_fn_pairs: a list of (boolean tensor of rank 0, function), or a dict of these.
-    exclusive: more than one true predicate raises InvalidArgumentError at run time.
-    Without a default, so does no true predicate.
-    strict: keep the list around a single result.
-    """
-    if not isinstance(pred_fn_pairs, (list, tuple, dict)):
-        raise TypeError("pred_fn_pairs must be a list, tuple, or dict")
-    pairs = list(pred_fn_pairs.items()) if isinstance(pred_fn_pairs, dict) else list(pred_fn_pairs)
-    for pair in pairs:
-        if not isinstance(pair, tuple) or len(pair) != 2:
-            raise TypeError("Each entry in pred_fn_pairs must be a 2-tuple")
-        if isinstance(pair[0], bool) or not isinstance(pair[0], Tensor) or not callable(pair[1]):
-            raise TypeError("pred_fn_pairs must be pairs of a boolean Tensor and a callable")
-        if not pair[0].dtype.is_bool and pair[0].dtype.numpy.kind != "O":
-            raise TypeError(f"pred must be Tensor of type bool: {pair[0].name}")
-    if not pairs:
-        raise ValueError("pred_fn_pairs must not be empty")
-    preds = [pred for pred, _ in pairs]
-    with name_scope(name, "case", preds):
-        if exclusive:
-            preds = [_checked_exclusive(pred, preds, pairs) for pred in preds]
-        if default is None:
-            default = _with_assertion(preds, pairs[-1][1])
-            preds, pairs = preds[:-1], pairs[:-1]
-        chosen = default
-        for pred, (_, function) in zip(reversed(preds), reversed(pairs), strict=True):
-            chosen = _chained_branch(pred, function, chosen, strict)
-        return chosen()
-
-
-def _with_assertion(preds: list, function: Callable) -> Callable:
-    """The last function of a case without default. It fails at run time if no predicate is true."""
-
-    def last() -> Any:
-        names = ", ".join([pred.name for pred in preds])
-        checked = apply(one_of_them, preds, {"names": names}, type="Assert", dtype="bool", shape=())
-        with preds[0].graph.control_dependencies([checked]):
-            result = function()
-            return repacked(result, iter([_after_dependencies(item) for item in leaves(result)]))
-
-    return last
-
-
-def one_of_them(*preds: Any, names: str) -> Any:
-    """The kernel that asserts that at least one predicate is true."""
-    if not any(preds):
-        raise InvalidArgumentError(None, None, f"Input error: None of conditions evaluated as True: {names}")
-    return np.True_
-
-
-def _after_dependencies(item: Any) -> Any:
-    """A result that waits for the control dependencies, even if it existed before."""
-    if item is None:
-        return None
-    element = item._as_graph_element() if hasattr(item, "_as_graph_element") and as_tensor(item) is None else item
-    return group(element) if isinstance(element, Operation) else identity(element)
-
-
-def _chained_branch(pred: Tensor, function: Callable, otherwise: Callable, strict: bool) -> Callable:
-    return lambda: cond(pred, function, otherwise, strict=strict)
-
-
-def _checked_exclusive(pred: Tensor, preds: list, pairs: list) -> Tensor:
-    names = ", ".join(p.name for p in preds)
-    return apply(_only_one, [pred, *preds], {"names": names}, type="Assert", dtype="bool", shape=())
-
-
-def _only_one(pred: Any, *preds: Any, names: str) -> Any:
-    if sum(map(bool, preds)) > 1:
-        raise InvalidArgumentError(
-            None,
-            None,
-            f"Input error: exclusive=True: more than 1 conditions ({names}) evaluated as True: "
-            f"{list(map(bool, preds))}",
-        )
-    return pred
+        made.append(_from_parts(leaf, [next(items) for _ in parts_of(leaf)]))
+    return packed(structure, iter(made))

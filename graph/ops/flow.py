@@ -52,7 +52,8 @@ def no_op(name: str | None = None) -> Operation:
 def group(*inputs: Any, **kwargs: Any) -> Operation:
     """An operation that completes when all `inputs` (operations, tensors, nested lists of them) have completed.
 
-    Keyword `name`. Raises TypeError for any other input.
+    If they are on several devices, those on each device are grouped there first. Keyword `name`. Raises TypeError for
+    any other input.
     """
     name = kwargs.pop("name", None)
     if kwargs:
@@ -67,8 +68,21 @@ def group(*inputs: Any, **kwargs: Any) -> Operation:
             )
         ops.append(op)
     graph = graph_of(ops)
-    with graph.as_default(), graph.control_dependencies(ops):
-        return no_op(name or "group_deps")
+    devices = sorted({op.device for op in ops})
+    with graph.as_default():
+        if len(devices) < 2:
+            with graph.control_dependencies(ops):
+                return no_op(name or "group_deps")
+        with graph.name_scope(name or "group_deps") as scope:
+            gathered = [_of_device(graph, device, [op for op in ops if op.device == device]) for device in devices]
+            with graph.control_dependencies(gathered):
+                return no_op(scope)
+
+
+def _of_device(graph: Any, device: str, ops: list[Operation]) -> Operation:
+    """An operation on a device that is done when those on it are."""
+    with graph.device(device), graph.control_dependencies(ops):
+        return no_op()
 
 
 def with_dependencies(dependencies: Iterable, output_tensor: Any, name: str | None = None) -> Any:
@@ -100,5 +114,6 @@ def tuple(tensors: Iterable[Any], name: str | None = None, control_inputs: Itera
             if not isinstance(control, (Operation, Tensor)) and not hasattr(type(control), "_as_graph_element"):
                 raise TypeError(f"Control input must be Operation or Tensor: {control!r}")
         gate = group(*real, *(control_inputs or ()))
-        waiting = iter([gate if isinstance(t, Operation) else with_dependencies([gate], t) for t in real])
+        word = "control_dependency"
+        waiting = iter([gate if isinstance(t, Operation) else with_dependencies([gate], t, word) for t in real])
         return [None if t is None else next(waiting) for t in tensors]

@@ -19,7 +19,7 @@ from weftwork.graph.ops.owners import add_owner, section_of
 from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.sections import Section
-from weftwork.graph.structures import ordered
+from weftwork.graph.structures import assert_same_structure, ordered
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,7 +99,7 @@ def while_loop(
         for a SparseTensor [its rank], for IndexedSlices that of their values.
     back_prop: if False, the loop has no gradient (None).
     parallel_iterations: how many iterations may run concurrently, as far as they do not depend on each other.
-    Returns the last loop variables, as `body` returns them; a single one without its list, unless
+    Returns the last loop variables, as `body` returns them; a single tensor without its list, unless
     `return_same_structure`. Raises TypeError or ValueError for arguments that do not match.
     """
     if not callable(cond):
@@ -133,11 +133,9 @@ def while_loop(
         if not back_prop:
             attrs["_no_gradient"] = True
         op = add_owner(graph, "While", [test, step], given_inputs, specs, "Exit", attrs)
-        several = len(loop_vars) > 1 and isinstance(result, (list, tuple))
-        packed = repacked(result if several else loop_vars, iter(op.outputs))
-    if isinstance(packed, (list, tuple)) and len(packed) == 1 and not return_same_structure:
-        return packed[0]
-    return packed
+        as_returned = isinstance(result, (list, tuple)) and len(result) == len(loop_vars)
+        packed = repacked(result if as_returned else loop_vars, iter(op.outputs))
+    return packed[0] if len(enter) == 1 and not return_same_structure else packed
 
 
 def _invariants(loop_vars: Any, enter: list[Tensor], shape_invariants: Any) -> list:
@@ -209,6 +207,7 @@ def _next_variables(loop_vars: Any, result: Any, section: Section, enter: list[T
             "The number of elements in the loop variables and what body returned must be the same number of elements: "
             f"{len(loop_vars)}, {len(packed)}"
         )
+    assert_same_structure(list(loop_vars), list(packed))
     kinds = [list(map(composite, nest.flatten(structure))) for structure in (list(packed), list(loop_vars))]
     if len(flat) != len(enter) or kinds[0] != kinds[1]:
         raise ValueError(OTHER_STRUCTURE)

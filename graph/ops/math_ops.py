@@ -16,7 +16,6 @@ import numpy as np
 
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import (
-    _ufunc_dtypes,
     apply,
     as_tensor,
     convert_to_tensor,
@@ -79,6 +78,7 @@ from weftwork.graph.ops.reductions import unsorted_segment_min as unsorted_segme
 from weftwork.graph.ops.reductions import unsorted_segment_prod as unsorted_segment_prod
 from weftwork.graph.ops.reductions import unsorted_segment_sqrt_n as unsorted_segment_sqrt_n
 from weftwork.graph.ops.reductions import unsorted_segment_sum as unsorted_segment_sum
+from weftwork.graph.ufuncs import ufunc_dtypes
 
 
 class Unary(Protocol):
@@ -193,7 +193,7 @@ def rsqrt(x: Any, name: str | None = None) -> Tensor:
 def _fused(kernel: Callable, like: np.ufunc, args: list, kind: str, name: str | None) -> Tensor:
     """An elementwise node with a kernel of our own; the ufunc `like` determines the dtypes."""
     tensors = convert_together(args)
-    dtype = _ufunc_dtypes(like, tuple([t.dtype.base_dtype for t in tensors]), kind)[0]
+    dtype = ufunc_dtypes(like, tuple([t.dtype.base_dtype for t in tensors]), kind)[0]
     shape = functools.reduce(shapes.broadcast, [t.raw_shape for t in tensors])
     return apply(kernel, tensors, type=kind, name=name, dtype=dtype, shape=shape)
 

@@ -74,6 +74,13 @@ class PartitionedVariable(Operators):
         return self._shape
 
     @property
+    def partitions(self) -> list[int]:
+        """How many parts there are along each axis."""
+        return self._partitions
+
+    _get_partitions = partitions.fget
+
+    @property
     def graph(self):
         """The graph of the parts."""
         return self._parts[0].graph

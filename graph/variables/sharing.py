@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
@@ -143,7 +145,7 @@ def _chain_getters(inner: Callable | None, outer: Callable | None) -> Callable |
     """Combine two custom getters: the inner one gets its variables through the outer one."""
     if inner is None or outer is None:
         return inner or outer
-    return lambda getter, *args, **kwargs: inner(lambda *a, **k: outer(getter, *a, **k), *args, **kwargs)
+    return lambda getter, *args, **kwargs: inner(partial(outer, getter), *args, **kwargs)
 
 
 @contextmanager
@@ -191,11 +193,36 @@ def get_variable(
     full = "/".join([part for part in (scope.name, name) if part])
     if not full:
         raise ValueError("Variable name can't be empty")
-    getter = _chain_getters(custom_getter, scope.custom_getter)
+    getter = _first_given(custom_getter, scope.custom_getter)
     if getter is not None:
         with get_default_graph().name_scope(None):
-            return getter(_get, full, **vars(request))
+            return _through(getter, full, _told(request, scope, _first_given(use_resource, False)))
     return _create_or_share(full, request)
+
+
+def _told(request: _Request, scope: VariableScope, use_resource: Any) -> dict[str, Any]:
+    """What a custom getter is told of a request, with the scope's defaults in their places."""
+    told = {
+        **vars(request),
+        "use_resource": _first_given(scope.use_resource, use_resource),
+        "reuse": request.reuse or False,
+    }
+    for key in ("dtype", "initializer", "regularizer", "caching_device", "constraint"):
+        told[key] = _first_given(told[key], getattr(scope, key))
+    if told["trainable"] is None:
+        told["trainable"] = request.synchronization is not VariableSynchronization.ON_READ
+    return told
+
+
+def _through(custom_getter: Callable, full: str, told: dict[str, Any]) -> Any:
+    """What a custom getter gives. It is called by keywords, as in TensorFlow, if it has them."""
+    known = signature(custom_getter).parameters
+    takes_any = any([p.kind is Parameter.VAR_KEYWORD for p in known.values()])
+    if "constraint" not in known and not takes_any:
+        del told["constraint"]  # it is younger than many getters
+    if "getter" in known and ("name" in known or takes_any):
+        return custom_getter(getter=_get, name=full, **told)
+    return custom_getter(_get, full, **told)
 
 
 def get_local_variable(
@@ -228,6 +255,9 @@ class _Request:
 def _get(name: str, *args: Any, **kwargs: Any) -> Any:
     """The function that custom getters call. Additional arguments of theirs are ignored."""
     known = _Request.__dataclass_fields__
+    initializer = kwargs.get("initializer")
+    if initializer is not None and not callable(initializer):
+        kwargs["dtype"] = None  # a value has its own
     return _create_or_share(name, _Request(*args, **{key: kwargs[key] for key in kwargs if key in known}))
 
 
@@ -271,13 +301,20 @@ def _create_or_share(name: str, request: _Request) -> Any:
 def _create_partitioned(name: str, request: _Request) -> PartitionedVariable | None:
     """A variable partitioned by the scope's partitioner; None if it has no axis to be partitioned along."""
     store, scope = _store(get_default_graph()), get_variable_scope()
+    if not callable(request.partitioner):
+        raise ValueError(f"Partitioner must be callable, but received: {request.partitioner}")
     known: Any = store.get(f"{name}/parts")
+    if known is not None and not request.reuse:
+        raise ValueError(
+            f"Partitioned variable with name {name} already exists. Did you mean to set reuse=True or "
+            "reuse=tf.AUTO_REUSE in VarScope?"
+        )
     if known is not None and request.shape is None:
-        if not request.reuse:
-            raise ValueError(f"Partitioned variable with name {name} already exists. Did you mean to set reuse=True?")
         return known
     initializer = _first_given(request.initializer, scope.initializer)
-    constant = None if initializer is None or callable(initializer) else np.asarray(initializer)
+    constant = as_tensor(initializer)
+    if constant is None and initializer is not None and not callable(initializer):
+        constant = np.asarray(initializer)
     shape = shapes.as_raw(request.shape if constant is None else constant.shape)
     if not shapes.is_full(shape):
         raise ValueError(
@@ -287,7 +324,12 @@ def _create_partitioned(name: str, request: _Request) -> PartitionedVariable | N
         return None
     dtype = scope.dtype if request.dtype is None else as_dtype(request.dtype)
     dims: Any = shape
-    counts = list(request.partitioner(shape=shapes.TensorShape(shape), dtype=dtype))  # type: ignore[misc]
+    counts = list(request.partitioner(shape=shapes.TensorShape(shape), dtype=dtype))
+    if known is not None and counts != known.partitions:
+        raise ValueError(
+            f"Trying to reuse partitioned variable {name}, but specified partitions {counts} and found partitions "
+            f"{known.partitions}."
+        )
     parts = []
     for number, (offset, part) in enumerate(parts_of(name, dims, counts)):
         info = PartitionInfo(list(dims), offset)
@@ -311,7 +353,17 @@ def create_partitioned_variables(
     name: str | None = None,
     reuse: Any = None,
 ) -> list[Variable]:
-    """The parts of a variable, with `slicing` parts along each axis; see `get_variable(partitioner=)`."""
+    """The parts of a variable, with `slicing` parts along each axis; see `get_variable(partitioner=)`.
+
+    Raises ValueError for a slicing of another rank, or along several axes.
+    """
+    if len(shape) != len(slicing):
+        raise ValueError(
+            "The 'shape' and 'slicing' of a partitioned Variable must have the length: shape: "
+            f"{shape}, slicing: {slicing}"
+        )
+    if sum([count > 1 for count in slicing]) > 1:
+        raise ValueError(f"Can only slice a variable along one dimension: shape: {shape}, partitioning: {slicing}")
     with variable_scope(name, "PartitionedVariable", reuse=reuse):
         result = get_variable(
             None, shape, dtype, initializer, trainable=trainable, collections=collections,

@@ -6,7 +6,6 @@ A variable `w` consists of four operations: `w/initial_value`, the reference `w`
 
 from __future__ import annotations
 
-import enum
 from contextlib import nullcontext
 from typing import Any
 
@@ -26,26 +25,11 @@ from weftwork.graph.stacks import get_default_graph, get_default_session, local
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.creators import Created
 from weftwork.graph.variables.guarding import safe_initial
+from weftwork.graph.variables.modes import VariableAggregation as VariableAggregation
+from weftwork.graph.variables.modes import VariableSynchronization as VariableSynchronization
+from weftwork.graph.variables.modes import checked_modes
 from weftwork.graph.variables.scattering import Scattering
 from weftwork.graph.variables.slices import SaveSliceInfo
-
-
-class VariableSynchronization(enum.Enum):
-    """When copies of a variable would be synchronized; here there is only one copy."""
-
-    AUTO = 0
-    NONE = 1
-    ON_WRITE = 2
-    ON_READ = 3
-
-
-class VariableAggregation(enum.Enum):
-    """How the values of a variable's copies would be combined; here there is only one copy."""
-
-    NONE = 0
-    SUM = 1
-    MEAN = 2
-    ONLY_FIRST_REPLICA = ONLY_FIRST_TOWER = 3
 
 
 class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignore[metaclass]
@@ -97,11 +81,7 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
                 "collections argument to Variable constructor must be a list, tuple, or set. "
                 f"Got {collections!r} of type {type(collections)}"
             )
-        if trainable is None:
-            trainable = synchronization is not VariableSynchronization.ON_READ
-        elif trainable and synchronization is VariableSynchronization.ON_READ:
-            raise ValueError("Synchronization value can be set to VariableSynchronization.ON_READ only for "
-                             "non-trainable variables.")  # fmt: skip
+        trainable = checked_modes(synchronization, aggregation, trainable, name)
         self.trainable = trainable
         self.constraint = constraint
         self._synchronization, self._aggregation = synchronization, aggregation
@@ -241,6 +221,9 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
 
     @property
     def _save_slice_info(self) -> SaveSliceInfo | None:
+        return self.save_slice_info
+
+    def _get_save_slice_info(self) -> SaveSliceInfo | None:
         return self.save_slice_info
 
     def _set_save_slice_info(self, save_slice_info: SaveSliceInfo) -> None:

@@ -317,7 +317,23 @@ def _scatter_op(type: str, kernel: Any, ufunc: np.ufunc | None, ref: Any, indice
     if not where.dtype.base_dtype.is_integer:
         raise TypeError(f"{type} of {variable.defined_at} needs integer indices, but got {where.dtype.name}.")
     value = _value_for(variable, updates, type)
+    if kernel is scatter_value and value.raw_shape != ():
+        _check_rows(type, variable, where, value)
     return write(Kind.UPDATE, type, kernel, ref, [where, value], {"ufunc": ufunc}, variable.outputs[0].raw_shape, name)
+
+
+def _check_rows(type: str, variable: Operation, indices: Tensor, updates: Tensor) -> None:
+    """ValueError where it is known that there is not a row of the variable for each index."""
+    whole = variable.outputs[0].raw_shape
+    if whole is None or indices.raw_shape is None:
+        return
+    wanted = indices.raw_shape + whole[1:]
+    if not shapes.compatible(updates.raw_shape, wanted):
+        raise ValueError(
+            f"Shapes must be equal rank and size: {type} of {variable.defined_at} needs updates of shape "
+            f"{shapes.text(wanted)}, indices.shape + ref.shape[1:], or a scalar, but got "
+            f"{shapes.text(updates.raw_shape)}"
+        )
 
 
 def _scatter_family(suffix: str, ufunc: np.ufunc | None, words: str):

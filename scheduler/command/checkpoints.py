@@ -1,4 +1,4 @@
-"""What is in the checkpoints of a folder, and in one of them."""
+"""Checkpoints: lists the checkpoints of a folder, and the values of one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _INDEX = ".index"
 
 
 def list_folder(folder: str, say: Callable[[str], None]) -> int:
-    """Say which checkpoints a folder has, the newest last: the status. Raises ValueError where there are none."""
+    """List the checkpoints of a folder, the newest last, and return the status. Raises ValueError if there are none."""
     found = _found(folder)
     if not found:
         raise ValueError(f"{folder} has no checkpoints.")
@@ -46,7 +46,7 @@ def list_folder(folder: str, say: Callable[[str], None]) -> int:
 
 
 def _found(folder: str) -> list[tuple[str, float]]:
-    """The checkpoints of a folder and when each was made, the oldest first."""
+    """The checkpoints of a folder with their times, the oldest first."""
     try:
         files = files_of(folder).starting_with(join(folder, ""))
     except OSError as error:
@@ -57,7 +57,7 @@ def _found(folder: str) -> list[tuple[str, float]]:
 
 
 def show(path: str, say: Callable[[str], None]) -> int:
-    """Say what a checkpoint, or the newest one of a folder, holds: the status. Raises ValueError if there is none."""
+    """List the values of a checkpoint, or of a folder's newest one. Returns the status; ValueError without one."""
     state = None if checkpoint_exists(path) else get_checkpoint_state(path)
     if state is None and not checkpoint_exists(path):
         raise ValueError(f"{path} is no checkpoint, and no folder that has one.")
@@ -83,7 +83,7 @@ def _shape(shape: Any) -> str:
 
 
 def _shown(size: float) -> str:
-    """Bytes for a reader."""
+    """A number of bytes, as a text."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.3g} {unit}"

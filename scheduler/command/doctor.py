@@ -73,7 +73,7 @@ def told(with_ray: bool, say: Callable[[str], None]) -> int:
         found += findings
     advice = [finding.advice for finding in found if finding.advice]
     say("what to do:")
-    for line in advice or ["nothing: all is well."]:
+    for line in advice or ["Nothing: all is well."]:
         say(f"  {line}")
     return int(any([finding.fails for finding in found]))
 
@@ -138,7 +138,7 @@ def _memory() -> Finding:
         limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
         used = int(Path("/sys/fs/cgroup/memory.current").read_text())
         whole, free = min(whole, limit), min(free, max(0, limit - used))
-    text = f"{_bytes(free)} of {_bytes(whole)} of memory are free"
+    text = f"memory: {_bytes(free)} of {_bytes(whole)} free"
     return Finding(text, "" if free >= _FREE_BYTES else "free some memory: a local worker alone takes 60 MB")
 
 
@@ -147,7 +147,7 @@ def _shared_memory() -> Finding:
         room = shutil.disk_usage("/dev/shm")
     except OSError:
         return Finding("no /dev/shm: Ray keeps large values in files")
-    text = f"{_bytes(room.free)} of {_bytes(room.total)} of /dev/shm are free: there Ray keeps large values"
+    text = f"/dev/shm: {_bytes(room.free)} of {_bytes(room.total)} free (Ray keeps large values there)"
     if room.free >= _SHARED_BYTES:
         return Finding(text)
     return Finding(text, "give /dev/shm more room (docker run --shm-size=8g): else Ray's store is on disk, and slow")
@@ -162,12 +162,13 @@ def _limits() -> Iterator[Finding]:
             continue
         soft, hard = resource.getrlimit(kind)
         enough = soft == resource.RLIM_INFINITY or soft >= least
-        text = f"{_count(soft)} {word} at most (could be {_count(hard)})"
+        more = f" (can be raised to {_count(hard)})" if soft != hard else ""
+        text = f"{word}: limit {_count(soft)}{more}"
         yield Finding(text, "" if enough else f"raise the limit of {word}: ulimit -{letter} {least}")
 
 
 def _count(limit: int) -> str:
-    return "any number of" if limit == resource.RLIM_INFINITY else str(limit)
+    return "none" if limit == resource.RLIM_INFINITY else f"{limit:,}"
 
 
 def _folder() -> Finding:
@@ -248,7 +249,7 @@ def _trial(word: str, placement: str) -> Finding:
     if pid == os.getpid():
         advice = f"find out why {word} does not start: functions run in the caller, one after another"
         return Finding(f"{word} does not start", advice, fails=True)
-    return Finding(f"{word} ran a function {monotonic() - begin:.1f} s after it was asked for")
+    return Finding(f"{word} started and ran a function in {monotonic() - begin:.1f} s")
 
 
 def _ray_trial() -> Any:

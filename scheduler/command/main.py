@@ -1,4 +1,5 @@
-"""What the command does: `weftwork doctor`, `replay`, `trace`, `checkpoint`. Wrong input is one line, and status 2."""
+"""The command's entry point: `weftwork doctor`, `replay`, `trace`, `checkpoint`. Wrong input gives one line, and status
+2."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from weftwork.scheduler.command.tracing import trace, users_part
 
 
 class _Parser(argparse.ArgumentParser):
-    """One line for what is wrong."""
+    """Reports wrong arguments in one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
@@ -62,7 +63,7 @@ def _version() -> str:
 
 
 def _replay(asked: Any) -> int:
-    """Make a saved call again: 0 if it does not fail, 1 if it does."""
+    """Repeat a saved call. Returns 0 if it succeeds, 1 if it fails."""
     bundle = replay.load(asked.path)
     try:
         call = bundle.call()
@@ -83,7 +84,7 @@ def _replay(asked: Any) -> int:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Do what the arguments ask for: the status. What is wrong with them is one line, and status 2."""
+    """Run the command with these arguments, and return the status. Wrong arguments give one line, and status 2."""
     asked = _parser().parse_args(args)
     try:
         return asked.do(asked)

@@ -1,4 +1,4 @@
-"""Run a program as it would run without, and write what its runs did."""
+"""Tracing: runs a program, and writes a timeline and a report of its runs."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from weftwork.scheduler.views.page import report
 from weftwork.scheduler.views.timeline import write_timeline
 
 _MOST, _REPORTED = 500_000, 5
-"""Events that are kept: the last ones. Runs that the report tells of: the longest ones."""
+"""The last events are kept, up to this number. The report covers the longest runs, up to this number."""
 
 
 def trace(file: str, args: Sequence[str], out: str | None, say: Callable[[str], None]) -> int:
-    """Run a program with its arguments: the status that it ends with. Write a timeline of its runs, and a report.
+    """Run a program with its arguments, write a timeline and a report of its runs, and return its status.
 
-    out: how the names of the files begin; the program's own name if it is None.
-    Raises OSError where the program, or the folder of the files, is not there.
+    out: prefix of the files' names; by default the program's name.
+    Raises OSError if the program, or the folder for the files, does not exist.
     """
     out = out or os.path.splitext(os.path.basename(file))[0]
-    with open(file, "rb"), open(f"{out}.timeline.json", "wb"):  # else the program would run in vain
+    with open(file, "rb"), open(f"{out}.timeline.json", "wb"):  # otherwise the program would run in vain
         pass
     events: deque[Event] = deque(maxlen=_MOST)
     with listen(events.append, nodes=True):
@@ -54,7 +54,7 @@ def users_part(trace: TracebackType | None) -> TracebackType | None:
 
 
 def _run(file: str, args: Sequence[str]) -> int:
-    """Run a program as `python FILE ARG...` does: its status."""
+    """Run a program as `python FILE ARG...` does, and return its status."""
     before = sys.argv[:], sys.path[:]
     sys.argv, sys.path[:] = [file, *args], [os.path.dirname(os.path.abspath(file)), *sys.path[1:]]
     try:

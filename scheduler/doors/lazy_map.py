@@ -1,6 +1,6 @@
-"""map: a function over more items than fit into memory, some at a time, with the results in order.
+"""map: apply a function to more items than fit into memory, a few at a time, with the results in order.
 
-window     so many items are taken ahead of the results that were given, at most
+window     the most items that are taken ahead of the results handed out
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from weftwork.scheduler.session.session import Session
 A = TypeVar("A")
 T = TypeVar("T")
 _WAITING, _EACH = 100, 4
-"""Items ahead where none is asked for: of a coroutine, and of another function for each CPU."""
+"""Default windows: for a coroutine function, and for any other function, for each CPU."""
 
 
 class Mapped(Generic[T]):
-    """The results of a function for each of some items, in their order. Made by `map`.
+    """The results of a function for each of many items, in order. Made by `map`.
 
-    For `for`, and for `async for`; each loop begins anew. A loop that is left early cancels what is under way.
+    Works with `for` and `async for`; each loop starts anew. Leaving a loop early cancels the calls in progress.
     """
 
     def __init__(self, function: Callable, items: Any, window: int):
@@ -79,7 +79,7 @@ async def _awaited(future: Future) -> Any:
 
 
 def _result(result: Callable[[], Any]) -> Any:
-    """A call's result. Its error is raised as it was, without that of a session around it."""
+    """A call's result. Its original error is raised, not the session's error around it."""
     try:
         return result()
     except OpError as error:
@@ -94,7 +94,7 @@ def _cancel(ahead: deque[Future]) -> None:
 
 
 def _starter(function: Callable, stack: ExitStack) -> Callable[[Any], Future]:
-    """What begins a call. What it needs for that is entered into the stack."""
+    """A function that starts a call. Contexts that it needs are entered into the stack."""
     node = function if isinstance(function, Op) else None
     if is_coroutine_function(function if node is None else node.function) and (node is None or node.traits.awaited):
         kernel = (node or op(function)).kernel
@@ -111,7 +111,7 @@ def _starter(function: Callable, stack: ExitStack) -> Callable[[Any], Future]:
 
 
 def _on_loop(make: Callable) -> Future:
-    """The result of a coroutine on the program's loop. To cancel the future cancels that."""
+    """A future for a coroutine on the program's event loop. Cancelling the future cancels the coroutine."""
     future: Future = Future()
 
     def told(task: asyncio.Task) -> None:
@@ -140,13 +140,14 @@ def lazy_map(
 def lazy_map(
     function: Callable[..., Any], iterable: Iterable[Any] | AsyncIterable[Any], window: int | None = None
 ) -> Mapped[Any]:
-    """`function` of each item of an iterable, in order, lazily: for data that does not fit into memory.
+    """Apply a function to each item of an iterable, lazily and in order, for data that does not fit into memory.
 
-    function: plain, an `@op`, or a coroutine function: its calls run in threads or local workers, or on one event loop.
-    iterable: may be endless; for `async for` it may be an async one.
-    window: so many items are under way or wait for their turn at most; else 4 for each CPU, or 100 of a coroutine.
-    Loops give results as soon as they are there, for `for` and for `async for`. An error is raised in its place, as it
-    was; what is under way then is cancelled. Raises TypeError or ValueError for arguments that make no sense.
+    function: a plain function or an `@op`, called in threads or local workers, or a coroutine function, called on an
+    event loop.
+    iterable: may be endless, and asynchronous for `async for`.
+    window: the most items in progress or waiting for their turn. The default is 4 for each CPU, or 100 for coroutines.
+    Each result is available as soon as it and those before it are. An error is raised in its place, unchanged, and
+    cancels the calls in progress. Raises TypeError or ValueError for invalid arguments.
 
         for page in weftwork.map(fetch, urls, window=20): ...
     """

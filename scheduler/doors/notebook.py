@@ -1,4 +1,4 @@
-"""Notebook: `%load_ext weftwork` gives IPython the magics `%%explain` and `%%timeline`."""
+"""Notebooks: `%load_ext weftwork` adds the magics `%%explain` and `%%timeline` to IPython."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST = 5
 
 
 class Shown:
-    """What a cell's runs did: HTML in a notebook, text in a shell."""
+    """A view of a cell's runs: HTML in a notebook, text in a shell."""
 
     def __init__(self, text: str, html: str):
         self.text, self.html = text, html
@@ -33,9 +33,9 @@ class Shown:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """What `%load_ext weftwork` calls: the magics of cells, in this shell.
+    """Register the cell magics in this shell. `%load_ext weftwork` calls it.
 
-    %%explain     runs the cell, then tells where the time of its runs went, and what would make them faster
+    %%explain     runs the cell, then shows where the time of its runs went, and how to make them faster
     %%timeline    runs the cell, then shows what ran where and when
     """
     for name, show in (("explain", _explained), ("timeline", _timeline)):
@@ -43,10 +43,10 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def _run(shell: Any, show: Callable[[Account], tuple[str, str]], line: str, cell: str) -> None:
-    """Run a cell and show its runs. An error of the cell is shown by the shell, as any cell's is."""
+    """Run a cell and show its runs. The shell shows an error of the cell, as for any cell."""
     if line.strip():
         raise ValueError(f"This magic takes no arguments, but got {line.strip()!r}: the code belongs below it.")
-    from IPython.display import display  # pyright: ignore[reportMissingImports]  # whoever calls this has it
+    from IPython.display import display  # pyright: ignore[reportMissingImports]  # its caller is IPython
 
     events: list[Event] = []
     with listen(events.append, nodes=True):

@@ -1,1 +1,1 @@
-"""Events: what runs do, told while they do it."""
+"""Events: reports of what runs do, as they do it."""

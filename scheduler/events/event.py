@@ -1,7 +1,7 @@
-"""Event: one thing that a run did, where it did it and when.
+"""Event: something that a run did, with its place and time.
 
-lane      a thread of a process: what runs in it runs one after another
-clock     the program's own, `time.time`: times of other processes are brought to it before they are told
+lane      a thread of a process, in which work runs one after another
+clock     the program's own, `time.time`; times of other processes are converted to it before they are reported
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ KINDS = {
     "committed": "the variables that the run wrote were published; `text` names them",
     "ended": "the run ended; `start` and `seconds` are of the whole run, `text` is its error or empty",
 }
-"""Each kind of event, and what it says."""
+"""The kinds of event, and what each one says."""
 
 
 class Lane(NamedTuple):
-    """Where something ran.
+    """The thread in which something ran.
 
-    place: "caller", "thread", "resident" (a local worker), "task" or "actor"; "queue" for a node that waited in a
-    queue, "loop" for a coroutine, or a call that had to wait for a limit, and "nested" for a branch or a loop whose
-    bodies are runs of their own: in these three nothing computes, so what is in them may lie beside each other.
-    machine: the address of the machine, "" for the program's own.   pid: the process.   thread: the number that the
-    system has given to its thread, as in `threading.get_native_id`.
+    place: "caller", "thread", "resident" (a local worker), "task" or "actor". Or a place that only waits, where events
+    may overlap: "queue" for a node that waited in a queue, "loop" for a coroutine or a call that had to wait for a
+    limit, and "nested" for a branch or a loop whose bodies are separate runs.
+    machine: the address of the machine, "" for the program's own.   pid: the process.   thread: the system's number of
+    the thread, as in `threading.get_native_id`.
     """
 
     place: str = "caller"
@@ -50,16 +50,16 @@ IDLE = ("queue", "loop", "nested")
 
 @dataclass(slots=True, unsafe_hash=True)
 class Event:
-    """One thing that a run did. Nobody changes one: it is not frozen since that would make it three times as slow.
+    """Something that a run did. Do not modify it; it is not frozen only because that would make it three times as slow.
 
-    kind: one of `KINDS`.   run: the run's number in this program; parts of a run have the number of the whole.
-    start: seconds since the epoch, by the program's clock.   seconds: how long it took; 0 for a moment.
-    lane: where.   ops: the nodes that it is about, in the order in which they ran.
-    ready, sent: seconds since the epoch at which the nodes waited for nothing any more, and left the caller; 0.0 where
-    nothing is known of it.   back: when the caller had the results; 0.0 where they did not travel.
-    bytes_in, bytes_out: of the values that it took and made.   attempt: 1 for the first try.
-    packing: seconds of it, or beside it, that values took to be pickled and unpickled.   text: what else is to be said.
-    plan: of "planned" the plan (`scheduler.plan.plan.Plan`); None for a run without one, and for a shared session's.
+    kind: one of `KINDS`.   run: the run's number in this program; inner runs have the number of the whole run.
+    start: seconds since the epoch, by the program's clock.   seconds: its duration; 0 for a moment.
+    lane: where it ran.   ops: its nodes, in the order in which they ran.
+    ready, sent: when the nodes became ready, and when they were sent, as seconds since the epoch; 0.0 if unknown.
+    back: when the caller received the results; 0.0 if they were not sent.
+    bytes_in, bytes_out: the bytes of its inputs and outputs.   attempt: 1 for the first try.
+    packing: seconds for pickling and unpickling values, in or beside it.   text: further information.
+    plan: for "planned" the plan (`scheduler.plan.plan.Plan`); None for a run without a plan, or of a shared session.
     """
 
     kind: str
@@ -80,5 +80,5 @@ class Event:
 
     @property
     def end(self) -> float:
-        """Seconds since the epoch at which it was over."""
+        """Its end, in seconds since the epoch."""
         return self.start + self.seconds

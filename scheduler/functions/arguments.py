@@ -1,10 +1,10 @@
-"""Arguments: which parts of a call's arguments are data, and which make another trace.
+"""Arguments: which parts of a call's arguments are data, and which ones need another trace.
 
-data        numbers, arrays and any object that is not one of the others: a placeholder stands for it in the trace
-static      what steers a program: None, bool, text, Enum members, functions, classes, ops, variables, dtypes. It is
-            in the trace as it is; another value makes another trace
-structure   lists, tuples, dicts, dataclasses and what derives from them: looked into
-signature   the structure, the types of the data, and the static values: calls of equal ones share a trace
+data        numbers, arrays, and any object of no other kind: the trace has a placeholder for it
+static      values that control a program: None, bool, text, Enum members, functions, classes, ops, variables, dtypes.
+            They are part of the trace; another value needs another trace
+structure   lists, tuples, dicts, dataclasses and their subclasses: their items are arguments, too
+signature   the structure, the types of the data, and the static values; calls with equal signatures share a trace
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from weftwork.graph.operation import Operation, Tensor
 _STEERING = (enum.Enum, type, ModuleType, FunctionType, BuiltinFunctionType, MethodType, Op, DType, np.dtype, Graph)
 _FIXED = frozenset([bool, type(None), str, bytes, type(...)])
 _TEXTS = {"U": np.dtype("U"), "S": np.dtype("S")}
-"""What an array of text counts as, however long its texts are."""
+"""The dtypes of text arrays, whatever the length of the texts."""
 _INT64 = range(-(2**63), 2**63)
 _NUMBERS = {int: dtypes.int64, float: dtypes.float64, complex: dtypes.complex128}
-"""The dtype that Python's numbers have in a trace. Beside typed tensors they take their dtype."""
+"""The dtypes of Python numbers in a trace. Combined with a typed tensor, they take its dtype."""
 
 
 class Symbolic(Exception):
-    """A tensor is among the arguments: the call belongs to a graph that is being made."""
+    """Raised if a tensor is among the arguments: the call belongs to a graph under construction."""
 
 
 class Whole:
-    """Marks an argument that is one piece of data, or one static value, whatever it is."""
+    """Marks an argument that is a single datum, or static value, whatever its type."""
 
     __slots__ = ("static", "value")
 
@@ -46,10 +46,10 @@ class Whole:
 
 
 class Datum(NamedTuple):
-    """What a trace knows of one piece of data.
+    """How a trace treats a datum.
 
-    dtype, shape: of the tensor that stands for it.   convert: makes of the argument what is fed; None: it is fed.
-    weak: it is a number of Python's.   kept: functions of the user's get the argument itself, and not what is fed.
+    dtype, shape: those of its placeholder.   convert: converts the argument to the fed value; None to feed it
+    unchanged.   weak: True for a Python number.   kept: user functions get the argument itself, not the fed value.
     """
 
     dtype: DType
@@ -60,9 +60,9 @@ class Datum(NamedTuple):
 
 
 def describe(value: Any, key: list, data: list, exact: bool) -> None:
-    """Add to `key` what makes the signature of an argument, and to `data` its data. exact: with the shapes of arrays.
+    """Add the signature of an argument to `key`, and its data to `data`. exact: include the shapes of arrays.
 
-    Raises Symbolic for a tensor, TypeError for a static value that cannot be hashed.
+    Raises Symbolic for a tensor, and TypeError for a static value that is not hashable.
     """
     kind = type(value)
     if kind is np.ndarray or issubclass(kind, np.generic):
@@ -115,7 +115,7 @@ def _describe(kind: type, value: Any, key: list, data: list, exact: bool) -> Non
 
 
 def _parts(kind: type, value: Any) -> tuple[Any, Iterable[Any]] | None:
-    """What a structure is made of, and what tells it from another; None for what is none."""
+    """The items of a structure, and what distinguishes it from others; None for a value that is not a structure."""
     if issubclass(kind, dict):
         return tuple(dict.keys(value)), dict.values(value)
     if issubclass(kind, (list, tuple)):
@@ -127,7 +127,7 @@ def _parts(kind: type, value: Any) -> tuple[Any, Iterable[Any]] | None:
 
 
 def filled(value: Any, give: Callable[[Any], Any]) -> Any:
-    """An argument with `give` of each piece of data in its place, in the order of `describe`."""
+    """An argument with each datum replaced by `give` of it, in the order of `describe`."""
     kind = type(value)
     if kind is Whole:
         return value.value if value.static else give(value.value)
@@ -143,7 +143,7 @@ def filled(value: Any, give: Callable[[Any], Any]) -> Any:
 
 
 def datum_of(value: Any, exact: bool) -> Datum:
-    """What a trace knows of a piece of data. exact: also its shape."""
+    """The Datum of a value. exact: include its shape."""
     kind = type(value)
     if kind in _NUMBERS and (kind is not int or value in _INT64):
         dtype = _NUMBERS[kind]
@@ -158,7 +158,7 @@ def datum_of(value: Any, exact: bool) -> Datum:
 
 
 def _view(array: np.ndarray) -> Any:
-    """An array as it is fed: nobody can write into the caller's through it."""
+    """A read-only view of an array, to be fed: it protects the caller's array."""
     if not array.ndim:
         return array[()]
     view = array.view()
@@ -171,7 +171,7 @@ def _encoded(text: str | bytes) -> bytes:
 
 
 def text_of(key: Any) -> str:
-    """One entry of a signature, for a reader."""
+    """One entry of a signature, as a text."""
     if type(key) is not tuple:
         return key.name if isinstance(key, np.dtype) else f"one {key.__name__}"
     first, *rest = key
@@ -185,5 +185,5 @@ def text_of(key: Any) -> str:
 
 
 def declared(shape_of: Any) -> Mapping[str, shapes.RawShape]:
-    """The shapes that a function was given for its arguments, by name."""
+    """The shapes declared for a function's arguments, by name."""
     return {name: shapes.as_raw(shape) for name, shape in shape_of.items()} if isinstance(shape_of, Mapping) else {}

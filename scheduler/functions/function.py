@@ -1,10 +1,11 @@
-"""Functions: `@weftwork.function`, a plain Python function that is traced into a graph once for each kind of call.
+"""Functions: `@weftwork.function`, which traces a plain Python function into a graph once for each kind of call.
 
-trace      the nodes that one kind of call makes, and how they are run: fed with the call's data, planned once
-state      what a function keeps: its traces, its variables. A method is a function of its own for each object
-stale      a trace is, once something that the function refers to has changed: it is made again
+trace      the nodes of one kind of call; planned once, and fed with the data of each call
+state      what a function keeps for one graph: its traces and variables. A method is a separate function for each
+object
+stale      said of a trace once something that the function refers to has changed; it is then made anew
 
-A call is traced into the program's graph, and run in the session of that (`runtime`).
+Calls are traced into the program's graph, and run in its session (`runtime`).
 """
 
 from __future__ import annotations
@@ -44,22 +45,22 @@ Q = ParamSpec("Q")
 R = TypeVar("R")
 _LOG = logging.getLogger("weftwork")
 _MANY = (5, 10, 20, 40, 80)
-"""Traces of a function of which its program is warned."""
+"""Numbers of traces of a function at which a warning is logged."""
 _ADVICE = (
     "Each trace takes time and memory. What differs from call to call should be data, as numbers and arrays are, and "
     "arguments that are named in traced=(...); what the function refers to should not change."
 )
 _WHOLE = (Op, Operation, Operators, Graph, BaseSession)
-"""What a function may refer to that is the same as long as it is the same object."""
+"""Types of objects that a function may refer to and that count as unchanged."""
 _tracing = fresh(threading.RLock())
-"""Held by the thread that traces."""
+"""Held by the thread that is tracing."""
 _NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 class Function(Generic[P, R]):
-    """A Python function that is traced once for each kind of call, and run from its graph. Made by `function`.
+    """A Python function that is traced once for each kind of call and then runs as a graph. Made by `function`.
 
-    `f.function` is the plain function.
+    `f.function` is the original function.
     """
 
     def __init__(self, function: Callable, static: tuple, traced: tuple, shapes: Any, max_traces: int):
@@ -75,26 +76,26 @@ class Function(Generic[P, R]):
                 raise ValueError(f"{named(function)} has no argument {name!r}; it has {', '.join(self._names)}.")
         self._whole = [(self._names.index(name), name, is_static) for name, is_static in whole.items()]
         self._owner: type | None = None
-        """The class whose method it is."""
+        """The class of which it is a method."""
         self._captured = Captured(function, _WHOLE)
         self._lock = fresh(threading.RLock())
-        """Held while that is looked at."""
+        """Protects the state of this object."""
         self._home = stacks.entered_graph()
-        """The graph that it was made in, if one was entered then."""
+        """The graph that was entered when it was made, if any."""
         self._scopes: WeakKeyDictionary[Graph, Any] = WeakKeyDictionary()
-        """Of the graphs in which it was traced, the scope of its variables."""
+        """The scope of its variables in each graph in which it was traced."""
         self._state = State(self._graph(), self._captured.version)
 
     # Calls
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """What the function returns, computed now. With tensors of a graph that is being made: its nodes.
+        """Compute what the function returns; or add nodes, if tensors of a graph under construction are given.
 
-        A call in a function that is traced is a part of that one's trace.
+        A call inside a function that is being traced becomes part of that trace.
         """
         if stacks.local.tracing is not None:
             return self._inline(stacks.local.tracing, args, kwargs)
-        if self._owner is not None and args and isinstance(args[0], self._owner):  # it was asked of the class
+        if self._owner is not None and args and isinstance(args[0], self._owner):  # called through the class
             instance: Any = args[0]
             method: Any = self.__get__(instance)
             return method(*args[1:], **kwargs)
@@ -109,9 +110,9 @@ class Function(Generic[P, R]):
         return trace.run(session_of(trace.graph), data)
 
     def trace(self, /, *args: Any, **kwargs: Any) -> Trace:
-        """What a call with such arguments runs: its `graph`, `inputs` and `outputs`. Nothing is run.
+        """The trace for a call with such arguments, with its `graph`, `inputs` and `outputs`. Runs nothing.
 
-        Raises TypeError for tensors among the arguments.
+        Raises TypeError if a tensor is among the arguments.
         """
         try:
             return self._find(*self._settled(args, kwargs), [])
@@ -119,7 +120,7 @@ class Function(Generic[P, R]):
             raise TypeError(f"{named(self)}.trace takes values, not tensors.") from None
 
     def explain(self, /, *args: Any, **kwargs: Any) -> Any:
-        """The plan of such a call, for a reader: see `Session.explain`. Nothing is run but the tracing."""
+        """Explain the plan of such a call, as `Session.explain` does. May trace the function, but runs nothing."""
         data: list = []
         trace = self._find(*self._settled(args, kwargs), data)
         feeds = dict(zip(trace.inputs, trace.feeds(data), strict=True))
@@ -127,12 +128,12 @@ class Function(Generic[P, R]):
 
     @property
     def trace_count(self) -> int:
-        """How often it was traced so far."""
+        """How often it has been traced."""
         return self._state.count
 
     @property
     def variables(self) -> list[Variable]:
-        """The variables that were made in it."""
+        """The variables that it has made."""
         return list(self._state.variables)
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -160,10 +161,10 @@ class Function(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<weftwork.function {named(self.function)}{self._signature}>"
 
-    # Its traces
+    # Traces
 
     def _settled(self, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
-        """The arguments by position as far as they have one, and those that are one piece marked."""
+        """The arguments, by position if possible, with a mark on single data."""
         if kwargs:
             try:
                 found = self._signature.bind(*args, **kwargs)
@@ -181,7 +182,7 @@ class Function(Generic[P, R]):
         return args, kwargs
 
     def _find(self, args: tuple, kwargs: dict, data: list) -> Trace:
-        """The trace for some arguments, made if it is not there yet; `data` gets their data."""
+        """The trace for some arguments, made if needed; their data is added to `data`."""
         key: list = []
         for value in args:
             describe(value, key, data, self._exact)
@@ -198,16 +199,16 @@ class Function(Generic[P, R]):
         return trace or self._trace(state, tuple(key), args, kwargs)
 
     def _look(self) -> int:
-        """The version of what the function refers to."""
+        """The version of the function's captured state."""
         with self._lock:
             return self._captured.look()
 
     def _graph(self) -> Graph:
-        """The graph that a call belongs to: what was entered by its thread, or where the function was made."""
+        """The graph of a call: the one its thread has entered, or the one the function was made in."""
         return stacks.entered_graph() or self._home or stacks.program_graph()
 
     def _look_again(self) -> State:
-        """Something that the function refers to has changed, or it is in another graph: traces are no good any more."""
+        """Forget traces if something that the function refers to has changed, or the graph is another one."""
         with _tracing:
             state, version, graph = self._state, self._look(), self._graph()
             if state.graph is not graph:
@@ -234,7 +235,7 @@ class Function(Generic[P, R]):
         return error
 
     def _named(self, args: tuple, kwargs: dict) -> Iterable[tuple[str, Any]]:
-        """Each argument with its name."""
+        """The arguments with their names."""
         parameters = self._signature.parameters
         single = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         rest = next((name for name, p in parameters.items() if p.kind is p.VAR_POSITIONAL), "argument")
@@ -258,7 +259,7 @@ class Function(Generic[P, R]):
             finally:
                 graph.variable_scope = outer
             state.count += 1
-            state.seen = self._look()  # what tracing itself has changed does not count
+            state.seen = self._look()  # changes made by the tracing itself do not count
             state.traces[key] = trace
             return trace
 
@@ -274,7 +275,7 @@ class Function(Generic[P, R]):
         return Trace(graph, *inputs.taken(found), template, found, effects)
 
     def _tell(self, state: State, args: tuple, kwargs: dict) -> None:
-        """Say that it is traced, and why. Raises RuntimeError once it was traced as often as it may be."""
+        """Log that it is traced again, and why. Raises RuntimeError beyond `max_traces`."""
         lines, name = [], named(self.function)
         for argument, value in self._named(args, kwargs):
             key: list = []
@@ -292,14 +293,14 @@ class Function(Generic[P, R]):
         if state.count + 1 in _MANY:
             _LOG.warning("%s was traced %d times. %s The last one: %s", name, state.count + 1, _ADVICE, "; ".join(new))
 
-    # In a graph that is being made
+    # Calls in a graph under construction
 
     def _inline(self, tracing: Tracing, args: tuple, kwargs: dict) -> Any:
         with self._opened(self._state, tracing):
             return self.function(*args, **kwargs)
 
     def _in_graph(self, args: tuple, kwargs: dict) -> Any:
-        """The nodes of a call; who fetches its results gets its effects, too."""
+        """Add the nodes of a call. Fetching its results runs its effects, too."""
         found: list[Tensor] = []
         nest.lift_call(args, kwargs, found, as_tensor)
         graph = graph_of(found)
@@ -313,7 +314,7 @@ class Function(Generic[P, R]):
 
     @contextmanager
     def _opened(self, state: State, tracing: Tracing) -> Iterator[None]:
-        """The scope of the function's names and variables: those of `get_variable` are shared by its traces."""
+        """The scope of the function's names and variables. Its traces share the variables of `get_variable`."""
         graph = tracing.graph
         scope = self._scopes.get(graph)
         opened: Any = (None, word(named(self.function))) if scope is None else (scope,)
@@ -334,7 +335,7 @@ class Function(Generic[P, R]):
 
 
 class _Methods(dict):
-    """The methods of one object that are traced, kept with it. A copy of the object has none yet."""
+    """The traced methods of one object, stored in it. A copy of the object starts with none."""
 
     def __init__(self, owner: Any = None):
         super().__init__()
@@ -349,7 +350,7 @@ class _Methods(dict):
 
 _ATTRIBUTE = "_weftwork_functions"
 _slotted: dict[int, tuple[Any, _Methods]] = {}
-"""Of objects that can keep nothing."""
+"""The methods of objects that cannot store them."""
 
 
 def _methods(instance: Any) -> _Methods:
@@ -388,17 +389,17 @@ def function(
     shapes: bool | Mapping[str, Any] = False,
     max_traces: int = 128,
 ) -> Any:
-    """Let a plain Python function run as a graph: its body is traced once for each kind of call, and replayed then.
+    """Let a plain Python function run as a graph: its body is traced once for each kind of call, and then replayed.
 
-    While it is traced, its arguments are tensors, and calls of `@op` functions and of the library make nodes. A kind of
-    call is the structure of the arguments and the types of their data. Numbers, arrays and other objects are data;
-    None, bools, text, Enum members, functions and classes are static: each value makes another trace.
+    While it is traced, its arguments are tensors, and calls of `@op` functions and of the library make nodes. The kind
+    of a call is the structure of its arguments and the types of their data. Numbers, arrays and other objects are data;
+    None, bools, text, Enum members, functions and classes are static: each value needs another trace.
 
-    static: names of arguments that are static, too: their values must have a hash.
-    traced: names of arguments that are one piece of data each: a text, or a long list.
-    shapes: True: arrays of other shapes make other traces. Or the shapes of arguments, by name: {"x": (None, 784)}.
-    max_traces: how often it may be traced. Raises RuntimeError then.
-    Raises TypeError for what cannot be traced: an `async def`, a generator. docs/plain_programs.md has the rules.
+    static: names of further static arguments, whose values must be hashable.
+    traced: names of arguments that are a single datum each, such as a text or a long list.
+    shapes: True to trace anew for other array shapes, or the shapes of arguments by name: {"x": (None, 784)}.
+    max_traces: how often the function may be traced; beyond that, a call raises RuntimeError.
+    Raises TypeError for an `async def` or a generator, which cannot be traced. docs/plain_programs.md has the rules.
 
         @weftwork.function
         def step(x, rate):

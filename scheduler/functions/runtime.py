@@ -1,8 +1,9 @@
-"""The session of a plain program: `run`, `shared` and traced functions use it, and make it when first asked.
+"""Runtime: the session of a plain program, which `run`, `shared` and traced functions use. It is made when first
+needed.
 
-program's graph   the graph that the thread has entered, if it has, else the main thread's own; each has one session
+program's graph   the graph that the thread has entered, or else the main thread's default graph; each has one session
 
-A variable that has no value yet gets its initial one when a run first needs it.
+A variable without a value gets its initial value when a run first needs it.
 """
 
 from __future__ import annotations
@@ -35,25 +36,25 @@ _making = fresh(threading.RLock())
 
 
 def get_session() -> Any:
-    """The session behind traced functions, `run` and `shared`: for a Saver, `explain`, names of nodes, metadata.
+    """Return the session behind traced functions, `run` and `shared`, for example to use a Saver or `explain`.
 
-    It is the thread's default session where it has entered one, else that of the graph which it has entered, else that
-    of the main thread's default graph. `with session.graph.as_default()` lets you add to what functions have made.
+    It is the default session that the thread has entered, or else the session of the graph that it has entered, or else
+    that of the main thread's default graph. Use `with session.graph.as_default()` to add nodes to that graph.
     """
     return stacks.get_default_session() or session_of(graph_of_program())
 
 
 def graph_of_program() -> Graph:
-    """The graph that this thread has entered, else the main thread's own."""
+    """The graph that this thread has entered, or else the main thread's default graph."""
     return stacks.entered_graph() or stacks.program_graph()
 
 
 def set_session(session: BaseSession) -> None:
-    """Let functions, `run` and `shared` use this session from now on: one with a config or on a cluster, say.
+    """Make traced functions, `run` and `shared` use this session, such as one with a config or a cluster.
 
-    session: of the program's graph, as `Session()` is in the main thread. Variables have no value in it yet; they get
-    their initial ones. The session before is not closed.
-    Raises TypeError for what is no session, ValueError for one of another graph.
+    session: a session of the program's graph, like that of `Session()` in the main thread. Variables have no values in
+    it yet, and get their initial ones. The previous session is not closed.
+    Raises TypeError if it is not a session, and ValueError if it is a session of another graph.
     """
     if not isinstance(session, BaseSession):
         raise TypeError(f"set_session takes a session, not {session!r}.")
@@ -66,7 +67,7 @@ def set_session(session: BaseSession) -> None:
 
 
 def session_of(graph: Graph) -> Any:
-    """The session that plain programs run a graph in: the default one of this thread, if it is of this graph."""
+    """The session in which plain programs run a graph: this thread's default session, if it has that graph."""
     entered = stacks.local.sessions
     if entered and entered[-1].graph is graph:
         return entered[-1]
@@ -97,15 +98,15 @@ def run(
 @overload
 def run(fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any: ...
 def run(fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
-    """The values of `fetches`, in the same structure: `weftwork.run(load(3))`, `weftwork.run({"a": x, "b": y})`.
+    """Return the values of `fetches`, in the same structure: `weftwork.run(load(3))`, `weftwork.run({"a": x, "b": y})`.
 
-    As `Session.run` in the session of the program (`get_session`), or of the graph that the fetches are of. Variables
-    without a value get their initial one. Raises what `Session.run` raises.
+    Like `Session.run`, in the program's session (`get_session`) or in that of the fetches' graph. Variables without a
+    value get their initial value. Raises what `Session.run` raises.
     """
     session = session_of(_graph_of(fetches))
     try:
         return session.run(fetches, feed_dict)
-    except FailedPreconditionError:  # nothing has run: a run begins with the variables' values
+    except FailedPreconditionError:  # nothing has run: a run first reads the variables' values
         if not initialize(session, _elements(session, fetches), feed_dict or {}):
             raise
     return session.run(fetches, feed_dict)
@@ -124,9 +125,9 @@ def _elements(session: Any, fetches: Any) -> list[Operation]:
 
 
 def initialize(session: Any, ops: Sequence[Operation], feeds: Mapping) -> bool:
-    """Give initial values to variables that operations need and that have none; whether there were such.
+    """Give initial values to those variables without a value that operations need. True if there were any.
 
-    feeds: what the initial values may depend on.
+    feeds: values that the initial values may depend on.
     """
     with _making:
         needed = _variables_of(ops)
@@ -144,7 +145,7 @@ def initialize(session: Any, ops: Sequence[Operation], feeds: Mapping) -> bool:
 
 
 def _question(variable: Variable) -> Tensor:
-    """The node that asks whether a variable has a value: one for each."""
+    """The node that tells whether a variable has a value; one for each variable."""
     made = vars(variable).get("_has_value")
     if made is None:
         made = variable._has_value = is_variable_initialized(variable)  # type: ignore[attr-defined]
@@ -152,7 +153,7 @@ def _question(variable: Variable) -> Tensor:
 
 
 def _variables_of(ops: Sequence[Operation]) -> list[Operation]:
-    """The variables that operations need, also inside of branches and loops, and in each other's initial values."""
+    """The variables that operations need, including those in branches, in loops and in each other's initial values."""
     left, found = list(ops), {}
     while left:
         pruned = prune(left, set())
@@ -173,29 +174,29 @@ class Shared(Variable):
     """A value that a program's functions share and keep between calls. Made by `shared`."""
 
     def get(self) -> Any:
-        """Its value: now, or at this line of a function that is being traced."""
+        """Return its value: now, or as of this line in a function being traced."""
         return self._now(self.value())
 
     def set(self, value: Any) -> Any:
-        """Give it a value, and return that."""
+        """Set its value, and return it."""
         return self._now(self.assign(value))
 
     def add(self, value: Any) -> Any:
-        """Add to it, and return the sum. No addition is lost, from any number of threads."""
+        """Add to its value, and return the sum. No addition is lost, even with many threads."""
         return self._now(self.assign_add(value))
 
     def _now(self, tensor: Tensor) -> Any:
-        """A tensor while a function is traced, else its value."""
+        """A tensor while a function is being traced, else the value."""
         return tensor if stacks.local.tracing is not None else run(tensor)
 
 
 def shared(value: Any, dtype: Any = None, name: str | None = None) -> Shared:
-    """A variable, without TensorFlow 1's words: `total = weftwork.shared(0)`; `total.add(3)`; `total.get()`.
+    """Make a variable in the plain style: `total = weftwork.shared(0)`; `total.add(3)`; `total.get()`.
 
-    value: what it is at first. Whole numbers become int64 and floats float64, arrays keep their dtype, and anything
-    else is any Python object: a text, a list, a frame.   dtype: another one.   name: of its node.
-    It has its value at once, in the program's session (`get_session`). In a function that is being traced, it is the
-    function's, and gets its value before the first call.
+    value: the initial value. Whole numbers become int64 and floats float64, arrays keep their dtype, and anything else
+    stays a Python object: a text, a list, a frame.   dtype: another dtype.   name: the name of its node.
+    It has its value at once, in the program's session (`get_session`). In a function being traced, it belongs to the
+    function, and gets its value before the first call.
     """
     if dtype is None:
         dtype = _dtype_of(value)

@@ -1,10 +1,10 @@
-"""Tracing: what is looked after while a plain Python function makes nodes, so that they mean what its lines say.
+"""Tracing: makes the nodes of a traced Python function mean what its lines say.
 
-order      a variable that is read after a line that wrote it has what that line wrote
-effect     a node that runs in each call, though nobody may need its value: a write, a call of a function that is not
-           pure, a queue's. A node that computes and no more runs where somebody needs it
-argument   where a function of the user's gets an argument of the call, it gets the object that was passed; and where
-           lines compute with Python's numbers alone, what Python computes
+order      a read of a variable sees the value written by the lines before it
+effect     a node that runs in each call, whether or not its value is needed: a write, a call of a function that is not
+           pure, a queue operation. A node that only computes runs if its value is needed
+argument   a user function that gets an argument of the call gets the object that was passed; and lines that compute
+           only with Python numbers give what Python gives
 """
 
 from __future__ import annotations
@@ -14,35 +14,36 @@ from contextlib import contextmanager
 from typing import Any
 
 from weftwork.graph import dtypes
-from weftwork.graph.build import OPERATORS, apply, as_tensor, constant, placeholder
+from weftwork.graph.build import apply, as_tensor, constant, placeholder
 from weftwork.graph.divisions import DIVISIONS
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
 from weftwork.graph.sections import Section, sections_of
 from weftwork.graph.stacks import local
+from weftwork.graph.ufuncs import OPERATORS
 from weftwork.graph.variables.creators import variable_creator_scope
 from weftwork.scheduler.compile.pruning import prune
 
 _PYTHONS: dict[Any, Any] = {checked: OPERATORS.get(ufunc, ufunc) for ufunc, checked in DIVISIONS.items()}
-"""Python's own way to divide, for each of the library's."""
+"""Python's division for each of the library's divisions."""
 _EFFECTS = frozenset({Kind.FUNCTION, Kind.QUEUE, *WRITES})
 
 
 class Tracing:
-    """One trace that is being made in this thread. `with Tracing(graph):` its nodes go to `graph`."""
+    """A trace being made in this thread. Inside `with Tracing(graph):`, nodes are added to `graph`."""
 
     def __init__(self, graph: Graph):
         self.graph = graph
         self._made: list[Any] = []
-        """The variables that were made."""
+        """The variables made so far."""
         self._told: list[Callable[[Any], None]] = []
         self._kept: dict[Tensor, Tensor | None] = {}
-        """Of an argument whose object differs from what is fed: the placeholder for the object, once it is needed."""
+        """For arguments whose objects differ from the fed values, the placeholder of the object, once needed."""
         self._written: dict[str, Operation] = {}
-        """By variable, the last node that wrote it: a write, or the owner of a section with one."""
+        """By variable, the last node that wrote it: a write, or the owner of a section that contains one."""
         self._effects: list[Operation] = []
         self._inside: set[Section] = set()
-        """Sections in which something has an effect."""
+        """Sections that contain effects."""
         self._home: Section | None = None
         self._outer: Any = None
 
@@ -54,10 +55,10 @@ class Tracing:
     def __exit__(self, *_: Any) -> None:
         local.tracing = self._outer
 
-    # Asked while nodes are made
+    # While nodes are made
 
     def added(self, op: Operation) -> None:
-        """A node was made."""
+        """Take note of a new node."""
         if op.graph is not self.graph:
             return
         if op.kind is Kind.CONTROL:
@@ -68,7 +69,7 @@ class Tracing:
             self._note_effect(op)
 
     def _owner_added(self, op: Operation) -> None:
-        """A branch or a loop: it runs after what was written before it, as its reads do."""
+        """Make a branch or a loop run after earlier writes to variables that it reads."""
         sections = sections_of(op)
         before = [w for w in self._written.values() if w.section is op.section and w is not op and w.index < op.index]
         op.wait_for(dict.fromkeys(before))
@@ -85,17 +86,17 @@ class Tracing:
             self._inside.add(op.section)
 
     def read(self, variable: Any, snapshot: Tensor) -> Tensor:
-        """What a variable stands for at this line."""
+        """The value of a variable at this line."""
         last = self._written.get(variable.op.name)
         if last is None or variable.graph is not self.graph or last.section is not self.graph.section:
-            return snapshot  # of an outer section's writes the owner takes care
+            return snapshot  # the owner handles the writes of outer sections
         if last.kind in WRITES:
             return last.outputs[0]
         with self.graph.control_dependencies([last]):
             return variable.read_value()
 
     def argument(self, value: Any) -> Tensor | None:
-        """The tensor that an argument of a user's function is, or None."""
+        """The tensor for an argument of a user function, or None."""
         tensor = as_tensor(value)
         if tensor is None or not (tensor in self._kept or tensor in self.graph.weak):
             return tensor
@@ -103,7 +104,7 @@ class Tracing:
             return self._objects(tensor)
 
     def _objects(self, tensor: Tensor) -> Tensor:
-        """The tensor of the object that was passed for an argument, or of what Python computes of such ones."""
+        """The tensor for the object passed as an argument, or for what Python computes from such objects."""
         known = self._kept.get(tensor)
         if known is not None:
             return known
@@ -119,19 +120,19 @@ class Tracing:
         self._kept[tensor] = made
         return made
 
-    # Of the function that is traced
+    # For the traced function
 
     def keep(self, tensor: Tensor) -> None:
-        """What is fed for an argument is not the object that was passed: functions get that."""
+        """Note that the fed value of an argument is not the object that was passed, which user functions must get."""
         self._kept[tensor] = None
 
     def kept(self, tensor: Tensor) -> Tensor | None:
-        """The placeholder for the object that was passed, if somebody takes it."""
+        """The placeholder for the object that was passed, if it is used."""
         return self._kept.get(tensor)
 
     @contextmanager
     def making(self, told: Callable[[Any], None]) -> Iterator[None]:
-        """A function's lines run: `told(None)` is called before a variable is made, and then with it."""
+        """A context for the function's lines. Calls `told(None)` before a variable is made, then `told(variable)`."""
         self._told.append(told)
         try:
             if len(self._told) > 1:
@@ -150,11 +151,11 @@ class Tracing:
         return variable
 
     def run_too(self, op: Operation) -> None:
-        """An operation that the function has returned."""
+        """Make each call run an operation that the function has returned."""
         self._effects.append(op)
 
     def effects(self) -> list[Operation]:
-        """The effects, but for what only an initial value needs: that is run once."""
+        """The effects, except those needed only by an initial value, which run once."""
         initial = [variable.initial_value.op for variable in self._made]
         once = set(prune(initial, set()))
         return list(dict.fromkeys([op for op in self._effects if op not in once]))

@@ -1,1 +1,1 @@
-"""Decisions, without effects: which way a run goes, what runs where, in which order."""
+"""Decisions without side effects: how to run a dataflow, what runs where, and in which order."""

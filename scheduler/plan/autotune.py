@@ -1,8 +1,8 @@
-"""Strategies: several ways to run the same dataflow, which compete.
+"""Autotuning: several strategies to run the same dataflow compete, and the fastest one stays.
 
-candidate   a plan, with the seconds that it was predicted to take and those that it took
-autotuner   the candidates of one kind of run. The one that promises most is tried first, and left as soon as another
-            one promises more than it kept. A candidate gets a few runs, and a few again later; the fastest one stays.
+candidate   a plan, with its predicted and its measured seconds
+autotuner   the candidates for one kind of run. The most promising one is tried first, and dropped as soon as another
+            one is predicted to beat its measured times. Each candidate gets a few runs, and a few more later.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from weftwork.scheduler.plan.policy import (
 from weftwork.scheduler.plan.schedule import Contracted, Schedule, clusters, neighbours, ranks, schedule
 
 _SLOW_AT_FIRST = frozenset(["thread", "resident", "task"])
-"""Static plans: their programs are new at first, and so are threads."""
+"""Static plans, whose first run is slow: it loads their programs and starts their threads."""
 
 
 @dataclass(eq=False)
@@ -62,12 +62,12 @@ class Candidate:
 
     @property
     def typical(self) -> float:
-        """The median of its runs; infinite while it had none."""
+        """The median of its measured runs; infinite before the first one."""
         return statistics.median(self.took) if self.took else float("inf")
 
     @property
     def estimate(self) -> float:
-        """What a run may be expected to take: what its runs took, or the prediction while it had none."""
+        """The expected seconds of a run: measured if it has run, else predicted."""
         return self.typical if self.took else self.predicted
 
 
@@ -78,16 +78,16 @@ class Autotuner:
         self.candidates = sorted(candidates, key=lambda c: c.predicted)
         self.current = self.candidates[0]
         self.work = next((c.predicted for c in candidates if c.name == "caller"), 0.0)
-        """Predicted seconds of all nodes, one after another."""
+        """Predicted seconds of all nodes, run one after another."""
         self.certain = len(candidates) == 1
-        """There is nothing to try."""
+        """There is only one candidate, so nothing to try."""
         self._settled = self.certain
         self._dropped: set[str] = set()
         self._runs, self._again_at = 0, AGAIN_AFTER
 
     @property
     def measured(self) -> Candidate:
-        """The candidate for a run in which nodes are measured: not a static plan for several slots."""
+        """The candidate for a run that measures its nodes: not a static plan for several slots."""
         if self.current.plan.slots == 1:
             return self.current
         ways = [c for c in self.candidates if c.plan.slots == 1]
@@ -95,18 +95,18 @@ class Autotuner:
 
     @property
     def may_grow(self) -> bool:
-        """True while a run is shared out as it goes on for want of better knowledge: other ways may come."""
+        """True while runs are shared out dynamically only because costs are unknown: more candidates may follow."""
         return self.certain and self.current.plan.is_dynamic
 
     def still_holds(self, seconds: list[float | None]) -> bool:
-        """True when what is known now of the nodes' seconds would lead to the same candidates, or nearly so."""
+        """True when the nodes' costs, as known now, would lead to much the same candidates."""
         work = sum([s or 0.0 for s in seconds])
         return abs(work - self.work) < MOVED_WORK * self.work
 
     def renew(self, fresh: list[Candidate]) -> None:
-        """More is known of the nodes: each candidate keeps its runs and gets a new plan; new candidates join.
+        """Update the plans after costs have changed: each candidate keeps its measured runs, and new candidates join.
 
-        The lower prediction counts: nodes that were measured beside others look longer than they are.
+        The lower of the two predictions counts, because nodes measured beside others look slower than they are.
         """
         made = {candidate.name: candidate for candidate in fresh if candidate.name not in self._dropped}
         for candidate in self.candidates:
@@ -119,7 +119,7 @@ class Autotuner:
             self._next()
 
     def drop(self, candidate: Candidate) -> None:
-        """A candidate cannot be run."""
+        """Remove a candidate that cannot be run."""
         self._dropped.add(candidate.name)
         self.candidates = [c for c in self.candidates if c is not candidate]
         self.certain = len(self.candidates) == 1
@@ -128,14 +128,14 @@ class Autotuner:
             self._next()
 
     def instead(self, candidate: Candidate) -> Candidate:
-        """Another one for this run: the next to try, or the fastest."""
+        """Another candidate for this run: the next one to try, or the fastest."""
         others = [c for c in self.candidates if c is not candidate]
         best = min(c.typical for c in others)
         untried = [c for c in others if len(c.took) < TRIES and c.estimate < HOPELESS * best]
         return min(untried or others, key=lambda c: c.estimate)
 
     def record(self, candidate: Candidate, seconds: float) -> None:
-        """A candidate's plan took so long; the next run may use another one."""
+        """Note how long a run of a candidate took, and choose the candidate for the next run."""
         if candidate is not self.current:
             if len(candidate.took) < TRIES:
                 candidate.took.append(seconds)
@@ -173,9 +173,9 @@ class Autotuner:
 def candidates(
     flow: Dataflow, estimate: Estimate, lanes: Lanes = UNBOUNDED, placed: Plan | None = None
 ) -> list[Candidate]:
-    """The ways to run a dataflow that are predicted to be worth a try.
+    """The strategies for a dataflow that look worth trying.
 
-    placed: its plan, where some nodes must be in certain places; else every node may run anywhere.
+    placed: a plan made node by node, if some nodes need certain places; without it, every node may run anywhere.
     """
     seconds = [s or 0.0 for s in estimate.seconds]
     total = sum(seconds)
@@ -205,7 +205,7 @@ def candidates(
 
 
 def _known_work(flow: Dataflow, seconds: Sequence[float]) -> tuple[float, float, float]:
-    """Seconds of the nodes that are known to keep the GIL, of those known to release it, of those that are stable."""
+    """Seconds of work in nodes known to hold the GIL, known to release it, and known to be stable."""
     holding = releasing = stable = 0.0
     known: dict[Any, tuple[bool | None, bool]] = {}
     for op, kernel, spent in zip(flow.ops, flow.kernels, seconds, strict=True):
@@ -224,7 +224,7 @@ def _known_work(flow: Dataflow, seconds: Sequence[float]) -> tuple[float, float,
 
 @dataclass
 class _Sharing:
-    """The work of a dataflow, to be shared out among several workers: its chains, and which need the write locks."""
+    """The work of a dataflow as several workers would share it: its chains, and those that need the write locks."""
 
     flow: Dataflow
     estimate: Estimate
@@ -246,7 +246,7 @@ class _Sharing:
         return cls(flow, estimate, seconds, lanes, sum(seconds), chained, rank, bound)
 
     def at_run_time(self, hop: float) -> Candidate | None:
-        """Lanes to which nodes are given while they run. hop: seconds from a node to one in another lane."""
+        """Lanes that are given nodes as the run goes on. hop: seconds from a node to its successor in another lane."""
         workers = min(self.lanes.own_cpus(), MOST_SLOTS)
         if workers < 2 or inventory.machine_count() > 1:
             return None
@@ -254,7 +254,7 @@ class _Sharing:
         return Candidate("dynamic", foreseen, make_dynamic_plan(self.flow, self.estimate))
 
     def in_threads(self) -> Candidate | None:
-        """Threads of this process; not for functions that share its generators, or look at the thread they are in."""
+        """Threads of this process; not for functions that share its random generators or depend on their thread."""
         cpus = self.lanes.local_cpus()
         if cpus < 2 or need_one_thread(self.flow.functions):
             return None
@@ -262,7 +262,7 @@ class _Sharing:
         return Candidate("thread", foreseen.makespan, self._slot_plan(foreseen, Place.THREAD))
 
     def in_residents(self) -> Candidate | None:
-        """The caller, and residents."""
+        """The caller and local workers, by a static plan."""
         cpus = min(self.lanes.own_cpus(), MOST_SLOTS)
         if cpus < 2:
             return None
@@ -303,7 +303,7 @@ class _Sharing:
         return make_slot_plan(self.flow, self.chained.expanded(foreseen, self.seconds), self.estimate, place)
 
     def _crossing(self, plan: Plan) -> float:
-        """Predicted bytes of the values that cross between the slots of a plan."""
+        """Predicted bytes of the values that move between the slots of a plan."""
         slot = {node: segment.slot for segment in plan.segments for node in segment.nodes}
         crossing = {
             (value, slot[node])
@@ -316,12 +316,12 @@ class _Sharing:
 
 
 def _stays(flow: Dataflow, node: int) -> bool:
-    """True for a node that runs in the caller's process, whatever it costs."""
+    """True for a node that must run in the caller's process, whatever it costs."""
     return flow.is_here(node) or HISTORY.stays(flow.kernels[node])
 
 
 def scattered_plan(flow: Dataflow, estimate: Estimate, place: Place) -> Plan:
-    """A plan for three threads, or the caller and two residents, in which a hash says which node goes where."""
+    """A plan for three threads, or the caller and two residents, that assigns nodes by a hash (for tests)."""
     locked = after_locks(flow)
     count = len(flow.ops)
     slot = [0 if node in locked else scattered(flow.ops[node].index, 3) for node in range(count)]

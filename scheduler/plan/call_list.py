@@ -1,9 +1,9 @@
-"""CallList: the nodes of a kind of run that needs no plan yet, looked at once for all its runs.
+"""CallList: the nodes of a signature that needs no plan yet, in calling order, prepared once for all its runs.
 
-Where a run is of a whole graph, what the graph has counted as it grew says all that must be known: no node is looked
-at. Else the nodes that are needed are found and counted.
+For a whole graph, the statistics that the graph has kept as it grew are enough, and no node is visited. Otherwise the
+needed nodes are found and counted.
 
-chunk     so many nodes, one after another in creation order
+chunk     a fixed number of nodes, consecutive in creation order
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from weftwork.scheduler.plan.policy import (
 )
 
 _STRIDE = 16 * CHUNK
-"""One in so many nodes is measured, and the first one of each function."""
+"""One node in so many is measured, and the first one of each function."""
 _NEVER = 2**62
 
 ABSENT = object()
-"""Stands for a value that is not there yet, or not any more."""
+"""Stands for a value that has not been computed yet, or has been dropped."""
 TURN = object()
-"""Stands first in a call that turns NumPy's errors on or off, and belongs to no node."""
+"""Marks a call that switches NumPy's error handling and belongs to no node."""
 
 
 class CallList:
     """The nodes of a kind of run that needs no plan yet.
 
-    ops: in creation order.   counts: how often each kernel is called.   functions: the users' ones among them.
-    last: of each tensor, by its number, the index of the node that takes it last; _NEVER for what is fetched.
-    bound: the functions that stay in the caller, for they share state.
-    only_users, mixed: all nodes, or some of them, call users' functions.
+    ops: in creation order.   counts: the calls of each kernel.   functions: the user functions among them.
+    last: by tensor number, the index of the last node that reads the tensor; _NEVER for fetched tensors.
+    bound: the functions that must stay in the caller because they share state.
+    only_users, mixed: all nodes, or some of them, call user functions.
     """
 
     def __init__(
@@ -67,15 +67,15 @@ class CallList:
         self.measured = {*statistics.first, *ops[::_STRIDE]}
         indexes = [op.index for op in ops[CHUNK::CHUNK]]
         self.watched = {bisect_right(indexes, op.index) for op in self.measured}
-        """The chunks that have nodes to be measured."""
+        """The chunks that contain measured nodes."""
         self.calls = statistics.calls
         self._blank = [ABSENT] * statistics.tensors + statistics.constants[::-1]
         self._saved = 0.0
-        """Seconds that a plan might have saved so far."""
+        """Seconds that a plan could have saved so far."""
 
     @classmethod
     def of(cls, elements: Sequence[Tensor | Operation], fed: set[Tensor]) -> CallList | None:
-        """The calls for these elements with these feeds, if a plan is neither needed nor likely to pay in one run."""
+        """The call list for these elements and feeds, or None if a plan is needed or likely to pay within one run."""
         wanted = [e if isinstance(e, Operation) else e.op for e in elements if e not in fed]
         if not wanted or wanted[0].graph.version < LEAST_COLD_NODES:
             return None
@@ -85,13 +85,13 @@ class CallList:
         makers = {tensor.op for tensor in fed}
         if not all([op in makers for op in statistics.others]):
             return None
-        if not _are_placeholders(makers) and not makers.isdisjoint(ops):  # it runs, but its value is another
+        if not _are_placeholders(makers) and not makers.isdisjoint(ops):  # it runs, but its value is replaced
             return None
         if COSTS.blocks_any(statistics.counts):
             return None
         functions = [kernel for kernel in statistics.counts if isinstance(kernel, UserFunction)]
         if any([function.captured.draws or function.captured.ends for function in functions]):
-            return None  # each call needs a seed, or a process of its own: a plan has one for each
+            return None  # each call needs a seed, or a process of its own, and only a plan provides that
         bound = bound_together(functions)
         if len(ops) < LEAST_COLD_NODES * len(unseen(statistics.counts) - bound) or are_heavy(statistics.counts):
             return None
@@ -99,37 +99,37 @@ class CallList:
 
     @property
     def blocks(self) -> bool:
-        """Some function is blocked: it may not be called here."""
+        """True if some function is blocked, so it may not be called in this process."""
         return COSTS.blocks_any(self.functions)
 
     def values(self, feeds: Mapping[Tensor, Any]) -> list:
-        """The values of a run that begins: of tensors by their numbers, at the end the constants of calls."""
+        """The initial values of a run: one place for each tensor number, followed by the constants of the calls."""
         values = self._blank[:]
         for tensor, value in feeds.items():
             values[tensor.number] = value
         return values
 
     def calls_of(self, ops: list[Operation]) -> list[tuple]:
-        """The calls of some nodes."""
+        """The calls for some nodes."""
         first, last = ops[0].index, ops[-1].index
         if last - first + 1 == len(ops):
             return self.calls[first : last + 1]
         return [self.calls[op.index] for op in ops]
 
     def is_worth_a_plan(self, called: int, seconds: float, slots: int) -> bool:
-        """Whether the next run should be planned, now that one has called so many nodes in so many seconds.
+        """Whether to plan the next run, given that this one called so many nodes in so many seconds.
 
-        It should once plans, which run `slots` nodes at a time, might have saved as much as making one takes: so both
-        together take at most twice what the better of the two would have taken, however often the graph is run.
+        Planning pays once plans, which run `slots` nodes at a time, could have saved as much time as making one costs.
+        So the total is at most twice that of the better choice, however often the graph is run.
         """
         self._saved += COLD_OVERHEAD_A_NODE * called + seconds * (1 - 1 / slots)
         return self._saved >= PLANNING_A_NODE * len(self.ops)
 
 
 def _needed(wanted: Sequence[Operation], fed: set[Tensor]) -> tuple[list[Operation], GraphStatistics]:
-    """The operations that must run for some, in creation order, and their statistics.
+    """The operations that `wanted` depends on, in creation order, and their statistics.
 
-    Where nobody wants a part of the graph without them, that is the graph: nothing has to be looked for.
+    If they depend on the whole graph, nothing has to be searched.
     """
     if _are_placeholders([tensor.op for tensor in fed]):
         everything = wanted[0].graph.all_for(wanted)
@@ -144,12 +144,12 @@ def _are_placeholders(ops: Iterable[Operation]) -> bool:
 
 
 def unseen(kernels: Iterable[Any]) -> set[UserFunction]:
-    """The users' functions among some kernels of which nothing is known."""
+    """The user functions among some kernels that have never been measured."""
     return {k for k in kernels if isinstance(k, UserFunction) and COSTS.find(k, 0) is None}
 
 
 def are_heavy(counts: Mapping[Any, int]) -> bool:
-    """Whether so many calls of each function are worth a plan, as far as they have been seen."""
+    """Whether this many calls of each function are worth a plan, by the costs known so far."""
     total = 0.0
     for kernel, count in counts.items():
         record = COSTS.find(kernel, 0)
@@ -159,9 +159,7 @@ def are_heavy(counts: Mapping[Any, int]) -> bool:
 
 
 def with_turns(rows: list[Operation], calls: list[tuple]) -> tuple[list, list[tuple]]:
-    """Nodes and their calls, with calls between them that turn NumPy's errors on for users' functions; None stands
-    for the node of such a call.
-    """
+    """Nodes and their calls, plus calls, of node None, that switch NumPy's error handling for user functions."""
     all_rows: list[Operation | None] = []
     all_calls: list[tuple] = []
     users = False

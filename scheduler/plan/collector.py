@@ -1,4 +1,4 @@
-"""The garbage collector, while much is made that stays."""
+"""Postponing garbage collection while many long-lived objects are made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def collecting_later() -> Iterator[None]:
-    """No garbage collection meanwhile: planning makes much that stays, and the collector would look at it all often."""
+    """Postpone garbage collection: planning makes many long-lived objects, which it would scan repeatedly."""
     if not gc.isenabled():
         yield
         return

@@ -1,8 +1,8 @@
-"""What nodes cost: seconds and bytes, learned from the runs of this process.
+"""Costs of functions: seconds and output bytes, learned from the runs of this process.
 
-record    what is known of one function on inputs of one size class (a power of four of bytes)
-history   the records of one function. It goes with the function: it must keep neither it nor what it holds alive
-Invariant: a record is built from measured calls only; what was never called has none, and `seconds` says None.
+record    the mean cost of one function on inputs of one size class (a power of four of bytes)
+history   the records of one function. It dies with the function, and must not keep it or its captures alive
+Invariant: records hold measured calls only; a function that was never called has none, and its `seconds` are None.
 
 The method is StarPU's history-based model (Augonnet et al., "StarPU: a unified platform", 2011).
 """
@@ -26,18 +26,18 @@ from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.plan.policy import EVEN_AFTER, FAR_OFF, NEW_CALL_WEIGHT, OUTLIER, STABLE_SPREAD
 
 _MOST_LASTING = 2048
-"""Functions that cannot be weakly referenced, of which something is known: NumPy and SciPy have some hundreds."""
+"""Records are kept of at most so many functions without weak references; NumPy and SciPy have some hundreds."""
 
 
 _SAVED = ("seconds", "bytes", "calls", "spread")
-"""What `save` writes of a record."""
+"""The fields of a record that `save` writes."""
 
 
 class Record:
-    """Mean seconds and bytes of the output of one function on inputs of one size class.
+    """Mean seconds and output bytes of one function on inputs of one size class.
 
-    seconds: a mean in which late calls count more, and outliers less.   total: of all calls together.
-    spread: how far calls are from the mean, as a part of it.
+    seconds: a mean that favours recent calls and damps outliers.   total: seconds of all calls together.
+    spread: the typical deviation from the mean, as a fraction of it.
     """
 
     __slots__ = ("bytes", "calls", "seconds", "spread", "told", "total")
@@ -46,10 +46,10 @@ class Record:
         self.seconds, self.bytes, self.calls, self.total = seconds, float(made), calls, seconds * calls
         self.spread = spread
         self.told = seconds
-        """The seconds when it was last said that they have changed."""
+        """The mean at the time of the last change of `Costs.epoch`."""
 
     def add(self, seconds: float, made: int) -> None:
-        """Take a further measurement in."""
+        """Include another measurement."""
         self.calls += 1
         self.total += seconds
         weight = max(NEW_CALL_WEIGHT, 1.0 / self.calls)
@@ -58,17 +58,17 @@ class Record:
         self.bytes += weight * (made - self.bytes)
 
     def scale(self, factor: float) -> None:
-        """Calls take so many times what was measured."""
+        """Scale the measured seconds by a factor."""
         self.seconds, self.total, self.told = self.seconds * factor, self.total * factor, self.told * factor
 
     @property
     def careful(self) -> float:
-        """Seconds that a call may be expected to take whose own cost nobody knows: a few long ones weigh in full."""
+        """A cautious estimate for a call whose own cost is unknown: a few long calls count in full."""
         return max(self.seconds, self.total / self.calls)
 
     @property
     def is_even(self) -> bool:
-        """True for a function whose calls have all taken about as long: the next one will, too."""
+        """True for a function whose calls have all taken about the same time."""
         return (
             self.calls >= EVEN_AFTER
             and self.spread < STABLE_SPREAD
@@ -77,19 +77,19 @@ class Record:
 
 
 def spread_of(seconds: float, mean: float) -> float:
-    """How far a measurement is from the mean of those before it, as a part of the larger one: 0 to 1."""
+    """The distance of a measurement from the previous mean, as a fraction of the larger of the two: 0 to 1."""
     return abs(seconds - mean) / max(seconds, mean, 1e-9)
 
 
 def size_class(size: float) -> int:
-    """The power of four that `size` bytes belong to; 0 for all that is small."""
+    """The power of four for `size` bytes; 0 for all small sizes."""
     return max(0, (int(size) >> 10).bit_length() + 1 >> 1)
 
 
 class History:
-    """What is known of one function: its records by size class.
+    """The records of one function, by size class.
 
-    kernel: gives the function, or None once it is gone.
+    kernel: returns the function, or None once it has been collected.
     """
 
     __slots__ = ("kernel", "records")
@@ -100,40 +100,40 @@ class History:
 
 
 def _nothing() -> None:
-    """Where a history has no function yet."""
+    """The `kernel` of a history that has no function yet."""
 
 
 def _key(kernel: Callable) -> Any:
-    """What a function is remembered by: a user's one by its token, which outlives the graphs that call it."""
+    """The key of a function: for a user function its token, which outlives the graphs that call it."""
     if type(kernel) is UserFunction:
         return kernel.token or kernel
     return kernel if _is_weak(kernel) else (id(kernel), getattr(kernel, "__name__", ""))
 
 
 def _is_weak(kernel: Callable) -> bool:
-    """False for what cannot be weakly referenced: NumPy's ufuncs and the like, among them those that users make."""
+    """False for kernels without weak references, such as NumPy's ufuncs and those made by `numpy.frompyfunc`."""
     return type(kernel).__weakrefoffset__ != 0
 
 
 class Costs:
-    """The histories of a process, shared by its sessions."""
+    """The histories of all functions of a process, shared by its sessions."""
 
     def __init__(self):
         self._histories: weakref.WeakKeyDictionary[Any, History] = weakref.WeakKeyDictionary()
-        """By function, or by the token that a user's function has."""
+        """By function, or by the token of a user function."""
         self._lasting: OrderedDict[Any, History] = OrderedDict()
-        """Those of functions that cannot be weakly referenced, by identity: the last ones that were new."""
+        """Histories of functions without weak references, by identity; the oldest ones are dropped."""
         self._lock = fresh(threading.Lock())
         self._blocking: weakref.WeakSet[Any] = weakref.WeakSet()
         self.epoch = 0
-        """Goes up when a function is seen for the first time or a mean has moved much."""
+        """Counts up when a function is measured for the first time, or a mean changes considerably."""
 
     def __len__(self) -> int:
-        """Of how many functions something is known."""
+        """The number of functions with a history."""
         return len(self._histories) + len(self._lasting)
 
     def learn(self, kernel: Callable, taken: int, seconds: float, made: int) -> None:
-        """One call of `kernel` with `taken` bytes of inputs took `seconds` and made `made` bytes."""
+        """Record a call of `kernel`: bytes of its inputs (`taken`), seconds, and bytes of its outputs (`made`)."""
         if self._blocking and self.blocks(kernel):
             return
         size = size_class(taken)
@@ -150,9 +150,9 @@ class Costs:
                 self.epoch += 1
 
     def learn_together(self, counts: Mapping[Any, int], seconds: float) -> None:
-        """So many calls of some functions took `seconds` in all: their means are scaled to that.
+        """Scale the means of some functions so that their calls add up to `seconds`.
 
-        The calls were not timed one by one. What is known of the functions may rest on first calls, which are slow.
+        The calls were not timed one by one, and the means may rest on first calls, which are slow.
         """
         found = [(record, count) for kernel, count in counts.items() if (record := self.find(kernel, 0)) is not None]
         predicted = sum([record.seconds * count for record, count in found])
@@ -164,7 +164,7 @@ class Costs:
             self.epoch += 1
 
     def find(self, kernel: Callable, taken: float) -> Record | None:
-        """What is known of `kernel` on so many bytes: its own size class, else the nearest one; None when unseen."""
+        """The record of `kernel` for inputs of so many bytes, or that of the nearest size class; None if unseen."""
         history = self._find(kernel)
         if history is None or (self._blocking and self.blocks(kernel)):
             return None
@@ -173,7 +173,7 @@ class Costs:
         return records[min(records, key=lambda c: abs(c - wanted))] if record is None else record
 
     def block(self, kernel: Callable) -> None:
-        """A function did not come back in time: it stays one that was never seen, so it is called in a worker."""
+        """Block a function that did not return in time: it counts as never seen, so a worker calls it."""
         if not _is_weak(kernel) or self.blocks(kernel):
             return
         with self._lock:
@@ -185,14 +185,14 @@ class Costs:
         return bool(self._blocking) and _is_weak(kernel) and _key(kernel) in self._blocking
 
     def blocks_any(self, kernels: Iterable[Callable | None]) -> bool:
-        """Whether some of these functions are blocked."""
+        """Whether any of these functions is blocked."""
         return bool(self._blocking) and any(map(self.blocks, kernels))
 
     def _find(self, kernel: Callable) -> History | None:
         return (self._histories if _is_weak(kernel) else self._lasting).get(_key(kernel))
 
     def _history(self, kernel: Callable) -> History:
-        """The history of a function, made where there is none; under the lock."""
+        """The history of a function, created if needed. The lock must be held."""
         found = self._find(kernel)
         if found is None:
             found = History()
@@ -209,9 +209,9 @@ class Costs:
         return found
 
     def save(self, path: str) -> None:
-        """Write what is known of importable functions to a JSON file, for `load`.
+        """Write the records of importable functions to a JSON file, for `load`.
 
-        Raises OpErrors for what the operating system refuses; then a file that was there before is as it was.
+        Raises an OpError if the operating system refuses; an existing file is then left unchanged.
         """
         with self._lock:
             rows = [
@@ -231,9 +231,9 @@ class Costs:
         write_whole(path, text.encode(), files_of(path))
 
     def load(self, path: str) -> None:
-        """Take in what `save` wrote; what this process has measured itself stands.
+        """Add the records that `save` wrote; measurements of this process take precedence.
 
-        Raises ValueError when the file is no such file. Functions that cannot be imported here are passed over.
+        Raises ValueError if the file was not written by `save`. Functions that cannot be imported here are skipped.
         """
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
@@ -265,7 +265,7 @@ def _importable_name(kernel: Any) -> str | None:
 
 
 def _import(text: str) -> Any:
-    """What `module:name` names: a kernel, or the kernel of an `@op`; None when it is not there."""
+    """The kernel called `module:name`, or the kernel of the `@op` of that name; None if there is none."""
     module, _, name = text.partition(":")
     loaded = sys.modules.get(module)
     if loaded is None:
@@ -280,24 +280,24 @@ def _import(text: str) -> Any:
 
 
 COSTS = Costs()
-"""The history of this process."""
+"""The instance of this process."""
 
 
 def save_costs(path: str) -> None:
-    """Write what this process has learned of its functions' costs to a file, so that others need not try them.
+    """Write the costs that this process has learned to a file, so that other processes need not learn them again.
 
-    Raises OpErrors for what the operating system refuses; then a file that was there before is as it was.
+    Raises an OpError if the operating system refuses; an existing file is then left unchanged.
     """
     COSTS.save(path)
 
 
 def load_costs(path: str) -> None:
-    """Take in what `save_costs` wrote. Raises OSError or ValueError when the file cannot be read or is another one."""
+    """Load costs that `save_costs` wrote. Raises OSError or ValueError if the file cannot be read or is another one."""
     COSTS.load(path)
 
 
 def shape_bytes(tensor: Any) -> int | None:
-    """The bytes of a tensor's value where its static shape and dtype tell, else None."""
+    """The size of a tensor's value in bytes, if its static shape and dtype determine it, else None."""
     shape, dtype = tensor.raw_shape, tensor.dtype
     if shape is None or dtype.numpy.kind == "O":
         return None

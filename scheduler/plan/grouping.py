@@ -1,7 +1,7 @@
-"""Grouping: which nodes of a dataflow run together, where their places are given, and in which order.
+"""Grouping: which nodes of a dataflow, once placed, run together in a segment, and in which order.
 
-group     nodes of one place, one lock state and one need, that will be one segment
-level     goes up by one wherever an edge crosses between kinds, so that a path which left a group cannot come back
+group     nodes with the same place, lock state and need, which become one segment
+level     increases by one wherever an edge crosses between kinds, so a path that leaves a group cannot return to it
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from weftwork.scheduler.plan.policy import DEPTH_FIRST_BYTES, WORTH_A_TASK
 
 
 def after_locks(flow: Dataflow) -> set[int]:
-    """The nodes that depend on a newest version, so run only under the write locks."""
+    """The nodes that depend on a newest version, and so run only under the write locks."""
     if not flow.newest:
         return set()
     values = set(flow.newest.values())
@@ -39,7 +39,7 @@ def groups(flow: Dataflow, places: Sequence[Place], estimate: Estimate, locked: 
 
 
 def _wait_for_locks(flow: Dataflow, places: Sequence[Place], locked: set[int]) -> None:
-    """Let nodes in the actor that only locked ones wait for wait for the locks too: then one message serves all."""
+    """Let actor nodes that only locked nodes depend on wait for the locks too: one message then serves all."""
     free: set[int] = {v for v in flow.fetched if v is not None}
     before: set[int] = set()
     for node in range(len(flow.ops) - 1, -1, -1):
@@ -56,9 +56,9 @@ def _group(
 ) -> list[list[int]]:
     """Convex groups of some nodes.
 
-    Nodes of one kind (place, locked) and one level are joined along their edges; the level goes up by one wherever an
-    edge crosses between kinds, so a path that has left a group can never come back to it. Nodes that are segments of
-    their own (`_single`) raise the level on both sides, unless they form a chain.
+    Nodes of one kind (place, locked) and one level are joined along their edges. The level increases by one wherever an
+    edge crosses between kinds, so a path that leaves a group can never return to it. Nodes that are segments of their
+    own (`_single`) raise the level on both sides, unless they form a chain.
     """
     level: list[int] = [0] * len(flow.ops)
     parent = list(range(len(flow.ops)))
@@ -100,9 +100,9 @@ def _group(
 
 
 def _join_level(nodes, level, kinds, parent, root, parallel: bool) -> None:
-    """Join nodes of one level that have no edge between them, where two programs would gain nothing.
+    """Join nodes of one level that have no edge between them, if two programs would gain nothing.
 
-    An actor gets one message; the caller has one program unless it works beside tasks, whose results come one by one.
+    An actor gets one message. The caller runs one program, unless it works beside tasks, whose results arrive singly.
     """
     first: dict[tuple, int] = {}
     for node in nodes:
@@ -117,7 +117,7 @@ def _join_level(nodes, level, kinds, parent, root, parallel: bool) -> None:
 
 
 def _uses(flow: Dataflow) -> list[int]:
-    """How many nodes, fetches and writes wait for each node."""
+    """For each node, the number of nodes, fetches and writes that wait for it."""
     uses = [0] * len(flow.ops)
     for node, inputs in enumerate(flow.inputs):
         for other in {flow.producer[v] for v in inputs} | set(flow.after.get(node, ())):
@@ -130,7 +130,7 @@ def _uses(flow: Dataflow) -> list[int]:
 
 
 def _single(flow: Dataflow, places: Sequence[Place], estimate: Estimate, node: int) -> bool:
-    """True for a node that is a segment of its own: it waits in a queue, is nested, or is a user's or long."""
+    """True for a node that is a segment of its own: it waits in a queue, is nested, is a user's, or is long."""
     op = flow.ops[node]
     long = (estimate.seconds[node] or 0.0) >= WORTH_A_TASK
     need = flow.needs.get(node)
@@ -147,7 +147,7 @@ def _chainable(flow: Dataflow, first: int, then: int) -> bool:
 
 
 def depth_first(flow: Dataflow, nodes: list[int], estimate: Estimate) -> list[int]:
-    """The nodes in an order in which what is large is used soon after it was made; as they are if little is large."""
+    """Order the nodes so that large values are used soon after they are made; unchanged if little is large."""
     sizes = estimate.bytes
     if sum([sizes[v] for node in nodes for v in flow.outputs[node]]) < DEPTH_FIRST_BYTES:
         return nodes
@@ -172,7 +172,7 @@ def depth_first(flow: Dataflow, nodes: list[int], estimate: Estimate) -> list[in
 
 
 def _before(flow: Dataflow, node: int, inside: set[int]) -> Iterator[int]:
-    """The predecessors of a node among those `inside`."""
+    """The predecessors of a node that are in `inside`."""
     others = dict.fromkeys([flow.producer[v] for v in flow.inputs[node]])
     others.update(dict.fromkeys(flow.after.get(node, ())))
     return iter([other for other in others if other in inside])

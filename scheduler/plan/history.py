@@ -1,8 +1,8 @@
-"""What this program has found out about single nodes and functions, beyond what functions cost on average.
+"""What this program has learned about single nodes and functions, beyond the mean costs of functions.
 
-spread    how far a node's seconds are from their mean, as a part of it: a node with a small one is stable
-staying   a function that only the program's own process can run, as it turned out
-holding   a function that keeps the GIL while it computes: threads do not help it
+spread    the deviation of a node's seconds from their mean, as a fraction of it; a node with a small spread is stable
+staying   a function that has turned out to run only in the program's own process
+holding   a function that holds the GIL while it computes, so threads do not speed it up
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from weftwork.scheduler.plan.policy import GIL_HOLDS, NEW_RUN_WEIGHT, STABLE_AFT
 
 
 class NodeCost:
-    """Mean and spread of the seconds of one node."""
+    """The mean and the spread of one node's seconds."""
 
     __slots__ = ("calls", "seconds", "spread")
 
@@ -26,7 +26,7 @@ class NodeCost:
         self.seconds, self.spread, self.calls = seconds, 0.0, 1
 
     def add(self, seconds: float) -> None:
-        """Take a further measurement in."""
+        """Include another measurement."""
         self.calls += 1
         weight = max(NEW_RUN_WEIGHT, 1.0 / self.calls)
         self.spread += weight * (spread_of(seconds, self.seconds) - self.spread)
@@ -34,18 +34,18 @@ class NodeCost:
 
 
 class History:
-    """The history of the nodes of all graphs of a program; a node that is gone leaves nothing."""
+    """The history of all nodes of a program. A node that is collected takes its history with it."""
 
     def __init__(self):
         self._nodes: WeakKeyDictionary[Operation, NodeCost] = WeakKeyDictionary()
         self._staying: WeakSet[Any] = WeakSet()
         self._holding: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
-        """How often a function was seen to keep the GIL; 0 once it was seen to release it."""
+        """How often each function was seen to hold the GIL; 0 once it was seen to release it."""
         self._computing: WeakSet[Any] = WeakSet()
         self._lock = fresh(threading.Lock())
 
     def learn(self, op: Operation, seconds: float) -> None:
-        """A node took so many seconds."""
+        """Record the seconds of one call of a node."""
         cost = self._nodes.get(op)
         if cost is None:
             self._nodes[op] = NodeCost(seconds)
@@ -54,11 +54,11 @@ class History:
 
     @property
     def has_nodes(self) -> bool:
-        """True when something is known of some node."""
+        """True if any node has been measured."""
         return len(self._nodes) > 0
 
     def of(self, op: Operation) -> NodeCost | None:
-        """What is known of a node."""
+        """The measured cost of a node, or None."""
         return self._nodes.get(op)
 
     def stays(self, kernel: Any) -> bool:
@@ -74,22 +74,22 @@ class History:
             return True
 
     def holds_gil(self, kernel: Any) -> bool | None:
-        """Whether a function keeps the GIL while it computes; None where that is not known."""
+        """Whether a function holds the GIL while it computes; None if unknown."""
         try:
             seen = self._holding.get(kernel)
-        except TypeError:  # nothing refers to it weakly
+        except TypeError:  # it has no weak references
             return None
         return seen == GIL_HOLDS if seen in (0, GIL_HOLDS) else None
 
     def computes(self, kernel: Any) -> bool:
-        """True for a function that was seen to use the CPU all the time, so in a thread it waits for the GIL alone."""
+        """True for a function that was seen to use the CPU all the time: in a thread, it waits only for the GIL."""
         try:
             return kernel in self._computing
-        except TypeError:  # nothing refers to it weakly
+        except TypeError:  # it has no weak references
             return False
 
     def tell_gil(self, kernel: Any, holds: bool, computes: bool = False) -> None:
-        """A function was seen to keep the GIL, or to release it: what is busy on the machine makes the first likely.
+        """Note that a function was seen to hold or release the GIL. A busy machine can feign the former.
 
         computes: it used the CPU all the time.
         """
@@ -102,10 +102,10 @@ class History:
             self._holding[kernel] = min(GIL_HOLDS, (seen or 0) + 1) if holds and seen != 0 else 0
 
     def is_stable(self, op: Operation) -> bool:
-        """True for a node that has taken about as long each time."""
+        """True for a node that has taken about the same time in each run."""
         cost = self._nodes.get(op)
         return cost is not None and cost.calls >= STABLE_AFTER and cost.spread < STABLE_SPREAD
 
 
 HISTORY = History()
-"""The history of this process."""
+"""The instance of this process."""

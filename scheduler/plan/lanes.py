@@ -1,6 +1,6 @@
-"""Lanes: how many nodes of a run may be executed at a time: as many as there are CPUs, or fewer if the session says so.
+"""Lanes: how many nodes of a run may execute at once: one for each CPU, or fewer if the session's config says so.
 
-A lane is the caller, a thread beside it, a resident, a task or an actor call. Who waits in a queue has none.
+A lane is the caller, a thread beside it, a local worker, a task or an actor call. A node waiting in a queue takes none.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ from weftwork.scheduler.machines import inventory
 
 
 class Lanes(NamedTuple):
-    """The lanes of a session's runs. most: how many each may use at a time, or None."""
+    """The lanes of a session's runs. most: how many a run may use at once, or None."""
 
     most: int | None = None
 
     @classmethod
     def of(cls, config: Any) -> Lanes:
-        """What a config asks for: a negative number is the caller alone."""
+        """The lanes that a config allows; a negative number means the caller alone."""
         asked = config.inter_op_parallelism_threads
         return cls(max(1, asked) if asked else None)
 
     def cpus(self) -> int:
-        """How many tasks may run at a time."""
+        """How many tasks may run at once."""
         return self._within(inventory.cpus())
 
     def local_cpus(self) -> int:
-        """How many threads may run at a time."""
+        """How many threads may run at once."""
         return self._within(inventory.local_cpus())
 
     def own_cpus(self) -> int:
-        """How many local workers may run at a time."""
+        """How many local workers may run at once."""
         return self._within(inventory.own_cpus())
 
     def slots(self) -> int:
-        """How many nodes may run at a time, wherever."""
+        """How many nodes may run at once, in any place."""
         return self._within(inventory.slots())
 
     def _within(self, count: int) -> int:

@@ -1,7 +1,7 @@
-"""Where each node runs: in the caller, in the actor that holds its variables, or as a Ray task.
+"""Placement: where each node runs. In the caller, in the actor that holds its variables, or as a Ray task.
 
-Nodes are placed by what they cost, as far as the history knows. A user's function that was never seen is tried in a
-worker, not in the caller. What asks for resources, isolation or a time limit goes to a worker always.
+Nodes are placed by their known costs. A user function that was never seen is tried in a worker, not in the caller.
+Nodes that ask for resources, isolation or a time limit always go to a worker.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from weftwork.scheduler.plan.policy import (
 
 
 class Place(enum.Enum):
-    """A kind of place that runs segments."""
+    """A kind of place in which segments run."""
 
     CALLER = "caller"
     THREAD = "thread"
@@ -34,35 +34,36 @@ class Place(enum.Enum):
     TASK = "task"
     RESIDENT = "resident"
     DYNAMIC = "dynamic"
-    """Local workers, to which ready nodes are given while the run goes on."""
+    """Local workers, which are given ready nodes as the run goes on."""
     QUEUE = "queue"
-    """Where the session's queues are: in the caller, and waiting there takes no thread."""
+    """A queue of the session, in the caller. Waiting in it takes no thread."""
     LOOP = "loop"
-    """The program's event loop, where coroutines wait without a thread; what takes limits has a thread of its own."""
+    """The program's event loop, where coroutines wait without a thread. A plain function with limits gets its own
+    thread."""
     NESTED = "nested"
-    """A thread of the caller, where the bodies of a branch or a loop are runs that are planned by themselves."""
+    """A thread of the caller that runs a branch or a loop, whose bodies are runs planned separately."""
 
-    __hash__ = object.__hash__  # an Enum's own is a Python function
+    __hash__ = object.__hash__  # faster: the hash of Enum is a Python function
 
 
 _HERE = (Place.CALLER, Place.QUEUE, Place.LOOP, Place.NESTED)
-"""Places whose values lie in the caller."""
+"""Places whose outputs stay in the caller's memory."""
 
 
 def worth_sharing_once(seconds: float, nodes: int) -> bool:
-    """Whether work of so many seconds and nodes is worth sharing out among processes though it is done once."""
+    """Whether work of so many seconds and nodes is worth sharing out among processes even if it is done only once."""
     return seconds >= max(WORTH_SHARING_ONCE, WORTH_PLANNING_ONCE * nodes)
 
 
 class Estimate:
-    """Predicted seconds of each node and bytes of each value; None seconds for a function that was never seen.
+    """Predicted seconds of each node and bytes of each value; seconds are None for a function that was never seen.
 
-    A node's own history counts first, then its function's on inputs of that size.
+    A node's own history takes precedence over its function's records for inputs of that size.
     """
 
     @property
     def complete(self) -> bool:
-        """True when every function has been seen."""
+        """True if every function has been measured."""
         return None not in self.seconds
 
     def __init__(self, flow: Dataflow, known_bytes: Mapping[int, int | None], costs: Costs = COSTS):
@@ -78,7 +79,7 @@ class Estimate:
             if size is not None:
                 self.bytes[value] = size
         sizes = self.bytes
-        known: dict = {}  # most nodes of a large graph are alike
+        known: dict = {}  # cached, because most nodes of a large graph are alike
         history = HISTORY if costs is COSTS and HISTORY.has_nodes else None
         for node, inputs in enumerate(flow.inputs):
             kernel = flow.kernels[node]
@@ -112,9 +113,9 @@ def place(
 ) -> list[Place]:
     """The place of every node.
 
-    forced: the session's `placement`: "auto", or one place for all, or "mixed" (spread over all three, for tests).
-    remote: values that do not lie in the caller.   slots: CPUs that tasks may use.   machines: of the cluster.
-    nested: branches and loops that are to run nested.
+    forced: the session's `placement`: "auto", one place for all nodes, or "mixed" (spread over all three, for tests).
+    remote: values stored outside the caller.   slots: CPUs for tasks.   machines: their number in the cluster.
+    nested: the branches and loops that run nested.
     """
     if forced != "auto":
         return [_forced(flow, node, forced) for node in range(len(flow.ops))]
@@ -139,7 +140,7 @@ def place(
 
 
 def place_needed(flow: Dataflow, node: int) -> Place | None:
-    """The place that a node's nature and needs leave it: the actor at its home for a GPU or state, else a task."""
+    """The place that a node's kind and need require: the actor at its home for a GPU or state, else a task."""
     if flow.ops[node].kind is Kind.QUEUE:
         return Place.QUEUE
     if node in flow.waiting:
@@ -157,9 +158,9 @@ def place_needed(flow: Dataflow, node: int) -> Place | None:
 
 
 def _alone(flow: Dataflow, estimate: Estimate, node: int, slots: int) -> Place | None:
-    """The place that a node's own nature asks for; None: a task if anything can run beside it.
+    """The place for a node considered by itself; None for a task if anything can run beside it.
 
-    A function that was never called is tried in a task, unless the cluster has no CPU for any.
+    A function that was never called is tried in a task, unless the cluster has no CPU for tasks.
     """
     op = flow.ops[node]
     needed = place_needed(flow, node)
@@ -174,7 +175,7 @@ def _alone(flow: Dataflow, estimate: Estimate, node: int, slots: int) -> Place |
 
 
 def _gain(flow: Dataflow, estimate: Estimate) -> float:
-    """Total work over the longest path: how many slots could be kept busy."""
+    """Total work divided by the longest path: the number of slots that could be kept busy."""
     ends: list[float] = [0.0] * len(flow.producer)
     done: list[float] = []
     total = 0.0
@@ -192,7 +193,7 @@ def _gain(flow: Dataflow, estimate: Estimate) -> float:
 
 
 def _end_in_tasks(flow: Dataflow, estimate: Estimate, places: list[Place]) -> None:
-    """Make tasks of cheap nodes that a task's large output is made for alone: then it need not leave that task."""
+    """Turn cheap nodes into tasks if they alone read a task's large output, so that it need not leave the task."""
     uses = flow.uses()
     sizes = estimate.bytes
     for node, inputs in enumerate(flow.inputs):
@@ -206,9 +207,9 @@ def _end_in_tasks(flow: Dataflow, estimate: Estimate, places: list[Place]) -> No
 
 
 def _follow_large(flow: Dataflow, estimate: Estimate, places: list[Place], remote: set[int]) -> None:
-    """Make tasks of cheap nodes whose large inputs may lie on another machine: Ray runs a task where most of them lie.
+    """Turn cheap nodes into tasks if their large inputs may be on another machine: Ray runs a task near its inputs.
 
-    On one machine the caller sees what a task made without a copy.
+    On one machine the caller reads a task's outputs without a copy.
     """
     away = set(remote)
     sizes = estimate.bytes
@@ -224,9 +225,9 @@ def _follow_large(flow: Dataflow, estimate: Estimate, places: list[Place], remot
 
 
 def _keep_with_state(flow: Dataflow, estimate: Estimate, places: list[Place], remote: set[int]) -> None:
-    """Put writes into the variables' actor when their old version or a large input does not lie in the caller.
+    """Move writes to the variables' actor if their old version or a large input is stored outside the caller.
 
-    The library's nodes between such an input and the write go with it, so that what is large goes there by itself.
+    Library nodes between such an input and the write move too, so that the large value goes there directly.
     """
     away = set(remote)
     toward = _only_toward_writes(flow)
@@ -238,7 +239,7 @@ def _keep_with_state(flow: Dataflow, estimate: Estimate, places: list[Place], re
 
 
 def _only_toward_writes(flow: Dataflow) -> set[int]:
-    """The writes, and the library's pure nodes of which nobody but them takes the output."""
+    """The writes, and the pure library nodes whose outputs only the writes read."""
     toward: set[int] = set()
     others: set[int] = {v for v in flow.fetched if v is not None}
     for node in range(len(flow.ops) - 1, -1, -1):
@@ -260,15 +261,15 @@ def _forced(flow: Dataflow, node: int, forced: str) -> Place:
         return (Place.CALLER, Place.ACTOR, Place.TASK)[scattered(op.index, 3)]
     if COSTS.blocks(flow.kernels[node]):
         return Place.TASK
-    whole = (Place.RESIDENT.value, Place.THREAD.value, Place.DYNAMIC.value)  # whole plans are made for these
+    whole = (Place.RESIDENT.value, Place.THREAD.value, Place.DYNAMIC.value)  # planned as a whole
     return Place.CALLER if forced in whole else Place(forced)
 
 
 def scattered(number: int, ways: int) -> int:
-    """A hash of a number: which of some ways it goes."""
+    """A number from 0 to `ways` - 1, by a hash of `number`."""
     return (number * 2654435761 >> 7) % ways
 
 
 def stateful(kind: Kind) -> bool:
-    """True for nodes that look at or change a variable."""
+    """True for nodes that read or change a variable."""
     return kind in WRITES or kind is Kind.PEEK

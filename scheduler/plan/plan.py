@@ -1,8 +1,8 @@
-"""Plan: how a dataflow is run, as segments that are each one piece of work in one place.
+"""Plan: how a dataflow is run, as segments, each of which is one unit of work in one place.
 
-segment   nodes that run together, in one program, in one place
-Invariants (`check_plan`): every node is in one segment; segments are convex, so their graph has no cycle; a segment
-reads only values that are there before it starts; nodes that need the write locks are in locked segments.
+segment   nodes that run together, as one program, in one place
+Invariants (`check_plan`): every node is in exactly one segment; segments are convex, so their graph has no cycle; a
+segment reads only values that exist before it starts; nodes that need the write locks are in locked segments.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from weftwork.scheduler.plan.schedule import Schedule
 class Segment:
     """Nodes that run together.
 
-    nodes: in topological order.   inputs, outputs: values that it takes from and gives to others.
-    waits: how many segments must be done before it.   next: segments that wait for it.
-    slot: which of the threads runs it, in a plan for threads.
-    locked: it needs the newest versions of variables, so it starts only when the run holds its write locks.
-    apart: positions in `outputs` of values that are likely large: each is a return of its own.
-    large: the bytes of these, as predicted.   frees: bytes of its inputs less those of its outputs, as predicted.
-    seconds, measured: what its nodes were predicted to take together, and took when they were last measured.
-    owners: the node of each step of its program, or -1.
-    need: what its nodes ask for, or None.
-    stays: positions in `outputs` of values that only its home needs, so that they never leave it.
+    nodes: in topological order.   inputs, outputs: the values exchanged with other segments.
+    waits: the number of segments that must finish before it.   next: the segments that wait for it.
+    slot: the thread or process that runs it, in a plan for slots.
+    locked: it needs the newest versions of variables, so it starts only once the run holds its write locks.
+    apart: positions in `outputs` of values that are probably large; each is a separate return value of the Ray call.
+    large: the predicted bytes of these.   frees: predicted bytes of its inputs minus those of its outputs.
+    seconds, measured: predicted seconds of all its nodes, and those of the last measurement.
+    owners: the node that each step of its program belongs to, or -1.
+    need: the resources and limits that its nodes ask for, or None.
+    stays: positions in `outputs` of values that are read only at its home, and so never leave it.
     """
 
     number: int
@@ -60,11 +60,11 @@ class Segment:
     program: Program = None  # type: ignore[assignment]
     owners: list[int] = field(default_factory=list)
     ops: tuple = ()
-    """Its operations, once somebody has asked for them."""
+    """Its operations, once they have been asked for."""
 
     @property
     def home(self) -> Home:
-        """Where the actor lives that runs it."""
+        """The home of the actor that runs it."""
         return ANYWHERE if self.need is None else self.need.home
 
     def __lt__(self, other: Segment) -> bool:
@@ -78,20 +78,20 @@ class Plan:
     flow: Dataflow
     segments: list[Segment]
     readers: dict[int, int]
-    """How many segments read each value that crosses between segments: it is dropped after the last."""
+    """The number of segments that read each value passed between segments, which is dropped after the last one."""
     local: bool
-    """True when everything runs in the caller's process."""
+    """True if everything runs in the caller's process."""
     slots: int
-    """How many threads, or the caller and residents, it is made for."""
+    """The number of threads, or of processes with the caller, that the plan is made for."""
     wanted: set[int]
-    """The values that are needed beyond the plan."""
+    """The values that are needed after the plan has run: fetches and writes."""
     state: tuple = ()
-    """The versions of what its functions refer to that its programs take with them."""
+    """The version of the captured state that its programs carry."""
     compiled: bool = False
-    """All its programs are, that are compiled here."""
+    """True once all programs that run in this process are compiled."""
 
     def carry(self, state: tuple) -> None:
-        """Let its programs take with them what their functions refer to, of which `state` is the version."""
+        """Put the state that its functions capture, whose version is `state`, into its programs."""
         if self.state == state:
             return
         for segment in self.segments:
@@ -103,22 +103,22 @@ class Plan:
 
     @property
     def is_dynamic(self) -> bool:
-        """True for one that decides nothing beforehand."""
+        """True for a plan that leaves all decisions to the run."""
         return self.segments[:1] != [] and self.segments[0].place is Place.DYNAMIC
 
     @property
     def beside(self) -> bool:
-        """True where its segments run beside each other in threads of this process."""
+        """True if its segments run beside each other in threads of this process."""
         return self.local and self.slots > 1
 
     @property
     def needs_residents(self) -> bool:
-        """True for a plan that residents run, together with the caller."""
+        """True for a plan that local workers run together with the caller."""
         return (self.slots > 1 and not self.local) or self.is_dynamic
 
 
 def found_writing(flow: Dataflow, nodes: Sequence[int], numbers: Sequence[int]) -> set[UserFunction]:
-    """The functions of some nodes, by their numbers, of which a call has changed captured state: it is noted."""
+    """Note that calls of some nodes have changed captured state, and return the functions of these nodes."""
     functions = functions_of([flow.kernels[node] for node in nodes])
     found = {functions[number] for number in numbers}
     for function in found:
@@ -135,7 +135,7 @@ def make_plan(
 ) -> Plan:
     """Group the nodes into segments and write their programs.
 
-    clusters: (slot, nodes) of each segment, where that has been decided; else they are grouped by place and level.
+    clusters: (slot, nodes) of each segment, if already decided; without them, nodes are grouped by place and level.
     """
     locked = after_locks(flow)
     if clusters is None:
@@ -161,10 +161,10 @@ def make_plan(
 
 
 def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place: Place) -> Plan:
-    """One segment for each slot of a schedule: programs that run beside each other and exchange values.
+    """A plan with one segment for each slot of a schedule: programs that run beside each other and exchange values.
 
-    place: THREAD or RESIDENT. For residents the nodes under the write locks are all in slot 0, the caller, which may
-    have nothing to do.
+    place: THREAD or RESIDENT. For residents, all nodes under the write locks are in slot 0, the caller, which may
+    otherwise have nothing to do.
     """
     position = {node: i for i, node in enumerate(foreseen.order)}
     order = sorted(range(len(flow.ops)), key=lambda node: (foreseen.start[node], position[node]))
@@ -208,14 +208,14 @@ def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place
 
 
 def make_dynamic_plan(flow: Dataflow, estimate: Estimate) -> Plan:
-    """A plan that decides nothing: the nodes are shared out while they run."""
+    """A plan without decisions: the nodes are shared out as the run goes on."""
     nodes = list(range(len(flow.ops)))
     segment = Segment(0, Place.DYNAMIC, nodes, False, seconds=sum([s or 0.0 for s in estimate.seconds]))
     return Plan(flow, [segment], {}, False, 1, wanted_values(flow))
 
 
 def _unwatched(estimate: Estimate, segment: Segment) -> int:
-    """How many of a segment's steps may go by before it is looked whether the run is to stop."""
+    """How many steps of a segment may run between two checks whether the run should stop."""
     seconds = [estimate.seconds[node] for node in segment.nodes]
     if None in seconds:
         return 1
@@ -230,7 +230,7 @@ def _segment(
 
 
 def _connect(flow: Dataflow, segments: list[Segment], estimate: Estimate) -> None:
-    """Find what each segment takes and gives, and who waits for whom."""
+    """Find the inputs and outputs of each segment, and which segments wait for it."""
     home: dict[int, Segment] = {node: segment for segment in segments for node in segment.nodes}
     wanted = wanted_values(flow)
     given: dict[int, dict[int, None]] = {segment.number: {} for segment in segments}
@@ -271,20 +271,20 @@ def _connect(flow: Dataflow, segments: list[Segment], estimate: Estimate) -> Non
 
 
 def _stays(segment: Segment, value: int, wanted: set[int]) -> bool:
-    """True for a value on a GPU that nobody needs but other segments there."""
+    """True for a value on a GPU that only segments on that GPU need."""
     if segment.place is not Place.ACTOR or segment.home.gpu is None or value in wanted:
         return False
     return all([s.place is Place.ACTOR and s.home == segment.home for s in segment.next if value in s.inputs])
 
 
 def wanted_values(flow: Dataflow) -> set[int]:
-    """The values that are needed beyond the plan: fetches and writes."""
+    """The values that are needed after the plan has run: fetches and writes."""
     wanted = {v for v in [*flow.fetched, *flow.writes.values()] if v is not None}
     return wanted
 
 
 def _apart(flow: Dataflow, estimate: Estimate, value: int) -> bool:
-    """True for a value that is large, or may be for all that is known."""
+    """True for a value that is large, or whose size is unknown."""
     node = flow.producer[value]
     if shape_bytes(flow.tensor(value)) is None and estimate.seconds[node] is None:
         return True
@@ -292,7 +292,7 @@ def _apart(flow: Dataflow, estimate: Estimate, value: int) -> bool:
 
 
 def _in_order(segments: list[Segment]) -> list[Segment]:
-    """Topological order; on the way back each segment learns the seconds from its start to the end of the run."""
+    """The segments in topological order, each with its seconds from its start to the end of the run computed."""
     waits = {segment.number: segment.waits for segment in segments}
     order = [segment for segment in segments if segment.waits == 0]
     for segment in order:
@@ -307,7 +307,7 @@ def _in_order(segments: list[Segment]) -> list[Segment]:
 
 
 def check_plan(plan: Plan) -> None:
-    """Assert the invariants of a plan: tests call it."""
+    """Assert the invariants of a plan; for tests."""
     flow = plan.flow
     if any([s.place in (Place.THREAD, Place.RESIDENT) for s in plan.segments]):
         _check_slots(plan)
@@ -332,7 +332,7 @@ def check_plan(plan: Plan) -> None:
 
 
 def _check_slots(plan: Plan) -> None:
-    """Run the slots' nodes in their orders, each as soon as what it needs is there: none may wait for ever."""
+    """Simulate the slots, running each node once its inputs exist, and assert that no slot waits forever."""
     flow = plan.flow
     there = {v for v, node in enumerate(flow.producer) if node < 0}
     lists = [list(segment.nodes) for segment in plan.segments]

@@ -1,7 +1,7 @@
-"""Policy: the thresholds of all decisions on where and how nodes run, in one place.
+"""Policy: the thresholds for all decisions on where and how nodes run, in one place.
 
-Seconds and bytes where nothing else is said. Each section names the benchmarks that showed the values, on the machine
-of benchmarks/RESULTS.md; they were put together on 2026-11-28. Run these benchmarks before and after you change one.
+Units are seconds and bytes unless a comment says otherwise. Each section names the benchmarks that its values come
+from, on the machine of benchmarks/RESULTS.md, as of 2026-11-28. Run them before and after you change a value.
 """
 
 from __future__ import annotations
@@ -9,165 +9,172 @@ from __future__ import annotations
 # Sharing out while a run goes on: `benchmarks.oneshot`, `benchmarks.metg`
 
 HOP = 150e-6
-"""Seconds of ready work from which a message to a worker pays: it takes a third of that, packed and unpacked."""
+"""Least seconds of ready work that justify a message to a worker. A message costs a third of that, with pickling."""
 ROUND_TRIP, THREAD_ROUND_TRIP = 0.6e-3, 0.2e-3
-"""Seconds from one batch of a worker, or of a thread, to the next one that takes its values: less work is not split."""
+"""Seconds from a batch of a worker, or of a thread, to the next batch that reads its values. Less work is not split."""
 SHORTEST_BATCH, LONGEST_BATCH, LONGEST_FINAL_BATCH = 0.3e-3, 4e-3, 10e-3
-"""Seconds of work in a batch, at least and at most, if its nodes are shorter. The last is for nodes of known cost whose
-values no other node waits for."""
+"""Least and most seconds of work in a batch of short nodes. The last limit is for nodes of known cost whose values no
+other node waits for."""
 BATCHES_A_LANE = 8
-"""A batch is at most such a part of the work that is left, for each lane."""
+"""Number of batches into which each lane's share of the remaining work is split, at least."""
 CALLS_BEFORE_HERE = 8
-"""Calls of a function that must have been seen before others of it run in the caller: it feeds the lanes."""
+"""Measured calls of a function before the caller, which feeds the lanes, runs any of its nodes itself."""
 UNSEEN_IN_A_ROW = 8
-"""Nodes that were never seen which go to a lane behind another such one, at most."""
+"""Most nodes of unknown cost that follow another such node in a batch."""
 GUESSED_SECONDS = 1e-3
-"""Seconds of a function that was never seen, to order nodes by."""
+"""Assumed seconds of a function that was never seen, for ordering nodes."""
 DROPPED_FROM_BYTES = 64 * 1024
-"""Bytes of a value from which workers are told that nobody needs it any more."""
+"""Least bytes of a value for which workers are told to drop it once nobody needs it."""
 AHEAD_OF_A_LANE = 1e-3
-"""Seconds of work that a lane has left when it is given the next batch, where it is known what batches take."""
+"""Seconds of work that a lane has left when it is given the next batch, if batch times are predictable."""
 MOST_FED = 10_000_000
-"""Bytes of feeds of a run without a plan: each of its parts that runs elsewhere sends them there anew."""
+"""Most bytes of feeds for a run without a plan: each of its parts that runs elsewhere sends them again."""
 MOST_WORKERS = 64
-"""Local workers that a run is shared out among: each is a process of some 60 MB."""
+"""Most local workers that share one run. Each is a process of some 60 MB."""
 WORKER_START = 0.2
-"""Seconds of a CPU that the start of one takes, most of it for imports."""
+"""CPU seconds to start a local worker, mostly for imports."""
 
 # First runs of large graphs: `benchmarks.bound`, `benchmarks.oneshot`
 
 LEAST_COLD_NODES = 20
-"""Nodes from which a graph may run without a plan, and nodes for each unseen function: to try one takes 0.5 to 4 ms."""
+"""Least nodes for a run without a plan, and least nodes for each unseen function: trying one takes 0.5 to 4 ms."""
 MOST_SPREAD = 16
-"""Tensors of the graph for each node of a run, up to which it may: a run has a place for each of them."""
+"""Most tensors of the graph for each node of a run without a plan, which has a place for each tensor."""
 FIRST_CALLS = 4
-"""First calls at most that try a function: one alone would leave the other slots idle, however long it takes."""
+"""Most first calls that try a function. One alone would leave the other slots idle, however long it takes."""
 HEAVY_CALL = 1e-3
-"""Seconds from which the first calls tell that a function is heavy: what shorter ones took may have been the start."""
+"""Least seconds of a first call that mark a function as heavy. Shorter ones may only show start-up time."""
 PLANNING_A_NODE, COLD_OVERHEAD_A_NODE = 12e-6, 0.2e-6
-"""Seconds a node that a plan takes, and that a run without one takes longer than one with it."""
+"""Seconds for each node to make a plan, and extra seconds for each node of a run without one."""
 CHUNK = 256
-"""Calls between two looks at the clock."""
+"""Calls between two readings of the clock."""
 FIRST_CALLS_AMONG = 300
-"""Nodes among which first calls are looked for."""
+"""Nodes that are searched for first calls."""
 OFTEN_CALLED = 10
-"""Calls for each slot from which a function is only tried: else its calls are so few that some do more than to try."""
+"""Least calls for each slot of a function that gets a mere trial. With fewer, the trial already makes a good part of
+them."""
 WORTH_SHARING_ONCE = 0.1
-"""Seconds of work from which what runs once is shared out: to plan that and to start it elsewhere takes some 20 ms."""
+"""Least seconds of work to share out a run that may never be repeated: planning it and starting it elsewhere takes some
+20 ms."""
 WORTH_PLANNING_ONCE = 40e-6
-"""Seconds of an average node from which what runs once is shared out: a node costs some 10 us until it is planned."""
+"""Least seconds of an average node to share out such a run: planning costs some 10 us for each node."""
 
 # Where a node runs: `benchmarks.coarse`, `benchmarks.mixed`, `benchmarks.big_arrays`
 
 WORTH_A_TASK = 5e-3
-"""Seconds from which a node is worth a Ray task of its own where something can run beside it: several dispatches."""
+"""Least seconds of a node that gets a Ray task of its own while something can run beside it: several dispatches."""
 REMOTE_BYTES = 100 * 1024
-"""Values larger than this stay where they were made: Ray copies smaller ones with the message."""
+"""Values larger than this stay where they were made; Ray sends smaller ones in the message."""
 WORTH_A_JOURNEY = 1_000_000
-"""Bytes from which work goes to where its inputs lie: between machines they take as long as the dispatch of a task."""
+"""Least bytes of inputs that work moves to: to send them between machines takes as long as to dispatch a task."""
 UNKNOWN_BYTES = 1e6
-"""Of a value of unknown shape from a function that was never seen: it may be large."""
+"""Assumed bytes of a value of unknown shape from a function that was never seen. It may be large."""
 PARALLEL_GAIN = 1.15
-"""Work over critical path from which leaving the caller pays."""
+"""Least ratio of total work to critical path for which leaving the caller pays."""
 
 # Which ways to run compete, and for how long: `benchmarks.replays`, `benchmarks.metg`, `benchmarks.small`
 
 TRIES = 3
-"""Runs that a candidate gets, of which the median counts."""
+"""Runs of each candidate. Their median counts."""
 AGAIN_AFTER, AGAIN_LATER = 40, 10
-"""Runs after which those that had a chance are tried again, and then after ten times as many and so on.
+"""Runs after which promising candidates are tried again, and then after ten times as many, and so on.
 
 A program's first runs are slow, three can be lucky, and a machine may be busy for a while.
 """
 HOPELESS = 1.1
-"""A candidate that is predicted to take so many times what another took is not tried: a try is a run of the user's."""
+"""A candidate predicted to take this many times the seconds of a measured one is not tried: each try is a run of the
+user's."""
 NEAR = 1.5
-"""One that took up to so many times what the best took is tried again later: it may have met a busy time."""
+"""A candidate within this factor of the best one is tried again later: the machine may have been busy."""
 DOUBT = 1.05
-"""Several workers must be faster than the caller alone by so much: three runs can be lucky."""
+"""Factor by which several workers must beat the caller alone: three runs can be lucky."""
 MOVED_WORK = 0.3
-"""Of the predicted work: a change by less makes no new plan."""
+"""Fraction of the predicted work that must change before a new plan is made."""
 GAIN = 0.85
-"""A way with more than one worker must be predicted to take at most so much of the seconds of the caller alone."""
+"""A strategy with several workers must be predicted to take at most this fraction of the caller's seconds."""
 WORTH_THREADS = 150e-6
-"""Seconds of work, in nodes that are long, from which more than one worker is thought about."""
+"""Least seconds of work, in long nodes, for which several workers are considered."""
 MOST_OF, NEARLY_ALL = 0.5, 0.75
-"""Of the work: from so much on that keeps the GIL threads are no use; a static plan wants so much that is stable."""
+"""Fractions of the work. If more than the first holds the GIL, threads are not considered. A static plan needs at least
+the second to be stable."""
 LONG_NODE = 3e-6
-"""Seconds of a node that can do something beside the interpreter's work of calling it."""
+"""Least seconds of a node that does more than the interpreter's overhead of calling it."""
 WORTH_TASKS = 8e-3
-"""Seconds of work from which tasks are thought about."""
+"""Least seconds of work for which tasks are considered."""
 PROCESS_HOP = 60e-6
-"""Seconds that a value takes from one process to another, pickled and unpickled."""
+"""Seconds to send a value from one process to another, with pickling."""
 SECONDS_A_BYTE = 1e-9
-"""What it takes longer for each byte: it is copied twice, to memory that is new and must be made first."""
+"""Extra seconds for each byte, which is copied twice into freshly allocated memory."""
 SHARED_NODE = 15e-6
-"""Seconds in the caller for each node that is given to a worker in a batch."""
+"""The caller's seconds for each node that a worker gets in a batch."""
 MOST_SLOTS = 16
-"""Slots of a plan for residents: each is a process of some 100 MB."""
+"""Most slots of a plan for local workers. Each is a process of some 100 MB."""
 DISPATCHES = 4
-"""A cluster for a task is worth so many dispatches where there are many, and half of that on average at least."""
+"""Seconds of a task's cluster, in dispatches, if there are many clusters; on average at least half of that."""
 CLUSTERS_A_SLOT = 8
-"""Clusters for each slot, at least, where they are worth it: costs are not foreseen so well that slots never wait."""
+"""Least clusters for each slot, if they are long enough: predictions are too rough to fill slots with fewer."""
 
 # What is measured, and how it is remembered: `benchmarks.replays`, `benchmarks.oneshot`
 
 NEW_CALL_WEIGHT = 0.3
-"""Of a new measurement of a function against its mean so far."""
+"""Weight of a new measurement of a function against its mean so far."""
 OUTLIER = 4.0
-"""A measurement counts at most so many times the mean: one interruption must not move a node to another machine."""
+"""A measurement is capped at this many times the mean: one interruption must not move a node to another machine."""
 FAR_OFF = 1.25
-"""Times that many calls together may take more or less than predicted before predictions are scaled to it."""
+"""Factor by which many calls together may miss their prediction before the means are scaled."""
 STABLE_AFTER, STABLE_SPREAD = 2, 0.2
-"""Calls of a node after which it may be called stable, and the spread up to which it is."""
+"""Least calls, and greatest spread, of a stable node."""
 EVEN_AFTER = 8
-"""Calls of a function after which its calls may be said to take equally long, if their spread is that small."""
+"""Least calls of a function before a small spread counts as evidence that its calls all take the same time."""
 GIL_HOLDS = 3
-"""Times that a function must have been seen to keep the GIL."""
+"""Times that a function must be seen holding the GIL before it is believed."""
 NEW_RUN_WEIGHT = 0.3
-"""Of a new measurement of a node against its mean so far."""
+"""Weight of a new measurement of a node against its mean so far."""
 REPLAN_AT = frozenset({1, 2, 4, 16, 64, 256})
-"""Runs of a specialization after which its plan is made again, if the history or the cluster has changed."""
+"""Run numbers of a specialization at which its plan is made anew, if the history or the cluster has changed."""
 COMPARING_A_NODE, COMPARING_SHARE = 30e-6, 0.25
-"""Seconds a node that it takes to compare all ways to run a dataflow, and the part of its work up to which that is done
-after the first runs though no mean has moved much."""
+"""Seconds for each node to compare all strategies for a dataflow, and the fraction of its work up to which that is
+worth doing after the first runs even if no mean has changed considerably."""
 MEASURED_RUNS = 2
-"""Runs of a signature in which every node is measured."""
+"""First runs of a signature in which every node is measured."""
 HOT_RUNS = 40
-"""Runs of a signature after which all its programs are compiled: 20 us a node, to save a fraction of one a run."""
+"""Runs of a signature after which all its programs are compiled. That takes 20 us a node, to save a fraction of 1 us in
+each run."""
 COMPILED_IN_A_RUN = 64
-"""Nodes: a program of so many is compiled a run sooner, so that no run takes very much longer for it."""
+"""A program of this many nodes is compiled one run earlier, to spread the cost over several runs."""
 
 # Plans: `benchmarks.planning`, `benchmarks.memory`
 
 UNWATCHED_SECONDS = 200e-6
-"""Seconds for which a run that is told to stop may go on with short nodes."""
+"""Seconds of short nodes that may run between two checks whether the run should stop."""
 MOST_UNWATCHED = 32
-"""Nodes that it may go on with, for short ones may turn out long."""
+"""Most nodes between two such checks, because short nodes may turn out long."""
 SLOTS_LOOKED_AT = 8
-"""Slots up to which each is tried for each node; with more, those of the predecessors and the one free first."""
+"""Most slots that are all tried for each node. With more, only its predecessors' slots and the first free one are."""
 DEPTH_FIRST_BYTES = 64 * 1024 * 1024
-"""Bytes that the values of a segment have together, from which it matters how soon they are used."""
+"""Least bytes of a segment's values for which their order of use matters."""
 BUDGET_SHARE = 0.5
-"""Of the object store that a run may fill: Ray begins to spill at 0.8, and other runs and variables are there too."""
+"""Fraction of the object store that a run may fill. Ray begins to spill at 0.8, and other runs and variables need room
+too."""
 NEGLIGIBLE_BYTES = 32 * 1024 * 1024
-"""Bytes of all large values of a plan together below which nobody counts."""
+"""Bytes of all large values of a plan below which memory is not budgeted."""
 
 # Branches, loops and copies of stragglers: `benchmarks.overheads`, `benchmarks.coarse`
 
 NESTED_TRIES = 2
-"""Runs of a body after which it is known what its nodes cost."""
+"""Runs of a body after which the costs of its nodes are considered known."""
 NESTED_GAIN, NESTED_LOSSES = 0.9, 12
-"""Of the seconds that a nested operation's nodes take: if it does not take less so many times in a row, it is vain."""
+"""Running an operation nested must take less than this fraction of its nodes' seconds; if it fails to this many times
+in a row, it is vain."""
 ELEMENTS_TOGETHER = 64
-"""Iterations that are unrolled at most, whatever `parallel_iterations` allows: each is planned."""
+"""Most iterations that are unrolled, whatever `parallel_iterations` allows, because each one is planned."""
 NESTED_AT_ONCE = 16
-"""Calls of a run that are on their way at a time: each is a thread."""
+"""Most nested calls of a run at once. Each is a thread."""
 NESTED_AGAIN = 4.0
-"""Times the seconds for which it was vain, from which a nested operation is tried again: the inputs have grown."""
+"""A vain nested operation is tried again once it takes this many times as long: its inputs have grown."""
 ATTEMPTS = 3
-"""Tries of a segment whose process dies under it."""
+"""Attempts at a segment whose process dies."""
 LATE_AFTER = 1.0
-"""Seconds before which no attempt is a straggler."""
+"""Seconds before an attempt can count as a straggler."""
 FAR_LONGER = 4.0
-"""Times the predicted seconds after which an attempt is a straggler."""
+"""Multiple of the predicted seconds after which an attempt counts as a straggler."""

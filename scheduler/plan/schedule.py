@@ -1,15 +1,15 @@
-"""Clustering: which nodes are worth running beside each other, and which together.
+"""Scheduling: which nodes are worth running beside each other, and which together.
 
-slot       one of the places that can work at the same time: a thread, or a CPU that Ray has
-chain      nodes that can only run one after another: they are scheduled as one, and so run through before others begin
-hop        seconds that a value takes from one slot to another, the dispatch of the receiver included
-schedule   for every node its slot and its start, as list scheduling foresees them
-cluster    nodes that one slot runs without waiting for another: the nodes of a future segment
+slot       one of the places that work at the same time: a thread, or a CPU of the Ray cluster
+chain      nodes that can only run one after another; they are scheduled as one, and so run without interruption
+hop        seconds to move a value from one slot to another, including the receiver's dispatch
+schedule   a slot and a start time for every node, as predicted by list scheduling
+cluster    nodes that a slot runs without waiting for another slot; they become one segment
 
-The schedule is HEFT's (Topcuoglu, Hariri, Wu, 2002): nodes in the order of their longest path to the end, each on the
-slot that can begin it first. A slot's nodes are then cut wherever one of them needs a value from another slot that was
-not there when the cluster began, or where another slot would wait for a value because the cluster goes on. So each
-cluster can begin once the clusters that it reads from are done, and the clusters have no cycle.
+The schedule is HEFT's (Topcuoglu, Hariri, Wu, 2002): nodes are taken in the order of their longest path to the end, and
+each goes to the slot that can start it first. A slot's nodes are then cut wherever one needs a value from another slot
+that was not available when the cluster began, or where another slot would have to wait because the cluster goes on. So
+each cluster can start once the clusters that it reads from are done, and the clusters form no cycle.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from weftwork.scheduler.plan.policy import SLOTS_LOOKED_AT
 
 @dataclass
 class Schedule:
-    """What list scheduling foresees: seconds until all is done, and for each node its slot and start."""
+    """A list schedule: predicted seconds of the whole run, and the slot and start time of each node."""
 
     makespan: float
     slot: list[int]
@@ -49,9 +49,9 @@ def neighbours(flow: Dataflow) -> tuple[list[tuple[int, ...]], list[list[int]]]:
 
 
 def chains(before: list[tuple[int, ...]], after: list[list[int]], apart: Sequence[bool]) -> list[list[int]]:
-    """The nodes in chains, most of length one: each node but the first has one predecessor, of which it is all.
+    """The nodes as chains, most of length one: each node after the first is the only successor of its only predecessor.
 
-    What a chain makes on its way need not be kept while others work: a map over large values keeps one in each slot.
+    Values inside a chain are dropped before other work begins: a map over large values holds only one for each slot.
     """
     home: list[int] = [0] * len(before)
     found: list[list[int]] = []
@@ -67,7 +67,7 @@ def chains(before: list[tuple[int, ...]], after: list[list[int]], apart: Sequenc
 
 @dataclass
 class Contracted:
-    """A dataflow with its chains as nodes: seconds, predecessors and successors of each."""
+    """A dataflow whose nodes are chains, with the seconds, predecessors and successors of each."""
 
     chains: list[list[int]]
     seconds: list[float]
@@ -84,7 +84,7 @@ class Contracted:
         for number, nodes in enumerate(found):
             for node in nodes:
                 home[node] = number
-        # A chain's first node alone has predecessors outside, its last one alone successors.
+        # Only the first node of a chain has predecessors outside, and only its last one has successors outside.
         return cls(
             found,
             [sum([seconds[node] for node in nodes]) for nodes in found],
@@ -93,7 +93,7 @@ class Contracted:
         )
 
     def expanded(self, foreseen: Schedule, seconds: Sequence[float]) -> Schedule:
-        """A schedule of the chains as one of the nodes."""
+        """Turn a schedule of the chains into one of the nodes."""
         count = sum(map(len, self.chains))
         slot, start, order = [0] * count, [0.0] * count, []
         for chain in foreseen.order:
@@ -106,7 +106,7 @@ class Contracted:
 
 
 def ranks(seconds: Sequence[float], after: list[list[int]]) -> list[float]:
-    """The longest path from each node to the end, in seconds, its own included."""
+    """The longest path from each node to the end, in seconds, including the node itself."""
     rank = [0.0] * len(after)
     for node in range(len(after) - 1, -1, -1):
         longest = 0.0
@@ -125,12 +125,12 @@ def schedule(
     hop: float,
     bound: Sequence[bool] | None = None,
 ) -> Schedule:
-    """Foresee a run on `slots` slots. Those nodes that are `bound` are in slot 0."""
+    """Simulate a run on `slots` slots. Nodes that are `bound` go to slot 0."""
     count = len(seconds)
     order = sorted(range(count), key=rank.__getitem__, reverse=True)
     free = [0.0] * slots
     soonest = [(0.0, number) for number in range(slots)] if slots > SLOTS_LOOKED_AT else []
-    """A heap of slots by when they are free; of one that is taken since, an entry is stale."""
+    """A heap of slots by the time at which they are free. Entries of slots that were taken since are stale."""
     slot, start, end = [0] * count, [0.0] * count, [0.0] * count
     for node in order:
         preds = before[node]
@@ -166,11 +166,11 @@ def clusters(
     limit: float,
     hop: float = 0.0,
 ) -> list[tuple[int, list[int]]]:
-    """Cut a schedule into clusters: (slot, nodes), in an order in which they could run one after another.
+    """Cut a schedule into clusters (slot, nodes), in an order in which they could run one after another.
 
-    apart: nodes that may not share a cluster with those of which it is not true.
-    limit: seconds after which a cluster ends, so that work can still be shared out differently.
-    hop: seconds that a value may be late, for a cut costs as much.
+    apart: nodes for which it is true never share a cluster with the others.
+    limit: seconds after which a cluster ends, so that later work can still be balanced.
+    hop: seconds that a value may be late, because a cut costs as much.
     """
     needed = _needed(plan, before)
     position = {node: i for i, node in enumerate(plan.order)}
@@ -213,7 +213,7 @@ def clusters(
 
 
 def _needed(plan: Schedule, before: list[tuple[int, ...]]) -> list[float]:
-    """For each node when another slot begins what needs its value; infinite where none does."""
+    """For each node, the time at which another slot first needs its value; infinite if none does."""
     needed = [float("inf")] * len(before)
     for node, preds in enumerate(before):
         for pred in preds:

@@ -1,6 +1,6 @@
-"""Signatures: the kinds of run that a session knows, each compiled once, when it first needs a plan.
+"""Signatures: the kinds of run of a session, each compiled once, when it first needs a plan.
 
-signature   fetches and feeds, and the dataflow that they are compiled to
+signature   fetches and fed tensors, and the dataflow compiled from them
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _KEPT = 512
 class Signature:
     """A kind of run.
 
-    flow, cells: None until it is compiled.   call_list: what it runs as long as it needs no plan, or None.
-    numbers: of its runs that are counted, from 0 on.
+    flow, cells: None until it is compiled.   call_list: the calls of a run without a plan, or None.
+    numbers: numbers its runs, from 0.
     """
 
     __slots__ = ("_specializations", "cells", "fed", "fetches", "flow", "kept", "call_list", "finish", "numbers", "ran")
@@ -40,11 +40,11 @@ class Signature:
         ran: Collection[Operation],
         finish: Callable[[Dataflow], None] | None = None,
     ):
-        """finish: adds to the dataflow, once it is there."""
+        """finish: called with the compiled dataflow, to add to it."""
         self.fetches, self.fed, self.ran, self.finish = fetches, fed, ran, finish
         given = set(fed)
         self.kept = [kept or e in given for kept, e in zip(fetches.kept, fetches.elements, strict=True)]
-        """Which of the fetched values others may hold."""
+        """Which fetched values may be referenced elsewhere too."""
         self.flow: Dataflow | None = None
         self.cells: Cells | None = None
         self.call_list: CallList | None = None
@@ -52,7 +52,7 @@ class Signature:
         self._specializations = Specializations()
 
     def specialization_for(self, fed: Sequence[Any]) -> Specialization:
-        """The specialization for the sizes of these feeds, which becomes the last one."""
+        """The specialization for feeds of these sizes, which becomes `last`."""
         return self._specializations.find(fed) if fed else self._specializations.last
 
 
@@ -63,7 +63,7 @@ def settled(
     config: Any,
     finish: Callable[[Dataflow], None] | None = None,
 ) -> Dataflow:
-    """A dataflow whose needs are settled. Raises InvalidArgumentError for what cannot run."""
+    """Compile a dataflow, with its needs resolved. Raises InvalidArgumentError if it cannot run."""
     with collecting_later():
         flow = lower(elements, fed, ran, Rewrites.of(config))
     if finish is not None:
@@ -76,7 +76,7 @@ class Signatures(Lru[Hashable, Signature]):
     """The signatures of a session."""
 
     may_finish = True
-    """A dataflow may be added to."""
+    """`finish` is supported."""
 
     def __init__(self, mirror: Mirror, config: Any):
         super().__init__(_KEPT)
@@ -90,9 +90,9 @@ class Signatures(Lru[Hashable, Signature]):
         ran: Collection[Operation] = frozenset(),
         finish: Callable[[Dataflow], None] | None = None,
     ) -> Signature:
-        """The signature of fetches and feeds, less what `ran` before. With a key it is kept, until many others came.
+        """The signature of fetches and feeds, without the operations that `ran` already. With a key, it is cached.
 
-        finish: adds to the dataflow, once it is there.
+        finish: called with the compiled dataflow, to add to it.
         """
         signature = Signature(fetches, tuple(dict.fromkeys(fed)), ran, finish)
         self._prepare(signature, key is not None)
@@ -101,7 +101,7 @@ class Signatures(Lru[Hashable, Signature]):
         return signature
 
     def _prepare(self, signature: Signature, lasting: bool) -> None:
-        """Find out how to run a signature."""
+        """Decide whether a signature runs without a plan, and compile it if not."""
         check_devices(signature.fetches.elements, signature.fed, self._config)
         if lasting and not (signature.ran or signature.finish) and self._config.placement == "auto":
             with collecting_later():
@@ -110,7 +110,7 @@ class Signatures(Lru[Hashable, Signature]):
             self.compile(signature)
 
     def compile(self, signature: Signature) -> Dataflow:
-        """The dataflow of a signature, which has one from now on. Raises InvalidArgumentError for what cannot run."""
+        """Compile a signature, which keeps its dataflow. Raises InvalidArgumentError if it cannot run."""
         flow = settled(signature.fetches.elements, signature.fed, signature.ran, self._config, signature.finish)
         signature.cells, signature.flow, signature.call_list = Cells(self._mirror, flow), flow, None
         return flow

@@ -1,6 +1,6 @@
 """Specializations: the plans of one dataflow for values of different sizes.
 
-specialization   the plans that compete to run a dataflow for sources of some sizes
+specialization   the competing plans of a dataflow for sources of certain sizes
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from weftwork.scheduler.plan.cost import size_class
 
 _KEPT = 16
 _SMALL = 1024
-"""Bytes of a value up to which its size makes no difference."""
+"""Values up to this many bytes count as equally large."""
 
 
 _all: WeakSet[Specialization] = WeakSet()
@@ -26,7 +26,7 @@ _lock = fresh(threading.Lock())
 
 
 def forget_plans() -> None:
-    """Let all plans of this process be made anew: where functions may be called has changed."""
+    """Make all plans of this process anew: the places where functions may be called have changed."""
     with _lock:
         found = list(_all)
     for specialization in found:
@@ -34,9 +34,9 @@ def forget_plans() -> None:
 
 
 class Specialization:
-    """The plans of a dataflow for sources of some sizes, with what they were made for.
+    """The plans of a dataflow for sources of certain sizes, with the state of knowledge they were made from.
 
-    known: what was known when they were made.   sizes: of the sources; None until it is known which they are.
+    known: `Planner.known` when they were made.   sizes: those of the sources; None until the sources are known.
     """
 
     __slots__ = ("__weakref__", "autotuner", "known", "runs", "sizes")
@@ -51,12 +51,12 @@ class Specialization:
 
     @property
     def work(self) -> float:
-        """Predicted seconds of all nodes, one after another; 0 where nothing is predicted."""
+        """Predicted seconds of all nodes, run one after another; 0 without a prediction."""
         return self.autotuner.work if self.autotuner is not None else 0.0
 
 
 class Specializations:
-    """The specializations of a dataflow. last: the one that was run last."""
+    """The specializations of a dataflow. last: the one used by the last run."""
 
     __slots__ = ("_made", "last")
 
@@ -65,7 +65,7 @@ class Specializations:
         self._made: Lru[tuple, Specialization] = Lru(_KEPT)
 
     def find(self, values: Sequence[Any]) -> Specialization:
-        """The specialization for the sizes of these values, which becomes the last one."""
+        """The specialization for values of these sizes, which becomes `last`."""
         sizes = tuple([0 if (size := size_of(value)) <= _SMALL else size_class(size) for value in values])
         specialization = self.last
         if specialization.sizes != sizes:

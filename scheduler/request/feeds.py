@@ -5,7 +5,7 @@ A fed array is passed on as a read-only view, so that nothing downstream can wri
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,25 @@ def feed_tensors(graph: Graph, key: Any) -> list[Tensor]:
     if known is not None and known[3] is not None:
         return [parse_feed_key(graph, part) for part in known[3](key)]
     return [parse_feed_key(graph, key)]
+
+
+class FeedList:
+    """The keys that a callable is fed by, in the order of its arguments; `tensors` are those that they stand for."""
+
+    def __init__(self, graph: Graph, keys: Sequence[Any]):
+        self._graph = graph
+        self._keys = [(key, feed_tensors(graph, key)) for key in keys]
+        self.tensors = [tensor for _, parts in self._keys for tensor in parts]
+
+    def values(self, args: Sequence[Any]) -> list[Any]:
+        """The values of `tensors`. Raises TypeError or ValueError for arguments that do not fit."""
+        if len(args) != len(self._keys):
+            raise TypeError(f"This callable takes {len(self._keys)} fed values, but got {len(args)}.")
+        found = []
+        for (key, tensors), value in zip(self._keys, args, strict=True):
+            fed = {tensors[0]: value} if conversion_of(key) is None else dict(_expanded(self._graph, key, value))
+            found += [convert_feed(tensor, fed[tensor]) for tensor in tensors]
+        return found
 
 
 def parse_feed_key(graph: Graph, key: Any) -> Tensor:

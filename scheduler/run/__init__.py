@@ -1,1 +1,1 @@
-"""Effects: a run is executed in the caller, threads, local workers, tasks and actors."""
+"""Execution: runs in the caller, threads, local workers, tasks and actors."""

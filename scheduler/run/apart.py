@@ -1,6 +1,6 @@
-"""Apart: nodes of a run that is shared out which ask for something: a device, a queue, a CPU, a branch or a loop.
+"""Apart: nodes of a shared-out run with special needs: a device, a queue, a CPU, a branch or a loop.
 
-Each is a run of its own inside, in the way that its needs say, beside the rest. Calls that wait are apart, too.
+Each is an inner run of its own beside the rest, executed as its needs require. Calls that wait run apart, too.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from weftwork.scheduler.run.run import Run
 
 
 class Apart:
-    """Those of one run. nodes: which they are."""
+    """The nodes of one run that run apart."""
 
     def __init__(self, run: Run, run_flow: Callable[[Run, Dataflow, Specialization], None], awaiting: Awaiting):
-        """run_flow: runs a dataflow as if it were alone."""
+        """run_flow: runs a dataflow by itself."""
         self._run, self._run_flow, self._awaiting = run, run_flow, awaiting
         self.nodes = frozenset(run.flow.needs) | run.flow.awaited
         self._inner: set[InnerRun] = set()
+        run.apart = self._inner
         self._cancels: dict[int, Callable[[], None]] = {}
 
     def start(self, node: int, values: list, done: Callable[[Any], None]) -> None:
-        """Begin a node with its inputs; `done` is called in another thread, with its outputs or with an error."""
+        """Start a node with its inputs; `done` is called in another thread, with its outputs or an error."""
         flow = self._run.flow
         if node in flow.awaited:
             told = partial(self._told, node, monotonic())
@@ -44,7 +45,7 @@ class Apart:
         borrow(1)[0].put(lambda: done(self._work(inner, part)))
 
     def _told(self, node: int, since: float, outcome: Any) -> Any:
-        """What came of a call that waits, as that of a run inside."""
+        """Turn the outcome of a waiting call into that of an inner run."""
         try:
             raise_outcome(self._run.flow.ops[node], outcome)
         except BaseException as error:
@@ -61,9 +62,11 @@ class Apart:
             return [inner.values[value] for value in part.outputs[0]]
         except BaseException as error:
             return error
+        finally:
+            self._inner.discard(inner)
 
     def cancel(self) -> None:
-        """End those that are under way."""
+        """Cancel the nodes that are running."""
         for inner in list(self._inner):
             inner.cancel()
         for cancel in reversed(list(self._cancels.values())):

@@ -1,8 +1,8 @@
-"""Awaiting: calls that wait for something outside of the program, and take no lane meanwhile.
+"""Awaiting: calls that wait for something outside the program, and take no lane while they do.
 
-loop      the program's event loop, in a thread of its own: coroutines of all sessions' nodes run on it, side by side
-limit     a name and how much of it there is: "at most 5 calls of this API at a time". A call that asks for what is not
-          free waits in a line, and takes no thread meanwhile
+loop      the program's event loop, in a thread of its own, which runs the coroutines of all sessions' nodes
+limit     a name with a capacity: "at most 5 calls of this API at a time". A call that asks for more than is free waits
+          in a line, and takes no thread
 told      who began a call is told once what has come of it, in another thread
 """
 
@@ -27,24 +27,24 @@ from weftwork.scheduler.run.failures import node_error
 from weftwork.scheduler.run.run import Run
 
 Told = Callable[[Any], None]
-"""Is given a list of a node's outputs, or an error."""
+"""A callback that is given a list of a node's outputs, or an error."""
 
 
 class Loop:
-    """An event loop in a thread of its own, which is started when it is first needed."""
+    """An event loop in a thread of its own, started when first needed."""
 
     def __init__(self):
         self._lock = fresh(threading.Lock())
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def forget(self) -> None:
-        """This process was forked off: the thread is its parent's."""
+        """After a fork, in the child: drop the loop, whose thread exists only in the parent."""
         self._loop = None
 
     def start(self, make: Callable[[], Coroutine], told: Callable[[asyncio.Task], None]) -> Callable[[], None]:
-        """Run a coroutine, with this thread's context variables; its task is told in the end. Returns what cancels it.
+        """Run a coroutine, and pass its finished task to `told`. Returns a function that cancels it.
 
-        A cancel that comes before it has begun counts, too.
+        It gets this thread's context variables. Cancelling works even before it has begun.
         """
         tasks: list[asyncio.Task] = []
         cancelled: list[bool] = []
@@ -75,18 +75,18 @@ class Loop:
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    stacks.local.graphs.level = 0  # all that runs here are nodes' functions
+    stacks.local.graphs.level = 0  # only functions of nodes run here
     asyncio.set_event_loop(loop)
     loop.run_forever()
 
 
 LOOP = Loop()
-"""That of this program."""
+"""The event loop of this program."""
 in_child(LOOP.forget)
 
 
 class Limits:
-    """How much of each named limit of a session is free, and who waits for some."""
+    """The named limits of a session: how much of each is free, and which calls wait for it."""
 
     def __init__(self, most: Mapping[str, int]):
         self._free = dict(most)
@@ -94,18 +94,18 @@ class Limits:
         self._lock = fresh(threading.Lock())
 
     def ask(self, key: Any, asked: Sequence[tuple[str, int]], begin: Callable[[], None]) -> None:
-        """Call `begin` as soon as all that is asked for is free; it is taken then. In the order of asking."""
+        """Call `begin` once everything asked for is free, and take that. Calls are served in the order of asking."""
         with self._lock:
             self._waiting[key] = asked, begin
         self._let_begin()
 
     def forget(self, key: Any) -> bool:
-        """Wait no more. False for one that has begun."""
+        """Stop waiting. False if the call has begun."""
         with self._lock:
             return self._waiting.pop(key, None) is not None
 
     def give_back(self, asked: Sequence[tuple[str, int]]) -> None:
-        """What had begun is done."""
+        """Release what a finished call had taken."""
         with self._lock:
             for name, amount in asked:
                 self._free[name] += amount
@@ -115,7 +115,7 @@ class Limits:
     def _let_begin(self) -> None:
         begun = []
         with self._lock:
-            before: set[str] = set()  # names that who asked earlier waits for
+            before: set[str] = set()  # names that earlier calls wait for
             for key, (asked, begin) in list(self._waiting.items()):
                 names = {name for name, _ in asked}
                 if before.isdisjoint(names) and all([self._free[name] >= amount for name, amount in asked]):
@@ -130,15 +130,15 @@ class Limits:
 
 
 class Awaiting:
-    """The calls of a session that wait."""
+    """The waiting calls of a session."""
 
     def __init__(self, limits: Mapping[str, int]):
         self._limits = Limits(limits)
 
     def start(self, run: Run, node: int, told: Told) -> Callable[[], None]:
-        """Begin a node's call, once the limits let it: its outputs, or an error, are told. Returns what cancels it.
+        """Start a node's call once its limits allow, and pass its outputs or an error to `told`.
 
-        A call that is cancelled tells Stopped, as soon as it has ended.
+        Returns a function that cancels it; a cancelled call passes Stopped, once it has ended.
         """
         call = _Call(run, node, told, self._limits)
         self._limits.ask(call, call.asked, call.begin)
@@ -158,7 +158,7 @@ class _Call:
         self._cancelled = False
 
     def begin(self) -> None:
-        """The limits have let it: call the function."""
+        """Call the function, now that the limits allow it."""
         if self._run.stop:
             self._limits.give_back(self.asked)
             self._told(Stopped())
@@ -171,7 +171,7 @@ class _Call:
             borrow(1)[0].put(lambda: self._context.run(self._in_thread))
 
     def cancel(self) -> None:
-        """End it as soon as possible."""
+        """Cancel the call as soon as possible."""
         self._cancelled = True
         if self._limits.forget(self):
             self._told(Stopped())
@@ -183,7 +183,7 @@ class _Call:
         kernel, attrs = flow.kernels[self._node], flow.attrs[self._node]
         function = users_function(kernel)
         inputs = flow.inputs[self._node]
-        if kernel is not function:  # what it draws comes from the program's generators: others run meanwhile
+        if kernel is not function:  # it would draw from the program's generators while others run
             inputs = inputs[1:]
         values = all_lent([self._run.local(number) for number in inputs], function.reads)
         args, kwargs = nest.fill(attrs["template"], values)
@@ -216,7 +216,7 @@ class _Call:
 
 
 def raise_outcome(op: Operation, outcome: Any) -> None:
-    """Raise the error that came of a node's call, if it is one: it names the node."""
+    """Raise the outcome of a node's call if it is an error, naming the node."""
     if isinstance(outcome, Stopped) or (isinstance(outcome, BaseException) and is_from_outside(outcome)):
         raise outcome
     if isinstance(outcome, BaseException):

@@ -1,7 +1,7 @@
-"""Budget: how many bytes of large values may live at a time in one run, in the object store of the cluster.
+"""Budget: how many bytes of large values one run may keep in the cluster's object store at a time.
 
-live        bytes of the large values that were made and are still needed
-promised    bytes of those that the work on its way will make, as far as is known
+live        bytes of large values that exist and are still needed
+promised    predicted bytes of large values that running work will make
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from weftwork.scheduler.plan.policy import BUDGET_SHARE, NEGLIGIBLE_BYTES
 
 
 class Budget:
-    """What one run of a plan keeps in the object store."""
+    """The object store space used by one run of a plan."""
 
     def __init__(self, plan: Plan, limit: int):
         self._sizes: dict[int, int] = {}
@@ -28,24 +28,24 @@ class Budget:
 
     @functools.cached_property
     def _limit(self) -> float:
-        """Asked for once Ray runs."""
+        """Determined once Ray runs."""
         return self._given or BUDGET_SHARE * inventory.store_bytes()
 
     def spilled(self, values: Iterable[Any]) -> int:
-        """The bytes of some values that have gone to disk, where there is so much that some may."""
+        """The bytes of some values that were spilled to disk; only checked if there is enough to spill."""
         if self._given == float("inf"):
             return 0
         return objects.spilled([value for value in values if objects.is_reference(value)])
 
     @property
     def live(self) -> list[int]:
-        """The large values that were made and are still needed."""
+        """The large values that exist and are still needed."""
         return list(self._sizes)
 
     def choose(self, ready: list[Segment], readers: Mapping[int, int], idle: bool) -> Segment | None:
-        """Take the next segment from a heap of ready ones; None when all must wait for memory.
+        """Pop the next segment from a heap of ready ones; None if all must wait for memory.
 
-        idle: nothing is on its way, so that waiting would not help.
+        idle: nothing is running, so waiting would not help.
         """
         if self._fits(ready[0], readers):
             return heapq.heappop(ready)
@@ -60,24 +60,24 @@ class Budget:
         return self._live + self._promised + segment.large - self._freed(segment, readers) <= self._limit
 
     def _freed(self, segment: Segment, readers: Mapping[int, int]) -> float:
-        """Bytes of the inputs that nobody else reads."""
+        """Bytes of the inputs that no other segment reads."""
         if not self._sizes:
             return 0.0
         return sum([self._sizes.get(number, 0) for number in segment.inputs if readers[number] == 1])
 
     def started(self, segment: Segment) -> None:
-        """A segment is on its way."""
+        """Note that a segment has started."""
         self._promised += segment.large
 
     def ended(self, segment: Segment) -> None:
-        """A segment is no longer on its way."""
+        """Note that a segment has ended."""
         self._promised -= segment.large
 
     def made(self, number: int, size: int) -> None:
-        """A large value is there."""
+        """Note that a large value was made."""
         self._sizes[number] = size
         self._live += size
 
     def dropped(self, number: int) -> None:
-        """A value is not needed any more."""
+        """Note that a value is no longer needed."""
         self._live -= self._sizes.pop(number, 0)

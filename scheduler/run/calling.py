@@ -1,4 +1,4 @@
-"""Calling: what of a run is called in this process: a whole plan, or nodes one by one, also by its threads."""
+"""Calling kernels in this process: a whole plan, or single nodes, from any of its threads."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from weftwork.scheduler.plan.plan import Plan
 from weftwork.scheduler.run.run import Run
 
 Cost = tuple[float, float, int, int]
-"""Of a node that was called: when it began, its seconds, the bytes that it took and made."""
+"""The cost of a call: its start, its seconds, and the bytes of its inputs and outputs."""
 
 
 def run_locally(run: Run, plan: Plan, measure: bool) -> None:
-    """Run a plan that lies wholly in the caller, one segment after another."""
+    """Run a plan that is entirely in the caller, one segment after another."""
     try:
         if len(plan.segments) == 1:
             run.run_here(plan, plan.segments[0], measure)
             return
-        with quiet():  # once for all of them: it takes 0.7 us
+        with quiet():  # once for all segments: it takes 0.7 us
             for segment in plan.segments:
                 run.run_here(plan, segment, measure, quieted=True)
     except Stopped:
@@ -35,9 +35,9 @@ def run_locally(run: Run, plan: Plan, measure: bool) -> None:
 
 
 def call_node(run: Run, node: int) -> Cost:
-    """Call a node, and put what it makes among the run's values.
+    """Call a node, and store its outputs in the run's values.
 
-    The context is one of `float_errors`. Raises what the node raises.
+    Call it inside a `float_errors` context. Raises what the node raises.
     """
     flow = run.flow
     kernel = flow.kernels[node]
@@ -52,7 +52,7 @@ def call_node(run: Run, node: int) -> Cost:
         result = run.call_here(("call", node), partial(flow.kernels[node], *given, **flow.attrs[node]))
     except BaseException as error:
         if run.is_cancelled and not is_from_outside(error):
-            raise Stopped from error  # the function has made another error of what it was struck by
+            raise Stopped from error  # the function has turned the Interrupted raised in it into another error
         raise
     seconds = perf_counter() - start
     outputs = flow.outputs[node]
@@ -64,10 +64,10 @@ def call_node(run: Run, node: int) -> Cost:
 
 
 def fits_a_thread(run: Run, node: int) -> bool:
-    """True for a node that runs beside others in a thread of this process: it releases the GIL while it computes.
+    """True for a node that may run beside others in a thread of this process: it releases the GIL while it computes.
 
-    Not for functions that share their process's generators, look at the thread that they are in, or may end their
-    process; and not where the caller has other runs to serve.
+    False for functions that share their process's random generators, depend on their thread, or may end their process,
+    and if the caller has other runs to serve.
     """
     flow = run.flow
     if flow.beside:

@@ -1,15 +1,15 @@
-"""ColdRun: the first runs of a large graph of plain nodes, which call them one after another without a plan.
+"""ColdRun: the first runs of a large graph of plain nodes, which are called one after another without a plan.
 
-A plan costs some 12 us a node, which many runs share; a graph that is run once need not pay for it. Here is no Ray and
-no session: what needs another process, the engine runs as a part of the run, and hands the values back.
+A plan costs some 12 us for each node, which pays over many runs; a graph that is run once can do without. This module
+knows neither Ray nor sessions: parts that need another process are run by the engine, which hands back the values.
 
-piece     nodes that are called one after another before a look at the clock: a chunk of the calls, or a part of one
-swift     how a piece is called as long as all values are scalars, which are kept. Later values go when nobody takes
-          them any more, and a user's function gets copies of what others take too
-unseen    functions that were never called: they may block or crash a process, so a worker tries their first calls
-heavy     what is left is worth more than one process: it is planned, with the values that are there as feeds
+piece     nodes called one after another between two readings of the clock: a chunk of the call list, or part of one
+swift     a fast way to call a piece while all values are scalars, which are never dropped. Afterwards, values are
+          dropped after their last use, and user functions get copies of values that others read too
+unseen    functions that were never called. They may block or crash a process, so a worker makes their first calls
+heavy     said of remaining work that is worth several processes: it is planned, with the existing values as feeds
 
-Invariant: the values that are there are at least those that the nodes that are left take, and what is fetched.
+Invariant: every value that a remaining node reads, or that is fetched, is kept once it exists.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _SCALARS = frozenset([int, float, complex, bool, type(None), np.bool_, *np.sctyp
     np.str_,
     np.bytes_,
 }
-"""Types of values that are small, and that nobody can change."""
+"""Types of small, immutable values."""
 
 
 class Next(enum.Enum):
-    """What must happen before a cold run can go on."""
+    """The next step of a cold run."""
 
     NOTHING = "all nodes were called"
     TRIAL = "a worker tries functions that were never seen"
@@ -55,9 +55,9 @@ class Next(enum.Enum):
 
 
 class Part(NamedTuple):
-    """Nodes of a run that the engine runs for it.
+    """Part of a run that the engine runs for it.
 
-    elements: what they are to give.   fed: values that are there.   ran: what need not run for them.
+    elements: what the part fetches.   fed: values that exist already.   ran: operations that need not run again.
     """
 
     elements: list[Tensor | Operation]
@@ -67,9 +67,9 @@ class Part(NamedTuple):
 
 
 class Stretch:
-    """Nodes that were called one after another: when that began, and how long it took.
+    """Nodes that were called one after another, with the start and the duration of that.
 
-    pieces: the nodes.   watched: it is to be told what each node took; then that is in `nodes`.
+    pieces: the nodes.   watched: someone wants the seconds of each node, which are then in `nodes`.
     """
 
     def __init__(self, start: float, watched: bool):
@@ -80,14 +80,15 @@ class Stretch:
 
     @property
     def ops(self) -> list[Operation]:
-        """The nodes that have something to call."""
+        """The nodes that have a kernel to call."""
         return [op for rows in self.pieces for op in rows if op.kind in CALLED]
 
 
 class _Pace:
-    """How long nodes take, by looks at the clock. What is left is heavy when two looks in a row say so.
+    """How long nodes take. The remaining work is heavy once two readings of the clock in a row say so.
 
-    One look may meet a pause of the collector, or of the machine.   is_suspect: the last look said so.
+    A single reading may include a pause of the garbage collector or the machine.   is_suspect: the last reading said
+    heavy.
     """
 
     def __init__(self, at: int, end: int):
@@ -97,7 +98,7 @@ class _Pace:
         self._began = self._looked = perf_counter()
 
     def is_heavy(self, at: int) -> bool:
-        """Whether what is left is, if a node takes as long as the nodes before: all, or those since the last look."""
+        """Whether the remaining work is heavy, if nodes go on taking as long as all, or the last, nodes did."""
         now, left = perf_counter(), self._end - at
         pace = min((now - self._began) / (at - self._start), (now - self._looked) / (at - self._at))
         before, self.is_suspect = self.is_suspect, left > 0 and worth_sharing_once(pace * left, left)
@@ -106,58 +107,58 @@ class _Pace:
 
 
 class ColdRun:
-    """One run: how far it is, and what is there."""
+    """The progress and the values of one cold run."""
 
     def __init__(self, call_list: CallList, feeds: Mapping[Tensor, Any], watched: bool = False):
-        """watched: what each node took is to be told."""
+        """watched: someone wants the seconds of each node."""
         self.called, self.seconds = 0, 0.0
-        """How many nodes were called here, and how long that took."""
+        """The number of nodes called in this process, and their seconds."""
         self.heavy = False
-        """Some of it was planned."""
+        """True once part of the run was planned."""
         self.inner: Any = None
-        """The run of the part that is on its way."""
+        """The inner run that executes the current part."""
         self.since = monotonic()
         self.stretch = Stretch(0.0, watched)
-        """What was called when it went on last."""
+        """The nodes called since the run last continued."""
         self._call_list = call_list
         self._values = call_list.values(feeds)
         self._at = 0
-        """How many nodes of the list of calls are done."""
+        """The number of nodes at the front of the call list that are done."""
         self._ahead: set[Operation] = set()
-        """Nodes beyond these that are done as well."""
+        """Further nodes that are done."""
         self._unseen = unseen(call_list.functions) - call_list.bound
         self._longest = 1
-        """Nodes of the next piece at most: the first ones are short, for what they cost is not known."""
+        """Most nodes of the next piece. The first pieces are short, because costs are unknown."""
         self._swift = _SCALARS.issuperset(map(type, feeds.values()))
-        """All values so far are scalars."""
+        """True while all values are scalars."""
         self._calls: list[tuple] = []
-        """The calls of a piece that is called swiftly: a copy."""
+        """The calls of the current swift piece, as a copy."""
         self._calling: tuple[list[Operation], Iterator] = ([], iter(()))
-        """Nodes that are called one after another, and what was not begun of them."""
+        """The nodes being called one after another, and the iterator over those not yet begun."""
 
     # In the caller
 
     @property
     def functions(self) -> list:
-        """The users' functions that it calls."""
+        """The user functions that it calls."""
         return self._call_list.functions
 
     @property
     def current(self) -> Any:
-        """The node that is being called."""
+        """The node being called."""
         rows, rest = self._calling
         begun = len(rows) - length_hint(rest)
         return rows[begun - 1] if begun else None
 
     @property
     def begun(self) -> list[Operation]:
-        """The nodes that it has called since it went on last, and the one that is being called."""
+        """The nodes called since the run last continued, and the one being called."""
         rows, rest = self._calling
         before = [op for piece in self.stretch.pieces[:-1] for op in piece]
         return before + [op for op in rows[: len(rows) - length_hint(rest)] if op is not None]
 
     def go_on(self, stop: list) -> Next:
-        """Call nodes until something else must happen. Raises the error of a node that fails, or Stopped."""
+        """Call nodes until another step is needed. Raises the error of a failed node, or Stopped."""
         start = perf_counter()
         self.stretch = stretch = Stretch(start, self.stretch.watched)
         try:
@@ -205,7 +206,7 @@ class ColdRun:
             except BaseException as error:
                 if is_from_outside(error):
                     raise
-                if stop:  # what was being called is not known any more
+                if stop:  # the node being called is no longer known
                     raise Stopped from error
                 op = self.current
                 call = FailedCall(op.kernel, op.attrs, self._taken(op, error), op.defined_at, op.traits.user)
@@ -217,7 +218,7 @@ class ColdRun:
         return Next.NOTHING
 
     def _taken(self, op: Operation, error: BaseException) -> list | None:
-        """What a node took that raised an error: what it took last is nowhere but where it was called."""
+        """The inputs of a node that raised an error; those it was the last to read exist only in its call."""
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_code is not ColdRun._step.__code__:
             trace = trace.tb_next
@@ -228,13 +229,13 @@ class ColdRun:
         return None if any([value is ABSENT for value in values]) else values
 
     def stop(self) -> None:
-        """The run's list `stop` has filled up: there are no further calls, which is cheaper than to look for it."""
+        """Make the run stop by emptying its list of calls, which is cheaper than checking `stop` before each call."""
         self._calls.clear()
 
     def _end_of_piece(self, at: int) -> int:
-        """Up to where nodes may be called one after another: `at` itself before a function that was never seen.
+        """The end of the next piece; `at` itself if an unseen function comes first.
 
-        A piece is a chunk or a part of one; a node that is to be measured is a piece of its own.
+        A piece is a chunk or part of one; a measured node is a piece of its own.
         """
         ops, call_list = self._call_list.ops, self._call_list
         chunk = at // CHUNK
@@ -247,7 +248,7 @@ class ColdRun:
         return end
 
     def _call_swiftly(self, calls: Iterator[tuple]) -> None:
-        """Make calls as long as they give scalars, 0.1 us each, and till the run is stopped."""
+        """Make calls while they return scalars, at 0.1 us each, until the run is stopped."""
         values = self._values
         usual: type = int
         for call in calls:
@@ -314,11 +315,11 @@ class ColdRun:
                 self.stretch.nodes.append(Node(op, start, seconds, taken, made))
         if len(call) > 1 and op.traits.user and type(result) not in ATOMS:
             del given
-            result = own([result])  # here: it counts references
+            result = own([result])  # here, because it counts references
         self._keep(op, result)
 
     def _given(self, op: Operation, places: Sequence[int]) -> list:
-        """The arguments of a user's function: what it takes last is its own, if nobody else holds it."""
+        """The arguments of a user function. It owns a value that it is the last to read and no one else holds."""
         values, last, reads = self._values, self._call_list.last, op.kernel.reads  # type: ignore[union-attr]
         given: dict[int, Any] = {}
         for place in places:
@@ -333,7 +334,7 @@ class ColdRun:
         return [given[place] for place in places]
 
     def _keep(self, op: Operation, result: Any) -> None:
-        """Take in what a node gave, and let go what it took last."""
+        """Store the outputs of a node, and drop the inputs that it read last."""
         values, last, outputs = self._values, self._call_list.last, op.outputs
         if type(result) not in _SCALARS:
             self._swift = False
@@ -349,10 +350,10 @@ class ColdRun:
     # In other processes
 
     def trial(self, slots: int) -> Part:
-        """A few first calls of each unseen function that can run now, and `slots` of one that is seldom called.
+        """A few first calls of each unseen function that can run now; `slots` calls of a function with few calls.
 
-        They run beside each other. What alone takes a first call's value goes on with it, so that the value, which may
-        be large, stays where it is made. Then these functions are no longer unseen.
+        They run beside each other. If a single node reads a first call's value, it follows in the same part, so a large
+        value stays where it is made. Afterwards these functions are no longer unseen.
         """
         counts = self._call_list.counts
         window = [op for op in self._call_list.ops[self._at : self._at + FIRST_CALLS_AMONG] if op not in self._ahead]
@@ -379,11 +380,11 @@ class ColdRun:
         return self._values[tensor.number] is not ABSENT
 
     def _feeds_of(self, nodes: Iterable[Operation]) -> dict[Tensor, Any]:
-        """What is there of what some nodes take."""
+        """The existing values that some nodes read."""
         return {t: self._values[t.number] for op in nodes for t in op.inputs if self._is_there(t)}
 
     def _chain(self, op: Operation, window: list[Operation]) -> list[Operation]:
-        """A first call, and the nodes that follow it: each takes the one before it, alone, and nothing that is late."""
+        """A first call and the nodes that follow it: each alone reads the previous one, and has its other inputs."""
         chain, functions = [op], {op.kernel}
         while len(chain[-1].outputs) == 1:
             made = chain[-1].outputs[0]
@@ -401,11 +402,11 @@ class ColdRun:
 
     @property
     def is_heavy(self) -> bool:
-        """Whether the run is worth a plan, as far as its functions were seen."""
+        """Whether the run is worth a plan, by the costs known so far."""
         return are_heavy(self._call_list.counts)
 
     def rest(self) -> Part:
-        """All that is left."""
+        """All remaining nodes."""
         ops, wanted, values = self._call_list.ops, self._call_list.elements, self._values
         left = set(ops[self._at :]) - self._ahead
         fed = {t: value for t, value in self._feeds_of(left).items() if t.op.kind is not Kind.CONSTANT}
@@ -418,7 +419,7 @@ class ColdRun:
         return Part(elements, fed, set(ops) - left, left)
 
     def take(self, part: Part, values: Sequence[Any]) -> None:
-        """A part was run: take its values in."""
+        """Store the values of a part that was run."""
         for element, value in zip(part.elements, values, strict=True):
             if isinstance(element, Tensor):
                 self._values[element.number] = value
@@ -426,5 +427,5 @@ class ColdRun:
         self._swift = self._swift and _SCALARS.issuperset(map(type, values))
 
     def values(self) -> list:
-        """The values of the elements, None for operations: once nothing is left."""
+        """The values of the fetched elements, None for operations; once no node is left."""
         return [self._values[e.number] if isinstance(e, Tensor) else None for e in self._call_list.elements]

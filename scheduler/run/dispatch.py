@@ -1,13 +1,13 @@
 """The event loop that runs a plan whose segments lie in several places.
 
-ready      segments whose predecessors are done: a heap, the longest path to the end first, then what frees more memory
-window     how many segments are shown to Ray at a time: a few more than there are slots, for Ray has no priorities
-budget     bytes of large values that may live at a time: work that would exceed it waits for work that frees some
-attempt    one try of a segment in another process; a lost process costs an attempt, not the run
-wait       a queue node on its way; segments that need the write locks start when no other may wait in a queue
+ready      segments whose predecessors are done; a heap by longest path to the end, then by memory freed
+window     how many segments Ray is given at a time: a few more than there are slots, because Ray has no priorities
+budget     bytes of large values that may exist at a time; work that would exceed it waits for memory to be freed
+attempt    one try of a segment in another process; a dead process costs an attempt, not the run
+wait       a queue node in progress; segments that need the write locks start once no other segment may wait in a queue
 
-The loop runs in the thread that called `run`. Ray's threads only put the finished attempts into `run.events`. The first
-error wins: what is on its way is cancelled and waited for, by force after a grace time, and nothing is committed.
+The loop runs in the thread that called `run`; Ray's threads only put finished attempts into `run.events`. The first
+error wins: running work is cancelled, killed if it does not end within a grace time, and nothing is committed.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ from weftwork.scheduler.run.telling import Sent
 from weftwork.scheduler.state.actor_link import Links
 
 _KILLS = 10
-"""How often, a second apart, what does not stop is killed by force: Ray misses a cancel now and then."""
+"""How often work that does not stop is killed, a second apart: Ray misses a cancel now and then."""
 _WAITS = 0.2
-"""Seconds between two looks at what else has come, while a run in a task waits with its CPU given back."""
+"""Seconds between two checks for other events, while a run inside a task waits with its CPU released."""
 
 
 class Dispatcher:
@@ -101,12 +101,12 @@ class Dispatcher:
         self.scarcity = Scarcity()
         self.nested = Calls(run, plan, nesting, measure)
         self.since: dict[int, float] = {}
-        """When each segment was ready."""
+        """When each segment became ready."""
         self.spilled = 0
-        """Bytes of large values that went to disk."""
+        """Bytes of large values that were spilled to disk."""
 
     def execute(self) -> None:
-        """Run all segments. Raises the first error, after everything has come to rest."""
+        """Run all segments. Raises the first error, once all work has ended."""
         for segment in self.plan.segments:
             if segment.waits == 0:
                 self._ready(segment)
@@ -145,7 +145,7 @@ class Dispatcher:
             heapq.heappush(self.here if segment.place is Place.CALLER else self.there, segment)
 
     def _returned(self, item: Wait | Call) -> None:
-        """A queue node is done, or a nested branch or loop. Raises its error."""
+        """Take the result of a queue node, a nested branch or a loop. Raises its error."""
         segment = self.queued.end(item) if isinstance(item, Wait) else self.nested.end(item)
         if segment is None:
             return
@@ -157,7 +157,7 @@ class Dispatcher:
         self._done(segment)
 
     def _has_lane(self) -> bool:
-        """True when the session's lanes are not all in use: the bodies of a nested node may use all of them."""
+        """True if not all of the session's lanes are in use. The bodies of a nested node may use all of them."""
         return self.most is None or (not self.run.calls and len(self.under_way) < self.most)
 
     def _send(self) -> None:
@@ -221,7 +221,7 @@ class Dispatcher:
                 return
 
     def _give_cpu_back(self) -> None:
-        """In a task of Ray's, let others have its CPU while this run waits for tasks of its own: they may need it."""
+        """Inside a Ray task, release its CPU while this run waits for its own tasks, which may need it."""
         while self.under_way and self.run.events.empty() and backend.is_task():
             limit = self._next_limit()
             backend.wait(list(self.under_way), _WAITS if limit is None else min(_WAITS, limit))
@@ -229,7 +229,7 @@ class Dispatcher:
                 return
 
     def _next_limit(self) -> float | None:
-        """Seconds until something must be looked at though no event has come; None for never."""
+        """Seconds to wait for an event before something must be checked anyway; None for no limit."""
         limits = [t for a in self.under_way.values() for t in (a.expires, a.looks_at) if t is not None]
         if not self.there and len(self.under_way) < self.slots:
             limits += [due for a in self.under_way.values() if (due := a.late_at(self.plan)) is not None]
@@ -238,7 +238,7 @@ class Dispatcher:
         return max(0.0, min(limits) - monotonic()) if limits else None
 
     def _double_stragglers(self) -> None:
-        """Start a copy of each attempt that is far behind, while there are slots with nothing else to do."""
+        """Start a copy of each attempt that is far behind, while slots are idle."""
         now = monotonic()
         for attempt in list(self.under_way.values()):
             if self.there or not self._has_lane() or len(self.under_way) >= self.slots:
@@ -251,7 +251,7 @@ class Dispatcher:
                     attempt.copy.copy = attempt
 
     def _expire(self) -> None:
-        """Raise when the run, or the time limit of a node, is over."""
+        """Raise if the run was stopped, or a node has exceeded its time limit."""
         if self.run.stop:
             raise Stopped
         for attempt in self.under_way.values():
@@ -292,7 +292,7 @@ class Dispatcher:
             self._take_reply(attempt, self._read(packed), back)
 
     def _ended(self, attempt: Attempt) -> None:
-        """An attempt is no longer on its way."""
+        """Note that an attempt has ended."""
         self.budget.ended(attempt.segment)
         if attempt.link is not None:
             attempt.link.busy -= 1
@@ -300,13 +300,13 @@ class Dispatcher:
             backend.forget_word(attempt.token)
 
     def _give_up(self, copy: Attempt | None) -> None:
-        """The other attempt at the same segment was faster."""
+        """Cancel an attempt whose copy was faster."""
         if copy is not None and self.under_way.pop(copy.handle, None) is not None:
             self._ended(copy)
             backend.cancel([copy.handle], force=True)
 
     def _again(self, attempt: Attempt, reason: str) -> None:
-        """The process died under a segment: try once more, or give up."""
+        """Try a segment again after its process died, or give up."""
         segment = attempt.segment
         machine = inventory.address_of(segment.home.machine)
         self.run.lost(segment.nodes, Lane(segment.place.value, machine), reason)
@@ -325,7 +325,7 @@ class Dispatcher:
         self._ready(segment)
 
     def _read(self, packed: Any) -> list:
-        """A reply; where it does not load here, one that says so."""
+        """A reply, or one that says that it could not be loaded here."""
         try:
             return unpack(packed)
         except Exception as error:
@@ -369,7 +369,7 @@ class Dispatcher:
         elif kind == "stopped":
             self.run.cancel(TIMED_OUT)
             raise Stopped
-        else:  # "missing" or "lacking": the process has not got what we believed it had
+        else:  # "missing" or "lacking": the process does not have what we thought it had
             if attempt.link is not None:
                 if self.requests.depends_on(attempt.handle.actor):
                     raise Restart(lost([self._op(node) for node in segment.nodes], 1, "it has forgotten a value"))
@@ -379,7 +379,7 @@ class Dispatcher:
             self._ready(segment)
 
     def _stays(self, segment: Segment, why: BaseException) -> bool:
-        """A segment does not travel: it runs here, at once and from now on. False where its nodes forbid that."""
+        """Run a segment that cannot be sent here, at once and in later runs. False if its nodes forbid that."""
         if segment.place is not Place.TASK or segment.need is not None:
             return False
         for node in segment.nodes:
@@ -389,7 +389,7 @@ class Dispatcher:
         return True
 
     def _keep_here(self, segment: Segment, functions: set) -> None:
-        """Some functions change captured state, as a segment has shown: from now on they run in the caller."""
+        """Make functions that were seen to change captured state run in the caller from now on."""
         self.run.wrote(segment.nodes)
         started = {attempt.segment for attempt in self.under_way.values()}
         for other in self.plan.segments:
@@ -420,7 +420,7 @@ class Dispatcher:
     # Coming to rest
 
     def _drain(self) -> None:
-        """Cancel what is on its way and wait for it, by force once the grace time is over."""
+        """Cancel running work and wait for it; kill it once the grace time is over."""
         self.queued.cancel()
         self.nested.cancel()
         pending: dict[Any, Attempt] = dict(self.under_way)
@@ -438,7 +438,7 @@ class Dispatcher:
                 return
 
     def _gathered(self, pending: dict[Any, Attempt], end: float) -> bool:
-        """Wait until a time for what is on its way; True once all has come."""
+        """Wait for running work until `until`. True if all of it has ended."""
         calls, waits = self.run.calls, self.run.waits
         while (pending or calls or waits) and (left := end - monotonic()) > 0:
             try:
@@ -447,4 +447,4 @@ class Dispatcher:
                 break
             for under_way in (pending, calls, waits):
                 under_way.pop(event, None)  # type: ignore[call-overload]
-        return not (pending or calls)  # a coroutine that does not end is left to itself
+        return not (pending or calls)  # a coroutine that does not end is abandoned

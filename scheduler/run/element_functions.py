@@ -1,10 +1,10 @@
-"""The functions of datasets: each call is a run of the engine like any other, so variables, draws, places and errors
-are as everywhere.
+"""The functions of datasets. Each call is an ordinary run of the engine, so variables, random draws, places and errors
+behave as everywhere else.
 
-One call runs the function's section as a dataflow, whose feeds are the element and what the function captured; where
-that would do no more than to call some of the library's kernels, they are called, without a run around them. Many
-calls are one run too: some parts, each of which calls the function for its share of the elements, and the engine finds
-the parts' places. What must keep an order (writes, queues, functions that must run here) is called one by one.
+A call runs the function's section as a dataflow, fed with the element and the captured values. If the section only
+calls library kernels, they are called directly, without a run. Many calls can also be one run: it consists of parts,
+each of which calls the function for its share of the elements, and the engine places the parts. Functions whose calls
+must keep an order (writes, queues, functions bound to the caller) are called one by one.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from weftwork.scheduler.request.fetches import Fetches
 from weftwork.scheduler.state.mirror import Cells
 
 _PARTS = 8
-"""Parts for each core, where they are not limited: so that who is done first has more to do."""
+"""Parts for each core, unless limited: cores that finish early get more to do."""
 
 
 class ElementFunctions(Functions):
-    """The functions of one session's datasets."""
+    """The functions of the datasets of one session."""
 
     def __init__(self, engine: Any):
-        self._engine = weakref.proxy(engine)  # it holds this: a forgotten session goes with its last reference
+        self._engine = weakref.proxy(engine)  # weak, so a forgotten session is freed at once
         self._known: dict[Section, _Function] = {}
         self._values: dict[Tensor, Signature] = {}
 
@@ -81,7 +81,7 @@ class ElementFunctions(Functions):
 
 
 def _executed(engine: Any, signature: Signature, fed: list) -> list:
-    """What a run gives. Raises CancelledError where the session is closed, or forgotten."""
+    """The values of a run. Raises CancelledError if the session is closed or was collected."""
     try:
         return engine.execute(signature, fed, None, None)
     except (RuntimeError, ReferenceError):
@@ -98,7 +98,7 @@ def _is_open(engine: Any) -> bool:
 
 
 class _Function:
-    """A function in a session."""
+    """A dataset function in a session."""
 
     def __init__(self, engine: Any, graph: Graph, section: Section):
         self._engine, self._graph, self._section = engine, graph, section
@@ -110,7 +110,7 @@ class _Function:
         self._in_parts: dict[int, _InParts] = {}
         self._kernel: EachElement | None = None
         self._body = self._each_element().body if self._is_plain else None
-        """What it is called by, where that needs no run."""
+        """Calls the function without a run, if it is plain."""
 
     @property
     def _flow(self) -> Dataflow:
@@ -120,13 +120,13 @@ class _Function:
 
     @property
     def may_overlap(self) -> bool:
-        """True when calls need not keep an order: they write nothing, wait for nothing, and may run anywhere."""
+        """True if calls need not keep an order: they write nothing, wait for nothing, and may run anywhere."""
         flow = self._flow
         return not (flow.writes or flow.newest or flow.queued or flow.here or flow.needs or is_limited(flow))
 
     @property
     def _is_plain(self) -> bool:
-        """True when all it does is to call some of the library's kernels: no run is needed for that."""
+        """True if it only calls library kernels, which needs no run."""
         flow, auto = self._flow, self._engine.config.placement == "auto"
         return auto and self.may_overlap and not (flow.functions or flow.controls or flow.pinned or flow.draws)
 
@@ -139,7 +139,7 @@ class _Function:
         return made[: len(self._section.outputs)]
 
     def call_in_parts(self, captured: tuple, values: list[list], count: int) -> list:
-        """The outputs for each of `values`, in so many parts, each in columns."""
+        """The outputs for each of `values`, computed in `count` parts, as columns."""
         known = self._in_parts.get(count)
         if known is None:
             known = self._in_parts[count] = _InParts(self._engine, self._parts(count))
@@ -155,7 +155,7 @@ class _Function:
         return _executed(self._engine, known, [*chunks, *captured])
 
     def _parts(self, count: int) -> Dataflow:
-        """Nodes that each call the function for a list of elements."""
+        """Nodes, each of which calls the function for a list of elements."""
         if self._kernel is None:
             self._kernel = self._each_element()
         single, op = self._flow, self._owner()
@@ -185,12 +185,12 @@ class _Function:
         return flow
 
     def _owner(self) -> Operation:
-        """The node whose function it is."""
+        """The dataset node that has the function."""
         number = self._section.index
         return next(op for op in self._graph.operations if op.attrs.get("function") == number)
 
     def _each_element(self) -> EachElement:
-        """The kernel of a part: an element's values and its places in random streams, then what all have."""
+        """The kernel of a part: it takes elements with their places in random streams, then the shared values."""
         elements = (*self._section.outputs, *self._section.targets)
         rewrites = Rewrites.of(self._engine.config)
         flow = lower(elements, self._fed, frozenset(self._section.controls()), rewrites)
@@ -207,7 +207,7 @@ class _Function:
 
 
 class _InParts(Signature):
-    """Many calls of a function, as a kind of run."""
+    """The signature of many calls of a function in one run."""
 
     def __init__(self, engine: Any, flow: Dataflow):
         super().__init__(Fetches((), list), tuple(flow.feeds), ())
@@ -215,5 +215,5 @@ class _InParts(Signature):
         self._last = Specialization()
 
     def specialization_for(self, fed: Sequence[Any]) -> Specialization:
-        """Always the same: chunks are of about the same size."""
+        """Always the same specialization, because chunks are of about the same size."""
         return self._last

@@ -1,9 +1,9 @@
-"""The end of the program: a run that hangs in a thread which is not a daemon does not keep it from ending.
+"""The end of the program, which must not hang because of a run that hangs in a non-daemon thread.
 
-Python waits for such threads when the main one is over. What makes progress then may finish: training goes on, run
-after run. Where no run has begun or ended for a while, those under way are cancelled.
+Python waits for such threads after the main thread has ended. Work that makes progress may finish: training goes on,
+run after run. If no run has started or ended for a while, the active runs are cancelled.
 
-A process that is forked off has none of the threads and processes of its parent's engines: it may not use these.
+A forked child has none of the threads and processes of its parent's engines, and must not use these engines.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ways: weakref.WeakSet = weakref.WeakSet()
 
 
 def cancel_at_end(engine: Any) -> None:
-    """Let the runs that `engine.under_way` tells of be cancelled when they hang at the program's end."""
+    """Cancel the runs in `engine.under_way` if they hang at the end of the program."""
     _ways.add(engine)
     _watcher()
 
@@ -53,6 +53,6 @@ def _watch() -> None:
             before, since = runs, monotonic()
         elif monotonic() > since + _LAST:
             for run in runs:
-                with suppress(Exception):  # its host is gone
+                with suppress(Exception):  # its host has gone
                     run.cancel()
         sleep(_LOOK)

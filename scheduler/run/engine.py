@@ -1,6 +1,6 @@
-"""Engine: what a session does for one `run`: find or compile the dataflow and its plan, execute, commit.
+"""Engine: carries out one `run` of a session. It finds or compiles the dataflow and its plan, executes it, and commits.
 
-attempt   one try of a run; what only a dead process had makes another one
+attempt   one try of a run. A new one is needed if a value existed only in a process that died
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ FORKED = (
 )
 _LOOK = 0.1
 _RESIDENTS_WITHIN = 90.0
-"""Seconds for which residents are waited for where there is no other way to run."""
+"""Seconds to wait for local workers if there is no other way to run."""
 
 
 class Engine:
-    """The machinery of one session."""
+    """The execution engine of one session."""
 
     def __init__(self, config: Any, entropy: int):
         if config.debug:
@@ -105,7 +105,7 @@ class Engine:
         self._replicas_of = self._recovery.replicas_of if config.replicas > 1 else None
         self.ran: dict[str, list[int]] = {}
         self.runs = 0
-        """How many runs have come to their end without an error."""
+        """The number of runs that ended without an error."""
         self.events = Stream()
         self._idle = threading.Condition(self.mirror.mutex)
         self.closed = False
@@ -124,16 +124,16 @@ class Engine:
         listener: Any = None,
         started: Any = None,
     ) -> list:
-        """Run a signature once: the fetched values. Raises what went wrong; then nothing has changed.
+        """Run a signature once and return the fetched values. If it raises, nothing has changed.
 
-        fed: values in the order of the signature's feeds.   timeout: seconds, or None.   started: told of the run.
-        listener: called with the events of this run alone; its `nodes` says whether with those of kind "node", too.
+        fed: values in the order of the signature's feeds.   timeout: seconds, or None.   started: called with the run.
+        listener: called with the events of this run; its attribute `nodes` says whether it wants events of kind "node".
         """
         flow, telling = signature.flow, None
         timeout = None if self.config.debug else timeout
         if listener is not None or self.events.is_heard:
             telling = self._new_telling(signature, listener)
-        if flow is not None and not flow.ops and not flow.pinned:  # everything was fed or constant: nothing runs
+        if flow is not None and not flow.ops and not flow.pinned:  # everything is fed or constant, so nothing runs
             if telling is not None:
                 telling.ended()
             return _sources(flow, fed)
@@ -162,7 +162,7 @@ class Engine:
         return fetched
 
     def _new_telling(self, signature: Signature, listener: Any) -> Telling:
-        """What tells of a run that is about to begin, to one listener above those of the stream, if that is one."""
+        """The Telling of a run about to begin, for the listeners of the stream and an optional one of this run."""
         ears: list[Listening] = []
         if listener is not None:
             Listening(listener, listener.nodes, ears)
@@ -173,7 +173,7 @@ class Engine:
     def _new_run(
         self, signature: Signature, fed: Sequence[Any], timeout: float | None, moved: dict, telling: Telling | None
     ) -> Run:
-        """A run that is about to begin: cold where it needs no plan, and has none."""
+        """A new run, not yet begun; a cold one if it needs no plan."""
         flow, cells, call_list = signature.flow, signature.cells, signature.call_list
         if flow is None:
             fits = sum(map(size_of, fed)) <= MOST_FED and not (call_list and call_list.blocks)
@@ -207,14 +207,14 @@ class Engine:
                 fetched = run.fetched()
             run.commit(self._replicas_of)
         except (Restart, backend.ValueLost):
-            again = True  # all is said again
+            again = True  # everything is reported again
             raise
         finally:
             run.end()
-            if run in running or self.closed:  # else a commit has taken it out
+            if run in running or self.closed:  # otherwise a commit has removed it
                 with self.mirror.mutex:
                     running.discard(run)
-                    if self.closed:  # else nobody waits for it
+                    if self.closed:  # otherwise nobody waits for it
                         self._idle.notify_all()
             if run.said and not again:
                 run.speak()
@@ -231,7 +231,7 @@ class Engine:
     def _limited(
         self, run: Run, signature: Signature, call_list: CallList | None, fed: Sequence[Any], timeout: float | None
     ) -> list:
-        """Do a run that may have to be left though its functions go on: the fetched values."""
+        """Execute a run that may have to be abandoned while its functions go on, and return the fetched values."""
         flow = run.flow
 
         def work() -> list:
@@ -250,7 +250,7 @@ class Engine:
         return within(run, timeout, grace, work, lambda: local_workers().leave(run))
 
     def run_flow(self, run: Run, flow: Dataflow, specialization: Specialization) -> None:
-        """Run a dataflow whose sources are there, in the way that seems best. Raises what went wrong."""
+        """Run a dataflow whose sources are available, by the best strategy. Raises the error of the run."""
         autotuner, began, took = specialization.autotuner, 0.0, 0.0
         if autotuner is None or (specialization.runs in REPLAN_AT and self.planner.knows_more(flow, specialization)):
             began = perf_counter()
@@ -272,7 +272,7 @@ class Engine:
                 candidate = self.planner.without_workers(run, flow)
             elif team is None:
                 candidate = autotuner.instead(candidate)
-            elif specialization.runs + 1 in REPLAN_AT:  # its balance is only as good as the costs
+            elif specialization.runs + 1 in REPLAN_AT:  # its balance depends on the costs, which are better known now
                 measure = True
             if team is None and not candidate.plan.local:
                 candidate.plan.carry(flow.state)
@@ -291,7 +291,7 @@ class Engine:
             settle_needs(flow, self.config)
             raise
         except Unfit:
-            if autotuner.certain:  # there is no other way but the caller: what does not travel runs there
+            if autotuner.certain:  # only the caller is left for nodes that cannot be sent
                 specialization.autotuner, specialization.known = self.planner.in_caller(flow), self.planner.known()
             else:
                 autotuner.drop(candidate)
@@ -299,14 +299,14 @@ class Engine:
         finally:
             if team is not None:
                 team.give_back()
-        if not autotuner.certain and (candidate.plan.is_dynamic or not measure):  # a dynamic plan is always measured
+        if not autotuner.certain and (candidate.plan.is_dynamic or not measure):  # a dynamic plan always measures
             autotuner.record(candidate, perf_counter() - start)
         specialization.runs += 1
 
     def _carried(self, run: Run, flow: Dataflow, plan: Plan) -> bool:
-        """Let a plan's programs take with them what their functions refer to now.
+        """Put the current captured state of the functions into a plan's programs.
 
-        False where it turns out that other nodes than before must run in the caller.
+        False if this shows that other nodes than before must run in the caller.
         """
         settle_modules()
         run.look_around()
@@ -321,7 +321,7 @@ class Engine:
         return True
 
     def _borrow_residents(self, run: Run, candidate: Candidate, autotuner: Autotuner) -> LocalWorkers | None:
-        """Take the residents for a run, if they are up and free; if they will never be, the candidate is out."""
+        """Borrow the local workers for a run if they are up and free; drop the candidate if they never will be."""
         forced, team = autotuner.certain, local_workers()
         if not (forced or team.is_up or team.are_worth_starting(autotuner.work)):
             return None
@@ -356,30 +356,30 @@ class Engine:
                 run, plan, self.links, self.queues, self._nesting, measure, grace, budget, self.lanes, self._awaiting
             ).execute()
 
-    # Looking at it
+    # Inspection
 
     def explain(self, signature: Signature, fed: Sequence[Any]) -> Explanation:
-        """The plan that the next run of a signature with feeds of these sizes would use."""
+        """Explain the plan that the next run of a signature with feeds of these sizes would use."""
         specialization = signature.specialization_for(fed)
         flow = signature.flow or self.signatures.compile(signature)
         autotuner = specialization.autotuner or self.planner.foreseen(flow)
         return Explanation.of(autotuner, specialization.runs, self._nesting.inside)
 
     def waiting(self, among: Collection[Run] | None = None) -> list[Waiting]:
-        """What the active runs wait for: all, or those among some."""
+        """What the active runs wait for; only those in `among`, if given."""
         with self._idle:
             active = [run for run in self.mirror.running if among is None or run in among]
             return [item for run in active for item in waiting(run)]
 
-    # The end
+    # Ending
 
     def under_way(self) -> list:
-        """The runs that are on their way: each has a `cancel`."""
+        """The active runs, each with a method `cancel`."""
         with self._idle:
             return list(self.mirror.running)
 
     def cancel_all(self, grace: float, bound: float) -> None:
-        """Let active runs finish within `grace` seconds, cancel the others and wait for them, `bound` at most."""
+        """Give active runs `grace` seconds to finish, then cancel the rest and wait up to `bound` seconds for them."""
         with self._idle:
             self.closed = True
         self.queues.close()
@@ -390,7 +390,7 @@ class Engine:
         end = monotonic() + bound
         while (left := self.under_way()) and monotonic() < end:
             for run in left:
-                if STRIKES.is_stuck(run, 2 * grace):  # in a thread of the program's: else it is abandoned by now
+                if STRIKES.is_stuck(run, 2 * grace):  # one of our own threads is abandoned by now
                     abandon(run)
                     run.end()
                     with self._idle:
@@ -399,12 +399,12 @@ class Engine:
                 self._idle.wait_for(lambda: not self.mirror.running, _LOOK)
 
     def belong_to_parent(self) -> None:
-        """This process was forked off: the session, its runs and what ends them are the other one's."""
+        """After a fork, in the child: mark the session, its runs and its finalizers as belonging to the parent."""
         self.closed, self._refusal = True, FORKED
         self.mirror.running.clear()
 
     def close(self) -> None:
-        """End the session's processes and threads."""
+        """Stop the session's processes and threads."""
         if self._refusal is FORKED:
             return
         self._iterators.close()
@@ -414,23 +414,23 @@ class Engine:
 
 
 def _cause_of(lost: Restart | backend.ValueLost) -> Exception:
-    """The error of a run that has lost something, and may not begin again."""
+    """The error of a run that has lost a value, and may not start again."""
     return lost.cause if isinstance(lost, Restart) else UnavailableError(None, None, str(lost))
 
 
 _NO_FLOW = Dataflow()
-"""Of a run that has none."""
+"""The dataflow of a run without one."""
 
 
 def _sources(flow: Dataflow, fed: Sequence[Any]) -> list:
-    """The fetched values of a dataflow in which all are fed or constant."""
+    """The fetched values of a dataflow in which everything is fed or constant."""
     values = dict(zip(flow.feeds.values(), fed, strict=True))
     values.update(flow.constants)
     return [None if number is None else values[number] for number in flow.fetched]
 
 
 def _compile(plan: Plan, runs: int) -> None:
-    """Compile a plan's programs that run in this process: the longer, the more often they must have run."""
+    """Compile those programs of a plan that run in this process. Longer ones are compiled only after more runs."""
     if plan.compiled:
         return
     hot = plan.compiled = runs >= HOT_RUNS

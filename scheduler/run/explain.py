@@ -1,9 +1,9 @@
-"""Plans and runs, told to a reader."""
+"""Descriptions of plans and runs for a reader."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from html import escape
 from time import monotonic
 from typing import Any
@@ -12,20 +12,20 @@ from weftwork.graph.drawing.html import marked, table
 from weftwork.graph.drawing.words import time_text
 from weftwork.scheduler.compile.needs import ANYWHERE
 from weftwork.scheduler.machines import backend, inventory
-from weftwork.scheduler.plan.placement import Place
+from weftwork.scheduler.plan.placement import Estimate, Place
 from weftwork.scheduler.plan.plan import Plan, Segment
 
 _SHOWN = 50
-"""Segments that a notebook lists."""
+"""Most segments that a notebook lists."""
 _NAMED = 3
-"""Nodes of a segment that are named."""
+"""Most nodes of a segment that are named."""
 
 
 @dataclass(frozen=True)
 class SegmentReport:
-    """One segment: its nodes' names, where it runs and why, seconds predicted and measured (None: never measured).
+    """One segment: its nodes' names, where it runs and why, predicted and measured seconds (None: not measured).
 
-    inside: the plans of its branches or iterations, where these are planned by themselves.
+    inside: the plans of its branches or iterations, if these are planned separately.
     """
 
     nodes: tuple[str, ...]
@@ -39,12 +39,12 @@ class SegmentReport:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A plan for a reader; str() is a table.
+    """A description of a plan; str() gives a table.
 
-    critical_path: node names of the segments on the longest path, and `critical_seconds` their sum.
-    work: predicted seconds of all segments.   bound: what keeps the run from being shorter.
-    ways: (name, predicted seconds, median of the measured seconds) of the strategies that compete for this run.
-    last: where the time of the last run of the same fetches went, or "" if nothing is remembered of one.
+    critical_path: names of the nodes on the longest path, which takes `critical_seconds`.
+    work: predicted seconds of all segments.   bound: what limits the speed of the run.
+    ways: (name, predicted seconds, median of the measured seconds) of the competing strategies.
+    last: where the time of the last run of the same fetches went, or "" if none is remembered.
     """
 
     segments: tuple[SegmentReport, ...]
@@ -60,15 +60,22 @@ class Explanation:
     def of(cls, autotuner: Any, runs: int, inside: Callable[[Any], tuple[Explanation, ...]]) -> Explanation:
         """Explain the plan that an autotuner would run next.
 
-        inside: the explanations of what an operation that is planned by itself holds.
+        inside: returns the explanations of the bodies of an operation that is planned separately.
         """
         plan: Plan = autotuner.current.plan
-        path = _critical(plan)
         work = sum(s.seconds for s in plan.segments)
-        longest = sum(s.seconds for s in path)
-        names = tuple([name for segment in path for name in _names(plan, segment)])
+        segments = [_report(plan, segment, inside) for segment in plan.segments]
+        if plan.is_dynamic:  # what is known by now: the plan stays the same, whatever nodes cost
+            seconds = [cost or 0.0 for cost in Estimate(plan.flow, {}).seconds]
+            work = sum(seconds)
+            segments = [replace(report, predicted=work) for report in segments]
+            names, longest = _chain(plan.flow, seconds)
+        else:
+            path = _critical(plan)
+            longest = sum(s.seconds for s in path)
+            names = tuple([name for segment in path for name in _names(plan, segment)])
         return cls(
-            tuple([_report(plan, segment, inside) for segment in plan.segments]),
+            tuple(segments),
             names,
             longest,
             work,
@@ -78,12 +85,12 @@ class Explanation:
         )
 
     def __str__(self) -> str:
-        lines = [f"{len(self.segments)} segments, {time_text(self.work)} of work, run {self.runs} times so far"]
+        count = len(self.segments)
+        lines = [f"{count} segment{'s' * (count != 1)}, {time_text(self.work)} of work, run {self.runs} times so far"]
         for number, s in enumerate(self.segments):
-            took = "never measured" if s.measured is None else f"took {time_text(s.measured)}"
-            lines.append(
-                f"  {number:3d} {s.place:8s} {time_text(s.predicted):>9s} ({took})  {_listed(s.nodes)}: {s.why}"
-            )
+            took = f" (took {time_text(s.measured)})" if s.measured is not None else ""
+            took = " (in all lanes together)" if s.place == Place.DYNAMIC.value else took
+            lines.append(f"  {number:3d} {s.place:8s} {time_text(s.predicted):>9s}{took}  {_listed(s.nodes)}: {s.why}")
             lines += [f"      | {line}" for item in s.inside for line in str(item).splitlines()]
         lines.append(f"critical path: {time_text(self.critical_seconds)}: {_listed(self.critical_path)}")
         lines.append(f"bound: {self.bound}")
@@ -111,9 +118,9 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Waiting:
-    """What a run waits for: nodes, the kind of place they run in, the seconds since they were sent there.
+    """Nodes that a run waits for, the kind of place they run in, and the seconds since they were sent there.
 
-    machine: Ray's id of the machine that works on them, "" where that is not known: a worker tells after a second.
+    machine: Ray's id of the machine that runs them, or "" if unknown; a worker reports it after a second.
     """
 
     nodes: tuple[str, ...]
@@ -127,7 +134,7 @@ class Waiting:
 
 
 def waiting(run: Any) -> list[Waiting]:
-    """What a run that is on its way waits for at this moment."""
+    """What an active run waits for at this moment."""
     now = monotonic()
     attempts = list(run.under_way.values())
     found = [
@@ -140,7 +147,7 @@ def waiting(run: Any) -> list[Waiting]:
         for a in attempts
     ]
     for segment, since, _ in list(run.here.values()):
-        if segment is None:  # it is told below
+        if segment is None:  # reported below
             continue
         place = "resident" if segment.place is Place.RESIDENT and segment.slot else "caller"
         found.append(Waiting(_all_names(run, segment), place, now - since, inventory.this_machine()))
@@ -148,6 +155,7 @@ def waiting(run: Any) -> list[Waiting]:
         inner = waiting(call.inner) if call.inner is not None else []
         alone = Waiting(_all_names(run, segment), "nested", now - call.since, inventory.this_machine())
         found += inner or [alone]
+    found += [item for inner in list(run.apart) for item in waiting(inner)]
     work = run.cold
     if work is not None and work.inner is not None:
         found += waiting(work.inner)
@@ -188,6 +196,8 @@ def _why(plan: Plan, segment: Segment) -> str:
         return f"asks for a worker{f' with {asked}' if asked else ''}{_at(segment)}"
     if segment.home != ANYWHERE:
         return f"its device is{_at(segment)}"
+    if segment.place is Place.DYNAMIC:
+        return "idle lanes take what is ready"
     if segment.place is Place.ACTOR:
         return "its variables or large inputs lie there"
     if segment.place is Place.QUEUE:
@@ -208,7 +218,7 @@ def _why(plan: Plan, segment: Segment) -> str:
 
 
 def _at(segment: Segment) -> str:
-    """Where its home is, if it has one."""
+    """A text that names its home, or "" if it has none."""
     machine, gpu = segment.home
     return f"{f' on machine {machine[:8]}' if machine else ''}{'' if gpu is None else f', GPU {gpu}'}"
 
@@ -223,8 +233,27 @@ def _critical(plan: Plan) -> list[Segment]:
     return path
 
 
+def _chain(flow: Any, seconds: Sequence[float]) -> tuple[tuple[str, ...], float]:
+    """The longest chain of nodes that need each other, and its seconds."""
+    until: list[float] = []
+    before: list[int | None] = []
+    for node, own in enumerate(seconds):
+        makers = [flow.producer[value] for value in flow.inputs[node] if flow.producer[value] >= 0]
+        last = max([*makers, *flow.after.get(node, ())], key=until.__getitem__, default=None)
+        before.append(last)
+        until.append(own + (0.0 if last is None else until[last]))
+    node, names = max(range(len(until)), key=until.__getitem__, default=None), []
+    longest = 0.0 if node is None else until[node]
+    while node is not None:
+        names.append(flow.ops[node].name)
+        node = before[node]
+    return tuple(names[::-1]), longest
+
+
 def _bound(plan: Plan, work: float, longest: float) -> str:
-    if len(plan.segments) <= 1:
+    if plan.is_dynamic and longest <= 0.8 * work:
+        return f"the lanes: {time_text(work)} of work is shared among all that are idle"
+    if len(plan.segments) <= 1 and not plan.is_dynamic:
         return "one segment: its own work"
     if longest > 0.8 * work:
         return "the critical path: most of the work cannot run beside other work"

@@ -1,4 +1,4 @@
-"""How what went wrong in a segment becomes the error that `run` raises: by class, with the node and its line."""
+"""Turns failures in a segment into the errors that `run` raises, with the right class, the node and its line."""
 
 from __future__ import annotations
 
@@ -34,16 +34,17 @@ from weftwork.scheduler.plan.specializations import forget_plans
 
 _LOG = logging.getLogger("weftwork")
 _OF_THE_PLACE = ("main thread", "event loop", "Ray has not been", "read-only", "read only")
-"""What errors say of a thread or a process that is not the program's; and of a large captured array there."""
+"""Words in errors of functions that cannot run in another thread or process, or there find a captured array
+read-only."""
 
 
 def node_error(
     op: Operation, error: BaseException, remote: str | None = None, call: FailedCall | None = None
 ) -> OpError:
-    """The error of a node whose kernel raised `error`; `remote` is its traceback when that was in another process.
+    """The error of a node whose kernel raised `error`; `remote` is the traceback if it was raised in another process.
 
-    The class follows `error` (`from_exception`); `error` is the `__cause__`.   call: the call that failed; of a branch
-    or a loop the innermost one counts, which `error` knows.
+    The class depends on `error` (`from_exception`), which is the `__cause__`.   call: the call that failed; in a branch
+    or a loop, the innermost call, which `error` knows, takes precedence.
     """
     if op.kind is Kind.CONTROL and isinstance(error, OpError) and error.call is not None:
         call = error.call
@@ -58,7 +59,7 @@ def node_error(
 
 
 def call_of(flow: Dataflow, node: int, inputs: Sequence[Any] | None, why: str = "") -> FailedCall:
-    """The call of a node with these inputs.   inputs: None where they are not known, for the reason `why`."""
+    """The call of a node with these inputs.   inputs: None if unknown, for the reason `why`."""
     kernel, op = flow.kernels[node], flow.ops[node].listed
     return FailedCall(
         kernel, flow.attrs[node], inputs, op.defined_at, is_users(kernel), isinstance(kernel, Control), why
@@ -66,12 +67,12 @@ def call_of(flow: Dataflow, node: int, inputs: Sequence[Any] | None, why: str = 
 
 
 def call_in_run(run: Any, node: int) -> FailedCall:
-    """The call of a node, whose inputs are among a run's values."""
+    """The call of a node whose inputs are among a run's values."""
     return call_of(run.flow, node, [_kept(run.values[number]) for number in run.flow.inputs[node]])
 
 
 def only_call(run: Any, segment: Any) -> FailedCall | None:
-    """The call that a segment makes; None where it makes several."""
+    """The only call of a segment; None if it makes several."""
     return call_in_run(run, segment.nodes[0]) if len(segment.nodes) == 1 else None
 
 
@@ -81,27 +82,27 @@ def call_of_step(flow: Dataflow, node: int, taken: list | None, why: str = "") -
         return None
     kernel = flow.kernels[node]
     direct = kernel.direct(flow.attrs[node]["template"]) if type(kernel) is UserFunction else None
-    if direct is not None and taken is not None:  # the step calls the function itself, with its arguments
+    if direct is not None and taken is not None:  # the step calls the function directly, with its arguments
         by = {arg.index: value for arg, value in zip(direct[0], taken, strict=True) if type(arg) is Slot}
         taken = [by[at] for at in range(len(by))]
     return call_of(flow, node, taken, why)
 
 
 def call_told(run: Any, segment: Any, step: int, told: Any) -> FailedCall | None:
-    """The call of a segment's step, of whose inputs a worker has told."""
+    """The call of a segment's step, with the inputs that a worker reported."""
     taken, why = inputs_told(told, lambda position: _kept(run.values[segment.inputs[position]]))
     return call_of_step(run.flow, segment.owners[step], taken, why)
 
 
 def _kept(value: Any) -> Any:
-    """A value as an error keeps it: what lies in Ray's store stays there."""
+    """A value as an error keeps it: a value in Ray's store stays there."""
     if type(value) is not backend.Reference:
         return value
     return Lying(partial(objects.fetch, value), objects.size_in_store(value))
 
 
 def uninitialized(ops: list[Operation]) -> OpError:
-    """Variables that are read have no value: all of them are named."""
+    """The error of a run that reads variables without a value; it names all of them."""
     op = ops[0]
     message = f"Attempting to use uninitialized value {op.name}"
     if len(ops) > 1:
@@ -110,7 +111,7 @@ def uninitialized(ops: list[Operation]) -> OpError:
 
 
 def lost(ops: list[Operation], attempts: int, reason: str, call: FailedCall | None = None) -> OpError:
-    """The process that ran these nodes died, again and again.   call: what it did then, if that is known."""
+    """The error of nodes whose process died again and again.   call: the call in progress at the time, if known."""
     ops = list(dict.fromkeys([op.listed for op in ops]))
     names = ", ".join(op.defined_at for op in ops[:5]) + (", ..." if len(ops) > 5 else "")
     first = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
@@ -119,14 +120,14 @@ def lost(ops: list[Operation], attempts: int, reason: str, call: FailedCall | No
 
 
 def block(kernels: Iterable[Any]) -> None:
-    """Processes have died under these functions: they are never called in this one."""
+    """Never call these functions in this process, because processes have died in them."""
     for kernel in kernels:
         COSTS.block(kernel)
     forget_plans()
 
 
 def does_not_fit(op: Operation, what: str, reason: str) -> OpError:
-    """`what` of a node, a value, found no room in an object store."""
+    """The error of a node's value, described by `what`, that an object store has no room for."""
     return at_node(
         ResourceExhaustedError,
         op,
@@ -136,7 +137,7 @@ def does_not_fit(op: Operation, what: str, reason: str) -> OpError:
 
 
 def unloadable(ops: list[Operation], error: BaseException, remote: str) -> OpError:
-    """The code of a segment, or a value that it takes, could not be loaded where it was to run."""
+    """The error of a segment whose code, or an input, could not be loaded where it was to run."""
     failure = at_node(
         InvalidArgumentError,
         ops[0],
@@ -149,7 +150,7 @@ def unloadable(ops: list[Operation], error: BaseException, remote: str) -> OpErr
 
 
 def is_of_the_place(error: BaseException) -> bool:
-    """True for an error that may be due to where the function ran: it is called in the caller, and that decides."""
+    """True for an error that may be due to the place of the call, which is then repeated in the caller."""
     if isinstance(error, ImportError):
         return True
     text = text_of(error) if isinstance(error, Exception) else ""
@@ -157,7 +158,7 @@ def is_of_the_place(error: BaseException) -> bool:
 
 
 def let_stay(op: Operation, kernel: Any, why: BaseException) -> bool:
-    """A function turns out to run in the program's own process only: say so, once. True the first time."""
+    """Note that a function can only run in the program's own process, and log that once. True the first time."""
     new = HISTORY.let_stay(kernel)
     if new:
         _LOG.info("%s runs in the program's own process from now on: %s", op.defined_at, why)

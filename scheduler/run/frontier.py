@@ -1,7 +1,7 @@
-"""Frontier: the nodes of a dataflow that are ready, the longest path to the end first, and what becomes so.
+"""Frontier: the ready nodes of a dataflow, those with the longest path to the end first.
 
-batch     ready nodes that go to a lane at once: as many as are worth it
-rank      of a node: the seconds from its beginning to the end of the run, if nothing but the work took time
+batch     ready nodes that go to a lane in one message
+rank      the predicted seconds from the start of a node to the end of the run, without any overhead
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from weftwork.scheduler.run.lane import Batch, Lane
 
 
 class Known(NamedTuple):
-    """What is known of the seconds of a node.
+    """The known cost of a node.
 
-    calls: how many calls that rests on; infinity where it is known of the node itself.   certain: calls agree.
+    calls: the number of calls that it is based on; infinity if the node itself was measured.   certain: the calls
+    agree.
     """
 
     seconds: float | None
@@ -40,53 +41,53 @@ class Known(NamedTuple):
 
 
 class Frontier:
-    """What of one run is ready, waits and is left."""
+    """The ready, waiting and remaining nodes of one run."""
 
     def __init__(self, flow: Dataflow, seconds: Sequence[float | None]):
-        """seconds: predicted of each node; None for what was never seen."""
+        """seconds: the predicted seconds of each node; None if never seen."""
         self.flow, self.seconds = flow, list(seconds)
         self.before, self._after = neighbours(flow)
         self._rank = ranks([GUESSED_SECONDS if s is None else s for s in seconds], self._after)
         self._waits = [len(preds) for preds in self.before]
         self.left = len(flow.ops)
-        """How many nodes are not done."""
+        """The number of nodes that are not done."""
         self._work = sum([s or 0.0 for s in seconds])
-        """Predicted seconds of the nodes that have not begun."""
+        """Predicted seconds of the nodes that have not started."""
         self._unseen = len([s for s in seconds if s is None])
-        """How many nodes that have not begun have no prediction."""
+        """The number of nodes that have not started and have no prediction."""
         self._measured, self._calls = 0.0, 0
-        """Seconds and number of such nodes that are done."""
+        """Measured seconds and number of finished nodes that had no prediction."""
         self.ready: list[tuple[float, int]] = []
-        """A heap of nodes that may go to any lane."""
+        """A heap of ready nodes for any lane."""
         self.here: list[tuple[float, int]] = []
-        """A heap of nodes that the caller runs."""
+        """A heap of ready nodes for the caller."""
         self._own = {n for n, op in enumerate(flow.ops) if not op.traits.user or HISTORY.of(op) is not None}
-        """Nodes whose seconds are not taken from other calls of their function."""
+        """Nodes whose costs are not updated from other calls of their function."""
         self.singly: set[int] = set()
-        """Nodes that go to a lane alone."""
+        """Nodes that are sent to a lane singly."""
 
     def first(self) -> list[int]:
-        """The nodes that wait for nothing."""
+        """The nodes without predecessors."""
         return [node for node, waits in enumerate(self._waits) if not waits]
 
     def push(self, heap: list[tuple[float, int]], node: int) -> None:
-        """Put a node where it will be taken in its turn."""
+        """Push a node onto a heap, by rank."""
         heapq.heappush(heap, (-self._rank[node], node))
 
     def pop_here(self) -> int:
-        """The next node for the caller."""
+        """Pop the next node for the caller."""
         node = heapq.heappop(self.here)[1]
         self._count([node], -1)
         return node
 
     def keep_here(self, batch: Batch) -> None:
-        """The caller runs the nodes of a batch: they are not worth a message."""
+        """Give the nodes of a batch to the caller: they are not worth a message."""
         self._count(batch.nodes, 1)
         for node in batch.nodes:
             self.push(self.here, node)
 
     def done(self, node: int) -> list[int]:
-        """A node is done: those that waited for it alone."""
+        """Note that a node is done. Returns the nodes that become ready."""
         self.left -= 1
         ready = []
         for other in self._after[node]:
@@ -97,7 +98,7 @@ class Frontier:
         return ready
 
     def again(self, nodes: Sequence[int]) -> list[int]:
-        """Nodes of a batch were not done: those that wait for no others of them."""
+        """Take back nodes of a batch that were not done. Returns those that are ready."""
         inside = set(nodes)
         self._count(nodes, 1)
         for node in nodes:
@@ -105,7 +106,7 @@ class Frontier:
         return [node for node in nodes if not self._waits[node]]
 
     def known(self, node: int) -> Known:
-        """What is known by now of the seconds of a node."""
+        """The cost of a node, by what is known now."""
         seconds, op = self.seconds[node], self.flow.ops[node]
         if node in self._own and seconds is not None:
             return Known(seconds, inf, not op.traits.user or HISTORY.is_stable(op))
@@ -115,10 +116,10 @@ class Frontier:
         return Known(seconds, 0, False) if op.traits.user else Known(0.0, inf, True)
 
     def is_better_here(self, batch: Batch, lanes: Iterable[Lane]) -> bool:
-        """True for a batch that the caller runs sooner than a lane would, as enough calls have shown.
+        """True if enough calls have shown that the caller finishes a batch sooner than a lane would.
 
-        It is not worth a message, or there is nothing that a lane could do beside it. A function goes to workers until
-        they have found out whether it keeps the GIL: threads may suit it better than both.
+        Either it is not worth a message, or a lane could run nothing beside it. A function goes to workers until they
+        have found out whether it holds the GIL, because threads may suit it better.
         """
         if batch.seconds is None or any([self.known(node).calls < CALLS_BEFORE_HERE for node in batch.nodes]):
             return False
@@ -129,13 +130,13 @@ class Frontier:
         return not any([self.gil_unknown(node) for node in batch.nodes])
 
     def took(self, node: int, seconds: float) -> None:
-        """A node has taken so long."""
+        """Note how long a node took."""
         if self.seconds[node] is None:
             self._measured += seconds
             self._calls += 1
 
     def _count(self, nodes: Iterable[int], sign: int) -> None:
-        """Count nodes among those that have not begun, or no longer."""
+        """Add nodes to those that have not started, or remove them."""
         for node in nodes:
             seconds = self.seconds[node]
             if seconds is None:
@@ -145,21 +146,21 @@ class Frontier:
 
     @property
     def work(self) -> float:
-        """Seconds of the nodes that have not begun: unseen ones count as those that are done took on average."""
+        """Predicted seconds of the nodes that have not started; unseen ones count with the finished ones' mean."""
         return self._work + self._unseen * (self._measured / self._calls if self._calls else 0.0)
 
     def gil_unknown(self, node: int) -> bool:
-        """True for a user's function of which nobody has seen yet whether it keeps the GIL."""
+        """True for a user function that is not yet known to hold or release the GIL."""
         return self.flow.ops[node].traits.user and HISTORY.holds_gil(self.flow.kernels[node]) is None
 
     def next_batch(self, lanes: int, free: int, hop: float, may_follow: Callable[[int], bool]) -> Batch:
-        """Ready nodes that are worth a message to one of so many lanes, or all that there are.
+        """Pop a batch of ready nodes, large enough to be worth a message if there are enough nodes.
 
-        A function whose calls differ is found out about in small steps: no more nodes go together than half of the
-        calls that were seen. Nor do they go with what is so long that their results would wait for it. Other lanes
-        that are free get their part of what is ready.
-        free: how many lanes have room.   hop: seconds of work from which they share it.   may_follow: whether a node
-        may go where the batch goes.
+        A function whose calls vary is explored in small steps: a batch has at most half as many of its nodes as calls
+        were measured. Short nodes do not share a batch with long ones, which would delay their results. Other free
+        lanes get their share of the ready nodes.
+        lanes: their number.   free: how many have room.   hop: least seconds of work that they share.   may_follow:
+        whether a node may go where the batch goes.
         """
         batch, part = Batch([], 0.0, certain=True), len(self.ready) / free
         share = max(SHORTEST_BATCH, self.work / (BATCHES_A_LANE * max(1, lanes)))
@@ -189,9 +190,10 @@ class Frontier:
         return batch
 
     def _follow(self, node: int, first: float | None, batch: Batch, may_follow: Callable[[int], bool]) -> float:
-        """Add the nodes that take a node's value alone, and wait for nothing else; returns the seconds of all.
+        """Add nodes that depend on the previous one alone and are its only readers. Returns the seconds of all.
 
-        first: the seconds of the node. An unseen node is followed by unseen ones: its value may be large, and stays.
+        first: the seconds of the first node. An unseen node is followed by unseen ones: its value may be large, and
+        stays put.
         """
         nodes = batch.nodes
         seconds, last = first or 0.0, len(nodes) + UNSEEN_IN_A_ROW

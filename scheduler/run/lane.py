@@ -1,7 +1,7 @@
-"""Lane: one core that a run is shared out to, and the batches of nodes that it has been given.
+"""Lane: one core that takes part in a shared-out run, with the batches of nodes that it has been given.
 
-A lane has a local worker, or a thread of this process for nodes that release the GIL. It is given its next batch
-shortly before it has done the last one, where measurements tell when that will be: then it never waits for a message.
+A lane has a local worker, or for nodes that release the GIL, a thread of this process. It gets its next batch shortly
+before it finishes the last one, if measurements predict when that will be. So it need not wait for a message.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from weftwork.scheduler.plan.policy import AHEAD_OF_A_LANE
 from weftwork.scheduler.run.telling import HERE, Sent
 
 _MOST_TOKENS = 2048
-"""Kernels that a worker may keep; when there are more, it forgets them all."""
+"""Most kernels that a worker keeps. Beyond that, it forgets all of them."""
 
 
 @dataclass(slots=True, eq=False)
 class Batch:
     """Nodes that a lane runs one after another.
 
-    seconds: their predicted seconds; None if one of them was never seen.   certain: measurements that agree with each
-    other predict them.   in_thread: the lane's thread runs them, and not its worker.   sent: when and how they left.
+    seconds: their predicted seconds; None if one of them was never seen.   certain: the prediction rests on
+    measurements that agree.   in_thread: the lane's thread runs them, not its worker.   sent: when and how they were
+    sent.
     """
 
     nodes: list[int]
@@ -36,64 +37,64 @@ class Batch:
 
 
 class Lane:
-    """What a lane has to do, and what its worker keeps. pid: the worker's process."""
+    """The work of a lane, and what its worker keeps. pid: the worker's process."""
 
     def __init__(self, pid: int = 0):
         self.pid = pid
         self.batches: dict[int, Batch] = {}
         self.held: set[int] = set()
-        """Numbers of the run's values that the worker has."""
+        """Numbers of the run's values that the worker holds."""
         self.dropped: list[int] = []
-        """Values that it has and nobody needs: the next message says so."""
+        """Values that it holds and nobody needs; the next message tells it to drop them."""
         self.tokens: set[int] = set()
         self.large = False
-        """It holds a large value."""
+        """True if it holds a large value."""
         self.blocks: set[str] = set()
         self.known: set[str] = set()
-        """Names of the surroundings that it has."""
+        """Names of the surroundings that it was sent."""
         self.rows: Lru[str, set[int]] = Lru(FLOWS)
-        """Rows that it keeps, by dataflow: the worker drops the same ones."""
+        """Rows that it keeps, by dataflow. The worker drops the same ones at the same time."""
         self.clear = False
-        """It must forget kernels and rows before the next batch."""
+        """True if it must forget kernels and rows before the next batch."""
         self.free_at = 0.0
-        """When it will have done what it has, by `time.monotonic`, if predictions hold."""
+        """The predicted end of its work, by `time.monotonic`."""
 
     def begin(self) -> None:
-        """A run begins: the worker holds no value of it."""
+        """Begin a run, of which the worker holds no value yet."""
         self.batches, self.held, self.dropped, self.large = {}, set(), [], False
         if len(self.tokens) > _MOST_TOKENS:
             self.forget()
 
     def give(self, number: int, batch: Batch) -> None:
-        """A batch is on its way to the lane."""
+        """Note that a batch was sent to the lane."""
         now = monotonic()
         begins = max(now, self.free_at) if self.batches else now
         self.free_at = begins + (inf if batch.seconds is None else batch.seconds)
         self.batches[number] = batch
 
     def done(self, number: int) -> Batch:
-        """A batch is done."""
+        """Remove a finished batch."""
         batch = self.batches.pop(number)
         self.free_at = monotonic() + sum([inf if b.seconds is None else b.seconds for b in self.batches.values()])
         return batch
 
     def drop(self, number: int) -> None:
-        """Nobody needs a value any more: the worker is told with the next batch."""
+        """Make the worker drop a value that nobody needs, with the next batch."""
         if number in self.held:
             self.held.discard(number)
             self.dropped.append(number)
 
     def forget(self) -> None:
-        """The worker must be sent all kernels and rows anew."""
+        """Send the worker all kernels and rows anew from now on."""
         self.tokens, self.blocks, self.known, self.rows, self.clear = set(), set(), set(), Lru(FLOWS), True
 
     def serves(self, in_thread: bool) -> bool:
-        """Whether all that it has to do is done by its thread, or else by its worker."""
+        """Whether all its work is for its thread, if `in_thread`, or else for its worker."""
         return all([batch.in_thread is in_thread for batch in self.batches.values()])
 
     @property
     def room_at(self) -> float:
-        """When it may be given the next batch, by `time.monotonic`: 0 for now, infinity once a batch is done."""
+        """When it may get the next batch, by `time.monotonic`: 0 for now, infinity for once a batch is done."""
         if not self.batches:
             return 0.0
         seconds = [batch.seconds for batch in self.batches.values()]
@@ -104,22 +105,22 @@ class Lane:
 
 
 def with_room(lanes: Mapping[int, Lane], in_thread: bool) -> list[int]:
-    """The lanes that may be given a batch for their threads, or else for their workers.
+    """The lanes that may get a batch for their threads, if `in_thread`, or else for their workers.
 
-    A thread's batch does not wait for that of the lane's worker, nor the other way: the two would share the core.
+    A lane never has batches for its thread and its worker at once, because the two would share the core.
     """
     now = monotonic()
     return [slot for slot, lane in lanes.items() if lane.room_at <= now and lane.serves(in_thread)]
 
 
 def idlest(lanes: Mapping[int, Lane], free: Sequence[int], inputs: Sequence[int]) -> int:
-    """The lane with the least to do of those with room: among equals, the one that holds most of a node's inputs."""
+    """The lane with the least work among those with room; among equals, the one that holds most of the inputs."""
     if len(free) == 1:
         return free[0]
     return min(free, key=lambda slot: (len(lanes[slot].batches), -len(lanes[slot].held.intersection(inputs))))
 
 
 def until_room(lanes: Iterable[Lane]) -> float | None:
-    """Seconds until a lane has room although it has told nothing; None if only a message can tell."""
+    """Seconds until a lane is predicted to have room; None if only a message can tell."""
     soonest = min([lane.room_at for lane in lanes], default=inf)
     return None if soonest == inf else max(0.0, soonest - monotonic())

@@ -1,14 +1,15 @@
-"""Limits: how a run comes to its end whose function does not look whether it should.
+"""Limits: how to end a run whose function does not check whether it should stop.
 
-token      in `Run.here`: the thread that calls functions of the run at this moment. It is there no longer than they are
-strike     `Interrupted`, raised in that thread at its next bytecode; in the main thread by a signal, which also ends
-           what waits there: a sleep, a socket, a lock. One that comes too late finds no token and does nothing
-stuck      what goes on in spite of strikes for the grace time: code in C that does not come back
-abandoned  a run that is over for its caller, though a thread of ours is stuck in it. What it makes is nobody's
+token      an entry of `Run.here`: a thread that is calling a function of the run. It is removed as soon as the call
+ends
+strike     raising `Interrupted` in that thread, at its next bytecode. In the main thread a signal does it, which also
+           interrupts a sleep, a socket or a lock. A strike that comes too late finds no token and does nothing
+stuck      said of a call that survives strikes for the grace time: C code that does not return
+abandoned  said of a run that is over for its caller, although a thread of ours is stuck in it. Its results are dropped
 
-A run with a time limit, and one in the background, is driven by a thread that is lent to it, so it can be abandoned.
-It is driven by the thread that asked for it where its functions may look at that, or hold what belongs to it; then it
-can be struck, no more. A run without a limit pays for nothing of this.
+A run with a time limit, or in the background, is driven by a thread lent to it, so it can be abandoned. If its
+functions may depend on the calling thread, or hold objects that belong to it, that thread drives the run, and the run
+can only be struck. A run without a limit pays nothing for this.
 """
 
 from __future__ import annotations
@@ -46,10 +47,12 @@ from weftwork.scheduler.run.shipping import carrying
 
 _LOG = logging.getLogger("weftwork")
 _FIRST, _LAST = 0.02, 2.0
-"""Seconds between a cancel and the first strike: most programs stop by themselves; and between two strikes at most."""
+"""Seconds from a cancel to the first strike, because most programs stop by themselves, and most seconds between two
+strikes."""
 _LOOK = 0.05
 _SIGNAL: Any = getattr(signal, "SIGURG", None)
-"""Ends what the main thread waits for. By default nobody hears it: one that comes late, or elsewhere, does nothing."""
+"""The signal that interrupts the main thread. It is ignored by default, so one that comes late, or elsewhere, does
+nothing."""
 _CALLERS = frozenset(
     f"weftwork.{name}"
     for name in (
@@ -63,7 +66,7 @@ _CALLERS = frozenset(
         "scheduler.run.calling",
     )
 )
-"""Modules that call functions and hold nothing meanwhile."""
+"""Modules that call functions without holding a lock or another resource meanwhile."""
 _PLAIN = (list, tuple, dict, set, frozenset, bytearray)
 _THREAD = itemgetter(2)
 """The thread of an entry of `Run.here`."""
@@ -73,19 +76,19 @@ _raise_in.argtypes, _raise_in.restype = [ctypes.c_ulong, ctypes.py_object], ctyp
 
 
 class Interrupted(Stopped):
-    """A function was told to stop."""
+    """Raised in a function that must stop."""
 
 
 # Which thread drives a run
 
 
 def is_bound(functions: Iterable[UserFunction], here: bool, fed: Sequence[Any]) -> bool:
-    """Whether the thread that asks for a run must drive it itself.
+    """Whether the thread that asks for a run must also drive it.
 
-    It must where functions may look at the thread that they run in, or hold what belongs to it.
-    here: some were asked to run in the caller.
+    It must if functions may depend on the thread that they run in, or hold objects that belong to it.
+    here: some functions were asked to run in the caller.
     """
-    if backend.is_task():  # a thread beside a task's cannot give its CPU back
+    if backend.is_task():  # only a task's own thread can release its CPU
         return True
     in_main = threading.current_thread() is threading.main_thread()
     if in_main and (here or any([function.captured.main for function in functions])):
@@ -97,7 +100,7 @@ _known: WeakKeyDictionary[UserFunction, bool] = WeakKeyDictionary()
 
 
 def _travels(function: UserFunction) -> bool:
-    """Whether a function holds nothing of its process or its thread, a lock or a connection: then it pickles."""
+    """Whether a function refers to no lock, connection or the like of its process or thread: then it pickles."""
     if HISTORY.stays(function):
         return False
     known = _known.get(function)
@@ -112,7 +115,7 @@ def _travels(function: UserFunction) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value belongs to no thread, as far as a look tells."""
+    """Whether a value clearly belongs to no thread."""
     if is_atom(value):
         return True
     if issubclass(type(value), np.ndarray):
@@ -124,7 +127,7 @@ def _is_plain(value: Any) -> bool:
 
 @contextmanager
 def expiring(run: Any, seconds: float | None) -> Iterator[None]:
-    """A run that this thread drives is cancelled after `seconds`."""
+    """Cancel a run that this thread drives after `seconds`."""
     timer = None
     if seconds is not None:
         timer = threading.Timer(seconds, run.expire)
@@ -138,10 +141,10 @@ def expiring(run: Any, seconds: float | None) -> Iterator[None]:
 
 
 def within(run: Any, seconds: float | None, grace: float, work: Callable[[], list], leave: Callable[[], None]) -> list:
-    """What `work` returns or raises, in a thread of ours. After `seconds` the run is cancelled.
+    """Call `work` in a thread of ours, and return or raise its outcome. After `seconds` the run is cancelled.
 
-    Once it is cancelled, it has `grace` seconds; then it is abandoned if it is stuck. leave: called then, to let go
-    what the thread holds.
+    A cancelled run has `grace` seconds to end; if it is stuck then, it is abandoned.   leave: called in that case, to
+    release what the thread holds.
     """
     came: SimpleQueue = SimpleQueue()
     context = copy_context()
@@ -149,7 +152,7 @@ def within(run: Any, seconds: float | None, grace: float, work: Callable[[], lis
     def drive() -> None:
         try:
             came.put((context.run(work), None))
-        except BaseException as error:  # the one who waits raises it
+        except BaseException as error:  # the waiting thread raises it
             came.put((None, error))
 
     run.wakers.append(functools.partial(came.put, None))
@@ -162,7 +165,7 @@ def within(run: Any, seconds: float | None, grace: float, work: Callable[[], lis
             leave()
         raise
     finally:
-        for variable, value in context.items():  # as if it had run here
+        for variable, value in context.items():  # so that context variables are as if it had run here
             if variable.get(came) is not value:
                 variable.set(value)
     if outcome is None:
@@ -175,7 +178,7 @@ def within(run: Any, seconds: float | None, grace: float, work: Callable[[], lis
 
 
 def _outcome(run: Any, came: SimpleQueue, seconds: float | None, grace: float) -> tuple | None:
-    """What comes of a run: its result, and its error if there is one. None: it was abandoned."""
+    """The outcome of a run: its result and its error, if any. None if it was abandoned."""
     end = None if seconds is None else monotonic() + seconds
     while True:
         try:
@@ -195,7 +198,7 @@ def _outcome(run: Any, came: SimpleQueue, seconds: float | None, grace: float) -
 
 
 def abandon(run: Any) -> None:
-    """Say that functions of a run are stuck, and let no other run of them be in this process if that can be helped."""
+    """Log that functions of a run are stuck, and keep them out of this process from now on, if possible."""
     for inner in STRIKES.parts(run):
         found = _stuck(inner)
         names = ", ".join([function.__name__ for function in found]) or "a function"
@@ -209,7 +212,7 @@ def _kernels(run: Any) -> list:
 
 
 def _stuck(run: Any) -> set[UserFunction]:
-    """The functions that a run is in, as far as can be seen: those without code of Python's leave no frame."""
+    """The functions that a run is in, as far as visible: functions without Python code leave no frame."""
     functions = [f for f in functions_of(_kernels(run)) if f is not None]
     frames = _frames()
     codes = {frame.f_code for thread in _threads(run) for frame in _outward(frames.get(thread))}
@@ -228,7 +231,7 @@ def _outward(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 def _threads(run: Any) -> set[int]:
-    """The threads that call functions of a run at this moment."""
+    """The threads that are calling functions of a run."""
     return {entry[2] for entry in list(run.here.values()) if entry[2]}
 
 
@@ -236,7 +239,7 @@ def _threads(run: Any) -> set[int]:
 
 
 class Strikes:
-    """The runs that were told to stop and have not yet. A thread strikes them, later and later, until they have."""
+    """The runs that were told to stop but have not ended. A thread strikes them at growing intervals until they do."""
 
     def __init__(self):
         self._since: dict[Any, float] = {}
@@ -245,7 +248,7 @@ class Strikes:
         self._started = False
 
     def begin(self, run: Any) -> None:
-        """A run was told to stop; called once."""
+        """Begin to strike a run that was told to stop; called once."""
         with self._lock:
             self._since[run] = monotonic()
             started, self._started = self._started, True
@@ -254,13 +257,13 @@ class Strikes:
         self._new.set()
 
     def parts(self, run: Any) -> list:
-        """Those that are a run, or part of it, and that call functions in this process."""
+        """The run and the inner runs of it that call functions in this process."""
         with self._lock:
             found = list(self._since)
         return [other for other in found if _root(other) is run and _threads(other)]
 
     def is_stuck(self, run: Any, grace: float) -> bool:
-        """Whether a function of a run goes on, though the run was told to stop so many seconds ago."""
+        """Whether a function of a run still runs `grace` seconds after the run was told to stop."""
         now = monotonic()
         return any([now - self._since.get(part, now) >= grace for part in self.parts(run)])
 
@@ -286,18 +289,18 @@ class Strikes:
                     self._since.pop(run, None)
 
     def of_thread(self, thread: int) -> bool:
-        """Whether a run that was told to stop calls a function in a thread at this moment."""
+        """Whether a run that was told to stop is calling a function in a thread."""
         return any([thread in _threads(run) for run in list(self._since)])
 
     def forget(self) -> None:
-        """This process was forked off: the runs are its parent's, and so is the thread."""
+        """After a fork, in the child: forget the parent's runs and thread."""
         self._since.clear()
         self._new = threading.Event()
         self._started = False
 
 
 STRIKES = Strikes()
-"""Those of this process."""
+"""The strikes of this process."""
 in_child(STRIKES.forget)
 
 
@@ -308,7 +311,7 @@ def _root(run: Any) -> Any:
 
 
 def _frames() -> dict[int, FrameType]:
-    """What the other threads do. This one's own frame would hold the others for as long as it is held itself."""
+    """The frames of the other threads. This thread's own frame is left out, because it would keep the others alive."""
     frames = frames_of_threads()
     frames.pop(threading.get_ident(), None)
     return frames
@@ -328,19 +331,19 @@ def _strike(run: Any) -> None:
 
 
 def _raise_once(run: Any, thread: int) -> None:
-    """Raise Interrupted in a thread if its token is there. This is one step: no bytecode, so no other thread, between.
+    """Raise Interrupted in a thread if its token is there. This is atomic: no bytecode, so no other thread, in between.
 
-    So it comes before the token has gone, at the latest when it goes: inside the run.
+    So it arrives at the latest when the token is removed, inside the run.
     """
     found = filter(thread.__eq__, map(_THREAD, run.here.values()))
     try:
         any(map(_raise_in, found, repeat(Interrupted)))
-    except RuntimeError:  # another thread's token has come or gone meanwhile: next time
+    except RuntimeError:  # another token was added or removed meanwhile: try again later
         pass
 
 
 def _is_in_function(frame: FrameType | None) -> bool:
-    """Whether a thread is in a function, and not in what the library does around it."""
+    """Whether a thread is in a user function, and not in library code around it."""
     for outer in _outward(frame):
         module = outer.f_globals.get("__name__") or ""
         if module.startswith("weftwork."):
@@ -349,7 +352,7 @@ def _is_in_function(frame: FrameType | None) -> bool:
 
 
 def _cancel_inside(run: Any, frame: FrameType | None) -> None:
-    """A function of the run has begun runs of its own: they end first."""
+    """Cancel the runs that a function of the run has started, which must end first."""
     for outer in _outward(frame):
         if outer.f_code.co_name == "_attempt" and outer.f_globals.get("__name__") == "weftwork.scheduler.run.engine":
             inner = outer.f_locals.get("run")
@@ -362,9 +365,9 @@ def _cancel_inside(run: Any, frame: FrameType | None) -> None:
 
 
 def listen() -> None:
-    """Let the main thread hear strikes, from now on: called by who makes a session. Nothing in any other thread.
+    """Let strikes reach the main thread from now on. Called when a session is made; does nothing in other threads.
 
-    A handler of the program's own stays: then what waits in the main thread waits to its end.
+    If the program has its own handler, it stays, and waiting in the main thread is not interrupted.
     """
     if _SIGNAL is None or threading.current_thread() is not threading.main_thread():
         return

@@ -1,10 +1,10 @@
-"""LocalWorkers: processes of the program that run the programs of a plan beside each other, and beside the caller.
+"""LocalWorkers: processes on this machine that run parts of a plan beside each other and beside the caller.
 
-slot     the caller is slot 0, each resident another one; each runs one program, and they exchange values
+slot     the caller is slot 0, each resident has another; each runs one program, and they exchange values
 
-Worth it for code that holds the GIL where the grain is too fine for Ray: a run costs each resident one message, and a
-value crosses in tens of microseconds, for it goes through a socket of this machine. All sessions share them. They are
-processes that the program starts itself, so Ray need not run, and they end with it.
+They suit code that holds the GIL and is too fine-grained for Ray: a run costs each resident one message, and a value
+crosses in tens of microseconds, through a local socket. All sessions share them. The program starts them itself, so Ray
+need not run, and they end with the program.
 """
 
 from __future__ import annotations
@@ -38,26 +38,27 @@ from weftwork.scheduler.run.sharing import Sharing
 from weftwork.scheduler.run.telling import Sent, resident
 
 _UP_WITHIN = 60.0
-"""Seconds that a resident may take to start; then the program does without."""
+"""Seconds that a resident may take to start before the program goes on without it."""
 _DEATHS, _AGAIN_AFTER = 4, 60.0
-"""Workers that die in a row before they are up until they are given up, and the seconds for which they are."""
+"""Consecutive workers that may die while starting before no more are started, and the seconds until they are tried
+again."""
 _PREFIX = "weftwork-residents-"
-"""Of the names of the folders in which they meet."""
+"""Prefix of the names of the folders with their sockets."""
 _PATIENCE = 1.0
-"""Seconds for which a run that shares its work waits for another one that has the workers."""
+"""Seconds for which a shared-out run waits for another run that has the workers."""
 _ASKED_EVERY = 0.2
-"""Seconds between two looks whether one that starts has died."""
+"""Seconds between two checks whether a starting worker has died."""
 _FAILED = "failed"
 _KILLED_WITHIN = 10.0
-"""Seconds for which the end of one that was killed is waited for."""
+"""Seconds to wait for the end of a killed worker."""
 
 
 class Unfit(Restart):
-    """A plan for residents cannot be run by them: a value or a function does not pickle."""
+    """Raised if residents cannot run a plan because a value or a function does not pickle."""
 
 
 class LocalWorkers:
-    """The residents of this program. They work for one run at a time."""
+    """The local workers of this program. They work for one run at a time."""
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -71,15 +72,15 @@ class LocalWorkers:
         self._since = 0.0
         self._missed = 0.0
         self._run: Run | None = None
-        """The run that has them."""
+        """The run that has borrowed them."""
         self._deaths = 0
-        """How many have died in a row before they were up."""
+        """How many have died in a row while starting."""
         self._given_up = 0.0
-        """Until when nobody need ask again: they do not come up here."""
+        """Until when they are considered unable to start on this machine."""
 
     @property
     def failed(self) -> bool:
-        """True while they do not come up here: this is tried again after a while."""
+        """True while they are considered unable to start here; retried after a while."""
         return monotonic() < self._given_up
 
     def _give_up(self) -> None:
@@ -87,19 +88,19 @@ class LocalWorkers:
 
     @property
     def is_up(self) -> bool:
-        """Some are, as far as is known."""
+        """True if some are up, as far as is known."""
         return bool(self._up)
 
     def are_worth_starting(self, seconds: float) -> bool:
-        """A run could share so many seconds of work with them. True once such runs would have paid for their start."""
+        """Add seconds of work that a run could share with them. True once the sum would pay for their start."""
         self._missed += seconds
         return self._missed > WORKER_START
 
     def borrow(self, slots: int, seconds: float = 0.0, patience: float | None = None, stop: Sequence = ()) -> bool:
-        """Take the residents of slots 1 to `slots` - 1, if they are up and free; `give_back` follows.
+        """Borrow the residents of slots 1 to `slots` - 1, if they are up and free; call `give_back` afterwards.
 
-        Those that are not there are started. They are waited for `seconds` at most, or until `stop`
-        fills up; a run that has them already is waited for `patience` seconds.
+        Missing ones are started, and awaited for up to `seconds`, or until `stop` is filled. Another run that has them
+        is awaited for up to `patience` seconds.
         """
         end = monotonic() + seconds
         if self.failed or not self._lock.acquire(timeout=seconds if patience is None else patience):
@@ -111,7 +112,7 @@ class LocalWorkers:
                 up = self._are_up(slots, end - monotonic())
                 if up or stop or monotonic() >= end:
                     break
-        except OSError:  # no sockets here
+        except OSError:  # no sockets on this machine
             self._give_up()
         finally:
             if not up:
@@ -119,10 +120,10 @@ class LocalWorkers:
         return up
 
     def borrow_some(self, count: int, stop: Sequence) -> bool:
-        """Take those of slots 1 to `count` that are up and free, one at least; `give_back` follows.
+        """Borrow those of slots 1 to `count` that are up, at least one; call `give_back` afterwards.
 
-        The others are started, and the first one is waited for, until `stop` fills up. A run that has them already is
-        waited for a second. None are started where there is no CPU for any.
+        The others are started, and the first one is awaited until `stop` is filled. Another run that has them is
+        awaited for a second. None are started if there is no CPU for them.
         """
         if not count or not self.borrow(2, _UP_WITHIN, patience=_PATIENCE, stop=stop):
             return False
@@ -131,12 +132,12 @@ class LocalWorkers:
         return True
 
     def give_back(self) -> None:
-        """The run is over."""
+        """Note that the run is over."""
         self._run = None
         self._lock.release()
 
     def leave(self, run: Run) -> None:
-        """A run is over, but its thread does not come back: if it has them, the program takes others from now on."""
+        """Abandon a run whose thread does not return: if it has the workers, the program uses new ones from now on."""
         having = self._run
         while having is not None and having is not run:
             having = having.outer
@@ -146,12 +147,12 @@ class LocalWorkers:
                 process.end()
 
     def _fill(self, slots: int) -> None:
-        """Start those that are not there."""
+        """Start the missing workers."""
         if self._transport is None:
             for folder in glob(os.path.join(socket_folder(), f"{_PREFIX}*")):
-                if is_left(folder):  # by a program that died
+                if is_left(folder):  # left by a program that died
                     shutil.rmtree(folder, ignore_errors=True)
-            self._folder = tempfile.mkdtemp(prefix=_PREFIX, dir=socket_folder())  # nobody else can enter it
+            self._folder = tempfile.mkdtemp(prefix=_PREFIX, dir=socket_folder())  # other users cannot enter it
             self._transport = Transport(self._folder, 0)
             weakref.finalize(self, _leave, self._transport, self._folder, self._processes, os.getpid())
         for slot in range(1, slots):
@@ -180,7 +181,7 @@ class LocalWorkers:
                 self._end(slot)
                 self._deaths += 1
         late = bool(starting) and monotonic() > self._since + _UP_WITHIN
-        if late:  # they hang, or nobody took in that they are up
+        if late:  # they hang, or nobody noticed that they are up
             self._deaths += _DEATHS // 2
         if given_up := self._deaths >= _DEATHS:
             self._give_up()
@@ -196,12 +197,12 @@ class LocalWorkers:
         if process is not None:
             process.end()
 
-    # While they are borrowed
+    # While borrowed
 
     def run(self, run: Run, plan: Plan, measure: bool, grace: float) -> None:
-        """Run a plan that was made for residents. The first error wins, once all have come to rest.
+        """Run a plan made for residents. The first error wins, and is raised once all work has ended.
 
-        Raises Unfit when the plan is not for them, and Restart when one has died.
+        Raises Unfit if residents cannot run the plan, and Restart if one has died.
         """
         assert self._transport is not None
         self._run = run
@@ -225,10 +226,10 @@ class LocalWorkers:
             raise team.verdict(failure)
 
     def share(self, run: Run, seconds: Sequence[float | None], apart: Apart, most: int | None, grace: float) -> None:
-        """Run the nodes of a dataflow by sharing them out. The first error wins, once all have come to rest.
+        """Run the nodes of a dataflow by sharing them out. The first error wins, and is raised once all work has ended.
 
-        seconds: that each node is predicted to take, or None.   apart: nodes that other ways run.
-        most: how many nodes may run at a time, or None.
+        seconds: the predicted seconds of each node, or None.   apart: nodes that run apart.
+        most: the number of nodes that may run at once, or None.
         """
         assert self._transport is not None
         self._run = run
@@ -253,12 +254,12 @@ class LocalWorkers:
                 self._end(slot)
 
     def _again(self, slot: int) -> None:
-        """The worker of a slot has died in a run: another one takes its place."""
+        """Replace the worker of a slot after it died in a run."""
         self._end(slot)
         self._fill(slot + 1)
 
     def _rest(self, team: _Team, grace: float) -> None:
-        """Tell all to stop and wait for it; who has not within `grace` seconds is ended."""
+        """Tell all workers to stop, wait, and kill those that have not stopped within `grace` seconds."""
         team.stop_all()
         team.rest(grace)
         for slot in team.left:
@@ -270,7 +271,7 @@ class LocalWorkers:
 
 
 def local_workers() -> LocalWorkers:
-    """Those of this program; a forked child has its own."""
+    """The local workers of this program; a forked child has its own."""
     return _of_process(os.getpid())
 
 
@@ -280,7 +281,7 @@ def _of_process(pid: int) -> LocalWorkers:
 
 
 def _leave(transport: Transport, folder: str, processes: dict[int, LocalProcess], pid: int) -> None:
-    if os.getpid() == pid:  # else it was forked off
+    if os.getpid() == pid:  # not in a forked child
         transport.close()
         for process in processes.values():
             process.end()
@@ -288,7 +289,7 @@ def _leave(transport: Transport, folder: str, processes: dict[int, LocalProcess]
 
 
 class _Team(ProcessExchange):
-    """One run of one plan by the caller and residents: the caller's end of their exchange."""
+    """The caller's end of the exchange with residents, during one run of one plan."""
 
     def __init__(
         self,
@@ -303,17 +304,17 @@ class _Team(ProcessExchange):
         super().__init__(transport, number, run.stop, run)
         self.plan, self.measure, self.up, self.pids = plan, measure, up, pids
         self.left: dict[int, Segment] = {}
-        """What residents have not done yet, by slot."""
+        """The segments that residents have not finished, by slot."""
         self.sent: dict[int, Sent] = {}
         self.began = monotonic()
         self.gone: set[int] = set()
         self.error: BaseException | None = None
-        """The first one that came from another process."""
+        """The first error from another process."""
         self.forgotten = False
-        """Some have dropped a program that they were believed to have."""
+        """True if a resident has dropped a program that it was thought to have."""
 
     def begin(self, segment: Segment, known: set[str]) -> None:
-        """Send a segment to its resident, which knows some programs."""
+        """Send a segment to its resident, which has the programs in `known` already."""
         packs = monotonic()
         try:
             code = objects.code_of(segment.program)
@@ -325,7 +326,7 @@ class _Team(ProcessExchange):
             inputs = pack_parts([self.run.local(value) for value in segment.inputs[1:]])
         except OpError:
             raise
-        except Exception as error:  # what pickling raises may be anything
+        except Exception as error:  # pickling may raise anything
             raise self._unfit(error) from error
         blocks = () if text is None else code.blocks
         request = Request(
@@ -344,7 +345,7 @@ class _Team(ProcessExchange):
         known.update([code.name, *[block.key for block in blocks]])
 
     def told(self, slot: int, message: list | None) -> None:
-        """A resident has answered, or died; one that has no part in the run may do so too, or come up."""
+        """Handle a message of a resident, or its death. Residents without a part in the run may also come up or die."""
         if message is None:
             self.gone.add(slot)
             self.left.pop(slot, None)
@@ -361,9 +362,7 @@ class _Team(ProcessExchange):
             if number == self.number and slot in self.left:
                 self.run.heard(self._ops(self.left[slot]), rest[0], self.left[slot].owners)
             return
-        if (
-            number is None
-        ):  # a value of some run has come there that cannot be read: it waits for it, and is told to stop
+        if number is None:  # it cannot read a value that arrived, for which it waits: stop it
             if slot in self.left:
                 self._fail(self._unfit(described(*rest)))
             return
@@ -394,18 +393,18 @@ class _Team(ProcessExchange):
         elif kind == "missing":
             self.forgotten = True
             self._fail(self._lost(segment, "a resident has forgotten its program"))
-        else:  # it has stopped: it was told to, or another one has gone
+        else:  # it has stopped because it was told to, or because another one died
             self._fail(self._lost(segment, "a resident has died"))
 
     def finish(self) -> None:
-        """Wait for all residents' replies. Raises Stopped when the run is to end first."""
+        """Wait for the replies of all residents. Raises Stopped if the run must stop first."""
         while self.left and not self.stop:
             self.look(None)
         if self.stop:
             raise Stopped
 
     def stop_all(self) -> None:
-        """Tell all who still work to stop."""
+        """Tell all residents that still work to stop."""
         for slot in list(self.left):
             try:
                 self.transport.send(slot, pack_parts(["stop", self.number]), [_FAILED])
@@ -414,13 +413,13 @@ class _Team(ProcessExchange):
                 self.left.pop(slot)
 
     def rest(self, seconds: float) -> None:
-        """Wait until no resident works on the run, so many seconds at most."""
+        """Wait up to `seconds` until no resident works on the run."""
         end = monotonic() + seconds
         while self.left and (left := end - monotonic()) > 0:
             self.look(left)
 
     def verdict(self, error: BaseException) -> BaseException:
-        """What a run that failed with `error` here raises."""
+        """The error to raise for a run that failed with `error` in this process."""
         cause = error.__cause__ if isinstance(error, OpError) else error
         if isinstance(cause, Unsendable):
             return self._unfit(cause)
@@ -431,7 +430,7 @@ class _Team(ProcessExchange):
         return self.error or self._lost(self.plan.segments[-1], str(cause))
 
     def _fail(self, error: BaseException) -> None:
-        """Something has gone wrong elsewhere: if nothing has before, that is what the run fails with."""
+        """Note an error from another process. The first one fails the run."""
         if not self.stop:
             self.error = error
             self.stop.append(_FAILED)

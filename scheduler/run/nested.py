@@ -1,9 +1,9 @@
-"""Nested runs: the branches and iterations of heavy control flow are planned and run like any other part of a graph.
+"""Nested runs: branches and iterations of heavy control flow, planned and run like any other part of a graph.
 
-nested    a control-flow operation whose kernel runs in a thread of the caller, and whose bodies are runs of their own
-call      one such node on its way in a run of a session
-plain     a body that nothing but the caller alone can run: it is called as it is
-vain      seconds of a nested operation that gained nothing by it: it is a node like any other from then on
+nested    a control-flow operation whose kernel runs in a thread of the caller and whose bodies are separate runs
+call      one such node, in progress in a run of a session
+plain     a body that only the caller can run: it is called directly
+vain      the seconds of a nested operation that gained nothing by nesting, and is an ordinary node from then on
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ from weftwork.scheduler.state.mirror import Cells
 
 
 class Call(list):
-    """A control-flow node on its way in a run: the stop list of its kernel, and what comes of it."""
+    """A control-flow node in progress, with the outcome. The list itself is the stop list of its kernel."""
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__  # type: ignore[assignment]  # a list has none
@@ -65,25 +65,25 @@ class Call(list):
         self.outer, self.segment, self.measure = outer, segment, measure
         self.since = monotonic()
         self.inner: InnerRun | None = None
-        """The run of the body that is on its way."""
+        """The run of the current body."""
         self.saved = 0.0
-        """Seconds that the nodes of its bodies took, beyond those that passed."""
+        """Seconds of work in its bodies, beyond the elapsed seconds."""
         self.ran: list[dict[str, list[int]]] = []
-        """Segments and nodes by place, of the runs of its bodies."""
+        """Numbers of segments and nodes by place, over the runs of its bodies."""
         self.result: Any = None
         self.error: BaseException | None = None
         self.begun = 0
-        """How many runs of its bodies have begun."""
+        """How many runs of its bodies have started."""
         self.thread = 0
-        """The thread that it runs in, as the system numbers it."""
+        """The system's number of its thread."""
 
     def moved(self) -> dict:
-        """What the queue nodes of the next run of a body have done in an earlier attempt at the run, and will do."""
+        """The record of the queue nodes in the next run of a body: their outputs, also from an earlier attempt."""
         self.begun += 1
         return self.outer.moved.setdefault((tuple(self.segment.nodes), self.begun), {})
 
     def cancel(self, reason: str) -> None:
-        """End it as soon as possible; from any thread."""
+        """Cancel it as soon as possible. May be called from any thread."""
         self.append(reason)
         inner = self.inner
         if inner is not None:
@@ -91,7 +91,7 @@ class Call(list):
 
 
 class InnerRun(Run):
-    """A run of a part of another run: its sources are given, and it commits nothing."""
+    """A run of part of another run. Its sources are given, and it commits nothing."""
 
     def __init__(self, outer: Run, flow: Dataflow, sources: Mapping[int, Any]):
         super().__init__(flow, Cells(outer.mirror, flow), outer.draws, None)
@@ -99,8 +99,8 @@ class InnerRun(Run):
         self.outer, self.deadline, self.surroundings = outer, outer.deadline, outer.surroundings
         self.said = outer.said
         self.work = 0.0
-        """Seconds that its nodes took, where they were measured."""
-        self._unread = {}  # what its nodes read was given to it
+        """Seconds of its measured nodes."""
+        self._unread = {}  # the variables that its nodes read are given to it
         self._sources = tuple(sources)
         for number, value in (*flow.constants.items(), *sources.items()):
             self.values[number] = value
@@ -109,30 +109,30 @@ class InnerRun(Run):
                 self.values[number] = place
 
     def bytes_of_sources(self) -> dict[int, int]:
-        """The sizes of the values that it was given."""
+        """The sizes of the given values."""
         return {n: size_of(self.values[n]) for n in self._sources if not objects.is_reference(self.values[n])}
 
     def teller(self) -> Telling:
-        """That of the whole run."""
+        """The Telling of the whole run."""
         if self.telling is None:
             assert self.outer is not None
             self.telling = self.outer.teller()
         return self.telling
 
     def learn(self, plan: Plan, segment: Segment, costs: Sequence[Sequence]) -> list[Node]:
-        """As that of any run, and the sum is kept."""
+        """As in any run; also adds up the seconds."""
         nodes = super().learn(plan, segment, costs)
         self.work += segment.measured or 0.0
         return nodes
 
     def learn_node(self, node: int, cost: Sequence, seconds: float) -> Node:
-        """As that of any run, and the sum is kept."""
+        """As in any run; also adds up the seconds."""
         self.work += seconds
         return super().learn_node(node, cost, seconds)
 
 
 class PlannedBody:
-    """A section that is run as the engine finds best."""
+    """A section that the engine runs with the best strategy."""
 
     def __init__(self, engine: Any, section: SectionFlow, body: Body | None = None):
         self._engine, self._section, self._body = engine, section, body
@@ -141,12 +141,12 @@ class PlannedBody:
 
     @property
     def specialization(self) -> Specialization:
-        """The plans for values of the sizes that it had last."""
+        """The plans for values of the sizes of the last run."""
         return self._specializations.last
 
     @property
     def plain(self) -> bool:
-        """True when the caller alone is the only way to run it, as far as is known."""
+        """True if the caller alone is the only known way to run it."""
         autotuner = self.specialization.autotuner
         if autotuner is None or self.specialization.runs < NESTED_TRIES:
             return False
@@ -155,11 +155,11 @@ class PlannedBody:
 
     @property
     def alone(self) -> Body | None:
-        """The body as it is, where that is all that can be done."""
+        """The body to be called directly, if there is no other way to run it."""
         return self._body if self.plain else None
 
     def __call__(self, call: Call, values: list) -> list:
-        """The section's outputs for the values. Raises the error of the node that failed, or Stopped."""
+        """The section's outputs for the values. Raises the error of the failed node, or Stopped."""
         specialization = self._specializations.find(values)
         if self._body is not None and self.plain and specialization.runs not in REPLAN_AT:
             specialization.runs += 1
@@ -190,7 +190,7 @@ class PlannedBody:
 
 
 class Nested:
-    """A control-flow operation in a session, with bodies that are planned by themselves."""
+    """A control-flow operation of a session, whose bodies are planned separately."""
 
     def __init__(self, nesting: Nesting, op: Operation):
         engine = nesting.engine
@@ -206,7 +206,7 @@ class Nested:
         self.kernel: Control = kernel.over(dict(zip(bodies, self.bodies, strict=True)))
         promising = any([_promises(nesting, flow.flow) for flow in flows])
         many, carried = _together(op.attrs.get("_parallel", 1), engine.lanes.slots()), op.attrs.get("_carried", 0)
-        many = 1 if self.waits else many  # elements go in and come out in the order of the iterations
+        many = 1 if self.waits else many  # queue elements move in the order of the iterations
         if many > 1 and isinstance(kernel, Loop):
             positions = ahead(flows[0], flows[1], kernel.carried)
             if positions is not None:
@@ -223,7 +223,7 @@ class Nested:
         self._losses = 0
 
     def _planned(self, engine: Any) -> Any:
-        """What makes sections of several iterations, which are bodies of this operation too."""
+        """A function that makes bodies of this operation from sections, such as those of several iterations."""
 
         def planned(section: SectionFlow) -> PlannedBody:
             body = PlannedBody(engine, section)
@@ -233,13 +233,13 @@ class Nested:
         return planned
 
     def may_pay(self, seconds: float | None, user: bool) -> bool:
-        """Whether to run it nested, where it is predicted to take so long; None: it was never seen."""
+        """Whether to run it nested, given its predicted seconds; None if it was never seen."""
         if seconds is None:
             return user and not self.vain
         return seconds >= WORTH_A_TASK and seconds > NESTED_AGAIN * self.vain
 
     def took(self, seconds: float, work: float) -> bool:
-        """A call took so many seconds, for so many seconds of work. True when it turns out to be vain."""
+        """Note the seconds of a call and those of its work. True if nesting turns out to be vain."""
         if self.waits:
             return False
         self._losses = self._losses + 1 if seconds > NESTED_GAIN * work else 0
@@ -252,32 +252,32 @@ class Nested:
 
 
 class Nesting:
-    """The nested operations of a session.
+    """The nested operations of one session.
 
-    epoch: goes up when one turns out to be vain: plans with it are outdated.
+    epoch: counts up when one turns out to be vain, which outdates the plans that contain it.
     """
 
     def __init__(self, engine: Any):
-        self.engine = weakref.proxy(engine)  # it holds this: a forgotten session goes with its last reference
+        self.engine = weakref.proxy(engine)  # weak, so a forgotten session is freed at once
         self.epoch = 0
         self._nested: dict[Operation, Nested] = {}
 
     def of(self, op: Operation) -> Nested:
-        """A control-flow operation, nested."""
+        """The Nested of a control-flow operation."""
         made = self._nested.get(op)
         if made is None:
             made = self._nested[op] = Nested(self, op)
         return made
 
     def choose(self, flow: Dataflow, estimate: Estimate) -> frozenset[int]:
-        """The nodes of a dataflow that are to run nested."""
+        """The nodes of a dataflow that should run nested."""
         if not flow.controls or self.engine.lanes.slots() < 2:
             return frozenset()
         return frozenset([node for node in flow.controls if self._chosen(flow, node, estimate.seconds[node])])
 
     def _chosen(self, flow: Dataflow, node: int, seconds: float | None) -> bool:
         op, need = flow.ops[node], flow.needs.get(node)
-        asks = need is not None and need._replace(timeout=None) != Need()  # limits hold inside, too
+        asks = need is not None and need._replace(timeout=None) != Need()  # time limits hold inside, too
         if asks or flow.is_here(node):
             return False
         if (seconds is None and not op.traits.user) or (seconds is not None and seconds < WORTH_A_TASK):
@@ -285,14 +285,14 @@ class Nesting:
         return self.of(op).may_pay(seconds, op.traits.user)
 
     def inside(self, op: Operation) -> tuple[Explanation, ...]:
-        """The plans of the branches or iterations of an operation that were run, and not by the caller alone."""
+        """The plans of those branches or iterations that have run, except those run by the caller alone."""
         specializations = [body.specialization for body in self.of(op).bodies if not body.plain]
         return tuple(
             [Explanation.of(v.autotuner, v.runs, self.inside) for v in specializations if v.autotuner is not None]
         )
 
     def start(self, run: Run, segment: Segment, measure: bool) -> Call:
-        """Begin a nested node of a run, in a thread of its own; the call comes among the run's events."""
+        """Start a nested node in a thread of its own. The finished call is put into the run's events."""
         (node,) = segment.nodes
         values = [run.local(number) for number in run.flow.inputs[node]]
         call = Call(run, segment, measure)
@@ -330,7 +330,7 @@ class Calls:
         self._later: deque[Segment] = deque()
 
     def begin(self, segment: Segment) -> None:
-        """Begin a nested node, or do it later if many are on their way."""
+        """Start a nested node, or postpone it if many are in progress."""
         run = self._run
         if len(run.calls) >= NESTED_AT_ONCE:
             self._later.append(segment)
@@ -341,7 +341,7 @@ class Calls:
         run.calls[self._nesting.start(run, segment, self._measure)] = segment
 
     def end(self, call: Call) -> Segment | None:
-        """Take what came of a call, whose segment this returns; None after a cancel. Raises its error."""
+        """Store the outcome of a call and return its segment; None after a cancel. Raises the call's error."""
         run, flow = self._run, self._plan.flow
         segment = run.calls.pop(call, None)
         if segment is None:
@@ -365,21 +365,21 @@ class Calls:
         return segment
 
     def cancel(self) -> None:
-        """End all that are on their way; each comes among the run's events once it has."""
+        """Cancel all calls in progress. Each is put into the run's events once it has ended."""
         for call in self._run.calls:
             call.cancel(self._run.stop[0] if self._run.stop else CANCELLED)
 
 
 def _together(asked: int, cores: int) -> int:
-    """How many iterations to unroll where so many may overlap: as many as leave no core idle at their end."""
+    """How many iterations to unroll if `asked` may overlap: a number that leaves no core idle at the end."""
     many = min(asked, ELEMENTS_TOGETHER)
     return many - many % cores if many > cores else many
 
 
 def _promises(nesting: Nesting, flow: Dataflow) -> bool:
-    """True when something in a dataflow could run beside something else that matters.
+    """True if some node of a dataflow could run beside another one that matters.
 
-    What matters are users' functions, or else all functions; or there is nested control flow of which that is true.
+    If there are user functions, only they matter. Also true if nested control flow inside qualifies.
     """
     if any([nesting.of(op).vain == 0 for op in [flow.ops[node] for node in flow.controls]]):
         return True

@@ -1,6 +1,6 @@
-"""Loops whose iterations overlap: the kernels of nested loops, which run several iterations at a time as one section.
+"""Overlapping loops: kernels of nested loops that run several iterations at a time, as one section.
 
-some      the most iterations that run at a time: the loop's `parallel_iterations`
+some      the most iterations that run at once: the loop's `parallel_iterations`
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from weftwork.scheduler.compile.unrolling import Unrolled, body_ahead, unrolled
 
 
 class _Sections:
-    """What runs so many iterations at a time, made when it is first needed."""
+    """The unrolled sections by number of iterations, made when first needed."""
 
     def __init__(self, unroll: Callable[[int], Unrolled], planned: Callable[[SectionFlow], Any]):
         self._unroll, self._planned = unroll, planned
         self._made: dict[int, tuple[Unrolled, Any]] = {}
 
     def of(self, times: int) -> tuple[Unrolled, Any]:
-        """The section of `times` iterations, and what runs it."""
+        """The section of `times` iterations, and its planned body."""
         made = self._made.get(times)
         if made is None:
             section = self._unroll(times)
@@ -32,7 +32,7 @@ class _Sections:
 
 
 class OverlappedLoop(Control):
-    """As Loop, where the condition depends on nothing heavy: what it depends on is computed some iterations ahead."""
+    """A Loop whose condition depends on nothing heavy, so its inputs are computed some iterations ahead."""
 
     __name__ = "while_loop"
 
@@ -46,7 +46,7 @@ class OverlappedLoop(Control):
         self._sections = _Sections(self.unrolled, planned)
 
     def unrolled(self, times: int) -> Unrolled:
-        """So many iterations as one section."""
+        """`times` iterations as one section."""
         return unrolled(self._step, times, self._own, {p: p for p in range(self.loop.carried)})
 
     def __call__(self, stop: list, *values: Any) -> Any:
@@ -59,7 +59,7 @@ class OverlappedLoop(Control):
             count, next_state = self._run_ahead(stop, state, rest, first, limit, own)
             if count:
                 section, body = self._sections.of(count)
-                if count == self.some and body.plain:  # nothing is gained by several at a time
+                if count == self.some and body.plain:  # overlapping gains nothing
                     state = loop.run(stop, state, rest, first)
                     break
                 every = state + rest
@@ -75,9 +75,9 @@ class OverlappedLoop(Control):
     def _run_ahead(
         self, stop: list, state: list, rest: list, first: int, limit: int | None, own: list
     ) -> tuple[int, list]:
-        """How many iterations follow, `some` at most, with the state after them as far as that is known ahead.
+        """How many iterations follow, up to `some`, and the state after them as far as it is computed ahead.
 
-        own: gets the values that each of them is given.
+        own: receives the values given to each iteration.
         """
         loop, state, rest = self.loop, list(state), list(rest)
         count, places = 0, Places(loop.draws, rest)
@@ -96,7 +96,7 @@ class OverlappedLoop(Control):
 
 
 class OverlappedSweep(Control):
-    """As Sweep, with some elements at a time."""
+    """A Sweep over several elements at a time."""
 
     __name__ = "sweep"
 
@@ -108,7 +108,7 @@ class OverlappedSweep(Control):
         self._sections = _Sections(self.unrolled, planned)
 
     def unrolled(self, times: int) -> Unrolled:
-        """So many elements as one section."""
+        """`times` elements as one section."""
         sweep = self.sweep
         end = len(self._step.outputs) - sweep.state
         ends = {p: p if p < sweep.carried else end + p - sweep.carried for p in range(self._held)}
@@ -125,7 +125,7 @@ class OverlappedSweep(Control):
                 raise Stopped
             some = min(self.some, count - first)
             section, body = self._sections.of(some)
-            if some == self.some and body.plain:  # nothing is gained by several at a time
+            if some == self.some and body.plain:  # overlapping gains nothing
                 held = sweep.run(stop, held, arrays, list(rest), range(first, count), collected)
                 break
             own: list = []

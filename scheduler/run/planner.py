@@ -1,7 +1,7 @@
-"""Planner: which ways to run a dataflow a session has, and which of them it tries first.
+"""Planner: finds the strategies to run a dataflow in a session, and which of them to try first.
 
-Only this module decides between one plan whose nodes are placed one by one, ways that compete (`autotune`), and
-sharing out while the run goes on.
+Only this module chooses between one plan whose nodes are placed one by one, competing strategies (`autotune`), and
+sharing the nodes out as the run goes on.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ class Planner:
         self.config, self.lanes, self._nesting = config, lanes, nesting
 
     def known(self) -> tuple:
-        """What plans are made for: the cluster, the history, and what is known of nested control flow."""
+        """The state that plans depend on: of the cluster, the history, and nested control flow."""
         return inventory.cluster(), COSTS.epoch, self._nesting.epoch
 
     def knows_more(self, flow: Dataflow, specialization: Specialization) -> bool:
-        """Whether the plans of a dataflow are worth making anew: each of the first runs tells more of its nodes."""
+        """Whether to make the plans of a dataflow anew. Each of the first runs reveals more about its nodes."""
         if specialization.known != self.known():
             return True
         cheap = len(flow.ops) * COMPARING_A_NODE < COMPARING_SHARE * specialization.work
         return cheap and specialization.runs <= MEASURED_RUNS and self.config.placement == "auto"
 
     def can_share(self, flow: Dataflow, sizes: Mapping[int, int]) -> bool:
-        """Whether local workers may run a dataflow of which nothing is known yet."""
+        """Whether local workers may run a dataflow that has not been measured yet."""
         if inventory.machine_count() > 1 or not self.lanes.own_cpus():
             return False
         return sum(sizes.values()) <= MOST_FED and not local_workers().failed
 
     def plan(self, run: Run, flow: Dataflow, specialization: Specialization) -> Autotuner:
-        """The ways to run a dataflow whose sources are there; the specialization has them from now on."""
+        """Find the strategies for a dataflow whose sources are available, and store them in the specialization."""
         if any([function.captured.ends for function in flow.functions]):
             block([k for k in flow.kernels if any([f.captured.ends for f in functions_of([k])])])
         now = self.known()
@@ -85,7 +85,7 @@ class Planner:
         return autotuner
 
     def foreseen(self, flow: Dataflow) -> Autotuner:
-        """The ways that a first run would have, by what is known now."""
+        """The strategies that a first run would have, by what is known now."""
         estimate = Estimate(flow, {})
         automatic = self.config.placement == "auto"
         nested = self._nesting.choose(flow, estimate) if automatic else frozenset()
@@ -94,9 +94,9 @@ class Planner:
         return self._placed(flow, estimate, set(), nested)
 
     def without_workers(self, run: Run, flow: Dataflow) -> Candidate:
-        """The way to run what was to be shared out, while another run has the workers, or where none come up.
+        """The strategy for a run to be shared out, while another run has the workers, or if none can start.
 
-        With Ray, functions that were never seen are tried in tasks; it is not started for them: they run here.
+        If Ray is running, functions that were never seen are tried in tasks. If not, they run here.
         """
         if run.stop:
             raise run.stopped()
@@ -109,14 +109,14 @@ class Planner:
         return self.in_caller(flow).current
 
     def in_caller(self, flow: Dataflow) -> Autotuner:
-        """The one plan by which all that may run in the caller does so."""
+        """A single plan that runs everything possible in the caller."""
         places = [place_needed(flow, node) or Place.CALLER for node in range(len(flow.ops))]
         return Autotuner([Candidate("caller", 0.0, make_plan(flow, places, Estimate(flow, {})))])
 
     def _placed(
         self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int], forced: str = ""
     ) -> Autotuner:
-        """The one plan of a dataflow whose nodes are placed one by one."""
+        """A single plan for a dataflow whose nodes are placed one by one."""
         if self.config.debug:
             return self.in_caller(flow)
         forced = forced or self.config.placement
@@ -133,29 +133,29 @@ class Planner:
     def _plan_by_places(
         self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int], forced: str
     ) -> Plan:
-        slots = self.lanes.cpus() if backend.is_running() else 1  # Ray is not started for what can do without
+        slots = self.lanes.cpus() if backend.is_running() else 1  # Ray is not started if it is not needed
         slots = slots if inventory.has_cpus() else 0
         machines = inventory.machine_count()
         places = place(flow, estimate, forced, remote, slots, machines, nested)
         return make_plan(flow, places, estimate)
 
     def _candidates(self, flow: Dataflow, estimate: Estimate, remote: set[int]) -> list[Candidate]:
-        """The ways to run a dataflow of which some nodes, at least, may run anywhere."""
+        """The strategies for a dataflow in which at least some nodes may run anywhere."""
         placed = None if is_free(flow) else self._plan_by_places(flow, estimate, remote, frozenset(), "auto")
         return candidates(flow, estimate, self.lanes, placed)
 
 
 def _near(flow: Dataflow, remote: set[int]) -> bool:
-    """True when it does not matter which values lie in Ray's store: on one machine the caller sees them."""
+    """True if values in Ray's store are as good as local: on one machine the caller sees them."""
     return not remote or (not flow.writes and inventory.machine_count() == 1)
 
 
 def _is_seen(flow: Dataflow, estimate: Estimate) -> bool:
-    """True when every user's function of a dataflow has been called before."""
+    """True if every user function of a dataflow has been called before."""
     seconds = enumerate(estimate.seconds)
     return not any([s is None and _is_tried(flow, n) and n not in flow.needs for n, s in seconds])
 
 
 def _is_tried(flow: Dataflow, node: int) -> bool:
-    """True for a user's function whose first call is made in another process."""
+    """True for a node whose user function is first called in another process."""
     return flow.ops[node].traits.user and not flow.is_here(node) and node not in flow.awaited

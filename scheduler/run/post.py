@@ -1,4 +1,4 @@
-"""Post: how a segment goes to a task or an actor, and what comes back of it."""
+"""Post: sends segments to tasks and actors, and receives their replies."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from weftwork.scheduler.state.actor_link import ActorLink, Links
 
 
 class Post:
-    """That of one run of one plan."""
+    """Sends the segments of one run of one plan."""
 
     def __init__(self, run: Run, plan: Plan, links: Links, requests: RequestBuilder):
         self._run, self._plan, self._links, self._requests = run, plan, links, requests
 
     def send(self, segment: Segment, token: str) -> tuple[Handle, ActorLink | None, float]:
-        """Send a segment: the call that is on its way, the link to its actor, and when it left.
+        """Send a segment. Returns the pending call, the link to its actor, and when it was sent.
 
-        Raises OpErrors that name its first node, WorkerLost, and what pickling its inputs raises.
+        Raises OpErrors that name its first node, WorkerLost, and whatever pickling its inputs raises.
         """
         op = self._plan.flow.ops[segment.nodes[0]]
         try:
@@ -55,7 +55,7 @@ class Post:
             return link.submit(message, arrived, len(segment.apart)), link, left
 
     def _let_gpus_go(self, need: Need | None) -> None:
-        """The session's actors hold GPUs; those with nothing to do give theirs up to a task that asks for one."""
+        """Let idle actors of the session give up their GPUs if a task asks for one."""
         asked = dict(need.resources).get("GPU", 0.0) if need is not None else 0.0
         if asked and inventory.free("GPU", need.home.machine) < asked:  # type: ignore[union-attr]
             self._links.free_gpus()
@@ -63,10 +63,10 @@ class Post:
     def take(
         self, attempt: Attempt, small: list, large_bytes: Sequence[int], came: Sequence[int | None]
     ) -> list[tuple[int, int]]:
-        """Put what a reply brings among the run's values: the numbers of the large ones, and their bytes.
+        """Store the values of a reply in the run. Returns the numbers and bytes of the large ones.
 
-        came: of each large output the position of the input that it is, or None. Raises ResourceExhaustedError for one
-        that the store had no room for.
+        came: for each large output that is just an input, the position of that input, else None. Raises
+        ResourceExhaustedError if the store had no room for one.
         """
         segment, values, requests = attempt.segment, self._run.values, self._requests
         for number, value in zip(segment.outputs, small, strict=True):

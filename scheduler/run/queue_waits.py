@@ -1,6 +1,6 @@
-"""How one run waits: for its queue nodes, and for calls that wait outside of all lanes.
+"""Waiting in one run: for queue nodes, and for calls that wait outside all lanes.
 
-wait      such a node on its way; whoever lets it go on, or has its outputs, puts it among the run's events
+wait      such a node in progress; whoever completes it puts it into the run's events
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from weftwork.scheduler.run.run import Run
 
 
 class Wait:
-    """A queue node on its way, or a call that waits. outcome: the list of its outputs or an error, once it is there."""
+    """A queue node in progress, or a waiting call. outcome: a list of its outputs or an error, once it has ended."""
 
     def __init__(self, segment: Segment, events: Any):
         self.segment, self.since = segment, monotonic()
@@ -27,28 +27,28 @@ class Wait:
         self._events = events
 
     def told(self, outcome: Any) -> None:
-        """Note the outcome, and let the run know."""
+        """Store the outcome, and notify the run."""
         self.outcome = outcome
         self._events.put(self)
 
 
 class Waits:
-    """The queue nodes of one run. left: how much that may wait is to be done that needs no write lock."""
+    """The queue nodes of one run. left: how many unfinished segments without locks may wait."""
 
     def __init__(self, run: Run, plan: Plan, queues: QueueHost, awaiting: Awaiting):
         self._run, self._plan, self._queues, self._awaiting = run, plan, queues, awaiting
         self.left = sum([self.may_wait(s) and not s.locked for s in plan.segments])
 
     def may_wait(self, segment: Segment) -> bool:
-        """True for what waits, and for a branch or a loop that has such inside."""
+        """True for a segment that may wait, or a branch or loop with such nodes inside."""
         return segment.place in (Place.QUEUE, Place.LOOP) or not self._plan.flow.waiting.isdisjoint(segment.nodes)
 
     def ended(self, segment: Segment) -> None:
-        """A segment is done."""
+        """Note that a segment is done."""
         self.left -= self.may_wait(segment) and not segment.locked
 
     def begin(self, segment: Segment) -> None:
-        """Begin what a node does, unless it is a queue's and an earlier attempt at the run has done it."""
+        """Start a node, unless it is a queue node that an earlier attempt at the run has completed."""
         run = self._run
         if segment.locked:
             run.lock()
@@ -66,7 +66,7 @@ class Waits:
         wait.cancel = self._queues.start(op, [run.local(v) for v in self._plan.flow.inputs[node]], wait.told)
 
     def end(self, wait: Wait) -> Segment | None:
-        """Take the outcome of a node, whose segment this returns; None after a cancel. Raises its error."""
+        """Store the outcome of a node and return its segment; None after a cancel. Raises the node's error."""
         run = self._run
         segment = run.waits.pop(wait, None)
         if segment is None:
@@ -86,8 +86,8 @@ class Waits:
         return segment
 
     def cancel(self) -> None:
-        """Give up all that are on their way. Queue nodes have taken nothing; calls tell once they have ended."""
-        for wait, segment in reversed(list(self._run.waits.items())):  # those that wait for limits first
+        """Cancel everything in progress. Queue nodes have moved no element then; calls notify once they have ended."""
+        for wait, segment in reversed(list(self._run.waits.items())):  # calls waiting for limits first
             if wait.cancel is not None:
                 wait.cancel()
             if segment.place is Place.QUEUE:

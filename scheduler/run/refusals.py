@@ -1,7 +1,7 @@
-"""Refusals: why a worker could not run nodes of a batch, and where they run instead.
+"""Refusals: reasons why a worker could not run nodes of a batch, and where these nodes run instead.
 
-A node that cannot run in a worker runs in the caller from then on: its code, an input or an output does not travel, it
-asks for what only the caller has, or it writes to state that other functions share.
+A node that cannot run in a worker runs in the caller from then on. Either its code, an input or an output does not
+pickle, or it needs something only the caller has, or it writes to state that other functions share.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from weftwork.scheduler.run.shipping import token_of, travels
 
 
 class Refusals:
-    """The refusals of one run. kept: the nodes that run in the caller because of them."""
+    """The refusals of one run. kept: the nodes that therefore run in the caller."""
 
     def __init__(self, run: Run, flow: Dataflow, frontier: Frontier):
         self._run, self._flow, self._frontier = run, flow, frontier
         self.kept: set[int] = set()
 
     def ended_early(self, lane: Lane, rest: list[int], why: str, *details: Any) -> None:
-        """A worker has ended a batch before the nodes `rest`, which are to be ready again once this returns.
+        """Handle a batch that a worker ended before the nodes `rest`. The caller makes these ready again afterwards.
 
-        Raises Stopped, or the error of a node that failed.
+        Raises Stopped, or the error of a failed node.
         """
         if why == "stopped":
             raise Stopped
-        if why == "missing":  # the worker has forgotten what it was believed to have
+        if why == "missing":  # the worker has forgotten something it was thought to have
             lane.forget()
             lane.held.clear()
         elif why == "unreadable":
@@ -58,19 +58,19 @@ class Refusals:
             self.keep_here(rest[:1], cause)
 
     def does_not_pack(self, nodes: Sequence[int], error: BaseException) -> None:
-        """A batch cannot be sent: the nodes that do not travel stay in the caller, or all if each one alone does."""
+        """Keep nodes that cannot be pickled for a batch in the caller; all, if each one alone can be."""
         flow, values = self._flow, self._run.values
         stuck = [node for node in nodes if not travels(flow, node, [values[v] for v in flow.inputs[node]])]
         self.keep_here(stuck or nodes, error)
 
     def keep_here(self, nodes: Sequence[int], error: BaseException) -> None:
-        """These nodes run in the caller from now on, in later runs too."""
+        """Run these nodes in the caller from now on, in later runs too."""
         for node in nodes:
             self.kept.add(node)
             self._run.stays(node, error)
 
     def _does_not_load(self, rest: list[int], error: BaseException, suspects: list[int]) -> None:
-        """A value of one of the suspects does not load. Sent one by one, the nodes show whose value it is."""
+        """Send suspects singly from now on, to find out which one has a value that does not load."""
         if len(suspects) == len(rest) > 1:
             self._frontier.singly.update(rest)
         elif suspects:
@@ -79,7 +79,7 @@ class Refusals:
             self.does_not_pack(rest, error)
 
     def _writes(self, lane: Lane, node: int, numbers: list[int]) -> None:
-        """A call has changed captured state: all functions that share the state run in the caller from now on."""
+        """Make all functions that share captured state which a call has changed run in the caller from now on."""
         lane.tokens.discard(token_of(self._flow.kernels[node]))
         found = found_writing(self._flow, [node], numbers)
         writers = [n for n, kernel in enumerate(self._flow.kernels) if not found.isdisjoint(functions_of([kernel]))]

@@ -1,8 +1,8 @@
-"""RequestBuilder: what a segment's request carries, and how. One for each run.
+"""RequestBuilder: packs the requests of a run's segments.
 
 by value    a small value, in the message       by reference    a large one, beside the message
-held        one that the receiving actor has already: a version of a variable, or what an earlier segment of the run
-            left there (`stayed`)
+held        a value that the receiving actor has already: a version of a variable, or one that an earlier segment of the
+            run left there (`stayed`)
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class RequestBuilder:
         self.run, self.plan, self.measure = run, plan, measure
         self.references: dict[int, Any] = {}
         self.stayed: dict[int, tuple[ActorLink, str]] = {}
-        """Values that an actor kept for later segments: where, and under which name."""
+        """Values that an actor keeps for later segments: its link, and their names."""
 
     def request(self, segment: Segment, link: ActorLink | None, token: str) -> tuple[bytes, list]:
-        """A segment's request, and the references that go beside it; `link` leads to the actor that gets it."""
+        """A segment's request, and the references to send beside it. link: to the receiving actor, if any."""
         known = set() if link is None else link.programs
         program, code, code_reference, blocks = objects.code_of(segment.program)
         small: list = []
@@ -75,7 +75,7 @@ class RequestBuilder:
         return pickle.dumps(request, protocol=5), arrived
 
     def _held(self, number: int, link: ActorLink) -> tuple[str, int] | None:
-        """Under which name and version the actor holds a value; None when it has not got it."""
+        """The name and version under which the actor holds a value; None if it does not."""
         name, version = self.run.version_of(number)
         if version and link.held.get(name) == version:
             return name, version
@@ -83,7 +83,7 @@ class RequestBuilder:
         return (name, 0) if where is link else None
 
     def _kept_by(self, segment: Segment) -> tuple[tuple[int, str, int], ...]:
-        """The outputs that the actor shall keep: new versions of variables, and what stays for later segments."""
+        """The outputs that the actor must keep: new versions of variables, and values for later segments."""
         stays = [(position, self._name(segment.outputs[position]), 0) for position in segment.stays]
         return (*self.versions_of(segment), *stays)
 
@@ -99,9 +99,9 @@ class RequestBuilder:
         )
 
     def left(self, segment: Segment, link: ActorLink, sizes: dict[int, int]) -> None:
-        """A segment is done: note what stayed with the actor, and the versions that it holds now.
+        """Note the values that a finished segment left with the actor, and the versions that the actor now holds.
 
-        sizes: the bytes of the outputs that lie in the store, by position.
+        sizes: the bytes of the outputs in the store, by position.
         """
         for position in segment.stays:
             number = segment.outputs[position]
@@ -112,11 +112,11 @@ class RequestBuilder:
             self.run.versions[segment.outputs[position]] = (name, version)
 
     def depends_on(self, actor: Any) -> bool:
-        """True when values of the run are nowhere but in `actor`."""
+        """True if some values of the run exist only in `actor`."""
         return any(link.actor is actor for link, _ in self.stayed.values())
 
     def clean(self) -> None:
-        """The run is over: nothing need stay."""
+        """Release the values kept in actors, once the run is over."""
         names: dict[ActorLink, list[str]] = {}
         for link, name in self.stayed.values():
             names.setdefault(link, []).append(name)
@@ -127,7 +127,7 @@ class RequestBuilder:
         return f"value {number} of run {id(self.run)}"
 
     def reference(self, number: int) -> Any:
-        """A reference to a value that is large or not here; None for one that goes by value."""
+        """A reference to a value that is large or not local; None for a value sent in the message."""
         value = self.run.values[number]
         if objects.is_reference(value):
             return value

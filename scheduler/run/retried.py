@@ -1,7 +1,7 @@
-"""Calls that are made again because their nodes have `retries`: the run of each is told.
+"""Retries: tells runs of calls that are made again because their nodes have `retries`.
 
-A function knows neither its node nor its run. In this process both are found on the stack, by who has called it;
-another process tells the step of the program with its reply.
+A function knows neither its node nor its run. In this process both are found on the stack, among its callers; another
+process reports the step of the program in its reply.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RUNNERS = frozenset([Run.run_here.__code__, Run.call_here.__code__])
 
 
 def _retried(function: UserFunction, attempt: int, text: str) -> None:
-    """A call in this thread is made again."""
+    """Tell the run of this thread that a call is made again."""
     step, frame = under_way(sys._getframe(), _RUNNERS)
     if frame is not None:
         run = frame.f_locals["self"]
@@ -31,13 +31,13 @@ def _retried(function: UserFunction, attempt: int, text: str) -> None:
 
 
 def tell_of_retries() -> None:
-    """Let runs of this process be told, from now on."""
+    """Tell the runs of this process of retries, from now on."""
     if _retried not in RETRIED:
         RETRIED.append(_retried)
 
 
 def _node(run: Run, step: int | None, frame: FrameType) -> Operation | None:
-    """The node whose function a run calls."""
+    """The node whose function a run is calling."""
     ops = run.flow.ops
     if frame.f_code is Run.run_here.__code__:
         return ops[frame.f_locals["segment"].owners[step]] if step is not None else None

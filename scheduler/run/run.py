@@ -6,7 +6,7 @@ to its commit it holds the locks of its write set. If anything goes wrong it pub
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from operator import itemgetter
 from queue import SimpleQueue
@@ -40,11 +40,11 @@ _AS_IT_IS = nullcontext()
 TIMED_OUT = "Timed out waiting for notification"
 _COMMITS = "commits"
 _NOTHING: Any = MappingProxyType({})
-"""What there is none of."""
+"""A shared, immutable empty mapping: the default of attributes that most runs never fill."""
 
 
 class Restart(Exception):
-    """A run has lost what only a dead process held. It may begin again; if not, `cause` is raised."""
+    """Raised if a run has lost values with a dead process. It may start again; if not, `cause` is raised."""
 
     def __init__(self, cause: Exception):
         super().__init__(str(cause))
@@ -52,36 +52,38 @@ class Restart(Exception):
 
 
 class Moved(Restart):
-    """As Restart: the cluster is not what the plan was made for."""
+    """Raised if the cluster no longer matches the plan. The run may start again."""
 
 
 class Run:
     """The state of one run.
 
-    values: of each value number, once it is there: a value, or a reference that Ray keeps.
-    stop: a list that fills up when the run is to end.   events: what the dispatcher waits for, which sets it.
-    under_way, waits, calls: its attempts in other processes, the queue nodes that wait, the nested branches and loops
-    that go on, each with its segment. What a run in the caller never needs is not made for it.
-    outer: the run that it is a part of.   telling: what tells of it, once there was something to tell.
+    values: by value number: the value, or a reference to it in Ray's store.
+    stop: a list that is empty until the run must end.   events: the queue on which the dispatcher waits; it sets this.
+    under_way, waits, calls: attempts in other processes, waiting queue nodes, and nested branches and loops in
+    progress, each with its segment.   apart: inner runs of nodes that are not shared out. A run in the caller never
+    creates these.
+    outer: the run that it is part of.   telling: reports its events; created with the first one.
     """
 
     outer: Run | None = None
     telling: Telling | None = None
     surroundings: Around | None = None
-    """What was around the program when the run first left the caller."""
+    """The program's surroundings when the run first left the caller."""
     cold: Any = None
-    """What it does instead, where it has no plan."""
+    """The ColdRun of a run without a plan."""
     events: SimpleQueue
     under_way: Mapping[Any, Any] = _NOTHING
     waits: dict[Any, Segment] = _NOTHING
     calls: dict[Any, Segment] = _NOTHING
+    apart: Collection[Any] = ()
     new_versions: dict[str, int] = _NOTHING
     _unread: dict[str, int] = _NOTHING
     _places: list | None = None
     _held = False
-    """It has begun to take the cells that it writes."""
+    """It has started to lock the cells that it writes."""
     _locked = False
-    """It has them, and their newest versions."""
+    """It holds these locks, and has read the newest versions."""
 
     def __init__(
         self,
@@ -92,7 +94,7 @@ class Run:
         asked: tuple[Stream, Sequence] | None = None,
         moved: dict | None = None,
     ):
-        """asked: the stream of events that is told of the run, and the run's fetches; None where nobody is told."""
+        """asked: the stream that receives the run's events, and the run's fetches; None for no events."""
         self.flow = flow
         self.cells = cells
         self.mirror = cells.mirror
@@ -101,31 +103,32 @@ class Run:
         self.deadline = None if timeout is None else monotonic() + timeout
         self.stop: list[str] = []
         self._end: dict[str, str] = {}
-        """How it ends, once that is settled: it commits, or the reason why it was cancelled."""
+        """Under "how", once decided: that it commits, or the reason for its cancellation."""
         self.values: list = [None] * len(flow.producer)
         self.versions: dict[int, tuple[str, int]] = {}
-        """Of values that are versions, but for the newest ones: the variable and the version."""
+        """The variable and the version of values that are versions, except for the newest ones."""
         self.began = monotonic()
         self.here: dict[Any, tuple[Segment | None, float, int]] = {}
-        """The segment that each of the caller's threads runs, since when, and the thread (0: it is a process)."""
+        """By slot or key: the segment that a thread of the caller is running, since when, and the thread (0 for a
+        process)."""
         self.ran: dict[str, list[int]] = {}
-        """Segments and nodes by place."""
+        """Numbers of segments and nodes by place."""
         self.said: list[tuple[int, list]] = []
-        """What functions have said in other processes, with the first node of their segment."""
+        """Output, logs and warnings of functions in other processes, with the first node of their segment."""
         self.moved: dict[Any, Any] = {} if moved is None else moved
-        """Of queue nodes that were done, also in attempts before this one, their outputs: elements move once. And the
-        key of what its functions draw.
+        """The outputs of finished queue nodes, also from earlier attempts, so that elements move only once; and the key
+        of the functions' random draws.
         """
         if flow.queued:
             self._unread = dict(flow.pinned)
         self.wakers: list = []
-        """Functions that wake threads which wait for something of this run."""
+        """Functions that wake threads waiting for something of this run."""
 
     def teller(self) -> Telling:
-        """What tells of the run: made now, where nothing was told of it yet."""
+        """The Telling of the run, created if needed."""
         if self.telling is None:
             made = Telling(*(self._asked or (Stream(), ())), self.began)
-            if self.__dict__.setdefault("telling", made) is made:  # one step: threads may come at a time
+            if self.__dict__.setdefault("telling", made) is made:  # atomic, for concurrent threads
                 made.begin()
         assert self.telling is not None
         return self.telling
@@ -133,7 +136,7 @@ class Run:
     # Sources
 
     def begin(self, fed: Sequence[Any]) -> None:
-        """Take the sources in: feeds, in the order of `flow.feeds`, pinned variables, places in random streams."""
+        """Set the sources: feeds, in the order of `flow.feeds`, pinned variables, and places in random streams."""
         flow, values = self.flow, self.values
         for number, value in zip(flow.feeds.values(), fed, strict=True):
             values[number] = value
@@ -152,7 +155,7 @@ class Run:
                 values[number] = place
 
     def _take_versions(self, numbers: dict[str, int], cells: list[Cell]) -> list[str]:
-        """Take committed values of one moment; returns the variables that are needed and have none."""
+        """Pin a consistent snapshot of committed values. Returns the needed variables without a value."""
         missing = []
         for (name, number), (value, version) in zip(numbers.items(), self.mirror.pin(cells), strict=True):
             if value is UNINITIALIZED and name in self.flow.required:
@@ -162,7 +165,7 @@ class Run:
         return missing
 
     def look_again(self, segment: Segment | None = None) -> None:
-        """Pin anew what a segment, or else the fetches, are first to read: a run that waits in queues may be old."""
+        """Pin anew what a segment, or else the fetches, are the first to read: the run may have waited for long."""
         if not self.flow.queued:
             return
         names = {n: v for n, v in self._unread.items() if segment is None or v in segment.inputs}
@@ -172,7 +175,7 @@ class Run:
             self._take_versions(names, [self.mirror.cell(name) for name in names])
 
     def lock(self) -> None:
-        """Own the cells that the run writes, and take their newest versions; once."""
+        """Lock the cells that the run writes, and read their newest versions; once."""
         if self._locked:
             return
         self._held = True
@@ -186,12 +189,12 @@ class Run:
                     raise self.stopped() from None
                 if (waited := monotonic() - since) >= WORTH or self.telling is not None:
                     self.teller().tell("locked", since, waited, lane=lane(), text=cell.name)
-            if number is not None:  # nobody else can commit another one now
+            if number is not None:  # nobody else can commit a newer one now
                 values[number] = cell.value
         self._locked = True
 
     def version_of(self, number: int) -> tuple[str, int]:
-        """The variable and the version that a value is; ("", 0) for one that is none."""
+        """The variable and the version of a value; ("", 0) if it is not a version."""
         known = self.versions.get(number)
         if known is None and self._locked and number in self.cells.newest:
             cell, name = self.cells.newest[number]
@@ -201,12 +204,12 @@ class Run:
     # Around its functions
 
     def look_around(self) -> None:
-        """Note what is around the functions of this run, once: the thread that began it is the program's."""
+        """Capture the surroundings of this run's functions, once, from the program's thread."""
         if self.surroundings is None:
             self.surroundings = LOOK.now()
 
     def around(self, known: set[str] | None) -> tuple[str, bytes | None]:
-        """The name of the surroundings, and what they are unless they are `known`, to which they are added."""
+        """The name of the surroundings, and their content unless in `known`, to which the name is added."""
         found = self.surroundings
         if found is None:
             return "", None
@@ -218,9 +221,9 @@ class Run:
         return found
 
     def heard(self, ops: Sequence[Operation], events: list, owners: Sequence[int] = ()) -> None:
-        """Nodes have said something in another process: it is said here before the run returns.
+        """Note the output of nodes in another process, which is repeated here before the run returns.
 
-        owners: the node of each step of the program that they ran in, if that is not one node.
+        owners: the node of each step of their program, if it has several nodes.
         """
         for kind, content in events:
             if kind == "retried":
@@ -230,7 +233,7 @@ class Run:
         self.said.append((min([op.index for op in ops], default=0), events))
 
     def speak(self) -> None:
-        """Say what was said elsewhere, in creation order of the nodes."""
+        """Repeat the output of other processes, in creation order of the nodes."""
         for _, events in sorted(self.said, key=itemgetter(0)):
             replay(events)
         self.said.clear()
@@ -240,7 +243,7 @@ class Run:
     def run_here(self, plan: Plan, segment: Segment, measure: bool, quieted: bool = False, sent: Sent = HERE) -> None:
         """Run a segment in this thread. Raises the node's error, or Stopped.
 
-        quieted: the context is one of `quiet` already.   sent: how it came into this thread.
+        quieted: already inside a `quiet` context.   sent: how it was sent to this thread.
         """
         if segment.locked:
             self.lock()
@@ -256,13 +259,13 @@ class Run:
                 else:
                     outputs = segment.program(inputs, self.stop)
         except StepFailed as failed:
-            if self.is_cancelled:  # the function has made another error of what it was struck by
+            if self.is_cancelled:  # the function has turned the Interrupted raised in it into another error
                 raise Stopped from failed
             node, cause = segment.owners[failed.step], failed.__cause__
             assert cause is not None
             raise node_error(self.flow.ops[node], cause, call=call_of_step(self.flow, node, failed.taken)) from cause
         finally:
-            self.here.pop(segment.slot)  # a call: what strikes this thread does so now at the latest
+            self.here.pop(segment.slot)  # a method call, so a pending strike arrives now at the latest
         seconds = monotonic() - began
         for number, value in zip(segment.outputs, outputs, strict=True):
             values[number] = value
@@ -274,7 +277,7 @@ class Run:
             self.teller().ran_here(self.ops_of(segment), nodes, began, seconds, where, sent, *sizes)
 
     def call_here(self, key: Any, function: Callable, *args: Any) -> Any:
-        """Call something in this thread, which may be struck meanwhile."""
+        """Call a function in this thread, which may be struck meanwhile."""
         self.here[key] = (None, monotonic(), get_ident())
         try:
             return function(*args)
@@ -282,9 +285,9 @@ class Run:
             self.here.pop(key)
 
     def learn(self, plan: Plan, segment: Segment, costs: Sequence[Sequence]) -> list[Node]:
-        """Put what `Program.measure` tells of a segment into the history: its nodes.
+        """Add the costs that `Program.measure` returned for a segment to the history. Returns its nodes.
 
-        Nodes that ran beside others in threads teach nothing: they seem to cost what they wait for the GIL.
+        Nodes that ran beside others in threads are skipped: waiting for the GIL distorts their costs.
         """
         if not plan.beside:
             _, seconds, taken, made = costs
@@ -295,9 +298,9 @@ class Run:
         return measured(self.flow.ops, segment.owners, costs) if self.telling is not None else []
 
     def learn_node(self, node: int, cost: Sequence, seconds: float) -> Node:
-        """Put one node's measurement into the history, by which it takes `seconds`.
+        """Add a measurement of one node to the history, with `seconds` as its duration.
 
-        cost: its start, the seconds that it took this time, bytes taken and made.
+        cost: its start, the elapsed seconds, bytes of inputs and of outputs.
         """
         _, _, taken, made = cost
         op = self.flow.ops[node]
@@ -306,7 +309,7 @@ class Run:
         return Node(op, *cost)
 
     def ran_here(self, nodes: Sequence[Node], where: Lane | None, sent: Sent) -> None:
-        """Tell of nodes that ran one after another in a thread of this process, if need be. where: None is this one."""
+        """Report nodes that ran one after another in this process, if anyone listens. where: None for this thread."""
         if nodes and (self.telling is not None or took(nodes) >= WORTH):
             sizes = sum([node.taken for node in nodes]), sum([node.made for node in nodes])
             ops = [node.op for node in nodes]
@@ -315,31 +318,31 @@ class Run:
     def ran_there(
         self, place: str, numbers: Sequence[int], nodes: Sequence[Node], sent: Sent, told: Sequence, back: float
     ) -> None:
-        """Tell of nodes that ran in another process, if need be.
+        """Report nodes that ran in another process, if anyone listens.
 
-        nodes: those of them that were measured.   sent: how they came there.   told: what that process tells, `Ran`.
+        nodes: the measured ones.   sent: how they were sent.   told: that process's report, a `Ran`.
         """
         if self.telling is not None or (took(nodes) if nodes else Ran(*told).seconds) >= WORTH:
             ops = [self.flow.ops[node] for node in numbers]
             self.teller().ran_there(place, ops, nodes, sent, told, back)
 
     def stays(self, node: int, why: BaseException) -> None:
-        """A function turns out to run in the program's own process only."""
+        """Note that a function can only run in the program's own process."""
         op = self.flow.ops[node]
         if let_stay(op, self.flow.kernels[node], why):
             self.teller().tell("stayed", ops=(op,), text=f"{type(why).__name__}: {text_of(why)}")
 
     def wrote(self, nodes: Iterable[int]) -> None:
-        """Functions turn out to change what they refer to: their nodes run here from now on."""
+        """Note that functions change captured state: their nodes run here from now on."""
         ops = tuple([self.flow.ops[node] for node in nodes])
         self.teller().tell("stayed", ops=ops, text="it changes what it refers to, which other processes do not see")
 
     def lost(self, nodes: Iterable[int], where: Lane, why: str) -> None:
-        """A process died under some nodes, which run again."""
+        """Report that a process died while running some nodes, which run again."""
         self.teller().tell("lost", lane=where, ops=tuple([self.flow.ops[node] for node in nodes]), text=why)
 
     def waited(self, place: str, op: Operation, since: float, thread: int = 0) -> None:
-        """Tell of a node that is done, and was not run in a lane: it waited since then, or its bodies ran."""
+        """Report a finished node that took no lane: it has waited since `since`, or its bodies ran separately."""
         if self.telling is not None or monotonic() - since >= WORTH:
             self.teller().waited(place, op, since, thread)
 
@@ -351,7 +354,7 @@ class Run:
         return segment.ops
 
     def local(self, number: int) -> Any:
-        """A value, brought here if Ray keeps it."""
+        """A value, fetched if it is in Ray's store."""
         value = self.values[number]
         if type(value) is Reference:
             value = objects.fetch(value)
@@ -359,12 +362,12 @@ class Run:
         return value
 
     def need_ray(self) -> None:
-        """Let Ray run, which may have to be started. Raises what ends the run if that comes first."""
+        """Start Ray if needed. Raises if the run must end first."""
         if not backend.come_up(self.stop):
             raise self.stopped()
 
     def count(self, place: str, nodes: int, segments: int = 1) -> None:
-        """Note that a segment, or some, have run at `place`."""
+        """Count segments and nodes that have run at `place`."""
         counted = self.ran.get(place)
         if counted is None:
             self.ran[place] = [segments, nodes]
@@ -372,11 +375,11 @@ class Run:
             counted[0] += segments
             counted[1] += nodes
 
-    # The end
+    # Ending
 
     def cancel(self, reason: str = CANCELLED) -> bool:
-        """End the run as soon as possible; from any thread. False, and nothing is done, where it commits already."""
-        if self._end.setdefault("how", reason) is _COMMITS:  # one step: either it commits or it is cancelled
+        """End the run as soon as possible; from any thread. False, without effect, if it is already committing."""
+        if self._end.setdefault("how", reason) is _COMMITS:  # atomic: either it commits or it is cancelled
             return False
         if not self.stop:
             self.stop.append(reason)
@@ -386,24 +389,24 @@ class Run:
         return True
 
     def expire(self) -> None:
-        """The time limit is over."""
+        """End the run because its time limit has passed."""
         self.cancel(TIMED_OUT)
 
     @property
     def is_cancelled(self) -> bool:
-        """It was told to stop from outside."""
+        """True if it was cancelled, or has timed out."""
         return self._end.get("how", _COMMITS) is not _COMMITS
 
     def stopped(self) -> Exception:
-        """The error of a run that was told to stop."""
+        """The error of a run that was cancelled, or has timed out."""
         if TIMED_OUT in (*self.stop[:1], self._end.get("how")):
             return DeadlineExceededError(None, None, TIMED_OUT)
         return CancelledError(None, None, CANCELLED)
 
     def commit(self, replicas_of: Callable | None = None) -> None:
-        """Publish the run's writes, all at once, and let its locks go. Raises what `stopped` says if it was cancelled.
+        """Publish the run's writes, all at once, and release its locks. Raises `stopped()` if it was cancelled.
 
-        replicas_of: makes the copies that a value must have before it is committed.
+        replicas_of: makes the replicas that a value needs before it is committed.
         """
         writes, copies = self.cells.writes, None
         if writes:
@@ -421,7 +424,7 @@ class Run:
         self._places = None
 
     def new_version_of(self, name: str) -> int:
-        """The token of the version that this run makes of a variable."""
+        """The number of the version that this run makes of a variable."""
         if self.new_versions is _NOTHING:
             self.new_versions = {}
         version = self.new_versions.get(name)
@@ -430,7 +433,7 @@ class Run:
         return version
 
     def end(self) -> None:
-        """Let go of locks and, after a failure, of places in random streams."""
+        """Release locks and, after a failure, places in random streams."""
         if self._held:
             self.mirror.release([cell for cell, _ in self.cells.taken], self)
             self._held = self._locked = False
@@ -439,10 +442,10 @@ class Run:
             self._places = None
 
     def fetched(self) -> list:
-        """The values of the fetches, here; None for operations."""
+        """The values of the fetches, brought to this process; None for operations."""
         return [None if number is None else self.local(number) for number in self.flow.fetched]
 
     def bytes_of_sources(self) -> dict[int, int]:
-        """The sizes of the values that were there at the start."""
+        """The sizes of the sources' values."""
         numbers = [*self.flow.feeds.values(), *self.flow.pinned.values(), *self.flow.newest.values()]
         return {n: size_of(self.values[n]) for n in numbers if not objects.is_reference(self.values[n])}

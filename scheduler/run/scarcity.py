@@ -1,4 +1,4 @@
-"""Scarcity: work that no process has begun for want of a CPU, or of what else it asks for, is told of after a while."""
+"""Scarcity: warns about work that cannot begin for lack of a CPU, or another resource that it asks for."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from weftwork.scheduler.run.attempts import Attempt
 
 _LOG = logging.getLogger("weftwork")
 _TOLD_AFTER = 5.0
-"""Seconds for which nothing of a run may begin before a warning says so."""
+"""Seconds without progress in a run before it warns."""
 _NAMED = 10
 
 
 class Scarcity:
-    """Looks after the attempts of one run; it warns once."""
+    """Watches the attempts of one run, and warns once."""
 
     def __init__(self):
         self._since: float | None = None
-        """When it was last seen that something goes on."""
+        """When progress was last seen."""
         self._told = False
 
     def looks_at(self, waits: bool) -> float | None:
-        """When it is looked next whether what is under way has begun; None for never. waits: something is under way."""
+        """When to check next whether the attempts have begun; None for never. waits: there are attempts."""
         if self._told or not waits:
             return None
         self._since = self._since or monotonic()
         return self._since + _TOLD_AFTER
 
     def goes_on(self) -> None:
-        """Something has ended."""
+        """Note that some work has ended."""
         self._since = None
 
     def look(self, attempts: Iterable[Attempt], plan: Plan) -> None:
-        """Warn if none of these has begun for a while: what they wait for, what there is, and who may hold it."""
+        """Warn if none of these has begun for a while: what they wait for, what is free, and what may hold the rest."""
         now = monotonic()
         if self._told or self._since is None or now < self._since + _TOLD_AFTER:
             return

@@ -1,13 +1,13 @@
-"""Sharing: a run of nodes that may run anywhere, shared out among the program's local workers while it goes on.
+"""Sharing: shares the nodes of a run out among the program's local workers, as the run goes on.
 
-lane      a core beside the caller's: its local worker runs nodes, or a thread of ours those that release the GIL
+lane      a core beside the caller's: nodes run in its local worker, or in a thread of ours if they release the GIL
 batch     ready nodes that go to a lane at once
-row       what a worker must know of a node; it keeps rows, so later runs send numbers
-held      values that a worker has, because it made them or was sent them: they are not sent to it again
+row       a worker's description of a node; it keeps rows, so later runs send only numbers
+held      the values that a worker has made or was sent, and need not be sent again
 
-Nothing needs to be known of what nodes cost: who is idle takes more. What is known makes the order better. A node runs
-in the caller where it must, where it is so short that a message costs more, and where a worker turns out not to be
-able to run it: its code, an input or an output does not travel, or it asks for what only the caller has.
+Costs need not be known: idle lanes take more nodes. Known costs improve the order. A node runs in the caller if it
+must, if it is shorter than a message, or if a worker turns out to be unable to run it: because its code, an input or an
+output does not pickle, or it needs something only the caller has.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from weftwork.scheduler.run.telling import HERE, Node, Sent, resident
 from weftwork.scheduler.run.thread_lanes import ThreadBatch, ThreadLanes
 
 _UP_WITHIN = 60.0
-"""Seconds for which a run that has no worker any more waits for one."""
+"""Seconds for which a run that has lost all workers waits for one."""
 
 
 class Sharing:
@@ -60,29 +60,29 @@ class Sharing:
         apart: Apart,
         most: int | None,
     ):
-        """seconds: predicted of each node; None for what was never seen.   restart: starts a slot's worker anew."""
+        """seconds: the predicted seconds of each node; None if never seen.   restart: starts a slot's worker anew."""
         self.run, self.flow, self.transport, self.number, self.lanes = run, flow, transport, number, lanes
         self.frontier, self._restart = Frontier(flow, seconds), restart
         self.gone: set[int] = set()
-        """The slots whose worker has died."""
+        """The slots whose workers have died."""
         self.locked = after_locks(flow)
         self.refusals = Refusals(run, flow, self.frontier)
         self.uses = flow.uses()
         self.apart, self.most = apart, most
         self.under_way: set[Any] = set()
-        """The nodes that run apart, and the numbers of the batches that threads run."""
+        """The nodes running apart, and the numbers of the batches that threads are running."""
         self.came: SimpleQueue[tuple[Any, Callable[[], None]]] = SimpleQueue()
-        """What of these is done, and what to do then."""
+        """Finished ones of these, each with a function to call for it."""
         self.threads, self.halt = ThreadLanes(), list[bool]()
-        """It fills up once threads are to end what they have."""
+        """`halt` is filled to make threads end their batches."""
         self.tries: dict[int, int] = {}
         self.since = [0.0] * len(flow.ops)
-        """When each node was ready."""
+        """When each node became ready."""
         self.batches = 0
         self.alone_since = 0.0
 
     def execute(self) -> None:
-        """Run all nodes. Raises the first error; `rest` follows then."""
+        """Run all nodes. Raises the first error; call `rest` then."""
         self._ready(self.frontier.first())
         with quiet():
             while self.frontier.left:
@@ -96,7 +96,7 @@ class Sharing:
                     self._take(self._until_room() if self.lanes else self._until_one_is_up())
 
     def _until_one_is_up(self) -> float:
-        """Seconds for which a worker is waited for that is started anew. Raises when none has come up."""
+        """Seconds to wait for a worker that is being started anew. Raises if none has come up."""
         if self.under_way or not self.alone_since:
             self.alone_since = monotonic()
         elif monotonic() > self.alone_since + _UP_WITHIN:
@@ -104,7 +104,7 @@ class Sharing:
         return 1.0
 
     def _until_room(self) -> float | None:
-        """Seconds for which a message is waited for, until a lane may be given more; None for ever."""
+        """Seconds to wait for a message before a lane has room for more; None for no limit."""
         return until_room(self.lanes.values()) if self.frontier.ready else None
 
     def _busy(self) -> int:
@@ -113,7 +113,7 @@ class Sharing:
     # Choosing
 
     def _ready(self, nodes: Iterable[int]) -> None:
-        """Nodes wait for nothing any more. Those without a kernel are done with that."""
+        """Queue nodes that have become ready. Those without a kernel are done at once."""
         ready, now = list(nodes), monotonic()
         for node in ready:
             self.since[node] = now
@@ -130,12 +130,12 @@ class Sharing:
         self.apart.start(node, values, lambda result: self._tell(node, partial(self._apart_done, node, result)))
 
     def _tell(self, key: Any, then: Callable[[], None]) -> None:
-        """From any thread: something that is under way is done."""
+        """Note the end of work in `under_way`. May be called from any thread."""
         self.came.put((key, then))
         self.transport.wake()
 
     def _take_what_came(self) -> None:
-        """Take in what ran apart or in threads. Raises the error of one that failed."""
+        """Process finished work that ran apart or in threads. Raises its error if it failed."""
         while True:
             try:
                 key, then = self.came.get_nowait()
@@ -161,7 +161,7 @@ class Sharing:
         return HISTORY.stays(self.flow.kernels[node])
 
     def _feed(self) -> None:
-        """Give ready nodes to the lanes that have room; those that are not worth a message are run here."""
+        """Give ready nodes to lanes with room. Nodes that are not worth a message run in the caller."""
         frontier = self.frontier
         while frontier.ready:
             first = frontier.ready[0][1]
@@ -205,7 +205,7 @@ class Sharing:
         self._give(slot, batch, now, now - began)
 
     def _give(self, slot: int, batch: Batch, now: float, packing: float = 0.0) -> None:
-        """A batch leaves for a lane now."""
+        """Send a batch to a lane."""
         first = batch.nodes[0]
         batch.sent = Sent(self.since[first], now, packing, 1 + self.tries.get(first, 0))
         self.lanes[slot].give(self.batches, batch)
@@ -213,7 +213,7 @@ class Sharing:
         self.run.here[self.batches, slot] = (Segment(self.batches, place, batch.nodes, False, slot), now, 0)
 
     def _take(self, seconds: float | None) -> None:
-        """Take in what workers say; the first message is waited for `seconds`, or for ever."""
+        """Process messages of workers, waiting up to `seconds`, or without limit, for the first one."""
         came = self.transport.next(seconds)
         while came is not None:
             slot, parts = came
@@ -226,7 +226,7 @@ class Sharing:
         self._take_what_came()
 
     def _message(self, slot: int, parts: list) -> list:
-        """What a worker says. A result that does not load here ends its batch, as one that does not pickle."""
+        """A worker's message. A result that cannot be loaded here ends its batch, like one that does not pickle."""
         try:
             return unpack_parts(parts)
         except Exception as error:
@@ -241,7 +241,7 @@ class Sharing:
         elif kind == "shared" and number == self.number:
             batch, end, made, costs, said, told = rest
             again = ()
-            if end is not None and end[0] == "unsendable":  # these run once more, and say it then
+            if end is not None and end[0] == "unsendable":  # these run once more, and report it then
                 again = self.lanes[slot].batches[batch].nodes[len(made) :]
             for node, events in said:
                 if node not in again:
@@ -273,11 +273,11 @@ class Sharing:
             self._ready(self._done(node))
 
     def _again(self, nodes: Sequence[int]) -> None:
-        """Nodes of a batch that was not done are ready again, but for those that wait for others of them."""
+        """Make the nodes of an unfinished batch ready again, except those that depend on others of them."""
         self._ready(self.frontier.again(nodes))
 
     def _lost(self, slot: int, nodes: list[int]) -> None:
-        """A worker has died: what it had to do is done by another one. Raises when nodes are lost too often."""
+        """Give the work of a dead worker to another one. Raises if nodes were lost too often."""
         lane = self.lanes.pop(slot, None)
         nodes = [
             *nodes,
@@ -297,7 +297,7 @@ class Sharing:
     # In this process
 
     def _begin_thread(self, slot: int, batch: Batch) -> None:
-        """Let the lane's thread run nodes; its worker has nothing to do meanwhile."""
+        """Let the lane's thread run nodes while its worker is idle."""
         self._lock_for(batch.nodes)
         self.batches += 1
         batch.in_thread = True
@@ -309,7 +309,7 @@ class Sharing:
 
     def _thread_done(self, slot: int, number: int, batch: ThreadBatch) -> None:
         sent = HERE
-        if slot in self.lanes:  # else its worker has died meanwhile
+        if slot in self.lanes:  # otherwise its worker has died meanwhile
             sent = self.lanes[slot].done(number).sent
         del self.run.here[number, slot]
         nodes, rest = batch.nodes[: len(batch.costs)], batch.nodes[len(batch.costs) :]
@@ -344,7 +344,7 @@ class Sharing:
         self._ready(self._done(node))
 
     def _learn(self, node: int, cost: Sequence, seconds: float | None = None) -> Node:
-        """A node is done. seconds: what it is to be known to take, if that is not what it took."""
+        """Note that a node is done. seconds: its duration for the history, if not the elapsed one."""
         seconds = cost[1] if seconds is None else seconds
         self.frontier.took(node, seconds)
         return self.run.learn_node(node, cost, seconds)
@@ -354,7 +354,7 @@ class Sharing:
             self.run.lock()
 
     def _done(self, node: int) -> list[int]:
-        """A node is done, and values that nobody needs any more go: the nodes that waited for it alone."""
+        """Note that a node is done, and drop values that nobody needs any more. Returns the nodes that become ready."""
         flow, uses = self.flow, self.uses
         for number in flow.inputs[node]:
             uses[number] -= 1
@@ -365,18 +365,18 @@ class Sharing:
                         lane.drop(number)
         return self.frontier.done(node)
 
-    # The end
+    # Ending
 
     def let_go(self) -> None:
-        """Give threads back, and tell workers to keep no large value of a run that is over."""
+        """Give threads back, and make workers drop the large values of the run."""
         self.threads.end()
         for slot, lane in self.lanes.items():
             if lane.large:
-                with suppress(Gone, Stopped):  # then there is nothing to keep
+                with suppress(Gone, Stopped):  # then nothing is kept
                     self.transport.send(slot, pack_parts(["forget"]), self.run.stop)
 
     def rest(self, grace: float) -> list[int]:
-        """Tell workers to stop and wait for it: the slots of those that have not within `grace` seconds."""
+        """Tell workers to stop, and wait. Returns the slots of those that have not stopped within `grace` seconds."""
         self.apart.cancel()
         self.halt.append(True)
         busy = {slot for slot, lane in self.lanes.items() if any(not b.in_thread for b in lane.batches.values())}

@@ -1,6 +1,6 @@
-"""Shipping: what a local worker has been sent, so that it is sent once: kernels by token, rows by dataflow, values.
+"""Shipping: sends kernels, rows and values to local workers, each only once.
 
-token    stands for a kernel, with what its functions refer to: it is another one once that has changed
+token    a number for a kernel with the state that its functions capture; a new one once that state has changed
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from weftwork.scheduler.plan.policy import DROPPED_FROM_BYTES
 from weftwork.scheduler.run.lane import Lane
 
 _TOKENS: WeakKeyDictionary[Any, tuple[tuple, int]] = WeakKeyDictionary()
-"""The kernels that were sent to workers: the versions of what they refer to, and their tokens."""
+"""The versions of the captured state, and the tokens, of the kernels that were sent to workers."""
 _LASTING: dict[int, tuple[Any, int]] = {}
-"""Of kernels to which nothing refers weakly: themselves, and their tokens."""
+"""Kernels without weak references, by identity, and their tokens."""
 _NUMBERS = count()
 
 
 class Parcel:
-    """Nodes of a run for a worker: what it lacks of their kernels, rows and inputs, which are brought here."""
+    """Nodes for a worker, with the kernels, rows and inputs that it lacks. The inputs are brought to this process."""
 
     def __init__(self, run: Any, lane: Lane, nodes: Sequence[int]):
         flow = run.flow
@@ -59,12 +59,12 @@ class Parcel:
             self._rows.append((node, token, flow.attrs[node], flow.inputs[node], flow.outputs[node]))
 
     def packed(self) -> list:
-        """The parts of a message that hold it. Raises what pickling raises."""
+        """The parts of a message for it. Raises whatever pickling raises."""
         kernels, self._blocks = shipped(self._code, self._lane.blocks)
         return pack_parts([self._key, kernels, self._rows, self._given])
 
     def has_left(self) -> None:
-        """The worker has all that from now on."""
+        """Note that the worker now has all of it."""
         lane = self._lane
         lane.dropped, lane.clear = [], False
         lane.tokens |= self._tokens
@@ -75,17 +75,17 @@ class Parcel:
 
 
 def key_of(flow: Dataflow) -> str:
-    """The name under which workers keep a dataflow's rows."""
+    """The name under which workers keep the rows of a dataflow."""
     if flow.key is None:
         flow.key = uuid.uuid4().hex
     return flow.key
 
 
 def token_of(kernel: Any) -> int:
-    """The number that stands for a kernel in messages to workers."""
+    """The number of a kernel in messages to workers."""
     try:
         token = _TOKENS.get(kernel)
-    except TypeError:  # nothing refers to it weakly: it is one of a library's own, which stay
+    except TypeError:  # without weak references: a library's own, which is never freed
         return _LASTING.setdefault(id(kernel), (kernel, next(_NUMBERS)))[1]
     state = tuple([function.captured.version for function in functions_of([kernel])])
     if token is None or token[0] != state:
@@ -94,9 +94,9 @@ def token_of(kernel: Any) -> int:
 
 
 def shipped(kernels: Sequence[Any], known: Iterable[str]) -> tuple[list[tuple], set[str]]:
-    """Kernels as they are sent: (token, code, keys of its blocks, the blocks that it lacks); and all keys.
+    """Kernels as sent: (token, code, keys of its blocks, missing blocks) of each one; and all the keys.
 
-    known: the keys of blocks that the worker has.
+    known: the keys of the blocks that the worker has.
     """
     made, keys = [], set(known)
     for kernel in kernels:
@@ -108,13 +108,13 @@ def shipped(kernels: Sequence[Any], known: Iterable[str]) -> tuple[list[tuple], 
 
 
 def carrying(kernel: Any) -> tuple:
-    """A kernel, with what its functions refer to, and whether it is a user's."""
+    """A kernel with the state that its functions capture, and whether it is a user's."""
     carried = Carried([function.captured for function in functions_of([kernel])], False)
     return kernel, carried if carried else None, is_users(kernel)
 
 
 def travels(flow: Dataflow, node: int, values: list) -> bool:
-    """True when what a worker needs for a node with these inputs pickles."""
+    """True if everything a worker needs for a node with these inputs pickles."""
     try:
         pack_code(carrying(flow.kernels[node]))
         pack_parts([flow.attrs[node], values])

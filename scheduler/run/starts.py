@@ -1,6 +1,7 @@
-"""The start of Ray: the run that waited for it is told.
+"""Tells a run how long it waited for Ray to start.
 
-Who asks for Ray knows of no run, so it is found on the stack, by the function that runs a dataflow.
+The code that asks for Ray knows nothing of runs. The run is found on the stack, in the frame of the function that runs
+a dataflow.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ _runners: set[CodeType] = set()
 
 
 def tell_of_starts(runner: Callable) -> None:
-    """Let runs of this process be told, from now on.   runner: runs a dataflow of a `run`, its argument."""
+    """Tell the runs of this process of retries, from now on.   runner: runs a dataflow of a `run`, its argument."""
     _runners.add(runner.__code__)
     if _waited not in backend.WAITED:
         backend.WAITED.append(_waited)
 
 
 def _waited(since: float, seconds: float) -> None:
-    """This thread has waited for Ray."""
+    """Tell the run of this thread, if there is one, that it has waited for Ray."""
     frame = sys._getframe() if seconds >= WORTH else None
     while frame is not None and frame.f_code not in _runners:
         frame = frame.f_back

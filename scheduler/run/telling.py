@@ -1,10 +1,10 @@
-"""Telling: what one run tells the stream of its session, while it goes on.
+"""Telling: reports the events of one run to the stream of its session.
 
-It is made when there is something to tell: at the run's begin where somebody listens, else with the first thing that
-took long or happens seldom. A run of some microseconds to which nobody listens has none. Its parts share it.
+It is created when there is something to report: at the start of the run if somebody listens, otherwise with the first
+event that took long or is rare. A run of some microseconds without listeners has none. Inner runs share it.
 
-ticks     seconds by `monotonic`, or `perf_counter`: what is told has the program's time
-ears      those who listen to this run alone
+ticks     seconds by `monotonic` or `perf_counter`; events carry the program's time
+ears      listeners to this run alone
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from weftwork.actors.processes.messages import Ran
+from weftwork.graph.drawing.words import time_text
 from weftwork.graph.errors import text_of
 from weftwork.graph.forks import in_child
 from weftwork.graph.operation import Operation, Tensor
@@ -27,13 +28,13 @@ from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate
 
 WORTH = 1e-3
-"""Seconds from which a segment is told of though nobody listens."""
+"""Least seconds of a segment that is reported even if nobody listens."""
 _NAMED = 3
-"""Fetches that are named."""
+"""Most fetches that are named."""
 
 
 class Node(NamedTuple):
-    """A node that ran: when it began, by the ticks of where it ran, its seconds, the bytes that it took and made."""
+    """A node that ran: its start, in ticks of its process, its seconds, and the bytes of its inputs and outputs."""
 
     op: Operation
     start: float
@@ -43,12 +44,12 @@ class Node(NamedTuple):
 
 
 def took(nodes: Sequence[Node]) -> float:
-    """The seconds from the first node's begin to the last one's end."""
+    """The seconds from the start of the first node to the end of the last one."""
     return nodes[-1].start + nodes[-1].seconds - nodes[0].start
 
 
 class Sent(NamedTuple):
-    """Work on its way to another lane: since when it could have begun, when it was sent, and the seconds of packing."""
+    """How work was sent to another lane: when it became ready, when it was sent, and the seconds of packing."""
 
     ready: float = 0.0
     at: float = 0.0
@@ -57,40 +58,40 @@ class Sent(NamedTuple):
 
 
 HERE = Sent()
-"""Work that did not travel."""
+"""The Sent of work that ran where it was."""
 
 
 class Telling:
-    """What tells of one run. number: of the run."""
+    """Reports one run. number: the run's number."""
 
     __slots__ = ("_asked", "_began", "_ears", "_epoch", "_started", "_stream", "number")
 
     def __init__(
         self, stream: Stream, asked: Sequence[Tensor | Operation], began: float, ears: Sequence[Listening] = ()
     ):
-        """asked: the run's fetches.   began: in ticks."""
+        """asked: the run's fetches.   began: its start, in ticks."""
         self._stream, self._ears, self._asked, self._began = stream, ears, asked, began
         self._epoch, self.number = epoch(), new_run()
         self._started: set[Lane] = set()
 
     def begin(self) -> None:
-        """Tell that the run began."""
+        """Report the start of the run."""
         ops = tuple(dict.fromkeys([getattr(element, "op", element) for element in self._asked]))
         text = _listed([element.name for element in self._asked])
         self.tell("began", self._began, lane=lane(), ops=ops, text=text)
 
     @property
     def heard(self) -> bool:
-        """True when somebody listens."""
+        """True if somebody listens."""
         return self._stream.is_heard or len(self._ears) > 0
 
     @property
     def wants_nodes(self) -> bool:
-        """True when somebody listens who asked for single nodes."""
+        """True if some listener asked for single nodes."""
         return self._stream.wants_nodes or any([one.nodes for one in self._ears])
 
     def tell(self, kind: str, start: float | None = None, seconds: float = 0.0, **more: Any) -> None:
-        """Something happened now, or began at `start`, in ticks. more: as in an event."""
+        """Report an event that happens now, or began at `start`, in ticks. more: further fields of the event."""
         when = self._epoch + (monotonic() if start is None else start)
         self._stream.tell(Event(kind, self.number, when, seconds, **more), self._ears)
 
@@ -107,20 +108,20 @@ class Telling:
         taken: int = 0,
         made: int = 0,
     ) -> None:
-        """Nodes ran in a thread of this process, one after another.
+        """Report nodes that ran in a thread of this process, one after another.
 
-        nodes: those that were measured.   taken, made: the bytes of the values that they took and made.
+        nodes: the measured ones.   taken, made: the bytes of their inputs and outputs.
         """
         self._ran(where, ops, nodes, start, seconds, 0.0, sent, Ran(taken=taken, made=made))
 
     def ran_there(
         self, place: str, ops: Sequence, nodes: Sequence[Node], sent: Sent, told: Sequence, back: float
     ) -> None:
-        """Nodes ran in another process, which has `told` of it; the caller had the reply at `back`."""
+        """Report nodes that ran in another process, from its report `told`; the reply arrived at `back`."""
         ran = Ran(*told)
         offset = OFFSETS.learn(ran.machine, sent.at, ran.came, ran.left, back)
         start, seconds = ran.start, ran.seconds
-        if not start and nodes:  # it was sent nodes one by one
+        if not start and nodes:  # nodes were sent to it one by one
             start, seconds = nodes[0].start, took(nodes)
             ran = ran._replace(taken=sum([n.taken for n in nodes]), made=sum([n.made for n in nodes]))
         where = Lane(place, inventory.address_of(ran.machine), ran.pid, ran.thread)
@@ -170,7 +171,7 @@ class Telling:
                 )
 
     def waited(self, place: str, op: Operation, since: float, thread: int = 0) -> None:
-        """A node is done that did not run in a lane: it waited in a queue, or its bodies ran by themselves."""
+        """Report a finished node that took no lane: it waited in a queue, or its bodies ran separately."""
         seconds = monotonic() - since
         if seconds >= WORTH or self.heard:
             where = Lane(place, "", os.getpid(), thread)
@@ -181,17 +182,17 @@ class Telling:
     # The run
 
     def planned(self, ops: Sequence, text: str, start: float, seconds: float, plan: Any = None) -> None:
-        """It is known how the run, or a part of it, is run."""
+        """Report how the run, or a part of it, is executed."""
         self.tell("planned", start, seconds, lane=lane(), ops=tuple(ops), text=text, plan=plan)
 
     def ended(self, error: BaseException | None = None) -> None:
-        """The run is over."""
+        """Note that the run is over."""
         text = "" if error is None else f"{type(error).__name__}: {text_of(error)}"
         self.tell("ended", self._began, monotonic() - self._began, lane=lane(), text=text)
 
 
 def lane(place: str = "caller") -> Lane:
-    """That of this thread."""
+    """The lane of this thread."""
     return _lane(place, get_native_id())
 
 
@@ -204,33 +205,33 @@ in_child(_lane.cache_clear)
 
 
 def resident(pid: int) -> Lane:
-    """That of a local worker: it works in its first thread, which has the number of its process."""
+    """The lane of a local worker, which works in its main thread, whose number is that of the process."""
     return Lane("resident", "", pid, pid)
 
 
 def measured(ops: Sequence[Operation], owners: Sequence[int], costs: Sequence[Sequence]) -> list[Node]:
-    """The nodes of a program that was measured. owners: the node of each step, or -1.   costs: as `measure` gives."""
+    """The nodes of a measured program. owners: the node of each step, or -1.   costs: as `measure` returns them."""
     steps = zip(owners, *costs, strict=True)
     return [Node(ops[node], *cost) for node, *cost in steps if node >= 0]
 
 
 def reason(autotuner: Autotuner, candidate: Candidate, first: bool) -> str:
-    """Which way to run was chosen, and why. first: it is one of the first runs, in which nodes are measured."""
-    what = candidate.name
+    """Which strategy was chosen, and why. first: this is one of the first runs, which measure nodes."""
+    what, ways = candidate.name, len(autotuner.candidates)
     if candidate.plan.is_dynamic:
-        what += ": nodes are given to who is idle"
+        what += " (idle lanes take what is ready)"
     elif candidate.name == "placed":
-        what += ": each node where it must run, or as its costs say"
-    ways = autotuner.candidates
-    if len(ways) == 1:
+        what += " (each node where it must run, or where it costs least)"
+    if ways == 1:
         return f"{what}; nothing else is worth a try"
     if first:
-        why = "nodes are measured in it, in the first runs"
+        why = "the first runs measure the nodes"
     elif candidate.took:
-        why = f"it took {candidate.typical:.3g} s, the median of {len(candidate.took)} runs"
+        runs = len(candidate.took)
+        why = f"median {time_text(candidate.typical)} in {runs} run{'s' * (runs != 1)}"
     else:
-        why = f"it is foreseen to take {candidate.predicted:.3g} s"
-    return f"{what}; of {len(ways)} ways: {why}"
+        why = f"predicted to take {time_text(candidate.predicted)}"
+    return f"{what}, one of {ways} ways: {why}"
 
 
 def _listed(names: Sequence[str]) -> str:

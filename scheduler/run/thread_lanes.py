@@ -1,7 +1,7 @@
-"""Thread lanes: the threads of this process that run nodes of a run which is shared out.
+"""Thread lanes: threads of this process that run nodes of a shared-out run.
 
-A lane keeps its thread for the whole run. A thread that has just become idle gets its old core back when it is woken;
-another thread may be woken on the core of a busy lane, and share that core for some milliseconds.
+A lane keeps its thread for the whole run. A thread that has just become idle is woken on its old core. Another thread
+may be woken on the core of a busy lane, and share that core for some milliseconds.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Job = Callable[[], None]
 
 @dataclass
 class ThreadBatch:
-    """Nodes that a thread runs one after another, until the run or `halt` tells it to stop.
+    """Nodes that a thread runs one after another, unless the run or `halt` tells it to stop.
 
-    costs: one for each node that is done.   seconds: what each would take alone, without waiting for the GIL.
-    lane: the thread that ran them.   error: what ended the batch early.
+    costs: one for each finished node.   seconds: what each would take alone, without waiting for the GIL.
+    lane: that of the thread.   error: the error that ended the batch early.
     """
 
     run: Run
@@ -61,13 +61,13 @@ class ThreadBatch:
 
 
 class ThreadLanes:
-    """The threads of one run: one for each lane that has needed one."""
+    """The threads of one run: one for each lane that has used one."""
 
     def __init__(self) -> None:
         self._jobs: dict[int, SimpleQueue[Job | None]] = {}
 
     def start(self, slot: int, batch: ThreadBatch, done: Job) -> None:
-        """Run a batch in the thread of a lane; the thread calls `done` at its end."""
+        """Run a batch in the thread of a lane, which calls `done` at the end."""
         jobs = self._jobs.get(slot)
         if jobs is None:
             jobs = self._jobs[slot] = SimpleQueue()
@@ -76,7 +76,7 @@ class ThreadLanes:
         jobs.put(lambda: context.run(batch.work, done))
 
     def end(self) -> None:
-        """Give the threads back, once they have done what they were given."""
+        """Give the threads back once they have finished their batches."""
         for jobs in self._jobs.values():
             jobs.put(None)
         self._jobs.clear()

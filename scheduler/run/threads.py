@@ -1,9 +1,9 @@
-"""Threads of the caller's process that run the programs of a plan beside each other.
+"""Threads: runs the programs of a plan beside each other, in threads of the caller's process.
 
 slot     the caller is slot 0, helper threads are the others; each runs one program, and they exchange values
 
-Worth it for code that releases the GIL: a hop between threads costs some microseconds, one through Ray a millisecond.
-Helpers belong to the process and are lent to one run at a time.
+They suit code that releases the GIL: a hop between threads costs some microseconds, one through Ray a millisecond.
+Helper threads belong to the process and are lent to one run at a time.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Team:
             self.exchange.wake()
 
     def helper(self, segment: Segment) -> None:
-        """What a helper thread does for the run."""
+        """The work of a helper thread for the run."""
         try:
             self.work(segment)
         finally:
@@ -53,7 +53,7 @@ class _Team:
 
 
 def run_in_threads(run: Run, plan: Plan, measure: bool) -> None:
-    """Run a plan that was made for threads. The first error wins; it is raised once all threads have come to rest."""
+    """Run a plan made for threads. The first error wins, and is raised once all threads have ended their work."""
     team = _Team(run, plan, measure)
     run.wakers.append(team.exchange.wake)
     helpers = borrow(plan.slots - 1)

@@ -1,4 +1,5 @@
-"""Unplanned: first runs of large graphs, which have no plan. What a `ColdRun` does not call is planned, in parts."""
+"""Unplanned: first runs of large graphs, without a plan. Nodes that a `ColdRun` does not call itself are planned, in
+parts."""
 
 from __future__ import annotations
 
@@ -27,14 +28,14 @@ _COLD = "cold: called one after another, without a plan; one is made once it pay
 
 
 class Unplanned:
-    """Such runs of one session."""
+    """The runs without a plan of one session."""
 
     def __init__(self, planner: Planner, run_flow: Callable[[Run, Dataflow, Specialization], None]):
-        """run_flow: runs a dataflow whose sources are there."""
+        """run_flow: runs a dataflow whose sources are available."""
         self._planner, self._run_flow = planner, run_flow
 
     def run(self, run: Run, signature: Signature, call_list: CallList, fed: Sequence[Any]) -> list:
-        """Call what can be called here, and run the rest in parts: the values of the fetches."""
+        """Call nodes here as far as possible, run the rest in parts, and return the values of the fetches."""
         telling = run.telling
         watched = telling is not None and telling.wants_nodes
         work = run.cold = ColdRun(call_list, dict(zip(signature.fed, fed, strict=True)), watched)
@@ -63,7 +64,7 @@ class Unplanned:
         return work.values()
 
     def _run_part(self, run: Run, work: ColdRun, part: Part, heavy: bool = False) -> None:
-        """Run some nodes; they are shared out where that is worth it."""
+        """Run some nodes, shared out if that pays."""
         flow = settled(part.elements, part.fed, part.ran, self._planner.config)
         work.inner = inner = InnerRun(run, flow, {flow.feeds[tensor]: value for tensor, value in part.fed.items()})
         run.wakers.append(lambda: inner.cancel(run.stop[0]))
@@ -84,6 +85,6 @@ class Unplanned:
 
 
 def _tell_stretch(run: Run, stretch: Stretch) -> None:
-    """Tell of what a cold run has called here, if need be."""
+    """Report the nodes that a cold run has called here, if anyone listens."""
     if run.telling is not None or stretch.seconds >= WORTH:
         run.teller().ran_here(stretch.ops, stretch.nodes, stretch.start, stretch.seconds, lane())

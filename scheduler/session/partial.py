@@ -19,7 +19,7 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.operation import REFERENCES, Kind, Operation, Tensor
 from weftwork.scheduler.compile.pruning import prune
 from weftwork.scheduler.request.feeds import feed_tensors, parse_feeds
-from weftwork.scheduler.request.fetches import owned, parse_fetches
+from weftwork.scheduler.request.fetches import Fetches, owned, parse_fetches
 
 _SOURCES = REFERENCES | {Kind.CONSTANT, Kind.PLACEHOLDER}
 
@@ -66,6 +66,8 @@ class PartialRuns:
     def setup(self, graph: Graph, fetches: Any, feeds: Sequence | None) -> str:
         """Start a partial run and return its handle. Raises InvalidArgumentError if there is nothing to fetch."""
         elements = parse_fetches(graph, fetches).elements
+        if feeds is not None and not isinstance(feeds, (list, tuple)):
+            raise TypeError(f"feeds must be a list or tuple, but got {feeds!r}")
         if not elements:
             raise _refused("Must specify at least one target to fetch or execute.")
         handle = uuid.uuid4().hex
@@ -77,9 +79,11 @@ class PartialRuns:
         partial = self._runs.get(handle)
         if partial is None:
             raise _refused("Must run 'setup' before performing partial runs!")
+        parsed = parse_fetches(graph, fetches)
+        fed = parse_feeds(graph, feed_dict) if feed_dict else {}  # what is refused here leaves the run as it was
         with partial.lock:
             try:
-                return _part(graph, partial, fetches, feed_dict, run, copy)
+                return _part(partial, parsed, fed, run, copy)
             except BaseException:
                 self._runs.pop(handle, None)
                 raise
@@ -92,12 +96,10 @@ class PartialRuns:
         self._runs.clear()
 
 
-def _part(graph: Graph, partial: _Partial, fetches: Any, feed_dict: Mapping | None, run: RunPart, copy: bool) -> Any:
-    parsed = parse_fetches(graph, fetches)
+def _part(partial: _Partial, parsed: Fetches, fed: dict[Tensor, Any], run: RunPart, copy: bool) -> Any:
     asked = [element for element in parsed.elements if isinstance(element, Tensor)]
     if len(asked) < len(parsed.elements):
         raise RuntimeError("partial_run() requires empty target_list.")
-    fed = parse_feeds(graph, feed_dict) if feed_dict else {}
     _check(partial, asked, fed)
     values = {**partial.values, **fed}
     wanted = [t for t in asked if t not in values]

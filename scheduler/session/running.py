@@ -13,7 +13,7 @@ from weftwork.graph.errors import InvalidArgumentError, OpError
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.plan.signatures import Signature
 from weftwork.scheduler.request.config import RunMetadata, RunOptions
-from weftwork.scheduler.request.feeds import convert_feed, parse_feed_key, parse_feeds
+from weftwork.scheduler.request.feeds import FeedList, parse_feeds
 from weftwork.scheduler.request.fetches import owned, parse_fetches, structure_of
 from weftwork.scheduler.session.future import RunFuture
 from weftwork.scheduler.session.looks import Looks
@@ -282,7 +282,7 @@ class Running(Looks):
     def make_callable(
         self, fetches: Any, feed_list: Sequence[Any] | None = None, accept_options: bool = False
     ) -> Callable[..., Any]:
-        """Return a function that runs `fetches`, with one positional argument per tensor in `feed_list`.
+        """Return a function that runs `fetches`, with one positional argument per key in `feed_list`.
 
         With accept_options it also takes the keywords options and run_metadata. The plan is made once and kept, so
         later additions to the graph have no effect. Raises TypeError if `feed_list` is not a list or tuple.
@@ -291,20 +291,18 @@ class Running(Looks):
             raise TypeError("`feed_list` must be a list or tuple.")
         self._check_open()
         self._check_not_empty()
-        tensors = [parse_feed_key(self._graph, key) for key in feed_list or ()]
+        feeds = FeedList(self._graph, feed_list or ())
         parsed = parse_fetches(self._graph, fetches)
         try:
-            signature = self._engine.signatures.add(None, parsed, tensors)
+            signature = self._engine.signatures.add(None, parsed, feeds.tensors)
         except OpError as error:  # raised when the callable is called
             return _failing(error)
 
         def run(*args: Any, **kwargs: Any) -> Any:
             self._check_open()
-            if len(args) != len(tensors):
-                raise TypeError(f"This callable takes {len(tensors)} fed values, but got {len(args)}.")
+            fed = feeds.values(args)
             if kwargs and not accept_options:
                 raise TypeError("This callable takes no options: make it with accept_options=True.")
-            fed = [convert_feed(tensor, value) for tensor, value in zip(tensors, args, strict=True)]
             return self._run(signature, fed, kwargs.get("options"), kwargs.get("run_metadata"))
 
         return run

@@ -217,12 +217,17 @@ def _modified(prefix: str) -> float | None:
     name = checkpoint.index_name(prefix)
     files = files_of(prefix)
     with told(name):
-        return files.modified(name) if files.exists(name) else None
+        found = [name] if files.exists(name) else checkpoint.single_files(prefix, files)
+        return files.modified(found[0]) if found else None
 
 
 def remove_checkpoint(checkpoint_prefix: str, meta_graph_suffix: str = "meta") -> None:
     """Delete the files of a checkpoint."""
     checkpoint.remove(checkpoint_prefix)
+    alone = files_of(checkpoint_prefix)
+    with told(checkpoint_prefix):
+        for found in checkpoint.single_files(checkpoint_prefix, alone):
+            alone.remove(found)
     name = f"{checkpoint_prefix}.{meta_graph_suffix}"
     files = files_of(name)
     with told(name):
@@ -236,7 +241,7 @@ def remove_checkpoint(checkpoint_prefix: str, meta_graph_suffix: str = "meta") -
 def load_checkpoint(ckpt_dir_or_file: str) -> CheckpointReader:
     """Open a checkpoint, or the newest one of a folder. Raises ValueError if the folder has none."""
     path = os.fspath(ckpt_dir_or_file)
-    if not checkpoint_exists(path) and files_of(path).exists(state_file(path)):
+    if not checkpoint_exists(path) and (files_of(path).exists(state_file(path)) or os.path.isdir(path)):
         newest = latest_checkpoint(path)
         if newest is None:
             raise ValueError(f"Couldn't find 'checkpoint' file or checkpoints in given directory {path}")

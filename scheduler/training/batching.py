@@ -150,6 +150,8 @@ def _padded(dynamic_pad: bool) -> Callable[..., QueueBase]:
 
 def _mixed(min_after_dequeue: int, seed: int | None) -> Callable[..., QueueBase]:
     def make(capacity: int, *args: Any, **kwargs: Any) -> QueueBase:
+        if capacity <= min_after_dequeue:
+            raise ValueError(f"capacity {capacity} must be bigger than min_after_dequeue {min_after_dequeue}.")
         return RandomShuffleQueue(capacity, min_after_dequeue, *args, seed=seed, **kwargs)
 
     return make
@@ -237,6 +239,9 @@ def _shapes(examples: list[list[Tensor]], given: Any, many: bool) -> list:
     if given is not None:
         return [dims.as_raw(shape) for shape in given]
     raw = [[tensor.raw_shape for tensor in example] for example in examples]
+    for example in examples:
+        if any([tensor.raw_shape is None for tensor in example]):
+            raise ValueError(f"Cannot infer Tensor's rank: {', '.join(map(str, example))}")
     if many:
         raw = [[None if shape is None else shape[1:] for shape in row] for row in raw]
     return [_common(column) for column in zip(*raw, strict=True)]

@@ -8,6 +8,7 @@ run. Events are flushed every `flush_secs` seconds, every `max_queue` events, an
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import os
 import socket
@@ -19,6 +20,7 @@ from typing import Any
 
 from weftwork.graph.files.records import tf_record_iterator
 from weftwork.graph.graph import Graph
+from weftwork.graph.interchange.graph_util import write_graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.protos import protos
 from weftwork.graph.shapes import RawShape
@@ -261,3 +263,9 @@ def _shape_proto(shape: RawShape) -> Any:
     if shape is None:
         return proto(unknown_rank=True)
     return proto(dim=[proto.Dim(size=-1 if size is None else size) for size in shape])
+
+
+def write_graph_text(folder: Any, graph: Graph) -> None:
+    """Write the graph, with its shapes, to `graph.pbtxt` of a folder, if TensorBoard is installed."""
+    if importlib.util.find_spec("tensorboard") is not None:
+        write_graph(graph.as_graph_def(add_shapes=True), folder, "graph.pbtxt")

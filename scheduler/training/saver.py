@@ -51,8 +51,8 @@ class Saver:
     defer_build: add the nodes when `build` is called.   allow_empty: accept that there is nothing to save.
     pad_step_number: write steps in file names with eight digits.   save_relative_paths: allow moving the folder.
     filename: the prefix if none is fed.
-    write_version: SaverDef.V2 writes TensorFlow's files, which hold numbers and text; None writes Weftwork's own, which
-        hold any plain data. Either saver reads both.
+    write_version: SaverDef.V2 writes TensorFlow's files, which hold numbers and text, SaverDef.V1 its older ones; None
+        writes Weftwork's own, which hold any plain data. Each saver reads all of them.
     restore_sequentially, builder: accepted, without effect.
     Raises ValueError without variables or for duplicate keys, TypeError for anything that is not a variable.
     """
@@ -81,9 +81,9 @@ class Saver:
                 "var_list=None."
             )
         self._var_list, self._name, self._filename = var_list, name, filename
-        self._bundled = write_version == SaverDef.V2
-        if write_version not in (None, SaverDef.V2, "weftwork"):
-            raise ValueError(f"write_version must be SaverDef.V2 or None, not {write_version!r}: V1 is not written.")
+        if write_version not in (None, SaverDef.V1, SaverDef.V2, "weftwork"):
+            raise ValueError(f"write_version must be SaverDef.V1, SaverDef.V2 or None, not {write_version!r}.")
+        self._bundled: bool | str = "V1" if write_version == SaverDef.V1 else write_version == SaverDef.V2
         self._reshape, self._sharded, self._allow_empty = reshape, sharded, allow_empty
         self._pad_step_number, self._save_relative_paths = pad_step_number, save_relative_paths
         self._kept = Kept(max_to_keep, keep_checkpoint_every_n_hours)
@@ -91,7 +91,7 @@ class Saver:
         self._meta: tuple[int, bytes] = (-1, b"")
         self._saving = threading.Lock()
         if saver_def is not None and not isinstance(saver_def, SaverDef):
-            raise TypeError(f"saver_def must be a SaverDef, got: {type(saver_def)}")
+            raise ValueError(f"saver_def must be a saver_pb2.SaverDef: {saver_def}")
         self.saver_def: SaverDef | None = saver_def
         if saver_def is not None and max_to_keep == 5:
             self._kept = Kept(saver_def.max_to_keep, saver_def.keep_checkpoint_every_n_hours or 10000.0)
@@ -125,7 +125,7 @@ class Saver:
             max_to_keep=self._kept.limit or 0,
             sharded=self._sharded,
             keep_checkpoint_every_n_hours=self._kept.hours,
-            version=SaverDef.V2,
+            version=SaverDef.V1 if self._bundled == "V1" else SaverDef.V2,
         )
 
     def as_saver_def(self) -> SaverDef | None:

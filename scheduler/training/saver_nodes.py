@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.actors.checkpoints import bundle
+from weftwork.actors.checkpoints import bundle, sliced
 from weftwork.actors.checkpoints import writer as checkpoint
 from weftwork.actors.checkpoints.encoding import TYPES
 from weftwork.actors.checkpoints.files import files_of
@@ -57,13 +57,15 @@ Saveables = list[tuple[str, Variable | Saveable]]
 # Kernels
 
 
-def _format(bundled: bool) -> Any:
-    """The module that writes: TensorFlow's format, or Weftwork's."""
+def _format(bundled: bool | str) -> Any:
+    """The module that writes: TensorFlow's format (True, or "V1" for the older one), or Weftwork's."""
+    if bundled == "V1":
+        return sliced
     return bundle if bundled else checkpoint
 
 
 def save_all(
-    filename: bytes, *values: Any, keys: tuple[str, ...], types: tuple[str, ...], bundled: bool = False
+    filename: bytes, *values: Any, keys: tuple[str, ...], types: tuple[str, ...], bundled: bool | str = False
 ) -> tuple:
     """The kernel of a SaveV2 node that writes the whole checkpoint."""
     prefix, files = os.fsdecode(filename), _format(bundled)
@@ -78,14 +80,14 @@ def save_shard(
     types: tuple[str, ...],
     shard: int,
     shards: int,
-    bundled: bool = False,
+    bundled: bool | str = False,
 ) -> Part:
     """The kernel of a SaveV2 node that writes one of several data files. Returns a description of the file."""
     prefix = os.fsdecode(filename)
     return _format(bundled).write_shard(prefix, zip(keys, types, values, strict=True), shard, shards)
 
 
-def merge_shards(filename: bytes, *parts: Part, bundled: bool = False) -> tuple:
+def merge_shards(filename: bytes, *parts: Part, bundled: bool | str = False) -> tuple:
     """The kernel that turns written shards into a checkpoint."""
     _format(bundled).write_index(os.fsdecode(filename), parts)
     return ()
@@ -215,7 +217,7 @@ _IN_CALLER = Traits(here=True)
 
 
 def add_nodes(
-    name: str | None, prefix: str | None, saveables: Saveables, sharded: bool, reshape: bool, bundled: bool
+    name: str | None, prefix: str | None, saveables: Saveables, sharded: bool, reshape: bool, bundled: bool | str
 ) -> tuple[Tensor, Tensor, Operation]:
     """Add a saver's nodes. Returns the filename, the tensor that saves, and the operation that restores."""
     with name_scope(name, "save", [variable.value() for _, variable in saveables]):
@@ -240,7 +242,7 @@ def _function(type: str, kernel: Any, inputs: Iterable[Tensor], attrs: dict, out
     )
 
 
-def _save_nodes(filename: Tensor, saveables: Saveables, sharded: bool, bundled: bool) -> Tensor:
+def _save_nodes(filename: Tensor, saveables: Saveables, sharded: bool, bundled: bool | str) -> Tensor:
     """Add the nodes that save. Returns the filename as a tensor that is available when everything is written."""
     groups = _in_shards(saveables) if sharded else [saveables]
     named = {"bundled": bundled}
@@ -258,7 +260,7 @@ def _save_nodes(filename: Tensor, saveables: Saveables, sharded: bool, bundled: 
         return identity(filename, name="control_dependency")
 
 
-def _saved(filename: Tensor, saveables: Saveables, bundled: bool) -> tuple[list[Tensor], dict[str, Any]]:
+def _saved(filename: Tensor, saveables: Saveables, bundled: bool | str) -> tuple[list[Tensor], dict[str, Any]]:
     """The inputs and attributes of a node that saves."""
     keys = tuple([key for key, _ in saveables])
     types = tuple([variable.dtype.base_dtype.name for _, variable in saveables])

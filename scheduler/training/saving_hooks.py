@@ -14,11 +14,13 @@ from typing import Any
 from weftwork.graph import stacks
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.protos import protos
+from weftwork.scheduler.request.config import RunOptions
 from weftwork.scheduler.training.basic_hooks import SecondOrStepTimer, needed_global_step
-from weftwork.scheduler.training.event_files import FileWriter, FileWriterCache
+from weftwork.scheduler.training.event_files import FileWriter, FileWriterCache, write_graph_text
 from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
 from weftwork.scheduler.training.saver import Saver
 from weftwork.scheduler.training.scaffold import Scaffold
+from weftwork.scheduler.views.timeline import Timeline
 
 log = logging.getLogger("weftwork")
 
@@ -109,6 +111,7 @@ class CheckpointSaverHook(SessionRunHook):
         os.makedirs(self._folder, exist_ok=True)
         if self._writer is not None:
             self._writer.add_graph(session.graph)
+        write_graph_text(self._folder, session.graph)
         self._save(session, step)
         self._timer.update_last_triggered_step(step)
 
@@ -250,6 +253,9 @@ class SummarySaverHook(SessionRunHook):
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Write the summaries."""
         step = int(run_values.results["global_step"]) + 1
+        if self._next_step is None and self._writer is not None:
+            entry = protos("event").SessionLog
+            self._writer.add_session_log(entry(status=entry.START), step)
         if self._due:
             step = int(run_context.session.run(self._global_step))
             self._timer.update_last_triggered_step(step)
@@ -262,3 +268,55 @@ class SummarySaverHook(SessionRunHook):
         """Flush the file."""
         if self._writer is not None:
             self._writer.flush()
+
+
+class ProfilerHook(SessionRunHook):
+    """Writes the timeline of a run every so many steps or seconds: `timeline-STEP.json`, for chrome://tracing.
+
+    show_dataflow, show_memory: as `tf.timeline.Timeline` has them.
+    Raises ValueError unless one of save_steps and save_secs is given.
+    """
+
+    def __init__(
+        self,
+        save_steps: int | None = None,
+        save_secs: float | None = None,
+        output_dir: str = "",
+        show_dataflow: bool = True,
+        show_memory: bool = False,
+    ):
+        self._timer = SecondOrStepTimer(save_secs, save_steps)
+        self._folder, self._shown = output_dir, (show_dataflow, show_memory)
+
+    def begin(self) -> None:
+        """Find the global step."""
+        self._writer = writer_in(self._folder)
+        self._next_step: int | None = None
+        self._global_step = needed_global_step(self)
+
+    def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:
+        """Ask for a trace when it is due."""
+        self._due = self._next_step is not None and self._timer.should_trigger_for_step(self._next_step)
+        options = RunOptions(trace_level=RunOptions.FULL_TRACE) if self._due else None
+        return SessionRunArgs(self._global_step, options=options)
+
+    def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
+        """Write it."""
+        before = int(run_values.results)
+        if self._next_step is None:
+            self._timer.update_last_triggered_step(before)
+        step = before + 1
+        if self._due:
+            step = int(run_context.session.run(self._global_step))
+            self._timer.update_last_triggered_step(step)
+            self._save(step, run_values.run_metadata)
+        self._next_step = step + 1
+
+    def _save(self, step: int, metadata: Any) -> None:
+        path = os.path.join(self._folder, f"timeline-{step}.json")
+        log.info("Saving timeline for %d into '%s'.", step, path)
+        os.makedirs(self._folder or ".", exist_ok=True)
+        with open(path, "w") as file:
+            file.write(Timeline(metadata.step_stats).generate_chrome_trace_format(*self._shown))
+        if self._writer is not None:
+            self._writer.add_run_metadata(metadata, f"step_{step}", step)

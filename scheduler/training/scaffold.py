@@ -7,6 +7,7 @@ from typing import Any
 
 from weftwork.graph import stacks
 from weftwork.graph.graph import GraphKeys
+from weftwork.graph.lookup.tables import tables_initializer
 from weftwork.graph.ops.flow import group
 from weftwork.graph.training.summaries import merge_all
 from weftwork.graph.variables.collected import (
@@ -59,7 +60,7 @@ class Scaffold:
         Raises RuntimeError if a collection has several operations for one purpose.
         """
         made = {
-            "init_op": (GraphKeys.INIT_OP, global_variables_initializer),
+            "init_op": (GraphKeys.INIT_OP, lambda: group(global_variables_initializer())),
             "ready_op": (GraphKeys.READY_OP, report_uninitialized_variables),
             "ready_for_local_init_op": (
                 GraphKeys.READY_FOR_LOCAL_INIT_OP,
@@ -101,4 +102,4 @@ class Scaffold:
     @staticmethod
     def default_local_init_op() -> Any:
         """An operation that initializes local variables and tables."""
-        return group(local_variables_initializer())
+        return group(local_variables_initializer(), tables_initializer())

@@ -26,7 +26,7 @@ from weftwork.graph.variables.collected import (
 from weftwork.scheduler.session.session import Session
 from weftwork.scheduler.state.checkpoint_state import log
 from weftwork.scheduler.training.coordinator import Coordinator, LooperThread
-from weftwork.scheduler.training.event_files import FileWriter
+from weftwork.scheduler.training.event_files import FileWriter, write_graph_text
 from weftwork.scheduler.training.manager import SessionManager
 from weftwork.scheduler.training.queue_runner import start_queue_runners
 from weftwork.scheduler.training.saver import Saver
@@ -77,19 +77,20 @@ class Supervisor:
         self._grace, self._started = stop_grace_secs, False
         self._coord.clear_stop()
         with self._graph.as_default():
-            made: dict[str, tuple[Any, Callable]] = {
-                "ready_op": (ready_op, report_uninitialized_variables),
-                "ready_for_local_init_op": (ready_for_local_init_op, lambda: None),
-                "init_op": (init_op, global_variables_initializer),
-                "local_init_op": (local_init_op, self._local_init),
-                "saver": (saver, self._saver_of_graph),
-                "summary_op": (summary_op, merge_all),
-                "global_step": (global_step, get_global_step),
+            keys = GraphKeys
+            made: dict[str, tuple[Any, str, Callable]] = {
+                "ready_op": (ready_op, keys.READY_OP, report_uninitialized_variables),
+                "ready_for_local_init_op": (ready_for_local_init_op, keys.READY_FOR_LOCAL_INIT_OP, lambda: None),
+                "init_op": (init_op, keys.INIT_OP, global_variables_initializer),
+                "local_init_op": (local_init_op, keys.LOCAL_INIT_OP, self._local_init),
+                "saver": (saver, keys.SAVERS, self._saver_of_graph),
+                "summary_op": (summary_op, keys.SUMMARY_OP, merge_all),
+                "global_step": (global_step, keys.GLOBAL_STEP, get_global_step),
             }
-            for name, (given, default) in made.items():
+            for name, (given, key, default) in made.items():
                 # `0 == USE_DEFAULT` would be a node if it were a tensor, so compare identities.
                 is_default = as_tensor(given) is None and isinstance(given, int) and given == self.USE_DEFAULT
-                setattr(self, name, default() if is_default else given)
+                setattr(self, name, self._of_graph(key, default) if is_default else given)
         self.ready_op: Any
         self.ready_for_local_init_op: Any
         self.init_op: Any
@@ -111,15 +112,20 @@ class Supervisor:
             return given
         return FileWriter(self._folder) if self._folder else None
 
-    def _local_init(self) -> Any:
-        known = self._graph.get_collection(GraphKeys.LOCAL_INIT_OP)
-        tables = self._graph.get_collection(GraphKeys.TABLE_INITIALIZERS)
-        return known[0] if known else group(local_variables_initializer(), *tables)
-
-    def _saver_of_graph(self) -> Any:
-        known = self._graph.get_collection(GraphKeys.SAVERS)
+    def _of_graph(self, key: str, make: Callable) -> Any:
+        """The first of a collection; else it is made, and put there for those who come later."""
+        known = self._graph.get_collection(key)
         if known:
             return known[0]
+        made = make()
+        if made is not None:
+            self._graph.add_to_collection(key, made)
+        return made
+
+    def _local_init(self) -> Any:
+        return group(local_variables_initializer(), *self._graph.get_collection(GraphKeys.TABLE_INITIALIZERS))
+
+    def _saver_of_graph(self) -> Any:
         return Saver() if self._graph.get_collection(GraphKeys.GLOBAL_VARIABLES) else None
 
     # Properties
@@ -133,6 +139,11 @@ class Supervisor:
     def coord(self) -> Coordinator:
         """The coordinator of its threads."""
         return self._coord
+
+    @property
+    def init_feed_dict(self) -> Any:
+        """What init_op is fed."""
+        return self._init_feed_dict
 
     @property
     def session_manager(self) -> SessionManager:
@@ -197,13 +208,15 @@ class Supervisor:
             )  # fmt: skip
             if self.summary_writer is not None:
                 self.summary_writer.add_graph(self._graph)
+            if self._folder is not None:
+                write_graph_text(self._folder, self._graph)
             if start_standard_services:
                 self.start_standard_services(session)
         self.start_queue_runners(session)
         return session
 
-    def start_standard_services(self, sess: Session) -> list[LooperThread]:
-        """Start the threads that save and write summaries, and return them.
+    def start_standard_services(self, sess: Session) -> list[LooperThread] | None:
+        """Start the threads that save and write summaries, and return them; None if there is no logdir.
 
         Raises RuntimeError unless it is the chief.
         """
@@ -212,7 +225,7 @@ class Supervisor:
                                "write events.")  # fmt: skip
         if self._folder is None:
             log.warning("Standard services need a 'logdir' passed to the SessionManager")
-            return []
+            return None
         threads = []
         if self.summary_op is not None and self.summary_writer is not None and self._save_summaries_secs:
             threads.append(self.loop(self._save_summaries_secs, self._summarise, args=(sess,)))

@@ -1,7 +1,7 @@
-"""Account: one run, looked at: what it did, how long, and where the time went.
+"""Account: a summary of one run: what it did, how long it took, and where the time went.
 
-label     what a piece is called: its functions. Nodes that ran as one segment are told together, unless the run was
-          listened to with nodes
+label     the name of a piece: its functions. Nodes that ran as one segment are one piece, unless a listener asked for
+          nodes
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from weftwork.scheduler.views.pieces import Piece, Waits, pieces
 from weftwork.scheduler.views.shares import Span, bounds, critical_path, shares
 
 _NAMED = 2
-"""Functions of a segment that are named."""
+"""Most functions that a label names."""
 _TOLD = 3
-"""Functions that a sentence names."""
+"""Most functions that a sentence names."""
 _CELL = re.compile(r"^<ipython-input|/ipykernel_\d+/")
-"""The files of a notebook's cells, as IPython and Jupyter name them."""
+"""Matches the file names that IPython and Jupyter give to notebook cells."""
 _LEAST = 0.01
-"""Of the whole run: what took less is not told in a sentence."""
+"""Least fraction of the run for a share to be mentioned in a sentence."""
 
 
 @dataclass
 class Total:
-    """All calls of one function, or of those that run together.
+    """All calls of one function, or of functions that run together.
 
-    line: where its first node was made.   seconds: of all its pieces.   waited: of these, on the critical path.
+    line: where its first node was made.   seconds: of all its pieces.   waited: those of them on the critical path.
     longest: of a call; where several ran as one segment, each is taken for its mean.
     """
 
@@ -47,7 +47,7 @@ class Total:
 
 
 class Account:
-    """One run, as its events tell it.   over: False while it goes on."""
+    """One run, summarized from its events."""
 
     def __init__(self, events: Sequence[Event]):
         self.events = sorted(events, key=lambda event: event.start)
@@ -56,56 +56,56 @@ class Account:
 
     @property
     def seconds(self) -> float:
-        """The wall time of the run, so far or in all."""
+        """The wall time of the run, so far or in total."""
         return self.end - self.start
 
     @property
     def over(self) -> bool:
-        """True once it has ended."""
+        """True once the run has ended."""
         return self._first("ended") is not None
 
     @property
     def error(self) -> str:
-        """What it failed with, or ""."""
+        """Its error, or ""."""
         ended = self._first("ended")
         return ended.text if ended is not None else ""
 
     @property
     def fetches(self) -> str:
-        """The names of what it fetched."""
+        """The names of its fetches."""
         began = self._first("began")
         return began.text if began is not None else ""
 
     @property
     def fetched(self) -> set[Any]:
-        """The operations that it fetched."""
+        """The fetched operations."""
         began = self._first("began")
         return set(began.ops) if began is not None else set()
 
     @property
     def way(self) -> str:
-        """Which way to run was chosen, and why."""
+        """The chosen strategy, and the reason."""
         planned = self._first("planned")
         return planned.text if planned is not None else ""
 
     @cached_property
     def pieces(self) -> list[Piece]:
-        """What ran, by its end."""
+        """The pieces that ran, by their ends."""
         return pieces(self.events)[0]
 
     @cached_property
     def path(self) -> list[Span]:
-        """The critical path: where each moment of the run went."""
+        """The critical path, which accounts for each moment of the run."""
         return critical_path(self.events)
 
     @cached_property
     def shares(self) -> dict[str, float]:
-        """The seconds of each share: their sum is the run's."""
+        """The seconds of each share, which add up to those of the run."""
         return shares(self.path)
 
     @cached_property
     def totals(self) -> list[Total]:
-        """The functions that ran: first those that the run waited for the longest."""
+        """The functions that ran, the one that the run waited for longest first."""
         found: dict[str, Total] = {}
         for piece in self.pieces:
             total = found.setdefault(label(piece.ops), Total(label(piece.ops), line(piece.ops)))
@@ -142,14 +142,14 @@ class Account:
 
 
 def label(ops: Sequence[Any]) -> str:
-    """The functions of some nodes: `load`, or `load`, `parse` and 3 more."""
+    """The names of the functions of some nodes: `load`, or `load`, `parse` and 3 more."""
     names = list(dict.fromkeys([f"`{function_of(op)}`" for op in ops]))
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def line(ops: Sequence[Any]) -> str:
-    """FILE:LINE where the first of some nodes was made, without its folder; in a notebook the cell is no file."""
+    """FILE:LINE where the first of some nodes was made, without the folder. For a notebook cell, without the file."""
     if not ops:
         return ""
     file, _, number = ops[0].source.text.replace("\\", "/").rpartition(":")
@@ -157,7 +157,7 @@ def line(ops: Sequence[Any]) -> str:
 
 
 def told(account: Account) -> str:
-    """Where the time of a run went, in a line: of 7.4 s: 5.1 in `load` (etl.py:12), 1.2 waiting for a core, 0.3 Ray."""
+    """Where the time of a run went: of 7.4 s: 5.1 in `load` (etl.py:12), 1.2 waiting for a core, 0.3 Ray."""
     unit, scale = next((u, s) for u, s in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)) if account.seconds >= s or s == 1e-6)
     parts = [(total.waited, f"in {total.label} ({total.line})") for total in account.totals[:_TOLD]]
     others = account.shares.get("work", 0.0) - sum(seconds for seconds, _ in parts)
@@ -168,12 +168,12 @@ def told(account: Account) -> str:
 
 
 def _figure(amount: float) -> str:
-    """A figure with what is worth telling of it: 610, 12, 5.1, 0.34."""
+    """Format a number with its significant digits: 610, 12, 5.1, 0.34."""
     return f"{amount:.0f}" if amount >= 10 else f"{amount:.2g}"
 
 
 def accounts(events: Iterable[Event]) -> list[Account]:
-    """An account of each run that some events are of, the oldest first."""
+    """An account of each run in some events, the oldest first."""
     by_run: dict[int, list[Event]] = {}
     for event in events:
         by_run.setdefault(event.run, []).append(event)

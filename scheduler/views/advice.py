@@ -1,4 +1,4 @@
-"""Advice: what would make a run faster, in sentences that the figures support."""
+"""Advice: sentences on what would make a run faster, based on its measurements."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from weftwork.scheduler.views.account import Account, label
 from weftwork.scheduler.views.pieces import Piece
 
 _MUCH = 0.1
-"""Of the run: what takes less is no reason for an advice."""
+"""Least fraction of the run that justifies advice."""
 _LONG = 0.8
 _SHORT = 1e-3
-"""Seconds: a node that takes less is not worth a thread or process."""
+"""A node of fewer seconds is not worth a thread or process."""
 _WAYS = ("hop", "Ray", "pickling")
 _LARGE = 1e6
-"""Bytes from which a value's way is worth a sentence."""
+"""Least bytes of a value whose transfer is worth a sentence."""
 NOTHING = "Nothing stands out: no share but the work itself takes a tenth of the run."
 
 
 def advice(account: Account) -> list[str]:
-    """What would make the run faster, with what it would gain; one sentence that says so where nothing would."""
+    """Sentences on what would make the run faster, and by how much; or one that says that nothing stands out."""
     return [sentence for rule in _RULES for sentence in rule(account)] or [NOTHING]
 
 
 def _is_much(account: Account, *names: str) -> float:
-    """The seconds of some shares, if these are much; else 0."""
+    """The seconds of some shares, or 0 if they are a small part of the run."""
     seconds = sum([account.shares.get(name, 0.0) for name in names])
     return seconds if seconds >= _MUCH * account.seconds else 0.0
 
@@ -93,7 +93,7 @@ def _ways(account: Account) -> Iterator[str]:
 
 
 def _readers(account: Account, maker: Piece) -> Iterator[str]:
-    """Who reads the largest output on another machine."""
+    """Advice on the largest output, if other machines read it."""
     ops = set(maker.ops)
     far = [
         piece
@@ -146,7 +146,7 @@ def _stayed(account: Account) -> Iterator[str]:
 
 
 def _pure(account: Account) -> Iterator[str]:
-    """Functions that were called with the same arguments more than once."""
+    """Advice on functions that were called with the same arguments more than once."""
     calls: dict[Any, list[Piece]] = {}
     for piece in account.pieces:
         for op in piece.ops if len(piece.ops) == 1 else ():

@@ -1,4 +1,4 @@
-"""Lanes: what ran where and when, as a picture in HTML that grows with its width.
+"""Lanes: what ran where and when, as an HTML picture that scales with its width.
 
 bar     a time in a lane, in hundredths of the run
 """
@@ -34,7 +34,7 @@ STYLE = """
 .weft-run .keys span { margin-right: 1rem; white-space: nowrap }
 .weft-run .keys i { display: inline-block; width: 11px; height: 11px; margin-right: .35rem; border-radius: 2px }
 """
-"""How lanes and shares look, inside of what is of the class `weft-run`."""
+"""The styles of lanes and shares, inside elements of class `weft-run`."""
 SHARE_COLORS = {
     "work": "#2a9d8f",
     "waiting for a core": "#e9c46a",
@@ -52,7 +52,7 @@ FUNCTION_COLORS = ("#4e79a7", "#f28e2b", "#59a14f", "#b07aa1", "#76b7b2", "#edc9
 _OTHER_COLOR = "#bab0ac"
 _ROW, _BAR = 22, 16
 _NARROW = 0.05
-"""Hundredths of the run: bars of a lane that are so narrow and so near to each other are one bar of that width."""
+"""In hundredths of the run: bars of a lane that are at most so wide, and so far apart, are merged into one."""
 _NAMED_FROM = 4.0
 """Hundredths of the run: bars that are as wide show their names."""
 _TICKS = 10
@@ -72,7 +72,7 @@ class Bar(NamedTuple):
 
 
 def lanes_html(account: Account) -> str:
-    """The critical path, and below it a row for each lane of the run."""
+    """The critical path, with a row for each lane of the run below it."""
     rows = [("critical path", _joined([_span_bar(account, span) for span in account.path]))]
     colors = {total.label: color for total, color in zip(account.totals, FUNCTION_COLORS, strict=False)}
     by_lane: dict[Lane, list[Piece]] = {}
@@ -152,9 +152,9 @@ def _piece_bar(account: Account, piece: Piece, colors: dict[str, str]) -> Bar:
 
 
 def _joined(bars: Sequence[Bar]) -> list[Bar]:
-    """The bars of a row, of which narrow ones beside each other are one, so that a page stays small.
+    """Merge narrow bars that are next to each other, so that the page stays small.
 
-    It has the colour of the most of them.
+    A merged bar has the most frequent colour.
     """
     found: list[Bar] = []
     group: list[Bar] = []
@@ -174,7 +174,7 @@ def _joins(group: Sequence[Bar], bar: Bar) -> bool:
 
 
 def _one(group: Sequence[Bar]) -> Bar:
-    """A bar for some."""
+    """Merge a group of bars into one."""
     if len(group) == 1:
         return group[0]
     widths: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Live: what a session does now, as the content of a page."""
+"""Live: the current activity of a session, as the content of a page."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from weftwork.scheduler.views.memory import resident_bytes
 from weftwork.scheduler.views.page import NOTEWORTHY, events_html, run_html
 
 _RUNS = 20
-"""Runs that are listed."""
+"""Most runs that are listed."""
 _WAITS = 20
 
 
 class Live:
-    """The content of a session's page. What is over is drawn once.   stream: the session's events."""
+    """The content of a session's page. Finished runs are drawn only once.   stream: the session's events."""
 
     def __init__(self, stream: Stream):
         self._stream = stream
@@ -34,7 +34,7 @@ class Live:
         runs = accounts(events)
         parts = [
             ("In flight", _in_flight([run for run in runs if not run.over])),
-            ("Waiting for", _waits(waiting)),
+            ("Nodes under way", _waits(waiting)),
             (
                 "What went wrong, or went to disk",
                 events_html([event for event in events if event.kind in NOTEWORTHY][-_RUNS:]),
@@ -46,7 +46,7 @@ class Live:
         return "".join([(f"<h2>{title}</h2>" if title else "") + content for title, content in parts if content])
 
     def _run(self, account: Account) -> str:
-        """A run: the one that goes on, or the last. Its graph is drawn once it is over."""
+        """The active run, or the last one. Its graph is drawn once it is over."""
         key = account.run, len(account.events)
         if self._drawn[0] != key:
             self._drawn = key, run_html(account, graph=account.over)
@@ -54,7 +54,7 @@ class Live:
 
 
 def _in_flight(runs: Sequence[Account]) -> str:
-    """The runs that go on, each with a bar of the nodes that were told of those that are planned."""
+    """The active runs, each with a progress bar of reported and planned nodes."""
     rows = []
     for run in runs:
         planned = {op for event in run.of_kinds("planned") for op in event.ops}
@@ -74,7 +74,7 @@ def _waits(waits: Sequence[Waiting]) -> str:
 
 
 def _memory(events: Sequence[Event]) -> str:
-    """What this process, and those of this machine that ran something, hold, to the megabyte."""
+    """The memory of this process and of the other processes on this machine that ran nodes, in megabytes."""
     places = {event.lane.pid: event.lane.place for event in events if event.lane.pid and not event.lane.machine}
     places[os.getpid()] = "this program"
     held = resident_bytes(places)

@@ -1,4 +1,4 @@
-"""The page of a report, and of a session that serves: one HTML file that asks for nothing but itself."""
+"""Page: the page of a report, or of a session's server, as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from weftwork.scheduler.views.shares import SHARES, Span
 
 _PAGE = (Path(__file__).parent / "page.html").read_text()
 NOTEWORTHY = ("retried", "lost", "repaired", "copied", "stayed", "spilled", "locked")
-"""Kinds of event that are worth a line of their own."""
+"""Kinds of events that get their own line."""
 _STEPS = 40
-"""Steps of a critical path that a page lists: the longest ones."""
+"""Most steps of a critical path that a page lists; the longest ones."""
 _ROWS = 40
-"""Functions that a page lists."""
+"""Most functions that a page lists."""
 
 
 def page(title: str, view: str, live: str = "") -> str:
-    """A whole page.   view: its content as HTML.   live: the address that tells of further content, or "" for none."""
+    """A complete page.   view: its content as HTML.   live: the address of updates, or "" for none."""
     parts = {"title": escape(title), "view": view, "live": live, "style": STYLE}
     pieces = _PAGE.split("@")
     return "".join([parts.get(piece, piece) if number % 2 else piece for number, piece in enumerate(pieces)])
 
 
 def report(runs: Sequence[Account]) -> str:
-    """The page of some runs, the last one first."""
+    """A page on some runs, the last one first."""
     return page("Weftwork: what the runs did", "".join([run_html(run) for run in reversed(runs)]))
 
 
 def run_html(account: Account, graph: bool = True) -> str:
-    """A run: where its time went, what would make it faster, its lanes, critical path, functions and graph."""
+    """A run as HTML: where its time went, what would make it faster, lanes, critical path, functions and graph."""
     parts = [
         ("", _head(account)),
         ("Where the time went", shares_html(account)),
@@ -62,7 +62,7 @@ def _head(account: Account) -> str:
     nodes = sum([len(piece.ops) for piece in account.pieces])
     mean, most = account.at_work
     work = f", {mean:.2g} at a time on average and {most} at most" if nodes > 1 else ""
-    way = f"<p>Chosen way: {escape(account.way)}.</p>" if account.way else ""
+    way = f"<p>Plan: {escape(account.way)}.</p>" if account.way else ""
     return (
         f"<h2>Run {account.run}: {escape(account.fetches) or 'unknown fetches'}</h2>"
         f"<p>Began {began}, {state} after <b>{time_text(account.seconds)}</b>. {nodes:,} node{'s' * (nodes != 1)} ran"
@@ -71,7 +71,7 @@ def _head(account: Account) -> str:
 
 
 def shares_html(account: Account) -> str:
-    """The shares as a bar and a table: they add up to the whole run."""
+    """The shares as a bar and a table, which add up to the whole run."""
     whole = account.seconds or 1.0
     shares = account.shares
     bar = "".join(
@@ -93,7 +93,7 @@ def advice_html(account: Account) -> str:
 
 
 def _path_html(account: Account) -> str:
-    """The longest steps of the critical path, in their order: neighbours of one function and share are one."""
+    """The longest steps of the critical path, in order. Adjacent steps of the same function and share are merged."""
     steps = []
     for (share, name, where), group in groupby(account.path, _step):
         spans = list(group)
@@ -143,7 +143,7 @@ def _functions_html(account: Account) -> str:
 
 
 def _graph_html(account: Account) -> str:
-    """The part of the graph that ran, coloured by seconds and by place."""
+    """The part of the graph that ran, in two colourings: by seconds and by place."""
     costs = costs_in(account.events)
     if not costs:
         return ""

@@ -1,10 +1,10 @@
-"""Pieces: what ran in a run, made of its events, and what each piece waited for.
+"""Pieces: what a run executed, derived from its events, and what each piece waited for.
 
-piece     what ran in one lane without a break: a node where nodes were told, else a segment
-arrival   the moment at which the caller, or who takes a piece's values, had them
-busy      how much of a time a lane had something else to do
+piece     work in one lane without a break: a node if nodes were reported, else a segment
+arrival   the time at which the caller, or the reader of a piece's values, received them
+busy      the part of an interval in which a lane did other work
 
-No piece that only waits for others is among them: a nested operation is what runs inside it.
+An operation that only waits for others has no piece: a nested operation consists of the pieces inside it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ from typing import Any
 from weftwork.scheduler.events.event import Event, Lane
 
 _LOOKED_THROUGH = 64
-"""Nodes without a piece of their own that are looked through for who made a piece ready."""
+"""Most nodes without a piece that are searched for the piece that made another one ready."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What ran in one lane: see `Event`, whose words these are.
+    """Work in one lane. The fields are those of `Event`.
 
-    ready, sent: 0.0 where nothing is known of it, or it did not travel.   came: when the lane began with what it was
-    sent.   back: never before `end`.
+    ready, sent: 0.0 if unknown, or not sent.   came: when the lane began with what it was sent.   back: at least `end`.
     """
 
     ops: tuple[Any, ...]
@@ -43,16 +42,16 @@ class Piece:
 
     @property
     def seconds(self) -> float:
-        """How long it ran."""
+        """Its duration."""
         return self.end - self.start
 
     def arrival(self, lane: Lane) -> float:
-        """When a lane had what it made."""
+        """When a lane received its values."""
         return self.end if lane == self.lane else self.back
 
 
 def pieces(events: Sequence[Event]) -> tuple[list[Piece], list[Piece]]:
-    """The pieces of a run by their end, so each stands behind what it needs; and the nested operations around some."""
+    """The pieces of a run by their ends, so that each follows those it needs; and the nested operations around them."""
     nodes = [event for event in events if event.kind == "node"]
     segments = [event for event in events if event.kind == "segment"]
     told = {op for event in nodes for op in event.ops}
@@ -66,12 +65,12 @@ def pieces(events: Sequence[Event]) -> tuple[list[Piece], list[Piece]]:
 
 
 def _holds_any(piece: Piece, starts: Sequence[float]) -> bool:
-    """True if others began in the time of a piece."""
+    """True if others started during a piece."""
     return bisect_left(starts, piece.start) < bisect_right(starts, piece.end)
 
 
 def _piece(event: Event, segment: Event) -> Piece:
-    """A piece of an event, with the ways of the segment that it is, or is a node of."""
+    """The piece of an event. Its transfer times are those of its segment."""
     start, end = event.start, event.end
     return Piece(
         event.ops,
@@ -89,7 +88,7 @@ def _piece(event: Event, segment: Event) -> Piece:
 
 
 class Waits:
-    """What each piece waited for.   around: the nested operations: what runs last inside makes what they make."""
+    """Finds what each piece waited for. around: the nested operations; the last piece inside makes their outputs."""
 
     def __init__(self, found: Sequence[Piece], around: Sequence[Piece] = ()):
         self._pieces = found
@@ -108,10 +107,10 @@ class Waits:
         self._starts = {lane: [piece.start for piece in its] for lane, its in self._lanes.items()}
 
     def before(self, number: int) -> tuple[int, bool] | None:
-        """The piece that was the last to bring what this one needs, and True. None if it needed none of the others.
+        """The piece that delivered an input of this one last, and True. None if it needed no other piece.
 
-        What a branch or an iteration is given comes from no node of its own: then the last piece before, and False.
-        Either stands before this one in the list, so whoever goes on asking comes to an end.
+        The inputs of a branch or an iteration come from no node of its own; the result is then the last piece before
+        it, and False. Either one precedes this piece in the list, so repeated calls come to an end.
         """
         piece = self._pieces[number]
         made = [maker for maker in self._makers_for(piece) if maker < number]
@@ -131,7 +130,8 @@ class Waits:
         return max(until, default=0.0)
 
     def _makers_for(self, piece: Piece) -> Iterator[int]:
-        """The pieces that made what a piece needs. Nodes that did not run, being merged, say, are looked through."""
+        """The pieces that made the inputs of a piece. Nodes that did not run, such as merged ones, are passed
+        through."""
         left, seen = deque(piece.ops), set[Any](piece.ops)
         for _ in range(len(left) + _LOOKED_THROUGH):
             if not left:
@@ -145,7 +145,7 @@ class Waits:
                     left.append(other)
 
     def busy(self, piece: Piece, start: float, end: float) -> float:
-        """Seconds between two moments in which the lane of a piece ran others, as an upper bound within the time."""
+        """Seconds between two times in which the lane of a piece ran other pieces; an upper bound."""
         lane, starts = self._lanes[piece.lane], self._starts[piece.lane]
         place, seconds, free = max(0, bisect_left(starts, start) - 1), 0.0, start
         while place < len(lane) and lane[place].start < end:

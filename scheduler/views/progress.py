@@ -1,10 +1,10 @@
-"""Progress of runs: how many nodes are done, of which functions, and how many seconds are left.
+"""Progress: how many nodes of a run are done, of which functions, and how many seconds are left.
 
 left      work that is left, by what each node is known to cost, over the pace
 pace      work that is done each second: in the last half of the time so far, and in earlier runs of the same fetches
-credit    what nodes have done that are still running: seen where they run in this process, else taken to go as foreseen
+credit    the work done by nodes that are still running: observed in this process, else assumed to go as predicted
 
-A reader of events, and a thread that looks a few times a second: the run itself does nothing for it.
+It reads events, and a thread looks a few times a second. The run itself does nothing for it.
 """
 
 from __future__ import annotations
@@ -31,25 +31,26 @@ from weftwork.scheduler.plan.placement import Estimate
 
 _LOG = logging.getLogger("weftwork")
 _EVERY = 0.2
-"""Seconds between two looks."""
+"""Seconds between two updates."""
 _SHARE = 20
-"""Times that a look takes, at least, to the next one."""
+"""The time to the next update is at least this many times what an update takes."""
 _QUIET_EVERY = 10.0
-"""Seconds between two lines where a line cannot be written over."""
+"""Seconds between two lines if the output cannot overwrite a line."""
 _WINDOW, _BEGINNING = 0.5, 0.1
-"""Of the time so far: the pace counts since then. Of the work: until so much is done, the pace is no good measure."""
+"""Fraction of the time so far over which the pace is measured, and fraction of the work before which it is not
+reliable."""
 _RUNS_BEFORE, _COUNTED = 3, 5
 """Earlier runs from which their pace counts, and how many of them do, the last ones."""
 _WEIGHT = 0.25
 """Of an earlier run, that counts like as much of this one."""
 _NAMED = 3
-"""Functions that are named: those with the most work left."""
+"""Most functions that are named; those with the most work left."""
 _RUNS = frozenset(set(Kind) - {Kind.CONSTANT, Kind.PLACEHOLDER, Kind.VARIABLE, Kind.READ, Kind.NOOP})
 _NEARLY = 0.95
-"""Of what a piece of work is foreseen to take, that it is taken to have done at most while it is on its way."""
+"""Most of the predicted time of running work that is counted as done."""
 
 _shown = 0
-"""How many `with` blocks there are in which all runs show their progress."""
+"""The number of active `with` blocks in which all runs show their progress."""
 _lock = threading.Lock()
 
 
@@ -67,12 +68,12 @@ def progress() -> Iterator[None]:
 
 
 def is_shown() -> bool:
-    """True inside of a `with tf.progress():`."""
+    """True inside a `with tf.progress():` block."""
     return _shown > 0
 
 
 class Meter:
-    """How far one run is. number: the run's, once it has begun; the thread that makes this begins it."""
+    """The progress of one run. number: the run's, once it has begun; the thread that makes the Meter begins it."""
 
     def __init__(self, elements: Sequence[Tensor | Operation], fed: Sequence[Tensor], stream: Stream):
         self._stream = stream
@@ -82,14 +83,14 @@ class Meter:
         self.number: int | None = None
         self.text, self.error = "", ""
         self._todo: dict[Operation, float | None] = {}
-        """What is to be done, and the seconds that each node is foreseen to take."""
+        """The remaining nodes, with their predicted seconds."""
         self._done: dict[Operation, float | None] = {}
         self._kernels: dict[Operation, Any] = {}
         self._began = monotonic()
         self._since: float | None = None
-        """When the first node began, as far as is known."""
+        """When the first node started, if known."""
         self._looks: deque[tuple[float, float]] = deque([(self._began, 0.0)])
-        """When it was looked at, and the seconds of work that were done then."""
+        """The times of the updates, and the seconds of work that were done by then."""
         self._tasks = _Tasks()
         self._thread = threading.get_ident()
         self._lock = threading.Lock()
@@ -97,13 +98,13 @@ class Meter:
         self._expect({op: (op.kernel, None) for op in prune(targets, set(fed)) if op.kind in _RUNS})
 
     def _expect(self, nodes: dict[Operation, tuple[Any, float | None]]) -> None:
-        """These are the nodes of the run: of each the kernel, and its seconds as far as they are foreseen."""
+        """Set the nodes of the run, each with its kernel and, if predicted, its seconds."""
         with self._lock:
             self._kernels.update([(op, kernel) for op, (kernel, _) in nodes.items()])
             self._todo = {op: seconds for op, (_, seconds) in nodes.items() if op not in self._done}
 
     def take(self, event: Event) -> None:
-        """A listener to the events of a session."""
+        """Handle an event of the session."""
         if self.number is None and event.kind == "began" and threading.get_ident() == self._thread:
             self.number, self.text, self._ops = event.run, event.text, event.ops
         if event.run != self.number:
@@ -120,7 +121,7 @@ class Meter:
             self.error = event.text
 
     def _planned(self, flow: Any) -> None:
-        """It is known what runs: equal nodes are merged, and what is constant is folded. Not where it is a part."""
+        """Take the nodes from the plan of the whole run, in which equal nodes are merged and constants folded."""
         nodes = [node for node, kernel in enumerate(flow.kernels) if kernel is not None]
         mine = [op for op in self._todo if op.traits.user] or list(self._todo)
         if 2 * len({flow.ops[node] for node in nodes}.intersection(mine)) >= len(mine):
@@ -128,7 +129,7 @@ class Meter:
             self._expect({flow.ops[node]: (flow.kernels[node], seconds[node]) for node in nodes})
 
     def look(self, runs: Iterable[Any] = ()) -> Look:
-        """How far it is at this moment.   runs: those of the session that are in this process."""
+        """The progress at this moment.   runs: the session's active runs in this process."""
         now = monotonic()
         with self._lock:
             todo, done, kernels, since = dict(self._todo), dict(self._done), dict(self._kernels), self._since
@@ -149,21 +150,27 @@ class Meter:
         functions = [(name, ran[name], whole[name]) for name, _ in weights.most_common(_NAMED)]
         return Look(len(done), len(done) + len(todo), now - self._began, left, functions)
 
+    def _inside(self, runs: Iterable[Any]) -> Iterator[Any]:
+        """This run among some, and those inside it."""
+        for run in runs:
+            if getattr(run, "telling", None) is not None and run.telling.number == self.number:
+                yield run
+                inner = [*[call.inner for call in list(run.calls)], *run.apart, run.cold and run.cold.inner]
+                yield from self._inside([one for one in inner if one is not None])
+
     def _under_way(self, runs: Iterable[Any]) -> Iterator[_Piece]:
         """What the run, and what is inside it, does at this moment."""
-        for run in runs:
-            if getattr(run, "telling", None) is None or run.telling.number != self.number:
-                continue
+        found = list(self._inside(runs))
+        for run in found:
             for segment, since, thread in list(run.here.values()):
                 if segment is not None:
                     yield _Piece(run.ops_of(segment), since, thread, segment.owners, run.flow)
-            for attempt, since in self._tasks.begun(list(run.under_way.values())):
-                yield _Piece(run.ops_of(attempt.segment), since)
             if run.cold is not None:
                 yield _Piece(run.cold.begun, run.began, seen=True)
             yield from [_Piece(run.ops_of(segment), call.since) for call, segment in list(run.calls.items())]
-            inner = [call.inner for call in list(run.calls)] + ([] if run.cold is None else [run.cold.inner])
-            yield from self._under_way([one for one in inner if one is not None])
+        attempts = {attempt: run for run in found for attempt in list(run.under_way.values())}
+        for attempt, since in self._tasks.begun(list(attempts)):
+            yield _Piece(attempts[attempt].ops_of(attempt.segment), since)
 
     def _left(self, now: float, since: float, finished: float, work: float) -> float | None:
         """Seconds left, for so many seconds of work."""
@@ -179,16 +186,16 @@ class Meter:
         pace = (finished - before + work_seen) / spent if spent > 0 else 0.0
         if pace <= 0 < now - since:  # a node takes longer than was foreseen
             pace = finished / (now - since)
-        if finished < _BEGINNING * (finished + work):  # workers may still be starting: one lane at least does its work
+        if finished < _BEGINNING * (finished + work):  # workers may still be starting: assume one lane
             pace = max(pace, 1.0)
         return max(0.0, work) / pace if pace > 0 else None
 
 
 class Look:
-    """How far a run was at one moment.
+    """The progress of a run at one moment.
 
-    done, total: nodes.   seconds: since it began.   left: seconds until its end, None where that cannot be told yet.
-    functions: (name, done, in all) of those with the most work left.
+    done, total: nodes.   seconds: since it began.   left: seconds until its end, None while unknown.
+    functions: (name, nodes done, all nodes) of those with the most work left.
     """
 
     def __init__(self, done: int, total: int, seconds: float, left: float | None, functions: list[tuple]):
@@ -201,7 +208,7 @@ class Look:
 
 
 class _Work:
-    """Seconds of nodes, as far as is known. unknown: of no user's function among them is anything known yet."""
+    """Estimated seconds of nodes. unknown: True if no user function among them has a known cost yet."""
 
     def __init__(self, kernels: Mapping[Operation, Any]):
         self._kernels = kernels
@@ -213,17 +220,17 @@ class _Work:
         known = [mean for mean in users if mean is not None]
         self.unknown = bool(users) and not known
         self._usual = sum(known) / len(known) if known else 1e-6
-        """Of a function that was never seen: what the others take."""
+        """The estimate for a function that was never seen: the mean of the others."""
 
     def one(self, op: Operation, seconds: float | None) -> float:
-        """Those of one node."""
+        """The seconds of one node."""
         if seconds is not None:
             return seconds
         mean = self._means.get(self._kernels.get(op))
         return self._usual if mean is None else mean
 
     def of(self, ops: dict[Operation, float | None]) -> float:
-        """Those of some nodes."""
+        """The seconds of some nodes."""
         return sum([self.one(op, seconds) for op, seconds in ops.items()])
 
 
@@ -241,23 +248,23 @@ def _usual_seconds(events: Iterable[Event], fetched: tuple[Operation, ...]) -> f
     return statistics.median(took[-_COUNTED:]) if len(took) >= _RUNS_BEFORE else 0.0
 
 
-# What is under way
+# Running work
 
 
 class _Piece(NamedTuple):
-    """Nodes that are under way. thread: that runs them, 0 for one of another process."""
+    """Nodes that are running one after another. thread: the thread that runs them, 0 if in another process."""
 
     ops: list[Operation]
     since: float
     thread: int = 0
     owners: Sequence[int] = ()
-    """The node of each step of their program, as a place among the operations of its dataflow."""
+    """The node of each step of their program, as an index into the operations of its dataflow."""
     flow: Any = None
     seen: bool = False
-    """All but the last one are done."""
+    """True if all but the last one are known to be done."""
 
     def credit(self, now: float, todo: dict[Operation, float | None], work: _Work) -> tuple[list[Operation], float]:
-        """Which of them are done by now, and the seconds that the one after these is taken to have done."""
+        """The nodes that are done by now, and the estimated seconds done of the next one."""
         if self.seen:
             return self.ops[:-1], 0.0
         over, ops, seconds = list[Operation](), self.ops, now - self.since
@@ -303,12 +310,12 @@ def _time(seconds: float) -> str:
     return f"{minutes}:{seconds:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
 
-# What is shown
+# Display
 
 
 @contextmanager
 def showing(stream: Stream, engine: Any, elements: Sequence, fed: Sequence[Tensor]) -> Iterator[Meter]:
-    """Show the progress of the run that this thread begins meanwhile."""
+    """A context that shows the progress of the run that this thread begins in it."""
     meter, over = Meter(elements, fed, stream), threading.Event()
     display = _display()
 
@@ -343,13 +350,13 @@ def _display() -> Any:
 
 
 class _Bar:
-    """A bar of tqdm's: in a notebook its widget."""
+    """A progress bar of tqdm, or in a notebook its widget."""
 
     def __init__(self, tqdm: Any):
         self._tqdm, self._bar = tqdm, None
 
     def show(self, meter: Meter, look: Look) -> None:
-        """Draw it anew."""
+        """Draw the bar."""
         if self._bar is None:
             form = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
             self._bar = self._tqdm(total=look.total, desc=meter.text or "run", bar_format=form, dynamic_ncols=True)
@@ -362,7 +369,7 @@ class _Bar:
         bar.refresh()
 
     def end(self, meter: Meter, look: Look) -> None:
-        """The run is over."""
+        """Show the final state."""
         whole = look.done if meter.error else look.total
         self.show(meter, Look(whole, look.total, look.seconds, None, look.functions if meter.error else []))
         if self._bar is not None:
@@ -370,14 +377,14 @@ class _Bar:
 
 
 class _Line:
-    """A line on standard error; written over where that is a terminal."""
+    """A line on standard error, overwritten if that is a terminal."""
 
     def __init__(self):
         self._over = sys.stderr.isatty()
         self._last = monotonic()
 
     def show(self, meter: Meter, look: Look) -> None:
-        """Write it anew."""
+        """Write the line."""
         if self._over:
             sys.stderr.write(f"\r\x1b[K{_line(meter, look)}")
             sys.stderr.flush()
@@ -386,7 +393,7 @@ class _Line:
             print(_line(meter, look), file=sys.stderr, flush=True)
 
     def end(self, meter: Meter, look: Look) -> None:
-        """The run is over."""
+        """Show the final state."""
         start = "\r\x1b[K" if self._over else ""
         how = f"failed: {meter.error.splitlines()[0]}" if meter.error else "done"
         print(f"{start}{meter.text or 'run'}: {how} after {_time(look.seconds)}", file=sys.stderr, flush=True)

@@ -1,12 +1,12 @@
 """Shares: where the time of a run went.
 
-span      a time in which the end of the run waited for one thing
-path      all spans, from the begin of the run to its end: its critical path. They leave nothing out and do not
-          overlap, so the shares add up to the wall time, whatever the events say
+span      an interval in which the end of the run waited for one thing
+path      all spans from the start of the run to its end: its critical path. They have no gaps and do not overlap, so
+          the shares add up to the wall time, whatever the events say
 
-We go back from the end of the run: to the piece whose values came last, through its way here, its work and its way
-there to the moment when it was ready, then to the piece that made it ready, and so on. A clock of another process that
-is a little off only moves the border between two spans.
+The path is followed backward from the end of the run: to the piece whose values arrived last, through its transfer
+back, its work and its transfer there, to the time it became ready, then to the piece that made it ready, and so on. If
+the clock of another process is slightly off, that only moves the border between two spans.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SHARES = {
     "lost": "work that was lost with the process that did it",
     "rest": "what no event tells of: Python's own work in the caller, mostly",
 }
-"""Where time can go, and what it means."""
+"""The shares, and what each one means."""
 _APART = {"locked": "lock", "planned": "planning", "started": "starting"}
 """Events in whose time the run, or a lane of another process, did nothing else, and their shares."""
 _THROUGH_RAY = ("task", "actor")
@@ -40,7 +40,7 @@ _HERE = ("caller", "thread")
 
 
 class Span(NamedTuple):
-    """A time of the run, in seconds since the epoch, and where it went. piece: what it belongs to, if to anything."""
+    """An interval of the run, in seconds since the epoch, and its share. piece: the piece it belongs to, if any."""
 
     share: str
     start: float
@@ -49,12 +49,12 @@ class Span(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Its length."""
         return self.end - self.start
 
 
 def bounds(events: Sequence[Event]) -> tuple[float, float]:
-    """When a run began and ended; one that goes on ends with its last event. Raises ValueError for no events."""
+    """The start and end of a run; an active run ends with its last event. Raises ValueError without events."""
     if not events:
         raise ValueError("There are no events of this run.")
     ended = next((event for event in events if event.kind == "ended"), None)
@@ -64,9 +64,9 @@ def bounds(events: Sequence[Event]) -> tuple[float, float]:
 
 
 def critical_path(events: Sequence[Event]) -> list[Span]:
-    """The spans of a run, from its begin to its end without a gap.
+    """The spans of a run, from its start to its end, without gaps.
 
-    events: of one run.   Raises ValueError when there are none.
+    events: those of one run. Raises ValueError if there are none.
     """
     begin, end = bounds(events)
     found, around = pieces(events)
@@ -82,7 +82,7 @@ def critical_path(events: Sequence[Event]) -> list[Span]:
         if before is not None:
             maker = found[before[0]]
             arrival, crossed = maker.arrival(piece.lane), before[1] and maker.lane != piece.lane
-            if before[1] or not piece.ready:  # a batch tells when the last of its nodes was ready
+            if before[1] or not piece.ready:  # a batch reports when the last of its nodes was ready
                 ready = arrival
         way.through(piece, min(ready, piece.start), crossed, waits)
         number = before[0] if before is not None else None
@@ -91,7 +91,7 @@ def critical_path(events: Sequence[Event]) -> list[Span]:
 
 
 def shares(path: Sequence[Span]) -> dict[str, float]:
-    """The seconds of each share, in the order of `SHARES`, without those that are 0."""
+    """The seconds of each share that is not 0, in the order of `SHARES`."""
     found = dict.fromkeys(SHARES, 0.0)
     for span in path:
         found[span.share] += span.seconds
@@ -99,7 +99,7 @@ def shares(path: Sequence[Span]) -> dict[str, float]:
 
 
 class _Way:
-    """The way back from the end of a run. now: the moment that it has come to."""
+    """The walk backward from the end of a run. now: the time reached so far."""
 
     def __init__(self, events: Sequence[Event], begin: float, end: float):
         self.now, self.spans = end, list[Span]()
@@ -112,14 +112,14 @@ class _Way:
         self._lost = [event for event in events if event.kind == "lost"]
 
     def cut(self, share: str, until: float, piece: Piece | None = None) -> None:
-        """Go back to a moment; a time that is none, or before the run, counts nothing."""
+        """Walk back to a time and add a span. An empty interval, or one before the run, adds none."""
         until = max(until, self._begin)
         if until < self.now:
             self.spans.append(Span(share, until, self.now, piece))
             self.now = until
 
     def rest(self, until: float, share: str = "rest", piece: Piece | None = None) -> None:
-        """Go back to a moment through a time of which something is known only where the run waited or planned."""
+        """Walk back to a time through an interval in which only waits and planning are known."""
         self._around(self._apart if piece is None else self._of_lane.get(piece.lane, self._apart), until, share, piece)
 
     def hop(self, until: float, share: str, piece: Piece) -> None:
@@ -136,9 +136,9 @@ class _Way:
         self.cut(share, until, piece)
 
     def through(self, piece: Piece, ready: float, crossed: bool, waits: Waits) -> None:
-        """Go back through a piece: its way here, its work, its way there, and its wait for a free lane.
+        """Walk back through a piece: its transfer back, its work, its transfer there, and its wait for a free lane.
 
-        crossed: what made it ready came from another lane.
+        crossed: the value that made it ready came from another lane.
         """
         start = min(piece.start, self.now)
         sent = min(max(piece.sent or start, ready), start)
@@ -152,7 +152,7 @@ class _Way:
         self.cut("pickling", self.now - fro, piece)
         self.cut("queue" if piece.lane.place == "queue" else "work", start + beside, piece)
         self.cut("pickling", start - to, piece)
-        if piece.sent >= ready:  # it was sent as a whole: what is longer than the way of its batch is a wait
+        if piece.sent >= ready:  # it was sent as a whole: time beyond its batch's transfer is a wait
             self.cut("waiting for a core", min(start - to - behind, max(piece.came, sent)), piece)
             self.hop(sent, hop, piece)
         else:
@@ -161,12 +161,12 @@ class _Way:
         self._wait(piece, ready, waits)
 
     def _wait(self, piece: Piece, ready: float, waits: Waits) -> None:
-        """Go back to the moment when a piece was ready: it waited for a lane, or was lost with one."""
+        """Walk back to the time when a piece became ready: it waited for a lane, or was lost with one."""
         lost = [event.end for event in self._lost if event.end <= self.now and not set(event.ops).isdisjoint(piece.ops)]
         if lost:
             self.rest(max(max(lost), ready), "waiting for a core", piece)
             self.cut("lost", ready, piece)
-        if not (piece.ready or piece.sent):  # where nothing was told, other work in the lane is all that is known
+        if not (piece.ready or piece.sent):  # nothing was reported: only other work in the lane is known
             self.cut("waiting for a core", self.now - waits.busy(piece, ready, self.now), piece)
             self.rest(ready)
         self.rest(ready, "waiting for a core", piece)

@@ -1,4 +1,4 @@
-"""Timelines: when what ran where, in the format of chrome://tracing and Perfetto; and TensorFlow 1's `tf.timeline`.
+"""Timelines: what ran where and when, in the format of chrome://tracing and Perfetto; and TensorFlow 1's `tf.timeline`.
 
 Lanes are tracks, and what ran in them slices. Arrows show where values cross, and where work leaves the caller and
 comes back. What takes no lane lies beside: a node in a queue, a branch or a loop whose bodies run by themselves.
@@ -23,16 +23,16 @@ from weftwork.scheduler.views.trace_events import Trace
 _PROCESSES = ("resident", "task", "actor")
 """Lanes of other processes."""
 _MOMENTS = ("retried", "lost", "repaired", "copied", "stayed", "spilled", "committed")
-"""Kinds of events that took no time."""
+"""Kinds of events without a duration."""
 _NAMED = 3
-"""Nodes of a segment that its name lists."""
+"""Most nodes of a segment that its name lists."""
 
 
 # Of events
 
 
 def write_timeline(events: Sequence[Event], path: Any) -> None:
-    """Write events as a timeline. Raises an OpError where the file cannot be written."""
+    """Write events as a timeline. Raises an OpError if the file cannot be written."""
     path = os.fspath(path)
     write_whole(path, timeline_of(events).to_json().encode(), files_of(path))
 
@@ -72,7 +72,7 @@ def timeline_of(events: Sequence[Event]) -> Trace:
 
 
 def _show(trace: Trace, where: tuple[int, int], event: Event) -> None:
-    """Show a segment or a node."""
+    """Add a segment or a node."""
     show = trace.wait if event.lane.place in IDLE else trace.slice
     show(where, event.kind, _title(event.ops), trace.at(event.start), 1e6 * event.seconds, _said(event))
 
@@ -83,7 +83,7 @@ def _title(ops: Sequence[Operation]) -> str:
 
 
 def _said(event: Event) -> dict:
-    """What there is to say of an event, when it is clicked on."""
+    """The details of an event, shown when it is clicked."""
     said: dict[str, Any] = {"run": event.run}
     if event.text:
         said["text"] = event.text
@@ -103,7 +103,7 @@ def _said(event: Event) -> dict:
 
 
 def _show_way(trace: Trace, caller: tuple[int, int], where: tuple[int, int], event: Event) -> None:
-    """Show how a segment left the caller, and its results came back."""
+    """Add arrows for a segment that was sent by the caller, and for its results."""
     if where == caller:
         return
     trace.flow("sent", (caller, trace.at(event.sent)), (where, trace.at(event.start)))
@@ -112,14 +112,14 @@ def _show_way(trace: Trace, caller: tuple[int, int], where: tuple[int, int], eve
 
 
 def _last(trace: Trace, event: Event) -> float:
-    """A moment before the end of its slice: an arrow that begins at the end itself belongs to none."""
+    """A time just before the end of its slice: an arrow that starts at the very end belongs to no slice."""
     return trace.at(max(event.start, event.end - 1e-6))
 
 
 def _show_values(
     trace: Trace, tracks: _Tracks, events: Sequence[Event], ran: dict[tuple[int, Operation], list[Event]]
 ) -> None:
-    """Show where values cross from lane to lane."""
+    """Add arrows for values passed between lanes."""
     taken = _Inputs(events)
     seen = set()
     for some in ran.values():
@@ -138,7 +138,7 @@ _start = attrgetter("start")
 
 
 def _pairs(takers: Sequence[Event], makers: Sequence[Event]) -> Iterator[tuple[Event, Event]]:
-    """Of each taker the last maker before it: a node runs again and again where it is in a loop."""
+    """Pair each reader with the last maker before it, since a node in a loop runs many times."""
     for taker in takers:
         before = bisect_right(makers, taker.start, key=_start)
         if before:
@@ -146,7 +146,7 @@ def _pairs(takers: Sequence[Event], makers: Sequence[Event]) -> Iterator[tuple[E
 
 
 class _Inputs:
-    """Which operations a node takes values of: as it was planned, else as it was written."""
+    """The operations whose outputs a node reads: by the plan if there is one, else by the graph."""
 
     def __init__(self, events: Iterable[Event]):
         self._planned: dict[tuple[int, Operation], tuple[Any, int]] = {}
@@ -156,7 +156,7 @@ class _Inputs:
                 self._planned.update([((event.run, op), (flow, node)) for node, op in enumerate(flow.ops)])
 
     def of(self, run: int, op: Operation) -> list[Operation]:
-        """Those of a node, each once."""
+        """The operations that a node reads, each once."""
         known = self._planned.get((run, op))
         if known is None:
             return list(dict.fromkeys([tensor.op for tensor in op.inputs]))
@@ -166,7 +166,7 @@ class _Inputs:
 
 
 class _Tracks:
-    """The processes and threads of a timeline: numbered as the system does, unless two machines have the same."""
+    """The processes and threads of a timeline, with the system's numbers unless two machines share one."""
 
     def __init__(self, trace: Trace, events: Sequence[Event]):
         self._trace = trace
@@ -179,7 +179,7 @@ class _Tracks:
         for (machine, pid), found in sorted(places.items(), key=lambda item: (_rank(item[1]), item[0])):
             number = pid
             while number in self._processes.values():
-                number += 1 << 22  # beyond what systems number
+                number += 1 << 22  # above the numbers that systems use
             self._processes[machine, pid] = number
             trace.process(number, _process_name(machine, found))
 
@@ -195,7 +195,7 @@ class _Tracks:
 
 
 def _rank(places: set[str]) -> int:
-    """The program first, then its workers."""
+    """The order of processes: the program first, then its workers."""
     order = ["caller", "thread", *IDLE, "resident", "actor", "task"]
     return min([order.index(place) for place in places])
 
@@ -210,14 +210,14 @@ def _process_name(machine: str, places: set[str]) -> str:
 
 
 class StepStatsAnalysis(NamedTuple):
-    """What `Timeline.analyze_step_stats` finds. allocator_maximums: of each allocator the most bytes that were live."""
+    """The result of `Timeline.analyze_step_stats`. allocator_maximums: by allocator, the most bytes live at a time."""
 
     chrome_trace: Trace
     allocator_maximums: dict[str, AllocationMaximum]
 
 
 class AllocationMaximum(NamedTuple):
-    """The most bytes that tensors took at a time: when (microseconds), how many, and of which nodes."""
+    """The most bytes of live tensors: the time (microseconds), their number, and the nodes."""
 
     timestamp: int
     num_bytes: int
@@ -228,7 +228,7 @@ _LABEL = re.compile(r"(.*) = (.*)\((.*)\)", re.DOTALL)
 
 
 class _Slice(NamedTuple):
-    """A node of a StepStats, where it is shown. stats: as it was given."""
+    """A node of a StepStats, and where it is shown. stats: the given entry."""
 
     name: str
     kind: str
@@ -248,24 +248,24 @@ class _Slice(NamedTuple):
 
 
 class Timeline:
-    """The `step_stats` of a traced run, shown as a timeline: TensorFlow 1's `tf.timeline.Timeline`.
+    """A timeline of the `step_stats` of a traced run: TensorFlow 1's `tf.timeline.Timeline`.
 
-    step_stats: of a RunMetadata, ours or TensorFlow's.   graph: not needed, for the nodes tell what they take.
+    step_stats: from a RunMetadata, ours or TensorFlow's.   graph: not used; the nodes name their inputs.
     """
 
     def __init__(self, step_stats: StepStats, graph: Any = None):
         self._stats = step_stats
 
     def generate_chrome_trace_format(self, show_dataflow: bool = True, show_memory: bool = False) -> str:
-        """A text for a file that chrome://tracing and Perfetto show.
+        """The text of a file for chrome://tracing and Perfetto.
 
-        show_dataflow: with arrows from each node to those that take its values.   show_memory: with the bytes of the
-        tensors that were live, where nodes tell what they made.
+        show_dataflow: include arrows from each node to the readers of its outputs.   show_memory: include the bytes of
+        live tensors, if nodes report their outputs.
         """
         return self.analyze_step_stats(show_dataflow, show_memory).chrome_trace.to_json(indent=4)
 
     def analyze_step_stats(self, show_dataflow: bool = True, show_memory: bool = True) -> StepStatsAnalysis:
-        """The trace, and what most memory was used for.
+        """The trace, and the peak memory use.
 
         show_dataflow, show_memory: draw arrows between nodes, and counters of memory.
         """
@@ -280,7 +280,7 @@ class Timeline:
         return StepStatsAnalysis(trace, maximums)
 
     def _slices(self, trace: Trace) -> list[_Slice]:
-        """The nodes, each in a lane where nothing lies beside it."""
+        """The nodes, in lanes without overlaps."""
         found = []
         for pid, device in enumerate(self._stats.dev_stats):
             trace.process(pid, f"{device.device} Compute")
@@ -296,15 +296,15 @@ class Timeline:
 
 
 def _free_lane(ends: dict[int, int], stats: Any) -> int:
-    """The lane of a node: its thread, unless something else takes that at the time. ends: when each is free again."""
+    """The lane of a node: its thread, unless that is occupied at the time. ends: when each lane is free again."""
     lane = stats.thread_id
     while ends.get(lane, 0) > stats.all_start_micros:
-        lane += 1 << 32  # beyond the numbers of threads
+        lane += 1 << 32  # above the numbers of threads
     return lane
 
 
 def _parsed(stats: Any) -> tuple[str, str, list[str]]:
-    """The name, the type and the inputs of a node, of its label `name = type(input, input)`."""
+    """The name, type and inputs of a node, from its label `name = type(input, input)`."""
     match = _LABEL.match(stats.timeline_label)
     if match is None:
         return stats.node_name, stats.node_name, []
@@ -313,7 +313,7 @@ def _parsed(stats: Any) -> tuple[str, str, list[str]]:
 
 
 def _show_dataflow(trace: Trace, slices: Sequence[_Slice]) -> None:
-    """Show which nodes took what others had made: the last time before."""
+    """Add arrows from each node's inputs, as last computed before it."""
     made: dict[str, list[_Slice]] = {}
     for one in sorted(slices, key=_start):
         made.setdefault(one.name, []).append(one)
@@ -321,20 +321,20 @@ def _show_dataflow(trace: Trace, slices: Sequence[_Slice]) -> None:
         for name in dict.fromkeys([_node_of(name) for name in one.inputs]):
             makers = made.get(name, [])
             before = bisect_right(makers, one.start, key=_start)
-            if before and makers[before - 1].where != one.where:  # TensorFlow shows what crosses, too
+            if before and makers[before - 1].where != one.where:  # as TensorFlow does, only between tracks
                 maker = makers[before - 1]
                 trace.flow(name, (maker.where, maker.start + max(0, maker.took - 1)), (one.where, one.start))
 
 
 def _node_of(text: str) -> str:
-    """The node of an input: "x" of "x:1" and "^x"."""
+    """The node of an input: "x" for "x:1" and "^x"."""
     return text.removeprefix("^").partition(":")[0]
 
 
 def _memory(trace: Trace, stats: Any, slices: Sequence[_Slice], shown: bool) -> dict[str, AllocationMaximum]:
-    """Of each allocator the most that was live at a time. shown: with counters in the trace.
+    """By allocator, the most bytes live at a time. shown: add counters to the trace.
 
-    A tensor lives from when its node is done until the last that takes it is.
+    A tensor lives from the end of its node to the end of its last reader.
     """
     last = {one.name: one.start + one.took for one in slices}
     for one in slices:
@@ -364,7 +364,7 @@ def _memory(trace: Trace, stats: Any, slices: Sequence[_Slice], shown: bool) -> 
 
 
 def _allocated(stats: Any) -> Iterator[tuple[str, int]]:
-    """Of each output of a node that tells of it: its allocator, and its bytes."""
+    """The allocator and the bytes of each reported output of a node."""
     for output in getattr(stats, "output", ()):
         described = output.tensor_description.allocation_description
         if described.requested_bytes:

@@ -1,6 +1,6 @@
 """Trace events: the JSON that chrome://tracing and Perfetto show, by the rules of the trace event format.
 
-slice     something that took time in a lane: a track of a thread, in the group of its process
+slice     an interval of work in a lane, on the track of its thread, in the group of its process
 flow      an arrow from one slice to another
 wait      what takes no lane
 
@@ -20,7 +20,7 @@ _CLOSE = 100.0
 
 
 class Trace:
-    """The events of a trace, as the format has them.
+    """The events of a trace, in the trace event format.
 
     began: the moment that is its 0, in seconds since the epoch. Since then, for viewers take times as floats, of which
     those since the epoch would be a quarter of a microsecond off: enough for slices to overlap.
@@ -37,7 +37,7 @@ class Trace:
         return round(1e6 * (seconds - self._began), 3)
 
     def process(self, pid: int, name: str) -> None:
-        """Name the group of a process; groups are shown in the order in which they are named."""
+        """Name the group of a process. Groups are shown in the order in which they are named."""
         self._named("process_name", pid, 0, {"name": name})
         self._named("process_sort_index", pid, 0, {"sort_index": len(self._metadata)})
 
@@ -49,27 +49,27 @@ class Trace:
         self._metadata.append({"name": what, "ph": "M", "pid": pid, "tid": tid, "args": args})
 
     def slice(self, where: tuple[int, int], category: str, name: str, start: float, took: float, args: dict) -> None:
-        """Something took so long. where: its process and thread."""
+        """Add an interval. where: its process and thread."""
         self._add("X", where, category, name, start, dur=round(max(took, 0.0), 3), args=args)
 
     def moment(self, where: tuple[int, int], category: str, name: str, at: float, args: dict) -> None:
-        """Something happened."""
+        """Add an event without a duration."""
         self._add("i", where, category, name, at, s="p", args=args)
 
     def wait(self, where: tuple[int, int], category: str, name: str, start: float, took: float, args: dict) -> None:
-        """Something went on beside what the lanes do."""
+        """Add an interval outside the lanes."""
         number = next(self._flows)
         self._add("b", where, category, name, start, id=number, args=args)
         self._add("e", where, category, name, start + max(took, 0.0), id=number)
 
     def flow(self, name: str, start: tuple[tuple[int, int], float], end: tuple[tuple[int, int], float]) -> None:
-        """An arrow from a slice to another: of each a track, and a moment inside."""
+        """Add an arrow between two slices, each given by a track and a time inside the slice."""
         number = next(self._flows)
         self._add("s", start[0], "flow", name, min(start[1], end[1]), id=number)
         self._add("f", end[0], "flow", name, end[1], id=number, bp="e")
 
     def counter(self, pid: int, name: str, at: float, values: dict[str, float]) -> None:
-        """Some quantities had these values from then on."""
+        """Add the values of some quantities from a time on."""
         self._add("C", (pid, 0), "memory", name, at, args=values)
 
     def _add(self, kind: str, where: tuple[int, int], category: str, name: str, at: float, **more: Any) -> None:
@@ -77,7 +77,7 @@ class Trace:
         self._events.append({"ph": kind, "cat": category, "name": name, "pid": pid, "tid": tid, "ts": at, **more})
 
     def to_json(self, indent: int | None = None) -> str:
-        """The trace as text: what names comes first, then the events in the order of their times.
+        """The trace as text: names first, then the events in order of time.
 
         Of those that begin together a slice comes before what lies in it, and before the arrows from or to it.
         """

@@ -426,3 +426,115 @@ def test_an_operation_tells_which_gradient_it_got(graph):
     with pytest.raises(TypeError, match="dictionary"):
         with graph.gradient_override_map(["Identity"]):
             pass
+
+
+# What TensorFlow's own programs do with operations
+
+
+def test_an_operation_of_a_declared_type_is_made_from_its_inputs_and_runs(graph):
+    x = tf.constant([[1.0, 4.0]], name="x")
+    root = graph.create_op("Sqrt", [x], [tf.float32], name="root")
+    assert (root.name, root.type, root.outputs[0].shape.as_list()) == ("root", "Sqrt", [1, 2])
+    product = graph.create_op("MatMul", [x, x], [tf.float32], attrs={"transpose_b": tf.AttrValue(b=True)})
+    again = graph.create_op("MatMul", [x, x], [tf.float32], attrs={"transpose_b": True, "_mine": tf.AttrValue(i=3)})
+    whole = graph.create_op("Cast", [x], [tf.int32], attrs={"DstT": tf.AttrValue(type=3)})
+    nothing = graph.create_op("NoOp", [], [], name="nothing")
+    assert (product.name, again.name, again.get_attr("_mine"), nothing.outputs) == ("MatMul", "MatMul_1", 3, ())
+    with tf.Session() as session:
+        found = session.run([root.outputs[0], product.outputs[0], again.outputs[0], whole.outputs[0], nothing])
+    assert [v.tolist() for v in found[:4]] == [[[1, 2]], [[17]], [[17]], [[1, 4]]]
+    assert found[4] is None
+
+
+def test_create_op_refuses_what_does_not_fit_the_declaration(graph):
+    x = tf.constant(1.0)
+    with pytest.raises(TypeError, match="Input #0 is not a tensor: 3"):
+        graph.create_op("Sqrt", [3], [tf.float32])
+    with pytest.raises(ValueError, match="An operation of type Sqrt takes"):
+        graph.create_op("Sqrt", [x, x], [tf.float32])
+    unknown = graph.create_op("NobodyKnows", [x], [tf.float32])
+    with tf.Session() as session, pytest.raises(tf.errors.UnimplementedError, match="NobodyKnows"):
+        session.run(unknown.outputs[0])
+
+
+def test_operations_know_the_one_that_they_were_made_for(graph):
+    a, b = tf.constant(1), tf.constant(2)
+    with graph._original_op(a.op):
+        with graph._original_op(b.op):
+            inner = tf.identity(a)
+        outer = tf.identity(a)
+    assert (inner.op._original_op, outer.op._original_op, a.op._original_op) == (b.op, a.op, None)
+
+
+def test_scopes_give_operations_attributes_and_labels_of_kernels(graph):
+    with graph._attr_scope({"_word": tf.AttrValue(s=b"w"), "_called": lambda node: tf.AttrValue(s=node.op.encode())}):
+        with graph._attr_scope({"_word": None}):
+            inner = tf.constant(1)
+        outer = tf.constant(1)
+    assert (outer.op.get_attr("_word"), outer.op.get_attr("_called")) == (b"w", b"Const")
+    assert outer.op.node_def.attr["_word"].s == b"w"
+    assert inner.op.get_attr("_called") == b"Const"
+    with pytest.raises(ValueError, match="no attr named '_word'"):
+        inner.op.get_attr("_word")
+    with graph._kernel_label_map({"Const": "mine"}):
+        assert tf.constant(1).op.get_attr("_kernel") == b"mine"
+    inner.op._set_attr("_later", tf.AttrValue(i=7))
+    assert inner.op.get_attr("_later") == 7
+    with pytest.raises(TypeError, match="attr_map must be a dictionary"):
+        graph._attr_scope([1]).__enter__()
+    with pytest.raises(TypeError, match="mapping strings to strings"):
+        graph._kernel_label_map({"Add": 1}).__enter__()
+
+
+def test_constants_that_an_operation_makes_are_named_after_it(graph):
+    x = tf.constant([5, -7], name="x")
+    made = [x * 2, 2 * x, tf.multiply(x, 3, name="times"), x > 0, x <= 1, (x > 0) & True, ~(x > 0)]
+    assert [t.name for t in made] == [
+        "mul:0", "mul_1:0", "times:0", "Greater:0", "LessEqual:0", "and:0", "LogicalNot:0",
+    ]  # fmt: skip
+    assert [t.op.type for t in made[5:]] == ["LogicalAnd", "LogicalNot"]
+    assert [[t.name for t in made[i].op.inputs] for i in range(3)] == [
+        ["x:0", "mul/y:0"], ["mul_1/x:0", "x:0"], ["x:0", "times/y:0"],
+    ]  # fmt: skip
+    parts = tf.convert_to_tensor([x, [1, 2]])
+    assert [t.name for t in parts.op.inputs] == ["x:0", "packed/1:0"]
+    assert parts.name == "packed:0"
+    assert tf.SparseTensor([[0]], [1.0], [2]).dense_shape.name == "SparseTensor/dense_shape:0"
+    assert tf.tuple([x, x], name="both")[1].name == "both/control_dependency_1:0"
+
+
+def test_a_tensor_is_consumed_once_for_each_input_that_it_is(graph):
+    x = tf.constant(1)
+    twice, once = x + x, tf.identity(x)
+    assert x.consumers() == [twice.op, twice.op, once.op]
+
+
+def test_a_name_scope_can_be_opened_again(graph):
+    scope = tf.name_scope("part")
+    with scope as first:
+        pass
+    with scope as second:
+        pass
+    assert (scope.name, first, second) == ("part", "part/", "part_1/")
+    with pytest.raises(TypeError, match="is not a string type"):
+        tf.name_scope(None, [1])
+
+
+def test_a_group_gathers_what_is_on_a_device_there_first(graph):
+    with tf.device("/job:ps"):
+        a = tf.constant(1)
+    b = tf.constant(2)
+    both = tf.group(a, b, name="both")
+    assert (both.name, both.type) == ("both", "NoOp")
+    assert sorted((op.name, op.device) for op in both.control_inputs) == [("both/NoOp", ""), ("both/NoOp_1", "/job:ps")]
+    assert tf.group(b, tf.constant(3)).control_inputs[0] is b.op
+
+
+def test_a_sparse_tensor_says_what_does_not_fit(graph):
+    with pytest.raises(ValueError, match=r"Shape \(1,\) must have rank 2"):
+        tf.SparseTensor([0], [1], [1])
+    with pytest.raises(ValueError, match="Dimensions 2 and 1 are not compatible"):
+        tf.SparseTensor([[0, 1]], [1], [1])
+    slices = tf.IndexedSlices(tf.constant([1.0]), tf.constant([0]), tf.constant([3]))
+    with pytest.raises(ValueError, match="requested dtype int32 for IndexedSlices with dtype float32"):
+        tf.convert_to_tensor(slices, tf.int32)

@@ -47,9 +47,15 @@ def report(day: int, scale: float = 1.0) -> float:
     return mean(load(day))
 
 
+three = tf.op(lambda: 3, name="three", retries=1)
+pair = tf.op(lambda text: (text, text), outputs=2)
+
+
 def right(session: tf.Session) -> None:
     """None of this is a mistake."""
     assert_type(load(3), tf.Tensor[list[int]])
+    assert_type(three(), tf.Tensor[int])
+    assert_type(pair("a"), list[tf.Tensor[Any]])
     assert_type(fetch("a"), tf.Tensor[bytes])
     assert_type(mean(load(3), scale=2), tf.Tensor[float])
     assert_type(Scale().times(4), tf.Tensor[str])

@@ -1,5 +1,6 @@
 """tf.data.experimental: further datasets."""
 
+from weftwork.graph.data.cardinality import INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, cardinality
 from weftwork.graph.data.dataset import AUTOTUNE
 from weftwork.graph.data.experimental import (
     Counter,
@@ -19,23 +20,54 @@ from weftwork.graph.data.experimental import (
     unbatch,
 )
 from weftwork.graph.data.iterators import make_saveable_from_iterator
+from weftwork.graph.data.sources import (
+    CsvDataset,
+    RandomDataset,
+    SqlDataset,
+    TFRecordWriter,
+    make_batched_features_dataset,
+)
+from weftwork.graph.data.transformations import (
+    Reducer,
+    copy_to_device,
+    dense_to_sparse_batch,
+    group_by_reducer,
+    parse_example_dataset,
+    rejection_resample,
+    unique,
+)
 
 __all__ = [
     "AUTOTUNE",
     "Counter",
+    "CsvDataset",
+    "INFINITE_CARDINALITY",
+    "RandomDataset",
+    "Reducer",
+    "SqlDataset",
+    "TFRecordWriter",
+    "UNKNOWN_CARDINALITY",
     "bucket_by_sequence_length",
+    "cardinality",
     "choose_from_datasets",
+    "copy_to_device",
+    "dense_to_sparse_batch",
     "enumerate_dataset",
     "get_single_element",
+    "group_by_reducer",
     "group_by_window",
     "ignore_errors",
+    "make_batched_features_dataset",
     "make_saveable_from_iterator",
     "map_and_batch",
     "parallel_interleave",
+    "parse_example_dataset",
     "prefetch_to_device",
+    "rejection_resample",
     "sample_from_datasets",
     "scan",
     "shuffle_and_repeat",
     "take_while",
     "unbatch",
+    "unique",
 ]

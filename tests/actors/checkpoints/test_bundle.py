@@ -125,10 +125,11 @@ def test_the_next_format_may_be_another_one(graph, tmp_path):
 
 def test_what_tensorflows_files_cannot_hold_is_refused(graph, tmp_path):
     v = tf.Variable(tf.constant({"a": 1}, tf.object), name="v", validate_shape=False)
-    saver = tf.train.Saver(write_version=tf.train.SaverDef.V2)
+    savers = {word: tf.train.Saver(write_version=getattr(tf.train.SaverDef, word)) for word in ("V1", "V2")}
     with tf.Session() as session:
         session.run(v.initializer)
-        with pytest.raises(tf.errors.InvalidArgumentError, match="v is of type object, which no V2 checkpoint holds"):
-            saver.save(session, tmp_path / "model")
-    with pytest.raises(ValueError, match="V1 is not written"):
-        tf.train.Saver([v], write_version=tf.train.SaverDef.V1)
+        for word, saver in savers.items():
+            with pytest.raises(tf.errors.InvalidArgumentError, match=f"of type object, which no {word} checkpoint"):
+                saver.save(session, tmp_path / "model")
+    with pytest.raises(ValueError, match="write_version must be SaverDef.V1, SaverDef.V2 or None, not 7"):
+        tf.train.Saver([v], write_version=7)

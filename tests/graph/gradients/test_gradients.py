@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import weftwork as tf
+from tests.evaluate import evaluate
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -567,3 +568,17 @@ def test_a_pickled_graph_keeps_its_gradients_but_not_custom_ones(graph):
             tf.gradients(copy.get_tensor_by_name("custom:0"), x)
         at = np.array([[2.0, 1.0], [0.5, 3.0]])
         np.testing.assert_allclose(value(second, {x: at}), [[1, -1], [-1, 1]], atol=1e-12)
+
+
+def test_one_tensor_may_be_held_constant(graph):
+    a = tf.constant(2.0)
+    b = 2 * a
+    assert evaluate(tf.gradients(b * b + a, a, stop_gradients=b)[0]) == 1
+
+
+def test_a_sum_of_gradients_is_placed_with_the_first_of_them(graph):
+    x = tf.constant(2.0)
+    y = tf.multiply(x, x, name="y")
+    together = tf.gradients(y, x, colocate_gradients_with_ops=True)[0]
+    assert together.op.colocation_groups() == [b"loc:@y"]
+    assert tf.gradients(y, x)[0].op.colocation_groups() != [b"loc:@y"]

@@ -52,10 +52,25 @@ def test_assertions_of_ranks_shapes_and_kinds(graph):
 def test_a_function_is_chosen_by_its_number(graph):
     index = tf.placeholder(tf.int32, [])
     chosen = tf.switch_case(index, [lambda: tf.constant(10), lambda: tf.constant(20)], default=lambda: tf.constant(-1))
-    last = tf.switch_case(index, {0: lambda: tf.constant(10), 3: lambda: tf.constant(30)})
+    last = tf.switch_case(index, {0: lambda: tf.constant(10), 1: lambda: tf.constant(30)})
     with tf.Session() as session:
         assert [session.run(chosen, {index: i}) for i in (0, 1, 7)] == [10, 20, -1]
-        assert [session.run(last, {index: i}) for i in (0, 3, 7)] == [10, 30, 30]
+        assert [session.run(last, {index: i}) for i in (0, 1, 7)] == [10, 30, 30]
+
+
+def test_the_numbers_of_functions_are_integers_without_gaps(graph):
+    index, fn = tf.placeholder(tf.int32, []), lambda: tf.constant(1)
+    for error, fns, words in (
+        (ValueError, {0: fn, 2: fn}, r"must form contiguous range of \[0 to 2\) but found \{0,2\}"),
+        (ValueError, {}, "Must provide at least one item"),
+        (TypeError, {"a": fn}, "key must be a Python `int`"),
+        (TypeError, {0: 3}, "fn for key 0 must be callable"),
+        (TypeError, 3, "must be a list, tuple, or dict"),
+    ):
+        with pytest.raises(error, match=words):
+            tf.switch_case(index, fns)
+    with pytest.raises(TypeError, match="branch_index must be a Tensor"):
+        tf.switch_case(0, [fn])
 
 
 def test_vectorized_map_needs_no_dtypes(graph):

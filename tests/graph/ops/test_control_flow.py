@@ -324,7 +324,7 @@ def test_loop_variables_may_be_values_of_several_tensors(graph, session):
     assert session.run(last).values.tolist() == [8, 16]
     alone = tf.while_loop(
         lambda s: tf.reduce_sum(s.values) < 20.0, lambda s: sparse(s.indices, s.values * 2.0), [start]
-    )
+    )[0]  # it is three tensors, and so does not come bare
     assert session.run(alone).values.tolist() == [8, 16]
     grown = tf.while_loop(
         lambda i, s: i < 2,
@@ -765,3 +765,29 @@ def test_a_loop_that_is_not_to_be_walked_back_has_no_gradient(graph):
     assert tf.gradients(made, x) == [None]
     with pytest.raises(ValueError, match="Invalid aggregation_method"):
         tf.gradients(x * x, x, aggregation_method=7)
+
+
+def test_the_body_gives_back_the_structure_that_it_was_given(graph):
+    with pytest.raises(ValueError, match="don't have the same nested structure"):
+        tf.while_loop(lambda i, x: i < 2, lambda i, x: (i + 1, [x]), [0, 1])
+    with pytest.raises(TypeError, match="don't have the same nested structure"):
+        tf.while_loop(lambda i, x: i < 2, lambda i, x: (i + 1, tuple(x)), [0, [tf.constant(1), tf.constant(2)]])
+    inner = tf.while_loop(lambda x: x[0] < 3, lambda x: ([x[0] + 1, x[1]],), ([tf.constant(0), tf.constant(1)],))
+    with tf.Session() as session:
+        assert session.run(inner) == ([3, 1],)
+
+
+def test_cond_takes_each_function_once(graph):
+    one = lambda: tf.constant(1)  # noqa: E731
+    with pytest.raises(TypeError, match="'true_fn' and 'fn1' may not be set simultaneously"):
+        tf.cond(tf.constant(True), true_fn=one, fn1=one, false_fn=one)
+    with pytest.raises(TypeError, match="'false_fn' argument required"):
+        tf.cond(tf.constant(True), one)
+
+
+def test_a_case_says_which_of_its_pairs_is_wrong(graph):
+    x = tf.constant(1)
+    with pytest.raises(TypeError, match="pred must be Tensor, got: True"):
+        tf.case([(True, lambda: x)])
+    with pytest.raises(TypeError, match="fn for pred Greater:0 must be callable"):
+        tf.case([(x > 0, 3)])

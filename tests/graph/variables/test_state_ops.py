@@ -420,3 +420,11 @@ def test_a_slice_of_a_variable_is_given_new_elements(graph):
     with pytest.raises(ValueError, match="the value .* has shape"):
         v[0].assign([1.0, 2.0, 3.0])
     assert not hasattr(tf.constant([1.0])[0], "assign")
+
+
+def test_rows_that_cannot_fit_are_refused_where_the_node_is_made(graph):
+    v = tf.Variable(np.zeros((3, 2), "f"), name="v")
+    for indices, updates in (([0], [1.0, 2.0]), ([0, 1], [[1.0, 1.0]])):
+        with pytest.raises(ValueError, match=r"needs updates of shape"):
+            tf.scatter_add(v, indices, updates)
+    assert tf.scatter_add(v, [0, 1], 2.0).shape.as_list() == [3, 2]

@@ -204,3 +204,57 @@ def test_a_scope_keeps_what_is_set_on_it(graph):
     assert (scope.caching_device, scope.use_resource, scope.partitioner) == ("/cpu:0", False, None)
     with pytest.raises(TypeError, match="auxiliary_name_scope must be"), tf.variable_scope("s", auxiliary_name_scope=1):
         pass
+
+
+def test_a_custom_getter_is_called_by_keywords_with_all_that_is_known(graph):
+    seen = {}
+
+    def getter(getter, **told):
+        seen.update(told)
+        return getter(**told)
+
+    with tf.variable_scope("s", custom_getter=getter, initializer=tf.ones_initializer()):
+        v = tf.get_variable("v", [2])
+    assert v.name == "s/v:0"
+    assert {key: seen[key] for key in ("name", "dtype", "trainable", "reuse", "use_resource", "shape")} == {
+        "name": "s/v", "dtype": tf.float32, "trainable": True, "reuse": False, "use_resource": False, "shape": [2],
+    }  # fmt: skip
+    assert callable(seen["initializer"])
+
+
+def test_a_getter_of_ones_own_takes_the_place_of_the_scopes(graph):
+    log = []
+
+    def noted(word):
+        return lambda getter, name, *args, **kwargs: (log.append(word), getter(name + word, *args, **kwargs))[1]
+
+    with tf.variable_scope("s", custom_getter=noted("_outer")):
+        assert tf.get_variable("a", [], custom_getter=noted("_own")).name == "s/a_own:0"
+        with tf.variable_scope("t", custom_getter=noted("_inner")):
+            assert tf.get_variable("b", []).name == "s/t/b_inner_outer:0"
+    assert log == ["_own", "_inner", "_outer"]
+
+
+def test_a_divided_variable_is_shared_in_the_parts_that_it_has(graph):
+    two, four = tf.fixed_size_partitioner(2), tf.fixed_size_partitioner(4)
+    with tf.variable_scope("s"):
+        made = tf.get_variable("v", [4], partitioner=two)
+        with pytest.raises(ValueError, match="Partitioned variable with name s/v already exists"):
+            tf.get_variable("v", [4], partitioner=two)
+        with pytest.raises(ValueError, match="Partitioner must be callable, but received: 3"):
+            tf.get_variable("w", [4], partitioner=3)
+    with tf.variable_scope("s", reuse=True):
+        assert list(tf.get_variable("v", [4], partitioner=two)) == list(made)
+        with pytest.raises(ValueError, match=r"specified partitions \[4\] and found partitions \[2\]"):
+            tf.get_variable("v", [4], partitioner=four)
+    parts = tf.create_partitioned_variables([4, 2], [2, 1], tf.ones([4, 2]), name="parts")
+    assert [(v.name, v.shape.as_list()) for v in parts] == [("parts/part_0:0", [2, 2]), ("parts/part_1:0", [2, 2])]
+    with pytest.raises(ValueError, match="Can only slice a variable along one dimension"):
+        tf.create_partitioned_variables([4, 2], [2, 2], tf.ones([4, 2]))
+
+
+def test_modes_of_a_variable_are_checked(graph):
+    with pytest.raises(ValueError, match="Invalid variable synchronization mode: x"):
+        tf.Variable(1.0, synchronization="x")
+    with pytest.raises(ValueError, match="Invalid variable aggregation mode: 7"):
+        tf.Variable(1.0, aggregation=7)

@@ -72,7 +72,7 @@ def test_doctor_says_what_there_is_tries_a_worker_and_ends_with_what_to_do(capsy
         *["installed:", "this machine:", "Ray:", "a session:", "what to do:"]
     ]
     assert any(re.match(r"  numpy \d", line) for line in lines)
-    assert any(re.match(r"  a local worker ran a function [\d.]+ s after", line) for line in lines)
+    assert any(re.match(r"  a local worker started and ran a function in [\d.]+ s", line) for line in lines)
     assert lines[-1].strip()
 
 

@@ -7,6 +7,7 @@ import time
 import pytest
 
 import weftwork as tf
+from tests.waiting import until
 
 
 @tf.op(num_cpus=1)
@@ -62,6 +63,18 @@ def test_a_session_says_which_node_a_stuck_run_waits_for(ray_session, graph):
         assert session.waiting() == []
 
 
+def test_a_shared_out_run_waits_for_what_runs_apart(ray_session, graph):
+    """A node that asks for something is a run inside; others go to idle lanes meanwhile."""
+    nodes = [hang(), *[tf.op(time.sleep, name=f"nap_{k}")(0.001) for k in range(3)]]
+    with tf.Session(config=tf.ConfigProto(placement="dynamic")) as session:
+        future = session.submit(nodes)
+        until(lambda: [item for item in session.waiting() if item.place == "task"])
+        (item,) = [item for item in session.waiting() if item.place == "task"]
+        future.cancel()
+        assert isinstance(future.exception(), tf.errors.CancelledError)
+    assert "hang (defined at" in item.nodes[0]
+
+
 def test_structures_that_have_no_key_of_their_own_share_the_plan_of_their_elements(graph):
     class Fetches(list):
         pass
@@ -79,3 +92,19 @@ def test_an_empty_graph_is_refused_by_every_way_to_run_it(graph):
         for run in (session.run, session.submit, session.make_callable, session.explain):
             with pytest.raises(RuntimeError, match="The Session graph is empty.  Add operations to the graph before"):
                 run([])
+
+
+def test_a_run_that_is_shared_out_has_its_longest_chain_as_its_critical_path(graph):
+    def nap(*_):
+        time.sleep(0.01)
+
+    first = tf.op(nap, name="first")()
+    second = tf.op(nap, name="second")(first)
+    others = [tf.op(nap, name="other")() for _ in range(6)]
+    with tf.Session(config=tf.ConfigProto(placement="dynamic")) as session:
+        session.run([second, *others])
+        explained = session.explain([second, *others])
+    assert explained.critical_path == ("first", "second")
+    assert 0.02 <= explained.critical_seconds < explained.work
+    assert "shared among all that are idle" in explained.bound
+    assert "idle lanes take what is ready" in str(explained)

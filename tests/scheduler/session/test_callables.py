@@ -437,7 +437,7 @@ def test_a_traced_run_tells_what_ran(graph, ray_session, placement):
         for node in nodes.values():
             assert node.all_start_micros > 1e15
             assert 0 <= node.op_start_rel_micros <= node.op_end_rel_micros <= node.all_end_rel_micros
-        assert nodes["outer"].timeline_label == "outer = Mul(plus_one, Const)"
+        assert nodes["outer"].timeline_label == "outer = Mul(plus_one, outer/y)"
 
 
 def test_nothing_is_traced_without_options_and_metadata(session):
@@ -492,3 +492,26 @@ def test_a_run_names_one_of_the_sessions_pools(session):
     for pool in (-2, 1):
         with pytest.raises(InvalidArgumentError, match=f"Invalid inter_op_thread_pool: {pool}"):
             session.run(one, options=tf.RunOptions(inter_op_thread_pool=pool))
+
+
+def test_a_callable_is_fed_as_a_feed_dict_is(graph):
+    sparse = tf.sparse_placeholder(tf.float32)
+    x = tf.placeholder(tf.float32, [2])
+    with tf.Session() as session:
+        run = session.make_callable([sparse.values + 1, x * 2], [sparse, x])
+        values, doubled = run(tf.SparseTensorValue([[0]], [4.0], [2]), [1, 2])
+        assert (values.tolist(), doubled.tolist()) == ([5], [2, 4])
+        with pytest.raises(ValueError, match="Cannot feed value of shape"):
+            run(([[0]], [4.0], [2]), [1, 2, 3])
+
+
+def test_what_a_part_of_a_run_refuses_leaves_the_run_as_it_was(graph):
+    x = tf.placeholder(tf.float32, [2])
+    y = x * 2
+    with tf.Session() as session:
+        handle = session.partial_run_setup([y], [x])
+        with pytest.raises(ValueError, match="Cannot feed value of shape"):
+            session.partial_run(handle, y, {x: [1, 2, 3]})
+        assert session.partial_run(handle, y, {x: [1, 2]}).tolist() == [2, 4]
+        with pytest.raises(TypeError, match="feeds must be a list or tuple"):
+            session.partial_run_setup([y], x)

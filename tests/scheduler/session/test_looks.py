@@ -143,7 +143,7 @@ def test_a_page_shows_runs_while_they_go_on_and_ends_with_the_session(graph):
     assert begun.wait(60)
     shown = get(page.url).read().decode()
     assert "<h2>In flight</h2>" in shown
-    assert "<h2>Waiting for</h2>" in shown
+    assert "<h2>Nodes under way</h2>" in shown
     assert "this program" in shown
     goes_on.set()
     future.result(60)

@@ -39,6 +39,11 @@ def crossed(tmp_path_factory):
         session.run(tf.global_variables_initializer())
         saver.save(session, ours / "checkpoints" / "c")
         plain = session.run("y:0", {"x:0": FEED})
+    with tf.Graph().as_default(), tf.Session() as session:
+        numbers, truth = tf.Variable(np.arange(6.0).reshape(2, 3), name="numbers"), tf.Variable(True, name="truth")
+        session.run(tf.global_variables_initializer())
+        old = tf.train.Saver([numbers, truth], write_version=tf.train.SaverDef.V1)
+        old.save(session, ours / "checkpoints" / "old", write_meta_graph=False)
     with tf.Graph().as_default() as graph, tf.Session() as session:
         made = flows(tf)
         tf.train.write_graph(graph, ours, "flows.pb", as_text=False)
@@ -96,6 +101,17 @@ def test_a_checkpoint_of_tensorflows_is_restored_with_its_graph(crossed):
         assert {v.op.name for v in tf.trainable_variables()} == {"w", "b"}
         again = saver.save(session, folder / "checkpoints" / "again")
         np.testing.assert_array_equal(tf.train.load_variable(again, "w"), session.run("w:0"))
+
+
+def test_older_files_and_slices_cross_both_ways(crossed):
+    _, told, folder = crossed
+    assert told["found"]["old"] == {"numbers": [[0, 1, 2], [3, 4, 5]], "truth": True}
+    old = tf.train.NewCheckpointReader(folder / "more" / "old")
+    assert (old.get_tensor("whole").tolist(), old.get_tensor("text").tolist()) == ([1, 1, 1], [b"a", b"bb"])
+    parts = tf.train.NewCheckpointReader(folder / "more" / "parts")
+    assert parts.get_variable_to_shape_map() == {"parts": [300, 2], "columns": [2, 4]}
+    for key, expected in told["wrote"]["parts"].items():
+        assert parts.get_tensor(key).tolist() == expected
 
 
 def test_a_training_program_of_tensorflows_goes_on(crossed):

@@ -214,3 +214,41 @@ def test_hooks_that_need_a_global_step_say_so(graph):
     tf.Variable(np.int64(1))
     with pytest.raises(RuntimeError, match="Global step should be created to use StopAtStepHook."):
         tf.train.SingularMonitoredSession([tf.train.StopAtStepHook(1)])
+
+
+def test_a_profiler_hook_writes_timelines(graph, tmp_path):
+    pytest.importorskip("tensorboard", reason="event files are TensorBoard's")
+    step = tf.train.get_or_create_global_step()
+    count = step.assign_add(1)
+    hook = tf.train.ProfilerHook(save_steps=2, output_dir=str(tmp_path))
+    with tf.train.MonitoredSession(hooks=[hook]) as session:
+        for _ in range(4):
+            session.run(count)
+    assert sorted(path.name for path in tmp_path.glob("*.json")) == ["timeline-2.json", "timeline-4.json"]
+    assert "traceEvents" in (tmp_path / "timeline-2.json").read_text()
+    with pytest.raises(ValueError, match="both every_secs and every_steps"):
+        tf.train.ProfilerHook(1, 1)
+
+
+def test_tables_are_initialized_by_monitored_sessions(graph):
+    following = tf.data.make_initializable_iterator(tf.data.Dataset.range(3))
+    graph.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, following.initializer)
+    element = following.get_next()
+    with tf.train.MonitoredSession() as session:
+        assert session.run(element) == 0
+
+
+def test_the_graph_and_the_start_are_written_beside_checkpoints(graph, tmp_path):
+    pytest.importorskip("tensorboard", reason="event files are TensorBoard's")
+    step = tf.train.get_or_create_global_step()
+    count, summary = step.assign_add(1), tf.summary.scalar("s", 1.0)
+    saving = tf.train.CheckpointSaverHook(str(tmp_path), save_steps=1)
+    telling = tf.train.SummarySaverHook(1, output_dir=str(tmp_path / "s"), summary_op=summary)
+    with tf.train.MonitoredSession(hooks=[saving, telling]) as session:
+        session.run(count)
+    assert 'op: "VariableV2"' in (tmp_path / "graph.pbtxt").read_text()
+    (file,) = (tmp_path / "s").glob("events*")
+    starts = [
+        event.session_log.status for event in tf.train.summary_iterator(str(file)) if event.HasField("session_log")
+    ]
+    assert starts == [1]

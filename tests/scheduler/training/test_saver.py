@@ -866,5 +866,5 @@ def test_a_variable_in_parts_is_saved_as_the_whole(graph, prefix, partitioner, v
 
 
 def test_a_saver_def_must_be_one(graph):
-    with pytest.raises(TypeError, match="saver_def must be a SaverDef, got"):
+    with pytest.raises(ValueError, match="saver_def must be a saver_pb2.SaverDef: model"):
         tf.train.Saver(saver_def="model")

@@ -59,3 +59,16 @@ def test_threads_run_until_it_stops(graph):
     assert supervisor.should_stop()
     with tf.Graph().as_default(), pytest.raises(RuntimeError, match="Only chief supervisor"):
         tf.train.Supervisor(is_chief=False).start_standard_services(None)
+
+
+def test_a_second_supervisor_finds_what_the_first_has_made(graph, tmp_path):
+    v = tf.Variable(3.0, name="v")
+    first = tf.train.Supervisor(logdir=tmp_path, save_model_secs=0, save_summaries_secs=0, init_feed_dict={})
+    with first.managed_session() as session:
+        assert session.run(v) == 3
+    assert first.init_feed_dict == {}
+    second = tf.train.Supervisor(summary_op=None)
+    assert (second.init_op, second.ready_op, second.saver) == (first.init_op, first.ready_op, first.saver)
+    with second.managed_session() as session:
+        assert session.run(v) == 3
+        assert second.start_standard_services(session) is None

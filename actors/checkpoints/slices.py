@@ -1,0 +1,70 @@
+"""Slices of tensors, as TensorFlow's checkpoints name them: a range along each axis, or all of it.
+
+key   of a slice's value in a table: the tensor's name and the slice, encoded so that bytes sort as these do
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+Slice = tuple[tuple[int, int] | None, ...]
+"""(start, length) along each axis; None for the whole axis."""
+
+SLICE_MESSAGES = {
+    "Extent": {"start": "1 int64", "length": "2 int64"},
+    "Slice": {"extent": "1 repeated Extent"},
+}
+"""How they stand in protocol buffers; an extent of length 0 is the whole axis."""
+
+
+def slice_of(message: Any) -> Slice:
+    """The slice that a message tells of."""
+    return tuple([(int(e.start), int(e.length)) if e.length else None for e in message.extent])
+
+
+def place_of(cut: Slice, shape: Sequence[int]) -> tuple[slice, ...]:
+    """The index of a slice in an array of this shape. Raises ValueError where it is not inside."""
+    if len(cut) != len(shape):
+        raise ValueError(f"a slice of {len(cut)} axes of a value of shape {list(shape)}")
+    found = []
+    for extent, size in zip(cut, shape, strict=True):
+        start, length = (0, size) if extent is None else extent
+        if start < 0 or length < 0 or start + length > size:
+            raise ValueError(f"a slice from {start}, of {length}, along an axis of {size}")
+        found.append(slice(start, start + length))
+    return tuple(found)
+
+
+def slice_key(name: str, cut: Slice) -> bytes:
+    """The key of a slice's value: 0, the name and the ranges, in ordered code."""
+    made = bytearray(b"\0" + _ordered_text(name.encode("utf-8", "surrogateescape")) + _ordered(len(cut)))
+    for extent in cut:
+        start, length = (0, -1) if extent is None else extent
+        made += _signed(start) + _signed(length)
+    return bytes(made)
+
+
+def _ordered_text(data: bytes) -> bytes:
+    made = bytearray()
+    for byte in data:
+        made += b"\0\xff" if byte == 0 else b"\xff\0" if byte == 255 else bytes([byte])
+    return bytes(made) + b"\0\x01"
+
+
+def _ordered(number: int) -> bytes:
+    """A whole number: how many bytes it has, and these."""
+    data = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return bytes([len(data)]) + data
+
+
+def _signed(number: int) -> bytes:
+    """A number with a sign: the first bits say how many bytes there are, turned over if it is negative."""
+    size = 1
+    while (~number if number < 0 else number) >= 1 << (7 * size - 1):
+        size += 1
+    data = bytearray(number.to_bytes(max(size, 2), "big", signed=True)[-size:])
+    head = ((0xFFFF << (16 - size)) & 0xFFFF).to_bytes(2, "big")
+    for at in range(min(size, 2)):
+        data[at] ^= head[at]
+    return bytes(data)

@@ -1,0 +1,53 @@
+"""`Graph.create_op`: one operation of a type that TensorFlow declares, from its inputs and attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from weftwork.graph.dtypes import DType
+from weftwork.graph.graph import Graph
+from weftwork.graph.interchange.given import Given, lacking, named, reader_of
+from weftwork.graph.interchange.nodes import Inexpressible, bound_attrs
+from weftwork.graph.interchange.signatures import Signature, signature
+from weftwork.graph.interchange.values import attr_value
+from weftwork.graph.marks import is_attr_value
+from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.seams import seams
+
+
+def create_op(
+    graph: Graph, type: str, inputs: Sequence[Tensor], made: list[DType], name: str, attrs: Mapping[str, Any]
+) -> Operation | None:
+    """The operation, named `name`; None when TensorFlow declares none of this type.
+
+    attrs: Python values or AttrValues; those that follow from the dtypes may be left out.
+    Raises ValueError when inputs, outputs and attributes do not fit the declaration.
+    """
+    declared = signature(type)
+    if declared is None:
+        return None
+    said = {key: _value(declared, key, value) for key, value in attrs.items() if key in declared.attrs}
+    try:
+        bound = bound_attrs(declared, [t.dtype.base_dtype for t in inputs], made, said)
+    except Inexpressible:
+        words = ", ".join([f"{arg.name}: {arg.type or arg.types or arg.count}" for arg in declared.inputs])
+        raise ValueError(
+            f"An operation of type {type} takes ({words}); {len(inputs)} inputs, the dtypes "
+            f"{[dtype.name for dtype in made]} and the attributes {sorted(attrs)} do not fit."
+        ) from None
+    values = dict.fromkeys(declared.attrs) | {key: value for key, (value, _) in bound.items()}
+    full = graph.named(name)
+    given = Given(full[:-1], type, list(inputs), values, made)
+    tensors = named((reader_of(type) or lacking)(given), given)
+    op = tensors if isinstance(tensors, Operation) else tensors[0].op
+    for key in attrs.keys() - declared.attrs.keys():
+        graph.marks.setdefault(op, {})[key] = attrs[key]
+    return op
+
+
+def _value(declared: Signature, key: str, value: Any) -> Any:
+    return attr_value(value, declared.attrs[key].kind) if is_attr_value(value) else value
+
+
+seams.create_op = create_op
