@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 PIP = PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 EXTRAS = dev
 
-.PHONY: demo test lint check pythons wheel chaos bench docs clean
+.PHONY: demo test lint check pythons peers wheel chaos bench docs clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python -m examples.walkthrough
@@ -25,6 +25,9 @@ check: lint
 
 pythons: $(VENV)/.ready
 	$(BIN)/python -m tests.pythons
+
+peers: $(VENV)/.ready
+	$(BIN)/python -m tests.peers
 
 wheel: $(VENV)/.ready
 	$(BIN)/python -m tests.wheel

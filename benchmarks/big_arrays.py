@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 
 import numpy as np
 
-from benchmarks.common import row, start_ray
+from benchmarks.common import repeat, row, start_ray
 from benchmarks.memory import CORES, Program, answer, peak_of, timed
 
 LENGTH, BRANCHES = 50_000_000, 16
@@ -85,14 +85,20 @@ def peer(source: str, kind: str) -> None:
 
 
 def compare(source: str, kind: str) -> None:
-    """Print the ratios of time and of peak memory of the process trees, for one kind of graph."""
+    """Print the ratios of time and of memory for one kind of graph."""
+    against("benchmarks.big_arrays", f"{BRANCHES} branches ({kind}) over a 400 MB {source}", source, kind)
+
+
+def against(module: str, name: str, *arguments: str, settling: int = SETTLING) -> None:
+    """Print the ratios of time, and of the peak memory of the process trees, of our program of a module and Ray's.
+
+    The programs get "ours" or "peer", and the arguments.   settling: runs before anything is timed.
+    """
     with ExitStack() as stack:
-        programs = [
-            stack.enter_context(Program("benchmarks.big_arrays", system, source, kind)) for system in ("ours", "peer")
-        ]
-        results = {round(program.run()[1]) for program in programs}
-        assert len(results) == 1, f"the systems do not agree: {results}"
-        repeat(programs[0].run, SETTLING)
+        programs = [stack.enter_context(Program(module, system, *arguments)) for system in ("ours", "peer")]
+        results = [program.run()[1] for program in programs]
+        assert np.allclose(results, results[0], rtol=1e-9), f"the systems do not agree: {results}"
+        repeat(programs[0].run, settling)
         took = [[program.run()[0] for program in programs] for _ in range(ROUNDS)]
         peaks = []
         for program in programs:
@@ -100,15 +106,8 @@ def compare(source: str, kind: str) -> None:
                 repeat(program.run, LOOKS)
             peaks.append(peak[0])
     mine, theirs = (statistics.median(times) for times in zip(*took, strict=True))
-    name = f"{BRANCHES} branches ({kind}) over a 400 MB {source}"
     row(f"{name}, time", mine, theirs, 1.1, "Ray, one put", "ms", 1e3)
     row(f"{name}, peak memory", peaks[0], peaks[1], 1.2, "Ray, one put", "MB", 1e-6)
-
-
-def repeat(run: Callable, times: int) -> None:
-    """Call `run` repeatedly."""
-    for _ in range(times):
-        run()
 
 
 def main(sources: Iterable[str] = ("variable", "feed"), kinds: Iterable[str] = ("functions", "operations")) -> None:

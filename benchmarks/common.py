@@ -36,6 +36,12 @@ def interleaved(functions: dict[Any, Callable], rounds: int, warm: int = 10) -> 
     return {name: statistics.median(times) for name, times in took.items()}
 
 
+def repeat(call: Callable, times: int) -> None:
+    """Call it so often."""
+    for _ in range(times):
+        call()
+
+
 def row(name: str, ours: float, peer: float, goal: float, of: str, unit: str = "us", scale: float = 1e6) -> None:
     """Print a row: our figure and the peer's in `unit`, their ratio, and whether it reaches `goal`."""
     ratio = ours / peer

@@ -26,6 +26,8 @@ BENCHMARKS = {
     "bound": 600,
     "planning": 400,
     "big_arrays": 900,
+    "values": 900,
+    "doors": 1800,
     "memory": 600,
     "overheads": 300,
     "replays": 300,

@@ -56,6 +56,7 @@ from weftwork.graph.captured_kinds import (
     step_of,
     takes_class,
 )
+from weftwork.graph.class_facts import HEAP
 from weftwork.graph.codes import CHANGES, ROOT_SELF, Change, Facts, facts_of
 from weftwork.graph.inspection import (
     ATOMS,
@@ -69,7 +70,7 @@ from weftwork.graph.inspection import (
     value_of,
 )
 from weftwork.graph.modules import is_own
-from weftwork.graph.ownership import HEAP, is_atomic
+from weftwork.graph.ownership import is_atomic
 from weftwork.graph.seeded import NUMPY, PYTHON
 
 

@@ -92,6 +92,11 @@ def facts_of(code: CodeType) -> Facts:
     return facts
 
 
+def changes_arguments(code: CodeType) -> bool:
+    """True for code that changes one of its arguments in place, or a part of one."""
+    return any([change.root[0] in ("local", ROOT_SELF[0]) for change in facts_of(code).changes])
+
+
 class _Follower:
     """Simulates the stack through one code object: each entry tells where the value comes from, or is None."""
 
@@ -355,7 +360,7 @@ class _Follower:
         self.stack.append(None)
 
     def _operated(self, name: str, instruction: dis.Instruction) -> None:
-        if name.startswith("INPLACE_") or instruction.argrepr.endswith("="):
+        if name.startswith("INPLACE_") or (name == "BINARY_OP" and instruction.argrepr.endswith("=")):
             self._changed(self._peek(2), "inplace")
         self._pop(2)
         self.stack.append(None)

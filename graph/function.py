@@ -17,7 +17,7 @@ from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.callables import bound, check_callable, is_coroutine_function, on_loop, takes_name
 from weftwork.graph.captured_kinds import given
 from weftwork.graph.dtypes import DType, as_dtype
-from weftwork.graph.operation import Kind, R, Tensor, Traits
+from weftwork.graph.operation import Kind, Operation, R, Tensor, Traits
 from weftwork.graph.retries import Retry
 from weftwork.graph.stacks import get_default_graph, inside_node, local
 from weftwork.graph.user_function import UserFunction, kernel_of
@@ -162,19 +162,31 @@ class Op(Generic[P, R]):
             return self._computed(args, kwargs)
         else:
             graph = get_default_graph()
-        node = graph.add(
+        node = self._node(graph, kernel, found, attrs, name)
+        if kernel.outputs is None:
+            return node.outputs[0]
+        return node if not node.outputs else list(node.outputs)
+
+    def of_atoms(self, graph: Any, args: Sequence[Any]) -> Tensor:
+        """The node of a call whose arguments are tensors of `graph` and atoms: they are not looked into.
+
+        For those who make many nodes of a function with one output.
+        """
+        found: list[Tensor] = []
+        lifted = tuple([nest.slot_of(arg, found) if isinstance(arg, Tensor) else arg for arg in args])
+        return self._node(graph, self._kernel, found, {"template": (lifted, {})}, self._kernel.node_name).outputs[0]
+
+    def _node(self, graph: Any, kernel: UserFunction, inputs: list, attrs: Mapping[str, Any], name: str) -> Operation:
+        return graph.add(
             self._kind,
             self._type,
             kernel=kernel,
-            inputs=tuple(found),
+            inputs=tuple(inputs),
             attrs=attrs,
             outputs=self._specs,
             name=name,
             traits=self._traits,
         )
-        if kernel.outputs is None:
-            return node.outputs[0]
-        return node if not node.outputs else list(node.outputs)
 
     def _kernel_for(self, items: list) -> UserFunction:
         """The kernel for a call's constant arguments: a separate one if they hold functions or objects."""

@@ -13,12 +13,12 @@ class Lent(NamedTuple):
     """How a function gets the arguments that are known in advance not to be its own.
 
     shared: positions of arguments that others see, too.   alone: positions of arguments that nobody else has, except
-    the object store for an array in it.   reads: the function's code shows that it modifies no array.
+    the object store for an array in it.   reads: see `lent`.
     """
 
     shared: tuple[int, ...]
     alone: tuple[int, ...]
-    reads: bool
+    reads: bool | None
 
     def __call__(self, args: list) -> list:
         """The arguments as the function gets them. One that occurs twice is one object."""
@@ -31,18 +31,21 @@ class Lent(NamedTuple):
                 args[at] = copies[id(value)]
         if not self.reads:
             for at in self.alone:
-                args[at] = writable(args[at])
+                args[at] = writable(args[at], lazily=self.reads is not None)
         return args
 
 
-def lent(value: Any, reads: bool) -> Any:
-    """Lend a value that others see to a function that might modify it. reads: the function modifies no array."""
+def lent(value: Any, reads: bool | None) -> Any:
+    """Lend a value that others see to a function that might modify it.
+
+    reads: the function's code shows that it modifies no array; None: it shows that it may write behind a frame.
+    """
     if type(value) in ATOMS:
         return value
-    return show(value) if reads else copied(value)
+    return show(value) if reads else copied(value, lazily=reads is not None)
 
 
-def all_lent(args: list, reads: bool) -> list:
+def all_lent(args: list, reads: bool | None) -> list:
     """Lend all arguments, any of which others may see. One that occurs twice is one object."""
     if ATOMS.issuperset(map(type, args)):
         return args
@@ -59,10 +62,10 @@ def show(value: Any) -> Any:
     return value
 
 
-def last_taken(value: Any, reads: bool) -> Any:
+def last_taken(value: Any, reads: bool | None) -> Any:
     """A value for its last user: the value itself if nobody else holds it."""
     if type(value) in ATOMS:
         return value
     if reads and type(value) is np.ndarray and not value.dtype.hasobject:
         return show(value)
-    return writable(own([value], 1))
+    return writable(own([value], 1), lazily=reads is not None)

@@ -83,7 +83,7 @@ def lift(structure: Any, found: list, convert: Callable[[Any], Any], memo: dict 
         return structure
     tensor = convert(structure)
     if tensor is not None:
-        return _slot_of(tensor, found)
+        return slot_of(tensor, found)
     memo = {} if memo is None else memo
     if not _holds(structure, convert):
         return _fixed(structure, memo)
@@ -104,7 +104,8 @@ def lift_call(args: Sequence, kwargs: Mapping, found: list, convert: Callable[[A
     )
 
 
-def _slot_of(tensor: Any, found: list) -> Slot:
+def slot_of(tensor: Any, found: list) -> Slot:
+    """The slot of a tensor in a template, which is appended to `found`."""
     number = len(found)
     found.append(tensor)
     return SLOTS[number] if number < len(SLOTS) else Slot(number)
@@ -115,7 +116,7 @@ def _lift(structure: Any, found: list, convert: Callable[[Any], Any], memo: dict
         return structure
     tensor = convert(structure)
     if tensor is not None:
-        return _slot_of(tensor, found)
+        return slot_of(tensor, found)
     return rebuild(structure, lambda item: _lift(item, found, convert, memo), lambda item: _fixed(item, memo))
 
 

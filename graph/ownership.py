@@ -5,9 +5,9 @@ own       a user's function's result, made exclusive: copied if somebody else st
 lent      how a function gets a value that others see, too: as a copy, or as a read-only view of an array if the
   function's code shows that it modifies none (`reading`)
 
-Atoms are numbers, text, bytes, classes, functions, modules, Enum members, exceptions and the like, and tuples and
-frozen sets of atoms. Values that cannot be copied (a lock, an open file, a generator) are passed as they are, also
-inside a copied value.
+Atoms are numbers, text, bytes, classes, functions, modules, Enum members, exceptions, Arrow tables and the like, and
+tuples and frozen sets of atoms. A pandas frame is copied lazily, if pandas copies on write. Values that cannot be
+copied (a lock, an open file, a generator) are passed as they are, also inside a copied value.
 """
 
 from __future__ import annotations
@@ -32,12 +32,11 @@ from typing import Any
 
 import numpy as np
 
-HEAP = 1 << 9
-"""The flag of types created at run time."""
+from weftwork.graph.class_facts import answers_all, class_entry, defines_its_state, is_plain, is_reduced_as
+from weftwork.graph.frames import is_immutable, is_lazy, is_mapped, lazily_copied
+
 GENERATORS = (random.random.__self__, np.random.rand.__self__)  # type: ignore[attr-defined]
 """The global generators of `random` and `numpy.random`."""
-_STATE_METHODS = ("__getstate__", "__setstate__", "__getnewargs_ex__")
-"""Methods by which a class defines its objects' state."""
 ATOMS: frozenset[type] = frozenset(
     [
         *(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), range, object),
@@ -66,7 +65,7 @@ def add_atoms(*kinds: type) -> None:
 @functools.lru_cache(maxsize=1024)
 def is_atomic(kind: type) -> bool:
     """True for a type all of whose objects are atoms."""
-    return kind in ATOMS or is_bare(kind) or issubclass(kind, tuple(_ATOM_BASES))
+    return kind in ATOMS or is_bare(kind) or issubclass(kind, tuple(_ATOM_BASES)) or is_immutable(kind)
 
 
 def is_bare(kind: type) -> bool:
@@ -96,10 +95,10 @@ def _is_unbound(function: Any) -> bool:
 # Copies
 
 
-def copied(value: Any, memo: dict | None = None) -> Any:
+def copied(value: Any, memo: dict | None = None, lazily: bool = True) -> Any:
     """A deep copy, as `copy.deepcopy` makes it, that shares nothing mutable. Its arrays are writable.
 
-    memo: earlier copies, with which this one may share parts.
+    memo: earlier copies, with which this one may share parts.   lazily: frames that copy on write share their data.
     Raises ValueError for a value that is nested too deeply.
     """
     kind = type(value)
@@ -108,7 +107,9 @@ def copied(value: Any, memo: dict | None = None) -> Any:
     if kind is np.ndarray and memo is None and not value.dtype.hasobject:
         return value.copy(order="K")
     try:
-        return value if is_atom(value) else _copy(value, {} if memo is None else memo)
+        if memo is None:
+            memo = {} if lazily else {_AT_ONCE: True}
+        return value if is_atom(value) else _copy(value, memo)
     except RecursionError:
         raise ValueError(
             f"a {kind.__name__} must be copied, because others see it too, but is nested too deeply"
@@ -122,16 +123,22 @@ def _copy(value: Any, memo: dict) -> Any:
     known = memo.get(id(value))
     if known is not None:
         return known
-    duplicate = (_COPIERS.get(kind) or _copier_of(kind))(value, memo)
+    copier = _COPIERS.get(kind)
+    if copier is None:
+        copier = lazily_copied if is_lazy(kind) and _AT_ONCE not in memo else _copier_of(kind)
+    duplicate = copier(value, memo)
     memo[id(value)] = duplicate
     memo.setdefault(id(memo), []).append(value)  # its id must not be reused while the memo lives
     return duplicate
 
 
+_AT_ONCE = "frames are copied at once"
+
+
 def _copier_of(kind: type) -> Callable[[Any, dict], Any]:
-    if issubclass(kind, tuple) and _is_reduced_as(kind, object):
+    if issubclass(kind, tuple) and is_reduced_as(kind, object):
         return _copy_tuple
-    return _copy_plain if _is_plain(kind) else _copy_object
+    return _copy_plain if is_plain(kind) else _copy_object
 
 
 def _copy_plain(value: Any, memo: dict) -> Any:
@@ -222,53 +229,6 @@ def _copy_method(value: Any, memo: dict) -> Any:
     )
 
 
-def _class_entry(kind: type, name: str) -> Any:
-    """A class's own entry under a name. The object is not asked: it might answer anything."""
-    return next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
-
-
-def _is_reduced_as(kind: type, base: type) -> bool:
-    return (
-        all([_class_entry(kind, name) is vars(base).get(name) for name in ("__reduce_ex__", "__reduce__")])
-        and _class_entry(kind, "__deepcopy__") is None
-    )
-
-
-def answers_all(kind: type) -> bool:
-    """True for a class whose objects may answer to any attribute name, so the answers mean nothing.
-
-    Such an object is fully described by its attributes. A class that defines how it is pickled, as data frames do, is
-    not one of these: its objects know what they answer. Nor is a class with slots, or derived from dict, say: its
-    objects hold more than attributes.
-    """
-    if not kind.__dictoffset__ or kind.__itemsize__ or kind in copyreg.dispatch_table:
-        return False
-    if _defines_its_state(kind):
-        return False
-    if any([base is not object and not base.__flags__ & HEAP for base in kind.__mro__]):
-        return False
-    return any(
-        [isinstance(_class_entry(kind, name), types.FunctionType) for name in ("__getattr__", "__getattribute__")]
-    )
-
-
-def _defines_its_state(kind: type) -> bool:
-    return any([isinstance(_class_entry(kind, name), types.FunctionType) for name in _STATE_METHODS])
-
-
-def _is_plain(kind: type) -> bool:
-    """True for a class whose objects are nothing but their attributes, and that leaves it to Python to copy them."""
-    return (
-        bool(kind.__dictoffset__)
-        and kind.__new__ is object.__new__
-        and all([base is object or (base.__flags__ & HEAP and "__slots__" not in vars(base)) for base in kind.__mro__])
-        and kind not in copyreg.dispatch_table
-        and _is_reduced_as(kind, object)
-        and not _defines_its_state(kind)
-        and _class_entry(kind, "__getnewargs__") is _class_entry(kind, "__del__") is None
-    )
-
-
 def _attributes(value: Any) -> dict:
     return object.__getattribute__(value, "__dict__")
 
@@ -276,17 +236,17 @@ def _attributes(value: Any) -> dict:
 def _copy_object(value: Any, memo: dict) -> Any:
     """As `copy.deepcopy`; the object itself if it cannot be copied."""
     kind = type(value)
-    own_method = _class_entry(kind, "__deepcopy__")
+    own_method = class_entry(kind, "__deepcopy__")
     try:
         if own_method is not None:
             return own_method(value, memo)
         if (
-            type(_class_entry(kind, "__del__")) is types.FunctionType
-            and _is_reduced_as(kind, object)
-            and not _defines_its_state(kind)
+            type(class_entry(kind, "__del__")) is types.FunctionType
+            and is_reduced_as(kind, object)
+            and not defines_its_state(kind)
         ):
             return value  # its contents must be released only once
-        if answers_all(kind) and _is_reduced_as(kind, object):
+        if answers_all(kind) and is_reduced_as(kind, object):
             reduced: Any = (object.__new__, (kind,), object.__getattribute__(value, "__dict__"))
         else:
             reduce = copyreg.dispatch_table.get(kind)
@@ -312,7 +272,7 @@ def _rebuilt(
     memo[id(value)] = result = make(*[_copy(arg, memo) for arg in args])
     if state is not None:
         state = _copy(state, memo)
-        own_method = _class_entry(type(result), "__setstate__")
+        own_method = class_entry(type(result), "__setstate__")
         if set_state is not None:
             set_state(result, state)
         elif own_method is not None:
@@ -352,14 +312,21 @@ def own(box: list, more: int = 0) -> Any:
         if holders > _FRESH + more or (value.base is not None and of_base > _FRESH_BASE):
             return value.copy(order="K")
         return value
+    if is_lazy(kind):  # what lies in the store stays there, and cannot be written to elsewhere either
+        return copied(value, lazily=not is_mapped(value))
     if is_atomic(kind) or (holders <= _FRESH + more and _is_alone(value)):
         return value
     return copied(value)
 
 
-def writable(value: Any) -> Any:
-    """A value that the function may modify: an array that is read-only is copied."""
-    return value.copy(order="K") if type(value) is np.ndarray and not value.flags.writeable else value
+def writable(value: Any, lazily: bool = True) -> Any:
+    """A value that the function may modify: an array that is read-only is copied.
+
+    lazily: pandas copies a frame when it is written to; otherwise it is copied now.
+    """
+    if type(value) is np.ndarray:
+        return value if value.flags.writeable else value.copy(order="K")
+    return value if lazily or not is_lazy(type(value)) else copied(value, lazily=False)
 
 
 def own_made(box: list) -> Any:

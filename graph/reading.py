@@ -15,6 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from weftwork.graph.codes import facts_of
+from weftwork.graph.frames import BEHIND
+from weftwork.graph.modules import is_own
+
 _STEPS = frozenset(
     """RESUME NOP CACHE PRECALL PUSH_NULL KW_NAMES CALL CALL_FUNCTION CALL_METHOD CALL_FUNCTION_KW CALL_KW POP_TOP
     LOAD_FAST LOAD_FAST_CHECK LOAD_FAST_AND_CLEAR LOAD_FAST_LOAD_FAST LOAD_FAST_BORROW
@@ -47,6 +51,26 @@ _MODULES = (np, np.linalg, np.fft, math, cmath)
 _WRITERS = frozenset("copyto put place putmask fill_diagonal put_along_axis nan_to_num apply_along_axis".split())
 _MOST_ARGUMENTS = 2
 """In a call: NumPy writes into a third argument of some functions."""
+
+
+def goes_behind(function: Any) -> bool:
+    """True for a function whose code, or that of one which it calls, may write behind a frame (`frames`)."""
+    return _goes_behind(function, set())
+
+
+def _goes_behind(function: Any, seen: set[int]) -> bool:
+    body: Any = getattr(function, "func", getattr(function, "__func__", function))
+    if not isinstance(body, (FunctionType, type, BuiltinFunctionType)):
+        body = getattr(body.__class__, "__call__", None)  # noqa: B004
+    if not isinstance(body, FunctionType) or id(body) in seen:
+        return False
+    seen.add(id(body))
+    facts = facts_of(body.__code__)
+    names = [*facts.globals, *body.__code__.co_freevars]
+    called = [value for name in names if isinstance(value := _looked_up(body, name), FunctionType)]
+    return not BEHIND.isdisjoint(facts.attributes) or any(
+        [_goes_behind(each, seen) for each in called if is_own(each.__module__)]
+    )
 
 
 def reads_only(function: Any) -> bool:

@@ -87,8 +87,12 @@ def test_a_large_array_that_a_function_made_is_handed_out_as_it_is(session):
 
 def test_none_of_it_needs_ray():
     code = (
-        "import sys, weftwork as tf\n"
-        "with tf.Session() as s: assert s.run(tf.op(lambda x: x + 1)(1)) == 2\n"
+        "import asyncio, sys, weftwork as tf\n"
+        "async def later(x):\n"
+        "    await asyncio.sleep(0.01)\n"
+        "    return x\n"
+        "waits = [tf.op(later)(n) for n in range(100)]\n"
+        "with tf.Session() as s: assert s.run(tf.op(lambda x: x + 1)(1)) == 2 and s.run(waits)[99] == 99\n"
         "assert 'ray' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent, timeout=60)

@@ -16,7 +16,7 @@ import os
 import pickle
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from time import perf_counter
@@ -26,13 +26,15 @@ import numpy as np
 
 from weftwork.actors.processes import pickling
 from weftwork.graph.errors import printed, shown, text_of
+from weftwork.graph.frames import is_lazy
+from weftwork.graph.ownership import copied, is_atom
 
 _PART_BYTES = 1 << 16
 """Minimum size in bytes of data that is sent as a part of its own."""
 _MAX_CHAIN = 16
 """Maximum number of chained exceptions that are sent with an exception."""
-_MAX_DEPTH = 4
-"""Maximum depth of nested containers that may count as plain."""
+_MAX_DEPTH, _MAX_PARTS = 4, 1000
+"""Maximum depth of nested containers that may count as plain, and of parts of one."""
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
 _UP = perf_counter()
 """When this process could take its first message."""
@@ -113,6 +115,7 @@ class Request:
     blocks: the keys of the code's blocks.   came: the data of each block, None if the receiver has it.
     beside: for each block, whether its data is an argument beside the request.
     around: the name of the surroundings, and their pickled form (None if the receiver has it).
+    mapped: for the receiver, frames that it reads in the store; they are kept as long as the segment runs.
     """
 
     program: str
@@ -132,6 +135,7 @@ class Request:
     beside: tuple[bool, ...] = ()
     came: tuple[Any, ...] = ()
     around: tuple[str, bytes | None] = ("", None)
+    mapped: list[Any] = field(default_factory=list)
 
     def take_blocks(self, data: Sequence[Any]) -> None:
         """Assign the data of blocks that arrived beside the request."""
@@ -147,7 +151,7 @@ def is_plain(value: Any, depth: int = 0) -> bool:
     if kind is np.ndarray or isinstance(value, np.generic):
         return value.dtype.kind in "biufcSU"
     if kind in (list, tuple):
-        return len(value) < 1000 and depth < _MAX_DEPTH and all([is_plain(item, depth + 1) for item in value])
+        return len(value) < _MAX_PARTS and depth < _MAX_DEPTH and all([is_plain(item, depth + 1) for item in value])
     return False
 
 
@@ -181,29 +185,57 @@ def _dumps_for(values: list) -> Callable:
     return _plain_dumps if all([is_plain(value) for value in values]) else pickling.dumps
 
 
+IMMUTABLE, LAZY = "immutable", "lazy"
+"""What may be read where it lies in Ray's store: what nobody can change, and a frame that copies on write."""
+
+
 @dataclass
 class Parcel:
-    """A value that Ray would pickle in its own way. Holds the parts of our message as byte arrays."""
+    """A value that Ray would pickle in its own way. Holds the parts of our message as byte arrays.
+
+    shares: IMMUTABLE or LAZY if the value can be read in the store without a copy, else "".
+    """
 
     parts: list[Any]
+    shares: str = ""
+
+
+def _shares(value: Any) -> str:
+    if is_lazy(type(value)):
+        return LAZY
+    return IMMUTABLE if _is_immutable(value) else ""
+
+
+def _is_immutable(value: Any, depth: int = 0) -> bool:
+    """True for what nobody can change, and for containers of that: these are made anew."""
+    kind = type(value)
+    if kind not in (list, tuple, dict):
+        return is_atom(value)
+    parts = value.values() if kind is dict else value
+    return len(value) < _MAX_PARTS and depth < _MAX_DEPTH and all([_is_immutable(part, depth + 1) for part in parts])
 
 
 def wrap(value: Any) -> Any:
     """Convert a value for Ray's object store. Raises what pickling raises."""
     if type(value) is np.ndarray and value.dtype.kind in "biufc":
         return value
-    return Parcel([np.frombuffer(part, np.uint8) for part in pack_parts([value])])
+    return Parcel([np.frombuffer(part, np.uint8) for part in pack_parts([value])], _shares(value))
 
 
-def unwrap(stored: Any) -> Any:
+def unwrap(stored: Any, lazily: bool = False) -> Any:
     """The value that was wrapped.
 
-    A plain array is a read-only view of the store; data inside other values is writable.
+    A plain array, and a value that nobody can change, is a read-only view of the store; data inside other values is
+    writable, because it is copied. lazily: the data of a frame that copies on write is not copied. Then only lazy
+    copies of the frame are writable, and values made from them, as long as the frame itself exists.
     """
     if type(stored) is not Parcel:
         return stored
     head, *apart = map(memoryview, stored.parts)
-    return pickling.loads(head, buffers=[bytearray(data) for data in apart])[0]
+    if not stored.shares:
+        apart = [bytearray(data) for data in apart]
+    value = pickling.loads(head, buffers=apart)[0]
+    return copied(value, lazily=False) if stored.shares == LAZY and not lazily else value
 
 
 unpack = pickling.loads

@@ -29,11 +29,10 @@ import cloudpickle
 import numpy as np
 
 from weftwork.actors.processes import wrappers
+from weftwork.graph.class_facts import HEAP, answers_all
 from weftwork.graph.forks import fresh
-from weftwork.graph.ownership import answers_all, is_bare
+from weftwork.graph.ownership import is_bare
 
-_HEAP = 1 << 9
-"""Type flag of classes made at run time."""
 _HERE = uuid.uuid4().hex
 """Id of this process. A forked child shares it, because it has its parent's classes."""
 _MAX_BARE = 10_000
@@ -117,7 +116,7 @@ class Pickler(cloudpickle.Pickler):
             return _named, (kind, tuple(obj), getattr(obj, "__dict__", None) or None)
         if issubclass(kind, BaseException) and _is_plain_error(kind):
             return _error, (kind, obj.args, vars(obj) or None)
-        if kind.__flags__ & _HEAP:
+        if kind.__flags__ & HEAP:
             return self._reduced(obj, kind)
         return NotImplemented
 
@@ -329,9 +328,9 @@ def _masked(kind: type, data: np.ndarray, state: dict) -> np.ndarray:
 
 def _is_plain_error(kind: type) -> bool:
     """True for an exception class without pickling methods or state hidden in C."""
-    base = next(base for base in kind.__mro__ if not base.__flags__ & _HEAP)
+    base = next(base for base in kind.__mro__ if not base.__flags__ & HEAP)
     says = kind.__reduce__ is not BaseException.__reduce__ or kind.__reduce_ex__ is not object.__reduce_ex__
-    return bool(kind.__flags__ & _HEAP) and base.__basicsize__ == BaseException.__basicsize__ and not says
+    return bool(kind.__flags__ & HEAP) and base.__basicsize__ == BaseException.__basicsize__ and not says
 
 
 def _error(kind: type, args: tuple, state: dict | None) -> BaseException:

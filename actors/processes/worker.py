@@ -33,6 +33,7 @@ from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import Program, StepFailed, Stopped
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.forks import children_end
+from weftwork.graph.frames import is_lazy, is_mapped, lazily_copied
 from weftwork.graph.kernels.team import limit
 from weftwork.graph.stacks import working
 from weftwork.graph.user_function import RETRIED, STOPS, WATCHERS, UserFunction
@@ -305,11 +306,15 @@ def inputs_of(request: Request, arrived: tuple, held: Any = None) -> list:
     try:
         values = unpack(request.small)
         for position, value in zip(request.arrived, arrived, strict=True):
-            values[position] = unwrap(value)
+            values[position] = unwrap(value, lazily=True)
     except Exception as error:
         raise Unreadable from error
     for position, name, version in request.held:
         values[position] = held(name, version)
+    for position, value in enumerate(values):
+        if is_lazy(type(value)) and is_mapped(value):
+            request.mapped.append(value)
+            values[position] = lazily_copied(value)
     return values
 
 

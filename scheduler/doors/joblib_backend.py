@@ -33,14 +33,14 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
     _executor: Executor | None = None
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
-        """The number of jobs that run at once; -1 means as many as there are CPUs. Raises ValueError for 0.
+        """The number of jobs that run at once; -1 or None means as many as there are CPUs. Raises ValueError for 0.
 
         n_jobs: how many jobs were asked for, negative ones counted from all CPUs.
         """
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
         if n_jobs is None:
-            return 1
+            n_jobs = self.default_n_jobs
         return n_jobs if n_jobs > 0 else max(cpu_count() + 1 + n_jobs, 1)
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **_: Any) -> int:
@@ -61,7 +61,7 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
         callback: called with the future of the job when it is done.
         """
         assert self._executor is not None, "configure comes first"
-        future = self._executor.submit_as(tuple(map(_plain, func.items)), func)  # type: ignore[attr-defined]
+        future = self._executor.submit_as(tuple(map(_plain, func.items)), _run, func)  # type: ignore[attr-defined]
         if callback is not None:
             future.add_done_callback(callback)
         return future
@@ -90,6 +90,11 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
             self._executor = None
         if ensure_ready:
             self.configure(n_jobs=self.parallel.n_jobs, parallel=self.parallel)
+
+
+def _run(batch: Callable) -> Any:
+    """Run a batch of joblib's. To call this, a worker loads this module: so it has the backend for nested calls."""
+    return batch()
 
 
 def _plain(item: tuple) -> Callable:

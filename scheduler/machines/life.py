@@ -58,7 +58,7 @@ class Life:
         self._core = getattr(self._worker, "core_worker", None)
         self.node: Any = getattr(worker, "_global_node", None)
         self.is_driver = self._worker.mode == worker.SCRIPT_MODE
-        self.raylet = self.node.all_processes["raylet"][0].process.pid if started else None
+        self.raylet: Any = self.node.all_processes["raylet"][0].process.pid if started else None
         """The process that holds the store, if it is this program's own."""
         self._reaper = Reaper(self.raylet) if started else None
         self.pending: dict[Any, Callable[[], None]] = {}

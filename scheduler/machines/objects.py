@@ -129,10 +129,12 @@ def _size(reference: Any) -> int | None:
 
 def spilled(references: list) -> int:
     """Total size of those values that Ray has spilled to disk, as far as this process knows."""
+    alive = [reference.raw for reference in references if not reference.is_gone]
+    if not alive:  # so a run without any loads no Ray
+        return 0
     from ray.experimental import get_local_object_locations
 
-    alive = [reference.raw for reference in references if not reference.is_gone]
-    places = get_local_object_locations(alive) if alive else {}
+    places = get_local_object_locations(alive)
     return sum([place.get("object_size") or 0 for place in places.values() if place.get("did_spill")])
 
 

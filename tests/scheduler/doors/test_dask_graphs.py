@@ -88,12 +88,34 @@ def test_a_failed_computation_is_run_again_in_this_thread_if_asked():
     [
         ({"x": (increment, "y"), "y": (increment, "x")}, RuntimeError, "Cycle"),
         ({"y": (increment, 1)}, KeyError, "x"),
+        ({"x": "y", "y": "x"}, RuntimeError, "Cycle"),
         ({"x": Task("x", increment, TaskRef("gone"))}, ValueError, "gone"),
     ],
 )
 def test_a_cycle_or_a_missing_key_is_refused_before_anything_runs(graph, kind, words):
     with pytest.raises(kind, match=words):
         get(graph, "x")
+
+
+def test_a_missing_key_among_others_is_named():
+    with pytest.raises(KeyError, match="gone"):
+        get({"x": 1, "y": (increment, "x")}, ["y", ["x", "gone"]])
+
+
+def test_what_a_task_writes_into_the_programs_own_data_is_there():
+    """As `da.store` does, and any function that shows by its code that it changes an argument."""
+
+    def mark(rows, number):
+        rows[number] = number
+        return number
+
+    stored, rows = np.zeros(10), [0] * 5
+    da.store(da.arange(10, chunks=3), stored, scheduler=get)
+    assert stored.tolist() == list(range(10))
+    compute(
+        [delayed(mark, traverse=False)(delayed(rows, traverse=False), number) for number in range(5)], scheduler=get
+    )
+    assert rows == list(range(5))
 
 
 def test_callbacks_see_each_task_begin_and_end_once_in_a_consistent_state(capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ import time
 from concurrent.futures import BrokenExecutor, CancelledError, Future, TimeoutError, as_completed, wait
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import weftwork as tf
@@ -25,6 +27,10 @@ def executor():
 def slow(seconds):
     time.sleep(seconds)
     return seconds
+
+
+def interrupt(x):
+    raise KeyboardInterrupt
 
 
 def refuse(x):
@@ -119,6 +125,54 @@ def test_what_a_function_writes_the_program_sees(executor):
     seen = []
     wait([executor.submit(seen.append, n) for n in range(5)])
     assert sorted(seen) == list(range(5))
+
+
+def test_what_a_function_writes_into_its_arguments_the_program_sees(executor):
+    def fill(rows, number):
+        rows[number] = number
+
+    rows, array = [None] * 4, np.zeros(4)
+    wait([executor.submit(fill, rows, number) for number in range(4)])
+    list(executor.map(fill, [array] * 4, range(4)))
+    assert rows == array.tolist() == [0, 1, 2, 3]
+
+
+def test_a_call_that_raises_to_end_the_program_ends_alone(executor):
+    """Its future raises that, and the calls of its batch are not concerned."""
+    futures = [executor.submit(sys.exit, 3), executor.submit(interrupt, 0), executor.submit(pow, 2, 2)]
+    with pytest.raises(SystemExit):
+        futures[0].result()
+    assert type(futures[1].exception()) is KeyboardInterrupt
+    assert futures[2].result() == 4
+    with pytest.raises(KeyboardInterrupt):
+        list(executor.map(interrupt, range(3)))
+
+
+def odd(n):
+    if n % 2:
+        return n
+    raise ValueError(n)
+
+
+def test_each_of_many_short_calls_has_its_own_result_or_error(executor):
+    """They go to a worker several at a time, once it is known that they are short."""
+    for _ in range(2):
+        futures = [executor.submit(odd, n) for n in range(2000)]
+        assert [future.exception() is None for future in futures] == [False, True] * 1000
+        assert [future.result() for future in futures[1::2]] == list(range(1, 2000, 2))
+
+
+def test_short_calls_may_turn_out_to_be_long(executor):
+    wait([executor.submit(slow, 0.0) for _ in range(50)])
+    seconds = [0.0] * 50 + [0.2, 0.0] * 4
+    assert [future.result() for future in [executor.submit(slow, each) for each in seconds]] == seconds
+
+
+def test_a_long_chain_of_futures_is_made_in_order(executor):
+    future = executor.submit(int, 0)
+    for _ in range(1000):
+        future = executor.submit(operator.add, future, 1)
+    assert future.result() == 1000
 
 
 def test_after_shutdown_nothing_is_taken_and_all_is_done():

@@ -1,0 +1,61 @@
+"""What a class says about its objects: how they are copied and pickled, and whether they are their attributes alone."""
+
+from __future__ import annotations
+
+import copyreg
+import types
+from typing import Any
+
+HEAP = 1 << 9
+"""The flag of types created at run time."""
+_STATE_METHODS = ("__getstate__", "__setstate__", "__getnewargs_ex__")
+"""Methods by which a class defines its objects' state."""
+
+
+def class_entry(kind: type, name: str) -> Any:
+    """A class's own entry under a name. The object is not asked: it might answer anything."""
+    return next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
+
+
+def is_reduced_as(kind: type, base: type) -> bool:
+    """True for a class whose objects are copied and pickled as those of `base` are."""
+    return (
+        all([class_entry(kind, name) is vars(base).get(name) for name in ("__reduce_ex__", "__reduce__")])
+        and class_entry(kind, "__deepcopy__") is None
+    )
+
+
+def answers_all(kind: type) -> bool:
+    """True for a class whose objects may answer to any attribute name, so the answers mean nothing.
+
+    Such an object is fully described by its attributes. A class that defines how it is pickled, as data frames do, is
+    not one of these: its objects know what they answer. Nor is a class with slots, or derived from dict, say: its
+    objects hold more than attributes.
+    """
+    if not kind.__dictoffset__ or kind.__itemsize__ or kind in copyreg.dispatch_table:
+        return False
+    if defines_its_state(kind):
+        return False
+    if any([base is not object and not base.__flags__ & HEAP for base in kind.__mro__]):
+        return False
+    return any(
+        [isinstance(class_entry(kind, name), types.FunctionType) for name in ("__getattr__", "__getattribute__")]
+    )
+
+
+def defines_its_state(kind: type) -> bool:
+    """True for a class that says by methods of its own what its objects' state is."""
+    return any([isinstance(class_entry(kind, name), types.FunctionType) for name in _STATE_METHODS])
+
+
+def is_plain(kind: type) -> bool:
+    """True for a class whose objects are nothing but their attributes, and that leaves it to Python to copy them."""
+    return (
+        bool(kind.__dictoffset__)
+        and kind.__new__ is object.__new__
+        and all([base is object or (base.__flags__ & HEAP and "__slots__" not in vars(base)) for base in kind.__mro__])
+        and kind not in copyreg.dispatch_table
+        and is_reduced_as(kind, object)
+        and not defines_its_state(kind)
+        and class_entry(kind, "__getnewargs__") is class_entry(kind, "__del__") is None
+    )

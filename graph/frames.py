@@ -1,0 +1,65 @@
+"""Frames and tables of other packages, none of which is imported: what copies of them cost nothing.
+
+immutable    what Arrow makes: nobody can change it, so anybody may get it as it is
+lazy         of a pandas frame, series or index that copies on write (pandas 3, or the mode of that name): a copy that
+             shares the data until one of the two is written to
+behind       what a few attributes lead to, such as `series.array`: it is written to without such a copy
+mapped       of a frame whose data cannot be written to, because they lie in shared memory: its lazy copies can, as long
+             as the frame itself is there
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import Any
+
+import numpy as np
+
+BEHIND = frozenset("array _mgr _data _mask _codes _ndarray _values _pa_array".split())
+"""Attributes that lead to what is behind a frame."""
+_ARROW = frozenset("Array ChunkedArray Table RecordBatch Scalar DataType Field Schema".split())
+
+
+def _package(kind: type) -> str:
+    return kind.__module__.partition(".")[0]
+
+
+def is_immutable(kind: type) -> bool:
+    """True for a class of Arrow's own whose objects nobody can change."""
+    return _package(kind) == "pyarrow" and any([base.__name__ in _ARROW for base in kind.__mro__])
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_pandas(kind: type) -> bool:
+    """True for pandas' own frames, series and indices: what is derived from them may do anything."""
+    if _package(kind) != "pandas":
+        return False
+    return kind.__name__ in ("DataFrame", "Series") or any([base.__name__ == "Index" for base in kind.__mro__])
+
+
+def is_lazy(kind: type) -> bool:
+    """True for a class whose objects can be copied lazily."""
+    return _is_pandas(kind) and _copies_on_write()
+
+
+def _copies_on_write() -> bool:
+    pandas: Any = sys.modules["pandas"]
+    major = pandas.__version__.partition(".")[0]
+    return (major.isdigit() and int(major) >= 3) or pandas.options.mode.copy_on_write is True
+
+
+def lazily_copied(frame: Any, memo: dict | None = None) -> Any:
+    """A lazy copy of what `is_lazy` is true of."""
+    return frame.copy(deep=False)
+
+
+def is_mapped(frame: Any) -> bool:
+    """True for what `is_lazy` is true of, where data of it cannot be written to."""
+    manager = getattr(frame, "_mgr", None)  # an index has none, and is never written to
+    parts = [] if manager is None else manager.arrays
+    return any([_is_fixed(part) or any(map(_is_fixed, getattr(part, "__dict__", {}).values())) for part in parts])
+
+
+def _is_fixed(part: Any) -> bool:
+    return isinstance(part, np.ndarray) and not part.flags.writeable
