@@ -72,6 +72,8 @@ class UserFunction:
         """The `@f.gradient` function. It makes nodes, so it stays in the process that builds the graph."""
         self.token: Token | None = None
         """Identifies this kernel in another process."""
+        self.unordered = False
+        """No other function sees what it changes, so it need not run in creation order."""
 
     @functools.cached_property
     def captured(self) -> Captured:

@@ -256,11 +256,6 @@ class QueueBase:
                     f"Shapes {dims.text(tensor.raw_shape)} and {dims.text(shape)} are incompatible: component {i} of "
                     f"queue {self.name!r}"
                 )
-        if many:
-            rows = dims.TensorShape(None if tensors[0].raw_shape is None else tensors[0].raw_shape[:1])
-            for tensor in tensors[1:]:
-                if tensor.raw_shape is not None:
-                    rows = rows.merge_with(tensor.raw_shape[:1])
         return tensors
 
     def _component(self, number: int, value: Any) -> Tensor:

@@ -42,7 +42,7 @@ def functions_of(kernels: Iterable[Any]) -> tuple[UserFunction, ...]:
 
 def bound_together(functions: Iterable[UserFunction]) -> frozenset[UserFunction]:
     """The functions that write state, and those that read what another of the functions writes."""
-    every = list(functions)
+    every = [function for function in functions if not function.unordered]
     written = frozenset().union(*[function.captured.writes for function in every])
     if not written:
         return frozenset()

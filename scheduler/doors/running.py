@@ -88,5 +88,6 @@ def changes_given(function: Callable) -> bool:
 def staying(function: Callable) -> Op:
     """The op of a function that is called in this process, at once when its inputs are there, in no set order."""
     made = op(function)
+    made.kernel.unordered = True
     HISTORY.let_stay(made.kernel)
     return made

@@ -284,7 +284,7 @@ def test_name_names_the_node_only_where_the_function_has_no_such_argument(graph)
     assert tf.op(lambda **k: k)(name="a").op.name == "function_1"
     assert tf.op(wrapping(lambda x: x))(1, name="wrapped").op.name == "wrapped"
     assert tf.op(functools.partial(lambda name: name, name="x"))(name="y").op.name == "partial"
-    with pytest.raises(TypeError, match="`name=` names the node: text, not 5"):
+    with pytest.raises(TypeError, match="`name=` names the node: a string, not 5"):
         tf.op(len)([1], name=5)
 
 

@@ -1,5 +1,7 @@
 """Names of devices."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,7 +40,6 @@ SPECS = st.builds(
         ("/GPU:1", "/device:GPU:1"),
         ("/device:GPU:1", "/device:GPU:1"),
         ("/device:gpu:1", "/device:GPU:1"),
-        ("/device:*", ""),
         ("/job:worker/replica:0/task:1/device:CPU:0", "/job:worker/replica:0/task:1/device:CPU:0"),
         ("/task:1/job:ps", "/job:ps/task:1"),
         ("/job:w/task:*", "/job:w"),
@@ -55,10 +56,17 @@ def test_the_canonical_form_reads_back_as_the_same_device(spec):
 
 @pytest.mark.parametrize(
     ("junk", "name"),
-    [("/x:1", "x"), ("/cpu:a", "cpu"), ("/job", "job"), ("/device:CPU:0:1", "device"), ("nonsense", "nonsense")],
+    [
+        ("/x:1", "x"),
+        ("/cpu:a", "cpu"),
+        ("/job", "job"),
+        ("/device:CPU:0:1", "device"),
+        ("/device:*", "device"),
+        ("nonsense", "nonsense"),
+    ],
 )
 def test_an_unknown_part_is_named(junk, name):
-    with pytest.raises(ValueError, match=f"^Unknown attribute: '{name}' in '{junk}'$"):
+    with pytest.raises(ValueError, match=re.escape(f"Unknown attribute: '{name}' in '{junk}'")):
         DeviceSpec.from_string(junk)
 
 
