@@ -19,11 +19,11 @@ BENCHMARKS = {
     "small": 300,
     "functions": 200,
     "training": 400,
-    "metg": 1500,
+    "metg": 3600,
     "coarse": 300,
     "data_parallel": 300,
     "mixed": 400,
-    "bound": 600,
+    "bound": 900,
     "planning": 400,
     "big_arrays": 900,
     "values": 900,
@@ -31,7 +31,7 @@ BENCHMARKS = {
     "memory": 600,
     "overheads": 300,
     "replays": 300,
-    "oneshot": 1500,
+    "oneshot": 2400,
     "progress": 200,
 }
 """Time limits in seconds."""
