@@ -14,11 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partialmethod
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-import psutil
-
 from tests import worker_program
+
+if TYPE_CHECKING:  # the small suite of `make pythons` has no psutil
+    import psutil
 
 
 @contextmanager
