@@ -45,8 +45,6 @@ def _messages() -> dict[str, Any]:
             **SLICE_MESSAGES,
             "Version": {"producer": "1 int32", "min_consumer": "2 int32"},
             "Header": {"num_shards": "1 int32", "endianness": "2 int32", "version": "3 Version"},
-            "Dim": {"size": "1 int64", "name": "2 string"},
-            "Shape": {"dim": "2 repeated Dim", "unknown_rank": "3 bool"},
             "Entry": {
                 "dtype": "1 int32",
                 "shape": "2 Shape",

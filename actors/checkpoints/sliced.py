@@ -39,8 +39,6 @@ def _messages() -> dict[str, Any]:
         {
             **SLICE_MESSAGES,
             "Version": {"producer": "1 int32", "min_consumer": "2 int32"},
-            "Dim": {"size": "1 int64", "name": "2 string"},
-            "Shape": {"dim": "2 repeated Dim", "unknown_rank": "3 bool"},
             "Tensor": {
                 "dtype": "1 int32",
                 "half_val": "13 repeated int32",

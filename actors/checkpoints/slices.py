@@ -14,8 +14,10 @@ Slice = tuple[tuple[int, int] | None, ...]
 SLICE_MESSAGES = {
     "Extent": {"start": "1 int64", "length": "2 int64"},
     "Slice": {"extent": "1 repeated Extent"},
+    "Dim": {"size": "1 int64", "name": "2 string"},
+    "Shape": {"dim": "2 repeated Dim", "unknown_rank": "3 bool"},
 }
-"""How they stand in protocol buffers; an extent of length 0 is the whole axis."""
+"""Slices and shapes as protocol buffers. An extent of length 0 is the whole axis."""
 
 
 def slice_of(message: Any) -> Slice:

@@ -29,10 +29,6 @@ _MOST_LASTING = 2048
 """Records are kept of at most so many functions without weak references; NumPy and SciPy have some hundreds."""
 
 
-_SAVED = ("seconds", "bytes", "calls", "spread")
-"""The fields of a record that `save` writes."""
-
-
 class Record:
     """Mean seconds and output bytes of one function on inputs of one size class.
 

@@ -49,10 +49,10 @@ class ThreadBatch:
                 for node in self.nodes:
                     if self.run.stop or self.halt:
                         break
-                    busy = thread_time()
+                    computes = HISTORY.computes(self.run.flow.kernels[node])
+                    before = thread_time() if computes else 0.0
                     cost = call_node(self.run, node)
-                    busy, computes = thread_time() - busy, HISTORY.computes(self.run.flow.kernels[node])
-                    self.seconds.append(min(busy, cost[1]) if computes else cost[1])
+                    self.seconds.append(min(thread_time() - before, cost[1]) if computes else cost[1])
                     self.costs.append(cost)
         except BaseException as error:
             self.error = error

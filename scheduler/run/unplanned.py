@@ -57,8 +57,9 @@ class Unplanned:
             raise run.stopped() from None
         if work.called:
             run.count("caller", work.called)
-        if not work.heavy:
-            COSTS.learn_together(call_list.counts, work.seconds)
+            if not work.heavy:  # trials ran elsewhere: as if all had been called here
+                every = sum(call_list.counts.values())
+                COSTS.learn_together(call_list.counts, work.seconds * every / work.called)
         if work.heavy or call_list.is_worth_a_plan(work.called, work.seconds, slots):
             signature.call_list = None
         return work.values()

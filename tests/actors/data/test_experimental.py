@@ -8,36 +8,26 @@ import numpy as np
 import pytest
 
 import weftwork as tf
+from tests.actors.data.reading import read
 
 Dataset, more = tf.data.Dataset, tf.data.experimental
 
 
-def elements(dataset, most=100):
-    found, following = [], tf.data.make_one_shot_iterator(dataset).get_next()
-    with tf.Session() as session:
-        try:
-            while len(found) < most:
-                found.append(session.run(following))
-        except tf.errors.OutOfRangeError:
-            pass
-    return found
-
-
 def test_each_element_is_given_once(graph):
-    assert elements(Dataset.from_tensor_slices([1, 2, 1, 3, 2]).apply(more.unique())) == [1, 2, 3]
-    assert elements(Dataset.from_tensor_slices(["b", "a", "b"]).apply(more.unique())) == [b"b", b"a"]
+    assert read(Dataset.from_tensor_slices([1, 2, 1, 3, 2]).apply(more.unique())) == [1, 2, 3]
+    assert read(Dataset.from_tensor_slices(["b", "a", "b"]).apply(more.unique())) == [b"b", b"a"]
 
 
 def test_elements_of_one_key_become_one(graph):
     total = more.Reducer(lambda key: key * 100, lambda state, x: state + x, lambda state: state + 1)
-    assert elements(Dataset.range(7).apply(more.group_by_reducer(lambda x: x % 2, total))) == [13, 110]
+    assert read(Dataset.range(7).apply(more.group_by_reducer(lambda x: x % 2, total))) == [13, 110]
     with pytest.raises(TypeError, match="must be a `tf.data.experimental.Reducer`"):
         more.group_by_reducer(lambda x: x, 3)
 
 
 def test_elements_of_several_lengths_are_batched_as_sparse_tensors(graph):
     lengths = Dataset.from_generator(lambda: ([i] * i for i in (1, 2, 3)), tf.int32, [None])
-    first, last = elements(lengths.apply(more.dense_to_sparse_batch(2, [4])))
+    first, last = read(lengths.apply(more.dense_to_sparse_batch(2, [4])))
     assert (first.values.tolist(), first.dense_shape.tolist()) == ([1, 2, 2], [2, 4])
     assert last.indices.tolist() == [[0, 0], [0, 1], [0, 2]]
 
@@ -46,21 +36,21 @@ def test_elements_of_several_lengths_are_batched_as_sparse_tensors(graph):
 def test_resampling_gives_the_wanted_distribution(graph, initial):
     many = Dataset.range(400).map(lambda x: x % 2)
     resampled = many.apply(more.rejection_resample(lambda x: x, [0.9, 0.1], initial, seed=1))
-    classes = [int(label) for label, _ in elements(resampled, 1000)]
+    classes = [int(label) for label, _ in read(resampled, 1000)]
     assert 0.8 < classes.count(0) / len(classes) < 0.97
 
 
 def test_files_of_records_are_sources(graph, tmp_path):
     (tmp_path / "a.csv").write_text("x,y,z\n1,a,2.5\n2,b,\n")
     columns = [tf.int32, tf.string, 0.5]
-    assert elements(more.CsvDataset(str(tmp_path / "a.csv"), columns, header=True)) == [(1, b"a", 2.5), (2, b"b", 0.5)]
+    assert read(more.CsvDataset(str(tmp_path / "a.csv"), columns, header=True)) == [(1, b"a", 2.5), (2, b"b", 0.5)]
     with sqlite3.connect(tmp_path / "d.db") as base:
         base.execute("create table t (n integer, word text)")
         base.executemany("insert into t values (?, ?)", [(2, "b"), (1, "a")])
     rows = more.SqlDataset("sqlite", str(tmp_path / "d.db"), "select n, word from t order by n", (tf.int32, tf.string))
-    assert elements(rows) == [(1, b"a"), (2, b"b")]
+    assert read(rows) == [(1, b"a"), (2, b"b")]
     with pytest.raises(tf.errors.InvalidArgumentError, match="mysql, is not supported by SqlDataset"):
-        elements(more.SqlDataset("mysql", "x", "y", (tf.int32,)))
+        read(more.SqlDataset("mysql", "x", "y", (tf.int32,)))
 
 
 def test_examples_in_files_come_as_batches_of_their_features(graph, tmp_path):
@@ -77,7 +67,7 @@ def test_examples_in_files_come_as_batches_of_their_features(graph, tmp_path):
     batches = more.make_batched_features_dataset(
         str(tmp_path / "*.rec"), 2, {"a": one, "label": one}, label_key="label", num_epochs=1, shuffle=False
     )
-    found = elements(batches)
+    found = read(batches)
     assert [(sorted(given), given["a"].tolist(), label.tolist()) for given, label in found] == [
         (["a"], [0, 1], [0, 1]), (["a"], [2], [2]),
     ]  # fmt: skip
@@ -88,7 +78,7 @@ def test_examples_in_files_come_as_batches_of_their_features(graph, tmp_path):
 
 
 def test_random_numbers_are_those_of_their_seed(graph):
-    one, again = (elements(more.RandomDataset(seed=3), 3) for _ in range(2))
+    one, again = (read(more.RandomDataset(seed=3), 3) for _ in range(2))
     assert one == again
     assert all(0 <= number < 1 << 32 and number.dtype == np.int64 for number in one)
 

@@ -66,7 +66,8 @@ def test_the_canonical_form_reads_back_as_the_same_device(spec):
     ],
 )
 def test_an_unknown_part_is_named(junk, name):
-    with pytest.raises(ValueError, match=re.escape(f"Unknown attribute: '{name}' in '{junk}'")):
+    text = re.escape(f"Unknown attribute: '{name}' in '{junk}'")
+    with pytest.raises(ValueError, match=f"^{text}$"):
         DeviceSpec.from_string(junk)
 
 
