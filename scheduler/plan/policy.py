@@ -76,6 +76,8 @@ PARALLEL_GAIN = 1.15
 
 TRIES = 3
 """Runs of each candidate. Their median counts."""
+TRYING_A_NODE = 30e-6
+"""Seconds for each node that the first runs of a static plan take longer: programs are sent, loaded and balanced."""
 AGAIN_AFTER, AGAIN_LATER = 40, 10
 """Runs after which promising candidates are tried again, and then after ten times as many, and so on.
 
