@@ -28,7 +28,15 @@ from weftwork.scheduler.plan.grouping import after_locks
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.lanes import UNBOUNDED, Lanes
 from weftwork.scheduler.plan.placement import Estimate, Place, scattered
-from weftwork.scheduler.plan.plan import Plan, make_dynamic_plan, make_plan, make_slot_plan, wanted_values
+from weftwork.scheduler.plan.plan import (
+    Plan,
+    apart_nodes,
+    fits_slots,
+    make_dynamic_plan,
+    make_plan,
+    make_slot_plan,
+    wanted_values,
+)
 from weftwork.scheduler.plan.policy import (
     AGAIN_AFTER,
     AGAIN_LATER,
@@ -42,7 +50,6 @@ from weftwork.scheduler.plan.policy import (
     MOST_SLOTS,
     MOVED_WORK,
     NEAR,
-    NEARLY_ALL,
     PROCESS_HOP,
     ROUND_TRIP,
     SECONDS_A_BYTE,
@@ -53,7 +60,7 @@ from weftwork.scheduler.plan.policy import (
     WORTH_TASKS,
     WORTH_THREADS,
 )
-from weftwork.scheduler.plan.schedule import Contracted, Schedule, clusters, neighbours, ranks, schedule
+from weftwork.scheduler.plan.schedule import Bound, Contracted, Schedule, clusters, neighbours, ranks, schedule
 
 
 class Candidate:
@@ -95,15 +102,22 @@ class Candidate:
         """The expected seconds of a run: measured if it has run, else predicted."""
         return self.typical if self.took else self.predicted
 
-    def take(self, again: Candidate) -> None:
-        """Take over the plan and the prediction of the same candidate, made later.
+    def take(self, again: Candidate, seconds: Sequence[float | None]) -> None:
+        """Take over the prediction of the same candidate, made later, and its plan if the old one does not fit now.
 
-        The caller alone keeps its plan if its cost is much the same: it would be written and compiled for nothing.
+        seconds: those of each node, as known now.
         """
-        if self.name != Place.CALLER.value or again.predicted < (1 - MOVED_WORK) * self.predicted:
+        if "plan" not in self.__dict__ or not self._fits(again.predicted, seconds):
             self.make = again.make
             self.__dict__.pop("plan", None)
         self.predicted = min(self.predicted, again.predicted)
+
+    def _fits(self, predicted: float, seconds: Sequence[float | None]) -> bool:
+        """True if the plan is as good as one made now; then its programs need not be written, sent and compiled."""
+        if self.has_slots:
+            longest = max([sum([seconds[node] or 0.0 for node in segment.nodes]) for segment in self.plan.segments])
+            return longest < HOPELESS * predicted
+        return self.name == Place.CALLER.value and predicted > (1 - MOVED_WORK) * self.predicted
 
 
 class Autotuner:
@@ -112,7 +126,7 @@ class Autotuner:
     def __init__(self, candidates: list[Candidate], runs: int = 0):
         """runs: the number of runs before these candidates were known."""
         self.candidates = sorted(candidates, key=lambda c: c.predicted)
-        self.work = next((c.predicted for c in candidates if c.name == "caller"), 0.0)
+        self.work = next((c.predicted for c in candidates if c.name in ("caller", "placed")), 0.0)
         """Predicted seconds of all nodes, run one after another."""
         self.certain = len(candidates) == 1
         """There is only one candidate, so nothing to try."""
@@ -146,23 +160,17 @@ class Autotuner:
         work = sum([s or 0.0 for s in seconds])
         return abs(work - self.work) < MOVED_WORK * self.work
 
-    def renew(self, fresh: list[Candidate], runs: int) -> None:
+    def renew(self, fresh: list[Candidate], runs: int, seconds: Sequence[float | None]) -> None:
         """Update the plans after costs have changed: each candidate keeps its measured runs, and new candidates join.
 
         The lower of the two predictions counts, because nodes measured beside others look slower than they are.
+        runs: the number of runs so far.   seconds: those of each node, as known now.
         """
         self._runs = max(self._runs, runs)
         made = {candidate.name: candidate for candidate in fresh if candidate.name not in self._dropped}
         for candidate in self.candidates:
             if candidate.name in made:
-                again = made.pop(candidate.name)
-                keeps = (
-                    candidate.name == Place.CALLER.value and again.predicted > (1 - MOVED_WORK) * candidate.predicted
-                )
-                candidate.predicted = min(candidate.predicted, again.predicted)
-                if not keeps:  # else its programs would be written and compiled again, for nothing
-                    candidate.make = again.make
-                    candidate.__dict__.pop("plan", None)
+                candidate.take(made.pop(candidate.name), seconds)
         if made:
             self.candidates += made.values()
             self.certain = self._settled = False
@@ -256,11 +264,12 @@ def candidates(
     if max(sharing.rank) > GAIN * total:
         return found
     if placed is not None:
-        way = sharing.at_run_time(ROUND_TRIP)
-        return [*found, way] if way is not None and way.predicted < GAIN * total else found
+        steady = _known_work(flow, seconds)[2] > MOST_OF * total
+        ways = [sharing.at_run_time(ROUND_TRIP), sharing.in_residents() if steady else None]
+        return [*found, *[way for way in ways if way is not None and way.predicted < GAIN * total]]
     holding, releasing, stable = _known_work(flow, seconds)
     hop = THREAD_ROUND_TRIP if releasing > MOST_OF * total else ROUND_TRIP
-    shared, steady = sharing.at_run_time(hop), stable > NEARLY_ALL * total
+    shared, steady = sharing.at_run_time(hop), stable > MOST_OF * total
     ways = [
         shared,
         sharing.in_threads() if steady and holding < MOST_OF * total else None,
@@ -299,16 +308,18 @@ class _Sharing:
     total: float
     chained: Contracted
     rank: list[float]
-    bound: list[bool]
+    bound: list[Bound]
 
     @classmethod
     def of(cls, flow: Dataflow, estimate: Estimate, seconds: list[float], lanes: Lanes) -> _Sharing:
         """Contract the chains."""
-        locked = after_locks(flow)
-        apart = [node in locked or _stays(flow, node) for node in range(len(seconds))]
-        chained = Contracted.of(seconds, *neighbours(flow), apart)
+        before, after = neighbours(flow)
+        kinds = _kinds(flow, before)
+        if Bound.APART in kinds:
+            seconds = [s + backend.task_hop() if node in flow.needs else s for node, s in enumerate(seconds)]
+        chained = Contracted.of(seconds, before, after, kinds)
         rank = ranks(chained.seconds, chained.after)
-        bound = [apart[nodes[0]] for nodes in chained.chains]
+        bound = [kinds[nodes[0]] for nodes in chained.chains]
         return cls(flow, estimate, seconds, lanes, sum(seconds), chained, rank, bound)
 
     def at_run_time(self, hop: float) -> Candidate | None:
@@ -325,17 +336,17 @@ class _Sharing:
         if cpus < 2 or need_one_thread(self.flow.functions):
             return None
         foreseen = self._nodes(self._schedule(cpus, thread_hop(), self.bound))
-        return Candidate("thread", foreseen.makespan, self._in_slots(foreseen, Place.THREAD), self._price)
+        # Another process never holds our GIL: where both look alike, prefer it to threads.
+        return Candidate("thread", 1.1 * foreseen.makespan, self._in_slots(foreseen, Place.THREAD), self._price)
 
     def in_residents(self) -> Candidate | None:
         """The caller and local workers, by a static plan."""
         cpus = min(self.lanes.own_cpus(), MOST_SLOTS)
-        if cpus < 2:
+        if cpus < 2 or not fits_slots(self.flow):
             return None
         foreseen = self._nodes(self._schedule(cpus, PROCESS_HOP, self.bound))
         took = foreseen.makespan + PROCESS_HOP + SECONDS_A_BYTE * self._crossing(foreseen.slot)
-        # Another process never holds our GIL: where both look alike, prefer it to threads.
-        return Candidate("resident", 0.9 * took, self._in_slots(foreseen, Place.RESIDENT), self._price)
+        return Candidate("resident", took, self._in_slots(foreseen, Place.RESIDENT), self._price)
 
     def in_tasks(self) -> Candidate | None:
         """Ray tasks, on any machine."""
@@ -365,7 +376,7 @@ class _Sharing:
     def _price(self) -> float:
         return TRYING_A_NODE * len(self.seconds)
 
-    def _schedule(self, slots: int, hop: float, bound: list[bool] | None = None) -> Schedule:
+    def _schedule(self, slots: int, hop: float, bound: list[Bound] | None = None) -> Schedule:
         return schedule(self.chained.seconds, self.chained.before, self.rank, slots, hop, bound)
 
     def _nodes(self, foreseen: Schedule) -> Schedule:
@@ -388,9 +399,18 @@ class _Sharing:
         return sum([self.estimate.bytes[value] for value, _ in crossing])
 
 
-def _stays(flow: Dataflow, node: int) -> bool:
-    """True for a node that must run in the caller's process, whatever it costs."""
-    return flow.is_here(node) or HISTORY.stays(flow.kernels[node])
+def _kinds(flow: Dataflow, before: Sequence[Sequence[int]]) -> list[Bound]:
+    """Where each node may run, whatever it costs."""
+    locked, apart = after_locks(flow), apart_nodes(flow)
+    kinds = []
+    for node, kernel in enumerate(flow.kernels):
+        if node in apart:
+            kinds.append(Bound.APART)
+        elif node in locked or flow.is_here(node) or HISTORY.stays(kernel) or not apart.isdisjoint(before[node]):
+            kinds.append(Bound.CALLER)
+        else:
+            kinds.append(Bound.FREE)
+    return kinds
 
 
 def scattered_plan(flow: Dataflow, estimate: Estimate, place: Place) -> Plan:
@@ -399,11 +419,11 @@ def scattered_plan(flow: Dataflow, estimate: Estimate, place: Place) -> Plan:
     Residents call all of the user's functions: if one does not fit there, the run begins again, and must not repeat
     what another has done in the caller.
     """
-    locked = after_locks(flow)
+    kinds = _kinds(flow, neighbours(flow)[0])
     nodes = list(range(len(flow.ops)))
     slot = []
     for node in nodes:
         away = place is Place.RESIDENT and functions_of([flow.kernels[node]]) != ()
         chosen = 1 + scattered(flow.ops[node].index, 2) if away else scattered(flow.ops[node].index, 3)
-        slot.append(0 if node in locked else chosen)
+        slot.append(chosen if kinds[node] is Bound.FREE else 0)
     return make_slot_plan(flow, Schedule(0.0, slot, [float(n) for n in nodes], nodes), estimate, place)

@@ -37,17 +37,16 @@ class Specialization:
     """The plans of a dataflow for sources of certain sizes, with the state of knowledge they were made from.
 
     known: `Planner.known` when they were made.   sizes: those of the sources; None until the sources are known.
-    runs: their number so far.   compared: their number when the strategies were last compared.
     """
 
-    __slots__ = ("__weakref__", "autotuner", "compared", "known", "runs", "sizes")
+    __slots__ = ("__weakref__", "autotuner", "known", "runs", "sizes")
 
     def __init__(self):
         with _lock:
             _all.add(self)
         self.autotuner: Autotuner | None = None
         self.known: Any = None
-        self.runs = self.compared = 0
+        self.runs = 0
         self.sizes: tuple | None = None
 
     @property

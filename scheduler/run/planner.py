@@ -19,8 +19,8 @@ from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Estimate, Place, place, place_needed
-from weftwork.scheduler.plan.plan import Plan, make_dynamic_plan, make_plan
-from weftwork.scheduler.plan.policy import COMPARING_A_NODE, COMPARING_SHARE, MEASURED_RUNS, MOST_FED
+from weftwork.scheduler.plan.plan import Plan, fits_slots, make_dynamic_plan, make_plan
+from weftwork.scheduler.plan.policy import COMPARING_A_NODE, COMPARING_SHARE, MOST_FED
 from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.run.failures import block
 from weftwork.scheduler.run.local_workers import local_workers
@@ -41,13 +41,12 @@ class Planner:
     def knows_more(self, flow: Dataflow, specialization: Specialization) -> bool:
         """Whether to make the plans of a dataflow anew: means have changed, or its own nodes are better known now.
 
-        The latter shows only when all strategies are compared, which may cost a share of the runs made so far.
+        The latter shows only when all strategies are compared, which may cost a share of all runs so far.
         """
         if specialization.known != self.known():
             return True
-        if self.config.placement != "auto" or specialization.compared >= MEASURED_RUNS:
-            return False
-        return len(flow.ops) * COMPARING_A_NODE < COMPARING_SHARE * specialization.work * specialization.runs
+        worth = COMPARING_SHARE * specialization.work * specialization.runs
+        return self.config.placement == "auto" and len(flow.ops) * COMPARING_A_NODE < worth
 
     def can_share(self, flow: Dataflow, sizes: Mapping[int, int]) -> bool:
         """Whether local workers may run a dataflow that has not been measured yet."""
@@ -82,12 +81,11 @@ class Planner:
                     with collecting_later():
                         autotuner = Autotuner(self._candidates(flow, estimate, remote), specialization.runs)
                 else:
-                    autotuner.renew(self._candidates(flow, estimate, remote), specialization.runs)
+                    autotuner.renew(self._candidates(flow, estimate, remote), specialization.runs, estimate.seconds)
         if autotuner is None:
             with collecting_later():
                 autotuner = self._placed(flow, estimate, remote, nested)
         specialization.autotuner, specialization.known = autotuner, now
-        specialization.compared = specialization.runs
         return autotuner
 
     def foreseen(self, flow: Dataflow) -> Autotuner:
@@ -130,7 +128,8 @@ class Planner:
             return Autotuner.only(forced, partial(make_dynamic_plan, flow, estimate))
         blocked = COSTS.blocks_any(flow.kernels)
         alone = forced == Place.THREAD.value and need_one_thread(flow.functions)
-        if forced in (Place.RESIDENT.value, Place.THREAD.value) and is_free(flow) and not (alone or blocked):
+        free = is_free(flow) or (forced == Place.RESIDENT.value and is_sharable(flow) and fits_slots(flow))
+        if forced in (Place.RESIDENT.value, Place.THREAD.value) and free and not (alone or blocked):
             plan = scattered_plan(flow, estimate, Place(forced))
             if plan.slots > 1:
                 return Autotuner.only(forced, lambda: plan)

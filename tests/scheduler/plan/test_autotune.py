@@ -52,13 +52,13 @@ def test_a_way_that_does_not_keep_its_promise_is_left_after_one_run_a_static_pla
 
 def test_a_way_that_becomes_known_later_is_tried_if_it_promises_more():
     autotuner = Autotuner([Candidate("caller", 1.0, no_plan)])
-    autotuner.renew([Candidate("caller", 1.0, no_plan), Candidate("thread", 0.6, no_plan)], 1)
+    autotuner.renew([Candidate("caller", 1.0, no_plan), Candidate("thread", 0.6, no_plan)], 1, [])
     assert (autotuner.current.name, autotuner.certain) == ("thread", False)
     autotuner.record(autotuner.current, 0.7)
-    autotuner.renew([Candidate("resident", 0.9, no_plan)], 1)
+    autotuner.renew([Candidate("resident", 0.9, no_plan)], 1, [])
     assert autotuner.current.name == "thread"
     autotuner.drop(autotuner.current)
-    autotuner.renew([Candidate("thread", 0.6, no_plan)], 1)
+    autotuner.renew([Candidate("thread", 0.6, no_plan)], 1, [])
     assert "thread" not in [candidate.name for candidate in autotuner.candidates]
 
 
