@@ -401,12 +401,17 @@ def placeholder_with_default(input: Any, shape: Any = None, name: str | None = N
     raw = shapes.as_raw(shape)
     if not shapes.compatible(raw, tensor.raw_shape):
         raise ValueError(f"{tensor} does not fit the placeholder's shape {shapes.text(raw)}.")
-    return apply(as_it_is, [tensor], type="PlaceholderWithDefault", name=name, dtype=tensor.dtype.base_dtype, shape=raw)
+    return apply(
+        pass_through, [tensor], type="PlaceholderWithDefault", name=name, dtype=tensor.dtype.base_dtype, shape=raw
+    )
 
 
-def as_it_is(value: Any) -> Any:
+def pass_through(value: Any) -> Any:
     """The kernel of a node that passes its input on."""
     return value
+
+
+as_it_is = pass_through  # the name in graphs that older versions wrote
 
 
 def divide(ufunc: np.ufunc, x: Any, y: Any) -> Any:

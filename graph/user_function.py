@@ -25,7 +25,7 @@ from weftwork.graph.dtypes import DType
 from weftwork.graph.errors import DeadlineExceededError, text_of
 from weftwork.graph.operation import Traits
 from weftwork.graph.ownership import ATOMS, copied, is_atom, own
-from weftwork.graph.reading import goes_behind, reads_only
+from weftwork.graph.reading import may_bypass_copy, reads_only
 from weftwork.graph.retries import Retry
 from weftwork.graph.values import to_value
 
@@ -215,7 +215,7 @@ class UserFunction:
     @functools.cached_property
     def reads(self) -> bool | None:
         """True if the function's code shows that it modifies no array argument; None if it may write behind a frame."""
-        return reads_only(self.function) or (None if goes_behind(self.function) else False)
+        return reads_only(self.function) or (None if may_bypass_copy(self.function) else False)
 
     def _unpacked(self, result: Any) -> list:
         """Unpack the declared number of values. Raises ValueError if the function returned another number."""

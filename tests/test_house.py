@@ -158,6 +158,20 @@ def test_a_module_that_has_moved_is_found_by_its_old_name():
         assert importlib.import_module(f"weftwork.{name}").__name__ != f"weftwork.{name}"
 
 
+def test_a_kernel_that_was_renamed_is_found_by_the_name_in_older_graphs():
+    for old, new in {
+        "build.as_it_is": "pass_through",
+        "kernels.boxes.lot": "sample_distorted_box",
+        "kernels.cells.none_of": "emptied",
+        "kernels.cells.parted": "write_parts",
+        "lookup.mutable.nobody": "empty_entries",
+        "ops.cases.one_of_them": "assert_any",
+    }.items():
+        module, _, name = f"weftwork.graph.{old}".rpartition(".")
+        home = importlib.import_module(module)
+        assert getattr(home, name) is getattr(home, new)
+
+
 def _loaded(line: str) -> set[str]:
     """The modules that a fresh program has after a line."""
     code = f"import sys\n{line}\nprint(*sys.modules)"

@@ -54,12 +54,17 @@ def income(rows: list[dict[str, str]], prices: dict[str, float]) -> list[float]:
     return months
 
 
+@weftwork.op
+def total(shops: list[list[float]]) -> list[float]:
+    """The income of all shops in each month."""
+    return [sum(month) for month in zip(*shops, strict=True)]
+
+
 def main(shops: int = 8, rows: int = 2000) -> float:
     """Run the pipeline, and return the share of good rows."""
     folder = Path(tempfile.mkdtemp())
     tables = [read(str(path)) for path in make_files(folder, shops, rows)]
     prices = load(str(folder / "prices.json"))
-    total = weftwork.op(lambda shops: [sum(month) for month in zip(*shops, strict=True)], name="total")
     months = total([income(good, prices) for good, _ in tables])
     damaged = sum(bad for _, bad in tables)
     with weftwork.Session() as session:

@@ -104,7 +104,7 @@ def map_fn(
         types = [t.dtype for t in flat] if dtype is None else [as_dtype(d) for d in nest.flatten(dtype)]
         if len(results) != len(types):
             raise ValueError("The two structures don't have the same nested structure.")
-        return [], [_with_dtype(item, wish) for item, wish in zip(results, types, strict=True)]
+        return [], [_with_dtype(item, wanted) for item, wanted in zip(results, types, strict=True)]
 
     with name_scope(name, "map", flat):
         _, stacked = sweep(one, [], flat, parallel=parts)

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from weftwork.graph import shapes
-from weftwork.graph.build import STANDING, apply, as_it_is, as_tensor, convert_to_tensor, graph_of
+from weftwork.graph.build import STANDING, apply, as_tensor, convert_to_tensor, graph_of, pass_through
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.export import variable_at
 from weftwork.graph.graph import GraphKeys
@@ -246,7 +246,7 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
         """A separate read: the value at the moment when this operation runs."""
         with self.graph.as_default():
             return apply(
-                as_it_is,
+                pass_through,
                 [self._variable],
                 type="Identity",
                 name="read",

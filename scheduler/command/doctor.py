@@ -63,7 +63,7 @@ def examine(with_ray: bool = False) -> Iterator[tuple[str, list[Finding]]]:
     yield "a session", [_session(), _trial("a local worker", "dynamic"), *([_ray_trial()] if with_ray else [])]
 
 
-def told(with_ray: bool, say: Callable[[str], None]) -> int:
+def report(with_ray: bool, say: Callable[[str], None]) -> int:
     """Print the report, and what to do. Returns the exit status, 1 if runs would fail."""
     found: list[Finding] = []
     for title, findings in examine(with_ray):

@@ -137,14 +137,14 @@ class Host:
                 if len(self._over) > 1000:
                     del self._over[next(iter(self._over))]
         ran = [(place, *counts) for place, counts in active[-1].ran.items()] if active else []
-        return pack_values(["done", ran, pack(said) if any(said := reports()) else None, *fetched])
+        return pack_values(["done", ran, pack(found) if any(found := reports()) else None, *fetched])
 
     def _always_recorded(self, active: Sequence[Run]) -> Sequence[Event]:
         """The events of a run without listeners: those that are always recorded."""
         telling = active[-1].telling if active else None
         return () if telling is None else self._engine.events.recent(telling.number)
 
-    def told(self, run: str, first: int) -> bytes | None:
+    def events_since(self, run: str, first: int) -> bytes | None:
         """The events of an active run from number `first` on, packed. None if there are none."""
         came, listener = time(), self._listeners.get(run)
         return (
@@ -333,7 +333,7 @@ class SharedEngine:
         heard, far = (self.events.is_heard, self.events.wants_nodes), RemoteRun(self.events, self._graph)
         self._asked.add(remote)
         if heard[0]:
-            borrow(1)[0].put(lambda: far.follow(lambda first: self._told_of(run, first)))
+            borrow(1)[0].put(lambda: far.follow(lambda first: self._events_since(run, first)))
         try:
             error, rest = self._ask("run", signature, fed, run=run, timeout=timeout, wanted=wanted, heard=heard)
         finally:
@@ -342,18 +342,18 @@ class SharedEngine:
         if error is not None:
             _report(rest[0], sent, far, listener)
             raise error
-        ran, told, *fetched = rest
+        ran, reports, *fetched = rest
         self.runs += 1
         for place, *counts in ran:
             self.ran[place] = [a + b for a, b in zip(self.ran.get(place, (0, 0)), counts, strict=True)]
-        if told is not None:
-            _report(unpack(told), sent, far, listener)
+        if reports is not None:
+            _report(unpack(reports), sent, far, listener)
         return fetched
 
-    def _told_of(self, run: str, first: int) -> PackedEvents | None:
+    def _events_since(self, run: str, first: int) -> PackedEvents | None:
         """The events of an active run from number `first` on. Raises WorkerLost."""
-        told = hosts.ask(self.host, "told", run, first)
-        return None if told is None else unpack(told)
+        packed = hosts.ask(self.host, "events_since", run, first)
+        return None if packed is None else unpack(packed)
 
     def explain(self, signature: Signature, fed: Sequence[Any]) -> Explanation:
         """The plan that the host would use. Raises like `execute`."""
@@ -405,11 +405,11 @@ class SharedEngine:
             self._sent = version
             if kind == "done":
                 return None, rest
-            bare, text, told = rest
+            bare, text, reports = rest
             error: Any = described(bare, text)
             if self.closed and isinstance(error, CancelledError):
                 error = CancelledError(None, None, "Step was cancelled by an explicit call to `Session::Close()`.")
-            return self._with_operation(error), [told]
+            return self._with_operation(error), [reports]
 
     def _flat(self) -> tuple[bytes, list[str], list[bytes | None]]:
         """The graph as code, and its blocks. Each block is sent to the host once."""

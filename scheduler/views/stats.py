@@ -48,7 +48,7 @@ class Counting:
         self._seconds: Counter[str] = Counter()
         self._waited = 0.0
         self._lock = threading.Lock()
-        stream.listen(self._take, modest=True)
+        stream.listen(self._take, passive=True)
 
     def _take(self, event: Event) -> None:
         with self._lock:

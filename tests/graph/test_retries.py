@@ -45,9 +45,9 @@ def test_jitter_makes_a_wait_longer_or_shorter_and_moves_no_generator_of_the_pro
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"times": -1}, "whole number"),
-        ({"times": 1.5}, "whole number"),
-        ({"times": True}, "whole number"),
+        ({"times": -1}, "an integer"),
+        ({"times": 1.5}, "an integer"),
+        ({"times": True}, "an integer"),
         ({"delay": -0.1}, "delay must be a number of at least 0"),
         ({"delay": float("nan")}, "delay must be"),
         ({"delay": "1"}, "delay must be"),
