@@ -33,7 +33,7 @@ class Listening:
     __slots__ = ("_all", "listener", "nodes", "passive")
 
     def __init__(self, listener: Listener, nodes: bool, among: list[Listening], passive: bool = False):
-        """modest: it receives only events that are reported anyway, so it causes none."""
+        """passive: it receives only events that are reported anyway, so it causes none."""
         if not callable(listener):
             raise TypeError(f"A listener must be callable, but got a {type(listener).__name__}.")
         self.listener, self.nodes, self.passive, self._all = listener, nodes, passive, among
@@ -98,7 +98,7 @@ class Stream:
     def listen(self, listener: Listener, nodes: bool = False, passive: bool = False) -> Listening:
         """Call `listener` with each event of the session's runs. nodes: include events of kind "node".
 
-        modest: only events that are reported anyway: rare ones, and those of more than a millisecond.
+        passive: only events that are reported anyway: rare ones, and those of more than a millisecond.
         """
         return Listening(listener, nodes, self._listening, passive)
 

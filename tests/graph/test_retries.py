@@ -54,7 +54,7 @@ def test_jitter_makes_a_wait_longer_or_shorter_and_moves_no_generator_of_the_pro
         ({"backoff": 0.5}, "backoff must be a number of at least 1"),
         ({"longest": float("inf")}, "longest must be"),
         ({"jitter": 1.1}, "jitter must be a number from 0 to 1"),
-        ({"on": 3}, "on must be a class derived from Exception"),
+        ({"on": 3}, "on must be a subclass of Exception"),
         ({"on": ()}, "on must be"),
         ({"on": (OSError, KeyboardInterrupt)}, "on must be"),
     ],
