@@ -390,6 +390,9 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
     """A tensor that must be fed. Running a node that depends on it without a feed raises InvalidArgumentError.
 
     dtype: of the fed values; `object` takes any Python object.   shape: every fed value must be compatible with it.
+
+        x = tf.placeholder(tf.float32, [None, 3])  # any number of rows of three
+        session.run(x * 2, {x: [[1, 2, 3]]})  # [[2., 4., 6.]]
     """
     spec = (as_dtype(dtype).base_dtype, shapes.as_raw(shape))
     return get_default_graph().add(Kind.PLACEHOLDER, "Placeholder", outputs=[spec], name=name).outputs[0]

@@ -56,6 +56,8 @@ def group(*inputs: Any, **kwargs: Any) -> Operation:
 
     If they are on several devices, those on each device are grouped there first. Keyword `name`. Raises TypeError for
     any other input.
+
+        step = tf.group(a.assign_add(1), b.assign_add(2))  # both, or neither if the run fails
     """
     name = kwargs.pop("name", None)
     if kwargs:

@@ -88,6 +88,8 @@ def map_fn(
     dtype: of the result, or a structure of dtypes, if it differs from that of `elems`.
     parallel_iterations: the number of parts into which the elements are split, to run concurrently if it pays; None
     means 10. Raises TypeError if `fn` is not callable or returns another dtype than stated, or for fewer than 1 part.
+
+        tf.map_fn(lambda x: x * x, tf.range(4))  # [0, 1, 4, 9]
     """
     if not callable(fn):
         raise TypeError("fn must be callable.")

@@ -182,6 +182,9 @@ def get_variable(
         for integers and booleans.
     regularizer: a function of the variable's tensor; its result is added to REGULARIZATION_LOSSES.
     Raises ValueError if the variable exists but must be new, must exist but does not, or has another shape or dtype.
+
+        with tf.variable_scope("layer", reuse=tf.AUTO_REUSE):
+            w = tf.get_variable("w", [3, 4])  # the same variable whenever these lines run
     """
     scope = get_variable_scope()
     if custom_getter is not None and not callable(custom_getter):

@@ -42,6 +42,11 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
     use_resource, synchronization, aggregation: accepted and ignored; there is one kind of variable, and one copy.
     variable_def: a VariableDef to be made from.   expected_shape: accepted as in TensorFlow.
     Raises ValueError if the initial value is missing or of unknown shape.
+
+        count = tf.Variable(0, name="count")
+        more = count.assign_add(1)  # a node that adds 1, each time it runs
+        session.run(tf.global_variables_initializer())
+        session.run(more)  # 1
     """
 
     __array_priority__ = 100
