@@ -187,8 +187,8 @@ class UserFunction:
             sleep(min(left, _STOP_CHECK_SECONDS))
 
     def _report_retry(self, attempt: int, most: int, wait: float, text: str) -> None:
-        in_so_long = f"in {wait:.3g} s" if wait else "at once"
-        _LOG.info("%s failed with %s. Try %d of %d follows %s.", self.__name__, text, attempt, most, in_so_long)
+        when = f"in {wait:.3g} s" if wait else "at once"
+        _LOG.info("%s failed with %s. Try %d of %d follows %s.", self.__name__, text, attempt, most, when)
         for tell in RETRIED:
             tell(self, attempt, text)
 

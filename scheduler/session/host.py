@@ -66,7 +66,7 @@ class HostRequest(NamedTuple):
     wanted: Wanted = Wanted()
     ran: tuple[str, ...] = ()
     """Operations that earlier parts of a partial run have run."""
-    seat: tuple[Task, bool] | None = None
+    task_options: tuple[Task, bool] | None = None
     """The session's task of the cluster, and whether its nodes are placed softly."""
     heard: tuple[bool, bool] = (False, False)
     """Whether anybody listens to the session's events, and whether to those of single nodes."""
@@ -187,12 +187,12 @@ class Host:
                 graph = unpack_code(*asked.flat)
             except BlockMissing:
                 return None
-            if asked.seat is not None:
-                self._seat(graph, *asked.seat)
+            if asked.task_options is not None:
+                self._adapt(graph, *asked.task_options)
             self._graphs[asked.graph] = (asked.version, graph)
             return graph
 
-    def _seat(self, graph: Graph, task: Task, soft: bool) -> None:
+    def _adapt(self, graph: Graph, task: Task, soft: bool) -> None:
         """Adapt a graph to its session's task. Nobody else uses the graph in this process."""
         missing = missing_devices(graph, self._config) if soft else ()
         for op in graph.operations if missing else ():
@@ -291,17 +291,17 @@ class SharedEngine:
 
     ran: for each place, the number of segments and nodes of this session's runs.   ends: the host ends with this
     session.
-    seat: the session's task of the host's cluster, and whether its nodes are placed softly; or None.
+    task_options: the session's task of the host's cluster, and whether its nodes are placed softly; or None.
     """
 
-    def __init__(self, host: Any, graph: Graph, ends: bool, seat: tuple[Task, bool] | None = None):
+    def __init__(self, host: Any, graph: Graph, ends: bool, task_options: tuple[Task, bool] | None = None):
         self.signatures = _HostedSignatures()
         self.events = Stream()
         self.ran: dict[str, list[int]] = {}
         self.runs = 0
         self.closed = False
         self.host = host
-        self._graph, self._ends, self._at = graph, ends, seat
+        self._graph, self._ends, self._at = graph, ends, task_options
         self._id, self._graph_id = uuid.uuid4().hex, uuid.uuid4().hex
         self._generation = hosts.ask(host, "hello")
         self._sent = -1
@@ -383,7 +383,7 @@ class SharedEngine:
             tuple([tensor.name for tensor in signature.fed]),
             pack_values(list(fed)),
             ran=tuple(sorted([op.name for op in signature.ran])),
-            seat=self._at,
+            task_options=self._at,
             **more,
         )
         flat = None

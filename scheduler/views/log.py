@@ -1,7 +1,7 @@
 """Log lines for events, by the logger `weftwork`: losses, repairs and detours at INFO, plans at DEBUG.
 
-Retries, and functions that stay in the caller, are logged where they happen. The logger only overhears: no event is
-reported for its sake, so it costs nothing while there is nothing to say.
+Retries, and functions that stay in the caller, are logged where they happen. The logger is a passive
+listener: no event is reported for its sake, so it costs nothing while there is nothing to say.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Stats:
 
 
 class Counting:
-    """Counts the events of one session. It only overhears."""
+    """Counts the events of one session that are reported anyway."""
 
     def __init__(self, stream: Stream):
         self._counts: Counter[str] = Counter()

@@ -1,7 +1,7 @@
 """Timelines: what ran where and when, in the format of chrome://tracing and Perfetto; and TensorFlow 1's `tf.timeline`.
 
 Lanes are tracks, and what ran in them slices. Arrows show where values cross, and where work leaves the caller and
-comes back. What takes no lane lies beside: a node in a queue, a branch or a loop whose bodies run by themselves.
+comes back. What takes no lane is drawn outside of them: a node in a queue, a branch or a loop whose bodies are runs.
 """
 
 from __future__ import annotations
