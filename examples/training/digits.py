@@ -61,7 +61,7 @@ def main(steps: int = 150, size: int = 256) -> float:
         net = build(size)
         session.run(tf.global_variables_initializer())
         rng = np.random.default_rng(1)
-        progress = tqdm(range(steps), desc="training", unit="step", mininterval=1)
+        progress = tqdm(range(steps), desc="training (Ray starts first)", unit="step", mininterval=1)
         for _ in progress:
             rows = rng.integers(0, TRAINED, size * SHARDS)
             feed = {net["images"]: images[rows], net["labels"]: labels[rows]}
