@@ -169,7 +169,7 @@ class CheckpointReader:
     def _target(self, want: Wanted, row: Row) -> tuple[int, ...] | None:
         """The shape in which to read a value; None for a Python object."""
         if row.dtype not in TYPES:
-            text = f"{want.key} in {self._prefix} is {row.dtype}: Weftwork has no values like that"
+            text = f"{want.key} in {self._prefix} is {row.dtype}, which Weftwork does not support"
             raise UnimplementedError(None, None, text)
         if want.dtype != row.dtype:
             expected, original = (dtypes.ALL[name].cpp_name for name in (want.dtype, row.dtype))
@@ -296,7 +296,7 @@ def _checked_body(name: str, content: bytes) -> bytes:
         text = f"{name} is a checkpoint of version {head_fields.get('version')}; this program reads version {VERSION}"
         raise InvalidArgumentError(None, None, text)
     if head_fields.get("bytes") != len(body):
-        text = f"{name} is truncated: {len(body)} of {head_fields.get('bytes')} bytes are there"
+        text = f"{name} is truncated: it has {len(body)} of {head_fields.get('bytes')} bytes"
         raise DataLossError(None, None, text)
     checksum = zlib.crc32(body)
     if head_fields.get("crc32") != checksum:

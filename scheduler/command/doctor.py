@@ -203,7 +203,7 @@ def _ray() -> Finding:
     if named and named != "local":
         if _answers(named):
             return Finding(f"RAY_ADDRESS names {named}, which answers")
-        advice = f"start the Ray at {named}, or unset RAY_ADDRESS: sessions fail that need it"
+        advice = f"start the Ray at {named}, or unset RAY_ADDRESS: sessions that need it fail"
         return Finding(f"RAY_ADDRESS names {named}, and nobody answers there", advice, fails=True)
     if _answers("auto"):
         return Finding('a Ray runs on this machine, which tf.Session("auto") joins')
