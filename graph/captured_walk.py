@@ -208,7 +208,7 @@ class Walk:
             elif name.partition(".")[0] in ("random", "signal", "asyncio"):
                 self._note_module(name)
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-        self._tells(facts, roots)
+        self._record_hints(facts, roots)
         self.writes.update([("name", id(space), name) for name in facts.stored_globals])
         self.writes.update([("cell", id(cells[name])) for name in facts.stored_free])
         for change in facts.changes:
@@ -217,8 +217,8 @@ class Walk:
             self.spaces.append((function, tuple(data)))
         self._wrapped(function)
 
-    def _tells(self, facts: Facts, roots: dict) -> None:
-        """Record what the names in some code tell."""
+    def _record_hints(self, facts: Facts, roots: dict) -> None:
+        """Record what the mere names in some code imply."""
         names = {*facts.attributes, *facts.globals}
         if not NAMESPACES.isdisjoint(facts.globals):
             self.writes.add((MAIN_ONLY, "names"))

@@ -17,7 +17,7 @@ import numpy as np
 
 from weftwork.actors.checkpoints.bundle import is_table, read_table, table
 from weftwork.actors.checkpoints.encoding import NUMBERS
-from weftwork.actors.checkpoints.files import Files, files_of, told, write_whole
+from weftwork.actors.checkpoints.files import Files, file_errors, files_of, write_whole
 from weftwork.actors.checkpoints.slices import SLICE_MESSAGES, Slice, place_of, slice_key, slice_of
 from weftwork.actors.checkpoints.writer import Part
 from weftwork.graph import dtypes
@@ -82,20 +82,20 @@ class Sliced:
             if not is_table(content):
                 raise ValueError("not an sstable (bad magic number)")
             items = dict(read_table(content))
-            for told_of in _parsed(items.pop(b"", b"")).meta.tensor:
-                self._add(told_of)
+            for entry in _parsed(items.pop(b"", b"")).meta.tensor:
+                self._add(entry)
             self._data |= items
 
-    def _add(self, told_of: Any) -> None:
-        shape = tuple([int(dim.size) for dim in told_of.shape.dim])
-        dtype = dtypes.as_dtype(told_of.type).name
-        known = self.kept.setdefault(told_of.name, Kept(dtype, shape, []))
+    def _add(self, entry: Any) -> None:
+        shape = tuple([int(dim.size) for dim in entry.shape.dim])
+        dtype = dtypes.as_dtype(entry.type).name
+        known = self.kept.setdefault(entry.name, Kept(dtype, shape, []))
         if known[:2] != (dtype, shape) or min(shape, default=0) < 0:
-            raise ValueError(f"{told_of.name} is told of twice, or has a negative size")
-        known.parts.extend([(slice_of(part), slice_key(told_of.name, slice_of(part))) for part in told_of.slice])
+            raise ValueError(f"{entry.name} is listed twice, or has a negative size")
+        known.parts.extend([(slice_of(part), slice_key(entry.name, slice_of(part))) for part in entry.slice])
 
     def value(self, name: str) -> Any:
-        """The value of a key. Raises ValueError when a part is not there, or is not what was told."""
+        """The value of a key. Raises ValueError if a slice is missing, or differs from its entry."""
         kept = self.kept[name]
         made = np.empty(kept.shape, object if kept.dtype == "string" else NUMBERS[kept.dtype])
         covered = 0
@@ -105,7 +105,7 @@ class Sliced:
             made[place] = self._part(name, key, kept.dtype, shape)
             covered += math.prod(shape)
         if covered != made.size:
-            raise ValueError(f"{name}: its slices are not the whole")
+            raise ValueError(f"{name}: its slices do not cover the tensor")
         return made if made.ndim else made[()]
 
     def _part(self, name: str, key: bytes, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -165,7 +165,7 @@ def write_shard(
         data = kinds["Data"](name=key, slice=whole)
         _fill(data.data, type_, value)
         items[slice_key(key, (None,) * len(shape))] = kinds["Saved"](data=data).SerializeToString()
-    with told(prefix):
+    with file_errors(prefix):
         files.make_folder(prefix)
     name = prefix if shards == 1 else f"{prefix}-{shard:05d}-of-{shards:05d}"
     write_whole(name, table([(b"", about.SerializeToString()), *sorted(items.items())]), files)

@@ -254,7 +254,7 @@ def perform(
             else:
                 check_pickles(value)
         except Exception as error:
-            text = f"its output {position} is a {type(value).__name__} that does not pickle: {error}"
+            text = f"its output {position} is a {type(value).__name__} that cannot be pickled: {error}"
             return _reply(request, ["unpicklable", position, *describe(TypeError(text))], said), []
     small = [None if position in apart else value for position, value in enumerate(leaving)]
     large = [leaving[position] for position in request.apart]
