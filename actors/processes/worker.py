@@ -323,6 +323,7 @@ def run_segment(message: bytes, *arrived: Any) -> Any:
     watch = Watch()
     request: Request = unpack(message)
     limit(1)  # other tasks run at the same time
+    PLACE.keep_own()
     with RECORDER.listening() as said:
         PLACE.enter(*request.around)  # a task is always sent its surroundings
         try:
@@ -345,6 +346,7 @@ class VariableServer:
 
     def __init__(self, epoch: str, owns_gpu: bool = False):
         limit(1)
+        PLACE.keep_own()
         self.epoch = epoch
         self._device = owns_gpu and gpu.available()
         self._programs = Programs(gpu.for_device if self._device else None)

@@ -10,6 +10,7 @@ import time
 import pytest
 
 import weftwork as tf
+from tests.waiting import until
 from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.views import progress
 
@@ -50,24 +51,6 @@ def line(monkeypatch, capsys):
     return lambda: capsys.readouterr().err
 
 
-@pytest.mark.parametrize("placement", ["caller", "thread", "dynamic"])
-def test_the_seconds_left_are_right_from_a_quarter_of_the_run_on(placement, graph, looks, line):
-    nodes = [nap(0.01 if n % 3 else 0.04) for n in range(60)]
-    with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
-        for _ in range(4):
-            looks.clear()
-            begin = time.monotonic()
-            session.run(nodes, progress=True)
-            took = time.monotonic() - begin
-    late = [look for look in looks[:-1] if look.seconds > took / 4]
-    assert len(late) > 3
-    wrong = [abs(look.seconds + look.left - took) / took for look in late]
-    assert sorted(wrong)[len(wrong) // 2] < 0.2  # one look may meet a pause of the machine
-    assert [look.total for look in late] == [60] * len(late)
-    counts = [look.done for look in looks]
-    assert counts == sorted(counts)
-
-
 def errors(session, nodes, looks) -> list[float]:
     """How far the seconds left were off from a quarter of a run on, as parts of what it took; 1 if not known."""
     looks.clear()
@@ -78,23 +61,44 @@ def errors(session, nodes, looks) -> list[float]:
     return [1.0 if look.left is None else abs(look.seconds + look.left - took) / took for look in late]
 
 
-def test_tasks_that_wait_in_ray_for_a_cpu_are_not_taken_to_work(graph, looks, line, ray_session):
-    """There are 4 CPUs: of eight tasks four wait, and the run takes as long as two."""
+@pytest.mark.parametrize("placement", ["caller", "thread", "dynamic"])
+def test_the_seconds_left_are_right_from_a_quarter_of_the_run_on(placement, graph, looks, line):
+    nodes = [nap(0.01 if n % 3 else 0.04) for n in range(60)]
+    middle = []
+    with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
+        session.run(nodes)
+        for _ in range(3):
+            wrong = sorted(errors(session, nodes, looks))
+            assert {look.total for look in looks} == {60}
+            counts = [look.done for look in looks]
+            assert counts == sorted(counts)
+            middle.append(wrong[len(wrong) // 2] if wrong else 1.0)
+            if middle[-1] < 0.2:
+                return
+    raise AssertionError(f"off by {middle}, and a busy machine is no reason: every run was")
+
+
+def test_tasks_that_wait_in_ray_for_a_cpu_are_not_taken_to_work(graph, looks, line, ray_session, monkeypatch, tmp_path):
+    """There are 4 CPUs: of eight tasks four have begun, and the others wait until one of them has ended."""
+    seen, begun, end = [], progress._Tasks.begun, tmp_path / "end"
+
+    def noted(tasks, attempts):
+        found = list(begun(tasks, attempts))
+        seen.append((len(attempts), len(found)))
+        return found
 
     @tf.op(isolated=True)
     def task(_):
-        time.sleep(0.3)
+        while not end.exists():
+            time.sleep(0.01)
 
-    nodes = [task(n) for n in range(8)]
+    monkeypatch.setattr(progress._Tasks, "begun", noted)
     with tf.Session() as session:
-        session.run(nodes)
-        middle = []
-        for _ in range(4):  # other programs may keep the machine busy for a while
-            found = errors(session, nodes, looks)
-            middle.append(sorted(found)[len(found) // 2])
-            if middle[-1] < 0.35:
-                break
-    assert min(middle) < 0.35  # it is off by half if all eight are taken to work
+        future = session.submit([task(n) for n in range(8)], progress=True)
+        until(lambda: (8, 4) in seen)
+        end.touch()
+        future.result(60)
+    assert max([found for _, found in seen]) == 4
 
 
 def test_of_earlier_runs_those_of_the_same_fetches_count_that_ended_well_without_their_starts(graph):
