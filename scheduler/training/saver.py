@@ -31,8 +31,9 @@ from weftwork.scheduler.state.checkpoint_state import (
     update_checkpoint_state,
 )
 from weftwork.scheduler.training.meta_graph import as_bytes, export_meta_graph, read_meta_graph, scoped
+from weftwork.scheduler.training.saveables import saveables_of
 from weftwork.scheduler.training.saver_def import SaverDef
-from weftwork.scheduler.training.saver_nodes import add_nodes, saveables_of
+from weftwork.scheduler.training.saver_nodes import add_nodes
 
 SAVEABLES = "saveable_objects"
 """The collection of variables that are saved although they are not global."""
