@@ -400,13 +400,13 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
 
 def placeholder_with_default(input: Any, shape: Any = None, name: str | None = None) -> Tensor:
     """A tensor that may be fed, and equals `input` otherwise. Raises ValueError if the shape does not fit `input`."""
-    tensor = convert_to_tensor(input)
+    with get_default_graph().name_scope(name or "PlaceholderWithDefault") as scope:
+        tensor = convert_to_tensor(input, name="input")
     raw = shapes.as_raw(shape)
     if not shapes.compatible(raw, tensor.raw_shape):
         raise ValueError(f"{tensor} does not fit the placeholder's shape {shapes.text(raw)}.")
-    return apply(
-        pass_through, [tensor], type="PlaceholderWithDefault", name=name, dtype=tensor.dtype.base_dtype, shape=raw
-    )
+    kind = tensor.dtype.base_dtype
+    return apply(pass_through, [tensor], type="PlaceholderWithDefault", name=scope, dtype=kind, shape=raw)
 
 
 def pass_through(value: Any) -> Any:
@@ -414,7 +414,7 @@ def pass_through(value: Any) -> Any:
     return value
 
 
-as_it_is = pass_through  # the name in graphs that older versions wrote
+pass_through = pass_through  # the name in graphs that older versions wrote
 
 
 def divide(ufunc: np.ufunc, x: Any, y: Any) -> Any:

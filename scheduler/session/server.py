@@ -119,7 +119,13 @@ def _server_def(given: Any, job: str | None, index: int | None, protocol: Any, c
         made.CopyFrom(given)
         job, index = job or given.job_name or None, given.task_index if index is None else index
     else:
-        made.cluster = ClusterSpec(given).as_cluster_def()
+        try:
+            made.cluster = ClusterSpec(given).as_cluster_def()
+        except TypeError as error:
+            raise TypeError(
+                "Could not convert `server_or_cluster_def` to a `tf.train.ServerDef` or `tf.train.ClusterSpec`: "
+                f"{error}"
+            ) from None
     spec = ClusterSpec(made.cluster)
     if job is None:
         if len(spec.jobs) != 1:
@@ -131,6 +137,8 @@ def _server_def(given: Any, job: str | None, index: int | None, protocol: Any, c
             raise ValueError("Must specify an explicit `task_index`.")
         index = indices[0]
     made.job_name, made.task_index, made.protocol = job, index, protocol or made.protocol or "grpc"
+    if not made.protocol.startswith("grpc"):
+        raise NotFoundError(None, None, f"No server factory registered for the given ServerDef: {made}")
     if config is not None:
         made.default_session_config.MergeFrom(config)
     return made
@@ -139,8 +147,8 @@ def _server_def(given: Any, job: str | None, index: int | None, protocol: Any, c
 def _bound(address: str) -> socket.socket:
     """Bind the port of an address, so that no other server can have it."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-        raise InvalidArgumentError(None, None, f"Could not interpret {address!r} as a host-port pair: no port.")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise InvalidArgumentError(None, None, f'Could not parse port for local server from "{address}".')
     taken = socket.socket()
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

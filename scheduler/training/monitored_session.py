@@ -16,7 +16,7 @@ from weftwork.scheduler.training.creators import ChiefSessionCreator, SessionCre
 from weftwork.scheduler.training.hooks import SessionRunHook
 from weftwork.scheduler.training.saving_hooks import CheckpointSaverHook, StepCounterHook, SummarySaverHook
 from weftwork.scheduler.training.scaffold import Scaffold
-from weftwork.scheduler.training.session_layers import LayerCreator, Plain, Recoverable
+from weftwork.scheduler.training.session_layers import LayerCreator, Plain, Recoverable, StepContext
 
 log = logging.getLogger("weftwork")
 
@@ -44,6 +44,8 @@ class _Monitored:
         except BaseException:
             self._unfinalize()
             raise
+
+    StepContext = StepContext
 
     @property
     def graph(self) -> Graph | None:
