@@ -326,8 +326,8 @@ class TestCase(MoreAssertions):
 
         try:
             yield
-        except exception_type as error:
-            if not holds(error):
+        except Exception as error:
+            if not isinstance(error, exception_type) or not holds(error):
                 raise AssertionError(f"Exception of type {type(error)}: {error}") from error
             return
         self.fail(f"{getattr(exception_type, '__name__', exception_type)} not raised")
