@@ -414,7 +414,7 @@ def pass_through(value: Any) -> Any:
     return value
 
 
-pass_through = pass_through  # the name in graphs that older versions wrote
+as_it_is = pass_through  # the name in graphs that older versions wrote
 
 
 def divide(ufunc: np.ufunc, x: Any, y: Any) -> Any:

@@ -108,11 +108,15 @@ class Scopes:
         if self._shared is not None:
             self._local.state, self._shared = self._shared, None
 
-    def apply(self, op: Operation, pinned: bool) -> None:
-        """Apply the open scopes to a new operation. A pinned one takes no control inputs."""
+    def apply(self, op: Operation, pinned: bool, placed: bool) -> None:
+        """Apply the open scopes to a new operation.
+
+        pinned: it takes no control inputs.   placed: its place is that of another operation, not of the scopes.
+        """
         state = self._state
         op.container = state.container
-        op.device = _merged_device(state.devices, op)
+        if not placed:
+            op.device = _merged_device(state.devices, op)
         if state.colocation:
             groups = {name for other in state.colocation for name in other.colocation or (other.name,)}
             op.colocation = tuple(sorted(groups))
@@ -208,14 +212,20 @@ def _joined(outer: tuple, inner: tuple) -> tuple:
 
 
 def _merged_device(stack: list[Any], op: Operation) -> str:
-    """The device that the scopes request; field by field, the innermost wins."""
+    """The device that the scopes request; field by field, the innermost wins.
+
+    A function sees what the scopes inside it request as `op.device`, and what it returns takes the place of that.
+    """
     merged = ""
     for device in reversed(stack):
         if device is None:
             break
         if callable(device) and not isinstance(device, devices.DeviceSpec):
             op.device = merged
-            device = device(op) or ""
+            device = device(op)
+            if device is None:
+                continue
+            merged = ""
         text = device.to_string() if isinstance(device, devices.DeviceSpec) else str(device)
         merged = devices.merge(text, merged)
     return merged

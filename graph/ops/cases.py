@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from weftwork.graph import dtypes
 from weftwork.graph.build import apply, as_tensor, graph_of
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import Operation, Tensor
@@ -42,7 +43,7 @@ def case(
             )
         if not callable(pair[1]):
             raise TypeError(f"fn for pred {pair[0].name} must be callable.")
-        if not pair[0].dtype.is_bool and pair[0].dtype.numpy.kind != "O":
+        if not pair[0].dtype.is_bool and pair[0].dtype is not dtypes.object:
             raise TypeError(f"pred must be Tensor of type bool: {pair[0].name}")
     if not pairs:
         raise ValueError("pred_fn_pairs must not be empty")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, overload
 
 import numpy as np
 
-from weftwork.graph import nest, shapes
+from weftwork.graph import dtypes, nest, shapes
 from weftwork.graph.build import apply, as_tensor, convert_to_tensor, graph_of
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.graph import Graph
@@ -145,7 +145,7 @@ def scalar_predicate(pred: Tensor, what: str) -> Tensor:
     """A predicate as a single boolean. Raises ValueError for a known rank other than 0, TypeError for another dtype."""
     if pred.raw_shape:
         raise ValueError(f"Shape must be rank 0 but is rank {len(pred.raw_shape)} for the {what} {pred}")
-    if not pred.dtype.is_bool and pred.dtype.numpy.kind != "O":
+    if not pred.dtype.is_bool and pred.dtype is not dtypes.object:
         raise TypeError(f"{what} has type {pred.dtype.name} that does not match expected type of bool: {pred}")
     if pred.raw_shape == () and pred.dtype.is_bool:
         return pred

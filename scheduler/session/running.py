@@ -142,7 +142,9 @@ class Running(Looks):
             if report is not None and self._placed is not None:
                 self._placed.tell(signature.fetches.elements, signature.fed, report.devices)
         if report is not None and metadata is not None:
-            report.fill(metadata)
+            computed = [element for element in signature.fetches.elements if element not in signature.fed]
+            if computed:  # else nothing ran, and there is nothing to report
+                report.fill(metadata, computed)
         if copy is None:
             copy = self._config.copy
         return (build or signature.fetches.build)(owned(values, copy, signature.kept))
