@@ -177,7 +177,7 @@ class Executor(concurrent.futures.Executor):
     # Batches
 
     def _run_more(self) -> None:
-        """Start a thread that makes a batch, if there are calls and a free slot and no thread is at it. Under the lock."""
+        """Start a thread for a batch if there are calls and free slots, and no other gathers one. Under the lock."""
         if (self._pending or (self._woken and self._aside)) and self._free and not self._gathering:
             self._gathering = True
             self._runners += 1
