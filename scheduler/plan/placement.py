@@ -90,7 +90,7 @@ class Estimate:
                 record = known[kernel, taken]
             except KeyError:
                 record = known[kernel, taken] = costs.find(kernel, taken) if kernel is not None else None
-            mine = history.of(flow.ops[node]) if history is not None else None
+            mine = history.of(flow.ops[node], taken) if history is not None else None
             best = record if mine is None or record is None else mine
             self.seconds.append(0.0 if kernel is None else None if best is None else best.seconds)
             for value, tensor in zip(flow.outputs[node], flow.ops[node].outputs, strict=False):

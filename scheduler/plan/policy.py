@@ -76,6 +76,8 @@ PARALLEL_GAIN = 1.15
 
 TRIES = 3
 """Runs of each candidate. Their median counts."""
+TRYING_A_NODE = 30e-6
+"""Seconds for each node that the first runs of a static plan take longer: programs are sent, loaded and balanced."""
 AGAIN_AFTER, AGAIN_LATER = 40, 10
 """Runs after which promising candidates are tried again, and then after ten times as many, and so on.
 
@@ -94,9 +96,9 @@ GAIN = 0.85
 """A strategy with several workers must be predicted to take at most this fraction of the caller's seconds."""
 WORTH_THREADS = 150e-6
 """Least seconds of work, in long nodes, for which several workers are considered."""
-MOST_OF, NEARLY_ALL = 0.5, 0.75
-"""Fractions of the work. If more than the first holds the GIL, threads are not considered. A static plan needs at least
-the second to be stable."""
+MOST_OF = 0.5
+"""Fraction of the work. If more of it holds the GIL, threads are not considered. A static plan needs as much to be
+stable."""
 LONG_NODE = 3e-6
 """Least seconds of a node that does more than the interpreter's overhead of calling it."""
 WORTH_TASKS = 8e-3
@@ -131,10 +133,10 @@ GIL_HOLDS = 3
 NEW_RUN_WEIGHT = 0.3
 """Weight of a new measurement of a node against its mean so far."""
 REPLAN_AT = frozenset({1, 2, 4, 16, 64, 256})
-"""Run numbers of a specialization at which its plan is made anew, if the history or the cluster has changed."""
+"""Run numbers of a specialization at which its plans may be made anew."""
 COMPARING_A_NODE, COMPARING_SHARE = 30e-6, 0.25
-"""Seconds for each node to compare all strategies for a dataflow, and the fraction of its work up to which that is
-worth doing after the first runs even if no mean has changed considerably."""
+"""Seconds for each node to compare all strategies for a dataflow, and the fraction of the work of all its runs up to
+which that is worth doing even if no mean has changed considerably."""
 MEASURED_RUNS = 2
 """First runs of a signature in which every node is measured."""
 HOT_RUNS = 40

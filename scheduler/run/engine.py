@@ -48,9 +48,10 @@ from weftwork.scheduler.run.element_functions import ElementFunctions
 from weftwork.scheduler.run.ending import cancel_at_end
 from weftwork.scheduler.run.explain import Explanation, Waiting, waiting
 from weftwork.scheduler.run.limits import STRIKES, abandon, expiring, is_bound, within
-from weftwork.scheduler.run.local_workers import LocalWorkers, Unfit, local_workers
+from weftwork.scheduler.run.local_workers import LocalWorkers, local_workers
 from weftwork.scheduler.run.nested import Nesting
 from weftwork.scheduler.run.planner import Planner
+from weftwork.scheduler.run.residents import Unfit
 from weftwork.scheduler.run.retried import tell_of_retries
 from weftwork.scheduler.run.run import Moved, Restart, Run
 from weftwork.scheduler.run.starts import tell_of_starts
@@ -341,11 +342,12 @@ class Engine:
 
     def _execute(self, run: Run, plan: Plan, measure: bool, team: LocalWorkers | None = None) -> None:
         grace = self.config.cancel_grace_in_ms / 1000
-        if team is not None and plan.is_dynamic:
+        if team is not None:
             apart = Apart(run, self.run_flow, self._awaiting)
-            team.share(run, Estimate(run.flow, {}).seconds, apart, self.lanes.most, grace)
-        elif team is not None:
-            team.run(run, plan, measure, grace)
+            if plan.is_dynamic:
+                team.share(run, Estimate(run.flow, {}).seconds, apart, self.lanes.most, grace)
+            else:
+                team.run(run, plan, measure, apart, grace)
         elif plan.slots > 1:
             run_in_threads(run, plan, measure)
         elif plan.local:

@@ -4,6 +4,7 @@ parts."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -11,7 +12,7 @@ from weftwork.actors.programs.program import Stopped
 from weftwork.graph.statistics import CALLED
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.needs import is_sharable
-from weftwork.scheduler.plan.autotune import Autotuner, Candidate
+from weftwork.scheduler.plan.autotune import Autotuner
 from weftwork.scheduler.plan.call_list import CallList
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import Estimate
@@ -74,8 +75,8 @@ class Unplanned:
                 raise Stopped
             specialization = Specialization()
             if heavy and is_sharable(flow) and self._planner.can_share(flow, inner.bytes_of_sources()):
-                plan = make_dynamic_plan(flow, Estimate(flow, {}))
-                specialization.autotuner = Autotuner([Candidate("dynamic", 0.0, plan)])
+                make = partial(make_dynamic_plan, flow, Estimate(flow, {}))
+                specialization.autotuner = Autotuner.only("dynamic", make)
             self._run_flow(inner, flow, specialization)
             for where, (segments, nodes) in inner.ran.items():
                 run.count(where, nodes, segments)
