@@ -456,6 +456,21 @@ def test_one_call_gets_one_object_for_one_tensor(place):
     assert all(runs_in(place, [node, op_in(place, len)(source)])[0])
 
 
+def test_arrays_in_a_value_share_no_memory(place):
+    """As after pickling or copying; one array that is there twice is one."""
+
+    def make():
+        rows = np.zeros(4)
+        return rows, rows[1:3], [rows[2:]], rows
+
+    def write(rows, part, parts, again):
+        rows += 1
+        return part.tolist(), parts[0].tolist(), again is rows
+
+    node = op_in(place, lambda value: write(*value))(op_in(place, make)())
+    assert runs_in(place, node, runs=3) == [([0.0, 0.0], [0.0, 0.0], True)] * 3
+
+
 # Results belong to the caller
 
 
