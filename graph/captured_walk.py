@@ -61,6 +61,7 @@ from weftwork.graph.inspection import (
     found_in,
     has_own,
     inside,
+    number_of,
     space_of,
     value_of,
 )
@@ -320,6 +321,8 @@ class Walk:
             self.draws |= NUMPY
         elif isinstance(owner, GENERATORS) or (function.__name__ in CHANGES and isinstance(owner, CHANGED)):
             self.writes.add(("object", id(owner)))  # a bound method
+        elif isinstance(owner, CHANGED):
+            self.visit(owner, frozenset(), ROOT)
         name = getattr(function, "__module__", None)
         if function is input:
             self.writes.add((MAIN_ONLY, "stdin"))
@@ -341,7 +344,10 @@ class Walk:
             self._note_module(kind.__module__)
         meta = type(kind).__mro__
         for base in (*kind.__mro__, *meta):
-            space = vars(base) if is_own(base.__module__) else {}
+            if not is_own(base.__module__):
+                continue
+            space = vars(base)
+            self._refer(number_of, space, ("attributes", id(base)))
             for name in list(space):
                 value = space[name]
                 if name in ITSELF or (name[:2] == "__" and not code_of(value)) or name[:5] == "_abc_":

@@ -124,6 +124,31 @@ def test_attributes_of_functions_are_those_of_the_program(ray_session, place):
     assert values(place, look_at_another, runs=4, between=change) == [(run, run) for run in range(4)]
 
 
+class Growing:
+    """Gets attributes that nobody has named before."""
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_names_that_code_has_only_as_text_are_seen(ray_session, place):
+    """An attribute that is asked for with `getattr`, in a class and a module; a method of a dict."""
+    table: dict = {}
+    this = importlib.import_module(__name__)
+
+    def change(run):
+        table["run"] = run
+        for holder in (Growing, this):
+            setattr(holder, "grown", run)  # noqa: B010
+
+    def ask():
+        return getattr(Growing, "grown", None), getattr(this, "grown", None)  # noqa: B009
+
+    assert values(place, ask, runs=3) == [(None, None)] * 3
+    assert values(place, table.get, "run", runs=4, between=change) == [0, 1, 2, 3]
+    assert values(place, ask, runs=4, between=change) == [(run, run) for run in range(4)]
+    for holder in (Growing, this):
+        delattr(holder, "grown")
+
+
 @pytest.mark.parametrize("place", [place for place in PLACES if place != "isolated"])
 def test_what_a_metaclass_holds_is_state(ray_session, place):
     """Singletons: there is one in the program, and functions see and change that one."""
