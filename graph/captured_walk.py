@@ -66,7 +66,7 @@ from weftwork.graph.inspection import (
     value_of,
 )
 from weftwork.graph.modules import is_own
-from weftwork.graph.ownership import is_atomic
+from weftwork.graph.ownership import is_atom, is_atomic
 from weftwork.graph.seeded import NUMPY, PYTHON
 
 
@@ -258,7 +258,9 @@ class Walk:
                 self.writes.add(("object", id(holder.kind)))
             return
         if change.how == "method":
-            if isinstance(holder, (ModuleType, type)) or type(holder) in IMMUTABLE or has_own(holder, change.name):
+            if isinstance(holder, (ModuleType, type)) or has_own(holder, change.name):
+                return
+            if type(holder) in IMMUTABLE and (exact or is_atom(holder)):
                 return
         elif change.how == "inplace":
             if not exact or not hasattr(type(holder), "__iadd__") or type(holder) in IMMUTABLE:
@@ -400,7 +402,7 @@ class Walk:
         if value is PYTHONS or value is NUMPYS:
             self.draws |= PYTHON if value is PYTHONS else NUMPY
             return
-        if state and kind not in IMMUTABLE:
+        if state and (kind not in IMMUTABLE or not is_atom(value)):
             if state == ROOT:
                 self.objects[id(value)] = value
             self.reads.add(("object", id(value)))
