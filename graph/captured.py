@@ -23,7 +23,7 @@ from weakref import ref
 
 import numpy as np
 
-from weftwork.graph.captured_kinds import SURROUNDINGS, UNPICKLABLE
+from weftwork.graph.captured_kinds import SURROUNDINGS, UNPICKLABLE, is_per_process
 from weftwork.graph.captured_walk import Walk
 from weftwork.graph.inspection import (
     ATOMS,
@@ -55,7 +55,7 @@ class Captured:
         self._was_seen_writing = False
         self._looked_at: list = []
         self._bytes: list[bytes | None] = []
-        self._given = {id(part): _reference_to(part) for part in given}
+        self._given = {id(part): reference_to(part) for part in given}
         self._walk()
 
     def look(self) -> int:
@@ -73,7 +73,7 @@ class Captured:
         new = [part for part in parts if (known := self._given.get(id(part))) is None or known() is not part]
         if new:
             self._given = {key: known for key, known in self._given.items() if known() is not None}
-            self._given.update({id(part): _reference_to(part) for part in new})
+            self._given.update({id(part): reference_to(part) for part in new})
             self._walk()
             self.version += 1
 
@@ -96,7 +96,7 @@ class Captured:
         for value, text, travels in found:
             if text is None:
                 walk.attributes_of(value)
-            elif not travels and id(value) not in walk.each:
+            elif not travels and not (id(value) in walk.each and is_per_process(value)):
                 walk.writes.update([UNPICKLABLE, ("object", id(value))])
         if _is_watched():
             walk.writes.add(SURROUNDINGS)
@@ -118,7 +118,7 @@ def _is_watched() -> bool:
     return sys.gettrace() is not None or sys.getprofile() is not None
 
 
-def _reference_to(part: Any) -> Callable[[], Any]:
+def reference_to(part: Any) -> Callable[[], Any]:
     """A weak reference, or a strong one to objects that allow no weak ones."""
     try:
         return ref(part)
