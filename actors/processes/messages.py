@@ -270,8 +270,9 @@ def describe(error: BaseException) -> tuple[bytes, str]:
         for each, group, position in found
     ]
     bare, *links = rows[0]
-    alone = isinstance(bare, bytes) and len(rows) == 1 and links == [None, None, False]
-    return bare if alone else pack(rows), printed(error)
+    if isinstance(bare, bytes) and len(rows) == 1 and links == [None, None, False]:
+        return bare, printed(error)
+    return pack(rows), printed(error)
 
 
 def _raised_from(error: BaseException) -> list[tuple[BaseException, BaseException | None, int]]:
