@@ -1,4 +1,4 @@
-"""Writes docs/names.md: every public name of TensorFlow 1.15, and whether it is here.
+"""Writes docs/names.md: every public name of TensorFlow 1.15, and whether it exists here.
 
 python docs/names.py      with `tensorflow` installed (the extra `bench`), whose `compat.v1` has the names
 """
@@ -12,45 +12,45 @@ from typing import Any
 
 PAGE = Path(__file__).parent / "names.md"
 WHOLE = {
-    "app": "absl's, see `weftwork.app`",
-    "audio": "no audio formats",
-    "compat": "TensorFlow 2's names",
-    "autograph": "graphs are made by calls, not from Python's code",
-    "distribute": "strategies; `train.ClusterSpec` and `train.replica_device_setter` are there",
-    "distributions": "moved to TensorFlow Probability",
-    "estimator": "no Estimators",
-    "experimental": "TensorFlow 2's",
-    "feature_column": "no Estimators",
-    "flags": "absl's, see `weftwork.flags`",
-    "keras": "no Keras",
-    "lite": "no TensorFlow Lite",
-    "mixed_precision": "a rewrite of graphs for GPUs",
-    "mlir": "TensorFlow's compiler",
-    "profiler": "`RunMetadata`, `timeline` and `session.explain` tell what a run took",
-    "ragged": "TensorFlow 2's",
-    "raw_ops": "operations are made by their public functions",
-    "tpu": "no TPUs",
-    "types": "TensorFlow 2's",
-    "xla": "no XLA",
+    "app": "it is absl's, see `weftwork.app`",
+    "audio": "audio formats are not supported",
+    "compat": "these are names of TensorFlow 2",
+    "autograph": "functions are traced, not rewritten",
+    "distribute": "strategies are missing; use `train.ClusterSpec` and `train.replica_device_setter`",
+    "distributions": "they have moved to TensorFlow Probability",
+    "estimator": "there are no Estimators",
+    "experimental": "these are names of TensorFlow 2",
+    "feature_column": "there are no Estimators",
+    "flags": "it is absl's, see `weftwork.flags`",
+    "keras": "there is no Keras",
+    "lite": "there is no TensorFlow Lite",
+    "mixed_precision": "it rewrites graphs for GPUs",
+    "mlir": "it is TensorFlow's compiler",
+    "profiler": "use `RunMetadata`, `timeline` and `session.explain`",
+    "ragged": "these are names of TensorFlow 2",
+    "raw_ops": "use the public function of each operation",
+    "tpu": "TPUs are not supported",
+    "types": "these are names of TensorFlow 2",
+    "xla": "there is no XLA",
 }
-"""Modules that are not here as a whole, and why."""
+"""Modules that are missing as a whole, and why."""
 DIFFERS = {
-    "TensorArray": "a cell may be read again; `grad` is not there, `gradients` goes through by itself",
-    "compat": "text and bytes, and `v1`, which is this library",
-    "contrib": "the names that stand for something outside of it",
+    "TensorArray": "an element may be read more than once; there is no `grad`, because `gradients` needs none",
+    "compat": "it has functions for text and bytes, and `v1`, which is this library",
+    "contrib": "it has the parts that programs use most",
     "executing_eagerly": "always False",
     "function": "Python's numbers are data, control flow is not rewritten, and there is no `input_signature`",
-    "metrics.average_precision_at_k": "a row without labels counts 0, not NaN",
-    "metrics.sparse_average_precision_at_k": "a row without labels counts 0, not NaN",
-    "nn.ctc_loss": "labels that cannot fit into the time are an error, not inf",
+    "metrics.average_precision_at_k": "a row without labels counts as 0, not NaN",
+    "metrics.sparse_average_precision_at_k": "a row without labels counts as 0, not NaN",
+    "nn.ctc_loss": "labels that cannot fit into the time are an error; the loss is not inf",
     "nn.ctc_beam_search_decoder": "a narrow beam may keep other prefixes",
-    "nn.fused_batch_norm": "made of moments and `batch_normalization`",
-    "nn.learned_unigram_candidate_sampler": "NotImplementedError: a run depends on its inputs and variables alone",
+    "nn.fused_batch_norm": "it consists of `moments` and `batch_normalization`",
+    "nn.learned_unigram_candidate_sampler": "raises NotImplementedError",
     "resource_variables_enabled": "there is one kind of variable",
-    "Variable": "one kind of variable; `use_resource`, `synchronization`, `aggregation` change nothing",
-    "VERSION": "whose names these are",
+    "Variable": "there is one kind; `use_resource`, `synchronization` and `aggregation` have no effect",
+    "VERSION": "the version of TensorFlow that these names are from",
 }
-"""Names that are here and do not do quite the same."""
+"""Names that exist but behave differently."""
 
 
 def public(module: Any, prefix: str, seen: set[int], depth: int = 0) -> list[str]:
@@ -98,10 +98,10 @@ def page(names: list[str], library: Any) -> str:
     here = [name for name in names if is_here(library, name)]
     lines = ["# TensorFlow 1's public names", ""]
     lines += wrapped(
-        f"Made by `docs/names.py` from `tensorflow.compat.v1`: {len(here)} of {len(names)} names exist here. Names "
-        "that only TensorFlow 2 has are among those that do not. A name behaves as in TensorFlow unless the list says "
-        "otherwise. `tensorflow.python` and `tensorflow.examples` are not public: a program that imports them needs "
-        "TensorFlow."
+        f"{len(here)} of the {len(names)} names in `tensorflow.compat.v1` exist in Weftwork. (Many of the others come "
+        "from TensorFlow 2.) A name behaves as in TensorFlow unless this page says otherwise. `tensorflow.python` and "
+        "`tensorflow.examples` are not public: a program that imports them needs TensorFlow. `docs/names.py` writes "
+        "this page."
     )
     groups: dict[str, list[str]] = {}
     for name in [*names, "contrib"]:
@@ -110,12 +110,12 @@ def page(names: list[str], library: Any) -> str:
         lines += [f"## tf.{group}" if group else "## tf", ""]
         there = [name for name in members if is_here(library, name)]
         missing = [name for name in members if name not in there]
-        lines += listed("There", [name for name in there if name not in DIFFERS and name not in WHOLE])
+        lines += listed("Available", [name for name in there if name not in DIFFERS and name not in WHOLE])
         for name in there:
             lines += wrapped(f"`{name.rpartition('.')[2]}` differs: {DIFFERS[name]}.") if name in DIFFERS else []
         for name in missing:
-            lines += wrapped(f"`{name}` is not here: {WHOLE[name]}.") if name in WHOLE else []
-        lines += listed("Not here", [name for name in missing if name not in WHOLE])
+            lines += wrapped(f"`{name}` is missing: {WHOLE[name]}.") if name in WHOLE else []
+        lines += listed("Missing", [name for name in missing if name not in WHOLE])
     return "\n".join(lines)
 
 

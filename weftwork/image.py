@@ -52,6 +52,15 @@ from weftwork.graph.images.cropping import (
 )
 from weftwork.graph.images.cropping import extract_image_patches as extract_patches
 from weftwork.graph.images.cropping import resize_image_with_crop_or_pad as resize_with_crop_or_pad
+from weftwork.graph.images.flipping import (
+    flip_left_right,
+    flip_up_down,
+    random_flip_left_right,
+    random_flip_up_down,
+    rot90,
+    transpose,
+)
+from weftwork.graph.images.flipping import transpose as transpose_image
 from weftwork.graph.images.measures import image_gradients, psnr, sobel_edges, ssim, ssim_multiscale, total_variation
 from weftwork.graph.images.resizing import (
     ResizeMethod,
@@ -64,15 +73,6 @@ from weftwork.graph.images.resizing import (
     resize_nearest_neighbor,
 )
 from weftwork.graph.images.resizing import resize_images as resize
-from weftwork.graph.images.turning import (
-    flip_left_right,
-    flip_up_down,
-    random_flip_left_right,
-    random_flip_up_down,
-    rot90,
-    transpose,
-)
-from weftwork.graph.images.turning import transpose as transpose_image
 from weftwork.graph.ops.random_ops import random_crop
 
 __all__ = [

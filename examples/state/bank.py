@@ -15,7 +15,7 @@ ACCOUNTS, THREADS, TRANSFERS = 10, 4, 50
 def check(balance: int) -> int:
     """The balance, unless it is negative."""
     if balance < 0:
-        raise ValueError(f"{-balance} short")
+        raise ValueError(f"the account lacks {-balance}")
     return balance
 
 

@@ -232,6 +232,7 @@ class GlorotUniform(VarianceScaling):
         super().__init__(1.0, "fan_avg", "uniform", seed, dtype)
 
     def get_config(self) -> dict[str, Any]:
+        """The arguments of an equal initializer: `type(self)(**config)`."""
         return {"seed": self.seed, "dtype": as_dtype(self.dtype).name}
 
 
@@ -243,6 +244,7 @@ class GlorotNormal(VarianceScaling):
         super().__init__(1.0, "fan_avg", "truncated_normal", seed, dtype)
 
     def get_config(self) -> dict[str, Any]:
+        """The arguments of an equal initializer: `type(self)(**config)`."""
         return {"seed": self.seed, "dtype": as_dtype(self.dtype).name}
 
 

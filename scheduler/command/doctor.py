@@ -177,7 +177,7 @@ def _folder() -> Finding:
         room = shutil.disk_usage(tempfile.gettempdir())
     except OSError as error:
         return Finding(f"no folder for temporary files: {error}", "set TMPDIR to a folder that is yours", fails=True)
-    return Finding(f"{_bytes(room.free)} free for temporary files; sockets of processes lie in {folder}")
+    return Finding(f"{_bytes(room.free)} free for temporary files; sockets of processes are in {folder}")
 
 
 def _gpus() -> Finding:

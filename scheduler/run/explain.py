@@ -86,7 +86,8 @@ class Explanation:
 
     def __str__(self) -> str:
         count = len(self.segments)
-        lines = [f"{count} segment{'s' * (count != 1)}, {time_text(self.work)} of work, run {self.runs} times so far"]
+        times = {0: "not run yet", 1: "run once so far"}.get(self.runs, f"run {self.runs} times so far")
+        lines = [f"{count} segment{'s' * (count != 1)}, {time_text(self.work)} of work, {times}"]
         for number, s in enumerate(self.segments):
             took = f" (took {time_text(s.measured)})" if s.measured is not None else ""
             took = " (in all lanes together)" if s.place == Place.DYNAMIC.value else took

@@ -16,7 +16,7 @@ from weftwork.scheduler.request.config import RunMetadata, RunOptions
 from weftwork.scheduler.request.feeds import FeedList, parse_feeds
 from weftwork.scheduler.request.fetches import owned, parse_fetches, structure_of
 from weftwork.scheduler.session.future import RunFuture
-from weftwork.scheduler.session.looks import Looks
+from weftwork.scheduler.session.inspection import Inspection
 from weftwork.scheduler.session.placement_log import PlacementLog
 from weftwork.scheduler.session.stream import Channel, Parts, ResultStream, add_tell_nodes, channel_of
 from weftwork.scheduler.session.targets import timeout_of
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         progress: bool
 
 
-class Running(Looks):
+class Running(Inspection):
     """The part of a session that runs what is fetched."""
 
     _placed: PlacementLog | None

@@ -79,7 +79,7 @@ def _with_more(account: Account) -> str:
 def _ways(account: Account) -> Iterator[str]:
     if not (seconds := _is_much(account, *_WAYS)):
         return
-    yield f"{_percent(account, seconds)} of the run went into moving values and orders between processes."
+    yield f"{_percent(account, seconds)} of the run went into moving values and messages between processes."
     travelled = [span.piece for span in account.path if span.piece is not None and span.share in _WAYS]
     largest = max(travelled, key=lambda piece: piece.bytes_in + piece.bytes_out)
     if largest.bytes_in + largest.bytes_out < _LARGE:
@@ -111,14 +111,14 @@ def _readers(account: Account, maker: Piece) -> Iterator[str]:
 def _planning(account: Account) -> Iterator[str]:
     if seconds := _is_much(account, "planning"):
         yield (
-            f"{_percent(account, seconds)} of the run was planning. Later runs of the same fetches use the plan that "
-            "is there: keep the graph and the session, and feed what changes."
+            f"{_percent(account, seconds)} of the run was planning. Later runs of the same fetches reuse the "
+            "plan: keep the graph and the session, and feed what changes."
         )
 
 
 def _starting(account: Account) -> Iterator[str]:
     if seconds := _is_much(account, "starting"):
-        yield f"{_percent(account, seconds)} of the run waited for local workers to start: later runs find them there."
+        yield f"{_percent(account, seconds)} of the run waited for workers to start. Later runs find them running."
 
 
 def _locks(account: Account) -> Iterator[str]:
@@ -126,23 +126,23 @@ def _locks(account: Account) -> Iterator[str]:
         names = ", ".join(dict.fromkeys([event.text for event in account.of_kinds("locked") if event.text]))
         yield (
             f"{_percent(account, seconds)} of the run waited for variables that another run writes"
-            f"{f' ({names})' if names else ''}: let runs that write the same variables be one run, or write less often."
+            f"{f' ({names})' if names else ''}: combine runs that write the same variables, or write less often."
         )
 
 
 def _queues(account: Account) -> Iterator[str]:
     if seconds := _is_much(account, "queue"):
-        yield f"{_percent(account, seconds)} of the run waited in queues: who fills or empties them is the slower one."
+        yield f"{_percent(account, seconds)} of the run waited in queues: what fills or empties them is slower."
 
 
 def _losses(account: Account) -> Iterator[str]:
     for event in account.of_kinds("lost"):
-        yield f"A process died under {label(event.ops) or 'its nodes'}, which ran again: {event.text}"
+        yield f"A process died while running {label(event.ops) or 'its nodes'}, which ran again: {event.text}"
 
 
 def _stayed(account: Account) -> Iterator[str]:
     for event in account.of_kinds("stayed"):
-        yield f"{label(event.ops)} runs in the caller alone: {event.text}"
+        yield f"{label(event.ops)} runs only in the caller: {event.text}"
 
 
 def _pure(account: Account) -> Iterator[str]:

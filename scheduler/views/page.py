@@ -49,7 +49,7 @@ def run_html(account: Account, graph: bool = True) -> str:
         ("Critical path", _path_html(account)),
         ("Functions", _functions_html(account)),
         ("Graph", _graph_html(account) if graph else ""),
-        ("What happened besides", events_html(account.of_kinds(*NOTEWORTHY))),
+        ("Other events", events_html(account.of_kinds(*NOTEWORTHY))),
     ]
     sections = [(f"<h3>{title}</h3>" if title else "") + content for title, content in parts if content]
     return f'<section class="run">{"".join(sections)}</section>'

@@ -23,14 +23,14 @@ SHARES = {
     "work": "functions of the critical path ran",
     "waiting for a core": "nodes were ready, and had to wait for a free thread or process",
     "pickling": "values were pickled and unpickled on the way",
-    "hop": "values and orders crossed between threads and processes",
+    "hop": "values and messages crossed between threads and processes",
     "Ray": "the same, by way of Ray",
     "lock": "another run wrote the same variables",
     "planning": "plans were made",
     "starting": "Ray, its processes or local workers were being started, or local workers were another run's",
     "queue": "a queue was empty or full",
     "lost": "work that was lost with the process that did it",
-    "rest": "what no event tells of: Python's own work in the caller, mostly",
+    "rest": "no event covers it: mostly Python's own work in the caller",
 }
 """The shares, and what each one means."""
 _OVERHEADS = {"locked": "lock", "planned": "planning", "started": "starting"}

@@ -110,7 +110,7 @@ class Exporting:
         self._seconds = counter("node_seconds", "Seconds for which nodes ran.", "place")
         self._bytes = counter("bytes", "Bytes of the values that nodes took and made.", "direction")
         self._rare = {
-            "lost": counter("lost", "Processes that died under nodes."),
+            "lost": counter("lost", "Processes that died while running nodes."),
             "retried": counter("retried", "Calls that failed and were made again."),
             "repaired": counter("repaired", "Runs that began again, for a value was lost."),
         }

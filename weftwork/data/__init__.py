@@ -4,7 +4,7 @@ from weftwork.data import experimental
 from weftwork.graph.data.dataset import Dataset
 from weftwork.graph.data.iterators import Iterator
 from weftwork.graph.data.options import Options
-from weftwork.graph.data.questions import (
+from weftwork.graph.data.properties import (
     get_output_classes,
     get_output_shapes,
     get_output_types,

@@ -113,7 +113,7 @@ def test_large_values_on_the_way_are_named_with_who_reads_them(nodes):
         for node in nodes[1:]
     ]
     text = sentences(ran(nodes[0], 0, 2, HERE, bytes_out=9 * 10**7), *far)
-    assert "went into moving values and orders between processes. `parse` takes 90 MB" in text
+    assert "went into moving values and messages between processes. `parse` takes 90 MB" in text
     assert "`load` returns 90 MB that 4 nodes on another machine read" in text
 
 
@@ -130,15 +130,15 @@ def test_planning_locks_and_queues_are_advised_upon(nodes):
 
 def test_a_first_run_says_that_workers_were_started(nodes):
     text = sentences(moment("started", 0.0, 4), ran(nodes[0], 4, 6))
-    assert text == "40 % of the run waited for local workers to start: later runs find them there."
+    assert text == "40 % of the run waited for workers to start. Later runs find them running."
 
 
 def test_losses_and_functions_that_stay_are_told(nodes):
     lost = moment("lost", 1, ops=(nodes[0].op,), text="exit code -9")
     stayed = moment("stayed", 1, ops=(nodes[1].op,), text="its closure holds a lock")
     text = sentences(lost, stayed, ran(nodes[0], 0, 1))
-    assert "A process died under `load`, which ran again: exit code -9" in text
-    assert "`parse` runs in the caller alone: its closure holds a lock" in text
+    assert "A process died while running `load`, which ran again: exit code -9" in text
+    assert "`parse` runs only in the caller: its closure holds a lock" in text
 
 
 def test_equal_calls_of_a_function_that_is_not_pure_are_named(graph):

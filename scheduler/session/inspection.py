@@ -27,7 +27,7 @@ from weftwork.scheduler.views.stats import Counting, Stats
 from weftwork.scheduler.views.timeline import write_timeline
 
 
-class Looks:
+class Inspection:
     """The part of a session's interface that shows what it does."""
 
     _engine: Any

@@ -47,7 +47,7 @@ def test_a_report_tells_of_the_last_runs(session, total, tmp_path):
     assert page.open == []
     said = " ".join(page.said)
     assert "total:0" in said
-    assert "test_looks.py:" in said
+    assert "test_inspection.py:" in said
     assert "100.0 %" in said
     session.run(total)
     session.report(path, runs=2)
@@ -67,8 +67,8 @@ def test_the_shares_of_a_run_are_its_wall_time(total):
     for run, wall in zip([account, *others], walls, strict=True):
         assert sum(run.shares.values()) == pytest.approx(run.seconds)
         assert run.seconds <= wall
-    told_of = [run.seconds / wall for run, wall in zip([account, *others], walls, strict=True)]
-    assert max(told_of) > 0.98, "what is not told is what `session.run` does before and after the run: microseconds"
+    covered = [run.seconds / wall for run, wall in zip([account, *others], walls, strict=True)]
+    assert max(covered) > 0.98, "what is missing is what `session.run` does before and after the run: microseconds"
     assert account.shares["work"] >= 0.005, "one of the calls is on the critical path"
     assert account.shares["waiting for a core"] >= 0.015, "the others ran before it in the only lane"
     assert account.totals[0].label == "`load`"
@@ -111,7 +111,7 @@ def test_a_closed_session_still_reports(total, tmp_path):
 def test_explain_tells_of_the_last_run_of_the_same_fetches(session, total):
     last = str(session.explain(total)).splitlines()[-1]
     assert last.startswith("last run: of ")
-    assert "in `load`, `total` (test_looks.py:" in last, "what ran as one segment is told together"
+    assert "in `load`, `total` (test_inspection.py:" in last, "what ran as one segment is reported together"
     first = total.op.inputs[0]
     assert "last run" not in str(session.explain(first))
     session.run(first)
