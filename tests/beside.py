@@ -89,6 +89,8 @@ class Teller:
         self._file.write(to_word([item.nodeid, item.location]))
         made = runtestprotocol(item, log=False, nextitem=nextitem)
         data = [self._config.hook.pytest_report_to_serializable(config=self._config, report=report) for report in made]
+        ray = sys.modules.get("ray")
+        assert ray is None or not ray.is_initialized(), "it has started a Ray of its own: it must take `ray_session`"
         self._file.write(b" " + to_word(data) + b"\n")
         return True
 

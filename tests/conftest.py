@@ -29,6 +29,7 @@ import pytest
 
 import weftwork as tf
 from tests import beside
+from tests.meaning.places import PLACES, WITH_RAY
 from tests.programs import Program
 from tests.warm import forked_workers
 
@@ -58,7 +59,12 @@ def needs_ray(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that check what programs print come last: the programs run meanwhile."""
+    """A test with a place takes Ray if that place does. Tests of what programs print come last: these run meanwhile."""
+    for item in items:
+        place = item.callspec.params.get("place") if hasattr(item, "callspec") else None
+        if place in PLACES and "ray_session" not in item._fixtureinfo.argnames:
+            others = [name for name in item.fixturenames if name != "ray_session"]
+            item.fixturenames = ["ray_session", *others] if place in WITH_RAY else others
     items.sort(key=lambda item: bool(programs_of(item)))
 
 

@@ -1,14 +1,16 @@
 """A worker of Ray's, forked off a process that has imported what it needs. Ray runs this file as a worker's program.
 
-It hands its arguments, its environment and its files to the server of the test run, which forks, and ends: the child is
-the worker. Ray's library reads the environment when it is loaded, so the server loads it with that of the first worker,
-and forks for that one's job alone, the test run's own. Other jobs' workers run Ray's own program here.
+It hands its arguments, its environment and its files to the server of the test run and ends: what is forked is the
+worker. Ray's library reads the environment when it is loaded, which names the machine: its workers end with it. So each
+machine has a template, which loads the library with the environment of its first worker and forks. The server knows one
+job, the test run's own. Other jobs' workers run Ray's own program here.
 """
 
 from __future__ import annotations
 
 import marshal
 import os
+import select
 import signal
 import socket
 import sys
@@ -62,30 +64,51 @@ def load(given: bytes) -> None:
 
 
 def serve(path: str) -> None:
-    """Fork for each who calls, until standard input ends, which the test run holds. Returns in the children alone."""
-    import select
+    """Pass each who calls on to the template of its machine, until standard input ends, which the test run holds.
 
+    Returns in the workers alone.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who has ended leaves nothing
-    loaded = False
+    templates: dict[str, socket.socket] = {}
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
         listening.bind(path)
         listening.listen(100)
         while sys.stdin not in select.select([listening, sys.stdin], [], [])[0]:
             with listening.accept()[0] as connection:
                 given, files, _, _ = socket.recv_fds(connection, 1 << 20, 3)
-                if not given:
-                    continue
-                if not loaded:
-                    load(given)
-                    loaded = True
-                if os.fork() == 0:
-                    break
-                connection.send(b"1")
-            for file in files:
-                os.close(file)
-        else:
+                machine = marshal.loads(given)[1]["RAY_RAYLET_PID"] if given else ""
+                if machine and machine not in templates:
+                    templates[machine], end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                    if os.fork() == 0:
+                        for other in templates.values():
+                            other.close()
+                        return fork_for_each(end)
+                    end.close()
+                if machine:
+                    socket.send_fds(templates[machine], [given], [*files, connection.fileno()])
+                for file in files:
+                    os.close(file)
+    os._exit(0)
+
+
+def fork_for_each(calls: socket.socket) -> None:
+    """Be the template of a machine: load what its workers need, and fork at each call. Returns in the workers alone."""
+    loaded = False
+    while True:
+        given, files, _, _ = socket.recv_fds(calls, 1 << 20, 4)
+        if not given:
             os._exit(0)
-    take_over(given, files)
+        if not loaded:
+            load(given)
+            loaded = True
+        caller = files.pop()
+        if os.fork() == 0:
+            calls.close()
+            os.close(caller)
+            return take_over(given, files)
+        os.write(caller, b"1")
+        for file in (*files, caller):
+            os.close(file)
 
 
 def work() -> None:

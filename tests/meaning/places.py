@@ -10,6 +10,9 @@ import weftwork as tf
 
 PLACES = ["caller", "thread", "task", "resident", "dynamic", "actor", "auto", "isolated"]
 """Values of `ConfigProto(placement=...)`, and "isolated" for functions that never run in the caller's process."""
+WITH_RAY = {"task", "actor", "auto", "isolated"}
+"""Places that may be processes of Ray's. A test with such a `place` takes `ray_session`; with another one only if it
+names it as an argument, because what it does there needs Ray."""
 RUNS = {"auto": 45}
 """Runs after which each way was tried: where the place is given, four show as much."""
 

@@ -88,7 +88,7 @@ def other_surroundings(folder, k):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_all_that_is_around_a_function_is_as_in_the_program(ray_session, place, tmp_path):
+def test_all_that_is_around_a_function_is_as_in_the_program(place, tmp_path):
     """Folder, environment, path, numbers, filters, levels, arguments, locale, time zone: those of the run's begin."""
     with tf.Graph().as_default():
         node = op_in(place, around)()
@@ -103,7 +103,7 @@ def test_all_that_is_around_a_function_is_as_in_the_program(ray_session, place, 
 
 
 @pytest.mark.parametrize("place", ["resident", "dynamic", "task", "auto"])
-def test_what_follows_the_program_sees_its_functions(ray_session, place):
+def test_what_follows_the_program_sees_its_functions(place):
     """A debugger, a profiler, a tool for coverage: it is asked for before the run, and not in other processes."""
     seen = []
 
@@ -142,7 +142,7 @@ def nodes_before_one_that_is_elsewhere(place):
 
 
 @pytest.mark.parametrize("place", ["task", "resident", "actor", "isolated"])
-def test_what_a_function_changes_around_it_is_gone_with_the_run(ray_session, place, tmp_path, monkeypatch):
+def test_what_a_function_changes_around_it_is_gone_with_the_run(place, tmp_path, monkeypatch):
     """In another process: by calls that its code does not show."""
     here = os.getcwd()
     monkeypatch.chdir(here)  # it is the program's again, come what may
@@ -166,7 +166,7 @@ def test_what_a_function_changes_around_it_is_gone_with_the_run(ray_session, pla
 
 
 @pytest.mark.parametrize("place", [place for place in PLACES if place != "isolated"])
-def test_what_changes_the_surroundings_changes_those_of_the_program(ray_session, place, tmp_path):
+def test_what_changes_the_surroundings_changes_those_of_the_program(place, tmp_path):
     """A function whose code calls os.chdir, or writes to os.environ, runs in the program, as in a loop."""
 
     def move(folder):
@@ -181,7 +181,7 @@ def test_what_changes_the_surroundings_changes_those_of_the_program(ray_session,
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_module_is_found_as_in_the_program(ray_session, place, tmp_path):
+def test_a_module_is_found_as_in_the_program(place, tmp_path):
     """Through a late entry of sys.path; one that is imported from a file, under a name that no path leads to."""
     (tmp_path / "weft_late.py").write_text("LEVEL = 2\ndef late(x):\n    return x * LEVEL\nclass Late:\n    pass\n")
     (tmp_path / "elsewhere").mkdir()
@@ -208,7 +208,7 @@ def test_a_module_is_found_as_in_the_program(ray_session, place, tmp_path):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_function_runs_in_the_main_thread(ray_session, place):
+def test_a_function_runs_in_the_main_thread(place):
     """As in a loop: `signal` works."""
 
     def main_thread():

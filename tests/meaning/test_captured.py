@@ -147,7 +147,7 @@ def changed_half_way(change):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_name_that_is_bound_anew_is_seen(ray_session, place):
+def test_a_name_that_is_bound_anew_is_seen(place):
     """A global, one behind a helper, an attribute of a class, an item of a dict, a helper, a closure's cell."""
     box = [2]
     level = 2
@@ -178,7 +178,7 @@ def test_a_name_that_is_bound_anew_is_seen(ray_session, place):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_name_that_was_missing_is_seen_once_it_is_there(ray_session, place):
+def test_a_name_that_was_missing_is_seen_once_it_is_there(place):
     """As in a plain program: NameError at first, then the value."""
     with tf.Graph().as_default(), pytest.MonkeyPatch.context() as patch:
         node = op_in(place, read_later)()
@@ -195,7 +195,7 @@ def generic(value):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_what_is_changed_in_a_function_is_seen(ray_session, place):
+def test_what_is_changed_in_a_function_is_seen(place):
     """Code, defaults, attributes, as tools that load a module again do; what a generic function dispatches to."""
 
     def helper(x=0):
@@ -212,7 +212,7 @@ def test_what_is_changed_in_a_function_is_seen(ray_session, place):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_names_that_no_module_of_the_program_has_are_seen(ray_session, place):
+def test_names_that_no_module_of_the_program_has_are_seen(place):
     """One among Python's builtins, one of a namespace without a module, one of Python's own module, patched before."""
     space = {"level": 0}
     exec("def read(): return level, added, time.time()", space)
@@ -240,7 +240,7 @@ def test_an_attribute_of_a_large_object_that_is_bound_anew_is_seen(ray_session, 
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_what_comes_as_an_argument_uses_the_state_of_the_program_too(ray_session, place):
+def test_what_comes_as_an_argument_uses_the_state_of_the_program_too(place):
     """A function, an object with methods: a constant, a feed, another node's value."""
     with tf.Graph().as_default():
         fed, given = tf.placeholder(tf.object), op_in(place, lambda: Tally())()
@@ -254,7 +254,7 @@ def test_what_comes_as_an_argument_uses_the_state_of_the_program_too(ray_session
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_an_attribute_of_a_module_is_that_of_the_program(ray_session, place):
+def test_an_attribute_of_a_module_is_that_of_the_program(place):
     """Modules of the program, also made by hand; and what was bound anew in Python's own."""
     settings = types.ModuleType("settings")
     settings.level = 1
@@ -270,7 +270,7 @@ def test_an_attribute_of_a_module_is_that_of_the_program(ray_session, place):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_context_variable_has_the_value_of_the_program(ray_session, place):
+def test_a_context_variable_has_the_value_of_the_program(place):
     """One of a module, and one that a function has captured."""
     mine = contextvars.ContextVar("mine")
 
@@ -285,7 +285,7 @@ def test_a_context_variable_has_the_value_of_the_program(ray_session, place):
 
 
 @pytest.mark.parametrize("place", [place for place in PLACES if place != "isolated"])
-def test_a_function_that_writes_state_runs_in_the_program_in_order(ray_session, place):
+def test_a_function_that_writes_state_runs_in_the_program_in_order(place):
     """Each call counts: an item, a cell, an attribute, a method's, a default, an iterator, what only a call shows."""
     box, cell, numbers, heap = [0], 0, itertools.count(1), [0]
 
@@ -331,7 +331,7 @@ def test_a_function_that_writes_state_runs_in_the_program_in_order(ray_session, 
 
 @pytest.mark.parametrize("way", ["by_type", "by_class", "in_list", "of_class"])
 @pytest.mark.parametrize("place", [place for place in PLACES if place != "isolated"])
-def test_what_an_argument_s_method_writes_is_written_in_the_program(ray_session, place, way):
+def test_what_an_argument_s_method_writes_is_written_in_the_program(place, way):
     """For a constant, a feed, another node's value, and an object made by the function."""
     with tf.Graph().as_default():
         fed = tf.placeholder(tf.object)
@@ -349,7 +349,7 @@ def test_what_an_argument_s_method_writes_is_written_in_the_program(ray_session,
 
 
 @pytest.mark.parametrize("place", [place for place in PLACES if place not in ("isolated", "actor")])
-def test_what_the_code_does_not_show_is_seen_after_the_call(ray_session, place):
+def test_what_the_code_does_not_show_is_seen_after_the_call(place):
     """A name bound by way of its module, a large array or list that another function changes."""
     rows, items = np.zeros(20_000), [0] * 20_000
     patch = pytest.MonkeyPatch()
@@ -380,7 +380,7 @@ def test_what_the_code_does_not_show_is_seen_after_the_call(ray_session, place):
 
 
 @pytest.mark.parametrize("place", ["resident", "dynamic"])
-def test_several_of_which_only_calls_show_that_they_write_do_so_once_each(ray_session, place):
+def test_several_of_which_only_calls_show_that_they_write_do_so_once_each(place):
     """A run that begins again repeats nothing that was done in the program."""
 
     def pushing():
@@ -402,7 +402,7 @@ def test_several_of_which_only_calls_show_that_they_write_do_so_once_each(ray_se
 
 
 @pytest.mark.parametrize("place", [place for place in PLACES if place != "isolated"])
-def test_what_one_function_writes_others_of_the_run_see_in_creation_order(ray_session, place):
+def test_what_one_function_writes_others_of_the_run_see_in_creation_order(place):
     """write, read, write, read: as the same calls in a plain program."""
     state = {"n": 0}
 
@@ -615,7 +615,7 @@ def test_a_look_sees_changes_in_objects_that_do_not_pickle(held):
 
 
 @pytest.mark.parametrize("place", [place for place in PLACES if place not in ("isolated", "actor")])
-def test_what_depends_on_each_other_by_what_cannot_travel_runs_in_creation_order(ray_session, place):
+def test_what_depends_on_each_other_by_what_cannot_travel_runs_in_creation_order(place):
     """A socket's two ends, a lock, a file's lines: captured, and as arguments."""
     here, there = socket.socketpair()
     lock, lines = threading.Lock(), io.TextIOWrapper(io.BytesIO(b"1\n2\n3\n" * 4), write_through=True)
@@ -635,7 +635,7 @@ def test_what_depends_on_each_other_by_what_cannot_travel_runs_in_creation_order
 
 
 @pytest.mark.parametrize("place", [place for place in PLACES if place != "isolated"])
-def test_what_the_program_has_patched_is_used(ray_session, place):
+def test_what_the_program_has_patched_is_used(place):
     """A function of Python's, a method of a class of Python's, a module that may not be imported."""
 
     def ask():

@@ -104,7 +104,7 @@ def raises_while_handling():
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_an_error_comes_with_those_that_it_was_raised_from(ray_session, place):
+def test_an_error_comes_with_those_that_it_was_raised_from(place):
     """The exception that the function named as the cause, or was handling, is of its class too."""
     for function in (raises_from, raises_while_handling):
         with tf.Graph().as_default(), session_in(place) as session:
@@ -239,7 +239,7 @@ def test_it_is_so_in_every_run():
 
 
 @pytest.mark.parametrize("place", ["caller", "dynamic", "auto"])
-def test_a_function_that_ends_its_process_fails_and_the_program_goes_on(place):
+def test_a_function_that_ends_its_process_fails_and_the_program_goes_on(ray_session, place):
     x = tf.placeholder(tf.int32, [])
 
     def ends(k: Any) -> Any:

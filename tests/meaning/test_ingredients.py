@@ -310,7 +310,7 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_program_of_functions_gives_in_a_graph_what_it_gives_in_a_loop(ray_session, place, folder, capsys):
+def test_a_program_of_functions_gives_in_a_graph_what_it_gives_in_a_loop(place, folder, capsys):
     runs = RUNS.get(place, 3)
 
     @settings(

@@ -105,7 +105,7 @@ def test_a_time_limit_ends_what_was_known_as_short(function, in_main):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_time_limit_holds_in_every_place(place):
+def test_a_time_limit_holds_in_every_place(ray_session, place):
     nap = tf.placeholder(tf.float32, [])
     with tf.Graph().as_default():
         nap = tf.placeholder(tf.float32, [])

@@ -31,7 +31,7 @@ def speak(k):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_what_is_said_comes_out_once_in_order(ray_session, place, capsys, caplog):
+def test_what_is_said_comes_out_once_in_order(place, capsys, caplog):
     """print, print to stderr, logging: in the program's own streams and handlers, after each run, in creation order.
 
     Where a run is shared out, what is said in the caller comes before what was said elsewhere, and threads speak at a
@@ -53,7 +53,7 @@ def test_what_is_said_comes_out_once_in_order(ray_session, place, capsys, caplog
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_what_is_written_past_python_comes_out_too(ray_session, place, capfd):
+def test_what_is_written_past_python_comes_out_too(place, capfd):
     """A child's output, os.write, sys.stdout.buffer, a stream of the function's own."""
 
     def write(_):
@@ -73,7 +73,7 @@ def test_what_is_written_past_python_comes_out_too(ray_session, place, capfd):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_what_a_function_said_before_it_failed_comes_out(ray_session, place, capsys):
+def test_what_a_function_said_before_it_failed_comes_out(place, capsys):
     """With the error."""
 
     def fail():
@@ -99,7 +99,7 @@ def warn():
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_warnings_obey_the_filters_of_the_program(ray_session, place):
+def test_warnings_obey_the_filters_of_the_program(place):
     """Shown always, once, never, or raised: as in a loop."""
     with tf.Graph().as_default():
         node = op_in(place, warn)()
@@ -120,7 +120,7 @@ def test_warnings_obey_the_filters_of_the_program(ray_session, place):
 
 
 @pytest.mark.parametrize("place", ["caller", "task", "resident"])
-def test_a_function_may_catch_what_it_says(ray_session, place, capsys):
+def test_a_function_may_catch_what_it_says(place, capsys):
     """redirect_stdout, a handler of its own, catch_warnings."""
 
     def listen():

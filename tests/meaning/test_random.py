@@ -41,13 +41,13 @@ def expected():
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_seeded_programs_draw_the_same_wherever_functions_run(ray_session, place, expected):
+def test_seeded_programs_draw_the_same_wherever_functions_run(place, expected):
     """Also what the program itself draws afterwards."""
     assert drawn(place, 6, seed=5) == expected
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_seeded_again_the_same_session_draws_the_same_again(ray_session, place):
+def test_seeded_again_the_same_session_draws_the_same_again(place):
     """As in a loop: the numbers follow from the state of the program's generators when the run begins."""
     with tf.Graph().as_default():
         node = op_in(place, draw)(0)
@@ -62,14 +62,14 @@ def test_seeded_again_the_same_session_draws_the_same_again(ray_session, place):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_no_two_calls_draw_the_same(ray_session, place):
+def test_no_two_calls_draw_the_same(place):
     """Not two nodes of a run, not two runs, not two sessions."""
     numbers = [number for _ in range(2) for run in drawn(place)[0] for row in run[:3] for number in row[1:]]
     assert len(set(numbers)) == len(numbers)
 
 
 @pytest.mark.parametrize("place", ["caller", "task", "auto"])
-def test_each_iteration_of_a_loop_draws_anew(ray_session, place):
+def test_each_iteration_of_a_loop_draws_anew(place):
     """A function in a loop's body is called many times in a run."""
 
     def step(k, total):
@@ -118,7 +118,7 @@ def test_a_function_that_seeds_the_generators_does_so_for_its_call(ray_session):
 
 
 @pytest.mark.parametrize("place", ["caller", "task", "resident"])
-def test_a_drawing_function_that_comes_as_an_argument_draws_as_a_captured_one(ray_session, place):
+def test_a_drawing_function_that_comes_as_an_argument_draws_as_a_captured_one(place):
     """It is a method of the generator that all draw from: no copy of it."""
 
     def drawn():

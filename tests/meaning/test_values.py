@@ -327,7 +327,7 @@ def of_each(make_node):
     return {name: make_node(name, make, function) for name, (make, function, _) in CHANGES.items()}
 
 
-def test_a_constant_is_the_same_in_every_call(place):
+def test_a_constant_is_the_same_in_every_call(ray_session, place):
     """Where it stands makes no difference; nor what the program does to its object later."""
     mine = {name: make() for name, (make, _, _) in CHANGES.items()}
     alone = of_each(lambda name, make, function: op_in(place, function)(mine[name]))
@@ -606,7 +606,7 @@ def test_a_call_gets_one_object_for_one_constant(place):
     ],
     ids=["file", "view", "proxy", "lock of processes", "function in C", "library"],
 )
-def test_values_that_do_not_pickle_stay_in_the_process_unchanged(ray_session, place, make):
+def test_values_that_do_not_pickle_stay_in_the_process_unchanged(place, make):
     """A result, a captured value, a constant: it is not replaced by what it stands for, whatever pickling it raises."""
     here = make()
     for function, args in ((make, ()), (lambda: here, ()), (lambda value: value, (here,)), (lambda v: v[0], ([here],))):

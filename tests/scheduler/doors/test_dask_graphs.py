@@ -194,13 +194,12 @@ _APART = "pool_kwarg or interrupt or contextvars or context_aware or nested_sche
 object of the program's that a task changes through a library's code."""
 
 
-@pytest.mark.parametrize("name", ["test_threaded", "test_callbacks"])
-def test_dasks_own_tests_pass(name, tmp_path):
+def test_dasks_own_tests_pass(tmp_path):
     plugin = tmp_path / "with_our_get.py"
     plugin.write_text("import dask.threaded, weftwork.dask\ndask.threaded.get = weftwork.dask.get\n")
-    tests = Path(dask.tests.__file__).parent / f"{name}.py"
+    tests = [str(Path(dask.tests.__file__).parent / name) for name in ("test_threaded.py", "test_callbacks.py")]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "with_our_get", "-p", "no:cacheprovider", str(tests)]
+        [sys.executable, "-m", "pytest", "-q", "-p", "with_our_get", "-p", "no:cacheprovider", *tests]
         + ["--rootdir", str(tmp_path), "-k", f"not ({_APART})"],
         env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
         cwd=tmp_path,
