@@ -52,6 +52,7 @@ from weftwork.graph.images.cropping import (
 )
 from weftwork.graph.images.cropping import extract_image_patches as extract_patches
 from weftwork.graph.images.cropping import resize_image_with_crop_or_pad as resize_with_crop_or_pad
+from weftwork.graph.images.glimpses import combined_non_max_suppression, extract_glimpse
 from weftwork.graph.images.measures import image_gradients, psnr, sobel_edges, ssim, ssim_multiscale, total_variation
 from weftwork.graph.images.resizing import (
     ResizeMethod,
@@ -84,6 +85,7 @@ __all__ = [
     "adjust_jpeg_quality",
     "adjust_saturation",
     "central_crop",
+    "combined_non_max_suppression",
     "convert_image_dtype",
     "crop_and_resize",
     "crop_to_bounding_box",
@@ -96,6 +98,7 @@ __all__ = [
     "draw_bounding_boxes",
     "encode_jpeg",
     "encode_png",
+    "extract_glimpse",
     "extract_image_patches",
     "extract_jpeg_shape",
     "extract_patches",

@@ -236,7 +236,7 @@ class LinearOperatorIdentity(_OfSizes):
 
 
 class LinearOperatorScaledIdentity(_OfSizes):
-    """The identity of num_rows rows, times a number, or a batch of numbers [...]."""
+    """The identity of num_rows rows, times a number.   multiplier: the number, or a batch of them [...]."""
 
     def __init__(
         self, num_rows: Any, multiplier: Any, assert_proper_shapes: bool = False,
@@ -315,7 +315,10 @@ class LinearOperatorZeros(_OfSizes):
 
 
 class LinearOperatorHouseholder(OfTensor):
-    """The reflection at the hyperplane that a vector [..., n] is perpendicular to: I - 2 v v* / |v|^2."""
+    """The reflection at the hyperplane that a vector is perpendicular to: I - 2 v v* / |v|^2.
+
+    reflection_axis: the vector [..., n].
+    """
 
     def __init__(self, reflection_axis: Any, *, name: str = "LinearOperatorHouseholder", **promises: Any):
         fixed = {"is_square": True, "is_self_adjoint": True, "is_non_singular": True}
@@ -347,7 +350,7 @@ class LinearOperatorHouseholder(OfTensor):
 
 
 class LinearOperatorToeplitz(OfTensor):
-    """A matrix with the same number along each diagonal: its first column and first row [..., n]."""
+    """A matrix with the same number along each diagonal.   col, row: its first column and its first row [..., n]."""
 
     def __init__(self, col: Any, row: Any, *, name: str = "LinearOperatorToeplitz", **promises: Any):
         if promises.pop("is_square", True) is False:
