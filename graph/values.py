@@ -38,7 +38,7 @@ def to_value(value: Any, dtype: DType | None = None) -> Any:
         )
     if array.dtype.kind in "US":
         if dtype is not None:
-            raise TypeError(f"Expected {dtype.name}, got {shown(value)} of type '{type(value).__name__}' instead.")
+            raise _mismatch(value, dtype)
         return _text_value(value)
     if dtype is None:
         dtype = _weak_dtype(array)
@@ -103,12 +103,27 @@ def _cast(array: Any, dtype: DType, value: Any) -> Any:
     given, wanted = array.dtype.kind, dtype.numpy.kind
     weak = not isinstance(value, (np.ndarray, np.generic))
     if given not in kinds or wanted not in kinds or (weak and array.size and _loses(given, wanted)):
-        raise TypeError(f"Expected {dtype.name}, got {shown(value)} of type '{type(value).__name__}' instead.")
+        raise _mismatch(value, dtype)
     if wanted in "iu" and given in "iu" and array.size:
         limits = np.iinfo(dtype.numpy)
         if array.min() < limits.min or array.max() > limits.max:
             raise ValueError(f"{shown(value)} does not fit {dtype.name}.")
     return array.astype(dtype.numpy)
+
+
+def _mismatch(value: Any, dtype: DType) -> TypeError:
+    """The error for a value of another kind than a dtype's; of lists, it names the first item that does not fit."""
+    wrong = value
+    while isinstance(wrong, (list, tuple)) and wrong:
+        wrong = next((item for item in wrong if not _fits(item, dtype)), wrong[0])
+    return TypeError(f"Expected {dtype.name}, got {shown(wrong)} of type '{type(wrong).__name__}' instead.")
+
+
+def _fits(item: Any, dtype: DType) -> bool:
+    if isinstance(item, (list, tuple)):
+        return all([_fits(inner, dtype) for inner in item])
+    given, wanted = np.asarray(item).dtype.kind, dtype.numpy.kind
+    return given in "biufc" and wanted in "biufc" and not _loses(given, wanted)
 
 
 def _loses(given: str, wanted: str) -> bool:

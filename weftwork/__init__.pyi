@@ -313,6 +313,7 @@ from weftwork.graph.gradients.registry import (
 from weftwork.graph.gradients.registry import (
     NotDifferentiable as NotDifferentiable,
 )
+from weftwork.graph.gradients.registry import NotDifferentiable as _NotDifferentiable
 from weftwork.graph.gradients.registry import (
     RegisterGradient as RegisterGradient,
 )
@@ -338,6 +339,9 @@ from weftwork.graph.graph import (
     GraphKeys as GraphKeys,
 )
 from weftwork.graph.interchange.reading import import_graph_def as import_graph_def
+from weftwork.graph.interchange.sparse import deserialize_many_sparse as deserialize_many_sparse
+from weftwork.graph.interchange.sparse import serialize_many_sparse as serialize_many_sparse
+from weftwork.graph.interchange.sparse import serialize_sparse as serialize_sparse
 from weftwork.graph.interchange.tensors import (
     make_ndarray as make_ndarray,
 )
@@ -1392,6 +1396,7 @@ from weftwork.graph.ops.strings import (
 from weftwork.graph.ops.strings import (
     encode_base64 as encode_base64,
 )
+from weftwork.graph.ops.strings import fingerprint as fingerprint
 from weftwork.graph.ops.strings import (
     reduce_join as reduce_join,
 )
@@ -1620,6 +1625,7 @@ from weftwork.graph.variables.writes import (
 from weftwork.graph.variables.writes import (
     scatter_update as scatter_update,
 )
+from weftwork.logging import get_logger as get_logger
 from weftwork.scheduler.doors.executor import Executor as Executor
 from weftwork.scheduler.doors.lazy_map import lazy_map as _lazy_map
 from weftwork.scheduler.doors.notebook import load_ipython_extension as load_ipython_extension
@@ -1705,6 +1711,13 @@ from weftwork.switches import (
 from weftwork.switches import (
     resource_variables_enabled as resource_variables_enabled,
 )
+from weftwork.version import COMPILER_VERSION as COMPILER_VERSION
+from weftwork.version import CXX11_ABI_FLAG as CXX11_ABI_FLAG
+from weftwork.version import GIT_VERSION as GIT_VERSION
+from weftwork.version import GRAPH_DEF_VERSION as GRAPH_DEF_VERSION
+from weftwork.version import GRAPH_DEF_VERSION_MIN_CONSUMER as GRAPH_DEF_VERSION_MIN_CONSUMER
+from weftwork.version import GRAPH_DEF_VERSION_MIN_PRODUCER as GRAPH_DEF_VERSION_MIN_PRODUCER
+from weftwork.version import MONOLITHIC_BUILD as MONOLITHIC_BUILD
 from weftwork.version import VERSION as VERSION
 
 tensor_scatter_nd_add = _tensor_scatter_add
@@ -1714,6 +1727,7 @@ tensor_scatter_nd_sub = _tensor_scatter_sub
 tensor_scatter_nd_update = _tensor_scatter_update
 initialize_all_tables = _tables_initializer
 map = _lazy_map
+no_gradient = _NotDifferentiable
 matrix_square_root = _sqrtm
 
 __version__: str

@@ -28,10 +28,12 @@ from weftwork.graph.ops.conversion import (
     complex,
     saturate_cast,
 )
+from weftwork.graph.ops.strings import as_string
 
 __all__ = [
     "DType",
     "as_dtype",
+    "as_string",
     "bool",
     "cast",
     "complex",

@@ -61,6 +61,7 @@ from weftwork.graph.images.flipping import (
     transpose,
 )
 from weftwork.graph.images.flipping import transpose as transpose_image
+from weftwork.graph.images.glimpses import combined_non_max_suppression, extract_glimpse
 from weftwork.graph.images.measures import image_gradients, psnr, sobel_edges, ssim, ssim_multiscale, total_variation
 from weftwork.graph.images.resizing import (
     ResizeMethod,
@@ -84,6 +85,7 @@ __all__ = [
     "adjust_jpeg_quality",
     "adjust_saturation",
     "central_crop",
+    "combined_non_max_suppression",
     "convert_image_dtype",
     "crop_and_resize",
     "crop_to_bounding_box",
@@ -96,6 +98,7 @@ __all__ = [
     "draw_bounding_boxes",
     "encode_jpeg",
     "encode_png",
+    "extract_glimpse",
     "extract_image_patches",
     "extract_jpeg_shape",
     "extract_patches",

@@ -18,6 +18,7 @@ __all__ = [
     "error",
     "fatal",
     "flush",
+    "get_logger",
     "get_verbosity",
     "info",
     "log",
@@ -43,6 +44,11 @@ def set_verbosity(v: int) -> None:
         handler.setFormatter(_logging.Formatter("%(levelname)s:%(name)s:%(message)s"))
         _logger.addHandler(handler)
     _logger.setLevel(v)
+
+
+def get_logger() -> _logging.Logger:
+    """The logger of all that is logged here."""
+    return _logger
 
 
 def get_verbosity() -> int:

@@ -1,5 +1,6 @@
 """tf.math: mathematical functions."""
 
+from weftwork import special
 from weftwork.graph.nn.convolutions import (
     zero_fraction,
 )
@@ -257,6 +258,7 @@ __all__ = [
     "softmax",
     "softplus",
     "softsign",
+    "special",
     "sqrt",
     "square",
     "squared_difference",

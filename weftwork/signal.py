@@ -1,5 +1,6 @@
 """tf.signal: Fourier and cosine transforms, frames and windows."""
 
+from weftwork.graph.ops.mdct import inverse_mdct, kaiser_bessel_derived_window, kaiser_window, mdct, vorbis_window
 from weftwork.graph.ops.signal import (
     dct,
     fft,
@@ -42,16 +43,21 @@ __all__ = [
     "ifft2d",
     "ifft3d",
     "ifftshift",
+    "inverse_mdct",
     "inverse_stft",
     "inverse_stft_window_fn",
     "irfft",
     "irfft2d",
     "irfft3d",
+    "kaiser_bessel_derived_window",
+    "kaiser_window",
     "linear_to_mel_weight_matrix",
+    "mdct",
     "mfccs_from_log_mel_spectrograms",
     "overlap_and_add",
     "rfft",
     "rfft2d",
     "rfft3d",
     "stft",
+    "vorbis_window",
 ]

@@ -77,6 +77,11 @@ def _nothing() -> None:
     return None
 
 
+def _shown(key: Any) -> str:
+    """A key for a message."""
+    return key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
+
+
 class Accumulator(Keeper):
     """A sum of gradients. Of sparse gradients, each row keeps its own sum and count."""
 
@@ -115,10 +120,9 @@ class Accumulator(Keeper):
         return []
 
     def _add_rows(self, indices: Any, values: Any, shape: Any) -> None:
-        if np.ndim(indices) != 1 or len(indices) != len(values):
-            both = f"{np.shape(indices)}, {np.shape(values)}"
-            text = f"Input indices should be vector and have as many as the values: {both}"
-            raise InvalidArgumentError(None, None, text)
+        wrong = self._mismatch(indices, values, shape)
+        if wrong:
+            raise InvalidArgumentError(None, None, wrong)
         self._shape = np.asarray(shape, np.int64) if np.size(shape) else self._shape
         seen: set[int] = set()
         for index, value in zip(np.asarray(indices).tolist(), values, strict=True):
@@ -129,6 +133,33 @@ class Accumulator(Keeper):
                 held[0] = held[0] + value
                 held[1] += index not in seen
             seen.add(index)
+
+    def _mismatch(self, indices: Any, values: Any, shape: Any) -> str:
+        """What is wrong with the rows of a gradient; "" if nothing is."""
+        if np.ndim(indices) != 1:
+            return f"Input indices should be vector but received shape: {bracket_text(np.shape(indices))}"
+        if np.ndim(values) == 0:
+            return "Values cannot be scalar"
+        if len(indices) != len(values):
+            return f"Expected {len(indices)} non-empty input values, got {len(values)}"
+        wanted: Any = self.definition.shapes[0]  # type: ignore[index]
+        if wanted is None and self._rows:
+            wanted = (None, *np.shape(next(iter(self._rows.values()))[0]))
+        if wanted is None:
+            return ""
+        for axis, (size, given) in enumerate(zip(wanted, np.asarray(shape).tolist(), strict=False)):
+            if size is not None and size != given:
+                return f"Shape mismatch: expected shape dim {axis} to be {size}, got {given}"
+        if np.ndim(values) != len(wanted):
+            return f"Shape mismatch: expected values rank {len(wanted)}, got {np.ndim(values)}"
+        for axis, size in enumerate(wanted[1:], 1):
+            if size is not None and size != values.shape[axis]:
+                return f"Shape mismatch: expected values dim {axis} to be {size}, got {values.shape[axis]}"
+        for number, index in enumerate(np.asarray(indices).tolist()):
+            if index < 0 or (wanted[0] is not None and index >= wanted[0]):
+                text = f"index of slice {number} exceeded limits of shape; index is {index} exceeded {wanted[0]}"
+                return f"Shape mismatch: {text}"
+        return ""
 
     def try_take(self, request: _Request) -> bool:
         if self._count < request.wanted:
@@ -164,7 +195,9 @@ class BarrierKeeper(Keeper):
     def __init__(self, name: str, definition: Definition):
         super().__init__(name, definition)
         self._elements: dict[bytes, list] = {}
-        self._places: dict[bytes, int] = {}
+        self._places: dict[bytes, tuple[int, int]] = {}
+        """Of each key the place that is told, and how many keys came before it."""
+        self._came = 0
         self._complete: list[bytes] = []
         self._next, self._sealed = -(2**63), False
 
@@ -190,20 +223,23 @@ class BarrierKeeper(Keeper):
         number, size = int(component), len(self.definition.dtypes)
         if self._sealed:
             raise CancelledError(None, None, f"Barrier {self.name} is closed.  Pending enqueues cancelled.")
+        place, known = self._next, self._came
         for key, value in zip(np.asarray(keys, object).tolist(), values, strict=True):
             element = self._elements.get(key)
             if element is None:
                 if self.closed:
-                    text = f"Barrier {self.name} is closed, but attempted to insert a brand new key: {key!r}"
+                    text = f"Barrier {self.name} is closed, but attempted to insert a brand new key: {_shown(key)}"
                     raise CancelledError(None, None, text)
                 element = self._elements[key] = [None] * size
-                self._places[key] = self._next
-                self._next += 1
+                self._places[key] = (place, self._came)
+                self._came += 1
             if element[number] is not None:
-                raise InvalidArgumentError(None, None, f"Key {key!r} already has a value for component {number}")
+                text = f"Key {_shown(key)} already has a value for component {number} in barrier {self.name}"
+                raise InvalidArgumentError(None, None, text)
             element[number] = copied(value)
             if all(part is not None for part in element):
                 self._complete.append(key)
+        self._next += self._came > known  # keys that come together have one place
         return []
 
     def try_take(self, request: _Request) -> bool:
@@ -223,7 +259,7 @@ class BarrierKeeper(Keeper):
         names[:] = keys
         columns = zip(*[element for _, _, element in taken], strict=True)
         parts = [np.array(column, kind.numpy) for column, kind in zip(columns, self.definition.dtypes, strict=True)]
-        request.on_done([np.array([place for _, place, _ in taken], np.int64), names, *parts])
+        request.on_done([np.array([place for _, (place, _), _ in taken], np.int64), names, *parts])
         request.undo = lambda: self._put_back(taken)
         return True
 

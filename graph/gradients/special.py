@@ -10,7 +10,7 @@ from weftwork.graph.gradients.registry import no_derivative, not_differentiable,
 from weftwork.graph.gradients.tools import sum_to
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import math_ops as m
-from weftwork.graph.ops import special
+from weftwork.graph.ops import scipy_functions, special
 
 not_differentiable(
     *("BitwiseAnd", "BitwiseOr", "BitwiseXor", "LeftShift", "RightShift", "Invert", "NextAfter", "HistogramBins"),
@@ -25,7 +25,22 @@ _DERIVATIVES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "BesselI0e": lambda x, y, g: g * (special.bessel_i1e(x) - m.sign(x) * y),
     "BesselI1": lambda x, y, g: g * (special.bessel_i0(x) - _over(y, x)),
     "BesselI1e": lambda x, y, g: g * (special.bessel_i0e(x) - m.sign(x) * y - _over(y, x)),
+    "BesselK0": lambda x, y, g: -g * scipy_functions.bessel_k1(x),
+    "BesselK0e": lambda x, y, g: g * (y - scipy_functions.bessel_k1e(x)),
+    "BesselK1": lambda x, y, g: -g * (scipy_functions.bessel_k0(x) + y / x),
+    "BesselK1e": lambda x, y, g: g * (y - scipy_functions.bessel_k0e(x) - y / x),
+    "Dawsn": lambda x, y, g: g * (1.0 - 2.0 * x * y),
+    "Expint": lambda x, y, g: g * m.exp(x) / x,
+    "FresnelSin": lambda x, y, g: g * m.sin((math.pi / 2) * x * x),
+    "FresnelCos": lambda x, y, g: g * m.cos((math.pi / 2) * x * x),
+    "Spence": lambda x, y, g: g * _spence_slope(x),
 }
+
+
+def _spence_slope(x: Tensor) -> Tensor:
+    """log(x) / (1 - x); -1 at 1."""
+    one = m.cast(m.equal(x, 1.0), x.dtype)
+    return m.div_no_nan(m.log(x), 1.0 - x) - one
 
 
 def _over(y: Tensor, x: Tensor) -> Tensor:
@@ -81,3 +96,8 @@ def _fake_quant(op: Operation, g: Tensor):
     bits, narrow = op.attrs["bits"], op.attrs["narrow"]
     inputs, low, high = op.inputs
     return list(special.fake_quant_with_min_max_vars_gradient(g, inputs, low, high, bits, narrow))
+
+
+@rule("QuantizeAndDequantizeV3")
+def _quantized(op: Operation, g: Tensor):
+    return [g, None, None, None]

@@ -246,7 +246,7 @@ class Barrier(_SessionObject):
         """Take complete elements: (indices, keys, values of each component), in the order of their first insertion.
 
         Waits until num_elements are complete. If the barrier is closed, returns what it has if allow_small_batch is
-        true, else raises OutOfRangeError. indices: int64, starting from -2^63.
+        true, else raises OutOfRangeError. indices: int64, starting from -2^63; keys that came together have one.
         num_elements: a scalar integer.   timeout: None; anything else is refused.
         """
         count = convert_to_tensor(num_elements, kinds_of.int32)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.dtypes import as_dtype
@@ -114,6 +116,38 @@ def string_to_hash_bucket(
 def string_to_hash_bucket_fast(input: Any, num_buckets: int, name: str | None = None) -> Tensor:
     """Hash each string to a number below `num_buckets`, int64: FarmHash, with the same values as TensorFlow."""
     return _bucket(hashes.fingerprint, "StringToHashBucketFast", input, num_buckets, name)
+
+
+def fingerprint(data: Any, method: Any = "farmhash64", name: str | None = None) -> Tensor:
+    """The fingerprint of each row's bytes, uint8 [n, 8], with the same values as TensorFlow.
+
+    data: [n, ...].   method: "farmhash64".
+    Raises ValueError for a scalar, or another method.
+    """
+    x = convert_to_tensor(data)
+    if x.raw_shape == ():
+        raise ValueError("Shape must be at least rank 1 but is rank 0 for 'Fingerprint'.")
+    if method not in ("farmhash64", b"farmhash64"):
+        raise ValueError(f"Unsupported method: {method!r}. Only 'farmhash64' is.")
+    rows = None if x.raw_shape is None else x.raw_shape[0]
+    return apply(_fingerprints, [x], type="Fingerprint", name=name, dtype=dtypes.uint8, shape=(rows, 8))
+
+
+def _fingerprints(data: Any) -> Any:
+    """The kernel of `fingerprint`. Of rows of several texts, the fingerprints of these are taken in turn."""
+    made = np.empty((len(data), 8), np.uint8)
+    for number, row in enumerate(data):
+        text = isinstance(row, bytes) or row.dtype.hasobject
+        whole = _one_text(row) if text else np.ascontiguousarray(row).tobytes()
+        made[number] = np.frombuffer(hashes.fingerprint(whole).to_bytes(8, "little"), np.uint8)
+    return made
+
+
+def _one_text(row: Any) -> bytes:
+    items: list[bytes] = [row] if isinstance(row, bytes) else np.ravel(row).tolist()
+    if len(items) == 1:
+        return items[0]
+    return b"".join([hashes.fingerprint(item).to_bytes(8, "little") for item in items])
 
 
 def string_to_hash_bucket_strong(input: Any, num_buckets: int, key: Sequence[int], name: str | None = None) -> Tensor:

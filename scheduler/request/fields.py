@@ -279,6 +279,37 @@ class Message:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join([f'{n}={v!r}' for n, v in self._set_fields().items()])})"
 
+    def __str__(self) -> str:
+        """The set fields in protobuf's text format."""
+        return "".join([line + "\n" for line in _lines(self._set_fields().items())])
+
+
+def _lines(fields: Iterable[tuple[str, Any]]) -> Iterator[str]:
+    """The lines of a message's text."""
+    for name, value in fields:
+        if isinstance(value, Map):
+            entries = [[("key", key), ("value", inner)] for key, inner in sorted(value.items())]
+        else:
+            entries = [item._set_fields().items() if isinstance(item, Message) else item for item in _listed(value)]
+        for entry in entries:
+            if isinstance(entry, (bool, int, float, str, bytes)):
+                yield f"{name}: {_text(entry)}"
+            else:
+                yield f"{name} {{"
+                yield from [f"  {line}" for line in _lines(entry)]
+                yield "}"
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, Repeated) else [value]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (str, bytes)):
+        text = value if isinstance(value, str) else value.decode("latin-1")
+        return json.dumps(text, ensure_ascii=False)
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
 
 def _field(hint: Any) -> _Field:
     make, kinds = typing.get_origin(hint), typing.get_args(hint)

@@ -138,7 +138,7 @@ def _server_def(given: Any, job: str | None, index: int | None, protocol: Any, c
         index = indices[0]
     made.job_name, made.task_index, made.protocol = job, index, protocol or made.protocol or "grpc"
     if not made.protocol.startswith("grpc"):
-        raise NotFoundError(None, None, f"No server factory registered for the given ServerDef: {made}")
+        raise NotFoundError(None, None, f"No server factory registered for the given ServerDef: {made!r}")
     if config is not None:
         made.default_session_config.MergeFrom(config)
     return made

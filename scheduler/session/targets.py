@@ -68,7 +68,7 @@ def connect(target: str, config: ConfigProto) -> None:
             None,
             None,
             "No session factory registered for the given session options: "
-            f'{{target: "{target}" config: {config}}} Registered factories are "", "local", "auto", "HOST:PORT" of a '
+            f'{{target: "{target}" config: {config!r}}} Registered factories are "", "local", "auto", "HOST:PORT" of a '
             'Ray cluster, and "ray://HOST:PORT".',
         )
     try:

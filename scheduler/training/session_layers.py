@@ -28,7 +28,10 @@ LOST = (AbortedError, UnavailableError)
 
 
 class StepContext:
-    """The argument of a `step_fn`: the session, and a way to run with the hooks."""
+    """The argument of a `step_fn`: the session, and a way to run with the hooks.
+
+    run_with_hooks: called for a run with the hooks.
+    """
 
     def __init__(self, session: Session, run_with_hooks: Callable):
         self._session, self._run = session, run_with_hooks

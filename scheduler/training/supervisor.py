@@ -37,7 +37,7 @@ class Supervisor:
 
     ready_op, ready_for_local_init_op, init_op, local_init_op, saver, summary_op, global_step: taken from the graph if
     they are USE_DEFAULT; None does without.   init_feed_dict: feeds of init_op.
-    is_chief: whether this process initializes and saves.
+    is_chief: whether this process initializes and saves; if not, each variable needs a device.
     logdir: folder for checkpoints and summaries; None writes nothing.   checkpoint_basename: name of the checkpoints.
     save_summaries_secs, save_model_secs: intervals; 0 means never.   recovery_wait_secs: seconds between checks.
     stop_grace_secs: seconds that threads have to stop.   init_fn: called with the session after init_op.
@@ -105,7 +105,15 @@ class Supervisor:
             self.local_init_op, self.ready_op, self.ready_for_local_init_op, self._graph, recovery_wait_secs,
             local_init_run_options,
         )  # fmt: skip
+        if not is_chief:
+            self._check_devices()
         self._graph.finalize()
+
+    def _check_devices(self) -> None:
+        """Raise ValueError unless each variable has a device: one that is in no certain place would be many."""
+        for op in self._graph.get_operations():
+            if op.type in ("Variable", "VariableV2") and not op.device:
+                raise ValueError(f"When using replicas, all Variables must have their device set: {op}")
 
     def _writer(self, given: Any) -> Any:
         if self._is_chief and given is not self.USE_DEFAULT:

@@ -474,3 +474,16 @@ def test_a_seed_is_the_pair_of_tensorflow(graph):
 
 def test_identity_of_a_kernel_is_its_input():
     assert pass_through(shapes) is shapes
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "wrong"),
+    [
+        (["a", "b"], tf.int32, "got 'a' of type 'str'"),
+        ([[1, 2], [3, 4.5]], tf.int32, "got 4.5 of type 'float'"),
+        ([True, 1], tf.bool, "got 1 of type 'int'"),
+    ],
+)
+def test_of_a_list_the_item_that_does_not_fit_is_named(graph, value, dtype, wrong):
+    with pytest.raises(TypeError, match=f"Expected {dtype.name}, {wrong} instead"):
+        tf.constant(value, dtype)

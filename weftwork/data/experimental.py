@@ -1,6 +1,7 @@
 """tf.data.experimental: further datasets."""
 
 from weftwork.graph.data.cardinality import INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, cardinality
+from weftwork.graph.data.csv_files import make_csv_dataset
 from weftwork.graph.data.dataset import AUTOTUNE
 from weftwork.graph.data.experimental import (
     Counter,
@@ -58,6 +59,7 @@ __all__ = [
     "group_by_window",
     "ignore_errors",
     "make_batched_features_dataset",
+    "make_csv_dataset",
     "make_saveable_from_iterator",
     "map_and_batch",
     "parallel_interleave",

@@ -24,6 +24,8 @@ from weftwork.graph.images.coding import (
     is_jpeg,
 )
 from weftwork.graph.interchange.graph_util import write_graph
+from weftwork.graph.interchange.sparse import deserialize_many_sparse, serialize_many_sparse, serialize_sparse
+from weftwork.graph.interchange.tensors import parse_tensor, serialize_tensor
 from weftwork.graph.ops.queues import PaddingFIFOQueue, PriorityQueue, QueueBase, RandomShuffleQueue
 from weftwork.graph.ops.strings import decode_base64, encode_base64
 from weftwork.io import gfile
@@ -51,6 +53,7 @@ __all__ = [
     "decode_jpeg",
     "decode_png",
     "decode_raw",
+    "deserialize_many_sparse",
     "encode_base64",
     "encode_jpeg",
     "encode_png",
@@ -62,7 +65,11 @@ __all__ = [
     "parse_example",
     "parse_single_example",
     "parse_single_sequence_example",
+    "parse_tensor",
     "read_file",
+    "serialize_many_sparse",
+    "serialize_sparse",
+    "serialize_tensor",
     "tf_record_iterator",
     "write_file",
     "write_graph",

@@ -53,6 +53,40 @@ def test_files_of_records_are_sources(graph, tmp_path):
         read(more.SqlDataset("mysql", "x", "y", (tf.int32,)))
 
 
+def test_csv_files_come_as_batches_of_columns_whose_types_are_found_out(graph, tmp_path):
+    (tmp_path / "a.csv").write_text("n,x,word,big\n1,0.5,a,5000000000\n2,NA,b,1\n")
+    (tmp_path / "b.csv").write_text("n,x,word,big\n3,1.5,NA,2\n")
+    make = more.make_csv_dataset
+    plain = {"num_epochs": 1, "shuffle": False, "na_value": "NA"}
+    dataset = make(str(tmp_path / "*.csv"), 2, label_name="n", **plain)
+    assert [tensor.dtype.name for tensor in dataset.make_one_shot_iterator().get_next()[0].values()] == [
+        "float32", "string", "int64",
+    ]  # fmt: skip
+    (first, label), (last, _) = read(dataset)
+    assert label.tolist() == [1, 2]
+    assert first["x"].tolist() == [0.5, 0]
+    assert first["big"].tolist() == [5000000000, 1]
+    assert last["word"].tolist() == [b""]
+    (some,) = read(make(str(tmp_path / "a.csv"), 5, select_columns=["word", 0], column_defaults=[9, "-"], **plain))
+    assert {key: value.tolist() for key, value in some.items()} == {"n": [1, 2], "word": [b"a", b"b"]}
+    both = read(make([str(tmp_path / "a.csv"), str(tmp_path / "b.csv")], 3, shuffle_seed=1), 2)
+    assert sorted(both[0]["n"].tolist()) == [1, 2, 3]
+    for problem, text in (
+        ({"label_name": "z"}, "must be one of the columns"),
+        ({"header": False}, "Cannot infer column names"),
+        ({"column_names": ["a", "a"]}, "duplicate column names"),
+        ({"select_columns": ["z"]}, "no name of a column"),
+        ({"column_defaults": [1]}, "but 1 defaults"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            make(str(tmp_path / "a.csv"), 2, **problem)
+    (tmp_path / "c.csv").write_text("m\n1\n")
+    with pytest.raises(ValueError, match="different column names"):
+        make(str(tmp_path / "*.csv"), 2)
+    with pytest.raises(ValueError, match="No files matched"):
+        make(str(tmp_path / "*.txt"), 2)
+
+
 def test_examples_in_files_come_as_batches_of_their_features(graph, tmp_path):
     def example(i):
         number = tf.train.Feature(int64_list=tf.train.Int64List(value=[i]))

@@ -8,6 +8,12 @@ import pytest
 import weftwork as tf
 
 
+@pytest.fixture
+def session(graph):
+    with tf.Session() as session:
+        yield session
+
+
 def test_the_mean_is_taken_when_enough_gradients_are_there(graph):
     held = tf.ConditionalAccumulator(tf.float32, shape=[2], name="held")
     x, step = tf.placeholder(tf.float32, [2]), tf.placeholder(tf.int64, [])
@@ -63,7 +69,7 @@ def test_a_barrier_joins_what_comes_under_one_key(graph):
         assert session.run([held.ready_size(), held.incomplete_size()]) == [1, 2]
         session.run(held.insert_many(1, ["a"], np.array([[5, 6]])))
         indices, keys, floats, pairs = waiting.result()
-        assert (indices - indices[0]).tolist() == [0, 1]
+        assert (indices - indices[0]).tolist() == [0, 0]
         assert keys.tolist() == [b"a", b"b"]
         assert floats.tolist() == [1, 2]
         assert pairs.tolist() == [[5, 6], [7, 8]]
@@ -76,3 +82,40 @@ def test_a_barrier_joins_what_comes_under_one_key(graph):
             session.run(held.insert_many(0, ["d"], [1.0]))
         with pytest.raises(tf.errors.OutOfRangeError, match="is closed and has insufficient elements"):
             session.run(take[1])
+
+
+def test_rows_that_do_not_fit_are_refused(session):
+    held = tf.SparseConditionalAccumulator(tf.float32, shape=[3, 2])
+    indices, values, shape = tf.placeholder(tf.int64), tf.placeholder(tf.float32), tf.placeholder(tf.int64)
+    put = held.apply_grad(indices, values, shape)
+    cases = {
+        "exceeded limits of shape; index is 5 exceeded 3": ([5], [[1, 2]], [3, 2]),
+        "index is -1": ([-1], [[1, 2]], [3, 2]),
+        "expected values rank 2, got 1": ([0], [1.0], []),
+        "expected shape dim 1 to be 2, got 3": ([0], [[1, 2, 3]], [3, 3]),
+        "expected shape dim 0 to be 3, got 4": ([0], [[1, 2]], [4, 2]),
+        "expected values dim 1 to be 2, got 3": ([0], [[1, 2, 3]], []),
+        "Expected 2 non-empty input values, got 1": ([0, 1], [[1, 2]], []),
+        r"should be vector but received shape: \[1,1\]": ([[0]], [[1, 2]], []),
+        "cannot be scalar": ([0], 1.0, []),
+    }
+    for text, values_of in cases.items():
+        with pytest.raises(tf.errors.InvalidArgumentError, match=text):
+            session.run(put, dict(zip((indices, values, shape), values_of, strict=True)))
+    loose = tf.SparseConditionalAccumulator(tf.float32)
+    session.run(loose.apply_grad([7], [[1.0, 2.0]]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="expected values dim 1 to be 2, got 1"):
+        session.run(loose.apply_grad([7], [[1.0]]))
+    assert session.run([held.num_accumulated(), loose.num_accumulated()]) == [0, 1]
+
+
+def test_keys_that_come_together_have_one_place(session):
+    held = tf.queue.Barrier([tf.int32, tf.int32], shapes=[(), ()])
+    session.run(held.insert_many(0, ["a", "b"], [1, 2]))
+    session.run(held.insert_many(0, ["c"], [3]))
+    session.run(held.insert_many(1, ["c", "b", "a"], [30, 20, 10]))
+    places, keys, _ = session.run(held.take_many(3))
+    assert (places - places[0]).tolist() == [0, 0, 1]
+    assert keys.tolist() == [b"a", b"b", b"c"]
+    with pytest.raises(ValueError, match="Empty tensors are not supported"):
+        tf.queue.Barrier([tf.int32], shapes=[(0,)])

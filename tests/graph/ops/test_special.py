@@ -183,3 +183,46 @@ def test_windows_and_mel_bands(graph):
     assert bands.shape == (65, 10)
     assert (bands.argmax(0)[1:] >= bands.argmax(0)[:-1]).all()
     assert not bands[0].any()
+
+
+FURTHER = {
+    "bessel_j0": scipy.special.j0, "bessel_j1": scipy.special.j1, "bessel_y0": scipy.special.y0,
+    "bessel_y1": scipy.special.y1, "bessel_k0": scipy.special.k0, "bessel_k1": scipy.special.k1,
+    "bessel_k0e": scipy.special.k0e, "bessel_k1e": scipy.special.k1e, "dawsn": scipy.special.dawsn,
+    "expint": scipy.special.expi, "spence": scipy.special.spence,
+    "fresnel_sin": lambda x: scipy.special.fresnel(x)[0], "fresnel_cos": lambda x: scipy.special.fresnel(x)[1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FURTHER)
+def test_further_functions_of_scipy_and_their_slopes(graph, name):
+    points = np.array([0.1, 0.5, 1.0, 2.5, 7.0])
+    x = tf.constant(points)
+    y = getattr(tf.math.special, name)(x)
+    with tf.Session() as session:
+        found, slopes = session.run([y, *tf.gradients(y, x)])
+    np.testing.assert_allclose(found, FURTHER[name](points))
+    step = 1e-6
+    measured = (FURTHER[name](points + step) - FURTHER[name](points - step)) / (2 * step)
+    np.testing.assert_allclose(slopes, measured, rtol=1e-6, atol=1e-8)
+
+
+def test_values_are_rounded_to_the_steps_of_a_small_integer(graph):
+    x = tf.constant([-1.0, -0.4, 0.1, 0.6, 3.0])
+    rounded = tf.quantization.quantize_and_dequantize
+    cases = [
+        rounded(x, -1.5, 1.5, num_bits=3, range_given=True),
+        rounded(x, 0.0, 0.0, num_bits=3),
+        rounded([[1.0, 30.0], [0.3, 10.0]], 0.0, 0.0, num_bits=3, axis=1),
+    ]
+    with tf.Session() as session:
+        given, own, each = session.run(cases)
+        (slope,) = session.run(tf.gradients(cases[0], x))
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Invalid range"):
+            session.run(rounded(x, 1.0, 0.0, range_given=True))
+    np.testing.assert_allclose(given, [-1, -0.5, 0, 0.5, 1.5])
+    np.testing.assert_allclose(own, [-1, 0, 0, 1, 3])
+    np.testing.assert_allclose(each, [[1, 30], [1 / 3, 10]], rtol=1e-6)
+    assert slope.tolist() == [1] * 5
+    with pytest.raises(ValueError, match="round_mode"):
+        rounded(x, 0.0, 1.0, round_mode="up")

@@ -142,3 +142,16 @@ def test_what_is_no_string_is_refused(graph):
         tf.strings.length("a", unit="WORD")
     with pytest.raises(ValueError, match="Fill argument"):
         tf.as_string(1, fill="q")
+
+
+def test_fingerprints_are_tensorflows(graph):
+    with tf.Session() as session:
+        texts, numbers = session.run(
+            [tf.fingerprint(["abc", ""]), tf.fingerprint(np.arange(4, dtype=np.int32).reshape(2, 2))]
+        )
+    assert (texts.dtype, texts.shape, numbers.shape) == (np.uint8, (2, 8), (2, 8))
+    bucket = tf.string_to_hash_bucket_fast(["abc"], 2**31)
+    with tf.Session() as session:
+        assert int.from_bytes(texts[0].tobytes(), "little") % 2**31 == session.run(bucket)[0]
+    with pytest.raises(ValueError, match="at least rank 1"):
+        tf.fingerprint("abc")

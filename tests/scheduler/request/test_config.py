@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import weftwork as tf
 from weftwork.scheduler.request import config
 from weftwork.scheduler.request.config import (
     Config,
@@ -27,6 +28,7 @@ from weftwork.scheduler.request.config import (
     StepStats,
     ThreadPoolOptionProto,
 )
+from weftwork.scheduler.request.message_text import merge_text
 
 
 def full_config():
@@ -310,3 +312,32 @@ def test_a_field_of_the_options_has_a_text_if_it_is_read_and_only_then():
     fields = [field for field in fields_of(ast.parse(Path(config.__file__).read_text())) if field[0] in options]
     assert len(fields) > 50
     assert [f"{cls}.{name}" for cls, name, has_text in fields if has_text != (name in read)] == []
+
+
+def test_the_text_of_a_message_is_that_of_protocol_buffers():
+    cluster = tf.train.ClusterSpec({"ps": ["a:1"], "w": {2: 'b"c:1'}}).as_cluster_def()
+    text = """job {
+  name: "ps"
+  tasks {
+    key: 0
+    value: "a:1"
+  }
+}
+job {
+  name: "w"
+  tasks {
+    key: 2
+    value: "b\\"c:1"
+  }
+}
+"""
+    assert str(cluster) == text
+    options = tf.ConfigProto(allow_soft_placement=True, device_count={"CPU": 2}, operation_timeout_in_ms=5)
+    again = merge_text(str(options), tf.ConfigProto())
+    assert again == options
+    assert str(tf.ConfigProto()) == ""
+    assert repr(tf.ConfigProto()) == "ConfigProto()"
+
+
+def test_a_text_may_name_the_constants_of_a_message():
+    assert merge_text("max_to_keep: 3 version: V2", tf.train.SaverDef()) == tf.train.SaverDef(max_to_keep=3, version=2)

@@ -72,3 +72,9 @@ def test_a_second_supervisor_finds_what_the_first_has_made(graph, tmp_path):
     with second.managed_session() as session:
         assert session.run(v) == 3
         assert second.start_standard_services(session) is None
+
+
+def test_a_replica_needs_to_know_where_each_variable_is(graph):
+    tf.Variable(1.0, name="v")
+    with pytest.raises(ValueError, match="all Variables must have their device set"):
+        tf.train.Supervisor(is_chief=False)

@@ -1,0 +1,165 @@
+"""CSV files as batches of columns, whose names and types are found out."""
+
+from __future__ import annotations
+
+import csv
+import glob
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph import dtypes
+from weftwork.graph.build import constant
+from weftwork.graph.data.dataset import AUTOTUNE, Dataset
+from weftwork.graph.data.sources import CsvDataset
+from weftwork.graph.data.transformations import as_list
+from weftwork.graph.files.system import GFile
+
+_KINDS = [dtypes.int32, dtypes.int64, dtypes.float32, dtypes.float64, dtypes.string]
+"""Types that a column may have, the narrowest first."""
+
+
+def make_csv_dataset(
+    file_pattern: Any,
+    batch_size: Any,
+    column_names: Sequence[str] | None = None,
+    column_defaults: Sequence[Any] | None = None,
+    label_name: str | None = None,
+    select_columns: Sequence[Any] | None = None,
+    field_delim: str = ",",
+    use_quote_delim: bool = True,
+    na_value: str = "",
+    header: bool = True,
+    num_epochs: int | None = None,
+    shuffle: bool = True,
+    shuffle_buffer_size: int = 10000,
+    shuffle_seed: int | None = None,
+    prefetch_buffer_size: Any = None,
+    num_parallel_reads: Any = None,
+    sloppy: bool = False,
+    num_rows_for_inference: int | None = 100,
+    compression_type: Any = None,
+) -> Dataset:
+    """Batches of CSV files' columns: dicts; with `label_name` pairs of a dict and a label.
+
+    file_pattern: one, or several, as `glob` has them.   num_epochs: how often, None for ever.
+    column_names: by default those in the first line.   select_columns: the names or numbers of those to read.
+    column_defaults: for each column that is read its default, or its dtype if it must be there; by default 0 or "" of
+    the narrowest type that holds the first num_rows_for_inference values.
+    label_name: the column of labels.   header: whether the first line of each file has names.
+    field_delim, use_quote_delim, na_value, compression_type: as for CsvDataset. To find out types, files must not be
+    compressed.   shuffle_buffer_size, shuffle_seed, prefetch_buffer_size: as of `shuffle` and `prefetch`.
+    num_parallel_reads: how many files at a time.   sloppy: accepted as in TensorFlow.
+    Raises ValueError if no file matches, their names differ, or columns are named twice or not at all.
+    """
+    names = sorted([name for pattern in as_list(file_pattern) for name in glob.glob(str(pattern))])
+    if not names:
+        raise ValueError(f"No files matched: {file_pattern}")
+    rows = _Rows(names, field_delim, use_quote_delim, header)
+    if column_names is None:
+        if not header:
+            raise ValueError("Cannot infer column names without header line.")
+        column_names = rows.names()
+    if len(column_names) != len(set(column_names)):
+        raise ValueError("Cannot have duplicate column names.")
+    wanted = _numbers(select_columns, column_names)
+    if column_defaults is None:
+        column_defaults = rows.defaults(wanted, na_value, num_rows_for_inference)
+    elif len(column_defaults) != len(wanted):
+        raise ValueError(f"There are {len(wanted)} columns to read, but {len(column_defaults)} defaults.")
+    chosen = [column_names[number] for number in wanted]
+    if label_name is not None and label_name not in chosen:
+        raise ValueError("`label_name` provided must be one of the columns.")
+
+    def records(name: Any) -> Dataset:
+        return CsvDataset(
+            name, column_defaults, compression_type, None, header, field_delim, use_quote_delim, na_value, wanted
+        )
+
+    def named(*columns: Any) -> Any:
+        features = OrderedDict(zip(chosen, columns, strict=True))
+        return features if label_name is None else (features, features.pop(label_name))
+
+    files = Dataset.from_tensor_slices(names)
+    files = files.shuffle(len(names), shuffle_seed) if shuffle else files
+    read = files.interleave(records, num_parallel_reads or 1)
+    if shuffle:
+        read = read.shuffle(shuffle_buffer_size, shuffle_seed)
+    batches = read.repeat(num_epochs).batch(batch_size, drop_remainder=num_epochs is None).map(named)
+    return batches.prefetch(AUTOTUNE if prefetch_buffer_size is None else prefetch_buffer_size)
+
+
+def _numbers(select: Sequence[Any] | None, names: Sequence[str]) -> list[int]:
+    """The numbers of the columns to read, in order."""
+    if select is None:
+        return list(range(len(names)))
+    made = []
+    for column in select:
+        if isinstance(column, str):
+            if column not in names:
+                raise ValueError(f"Value '{column}' in select_columns is no name of a column: {list(names)}")
+            made.append(list(names).index(column))
+        elif not 0 <= int(column) < len(names):
+            raise ValueError(f"Column {column} in select_columns is not in [0, {len(names)})")
+        else:
+            made.append(int(column))
+    if len(made) != len(set(made)):
+        raise ValueError("Cannot have duplicate columns in select_columns.")
+    return sorted(made)
+
+
+class _Rows:
+    """The rows of some files, read to find out about them."""
+
+    def __init__(self, files: list[str], delimiter: str, quoted: bool, header: bool):
+        self._files, self._header = files, header
+        self._format: dict[str, Any] = {"delimiter": delimiter}
+        self._format["quoting"] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+
+    def _of(self, name: str) -> Iterator[list[str]]:
+        with GFile(name) as file:
+            yield from csv.reader(iter(file.readline, ""), **self._format)
+
+    def names(self) -> list[str]:
+        """The first row of all files."""
+        found = [next(self._of(name), []) for name in self._files]
+        if any(names != found[0] for names in found):
+            raise ValueError("Files have different column names in the header row.")
+        return found[0]
+
+    def defaults(self, columns: list[int], missing: str, most: int | None) -> list[Any]:
+        """0 or "" of the narrowest type of each column."""
+        kinds: list[int] = [0] * len(columns)
+        seen = [False] * len(columns)
+        for row in islice(self._rows(), most):
+            for place, number in enumerate(columns):
+                text = row[number]
+                if text not in ("", missing):
+                    kinds[place], seen[place] = max(kinds[place], _kind_of(text)), True
+        types = [_KINDS[kind] if known else dtypes.string for kind, known in zip(kinds, seen, strict=True)]
+        return [constant(["" if kind is dtypes.string else 0], kind) for kind in types]
+
+    def _rows(self) -> Iterator[list[str]]:
+        for name in self._files:
+            yield from islice(self._of(name), int(self._header), None)
+
+
+def _kind_of(text: str) -> int:
+    """The number of the narrowest type that holds a text."""
+    try:
+        whole = int(text)
+    except ValueError:
+        pass
+    else:
+        for kind in (0, 1):
+            limits = np.iinfo(_KINDS[kind].numpy)
+            if limits.min <= whole <= limits.max:
+                return kind
+    try:
+        size = abs(float(text))
+    except ValueError:
+        return 4
+    return 3 if np.finfo(np.float32).max < size < np.inf else 2
