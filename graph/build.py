@@ -20,7 +20,7 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.operation import _NO_ATTRS, Kind, Operation, Tensor
 from weftwork.graph.ownership import ATOMS, copied
 from weftwork.graph.seams import seams
-from weftwork.graph.seeds import get_seed
+from weftwork.graph.seeds import stream_seeds
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.ufuncs import OPERATORS, type_and_name, ufunc_dtypes
 from weftwork.graph.values import dtype_of, filled, freeze, to_value
@@ -138,6 +138,9 @@ def convert_to_tensor(
                 f"Tensor conversion requested dtype {dtype.name} for Tensor with dtype {tensor.dtype.name}: {tensor!r}"
             )
         return tensor
+    if isinstance(value, Operation):
+        wish = f"(target dtype={dtype!r}, name={name!r})"
+        raise TypeError(f"Can't convert Operation '{value.name}' to Tensor {wish}: an operation may have any outputs")
     if isinstance(value, (list, tuple)) and _holds_tensor(value):
         return _packed(value, dtype, name or "packed")
     if isinstance(value, (shapes.TensorShape, shapes.Dimension)):
@@ -317,11 +320,11 @@ def apply_random(
 ) -> Tensor:
     """A random node: `kernel(generator, *values, **attrs)`. Each session keeps a random stream for it.
 
-    The stream's key comes from the graph's seed and the op's, as in TensorFlow 1 (`get_seed`).
+    The stream's key comes from the graph's seed and the op's, as in TensorFlow 1 (`stream_seeds`).
     """
     inputs = tuple(inputs)
     graph = graph_of(inputs)
-    key = get_seed(seed, graph)
+    key = stream_seeds(seed, graph)
     attrs = {**(attrs or {}), "_seed": key}
     return _node(Kind.RANDOM, kernel, inputs, attrs, type, name, dtype, shape, None, graph)
 
@@ -400,7 +403,8 @@ def placeholder_with_default(input: Any, shape: Any = None, name: str | None = N
     tensor = convert_to_tensor(input)
     raw = shapes.as_raw(shape)
     if not shapes.compatible(raw, tensor.raw_shape):
-        raise ValueError(f"{tensor} does not fit the placeholder's shape {shapes.text(raw)}.")
+        why = shapes.difference(raw, tensor.raw_shape)
+        raise ValueError(f"{tensor} does not fit the placeholder's shape {shapes.text(raw)}. {why}")
     return apply(as_it_is, [tensor], type="PlaceholderWithDefault", name=name, dtype=tensor.dtype.base_dtype, shape=raw)
 
 

@@ -17,7 +17,7 @@ from weftwork.graph import shapes as dims
 from weftwork.graph.build import convert_to_tensor, static_value
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Kind, Operation, Tensor
-from weftwork.graph.seeds import get_seed
+from weftwork.graph.seeds import stream_seeds
 from weftwork.graph.stacks import get_default_graph
 
 
@@ -353,7 +353,7 @@ class RandomShuffleQueue(QueueBase):
         shared_name=None,
         name: str = "random_shuffle_queue",
     ):
-        seeds, keep = get_seed(seed), int(min_after_dequeue)
+        seeds, keep = stream_seeds(seed), int(min_after_dequeue)
         super().__init__("RandomShuffleQueue", capacity, dtypes, shapes, names, shared_name, name, seeds, keep)
 
 

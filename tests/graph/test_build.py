@@ -462,7 +462,7 @@ def test_a_placeholder_has_the_dtype_and_shape_given(graph):
 
 
 def test_a_seed_is_the_pair_of_tensorflow(graph):
-    assert tf.get_seed(None) is None
+    assert tf.get_seed(None) == (None, None)
     assert tf.get_seed(5) == (87654321, 5)
     tf.set_random_seed(9)
     assert tf.get_seed(5) == (9, 5)
@@ -474,3 +474,17 @@ def test_a_seed_is_the_pair_of_tensorflow(graph):
 
 def test_identity_of_a_kernel_is_its_input():
     assert as_it_is(shapes) is shapes
+
+
+def test_an_operation_is_no_tensor(graph):
+    with pytest.raises(TypeError, match="Can't convert Operation 'nothing' to Tensor"):
+        tf.convert_to_tensor(tf.no_op(name="nothing"))
+
+
+@pytest.mark.parametrize(
+    ("graph_seed", "op_seed", "pair"),
+    [(0, 0, (0, 2**31 - 1)), (2**31 - 1, 0, (0, 2**31 - 1)), (2**31, 2**32, (1, 2)), (None, 2**31, (87654321, 1))],
+)
+def test_a_seed_is_a_number_of_31_bits_and_never_twice_zero(graph, graph_seed, op_seed, pair):
+    tf.set_random_seed(graph_seed)
+    assert tf.get_seed(op_seed) == pair
