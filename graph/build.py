@@ -39,6 +39,8 @@ def register_tensor_conversion_function(
     listed = base_type if isinstance(base_type, tuple) else (base_type,)
     if not all([isinstance(kind, type) for kind in listed]):
         raise TypeError("base_type must be a type or a tuple of types.")
+    if any([issubclass(kind, (int, float, np.generic, np.ndarray)) for kind in listed]):
+        raise TypeError("Cannot register conversions for Python numeric types and NumPy scalars and arrays.")
     if not callable(conversion_func):
         raise TypeError("conversion_func must be callable.")
     _conversions.append((priority, base_type, conversion_func))
@@ -134,6 +136,11 @@ def convert_to_tensor(
         tensor = _registered(value, dtype, name)
     if tensor is not None:
         if dtype is not None and tensor.dtype.base_dtype is not dtype:
+            if tensor is not value:
+                raise ValueError(
+                    f"Incompatible type conversion requested to type '{dtype.name}' for variable of type "
+                    f"'{tensor.dtype.name}': {value!r}"
+                )
             raise ValueError(
                 f"Tensor conversion requested dtype {dtype.name} for Tensor with dtype {tensor.dtype.name}: {tensor!r}"
             )

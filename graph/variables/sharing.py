@@ -95,6 +95,8 @@ def variable_scope(
             try:
                 yield scope
             finally:
+                if graph.variable_scope is not scope:
+                    raise RuntimeError("Improper nesting of variable_scope.")
                 graph.variable_scope = outer
                 # Default names start over in a re-entered scope, so that its variables can be shared.
                 opened.difference_update(

@@ -488,3 +488,14 @@ def test_an_operation_is_no_tensor(graph):
 def test_a_seed_is_a_number_of_31_bits_and_never_twice_zero(graph, graph_seed, op_seed, pair):
     tf.set_random_seed(graph_seed)
     assert tf.get_seed(op_seed) == pair
+
+
+@pytest.mark.parametrize("kind", [int, float, bool, np.float32, np.ndarray, (str, int)])
+def test_numbers_and_arrays_are_converted_in_one_way(kind):
+    with pytest.raises(TypeError, match="Cannot register conversions for Python numeric types"):
+        tf.register_tensor_conversion_function(kind, lambda value, **_: tf.constant(0))
+
+
+def test_a_variable_of_another_dtype_is_told_as_one(graph):
+    with pytest.raises(ValueError, match="requested to type 'int32' for variable of type 'float32'"):
+        tf.convert_to_tensor(tf.Variable(1.0), tf.int32)
