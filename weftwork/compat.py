@@ -3,7 +3,7 @@
 import numbers
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,7 +65,7 @@ def forward_compatible(year: int, month: int, day: int) -> bool:
 
 
 @contextmanager
-def forward_compatibility_horizon(year: int, month: int, day: int) -> Iterator[None]:
+def forward_compatibility_horizon(year: int, month: int, day: int) -> Generator[None]:
     """A context manager that changes nothing, see `forward_compatible`.
 
     year, month, day: integers, which are ignored.

@@ -149,7 +149,7 @@ def _fill(kind: type, fetch: Mapping, keys: list, items: list) -> Any:
     if not issubclass(kind, MutableMapping):
         return kind(dict(zip(keys, items, strict=True)))  # type: ignore[call-arg]
     if isinstance(fetch, defaultdict):
-        result = kind(fetch.default_factory)
+        result = kind(fetch.default_factory)  # type: ignore[call-arg]
     else:
         result = kind()
     for key, item in zip(keys, items, strict=True):
