@@ -286,3 +286,4 @@ def test_scopes_are_left_in_the_order_of_their_nesting(graph):
     inner.__enter__()
     with pytest.raises(RuntimeError, match="Improper nesting of variable_scope"):
         outer.__exit__(None, None, None)
+    inner.__exit__(None, None, None)
