@@ -253,10 +253,14 @@ def op_scope(values: Any, name: str | None, default_name: str | None = None) -> 
 
 
 class name_scope:
-    """A context manager: open a name scope (`name`, else `default_name`) in the graph of `values`, made the default.
+    """A context manager: put a name and a slash before the names of nodes that are created inside.
 
-    Yields the prefix, `a/b/`; entered again it opens another, `a/b_1/`. name: what it was asked for.
-    Raises ValueError when both names are None and values were given.
+    name, default_name: the name of the scope; `default_name` if `name` is None. It is made unique: `a/b_1/`.
+    values: tensors whose graph becomes the default graph inside.
+    Yields the prefix of the names, `a/b/`. Raises ValueError if both names are None and there are values.
+
+        with tf.name_scope("layer"):
+            y = tf.add(a, b, name="sum")  # layer/sum
     """
 
     def __init__(self, name: str | None, default_name: str | None = None, values: Any = None):

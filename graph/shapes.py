@@ -29,7 +29,7 @@ def as_raw(shape: Any) -> RawShape:
     try:
         return tuple([_dim(dim) for dim in shape])
     except TypeError:
-        raise TypeError(f"A shape is None or a sequence of whole numbers and Nones, not {shape!r}.") from None
+        raise TypeError(f"A shape must be None or a sequence of integers and Nones, not {shape!r}.") from None
 
 
 def _dim(dim: Any) -> int | None:

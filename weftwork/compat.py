@@ -65,7 +65,7 @@ def forward_compatible(year: int, month: int, day: int) -> bool:
 
 
 @contextmanager
-def forward_compatibility_horizon(year: int, month: int, day: int) -> Generator[None]:
+def forward_compatibility_horizon(year: int, month: int, day: int) -> Generator[None, None, None]:
     """A context manager that changes nothing, see `forward_compatible`.
 
     year, month, day: integers, which are ignored.

@@ -81,6 +81,8 @@ def cond(
     fn1, fn2: older names of true_fn and false_fn.
     Raises TypeError for a Python bool or an object that cannot be called, TypeError or ValueError for functions whose
     results do not match.
+
+        half = tf.cond(tf.equal(n % 2, 0), lambda: n // 2, lambda: 3 * n + 1)
     """
     true_fn, false_fn = _one_of(true_fn, fn1, "true_fn", "fn1"), _one_of(false_fn, fn2, "false_fn", "fn2")
     if not callable(true_fn):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from weftwork.graph.build import apply, as_it_is, as_tensor, convert_to_tensor, graph_of
+from weftwork.graph.build import apply, as_tensor, convert_to_tensor, graph_of, pass_through
 from weftwork.graph.nest import flatten
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.ops.composite import IndexedSlices, SparseTensor
@@ -21,14 +21,16 @@ def identity(input: Any, name: str | None = None) -> Any:
     if isinstance(input, SparseTensor):
         return SparseTensor(*[identity(part, name) for part in (input.indices, input.values, input.dense_shape)])
     tensor = convert_to_tensor(input)
-    return apply(as_it_is, [tensor], type="Identity", name=name, dtype=tensor.dtype.base_dtype, shape=tensor.raw_shape)
+    return apply(
+        pass_through, [tensor], type="Identity", name=name, dtype=tensor.dtype.base_dtype, shape=tensor.raw_shape
+    )
 
 
 def stop_gradient(input: Any, name: str | None = None) -> Tensor:
     """A tensor of the same value, through which no gradient flows."""
     tensor = convert_to_tensor(input)
     return apply(
-        as_it_is, [tensor], type="StopGradient", name=name, dtype=tensor.dtype.base_dtype, shape=tensor.raw_shape
+        pass_through, [tensor], type="StopGradient", name=name, dtype=tensor.dtype.base_dtype, shape=tensor.raw_shape
     )
 
 
@@ -59,6 +61,8 @@ def group(*inputs: Any, **kwargs: Any) -> Operation:
 
     If they are on several devices, those on each device are grouped there first. Keyword `name`. Raises TypeError for
     any other input.
+
+        step = tf.group(a.assign_add(1), b.assign_add(2))  # both, or neither if the run fails
     """
     name = kwargs.pop("name", None)
     if kwargs:

@@ -98,6 +98,8 @@ def map_fn(
     dtype: of the result, or a structure of dtypes, if it differs from that of `elems`.
     parallel_iterations: the number of parts into which the elements are split, to run concurrently if it pays; None
     means 10. Raises TypeError if `fn` is not callable or returns another dtype than stated, or for fewer than 1 part.
+
+        tf.map_fn(lambda x: x * x, tf.range(4))  # [0, 1, 4, 9]
     """
     if not callable(fn):
         raise TypeError("fn must be callable.")
@@ -113,7 +115,7 @@ def map_fn(
         results = nest.flatten(result)
         assert_same_structure(elems if dtype is None else dtype, result)
         types = [t.dtype for t in flat] if dtype is None else [as_dtype(d) for d in nest.flatten(dtype)]
-        return [], [_with_dtype(item, wish) for item, wish in zip(results, types, strict=True)]
+        return [], [_with_dtype(item, wanted) for item, wanted in zip(results, types, strict=True)]
 
     with name_scope(name, "map", flat):
         _, stacked = sweep(one, [], flat, parallel=parts)

@@ -184,6 +184,9 @@ def get_variable(
         for integers and booleans.
     regularizer: a function of the variable's tensor; its result is added to REGULARIZATION_LOSSES.
     Raises ValueError if the variable exists but must be new, must exist but does not, or has another shape or dtype.
+
+        with tf.variable_scope("layer", reuse=tf.AUTO_REUSE):
+            w = tf.get_variable("w", [3, 4])  # the same variable whenever these lines run
     """
     scope = get_variable_scope()
     request = _Request(
@@ -198,33 +201,33 @@ def get_variable(
         raise ValueError(f"Passed a custom_getter which is not callable: {getter}")
     if getter is not None:
         with get_default_graph().name_scope(None):
-            return _through(getter, full, _told(request, scope, _first_given(use_resource, False)))
+            return _through(getter, full, _getter_arguments(request, scope, _first_given(use_resource, False)))
     return _create_or_share(full, request)
 
 
-def _told(request: _Request, scope: VariableScope, use_resource: Any) -> dict[str, Any]:
-    """What a custom getter is told of a request, with the scope's defaults in their places."""
-    told = {
+def _getter_arguments(request: _Request, scope: VariableScope, use_resource: Any) -> dict[str, Any]:
+    """The keyword arguments of a custom getter: those of the request, completed by the scope's defaults."""
+    arguments = {
         **vars(request),
         "use_resource": _first_given(scope.use_resource, use_resource),
         "reuse": request.reuse or False,
     }
     for key in ("dtype", "initializer", "regularizer", "caching_device", "constraint"):
-        told[key] = _first_given(told[key], getattr(scope, key))
-    if told["trainable"] is None:
-        told["trainable"] = request.synchronization is not VariableSynchronization.ON_READ
-    return told
+        arguments[key] = _first_given(arguments[key], getattr(scope, key))
+    if arguments["trainable"] is None:
+        arguments["trainable"] = request.synchronization is not VariableSynchronization.ON_READ
+    return arguments
 
 
-def _through(custom_getter: Callable, full: str, told: dict[str, Any]) -> Any:
+def _through(custom_getter: Callable, full: str, arguments: dict[str, Any]) -> Any:
     """What a custom getter gives. It is called by keywords, as in TensorFlow, if it has them."""
     known = signature(custom_getter).parameters
     takes_any = any([p.kind is Parameter.VAR_KEYWORD for p in known.values()])
     if "constraint" not in known and not takes_any:
-        del told["constraint"]  # it is younger than many getters
+        del arguments["constraint"]  # it is younger than many getters
     if "getter" in known and ("name" in known or takes_any):
-        return custom_getter(getter=_get, name=full, **told)
-    return custom_getter(_get, full, **told)
+        return custom_getter(getter=_get, name=full, **arguments)
+    return custom_getter(_get, full, **arguments)
 
 
 def get_local_variable(

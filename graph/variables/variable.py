@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from weftwork.graph import shapes
-from weftwork.graph.build import STANDING, apply, as_it_is, as_tensor, convert_to_tensor, graph_of
+from weftwork.graph.build import STANDING, apply, as_tensor, convert_to_tensor, graph_of, pass_through
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.export import variable_at
 from weftwork.graph.graph import GraphKeys
@@ -43,6 +43,11 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
     use_resource, synchronization, aggregation: accepted and ignored; there is one kind of variable, and one copy.
     variable_def: a VariableDef to be made from.   expected_shape: accepted as in TensorFlow.
     Raises ValueError if the initial value is missing or of unknown shape.
+
+        count = tf.Variable(0, name="count")
+        more = count.assign_add(1)  # a node that adds 1, each time it runs
+        session.run(tf.global_variables_initializer())
+        session.run(more)  # 1
     """
 
     __array_priority__ = 100
@@ -255,7 +260,7 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
         """A separate read: the value at the moment when this operation runs."""
         with self.graph.as_default():
             return apply(
-                as_it_is,
+                pass_through,
                 [self._variable],
                 type="Identity",
                 name="read",

@@ -185,6 +185,9 @@ class Session(BaseSession):
     graph: the graph to run; by default the current default graph.   config: a ConfigProto.
     Raises TypeError for arguments of other types, NotFoundError for a target that does not exist, and
     FailedPreconditionError if a machine of the cluster lacks a package.
+
+        with tf.Session() as session:
+            print(session.run(x + y, {x: 1.0, y: 2.0}))  # 3.0
     """
 
     def __init__(self, target: Any = "", graph: Graph | None = None, config: ConfigProto | None = None):

@@ -80,7 +80,7 @@ class MoreAssertions(unittest.TestCase):
         """Assert that corresponding numbers of two sequences are almost equal."""
         self.assertEqual(len(expected_seq), len(actual_seq), msg)
         for one, two in zip(expected_seq, actual_seq, strict=True):
-            self.assertAlmostEqual(one, two, places, msg, delta)  # type: ignore[call-overload]
+            self.assertAlmostEqual(one, two, places=places, msg=msg, delta=delta)  # type: ignore[call-overload]
 
     def assertSameStructure(self, a: Any, b: Any, aname: str = "a", bname: str = "b", msg: Any = None) -> None:
         """Assert that nested lists and dictionaries are equal."""

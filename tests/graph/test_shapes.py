@@ -37,7 +37,7 @@ def test_a_shape_of_other_things_is_refused():
     with pytest.raises(ValueError, match=">= 0"):
         shapes.as_raw([2, -1])
     for junk in ("ab", [1.5], [[1]], 1.5):
-        with pytest.raises(TypeError, match="sequence of whole numbers"):
+        with pytest.raises(TypeError, match="sequence of integers"):
             shapes.as_raw(junk)
 
 
