@@ -20,7 +20,7 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.operation import _NO_ATTRS, Kind, Operation, Tensor
 from weftwork.graph.ownership import ATOMS, copied
 from weftwork.graph.seams import seams
-from weftwork.graph.seeds import get_seed
+from weftwork.graph.seeds import stream_seeds
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.ufuncs import OPERATORS, type_and_name, ufunc_dtypes
 from weftwork.graph.values import dtype_of, filled, freeze, to_value
@@ -39,6 +39,8 @@ def register_tensor_conversion_function(
     listed = base_type if isinstance(base_type, tuple) else (base_type,)
     if not all([isinstance(kind, type) for kind in listed]):
         raise TypeError("base_type must be a type or a tuple of types.")
+    if any([issubclass(kind, (int, float, np.generic, np.ndarray)) for kind in listed]):
+        raise TypeError("Cannot register conversions for Python numeric types and NumPy scalars and arrays.")
     if not callable(conversion_func):
         raise TypeError("conversion_func must be callable.")
     _conversions.append((priority, base_type, conversion_func))
@@ -134,10 +136,18 @@ def convert_to_tensor(
         tensor = _registered(value, dtype, name)
     if tensor is not None:
         if dtype is not None and tensor.dtype.base_dtype is not dtype:
+            if tensor is not value:
+                raise ValueError(
+                    f"Incompatible type conversion requested to type '{dtype.name}' for variable of type "
+                    f"'{tensor.dtype.name}': {value!r}"
+                )
             raise ValueError(
                 f"Tensor conversion requested dtype {dtype.name} for Tensor with dtype {tensor.dtype.name}: {tensor!r}"
             )
         return tensor
+    if isinstance(value, Operation):
+        wish = f"(target dtype={dtype!r}, name={name!r})"
+        raise TypeError(f"Can't convert Operation '{value.name}' to Tensor {wish}: an operation may have any outputs")
     if isinstance(value, (list, tuple)) and _holds_tensor(value):
         return _packed(value, dtype, name or "packed")
     if isinstance(value, (shapes.TensorShape, shapes.Dimension)):
@@ -317,11 +327,11 @@ def apply_random(
 ) -> Tensor:
     """A random node: `kernel(generator, *values, **attrs)`. Each session keeps a random stream for it.
 
-    The stream's key comes from the graph's seed and the op's, as in TensorFlow 1 (`get_seed`).
+    The stream's key comes from the graph's seed and the op's, as in TensorFlow 1 (`stream_seeds`).
     """
     inputs = tuple(inputs)
     graph = graph_of(inputs)
-    key = get_seed(seed, graph)
+    key = stream_seeds(seed, graph)
     attrs = {**(attrs or {}), "_seed": key}
     return _node(Kind.RANDOM, kernel, inputs, attrs, type, name, dtype, shape, None, graph)
 
@@ -404,7 +414,8 @@ def placeholder_with_default(input: Any, shape: Any = None, name: str | None = N
         tensor = convert_to_tensor(input, name="input")
     raw = shapes.as_raw(shape)
     if not shapes.compatible(raw, tensor.raw_shape):
-        raise ValueError(f"{tensor} does not fit the placeholder's shape {shapes.text(raw)}.")
+        why = shapes.difference(raw, tensor.raw_shape)
+        raise ValueError(f"{tensor} does not fit the placeholder's shape {shapes.text(raw)}. {why}")
     kind = tensor.dtype.base_dtype
     return apply(pass_through, [tensor], type="PlaceholderWithDefault", name=scope, dtype=kind, shape=raw)
 

@@ -117,8 +117,9 @@ class DType:
         return _ENUM[self.base_dtype] + (100 if self._is_ref_dtype else 0)
 
     def is_compatible_with(self, other: Any) -> builtins.bool:
-        """True if a value of type `other` is accepted where this type is expected."""
-        return self.base_dtype is as_dtype(other).base_dtype
+        """True if a value of type `other` is accepted where this type is expected: a reference only takes its own."""
+        given = as_dtype(other)
+        return self is given or self is given.base_dtype
 
     def __eq__(self, other: Any) -> builtins.bool:
         if self is other:

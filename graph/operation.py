@@ -376,15 +376,16 @@ class Tensor(Operators, Generic[R], Stands):
 
     def __bool__(self):
         raise TypeError(
-            "Using a `tf.Tensor` as a Python `bool` is not allowed. Use `if t is not None:` instead of `if t:` to test "
-            "if a tensor is defined, and use TensorFlow ops such as tf.cond to execute subgraphs conditioned on the "
-            f"value of a tensor.{_STATIC}\n\t [[node {self.op.defined_at}]]"
+            "using a `tf.Tensor` as a Python `bool` is not allowed in Graph execution. Use `if t is not None:` instead "
+            "of `if t:` to test if a tensor is defined, and use TensorFlow ops such as tf.cond to execute subgraphs "
+            f"conditioned on the value of a tensor.{_STATIC}\n\t [[node {self.op.defined_at}]]"
         )
 
     def __iter__(self):
         raise TypeError(
-            f"Tensor objects are only iterable when eager execution is enabled. To iterate over this tensor use "
-            f"tf.map_fn or tf.unstack.\n\t [[node {self.op.defined_at}]]"
+            "iterating over `tf.Tensor` is not allowed in Graph execution: Tensor objects are only iterable when eager "
+            "execution is enabled. To iterate over this tensor use tf.map_fn or tf.unstack."
+            f"\n\t [[node {self.op.defined_at}]]"
         )
 
     def __len__(self):

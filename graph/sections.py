@@ -98,6 +98,7 @@ def check_use(tensor: Tensor, section: Section | None, user: str) -> None:
         where = "they are in different while loops"
     else:
         where = f"'{tensor.op.name}' is in a while loop"
+    user = user.rstrip("/")
     raise ValueError(
         f"Cannot use '{tensor.op.name}' as input to '{user}' because {where}. See info log for more details."
     )

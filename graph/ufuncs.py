@@ -73,10 +73,16 @@ def type_and_name(ufunc: np.ufunc, of_booleans: bool) -> tuple[str, str]:
 
 @lru_cache(maxsize=4096)
 def ufunc_dtypes(ufunc: np.ufunc, given: tuple[DType, ...], name: str) -> tuple[DType, ...]:
-    """The dtypes of the outputs; object where an input is one."""
+    """The dtypes of the outputs; object where an input is one. Text is compared with text, and added to text."""
     if any(d.numpy.kind not in "biufc" for d in given):
-        if ufunc.__name__ in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"):
+        of_text = dtypes.string in given and all(d is dtypes.string or d.numpy.kind in "biufc" for d in given)
+        compares = ufunc.__name__ in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
+        if of_text and (len(set(given)) > 1 or not (compares or ufunc is np.add)):
+            raise TypeError(f"{name} does not take {', '.join(d.name for d in given)}")
+        if compares:
             return (dtypes.bool,) * ufunc.nout
+        if of_text:
+            return (dtypes.string,)
         return (dtypes.variant if dtypes.variant in given else dtypes.object,) * ufunc.nout
     try:
         resolved = ufunc.resolve_dtypes((*[d.numpy for d in given], *[None] * ufunc.nout))

@@ -1,8 +1,5 @@
 """tf.random: random numbers."""
 
-from weftwork.graph.build import (
-    get_seed,
-)
 from weftwork.graph.nn.embeddings import (
     all_candidate_sampler,
     fixed_unigram_candidate_sampler,
@@ -50,6 +47,7 @@ from weftwork.graph.ops.stateless import (
 from weftwork.graph.ops.stateless import (
     stateless_random_uniform as stateless_uniform,
 )
+from weftwork.graph.seeds import get_seed
 
 __all__ = [
     "all_candidate_sampler",

@@ -26,7 +26,7 @@ from weftwork.graph.operation import Tensor
 from weftwork.graph.ops.composite import SparseTensor
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.sections import Section
-from weftwork.graph.seeds import get_seed
+from weftwork.graph.seeds import stream_seeds
 
 AUTOTUNE = -1
 """As a number of parallel calls, or of elements to prefetch: as many as the machine can handle."""
@@ -222,7 +222,7 @@ class Dataset(structures.Structured):
 
         reshuffle_each_iteration: use another order in each repetition, unless False.
         """
-        drawn, reshuffle = get_seed(seed), reshuffle_each_iteration is None or bool(reshuffle_each_iteration)
+        drawn, reshuffle = stream_seeds(seed), reshuffle_each_iteration is None or bool(reshuffle_each_iteration)
         return make_dataset(
             "Shuffle", self.structure, [self], [whole_number(buffer_size, "buffer_size")], seed=drawn, again=reshuffle
         )

@@ -17,7 +17,7 @@ from weftwork.graph.data.stages import whole_number
 from weftwork.graph.data.structure import DATASET, Leaf, flatten, mapped, tensor_leaf
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.reductions import reduce_sum
-from weftwork.graph.seeds import get_seed
+from weftwork.graph.seeds import stream_seeds
 
 Transformation = Callable[[Dataset], Dataset]
 
@@ -214,7 +214,7 @@ def sample_from_datasets(datasets: Sequence[Dataset], weights: Any = None, seed:
     chances = np.full(len(datasets), 1 / len(datasets)) if weights is None else np.asarray(weights, np.float64)
     if chances.shape != (len(datasets),):
         raise ValueError("`weights` must be a vector of length `len(datasets)`.")
-    return make_dataset("Sample", _common(datasets), datasets, weights=tuple(chances.tolist()), seed=get_seed(seed))
+    return make_dataset("Sample", _common(datasets), datasets, weights=tuple(chances.tolist()), seed=stream_seeds(seed))
 
 
 def _common(datasets: Sequence[Dataset]) -> Any:

@@ -86,9 +86,7 @@ def _several(indices: Any) -> list[int]:
 
 
 def _inside(cells: Cells, index: int, word: str) -> None:
-    if index < 0:
-        refuse(f"TensorArray {cells.name}: Tried to {word} index {index}, which is negative.")
-    if index < cells.size or (cells.grows and word == "write to"):
+    if index >= 0 and (index < cells.size or (cells.grows and word == "write to")):
         return
     not_so = " is not resizeable and" if word == "write to" else ""
     refuse(f"TensorArray {cells.name}: Tried to {word} index {index} but array{not_so} size is: {cells.size}")
@@ -100,8 +98,8 @@ def _cell(cells: Cells, index: int, shape: Any, dtype: np.dtype) -> Any:
         return cells.cells[index]
     if shape is None or None in shape:
         refuse(
-            f"TensorArray {cells.name}: Could not read from TensorArray index {index}: it has not been written to. "
-            f"Furthermore, the element shape is not fully defined: {'<unknown>' if shape is None else list(shape)}"
+            f"TensorArray {cells.name}: Could not read from TensorArray index {index}.  Furthermore, the element shape "
+            f"is not fully defined: {bracket_text(shape)}.  The cell has not been written to."
         )
     return np.zeros(shape, dtype)[()]
 

@@ -70,22 +70,29 @@ def convert_to_tensor_or_indexed_slices(value: Any, dtype: Any = None, name: str
 def is_non_decreasing(x: Any, name: str | None = None) -> Tensor:
     """True if each element, in row-major order, is at least as large as the previous one."""
     with name_scope(name, "is_non_decreasing", [x]):
-        flat = array_ops.reshape(convert_to_tensor(x), [-1])
+        flat = array_ops.reshape(_numeric(x), [-1])
         return math_ops.reduce_all(math_ops.less_equal(flat[:-1], flat[1:]))
 
 
 def is_strictly_increasing(x: Any, name: str | None = None) -> Tensor:
     """True if each element, in row-major order, is larger than the previous one."""
     with name_scope(name, "is_strictly_increasing", [x]):
-        flat = array_ops.reshape(convert_to_tensor(x), [-1])
+        flat = array_ops.reshape(_numeric(x), [-1])
         return math_ops.reduce_all(math_ops.less(flat[:-1], flat[1:]))
+
+
+def _numeric(x: Any) -> Tensor:
+    tensor = convert_to_tensor(x)
+    if not is_numeric_tensor(tensor):
+        raise TypeError(f"Expected x to be numeric, instead found: {tensor}")
+    return tensor
 
 
 def assert_scalar(tensor: Any, name: str | None = None, message: str | None = None) -> Tensor:
     """Return the tensor. Raises ValueError unless it is known to be a scalar."""
     x = convert_to_tensor(tensor)
     if x.raw_shape != ():
-        raise ValueError(f"{message or ''}Expected scalar shape for {x.name}, saw shape: {shapes.text(x.raw_shape)}.")
+        raise ValueError(f"{message or ''}Expected scalar shape, saw shape: {shapes.text(x.raw_shape)}. It is of {x}.")
     return x
 
 

@@ -78,6 +78,7 @@ def _compared(sign: str, holds: Callable, x: Any, y: Any, data: Any, summarize: 
             data = [f"Condition x {sign} y did not hold element-wise:", f"x ({x.name}) = ", x, f"y ({y.name}) = ", y]
         if message is not None:
             data = [message, *data]
+        shapes.broadcast(x.raw_shape, y.raw_shape)
         known = [static_value(x), static_value(y)]
         if any(value is None for value in known):
             return Assert(holds(x, y), data, summarize, name=scope)

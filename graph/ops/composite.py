@@ -5,6 +5,8 @@ Each is fetched and fed as one value.
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections import namedtuple
 from typing import Any
 
@@ -157,6 +159,10 @@ class IndexedSlices(_Composite):
         return IndexedSlices(-self._values, self._indices, self._dense_shape)
 
 
+_MANY_ELEMENTS = 100_000_000
+"""From this size on, the conversion of IndexedSlices to a tensor warns."""
+
+
 def _dense(slices: IndexedSlices, dtype: Any = None, name: str | None = None, as_ref: bool = False) -> Tensor:
     """The whole tensor. Each row is the sum of the slices' rows with its index, or zeros.
 
@@ -169,6 +175,11 @@ def _dense(slices: IndexedSlices, dtype: Any = None, name: str | None = None, as
     if slices.dense_shape is None:
         raise ValueError(f"Tensor conversion requested for IndexedSlices without dense_shape: {slices!r}")
     known, row = static_value(slices.dense_shape), slices.values.raw_shape
+    size = None if known is None else math.prod([int(dim) for dim in known])
+    if size is None or size >= _MANY_ELEMENTS:
+        how = "of unknown shape" if size is None else f"with {size} elements"
+        text = f"Converting sparse IndexedSlices to a dense Tensor {how}. This may consume a large amount of memory."
+        warnings.warn(text, stacklevel=4)
     inputs, attrs = [slices.values, slices.indices], {}
     if known is None:
         inputs.append(slices.dense_shape)

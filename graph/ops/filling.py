@@ -102,6 +102,8 @@ def eye(
     if batch is None:
         raise TypeError("eye needs its batch_shape when the graph is built, not as a tensor.")
     known = (whole_numbers(num_rows), whole_numbers(columns))
+    if any([isinstance(size, int) and size < 0 for size in known]):
+        raise ValueError(f"A matrix cannot have {known[0]} rows and {known[1]} columns")
     attrs: dict[str, Any] = {"batch": batch, "dtype": dtype.numpy}
     inputs: list[Tensor] = []
     if None in known:

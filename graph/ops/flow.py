@@ -80,18 +80,17 @@ def group(*inputs: Any, **kwargs: Any) -> Operation:
     devices = sorted({op.device for op in ops})
     with graph.as_default():
         if len(devices) < 2:
-            with graph.control_dependencies(ops):
-                return no_op(name or "group_deps")
+            return _of_device(graph, devices[0] if devices else "", ops, name or "group_deps")
         with graph.name_scope(name or "group_deps") as scope:
             gathered = [_of_device(graph, device, [op for op in ops if op.device == device]) for device in devices]
             with graph.control_dependencies(gathered):
                 return no_op(scope)
 
 
-def _of_device(graph: Any, device: str, ops: list[Operation]) -> Operation:
+def _of_device(graph: Any, device: str, ops: list[Operation], name: str | None = None) -> Operation:
     """An operation on a device that is done when those on it are."""
     with graph.device(device), graph.control_dependencies(ops):
-        return no_op()
+        return no_op(name)
 
 
 def with_dependencies(dependencies: Iterable, output_tensor: Any, name: str | None = None) -> Any:

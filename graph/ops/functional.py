@@ -67,7 +67,7 @@ def _length(elements: list[Tensor]) -> int | None:
     length = None
     for tensor in elements:
         if tensor.raw_shape == ():
-            raise ValueError(f"elements must be at least vectors, but {tensor} is a scalar.")
+            raise ValueError(f"elements in elems must be 1+ dimensional Tensors, not scalars: {tensor}")
         known = None if tensor.raw_shape is None else tensor.raw_shape[0]
         if None not in (length, known) and length != known:
             raise ValueError(f"Dimensions {length} and {known} are not compatible: elements must have one length.")
@@ -147,7 +147,9 @@ def _fold(
             first, rest = _tensors(initializer), flat
 
         def one(carried: list, element: list) -> tuple[list, list]:
-            ends = _tensors(fn(packed(structure, iter(carried)), packed(elems, iter(element))))
+            result = fn(packed(structure, iter(carried)), packed(elems, iter(element)))
+            assert_same_structure(structure, result)
+            ends = _tensors(result)
             return ends, ends if collect else []
 
         last, stacked = sweep(one, first, rest, reverse, parallel=parallel)

@@ -19,7 +19,7 @@ from weftwork.graph import shapes as dims
 from weftwork.graph.build import convert_to_tensor, static_value
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Kind, Operation, Tensor
-from weftwork.graph.seeds import get_seed
+from weftwork.graph.seeds import stream_seeds
 from weftwork.graph.stacks import get_default_graph
 
 
@@ -369,7 +369,7 @@ class RandomShuffleQueue(QueueBase):
         shared_name=None,
         name: str = "random_shuffle_queue",
     ):
-        seeds, keep = get_seed(seed), int(min_after_dequeue)
+        seeds, keep = stream_seeds(seed), int(min_after_dequeue)
         if seeds is not None and seed is None and shared_name is not None:  # each program's operations count otherwise
             seeds = (seeds[0], int(hashlib.md5(f"{seeds[0]}{shared_name}".encode()).hexdigest()[:8], 16) & 0x7FFF_FFFF)
         super().__init__("RandomShuffleQueue", capacity, dtypes, shapes, names, shared_name, name, seeds, keep)

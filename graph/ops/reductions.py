@@ -71,7 +71,9 @@ def reduced_shape(shape: shapes.RawShape, axis: Any, keepdims: bool) -> shapes.R
 def _reduce(
     function: Callable, kind: str, x: Tensor, axis: Any, keepdims: bool, name: str | None, dtype: DType, options: dict
 ) -> Tensor:
-    """The node for a NumPy reduction. options: further arguments of `function`."""
+    """The node for a NumPy reduction. options: further arguments of `function`. Raises TypeError for text."""
+    if x.dtype.base_dtype is dtypes.string and kind != "CountNonzero":
+        raise TypeError(f"{kind}: Value passed to parameter 'input' has DataType string not in list of allowed values")
     if keepdims:
         options = {**options, "keepdims": True}
     axes = None if axis is None else whole_numbers(axis)

@@ -95,6 +95,8 @@ def variable_scope(
             try:
                 yield scope
             finally:
+                if graph.variable_scope is not scope:
+                    raise RuntimeError("Improper nesting of variable_scope.")
                 graph.variable_scope = outer
                 # Default names start over in a re-entered scope, so that its variables can be shared.
                 opened.difference_update(
@@ -275,6 +277,13 @@ def _create_or_share(name: str, request: _Request) -> Any:
     wanted = None if request.dtype is None else as_dtype(request.dtype).base_dtype
     if name in store:
         return _shared(store[name], name, request.shape, wanted, request.reuse)
+    if f"{name}/parts" in store and request.partitioner is None:
+        if request.reuse is True:
+            return store[f"{name}/parts"]
+        raise ValueError(
+            f"No partitioner was provided, but a partitioned version of the variable was found: {name}/part_0. Perhaps "
+            "a variable of the same name was already created with partitioning?"
+        )
     if request.reuse is True:
         raise ValueError(
             f"Variable {name} does not exist, or was not created with tf.get_variable(). Did you mean to set "
@@ -306,6 +315,11 @@ def _create_partitioned(name: str, request: _Request) -> PartitionedVariable | N
     store, scope = _store(get_default_graph()), get_variable_scope()
     if not callable(request.partitioner):
         raise ValueError(f"Partitioner must be callable, but received: {request.partitioner}")
+    if name in store and shapes.as_raw(request.shape) != ():
+        raise ValueError(
+            f"A partitioner was provided, but an unpartitioned version of the variable was found: {name}.  Perhaps a "
+            "variable of the same name was already created without partitioning?"
+        )
     known: Any = store.get(f"{name}/parts")
     if known is not None and not request.reuse:
         raise ValueError(

@@ -65,8 +65,8 @@ class Template:
             created = get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES)[count_before:]
             if self._called and created:
                 raise ValueError(
-                    "New variable created when calling a template after the first time, perhaps you used tf.Variable "
-                    f"when you meant tf.get_variable: {created}"
+                    "Trainable variable created when calling a template after the first time, perhaps you used "
+                    f"tf.Variable when you meant tf.get_variable: {created}"
                 )
             self._called = True
             return result

@@ -369,6 +369,8 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
             snapshot_name=without_scope(self._snapshot.name, export_scope),
             initial_value_name=without_scope(self._initial_value.name, export_scope),
             trainable=self.trainable,
+            synchronization=self.synchronization.value,
+            aggregation=self.aggregation.value,
         )
         if self.save_slice_info is not None:
             definition.save_slice_info_def.MergeFrom(self.save_slice_info.to_proto(export_scope))
@@ -394,6 +396,8 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
         named = variable_def.initial_value_name
         variable._initial_value = found(named) if named else variable._initializer.inputs[1]
         variable.trainable, variable.constraint = variable_def.trainable, None
+        variable._synchronization = VariableSynchronization(variable_def.synchronization)
+        variable._aggregation = VariableAggregation(variable_def.aggregation)
         if variable_def.HasField("save_slice_info_def"):
             slice_def = variable_def.save_slice_info_def
             variable.save_slice_info = SaveSliceInfo(save_slice_info_def=slice_def, import_scope=import_scope)

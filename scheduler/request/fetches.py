@@ -5,7 +5,7 @@ element   a Tensor or Operation of the graph. It is computed once, wherever and 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Mapping, MutableMapping, Sequence
 from typing import Any
 
@@ -148,8 +148,8 @@ def _attrs_values(fetch: Any) -> list:
 def _fill(kind: type, fetch: Mapping, keys: list, items: list) -> Any:
     if not issubclass(kind, MutableMapping):
         return kind(dict(zip(keys, items, strict=True)))  # type: ignore[call-arg]
-    if hasattr(fetch, "default_factory"):
-        result = kind(fetch.default_factory)  # type: ignore[attr-defined]
+    if isinstance(fetch, defaultdict):
+        result = kind(fetch.default_factory)  # type: ignore[call-arg]
     else:
         result = kind()
     for key, item in zip(keys, items, strict=True):

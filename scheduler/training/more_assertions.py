@@ -156,7 +156,7 @@ class StubOutForTesting:
         self._patches: list[Any] = []
 
     def Set(self, parent: Any, child_name: str, new_child: Any) -> None:
-        """Replace an attribute of an object, which must have it."""
+        """Replace the attribute `child_name` of `parent`, which must have it, by `new_child`."""
         patch = mock.patch.object(parent, child_name, new_child)
         patch.start()
         self._patches.append(patch)

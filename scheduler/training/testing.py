@@ -295,7 +295,7 @@ class TestCase(MoreAssertions):
     ) -> None:
         """Assert that a GraphDef equals another one, or its text, to which its versions are added.
 
-        producer: the version of the producer, by default that which `actual` has.
+        producer, min_consumer: the versions; by default those of `actual` and none.
         """
         number = actual.versions.producer if producer is None else producer
         least = f" min_consumer: {min_consumer}" if min_consumer else ""

@@ -462,7 +462,7 @@ def test_a_placeholder_has_the_dtype_and_shape_given(graph):
 
 
 def test_a_seed_is_the_pair_of_tensorflow(graph):
-    assert tf.get_seed(None) is None
+    assert tf.get_seed(None) == (None, None)
     assert tf.get_seed(5) == (87654321, 5)
     tf.set_random_seed(9)
     assert tf.get_seed(5) == (9, 5)
@@ -487,3 +487,28 @@ def test_identity_of_a_kernel_is_its_input():
 def test_of_a_list_the_item_that_does_not_fit_is_named(graph, value, dtype, wrong):
     with pytest.raises(TypeError, match=f"Expected {dtype.name}, {wrong} instead"):
         tf.constant(value, dtype)
+
+
+def test_an_operation_is_no_tensor(graph):
+    with pytest.raises(TypeError, match="Can't convert Operation 'nothing' to Tensor"):
+        tf.convert_to_tensor(tf.no_op(name="nothing"))
+
+
+@pytest.mark.parametrize(
+    ("graph_seed", "op_seed", "pair"),
+    [(0, 0, (0, 2**31 - 1)), (2**31 - 1, 0, (0, 2**31 - 1)), (2**31, 2**32, (1, 2)), (None, 2**31, (87654321, 1))],
+)
+def test_a_seed_is_a_number_of_31_bits_and_never_twice_zero(graph, graph_seed, op_seed, pair):
+    tf.set_random_seed(graph_seed)
+    assert tf.get_seed(op_seed) == pair
+
+
+@pytest.mark.parametrize("kind", [int, float, bool, np.float32, np.ndarray, (str, int)])
+def test_numbers_and_arrays_are_converted_in_one_way(kind):
+    with pytest.raises(TypeError, match="Cannot register conversions for Python numeric types"):
+        tf.register_tensor_conversion_function(kind, lambda value, **_: tf.constant(0))
+
+
+def test_a_variable_of_another_dtype_is_told_as_one(graph):
+    with pytest.raises(ValueError, match="requested to type 'int32' for variable of type 'float32'"):
+        tf.convert_to_tensor(tf.Variable(1.0), tf.int32)

@@ -83,7 +83,9 @@ def test_a_reference_type_is_another_one_with_the_plain_type_as_base():
     assert ref != dtypes.float32
     assert ref._is_ref_dtype
     assert not dtypes.float32._is_ref_dtype
-    assert ref.is_compatible_with(np.float32)
+    assert not ref.is_compatible_with(np.float32)
+    assert ref.is_compatible_with(ref)
+    assert dtypes.float32.is_compatible_with(ref)
 
 
 def test_the_kinds_are_told_apart():

@@ -133,3 +133,11 @@ def test_an_operation_of_an_unknown_type_is_a_node_that_cannot_run(graph):
         session.run(op.outputs[0])
     with tf.Session() as session:
         assert session.run(op.outputs[0] + 1, {op.outputs[0]: 2.0}) == 3
+
+
+def test_an_order_is_one_of_numbers(graph):
+    for ask in (tf.is_non_decreasing, tf.is_strictly_increasing):
+        with pytest.raises(TypeError, match="Expected x to be numeric"):
+            ask(["a", "b"])
+    with pytest.raises(ValueError, match=r"Expected scalar shape, saw shape: \(1,\)"):
+        tf.assert_scalar([1])

@@ -178,3 +178,8 @@ def test_a_rank_is_a_whole_number(graph):
     ):
         with pytest.raises(TypeError, match="must be of type tf.int32"):
             check()
+
+
+def test_known_shapes_that_do_not_broadcast_are_told_before_the_values_are_compared(graph):
+    with pytest.raises(ValueError, match="Dimensions must be equal, but are 3 and 2"):
+        tf.assert_equal([1, 1, 1], [1, 1])

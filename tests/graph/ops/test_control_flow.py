@@ -808,3 +808,13 @@ def test_map_fn_refuses_another_structure_and_lengths_that_are_known_to_differ(g
         tf.map_fn(lambda x: [x, x], (elements, elements))
     with pytest.raises(ValueError, match="Dimensions 3 and 2 are not compatible"):
         tf.map_fn(lambda x: x, (elements, tf.zeros([2])))
+
+
+def test_scan_refuses_another_structure(graph):
+    with pytest.raises(ValueError, match="don't have the same nested structure"):
+        tf.scan(lambda a, x: (a, a), tf.constant([1.0, 2.0]))
+
+
+def test_elements_of_a_scalar_are_refused(graph):
+    with pytest.raises(ValueError, match="elements in elems must be 1\\+ dimensional Tensors, not scalars"):
+        tf.map_fn(lambda x: x, tf.constant(1.0))

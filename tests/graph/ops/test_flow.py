@@ -54,6 +54,12 @@ def test_a_group_takes_variables_and_their_writes(session):
     assert session.run(w) == 2
 
 
+def test_a_group_of_what_is_on_one_device_is_on_it(graph):
+    with tf.device("/cpu:1"):
+        a, b = tf.constant(1.0), tf.no_op()
+    assert tf.group(a, b).device == "/device:CPU:1"
+
+
 def test_a_group_has_a_name(graph):
     assert tf.group(tf.constant(1)).name == "group_deps"
     assert tf.group(tf.constant(1), name="all").name == "all"

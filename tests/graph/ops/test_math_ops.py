@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
+import weftwork as tf
 from tests.evaluate import evaluate
 from weftwork.graph import dtypes
 from weftwork.graph.build import convert_to_tensor, placeholder
@@ -651,3 +652,22 @@ def test_a_name_asked_for_is_the_name_given():
     assert math_ops.add(A, A).op.name == "Add"
     assert math_ops.reduce_sum(A, name="total").op.name == "total"
     assert math_ops.matmul(A, A.T).op.type == "MatMul"
+
+
+def test_text_meets_text_alone(graph):
+    with tf.Session() as session:
+        both = tf.add("a", ["b", "c"])
+        assert both.dtype is tf.string
+        assert session.run(both).tolist() == [b"ab", b"ac"]
+        assert session.run(tf.equal(["a", "b"], "a")).tolist() == [True, False]
+    x = tf.constant([1.0, 2.0])
+    for mixed in (lambda: x + "a", lambda: "a" + x, lambda: tf.equal(x, "a"), lambda: tf.multiply("a", "b")):
+        with pytest.raises(TypeError, match="does not take"):
+            mixed()
+    with pytest.raises(TypeError, match="has DataType string not in list of allowed values"):
+        tf.reduce_sum(["a"])
+
+
+def test_a_matrix_has_no_negative_size(graph):
+    with pytest.raises(ValueError, match="cannot have -1 rows"):
+        tf.eye(-1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -183,3 +185,14 @@ def test_what_is_not_sparse_is_refused(graph):
     assert isinstance(
         tf.convert_to_tensor_or_sparse_tensor(tf.SparseTensorValue(INDICES, VALUES, SHAPE)), tf.SparseTensor
     )
+
+
+def test_many_or_unknown_elements_of_slices_are_warned_of_where_a_tensor_is_made_of_them(graph):
+    values, indices = tf.placeholder(tf.float32, [1, 100]), tf.constant([0])
+    with pytest.warns(UserWarning, match="to a dense Tensor with 100000000 elements. This may consume a large amount"):
+        tf.convert_to_tensor(tf.IndexedSlices(values, indices, tf.constant([1000000, 100])))
+    with pytest.warns(UserWarning, match="to a dense Tensor of unknown shape"):
+        tf.convert_to_tensor(tf.IndexedSlices(values, indices, tf.placeholder(tf.int32, [2])))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tf.convert_to_tensor(tf.IndexedSlices(values, indices, tf.constant([3, 100])))

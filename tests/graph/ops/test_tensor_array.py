@@ -107,7 +107,7 @@ def test_a_branch_may_write(graph):
     [
         (lambda: tf.TensorArray(tf.float32, 2).write(0, 1.0).write(0, 2.0).flow, "index 0 because it has already been"),
         (lambda: tf.TensorArray(tf.float32, 2).read(2), "Tried to read from index 2 but array size is: 2"),
-        (lambda: tf.TensorArray(tf.float32, 2).read(-1), "index -1, which is negative"),
+        (lambda: tf.TensorArray(tf.float32, 2).read(-1), "Tried to read from index -1 but array size is: 2"),
         (lambda: tf.TensorArray(tf.float32, 2).read(0), "Could not read from TensorArray index 0"),
         (
             lambda: tf.TensorArray(tf.float32, 2, infer_shape=False).write(0, [1.0]).write(1, [1.0, 2.0]).stack(),
@@ -145,3 +145,17 @@ def test_changing_a_value_that_was_read_changes_no_cell(graph):
     with tf.control_dependencies([changed]):
         after = array.stack()
     np.testing.assert_array_equal(run([changed, after])[1], ROWS)
+
+
+def test_the_index_of_a_cell_that_is_not_there_is_told_in_tensorflows_words(graph):
+    array = tf.TensorArray(tf.float32, 3)
+    with tf.Session() as session:
+        for index in (-1, 3):
+            text = f"Tried to write to index {index} but array is not resizeable and size is: 3"
+            with pytest.raises(tf.errors.InvalidArgumentError, match=text):
+                session.run(array.write(index, 1.0).stack())
+        text = (
+            "Could not read from TensorArray index 1.  Furthermore, the element shape is not fully defined: <unknown>"
+        )
+        with pytest.raises(tf.errors.InvalidArgumentError, match=text):
+            session.run(tf.TensorArray(tf.float32, 3).read(1))

@@ -141,7 +141,7 @@ def test_a_template_shares_its_variables_from_the_second_call_on(graph):
 def test_a_template_that_makes_variables_again_is_an_error(graph):
     template = tf.make_template("t", lambda: tf.Variable(1.0))
     template()
-    with pytest.raises(ValueError, match="New variable created when calling a template after the first time"):
+    with pytest.raises(ValueError, match="Trainable variable created when calling a template after the first time"):
         template()
 
 
@@ -232,3 +232,19 @@ def test_the_whole_is_named_after_the_variable(graph):
 def test_a_partitioner_returns_a_sequence(graph):
     with pytest.raises(ValueError, match="Partitioner must return a sequence, but saw: 2"):
         tf.get_variable("v", [4], partitioner=lambda **_: 2)
+
+
+def test_parts_are_shared_without_a_partitioner_and_not_taken_for_something_else(graph):
+    halves = tf.fixed_size_partitioner(2)
+    with tf.variable_scope("s"):
+        whole = tf.get_variable("whole", [4])
+        parts = tf.get_variable("parts", [4], partitioner=halves)
+        one = tf.get_variable("one", [], partitioner=halves)
+    with tf.variable_scope("s", reuse=True):
+        assert tf.get_variable("parts") is parts
+        assert tf.get_variable("one", [], partitioner=halves) is one
+        with pytest.raises(ValueError, match="an unpartitioned version of the variable was found: s/whole"):
+            tf.get_variable("whole", [4], partitioner=halves)
+    assert whole.shape.as_list() == [4]
+    with tf.variable_scope("s"), pytest.raises(ValueError, match="a partitioned version .* was found: s/parts/part_0"):
+        tf.get_variable("parts", [4])

@@ -51,5 +51,5 @@ def test_the_scope_of_a_template_may_be_made_before_its_first_call():
 def test_a_variable_that_each_call_would_make_anew_is_refused():
     template = tf.make_template("t", lambda: tf.Variable(1.0))
     template()
-    with pytest.raises(ValueError, match="New variable created when calling a template after the first time"):
+    with pytest.raises(ValueError, match="Trainable variable created when calling a template after the first time"):
         template()

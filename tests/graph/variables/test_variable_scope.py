@@ -278,3 +278,12 @@ def test_a_value_that_initializes_a_variable_belongs_to_it(graph):
 def test_a_getter_of_a_scope_must_be_callable(graph):
     with tf.variable_scope("s", custom_getter=3), pytest.raises(ValueError, match="which is not callable: 3"):
         tf.get_variable("v", [])
+
+
+def test_scopes_are_left_in_the_order_of_their_nesting(graph):
+    outer, inner = tf.variable_scope("a"), tf.variable_scope("b")
+    outer.__enter__()
+    inner.__enter__()
+    with pytest.raises(RuntimeError, match="Improper nesting of variable_scope"):
+        outer.__exit__(None, None, None)
+    inner.__exit__(None, None, None)

@@ -918,3 +918,10 @@ def test_what_asks_whether_a_variable_has_a_value_is_placed_with_it(graph):
     assert tf.is_variable_initialized(v).op.colocation_groups() == [b"loc:@v"]
     assert v.initialized_value().name == "cond/Merge:0"
     assert v.initialized_value().name == "cond_1/Merge:0"
+
+
+def test_a_definition_keeps_what_was_said_of_copies(graph):
+    mean, on_write = tf.VariableAggregation.MEAN, tf.VariableSynchronization.ON_WRITE
+    v = tf.Variable(1.0, aggregation=mean, synchronization=on_write, trainable=False)
+    again = tf.Variable(variable_def=v.to_proto())
+    assert (again.aggregation, again.synchronization, again.trainable) == (mean, on_write, False)

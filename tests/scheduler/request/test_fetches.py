@@ -108,6 +108,19 @@ def test_a_mapping_keeps_its_order_and_default_factory(graph, a, b):
     assert default["missing"] == []
 
 
+class Attributes(dict):
+    """A dictionary whose items are attributes, too, and which knows no others."""
+
+    def __getattr__(self, name):
+        return self[name]
+
+
+def test_a_mapping_is_asked_for_no_attributes(graph, a):
+    made = built(graph, Attributes(x=a))
+    assert type(made) is Attributes
+    assert made.x == "a:0"
+
+
 def test_a_subclass_of_list_becomes_a_plain_list(graph, a):
     assert type(built(graph, SubList([a]))) is list
 
