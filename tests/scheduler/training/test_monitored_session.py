@@ -284,7 +284,7 @@ def test_the_log_tells_how_a_session_is_made(step, tmp_path, caplog):
 
 def test_a_session_creator_is_a_class_to_derive_from(graph):
     with pytest.raises(TypeError, match="abstract"):
-        tf.train.SessionCreator()
+        tf.train.SessionCreator()  # type: ignore[abstract]
 
 
 def test_several_savers_in_a_graph_are_refused(graph):
