@@ -390,6 +390,9 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
     """A tensor that must be fed. Running a node that depends on it without a feed raises InvalidArgumentError.
 
     dtype: of the fed values; `object` takes any Python object.   shape: every fed value must be compatible with it.
+
+        x = tf.placeholder(tf.float32, [None, 3])  # any number of rows of three
+        session.run(x * 2, {x: [[1, 2, 3]]})  # [[2., 4., 6.]]
     """
     spec = (as_dtype(dtype).base_dtype, shapes.as_raw(shape))
     return get_default_graph().add(Kind.PLACEHOLDER, "Placeholder", outputs=[spec], name=name).outputs[0]
@@ -403,12 +406,15 @@ def placeholder_with_default(input: Any, shape: Any = None, name: str | None = N
     if not shapes.compatible(raw, tensor.raw_shape):
         raise ValueError(f"{tensor} does not fit the placeholder's shape {shapes.text(raw)}.")
     kind = tensor.dtype.base_dtype
-    return apply(as_it_is, [tensor], type="PlaceholderWithDefault", name=scope, dtype=kind, shape=raw)
+    return apply(pass_through, [tensor], type="PlaceholderWithDefault", name=scope, dtype=kind, shape=raw)
 
 
-def as_it_is(value: Any) -> Any:
+def pass_through(value: Any) -> Any:
     """The kernel of a node that passes its input on."""
     return value
+
+
+as_it_is = pass_through  # the name in graphs that older versions wrote
 
 
 def divide(ufunc: np.ufunc, x: Any, y: Any) -> Any:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.actors.checkpoints.encoding import NUMBERS, little
-from weftwork.actors.checkpoints.files import Files, files_of, split, told, write_whole, writing
+from weftwork.actors.checkpoints.files import Files, file_errors, files_of, split, write_whole, writing
 from weftwork.actors.checkpoints.slices import SLICE_MESSAGES, Cut, place_of, slice_key, slice_of
 from weftwork.actors.checkpoints.writer import CHUNK, Part, Row, all_rows, check_size, data_name, index_name, note
 from weftwork.graph import dtypes
@@ -136,7 +136,7 @@ def _items(content: bytes, at: int, size: int) -> Iterator[tuple[bytes, bytes]]:
     if tail[0]:
         raise ValueError("it is compressed")
     if masked(crc32c(block + tail[:1])) != struct.unpack("<I", tail[1:])[0]:
-        raise ValueError("Checksum does not match of a block")
+        raise ValueError("Checksum does not match: a block was changed or damaged")
     (count,) = struct.unpack_from("<I", block, size - 4)
     end, place, key = size - 4 * (count + 1), 0, b""
     while place < end:
@@ -225,7 +225,7 @@ def _joined(name: str, row: Row, cuts: list, pieces: dict[bytes, Row]) -> Row:
             raise ValueError(f"a slice of {name} is missing")
         place = place_of(cut, row.shape or ())
         if piece.dtype != row.dtype or piece.shape != tuple([at.stop - at.start for at in place]):
-            raise ValueError(f"a slice of {name} is of another type or shape than the whole tells")
+            raise ValueError(f"a slice of {name} has another dtype or shape than the tensor")
         parts.append((tuple([(at.start, at.stop - at.start) for at in place]), piece))
     return row._replace(parts=tuple(parts))
 
@@ -242,7 +242,7 @@ def decode_strings(data: bytes, shape: tuple[int, ...]) -> tuple[Any, int]:
     checksum = crc32c(_lengths(lengths))
     stored = data[at : at + 4]
     if len(stored) < 4 or struct.unpack("<I", stored)[0] != masked(checksum):
-        raise ValueError("Checksum does not match of the lengths of its strings")
+        raise ValueError("Checksum does not match: the lengths of its strings were changed or damaged")
     at += 4
     if at + sum(lengths) != len(data):
         raise ValueError("the lengths of its strings do not add up")
@@ -300,7 +300,7 @@ def write_shard(
 ) -> Part:
     """Write one data file of (key, type, value). The checkpoint exists once `write_index` has been given all parts."""
     files = files or files_of(prefix)
-    with told(prefix):
+    with file_errors(prefix):
         files.make_folder(prefix)
         count = _count(prefix, shards, files)
     rows: dict[str, Row] = {}
@@ -314,7 +314,7 @@ def write_shard(
                 files.write(writer, data[start : start + CHUNK])
             note(rows, key, Row(type_, np.shape(array), shard, at, len(data), checksum), value)
             at += len(data)
-    with told(name):
+    with file_errors(name):
         files.settle(name)
     return Part(shard, count, "", at, rows)
 

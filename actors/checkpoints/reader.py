@@ -21,7 +21,7 @@ import numpy as np
 
 from weftwork.actors.checkpoints import bundle, sliced
 from weftwork.actors.checkpoints.encoding import NUMBERS, TYPES, decode, little
-from weftwork.actors.checkpoints.files import Files, files_of, split, told
+from weftwork.actors.checkpoints.files import Files, file_errors, files_of, split
 from weftwork.actors.checkpoints.slices import Cut, assembled, parsed, place_of
 from weftwork.actors.checkpoints.writer import (
     CHUNK,
@@ -185,7 +185,7 @@ class CheckpointReader:
     def _target(self, want: Wanted, row: Row) -> tuple[int, ...] | None:
         """The shape in which to read a value; None for a Python object."""
         if row.dtype not in TYPES:
-            text = f"{want.key} in {self._prefix} is {row.dtype}: Weftwork has no values like that"
+            text = f"{want.key} in {self._prefix} is {row.dtype}, which Weftwork does not support"
             raise UnimplementedError(None, None, text)
         if want.dtype != row.dtype:
             expected, original = (dtypes.ALL[name].cpp_name for name in (want.dtype, row.dtype))
@@ -218,7 +218,7 @@ class CheckpointReader:
         name, size = self._shards[shard]
         if not self._bundle:
             check_size(name, size, self._files)
-        with told(name):
+        with file_errors(name):
             return self._files.open(name)
 
     def _value(self, row: Row, shape: tuple[int, ...] | None, reader: Any) -> Any:
@@ -226,7 +226,7 @@ class CheckpointReader:
         numbers = row.dtype in NUMBERS
         made = np.empty(shape if numbers else row.bytes, little(row.dtype) if numbers else np.uint8)  # type: ignore[arg-type]
         raw = made.reshape(-1).view(np.uint8)
-        with told(name):
+        with file_errors(name):
             checksum = _fill(raw, row.offset, reader, name, crc32c if self._bundle else zlib.crc32)
         if self._bundle and not numbers:
             return self._strings(raw.tobytes(), row, name)
@@ -287,7 +287,7 @@ def _fill(raw: np.ndarray, offset: int, reader: Any, name: str, extend: Callable
 
 def _read_sliced(prefix: str, files: Files) -> sliced.Sliced | None:
     """What is in the files of a checkpoint without an index; None where there is one, or there are no such files."""
-    with told(prefix):
+    with file_errors(prefix):
         names = [] if files.exists(index_name(prefix)) else single_files(prefix, files)
         contents = []
         for name in names:
@@ -304,7 +304,7 @@ def _read_sliced(prefix: str, files: Files) -> sliced.Sliced | None:
 def _read_content(prefix: str, files: Files) -> bytes:
     """Read an index file."""
     name = index_name(prefix)
-    with told(name):
+    with file_errors(name):
         if not files.exists(name):
             raise _no_index(prefix, files)
         with files.open(name) as reader:
@@ -324,7 +324,7 @@ def _checked_body(name: str, content: bytes) -> bytes:
         text = f"{name} is a checkpoint of version {head_fields.get('version')}; this program reads version {VERSION}"
         raise InvalidArgumentError(None, None, text)
     if head_fields.get("bytes") != len(body):
-        text = f"{name} is truncated: {len(body)} of {head_fields.get('bytes')} bytes are there"
+        text = f"{name} is truncated: it has {len(body)} of {head_fields.get('bytes')} bytes"
         raise DataLossError(None, None, text)
     checksum = zlib.crc32(body)
     if head_fields.get("crc32") != checksum:
@@ -377,17 +377,17 @@ def _row(row: Mapping[str, Any], shards: list[tuple[str, int]]) -> Row:
 def _in_parts(whole: Row, parts: Any, shards: list[tuple[str, int]]) -> Row:
     """The row of a value in slices. Raises ValueError for slices that are impossible."""
     found = []
-    for ranges, told_of in parts:
+    for ranges, entry in parts:
         cut = tuple([(_whole(start), _whole(length)) for start, length in ranges])
-        part = _row(told_of, shards)
+        part = _row(entry, shards)
         lengths = tuple([at.stop - at.start for at in place_of(cut, whole.shape or ())])
         if part.parts or part.dtype != whole.dtype or part.shape != lengths:
-            raise ValueError("a slice is of another type or shape than the whole tells")
+            raise ValueError("a slice has another dtype or shape than the tensor")
         found.append((cut, part))
     return whole._replace(parts=tuple(found))
 
 
 def _whole(number: Any) -> int:
     if type(number) is not int or number < 0:
-        raise ValueError(f"{number!r} is not a whole number")
+        raise ValueError(f"{number!r} is not an integer")
     return number

@@ -17,7 +17,7 @@ import numpy as np
 
 from weftwork.actors.checkpoints.bundle import is_table, read_table, table
 from weftwork.actors.checkpoints.encoding import NUMBERS
-from weftwork.actors.checkpoints.files import Files, files_of, told, write_whole
+from weftwork.actors.checkpoints.files import Files, file_errors, files_of, write_whole
 from weftwork.actors.checkpoints.slices import SLICE_MESSAGES, Cut, Slice, assembled, place_of, slice_key, slice_of
 from weftwork.actors.checkpoints.writer import Part
 from weftwork.graph import dtypes
@@ -82,22 +82,22 @@ class Sliced:
             if not is_table(content):
                 raise ValueError("not an sstable (bad magic number)")
             items = dict(read_table(content))
-            for told_of in _parsed(items.pop(b"", b"")).meta.tensor:
-                self._add(told_of)
+            for entry in _parsed(items.pop(b"", b"")).meta.tensor:
+                self._add(entry)
             self._data |= items
 
-    def _add(self, told_of: Any) -> None:
-        shape = tuple([int(dim.size) for dim in told_of.shape.dim])
-        dtype = dtypes.as_dtype(told_of.type).name
-        known = self.kept.setdefault(told_of.name, Kept(dtype, shape, []))
+    def _add(self, entry: Any) -> None:
+        shape = tuple([int(dim.size) for dim in entry.shape.dim])
+        dtype = dtypes.as_dtype(entry.type).name
+        known = self.kept.setdefault(entry.name, Kept(dtype, shape, []))
         if known[:2] != (dtype, shape) or min(shape, default=0) < 0:
-            raise ValueError(f"{told_of.name} is told of twice, or has a negative size")
-        known.parts.extend([(slice_of(part), slice_key(told_of.name, slice_of(part))) for part in told_of.slice])
+            raise ValueError(f"{entry.name} is listed twice, or has a negative size")
+        known.parts.extend([(slice_of(part), slice_key(entry.name, slice_of(part))) for part in entry.slice])
 
     def value(self, name: str, place: tuple[slice, ...] | None = None) -> Any:
         """The value of a key, or what lies at a place of it.
 
-        Raises ValueError when a part is not there, or is not what was told.
+        Raises ValueError if a slice is missing, or differs from its entry.
         """
         kept = self.kept[name]
         parts = []
@@ -173,7 +173,7 @@ def write_shard(
         data = kinds["Data"](name=key, slice=which)
         _fill(data.data, type_, array)
         items[slice_key(key, cut)] = kinds["Saved"](data=data).SerializeToString()
-    with told(prefix):
+    with file_errors(prefix):
         files.make_folder(prefix)
     name = prefix if shards == 1 else f"{prefix}-{shard:05d}-of-{shards:05d}"
     write_whole(name, table([(b"", about.SerializeToString()), *sorted(items.items())]), files)

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weftwork.actors.checkpoints.encoding import encode
-from weftwork.actors.checkpoints.files import Files, files_of, told, write_whole, writing
+from weftwork.actors.checkpoints.files import Files, file_errors, files_of, write_whole, writing
 from weftwork.actors.checkpoints.slices import Cut, place_of
 from weftwork.graph.errors import DataLossError, InvalidArgumentError
 
@@ -115,7 +115,7 @@ def write_shard(
     Raises InvalidArgumentError for a value that is not plain data, and OpErrors for errors of the operating system.
     """
     files = files or files_of(prefix)
-    with told(prefix):
+    with file_errors(prefix):
         token = secrets.token_hex(4) if files.exists(index_name(prefix)) else ""
     rows: dict[str, Row] = {}
     at = 0
@@ -135,7 +135,7 @@ def write_shard(
             shape = None if type_ == "object" else np.shape(array)
             note(rows, key, Row(type_, shape, shard, at, len(data), checksum), value)
             at += len(data)
-    with told(name):
+    with file_errors(name):
         files.settle(name)
     return Part(shard, shards, token, at, rows)
 
@@ -154,7 +154,7 @@ def write_index(prefix: str, parts: Sequence[Part], files: Files | None = None) 
     """
     files = files or files_of(prefix)
     parts = sorted(parts, key=lambda part: part.shard)
-    rows = {key: _told(row) for key, row in all_rows(parts).items()}
+    rows = {key: _as_json(row) for key, row in all_rows(parts).items()}
     kept = set()
     for part in parts:
         name = data_name(prefix, part.shard, part.shards, part.token)
@@ -170,12 +170,12 @@ def write_index(prefix: str, parts: Sequence[Part], files: Files | None = None) 
                 files.remove(name)
 
 
-def _told(row: Row) -> dict[str, Any]:
+def _as_json(row: Row) -> dict[str, Any]:
     """A row as an index has it."""
-    told_of = {name: value for name, value in row._asdict().items() if name != "parts"}
+    entry = {name: value for name, value in row._asdict().items() if name != "parts"}
     if row.parts:
-        told_of["parts"] = [[place, _told(part)] for place, part in row.parts]
-    return told_of
+        entry["parts"] = [[place, _as_json(part)] for place, part in row.parts]
+    return entry
 
 
 def _base_name(name: str) -> str:
@@ -189,7 +189,7 @@ def _files_of(prefix: str, files: Files) -> list[str]:
 
 def check_size(name: str, size: int, files: Files) -> None:
     """Raise DataLossError if a file's size is not `size`, NotFoundError if the file does not exist."""
-    with told(name):
+    with file_errors(name):
         found = files.size(name)
     if found != size:
         raise DataLossError(None, None, f"{name} has {found} bytes, but {size} were written")
@@ -198,6 +198,6 @@ def check_size(name: str, size: int, files: Files) -> None:
 def remove(prefix: str, files: Files | None = None) -> None:
     """Delete a checkpoint, its index first. Raises OpErrors for errors of the operating system."""
     files = files or files_of(prefix)
-    with told(prefix):
+    with file_errors(prefix):
         for name in _files_of(prefix, files):
             files.remove(name)

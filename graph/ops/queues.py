@@ -346,6 +346,9 @@ class FIFOQueue(QueueBase):
     capacity: the largest number of elements.   dtypes, shapes, names: of an element's components. Without shapes any
     value fits, but elements can only be taken one by one.   shared_name: queues with the same name are one queue of the
     session. Raises ValueError unless there is a fully defined shape for each dtype.
+
+        queue = tf.FIFOQueue(10, tf.float32, shapes=[])
+        put, take = queue.enqueue(1.0), queue.dequeue()
     """
 
     def __init__(self, capacity: int, dtypes: Any, shapes=None, names=None, shared_name=None, name: str = "fifo_queue"):

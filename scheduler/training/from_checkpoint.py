@@ -49,7 +49,7 @@ def warm_start(
     Raises NotImplementedError for vocabularies, ValueError for names that are not in the checkpoint.
     """
     if var_name_to_vocab_info:
-        raise NotImplementedError("warm_start maps no vocabularies: var_name_to_vocab_info must be None.")
+        raise NotImplementedError("warm_start does not support vocabularies: var_name_to_vocab_info must be None.")
     names = dict(var_name_to_prev_var_name or {})
     chosen: dict[str, list[Variable]] = {}
     for variable in _chosen(vars_to_warm_start):

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from weftwork.actors.checkpoints.files import files_of, told, write_whole
+from weftwork.actors.checkpoints.files import file_errors, files_of, write_whole
 from weftwork.graph.graph import Graph, GraphKeys
 from weftwork.graph.interchange.native import Functions
 from weftwork.graph.interchange.reading import import_graph_def
@@ -231,7 +231,7 @@ def read_meta_graph_file(filename: Any) -> Any:
     files = files_of(name)
     if not files.exists(name):
         raise OSError(f"File {name} does not exist.")
-    with told(name), files.open(name) as reader:
+    with file_errors(name), files.open(name) as reader:
         data = reader.read()
     return parsed(data, protos("meta_graph").MetaGraphDef, name)
 

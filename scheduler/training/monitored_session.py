@@ -186,6 +186,11 @@ def MonitoredTrainingSession(
     save_checkpoint_secs, save_checkpoint_steps, save_summaries_steps, save_summaries_secs, log_step_count_steps: how
         often.
     summary_dir: by default checkpoint_dir.
+
+        hooks = [tf.train.StopAtStepHook(last_step=1000)]
+        with tf.train.MonitoredTrainingSession(checkpoint_dir="/tmp/run", hooks=hooks) as session:
+            while not session.should_stop():
+                session.run(train)
     """
     scaffold = scaffold or Scaffold()
     if not is_chief:

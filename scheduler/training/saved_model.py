@@ -113,9 +113,10 @@ def predict_signature_def(inputs: Mapping[str, Any], outputs: Mapping[str, Any])
 
 
 def classification_signature_def(examples: Any, classes: Any, scores: Any) -> Any:
-    """A signature for classification: serialized examples, their classes as strings, and float32 scores.
+    """A signature for classification.
 
-    Raises ValueError if both are.
+    examples: string tensor, the inputs.   classes: string tensor, or None.   scores: float32 tensor, or None.
+    Raises ValueError without examples, or without both classes and scores.
     """
     _check_given("Classification", examples=examples)
     if classes is None and scores is None:

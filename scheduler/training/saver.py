@@ -57,6 +57,10 @@ class Saver:
         writes Weftwork's own, which hold any plain data. Each saver reads all of them.
     restore_sequentially, builder: accepted, without effect.
     Raises ValueError without variables or for duplicate keys, TypeError for anything that is not a variable.
+
+        saver = tf.train.Saver()
+        path = saver.save(session, "/tmp/model", global_step=100)
+        saver.restore(later_session, path)
     """
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from weftwork.graph.interchange.signatures import UNSAID, op_def, signature
+from weftwork.graph.interchange.signatures import NO_DEFAULT, op_def, signature
 from weftwork.graph.interchange.values import attr_proto
 
 _SAVING = frozenset({"Save", "SaveSlices", "SaveV2", "Restore", "RestoreSlice", "RestoreV2"})
@@ -22,7 +22,7 @@ def strip_defaults(graph_def: Any) -> None:
     for node in graph_def.node:
         declared = signature(node.op)
         for name, attr in ({} if declared is None else declared.attrs).items():
-            known = name in node.attr and attr.has_default and attr.default is not UNSAID
+            known = name in node.attr and attr.has_default and attr.default is not NO_DEFAULT
             if known and attr_proto(attr.default, attr.kind) == node.attr[name]:
                 del node.attr[name]
 

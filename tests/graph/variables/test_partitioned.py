@@ -222,3 +222,13 @@ def test_an_inner_scope_of_another_job_takes_no_turn_of_the_servers(graph):
             away = tf.Variable(1.0)
         second = tf.Variable(1.0)
     assert [v.device for v in (first, away, second)] == ["/job:ps/task:0", "/job:other/device:CPU:0", "/job:ps/task:1"]
+
+
+def test_the_whole_is_named_after_the_variable(graph):
+    v = tf.get_variable("v", [4], partitioner=tf.fixed_size_partitioner(2))
+    assert v.as_tensor().name == "v:0"
+
+
+def test_a_partitioner_returns_a_sequence(graph):
+    with pytest.raises(ValueError, match="Partitioner must return a sequence, but saw: 2"):
+        tf.get_variable("v", [4], partitioner=lambda **_: 2)
