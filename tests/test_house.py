@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib
+import json
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import weftwork
+from weftwork.graph.interchange import native
 from weftwork.graph.moved import _MOVED
 from weftwork.graph.seams import _HOMES, Seams
 
@@ -156,6 +158,24 @@ def test_a_module_that_has_moved_is_found_by_its_old_name():
     assert old.__spec__.name == "weftwork.graph.kernels.elementwise"
     for name in _MOVED:
         assert importlib.import_module(f"weftwork.{name}").__name__ != f"weftwork.{name}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("build:as_it_is", "build:pass_through"),
+        ("kernels.boxes:lot", "kernels.boxes:sample_distorted_box"),
+        ("kernels.cells:none_of", "kernels.cells:emptied"),
+        ("kernels.cells:parted", "kernels.cells:write_parts"),
+        ("lookup.mutable:nobody", "lookup.mutable:empty_entries"),
+        ("ops.cases:one_of_them", "ops.cases:assert_any"),
+        ("kernels_math:arange", "kernels.elementwise:arange"),
+    ],
+)
+def test_a_kernel_is_found_by_the_name_that_an_older_graph_has(old: str, new: str):
+    module, _, name = f"weftwork.graph.{new}".partition(":")
+    kernel = getattr(importlib.import_module(module), name)
+    assert native.loads(json.dumps(["function", f"weftwork.graph.{old}"]).encode()) is kernel
 
 
 def _loaded(line: str) -> set[str]:

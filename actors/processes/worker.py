@@ -44,7 +44,7 @@ KEPT_BYTES = 16 << 20
 
 It reads larger ones there.
 """
-_COMPILED_AFTER = 8
+_COMPILED_AFTER = 40
 """Number of runs after which a program is compiled."""
 _REPORTS_AFTER = 0.5
 """Seconds after which a segment reports its machine; it may take up to twice as long."""
@@ -254,7 +254,7 @@ def perform(
             else:
                 check_pickles(value)
         except Exception as error:
-            text = f"its output {position} is a {type(value).__name__} that does not pickle: {error}"
+            text = f"its output {position} is a {type(value).__name__} that cannot be pickled: {error}"
             return _reply(request, ["unpicklable", position, *describe(TypeError(text))], said), []
     small = [None if position in apart else value for position, value in enumerate(leaving)]
     large = [leaving[position] for position in request.apart]
