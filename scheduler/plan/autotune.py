@@ -58,6 +58,7 @@ from weftwork.scheduler.plan.policy import (
     TRIES,
     TRYING_A_NODE,
     WORTH_TASKS,
+    WORTH_TASKS_HERE,
     WORTH_THREADS,
 )
 from weftwork.scheduler.plan.schedule import Bound, Contracted, Schedule, clusters, neighbours, ranks, schedule
@@ -141,14 +142,6 @@ class Autotuner:
     def only(cls, name: str, make: Callable[[], Plan]) -> Autotuner:
         """One with a single candidate, whose cost does not matter."""
         return cls([Candidate(name, 0.0, make)])
-
-    @property
-    def measured(self) -> Candidate:
-        """The candidate for a run that measures its nodes: not a static plan for several slots."""
-        ways = [c for c in self.candidates if not c.has_slots]
-        if self.current in ways or not ways:
-            return self.current
-        return next((c for c in ways if c.is_dynamic), ways[0])
 
     @property
     def may_grow(self) -> bool:
@@ -350,8 +343,8 @@ class _Sharing:
 
     def in_tasks(self) -> Candidate | None:
         """Ray tasks, on any machine."""
-        slots = self.lanes.cpus()
-        if slots < 2 or self.total < WORTH_TASKS or not backend.is_running():
+        slots, alone = self.lanes.cpus(), inventory.machine_count() == 1
+        if slots < 2 or self.total < (WORTH_TASKS_HERE if alone else WORTH_TASKS) or not backend.is_running():
             return None
         hop = backend.task_hop()
         chained, bound = self.chained, self.bound

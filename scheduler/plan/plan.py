@@ -63,6 +63,11 @@ class Segment:
     """Its operations, once they have been asked for."""
 
     @property
+    def is_callers_slot(self) -> bool:
+        """True for the caller's part of a plan for residents."""
+        return self.place is Place.RESIDENT and self.slot == 0
+
+    @property
     def home(self) -> Home:
         """The home of the actor that runs it."""
         return ANYWHERE if self.need is None else self.need.home
@@ -215,7 +220,14 @@ def apart_nodes(flow: Dataflow) -> frozenset[int]:
 
 
 def fits_slots(flow: Dataflow) -> bool:
-    """False if a node that runs apart reads from another one: the caller's program could not start it on time."""
+    """Whether local workers may run a dataflow by a static plan.
+
+    Not if a node must run in the caller: should a worker die or a function not fit there, the run begins again, and
+    would repeat what the node has done. Nor if a node that runs apart reads from another one: the caller's program
+    could not start it on time.
+    """
+    if any([flow.is_here(node) for node in range(len(flow.ops))]):
+        return False
     apart = apart_nodes(flow)
     return not any([flow.producer[value] in apart for node in apart for value in flow.inputs[node]])
 

@@ -53,9 +53,9 @@ FIRST_CALLS_AMONG = 300
 OFTEN_CALLED = 10
 """Least calls for each slot of a function that gets a mere trial. With fewer, the trial already makes a good part of
 them."""
-WORTH_SHARING_ONCE = 0.1
-"""Least seconds of work to share out a run that may never be repeated: planning it and starting it elsewhere takes some
-20 ms."""
+WORTH_SHARING_ONCE, WORTH_SHARING_NOW = 0.1, 0.025
+"""Least seconds of work to share out a run that may never be repeated, and the same if the local workers are up: a plan
+and the first messages take some 10 ms."""
 WORTH_PLANNING_ONCE = 40e-6
 """Least seconds of an average node to share out such a run: planning costs some 10 us for each node."""
 
@@ -101,8 +101,9 @@ MOST_OF = 0.5
 stable."""
 LONG_NODE = 3e-6
 """Least seconds of a node that does more than the interpreter's overhead of calling it."""
-WORTH_TASKS = 8e-3
-"""Least seconds of work for which tasks are considered."""
+WORTH_TASKS, WORTH_TASKS_HERE = 8e-3, 0.25
+"""Least seconds of work for which tasks are considered, and the same where one machine is all there is: local workers
+do what tasks could, and only to measure the dispatch of a task takes 0.1 s in a new program."""
 PROCESS_HOP = 60e-6
 """Seconds to send a value from one process to another, with pickling."""
 SECONDS_A_BYTE = 1e-9
@@ -139,11 +140,9 @@ COMPARING_A_NODE, COMPARING_SHARE = 30e-6, 0.25
 which that is worth doing even if no mean has changed considerably."""
 MEASURED_RUNS = 2
 """First runs of a signature in which every node is measured."""
-HOT_RUNS = 40
-"""Runs of a signature after which all its programs are compiled. That takes 20 us a node, to save a fraction of 1 us in
-each run."""
-COMPILED_IN_A_RUN = 64
-"""A program of this many nodes is compiled one run earlier, to spread the cost over several runs."""
+HOT_RUNS, HOT_LIBRARY_RUNS = 40, 8
+"""Runs of a signature after which its programs are compiled, and the same without users' functions. That takes 25 us or
+4 us for each node, and saves 0.5 us in each run."""
 
 # Plans: `benchmarks.planning`, `benchmarks.memory`
 

@@ -20,6 +20,7 @@ from weftwork.scheduler.plan.plan import make_dynamic_plan
 from weftwork.scheduler.plan.signatures import Signature, settled
 from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.run.cold_run import ColdRun, Next, Part, Stretch
+from weftwork.scheduler.run.local_workers import local_workers
 from weftwork.scheduler.run.nested import InnerRun
 from weftwork.scheduler.run.planner import Planner
 from weftwork.scheduler.run.run import Run
@@ -39,7 +40,8 @@ class Unplanned:
         """Call nodes here as far as possible, run the rest in parts, and return the values of the fetches."""
         telling = run.telling
         watched = telling is not None and telling.wants_nodes
-        work = run.cold = ColdRun(call_list, dict(zip(signature.fed, fed, strict=True)), watched)
+        feeds = dict(zip(signature.fed, fed, strict=True))
+        work = run.cold = ColdRun(call_list, feeds, lambda: local_workers().is_up, watched)
         run.wakers.append(work.stop)
         if telling is not None:
             telling.planned([op for op in call_list.ops if op.kind in CALLED], _COLD, monotonic(), 0.0)
