@@ -76,8 +76,9 @@ def test_an_error_that_was_pickled_keeps_them_too():
         raised = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(Raised(error)))))
     assert type(raised.error.__cause__) is KeyError
     printed = "".join(traceback.format_exception(raised.error))
-    assert printed.count("in fail_after") == 2, "of the error, and of what it was raised from"
+    assert "in fail_after" in printed
     assert "in refuse" in printed
+    assert printed.count("RemoteTraceback") == 1
 
 
 def test_a_future_is_done_when_its_own_call_is(executor):
