@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import weftwork as tf
+from tests.waiting import until
 from weftwork.scheduler.doors.calls import Raised
 
 ROOT = Path(__file__).parents[3]
@@ -242,6 +243,21 @@ def test_calls_under_way_can_be_ended():
     for future in futures:
         with pytest.raises(CancelledError):
             future.result(0)
+
+
+def test_futures_of_calls_that_are_ended_do_not_wait_for_a_function_that_cannot_be_interrupted():
+    release = threading.Event()
+    executor = tf.Executor(2)
+    futures = [executor.submit(release.wait, 60) for _ in range(2)]
+    until(lambda: all(future.running() for future in futures))
+    ender = threading.Thread(target=executor.terminate_workers)
+    ender.start()
+    for future in futures:
+        with pytest.raises(CancelledError):
+            future.result(20)
+    release.set()
+    ender.join()
+    executor.shutdown()
 
 
 def test_a_pending_call_can_be_cancelled(executor):
