@@ -23,7 +23,7 @@ from weakref import ref
 
 import numpy as np
 
-from weftwork.graph.captured_kinds import SURROUNDINGS, UNPICKLABLE
+from weftwork.graph.captured_kinds import SURROUNDINGS, UNPICKLABLE, is_per_process
 from weftwork.graph.captured_walk import Walk
 from weftwork.graph.inspection import (
     ATOMS,
@@ -52,10 +52,10 @@ class Captured:
         self.function = function
         self.version = 0
         self._kinds = whole
-        self._found_writing = False
+        self._was_seen_writing = False
         self._looked_at: list = []
         self._bytes: list[bytes | None] = []
-        self._given = {id(part): _reference_to(part) for part in given}
+        self._given = {id(part): reference_to(part) for part in given}
         self._walk()
 
     def look(self) -> int:
@@ -73,20 +73,20 @@ class Captured:
         new = [part for part in parts if (known := self._given.get(id(part))) is None or known() is not part]
         if new:
             self._given = {key: known for key, known in self._given.items() if known() is not None}
-            self._given.update({id(part): _reference_to(part) for part in new})
+            self._given.update({id(part): reference_to(part) for part in new})
             self._walk()
             self.version += 1
 
-    def writes_after_all(self) -> None:
+    def record_write(self) -> None:
         """Record that a call has mutated an object although the code does not show it."""
-        self._found_writing = True
+        self._was_seen_writing = True
         self._walk()
         self.version += 1
 
     def _walk(self) -> None:
         given = [part for known in self._given.values() if (part := known()) is not None]
         walk = Walk(self.function, self._kinds, given)
-        if self._found_writing:
+        if self._was_seen_writing:
             walk.writes |= walk.data or {SURROUNDINGS}
         self.names, self.variables = walk.names, walk.variables
         self.spaces, self.classes = walk.spaces, list(walk.classes.values())
@@ -96,7 +96,7 @@ class Captured:
         for value, text, travels in found:
             if text is None:
                 walk.attributes_of(value)
-            elif not travels and id(value) not in walk.each:
+            elif not travels and not (id(value) in walk.each and is_per_process(value)):
                 walk.writes.update([UNPICKLABLE, ("object", id(value))])
         if _is_watched():
             walk.writes.add(SURROUNDINGS)
@@ -118,7 +118,7 @@ def _is_watched() -> bool:
     return sys.gettrace() is not None or sys.getprofile() is not None
 
 
-def _reference_to(part: Any) -> Callable[[], Any]:
+def reference_to(part: Any) -> Callable[[], Any]:
     """A weak reference, or a strong one to objects that allow no weak ones."""
     try:
         return ref(part)

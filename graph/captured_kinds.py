@@ -7,8 +7,9 @@ import io
 import logging
 import random
 import socket
+import sys
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from types import BuiltinFunctionType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any
@@ -170,6 +171,36 @@ def is_logging(value: Any) -> bool:
 def is_generic(function: FunctionType) -> bool:
     """True for a `singledispatch` function: anybody may register implementations that it calls."""
     return function.__code__ is _GENERIC
+
+
+def is_per_process(value: Any) -> bool:
+    """True for something in a module that each process has for itself, and that need not agree with the program's.
+
+    It is a lock, a C library, a pool of threads or processes, an object of an installed package, or a container of
+    these. Anything else that cannot be pickled may hold state of the program.
+    """
+    todo, seen = [value], set()
+    for each in todo:
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        kind = type(each)
+        if kind in _CONTAINERS:
+            todo += each.values() if issubclass(kind, dict) else each
+        elif kind in ATOMS or isinstance(each, (*_PER_PROCESS, *_CODE)) or kind.__module__ in _OF_EACH_PROCESS:
+            continue
+        elif is_own(kind.__module__) or kind.__module__.partition(".")[0] in sys.stdlib_module_names:
+            return False
+    return True
+
+
+_CONTAINERS = (list, dict, tuple, set, frozenset, defaultdict)
+_PER_PROCESS = (type(threading.Lock()), type(threading.RLock()), threading.Condition, threading.Semaphore)
+_OF_EACH_PROCESS = frozenset(
+    "ctypes _ctypes concurrent.futures.thread concurrent.futures.process multiprocessing.pool _struct json.decoder "
+    "_json logging".split()
+)
+"""Modules of Python whose objects cannot be pickled but hold no state of the program."""
 
 
 def is_data(value: Any) -> bool:

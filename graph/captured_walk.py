@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import builtins
 import functools
+import inspect
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -16,7 +18,6 @@ from weftwork.graph.captured_kinds import (
     CREATION_METHODS,
     DRAW,
     ENDS,
-    FILTERING,
     FIRST_SEEN,
     FORKS,
     FUNCTION_PARTS,
@@ -25,15 +26,10 @@ from weftwork.graph.captured_kinds import (
     INSIDE,
     ITEMS,
     ITSELF,
-    LOGGING,
     MAIN_ONLY,
-    NAMESPACES,
     NONE,
     NUMPYS,
-    OF_PROCESS,
-    OPENERS,
     PER_PROCESS,
-    PRECISION,
     PUBLIC,
     PYTHONS,
     REBOUND,
@@ -50,14 +46,14 @@ from weftwork.graph.captured_kinds import (
     is_data,
     is_generic,
     is_imported,
-    is_logging,
     is_of_main,
     is_put,
     step_of,
     takes_class,
 )
+from weftwork.graph.captured_tells import told_writes
 from weftwork.graph.class_facts import HEAP
-from weftwork.graph.codes import CHANGES, ROOT_SELF, Change, Facts, facts_of
+from weftwork.graph.codes import CHANGES, ROOT_SELF, Change, facts_of
 from weftwork.graph.inspection import (
     ATOMS,
     MISSING,
@@ -66,11 +62,12 @@ from weftwork.graph.inspection import (
     found_in,
     has_own,
     inside,
+    number_of,
     space_of,
     value_of,
 )
 from weftwork.graph.modules import is_own
-from weftwork.graph.ownership import is_atomic
+from weftwork.graph.ownership import is_atom, is_atomic
 from weftwork.graph.seeded import NUMPY, PYTHON
 
 
@@ -193,8 +190,7 @@ class Walk:
         for name in FUNCTION_PARTS:
             self._refer(functools.partial(getattr, function), name, ("object", id(function)))
         for name in vars(function):
-            value = self._refer(functools.partial(found_in, vars(function)), name, ("object", id(function)))
-            self.visit(value, facts.attributes, ROOT)
+            self._attribute_of(function, name, facts.attributes)
         for name, value in defaults(function):
             roots["local", name] = value
             self.visit(value, facts.attributes, ROOT)
@@ -208,7 +204,11 @@ class Walk:
             elif name.partition(".")[0] in ("random", "signal", "asyncio"):
                 self._note_module(name)
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-        self._tells(facts, roots)
+        self.writes |= told_writes(facts, roots, self._handled)
+        for root, name in facts.asks:
+            asked = roots.get(root)
+            if type(asked) is FunctionType and not hasattr(asked, name) and is_own(asked.__module__):
+                self._attribute_of(asked, name, facts.attributes)
         self.writes.update([("name", id(space), name) for name in facts.stored_globals])
         self.writes.update([("cell", id(cells[name])) for name in facts.stored_free])
         for change in facts.changes:
@@ -217,24 +217,17 @@ class Walk:
             self.spaces.append((function, tuple(data)))
         self._wrapped(function)
 
-    def _tells(self, facts: Facts, roots: dict) -> None:
-        """Record what the names in some code tell."""
-        names = {*facts.attributes, *facts.globals}
-        if not NAMESPACES.isdisjoint(facts.globals):
-            self.writes.add((MAIN_ONLY, "names"))
-        if not LOGGING.isdisjoint(facts.attributes) and any([is_logging(value) for value in roots.values()]):
-            self.writes.add(SURROUNDINGS)
-        if not PRECISION.isdisjoint(facts.stores) and "getcontext" in names:
-            self.writes.add(SURROUNDINGS)
-        if not FILTERING.isdisjoint(names) and "catch_warnings" not in names:
-            self.writes.add(SURROUNDINGS)
-        modules = {root: value.__name__ for root, value in roots.items() if type(value) is ModuleType}
-        asked = {(modules.get(root), name) for root, name in facts.asks}
-        if not OF_PROCESS.isdisjoint(asked) and OPENERS.isdisjoint(asked):
-            self.writes.add((MAIN_ONLY, "process"))
-        for name in facts.imports:
-            if sys.modules.get(name, sys) is None:  # the program has forbidden this import
-                self.writes.add((MAIN_ONLY, "modules"))
+    def _attribute_of(self, function: FunctionType, name: str, names: frozenset) -> None:
+        value = self._refer(functools.partial(found_in, vars(function)), name, ("object", id(function)))
+        if name[:2] != "__" and (value is MISSING or is_data(value)):
+            self.names.append((function, name, value))
+            self.each.add(id(value))
+        self.visit(value, names, ROOT)
+
+    def _handled(self, number: int) -> bool:
+        """True if the program has set a handler of its own for a signal."""
+        handler = self._refer(signal.getsignal, number, ("signal", number))
+        return is_own(getattr(handler, "__module__", ""))
 
     def _builtin(self, name: str) -> Any:
         """The value of a builtin name. If the program has set it, other processes must be told."""
@@ -266,7 +259,9 @@ class Walk:
                 self.writes.add(("object", id(holder.kind)))
             return
         if change.how == "method":
-            if isinstance(holder, (ModuleType, type)) or type(holder) in IMMUTABLE or has_own(holder, change.name):
+            if isinstance(holder, (ModuleType, type)) or has_own(holder, change.name):
+                return
+            if type(holder) in IMMUTABLE and (exact or is_atom(holder)):
                 return
         elif change.how == "inplace":
             if not exact or not hasattr(type(holder), "__iadd__") or type(holder) in IMMUTABLE:
@@ -329,6 +324,8 @@ class Walk:
             self.draws |= NUMPY
         elif isinstance(owner, GENERATORS) or (function.__name__ in CHANGES and isinstance(owner, CHANGED)):
             self.writes.add(("object", id(owner)))  # a bound method
+        elif isinstance(owner, CHANGED):
+            self.visit(owner, frozenset(), ROOT)
         name = getattr(function, "__module__", None)
         if function is input:
             self.writes.add((MAIN_ONLY, "stdin"))
@@ -346,19 +343,23 @@ class Walk:
         if is_own(kind.__module__):
             self.classes[id(kind)] = kind
         self._patched(kind, names)
-        for base in kind.__mro__:
+        if not is_own(kind.__module__):
+            self._note_module(kind.__module__)
+        meta = inspect.getmro(type(kind))
+        for base in (*kind.__mro__, *meta):
             if not is_own(base.__module__):
-                if base is kind:
-                    self._note_module(base.__module__)
                 continue
             space = vars(base)
+            self._refer(number_of, space, ("attributes", id(base)))
             for name in list(space):
                 value = space[name]
                 if name in ITSELF or (name[:2] == "__" and not code_of(value)) or name[:5] == "_abc_":
                     continue
+                if base in meta and name in CREATION_METHODS:  # they run when a class is made
+                    continue
                 self._refer(functools.partial(found_in, space), name, ("attribute", id(base), name))
                 self.names.append((base, name, value))
-                self._member(value, kind)
+                self._member(value, kind, base in meta)
 
     def _patched(self, kind: type, names: frozenset) -> None:
         """Code that uses what the program has patched in a class of a library runs in the main program."""
@@ -369,10 +370,10 @@ class Walk:
                     if is_put(value):
                         self.writes.add((MAIN_ONLY, "modules"))
 
-    def _member(self, value: Any, kind: type) -> None:
-        """Visit a class attribute: its methods get an instance or the class."""
+    def _member(self, value: Any, kind: type, of_meta: bool = False) -> None:
+        """Visit an attribute of a class or of its metaclass: its methods get an instance or the class."""
         functions = code_of(value)
-        self_ = kind if takes_class(value) else ObjectOf(kind)
+        self_ = kind if of_meta or takes_class(value) else ObjectOf(kind)
         for function in functions:
             if self._is_new((id(function), id(kind))):
                 self._function(function, self_)
@@ -402,7 +403,7 @@ class Walk:
         if value is PYTHONS or value is NUMPYS:
             self.draws |= PYTHON if value is PYTHONS else NUMPY
             return
-        if state and kind not in IMMUTABLE:
+        if state and (kind not in IMMUTABLE or not is_atom(value)):
             if state == ROOT:
                 self.objects[id(value)] = value
             self.reads.add(("object", id(value)))

@@ -15,6 +15,8 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 ITEM = "[]"
+_ASKING = frozenset(["getattr", "hasattr"])
+"""Functions that take the name of an attribute as text."""
 CLASS = ("__class__", "type()")
 """Path steps that lead to an object's class."""
 ROOT_SELF = ("self", "")
@@ -63,6 +65,8 @@ class Facts:
                 self._take(facts_of(inner), code, attributes)
         self.globals = list(dict.fromkeys(self.globals))
         self.imports = list(dict.fromkeys(self.imports))
+        if not _ASKING.isdisjoint(self.globals):
+            attributes.update([text for text in code.co_consts if type(text) is str and text.isidentifier()])
         self.attributes = frozenset(attributes)
 
     def _take(self, inner: Facts, code: CodeType, attributes: set[str]) -> None:

@@ -301,14 +301,20 @@ class InaccessibleTensorError(ValueError):
 
 
 def add_remote(error: BaseException, text: str) -> None:
-    """Append the traceback from the other process to an exception's chain of causes.
+    """Append the traceback from the other process to the exceptions that an exception was raised from.
 
     error: the exception.   text: a traceback of another process.
     """
-    last = error
-    while last.__cause__ is not None:
-        last = last.__cause__
+    last, seen = error, {id(error)}
+    while True:
+        earlier = last.__cause__ or (None if last.__suppress_context__ else last.__context__)
+        if earlier is None or id(earlier) in seen:
+            break
+        seen.add(id(earlier))
+        last = earlier
+    is_suppressed = last.__suppress_context__
     last.__cause__ = RemoteTraceback(text)
+    last.__suppress_context__ = is_suppressed
 
 
 class RemoteTraceback(Exception):
@@ -334,7 +340,7 @@ def exception_type_from_error_code(error_code: int) -> type[OpError]:
 
 
 def error_code_from_exception_type(cls: type[OpError]) -> int:
-    """The code of a class.
+    """The number of an error class, such as 3 for InvalidArgumentError.
 
     cls: a class of `tf.errors`.
     """

@@ -24,6 +24,14 @@ def found_in(space: Any, name: str) -> Any:
     return space.get(name, MISSING)
 
 
+def number_of(space: Any) -> int:
+    """How many names there are, without what pickling adds to classes.
+
+    Counted up to 256, because Python has one object for each such number.
+    """
+    return min(len(space) - ("__slotnames__" in space), 256)
+
+
 def content(cell: CellType) -> Any:
     try:
         return cell.cell_contents

@@ -112,7 +112,7 @@ def copied(value: Any, memo: dict | None = None, lazily: bool = True) -> Any:
         return value if is_atom(value) else _copy(value, memo)
     except RecursionError:
         raise ValueError(
-            f"a {kind.__name__} must be copied, because others see it too, but is nested too deeply"
+            f"a {kind.__name__} must be copied, because something else refers to it too, but is nested too deeply"
         ) from None
 
 
@@ -364,17 +364,28 @@ def _is_alone(value: Any) -> bool:
 
 
 def _is_alone_in_all(value: Any) -> bool:
-    """As `_is_alone`, for any value: each part must be held exactly as often as other parts hold it."""
+    """As `_is_alone`, for any value: each part must be held exactly as often as other parts hold it.
+
+    Arrays that share memory are not alone: copying and pickling would separate them, so we always do.
+    """
     parts, counts = [value], {id(value): 0}
+    bases: set[int] = set()
     for part in parts:
+        base = part.base if isinstance(part, np.ndarray) else None
+        if base is not None:
+            if id(base) in bases or id(base) in counts:
+                return False
+            bases.add(id(base))
         for child in _parts_of([part]):
             if type(child) is tuple and is_atom(child):
                 continue
             if id(child) not in counts:
                 counts[id(child)] = 0
                 parts.append(child)
+            elif id(child) in bases and child is not base:
+                return False
             counts[id(child)] += 1
-    part = child = None
+    part = child = base = None
     del parts[0]
     return all([sys.getrefcount(part) - _HELD <= counts[id(part)] for part in parts])
 

@@ -12,13 +12,13 @@ ran       where and when a process ran a request, as a plain tuple that goes wit
 
 from __future__ import annotations
 
+import builtins
 import os
 import pickle
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -258,20 +258,39 @@ def describe(error: BaseException) -> tuple[bytes, str]:
     If an exception does not pickle, the offending arguments and attributes are left out. If it still does not pickle, a
     RuntimeError with its type and text stands for it.
     """
-    chain = [(_pack_error(each), is_cause) for each, is_cause in _raised_from(error)]
-    return chain[0][0] if len(chain) == 1 else pack(chain), printed(error)
+    found = _raised_from(error)
+    numbers = {id(each): number for number, (each, _, _) in enumerate(found)}
+    rows = [
+        (
+            _pack_error(each) if group is None else (numbers[id(group)], position),
+            numbers.get(id(each.__cause__)),
+            numbers.get(id(each.__context__)),
+            each.__suppress_context__,
+        )
+        for each, group, position in found
+    ]
+    bare, *links = rows[0]
+    alone = isinstance(bare, bytes) and len(rows) == 1 and links == [None, None, False]
+    return bare if alone else pack(rows), printed(error)
 
 
-def _raised_from(error: BaseException) -> list[tuple[BaseException, bool]]:
-    """The chain of an exception, as (exception, whether it is the cause of the one before, not only its context)."""
-    chain, seen, is_cause = [], set(), True
-    at: BaseException | None = error
-    while at is not None and id(at) not in seen and len(chain) < _MAX_CHAIN:
-        chain.append((at, is_cause))
-        seen.add(id(at))
-        is_cause = at.__cause__ is not None
-        at = at.__cause__ if is_cause or at.__suppress_context__ else at.__context__
-    return chain
+def _raised_from(error: BaseException) -> list[tuple[BaseException, BaseException | None, int]]:
+    """An exception and all that it was raised from, as (exception, the group that it is in, its position there)."""
+    found: list[tuple[BaseException, BaseException | None, int]] = [(error, None, 0)]
+    seen = {id(error)}
+    for each, _, _ in found:
+        members = getattr(each, "exceptions", ()) if isinstance(each, _GROUP) else ()
+        parts: list = [(part, each, at) for at, part in enumerate(members)]
+        parts += [(earlier, None, 0) for earlier in (each.__cause__, each.__context__) if earlier is not None]
+        for part in parts:
+            if id(part[0]) not in seen and len(found) < _MAX_CHAIN:
+                seen.add(id(part[0]))
+                found.append(part)
+    return found
+
+
+_GROUP: Any = getattr(builtins, "BaseExceptionGroup", ())
+"""It exists from Python 3.11 on."""
 
 
 def _pack_error(error: BaseException) -> bytes:
@@ -303,17 +322,24 @@ def _pickles(value: Any) -> bool:
 
 def described(bare: bytes, text: str) -> BaseException:
     """The exception that `describe` packed, or a RuntimeError with its text if it cannot be rebuilt here."""
-    made = _try_unpack(bare)
-    chain = [(made, True)] if type(made) is not list else [(_try_unpack(each), is_cause) for each, is_cause in made]
-    errors = [(each, is_cause) for each, is_cause in chain if isinstance(each, BaseException)]
-    if not isinstance(chain[0][0], BaseException):
-        errors.insert(0, (RuntimeError(text.strip().rpartition("\n")[2]), True))
-    for (later, _), (earlier, is_cause) in pairwise(errors):
-        if is_cause:
-            later.__cause__ = earlier
-        else:
-            later.__context__ = earlier
-    return errors[0][0]
+    first = _try_unpack(bare)
+    rows = first if type(first) is list else [(bare, None, None, False)]
+    made: list[BaseException | None] = []
+    for packed, *_ in rows:
+        one = _member(made[packed[0]], packed[1]) if type(packed) is tuple else _try_unpack(packed)
+        made.append(one if isinstance(one, BaseException) else None)
+    error = made[0] = made[0] or RuntimeError(text.strip().rpartition("\n")[2])
+    for one, (_, cause, context, is_suppressed) in zip(made, rows, strict=True):
+        if one is not None:
+            one.__cause__ = None if cause is None else made[cause]
+            one.__context__ = None if context is None else made[context]
+            one.__suppress_context__ = is_suppressed
+    return error
+
+
+def _member(group: Any, position: int) -> Any:
+    members = getattr(group, "exceptions", ())
+    return members[position] if position < len(members) else None
 
 
 def _try_unpack(bare: bytes) -> Any:

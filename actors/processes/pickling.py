@@ -115,7 +115,7 @@ class Pickler(cloudpickle.Pickler):
         if issubclass(kind, tuple) and _is_named(kind):
             return _named, (kind, tuple(obj), getattr(obj, "__dict__", None) or None)
         if issubclass(kind, BaseException) and _is_plain_error(kind):
-            return _error, (kind, obj.args, vars(obj) or None)
+            return _error, (kind, obj.args, vars(obj) or None, obj.name if isinstance(obj, _NAMING) else None)
         if kind.__flags__ & HEAP:
             return self._reduced(obj, kind)
         return NotImplemented
@@ -326,19 +326,27 @@ def _masked(kind: type, data: np.ndarray, state: dict) -> np.ndarray:
     return made
 
 
+_NAMING = (AttributeError, NameError)
+"""Exceptions that know the name that was missing, but leave it out when they are pickled."""
+
+
 def _is_plain_error(kind: type) -> bool:
-    """True for an exception class without pickling methods or state hidden in C."""
-    base = next(base for base in kind.__mro__ if not base.__flags__ & HEAP)
+    """True for an exception class without pickling methods, and without state hidden in C except a missing name."""
     says = kind.__reduce__ is not BaseException.__reduce__ or kind.__reduce_ex__ is not object.__reduce_ex__
-    return bool(kind.__flags__ & HEAP) and base.__basicsize__ == BaseException.__basicsize__ and not says
+    if says or issubclass(kind, _NAMING):
+        return not says
+    base = next(base for base in kind.__mro__ if not base.__flags__ & HEAP)
+    return bool(kind.__flags__ & HEAP) and base.__basicsize__ == BaseException.__basicsize__
 
 
-def _error(kind: type, args: tuple, state: dict | None) -> BaseException:
-    """Rebuild an exception, whatever arguments its `__init__` takes."""
+def _error(kind: type, args: tuple, state: dict | None, name: str | None = None) -> BaseException:
+    """Rebuild an exception, whatever arguments its `__init__` takes.   name: what it says was missing."""
     made: Any = kind.__new__(kind, *args)
     made.args = args
     if state:
         vars(made).update(state)
+    if isinstance(made, _NAMING) and name is not None:
+        made.name = name
     return made
 
 

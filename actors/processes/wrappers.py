@@ -1,9 +1,9 @@
 """Pickling of functions that cloudpickle alone would not send, or not in their current state.
 
-cached, generic   functions made by functools. cloudpickle sends a cached function by name only, which fails for
-functions
+cached, generic   functions made by functools. cloudpickle sends a cached function by name only, which fails for those
                   of `__main__` and local ones, and cannot send a generic function at all, because it holds weak
                   references. We rebuild both on arrival, each with a cache of its own.
+property          a cached one holds a lock before Python 3.12, so a class with one could not be sent.
 reloaded          a module that was reloaded after something of it was sent by name. Other processes may have the old
                   version, so from then on its contents are sent by value.
 """
@@ -35,6 +35,8 @@ def reduced(obj: Any, is_code: bool = False) -> Any:
         return obj.__qualname__ if _is_found(obj) else (_cached, (obj.__wrapped__, obj.cache_parameters()))
     if kind is FunctionType and is_generic(obj) and not (_is_found(obj) and not (is_code and is_own(obj.__module__))):
         return _generic, (obj.__wrapped__, list(obj.registry.items()))  # type: ignore[attr-defined]
+    if kind is functools.cached_property:
+        return _property, (obj.func, obj.attrname, obj.__doc__)
     if kind is _BOUND and kind is not FunctionType:
         return _bound_generic, (obj._unbound, obj._obj, obj._cls)
     return None
@@ -59,6 +61,12 @@ def _generic(function: Callable, registry: list[tuple[type, Callable]]) -> Calla
     made = functools.singledispatch(function)
     for kind, implementation in registry:
         made.register(kind, implementation)
+    return made
+
+
+def _property(function: Callable, name: str | None, text: str | None) -> functools.cached_property:
+    made: Any = functools.cached_property(function)
+    made.attrname, made.__doc__ = name, text
     return made
 
 

@@ -122,22 +122,31 @@ def look() -> Surroundings:
     )
 
 
-_status: tuple[int, int] = (0, -1)
-"""Which process this is, and its open file of what the system knows of it."""
+_mask: int | None = None
+"""The last umask that was seen, None before the first look."""
 
 
-def _umask(again: bool = True) -> int | None:
-    """It is read off a file: `os.umask` tells it by setting it, which other threads would notice."""
-    global _status
-    try:
-        if _status[0] != os.getpid():
-            _status = (os.getpid(), os.open("/proc/self/status", os.O_RDONLY))
-        text = os.pread(_status[1], 256, 0)
-        at = text.index(b"Umask:") + len(b"Umask:")
-        return int(text[at : text.index(b"\n", at)], 8)
-    except (OSError, ValueError):  # there is none, or the program has closed it
-        _status = (0, -1)
-        return _umask(again=False) if again else None
+def _umask() -> int | None:
+    """The umask, in 0.2 us instead of the 10 us that reading it takes; None if it cannot be read.
+
+    `os.umask` only tells the umask by setting it. We set the one that we know, so that nothing changes, and nobody
+    notices. If another one is found, the program has just set it, and we put it back at once.
+    """
+    global _mask
+    if _mask is None:
+        _mask = _read_umask()
+        return _mask
+    found = os.umask(_mask)
+    if found != _mask:
+        os.umask(found)
+        _mask = found
+    return found
+
+
+def _read_umask() -> int | None:
+    with suppress(OSError, ValueError), open("/proc/self/status", "rb") as file:
+        return int(next(line for line in file if line.startswith(b"Umask:")).split()[1], 8)
+    return None
 
 
 def _main() -> tuple[str | None, str | None]:
@@ -219,7 +228,12 @@ class Place:
         self._known: Lru[str, tuple] = Lru(_MAX_KNOWN)
         self._own_path = sys.path[:]
         self._threads = {name: os.environ[name] for name in _THREADS if name in os.environ}
+        self.keep_own()
+
+    def keep_own(self) -> None:
+        """Take the variables that Ray has set as this process's own. It sets others for each task: its GPUs."""
         self._mine = {k: v for k, v in os.environ.items() if k.startswith(_OWN_PREFIXES) or k.endswith(_OWN_SUFFIX)}
+        self._mine_data = {os.fsencode(k): os.fsencode(v) for k, v in self._mine.items()}
 
     def enter(self, name: str, text: bytes | None) -> None:
         """Apply the surroundings `name`. text: their pickled form, None if they were sent before. Raises Unknown."""
@@ -242,7 +256,6 @@ class Place:
         environment = {
             k: v for k, v in environment.items() if not (k.startswith(_OWN_PREFIXES) or k.endswith(_OWN_SUFFIX))
         }
-        environment.update(self._mine)
         environment = {**self._threads, **environment}
         data = {os.fsencode(k): os.fsencode(v) for k, v in environment.items()}
         filters = [(_loud(action), *rest) for action, *rest in wanted.filters]
@@ -254,9 +267,11 @@ class Place:
 
     def _apply(self, wanted: Surroundings, environment: dict) -> None:
         now = look()
+        wanted = wanted._replace(environment={**wanted.environment, **self._mine_data})
         if wanted.folder is not None and now.folder != wanted.folder:
             os.chdir(wanted.folder)
         if now.environment != wanted.environment:
+            environment = {**environment, **self._mine}
             for name in set(os.environ) - environment.keys():
                 del os.environ[name]
             for name, value in environment.items():

@@ -14,6 +14,7 @@ of a large   object: arrays are read-only during the run, so writing raises and 
 from __future__ import annotations
 
 import copyreg
+import io
 import random
 import sys
 import uuid
@@ -28,9 +29,10 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from weftwork.graph.captured import SMALL, Captured, pickled
+from weftwork.graph.captured import SMALL, Captured, pickled, reference_to
 from weftwork.graph.captured_kinds import is_changed, is_generic
 from weftwork.graph.inspection import MISSING, content, space_of, value_of
+from weftwork.graph.made_at_import import is_made_at_import
 from weftwork.graph.modules import is_own, settle_reloaded
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None))
@@ -59,7 +61,7 @@ def _marker(word: str) -> _Marker:
 class Carried:
     """The state of some functions at one moment.
 
-    names: (module name or class, name, value).   of: for each name, the number of the function that refers to it.
+    names: (module name, class or function; name; value).   of: for each name, the number of the function that uses it.
     variables: (function number, context variable, value).   objects: for each function, what it may change in place.
     owners: for each function, the program's object that it is or is bound to, else None.
     spaces: for each function, (function pickled by value, names of its globals) of those that it calls.
@@ -181,6 +183,8 @@ def _large(value: Any) -> list[np.ndarray]:
 
 def _named(holder: Any, name: str, value: Any) -> tuple | None:
     """How to send a name's value with a program. None if it is not needed or not possible."""
+    if isinstance(holder, FunctionType) and not _is_by_name(holder):
+        return None  # its attributes go with it
     if isinstance(holder, ModuleType):
         settle_reloaded(holder.__name__)
         by_value = holder.__name__ in cloudpickle.list_registry_pickle_by_value()
@@ -201,7 +205,7 @@ def _named(holder: Any, name: str, value: Any) -> tuple | None:
         return where, name, value if where == "__main__" else _IMPORTED
     if isinstance(value, (ModuleType, property, classmethod, staticmethod)) or _is_made_by(value, holder):
         return None
-    if not isinstance(value, (*_PLAIN, FunctionType)) and not _is_to_go(where, name, value):
+    if not isinstance(value, (*_PLAIN, FunctionType)) and not _is_to_go(holder, where, name, value):
         return None
     return where, name, value
 
@@ -232,19 +236,49 @@ def _is_made_by(value: Any, holder: Any) -> bool:
     return isinstance(value, holder) or hasattr(type(value), "__get__")
 
 
-_first: dict[tuple[Any, str], int] = {}
+_first: dict[tuple[Any, str], Callable[[], Any]] = {}
+"""The first value that was seen of a name, by holder and name."""
+_MAY_BE_SENT = 8 << 20
+"""Bytes up to which a module's value is sent even if importing the module seems to make it."""
 
 
-def _is_to_go(where: Any, name: str, value: Any) -> bool:
-    """Whether to send a value. Small ones always go; large ones, taken as constant, only once they were rebound."""
+def _is_to_go(holder: Any, where: Any, name: str, value: Any) -> bool:
+    """Whether to send a value. A large one goes unless importing its module makes it; what cannot be pickled does not.
+
+    A larger one is taken as constant, and goes once it was rebound.
+    """
     key = (where if isinstance(where, str) else f"{where.__module__}:{where.__qualname__}", name)
+    first = _first.setdefault(key, reference_to(value))() is value
     if pickled(value) is not None:
-        _first.setdefault(key, id(value))
         return True
-    if _first.setdefault(key, id(value)) == id(value) and not isinstance(value, ContextVar):
-        return False
+    is_sent = _pickles(value, _MAY_BE_SENT)
+    if is_sent is None:
+        made = first and isinstance(holder, ModuleType) and is_made_at_import(holder, name)
+        return not made and bool(_pickles(value, sys.maxsize))
+    return is_sent
+
+
+class _Counter(io.RawIOBase):
+    """A file that only counts, and raises OverflowError at a limit."""
+
+    def __init__(self, limit: int):
+        self.left = limit
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        self.left -= size
+        if self.left < 0:
+            raise OverflowError
+        return size
+
+
+def _pickles(value: Any, limit: int) -> bool | None:
+    """Whether a value can be pickled; None if it takes more bytes than `limit`."""
+    counter = _Counter(limit)
     try:
-        cloudpickle.dumps(value, protocol=5)
+        cloudpickle.Pickler(counter, 5, lambda buffer: not counter.write(buffer)).dump(value)
+    except OverflowError:
+        return None
     except Exception:
         return False
     return True

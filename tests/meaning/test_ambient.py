@@ -148,7 +148,7 @@ def test_what_a_function_changes_around_it_is_gone_with_the_run(ray_session, pla
     monkeypatch.chdir(here)  # it is the program's again, come what may
 
     def change(folder):
-        getattr(os, "ch" + "dir")(folder)
+        getattr(os, "".join(["ch", "dir"]))(folder)
         getattr(os, "environ")["WEFT_GONE"] = "1"  # noqa: B009
         getattr(sys, "path").insert(0, folder)  # noqa: B009
         return os.getcwd()

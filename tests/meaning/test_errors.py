@@ -6,6 +6,7 @@ The error names the type, the text as far as it can be had, and the node; its ca
 from __future__ import annotations
 
 import asyncio
+import builtins
 import ctypes
 import os
 import pickle
@@ -114,6 +115,89 @@ def test_an_error_comes_with_those_that_it_was_raised_from(ray_session, place):
                 outer: Any = caught.value.__cause__
                 inner = outer.__cause__ if function is raises_from else outer.__context__
                 assert (type(outer), type(inner), str(inner)) == (ValueError, Odd, "1 inner 0.5")
+
+
+def raises_a_chain():
+    try:
+        try:
+            _ = 1 / 0
+        except ZeroDivisionError as error:
+            raise ValueError("v") from error
+    except ValueError:
+        raise KeyError("k")  # noqa: B904
+
+
+def raises_without_context():
+    try:
+        _ = 1 / 0
+    except ZeroDivisionError:
+        raise ValueError("v") from None
+
+
+def raises_a_group():
+    first = ValueError("v")
+    first.add_note("noted")
+    first.__cause__ = KeyError("k")
+    group: Any = builtins.ExceptionGroup  # type: ignore[attr-defined]
+    raise group("many", [first, group("more", [OSError(2, "no", "file")])])
+
+
+def chain_of(error):
+    """An exception and those that it was raised from, without the traceback of another process."""
+    found = []
+    while error is not None and not isinstance(error, tf.errors.RemoteTraceback):
+        found.append((type(error), error.args, error.__suppress_context__))
+        error = error.__cause__ or error.__context__
+    return found
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("function", [raises_a_chain, raises_without_context])
+def test_the_chain_of_an_error_is_that_of_a_plain_call(ray_session, place, function):
+    """Which was the cause and which the context, and whether the context counts."""
+    try:
+        function()
+    except Exception as error:
+        plain = chain_of(error)
+    with tf.Graph().as_default(), session_in(place) as session:
+        node = op_in(place, function)()
+        with pytest.raises(tf.errors.OpError) as caught:
+            session.run(node)
+    ours = chain_of(caught.value.__cause__)
+    assert ours == plain[: len(ours)]
+    assert len(ours) == len(plain) or plain[0][2]  # what was raised "from None" may have lost it
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with Python 3.11")
+@pytest.mark.parametrize("place", PLACES)
+def test_a_group_keeps_its_errors_with_their_causes_and_notes(ray_session, place):
+    with tf.Graph().as_default(), session_in(place) as session:
+        node = op_in(place, raises_a_group)()
+        with pytest.raises(tf.errors.UnknownError) as caught:
+            session.run(node)
+    group: Any = caught.value.__cause__
+    first, inner = group.exceptions
+    assert (group.message, first.__notes__, inner.exceptions[0].filename) == ("many", ["noted"], "file")
+    assert (type(first.__cause__), first.__cause__.args) == (KeyError, ("k",))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_an_error_knows_the_name_that_was_missing(ray_session, place):
+    class Missing(AttributeError):
+        pass
+
+    def name():
+        return nowhere  # type: ignore[name-defined]  # noqa: F821
+
+    def own():
+        raise Missing("text", name="own")
+
+    with tf.Graph().as_default(), session_in(place) as session:
+        for function, missing in ((name, "nowhere"), (lambda: sys.nowhere, "nowhere"), (own, "own")):  # type: ignore
+            with pytest.raises(tf.errors.UnknownError) as caught:
+                session.run(op_in(place, function)())
+            cause: Any = caught.value.__cause__
+            assert cause.name == missing
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -9,6 +9,7 @@ import collections
 import ctypes
 import dataclasses
 import enum
+import functools
 import multiprocessing
 import sys
 import threading
@@ -456,6 +457,55 @@ def test_one_call_gets_one_object_for_one_tensor(place):
     assert all(runs_in(place, [node, op_in(place, len)(source)])[0])
 
 
+def test_a_local_class_may_have_any_members(place):
+    """A cached property, a generic method, a partial method, a property."""
+
+    class Local:
+        def __init__(self, n):
+            self.n = n
+
+        @functools.cached_property
+        def cached(self):
+            return [self.n]
+
+        @functools.singledispatchmethod
+        def generic(self, x):
+            return "any"
+
+        @generic.register
+        def _(self, x: int):
+            return "int"
+
+        def plus(self, x, y):
+            return x + y
+
+        plus_one = functools.partialmethod(plus, 1)
+
+        @property
+        def square(self):
+            return self.n**2
+
+    node = op_in(place, lambda o: (o.cached, o.cached is o.cached, o.generic(1), o.plus_one(2), o.square))
+    assert runs_in(place, [node(op_in(place, Local)(3)), node(Local(4))]) == [
+        [([3], True, "int", 3, 9), ([4], True, "int", 3, 16)]
+    ] * RUNS.get(place, 3)
+
+
+def test_arrays_in_a_value_share_no_memory(place):
+    """As after pickling or copying; one array that is there twice is one."""
+
+    def make():
+        rows = np.zeros(4)
+        return rows, rows[1:3], [rows[2:]], rows
+
+    def write(rows, part, parts, again):
+        rows += 1
+        return part.tolist(), parts[0].tolist(), again is rows
+
+    node = op_in(place, lambda value: write(*value))(op_in(place, make)())
+    assert runs_in(place, node, runs=3) == [([0.0, 0.0], [0.0, 0.0], True)] * 3
+
+
 # Results belong to the caller
 
 
@@ -694,7 +744,7 @@ def test_a_value_may_hold_itself(place):
 def test_a_tensor_in_what_holds_itself_is_refused():
     held = [tf.constant(1)]
     held.append(held)
-    with pytest.raises(ValueError, match="holds itself"):
+    with pytest.raises(ValueError, match="contains itself"):
         tf.op(len)(held)
 
 

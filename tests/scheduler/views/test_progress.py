@@ -10,6 +10,7 @@ import time
 import pytest
 
 import weftwork as tf
+from tests.waiting import until
 from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.views import cpu_clock, progress
 
@@ -50,24 +51,6 @@ def line(monkeypatch, capsys):
     return lambda: capsys.readouterr().err
 
 
-@pytest.mark.parametrize("placement", ["caller", "thread", "dynamic"])
-def test_the_seconds_left_are_right_from_a_quarter_of_the_run_on(placement, graph, looks, line):
-    nodes = [nap(0.01 if n % 3 else 0.04) for n in range(60)]
-    with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
-        for _ in range(4):
-            looks.clear()
-            begin = time.monotonic()
-            session.run(nodes, progress=True)
-            took = time.monotonic() - begin
-    late = [look for look in looks[:-1] if look.seconds > took / 4]
-    assert len(late) > 3
-    wrong = [abs(look.seconds + look.left - took) / took for look in late]
-    assert sorted(wrong)[len(wrong) // 2] < 0.2  # one look may meet a pause of the machine
-    assert [look.total for look in late] == [60] * len(late)
-    counts = [look.done for look in looks]
-    assert counts == sorted(counts)
-
-
 def errors(session, nodes, looks) -> list[float]:
     """How far the seconds left were off from a quarter of a run on, as parts of what it took; 1 if not known."""
     looks.clear()
@@ -78,24 +61,27 @@ def errors(session, nodes, looks) -> list[float]:
     return [1.0 if look.left is None else abs(look.seconds + look.left - took) / took for look in late]
 
 
-def test_tasks_that_wait_in_ray_for_a_cpu_are_not_taken_to_work(graph, looks, line, ray_session, monkeypatch):
-    """There are 4 CPUs: of eight tasks, four wait at first."""
+def test_tasks_that_wait_in_ray_for_a_cpu_are_not_taken_to_work(graph, looks, line, ray_session, monkeypatch, tmp_path):
+    """There are 4 CPUs: of eight tasks four have begun, and the others wait until one of them has ended."""
+    seen, begun, end = [], progress._Tasks.begun, tmp_path / "end"
+
+    def noted(tasks, attempts):
+        found = list(begun(tasks, attempts))
+        seen.append((len(attempts), len(found)))
+        return found
 
     @tf.op(isolated=True)
     def task(_):
-        time.sleep(0.5)
+        while not end.exists():
+            time.sleep(0.01)
 
-    at_work, look = [], progress.Meter.look
-
-    def counting(meter, runs=()):
-        at_work.append(len(list(meter._under_way(runs))))
-        return look(meter, runs)
-
-    monkeypatch.setattr(progress.Meter, "look", counting)
+    monkeypatch.setattr(progress._Tasks, "begun", noted)
     with tf.Session() as session:
-        session.run([task(n) for n in range(8)], progress=True)
-    assert max(at_work) == 4
-    assert [look.total for look in looks] == [8] * len(looks)
+        future = session.submit([task(n) for n in range(8)], progress=True)
+        until(lambda: (8, 4) in seen)
+        end.touch()
+        future.result(60)
+    assert max([found for _, found in seen]) == 4
 
 
 def test_what_others_have_computed_is_known_by_the_cpu_time_that_the_run_has_used(graph, looks, line, monkeypatch):

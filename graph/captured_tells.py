@@ -1,0 +1,56 @@
+"""What the names in some code tell: whether it changes its surroundings, and whether it depends on its process."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from weftwork.graph.captured_kinds import (
+    FILTERING,
+    LOGGING,
+    MAIN_ONLY,
+    NAMESPACES,
+    OF_PROCESS,
+    OPENERS,
+    PRECISION,
+    SURROUNDINGS,
+    is_logging,
+)
+from weftwork.graph.codes import Facts
+
+_SENDERS = frozenset([("os", "kill"), ("signal", "raise_signal"), ("signal", "pthread_kill")])
+"""Functions that may send a signal to this process."""
+_HANDLED = tuple(
+    [number for name in ("SIGUSR1", "SIGUSR2", "SIGALRM", "SIGHUP") if (number := getattr(signal, name, 0))]
+)
+"""Signals whose handlers belong to the program alone."""
+
+
+def told_writes(facts: Facts, roots: dict, is_handled: Callable[[int], bool]) -> set:
+    """The keys of the writes that the names in some code tell.
+
+    roots: the values of its names.   is_handled: whether the program has a handler for a signal.
+    """
+    writes: set = set()
+    names = {*facts.attributes, *facts.globals}
+    if not NAMESPACES.isdisjoint(facts.globals):
+        writes.add((MAIN_ONLY, "names"))
+    if not LOGGING.isdisjoint(facts.attributes) and any([is_logging(value) for value in roots.values()]):
+        writes.add(SURROUNDINGS)
+    if not PRECISION.isdisjoint(facts.stores) and "getcontext" in names:
+        writes.add(SURROUNDINGS)
+    if not FILTERING.isdisjoint(names) and "catch_warnings" not in names:
+        writes.add(SURROUNDINGS)
+    modules: dict[Any, str] = {root: value.__name__ for root, value in roots.items() if type(value) is ModuleType}
+    asked = {(modules.get(root), name) for root, name in facts.asks}
+    if not OF_PROCESS.isdisjoint(asked) and OPENERS.isdisjoint(asked):
+        writes.add((MAIN_ONLY, "process"))
+    if not _SENDERS.isdisjoint(asked) and any([is_handled(number) for number in _HANDLED]):
+        writes.add((MAIN_ONLY, "process"))
+    for name in facts.imports:
+        if sys.modules.get(name, sys) is None:  # the program has forbidden this import
+            writes.add((MAIN_ONLY, "modules"))
+    return writes
