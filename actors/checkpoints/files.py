@@ -199,8 +199,13 @@ def absolute(path: str) -> str:
 def writing(path: str, files: Files) -> Iterator[Any]:
     """Open a temporary file that becomes `path` when the block ends.
 
-    If the block raises, `path` is unchanged and nothing is left behind. Errors of the operating system become OpErrors.
+    If the block raises, `path` is unchanged and nothing is left behind. Errors of the operating system become OpErrors
+    that name `path`. What is no regular file, such as a pipe or /dev/stdout, is written to as it is.
     """
+    if not is_url(path) and os.path.exists(path) and not os.path.isfile(path):
+        with file_errors(path), open(path, "wb") as device:
+            yield device
+        return
     name, writer = temporary(path), None
     with file_errors(path):
         try:
@@ -208,7 +213,9 @@ def writing(path: str, files: Files) -> Iterator[Any]:
             yield writer
             files.finish(writer)
             files.publish(name, path)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, OSError) and error.filename == name:
+                error.filename = path
             if writer is not None:
                 with suppress(OSError):
                     writer.close()

@@ -100,8 +100,7 @@ class Batch:
             told = self._build(graph)
             run_graph(graph, told, {}, self.slots, self._opened)
         except BaseException as error:  # such as a worker that has died again and again
-            left = [call for call in self.calls if not call.done()]
-            finish(left, [Raised(CancelledError() if self._stopped.is_set() else error)] * len(left))
+            finish(self.calls, [Raised(error)] * len(self.calls))
 
     def _build(self, graph: Graph) -> list:
         """Add the nodes. Returns the operations to run: they hand the outcome of each node to `_tell`."""
@@ -120,8 +119,9 @@ class Batch:
             session.close()
 
     def stop(self) -> None:
-        """Cancel the run."""
+        """Cancel the run. Futures are done at once, although a function may take its time to notice."""
         self._stopped.set()
+        finish(self.calls, [Raised(CancelledError())] * len(self.calls))
         if self._session is not None:
             self._session.close()
 
@@ -153,6 +153,8 @@ class Batch:
 
     def _tell(self, number: int, outcome: Done) -> None:
         """Finish the calls of a node that is done. Runs in this process, as a node."""
+        if self._stopped.is_set():
+            return
         calls, self.left = self.nodes[number], self.left - 1
         self.owner.learn(calls[0].callee.key, outcome.seconds / calls[0].weight)
         self.owner.done_with(self)

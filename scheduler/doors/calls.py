@@ -11,17 +11,32 @@ from concurrent.futures import BrokenExecutor
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from weftwork.actors.processes.messages import describe, described
 from weftwork.actors.programs.program import Stopped
+from weftwork.graph.errors import add_remote
 from weftwork.scheduler.doors.held import Held
 
 
 class Raised:
-    """The outcome of a call that raised `error`. Calls that need its result raise it, too."""
+    """The outcome of a call that raised `error`. Calls that need its result raise it, too.
+
+    In another process, the error keeps its causes, and the last one is the traceback of where it was raised.
+    """
 
     __slots__ = ("error",)
 
     def __init__(self, error: BaseException):
         self.error = error
+
+    def __reduce__(self):
+        return _raised_elsewhere, describe(self.error)
+
+
+def _raised_elsewhere(packed: bytes, traceback: str) -> Raised:
+    error = described(packed, traceback)
+    if "RemoteTraceback" not in traceback:  # else it has one already
+        add_remote(error, traceback)
+    return Raised(error)
 
 
 class Done(Held):

@@ -207,12 +207,15 @@ class Executor(concurrent.futures.Executor):
         """A batch of calls that wait for nothing but each other, with slots for it."""
         with self._changed:
             self._gathering = False
-            calls = start(self._take())
+            calls: list[Call] = []
+            while not calls and (taken := self._take()):
+                calls = start(taken)
             if not calls:
                 return None
             batch = Batch(self._owner, calls, min(self._free, len(calls)))
             self._free -= batch.slots
             self._batches.add(batch)
+            self._run_more()  # slots are left if calls were cancelled
             return batch
 
     def _take(self) -> list[Call]:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from concurrent.futures._base import FINISHED, PENDING, RUNNING
+from contextlib import suppress
 from typing import Any
 
 from weftwork.graph.forks import fresh
@@ -103,10 +104,12 @@ def start(calls: Iterable[Call]) -> list[Call]:
 
 
 def finish(calls: Sequence[Call], outcomes: Sequence[Any]) -> None:
-    """Give running calls their results, or Raised."""
+    """Give running calls their results, or Raised. Calls that are done are left as they are."""
     watched = []
     with _light:
         for call, outcome in zip(calls, outcomes, strict=True):
+            if call.done():
+                continue
             call.callee = call.args = call.kwargs = None  # type: ignore[assignment]  # nobody needs them any more
             call.needs = ()
             if call._made is None and type(outcome) is not Raised:
@@ -115,10 +118,11 @@ def finish(calls: Sequence[Call], outcomes: Sequence[Any]) -> None:
             else:
                 watched.append((call, outcome))
     for call, outcome in watched:
-        if type(outcome) is Raised:
-            call.set_exception(outcome.error)
-        else:
-            call.set_result(outcome)
+        with suppress(InvalidStateError):  # another thread was faster
+            if type(outcome) is Raised:
+                call.set_exception(outcome.error)
+            else:
+                call.set_result(outcome)
 
 
 def cancel(calls: Iterable[Call]) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import operator
+import os
+import pickle
 import subprocess
 import sys
 import threading
 import time
+import traceback
 from concurrent.futures import BrokenExecutor, CancelledError, Future, TimeoutError, as_completed, wait
 from pathlib import Path
 
@@ -14,6 +17,8 @@ import numpy as np
 import pytest
 
 import weftwork as tf
+from tests.waiting import until
+from weftwork.scheduler.doors.calls import Raised
 
 ROOT = Path(__file__).parents[3]
 
@@ -43,6 +48,38 @@ def test_a_call_gives_its_result_or_its_own_error(executor):
     with pytest.raises(KeyError, match="k"):
         failed.result()
     assert not isinstance(failed.exception(), tf.errors.OpError)
+
+
+def fail_after(seconds):
+    time.sleep(seconds)
+    try:
+        refuse("inner")
+    except KeyError as error:
+        raise ValueError("outer", os.getpid()) from error
+
+
+def test_an_error_keeps_its_causes_and_its_traceback_wherever_it_was_raised(executor):
+    """The second round runs in workers: each call is known to be long."""
+    for seconds in (0.1, 0.1):
+        futures = [executor.submit(fail_after, seconds) for _ in range(4)]
+        for error in [future.exception() for future in futures]:
+            assert type(error) is ValueError
+            assert type(error.__cause__) is KeyError
+            printed = "".join(traceback.format_exception(error))
+            assert "in fail_after" in printed
+            assert "in refuse" in printed
+
+
+def test_an_error_that_was_pickled_keeps_them_too():
+    try:
+        fail_after(0)
+    except ValueError as error:
+        raised = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(Raised(error)))))
+    assert type(raised.error.__cause__) is KeyError
+    printed = "".join(traceback.format_exception(raised.error))
+    assert "in fail_after" in printed
+    assert "in refuse" in printed
+    assert printed.count("RemoteTraceback") == 1
 
 
 def test_a_future_is_done_when_its_own_call_is(executor):
@@ -208,6 +245,21 @@ def test_calls_under_way_can_be_ended():
             future.result(0)
 
 
+def test_futures_of_calls_that_are_ended_do_not_wait_for_a_function_that_cannot_be_interrupted():
+    release = threading.Event()
+    executor = tf.Executor(2)
+    futures = [executor.submit(release.wait, 60) for _ in range(2)]
+    until(lambda: all(future.running() for future in futures))
+    ender = threading.Thread(target=executor.terminate_workers)
+    ender.start()
+    for future in futures:
+        with pytest.raises(CancelledError):
+            future.result(20)
+    release.set()
+    ender.join()
+    executor.shutdown()
+
+
 def test_a_pending_call_can_be_cancelled(executor):
     foreign = Future()
     future = executor.submit(pow, foreign, 2)
@@ -215,6 +267,18 @@ def test_a_pending_call_can_be_cancelled(executor):
     foreign.set_result(2)
     with pytest.raises(CancelledError):
         future.result()
+
+
+def test_cancelled_calls_do_not_hold_up_those_after_them():
+    with tf.Executor(2) as executor:
+        release = threading.Event()
+        executor.submit(release.wait)
+        executor.submit(release.wait)
+        time.sleep(0.1)
+        futures = [executor.submit(pow, n, 2) for n in range(12)]
+        assert all(future.cancel() for future in futures[:6])
+        release.set()
+        assert [future.result(30) for future in futures[6:]] == [n * n for n in range(6, 12)]
 
 
 def test_the_initializer_comes_before_the_calls():

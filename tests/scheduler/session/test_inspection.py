@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import gc
+import json
+import os
 import re
+import stat
 import threading
 import time
 import urllib.error
@@ -196,3 +199,26 @@ def test_sessions_futures_and_waits_show_themselves_in_a_notebook(session, total
     cancelled.cancel()
     assert "cancelled" in cancelled._repr_html_()
     session.close()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_what_is_no_regular_file_is_written_to_and_not_replaced(session, tmp_path):
+    for write in (session.report, session.timeline):
+        with pytest.raises(tf.errors.ResourceExhaustedError, match="/dev/full"):
+            write("/dev/full")
+        assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
+    pipe, lines = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: lines.append(pipe.read_text(encoding="utf-8")))
+    reader.start()
+    session.timeline(pipe)
+    reader.join()
+    assert json.loads(lines[0])
+
+
+def test_a_path_that_cannot_be_written_is_named_as_it_was_given(session, tmp_path):
+    for write in (session.report, session.timeline):
+        with pytest.raises(tf.errors.NotFoundError, match=r"no_folder/run\.html; No such file"):
+            write(tmp_path / "no_folder" / "run.html")
+        with pytest.raises(tf.errors.FailedPreconditionError, match=tmp_path.name):
+            write(tmp_path)
