@@ -265,12 +265,21 @@ def new_actor(epoch: str, home: Any) -> Actor:
     return Actor((base.options(**options) if options else base).remote(epoch, home.gpu is not None))
 
 
-def get(reference: Any, seconds: float | None = None) -> Any:
-    """The value of a reference, as stored by Ray. Raises RayGone, and what Ray raises."""
+def get(reference: Any, seconds: float | None = None, of: Life | None = None) -> Any:
+    """The value of a reference, as stored by Ray. Raises RayGone, and what Ray raises.
+
+    of: the life of the reference. It never leads to another Ray, which would not know it.
+    """
+    of = of or life()
     try:
-        return ray().get(reference, timeout=seconds)
+        if of.is_on():
+            return of.module.get(reference, timeout=seconds)
     except SystemExit:  # Ray raises it in waiting threads when it is shut down
-        raise RayGone(GONE) from None
+        pass
+    except Exception:
+        if of.is_on():
+            raise
+    raise RayGone(GONE)
 
 
 def is_up(actor: Actor, seconds: float) -> bool:
@@ -366,7 +375,7 @@ def result(handle: Handle) -> Any:
     """The head reply. Raises RayGone, ValueLost, WorkerLost, Unplaceable, Interrupted, or any other error of Ray."""
     errors = handle.life.module.exceptions
     try:
-        return get(handle.head.raw)
+        return get(handle.head.raw, of=handle.life)
     except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:  # before RayTaskError: a worker's is both
         raise StoreFull(first_line(error)) from error
     except errors.RayTaskError as error:  # it is also an instance of its cause's class
