@@ -44,7 +44,7 @@ KEPT_BYTES = 16 << 20
 
 It reads larger ones there.
 """
-_COMPILED_AFTER = 8
+_COMPILED_AFTER = 40
 """Number of runs after which a program is compiled."""
 _REPORTS_AFTER = 0.5
 """Seconds after which a segment reports its machine; it may take up to twice as long."""

@@ -3,6 +3,7 @@
 place            the number of a value or signal that crosses between programs
 send, receive    steps that put a value at its place, and that wait for it there
 signal, expect   the same without a value: something that another slot waits for is done
+begin            a step that starts a node beside the programs. Its values come to their places later
 newest           a step that takes the run's write locks, and then a variable's newest version
 
 All slots follow one common order, that of the schedule, so no two wait for each other.
@@ -100,6 +101,12 @@ def send(exchange: Meeting, value: Any, *, place: int, to: tuple[int, ...]) -> t
 def signal(exchange: Meeting, *, place: int, to: tuple[int, ...]) -> tuple:
     """Give the signal at `place`."""
     exchange.give(place, None, to)
+    return ()
+
+
+def begin(exchange: Any, *values: Any, node: int) -> tuple:
+    """Start a node with its inputs, and do not wait for it. Only the caller's end of an exchange can do this."""
+    exchange.begin_apart(node, values)
     return ()
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weftwork.actors.programs.control import Control
-from weftwork.actors.programs.exchange import expect, newest, receive, send, signal
+from weftwork.actors.programs.exchange import begin, expect, newest, receive, send, signal
 from weftwork.actors.programs.float_errors import hush, set_state, states
 from weftwork.actors.programs.program import Program, Step
 from weftwork.graph.captured_kinds import SURROUNDINGS
@@ -56,6 +56,7 @@ class Crossings:
     exchange: the input that is the exchange itself.   sent: for each value, the slots that it goes to.
     newest: the values that are newest versions of variables.
     signals: for a node, the place and slots to notify when it is done.   expected: for a node, the places to wait for.
+    apart: the nodes that it only starts; their values come to their places like those of other slots.
     """
 
     slot: int
@@ -64,6 +65,7 @@ class Crossings:
     newest: frozenset[int] = frozenset()
     signals: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
     expected: dict[int, list[int]] = field(default_factory=dict)
+    apart: frozenset[int] = frozenset()
 
 
 def write_slot_program(
@@ -293,6 +295,9 @@ class _SlotWriter(_Writer):
         crossings = self.crossings
         for place in crossings.expected.get(node, ()):
             self._own_step(expect, {"place": place, "slot": crossings.slot}, (self.exchange,), ())
+        if node in crossings.apart:
+            self._begin(at, node)
+            return
         super()._visit(at, node)
         for value in self.flow.outputs[node]:
             to = crossings.sent.get(value)
@@ -301,6 +306,17 @@ class _SlotWriter(_Writer):
         if node in crossings.signals:
             place, to = crossings.signals[node]
             self._own_step(signal, {"place": place, "to": to}, (self.exchange,), ())
+
+    def _look_ahead(self) -> None:
+        super()._look_ahead()
+        for node in self.crossings.apart:
+            self.made.difference_update(self.flow.outputs[node])
+
+    def _begin(self, at: int, node: int) -> None:
+        values = self.flow.inputs[node]
+        reads = (self.exchange, *[self._place_of(value) for value in values])
+        self.steps.append(Step(begin, {"node": node}, reads, (), tuple(self._released(at, values))))
+        self.owners.append(-1)
 
     def _is_given(self, value: int) -> bool:
         return value in self.crossings.sent

@@ -1,27 +1,42 @@
 """Autotuning: several strategies to run the same dataflow compete, and the fastest one stays.
 
 candidate   a plan, with its predicted and its measured seconds
+price       the seconds that the first runs of a static plan take longer: its programs are sent, loaded and balanced
+due         a candidate whose price is less than what it would have saved in the runs so far. Only these are tried
 autotuner   the candidates for one kind of run. The most promising one is tried first, and dropped as soon as another
             one is predicted to beat its measured times. Each candidate gets a few runs, and a few more later.
+
+That a price is paid once as much was lost without it is the rule of ski rental: it costs at most twice the best choice.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from math import ceil, inf
 from typing import Any
 
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of, need_one_thread
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines.helpers import thread_hop
+from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.grouping import after_locks
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.lanes import UNBOUNDED, Lanes
 from weftwork.scheduler.plan.placement import Estimate, Place, scattered
-from weftwork.scheduler.plan.plan import Plan, make_dynamic_plan, make_plan, make_slot_plan
+from weftwork.scheduler.plan.plan import (
+    Plan,
+    apart_nodes,
+    fits_slots,
+    make_dynamic_plan,
+    make_plan,
+    make_slot_plan,
+    wanted_values,
+)
 from weftwork.scheduler.plan.policy import (
     AGAIN_AFTER,
     AGAIN_LATER,
@@ -35,84 +50,120 @@ from weftwork.scheduler.plan.policy import (
     MOST_SLOTS,
     MOVED_WORK,
     NEAR,
-    NEARLY_ALL,
     PROCESS_HOP,
     ROUND_TRIP,
     SECONDS_A_BYTE,
     SHARED_NODE,
     THREAD_ROUND_TRIP,
     TRIES,
+    TRYING_A_NODE,
     WORTH_TASKS,
+    WORTH_TASKS_HERE,
     WORTH_THREADS,
 )
-from weftwork.scheduler.plan.schedule import Contracted, Schedule, clusters, neighbours, ranks, schedule
-
-_SLOW_AT_FIRST = frozenset(["thread", "resident", "task"])
-"""Static plans, whose first run is slow: it loads their programs and starts their threads."""
+from weftwork.scheduler.plan.schedule import Bound, Contracted, Schedule, clusters, neighbours, ranks, schedule
 
 
-@dataclass(eq=False)
 class Candidate:
     """One way to run a dataflow."""
 
-    name: str
-    predicted: float
-    plan: Plan
-    took: list[float] = field(default_factory=list)
+    def __init__(self, name: str, predicted: float, make: Callable[[], Plan], price: float = 0.0):
+        """make: returns the plan. Its programs are written when the candidate is first run, for most never are."""
+        self.name, self.predicted, self.make, self.price = name, predicted, make, price
+        self.took: list[float] = []
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan."""
+        with collecting_later():
+            return self.make()
+
+    @property
+    def is_dynamic(self) -> bool:
+        """True if its nodes are shared out as the run goes on."""
+        return self.name == Place.DYNAMIC.value
+
+    @property
+    def needs_residents(self) -> bool:
+        """True if local workers run it together with the caller."""
+        return self.name in (Place.DYNAMIC.value, Place.RESIDENT.value)
+
+    @property
+    def has_slots(self) -> bool:
+        """True if its nodes are assigned to slots that run beside each other, so they cannot be measured singly."""
+        return self.name in (Place.THREAD.value, Place.RESIDENT.value)
 
     @property
     def typical(self) -> float:
         """The median of its measured runs; infinite before the first one."""
-        return statistics.median(self.took) if self.took else float("inf")
+        return statistics.median(self.took) if self.took else inf
 
     @property
     def estimate(self) -> float:
         """The expected seconds of a run: measured if it has run, else predicted."""
         return self.typical if self.took else self.predicted
 
+    def take(self, again: Candidate, seconds: Sequence[float | None]) -> None:
+        """Take over the prediction of the same candidate, made later, and its plan if the old one does not fit now.
+
+        seconds: those of each node, as known now.
+        """
+        if "plan" not in self.__dict__ or not self._fits(again.predicted, seconds):
+            self.make = again.make
+            self.__dict__.pop("plan", None)
+        self.predicted = min(self.predicted, again.predicted)
+
+    def _fits(self, predicted: float, seconds: Sequence[float | None]) -> bool:
+        """True if the plan is as good as one made now; then its programs need not be written, sent and compiled."""
+        if self.has_slots:
+            longest = max([sum([seconds[node] or 0.0 for node in segment.nodes]) for segment in self.plan.segments])
+            return longest < HOPELESS * predicted
+        return self.name == Place.CALLER.value and predicted > (1 - MOVED_WORK) * self.predicted
+
 
 class Autotuner:
     """The candidates of one kind of run."""
 
-    def __init__(self, candidates: list[Candidate]):
+    def __init__(self, candidates: list[Candidate], runs: int = 0):
+        """runs: the number of runs before these candidates were known."""
         self.candidates = sorted(candidates, key=lambda c: c.predicted)
-        self.current = self.candidates[0]
-        self.work = next((c.predicted for c in candidates if c.name == "caller"), 0.0)
+        self.work = next((c.predicted for c in candidates if c.name in ("caller", "placed")), 0.0)
         """Predicted seconds of all nodes, run one after another."""
         self.certain = len(candidates) == 1
         """There is only one candidate, so nothing to try."""
         self._settled = self.certain
         self._dropped: set[str] = set()
-        self._runs, self._again_at = 0, AGAIN_AFTER
+        self._runs, self._again_at, self._due_at = runs, runs + AGAIN_AFTER, inf
+        self.current = self.candidates[0]
+        if not self.certain:
+            self._next()
 
-    @property
-    def measured(self) -> Candidate:
-        """The candidate for a run that measures its nodes: not a static plan for several slots."""
-        if self.current.plan.slots == 1:
-            return self.current
-        ways = [c for c in self.candidates if c.plan.slots == 1]
-        return next((c for c in ways if c.plan.is_dynamic), ways[0] if ways else self.current)
+    @classmethod
+    def only(cls, name: str, make: Callable[[], Plan]) -> Autotuner:
+        """One with a single candidate, whose cost does not matter."""
+        return cls([Candidate(name, 0.0, make)])
 
     @property
     def may_grow(self) -> bool:
         """True while runs are shared out dynamically only because costs are unknown: more candidates may follow."""
-        return self.certain and self.current.plan.is_dynamic
+        return self.certain and self.current.is_dynamic
 
     def still_holds(self, seconds: list[float | None]) -> bool:
         """True when the nodes' costs, as known now, would lead to much the same candidates."""
         work = sum([s or 0.0 for s in seconds])
         return abs(work - self.work) < MOVED_WORK * self.work
 
-    def renew(self, fresh: list[Candidate]) -> None:
+    def renew(self, fresh: list[Candidate], runs: int, seconds: Sequence[float | None]) -> None:
         """Update the plans after costs have changed: each candidate keeps its measured runs, and new candidates join.
 
         The lower of the two predictions counts, because nodes measured beside others look slower than they are.
+        runs: the number of runs so far.   seconds: those of each node, as known now.
         """
+        self._runs = max(self._runs, runs)
         made = {candidate.name: candidate for candidate in fresh if candidate.name not in self._dropped}
         for candidate in self.candidates:
             if candidate.name in made:
-                again = made.pop(candidate.name)
-                candidate.predicted, candidate.plan = min(candidate.predicted, again.predicted), again.plan
+                candidate.take(made.pop(candidate.name), seconds)
         if made:
             self.candidates += made.values()
             self.certain = self._settled = False
@@ -131,7 +182,7 @@ class Autotuner:
         """Another candidate for this run: the next one to try, or the fastest."""
         others = [c for c in self.candidates if c is not candidate]
         best = min(c.typical for c in others)
-        untried = [c for c in others if len(c.took) < TRIES and c.estimate < HOPELESS * best]
+        untried = [c for c in others if len(c.took) < TRIES and c.estimate < HOPELESS * best and self._due(c) == 0]
         return min(untried or others, key=lambda c: c.estimate)
 
     def record(self, candidate: Candidate, seconds: float) -> None:
@@ -141,14 +192,19 @@ class Autotuner:
                 candidate.took.append(seconds)
             return
         self._runs += 1
-        if self._runs == self._again_at:
-            self._again_at *= AGAIN_LATER
-            self._again()
-        elif not self._settled:
-            took = self.current.took
+        took = candidate.took
+        if len(took) < TRIES:
             took.append(seconds)
-            others = min([c.estimate for c in self.candidates if c is not self.current])
-            broken = min(took) > HOPELESS * others and (len(took) > 1 or self.current.name not in _SLOW_AT_FIRST)
+        if self._runs >= self._again_at:
+            self._again_at = AGAIN_LATER * self._runs
+            self._again()
+        elif self._runs + 1 >= self._due_at:
+            self._next()
+        elif not self._settled:
+            others = min(
+                [c.estimate for c in self.candidates if c is not self.current and not self._due(c)], default=inf
+            )
+            broken = min(took) > HOPELESS * others and (len(took) > 1 or not self.current.price)
             if broken or len(took) >= TRIES:
                 self._next()
 
@@ -157,17 +213,28 @@ class Autotuner:
         near = [c for c in self.candidates if c.typical < NEAR * best]
         if len(near) > 1:
             for candidate in near:
-                candidate.took.clear()
+                candidate.predicted, candidate.took = candidate.typical, []
             self._settled, self.current = False, near[0]
 
     def _next(self) -> None:
+        """Choose the candidate to try next; once all that are due were tried, settle on the best."""
         best = min(c.typical for c in self.candidates)
         hopeful = [c for c in self.candidates if len(c.took) < TRIES and c.estimate < HOPELESS * best]
+        self._due_at = min([due for c in hopeful if (due := self._due(c))], default=inf)
+        hopeful = [c for c in hopeful if not self._due(c)]
+        self._settled = not hopeful
         if hopeful:
             self.current = min(hopeful, key=lambda c: c.estimate)
-            return
-        self._settled = True
-        self.current = min(self.candidates, key=lambda c: c.typical * (1.0 if c.name == "caller" else DOUBT))
+        else:
+            self.current = min(self.candidates, key=lambda c: c.typical * (1.0 if c.name == "caller" else DOUBT))
+
+    def _due(self, candidate: Candidate) -> float:
+        """The number of the run, from 1, in which a candidate will be due; 0 if it is."""
+        if candidate.took or not candidate.price:
+            return 0
+        gain = min([c.estimate for c in self.candidates if c.took or not c.price]) - candidate.predicted
+        at = ceil(candidate.price / gain) if gain > 0 else inf
+        return 0 if at <= self._runs + 1 else at
 
 
 def candidates(
@@ -180,21 +247,22 @@ def candidates(
     seconds = [s or 0.0 for s in estimate.seconds]
     total = sum(seconds)
     if placed is not None:
-        found = [Candidate("placed", total, placed)]
+        found = [Candidate("placed", total, lambda: placed)]
     else:
         everywhere = [Place.CALLER] * len(seconds)
-        found = [Candidate("caller", total, make_plan(flow, everywhere, estimate))]
+        found = [Candidate("caller", total, partial(make_plan, flow, everywhere, estimate))]
     if sum([s for s in seconds if s > LONG_NODE]) < max(WORTH_THREADS, 0.5 * total):
         return found
     sharing = _Sharing.of(flow, estimate, seconds, lanes)
     if max(sharing.rank) > GAIN * total:
         return found
     if placed is not None:
-        way = sharing.at_run_time(ROUND_TRIP)
-        return [*found, way] if way is not None and way.predicted < GAIN * total else found
+        steady = _known_work(flow, seconds)[2] > MOST_OF * total
+        ways = [sharing.at_run_time(ROUND_TRIP), sharing.in_residents() if steady else None]
+        return [*found, *[way for way in ways if way is not None and way.predicted < GAIN * total]]
     holding, releasing, stable = _known_work(flow, seconds)
     hop = THREAD_ROUND_TRIP if releasing > MOST_OF * total else ROUND_TRIP
-    shared, steady = sharing.at_run_time(hop), stable > NEARLY_ALL * total
+    shared, steady = sharing.at_run_time(hop), stable > MOST_OF * total
     ways = [
         shared,
         sharing.in_threads() if steady and holding < MOST_OF * total else None,
@@ -233,16 +301,18 @@ class _Sharing:
     total: float
     chained: Contracted
     rank: list[float]
-    bound: list[bool]
+    bound: list[Bound]
 
     @classmethod
     def of(cls, flow: Dataflow, estimate: Estimate, seconds: list[float], lanes: Lanes) -> _Sharing:
         """Contract the chains."""
-        locked = after_locks(flow)
-        apart = [node in locked or _stays(flow, node) for node in range(len(seconds))]
-        chained = Contracted.of(seconds, *neighbours(flow), apart)
+        before, after = neighbours(flow)
+        kinds = _kinds(flow, before)
+        if Bound.APART in kinds:
+            seconds = [s + backend.task_hop() if node in flow.needs else s for node, s in enumerate(seconds)]
+        chained = Contracted.of(seconds, before, after, kinds)
         rank = ranks(chained.seconds, chained.after)
-        bound = [apart[nodes[0]] for nodes in chained.chains]
+        bound = [kinds[nodes[0]] for nodes in chained.chains]
         return cls(flow, estimate, seconds, lanes, sum(seconds), chained, rank, bound)
 
     def at_run_time(self, hop: float) -> Candidate | None:
@@ -251,31 +321,30 @@ class _Sharing:
         if workers < 2 or inventory.machine_count() > 1:
             return None
         foreseen = self._schedule(workers, hop).makespan + SHARED_NODE * len(self.seconds)
-        return Candidate("dynamic", foreseen, make_dynamic_plan(self.flow, self.estimate))
+        return Candidate("dynamic", foreseen, partial(make_dynamic_plan, self.flow, self.estimate))
 
     def in_threads(self) -> Candidate | None:
         """Threads of this process; not for functions that share its random generators or depend on their thread."""
         cpus = self.lanes.local_cpus()
         if cpus < 2 or need_one_thread(self.flow.functions):
             return None
-        foreseen = self._schedule(cpus, thread_hop(), self.bound)
-        return Candidate("thread", foreseen.makespan, self._slot_plan(foreseen, Place.THREAD))
+        foreseen = self._nodes(self._schedule(cpus, thread_hop(), self.bound))
+        # Another process never holds our GIL: where both look alike, prefer it to threads.
+        return Candidate("thread", 1.1 * foreseen.makespan, self._in_slots(foreseen, Place.THREAD), self._price)
 
     def in_residents(self) -> Candidate | None:
         """The caller and local workers, by a static plan."""
         cpus = min(self.lanes.own_cpus(), MOST_SLOTS)
-        if cpus < 2:
+        if cpus < 2 or not fits_slots(self.flow):
             return None
-        foreseen = self._schedule(cpus, PROCESS_HOP, self.bound)
-        plan = self._slot_plan(foreseen, Place.RESIDENT)
-        took = foreseen.makespan + PROCESS_HOP + SECONDS_A_BYTE * self._crossing(plan)
-        # Another process never holds our GIL: where both look alike, prefer it to threads.
-        return Candidate("resident", 0.9 * took, plan)
+        foreseen = self._nodes(self._schedule(cpus, PROCESS_HOP, self.bound))
+        took = foreseen.makespan + PROCESS_HOP + SECONDS_A_BYTE * self._crossing(foreseen.slot)
+        return Candidate("resident", took, self._in_slots(foreseen, Place.RESIDENT), self._price)
 
     def in_tasks(self) -> Candidate | None:
         """Ray tasks, on any machine."""
-        slots = self.lanes.cpus()
-        if slots < 2 or self.total < WORTH_TASKS or not backend.is_running():
+        slots, alone = self.lanes.cpus(), inventory.machine_count() == 1
+        if slots < 2 or self.total < (WORTH_TASKS_HERE if alone else WORTH_TASKS) or not backend.is_running():
             return None
         hop = backend.task_hop()
         chained, bound = self.chained, self.bound
@@ -293,31 +362,48 @@ class _Sharing:
             if not bound[members[0]] and work >= hop:
                 for node in nodes:
                     places[node] = Place.TASK
-        plan = make_plan(self.flow, places, self.estimate, expanded)
-        return Candidate("task", foreseen.makespan + hop, plan)
+        plan = partial(make_plan, self.flow, places, self.estimate, expanded)
+        return Candidate("task", foreseen.makespan + hop, plan, self._price)
 
-    def _schedule(self, slots: int, hop: float, bound: list[bool] | None = None) -> Schedule:
+    @property
+    def _price(self) -> float:
+        return TRYING_A_NODE * len(self.seconds)
+
+    def _schedule(self, slots: int, hop: float, bound: list[Bound] | None = None) -> Schedule:
         return schedule(self.chained.seconds, self.chained.before, self.rank, slots, hop, bound)
 
-    def _slot_plan(self, foreseen: Schedule, place: Place) -> Plan:
-        return make_slot_plan(self.flow, self.chained.expanded(foreseen, self.seconds), self.estimate, place)
+    def _nodes(self, foreseen: Schedule) -> Schedule:
+        """A schedule of chains as a schedule of nodes."""
+        return self.chained.expanded(foreseen, self.seconds)
 
-    def _crossing(self, plan: Plan) -> float:
-        """Predicted bytes of the values that move between the slots of a plan."""
-        slot = {node: segment.slot for segment in plan.segments for node in segment.nodes}
+    def _in_slots(self, foreseen: Schedule, place: Place) -> Callable[[], Plan]:
+        return partial(make_slot_plan, self.flow, foreseen, self.estimate, place)
+
+    def _crossing(self, slot: Sequence[int]) -> float:
+        """Predicted bytes of the values that move between the slots of a schedule."""
+        flow = self.flow
         crossing = {
             (value, slot[node])
-            for node, inputs in enumerate(self.flow.inputs)
+            for node, inputs in enumerate(flow.inputs)
             for value in inputs
-            if slot.get(self.flow.producer[value], 0) != slot[node] and value not in self.flow.constants
+            if value not in flow.constants and (slot[at] if (at := flow.producer[value]) >= 0 else 0) != slot[node]
         }
-        crossing.update([(value, 0) for segment in plan.segments if segment.slot for value in segment.outputs])
+        crossing.update([(v, 0) for v in wanted_values(flow) if (at := flow.producer[v]) >= 0 and slot[at]])
         return sum([self.estimate.bytes[value] for value, _ in crossing])
 
 
-def _stays(flow: Dataflow, node: int) -> bool:
-    """True for a node that must run in the caller's process, whatever it costs."""
-    return flow.is_here(node) or HISTORY.stays(flow.kernels[node])
+def _kinds(flow: Dataflow, before: Sequence[Sequence[int]]) -> list[Bound]:
+    """Where each node may run, whatever it costs."""
+    locked, apart = after_locks(flow), apart_nodes(flow)
+    kinds = []
+    for node, kernel in enumerate(flow.kernels):
+        if node in apart:
+            kinds.append(Bound.APART)
+        elif node in locked or flow.is_here(node) or HISTORY.stays(kernel) or not apart.isdisjoint(before[node]):
+            kinds.append(Bound.CALLER)
+        else:
+            kinds.append(Bound.FREE)
+    return kinds
 
 
 def scattered_plan(flow: Dataflow, estimate: Estimate, place: Place) -> Plan:
@@ -326,11 +412,11 @@ def scattered_plan(flow: Dataflow, estimate: Estimate, place: Place) -> Plan:
     Residents call all of the user's functions: if one does not fit there, the run begins again, and must not repeat
     what another has done in the caller.
     """
-    locked = after_locks(flow)
+    kinds = _kinds(flow, neighbours(flow)[0])
     nodes = list(range(len(flow.ops)))
     slot = []
     for node in nodes:
         away = place is Place.RESIDENT and functions_of([flow.kernels[node]]) != ()
         chosen = 1 + scattered(flow.ops[node].index, 2) if away else scattered(flow.ops[node].index, 3)
-        slot.append(0 if node in locked else chosen)
+        slot.append(chosen if kinds[node] is Bound.FREE else 0)
     return make_slot_plan(flow, Schedule(0.0, slot, [float(n) for n in nodes], nodes), estimate, place)

@@ -148,14 +148,17 @@ def unseen(kernels: Iterable[Any]) -> set[UserFunction]:
     return {k for k in kernels if isinstance(k, UserFunction) and COSTS.find(k, 0) is None}
 
 
-def are_heavy(counts: Mapping[Any, int]) -> bool:
-    """Whether this many calls of each function are worth a plan, by the costs known so far."""
+def are_heavy(counts: Mapping[Any, int], are_up: bool = False) -> bool:
+    """Whether this many calls of each function are worth a plan, by the costs known so far.
+
+    are_up: whether the local workers have started.
+    """
     total = 0.0
     for kernel, count in counts.items():
         record = COSTS.find(kernel, 0)
         if record is not None and (record.calls > FIRST_CALLS or record.seconds >= HEAVY_CALL):
             total += count * record.seconds
-    return worth_sharing_once(total, sum(counts.values()))
+    return worth_sharing_once(total, sum(counts.values()), are_up)
 
 
 def with_turns(rows: list[Operation], calls: list[tuple]) -> tuple[list, list[tuple]]:

@@ -13,17 +13,17 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from weftwork.graph.forks import fresh
 from weftwork.graph.operation import Operation
-from weftwork.scheduler.plan.cost import spread_of
+from weftwork.scheduler.plan.cost import size_class, spread_of
 from weftwork.scheduler.plan.policy import GIL_HOLDS, NEW_RUN_WEIGHT, STABLE_AFTER, STABLE_SPREAD
 
 
 class NodeCost:
-    """The mean and the spread of one node's seconds."""
+    """The mean and the spread of one node's seconds, on inputs of one size class."""
 
-    __slots__ = ("calls", "seconds", "spread")
+    __slots__ = ("calls", "seconds", "size", "spread")
 
-    def __init__(self, seconds: float):
-        self.seconds, self.spread, self.calls = seconds, 0.0, 1
+    def __init__(self, seconds: float, size: int):
+        self.seconds, self.spread, self.calls, self.size = seconds, 0.0, 1, size
 
     def add(self, seconds: float) -> None:
         """Include another measurement."""
@@ -44,11 +44,11 @@ class History:
         self._computing: WeakSet[Any] = WeakSet()
         self._lock = fresh(threading.Lock())
 
-    def learn(self, op: Operation, seconds: float) -> None:
-        """Record the seconds of one call of a node."""
-        cost = self._nodes.get(op)
-        if cost is None:
-            self._nodes[op] = NodeCost(seconds)
+    def learn(self, op: Operation, taken: int, seconds: float) -> None:
+        """Record the seconds of one call of a node on `taken` bytes of inputs. Those on other sizes are forgotten."""
+        cost, size = self._nodes.get(op), size_class(taken)
+        if cost is None or cost.size != size:
+            self._nodes[op] = NodeCost(seconds, size)
         else:
             cost.add(seconds)
 
@@ -57,9 +57,10 @@ class History:
         """True if any node has been measured."""
         return len(self._nodes) > 0
 
-    def of(self, op: Operation) -> NodeCost | None:
-        """The measured cost of a node, or None."""
-        return self._nodes.get(op)
+    def of(self, op: Operation, taken: float | None = None) -> NodeCost | None:
+        """The measured cost of a node on `taken` bytes of inputs, or on any; None if there is none."""
+        cost = self._nodes.get(op)
+        return cost if cost is None or taken is None or cost.size == size_class(taken) else None
 
     def stays(self, kernel: Any) -> bool:
         """True for a function that must run in the program's own process."""

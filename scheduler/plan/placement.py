@@ -21,6 +21,7 @@ from weftwork.scheduler.plan.policy import (
     WORTH_A_JOURNEY,
     WORTH_A_TASK,
     WORTH_PLANNING_ONCE,
+    WORTH_SHARING_NOW,
     WORTH_SHARING_ONCE,
 )
 
@@ -50,9 +51,12 @@ _HERE = (Place.CALLER, Place.QUEUE, Place.LOOP, Place.NESTED)
 """Places whose outputs stay in the caller's memory."""
 
 
-def worth_sharing_once(seconds: float, nodes: int) -> bool:
-    """Whether work of so many seconds and nodes is worth sharing out among processes even if it is done only once."""
-    return seconds >= max(WORTH_SHARING_ONCE, WORTH_PLANNING_ONCE * nodes)
+def worth_sharing_once(seconds: float, nodes: int, are_up: bool) -> bool:
+    """Whether work of so many seconds and nodes is worth sharing out among processes even if it is done only once.
+
+    are_up: whether the processes have started.
+    """
+    return seconds >= max(WORTH_SHARING_NOW if are_up else WORTH_SHARING_ONCE, WORTH_PLANNING_ONCE * nodes)
 
 
 class Estimate:
@@ -90,7 +94,7 @@ class Estimate:
                 record = known[kernel, taken]
             except KeyError:
                 record = known[kernel, taken] = costs.find(kernel, taken) if kernel is not None else None
-            mine = history.of(flow.ops[node]) if history is not None else None
+            mine = history.of(flow.ops[node], taken) if history is not None else None
             best = record if mine is None or record is None else mine
             self.seconds.append(0.0 if kernel is None else None if best is None else best.seconds)
             for value, tensor in zip(flow.outputs[node], flow.ops[node].outputs, strict=False):

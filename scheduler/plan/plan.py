@@ -63,6 +63,11 @@ class Segment:
     """Its operations, once they have been asked for."""
 
     @property
+    def is_callers_slot(self) -> bool:
+        """True for the caller's part of a plan for residents."""
+        return self.place is Place.RESIDENT and self.slot == 0
+
+    @property
     def home(self) -> Home:
         """The home of the actor that runs it."""
         return ANYWHERE if self.need is None else self.need.home
@@ -164,7 +169,7 @@ def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place
     """A plan with one segment for each slot of a schedule: programs that run beside each other and exchange values.
 
     place: THREAD or RESIDENT. For residents, all nodes under the write locks are in slot 0, the caller, which may
-    otherwise have nothing to do.
+    otherwise have nothing to do. It also starts the nodes that run apart, and has those that read their values.
     """
     position = {node: i for i, node in enumerate(foreseen.order)}
     order = sorted(range(len(flow.ops)), key=lambda node: (foreseen.start[node], position[node]))
@@ -174,6 +179,7 @@ def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place
     newest = frozenset(flow.newest.values())
     sent: dict[int, set[int]] = {}
     crossings = [Crossings(slot, len(flow.producer), newest=newest) for slot in range(len(number))]
+    crossings[0].apart = apart = apart_nodes(flow)
     nodes: list[list[int]] = [[] for _ in number]
     taken: list[dict[int, None]] = [{len(flow.producer): None} for _ in number]
     signals: dict[int, set[int]] = {}
@@ -187,8 +193,9 @@ def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place
             elif producer < 0 and value not in flow.constants and value not in newest:
                 taken[slot][value] = None
         for other in flow.after.get(node, ()):
-            if slots[other] != slot:
-                signals.setdefault(other, set()).add(slot)
+            if slots[other] != slot or other in apart:
+                if slots[other] != slot:
+                    signals.setdefault(other, set()).add(slot)
                 crossings[slot].expected.setdefault(node, []).append(len(flow.producer) + other)
     for value, to in sent.items():
         crossings[slots[flow.producer[value]]].sent[value] = tuple(to)
@@ -205,6 +212,24 @@ def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place
         segment.program.unwatched = _unwatched(estimate, segment)
         segments.append(segment)
     return Plan(flow, segments, {}, place is Place.THREAD, len(segments), wanted)
+
+
+def apart_nodes(flow: Dataflow) -> frozenset[int]:
+    """The nodes that run apart, beside whatever else a run does: those that need something, and calls that wait."""
+    return frozenset(flow.needs) | flow.awaited
+
+
+def fits_slots(flow: Dataflow) -> bool:
+    """Whether local workers may run a dataflow by a static plan.
+
+    Not if a node must run in the caller: should a worker die or a function not fit there, the run begins again, and
+    would repeat what the node has done. Nor if a node that runs apart reads from another one: the caller's program
+    could not start it on time.
+    """
+    if any([flow.is_here(node) for node in range(len(flow.ops))]):
+        return False
+    apart = apart_nodes(flow)
+    return not any([flow.producer[value] in apart for node in apart for value in flow.inputs[node]])
 
 
 def make_dynamic_plan(flow: Dataflow, estimate: Estimate) -> Plan:

@@ -53,9 +53,9 @@ FIRST_CALLS_AMONG = 300
 OFTEN_CALLED = 10
 """Least calls for each slot of a function that gets a mere trial. With fewer, the trial already makes a good part of
 them."""
-WORTH_SHARING_ONCE = 0.1
-"""Least seconds of work to share out a run that may never be repeated: planning it and starting it elsewhere takes some
-20 ms."""
+WORTH_SHARING_ONCE, WORTH_SHARING_NOW = 0.1, 0.025
+"""Least seconds of work to share out a run that may never be repeated, and the same if the local workers are up: a plan
+and the first messages take some 10 ms."""
 WORTH_PLANNING_ONCE = 40e-6
 """Least seconds of an average node to share out such a run: planning costs some 10 us for each node."""
 
@@ -76,6 +76,8 @@ PARALLEL_GAIN = 1.15
 
 TRIES = 3
 """Runs of each candidate. Their median counts."""
+TRYING_A_NODE = 30e-6
+"""Seconds for each node that the first runs of a static plan take longer: programs are sent, loaded and balanced."""
 AGAIN_AFTER, AGAIN_LATER = 40, 10
 """Runs after which promising candidates are tried again, and then after ten times as many, and so on.
 
@@ -94,13 +96,14 @@ GAIN = 0.85
 """A strategy with several workers must be predicted to take at most this fraction of the caller's seconds."""
 WORTH_THREADS = 150e-6
 """Least seconds of work, in long nodes, for which several workers are considered."""
-MOST_OF, NEARLY_ALL = 0.5, 0.75
-"""Fractions of the work. If more than the first holds the GIL, threads are not considered. A static plan needs at least
-the second to be stable."""
+MOST_OF = 0.5
+"""Fraction of the work. If more of it holds the GIL, threads are not considered. A static plan needs as much to be
+stable."""
 LONG_NODE = 3e-6
 """Least seconds of a node that does more than the interpreter's overhead of calling it."""
-WORTH_TASKS = 8e-3
-"""Least seconds of work for which tasks are considered."""
+WORTH_TASKS, WORTH_TASKS_HERE = 8e-3, 0.25
+"""Least seconds of work for which tasks are considered, and the same where one machine is all there is: local workers
+do what tasks could, and only to measure the dispatch of a task takes 0.1 s in a new program."""
 PROCESS_HOP = 60e-6
 """Seconds to send a value from one process to another, with pickling."""
 SECONDS_A_BYTE = 1e-9
@@ -131,17 +134,15 @@ GIL_HOLDS = 3
 NEW_RUN_WEIGHT = 0.3
 """Weight of a new measurement of a node against its mean so far."""
 REPLAN_AT = frozenset({1, 2, 4, 16, 64, 256})
-"""Run numbers of a specialization at which its plan is made anew, if the history or the cluster has changed."""
+"""Run numbers of a specialization at which its plans may be made anew."""
 COMPARING_A_NODE, COMPARING_SHARE = 30e-6, 0.25
-"""Seconds for each node to compare all strategies for a dataflow, and the fraction of its work up to which that is
-worth doing after the first runs even if no mean has changed considerably."""
+"""Seconds for each node to compare all strategies for a dataflow, and the fraction of the work of all its runs up to
+which that is worth doing even if no mean has changed considerably."""
 MEASURED_RUNS = 2
 """First runs of a signature in which every node is measured."""
-HOT_RUNS = 40
-"""Runs of a signature after which all its programs are compiled. That takes 20 us a node, to save a fraction of 1 us in
-each run."""
-COMPILED_IN_A_RUN = 64
-"""A program of this many nodes is compiled one run earlier, to spread the cost over several runs."""
+HOT_RUNS, HOT_LIBRARY_RUNS = 40, 8
+"""Runs of a signature after which its programs are compiled, and the same without users' functions. That takes 25 us or
+4 us for each node, and saves 0.5 us in each run."""
 
 # Plans: `benchmarks.planning`, `benchmarks.memory`
 

@@ -2,6 +2,7 @@
 
 slot       one of the places that work at the same time: a thread, or a CPU of the Ray cluster
 chain      nodes that can only run one after another; they are scheduled as one, and so run without interruption
+apart      a node that takes no slot: a Ray task of its own, or a call that only waits
 hop        seconds to move a value from one slot to another, including the receiver's dispatch
 schedule   a slot and a start time for every node, as predicted by list scheduling
 cluster    nodes that a slot runs without waiting for another slot; they become one segment
@@ -17,9 +18,18 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.policy import SLOTS_LOOKED_AT
+
+
+class Bound(IntEnum):
+    """Which slot a node may have: any, the caller's, or none because it runs apart."""
+
+    FREE = 0
+    CALLER = 1
+    APART = 2
 
 
 @dataclass
@@ -48,15 +58,17 @@ def neighbours(flow: Dataflow) -> tuple[list[tuple[int, ...]], list[list[int]]]:
     return before, after
 
 
-def chains(before: list[tuple[int, ...]], after: list[list[int]], apart: Sequence[bool]) -> list[list[int]]:
+def chains(before: list[tuple[int, ...]], after: list[list[int]], kinds: Sequence[int]) -> list[list[int]]:
     """The nodes as chains, most of length one: each node after the first is the only successor of its only predecessor.
+
+    kinds: a chain has nodes of one kind.
 
     Values inside a chain are dropped before other work begins: a map over large values holds only one for each slot.
     """
     home: list[int] = [0] * len(before)
     found: list[list[int]] = []
     for node, preds in enumerate(before):
-        if len(preds) == 1 and len(after[preds[0]]) == 1 and apart[preds[0]] == apart[node]:
+        if len(preds) == 1 and len(after[preds[0]]) == 1 and kinds[preds[0]] == kinds[node]:
             home[node] = home[preds[0]]
             found[home[node]].append(node)
         else:
@@ -76,10 +88,10 @@ class Contracted:
 
     @classmethod
     def of(
-        cls, seconds: Sequence[float], before: list[tuple[int, ...]], after: list[list[int]], apart: Sequence[bool]
+        cls, seconds: Sequence[float], before: list[tuple[int, ...]], after: list[list[int]], kinds: Sequence[int]
     ) -> Contracted:
-        """Contract every chain."""
-        found = chains(before, after, apart)
+        """Contract every chain of nodes of one kind."""
+        found = chains(before, after, kinds)
         home = [0] * len(before)
         for number, nodes in enumerate(found):
             for node in nodes:
@@ -123,9 +135,9 @@ def schedule(
     rank: list[float],
     slots: int,
     hop: float,
-    bound: Sequence[bool] | None = None,
+    bound: Sequence[int] | None = None,
 ) -> Schedule:
-    """Simulate a run on `slots` slots. Nodes that are `bound` go to slot 0."""
+    """Simulate a run on `slots` slots. Nodes that are `bound` go to slot 0; those APART take no time of it."""
     count = len(seconds)
     order = sorted(range(count), key=rank.__getitem__, reverse=True)
     free = [0.0] * slots
@@ -151,8 +163,8 @@ def schedule(
                     at = there
             if at < best_start:
                 best, best_start = candidate, at
-        slot[node], start[node] = best, best_start
-        free[best] = end[node] = best_start + seconds[node]
+        slot[node], start[node], end[node] = best, best_start, best_start + seconds[node]
+        free[best] = best_start if bound is not None and bound[node] == Bound.APART else end[node]
         if soonest:
             heapq.heappush(soonest, (free[best], best))
     return Schedule(max(end, default=0.0), slot, start, order)
@@ -162,13 +174,13 @@ def clusters(
     plan: Schedule,
     seconds: Sequence[float],
     before: list[tuple[int, ...]],
-    apart: Sequence[bool],
+    bound: Sequence[int],
     limit: float,
     hop: float = 0.0,
 ) -> list[tuple[int, list[int]]]:
     """Cut a schedule into clusters (slot, nodes), in an order in which they could run one after another.
 
-    apart: nodes for which it is true never share a cluster with the others.
+    bound: a cluster has nodes of one kind.
     limit: seconds after which a cluster ends, so that later work can still be balanced.
     hop: seconds that a value may be late, because a cut costs as much.
     """
@@ -187,7 +199,7 @@ def clusters(
         slot = plan.slot[node]
         mine = open_cluster.get(slot, -1)
         late = mine >= 0 and plan.start[node] + seconds[node] > due[mine] + hop
-        if mine >= 0 and (late or apart[made[mine][1][0]] != apart[node] or work[mine] >= limit):
+        if mine >= 0 and (late or bound[made[mine][1][0]] != bound[node] or work[mine] >= limit):
             closed[mine], died[mine], mine = True, clock, -1
         for pred in before[node]:
             other = home[pred]

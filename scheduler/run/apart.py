@@ -13,8 +13,10 @@ from typing import Any
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.plan.placement import Place
+from weftwork.scheduler.plan.plan import apart_nodes
 from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.run.awaiting import Awaiting, raise_outcome
+from weftwork.scheduler.run.background import Background
 from weftwork.scheduler.run.nested import InnerRun
 from weftwork.scheduler.run.run import Run
 
@@ -25,22 +27,25 @@ class Apart:
     def __init__(self, run: Run, run_flow: Callable[[Run, Dataflow, Specialization], None], awaiting: Awaiting):
         """run_flow: runs a dataflow by itself."""
         self._run, self._run_flow, self._awaiting = run, run_flow, awaiting
-        self.nodes = frozenset(run.flow.needs) | run.flow.awaited
+        self.nodes = apart_nodes(run.flow)
         self._inner: set[InnerRun] = set()
         run.apart = self._inner
         self._cancels: dict[int, Callable[[], None]] = {}
 
-    def start(self, node: int, values: list, done: Callable[[Any], None]) -> None:
-        """Start a node with its inputs; `done` is called in another thread, with its outputs or an error."""
+    def start(self, node: int, background: Background, then: Callable[[Any], None]) -> None:
+        """Start a node whose inputs the run has, in the background; `then` is called with its outputs or an error."""
         flow = self._run.flow
+        background.under_way.add(node)
+
+        def done(outcome: Any) -> None:
+            background.tell(node, partial(then, outcome))
+
         if node in flow.awaited:
             told = partial(self._told, node, monotonic())
             self._cancels[node] = self._awaiting.start(self._run, node, lambda outcome: done(told(outcome)))
             return
         part, number = flow.part([node])
-        inner = InnerRun(
-            self._run, part, {number[v]: value for v, value in zip(flow.inputs[node], values, strict=True)}
-        )
+        inner = InnerRun(self._run, part, {number[v]: self._run.values[v] for v in flow.inputs[node]})
         self._inner.add(inner)
         borrow(1)[0].put(lambda: done(self._work(inner, part)))
 

@@ -15,7 +15,7 @@ Invariant: every value that a remaining node reads, or that is fetched, is kept 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import length_hint
 from time import monotonic, perf_counter
 from typing import Any, NamedTuple
@@ -91,8 +91,9 @@ class _Pace:
     heavy.
     """
 
-    def __init__(self, at: int, end: int):
+    def __init__(self, at: int, end: int, are_up: bool):
         self.is_suspect = False
+        self._are_up = are_up
         self._start = self._at = at
         self._end = end
         self._began = self._looked = perf_counter()
@@ -101,7 +102,7 @@ class _Pace:
         """Whether the remaining work is heavy, if nodes go on taking as long as all, or the last, nodes did."""
         now, left = perf_counter(), self._end - at
         pace = min((now - self._began) / (at - self._start), (now - self._looked) / (at - self._at))
-        before, self.is_suspect = self.is_suspect, left > 0 and worth_sharing_once(pace * left, left)
+        before, self.is_suspect = self.is_suspect, left > 0 and worth_sharing_once(pace * left, left, self._are_up)
         self._looked, self._at = now, at
         return before and self.is_suspect
 
@@ -109,8 +110,9 @@ class _Pace:
 class ColdRun:
     """The progress and the values of one cold run."""
 
-    def __init__(self, call_list: CallList, feeds: Mapping[Tensor, Any], watched: bool = False):
-        """watched: someone wants the seconds of each node."""
+    def __init__(self, call_list: CallList, feeds: Mapping[Tensor, Any], are_up: Callable[[], bool], watched: bool):
+        """are_up: whether the local workers have started.   watched: someone wants the seconds of each node."""
+        self._are_up = are_up
         self.called, self.seconds = 0, 0.0
         """The number of nodes called in this process, and their seconds."""
         self.heavy = False
@@ -171,7 +173,7 @@ class ColdRun:
 
     def _call(self, stop: list) -> Next:
         ops = self._call_list.ops
-        pace = _Pace(self._at, len(ops))
+        pace = _Pace(self._at, len(ops), self._are_up())
         while (at := self._at) < len(ops):
             end = self._end_of_piece(at)
             if end == at:
@@ -403,7 +405,7 @@ class ColdRun:
     @property
     def is_heavy(self) -> bool:
         """Whether the run is worth a plan, by the costs known so far."""
-        return are_heavy(self._call_list.counts)
+        return are_heavy(self._call_list.counts, self._are_up())
 
     def rest(self) -> Part:
         """All remaining nodes."""

@@ -31,7 +31,7 @@ from weftwork.scheduler.plan.placement import Estimate, Place
 from weftwork.scheduler.plan.plan import Plan
 from weftwork.scheduler.plan.policy import (
     ATTEMPTS,
-    COMPILED_IN_A_RUN,
+    HOT_LIBRARY_RUNS,
     HOT_RUNS,
     MEASURED_RUNS,
     MOST_FED,
@@ -48,9 +48,10 @@ from weftwork.scheduler.run.element_functions import ElementFunctions
 from weftwork.scheduler.run.ending import cancel_at_end
 from weftwork.scheduler.run.explain import Explanation, Waiting, waiting
 from weftwork.scheduler.run.limits import STRIKES, abandon, expiring, is_bound, within
-from weftwork.scheduler.run.local_workers import LocalWorkers, Unfit, local_workers
+from weftwork.scheduler.run.local_workers import LocalWorkers, local_workers
 from weftwork.scheduler.run.nested import Nesting
 from weftwork.scheduler.run.planner import Planner
+from weftwork.scheduler.run.residents import Unfit
 from weftwork.scheduler.run.retried import tell_of_retries
 from weftwork.scheduler.run.run import Moved, Restart, Run
 from weftwork.scheduler.run.starts import tell_of_starts
@@ -256,13 +257,12 @@ class Engine:
             began = perf_counter()
             autotuner = self.planner.plan(run, flow, specialization)
             took = perf_counter() - began
-        measure = specialization.runs < MEASURED_RUNS
-        candidate = autotuner.measured if measure else autotuner.current
+        candidate = autotuner.current
         if flow.functions and not candidate.plan.local and not self._carried(run, flow, candidate.plan):
             specialization.autotuner = None
             self.run_flow(run, flow, specialization)
             return
-        team = None
+        team, measure = None, False
         if candidate.plan.needs_residents:
             since = monotonic()
             team = self._borrow_residents(run, candidate, autotuner)
@@ -276,13 +276,14 @@ class Engine:
                 measure = True
             if team is None and not candidate.plan.local:
                 candidate.plan.carry(flow.state)
+        measure = measure or (specialization.runs < MEASURED_RUNS and not candidate.has_slots)
         if run.telling is not None or took >= WORTH or (began and LOG.isEnabledFor(logging.DEBUG)):
             telling, first = run.teller(), specialization.runs < MEASURED_RUNS
             text = reason(autotuner, candidate, first)
             telling.planned(flow.ops, text, began or perf_counter(), took, candidate.plan)
             measure = measure or telling.wants_nodes
-        if not measure:
-            _compile(candidate.plan, specialization.runs)
+        if not measure and specialization.runs >= (HOT_RUNS if flow.functions else HOT_LIBRARY_RUNS):
+            _compile(candidate.plan)
         start = perf_counter()
         try:
             self._execute(run, candidate.plan, measure, team)
@@ -341,11 +342,12 @@ class Engine:
 
     def _execute(self, run: Run, plan: Plan, measure: bool, team: LocalWorkers | None = None) -> None:
         grace = self.config.cancel_grace_in_ms / 1000
-        if team is not None and plan.is_dynamic:
+        if team is not None:
             apart = Apart(run, self.run_flow, self._awaiting)
-            team.share(run, Estimate(run.flow, {}).seconds, apart, self.lanes.most, grace)
-        elif team is not None:
-            team.run(run, plan, measure, grace)
+            if plan.is_dynamic:
+                team.share(run, Estimate(run.flow, {}).seconds, apart, self.lanes.most, grace)
+            else:
+                team.run(run, plan, measure, apart, grace)
         elif plan.slots > 1:
             run_in_threads(run, plan, measure)
         elif plan.local:
@@ -429,12 +431,9 @@ def _sources(flow: Dataflow, fed: Sequence[Any]) -> list:
     return [None if number is None else values[number] for number in flow.fetched]
 
 
-def _compile(plan: Plan, runs: int) -> None:
-    """Compile those programs of a plan that run in this process. Longer ones are compiled only after more runs."""
+def _compile(plan: Plan) -> None:
+    """Compile those programs of a plan that run in this process; of a long one, the next part."""
     if plan.compiled:
         return
-    hot = plan.compiled = runs >= HOT_RUNS
-    for segment in plan.segments:
-        if segment.place in (Place.CALLER, Place.THREAD) or (segment.place is Place.RESIDENT and segment.slot == 0):
-            if (hot or len(segment.nodes) <= COMPILED_IN_A_RUN * runs) and not segment.program.compile():
-                plan.compiled = False
+    here = [s.program for s in plan.segments if s.place in (Place.CALLER, Place.THREAD) or s.is_callers_slot]
+    plan.compiled = all([program.compile() for program in here])

@@ -7,6 +7,7 @@ sharing the nodes out as the run goes on.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from weftwork.scheduler.compile.dataflow import Dataflow
@@ -18,8 +19,8 @@ from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Estimate, Place, place, place_needed
-from weftwork.scheduler.plan.plan import Plan, make_dynamic_plan, make_plan
-from weftwork.scheduler.plan.policy import COMPARING_A_NODE, COMPARING_SHARE, MEASURED_RUNS, MOST_FED
+from weftwork.scheduler.plan.plan import Plan, fits_slots, make_dynamic_plan, make_plan
+from weftwork.scheduler.plan.policy import COMPARING_A_NODE, COMPARING_SHARE, MOST_FED
 from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.run.failures import block
 from weftwork.scheduler.run.local_workers import local_workers
@@ -38,11 +39,14 @@ class Planner:
         return inventory.cluster(), COSTS.epoch, self._nesting.epoch
 
     def knows_more(self, flow: Dataflow, specialization: Specialization) -> bool:
-        """Whether to make the plans of a dataflow anew. Each of the first runs reveals more about its nodes."""
+        """Whether to make the plans of a dataflow anew: means have changed, or its own nodes are better known now.
+
+        The latter shows only when all strategies are compared, which may cost a share of all runs so far.
+        """
         if specialization.known != self.known():
             return True
-        cheap = len(flow.ops) * COMPARING_A_NODE < COMPARING_SHARE * specialization.work
-        return cheap and specialization.runs <= MEASURED_RUNS and self.config.placement == "auto"
+        worth = COMPARING_SHARE * specialization.work * specialization.runs
+        return self.config.placement == "auto" and len(flow.ops) * COMPARING_A_NODE < worth
 
     def can_share(self, flow: Dataflow, sizes: Mapping[int, int]) -> bool:
         """Whether local workers may run a dataflow that has not been measured yet."""
@@ -66,7 +70,7 @@ class Planner:
                 autotuner = specialization.autotuner
                 if flow.beside or not _is_seen(flow, estimate):
                     if self.can_share(flow, known):
-                        return Autotuner([Candidate("dynamic", 0.0, make_dynamic_plan(flow, estimate))])
+                        return Autotuner.only("dynamic", partial(make_dynamic_plan, flow, estimate))
                     autotuner = None
                 elif (
                     autotuner is None
@@ -75,9 +79,9 @@ class Planner:
                     or not autotuner.still_holds(estimate.seconds)
                 ):
                     with collecting_later():
-                        autotuner = Autotuner(self._candidates(flow, estimate, remote))
+                        autotuner = Autotuner(self._candidates(flow, estimate, remote), specialization.runs)
                 else:
-                    autotuner.renew(self._candidates(flow, estimate, remote))
+                    autotuner.renew(self._candidates(flow, estimate, remote), specialization.runs, estimate.seconds)
         if autotuner is None:
             with collecting_later():
                 autotuner = self._placed(flow, estimate, remote, nested)
@@ -103,7 +107,7 @@ class Planner:
         estimate = Estimate(flow, run.bytes_of_sources())
         if backend.is_running() and _is_seen(flow, estimate):
             ways = self._candidates(flow, estimate, set())
-            return min([way for way in ways if not way.plan.needs_residents], key=lambda way: way.predicted)
+            return min([way for way in ways if not way.needs_residents], key=lambda way: way.predicted)
         if backend.is_running() or COSTS.blocks_any(flow.kernels):
             return self._placed(flow, estimate, set(), frozenset(), "auto").current
         return self.in_caller(flow).current
@@ -111,7 +115,7 @@ class Planner:
     def in_caller(self, flow: Dataflow) -> Autotuner:
         """A single plan that runs everything possible in the caller."""
         places = [place_needed(flow, node) or Place.CALLER for node in range(len(flow.ops))]
-        return Autotuner([Candidate("caller", 0.0, make_plan(flow, places, Estimate(flow, {})))])
+        return Autotuner.only("caller", partial(make_plan, flow, places, Estimate(flow, {})))
 
     def _placed(
         self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int], forced: str = ""
@@ -121,14 +125,15 @@ class Planner:
             return self.in_caller(flow)
         forced = forced or self.config.placement
         if forced == Place.DYNAMIC.value and is_sharable(flow):
-            return Autotuner([Candidate(forced, 0.0, make_dynamic_plan(flow, estimate))])
+            return Autotuner.only(forced, partial(make_dynamic_plan, flow, estimate))
         blocked = COSTS.blocks_any(flow.kernels)
         alone = forced == Place.THREAD.value and need_one_thread(flow.functions)
-        if forced in (Place.RESIDENT.value, Place.THREAD.value) and is_free(flow) and not (alone or blocked):
+        free = is_free(flow) or (forced == Place.RESIDENT.value and is_sharable(flow) and fits_slots(flow))
+        if forced in (Place.RESIDENT.value, Place.THREAD.value) and free and not (alone or blocked):
             plan = scattered_plan(flow, estimate, Place(forced))
             if plan.slots > 1:
-                return Autotuner([Candidate(forced, 0.0, plan)])
-        return Autotuner([Candidate("placed", 0.0, self._plan_by_places(flow, estimate, remote, nested, forced))])
+                return Autotuner.only(forced, lambda: plan)
+        return Autotuner.only("placed", partial(self._plan_by_places, flow, estimate, remote, nested, forced))
 
     def _plan_by_places(
         self, flow: Dataflow, estimate: Estimate, remote: set[int], nested: frozenset[int], forced: str

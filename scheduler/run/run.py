@@ -30,6 +30,7 @@ from weftwork.scheduler.machines.backend import Reference
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.plan import Plan, Segment
+from weftwork.scheduler.plan.policy import LONG_NODE
 from weftwork.scheduler.run.failures import call_of_step, let_stay, node_error, uninitialized
 from weftwork.scheduler.run.limits import STRIKES
 from weftwork.scheduler.run.telling import HERE, WORTH, Node, Sent, Telling, lane, measured, took
@@ -292,6 +293,8 @@ class Run:
             for node, spent, bytes_in, bytes_out in zip(segment.owners, seconds, taken, made, strict=True):
                 if node >= 0:
                     COSTS.learn(self.flow.kernels[node], bytes_in, spent, bytes_out)
+                    if spent > LONG_NODE:
+                        HISTORY.learn(self.flow.ops[node], bytes_in, spent)
         return measured(self.flow.ops, segment.owners, costs) if self.telling is not None else []
 
     def learn_node(self, node: int, cost: Sequence, seconds: float) -> Node:
@@ -302,7 +305,7 @@ class Run:
         _, _, taken, made = cost
         op = self.flow.ops[node]
         COSTS.learn(self.flow.kernels[node], taken, seconds, made)
-        HISTORY.learn(op, seconds)
+        HISTORY.learn(op, taken, seconds)
         return Node(op, *cost)
 
     def ran_here(self, nodes: Sequence[Node], where: Lane | None, sent: Sent) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
@@ -31,6 +30,7 @@ from weftwork.scheduler.plan.placement import Place, stateful
 from weftwork.scheduler.plan.plan import Segment
 from weftwork.scheduler.plan.policy import ATTEMPTS, DROPPED_FROM_BYTES, ROUND_TRIP, THREAD_ROUND_TRIP
 from weftwork.scheduler.run.apart import Apart
+from weftwork.scheduler.run.background import Background
 from weftwork.scheduler.run.calling import call_node, fits_a_thread
 from weftwork.scheduler.run.failures import block, call_in_run, is_of_the_place, lost, node_error
 from weftwork.scheduler.run.frontier import Frontier
@@ -43,6 +43,8 @@ from weftwork.scheduler.run.thread_lanes import ThreadBatch, ThreadLanes
 
 _UP_WITHIN = 60.0
 """Seconds for which a run that has lost all workers waits for one."""
+_DEAD_WITHIN = 10.0
+"""The same if one after another dies while starting."""
 _LOOK = 0.2
 """Seconds between two looks whether it is still starting."""
 
@@ -64,7 +66,7 @@ class Sharing:
         most: int | None,
     ):
         """seconds: the predicted seconds of each node; None if never seen.   restart: starts a slot's worker anew.
-        revive: does so for those that died while starting, given the slots that are up; false if it gives up.
+        revive: does so for those that died while starting, given the slots that are up; true if those were many.
         """
         self.run, self.flow, self.transport, self.number, self.lanes = run, flow, transport, number, lanes
         self.frontier, self._restart, self._revive = Frontier(flow, seconds), restart, revive
@@ -74,10 +76,8 @@ class Sharing:
         self.refusals = Refusals(run, flow, self.frontier)
         self.uses = flow.uses()
         self.apart, self.most = apart, most
-        self.under_way: set[Any] = set()
+        self.background = Background(transport.wake)
         """The nodes running apart, and the numbers of the batches that threads are running."""
-        self.came: SimpleQueue[tuple[Any, Callable[[], None]]] = SimpleQueue()
-        """Finished ones of these, each with a function to call for it."""
         self.threads, self.halt = ThreadLanes(), list[bool]()
         """`halt` is filled to make threads end their batches."""
         self.tries: dict[int, int] = {}
@@ -112,10 +112,10 @@ class Sharing:
         if safe:
             self.frontier.move_here(min(safe))
             return 0.0
-        coming = self._revive(self.lanes)
-        if self.under_way or not self.alone_since:
+        within = _DEAD_WITHIN if self._revive(self.lanes) else _UP_WITHIN
+        if self.background.under_way or not self.alone_since:
             self.alone_since = monotonic()
-        elif not coming or monotonic() > self.alone_since + _UP_WITHIN:
+        elif monotonic() > self.alone_since + within:
             raise lost([self.flow.ops[node] for _, node in self.frontier.ready[:1]], 1, "no local worker has started")
         return _LOOK
 
@@ -141,24 +141,7 @@ class Sharing:
                 self.frontier.push(self.frontier.here if self._must_stay(node) else self.frontier.ready, node)
 
     def _begin_apart(self, node: int) -> None:
-        self.under_way.add(node)
-        values = [self.run.values[number] for number in self.flow.inputs[node]]
-        self.apart.start(node, values, lambda result: self._tell(node, partial(self._apart_done, node, result)))
-
-    def _tell(self, key: Any, then: Callable[[], None]) -> None:
-        """Note the end of work in `under_way`. May be called from any thread."""
-        self.came.put((key, then))
-        self.transport.wake()
-
-    def _take_what_came(self) -> None:
-        """Process finished work that ran apart or in threads. Raises its error if it failed."""
-        while True:
-            try:
-                key, then = self.came.get_nowait()
-            except Empty:
-                return
-            self.under_way.discard(key)
-            then()
+        self.apart.start(node, self.background, partial(self._apart_done, node))
 
     def _apart_done(self, node: int, result: Any) -> None:
         if isinstance(result, BaseException):
@@ -239,7 +222,7 @@ class Sharing:
                 back = monotonic()
                 self._told(slot, self._message(slot, parts), back)
             came = self.transport.next(0)
-        self._take_what_came()
+        self.background.take()
 
     def _message(self, slot: int, parts: list) -> list:
         """A worker's message. A result that cannot be loaded here ends its batch, like one that does not pickle."""
@@ -320,9 +303,9 @@ class Sharing:
         batch.in_thread = True
         number, work = self.batches, ThreadBatch(self.run, batch.nodes, self.halt)
         self._give(slot, batch, monotonic())
-        self.under_way.add(("thread", number))
+        self.background.under_way.add(("thread", number))
         done = partial(self._thread_done, slot, number, work)
-        self.threads.start(slot, work, lambda: self._tell(("thread", number), done))
+        self.threads.start(slot, work, lambda: self.background.tell(("thread", number), done))
 
     def _thread_done(self, slot: int, number: int, batch: ThreadBatch) -> None:
         sent, lane = HERE, self.lanes.get(slot)
@@ -404,11 +387,11 @@ class Sharing:
                 self.gone.add(slot)
                 busy.discard(slot)
         end = monotonic() + grace
-        self._end_apart()
-        while (busy or self.under_way) and (left := end - monotonic()) > 0:
+        self.background.settle()
+        while (busy or self.background.under_way) and (left := end - monotonic()) > 0:
             came = self.transport.next(left)
             if came is None:
-                self._end_apart()
+                self.background.settle()
                 continue
             slot, parts = came
             if parts is None:
@@ -423,7 +406,3 @@ class Sharing:
                 if not self.lanes[slot].batches:
                     busy.discard(slot)
         return sorted(busy)
-
-    def _end_apart(self) -> None:
-        while not self.came.empty():
-            self.under_way.discard(self.came.get()[0])

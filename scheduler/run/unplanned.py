@@ -4,6 +4,7 @@ parts."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -11,7 +12,7 @@ from weftwork.actors.programs.program import Stopped
 from weftwork.graph.statistics import CALLED
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.needs import is_sharable
-from weftwork.scheduler.plan.autotune import Autotuner, Candidate
+from weftwork.scheduler.plan.autotune import Autotuner
 from weftwork.scheduler.plan.call_list import CallList
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import Estimate
@@ -19,6 +20,7 @@ from weftwork.scheduler.plan.plan import make_dynamic_plan
 from weftwork.scheduler.plan.signatures import Signature, settled
 from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.run.cold_run import ColdRun, Next, Part, Stretch
+from weftwork.scheduler.run.local_workers import local_workers
 from weftwork.scheduler.run.nested import InnerRun
 from weftwork.scheduler.run.planner import Planner
 from weftwork.scheduler.run.run import Run
@@ -38,7 +40,8 @@ class Unplanned:
         """Call nodes here as far as possible, run the rest in parts, and return the values of the fetches."""
         telling = run.telling
         watched = telling is not None and telling.wants_nodes
-        work = run.cold = ColdRun(call_list, dict(zip(signature.fed, fed, strict=True)), watched)
+        feeds = dict(zip(signature.fed, fed, strict=True))
+        work = run.cold = ColdRun(call_list, feeds, lambda: local_workers().is_up, watched)
         run.wakers.append(work.stop)
         if telling is not None:
             telling.planned([op for op in call_list.ops if op.kind in CALLED], _COLD, monotonic(), 0.0)
@@ -74,8 +77,8 @@ class Unplanned:
                 raise Stopped
             specialization = Specialization()
             if heavy and is_sharable(flow) and self._planner.can_share(flow, inner.bytes_of_sources()):
-                plan = make_dynamic_plan(flow, Estimate(flow, {}))
-                specialization.autotuner = Autotuner([Candidate("dynamic", 0.0, plan)])
+                make = partial(make_dynamic_plan, flow, Estimate(flow, {}))
+                specialization.autotuner = Autotuner.only("dynamic", make)
             self._run_flow(inner, flow, specialization)
             for where, (segments, nodes) in inner.ran.items():
                 run.count(where, nodes, segments)

@@ -6,12 +6,14 @@ from typing import Any
 
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate
 
-NO_PLAN: Any = None
+
+def no_plan() -> Any:
+    """The plan of a candidate in these tests, which run none."""
 
 
 def names(seconds, runs):
     """The candidate used in each of `runs` runs, if run number n of a candidate takes `seconds(name, n)`."""
-    autotuner = Autotuner([Candidate("caller", 1.0, NO_PLAN), Candidate("thread", 0.6, NO_PLAN)])
+    autotuner = Autotuner([Candidate("caller", 1.0, no_plan), Candidate("thread", 0.6, no_plan, 1e-9)])
     chosen = []
     for run in range(runs):
         current = autotuner.current
@@ -40,7 +42,7 @@ def test_chances_are_few():
 
 
 def test_a_way_that_does_not_keep_its_promise_is_left_after_one_run_a_static_plan_after_two():
-    autotuner = Autotuner([Candidate("caller", 1.0, NO_PLAN), Candidate("dynamic", 0.6, NO_PLAN)])
+    autotuner = Autotuner([Candidate("caller", 1.0, no_plan), Candidate("dynamic", 0.6, no_plan)])
     autotuner.record(autotuner.current, 1.4)
     assert autotuner.current.name == "caller"
     chosen = names(lambda name, run: {"caller": 1.0, "thread": 1.4}[name], 5)
@@ -49,12 +51,30 @@ def test_a_way_that_does_not_keep_its_promise_is_left_after_one_run_a_static_pla
 
 
 def test_a_way_that_becomes_known_later_is_tried_if_it_promises_more():
-    autotuner = Autotuner([Candidate("caller", 1.0, NO_PLAN)])
-    autotuner.renew([Candidate("caller", 1.0, NO_PLAN), Candidate("thread", 0.6, NO_PLAN)])
+    autotuner = Autotuner([Candidate("caller", 1.0, no_plan)])
+    autotuner.renew([Candidate("caller", 1.0, no_plan), Candidate("thread", 0.6, no_plan)], 1, [])
     assert (autotuner.current.name, autotuner.certain) == ("thread", False)
     autotuner.record(autotuner.current, 0.7)
-    autotuner.renew([Candidate("resident", 0.9, NO_PLAN)])
+    autotuner.renew([Candidate("resident", 0.9, no_plan)], 1, [])
     assert autotuner.current.name == "thread"
     autotuner.drop(autotuner.current)
-    autotuner.renew([Candidate("thread", 0.6, NO_PLAN)])
+    autotuner.renew([Candidate("thread", 0.6, no_plan)], 1, [])
     assert "thread" not in [candidate.name for candidate in autotuner.candidates]
+
+
+def tried_at(price, predicted, runs):
+    """The runs in which a static plan of that price is used, if it keeps its promise and the caller takes 1 s."""
+    ways = [Candidate("caller", 1.0, no_plan), Candidate("resident", predicted, no_plan, price)]
+    autotuner = Autotuner(ways)
+    chosen = []
+    for run in range(runs):
+        chosen += [run] * (autotuner.current.name == "resident")
+        autotuner.record(autotuner.current, 1.0 if autotuner.current.name == "caller" else predicted)
+    return chosen
+
+
+def test_a_static_plan_is_tried_once_the_runs_so_far_would_have_paid_its_price():
+    assert tried_at(price=0.3, predicted=0.6, runs=5) == [0, 1, 2, 3, 4]
+    assert tried_at(price=3.0, predicted=0.6, runs=20)[:1] == [7]
+    assert tried_at(price=3.0, predicted=0.6, runs=30)[1:] == list(range(8, 30))
+    assert tried_at(price=1000.0, predicted=0.6, runs=300) == []

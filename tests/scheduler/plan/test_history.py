@@ -29,12 +29,12 @@ def node(graph):
 def test_a_node_is_stable_once_it_has_taken_about_as_long_a_few_times(node, seconds, stable):
     history = History()
     for each in seconds:
-        history.learn(node, each)
+        history.learn(node, 0, each)
     assert history.is_stable(node) is stable
 
 
 def test_the_first_calls_count_alike_and_later_ones_follow_a_change():
-    cost = NodeCost(3.0)
+    cost = NodeCost(3.0, 0)
     cost.add(1.0)
     assert cost.seconds == 2.0
     for _ in range(20):
@@ -48,7 +48,7 @@ def test_nothing_is_known_of_a_node_before_it_ran_or_after_it_has_gone():
     with tf.Graph().as_default():
         op = tf.op(abs)(1).op
     assert (history.of(op), history.is_stable(op), history.has_nodes) == (None, False, False)
-    history.learn(op, 1.0)
+    history.learn(op, 0, 1.0)
     assert history.has_nodes
     del op
     gc.collect()

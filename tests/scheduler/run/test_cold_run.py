@@ -226,7 +226,7 @@ def test_nodes_that_turn_out_heavy_are_left_to_a_plan(graph, clock):
         clock.wait(0.002)
         return x
 
-    work = ColdRun(CallList.of([chain(seen(nap), 1)], set()), {})
+    work = ColdRun(CallList.of([chain(seen(nap), 1)], set()), {}, lambda: False, False)
     assert work.go_on([]) is Next.PLAN
     part = work.rest()
     assert work.called == 2
@@ -235,7 +235,12 @@ def test_nodes_that_turn_out_heavy_are_left_to_a_plan(graph, clock):
 
 
 def test_a_pause_does_not_make_nodes_heavy(graph, clock):
-    work = ColdRun(CallList.of([chain(seen(lambda k: clock.wait(1e-6 if k else 0.05) or k + 1), 0)], set()), {})
+    work = ColdRun(
+        CallList.of([chain(seen(lambda k: clock.wait(1e-6 if k else 0.05) or k + 1), 0)], set()),
+        {},
+        lambda: False,
+        False,
+    )
     assert work.go_on([]) is Next.NOTHING
     assert work.values() == [MANY]
 
@@ -322,7 +327,7 @@ def test_values_are_let_go_when_nobody_takes_them_any_more(graph):
             alive["now"] -= 1
 
     make = seen(lambda before: Tracked())
-    with tf.Session() as session:
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
         session.run([chain(make).op, *[make(k).op for k in range(MANY)]])
     assert alive["most"] <= 3
 
@@ -356,7 +361,7 @@ def test_an_array_that_a_function_has_made_is_not_copied(graph):
         return x
 
     first, look = seen(make), seen(where)
-    with tf.Session() as session:
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
         assert session.run([look(first(k)) for k in range(MANY)]) == made
 
 

@@ -26,7 +26,7 @@ def frontier_of(costs: Sequence[float | None], reads: list[tuple[int, ...]]) -> 
         flow = lower(made, [])
     for op, cost in zip(flow.ops, costs, strict=True):
         if cost is not None:
-            HISTORY.learn(op, cost)
+            HISTORY.learn(op, 0, cost)
     frontier = Frontier(flow, costs)
     for node in frontier.first():
         frontier.push(frontier.ready, node)
@@ -122,7 +122,7 @@ def test_batches_of_even_nodes_that_nobody_waits_for_are_longer_and_shrink_towar
     frontier = frontier_of([1e-3] * 400, [()] * 400)
     for op in frontier.flow.ops:
         for _ in range(3):
-            HISTORY.learn(op, 1e-3)
+            HISTORY.learn(op, 0, 1e-3)
     sizes = []
     while frontier.ready:
         batch = take(frontier)
@@ -159,7 +159,7 @@ def test_the_caller_runs_what_no_lane_could_do_beside_something_else():
     frontier = frontier_of([1e-3] * 2, [()] * 2)
     for op in frontier.flow.ops:
         for _ in range(8):
-            HISTORY.learn(op, 1e-3)
+            HISTORY.learn(op, 0, 1e-3)
     idle, busy = Lane(), Lane()
     busy.give(0, Batch([0], 1.0))
     assert not frontier.is_better_here(take(frontier), [idle, idle])  # it feeds another lane meanwhile

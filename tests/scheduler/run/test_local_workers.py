@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import signal
 import threading
 import time
+from contextlib import suppress
 
 import numpy as np
 import psutil
@@ -182,6 +185,30 @@ def test_a_resident_that_dies_costs_a_run_an_attempt(session, tmp_path):
     assert second not in processes(session)
 
 
+def kill_all():
+    """End the local workers of this program, also those that are just starting."""
+    for process in psutil.Process().children():
+        with suppress(psutil.Error):
+            if "local_worker" in " ".join(process.cmdline()):
+                process.kill()
+
+
+def test_a_run_goes_on_though_workers_die_while_they_start(graph, ray_session):
+    """Nodes in which none has died run in the caller meanwhile; one whose lane's worker has died ends in its thread."""
+    naps = spread(lambda k: time.sleep(0.3) or k, 6)
+    with tf.Session(config=tf.ConfigProto(placement="dynamic")) as session:
+        session.run(spread(work))
+        killers = [threading.Timer(0.1 + 0.15 * k, kill_all) for k in range(6)]
+        for killer in killers:
+            killer.start()
+        began = time.monotonic()
+        assert session.run(naps) == list(range(6))
+        for killer in killers:
+            killer.join()
+        assert session.run(spread(work)) == list(range(12))
+        assert time.monotonic() - began < 30  # it was a minute
+
+
 @pytest.mark.parametrize("how", ["timeout", "cancel"])
 def test_functions_that_do_not_return_are_ended_and_the_session_goes_on(session, tmp_path, how):
     x = tf.placeholder(tf.int64, [])
@@ -294,3 +321,79 @@ def test_one_whose_start_nobody_took_in_is_started_anew_and_the_others_are_not_g
     until(lambda: team.borrow(2, 1), 30)
     team.give_back()
     assert not team.failed
+
+
+async def waits(k):
+    await asyncio.sleep(0.001)
+    return 10 * k
+
+
+APART = {"a CPU": tf.op(num_cpus=1)(work), "its own process": tf.op(isolated=True)(work), "waits": tf.op(waits)}
+"""Functions whose nodes run beside the slots of a plan."""
+
+
+@pytest.mark.parametrize("name", APART)
+def test_a_node_that_runs_apart_leaves_the_others_their_slots(session, name):
+    apart, before, after = APART[name], spread(work), []
+    middle = [apart(node) for node in before[:3]]
+    for node, other in zip(middle, before[3:], strict=False):
+        after.append(tf.op(lambda a, b: (a, b, os.getpid()))(node, other))
+    with tf.control_dependencies([apart(7)]):
+        last = tf.op(lambda: "last")()
+    expected = [10 * k if name == "waits" else k for k in range(3)]
+    for _ in range(3):
+        made, found, pids, text = session.run([middle, after, spread(pid, 40), last])
+        assert made == expected
+        assert [row[:2] for row in found] == list(zip(expected, range(3, 6), strict=True))
+        assert {row[2] for row in found} == {os.getpid()}
+        assert len(set(pids)) > 1
+        assert text == "last"
+    assert "resident" in session.placements
+
+
+@pytest.mark.parametrize("name", APART)
+def test_an_error_of_a_node_that_runs_apart_ends_the_run_and_names_it(session, name):
+    async def fails(k):
+        raise KeyError(k)
+
+    option = {"a CPU": {"num_cpus": 1}, "its own process": {"isolated": True}, "waits": {}}[name]
+    function = fails if name == "waits" else lambda k: {}[k]
+    bad = tf.op(**option, name="bad_one")(function)(5)
+    with pytest.raises(tf.errors.UnknownError, match="bad_one"):
+        session.run([*spread(work), bad])
+    assert session.run(spread(work)) == list(range(12))
+
+
+def test_a_run_that_is_too_late_leaves_no_node_running_apart(session, tmp_path):
+    def lasts(k):
+        (tmp_path / "began").write_text("")
+        time.sleep(60)
+
+    late = tf.op(isolated=True)(lasts)(1)
+    with pytest.raises(tf.errors.DeadlineExceededError, match="Timed out"):
+        session.run([*spread(work), late], options=tf.RunOptions(timeout_in_ms=3000))
+    assert session.run(spread(work)) == list(range(12))
+    assert (tmp_path / "began").exists()
+
+
+@tf.op
+def even(k):
+    return k + sum(range(10_000)) * 0
+
+
+@tf.op(num_cpus=1)
+def even_on_a_cpu(k):
+    return k + sum(range(10_000)) * 0
+
+
+def test_a_graph_with_one_node_that_asks_for_a_cpu_may_have_a_static_plan(graph, ray_session, tmp_path):
+    names = [f"{__name__}:{name}" for name in ("even", "even_on_a_cpu")]
+    known = {"class": 0, "seconds": 1e-3, "bytes": 28, "calls": 100, "spread": 0.0}
+    path = tmp_path / "costs.json"
+    path.write_text(json.dumps({"weftwork_costs": 1, "records": [{"function": name, **known} for name in names]}))
+    tf.load_costs(str(path))
+    rows = [*[even(k) for k in range(200)], even_on_a_cpu(200)]
+    with tf.Session() as session:
+        assert "resident" in [name for name, _, _ in session.explain(rows).ways]
+        for _ in range(5):
+            assert session.run(rows) == list(range(201))
