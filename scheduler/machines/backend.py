@@ -63,15 +63,15 @@ _buried: list[Any] = []
 class Grip:
     """Something that Ray keeps for this process. It is valid during one life of Ray only."""
 
-    __slots__ = ("_life", "_raw")
+    __slots__ = ("life", "_raw")
 
     def __init__(self, raw: Any):
-        self._raw, self._life = raw, life()
+        self._raw, self.life = raw, life()
 
     @property
     def is_gone(self) -> bool:
         """True if it was lost with its Ray."""
-        return not self._life.is_on()
+        return not self.life.is_on()
 
     @property
     def raw(self) -> Any:
@@ -81,7 +81,7 @@ class Grip:
         return self._raw
 
     def __del__(self, bury: Callable = _buried.append):
-        life = getattr(self, "_life", None)
+        life = getattr(self, "life", None)
         if (
             life is not None and not life.is_on()
         ):  # object ids repeat in the next life, so releasing an old one would release another object
@@ -441,4 +441,4 @@ def cancel(handles: Iterable[Handle], force: bool) -> None:
 def kill(actor: Actor) -> None:
     """Kill an actor."""
     with suppress(Exception):  # it is already dead, or Ray is gone
-        actor._life.module.kill(actor.raw)
+        actor.life.module.kill(actor.raw)

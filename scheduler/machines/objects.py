@@ -96,7 +96,7 @@ def _block(key: str, data: memoryview) -> Block:
 
 def fetch(reference: Any) -> Any:
     """The value of a reference. Raises ValueLost if it is gone, backend.StoreFull if the store had no room for it."""
-    raw, life = reference.raw, reference._life
+    raw, life = reference.raw, reference.life
     errors = life.module.exceptions
     try:
         return unwrap(backend.get(raw, of=life))
