@@ -35,7 +35,7 @@ from weftwork.scheduler.run.calling import call_node, fits_a_thread
 from weftwork.scheduler.run.failures import block, call_in_run, is_of_the_place, lost, node_error
 from weftwork.scheduler.run.frontier import Frontier
 from weftwork.scheduler.run.lane import Batch, Lane, idlest, until_room, with_room
-from weftwork.scheduler.run.refusals import Refusals
+from weftwork.scheduler.run.refusals import Refusals, is_repeated
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.shipping import Parcel
 from weftwork.scheduler.run.telling import HERE, Node, Sent, resident
@@ -240,7 +240,7 @@ class Sharing:
         elif kind == "shared" and number == self.number:
             batch, end, made, costs, said, told = rest
             again = ()
-            if end is not None and end[0] == "unsendable":  # these run once more, and report it then
+            if end is not None and is_repeated(*end):  # these run once more, and report it then
                 again = self.lanes[slot].batches[batch].nodes[len(made) :]
             for node, events in said:
                 if node not in again:
