@@ -1,4 +1,4 @@
-"""The data of several examples."""
+"""The data that several examples use."""
 
 # scikit-learn has no types:
 # pyright: reportMissingTypeStubs=false
@@ -7,11 +7,11 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 TRAINED = 1500
-"""The first so many images are for training, the others for testing."""
+"""How many images are for training; the others are for testing."""
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    """8 x 8 images in rows, from 0 to 1, and the digits on them."""
+    """Images of handwritten digits, `[1797, 64]` from 0 to 1, and their labels, `[1797]`, in random order."""
     data: tuple[np.ndarray, np.ndarray] = load_digits(return_X_y=True)  # type: ignore[assignment]
     images, labels = data
     order = np.random.RandomState(0).permutation(len(images))

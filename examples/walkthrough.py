@@ -1,4 +1,7 @@
-"""What a session is: one graph, several sessions, each with variables of its own."""
+"""What a session is: one graph, several sessions, each with its own variables.
+
+Prints the value of a variable in three sessions, and that of a counter.
+"""
 
 from typing import Any
 
@@ -12,26 +15,26 @@ def main() -> dict[str, Any]:
         foo = tf.Variable(42, name="foo")
         initialise = tf.global_variables_initializer()
         assign = foo.assign(13)
-    print(f"the Python variable is a reference, not a value: {foo}")
+    print(f"the Python object is a reference, not a value: {foo}")
     seen: dict[str, Any] = {}
 
     with tf.Session(graph=graph) as session:
         session.run(initialise)
         session.run(assign)
         seen["first"] = session.run(foo)
-        print(f"first session, initialised and assigned: foo is {seen['first']}")
+        print(f"first session, initialised and then assigned: foo is {seen['first']}")
 
     with tf.Session(graph=graph) as session:
         try:
             session.run(foo)
         except tf.errors.FailedPreconditionError as error:
             seen["second"] = error
-            print(f"second session, nothing run before: {error}")
+            print(f"second session, not initialised: {error}")
 
     with tf.Session(graph=graph) as session:
         session.run(initialise)
         seen["third"] = session.run(foo)
-        print(f"third session, initialised: foo is {seen['third']}, whatever the others did")
+        print(f"third session, initialised: foo is {seen['third']}, whatever the others have done")
 
     with tf.Graph().as_default():
         counter = tf.Variable(0, name="counter")
@@ -41,7 +44,7 @@ def main() -> dict[str, Any]:
             for _ in range(3):
                 session.run(count)  # counter + 1 runs by itself: the assignment depends on it
             seen["counter"] = session.run(counter)
-            print(f"fetched the assignment three times: the counter is {seen['counter']}")
+            print(f"counter, after its assignment ran three times: {seen['counter']}")
     return seen
 
 

@@ -390,6 +390,9 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
     """A tensor that must be fed. Running a node that depends on it without a feed raises InvalidArgumentError.
 
     dtype: of the fed values; `object` takes any Python object.   shape: every fed value must be compatible with it.
+
+        x = tf.placeholder(tf.float32, [None, 3])  # any number of rows of three
+        session.run(x * 2, {x: [[1, 2, 3]]})  # [[2., 4., 6.]]
     """
     spec = (as_dtype(dtype).base_dtype, shapes.as_raw(shape))
     return get_default_graph().add(Kind.PLACEHOLDER, "Placeholder", outputs=[spec], name=name).outputs[0]
@@ -397,16 +400,21 @@ def placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> Tenso
 
 def placeholder_with_default(input: Any, shape: Any = None, name: str | None = None) -> Tensor:
     """A tensor that may be fed, and equals `input` otherwise. Raises ValueError if the shape does not fit `input`."""
-    tensor = convert_to_tensor(input)
+    with get_default_graph().name_scope(name or "PlaceholderWithDefault") as scope:
+        tensor = convert_to_tensor(input, name="input")
     raw = shapes.as_raw(shape)
     if not shapes.compatible(raw, tensor.raw_shape):
         raise ValueError(f"{tensor} does not fit the placeholder's shape {shapes.text(raw)}.")
-    return apply(as_it_is, [tensor], type="PlaceholderWithDefault", name=name, dtype=tensor.dtype.base_dtype, shape=raw)
+    kind = tensor.dtype.base_dtype
+    return apply(pass_through, [tensor], type="PlaceholderWithDefault", name=scope, dtype=kind, shape=raw)
 
 
-def as_it_is(value: Any) -> Any:
+def pass_through(value: Any) -> Any:
     """The kernel of a node that passes its input on."""
     return value
+
+
+as_it_is = pass_through  # the name in graphs that older versions wrote
 
 
 def divide(ufunc: np.ufunc, x: Any, y: Any) -> Any:

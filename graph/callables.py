@@ -23,11 +23,11 @@ _DEFERRED = (classmethod, functools.partialmethod, functools.singledispatchmetho
 def check_callable(function: Any) -> None:
     """Raise TypeError if an object cannot be a node's function. The message says what to write instead."""
     if not callable(function) and not isinstance(function, _DEFERRED):
-        raise TypeError(f"weftwork.op takes a function, not {function!r}. Write options by name: @op(outputs=2).")
+        raise TypeError(f"weftwork.op takes a function, not {function!r}. Pass options by name, as in @op(outputs=2).")
     if any([inspect.isasyncgenfunction(each) for each in _layers(function)]):
         raise TypeError(
-            f"{named(function)} is an async generator: a node gives one value. Let it be an `async def` that collects "
-            "its items in a list and returns that."
+            f"{named(function)} is an async generator, but a node has one value. Make it an `async def` that "
+            "collects its items in a list and returns the list."
         )
 
 

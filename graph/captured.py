@@ -52,7 +52,7 @@ class Captured:
         self.function = function
         self.version = 0
         self._kinds = whole
-        self._found_writing = False
+        self._was_seen_writing = False
         self._looked_at: list = []
         self._bytes: list[bytes | None] = []
         self._given = {id(part): reference_to(part) for part in given}
@@ -77,16 +77,16 @@ class Captured:
             self._walk()
             self.version += 1
 
-    def writes_after_all(self) -> None:
+    def record_write(self) -> None:
         """Record that a call has mutated an object although the code does not show it."""
-        self._found_writing = True
+        self._was_seen_writing = True
         self._walk()
         self.version += 1
 
     def _walk(self) -> None:
         given = [part for known in self._given.values() if (part := known()) is not None]
         walk = Walk(self.function, self._kinds, given)
-        if self._found_writing:
+        if self._was_seen_writing:
             walk.writes |= walk.data or {SURROUNDINGS}
         self.names, self.variables = walk.names, walk.variables
         self.spaces, self.classes = walk.spaces, list(walk.classes.values())

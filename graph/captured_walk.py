@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import inspect
 import os
 import signal
 import sys
@@ -344,7 +345,7 @@ class Walk:
         self._patched(kind, names)
         if not is_own(kind.__module__):
             self._note_module(kind.__module__)
-        meta = type(kind).__mro__
+        meta = inspect.getmro(type(kind))
         for base in (*kind.__mro__, *meta):
             if not is_own(base.__module__):
                 continue

@@ -11,7 +11,11 @@ from weftwork.graph.stacks import get_default_graph
 
 
 def control_dependencies(control_inputs: Iterable[Any] | None):
-    """A context manager: operations created inside run after `control_inputs`; None clears the outer ones."""
+    """A context manager: operations created inside run after `control_inputs`; None clears the outer ones.
+
+    with tf.control_dependencies([tf.assert_positive(x)]):
+        root = tf.sqrt(x)  # runs only if the assertion holds
+    """
     return get_default_graph().control_dependencies(control_inputs)
 
 
@@ -24,7 +28,11 @@ def init_scope() -> Iterator[None]:
 
 
 def device(device_name_or_function: Any):
-    """A context manager that asks for a device: a string, a DeviceSpec, a function of the operation, or None."""
+    """A context manager that asks for a device: a string, a DeviceSpec, a function of the operation, or None.
+
+    with tf.device("/gpu:0"):
+        product = tf.matmul(a, b)
+    """
     return get_default_graph().device(device_name_or_function)
 
 

@@ -193,6 +193,7 @@ _ENUM: dict[DType, int] = {
     uint64: 23,
 }
 _OF_ENUM = {number: dtype for dtype, number in _ENUM.items()}
+_ENUM[variant] = _ENUM[object]
 _OF_NUMPY = {known.numpy: known for known in ALL.values() if known.numpy.kind != "O"}
 _SCALARS = frozenset(np.sctypeDict.values())
 """NumPy's concrete scalar types. An abstract one, such as np.number, is no dtype."""

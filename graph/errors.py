@@ -340,7 +340,7 @@ def exception_type_from_error_code(error_code: int) -> type[OpError]:
 
 
 def error_code_from_exception_type(cls: type[OpError]) -> int:
-    """The code of a class.
+    """The number of an error class, such as 3 for InvalidArgumentError.
 
     cls: a class of `tf.errors`.
     """

@@ -47,7 +47,7 @@ class Op(Generic[P, R]):
     As a class attribute it binds as its function does: `@op` on a method passes the object as `self`. Attributes that
     an Op lacks are looked up on its function: `op.cache_info()`, `op.register(int)`.
     outputs, types, raw: how many outputs there are, with their dtypes and shapes.
-    pure, traits: as `op` was told.
+    pure, traits: the options that `op` was given.
     numpy: whether arguments are arrays.
     """
 
@@ -244,7 +244,7 @@ if TYPE_CHECKING:
         def __call__(self, /, *args: Any, **kwargs: Any) -> Operation: ...
 
     class Options(TypedDict, total=False):
-        """What `op` is told besides `outputs`."""
+        """The options of `op` besides `outputs`."""
 
         dtype: Any
         shape: Any
@@ -364,7 +364,7 @@ def _traits(isolated: bool, here: bool, retries: Any, timeout: Any, resources: A
 def _output_specs(outputs: Any, dtype: Any, shape: Any) -> tuple[tuple[DType, ...], tuple[shapes.RawShape, ...]]:
     """The dtype and the shape of each output."""
     if outputs is not None and (not isinstance(outputs, int) or outputs < 0):
-        raise ValueError(f"outputs must be a whole number of outputs or None, not {outputs!r}.")
+        raise ValueError(f"outputs must be an integer or None, not {outputs!r}.")
     count = 1 if outputs is None else outputs
     types = tuple([as_dtype(d) for d in _one_for_each_output(dtype, count, dtypes.object, "dtype")])
     return types, tuple(
@@ -391,12 +391,12 @@ def needed(
     amounts = dict(resources or {})
     for key, value in (("CPU", num_cpus), ("GPU", num_gpus), ("memory", memory)):
         if key in amounts:
-            raise ValueError(f"Ask for {key} by its own option, not in resources.")
+            raise ValueError(f"Pass {key} as an option of its own, not in resources.")
         if value is not None:
             amounts[key] = value
     for key, value in amounts.items():
         if not isinstance(key, str) or not isinstance(value, (int, float)) or value < 0:
-            raise ValueError(f"resources maps a name to an amount, 0 or more, but got {key!r}: {value!r}.")
+            raise ValueError(f"resources must map names to amounts of at least 0, but got {key!r}: {value!r}.")
     return tuple(sorted(amounts.items()))
 
 
@@ -405,7 +405,7 @@ def limited(limits: Mapping[str, int] | None) -> tuple[tuple[str, int], ...]:
     amounts = dict(limits or {})
     for key, value in amounts.items():
         if not isinstance(key, str) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"limits maps a name to a whole number, 1 or more, but got {key!r}: {value!r}.")
+            raise ValueError(f"limits must map names to integers of at least 1, but got {key!r}: {value!r}.")
     return tuple(sorted(amounts.items()))
 
 
@@ -414,7 +414,9 @@ def selected(label_selector: Mapping[str, str] | None) -> tuple[tuple[str, str],
     chosen = dict(label_selector or {})
     for key, value in chosen.items():
         if not isinstance(key, str) or not isinstance(value, str):
-            raise ValueError(f"label_selector maps a label to the value it must have, but got {key!r}: {value!r}.")
+            raise ValueError(
+                f"label_selector must map labels to the values that they must have, but got {key!r}: {value!r}."
+            )
     return tuple(sorted(chosen.items()))
 
 

@@ -96,7 +96,7 @@ class Graph(Marks, Drawn):
                 self, len(self._operations), full, type, kind, kernel, inputs, attrs, outputs, (), traits, source
             )
             if scopes.active:
-                self._scopes.apply(op, pinned)
+                self._scopes.apply(op, pinned, placed=colocate is not None)
             if section is not None:
                 op.section = section
                 section.ops.append(op)
@@ -116,8 +116,12 @@ class Graph(Marks, Drawn):
         self._statistics.add(op)
 
     def _full_name(self, name: str) -> str:
+        if not isinstance(name, str):
+            raise TypeError(f"An operation's name must be a string, but got {name!r}.")
         if name.endswith("/"):
             check_op_name(name[:-1])
+            if name[:-1] in self._by_name:
+                raise ValueError(f"Duplicate node name in graph: '{name[:-1]}'")
             return name[:-1]
         check_op_name(name)
         scope = self._scopes.name
@@ -134,6 +138,8 @@ class Graph(Marks, Drawn):
 
     def named(self, name: str) -> str:
         """The full name, with a slash, that a node which asks for `name` gets; it is kept for that node."""
+        if not isinstance(name, str):
+            raise TypeError(f"An operation's name must be a string, but got {name!r}.")
         if name.endswith("/"):
             return name
         check_op_name(name)
@@ -316,12 +322,8 @@ class Graph(Marks, Drawn):
         if name:
             if not isinstance(name, str):
                 raise TypeError(f"A name scope's name must be a string, but got {name!r}.")
-            if name.endswith("/"):
-                inner = name[:-1]
-                check_scope_name(inner, inside=True)
-            else:
-                check_scope_name(name, inside=bool(outer))
-                inner = self.unique_name(name)
+            check_scope_name(name, inside=bool(outer))
+            inner = name[:-1] if name.endswith("/") else self.unique_name(name)
         else:
             inner = ""
         scopes.name = inner

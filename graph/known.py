@@ -106,7 +106,7 @@ def shape_argument(shape: Any) -> tuple[tuple[int, ...] | None, Tensor | None, s
         shape = [int(item) if isinstance(item, shapes.Dimension) else item for item in shape]
     tensor = convert_to_tensor(shape, name="shape")
     if not tensor.dtype.is_integer:
-        raise TypeError(f"A shape must consist of whole numbers, not of {tensor.dtype.name}: {tensor!r}")
+        raise TypeError(f"A shape must consist of integers, not {tensor.dtype.name}: {tensor!r}")
     known = entries(tensor)
     return None, tensor, None if known is None else tuple([None if d is None or d < 0 else d for d in known])
 

@@ -162,6 +162,12 @@ _MOVED = {
 _PACKAGE = "weftwork."
 
 
+def current_name(module: str) -> str:
+    """The name under which a module of the library is found today."""
+    new = _MOVED.get(module.removeprefix(_PACKAGE)) if module.startswith(_PACKAGE) else None
+    return module if new is None else _PACKAGE + new
+
+
 class _Alias(Loader):
     """Loads a module under its old name by importing it under the new one."""
 
@@ -183,8 +189,8 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        new = _MOVED.get(fullname.removeprefix(_PACKAGE)) if fullname.startswith(_PACKAGE) else None
-        return None if new is None else ModuleSpec(fullname, _Alias(_PACKAGE + new))
+        new = current_name(fullname)
+        return None if new == fullname else ModuleSpec(fullname, _Alias(new))
 
 
 def keep_old_names() -> None:

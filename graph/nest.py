@@ -91,7 +91,7 @@ def lift(structure: Any, found: list, convert: Callable[[Any], Any], memo: dict 
         return _lift(structure, found, convert, memo)
     except RecursionError:
         raise ValueError(
-            f"a {type(structure).__name__} with tensors in it holds itself, or is nested too deeply to find them all"
+            f"a {type(structure).__name__} with tensors in it contains itself, or is nested too deeply to find them all"
         ) from None
 
 
@@ -170,7 +170,7 @@ def constants(templates: Sequence[Any]) -> list:
     return found
 
 
-def as_it_is(value: Any) -> Any:
+def unchanged(value: Any) -> Any:
     """For `fill`: return the part itself."""
     return value
 

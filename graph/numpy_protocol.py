@@ -62,7 +62,7 @@ class _UfuncMethod:
 
 def call_numpy(*values: Any, function: Callable, template: Any, several: bool) -> Any:
     """The kernel of a NumPy function whose arguments are nested structures."""
-    args, kwargs = nest.fill(template, values, nest.as_it_is)
+    args, kwargs = nest.fill(template, values, nest.unchanged)
     result = function(*args, **kwargs)
     if not several:
         return result

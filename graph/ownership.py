@@ -112,7 +112,7 @@ def copied(value: Any, memo: dict | None = None, lazily: bool = True) -> Any:
         return value if is_atom(value) else _copy(value, memo)
     except RecursionError:
         raise ValueError(
-            f"a {kind.__name__} must be copied, because others see it too, but is nested too deeply"
+            f"a {kind.__name__} must be copied, because something else refers to it too, but is nested too deeply"
         ) from None
 
 

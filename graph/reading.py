@@ -53,12 +53,12 @@ _MOST_ARGUMENTS = 2
 """In a call: NumPy writes into a third argument of some functions."""
 
 
-def goes_behind(function: Any) -> bool:
+def may_bypass_copy(function: Any) -> bool:
     """True for a function whose code, or that of one which it calls, may write behind a frame (`frames`)."""
-    return _goes_behind(function, set())
+    return _may_bypass_copy(function, set())
 
 
-def _goes_behind(function: Any, seen: set[int]) -> bool:
+def _may_bypass_copy(function: Any, seen: set[int]) -> bool:
     body: Any = getattr(function, "func", getattr(function, "__func__", function))
     if not isinstance(body, (FunctionType, type, BuiltinFunctionType)):
         body = getattr(body.__class__, "__call__", None)  # noqa: B004
@@ -69,7 +69,7 @@ def _goes_behind(function: Any, seen: set[int]) -> bool:
     names = [*facts.globals, *body.__code__.co_freevars]
     called = [value for name in names if isinstance(value := _looked_up(body, name), FunctionType)]
     return not BEHIND.isdisjoint(facts.attributes) or any(
-        [_goes_behind(each, seen) for each in called if is_own(each.__module__)]
+        [_may_bypass_copy(each, seen) for each in called if is_own(each.__module__)]
     )
 
 

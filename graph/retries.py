@@ -36,13 +36,13 @@ class Retry:
 
     def __post_init__(self):
         if isinstance(self.times, bool) or not isinstance(self.times, int) or self.times < 0:
-            raise ValueError(f"retries must be a whole number, 0 or more, or a tf.Retry, not {self.times!r}.")
+            raise ValueError(f"retries must be an integer of at least 0 or a tf.Retry, not {self.times!r}.")
         for name, least, most in (("delay", 0, None), ("backoff", 1, None), ("longest", 0, None), ("jitter", 0, 1)):
             _check(name, getattr(self, name), least, most)
         classes = self.on if isinstance(self.on, tuple) else (self.on,)
         object.__setattr__(self, "on", classes)
         if not classes or not all([isinstance(kind, type) and issubclass(kind, Exception) for kind in classes]):
-            raise TypeError(f"Retry's on must be a class derived from Exception, or a tuple of such, not {classes!r}.")
+            raise TypeError(f"Retry's on must be a subclass of Exception, or a tuple of these, not {classes!r}.")
 
     @classmethod
     def of(cls, retries: int | Retry) -> Retry:

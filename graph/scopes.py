@@ -108,11 +108,15 @@ class Scopes:
         if self._shared is not None:
             self._local.state, self._shared = self._shared, None
 
-    def apply(self, op: Operation, pinned: bool) -> None:
-        """Apply the open scopes to a new operation. A pinned one takes no control inputs."""
+    def apply(self, op: Operation, pinned: bool, placed: bool) -> None:
+        """Apply the open scopes to a new operation.
+
+        pinned: it takes no control inputs.   placed: its place is that of another operation, not of the scopes.
+        """
         state = self._state
         op.container = state.container
-        op.device = _merged_device(state.devices, op)
+        if not placed:
+            op.device = _merged_device(state.devices, op)
         if state.colocation:
             groups = {name for other in state.colocation for name in other.colocation or (other.name,)}
             op.colocation = tuple(sorted(groups))
@@ -208,14 +212,20 @@ def _joined(outer: tuple, inner: tuple) -> tuple:
 
 
 def _merged_device(stack: list[Any], op: Operation) -> str:
-    """The device that the scopes request; field by field, the innermost wins."""
+    """The device that the scopes request; field by field, the innermost wins.
+
+    A function sees what the scopes inside it request as `op.device`, and what it returns takes the place of that.
+    """
     merged = ""
     for device in reversed(stack):
         if device is None:
             break
         if callable(device) and not isinstance(device, devices.DeviceSpec):
             op.device = merged
-            device = device(op) or ""
+            device = device(op)
+            if device is None:
+                continue
+            merged = ""
         text = device.to_string() if isinstance(device, devices.DeviceSpec) else str(device)
         merged = devices.merge(text, merged)
     return merged
@@ -243,10 +253,14 @@ def op_scope(values: Any, name: str | None, default_name: str | None = None) -> 
 
 
 class name_scope:
-    """A context manager: open a name scope (`name`, else `default_name`) in the graph of `values`, made the default.
+    """A context manager: put a name and a slash before the names of nodes that are created inside.
 
-    Yields the prefix, `a/b/`; entered again it opens another, `a/b_1/`. name: what it was asked for.
-    Raises ValueError when both names are None and values were given.
+    name, default_name: the name of the scope; `default_name` if `name` is None. It is made unique: `a/b_1/`.
+    values: tensors whose graph becomes the default graph inside.
+    Yields the prefix of the names, `a/b/`. Raises ValueError if both names are None and there are values.
+
+        with tf.name_scope("layer"):
+            y = tf.add(a, b, name="sum")  # layer/sum
     """
 
     def __init__(self, name: str | None, default_name: str | None = None, values: Any = None):

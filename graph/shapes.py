@@ -29,7 +29,7 @@ def as_raw(shape: Any) -> RawShape:
     try:
         return tuple([_dim(dim) for dim in shape])
     except TypeError:
-        raise TypeError(f"A shape is None or a sequence of whole numbers and Nones, not {shape!r}.") from None
+        raise TypeError(f"A shape must be None or a sequence of integers and Nones, not {shape!r}.") from None
 
 
 def _dim(dim: Any) -> int | None:
@@ -114,6 +114,19 @@ def bracket_text(shape: Sequence[Any] | None) -> str:
     if shape is None:
         return "<unknown>"
     return "[" + ",".join(["?" if dim is None else str(dim) for dim in shape]) + "]"
+
+
+def difference(a: RawShape, b: RawShape) -> str:
+    """How two shapes contradict each other, in the words of TensorFlow's runtime."""
+    assert a is not None
+    assert b is not None
+    if len(a) != len(b):
+        return f"Shapes must be equal rank, but are {len(a)} and {len(b)}."
+    axis = next(i for i, (x, y) in enumerate(zip(a, b, strict=True)) if None not in (x, y) and x != y)
+    return (
+        f"Dimension {axis} in both shapes must be equal, but are {a[axis]} and {b[axis]}. Shapes are "
+        f"{bracket_text(a)} and {bracket_text(b)}."
+    )
 
 
 class Dimension:
@@ -220,6 +233,14 @@ class Dimension:
 
     def __repr__(self) -> str:
         return f"Dimension({self.value})"
+
+
+def _unknown_slice(key: slice) -> TensorShape:
+    """A slice of a shape of unknown rank: its own rank is known if both of its ends count from the start."""
+    if key.step is not None:
+        raise ValueError("Steps are not yet handled")
+    start, stop = key.start or 0, key.stop
+    return TensorShape(None if stop is None or start < 0 or stop < 0 else [None] * (stop - start))
 
 
 class TensorShape:
@@ -340,7 +361,7 @@ class TensorShape:
 
     def __getitem__(self, key: Any) -> Any:
         if self._raw is None:
-            return TensorShape(None) if isinstance(key, slice) else Dimension(None)
+            return _unknown_slice(key) if isinstance(key, slice) else Dimension(None)
         return TensorShape(self._raw[key]) if isinstance(key, slice) else Dimension(self._raw[key])
 
     def __eq__(self, other: Any) -> bool:

@@ -158,6 +158,11 @@ def reset_default_graph() -> None:
         _Program.graph = local.fallback
 
 
+def leave_graphs() -> None:
+    """Leave all graphs that this thread has entered, as a program does that goes on after a failure inside of one."""
+    local.graphs.clear()
+
+
 def get_default_session() -> Any:
     """The innermost session that this thread has entered, or None."""
     return local.sessions[-1] if local.sessions else None

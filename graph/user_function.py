@@ -25,7 +25,7 @@ from weftwork.graph.dtypes import DType
 from weftwork.graph.errors import DeadlineExceededError, text_of
 from weftwork.graph.operation import Traits
 from weftwork.graph.ownership import ATOMS, copied, is_atom, own
-from weftwork.graph.reading import goes_behind, reads_only
+from weftwork.graph.reading import may_bypass_copy, reads_only
 from weftwork.graph.retries import Retry
 from weftwork.graph.values import to_value
 
@@ -187,8 +187,8 @@ class UserFunction:
             sleep(min(left, _STOP_CHECK_SECONDS))
 
     def _report_retry(self, attempt: int, most: int, wait: float, text: str) -> None:
-        in_so_long = f"in {wait:.3g} s" if wait else "at once"
-        _LOG.info("%s failed with %s. Try %d of %d follows %s.", self.__name__, text, attempt, most, in_so_long)
+        when = f"in {wait:.3g} s" if wait else "at once"
+        _LOG.info("%s failed with %s. Try %d of %d follows %s.", self.__name__, text, attempt, most, when)
         for tell in RETRIED:
             tell(self, attempt, text)
 
@@ -215,7 +215,7 @@ class UserFunction:
     @functools.cached_property
     def reads(self) -> bool | None:
         """True if the function's code shows that it modifies no array argument; None if it may write behind a frame."""
-        return reads_only(self.function) or (None if goes_behind(self.function) else False)
+        return reads_only(self.function) or (None if may_bypass_copy(self.function) else False)
 
     def _unpacked(self, result: Any) -> list:
         """Unpack the declared number of values. Raises ValueError if the function returned another number."""

@@ -15,6 +15,7 @@ import weftwork as tf
 from examples.cluster.sweep import sweep
 from tests.test_equivalence import compare
 from tests.tracing import check_order, check_run, of_kind, traced
+from tests.warm import forked_workers
 
 
 def machine() -> str:
@@ -181,4 +182,5 @@ def main() -> dict:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main()))
+    with forked_workers():
+        print(json.dumps(main()))

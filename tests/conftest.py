@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from itertools import chain
 
 # Hundreds of processes import the package: compiling it takes each of them longer than all else that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -27,6 +28,7 @@ os.environ.update(
 import pytest
 
 import weftwork as tf
+from tests import beside
 from tests.programs import Program
 from tests.warm import forked_workers
 
@@ -50,19 +52,41 @@ def programs_of(item: pytest.Item) -> list[Program]:
     return [value for value in named if isinstance(value, Program)]
 
 
+def needs_ray(item: pytest.Item) -> bool:
+    """True for a test that takes the Ray of the test run."""
+    return "ray_session" in getattr(item, "fixturenames", ())
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that check what programs print come last: the programs run meanwhile."""
     items.sort(key=lambda item: bool(programs_of(item)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start what will be looked at. What is there now is left out of every collection of garbage from here on."""
+    """What is there now is left out of every collection of garbage from here on."""
     gc.collect()
     gc.freeze()
-    if not session.config.option.collectonly:
-        for item in session.items:
-            for program in programs_of(item):
-                program.start()
+
+
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Run the tests, in two processes where that pays, and what they will look at meanwhile."""
+    if session.config.option.collectonly or session.testsfailed:
+        return None
+    looking = [item for item in session.items if programs_of(item)]
+    needing = [item for item in session.items if needs_ray(item) and not programs_of(item)]
+    others = [item for item in session.items if not needs_ray(item) and not programs_of(item)]
+    second = beside.Beside(session, others) if beside.pays(session.config, needing, others) else None
+    for item in looking:
+        for program in programs_of(item):
+            program.start()  # not before the fork: it starts a thread
+    if second is None:
+        return None
+    try:
+        beside.run(session, chain(needing, second.shared, looking), second.hear)
+        second.finish(session)
+    finally:
+        second.stop()
+    return True
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -10,6 +10,7 @@ os.environ["RAY_local_fs_capacity_threshold"] = "0.0001"  # the disk counts as f
 import numpy as np
 
 import weftwork as tf
+from tests.warm import forked_workers
 
 SIZE = 50_000
 TOO_MANY = 16 << 20
@@ -98,4 +99,5 @@ def main() -> dict:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main()))
+    with forked_workers():
+        print(json.dumps(main()))

@@ -14,6 +14,7 @@ import numpy as np
 import ray
 
 import weftwork as tf
+from tests.warm import forked_workers
 from weftwork.scheduler.state import actor_link
 
 
@@ -135,4 +136,5 @@ def main(double: bool) -> dict:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1] == "double")))
+    with forked_workers():
+        print(json.dumps(main(sys.argv[1] == "double")))

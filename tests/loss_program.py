@@ -18,6 +18,7 @@ import numpy as np
 from ray.cluster_utils import Cluster
 
 import weftwork as tf
+from tests.warm import forked_workers
 from weftwork.scheduler.machines import objects
 
 SIZE = 200_000
@@ -121,4 +122,5 @@ def main() -> dict:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main()))
+    with forked_workers():
+        print(json.dumps(main()))

@@ -40,6 +40,14 @@ def read(prefix: str) -> dict:
     return {key: reader.get_tensor(key).tolist() for key in sorted(reader.get_variable_to_shape_map())}
 
 
+def in_halves(prefix: str) -> list:
+    """The slices of a variable, restored into two."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        halves = tf.get_variable("s/w", [5, 2], partitioner=tf.fixed_size_partitioner(2))
+        tf.train.Saver().restore(session, prefix)
+        return [half.tolist() for half in session.run(list(halves))]
+
+
 def ran(path: str) -> list:
     """The outputs of a GraphDef of flows."""
     with open(path, "rb") as file, tf.Graph().as_default(), tf.Session() as session:
@@ -88,6 +96,7 @@ def main(folder: str) -> None:
         "model": loaded(f"{theirs}/model"),
         "checkpoint": restored(f"{theirs}/checkpoints/c"),
         "old": read(f"{theirs}/checkpoints/old"),
+        "slices": [in_halves(f"{theirs}/checkpoints/slices-{version}") for version in (1, 2)],
         "flows": ran(f"{theirs}/flows.pb"),
         "expressions": expressed(f"{theirs}/expressions.pb"),
         "records": records(theirs),

@@ -12,7 +12,8 @@ import weftwork as tf
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 ROOT = Path(__file__).parent.parent
-EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
+HELPERS = ("__init__", "datasets", "local_server")
+EXAMPLES = sorted(path for path in (ROOT / "examples").rglob("*.py") if path.stem not in HELPERS)
 LEAST = {
     "pipelines.doors": 1.0,
     "pipelines.http_calls": 1.0,
@@ -55,12 +56,15 @@ def test_a_program_reaches_its_quality(name, capsys):
 
 def test_every_example_is_run_by_a_test():
     tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
-    untried = [path.stem for path in EXAMPLES if path.stem not in ("__init__", "datasets") and path.stem not in tests]
+    untried = [path.stem for path in EXAMPLES if path.stem not in tests]
     assert untried == []
 
 
 def test_every_example_says_what_it_shows_prints_it_and_can_be_run_alone():
     for path in EXAMPLES:
-        if path.stem not in ("__init__", "datasets"):
-            source = path.read_text()
-            assert (source[:3], "print(" in source, "__main__" in source[-400:]) == ('"""', True, True), path
+        source = path.read_text()
+        assert (source[:3], "print(" in source, "__main__" in source[-400:]) == ('"""', True, True), path
+
+
+def test_every_example_fits_on_80_lines():
+    assert [path.name for path in EXAMPLES if len(path.read_text().splitlines()) > 80] == []

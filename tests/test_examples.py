@@ -17,5 +17,5 @@ def test_the_walkthrough_shows_that_each_session_has_variables_of_its_own(capsys
 def test_the_digits_are_learned_with_shards_as_tasks_and_updates_in_the_actor(ray_session, capsys):
     assert digits.main(steps=80) >= 0.95
     printed = capsys.readouterr().out
-    assert "task 320 nodes in 320 pieces" in printed
+    assert "task   ran 320 nodes in 320 segments" in printed
     assert "actor" in printed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib
+import json
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import weftwork
+from weftwork.graph.interchange import native
 from weftwork.graph.moved import _MOVED
 from weftwork.graph.seams import _HOMES, Seams
 
@@ -64,23 +66,23 @@ MODULES = {
 }
 
 
-def imports(code: ast.AST) -> set[str]:
-    """All imports in a tree. `from a import b` is listed as a.b, which may be a module; leading dots are kept."""
+def imports(code: ast.AST, types: bool = True) -> set[str]:
+    """All imports in a tree. `from a import b` is listed as a.b, which may be a module; leading dots are kept.
+
+    types: also those for type checkers only, which cause no circle at run time.
+    """
     found: set[str] = set()
-    for node in ast.walk(code):
+    left = [code]
+    while left:
+        node = left.pop()
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             start = "." * node.level + (node.module + "." if node.module else "")
             found.update(start + alias.name for alias in node.names)
+        elif types or not (isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"):
+            left += [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr)]
     return found
-
-
-class _WithoutTypes(ast.NodeTransformer):
-    """Removes imports for type checkers only, which cause no circle at run time."""
-
-    def visit_If(self, node: ast.If):
-        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
 
 
 @functools.cache
@@ -89,21 +91,21 @@ def tree(path: Path) -> ast.Module:
 
 
 @functools.cache
-def parsed(path: Path) -> ast.AST:
-    return _WithoutTypes().visit(ast.parse(path.read_text()))
-
-
-@functools.cache
 def ours(path: Path) -> frozenset[str]:
     """The modules of this package that a file imports."""
     found = set()
-    for name in imports(parsed(path)):
+    for name in imports(tree(path), types=False):
         name = name.removeprefix("weftwork.") if name.startswith("weftwork.") else ""
         while name and name not in MODULES:
             name = name.rpartition(".")[0]
         if name:
             found.add(name)
     return frozenset(found)
+
+
+def loaded(path: Path) -> set[str]:
+    """The packages that a file imports."""
+    return {name.split(".")[0] for name in imports(tree(path), types=False)}
 
 
 def wing(module: str) -> str:
@@ -146,7 +148,7 @@ def test_there_is_no_circle_of_imports():
 
 
 def test_ray_is_imported_in_one_wing():
-    users = {wing(m) for m, path in MODULES.items() if any(n.split(".")[0] == "ray" for n in imports(parsed(path)))}
+    users = {wing(m) for m, path in MODULES.items() if "ray" in loaded(path)}
     assert users == {"scheduler/machines"}
 
 
@@ -156,6 +158,24 @@ def test_a_module_that_has_moved_is_found_by_its_old_name():
     assert old.__spec__.name == "weftwork.graph.kernels.elementwise"
     for name in _MOVED:
         assert importlib.import_module(f"weftwork.{name}").__name__ != f"weftwork.{name}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("build:as_it_is", "build:pass_through"),
+        ("kernels.boxes:lot", "kernels.boxes:sample_distorted_box"),
+        ("kernels.cells:none_of", "kernels.cells:emptied"),
+        ("kernels.cells:parted", "kernels.cells:write_parts"),
+        ("lookup.mutable:nobody", "lookup.mutable:empty_entries"),
+        ("ops.cases:one_of_them", "ops.cases:assert_any"),
+        ("kernels_math:arange", "kernels.elementwise:arange"),
+    ],
+)
+def test_a_kernel_is_found_by_the_name_that_an_older_graph_has(old: str, new: str):
+    module, _, name = f"weftwork.graph.{new}".partition(":")
+    kernel = getattr(importlib.import_module(module), name)
+    assert native.loads(json.dumps(["function", f"weftwork.graph.{old}"]).encode()) is kernel
 
 
 def _loaded(line: str) -> set[str]:

@@ -691,6 +691,15 @@ from weftwork.graph.ops.joining import (
 from weftwork.graph.ops.joining import (
     unstack as unstack,
 )
+from weftwork.graph.ops.kept_values import (
+    delete_session_tensor as delete_session_tensor,
+)
+from weftwork.graph.ops.kept_values import (
+    get_session_handle as get_session_handle,
+)
+from weftwork.graph.ops.kept_values import (
+    get_session_tensor as get_session_tensor,
+)
 from weftwork.graph.ops.linalg_ops import (
     cholesky as cholesky,
 )

@@ -3,7 +3,8 @@
 import numbers
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -50,12 +51,26 @@ def dimension_value(dimension: Any) -> int | None:
     return getattr(dimension, "value", dimension)
 
 
+def dimension_at_index(shape: Any, index: int) -> Any:
+    """The Dimension at an index of a TensorShape, whose rank need not be known."""
+    return shape[index]
+
+
 def forward_compatible(year: int, month: int, day: int) -> bool:
     """True: there is nothing older to be compatible with.
 
     year, month, day: integers, which are ignored.
     """
     return True
+
+
+@contextmanager
+def forward_compatibility_horizon(year: int, month: int, day: int) -> Generator[None, None, None]:
+    """A context manager that changes nothing, see `forward_compatible`.
+
+    year, month, day: integers, which are ignored.
+    """
+    yield
 
 
 def __getattr__(name: str) -> Any:
@@ -72,7 +87,9 @@ __all__: Sequence[str] = [
     "as_text",
     "bytes_or_text_types",
     "complex_types",
+    "dimension_at_index",
     "dimension_value",
+    "forward_compatibility_horizon",
     "forward_compatible",
     "integral_types",
     "path_to_str",

@@ -4,6 +4,7 @@ from unittest import mock
 
 from weftwork.scheduler.training.derivatives import compute_gradient, compute_gradient_error
 from weftwork.scheduler.training.local_cluster import create_local_cluster
+from weftwork.scheduler.training.more_assertions import StubOutForTesting
 from weftwork.scheduler.training.testing import (
     Benchmark,
     TestCase,
@@ -20,6 +21,7 @@ is_built_with_gpu_support = is_built_with_rocm = is_built_with_xla = is_built_wi
 
 __all__ = [
     "Benchmark",
+    "StubOutForTesting",
     "TestCase",
     "assert_equal_graph_def",
     "compute_gradient",

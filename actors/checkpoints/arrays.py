@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.actors.checkpoints.files import files_of, told, write_whole
+from weftwork.actors.checkpoints.files import file_errors, files_of, write_whole
 from weftwork.graph.errors import DataLossError, InvalidArgumentError
 
 _DTYPE_NAMES = {
@@ -53,7 +53,7 @@ def read_arrays(path: str) -> dict[str, np.ndarray]:
     """Read a `.safetensors` or `.npz` file. Raises ValueError for other names, DataLossError for a damaged file."""
     decode = {"safetensors": _from_safetensors, "npz": _from_npz}[_format(path)]
     files = files_of(path)
-    with told(path), files.open(path) as reader:
+    with file_errors(path), files.open(path) as reader:
         data = reader.read()
     try:
         return decode(data)

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from weftwork.actors.checkpoints.encoding import NUMBERS, little
-from weftwork.actors.checkpoints.files import Files, files_of, split, told, write_whole, writing
-from weftwork.actors.checkpoints.slices import SLICE_MESSAGES, place_of, slice_key, slice_of
-from weftwork.actors.checkpoints.writer import CHUNK, Part, Row, check_size, data_name, index_name
+from weftwork.actors.checkpoints.files import Files, file_errors, files_of, split, write_whole, writing
+from weftwork.actors.checkpoints.slices import SLICE_MESSAGES, Cut, place_of, slice_key, slice_of
+from weftwork.actors.checkpoints.writer import CHUNK, Part, Row, all_rows, check_size, data_name, index_name, note
 from weftwork.graph import dtypes
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.files.checksums import crc32c, masked
@@ -136,7 +136,7 @@ def _items(content: bytes, at: int, size: int) -> Iterator[tuple[bytes, bytes]]:
     if tail[0]:
         raise ValueError("it is compressed")
     if masked(crc32c(block + tail[:1])) != struct.unpack("<I", tail[1:])[0]:
-        raise ValueError("Checksum does not match of a block")
+        raise ValueError("Checksum does not match: a block was changed or damaged")
     (count,) = struct.unpack_from("<I", block, size - 4)
     end, place, key = size - 4 * (count + 1), 0, b""
     while place < end:
@@ -215,21 +215,18 @@ def _row(entry: Any) -> Row:
 
 
 def _joined(name: str, row: Row, cuts: list, pieces: dict[bytes, Row]) -> Row:
-    """A row with those of its parts. Raises ValueError where one is missing, or they are not the whole."""
+    """A row with those of its slices. Raises ValueError where one is missing, or is not what the whole tells."""
     if not cuts:
         return row
-    parts, size = [], 0
+    parts = []
     for cut in cuts:
         piece = pieces.get(slice_key(name, cut))
         if piece is None:
             raise ValueError(f"a slice of {name} is missing")
         place = place_of(cut, row.shape or ())
         if piece.dtype != row.dtype or piece.shape != tuple([at.stop - at.start for at in place]):
-            raise ValueError(f"a slice of {name} is of another type or shape than the whole tells")
-        parts.append((place, piece))
-        size += math.prod([at.stop - at.start for at in place])
-    if size != math.prod(row.shape or ()):
-        raise ValueError(f"the slices of {name} are not the whole")
+            raise ValueError(f"a slice of {name} has another dtype or shape than the tensor")
+        parts.append((tuple([(at.start, at.stop - at.start) for at in place]), piece))
     return row._replace(parts=tuple(parts))
 
 
@@ -245,7 +242,7 @@ def decode_strings(data: bytes, shape: tuple[int, ...]) -> tuple[Any, int]:
     checksum = crc32c(_lengths(lengths))
     stored = data[at : at + 4]
     if len(stored) < 4 or struct.unpack("<I", stored)[0] != masked(checksum):
-        raise ValueError("Checksum does not match of the lengths of its strings")
+        raise ValueError("Checksum does not match: the lengths of its strings were changed or damaged")
     at += 4
     if at + sum(lengths) != len(data):
         raise ValueError("the lengths of its strings do not add up")
@@ -303,19 +300,21 @@ def write_shard(
 ) -> Part:
     """Write one data file of (key, type, value). The checkpoint exists once `write_index` has been given all parts."""
     files = files or files_of(prefix)
-    with told(prefix):
+    with file_errors(prefix):
         files.make_folder(prefix)
         count = _count(prefix, shards, files)
-    rows, at = {}, 0
+    rows: dict[str, Row] = {}
+    at = 0
     name = data_name(prefix, shard, count, "")
     with writing(name, files) as writer:
         for key, type_, value in values:
-            data, checksum = _encoded(key, type_, value)
+            array = value.value if isinstance(value, Cut) else value
+            data, checksum = _encoded(key, type_, array)
             for start in range(0, len(data), CHUNK):
                 files.write(writer, data[start : start + CHUNK])
-            rows[key] = Row(type_, np.shape(value), shard, at, len(data), checksum)
+            note(rows, key, Row(type_, np.shape(array), shard, at, len(data), checksum), value)
             at += len(data)
-    with told(name):
+    with file_errors(name):
         files.settle(name)
     return Part(shard, count, "", at, rows)
 
@@ -331,8 +330,10 @@ def write_index(prefix: str, parts: Sequence[Part], files: Files | None = None) 
         kept.add(split(name)[1])
     header = kinds["Header"](num_shards=parts[0].shards, version=kinds["Version"](producer=1))
     items = [(b"", header.SerializeToString())]
-    rows = {key.encode("utf-8", "surrogateescape"): row for part in parts for key, row in part.rows.items()}
-    items += [(key, _entry(row)) for key, row in sorted(rows.items())]
+    for key, row in all_rows(parts).items():
+        items.append((key.encode("utf-8", "surrogateescape"), _entry(row)))
+        items += [(slice_key(key, cut), _entry(part)) for cut, part in row.parts]
+    items.sort()
     write_whole(index_name(prefix), table(items), files)
     with suppress(OSError):
         for name in files.starting_with(f"{prefix}.data-"):
@@ -344,6 +345,11 @@ def _entry(row: Row) -> bytes:
     kinds = _messages()
     shape = kinds["Shape"](dim=[kinds["Dim"](size=size) for size in row.shape or ()])
     number = dtypes.ALL[row.dtype].as_datatype_enum
-    entry = kinds["Entry"](dtype=number, shape=shape, shard_id=row.shard, offset=row.offset, size=row.bytes)
+    entry = kinds["Entry"](dtype=number, shape=shape)
+    for cut, _ in row.parts:
+        entry.slices.add().extent.extend([kinds["Extent"](start=start, length=length) for start, length in cut])
+    if row.parts:
+        return entry.SerializeToString()
+    entry.shard_id, entry.offset, entry.size = row.shard, row.offset, row.bytes
     entry.crc32c = row.crc32
     return entry.SerializeToString()

@@ -70,7 +70,7 @@ def _pack(value: Any) -> bytes:
     try:
         return json.dumps(_to_json(value), separators=(",", ":")).encode()
     except RecursionError:
-        raise TypeError("it is nested too deeply, or holds itself") from None
+        raise TypeError("it is nested too deeply, or contains itself") from None
     except UnicodeEncodeError:
         raise TypeError("it holds text that is not Unicode") from None
 

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
+from weftwork.graph.files.system import file_errors as file_errors
 from weftwork.graph.files.system import is_url as is_url
-from weftwork.graph.files.system import told as told
 
 
 def temporary(path: str) -> str:
@@ -202,7 +202,7 @@ def writing(path: str, files: Files) -> Iterator[Any]:
     If the block raises, `path` is unchanged and nothing is left behind. Errors of the operating system become OpErrors.
     """
     name, writer = temporary(path), None
-    with told(path):
+    with file_errors(path):
         try:
             writer = files.create(name)
             yield writer
@@ -221,5 +221,5 @@ def write_whole(path: str, data: bytes, files: Files) -> None:
     """Write a whole file in one step: at any moment, either the old or the new content exists. Raises OpErrors."""
     with writing(path, files) as writer:
         files.write(writer, data)
-    with told(path):
+    with file_errors(path):
         files.settle(path)

@@ -12,15 +12,17 @@ import math
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from weftwork.actors.checkpoints import bundle, sliced
 from weftwork.actors.checkpoints.encoding import NUMBERS, TYPES, decode, little
-from weftwork.actors.checkpoints.files import Files, files_of, split, told
+from weftwork.actors.checkpoints.files import Files, file_errors, files_of, split
+from weftwork.actors.checkpoints.slices import Cut, assembled, parsed, place_of
 from weftwork.actors.checkpoints.writer import (
     CHUNK,
     FORMAT,
@@ -41,12 +43,16 @@ _HEADER = 200
 
 
 class Wanted(NamedTuple):
-    """A value to read: its key, expected dtype, and expected shape. A shape of None accepts any shape."""
+    """A value to read: its key, expected dtype, and expected shape. A shape of None accepts any shape.
+
+    spec: the slice to read (see `slices`), if it is not the whole.
+    """
 
     key: str
     dtype: str
     shape: RawShape
     reshape: bool = False
+    spec: str = ""
 
 
 class CheckpointReader:
@@ -141,24 +147,34 @@ class CheckpointReader:
 
             for want, shape in zip(wanted, targets, strict=True):
                 row = self._rows[want.key]
-                if self._sliced is not None:
-                    found.append(self._from_slices(want.key, shape))
-                elif row.parts:
-                    made = np.empty(row.shape, NUMBERS.get(row.dtype, np.dtype(object)))  # type: ignore[arg-type]
-                    for place, part in row.parts:
-                        made[place] = self._value(part, part.shape, reader(part))
-                    found.append(made.reshape(shape))
-                else:
-                    found.append(self._value(row, shape, reader(row)))
+                place = place_of(parsed(want.spec)[1], row.shape or ()) if want.spec else None
+                if self._sliced is None and not row.parts:
+                    value = self._value(row, row.shape if place else shape, reader(row))
+                    found.append(value[place].copy() if place else value)
+                    continue
+                value = self._from_slices(want.key, row, place, reader)
+                found.append(value.reshape(shape) if isinstance(value, np.ndarray) and not place else value)
         return found
 
-    def _from_slices(self, key: str, shape: tuple[int, ...] | None) -> Any:
-        assert self._sliced is not None
+    def _from_slices(self, key: str, row: Row, place: tuple[slice, ...] | None, reader: Callable[[Row], Any]) -> Any:
+        """A value that lies in slices, or what is at a place of it."""
         try:
-            value = self._sliced.value(key)
+            if self._sliced is not None:
+                return self._sliced.value(key, place)
+            whole = place_of((None,) * len(row.shape or ()), row.shape or ()) if place is None else place
+            parts = [(_ranges(at), partial(self._value, part, part.shape, reader(part))) for at, part in row.parts]
+            return assembled(whole, NUMBERS.get(row.dtype, np.dtype(object)), parts)
         except ValueError as error:
-            raise DataLossError(None, None, f"{self._prefix}: {error}") from error
-        return value.reshape(shape) if isinstance(value, np.ndarray) else value
+            raise DataLossError(None, None, f"{self._prefix}: {key}: {error}") from error
+
+    def items(self) -> Iterator[tuple[str, str, Any]]:
+        """(key, type, value) of all values; those that lie in slices as a `Cut` for each."""
+        for key, row in sorted(self._rows.items()):
+            if not row.parts:
+                yield key, row.dtype, self.get_tensor(key)
+            for cut, part in row.parts:
+                with self._open(part.shard) as reader:
+                    yield key, row.dtype, Cut(self._value(part, part.shape, reader), row.shape or (), cut)
 
     def _check_keys(self, keys: Iterable[str]) -> None:
         missing = [key for key in keys if key not in self._rows]
@@ -169,12 +185,20 @@ class CheckpointReader:
     def _target(self, want: Wanted, row: Row) -> tuple[int, ...] | None:
         """The shape in which to read a value; None for a Python object."""
         if row.dtype not in TYPES:
-            text = f"{want.key} in {self._prefix} is {row.dtype}: Weftwork has no values like that"
+            text = f"{want.key} in {self._prefix} is {row.dtype}, which Weftwork does not support"
             raise UnimplementedError(None, None, text)
         if want.dtype != row.dtype:
             expected, original = (dtypes.ALL[name].cpp_name for name in (want.dtype, row.dtype))
             text = f"tensor_name = {want.key}; expected dtype {expected} does not equal original dtype {original}"
             raise InvalidArgumentError(None, None, text)
+        if want.spec:
+            whole = parsed(want.spec)[0]
+            if whole != row.shape:
+                text = (
+                    f"Shape in shape_and_slice spec {bracket_text(whole)} does not match the shape in the checkpoint: "
+                )
+                raise InvalidArgumentError(None, None, f"{text}{bracket_text(row.shape)}: {want.key}")
+            return row.shape
         if want.shape is None or row.shape is None or shapes.compatible(want.shape, row.shape):
             return row.shape
         if not want.reshape or None in want.shape:
@@ -194,7 +218,7 @@ class CheckpointReader:
         name, size = self._shards[shard]
         if not self._bundle:
             check_size(name, size, self._files)
-        with told(name):
+        with file_errors(name):
             return self._files.open(name)
 
     def _value(self, row: Row, shape: tuple[int, ...] | None, reader: Any) -> Any:
@@ -202,7 +226,7 @@ class CheckpointReader:
         numbers = row.dtype in NUMBERS
         made = np.empty(shape if numbers else row.bytes, little(row.dtype) if numbers else np.uint8)  # type: ignore[arg-type]
         raw = made.reshape(-1).view(np.uint8)
-        with told(name):
+        with file_errors(name):
             checksum = _fill(raw, row.offset, reader, name, crc32c if self._bundle else zlib.crc32)
         if self._bundle and not numbers:
             return self._strings(raw.tobytes(), row, name)
@@ -240,6 +264,10 @@ class CheckpointReader:
         return found
 
 
+def _ranges(cut: Iterable[tuple[int, int]]) -> tuple[slice, ...]:
+    return tuple([slice(start, start + length) for start, length in cut])
+
+
 def _type_word(row: Row) -> str:
     return f"DT_{dtypes.ALL[row.dtype].cpp_name.upper()}" if row.dtype in dtypes.ALL else row.dtype
 
@@ -259,7 +287,7 @@ def _fill(raw: np.ndarray, offset: int, reader: Any, name: str, extend: Callable
 
 def _read_sliced(prefix: str, files: Files) -> sliced.Sliced | None:
     """What is in the files of a checkpoint without an index; None where there is one, or there are no such files."""
-    with told(prefix):
+    with file_errors(prefix):
         names = [] if files.exists(index_name(prefix)) else single_files(prefix, files)
         contents = []
         for name in names:
@@ -276,7 +304,7 @@ def _read_sliced(prefix: str, files: Files) -> sliced.Sliced | None:
 def _read_content(prefix: str, files: Files) -> bytes:
     """Read an index file."""
     name = index_name(prefix)
-    with told(name):
+    with file_errors(name):
         if not files.exists(name):
             raise _no_index(prefix, files)
         with files.open(name) as reader:
@@ -296,7 +324,7 @@ def _checked_body(name: str, content: bytes) -> bytes:
         text = f"{name} is a checkpoint of version {head_fields.get('version')}; this program reads version {VERSION}"
         raise InvalidArgumentError(None, None, text)
     if head_fields.get("bytes") != len(body):
-        text = f"{name} is truncated: {len(body)} of {head_fields.get('bytes')} bytes are there"
+        text = f"{name} is truncated: it has {len(body)} of {head_fields.get('bytes')} bytes"
         raise DataLossError(None, None, text)
     checksum = zlib.crc32(body)
     if head_fields.get("crc32") != checksum:
@@ -337,6 +365,8 @@ def _row(row: Mapping[str, Any], shards: list[tuple[str, int]]) -> Row:
         raise ValueError(f"no value can be of type {dtype!r} and shape {shape!r}")
     if shape is not None:
         shape = tuple([_whole(d) for d in shape])
+    if row.get("parts"):
+        return _in_parts(Row(dtype, shape, shard, 0, 0, 0), row["parts"], shards)
     if offset + size > shards[shard][1]:
         raise ValueError("a value ends beyond its file")
     if shape is not None and dtype in NUMBERS and math.prod(shape) * NUMBERS[dtype].itemsize != size:
@@ -344,7 +374,20 @@ def _row(row: Mapping[str, Any], shards: list[tuple[str, int]]) -> Row:
     return Row(dtype, shape, shard, offset, size, checksum)
 
 
+def _in_parts(whole: Row, parts: Any, shards: list[tuple[str, int]]) -> Row:
+    """The row of a value in slices. Raises ValueError for slices that are impossible."""
+    found = []
+    for ranges, entry in parts:
+        cut = tuple([(_whole(start), _whole(length)) for start, length in ranges])
+        part = _row(entry, shards)
+        lengths = tuple([at.stop - at.start for at in place_of(cut, whole.shape or ())])
+        if part.parts or part.dtype != whole.dtype or part.shape != lengths:
+            raise ValueError("a slice has another dtype or shape than the tensor")
+        found.append((cut, part))
+    return whole._replace(parts=tuple(found))
+
+
 def _whole(number: Any) -> int:
     if type(number) is not int or number < 0:
-        raise ValueError(f"{number!r} is not a whole number")
+        raise ValueError(f"{number!r} is not an integer")
     return number

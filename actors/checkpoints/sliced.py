@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from weftwork.actors.checkpoints.bundle import is_table, read_table, table
 from weftwork.actors.checkpoints.encoding import NUMBERS
-from weftwork.actors.checkpoints.files import Files, files_of, told, write_whole
-from weftwork.actors.checkpoints.slices import SLICE_MESSAGES, Slice, place_of, slice_key, slice_of
+from weftwork.actors.checkpoints.files import Files, file_errors, files_of, write_whole
+from weftwork.actors.checkpoints.slices import SLICE_MESSAGES, Cut, Slice, assembled, place_of, slice_key, slice_of
 from weftwork.actors.checkpoints.writer import Part
 from weftwork.graph import dtypes
 from weftwork.graph.errors import InvalidArgumentError
@@ -82,30 +82,34 @@ class Sliced:
             if not is_table(content):
                 raise ValueError("not an sstable (bad magic number)")
             items = dict(read_table(content))
-            for told_of in _parsed(items.pop(b"", b"")).meta.tensor:
-                self._add(told_of)
+            for entry in _parsed(items.pop(b"", b"")).meta.tensor:
+                self._add(entry)
             self._data |= items
 
-    def _add(self, told_of: Any) -> None:
-        shape = tuple([int(dim.size) for dim in told_of.shape.dim])
-        dtype = dtypes.as_dtype(told_of.type).name
-        known = self.kept.setdefault(told_of.name, Kept(dtype, shape, []))
+    def _add(self, entry: Any) -> None:
+        shape = tuple([int(dim.size) for dim in entry.shape.dim])
+        dtype = dtypes.as_dtype(entry.type).name
+        known = self.kept.setdefault(entry.name, Kept(dtype, shape, []))
         if known[:2] != (dtype, shape) or min(shape, default=0) < 0:
-            raise ValueError(f"{told_of.name} is told of twice, or has a negative size")
-        known.parts.extend([(slice_of(part), slice_key(told_of.name, slice_of(part))) for part in told_of.slice])
+            raise ValueError(f"{entry.name} is listed twice, or has a negative size")
+        known.parts.extend([(slice_of(part), slice_key(entry.name, slice_of(part))) for part in entry.slice])
 
-    def value(self, name: str) -> Any:
-        """The value of a key. Raises ValueError when a part is not there, or is not what was told."""
+    def value(self, name: str, place: tuple[slice, ...] | None = None) -> Any:
+        """The value of a key, or what lies at a place of it.
+
+        Raises ValueError if a slice is missing, or differs from its entry.
+        """
         kept = self.kept[name]
-        made = np.empty(kept.shape, object if kept.dtype == "string" else NUMBERS[kept.dtype])
-        covered = 0
+        parts = []
         for cut, key in kept.parts:
-            place = place_of(cut, kept.shape)
-            shape = tuple([at.stop - at.start for at in place])
-            made[place] = self._part(name, key, kept.dtype, shape)
-            covered += math.prod(shape)
-        if covered != made.size:
-            raise ValueError(f"{name}: its slices are not the whole")
+            where = place_of(cut, kept.shape)
+            shape = tuple([at.stop - at.start for at in where])
+            parts.append((where, partial(self._part, name, key, kept.dtype, shape)))
+        wanted = place_of((None,) * len(kept.shape), kept.shape) if place is None else place
+        try:
+            made = assembled(wanted, object if kept.dtype == "string" else NUMBERS[kept.dtype], parts)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
         return made if made.ndim else made[()]
 
     def _part(self, name: str, key: bytes, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -152,20 +156,24 @@ def write_shard(
     kinds = _messages()
     about, items = kinds["Saved"](), {}
     about.meta.versions.producer = 1
+    known: dict[str, Any] = {}
     for key, type_, value in sorted(values, key=lambda item: item[0]):
         if type_ not in _FIELDS:
             raise InvalidArgumentError(
                 None, None, f"The value of {key} is of type {type_}, which no V1 checkpoint holds"
             )
-        shape = np.shape(value)
-        entry = about.meta.tensor.add(name=key, type=dtypes.ALL[type_].as_datatype_enum)
-        entry.shape.dim.extend([kinds["Dim"](size=size) for size in shape])
-        whole = kinds["Slice"](extent=[kinds["Extent"]() for _ in shape])
-        entry.slice.append(whole)
-        data = kinds["Data"](name=key, slice=whole)
-        _fill(data.data, type_, value)
-        items[slice_key(key, (None,) * len(shape))] = kinds["Saved"](data=data).SerializeToString()
-    with told(prefix):
+        array, shape, cut = value if isinstance(value, Cut) else (value, np.shape(value), (None,) * np.ndim(value))
+        entry = known.get(key)
+        if entry is None:
+            entry = known[key] = about.meta.tensor.add(name=key, type=dtypes.ALL[type_].as_datatype_enum)
+            entry.shape.dim.extend([kinds["Dim"](size=size) for size in shape])
+        ranges = [{} if extent is None else {"start": extent[0], "length": extent[1]} for extent in cut]
+        which = kinds["Slice"](extent=[kinds["Extent"](**extent) for extent in ranges])
+        entry.slice.append(which)
+        data = kinds["Data"](name=key, slice=which)
+        _fill(data.data, type_, array)
+        items[slice_key(key, cut)] = kinds["Saved"](data=data).SerializeToString()
+    with file_errors(prefix):
         files.make_folder(prefix)
     name = prefix if shards == 1 else f"{prefix}-{shard:05d}-of-{shards:05d}"
     write_whole(name, table([(b"", about.SerializeToString()), *sorted(items.items())]), files)

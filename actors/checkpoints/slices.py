@@ -1,12 +1,17 @@
 """Slices of tensors, as TensorFlow's checkpoints name them: a range along each axis, or all of it.
 
+spec  a slice as TensorFlow's savers write it: the shape of the whole, then `START,LENGTH` for each axis, or `-` for all
+      of it: `7 2 0,3:-`
 key   of a slice's value in a table: the tensor's name and the slice, encoded so that bytes sort as these do
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
 
 Slice = tuple[tuple[int, int] | None, ...]
 """(start, length) along each axis; None for the whole axis."""
@@ -18,6 +23,47 @@ SLICE_MESSAGES = {
     "Shape": {"dim": "2 repeated Dim", "unknown_rank": "3 bool"},
 }
 """Slices and shapes as protocol buffers. An extent of length 0 is the whole axis."""
+
+
+class Cut(NamedTuple):
+    """A slice of a larger value, to be written: the array, the shape of the whole, and the range along each axis."""
+
+    value: Any
+    shape: tuple[int, ...]
+    cut: Slice
+
+
+def parsed(spec: str) -> tuple[tuple[int, ...], Slice]:
+    """The shape of the whole and the slice, from a spec. Raises ValueError for what is none."""
+    *sizes, ranges = spec.split(" ")
+    shape = tuple(map(int, sizes))
+    cut: list[tuple[int, int] | None] = []
+    for text in ranges.split(":") if shape else ():
+        start, _, length = text.partition(",")
+        cut.append(None if text == "-" else (int(start), int(length)))
+    place_of(tuple(cut), shape)
+    return shape, tuple(cut)
+
+
+def assembled(
+    place: tuple[slice, ...], dtype: Any, parts: Iterable[tuple[tuple[slice, ...], Callable[[], Any]]]
+) -> np.ndarray:
+    """What lies at `place`, from the parts that meet it: (where a part lies, a function that reads it).
+
+    Raises ValueError if the parts are not the whole of it.
+    """
+    made = np.empty([at.stop - at.start for at in place], dtype)
+    covered = 0
+    for where, read in parts:
+        both = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(place, where, strict=True)]
+        if all([at.start < at.stop for at in both]):
+            inside = tuple([slice(at.start - b.start, at.stop - b.start) for at, b in zip(both, where, strict=True)])
+            target = tuple([slice(at.start - a.start, at.stop - a.start) for at, a in zip(both, place, strict=True)])
+            made[target] = np.asarray(read())[inside]
+            covered += math.prod([at.stop - at.start for at in both])
+    if covered != made.size:
+        raise ValueError("its slices are not the whole")
+    return made
 
 
 def slice_of(message: Any) -> Slice:

@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weftwork.actors.checkpoints.encoding import encode
-from weftwork.actors.checkpoints.files import Files, files_of, told, write_whole, writing
+from weftwork.actors.checkpoints.files import Files, file_errors, files_of, write_whole, writing
+from weftwork.actors.checkpoints.slices import Cut, place_of
 from weftwork.graph.errors import DataLossError, InvalidArgumentError
 
 FORMAT = "weftwork checkpoint"
@@ -43,7 +44,7 @@ class Row(NamedTuple):
     bytes: int
     crc32: int
     parts: tuple = ()
-    """Of a value in parts, (index, row) of each; it has no place of its own then."""
+    """Of a value in slices, (range along each axis, row) of each; it has no place of its own then."""
 
 
 class Part(NamedTuple):
@@ -54,6 +55,26 @@ class Part(NamedTuple):
     token: str
     bytes: int
     rows: dict[str, Row]
+
+
+def note(rows: dict[str, Row], key: str, row: Row, value: Any) -> None:
+    """Add the row of a value, or of a slice of one (a `Cut`), whose other slices may be there."""
+    if not isinstance(value, Cut):
+        rows[key] = row
+        return
+    whole = rows.setdefault(key, Row(row.dtype, value.shape, row.shard, 0, 0, 0))
+    place = tuple([(at.start, at.stop - at.start) for at in place_of(value.cut, value.shape)])
+    rows[key] = whole._replace(parts=(*whole.parts, (place, row)))
+
+
+def all_rows(parts: Iterable[Part]) -> dict[str, Row]:
+    """The rows of all shards. The slices of a value may lie in several."""
+    rows: dict[str, Row] = {}
+    for part in parts:
+        for key, row in part.rows.items():
+            both = (*rows[key].parts, *row.parts) if key in rows else row.parts
+            rows[key] = row._replace(parts=both)
+    return rows
 
 
 def data_name(prefix: str, shard: int, shards: int, token: str) -> str:
@@ -90,17 +111,19 @@ def write_shard(
 ) -> Part:
     """Write one data file of (key, type, value). The checkpoint exists once `write_index` has been given all parts.
 
+    A value may be a `Cut`, whose other slices have the same key.
     Raises InvalidArgumentError for a value that is not plain data, and OpErrors for errors of the operating system.
     """
     files = files or files_of(prefix)
-    with told(prefix):
+    with file_errors(prefix):
         token = secrets.token_hex(4) if files.exists(index_name(prefix)) else ""
     rows: dict[str, Row] = {}
     at = 0
     name = data_name(prefix, shard, shards, token)
     with writing(name, files) as writer:
         for key, type_, value in values:
-            data = _encoded(key, type_, value)
+            array = value.value if isinstance(value, Cut) else value
+            data = _encoded(key, type_, array)
             gap = -at % _ALIGNED
             if gap:
                 files.write(writer, bytes(gap))
@@ -109,10 +132,10 @@ def write_shard(
                 piece = data[start : start + CHUNK]
                 checksum = zlib.crc32(piece, checksum)
                 files.write(writer, piece)
-            shape = None if type_ == "object" else np.shape(value)
-            rows[key] = Row(type_, shape, shard, at, len(data), checksum)
+            shape = None if type_ == "object" else np.shape(array)
+            note(rows, key, Row(type_, shape, shard, at, len(data), checksum), value)
             at += len(data)
-    with told(name):
+    with file_errors(name):
         files.settle(name)
     return Part(shard, shards, token, at, rows)
 
@@ -131,7 +154,7 @@ def write_index(prefix: str, parts: Sequence[Part], files: Files | None = None) 
     """
     files = files or files_of(prefix)
     parts = sorted(parts, key=lambda part: part.shard)
-    rows = {key: _told(row) for part in parts for key, row in part.rows.items()}
+    rows = {key: _as_json(row) for key, row in all_rows(parts).items()}
     kept = set()
     for part in parts:
         name = data_name(prefix, part.shard, part.shards, part.token)
@@ -147,9 +170,12 @@ def write_index(prefix: str, parts: Sequence[Part], files: Files | None = None) 
                 files.remove(name)
 
 
-def _told(row: Row) -> dict[str, Any]:
+def _as_json(row: Row) -> dict[str, Any]:
     """A row as an index has it."""
-    return {name: value for name, value in row._asdict().items() if name != "parts"}
+    entry = {name: value for name, value in row._asdict().items() if name != "parts"}
+    if row.parts:
+        entry["parts"] = [[place, _as_json(part)] for place, part in row.parts]
+    return entry
 
 
 def _base_name(name: str) -> str:
@@ -163,7 +189,7 @@ def _files_of(prefix: str, files: Files) -> list[str]:
 
 def check_size(name: str, size: int, files: Files) -> None:
     """Raise DataLossError if a file's size is not `size`, NotFoundError if the file does not exist."""
-    with told(name):
+    with file_errors(name):
         found = files.size(name)
     if found != size:
         raise DataLossError(None, None, f"{name} has {found} bytes, but {size} were written")
@@ -172,6 +198,6 @@ def check_size(name: str, size: int, files: Files) -> None:
 def remove(prefix: str, files: Files | None = None) -> None:
     """Delete a checkpoint, its index first. Raises OpErrors for errors of the operating system."""
     files = files or files_of(prefix)
-    with told(prefix):
+    with file_errors(prefix):
         for name in _files_of(prefix, files):
             files.remove(name)

@@ -8,7 +8,7 @@ from typing import Any
 from weftwork.actors.data.stage import END, Stage, stage
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.files.records import records_from, unpacked
-from weftwork.graph.files.system import as_path, open_to_read, told
+from weftwork.graph.files.system import as_path, file_errors, open_to_read
 
 _CHUNK = 1 << 18
 
@@ -39,7 +39,7 @@ class File(Stage):
             self._items = self.items(self._file)
         item = None
         try:
-            with told(self.path):
+            with file_errors(self.path):
                 item = next(self._items, END)
         finally:
             if item is None or item is END:  # a generator that raised is exhausted too

@@ -26,7 +26,7 @@ def read(parts: list) -> list:
     try:
         return unpack_parts(parts)
     except Exception as error:
-        raise Unsendable(f"a value does not load: {error}") from error
+        raise Unsendable(f"a value cannot be unpickled: {error}") from error
 
 
 class ProcessExchange:
@@ -45,7 +45,7 @@ class ProcessExchange:
         try:
             message = pack_parts(["value", self.number, place, value])
         except Exception as error:
-            raise Unsendable(f"a {type(value).__name__} does not pickle: {error}") from error
+            raise Unsendable(f"a {type(value).__name__} cannot be pickled: {error}") from error
         for slot in to:
             self.transport.send(slot, message, self.stop)
 

@@ -260,7 +260,7 @@ def describe(error: BaseException) -> tuple[bytes, str]:
     """
     found = _raised_from(error)
     numbers = {id(each): number for number, (each, _, _) in enumerate(found)}
-    rows = [
+    rows: list[tuple] = [
         (
             _pack_error(each) if group is None else (numbers[id(group)], position),
             numbers.get(id(each.__cause__)),
@@ -270,7 +270,8 @@ def describe(error: BaseException) -> tuple[bytes, str]:
         for each, group, position in found
     ]
     bare, *links = rows[0]
-    return bare if len(rows) == 1 and links == [None, None, False] else pack(rows), printed(error)
+    alone = isinstance(bare, bytes) and len(rows) == 1 and links == [None, None, False]
+    return bare if alone else pack(rows), printed(error)
 
 
 def _raised_from(error: BaseException) -> list[tuple[BaseException, BaseException | None, int]]:

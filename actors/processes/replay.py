@@ -65,7 +65,7 @@ def inputs_told(told: Any, given: Callable[[int], Any]) -> tuple[list | None, st
 
 def _call_of(error: OpError) -> FailedCall:
     if error.call is None:
-        raise RuntimeError(f"This error is not about a failed call of a function: {error.message}")
+        raise RuntimeError(f"This error does not come from a call of a function: {error.message}")
     return error.call
 
 
@@ -148,7 +148,7 @@ def _save(error: OpError, path: Any) -> None:
     except RuntimeError:
         raise
     except Exception as failure:
-        raise TypeError(f"The call of {call.where} does not pickle: {failure}") from failure
+        raise TypeError(f"The call of {call.where} cannot be pickled: {failure}") from failure
     bundle = Bundle(call.where, printed(error), sys.version.split()[0], code)
     Path(path).write_bytes(_FIRST_LINE + pickle.dumps(tuple(bundle), protocol=5))
 

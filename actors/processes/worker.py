@@ -254,7 +254,7 @@ def perform(
             else:
                 check_pickles(value)
         except Exception as error:
-            text = f"its output {position} is a {type(value).__name__} that does not pickle: {error}"
+            text = f"its output {position} is a {type(value).__name__} that cannot be pickled: {error}"
             return _reply(request, ["unpicklable", position, *describe(TypeError(text))], said), []
     small = [None if position in apart else value for position, value in enumerate(leaving)]
     large = [leaving[position] for position in request.apart]
@@ -323,6 +323,7 @@ def run_segment(message: bytes, *arrived: Any) -> Any:
     watch = Watch()
     request: Request = unpack(message)
     limit(1)  # other tasks run at the same time
+    PLACE.keep_own()
     with RECORDER.listening() as said:
         PLACE.enter(*request.around)  # a task is always sent its surroundings
         try:
@@ -345,6 +346,7 @@ class VariableServer:
 
     def __init__(self, epoch: str, owns_gpu: bool = False):
         limit(1)
+        PLACE.keep_own()
         self.epoch = epoch
         self._device = owns_gpu and gpu.available()
         self._programs = Programs(gpu.for_device if self._device else None)

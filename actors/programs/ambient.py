@@ -228,7 +228,12 @@ class Place:
         self._known: Lru[str, tuple] = Lru(_MAX_KNOWN)
         self._own_path = sys.path[:]
         self._threads = {name: os.environ[name] for name in _THREADS if name in os.environ}
+        self.keep_own()
+
+    def keep_own(self) -> None:
+        """Take the variables that Ray has set as this process's own. It sets others for each task: its GPUs."""
         self._mine = {k: v for k, v in os.environ.items() if k.startswith(_OWN_PREFIXES) or k.endswith(_OWN_SUFFIX)}
+        self._mine_data = {os.fsencode(k): os.fsencode(v) for k, v in self._mine.items()}
 
     def enter(self, name: str, text: bytes | None) -> None:
         """Apply the surroundings `name`. text: their pickled form, None if they were sent before. Raises Unknown."""
@@ -251,7 +256,6 @@ class Place:
         environment = {
             k: v for k, v in environment.items() if not (k.startswith(_OWN_PREFIXES) or k.endswith(_OWN_SUFFIX))
         }
-        environment.update(self._mine)
         environment = {**self._threads, **environment}
         data = {os.fsencode(k): os.fsencode(v) for k, v in environment.items()}
         filters = [(_loud(action), *rest) for action, *rest in wanted.filters]
@@ -263,9 +267,11 @@ class Place:
 
     def _apply(self, wanted: Surroundings, environment: dict) -> None:
         now = look()
+        wanted = wanted._replace(environment={**wanted.environment, **self._mine_data})
         if wanted.folder is not None and now.folder != wanted.folder:
             os.chdir(wanted.folder)
         if now.environment != wanted.environment:
+            environment = {**environment, **self._mine}
             for name in set(os.environ) - environment.keys():
                 del os.environ[name]
             for name, value in environment.items():

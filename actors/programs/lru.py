@@ -45,3 +45,7 @@ class Lru(Generic[K, V]):
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
         return value
+
+    def clear(self) -> None:
+        """Remove all values."""
+        self._kept.clear()

@@ -131,6 +131,8 @@ _BY_NAME: dict[str, Sizer] = {
     "array.array": lambda value: value.itemsize * len(value),
     "builtins.memoryview": lambda value: value.nbytes,
     "mmap.mmap": len,
+    "weftwork.Held": lambda value: size_of(value.value),
+    "weftwork.Spec": lambda value: value.nbytes,
     "weftwork.Exchange": lambda value: 0,  # an argument of concurrent programs, but not a value
     "weftwork.ProcessExchange": lambda value: 0,
 }

@@ -44,7 +44,7 @@ class Keeper:
             return _nothing
         count = int(values[0])
         if count < 1:
-            raise InvalidArgumentError(None, None, f"Argument num_required must be a positive integer, not {count}")
+            raise InvalidArgumentError(None, None, f"Argument num_required must be positive, but was {count}")
         request = _Request(count, len(values) > 1 and bool(values[1]), on_done)
         self._waiting.append(request)
         self.serve()
@@ -71,9 +71,6 @@ class Keeper:
         """Cancel all waiting requests."""
         for request in list(self._waiting):
             self._give_up(request)
-
-    def cancel_enqueues(self) -> None:
-        """Do nothing: no insertion ever waits."""
 
 
 def _nothing() -> None:

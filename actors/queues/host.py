@@ -56,7 +56,9 @@ class QueueHost:
                 on_done([_inspected(queue, action)])
                 return _nothing
             if action == "close" and attrs["_cancel"]:
-                queue.cancel_enqueues()
+                queue.close_at_once()
+                on_done([])
+                return _nothing
             queue.start(attempt)
         return lambda: self._cancel(queue, attempt)
 
@@ -158,7 +160,8 @@ def _is_same(held: Definition, asked: Definition) -> bool:
 def _difference(name: str, held: Definition, asked: Definition) -> str:
     """The message about two definitions of one queue that differ."""
     if held.kind != asked.kind:
-        return f"Shared queue '{name}' has type '{held.kind}' that does not match type of node '{asked.kind}'"
+        text = f"Shared queue '{name}' has type '{held.kind}' that does not match type of node '{asked.kind}'"
+        return f"Expected {held.kind}, found {asked.kind}V2: {text}"
     words = {"capacity": "capacity", "dtypes": "component types", "shapes": "component shapes"}
     for field, label in {**words, "keep": "min_after_dequeue"}.items():
         has, wants = getattr(held, field), getattr(asked, field)
@@ -187,6 +190,8 @@ def _attempt(action: str, definition: Definition, values: list, on_done: Callabl
         )
     if action == "dequeue":
         return Attempt("dequeue", lambda result: on_done(_failed(result) or list(result[0])), wanted=1)
+    if np.ndim(values[0]):
+        raise InvalidArgumentError(None, None, f"n must be a scalar, but has the shape {list(np.shape(values[0]))}")
     wanted = int(values[0])
     if definition.shapes is None:
         text = f"{definition.kind}'s DequeueMany and DequeueUpTo require the components to have specified shapes."
@@ -213,8 +218,11 @@ def _rows(definition: Definition, values: list) -> list[tuple]:
         if not got or got[:1] != count or not shapes.compatible(got, wanted):
             expected = shapes.bracket_text(wanted) if wanted is not None else f"[{count[0] if count else '?'},...]"
             text = f"Shape mismatch in tuple component {i}. Expected {expected}, got {shapes.bracket_text(got)}"
-            if got[:1] != count:
-                text += ": all input tensors must have the same size in the 0th dimension"
+            if row is None and got and count:
+                text = (
+                    "All input tensors must have the same size in the 0th dimension. "
+                    f"Component {i} has {got[0]}, and should have {count[0]}"
+                )
             raise InvalidArgumentError(None, None, text)
     return list(zip(*values, strict=True))
 

@@ -73,10 +73,12 @@ class Queue:
         for attempt in [*self._in, *self._out]:
             self.cancel(attempt)
 
-    def cancel_enqueues(self) -> None:
-        """Cancel all waiting enqueues."""
-        for attempt in [a for a in self._in if a.action == "enqueue"]:
+    def close_at_once(self) -> None:
+        """Close it, and cancel all that waits on the side of the enqueues. Does nothing to a queue that is closed."""
+        self.closed = True
+        for attempt in [*self._in]:
             self.cancel(attempt)
+        self.pump()
 
     def pump(self) -> None:
         """Serve both sides until neither makes progress."""

@@ -15,7 +15,7 @@ from weftwork.actors.queues.queue import Attempt, Queue
 from weftwork.graph.errors import CancelledError, OpError
 from weftwork.graph.files.readers import Records
 from weftwork.graph.files.records import records_from, unpacked
-from weftwork.graph.files.system import as_path, open_to_read, read_whole, told
+from weftwork.graph.files.system import as_path, file_errors, open_to_read, read_whole
 
 Record = tuple[bytes, bytes]
 
@@ -151,14 +151,14 @@ def _identity(name: bytes, records: Records) -> Iterator[Record]:
 
 def _lines(name: bytes, records: Records) -> Iterator[Record]:
     (skipped,) = records.numbers
-    with open_to_read(name) as file, told(as_path(name)):
+    with open_to_read(name) as file, file_errors(as_path(name)):
         for number, line in enumerate(file, 1):
             if number > skipped:
                 yield b"%s:%d" % (name, number), line.rstrip(b"\n").replace(b"\r", b"")
 
 
 def _tf_records(name: bytes, records: Records) -> Iterator[Record]:
-    with open_to_read(name) as file, told(as_path(name)):
+    with open_to_read(name) as file, file_errors(as_path(name)):
         for at, record in records_from(unpacked(file, records.compression), as_path(name)):
             yield b"%s:%d" % (name, at), record
 
@@ -166,7 +166,7 @@ def _tf_records(name: bytes, records: Records) -> Iterator[Record]:
 def _fixed(name: bytes, records: Records) -> Iterator[Record]:
     size, header, footer, hop = records.numbers
     hop, number = hop or size, 0
-    with open_to_read(name) as packed, told(as_path(name)):
+    with open_to_read(name) as packed, file_errors(as_path(name)):
         file = unpacked(packed, records.compression)
         file.read(header)
         window = file.read(size + footer)

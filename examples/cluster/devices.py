@@ -1,7 +1,7 @@
-"""Several devices: a tower for each computes the gradients of its part of a batch, and their mean is applied.
+"""Training on several GPUs: each computes the gradients of a part of the batch, and their mean updates the weights.
 
-The towers are placed on GPUs where there are some; soft placement puts them on CPUs where there are none. More than
-0.9 of the test images are told right.
+On a machine without GPUs, soft placement puts the towers on the CPU. Prints the accuracy on test images, which is above
+0.9.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def tower(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def average(towers: list[list[tuple[tf.Tensor, tf.Variable]]]) -> list[tuple[tf.Tensor, tf.Variable]]:
-    """For each variable the mean of the towers' gradients."""
+    """The mean of the towers' gradients, for each variable."""
     return [
         (tf.add_n([gradient for gradient, _ in same]) / len(towers), same[0][1]) for same in zip(*towers, strict=True)
     ]
@@ -60,7 +60,7 @@ def feeds(model: SimpleNamespace, steps: int) -> Iterator[dict[tf.Tensor, np.nda
 
 
 def main(steps: int = 200) -> float:
-    """Train, and return the accuracy on images that were not trained on."""
+    """Train, and return the accuracy on the test images."""
     model = build()
     images, labels = digits()
     with tf.Session(config=tf.ConfigProto(allow_soft_placement=True)) as session:

@@ -1,6 +1,7 @@
-"""Asynchronous training with a parameter server: Ray tasks attach to one set of variables, each with data of its own.
+"""Asynchronous training with a parameter server: Ray tasks train shared variables, each with its own data.
 
-The problem is linear, so that it is known where the weights must end: they come within 0.05 of that.
+The problem is linear, so the right weights are known, and the trained ones come within 0.05 of them. Prints how many
+steps each worker made.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ WORKERS, SIZE = 3, 10
 
 
 def build() -> tuple[tf.Tensor, tf.Tensor, tf.Variable, tf.Variable, tf.Tensor, tf.Operation]:
-    """The graph: each process makes its own; the variables are shared by name."""
+    """The graph. Each process builds it; variables of the same name are shared."""
     x = tf.placeholder(tf.float32, [None, SIZE], name="x")
     y = tf.placeholder(tf.float32, [None], name="y")
     weights = tf.Variable(tf.zeros([SIZE]), name="weights")
@@ -23,13 +24,13 @@ def build() -> tuple[tf.Tensor, tf.Tensor, tf.Variable, tf.Variable, tf.Tensor, 
 
 
 def truth() -> np.ndarray:
-    """The weights behind the data."""
+    """The weights that the data is made with."""
     return np.random.RandomState(0).randn(SIZE).astype(np.float32)
 
 
 @ray.remote(num_cpus=0.5)
 def work(target: str, seed: int, steps: int) -> int:
-    """A worker: it trains until all of them together have taken enough steps."""
+    """A worker, which trains until all workers together have made enough steps."""
     rng = np.random.RandomState(seed)
     taken = 0
     with tf.Graph().as_default():
@@ -45,7 +46,7 @@ def work(target: str, seed: int, steps: int) -> int:
 
 
 def main(steps: int = 300) -> float:
-    """Train, and return the greatest distance of a weight from the true one."""
+    """Train, and return the largest error of a weight."""
     server = tf.train.Server.create_local_server()
     with tf.Graph().as_default():
         _, _, weights, step, _, _ = build()
@@ -54,7 +55,7 @@ def main(steps: int = 300) -> float:
             taken = ray.get([work.remote(server.target, seed, steps) for seed in range(WORKERS)])
             found, count = session.run([weights, step])
     tf.Session.reset(server.target)
-    print(f"{count} steps: {taken} by the workers")
+    print(f"{count} steps; the workers made {taken}")
     return np.abs(found - truth()).max()
 
 

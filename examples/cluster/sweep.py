@@ -1,7 +1,6 @@
-"""A parameter sweep on a cluster of three machines, which are processes of yours: an epidemic in many variants.
+"""A parameter sweep on a cluster: an epidemic in sixteen variants, on three machines that this program simulates.
 
-The same program runs on a real cluster: give its address to `sweep`, or run it with `--address auto`. `main` returns
-the share of the variants in which the epidemic infects less than half of the people.
+On a real cluster, run it with `--address auto`. Prints a table of the share of people who fall ill.
 """
 
 # Ray's test cluster has few types:
@@ -52,6 +51,7 @@ def three_machines() -> Cluster:
 
 
 def main(address: str | None = None) -> float:
+    """Run the sweep, and return the share of the variants in which less than half of the people fall ill."""
     cluster = None if address else three_machines()
     shares, machines = sweep(address or str(cluster and cluster.address))
     print("chance  " + "  ".join(f"{contacts} contacts" for contacts in CONTACTS))
@@ -66,5 +66,5 @@ def main(address: str | None = None) -> float:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--address", help="of a running cluster, as `auto`; without it one is made here")
+    parser.add_argument("--address", help="of a running cluster, or auto; by default, the program starts one")
     main(parser.parse_args().address)

@@ -1,4 +1,4 @@
-"""Nearest neighbours: the digit on an image is that on the most similar known one. It gets more than 0.95 right."""
+"""Nearest neighbour: an image shows the same digit as the most similar known image. Prints an accuracy above 0.95."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ TESTED = 100
 
 
 def build() -> SimpleNamespace:
-    """The graph: the number of the known image with the smallest sum of differences to one image."""
+    """The graph: the index of the known image that is closest to another one, by the sum of absolute differences."""
     known = tf.placeholder(tf.float32, [None, 64], name="known")
     image = tf.placeholder(tf.float32, [64], name="image")
     distances = tf.reduce_sum(tf.abs(known - image), axis=1)
@@ -20,19 +20,19 @@ def build() -> SimpleNamespace:
 
 
 def feeds(model: SimpleNamespace, count: int = TESTED) -> Iterator[dict[tf.Tensor, np.ndarray]]:
-    """A feed for each image to be told."""
+    """A feed for each image to classify."""
     images, _ = digits()
     for image in images[TRAINED : TRAINED + count]:
         yield {model.known: images[:TRAINED], model.image: image}
 
 
 def main(count: int = TESTED) -> float:
-    """Tell the digits on some images, and return how many are right."""
+    """Classify some images, and return the accuracy."""
     model = build()
     _, labels = digits()
     with tf.Session() as session:
-        told = [labels[session.run(model.nearest, feed)] for feed in feeds(model, count)]
-    accuracy = float(np.mean(np.equal(told, labels[TRAINED : TRAINED + count])))
+        found = [labels[session.run(model.nearest, feed)] for feed in feeds(model, count)]
+    accuracy = float(np.mean(np.equal(found, labels[TRAINED : TRAINED + count])))
     print(f"accuracy {accuracy:.3f}")
     return accuracy
 

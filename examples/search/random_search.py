@@ -1,6 +1,6 @@
-"""A random search for the settings of a model, on all cores. Each try is a node; the data is a node that all share.
+"""A random search for the settings of a model, on all cores. Each try is a node, and so is the data that they share.
 
-`main` returns the accuracy of the best settings.
+Prints the three best settings with their accuracy.
 """
 
 # scikit-learn has no types:
@@ -18,17 +18,18 @@ import weftwork
 
 @weftwork.op(outputs=4)
 def data():
-    """Images and labels to train with, and to judge by: x, x_test, y, y_test."""
+    """Images and labels, for training and for testing: x, x_test, y, y_test."""
     return train_test_split(*load_digits(return_X_y=True), random_state=0)
 
 
 @weftwork.op
 def accuracy(settings: dict[str, Any], x: np.ndarray, x_test: np.ndarray, y: np.ndarray, y_test: np.ndarray) -> float:
-    """How much of the test images a model with these settings gets right."""
+    """The accuracy of a model with these settings on the test images."""
     return ExtraTreesClassifier(random_state=0, **settings).fit(x, y).score(x_test, y_test)
 
 
 def main(tries: int = 16) -> float:
+    """Search, and return the best accuracy."""
     rng = np.random.default_rng(0)
     settings = [
         {

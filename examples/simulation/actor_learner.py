@@ -1,7 +1,7 @@
-"""Asynchronous actor-learners: threads walk on a grid and share what they learn, until they find the shortest way.
+"""Asynchronous actor-learners: threads explore a grid, and learn the shortest path from a table that they share.
 
-Q-learning (Watkins 1989) with several learners on one table (Mnih et al. 2016): each thread runs steps of its own in
-the same session, and each update is atomic.
+This is Q-learning (Watkins 1989) with several learners (Mnih et al. 2016). The threads use one session, in which each
+update is atomic. Prints the length of the path, which is 8.
 """
 
 import threading
@@ -16,14 +16,14 @@ GOAL = SIZE * SIZE - 1
 
 
 def walk(place: int, move: int) -> tuple[int, float]:
-    """The place after a move, and the reward: 1 at the goal, else a small price."""
+    """The place after a move, and the reward: 1 at the goal, otherwise a small penalty."""
     row, column = (min(max(at + step, 0), SIZE - 1) for at, step in zip(divmod(place, SIZE), MOVES[move], strict=True))
     after = row * SIZE + column
     return after, 1.0 if after == GOAL else -0.01
 
 
 class Learner:
-    """The graph: the values of all moves at a place, and an update of one of them."""
+    """The graph: the values of all moves at a place, and an update of one of the values."""
 
     def __init__(self) -> None:
         self.table = tf.Variable(tf.zeros([SIZE * SIZE, 4]), name="table")
@@ -57,7 +57,7 @@ def learn(session: tf.Session, learner: Learner, seed: int, episodes: int) -> No
 
 
 def main(episodes: int = 300) -> float:
-    """Learn, and return the steps of the learned way from one corner to the other."""
+    """Learn, and return the length of the learned path from one corner to the other."""
     learner = Learner()
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())

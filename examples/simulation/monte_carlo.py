@@ -1,7 +1,7 @@
-"""Pi by chance, while workers are killed: every point counts exactly once.
+"""An estimate of pi from random points, in which every point counts exactly once although workers are killed.
 
-Each batch of points is one call of a function; some calls kill the process that they run in. The variables `inside` and
-`points` are written together or not at all. `main` returns by how much the counts differ from those of a plain loop: 0.
+Each batch of points is a call of a function, and some calls kill their process. The variables `inside` and `points` are
+updated together or not at all. Prints the count, and that of a plain loop: they are equal.
 """
 
 import os
@@ -17,13 +17,13 @@ POINTS, BATCHES, RUNS = 20_000, 8, 4
 
 
 def hits(seed: int) -> int:
-    """How many of some random points of the unit square lie in the quarter of a circle."""
+    """How many of POINTS random points in the unit square lie in the quarter circle."""
     draw = random.Random(int(seed))
     return sum(draw.random() ** 2 + draw.random() ** 2 < 1 for _ in range(POINTS))
 
 
 def kill_this_worker(deaths: str, seed: int) -> None:
-    """Once for each seed: pull the plug on the process, unless it is the program itself."""
+    """Kill the process, once for each seed, unless it is the program itself."""
     mark = Path(deaths, str(seed))
     if os.getpid() != PROGRAM and not mark.exists():
         mark.touch()
@@ -32,7 +32,7 @@ def kill_this_worker(deaths: str, seed: int) -> None:
 
 @weftwork.op(dtype=weftwork.int64, shape=[])
 def batch(seed: int, deaths: str) -> int:
-    """The hits of one batch. In every eighth one the power fails."""
+    """The hits of one batch. Every eighth batch kills its worker."""
     found = hits(seed)
     if seed % BATCHES == 5:
         kill_this_worker(deaths, seed)
@@ -40,6 +40,7 @@ def batch(seed: int, deaths: str) -> int:
 
 
 def main() -> float:
+    """Count, and return by how much the counts differ from those of a plain loop."""
     deaths = tempfile.mkdtemp()
     first = weftwork.placeholder(weftwork.int64, [], name="first")
     inside = weftwork.Variable(0, dtype=weftwork.int64, name="inside")

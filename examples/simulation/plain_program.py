@@ -1,6 +1,6 @@
-"""A program in plain Python: pi by chance, with functions that are traced and values that they share.
+"""An estimate of pi, without sessions or placeholders: a traced method, and values that its calls share.
 
-`main` gives how far the result is from pi.
+Prints an estimate after each round.
 """
 
 import random
@@ -14,7 +14,7 @@ POINTS, SEEDS = 20_000, 8
 
 @wf.op
 def inside(seed: int, count: int) -> int:
-    """How many of some random points of a square lie in the circle inside."""
+    """How many of `count` random points in a square lie in the quarter circle inside."""
     draw = random.Random(seed)
     return sum(draw.random() ** 2 + draw.random() ** 2 < 1 for _ in range(count))
 
@@ -27,13 +27,14 @@ class Estimate:
 
     @wf.function
     def round(self, first_seed: int, count: int) -> float:
-        """Draw more points, on all cores: the estimate so far."""
+        """Draw more points, on all cores, and return the estimate so far."""
         drawn = [inside(first_seed + k, count) for k in range(SEEDS)]
         hits = self.hits.add(wf.cast(wf.add_n(drawn), wf.int64))
         return 4 * hits / self.points.add(SEEDS * count)
 
 
 def main() -> float:
+    """Estimate, and return the error."""
     estimate = Estimate()
     for number in range(4):
         print(f"round {number}: pi is about {estimate.round(number * SEEDS, POINTS):.4f}")

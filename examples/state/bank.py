@@ -1,6 +1,6 @@
-"""Threads move money between accounts, and some transfers fail half way. No cent is lost: each run happens whole.
+"""Threads move money between accounts, and some transfers fail halfway. No cent is lost, because runs are atomic.
 
-`main` returns how much money is there at the end; it was 1000 at the beginning.
+Prints the balances, whose sum is 1000 at the end as at the beginning.
 """
 
 import random
@@ -13,14 +13,14 @@ ACCOUNTS, THREADS, TRANSFERS = 10, 4, 50
 
 @weftwork.op(dtype=weftwork.int64, shape=[])
 def check(balance: int) -> int:
-    """The balance after a withdrawal; nobody may owe money."""
+    """The balance, unless it is negative."""
     if balance < 0:
-        raise ValueError(f"{-balance} are lacking")
+        raise ValueError(f"{-balance} short")
     return balance
 
 
 class Bank:
-    """The graph: a transfer, whose last step is the check of what is left."""
+    """The graph: a transfer, whose last step checks the remaining balance."""
 
     def __init__(self) -> None:
         self.balances = weftwork.Variable([1000 // ACCOUNTS] * ACCOUNTS, dtype=weftwork.int64, name="balances")
@@ -28,11 +28,11 @@ class Bank:
         self.taker = weftwork.placeholder(weftwork.int32, [], name="taker")
         self.money = weftwork.placeholder(weftwork.int64, [], name="money")
         moved = weftwork.scatter_add(self.balances, [self.giver, self.taker], [-self.money, self.money])
-        self.transfer = check(moved[self.giver])  # raises when the money has been moved already
+        self.transfer = check(moved[self.giver])  # raises after the money has been moved
 
 
 def work(session: weftwork.Session, bank: Bank, seed: int, refused: list[str]) -> None:
-    """Some transfers, of which those that the bank refuses change nothing."""
+    """Make some transfers. Those that the bank refuses change nothing."""
     draw = random.Random(seed)
     for _ in range(TRANSFERS):
         giver, taker = draw.sample(range(ACCOUNTS), 2)
@@ -43,6 +43,7 @@ def work(session: weftwork.Session, bank: Bank, seed: int, refused: list[str]) -
 
 
 def main() -> float:
+    """Make transfers in several threads, and return the sum of all balances."""
     bank = Bank()
     refused: list[str] = []
     with weftwork.Session() as session:

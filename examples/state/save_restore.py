@@ -1,4 +1,4 @@
-"""Saving and restoring: a second session goes on where the first one ended, and gets to the same weights."""
+"""Save and restore: a second session continues where the first one stopped, and reaches the same loss."""
 
 import os
 import tempfile
@@ -33,7 +33,7 @@ def feeds(model: SimpleNamespace, steps: int) -> Iterator[dict[tf.Tensor, np.nda
 
 
 def train(session: tf.Session, model: SimpleNamespace, steps: list[dict[tf.Tensor, np.ndarray]]) -> float:
-    """Some steps of training; the loss of the last one."""
+    """Make some steps of training, and return the last loss."""
     loss = 0.0
     for feed in steps:
         _, loss = session.run([model.train, model.loss], feed)
@@ -41,7 +41,7 @@ def train(session: tf.Session, model: SimpleNamespace, steps: list[dict[tf.Tenso
 
 
 def main(steps: int = 100) -> float:
-    """Train in one session, then the same in two with a checkpoint between them: the difference of the last losses."""
+    """Train in one session, and in two with a checkpoint between them; return the difference of the final losses."""
     model = build()
     init, saver = tf.global_variables_initializer(), tf.train.Saver()
     every = list(feeds(model, steps))

@@ -33,7 +33,7 @@ def feeds(model: SimpleNamespace, steps: int) -> Iterator[dict[tf.Tensor, np.nda
 
 
 def main(steps: int = 1000) -> float:
-    """Train, and return the error on images that were not trained on."""
+    """Train, and return the error on the test images."""
     tf.set_random_seed(1)
     model = build()
     with tf.Session() as session:

@@ -1,4 +1,4 @@
-"""k-means: finds the middles of some clouds of points. Each comes within 0.2 of a true one."""
+"""k-means: finds the centres of five clouds of points. Each comes within 0.2 of a true one."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ CENTRES = np.array([[0, 0], [4, 0], [0, 4], [4, 4], [2, 8]], np.float32)
 
 
 def data() -> tuple[np.ndarray, np.ndarray]:
-    """1,000 points around the centres, and where the search begins: one point of each cloud."""
+    """1,000 points around the centres, and one point of each cloud, where the search begins."""
     rng = np.random.RandomState(2)
     points = CENTRES[np.arange(1000) % len(CENTRES)] + 0.5 * rng.randn(1000, 2)
     return points.astype(np.float32), points[: len(CENTRES)].astype(np.float32)

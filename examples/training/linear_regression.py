@@ -1,4 +1,4 @@
-"""Linear regression by gradient descent: the line behind noisy points. Slope and offset come within 0.1."""
+"""Linear regression by gradient descent: fits a line to noisy points. Slope and offset come within 0.1."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Logistic regression: a linear classifier of handwritten digits. It gets more than 0.93 of the test images right."""
+"""Logistic regression: a linear classifier of handwritten digits. More than 0.93 of the test images are right."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -32,7 +32,7 @@ def feeds(model: SimpleNamespace, steps: int) -> Iterator[dict[tf.Tensor, np.nda
 
 
 def main(steps: int = 500) -> float:
-    """Train, and return the accuracy on images that were not trained on."""
+    """Train, and return the accuracy on the test images."""
     model = build()
     images, labels = digits()
     with tf.Session() as session:

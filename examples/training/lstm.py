@@ -1,4 +1,4 @@
-"""A recurrent net reads images of digits row by row. It gets more than 0.93 of the test images right."""
+"""A recurrent network reads images of digits row by row. It classifies more than 0.93 of the test images correctly."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -40,7 +40,7 @@ def feeds(model: SimpleNamespace, steps: int) -> Iterator[dict[tf.Tensor, np.nda
 
 
 def main(steps: int = 250) -> float:
-    """Train, and return the accuracy on images that were not trained on."""
+    """Train, and return the accuracy on the test images."""
     tf.set_random_seed(1)
     model = build()
     images, labels = digits()

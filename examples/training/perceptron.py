@@ -1,4 +1,4 @@
-"""A perceptron with a hidden layer, for handwritten digits. It gets more than 0.96 of the test images right."""
+"""A perceptron with a hidden layer, for handwritten digits. More than 0.96 of the test images are right."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -37,7 +37,7 @@ def feeds(model: SimpleNamespace, steps: int) -> Iterator[dict[tf.Tensor, np.nda
 
 
 def main(steps: int = 500) -> float:
-    """Train, and return the accuracy on images that were not trained on."""
+    """Train, and return the accuracy on the test images."""
     tf.set_random_seed(1)
     model = build()
     images, labels = digits()

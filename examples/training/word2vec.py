@@ -1,4 +1,4 @@
-"""word2vec: words that stand in the same places get similar vectors. Here 0.95 of the nearest words are of one kind.
+"""word2vec: words in similar contexts get similar vectors. 0.95 of a word's nearest neighbours are of its kind.
 
 Skip-gram with negative sampling (Mikolov et al. 2013), on made-up sentences: "the ANIMAL eats FOOD in PLACE".
 """
@@ -22,7 +22,7 @@ SIZE, BATCH, NEGATIVE = 16, 128, 5
 
 
 def pairs(rng: np.random.RandomState, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of words that stand beside each other, as numbers: of an animal and a food, a food and a place, ..."""
+    """Pairs of neighbouring words, as numbers: an animal and a food, a food and a place, and so on."""
     kinds = rng.randint(0, len(KINDS), count)
     centre = 5 * kinds + rng.randint(0, 5, count)
     context = 5 * ((kinds + 1) % len(KINDS)) + rng.randint(0, 5, count)
@@ -50,7 +50,7 @@ def build() -> SimpleNamespace:
 
 
 def feeds(model: SimpleNamespace, steps: int) -> Iterator[dict[tf.Tensor, np.ndarray]]:
-    """A feed for each step: pairs, and for each some other words."""
+    """A feed for each step: pairs of words, and some random words for each pair."""
     rng = np.random.RandomState(1)
     for _ in range(steps):
         centre, context = pairs(rng, BATCH)
@@ -59,7 +59,7 @@ def feeds(model: SimpleNamespace, steps: int) -> Iterator[dict[tf.Tensor, np.nda
 
 
 def main(steps: int = 600) -> float:
-    """Train, and return how many of each word's four nearest words are of its kind."""
+    """Train, and return the share of the four nearest words that are of the same kind."""
     tf.set_random_seed(1)
     model = build()
     with tf.Session() as session:

@@ -51,6 +51,9 @@ class Dataset(structures.Structured):
     the outside tensors that functions use, are evaluated when an iterator is initialized. A function is called once,
     with tensors, while the graph is built.
     variant_tensor: the tensor of its description.
+
+        batches = tf.data.Dataset.range(100).map(lambda x: x * x).batch(10)
+        squares = batches.make_one_shot_iterator().get_next()  # the next ten in each run
     """
 
     def __init__(self, variant_tensor: Tensor, structure: Any):

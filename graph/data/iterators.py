@@ -116,7 +116,7 @@ class Iterator(structures.Structured):
             )
         return self._made_initializer(dataset.variant_tensor, name)
 
-    def begins_at(self, variant: Tensor) -> None:
+    def starts_with(self, variant: Tensor) -> None:
         """Give the iterator an initializer for this dataset.
 
         variant: the tensor of a dataset's description.
@@ -209,7 +209,7 @@ def initializable_iterator(variant: Tensor, structure: Any, shared_name: str | N
     """An iterator that starts whenever its initializer runs."""
     with variant.graph.as_default():
         iterator = Iterator(_name_node(variant.graph), structure, shared_name=shared_name)
-        iterator.begins_at(variant)
+        iterator.starts_with(variant)
         return iterator
 
 

@@ -130,13 +130,13 @@ def _places(rows: Sequence[Sequence[int]], widths: Sequence[float], links: Seque
     for sweep in range(_SWEEPS):
         for row in rows if sweep % 2 == 0 else rows[::-1]:
             adjacent = above if sweep % 2 == 0 else below
-            wish = {item: _mean([across[other] for other in adjacent[item]], across[item]) for item in row}
-            _place_row(row, widths, wish, across)
+            preferred = {item: _mean([across[other] for other in adjacent[item]], across[item]) for item in row}
+            _place_row(row, widths, preferred, across)
     left = min(x - width / 2 for x, width in zip(across, widths, strict=True))
     return [x - left for x in across]
 
 
-def _place_row(row: Sequence[int], widths: Sequence[float], wish, across: list[float]) -> None:
+def _place_row(row: Sequence[int], widths: Sequence[float], preferred, across: list[float]) -> None:
     """Place the items of a row as close to their wishes, in least squares, as their order and widths permit.
 
     Without the space taken up by the preceding items, positions must not decrease along the row: neighbors with
@@ -149,7 +149,7 @@ def _place_row(row: Sequence[int], widths: Sequence[float], wish, across: list[f
         offset[item] = used
     pools: list[tuple[float, int]] = []
     for item in row:
-        total, count = wish[item] - offset[item], 1
+        total, count = preferred[item] - offset[item], 1
         while pools and pools[-1][0] / pools[-1][1] > total / count:
             more, others = pools.pop()
             total, count = total + more, count + others

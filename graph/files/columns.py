@@ -17,7 +17,7 @@ from weftwork.graph.files.messages import message
 from weftwork.graph.shapes import bracket_text
 
 _LISTS = {"int64": "int64_list", "float32": "float_list", "string": "bytes_list"}
-_TOLD = {"int64_list": "int64", "float_list": "float", "bytes_list": "string"}
+_NAMES = {"int64_list": "int64", "float_list": "float", "bytes_list": "string"}
 
 
 class Wanted(NamedTuple):
@@ -35,7 +35,7 @@ class Wanted(NamedTuple):
     shape: tuple[int, ...] = ()
     default: int | None = None
     in_order: bool = False
-    may_lack: bool = False
+    is_optional: bool = False
 
 
 class _Column:
@@ -57,7 +57,7 @@ class _Column:
         if kind is None:
             return None
         if kind != _LISTS[dtype]:
-            message = f"Data types don't match. Expected type: {_TOLD[_LISTS[dtype]]}, actual type: {_TOLD[kind]}"
+            message = f"Data types don't match. Expected type: {_NAMES[_LISTS[dtype]]}, actual type: {_NAMES[kind]}"
             raise self.error(number, message)
         return _array(getattr(feature, kind), dtype)
 
@@ -84,7 +84,7 @@ def _fixed(columns: list[_Column], wanted: Wanted, default: Any) -> tuple:
     result = np.empty((len(rows), *wanted.shape), _numpy(wanted.dtype))
     for i, row in enumerate(rows):
         if row is None and default is None:
-            message = f"(data type: {_TOLD[_LISTS[wanted.dtype]]}) is required but could not be found."
+            message = f"(data type: {_NAMES[_LISTS[wanted.dtype]]}) is required but could not be found."
             raise column.error(i, f"Feature: {column.key} {message}")
         if row is not None and len(row) != size:
             raise column.error(i, _mismatch(wanted, len(row), bracket_text(wanted.shape)))
@@ -161,7 +161,7 @@ def _joined(rows: list[np.ndarray], dtype: str) -> np.ndarray:
 
 
 def _mismatch(wanted: Wanted, count: int, shape: str) -> str:
-    kind = _TOLD[_LISTS[wanted.dtype]]
+    kind = _NAMES[_LISTS[wanted.dtype]]
     return f"Number of {kind} values != expected.  values size: {count} but output shape: {shape}"
 
 
@@ -236,7 +236,7 @@ def parse_sequence(
     lists = example.feature_lists.feature_list
     for wanted in steps:
         for key in wanted.keys:
-            if key not in lists and wanted.way == "fixed" and not wanted.may_lack:
+            if key not in lists and wanted.way == "fixed" and not wanted.is_optional:
                 name = (one or [b"<unknown>"])[0].decode("utf-8", "replace")
                 text = f"Name: {name}, Feature list '{key}' is required but could not be found. Is allow_missing meant?"
                 raise InvalidArgumentError(None, None, text)

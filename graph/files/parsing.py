@@ -102,7 +102,7 @@ class _Plan:
                 raise ValueError(f"Unsupported FixedLenFeature {key} in a sequence: use FixedLenSequenceFeature.")
             return Wanted("fixed", (key,), dtype.name, shape, self._default(key, feature, dtype, shape))  # type: ignore[arg-type]
         if self.sequence:
-            return Wanted("fixed", (key,), dtype.name, shape, may_lack=feature.allow_missing)  # type: ignore[arg-type]
+            return Wanted("fixed", (key,), dtype.name, shape, is_optional=feature.allow_missing)  # type: ignore[arg-type]
         if not feature.allow_missing:
             raise ValueError("Unsupported: FixedLenSequenceFeature requires allow_missing to be True.")
         return Wanted("padded", (key,), dtype.name, shape, self._default(key, feature, dtype, ()))  # type: ignore[arg-type]
@@ -156,8 +156,8 @@ def _inputs(serialized: Any, names: Any, rank: int) -> tuple[Tensor, Tensor]:
     tensor = convert_to_tensor(serialized, dtypes.string, name="serialized")
     if tensor.raw_shape is not None and len(tensor.raw_shape) != rank:
         raise ValueError(f"Shape must be rank {rank} but is rank {len(tensor.raw_shape)}: {tensor!r}")
-    nobody = [] if rank else ""
-    return tensor, convert_to_tensor(nobody if names is None else names, dtypes.string, name="names")
+    no_names = [] if rank else ""
+    return tensor, convert_to_tensor(no_names if names is None else names, dtypes.string, name="names")
 
 
 def parse_example(serialized: Any, features: Any, name: str | None = None, example_names: Any = None) -> dict[str, Any]:

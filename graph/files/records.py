@@ -13,7 +13,7 @@ from typing import Any
 
 from weftwork.graph.errors import DataLossError, InvalidArgumentError
 from weftwork.graph.files.checksums import crc32c, masked
-from weftwork.graph.files.system import as_path, open_to_read, open_to_write, told
+from weftwork.graph.files.system import as_path, file_errors, open_to_read, open_to_write
 
 _HEAD, _LENGTH, _SUM = struct.Struct("<QI"), struct.Struct("<Q"), struct.Struct("<I")
 _CHUNK = 1 << 18
@@ -103,7 +103,9 @@ class TFRecordWriter:
     def write(self, record: bytes) -> None:
         """Append a record. Raises TypeError unless it is bytes, ValueError if the writer is closed."""
         if not isinstance(record, (bytes, bytearray, memoryview)):
-            raise TypeError(f"A record is bytes, not {type(record).__name__}: a message's are `SerializeToString()`.")
+            raise TypeError(
+                f"A record must be bytes, not {type(record).__name__}. A message becomes bytes by SerializeToString()."
+            )
         length, record = _LENGTH.pack(len(record)), bytes(record)
         parts = (length, _SUM.pack(masked(crc32c(length))), record, _SUM.pack(masked(crc32c(record))))
         self._put(b"".join(parts))
@@ -111,13 +113,13 @@ class TFRecordWriter:
     def _put(self, data: bytes) -> None:
         if self._file is None:
             raise ValueError(f"The writer of {self._path} is closed.")
-        with told(self._path):
+        with file_errors(self._path):
             self._file.write(data if self._compressor is None else self._compressor.compress(data))
 
     def flush(self) -> None:
         """Hand everything written to the operating system."""
         if self._file is not None:
-            with told(self._path):
+            with file_errors(self._path):
                 if self._compressor is not None:
                     self._file.write(self._compressor.flush(zlib.Z_SYNC_FLUSH))
                 self._file.flush()
@@ -126,7 +128,7 @@ class TFRecordWriter:
         """Write the rest, and close the file."""
         file, self._file = self._file, None
         if file is not None:
-            with told(self._path):
+            with file_errors(self._path):
                 if self._compressor is not None:
                     file.write(self._compressor.flush())
                 file.close()
@@ -214,7 +216,7 @@ def tf_record_iterator(path: Any, options: Any = None) -> Iterator[bytes]:
     name = as_path(path)
     file = unpacked(open_to_read(path), TFRecordOptions.get_compression_type_string(options))
     try:
-        with told(name):
+        with file_errors(name):
             for _, record in records_from(file, name):
                 yield record
     finally:

@@ -42,7 +42,7 @@ _CODES: dict[int | None, type[OpError]] = {
 
 
 @contextmanager
-def told(path: str) -> Iterator[None]:
+def file_errors(path: str) -> Iterator[None]:
     """Turn an operating system error into an OpError that names the file."""
     try:
         yield
@@ -152,21 +152,21 @@ def _join(folder: str, name: str) -> str:
 def exists(path: Any) -> bool:
     """True if the path is a file or directory."""
     path = as_path(path)
-    with told(path):
+    with file_errors(path):
         return bool(_system(path).exists(path))
 
 
 def is_directory(path: Any) -> bool:
     """True if the path is a directory."""
     path = as_path(path)
-    with told(path):
+    with file_errors(path):
         return bool(_system(path).is_directory(path))
 
 
 def stat(path: Any) -> FileStatistics:
     """(length in bytes, mtime_nsec, is_directory) of a file. Raises NotFoundError if it does not exist."""
     path = as_path(path)
-    with told(path):
+    with file_errors(path):
         return _system(path).statistics(path)
 
 
@@ -175,7 +175,7 @@ def list_directory(path: Any) -> list[str]:
     path = as_path(path)
     if not is_directory(path):
         raise NotFoundError(None, None, f"Could not find directory {path}")
-    with told(path):
+    with file_errors(path):
         return sorted(_system(path).names(path))
 
 
@@ -237,7 +237,7 @@ def make_directory(path: Any) -> None:
     """Create a directory unless it exists. Raises NotFoundError if its parent does not exist."""
     path = as_path(path)
     if not is_directory(path):
-        with told(path):
+        with file_errors(path):
             _system(path).make_directory(path)
 
 
@@ -246,7 +246,7 @@ def make_directories(path: Any) -> None:
     path = as_path(path)
     if exists(path) and not is_directory(path):
         raise FailedPreconditionError(None, None, f"{path} is not a directory")
-    with told(path):
+    with file_errors(path):
         _system(path).make_directories(path)
 
 
@@ -255,14 +255,14 @@ def remove(path: Any) -> None:
     path = as_path(path)
     if is_directory(path):
         raise FailedPreconditionError(None, None, f"{path}; Is a directory")
-    with told(path):
+    with file_errors(path):
         _system(path).remove(path)
 
 
 def remove_all(path: Any) -> None:
     """Delete a directory and its contents. Raises NotFoundError if it does not exist."""
     path = as_path(path)
-    with told(path):
+    with file_errors(path):
         _system(path).remove_all(path)
 
 
@@ -270,7 +270,7 @@ def copy(oldpath: Any, newpath: Any, overwrite: bool = False) -> None:
     """Copy the file `oldpath`. Raises NotFoundError; AlreadyExistsError if `newpath` exists, unless `overwrite`."""
     old, new = as_path(oldpath), as_path(newpath)
     _check_free(new, overwrite)
-    with told(old):
+    with file_errors(old):
         if _system(old) is _LOCAL and _system(new) is _LOCAL:
             _LOCAL.copy(old, new)
         else:
@@ -286,7 +286,7 @@ def rename(oldname: Any, newname: Any, overwrite: bool = False) -> None:
         copy(old, new, overwrite)
         remove(old)
         return
-    with told(old):
+    with file_errors(old):
         _system(old).rename(old, new)
 
 
@@ -332,13 +332,13 @@ class GFile:
     def read(self, n: int = -1) -> Any:
         """Read n bytes, or the rest of the file."""
         file = self._opened(reading=True)
-        with told(as_path(self._name)):
+        with file_errors(as_path(self._name)):
             return self._text(file.read(n))
 
     def readline(self) -> Any:
         """The next line with its line end; empty at the end of the file."""
         file = self._opened(reading=True)
-        with told(as_path(self._name)):
+        with file_errors(as_path(self._name)):
             return self._text(file.readline())
 
     def readlines(self) -> list[Any]:
@@ -348,7 +348,7 @@ class GFile:
     def write(self, file_content: Any) -> None:
         """Write file_content: bytes, or text as UTF-8."""
         file = self._opened(writing=True)
-        with told(as_path(self._name)):
+        with file_errors(as_path(self._name)):
             file.write(file_content.encode() if isinstance(file_content, str) else file_content)
 
     def seek(self, offset: int | None = None, whence: int = 0, position: int | None = None) -> None:
@@ -358,7 +358,7 @@ class GFile:
         if whence not in (0, 1, 2):
             raise InvalidArgumentError(None, None, f"Invalid whence argument: {whence}. Valid values are 0, 1, or 2.")
         file = self._opened(reading=True)
-        with told(as_path(self._name)):
+        with file_errors(as_path(self._name)):
             file.seek(position if offset is None else offset, whence)
 
     def tell(self) -> int:
@@ -372,14 +372,14 @@ class GFile:
     def flush(self) -> None:
         """Hand everything written to the operating system."""
         if self._file is not None:
-            with told(as_path(self._name)):
+            with file_errors(as_path(self._name)):
                 self._file.flush()
 
     def close(self) -> None:
         """Close the file; one that was never used is not touched."""
         file, self._file = self._file, None
         if file is not None:
-            with told(as_path(self._name)):
+            with file_errors(as_path(self._name)):
                 file.close()
 
     def _opened(self, reading: bool = False, writing: bool = False) -> Any:
@@ -390,7 +390,7 @@ class GFile:
             raise PermissionDeniedError(None, None, f"File isn't open for writing: {as_path(self._name)}")
         if self._file is None:
             path = as_path(self._name)
-            with told(path):
+            with file_errors(path):
                 self._file = _system(path).open(path, bare[0] + "b" + bare[1:])
         return self._file
 
@@ -431,14 +431,14 @@ def read_whole(path: Any) -> bytes:
 def open_to_read(path: Any) -> Any:
     """Open a file for reading bytes. Raises NotFoundError etc."""
     path = as_path(path)
-    with told(path):
+    with file_errors(path):
         return _system(path).open(path, "rb")
 
 
 def open_to_write(path: Any) -> Any:
     """Open a file for writing bytes; an existing one is replaced."""
     path = as_path(path)
-    with told(path):
+    with file_errors(path):
         return _system(path).open(path, "wb")
 
 

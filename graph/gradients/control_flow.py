@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import apply, as_it_is, constant
+from weftwork.graph.build import apply, constant, pass_through
 from weftwork.graph.dtypes import DType
 from weftwork.graph.gradients.registry import no_derivative, rule
 from weftwork.graph.gradients.tools import dense
@@ -249,7 +249,7 @@ def _separate_inputs(op: Operation) -> tuple[list[Tensor], dict[Tensor, Tensor]]
 
 def _with_shape_of(t: Tensor, parameter: Tensor) -> Tensor:
     """The same value with the less specific shape of the parameter that it is passed to."""
-    return apply(as_it_is, [t], type="Identity", dtype=t.dtype.base_dtype, shape=parameter.raw_shape)
+    return apply(pass_through, [t], type="Identity", dtype=t.dtype.base_dtype, shape=parameter.raw_shape)
 
 
 def _initial_total(op: Operation, place: int, like: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ def _function(op: Operation) -> Any:
     return op.attrs["function"] if op.kernel is call_numpy else op.kernel
 
 
-def knows(op: Operation) -> bool:
+def has_derivative(op: Operation) -> bool:
     """True if the operation is a function that autograd, or this module, can differentiate."""
     function = _function(op)
     try:
@@ -107,4 +107,4 @@ def _picked(op: Operation, grad: Tensor) -> list:
     return found
 
 
-FALLBACKS.append((knows, numpy_rule))
+FALLBACKS.append((has_derivative, numpy_rule))

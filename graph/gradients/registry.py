@@ -166,6 +166,10 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     grad_fn(*grads): maps gradients of the results to those of the args, one or a list.
     If the result depends on trainable variables that are not args, grad_fn must accept `variables=`, a list of them,
     and return (gradients of the args, list of gradients of the variables). Raises TypeError if it does not accept it.
+
+        @tf.custom_gradient
+        def clipped(x):
+            return tf.identity(x), lambda grad: tf.clip_by_value(grad, -1.0, 1.0)
     """
 
     @functools.wraps(f)

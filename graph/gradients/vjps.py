@@ -166,7 +166,7 @@ def _direct(call: tuple, which: int, inputs: tuple) -> tuple | None:
     place = [i for i, arg in enumerate(args) if type(arg) is nest.Slot and arg.index == which]
     if differentiability(function) != "rule" or not place:
         return None
-    args, kwargs = nest.fill(attrs["template"], inputs, nest.as_it_is)
+    args, kwargs = nest.fill(attrs["template"], inputs, nest.unchanged)
     return wrapped(function), place[0], args, kwargs
 
 
@@ -217,7 +217,7 @@ def _evaluate(form: tuple, values: tuple) -> Any:
         return twin(*values, **attrs)
     if kernel is not call_numpy:
         return wrapped(kernel)(*values, **attrs)  # type: ignore[misc]
-    args, kwargs = nest.fill(attrs["template"], values, nest.as_it_is)
+    args, kwargs = nest.fill(attrs["template"], values, nest.unchanged)
     function = attrs["function"]
     return (TWINS.get(function) or wrapped(function))(*args, **kwargs)  # type: ignore[misc]
 

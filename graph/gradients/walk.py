@@ -73,6 +73,9 @@ def gradients(
     For complex numbers: conj(dy/dx) times the gradient, as in TensorFlow.
     Raises LookupError for an operation on the path that has no derivative, ValueError or TypeError for invalid
     arguments.
+
+        x = tf.constant([1.0, 2.0])
+        (slope,) = tf.gradients(x * x, [x])  # [2., 4.] in a run
     """
     ys, xs = _listed(ys), _listed(xs)
     stops = [_source(t) for t in _listed([] if stop_gradients is None else stop_gradients)]

@@ -103,7 +103,7 @@ def draw_bounding_boxes(images: Any, boxes: Any, name: str | None = None, colors
     Raises ValueError if shapes do not match, and for `colors`, which are not supported.
     """
     if colors is not None:
-        raise ValueError("draw_bounding_boxes takes no colors here: they are TensorFlow 1's ten.")
+        raise ValueError("draw_bounding_boxes does not support colors: it draws in TensorFlow 1's ten colors.")
     x, places = convert_to_tensor(images, name="images"), convert_to_tensor(boxes, dtypes.float32, name="boxes")
     if not x.dtype.is_floating:
         raise TypeError(f"Value passed to parameter 'images' has DataType {x.dtype.name}, which is not a float")
@@ -144,7 +144,9 @@ def sample_distorted_bounding_box(
             "whole": bool(use_image_if_no_bounding_boxes),
         }
         inputs, kind = [size, places, covered], "SampleDistortedBoundingBoxV2"
-        result = apply_random(kernels.lot, inputs, attrs, seed=seed or None, type=kind, dtype=dtypes.int32, shape=(4,))
+        result = apply_random(
+            kernels.sample_distorted_box, inputs, attrs, seed=seed or None, type=kind, dtype=dtypes.int32, shape=(4,)
+        )
         begin, extent = concat([result[:2], [0]], 0), concat([result[2:], [-1]], 0)
         corners = cast(stack([result[0], result[1], result[0] + result[2], result[1] + result[3]]), dtypes.float32)
         box = corners / cast(gather(size, np.array([0, 1, 0, 1])), dtypes.float32)

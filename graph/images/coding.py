@@ -28,7 +28,7 @@ def pillow() -> Any:
         from PIL import Image
     except ImportError as error:
         raise ImportError(
-            "Pictures are decoded and encoded by Pillow: pip install 'weftwork[images]', or pip install pillow."
+            "Decoding and encoding images needs Pillow: pip install 'weftwork[images]', or pip install pillow."
         ) from error
     return Image
 
@@ -360,6 +360,8 @@ def adjust_jpeg_quality(image: Any, jpeg_quality: Any, name: str | None = None) 
 def random_jpeg_quality(image: Any, min_jpeg_quality: int, max_jpeg_quality: int, seed: int | None = None) -> Tensor:
     """`adjust_jpeg_quality` with a random quality. Raises ValueError unless 0 <= min < max <= 100."""
     if not 0 <= min_jpeg_quality < max_jpeg_quality <= 100:
-        raise ValueError("min_jpeg_quality and max_jpeg_quality must be between 0 and 100, the first the lesser.")
+        raise ValueError(
+            "min_jpeg_quality and max_jpeg_quality must be between 0 and 100, and the first the smaller one."
+        )
     quality = random_uniform([], min_jpeg_quality, max_jpeg_quality, dtypes.int32, seed)
     return adjust_jpeg_quality(image, quality)

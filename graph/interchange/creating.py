@@ -27,9 +27,9 @@ def create_op(
     declared = signature(type)
     if declared is None:
         return None
-    said = {key: _value(declared, key, value) for key, value in attrs.items() if key in declared.attrs}
+    given_attrs = {key: _value(declared, key, value) for key, value in attrs.items() if key in declared.attrs}
     try:
-        bound = bound_attrs(declared, [t.dtype.base_dtype for t in inputs], made, said)
+        bound = bound_attrs(declared, [t.dtype.base_dtype for t in inputs], made, given_attrs)
     except Inexpressible:
         words = ", ".join([f"{arg.name}: {arg.type or arg.types or arg.count}" for arg in declared.inputs])
         raise ValueError(

@@ -177,8 +177,8 @@ class Places:
                 raise UnimplementedError(
                     None,
                     None,
-                    f"Node '{name}' takes values from two branches or loops of which none is in the other: Weftwork "
-                    "reads what tf.cond and tf.while_loop make, not the derivatives of these",
+                    f"Node '{name}' takes values from two branches or loops, neither of which contains the other. "
+                    "Weftwork reads what tf.cond and tf.while_loop make, but not their derivatives",
                 )
             joined.append(part)
         return (*joined, *one[len(joined) :])

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from weftwork.graph import dtypes
-from weftwork.graph.build import apply, as_it_is
+from weftwork.graph.build import apply, pass_through
 from weftwork.graph.dtypes import DType
 from weftwork.graph.errors import UnimplementedError
-from weftwork.graph.interchange.signatures import UNSAID, Signature
+from weftwork.graph.interchange.signatures import NO_DEFAULT, Signature
 from weftwork.graph.interchange.values import attr_value
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.ops.conversion import cast
@@ -87,7 +87,7 @@ def attributes(name: str, node: Any, declared: Signature) -> dict[str, Any]:
             except ValueError as error:
                 raise ValueError(f"Node '{name}' (op: '{node.op}'): attr '{key}': {error}") from error
         elif attr.has_default:
-            found[key] = None if attr.default is UNSAID else attr.default
+            found[key] = None if attr.default is NO_DEFAULT else attr.default
         else:
             raise ValueError(f"NodeDef missing attr '{key}' from Op<name={node.op}>; NodeDef: {{node {name}}}")
     return found
@@ -123,4 +123,6 @@ def named(made: Any, given: Given) -> Any:
 
 def same(tensor: Tensor, name: str) -> Tensor:
     """A node of this name that hands `tensor` on."""
-    return apply(as_it_is, [tensor], type="Identity", name=name, dtype=tensor.dtype.base_dtype, shape=tensor.raw_shape)
+    return apply(
+        pass_through, [tensor], type="Identity", name=name, dtype=tensor.dtype.base_dtype, shape=tensor.raw_shape
+    )

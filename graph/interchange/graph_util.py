@@ -120,7 +120,7 @@ def remove_training_nodes(input_graph: Any, protected_nodes: Any = None) -> Any:
     """
     definition, protected = as_message(input_graph), set(protected_nodes or ())
     waited_for = {source(text)[0] for node in definition.node for text in node.input if text.startswith("^")}
-    instead = {
+    replacements = {
         node.name: node.input[0]
         for node in definition.node
         if node.op in ("Identity", "CheckNumerics")
@@ -129,17 +129,17 @@ def remove_training_nodes(input_graph: Any, protected_nodes: Any = None) -> Any:
     }
     nodes = []
     for node in definition.node:
-        if node.name not in instead:
+        if node.name not in replacements:
             new = protos("node_def").NodeDef()
             new.CopyFrom(node)
-            new.input[:] = [_spliced(text, instead) for text in node.input]
+            new.input[:] = [_spliced(text, replacements) for text in node.input]
             nodes.append(new)
     return _like(definition, nodes)
 
 
-def _spliced(text: str, instead: dict[str, str]) -> str:
-    while text.removesuffix(":0") in instead:
-        text = instead[text.removesuffix(":0")]
+def _spliced(text: str, replacements: dict[str, str]) -> str:
+    while text.removesuffix(":0") in replacements:
+        text = replacements[text.removesuffix(":0")]
     return text
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from weftwork.graph import dtypes, errors, shapes
 from weftwork.graph.dtypes import DType
 from weftwork.graph.function import UserFunction
+from weftwork.graph.moved import current_name
 from weftwork.graph.numpy_protocol import _UfuncMethod
 from weftwork.graph.operation import Traits
 from weftwork.graph.retries import Retry
@@ -155,8 +156,9 @@ def _library(path: str) -> Any:
     if path in _OPERATORS:
         return _OPERATORS[path]
     module, _, name = path.partition(":")
+    module = current_name(module)
     if module == SAVING and seams.saving:
-        return KERNELS.get(path)
+        return KERNELS.get(f"{module}:{name}")
     is_ours = _OURS.fullmatch(module) is not None
     if not name.isidentifier() or not (is_ours or module in _NUMPY) or name in _WRITES_FILES:
         return None

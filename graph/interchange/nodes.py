@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from weftwork.graph import dtypes
 from weftwork.graph.dtypes import DType
-from weftwork.graph.interchange.signatures import UNSAID, Signature
+from weftwork.graph.interchange.signatures import NO_DEFAULT, Signature
 from weftwork.graph.interchange.values import attr_proto
 from weftwork.graph.protos import protos
 
@@ -47,7 +47,7 @@ def bound_attrs(
         if name not in found and not attr.has_default:
             raise Inexpressible
         value = found.pop(name, attr.default)
-        if value is not UNSAID:
+        if value is not NO_DEFAULT:
             bound[name] = (value, attr.kind)
     if found:
         raise Inexpressible

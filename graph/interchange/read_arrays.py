@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.build import apply, as_it_is, constant, placeholder_with_default, static_value
+from weftwork.graph.build import apply, constant, pass_through, placeholder_with_default, static_value
 from weftwork.graph.interchange.given import READERS, Given, reads
 from weftwork.graph.kernels import arrays as kernels
 from weftwork.graph.operation import Kind, Tensor
@@ -58,7 +58,7 @@ def _identity(given: Given) -> Any:
     if x.op.kind is Kind.VARIABLE and given.name == f"{x.op.name}/read/":
         return _cached_read(x, given)
     kind = "StopGradient" if given.type == "StopGradient" else "Identity"
-    return apply(as_it_is, [x], type=kind, name=given.name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
+    return apply(pass_through, [x], type=kind, name=given.name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
 
 
 def _cached_read(ref: Tensor, given: Given) -> Tensor:
@@ -118,7 +118,7 @@ def _variable(given: Given) -> Any:
 @reads("ReadVariableOp")
 def _read(given: Given) -> Any:
     (x,) = given.inputs
-    return apply(as_it_is, [x], type="Identity", name=given.name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
+    return apply(pass_through, [x], type="Identity", name=given.name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
 
 
 @reads("Assign", "AssignVariableOp")
@@ -161,7 +161,7 @@ for _word in ("update", "add", "sub"):
 @reads("ResourceGather")
 def _resource_gather(given: Given) -> Any:
     x = given.inputs[0]
-    value = apply(as_it_is, [x], type="Identity", dtype=x.dtype.base_dtype, shape=x.raw_shape)
+    value = apply(pass_through, [x], type="Identity", dtype=x.dtype.base_dtype, shape=x.raw_shape)
     return indexing.gather(value, given.inputs[1], name=given.name)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.build import apply, as_it_is
+from weftwork.graph.build import apply, pass_through
 from weftwork.graph.interchange.given import Given, reads
 from weftwork.graph.kernels import convolution, pooling
 from weftwork.graph.operation import Tensor
@@ -127,7 +127,7 @@ def _pool_grad(given: Given) -> Any:
 
 def _now(ref: Tensor) -> Tensor:
     """The variable's value at this moment."""
-    return apply(as_it_is, [ref], type="Identity", dtype=ref.dtype.base_dtype, shape=ref.raw_shape)
+    return apply(pass_through, [ref], type="Identity", dtype=ref.dtype.base_dtype, shape=ref.raw_shape)
 
 
 def _updates(*types: str) -> Callable[[Callable], Callable]:

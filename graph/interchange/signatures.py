@@ -50,7 +50,7 @@ class Signature(NamedTuple):
     stateful: bool
 
 
-UNSAID = object()
+NO_DEFAULT = object()
 """A default that is not plain data: the attribute may be omitted."""
 
 
@@ -72,7 +72,7 @@ def _attr(text: str, implied: dict[str, str]) -> Attr:
     elif equals and kind == "shape":
         value = None if default == "?" else json.loads(default)
     elif equals:
-        value = UNSAID if default == "?" else json.loads(default)
+        value = NO_DEFAULT if default == "?" else json.loads(default)
         if kind == "list(type)":
             value = [dtypes.as_dtype(number) for number in value]
     return Attr(name, kind, value, bool(equals))

@@ -73,7 +73,7 @@ def array_of(proto: Any) -> Any:
     elif proto.tensor_content:
         flat = np.frombuffer(proto.tensor_content, dtype.numpy.newbyteorder("<")).astype(dtype.numpy)
         if flat.size != count:
-            raise ValueError(f"A tensor of shape {shape} has {count} elements, not {flat.size}.")
+            raise ValueError(f"A tensor of shape {shape} needs {count} elements, but was given {flat.size}.")
     else:
         flat = np.array(_filling(_elements(proto, dtype), count, 0)).astype(dtype.numpy)
     array = flat.reshape(shape)
@@ -91,7 +91,7 @@ def _elements(proto: Any, dtype: DType) -> Any:
 
 def _filling(items: Any, count: int, default: Any) -> Any:
     if len(items) > count:
-        raise ValueError(f"A tensor of {count} elements has {len(items)}.")
+        raise ValueError(f"A tensor of {count} elements was given {len(items)} values.")
     missing = count - len(items)
     return [*items, *[items[-1] if len(items) else default] * missing] if missing else items
 

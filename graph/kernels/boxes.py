@@ -105,7 +105,7 @@ def draw(images: Any, boxes: Any) -> Any:
     return drawn
 
 
-def lot(
+def sample_distorted_box(
     generator: np.random.Generator, size: Any, boxes: Any, covered: Any, *,
     ratios: tuple[float, float], areas: tuple[float, float], attempts: int, whole: bool,
 ) -> Any:  # fmt: skip
@@ -122,6 +122,9 @@ def lot(
         if found is not None and _covers(found, boxes * np.array([height, width] * 2), float(covered)):
             return np.array(found, np.int32)
     return np.array([0, 0, height, width], np.int32)
+
+
+lot = sample_distorted_box  # the name in graphs that older versions wrote
 
 
 def _attempt(generator: np.random.Generator, height: int, width: int, ratios: tuple, areas: tuple) -> Any:

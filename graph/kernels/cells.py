@@ -47,7 +47,7 @@ class Cells:
 add_atoms(Cells)
 
 
-def kept(value: Any) -> Any:
+def frozen(value: Any) -> Any:
     """A value as a cell stores it: read-only for everybody who gets it."""
     if not isinstance(value, np.ndarray):
         return value
@@ -56,14 +56,17 @@ def kept(value: Any) -> Any:
     return view
 
 
-def none_of(cells: Cells) -> Cells:
+def emptied(cells: Cells) -> Cells:
     """A copy without any cells: as a gradient it is zero."""
     return cells.having({})
 
 
+none_of = emptied  # the name in graphs that older versions wrote
+
+
 def zeros_of(value: Any) -> Any:
     """Zeros like a value, which may be Cells."""
-    return none_of(value) if isinstance(value, Cells) else np.zeros_like(value)
+    return emptied(value) if isinstance(value, Cells) else np.zeros_like(value)
 
 
 def new_cells(size: Any, name: str, grows: bool) -> Cells:
@@ -173,7 +176,7 @@ def unstack(cells: Cells, value: Any, shape: Any) -> Cells:
     return _written(cells, list(range(len(value))), list(value), shape)
 
 
-def parted(cells: Cells, value: Any, lengths: Any, shape: Any) -> Cells:
+def write_parts(cells: Cells, value: Any, lengths: Any, shape: Any) -> Cells:
     """Split a value along its first axis into parts of these lengths, and write them, starting at index 0."""
     sizes = _several(lengths)
     if np.ndim(lengths) != 1:
@@ -189,6 +192,9 @@ def parted(cells: Cells, value: Any, lengths: Any, shape: Any) -> Cells:
             "TensorArray is not marked as dynamically resizeable"
         )
     return _written(cells, list(range(len(sizes))), np.split(value, np.cumsum(sizes)[:-1]), shape)
+
+
+parted = write_parts  # the name in graphs that older versions wrote
 
 
 def _written(cells: Cells, indices: list[int], values: list, shape: Any) -> Cells:
@@ -209,7 +215,7 @@ def _written(cells: Cells, indices: list[int], values: list, shape: Any) -> Cell
                 f"TensorArray {cells.name}: Could not write to index {index} because the value shape is "
                 f"{bracket_text(given)} which is incompatible with the TensorArray's inferred element shape: {wanted}"
             )
-        new[index] = kept(value)
+        new[index] = frozen(value)
     return cells.having(new)
 
 
@@ -221,7 +227,7 @@ def place(cells: Cells, indices: Any, grad: Any) -> Cells:
     pairs = [(int(indices), grad)] if not np.ndim(indices) else list(zip(_several(indices), grad, strict=True))
     summed: dict[int, Any] = {}
     for index, part in pairs:
-        summed[index] = summed[index] + part if index in summed else kept(part)
+        summed[index] = summed[index] + part if index in summed else frozen(part)
     return Cells(cells.name, cells.size, cells.grows, summed)
 
 
@@ -234,7 +240,7 @@ def place_joined(cells: Cells, grad: Any) -> Cells:
     """Cells like these that hold the pieces of a gradient, each as long as its cell."""
     sizes = [len(cells.cells[index]) if index in cells.cells else 0 for index in range(cells.size)]
     parts = np.split(grad, np.cumsum(sizes)[:-1])
-    return Cells(cells.name, cells.size, cells.grows, {i: kept(p) for i, p in enumerate(parts) if i in cells.cells})
+    return Cells(cells.name, cells.size, cells.grows, {i: frozen(p) for i, p in enumerate(parts) if i in cells.cells})
 
 
 def without(cells: Cells, indices: Any) -> Cells:

@@ -34,9 +34,9 @@ def depthwise_input_grad(grad, x, filters, strides, dilations, paddings):
     ((top, bottom), (left, right)), _ = _around(x, filters, strides, dilations, paddings)
     n, height, width, depth = x.shape
     out = np.zeros((n, top + height + bottom, left + width + right, depth), grad.dtype)
-    apart = grad.reshape(*grad.shape[:3], depth, -1)
+    by_channel = grad.reshape(*grad.shape[:3], depth, -1)
     for tap, seen in _taps(filters.shape, grad.shape[1:3], strides, dilations):
-        out[seen] += (apart * filters[tap]).sum(-1)
+        out[seen] += (by_channel * filters[tap]).sum(-1)
     return out[:, top : top + height, left : left + width]
 
 
@@ -44,10 +44,10 @@ def depthwise_filter_grad(grad, x, filters, strides, dilations, paddings):
     """The gradient of the filters, which are used only for their shape."""
     margins, _ = _around(x, filters, strides, dilations, paddings)
     padded = pad(x, margins, 0)
-    apart = grad.reshape(*grad.shape[:3], x.shape[3], -1)
+    by_channel = grad.reshape(*grad.shape[:3], x.shape[3], -1)
     out = np.zeros(filters.shape, grad.dtype)
     for tap, seen in _taps(filters.shape, grad.shape[1:3], strides, dilations):
-        out[tap] = (padded[seen][..., None] * apart).sum((0, 1, 2))
+        out[tap] = (padded[seen][..., None] * by_channel).sum((0, 1, 2))
     return out
 
 

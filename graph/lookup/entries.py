@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph.errors import FailedPreconditionError, InvalidArgumentError
-from weftwork.graph.files.system import as_path, open_to_read, told
+from weftwork.graph.files.system import as_path, file_errors, open_to_read
 from weftwork.graph.kernels.text import number, shown
 from weftwork.graph.operation import UNINITIALIZED
 from weftwork.graph.ownership import add_atoms
@@ -58,7 +58,7 @@ def from_file(
 ) -> Entries:
     """The kernel of a table of a text file's lines."""
     name, keys, values = as_path(path), [], []
-    with open_to_read(path) as file, told(name):
+    with open_to_read(path) as file, file_errors(name):
         for line, text in enumerate(file):
             if line == size:
                 break

@@ -36,8 +36,8 @@ class MutableHashTable(VariableTable):
         super().__init__(as_dtype(key_dtype), as_dtype(value_dtype))
         with name_scope(name, "MutableHashTable") as scope, get_default_graph().in_section(None):
             self._default = convert_to_tensor(default_value, self._value_dtype, name="default_value")
-            nothing = apply(nobody, [], type="EmptyTable", dtype=dtypes.object, shape=())
-            self._variable = Variable(nothing, trainable=False, collections=[], name=scope)
+            initial = apply(empty_entries, [], type="EmptyTable", dtype=dtypes.object, shape=())
+            self._variable = Variable(initial, trainable=False, collections=[], name=scope)
         self._value_shape: Any = self._default.raw_shape
 
     def size(self, name: str | None = None) -> Tensor:
@@ -99,9 +99,12 @@ class MutableDenseHashTable(MutableHashTable):
 # Kernels
 
 
-def nobody() -> Entries:
+def empty_entries() -> Entries:
     """The kernel of an empty table."""
     return Entries({})
+
+
+nobody = empty_entries  # the name in graphs that older versions wrote
 
 
 def _entries_of(table: Any) -> dict:

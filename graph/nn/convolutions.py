@@ -145,8 +145,8 @@ def separable_conv2d(
     depthwise_filter: [height, width, in, multiplier].  pointwise_filter: [1, 1, in * multiplier, out].
     """
     with name_scope(name, "separable_conv2d", [input, depthwise_filter, pointwise_filter]) as scope:
-        apart = depthwise_conv2d(input, depthwise_filter, strides, padding, rate, None, data_format, dilations)
-        return conv2d(apart, pointwise_filter, 1, "VALID", name=scope)
+        filtered = depthwise_conv2d(input, depthwise_filter, strides, padding, rate, None, data_format, dilations)
+        return conv2d(filtered, pointwise_filter, 1, "VALID", name=scope)
 
 
 def conv1d(

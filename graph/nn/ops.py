@@ -64,6 +64,7 @@ __all__ = [
 ]
 
 TopK = namedtuple("TopK", ["values", "indices"])
+TopK.__doc__ = "The result of `top_k`: the largest values, and their int32 positions along the last axis."
 
 sigmoid = math_ops.sigmoid
 tanh = math_ops.tanh

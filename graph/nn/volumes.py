@@ -199,7 +199,7 @@ def with_space_to_batch(
     rates = np.ravel(dilation_rate).tolist()
     dims = list(range(1, len(rates) + 1)) if spatial_dims is None else sorted(spatial_dims)
     if dims != list(range(1, len(rates) + 1)):
-        raise ValueError("Only the axes after the first one, in their order, can be those of space.")
+        raise ValueError("The spatial dimensions must be the axes after the first one, in order.")
     if max(rates) == 1:
         return op(x, num_spatial_dims=len(rates), padding=padding)
     base = np.zeros((len(rates), 2), np.int32)

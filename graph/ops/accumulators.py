@@ -13,17 +13,21 @@ import numpy as np
 
 from weftwork.graph import dtypes as kinds_of
 from weftwork.graph import shapes
-from weftwork.graph.build import convert_to_tensor
+from weftwork.graph.build import convert_to_tensor, static_value
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.ops.composite import IndexedSlices
 from weftwork.graph.ops.queues import Definition
-from weftwork.graph.shapes import as_raw
+from weftwork.graph.shapes import TensorShape, as_raw
+from weftwork.graph.shapes import text as text_of
 from weftwork.graph.stacks import get_default_graph
 
 
 class _SessionObject:
     """An object that the session holds; an operation stands for it."""
+
+    _types: dict[str, tuple[str, str]]
+    """The type and the name of the operation for each word, where NAME is the object's own name."""
 
     def __init__(
         self,
@@ -43,7 +47,7 @@ class _SessionObject:
 
     @property
     def name(self) -> str:
-        """The operation's name."""
+        """Its name; without the name scope, for an accumulator."""
         return self._op.name
 
     def _node(self, word: str, inputs: Sequence[Tensor], outputs: list, name: str | None, cancel: bool = False):
@@ -52,9 +56,10 @@ class _SessionObject:
             "_queue": self._key, "_container": self._op.container, "_definition": self._definition, "_word": word,
             "_cancel": cancel, "_choices": None,
         }  # fmt: skip
-        kind = self._definition.kind + "".join([part.capitalize() for part in word.split("_")])
+        kind, called = self._types[word]
+        name = name or called.replace("NAME", self._op.name.rpartition("/")[2])
         with graph.as_default():
-            return graph.add(Kind.QUEUE, kind, inputs=tuple(inputs), attrs=attrs, outputs=outputs, name=name or kind)
+            return graph.add(Kind.QUEUE, kind, inputs=tuple(inputs), attrs=attrs, outputs=outputs, name=name)
 
 
 class ConditionalAccumulatorBase(_SessionObject):
@@ -64,9 +69,18 @@ class ConditionalAccumulatorBase(_SessionObject):
     Raises ValueError for another reduction_type.
     """
 
+    _types = {
+        "size": ("AccumulatorNumAccumulated", "NAME_NumAccumulated"),
+        "set_step": ("AccumulatorSetGlobalStep", "AccumulatorSetGlobalStep"),
+        "apply": ("AccumulatorApplyGradient", "AccumulatorApplyGradient"),
+        "take": ("AccumulatorTakeGradient", "AccumulatorTakeGradient"),
+    }
+
     def __init__(self, kind: str, dtype: Any, shape: Any, shared_name: str | None, name: str, reduction_type: str):
         if reduction_type not in ("MEAN", "SUM"):
-            raise ValueError(f"reduction_type must be MEAN or SUM, not {reduction_type!r}")
+            raise ValueError(
+                f"Attr 'reduction_type' of '{kind}' Op passed string '{reduction_type}' not in: \"MEAN\", \"SUM\"."
+            )
         self._dtype, self._shape = as_dtype(dtype), shapes.as_raw(shape)
         super().__init__(kind, (self._dtype,), (self._shape,), shared_name, name, int(reduction_type == "SUM"))
 
@@ -133,6 +147,12 @@ class SparseGradient(NamedTuple):
 class SparseConditionalAccumulator(ConditionalAccumulatorBase):
     """A ConditionalAccumulator of IndexedSlices: the mean of a row is over the gradients that have this row."""
 
+    _types = {
+        **ConditionalAccumulatorBase._types,
+        "apply": ("SparseAccumulatorApplyGradient", "SparseAccumulatorApplyGradient"),
+        "take": ("SparseAccumulatorTakeGradient", "SparseAccumulatorTakeGradient"),
+    }
+
     def __init__(
         self, dtype: Any, shape: Any = None, shared_name: str | None = None,
         name: str = "sparse_conditional_accumulator", reduction_type: str = "MEAN",
@@ -180,9 +200,23 @@ class Barrier(_SessionObject):
     Raises ValueError unless there is one shape per type.
     """
 
+    _types = {
+        word: (f"Barrier{kind}", f"NAME_Barrier{kind}")
+        for word, kind in {
+            "insert": "InsertMany", "take": "TakeMany", "close": "Close", "ready_size": "ReadySize",
+            "incomplete_size": "IncompleteSize",
+        }.items()
+    }  # fmt: skip
+
     def __init__(self, types: Any, shapes: Any = None, shared_name: str | None = None, name: str = "barrier"):
         kinds = tuple([as_dtype(t) for t in (types if isinstance(types, (list, tuple)) else [types])])
+        if isinstance(shapes, TensorShape) or (shapes is not None and all([isinstance(d, int) for d in shapes])):
+            shapes = [shapes] * (len(kinds) == 1 or bool(shapes))
         raw = tuple([as_raw(s) for s in shapes]) if shapes is not None else (None,) * len(kinds)
+        for number, shape in enumerate(raw):
+            if shape is not None and 0 in shape:
+                text = f"received shape '{text_of(shape)}' at index {number}"
+                raise ValueError(f"Empty tensors are not supported, but {text}")
         if len(raw) != len(kinds):
             raise ValueError("shapes must have the same length as types")
         super().__init__("Barrier", kinds, raw, shared_name, name)
@@ -217,10 +251,12 @@ class Barrier(_SessionObject):
         """
         count = convert_to_tensor(num_elements, kinds_of.int32)
         small = convert_to_tensor(np.bool_(allow_small_batch))
-        outputs: list = [(kinds_of.int64, (None,)), (kinds_of.string, (None,))]
         raw: list[Any] = list(self._definition.shapes or ())
+        known = None if allow_small_batch else static_value(count)
+        rows = None if known is None else int(known)
+        outputs: list = [(kinds_of.int64, (rows,)), (kinds_of.string, (rows,))]
         for kind, shape in zip(self._definition.dtypes, raw, strict=True):
-            outputs.append((kind, None if shape is None else (None, *shape)))
+            outputs.append((kind, None if shape is None else (rows, *shape)))
         result = self._node("take", [count, small], outputs, name).outputs
         return result[0], result[1], list(result[2:])
 

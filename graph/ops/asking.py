@@ -14,7 +14,7 @@ from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.function import py_func
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import array_ops, math_ops
-from weftwork.graph.ops.assertions import Assert
+from weftwork.graph.ops.assertions import Assert, whole_number
 from weftwork.graph.ops.composite import IndexedSlices, SparseTensor
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.flow import group, no_op
@@ -96,6 +96,8 @@ def assert_rank_in(
     """Assert that x has one of these ranks. Raises ValueError at once if its rank is known to be another."""
     with name_scope(name, "assert_rank_in", [x]) as scope:
         x = convert_to_tensor(x)
+        for rank in ranks:
+            whole_number(rank)
         if x.raw_shape is not None:
             if len(x.raw_shape) not in tuple(ranks):
                 raise ValueError(

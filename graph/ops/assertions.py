@@ -51,9 +51,16 @@ def Assert(condition: Any, data: Sequence[Any], summarize: int | None = None, na
 
     condition: booleans, all of which must be true.   summarize: how many elements of each value to show, 3 by default,
     -1 for all.
+    Raises TypeError for a condition of another dtype.
     """
     with name_scope(name, "Assert", [condition, *data]) as scope:
-        tensors = tuple(map(convert_to_tensor, [condition, *data]))
+        holds = convert_to_tensor(condition)
+        if not holds.dtype.is_bool and holds.dtype is not dtypes.object:
+            text = (
+                f"Input 'condition' of 'Assert' has type {holds.dtype.name} that does not match expected type of bool"
+            )
+            raise TypeError(f"{text}: {condition!r}")
+        tensors = (holds, *map(convert_to_tensor, data))
         attrs = {"summarize": summarize}
         return graph_of(tensors).add(
             Kind.PURE, "Assert", kernel=check, inputs=tensors, attrs=attrs, outputs=[], name=scope
@@ -197,9 +204,7 @@ def assert_rank_at_least(
 def _ranked(what: str, holds: Callable, x: Any, rank: int, data: Any, summarize: int | None, message: Any, name: str):
     with name_scope(name, None, [x]) as scope:
         x = convert_to_tensor(x)
-        if convert_to_tensor(rank).raw_shape not in (None, ()):
-            raise ValueError("Rank must be a scalar.")
-        given = static_value(convert_to_tensor(rank))
+        given = whole_number(rank)
         rank = rank if given is None else int(given)
         known, text = x.raw_shape if given is not None else None, message or ""
         if known is not None:
@@ -212,6 +217,16 @@ def _ranked(what: str, holds: Callable, x: Any, rank: int, data: Any, summarize:
         if data is None:
             data = [text, f"Tensor {x.name} must have {what}", rank, "Received shape: ", array_ops.shape(x)]
         return Assert(holds(array_ops.rank(x), rank), data, summarize, name=scope)
+
+
+def whole_number(rank: Any) -> Any:
+    """The static value of a rank, None if it is not known. Raises TypeError or ValueError unless it is one integer."""
+    tensor = convert_to_tensor(rank)
+    if not tensor.dtype.is_integer:
+        raise TypeError(f"{tensor.name} must be of type tf.int32; got {tensor.dtype!r}: a rank is a whole number")
+    if tensor.raw_shape not in (None, ()):
+        raise ValueError("Rank must be a scalar.")
+    return static_value(tensor)
 
 
 def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str | None = None) -> Operation:

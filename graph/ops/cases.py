@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from weftwork.graph import dtypes
 from weftwork.graph.build import apply, as_tensor, graph_of
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import Operation, Tensor
@@ -42,7 +43,7 @@ def case(
             )
         if not callable(pair[1]):
             raise TypeError(f"fn for pred {pair[0].name} must be callable.")
-        if not pair[0].dtype.is_bool and pair[0].dtype.numpy.kind != "O":
+        if not pair[0].dtype.is_bool and pair[0].dtype is not dtypes.object:
             raise TypeError(f"pred must be Tensor of type bool: {pair[0].name}")
     if not pairs:
         raise ValueError("pred_fn_pairs must not be empty")
@@ -64,7 +65,7 @@ def _asserted(preds: list, function: Callable) -> Callable:
 
     def last() -> Any:
         names = ", ".join([pred.name for pred in preds])
-        checked = apply(one_of_them, preds, {"names": names}, type="Assert", dtype="bool", shape=())
+        checked = apply(assert_any, preds, {"names": names}, type="Assert", dtype="bool", shape=())
         with preds[0].graph.control_dependencies([checked]):
             result = function()
             return repacked(result, iter([_held(item) for item in leaves(result)]))
@@ -72,11 +73,14 @@ def _asserted(preds: list, function: Callable) -> Callable:
     return last
 
 
-def one_of_them(*preds: Any, names: str) -> Any:
+def assert_any(*preds: Any, names: str) -> Any:
     """The kernel of the assertion that one of some predicates is true."""
     if not any(preds):
         raise InvalidArgumentError(None, None, f"Input error: None of conditions evaluated as True: {names}")
     return np.True_
+
+
+one_of_them = assert_any  # the name in graphs that older versions wrote
 
 
 def _held(item: Any) -> Any:

@@ -18,7 +18,9 @@ from weftwork.graph.seams import seams
 from weftwork.graph.stacks import session_for
 
 SparseTensorValue = namedtuple("SparseTensorValue", ["indices", "values", "dense_shape"])
+SparseTensorValue.__doc__ = "The value of a SparseTensor: what a run returns for one, and what you can feed for one."
 IndexedSlicesValue = namedtuple("IndexedSlicesValue", ["values", "indices", "dense_shape"])
+IndexedSlicesValue.__doc__ = "The value of IndexedSlices: what a run returns for them, and what you can feed for them."
 
 
 class _Composite:

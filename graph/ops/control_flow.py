@@ -11,7 +11,7 @@ from typing import Any, TypeVar, overload
 
 import numpy as np
 
-from weftwork.graph import nest, shapes
+from weftwork.graph import dtypes, nest, shapes
 from weftwork.graph.build import apply, as_tensor, convert_to_tensor, graph_of
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.graph import Graph
@@ -81,6 +81,8 @@ def cond(
     fn1, fn2: older names of true_fn and false_fn.
     Raises TypeError for a Python bool or an object that cannot be called, TypeError or ValueError for functions whose
     results do not match.
+
+        half = tf.cond(tf.equal(n % 2, 0), lambda: n // 2, lambda: 3 * n + 1)
     """
     true_fn, false_fn = _one_of(true_fn, fn1, "true_fn", "fn1"), _one_of(false_fn, fn2, "false_fn", "fn2")
     if not callable(true_fn):
@@ -143,7 +145,7 @@ def scalar_predicate(pred: Tensor, what: str) -> Tensor:
     """A predicate as a single boolean. Raises ValueError for a known rank other than 0, TypeError for another dtype."""
     if pred.raw_shape:
         raise ValueError(f"Shape must be rank 0 but is rank {len(pred.raw_shape)} for the {what} {pred}")
-    if not pred.dtype.is_bool and pred.dtype.numpy.kind != "O":
+    if not pred.dtype.is_bool and pred.dtype is not dtypes.object:
         raise TypeError(f"{what} has type {pred.dtype.name} that does not match expected type of bool: {pred}")
     if pred.raw_shape == () and pred.dtype.is_bool:
         return pred

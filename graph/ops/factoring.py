@@ -154,7 +154,9 @@ def _each(x: Any, function: Any) -> np.ndarray:
         found = function(x[place].astype(double))
         if np.iscomplexobj(found) and not np.iscomplexobj(out):
             if np.abs(np.imag(found)).max(initial=0) > 1e-3 * (1 + np.abs(np.real(found)).max(initial=0)):
-                raise InvalidArgumentError(None, None, "The result of a real matrix is not real.")
+                raise InvalidArgumentError(
+                    None, None, "The result for this real matrix is complex: cast the input to a complex dtype."
+                )
             found = np.real(found)
         out[place] = found
     return out

@@ -10,7 +10,7 @@ from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.kernels import arrays as kernels
-from weftwork.graph.kernels.cells import none_of
+from weftwork.graph.kernels.cells import emptied
 from weftwork.graph.known import shape_argument, whole_numbers
 from weftwork.graph.operation import Tensor
 
@@ -62,7 +62,7 @@ def _uniform_like(tensor: Any, dtype: Any, number: int, name: str, optimize: boo
     x = convert_to_tensor(tensor, name="tensor")
     dtype = x.dtype.base_dtype if dtype is None else as_dtype(dtype).base_dtype
     if dtype is dtypes.variant:
-        return apply(none_of, [x], type="ZerosLike", name=name, dtype=dtype, shape=x.raw_shape)
+        return apply(emptied, [x], type="ZerosLike", name=name, dtype=dtype, shape=x.raw_shape)
     if optimize and shapes.is_full(x.raw_shape):
         with x.graph.as_default():
             return _uniform(x.raw_shape, dtype, number, name)

@@ -5,25 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from weftwork.graph.build import apply, as_it_is, as_tensor, convert_to_tensor, graph_of
+from weftwork.graph.build import apply, as_tensor, convert_to_tensor, graph_of, pass_through
 from weftwork.graph.nest import flatten
 from weftwork.graph.operation import Kind, Operation, Tensor
-from weftwork.graph.ops.composite import IndexedSlices
+from weftwork.graph.ops.composite import IndexedSlices, SparseTensor
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
 
 
-def identity(input: Any, name: str | None = None) -> Tensor:
-    """A tensor of the same value. For a variable: its value at that moment."""
+def identity(input: Any, name: str | None = None) -> Any:
+    """A tensor of the same value, or IndexedSlices or a SparseTensor of the same. For a variable: its value now."""
+    if isinstance(input, IndexedSlices):
+        shape = None if input.dense_shape is None else identity(input.dense_shape, name)
+        return IndexedSlices(identity(input.values, name), identity(input.indices, name), shape)
+    if isinstance(input, SparseTensor):
+        return SparseTensor(*[identity(part, name) for part in (input.indices, input.values, input.dense_shape)])
     tensor = convert_to_tensor(input)
-    return apply(as_it_is, [tensor], type="Identity", name=name, dtype=tensor.dtype.base_dtype, shape=tensor.raw_shape)
+    return apply(
+        pass_through, [tensor], type="Identity", name=name, dtype=tensor.dtype.base_dtype, shape=tensor.raw_shape
+    )
 
 
 def stop_gradient(input: Any, name: str | None = None) -> Tensor:
     """A tensor of the same value, through which no gradient flows."""
     tensor = convert_to_tensor(input)
     return apply(
-        as_it_is, [tensor], type="StopGradient", name=name, dtype=tensor.dtype.base_dtype, shape=tensor.raw_shape
+        pass_through, [tensor], type="StopGradient", name=name, dtype=tensor.dtype.base_dtype, shape=tensor.raw_shape
     )
 
 
@@ -54,6 +61,8 @@ def group(*inputs: Any, **kwargs: Any) -> Operation:
 
     If they are on several devices, those on each device are grouped there first. Keyword `name`. Raises TypeError for
     any other input.
+
+        step = tf.group(a.assign_add(1), b.assign_add(2))  # both, or neither if the run fails
     """
     name = kwargs.pop("name", None)
     if kwargs:
@@ -86,15 +95,14 @@ def _of_device(graph: Any, device: str, ops: list[Operation]) -> Operation:
 
 
 def with_dependencies(dependencies: Iterable, output_tensor: Any, name: str | None = None) -> Any:
-    """`output_tensor`, a tensor or IndexedSlices, available only after `dependencies`."""
+    """`output_tensor`, a tensor or IndexedSlices, available only after `dependencies`. It is placed with the tensor."""
     if isinstance(output_tensor, IndexedSlices):
-        slices, gate = output_tensor, list(dependencies)
-        shape = None if slices.dense_shape is None else with_dependencies(gate, slices.dense_shape)
-        values = with_dependencies(gate, slices.values, name)
-        return IndexedSlices(values, with_dependencies(gate, slices.indices), shape)
+        values = with_dependencies(dependencies, output_tensor.values, name)
+        return IndexedSlices(values, output_tensor.indices, output_tensor.dense_shape)
     tensor = as_tensor(output_tensor)
     assert tensor is not None
-    with tensor.graph.as_default(), tensor.graph.control_dependencies(dependencies):
+    graph = tensor.graph
+    with graph.as_default(), graph.colocate_with(tensor.op), graph.control_dependencies(dependencies):
         return identity(output_tensor, name=name)
 
 

@@ -17,7 +17,7 @@ from weftwork.graph.operation import Kind, Tensor
 from weftwork.graph.ops.joining import concat
 from weftwork.graph.ops.owners import add_owner, section_of
 from weftwork.graph.scopes import name_scope
-from weftwork.graph.structures import packed
+from weftwork.graph.structures import assert_same_structure, packed
 
 
 def sweep(
@@ -33,12 +33,10 @@ def sweep(
     parallel: if nothing is carried, the number of parts into which the elements are split, to run concurrently; else
         the number of calls that may run concurrently, as far as they do not depend on each other.
     Returns the final carried tensors, and the collected ones stacked along a new first axis.
-    Raises ValueError for scalars, TypeError if a carried value changes its dtype.
+    Raises ValueError for scalars and for different lengths, TypeError if a carried value changes its dtype.
     """
     graph = graph_of([*initial, *elements])
-    for tensor in elements:
-        if tensor.raw_shape == ():
-            raise ValueError(f"elements must be at least vectors, but {tensor} is a scalar.")
+    count = _length(elements)
     with section_of(graph, "a function over elements") as section:
         carried = [_placeholder_for(graph, t.dtype, t.raw_shape) for t in initial]
         element = [_placeholder_for(graph, t.dtype, None if t.raw_shape is None else t.raw_shape[1:]) for t in elements]
@@ -52,7 +50,6 @@ def sweep(
             raise TypeError(
                 f"The accumulator {before.name} has dtype {before.dtype.name}, but {after.dtype.name} after an element."
             )
-    count = next((t.raw_shape[0] for t in elements if t.raw_shape is not None and t.raw_shape[0] is not None), None)
     outputs = [
         (b.dtype.base_dtype, shapes.common(b.raw_shape, e.raw_shape))
         for b, e in zip(initial, next_carried, strict=True)
@@ -63,6 +60,19 @@ def sweep(
     attrs["_parallel"] = parallel if count is None else min(parallel, count)
     op = add_owner(graph, "Sweep", [section], [*initial, *elements], outputs, name or "Sweep", attrs)
     return list(op.outputs[: len(initial)]), list(op.outputs[len(initial) :])
+
+
+def _length(elements: list[Tensor]) -> int | None:
+    """The common length of some tensors, if it is known. Raises ValueError if they cannot have one."""
+    length = None
+    for tensor in elements:
+        if tensor.raw_shape == ():
+            raise ValueError(f"elements must be at least vectors, but {tensor} is a scalar.")
+        known = None if tensor.raw_shape is None else tensor.raw_shape[0]
+        if None not in (length, known) and length != known:
+            raise ValueError(f"Dimensions {length} and {known} are not compatible: elements must have one length.")
+        length = known if length is None else length
+    return length
 
 
 def _placeholder_for(graph: Graph, dtype: Any, shape: shapes.RawShape) -> Tensor:
@@ -88,6 +98,8 @@ def map_fn(
     dtype: of the result, or a structure of dtypes, if it differs from that of `elems`.
     parallel_iterations: the number of parts into which the elements are split, to run concurrently if it pays; None
     means 10. Raises TypeError if `fn` is not callable or returns another dtype than stated, or for fewer than 1 part.
+
+        tf.map_fn(lambda x: x * x, tf.range(4))  # [0, 1, 4, 9]
     """
     if not callable(fn):
         raise TypeError("fn must be callable.")
@@ -101,10 +113,9 @@ def map_fn(
         result = fn(packed(elems, iter(element)))
         shape_of.append(result)
         results = nest.flatten(result)
+        assert_same_structure(elems if dtype is None else dtype, result)
         types = [t.dtype for t in flat] if dtype is None else [as_dtype(d) for d in nest.flatten(dtype)]
-        if len(results) != len(types):
-            raise ValueError("The two structures don't have the same nested structure.")
-        return [], [_with_dtype(item, wish) for item, wish in zip(results, types, strict=True)]
+        return [], [_with_dtype(item, wanted) for item, wanted in zip(results, types, strict=True)]
 
     with name_scope(name, "map", flat):
         _, stacked = sweep(one, [], flat, parallel=parts)

@@ -70,7 +70,7 @@ def _bound(bound: Any, values: list[Tensor]) -> Any:
     tensor = as_tensor(bound)
     if tensor is not None:
         if not tensor.dtype.is_integer or tensor.raw_shape not in (None, ()):
-            raise TypeError(f"Value passed as an index must be a scalar of whole numbers, but is {tensor!r}.")
+            raise TypeError(f"Value passed as an index must be a scalar integer, but is {tensor!r}.")
         known = static_value(tensor)
         if known is not None:
             return int(known)

@@ -101,6 +101,8 @@ def while_loop(
     parallel_iterations: how many iterations may run concurrently, as far as they do not depend on each other.
     Returns the last loop variables, as `body` returns them; a single tensor without its list, unless
     `return_same_structure`. Raises TypeError or ValueError for arguments that do not match.
+
+        i, total = tf.while_loop(lambda i, total: i < 10, lambda i, total: (i + 1, total + i), [0, 0])  # total is 45
     """
     if not callable(cond):
         raise TypeError("cond must be callable.")

@@ -66,7 +66,7 @@ class Writer:
     def __call__(self, *values: Any) -> tuple:
         with np.printoptions(threshold=0, edgeitems=self.edge):
             text = (
-                self.sep.join(map(str, nest.fill(self.template, list(map(_Verbatim, values)), nest.as_it_is)))
+                self.sep.join(map(str, nest.fill(self.template, list(map(_Verbatim, values)), nest.unchanged)))
                 + self.end
             )
         if self.stream in _STREAMS:

@@ -7,7 +7,9 @@ A queue belongs to the session, like a variable: two sessions of one graph have 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,7 +95,7 @@ class QueueBase:
             given = [given]
         raw = [dims.as_raw(shape) for shape in given]
         if not all([self._allowed(shape) for shape in raw]):
-            raise ValueError(f"{self._required}: {', '.join([dims.text(shape) for shape in raw])}.")
+            raise ValueError(f"{self._required}: {[dims.TensorShape(shape) for shape in raw]}")
         if len(raw) != len(self._dtypes):
             raise ValueError(
                 "Queue shapes must have the same length as dtypes, "
@@ -169,8 +171,9 @@ class QueueBase:
         vals: a tensor, a list of them, or a dict if the components have names.
         Raises ValueError for values that do not match. At run time, raises CancelledError if the queue is closed.
         """
-        tensors = self._components(vals, self._shapes)
-        return self.node("enqueue", tensors, [], name or self._named("enqueue"))
+        with self._scope(name, "enqueue") as scope:
+            tensors = self._components(vals, self._shapes)
+            return self.node("enqueue", tensors, [], scope)
 
     def enqueue_many(self, vals: Any, name: str | None = None) -> Operation:
         """The operation that adds the rows of `vals` one after another, as soon as there is room.
@@ -178,14 +181,15 @@ class QueueBase:
         Raises ValueError for values that do not match, or that have different numbers of rows.
         """
         raw = tuple([None if s is None else (None, *s) for s in self._shapes or (None,) * len(self._dtypes)])
-        tensors = self._components(vals, raw, many=True)
-        rows = None
-        for i, tensor in enumerate(tensors):
-            many = None if tensor.raw_shape is None else tensor.raw_shape[0]
-            if None not in (rows, many) and rows != many:
-                raise ValueError(f"Dimensions {rows} and {many} are not compatible: component {i} of {self.name!r}")
-            rows = many if rows is None else rows
-        return self.node("enqueue_many", tensors, [], name or self._named("EnqueueMany"))
+        with self._scope(name, "EnqueueMany") as scope:
+            tensors = self._components(vals, raw, many=True)
+            rows = None
+            for i, tensor in enumerate(tensors):
+                many = None if tensor.raw_shape is None else tensor.raw_shape[0]
+                if None not in (rows, many) and rows != many:
+                    raise ValueError(f"Dimensions {rows} and {many} are not compatible: component {i} of {self.name!r}")
+                rows = many if rows is None else rows
+            return self.node("enqueue_many", tensors, [], scope)
 
     def dequeue(self, name: str | None = None) -> Any:
         """Take an element: a tensor, a list, or a dict if the components have names. Waits while the queue is empty.
@@ -202,11 +206,11 @@ class QueueBase:
         At run time, raises OutOfRangeError if the queue is closed and has fewer, InvalidArgumentError if the
         components have no declared shapes.
         """
-        return self._several("dequeue_many", n, name or self._named("DequeueMany"))
+        return self._several("dequeue_many", n, name, "DequeueMany")
 
     def dequeue_up_to(self, n: Any, name: str | None = None) -> Any:
         """As dequeue_many, but a closed queue returns what is left, and raises OutOfRangeError only if empty."""
-        return self._several("dequeue_up_to", n, name or self._named("DequeueUpTo"))
+        return self._several("dequeue_up_to", n, name, "DequeueUpTo")
 
     def close(self, cancel_pending_enqueues: bool = False, name: str | None = None) -> Operation:
         """The operation that closes the queue, after waiting enqueues have completed, or after cancelling them."""
@@ -220,16 +224,25 @@ class QueueBase:
         """Whether the queue is closed, bool."""
         return self.node("is_closed", [], [(types.bool, ())], name or self._named("Is_Closed")).outputs[0]
 
-    def _several(self, word: str, n: Any, name: str) -> Any:
-        with self._op.graph.as_default():
+    def _several(self, word: str, n: Any, name: str | None, called: str) -> Any:
+        with self._scope(name, called) as scope:
             count = convert_to_tensor(n, types.int32, name="n")
-        known = static_value(count)
-        if known is not None and known < 0:
-            raise ValueError(f"Input 'n' must be >= 0, but is {known} for {name!r}")
-        rows = None if known is None or word == "dequeue_up_to" else int(known)
-        raw: list[Any] = self._shapes or [None] * len(self._dtypes)
-        outputs = [(d, None if s is None else (rows, *s)) for d, s in zip(self._dtypes, raw, strict=True)]
-        return self._returned(self.node(word, [count], outputs, name))
+            if count.raw_shape:
+                text = f"Shape must be rank 0 but is rank {len(count.raw_shape)} for {scope.rstrip('/')!r}"
+                raise ValueError(f"{text}: the number of elements")
+            known = static_value(count)
+            if known is not None and known < 0:
+                raise ValueError(f"Input 'n' must be >= 0, but is {known} for {scope.rstrip('/')!r}")
+            rows = None if known is None or word == "dequeue_up_to" else int(known)
+            raw: list[Any] = self._shapes or [None] * len(self._dtypes)
+            outputs = [(d, None if s is None else (rows, *s)) for d, s in zip(self._dtypes, raw, strict=True)]
+            return self._returned(self.node(word, [count], outputs, scope))
+
+    @contextmanager
+    def _scope(self, name: str | None, called: str) -> Iterator[str]:
+        """The scope of an operation's own constants, in the queue's graph; the operation has its name."""
+        with self._op.graph.as_default() as graph, graph.name_scope(name or self._named(called)) as scope:
+            yield scope
 
     def _components(self, vals: Any, raw: Sequence | None, many: bool = False) -> list[Tensor]:
         if isinstance(vals, dict):
@@ -245,7 +258,8 @@ class QueueBase:
             raise ValueError("You must enqueue a dictionary in a Queue with names")
         items = vals if isinstance(vals, (list, tuple)) and len(self._dtypes) == len(vals) else [vals]
         if len(items) != len(self._dtypes):
-            raise ValueError(f"The queue has {len(self._dtypes)} components, but got {len(items)}.")
+            given = len(vals) if isinstance(vals, (list, tuple)) else 1
+            raise ValueError(f"The queue has {len(self._dtypes)} components, but got {given}.")
         tensors = [self._component(i, v) for i, v in enumerate(items)]
         for i, tensor in enumerate(tensors if many else ()):
             if tensor.raw_shape == ():
@@ -261,8 +275,7 @@ class QueueBase:
     def _component(self, number: int, value: Any) -> Tensor:
         """A value as a tensor of the component's dtype. Raises ValueError or TypeError, naming the component."""
         try:
-            with self._op.graph.as_default():
-                return convert_to_tensor(value, self._dtypes[number], name=f"component_{number}")
+            return convert_to_tensor(value, self._dtypes[number], name=f"component_{number}")
         except (TypeError, ValueError) as error:
             raise type(error)(f"component_{number}: {error}") from None
 
@@ -333,6 +346,9 @@ class FIFOQueue(QueueBase):
     capacity: the largest number of elements.   dtypes, shapes, names: of an element's components. Without shapes any
     value fits, but elements can only be taken one by one.   shared_name: queues with the same name are one queue of the
     session. Raises ValueError unless there is a fully defined shape for each dtype.
+
+        queue = tf.FIFOQueue(10, tf.float32, shapes=[])
+        put, take = queue.enqueue(1.0), queue.dequeue()
     """
 
     def __init__(self, capacity: int, dtypes: Any, shapes=None, names=None, shared_name=None, name: str = "fifo_queue"):
@@ -354,6 +370,8 @@ class RandomShuffleQueue(QueueBase):
         name: str = "random_shuffle_queue",
     ):
         seeds, keep = get_seed(seed), int(min_after_dequeue)
+        if seeds is not None and seed is None and shared_name is not None:  # each program's operations count otherwise
+            seeds = (seeds[0], int(hashlib.md5(f"{seeds[0]}{shared_name}".encode()).hexdigest()[:8], 16) & 0x7FFF_FFFF)
         super().__init__("RandomShuffleQueue", capacity, dtypes, shapes, names, shared_name, name, seeds, keep)
 
 
@@ -382,7 +400,10 @@ class PaddingFIFOQueue(QueueBase):
 
 
 class PriorityQueue(QueueBase):
-    """A queue that returns the element with the smallest priority: its first component, an int64 before the `types`."""
+    """A queue that returns the element with the smallest priority: its first component, an int64 before the `types`.
+
+    names: of all components, the priority's first.
+    """
 
     def __init__(
         self, capacity: int, types: Any, shapes=None, names=None, shared_name=None, name: str = "priority_queue"
@@ -391,5 +412,4 @@ class PriorityQueue(QueueBase):
         if shapes is not None:
             given = isinstance(shapes, dims.TensorShape) or all([d is None or isinstance(d, int) for d in shapes])
             shapes = [(), *([shapes] if given and listed else shapes)]
-        named = None if names is None else ["priority", *names]
-        super().__init__("PriorityQueue", capacity, ["int64", *listed], shapes, named, shared_name, name)
+        super().__init__("PriorityQueue", capacity, ["int64", *listed], shapes, names, shared_name, name)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import apply, as_it_is, convert_to_tensor, convert_together, static_value
+from weftwork.graph.build import apply, convert_to_tensor, convert_together, pass_through, static_value
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.kernels import spaces as kernels
@@ -418,7 +418,7 @@ def _as_bytes(x, dtype):
 def guarantee_const(input: Any, name: str | None = None) -> Tensor:
     """Return the input. The promise that it never changes is not needed here."""
     x = convert_to_tensor(input)
-    return apply(as_it_is, [x], type="GuaranteeConst", name=name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
+    return apply(pass_through, [x], type="GuaranteeConst", name=name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
 
 
 def where_v2(condition: Any, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:

@@ -188,7 +188,7 @@ class TensorArray:
         if value.raw_shape:
             alike = known is not None and len(set(known)) == 1
             self._fits((known[0] if alike else None, *value.raw_shape[1:]))  # type: ignore[index]
-        return self._written(kernels.parted, [value, sizes], "TensorArraySplitV3", name)
+        return self._written(kernels.write_parts, [value, sizes], "TensorArraySplitV3", name)
 
     def _value(self, value: Any) -> Tensor:
         return convert_to_tensor(value, self._dtype, name="value")

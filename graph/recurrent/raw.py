@@ -49,7 +49,7 @@ def raw_rnn(
         ]
         carries = loop_state is not None
 
-        def goes_on(time: Tensor, done: Tensor, *_: Any) -> Tensor:
+        def is_unfinished(time: Tensor, done: Tensor, *_: Any) -> Tensor:
             return math_ops.logical_not(math_ops.reduce_all(done))
 
         def body(time: Tensor, done: Tensor, now: Any, outputs: list, state: Any, extra: Any) -> list:
@@ -64,7 +64,7 @@ def raw_rnn(
 
         first = [constant(0), _whole(finished), _whole(given), arrays, _whole(state)]
         first.append(_whole(loop_state) if carries else constant(0))
-        last = while_loop(goes_on, body, first, parallel_iterations=parallel_iterations or 32)
+        last = while_loop(is_unfinished, body, first, parallel_iterations=parallel_iterations or 32)
         result = last[3] if isinstance(last[3], (list, tuple)) else [last[3]]
         outputs = filled(emitted, list(result)) if isinstance(emitted, (list, tuple)) else result[0]
         return outputs, last[4], last[5] if carries else None

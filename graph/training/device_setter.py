@@ -51,7 +51,7 @@ def replica_device_setter(
         current = DeviceSpec.from_string(op.device or "")
         if ps_device and op.type in types:
             spec = DeviceSpec.from_string(ps_device)
-            if spec.task is None and (spec.job or current.job) == spec.job:
+            if spec.job and (current.job or spec.job) == spec.job:
                 spec = spec.make_merged_spec(DeviceSpec(task=strategy(op)))
         else:
             spec = DeviceSpec.from_string(worker_device or "")

@@ -209,7 +209,7 @@ class Optimizer:
         for tensor in tensors:
             dtype = convert_to_tensor(tensor).dtype.base_dtype
             if dtype not in valid and dtype is not dtypes.object:
-                names = [d.name for d in _DTYPES if d in valid]
+                names = [d for d in _DTYPES if d in valid]
                 raise ValueError(f"Invalid type {dtype!r} for {getattr(tensor, 'name', tensor)}, expected: {names}.")
 
     @staticmethod

@@ -123,7 +123,7 @@ class AdadeltaOptimizer(Optimizer):
         rate, keep, epsilon = (update.number(t) for t in (self._lr_t, self._rho_t, self._epsilon_t))
         square = update.write(self.get_slot(var, "accum"), "MeanSquare", kernels.mean_square_of, grad, keep)
         steps = self.get_slot(var, "accum_update")
-        _, step = update.write_and_tell(steps, "MeanSquareStep", kernels.adadelta, grad, square, keep, epsilon)
+        _, step = update.write_with_result(steps, "MeanSquareStep", kernels.adadelta, grad, square, keep, epsilon)
         return update.write(var, "ApplyAdadelta", kernels.descend, step, rate)
 
 

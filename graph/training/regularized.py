@@ -60,7 +60,7 @@ class FtrlOptimizer(Optimizer):
         rate, power = update.number(self._learning_rate_tensor), update.number(self._learning_rate_power)
         l1, l2, shrinkage = (update.number(number) for number in (self._l1, self._l2, self._shrinkage))
         squares, linear = self.get_slot(var, "accum"), self.get_slot(var, "linear")
-        total, growth = update.write_and_tell(squares, "Squares", kernels.ftrl_squares, grad, rate, power)
+        total, growth = update.write_with_result(squares, "Squares", kernels.ftrl_squares, grad, rate, power)
         new_linear = update.write(linear, "Linear", kernels.ftrl_linear, grad, growth, update.old(var), shrinkage)
         return update.write(var, "ApplyFtrl", kernels.ftrl, new_linear, total, rate, power, l1, l2)
 

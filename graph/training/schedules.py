@@ -36,11 +36,11 @@ def exponential_decay(
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
     """learning_rate * decay_rate ** p; staircase: p rounded down. Raises ValueError without global_step."""
-    with name_scope(name, "ExponentialDecay"):
+    with name_scope(name, "ExponentialDecay") as scope:
         numbers = _numbers("exponential_decay", learning_rate, global_step, decay_steps, decay_rate)
         rate, step, steps, factor = numbers
         p = m.divide(step, steps)
-        return m.multiply(rate, m.pow(factor, m.floor(p) if staircase else p))
+        return m.multiply(rate, m.pow(factor, m.floor(p) if staircase else p), name=scope)
 
 
 def natural_exp_decay(
@@ -48,11 +48,11 @@ def natural_exp_decay(
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
     """learning_rate * exp(-decay_rate * p); staircase: p rounded down. Raises ValueError without global_step."""
-    with name_scope(name, "NaturalExpDecay"):
+    with name_scope(name, "ExponentialDecay") as scope:
         numbers = _numbers("natural_exp_decay", learning_rate, global_step, decay_steps, decay_rate)
         rate, step, steps, factor = numbers
         p = m.divide(step, steps)
-        return m.multiply(rate, m.exp(m.negative(factor) * (m.floor(p) if staircase else p)))
+        return m.multiply(rate, m.exp(m.negative(factor) * (m.floor(p) if staircase else p)), name=scope)
 
 
 def inverse_time_decay(
@@ -60,11 +60,11 @@ def inverse_time_decay(
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
     """learning_rate / (1 + decay_rate * p); staircase: p rounded down. Raises ValueError without global_step."""
-    with name_scope(name, "InverseTimeDecay"):
+    with name_scope(name, "InverseTimeDecay") as scope:
         numbers = _numbers("inverse_time_decay", learning_rate, global_step, decay_steps, decay_rate)
         rate, step, steps, factor = numbers
         p = m.divide(step, steps)
-        return m.divide(rate, 1.0 + factor * (m.floor(p) if staircase else p))
+        return m.divide(rate, 1.0 + factor * (m.floor(p) if staircase else p), name=scope)
 
 
 def polynomial_decay(
@@ -76,14 +76,14 @@ def polynomial_decay(
     cycle: extend decay_steps to its first multiple beyond the step. Raises ValueError without global_step.
     end_learning_rate: the rate after decay_steps.
     """
-    with name_scope(name, "PolynomialDecay"):
+    with name_scope(name, "PolynomialDecay") as scope:
         numbers = _numbers("polynomial_decay", learning_rate, global_step, decay_steps, end_learning_rate, power)
         rate, step, steps, end, exponent = numbers
         if cycle:
             steps = steps * where(m.equal(step, 0.0), 1.0, m.ceil(step / steps))
         else:
             step = m.minimum(step, steps)
-        return m.add((rate - end) * m.pow(1.0 - step / steps, exponent), end)
+        return m.add((rate - end) * m.pow(1.0 - step / steps, exponent), end, name=scope)
 
 
 def cosine_decay(
@@ -106,11 +106,11 @@ def cosine_decay_restarts(
     first_decay_steps: the steps of the first time.   alpha: the lowest rate, as a share of learning_rate.
     Raises ValueError without global_step.
     """
-    with name_scope(name, "SGDRDecay"):
+    with name_scope(name, "SGDRDecay") as scope:
         numbers = _numbers("cosine_decay_restarts", learning_rate, global_step, first_decay_steps, t_mul, m_mul, alpha)
         rate, attrs = numbers[0], {}
         dtype = rate.dtype.base_dtype
-        return apply(_restarted, numbers, attrs, type="SGDRDecay", name="rate", dtype=dtype, shape=())
+        return apply(_restarted, numbers, attrs, type="SGDRDecay", name=scope, dtype=dtype, shape=())
 
 
 def _restarted(rate, step, steps, longer, lower, least):
@@ -131,8 +131,8 @@ def linear_cosine_decay(
 ) -> Tensor:  # fmt: skip
     """learning_rate * ((alpha + 1 - p) (1 + cos(2 pi num_periods p)) / 2 + beta), p at most 1: Bello et al. 2017,
     arXiv:1709.07417. Raises ValueError without global_step."""
-    with name_scope(name, "LinearCosineDecay"):
-        return _linear_cosine(learning_rate, global_step, decay_steps, num_periods, alpha, beta, None)
+    with name_scope(name, "LinearCosineDecay") as scope:
+        return _linear_cosine(learning_rate, global_step, decay_steps, num_periods, alpha, beta, None, scope)
 
 
 def noisy_linear_cosine_decay(
@@ -143,12 +143,12 @@ def noisy_linear_cosine_decay(
 
     num_periods, alpha, beta: as in `linear_cosine_decay`.
     """
-    with name_scope(name, "NoisyLinearCosineDecay"):
+    with name_scope(name, "NoisyLinearCosineDecay") as scope:
         noise = (initial_variance, variance_decay)
-        return _linear_cosine(learning_rate, global_step, decay_steps, num_periods, alpha, beta, noise)
+        return _linear_cosine(learning_rate, global_step, decay_steps, num_periods, alpha, beta, noise, scope)
 
 
-def _linear_cosine(learning_rate, global_step, decay_steps, num_periods, alpha, beta, noise: Any) -> Tensor:
+def _linear_cosine(learning_rate, global_step, decay_steps, num_periods, alpha, beta, noise: Any, scope: str) -> Tensor:
     rate, step, steps = _numbers("linear_cosine_decay", learning_rate, global_step, decay_steps)
     step = m.minimum(step, steps)
     line = (steps - step) / steps
@@ -156,7 +156,7 @@ def _linear_cosine(learning_rate, global_step, decay_steps, num_periods, alpha, 
         deviation = m.sqrt(noise[0] / m.pow(1.0 + step, noise[1]))
         line = line + random_normal((), dtype=rate.dtype.base_dtype) * deviation
     wave = 0.5 * (1.0 + m.cos(2.0 * math.pi * num_periods * (step / steps)))
-    return m.multiply(rate, (alpha + line) * wave + beta)
+    return m.multiply(rate, (alpha + line) * wave + beta, name=scope)
 
 
 def piecewise_constant(x: Any, boundaries: Any, values: Any, name: str | None = None) -> Tensor:
@@ -177,8 +177,9 @@ def piecewise_constant(x: Any, boundaries: Any, values: Any, name: str | None = 
                     f"Boundaries ({limit.dtype.base_dtype}) must have the same dtype as x ({place.dtype.base_dtype})."
                 )
         levels = [convert_to_tensor(v) for v in values]
-        if len({level.dtype.base_dtype for level in levels}) > 1:
-            raise ValueError(f"Values must have elements all with the same dtype ({[v.dtype.name for v in levels]}).")
+        first, other = levels[0].dtype, next((v.dtype for v in levels if v.dtype != levels[0].dtype), None)
+        if other is not None:
+            raise ValueError(f"Values must have elements all with the same dtype ({first} vs {other}).")
         dtype = levels[0].dtype.base_dtype
         inputs, attrs = [place, *limits, *levels], {"count": len(limits)}
         return apply(_level, inputs, attrs, type="PiecewiseConstant", name="level", dtype=dtype, shape=())

@@ -51,7 +51,7 @@ class Update:
         """As `write`, for a kernel that writes all rows, whichever rows the gradient has."""
         return self._write(variable, type, kernel, values, [], None)[0]
 
-    def write_and_tell(self, variable: Any, type: str, kernel: Callable, *values: Tensor) -> tuple[Tensor, Tensor]:
+    def write_with_result(self, variable: Any, type: str, kernel: Callable, *values: Tensor) -> tuple[Tensor, Tensor]:
         """A node with two outputs: the new value, and a second result of the kernel, of the shape of the gradient."""
         new, extra = self._write(variable, type, kernel, values, [(self.dtype, self.grad.raw_shape)], self.rows)
         return new, extra

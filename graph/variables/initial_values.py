@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from weftwork.graph import shapes
-from weftwork.graph.build import as_tensor, constant
+from weftwork.graph.build import as_tensor
 from weftwork.graph.dtypes import DType, string
 from weftwork.graph.variables import initializers as init_ops
 from weftwork.graph.variables.partitioned import PartitionInfo
@@ -32,7 +32,7 @@ def initial_value(name: str, shape: Any, dtype: DType, initializer: Any, wanted:
         if tensor is not None and wanted is not None and tensor.dtype.base_dtype is not wanted:
             text = f"Initializer type '{tensor.dtype.base_dtype}' and explicit dtype '{wanted}' don't match."
             raise ValueError(f"{text} The variable is {name!r}.")
-        return constant(initializer, wanted) if tensor is None else tensor
+        return initializer
     raw = shapes.as_raw(shape)
     if isinstance(initializer, type):
         initializer = initializer()

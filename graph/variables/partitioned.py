@@ -15,6 +15,7 @@ from weftwork.graph.build import STANDING, convert_to_tensor
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.operation import Tensor
 from weftwork.graph.operators import Operators
+from weftwork.graph.ops.flow import identity
 from weftwork.graph.ops.joining import concat
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.variables.variable import Variable
@@ -85,10 +86,12 @@ class PartitionedVariable(Operators):
 
     def as_tensor(self) -> Tensor:
         """The parts, concatenated."""
-        if len(self._parts) == 1:
-            return convert_to_tensor(self._parts[0])
-        with name_scope(f"{self._name}/ConcatPartitions/"):
-            return concat([convert_to_tensor(part) for part in self._parts], self._axis)
+        whole = convert_to_tensor(self._parts[0])
+        if len(self._parts) > 1:
+            with name_scope(f"{self._name}/ConcatPartitions/"):
+                whole = concat([convert_to_tensor(part) for part in self._parts], self._axis)
+        with name_scope(None):
+            return identity(whole, self._name)
 
     def assign(self, value: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True) -> list:
         """Assign the parts of a value, or the values of a list, to the parts."""

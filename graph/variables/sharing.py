@@ -8,7 +8,7 @@ reuse    None: the variable must be new.  True: it must exist.  AUTO_REUSE: eith
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -72,7 +72,7 @@ def variable_scope(
         reentered = isinstance(name_or_scope, VariableScope)
         name = _scope_name(graph, outer, name_or_scope, default_name)
         parent = name_or_scope if reentered else outer
-        local = name_or_scope.name.rpartition("/")[2] if reentered else (name_or_scope or name.rpartition("/")[2])
+        local = name_or_scope.name.rpartition("/")[2] if reentered else (name_or_scope or default_name)
         naming = graph.name_scope(local) if auxiliary_name_scope and local else _same_names(graph)
         with naming as prefix:
             scope = VariableScope(
@@ -182,10 +182,11 @@ def get_variable(
         for integers and booleans.
     regularizer: a function of the variable's tensor; its result is added to REGULARIZATION_LOSSES.
     Raises ValueError if the variable exists but must be new, must exist but does not, or has another shape or dtype.
+
+        with tf.variable_scope("layer", reuse=tf.AUTO_REUSE):
+            w = tf.get_variable("w", [3, 4])  # the same variable whenever these lines run
     """
     scope = get_variable_scope()
-    if custom_getter is not None and not callable(custom_getter):
-        raise ValueError(f"Passed a custom_getter which is not callable: {custom_getter}")
     request = _Request(
         shape, dtype, initializer, regularizer, trainable, collections, caching_device, validate_shape, constraint,
         scope.reuse, _first_given(partitioner, scope.partitioner), synchronization, aggregation,
@@ -194,35 +195,37 @@ def get_variable(
     if not full:
         raise ValueError("Variable name can't be empty")
     getter = _first_given(custom_getter, scope.custom_getter)
+    if getter is not None and not callable(getter):
+        raise ValueError(f"Passed a custom_getter which is not callable: {getter}")
     if getter is not None:
         with get_default_graph().name_scope(None):
-            return _through(getter, full, _told(request, scope, _first_given(use_resource, False)))
+            return _through(getter, full, _getter_arguments(request, scope, _first_given(use_resource, False)))
     return _create_or_share(full, request)
 
 
-def _told(request: _Request, scope: VariableScope, use_resource: Any) -> dict[str, Any]:
-    """What a custom getter is told of a request, with the scope's defaults in their places."""
-    told = {
+def _getter_arguments(request: _Request, scope: VariableScope, use_resource: Any) -> dict[str, Any]:
+    """The keyword arguments of a custom getter: those of the request, completed by the scope's defaults."""
+    arguments = {
         **vars(request),
         "use_resource": _first_given(scope.use_resource, use_resource),
         "reuse": request.reuse or False,
     }
     for key in ("dtype", "initializer", "regularizer", "caching_device", "constraint"):
-        told[key] = _first_given(told[key], getattr(scope, key))
-    if told["trainable"] is None:
-        told["trainable"] = request.synchronization is not VariableSynchronization.ON_READ
-    return told
+        arguments[key] = _first_given(arguments[key], getattr(scope, key))
+    if arguments["trainable"] is None:
+        arguments["trainable"] = request.synchronization is not VariableSynchronization.ON_READ
+    return arguments
 
 
-def _through(custom_getter: Callable, full: str, told: dict[str, Any]) -> Any:
+def _through(custom_getter: Callable, full: str, arguments: dict[str, Any]) -> Any:
     """What a custom getter gives. It is called by keywords, as in TensorFlow, if it has them."""
     known = signature(custom_getter).parameters
     takes_any = any([p.kind is Parameter.VAR_KEYWORD for p in known.values()])
     if "constraint" not in known and not takes_any:
-        del told["constraint"]  # it is younger than many getters
+        del arguments["constraint"]  # it is younger than many getters
     if "getter" in known and ("name" in known or takes_any):
-        return custom_getter(getter=_get, name=full, **told)
-    return custom_getter(_get, full, **told)
+        return custom_getter(getter=_get, name=full, **arguments)
+    return custom_getter(_get, full, **arguments)
 
 
 def get_local_variable(
@@ -288,7 +291,7 @@ def _create_or_share(name: str, request: _Request) -> Any:
             collections=request.collections,
             validate_shape=request.validate_shape,
             name=name,
-            dtype=None if as_tensor(value) is not None or value is initializer else new_dtype,
+            dtype=wanted if value is initializer else new_dtype,
             constraint=_first_given(request.constraint, scope.constraint),
             synchronization=request.synchronization,
             aggregation=request.aggregation,
@@ -324,7 +327,10 @@ def _create_partitioned(name: str, request: _Request) -> PartitionedVariable | N
         return None
     dtype = scope.dtype if request.dtype is None else as_dtype(request.dtype)
     dims: Any = shape
-    counts = list(request.partitioner(shape=shapes.TensorShape(shape), dtype=dtype))
+    counts = request.partitioner(shape=shapes.TensorShape(shape), dtype=dtype)
+    if not isinstance(counts, Sequence):
+        raise ValueError(f"Partitioner must return a sequence, but saw: {counts}")
+    counts = list(counts)
     if known is not None and counts != known.partitions:
         raise ValueError(
             f"Trying to reuse partitioned variable {name}, but specified partitions {counts} and found partitions "

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from weftwork.graph import shapes
-from weftwork.graph.build import STANDING, apply, as_it_is, as_tensor, convert_to_tensor, graph_of
+from weftwork.graph.build import STANDING, apply, as_tensor, convert_to_tensor, graph_of, pass_through
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.export import variable_at
 from weftwork.graph.graph import GraphKeys
@@ -38,10 +38,16 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
     initial_value: a tensor, something that converts to one, or a function that returns one.
     trainable: also add it to the collection that optimizers train.
     validate_shape=False: the shape may change and need not be known.
+    shape: the shape of all values it may have, if it is not that of the initial value.
     caching_device: the device recorded for its cached read; values are available on every machine of a session.
     use_resource, synchronization, aggregation: accepted and ignored; there is one kind of variable, and one copy.
     variable_def: a VariableDef to be made from.   expected_shape: accepted as in TensorFlow.
     Raises ValueError if the initial value is missing or of unknown shape.
+
+        count = tf.Variable(0, name="count")
+        more = count.assign_add(1)  # a node that adds 1, each time it runs
+        session.run(tf.global_variables_initializer())
+        session.run(more)  # 1
     """
 
     __array_priority__ = 100
@@ -90,15 +96,16 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
         graph = graph_of([] if from_function else [initial_value])
         with graph.as_default(), graph.control_dependencies(None), graph.in_section(None):
             with name_scope(name, "Variable", [] if from_function else [initial_value]) as scope:
-                self._build(graph, scope, initial_value, from_function, dtype, validate_shape, caching_device)
+                self._build(graph, scope, initial_value, from_function, dtype, validate_shape, caching_device, shape)
         names = [GraphKeys.GLOBAL_VARIABLES] if collections is None else list(collections)
         if trainable and GraphKeys.TRAINABLE_VARIABLES not in names:
             names.append(GraphKeys.TRAINABLE_VARIABLES)
         graph.add_to_collections(names, self)
 
     def _build(
-        self, graph, scope: str, initial_value: Any, from_function: bool, dtype, validate_shape: bool, cached: Any
-    ) -> None:
+        self, graph, scope: str, initial_value: Any, from_function: bool, dtype, validate_shape: bool, cached: Any,
+        given_shape: Any,
+    ) -> None:  # fmt: skip
         first = len(graph.operations)
         if from_function:
             with graph.name_scope("Initializer"), graph.device(None):
@@ -112,9 +119,16 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
             )
         self._initial_value = initial
         kind = initial.dtype.base_dtype
-        shape = initial.raw_shape if validate_shape else None
-        if validate_shape and not shapes.is_full(shape) and kind.numpy.kind != "O":
+        if validate_shape and not shapes.is_full(initial.raw_shape) and kind.numpy.kind != "O":
             raise ValueError(f"initial_value must have a shape specified: {initial}")
+        shape = initial.raw_shape if validate_shape else None
+        if given_shape is not None:
+            shape = shapes.as_raw(given_shape)
+            if not shapes.compatible(shape, initial.raw_shape):
+                raise ValueError(
+                    f"The variable's shape is {given_shape}, but its initial value is {initial}. "
+                    f"{shapes.difference(shape, initial.raw_shape)}"
+                )
         self._op = graph.add(Kind.VARIABLE, "VariableV2", outputs=[(kind._as_ref, shape)], name=scope, pinned=True)
         for op in graph.operations[first : self._op.index] if from_function else ():
             if op.name.startswith(scope):
@@ -130,7 +144,7 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
             self._variable,
             [guarded],
             {"dtype": state_ops.stored_dtype(kind), "shape": check, "_initializer": True},
-            shape,
+            initial.raw_shape,
             "Assign",
         ).op
         with nullcontext() if cached is None else graph.device(cached):
@@ -246,7 +260,7 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
         """A separate read: the value at the moment when this operation runs."""
         with self.graph.as_default():
             return apply(
-                as_it_is,
+                pass_through,
                 [self._variable],
                 type="Identity",
                 name="read",

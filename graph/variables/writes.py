@@ -21,6 +21,7 @@ from weftwork.graph.operation import UNINITIALIZED, WRITES, Kind, Operation, Ten
 from weftwork.graph.ownership import copied
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.seams import seams
+from weftwork.graph.shapes import bracket_text
 from weftwork.graph.stacks import get_default_graph
 
 
@@ -68,10 +69,6 @@ def _is_immutable(value: np.ndarray) -> bool:
     return view.readonly and view.nbytes == value.nbytes and not isinstance(base, mmap)
 
 
-def _bracketed(shape: Any) -> str:
-    return "[" + ",".join("?" if d is None else str(d) for d in shape) + "]"
-
-
 def assign_value(value: Any, *, dtype: np.dtype | None, shape: shapes.RawShape) -> Any:
     """The kernel of assign."""
     if shape is not None and np.shape(value) != shape and not shapes.compatible(np.shape(value), shape):
@@ -79,7 +76,7 @@ def assign_value(value: Any, *, dtype: np.dtype | None, shape: shapes.RawShape) 
             None,
             None,
             "Assign requires shapes of both tensors to match. "
-            f"lhs shape= {_bracketed(shape)} rhs shape= {_bracketed(np.shape(value))}",
+            f"lhs shape= {bracket_text(shape)} rhs shape= {bracket_text(np.shape(value))}",
         )
     return settle(value, dtype)
 
@@ -90,7 +87,7 @@ def _same_size(old: Any, delta: Any) -> None:
             None,
             None,
             "Parameters and update must be the same size: "
-            f"lhs shape= {_bracketed(np.shape(old))} rhs shape= {_bracketed(np.shape(delta))}",
+            f"lhs shape= {bracket_text(np.shape(old))} rhs shape= {bracket_text(np.shape(delta))}",
         )
 
 
@@ -128,8 +125,8 @@ def _scatter(old: Any, indices: Any, updates: Any, ufunc: np.ufunc | None) -> An
             None,
             None,
             "Must have updates.shape = indices.shape + params.shape[1:] or updates.shape = [], got "
-            f"updates.shape {_bracketed(np.shape(updates))}, indices.shape {_bracketed(indices.shape)}, params.shape "
-            f"{_bracketed(old.shape)}",
+            f"updates.shape {bracket_text(np.shape(updates))}, indices.shape {bracket_text(indices.shape)}, "
+            f"params.shape {bracket_text(old.shape)}",
         )
     new = np.array(old)
     if ufunc is None:
@@ -150,7 +147,9 @@ def scatter_nd_value(old: Any, indices: Any, updates: Any, *, ufunc: np.ufunc | 
     where = rows_inside(indices, old.shape)
     wanted = np.shape(indices)[:-1] + old.shape[len(where) :]
     if np.shape(updates) != wanted:
-        text = f"Must have updates.shape {_bracketed(wanted)} for these indices, got {_bracketed(np.shape(updates))}"
+        text = (
+            f"Must have updates.shape {bracket_text(wanted)} for these indices, got {bracket_text(np.shape(updates))}"
+        )
         raise InvalidArgumentError(None, None, text)
     new = np.array(old)
     if ufunc is None:
@@ -190,12 +189,12 @@ def stored_dtype(dtype: DType) -> np.dtype | None:
     return None if dtype.numpy.kind == "O" else dtype.numpy
 
 
-def _value_for(variable: Operation, value: Any, what: str) -> Tensor:
-    """`value` as a tensor that can be stored in `variable`. Raises TypeError for an incompatible dtype."""
+def _value_for(variable: Operation, value: Any, what: str, name: str | None = None) -> Tensor:
+    """`value` as a tensor, called `name`, that can be stored in `variable`. TypeError for an incompatible dtype."""
     dtype = _variable_dtype(variable)
     tensor = as_tensor(value)
     if tensor is None:
-        tensor = convert_to_tensor(value, dtype)
+        tensor = convert_to_tensor(value, dtype, name)
     given = tensor.dtype.base_dtype
     if (
         dtype.numpy.kind in "biufc"
@@ -235,7 +234,8 @@ def assign(
     is built, InvalidArgumentError if it differs at run time. Raises TypeError for an incompatible dtype.
     """
     variable = variable_of(ref)
-    tensor = _value_for(variable, value, "assign")
+    name = variable.graph.named(name or "Assign")
+    tensor = _value_for(variable, value, "assign", f"{name}value/")
     dtype = _variable_dtype(variable)
     shape = variable.outputs[0].raw_shape
     if validate_shape is False:
@@ -243,8 +243,7 @@ def assign(
     elif not shapes.compatible(shape, tensor.raw_shape):
         raise ValueError(
             f"Dimension mismatch: variable {variable.defined_at} has shape {shapes.text(shape)}, but the value "
-            f"{tensor.name} has shape {shapes.text(tensor.raw_shape)}. Shapes {shapes.text(shape)} and "
-            f"{shapes.text(tensor.raw_shape)} are not compatible."
+            f"{tensor.name} has shape {shapes.text(tensor.raw_shape)}. {shapes.difference(shape, tensor.raw_shape)}"
         )
     attrs = {"dtype": stored_dtype(dtype), "shape": shape}
     out = tensor.raw_shape if shape is None else shapes.merge(shape, tensor.raw_shape)
@@ -277,12 +276,14 @@ def _with_grid(rows: Any, grid: Any) -> Any:
 
 def _update(type: str, kernel: Any, ref: Any, value: Any, name: str | None) -> Tensor:
     variable = variable_of(ref)
-    tensor = _value_for(variable, value, type)
+    name = variable.graph.named(name or type)
+    tensor = _value_for(variable, value, type, f"{name}value/")
     shape = variable.outputs[0].raw_shape
     if not shapes.compatible(shape, tensor.raw_shape):
         raise ValueError(
             f"Parameters and update must be the same size: variable {variable.defined_at} has shape "
-            f"{shapes.text(shape)}, the update {tensor.name} has shape {shapes.text(tensor.raw_shape)}."
+            f"{shapes.text(shape)}, the update {tensor.name} has shape {shapes.text(tensor.raw_shape)}. "
+            f"{shapes.difference(shape, tensor.raw_shape)}"
         )
     return write(
         Kind.UPDATE, type, kernel, ref, [tensor], {"dtype": stored_dtype(_variable_dtype(variable))}, shape, name
@@ -305,34 +306,45 @@ def count_up_to(ref: Any, limit: int, name: str | None = None) -> Tensor:
     dtype = _variable_dtype(variable)
     if not dtype.is_integer:
         raise TypeError(f"count_up_to needs an integer variable, but {variable.defined_at} is {dtype.name}.")
+    shape = variable.outputs[0].raw_shape
+    if not shapes.compatible(shape, ()):
+        raise ValueError(f"Shape must be rank 0: count_up_to got {variable.defined_at} of shape {shapes.text(shape)}.")
+    if not isinstance(limit, (int, np.integer)):
+        raise TypeError(f"Expected int for argument 'limit' not {limit!r}.")
     attrs = {"limit": int(limit), "dtype": dtype.numpy}
     with variable.graph.as_default(), name_scope(name, "CountUpTo") as scope:
-        new = write(Kind.UPDATE, "CountUpTo", count_value, ref, [], attrs, variable.outputs[0].raw_shape, "update")
-        return apply(previous, [new], type="Previous", name=scope, dtype=dtype, shape=new.raw_shape)
+        new = write(Kind.UPDATE, "CountUpTo", count_value, ref, [], attrs, shape, "update")
+        return apply(previous, [new], type="CountUpTo", name=scope, dtype=dtype, shape=new.raw_shape)
 
 
 def _scatter_op(type: str, kernel: Any, ufunc: np.ufunc | None, ref: Any, indices: Any, updates: Any, name: Any):
     variable = variable_of(ref)
-    where = convert_to_tensor(indices)
+    name = variable.graph.named(name or type)
+    where = convert_to_tensor(indices, name=f"{name}indices/")
     if not where.dtype.base_dtype.is_integer:
         raise TypeError(f"{type} of {variable.defined_at} needs integer indices, but got {where.dtype.name}.")
-    value = _value_for(variable, updates, type)
-    if kernel is scatter_value and value.raw_shape != ():
-        _check_rows(type, variable, where, value)
+    value = _value_for(variable, updates, type, f"{name}updates/")
+    if kernel is not scatter_value or value.raw_shape != ():
+        _check_updates(type, variable, where, value, kernel is scatter_value)
     return write(Kind.UPDATE, type, kernel, ref, [where, value], {"ufunc": ufunc}, variable.outputs[0].raw_shape, name)
 
 
-def _check_rows(type: str, variable: Operation, indices: Tensor, updates: Tensor) -> None:
-    """ValueError where it is known that there is not a row of the variable for each index."""
-    whole = variable.outputs[0].raw_shape
-    if whole is None or indices.raw_shape is None:
+def _check_updates(type: str, variable: Operation, indices: Tensor, updates: Tensor, by_row: bool) -> None:
+    """ValueError where it is known that there is not a row (or for scatter_nd a slice) for each index."""
+    whole, where = variable.outputs[0].raw_shape, indices.raw_shape
+    if whole is None or where is None:
         return
-    wanted = indices.raw_shape + whole[1:]
+    if by_row:
+        wanted, rule = where + whole[1:], "indices.shape + ref.shape[1:], or a scalar"
+    elif where and where[-1] is not None:
+        wanted, rule = where[:-1] + whole[where[-1] :], "indices.shape[:-1] + ref.shape[indices.shape[-1]:]"
+    else:
+        return
     if not shapes.compatible(updates.raw_shape, wanted):
         raise ValueError(
             f"Shapes must be equal rank and size: {type} of {variable.defined_at} needs updates of shape "
-            f"{shapes.text(wanted)}, indices.shape + ref.shape[1:], or a scalar, but got "
-            f"{shapes.text(updates.raw_shape)}"
+            f"{shapes.text(wanted)}, {rule}, but got {shapes.text(updates.raw_shape)}. "
+            f"{shapes.difference(updates.raw_shape, wanted)}"
         )
 
 
@@ -378,7 +390,7 @@ def slice_value(old: Any, value: Any, *parts: Any, spec: tuple, dtype: np.dtype 
     new, index = np.array(old, dtype), filled_index(spec, parts)
     shape, given = new[index].shape, np.shape(value)
     if given not in (shape, ()):
-        text = f"Must have the shape of the slice, {_bracketed(shape)}, but got {_bracketed(given)}"
+        text = f"Must have the shape of the slice, {bracket_text(shape)}, but got {bracket_text(given)}"
         raise InvalidArgumentError(None, None, text)
     new[index] = value
     new.flags.writeable = False
@@ -415,7 +427,10 @@ def peek(type: str, kernel: Any, refs: list[Any], rest: list[Tensor], attrs: dic
     variables = [variable_of(ref) for ref in refs]
     graph = variables[0].graph if variables else get_default_graph()
     inputs = (*[_reference(ref) for ref in refs], *rest)
-    return graph.add(Kind.PEEK, type, kernel=kernel, inputs=inputs, attrs=attrs, outputs=[output], name=name).outputs[0]
+    beside = variables[0] if len(variables) == 1 else None
+    return graph.add(
+        Kind.PEEK, type, kernel=kernel, inputs=inputs, attrs=attrs, outputs=[output], name=name, colocate=beside
+    ).outputs[0]
 
 
 def is_variable_initialized(ref: Any, name: str | None = None) -> Tensor:
@@ -426,12 +441,6 @@ def is_variable_initialized(ref: Any, name: str | None = None) -> Tensor:
 def initialized_value(ref: Any, initial: Tensor) -> Tensor:
     """The variable's value, or `initial` if it has none; read after the variable's initializer if that runs as well."""
     variable = variable_of(ref)
-    return peek(
-        "InitializedValue",
-        value_or,
-        [ref],
-        [initial],
-        {"_after_initializer": True},
-        (_variable_dtype(variable), variable.outputs[0].raw_shape),
-        "cond/Merge",
-    )
+    output = _variable_dtype(variable), variable.outputs[0].raw_shape
+    with variable.graph.as_default(), variable.graph.name_scope("cond"):
+        return peek("InitializedValue", value_or, [ref], [initial], {"_after_initializer": True}, output, "Merge")

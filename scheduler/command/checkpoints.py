@@ -27,7 +27,7 @@ def list_folder(folder: str, say: Callable[[str], None]) -> int:
     """List the checkpoints of a folder, the newest last, and return the status. Raises ValueError if there are none."""
     found = _found(folder)
     if not found:
-        raise ValueError(f"{folder} has no checkpoints.")
+        raise ValueError(f"{folder} contains no checkpoints.")
     state = get_checkpoint_state(folder)
     newest = None if state is None else os.path.basename(state.model_checkpoint_path)
     rows = []
@@ -50,7 +50,7 @@ def _found(folder: str) -> list[tuple[str, float]]:
     try:
         files = files_of(folder).starting_with(join(folder, ""))
     except OSError as error:
-        raise ValueError(f"{folder} is no folder that can be read: {error.strerror or error}.") from error
+        raise ValueError(f"{folder} cannot be read as a folder: {error.strerror or error}.") from error
     prefixes = [path.removesuffix(_INDEX) for path in files if path.endswith(_INDEX)]
     times = [(prefix, when) for prefix in prefixes for when in get_checkpoint_mtimes([prefix])]
     return sorted(times, key=lambda pair: pair[1])
@@ -60,7 +60,7 @@ def show(path: str, say: Callable[[str], None]) -> int:
     """List the values of a checkpoint, or of a folder's newest one. Returns the status; ValueError without one."""
     state = None if checkpoint_exists(path) else get_checkpoint_state(path)
     if state is None and not checkpoint_exists(path):
-        raise ValueError(f"{path} is no checkpoint, and no folder that has one.")
+        raise ValueError(f"{path} is neither a checkpoint nor a folder that contains one.")
     try:
         reader = load_checkpoint(path)
     except OpError as error:

@@ -63,7 +63,7 @@ def examine(with_ray: bool = False) -> Iterator[tuple[str, list[Finding]]]:
     yield "a session", [_session(), _trial("a local worker", "dynamic"), *([_ray_trial()] if with_ray else [])]
 
 
-def told(with_ray: bool, say: Callable[[str], None]) -> int:
+def report(with_ray: bool, say: Callable[[str], None]) -> int:
     """Print the report, and what to do. Returns the exit status, 1 if runs would fail."""
     found: list[Finding] = []
     for title, findings in examine(with_ray):
@@ -203,7 +203,7 @@ def _ray() -> Finding:
     if named and named != "local":
         if _answers(named):
             return Finding(f"RAY_ADDRESS names {named}, which answers")
-        advice = f"start the Ray at {named}, or unset RAY_ADDRESS: sessions fail that need it"
+        advice = f"start the Ray at {named}, or unset RAY_ADDRESS: sessions that need it fail"
         return Finding(f"RAY_ADDRESS names {named}, and nobody answers there", advice, fails=True)
     if _answers("auto"):
         return Finding('a Ray runs on this machine, which tf.Session("auto") joins')

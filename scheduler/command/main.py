@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
         "doctor", help="check what is installed and what the machine offers, and say what to do"
     )
     command.add_argument("--ray", action="store_true", help="also start or join Ray, and run a task")
-    command.set_defaults(do=lambda asked: doctor.told(asked.ray, print))
+    command.set_defaults(do=lambda asked: doctor.report(asked.ray, print))
     command = commands.add_parser("replay", help="repeat a failed call, from a file that error.save(PATH) wrote")
     command.add_argument(
         "path", metavar="PATH", help="the file; it contains code, which is run: use only files that you trust"

@@ -104,9 +104,9 @@ class Dataflow:
             takers = self._takers = bytearray(len(self.producer))
             self._has_users = not _OF_USERS.isdisjoint(map(type, self.kernels))
             for kernel, inputs in zip(self.kernels, self.inputs, strict=True):
-                who = USERS if type(kernel) is UserFunction else LIBRARY
+                user = USERS if type(kernel) is UserFunction else LIBRARY
                 for value in inputs:
-                    takers[value] |= who
+                    takers[value] |= user
             for value in [v for v in (*self.fetched, *self.writes.values()) if v is not None]:
                 takers[value] |= LIBRARY
             for value, uses in enumerate(self.uses()):

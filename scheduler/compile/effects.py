@@ -65,8 +65,8 @@ def settle_effects(flow: Dataflow) -> None:
     bound = bound_together(flow.functions)
     if not bound:
         return
-    apart = flow.needs.keys() | {node for node in flow.awaited if flow.ops[node].traits.waits}
-    nodes = [n for n, k in enumerate(flow.kernels) if n not in apart and not bound.isdisjoint(functions_of([k]))]
+    exempt = flow.needs.keys() | {node for node in flow.awaited if flow.ops[node].traits.waits}
+    nodes = [n for n, k in enumerate(flow.kernels) if n not in exempt and not bound.isdisjoint(functions_of([k]))]
     flow.here |= frozenset(nodes)
     take_turns(flow, nodes)
 

@@ -208,12 +208,12 @@ class _Writer:
         if self.states is None:
             self.states = (self._new_slot(), self._new_slot(), self._new_slot())
             self._own_step(states, {}, (), self.states[:2])
-        spoken, silent, nowhere = self.states
+        loud, quiet, unused = self.states
         if not self.loud and self.resets:  # settings made by the function last
             self._own_step(hush, {}, (), ())
             self.states, self.resets = None, False
         else:
-            self._own_step(set_state, {}, (spoken if self.loud else silent,), nowhere)
+            self._own_step(set_state, {}, (loud if self.loud else quiet,), unused)
 
     def _new_slot(self) -> int:
         self.size += 1

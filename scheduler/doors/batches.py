@@ -1,7 +1,7 @@
 """Batches: calls of an executor that run as one graph.
 
-node      one call, or a chunk: several short ones of one function, one after another in one place
-edge      a future of the batch that is an argument of another call of it
+node      a call; or a chunk, which is several short calls of one function that are made one after another
+edge      from a call to another call of the batch that has its future as an argument
 """
 
 from __future__ import annotations
@@ -16,75 +16,48 @@ from weftwork.graph.function import Op
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Tensor
 from weftwork.scheduler.doors.calls import Done, Input, Raised, Start, call_chunk, call_node
+from weftwork.scheduler.doors.futures import Call, finish
 from weftwork.scheduler.doors.held import Held
-from weftwork.scheduler.doors.running import in_c, op_of, run_graph, staying
+from weftwork.scheduler.doors.running import op_of, run_graph, staying
 from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.session.session import Session
 
 _SHORT = 1e-3
-"""Seconds of a call up to which several are one node."""
+"""Calls of at most so many seconds are put into chunks."""
 _CHUNK, _MOST = 5e-3, 1000
-"""Seconds that such a node is to take, and calls of it at most."""
+"""Seconds of work in a chunk, and the most calls in one."""
 _CHUNKS = 8
-"""Nodes for each slot, at least: what is lost at the end is at most one of them."""
+"""Least number of chunks for each slot. At the end, a slot waits for one chunk of another at most."""
 _LATE = 0.05
-"""Seconds after which a chunk ends early: its calls are longer than they were."""
-
-
-class Call:
-    """A function, its arguments, and the future of what it gives.
-
-    among: what functions it calls besides.   stays: it is called in this process.
-    key: what its costs are known by.   weight: calls of that.
-    """
-
-    __slots__ = ("among", "args", "begun", "function", "future", "key", "kwargs", "needs", "stays", "weight")
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[Any, Any],
-        among: tuple[Callable[..., Any], ...] = (),
-        stays: bool = False,
-        key: Any = None,
-        weight: int = 1,
-    ):
-        self.function, self.args, self.kwargs, self.among, self.stays = function, args, kwargs, among, stays
-        self.key, self.weight = code_of(function) if key is None else key, weight
-        self.future: Future = Future()
-        self.needs = [a for a in (*args, *kwargs.values()) if isinstance(a, Future)]
-        self.begun = False
-        """Its future says that it runs."""
-
-    def is_like(self, other: Call) -> bool:
-        """True where both may be calls of one chunk."""
-        return self.function is other.function and self.stays is other.stays and self.among == other.among
+"""Seconds after which a chunk ends early, because its calls take longer than they used to."""
 
 
 class Owner(Protocol):
-    """What a batch tells its executor."""
+    """What a batch needs from its executor."""
 
     start: Start
 
     def seconds_of(self, key: Any) -> float | None:
-        """What a call of a function takes, as far as is known."""
+        """The usual duration of calls with this key, None if unknown."""
 
     def learn(self, key: Any, seconds: float) -> None:
-        """A call of a function took so long."""
+        """Take note of a call's duration."""
 
     def done_with(self, batch: Batch) -> None:
-        """A node is done."""
+        """Take note that a node of the batch is done."""
 
     def again(self, calls: list[Call]) -> None:
-        """Calls that were given to it are to be made by another batch."""
+        """Take back calls that a chunk did not get to."""
 
     def broken(self, error: BaseException) -> None:
-        """The initializer has failed."""
+        """Take note of a call's exception, which may be that of the initializer."""
 
 
 class Batch:
-    """Some calls that are run as one graph.   slots: nodes at a time.   left: nodes that are not done."""
+    """Calls that run as one graph.
+
+    slots: how many nodes may run at once.   left: how many are not done yet.
+    """
 
     def __init__(self, owner: Owner, calls: list[Call], slots: int):
         self.owner, self.calls, self.slots = owner, calls, slots
@@ -96,47 +69,50 @@ class Batch:
 
     def _chunks(self) -> Iterator[list[Call]]:
         """The calls of each node."""
-        needed = {future for call in self.calls for future in call.needs}
+        needed = {future for call in self.calls if call.needs for future in call.needs}
         chunk: list[Call] = []
         most = 1
         for call in self.calls:
-            if chunk and (len(chunk) >= most or call.needs or call.begun or not call.is_like(chunk[0])):
+            alone = call.needs or call.weight > 1 or call.again or call in needed
+            if chunk and (alone or len(chunk) >= most or not self._alike(call, chunk[0])):
                 yield chunk
                 chunk = []
             if not chunk:
-                alone = call.needs or call.begun or call.future in needed or call.weight > 1
                 most = 1 if alone else self._most_of(call)
-            elif call.future in needed:
-                yield chunk
-                chunk, most = [], 1
             chunk.append(call)
         if chunk:
             yield chunk
 
+    def _alike(self, one: Call, other: Call) -> bool:
+        return one.stays is other.stays and one.callee.is_like(other.callee)
+
     def _most_of(self, call: Call) -> int:
-        """How many calls like this one may be one node."""
-        seconds = self.owner.seconds_of(call.key)
+        """How many calls like this one make a chunk."""
+        seconds = self.owner.seconds_of(call.callee.key)
         if seconds is None or seconds > _SHORT:
             return 1
         return max(1, min(_MOST, int(_CHUNK / max(seconds, 1e-7)), len(self.calls) // (_CHUNKS * self.slots)))
 
     def run(self) -> None:
-        """Run them: each future is done when its node is."""
+        """Run the graph. A future is done as soon as its node is."""
         try:
-            with Graph().as_default() as graph:
-                made: dict[Future, Tensor] = {}
-                tell = staying(self._tell)
-                told = []
-                with collecting_later():
-                    for number, calls in enumerate(self.nodes):
-                        outcome = self._single(graph, calls[0], made) if len(calls) == 1 else self._chunk(graph, calls)
-                        told.append(tell.of_atoms(graph, (number, outcome)))
-                run_graph(graph, [each.op for each in told], {}, self.slots, self._opened)
-        except BaseException as error:  # a worker that died, again and again: it is the futures' to raise
-            failure = CancelledError() if self._stopped.is_set() else error
-            for call in self.calls:
-                if not call.future.done():
-                    call.future.set_exception(failure)
+            graph = Graph()
+            told = self._build(graph)
+            run_graph(graph, told, {}, self.slots, self._opened)
+        except BaseException as error:  # such as a worker that has died again and again
+            left = [call for call in self.calls if not call.done()]
+            finish(left, [Raised(CancelledError() if self._stopped.is_set() else error)] * len(left))
+
+    def _build(self, graph: Graph) -> list:
+        """Add the nodes. Returns the operations to run: they hand the outcome of each node to `_tell`."""
+        made: dict[Future, Tensor] = {}
+        tell = staying(self._tell)
+        told = []
+        with graph.as_default(), collecting_later():
+            for number, calls in enumerate(self.nodes):
+                outcome = self._single(graph, calls[0], made) if len(calls) == 1 else self._chunk(graph, calls)
+                told.append(tell.of_atoms(graph, (number, outcome)).op)
+        return told
 
     def _opened(self, session: Session) -> None:
         self._session = session
@@ -144,7 +120,7 @@ class Batch:
             session.close()
 
     def stop(self) -> None:
-        """Cancel what is under way."""
+        """Cancel the run."""
         self._stopped.set()
         if self._session is not None:
             self._session.close()
@@ -158,9 +134,11 @@ class Batch:
             inputs.append(made[argument] if argument in made else Held(_outcome(argument)))
             return Input(len(inputs) - 1)
 
-        args = tuple(map(filled, call.args)) if call.needs else call.args
-        kwargs = {key: filled(value) for key, value in call.kwargs.items()} if call.needs else call.kwargs
-        made[call.future] = node = self._node(graph, call_node, call, [Held((self.owner.start, args, kwargs)), *inputs])
+        args, kwargs = call.args, call.kwargs
+        if call.needs:
+            args = tuple(map(filled, args))
+            kwargs = {key: filled(value) for key, value in (kwargs or {}).items()}
+        made[call] = node = self._node(graph, call_node, call, [Held((self.owner.start, args, kwargs)), *inputs])
         return node
 
     def _chunk(self, graph: Graph, calls: list[Call]) -> Tensor:
@@ -168,39 +146,26 @@ class Batch:
         return self._node(graph, call_chunk, calls[0], [given])
 
     def _node(self, graph: Graph, runner: Callable, call: Call, args: list) -> Tensor:
-        start = self.owner.start.function
-        others = call.among if start is None else (*call.among, start)
-        name = named((*call.among, call.function)[0])
-        return op_of(runner, (call.function, *others), name, call.stays, self._ops).of_atoms(graph, args)
+        callee, start = call.callee, self.owner.start.function
+        functions = (callee.function, *callee.also, *([] if start is None else [start]))
+        name = named((*callee.also, callee.function)[0])
+        return op_of(runner, functions, name, call.stays, self._ops).of_atoms(graph, args)
 
     def _tell(self, number: int, outcome: Done) -> None:
-        """A node is done. Runs in this process, as a node."""
+        """Finish the calls of a node that is done. Runs in this process, as a node."""
         calls, self.left = self.nodes[number], self.left - 1
-        self.owner.learn(calls[0].key, outcome.seconds / calls[0].weight)
+        self.owner.learn(calls[0].callee.key, outcome.seconds / calls[0].weight)
         self.owner.done_with(self)
         outcomes = [outcome.value] if len(calls) == 1 else outcome.value
         self.owner.again(calls[len(outcomes) :])
-        for call, value in zip(calls, outcomes, strict=False):
+        for value in outcomes:
             if type(value) is Raised:
                 self.owner.broken(value.error)
-                call.future.set_exception(value.error)
-            else:
-                call.future.set_result(value)
-
-
-def code_of(function: Any) -> Any:
-    """What a call of a function costs is known by this, which holds nothing of the program's: its code, or its type."""
-    while True:
-        inner = getattr(function, "func", None) or getattr(function, "__func__", None)
-        if inner is None:
-            break
-        function = inner
-    code = getattr(function, "__code__", None)
-    return code if code is not None else function if in_c(function) else type(function)
+        finish(calls[: len(outcomes)], outcomes)
 
 
 def _outcome(future: Future) -> Any:
-    """What a future that is done gives, or Raised."""
+    """The result of a future that is done, or Raised."""
     try:
         error = future.exception(0)
     except CancelledError as cancelled:
@@ -209,7 +174,7 @@ def _outcome(future: Future) -> Any:
 
 
 def results(futures: Iterable[Future], seconds_left: Callable[[], float | None]) -> Iterator:
-    """The results of chunks of `map`, one by one; what is not asked for any more is cancelled."""
+    """The results of the chunks of `map`, one by one. Cancels the rest if the caller stops early, or at an error."""
     left = list(futures)[::-1]
     try:
         while left:
@@ -219,7 +184,7 @@ def results(futures: Iterable[Future], seconds_left: Callable[[], float | None])
             while chunk:
                 if type(chunk[-1]) is Raised:
                     raise chunk[-1].error
-                yield chunk.pop()  # nothing here holds what was given
+                yield chunk.pop()  # so that nothing here keeps the result alive
     finally:
         for future in left:
             future.cancel()

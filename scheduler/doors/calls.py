@@ -1,4 +1,7 @@
-"""Calls that run as nodes for an executor: what a worker does with one, and what comes of it."""
+"""How a worker makes the calls of an executor, and what it sends back.
+
+An exception is part of the outcome of its call (`Raised`), so that the other calls of the graph go on.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from weftwork.scheduler.doors.held import Held
 
 
 class Raised:
-    """What a call came to that raised: it is handed on to the calls that need its result."""
+    """The outcome of a call that raised `error`. Calls that need its result raise it, too."""
 
     __slots__ = ("error",)
 
@@ -22,7 +25,7 @@ class Raised:
 
 
 class Done(Held):
-    """What came of a call, or a list of what came of several.   seconds: that each took."""
+    """The outcome of a call, or the list of outcomes of a chunk.   seconds: the time per call."""
 
     __slots__ = ("seconds",)
 
@@ -32,13 +35,13 @@ class Done(Held):
 
 
 class Input(NamedTuple):
-    """Stands for an argument that another call gives: the number among the inputs of the node."""
+    """In the place of an argument that is the result of another call: the index of an input of the node."""
 
     number: int
 
 
 class Start(NamedTuple):
-    """An executor's initializer, by a key of its own: each process calls it once."""
+    """The initializer of an executor. Each process calls it once; `key` identifies the executor."""
 
     key: str
     function: Callable | None
@@ -46,7 +49,10 @@ class Start(NamedTuple):
 
 
 def call_node(*bound: Any) -> Done:
-    """Call a function: bound are it (and the initializer), then Start and arguments, and the inputs. Runs as a node."""
+    """Make one call. Runs as a node.
+
+    bound: the function, any others that it is bound to, a Held of (Start, arguments, keyword arguments), and inputs.
+    """
     function = bound[0]
     at = next(place for place, item in enumerate(bound) if type(item) is Held)
     start, args, kwargs = bound[at].value
@@ -54,62 +60,67 @@ def call_node(*bound: Any) -> Done:
     for each in inputs:
         if type(each) is Raised:
             return Done(each)
-    filled = [inputs[a.number] if type(a) is Input else a for a in args]
-    named = {key: inputs[a.number] if type(a) is Input else a for key, a in kwargs.items()}
+    if inputs:
+        args = [inputs[a.number] if type(a) is Input else a for a in args]
+        kwargs = {key: inputs[a.number] if type(a) is Input else a for key, a in (kwargs or {}).items()}
     began = perf_counter()
-    return Done(_outcome(function, start, filled, named), perf_counter() - began)
+    return Done(_outcome(function, start, args, kwargs), perf_counter() - began)
 
 
 def call_chunk(*bound: Any) -> Done:
-    """Call a function several times: bound are it (and the initializer), and Start and arguments. Runs as a node.
+    """Make several calls of one function, one after another. Runs as a node.
 
-    Ends early once that takes longer than it may: the list is shorter then.
+    bound: the function, any others that it is bound to, and a Held of (Start, calls, seconds).
+    The list of outcomes is shorter than that of calls if these take longer than `seconds`.
     """
     function = bound[0]
-    start, calls, limit = bound[-1].value
+    start, calls, most = bound[-1].value
     outcomes: list = []
     began = now = perf_counter()
     for args, kwargs in calls:
         outcomes.append(_outcome(function, start, args, kwargs))
         now = perf_counter()
-        if now - began > limit:
+        if now - began > most:
             break
     return Done(outcomes, (now - began) / len(outcomes))
 
 
-def _outcome(function: Callable, start: Start, args: Sequence, kwargs: dict) -> Any:
+def _outcome(function: Callable, start: Start, args: Sequence, kwargs: dict | None) -> Any:
     try:
         if start.function is not None:
-            _begin(start)
-        return function(*args, **kwargs)
+            _initialize(start)
+        return function(*args, **kwargs) if kwargs else function(*args)
     except BaseException as error:
         return _raised(error)
 
 
 def _raised(error: BaseException) -> Raised:
-    """What a call raised. A stop is raised on; Ctrl-C never comes here, for calls run in other threads than it."""
+    """The outcome for an exception. Stopped, which ends a run, passes.
+
+    Ctrl-C never gets here, because calls run in other threads than the main one.
+    """
     if isinstance(error, Stopped):
         raise error
     return Raised(error)
 
 
-_begun: dict[str, BaseException | None] = {}
-"""The executors whose initializer this process has called, with what it raised."""
+_initialized: dict[str, BaseException | None] = {}
+"""The executors whose initializer this process has called, with the exception if it raised one."""
 
 
-def _begin(start: Start) -> None:
-    if start.key not in _begun:
-        _begun[start.key] = None
+def _initialize(start: Start) -> None:
+    if start.key not in _initialized:
+        _initialized[start.key] = None
         try:
             start.function(*start.arguments)  # type: ignore[misc]
         except Exception as error:
-            _begun[start.key] = error
-    if (failed := _begun[start.key]) is not None:
+            _initialized[start.key] = error
+    if (failed := _initialized[start.key]) is not None:
         raise BrokenExecutor(f"the initializer failed: {type(failed).__name__}: {failed}") from failed
 
 
 def call_each(function: Callable, items: Iterable[tuple]) -> list:
-    """The results of several calls, as far as the first that raises, which is the last of the list then."""
+    """Make a chunk of `map`'s calls. If one raises, its Raised is the last element, and the calls after it are left."""
     results: list = []
     for item in items:
         try:
@@ -120,5 +131,5 @@ def call_each(function: Callable, items: Iterable[tuple]) -> list:
 
 
 def chunk_of(function: Callable) -> Callable:
-    """`call_each` of a function. Equal ones are one function to those who remember costs."""
+    """`call_each` bound to a function."""
     return functools.partial(call_each, function)

@@ -1,24 +1,26 @@
-"""Dask's graphs: a scheduler for `dask.compute(..., scheduler=weftwork.dask.get)`.
+"""Dask graphs: `get`, a scheduler for `dask.compute(..., scheduler=weftwork.dask.get)`.
 
-Each task is a node of a graph. Dask says itself how a task is called (`Task.__call__`), what a graph of the older form
-means, and what its callbacks see: where there are any, tasks come in Dask's own order.
+step      a task that has to run, which becomes a node: its key, the keys of its inputs, and the op of its functions
+
+Dask itself calls a task (`Task.__call__`), converts graphs of the older form, and keeps the state that its callbacks
+see. If there are callbacks, tasks run in Dask's own order. Graphs of the same form are planned once (`dask_plans`).
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
-from weftwork.graph.build import placeholder
 from weftwork.graph.callables import named
 from weftwork.graph.default_scopes import control_dependencies
 from weftwork.graph.errors import OpError
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ownership import is_atom
+from weftwork.scheduler.doors.dask_plans import Spec, Step, compute
 from weftwork.scheduler.doors.held import Held
-from weftwork.scheduler.doors.running import changes_given, op_of, run_graph, staying
-from weftwork.scheduler.plan.collector import collecting_later
+from weftwork.scheduler.doors.running import changes_given, holds_nothing, op_of, staying
 
 try:
     from dask import config
@@ -27,6 +29,7 @@ try:
     from dask.core import flatten, literal
     from dask.local import finish_task, get_sync, nested_get, start_state_from_dask
     from dask.order import order
+    from toolz.functoolz import Compose
 except ImportError as missing:
     raise ImportError("weftwork.dask needs Dask 2024.12 or later: pip install 'weftwork[dask]'") from missing
 
@@ -41,13 +44,13 @@ def get(
     rerun_exceptions_locally: bool | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Compute keys of a Dask graph: their values, in nested tuples as `keys` is in nested lists.
+    """Compute keys of a Dask graph. Returns their values, in tuples nested as the lists of `keys` are.
 
-    dsk: a graph of Dask's, or what has one.   cache: values by key that are known already.
-    num_workers: tasks that run at a time, else that of Dask's configuration, else as many as there are CPUs.
-    pool: only its number of workers counts.   callbacks: Dask's, beside those that are registered.
-    rerun_exceptions_locally: run all again in this thread, where a debugger can be, once a task has failed.
-    Raises what a task raised, KeyError or ValueError for a key that is not there, RuntimeError for a cycle.
+    dsk: a Dask graph, or a collection that has one.   cache: values that are known already, by key.
+    num_workers: how many tasks may run at once; by default what Dask's configuration says, else the number of CPUs.
+    pool: only its number of workers is used.   callbacks: Dask callbacks, in addition to those that are registered.
+    rerun_exceptions_locally: if a task fails, run everything again in this thread, where a debugger can look.
+    Raises what a task raised, KeyError or ValueError for a missing key, and RuntimeError for a cycle.
     """
     if not isinstance(dsk, Mapping):
         dsk = dsk.__dask_graph__()
@@ -56,38 +59,37 @@ def get(
     pool = pool or config.get("pool", None)
     most = num_workers or config.get("num_workers", None) or getattr(pool, "_max_workers", None)
     with local_callbacks(callbacks) as active:
-        computation = _Told(dsk, wanted, cache, active) if active else _Computation(dsk, wanted, cache)
+        computation = _Watched(dsk, wanted, cache, active) if active else _Computation(dsk, wanted, cache)
         try:
             values = computation.run(most)
         except OpError as error:
             if rerun_exceptions_locally or config.get("rerun_exceptions_locally", False):
                 return get_sync(dsk, keys)
-            if error.__cause__ is None:  # it is no task's
+            if error.__cause__ is None:  # not a task's error
                 raise
             raise error.__cause__ from error.__cause__.__cause__
     return nested_get(keys, values)
 
 
 class _Computation:
-    """One computation: the nodes of its tasks.   known: values that are there, by key; the data of the graph are."""
+    """One computation.   known: values by key: those given, and the data in the graph once it was walked."""
 
     def __init__(self, dsk: Mapping, wanted: set, cache: Any):
         self.dsk, self.wanted, self.cache = dsk, wanted, cache
         self.known: dict[Hashable, Any] = dict(cache or {})
         self._ops: dict = {}
-        self._tensors: dict[Hashable, Tensor] = {}
-        self._feeds: dict[Tensor, Held] = {}
+        self._lasting: dict[int, bool] = {}
 
     def run(self, most: int | None) -> Mapping:
-        """The values of the wanted keys. Raises KeyError for one that is not there."""
+        """The values of the wanted keys. Raises KeyError for one that is missing."""
         for key in self.wanted:
             self.dsk[key]
-        return self._computed(self._sequence(), most)
+        return self._computed(most)
 
     def _sequence(self) -> list[tuple[Hashable, GraphNode, list]]:
-        """The tasks that are needed, each after its dependencies, and as soon as these are there, with their keys.
+        """The tasks to run with their keys and dependencies, each as soon as its dependencies are there.
 
-        The data of the graph become known.
+        Data in the graph become known.
         """
         place = {key: number for number, key in enumerate(self.dsk)}
         begun: set[Hashable] = set()
@@ -116,40 +118,38 @@ class _Computation:
         return needed
 
     def _refuse(self) -> NoReturn:
-        """A key is missing, or there is a cycle. Dask says which."""
+        """Let Dask report the missing key or the cycle."""
         start_state_from_dask(self.dsk, self.cache, order(self.dsk).get, list(self.wanted))
         raise RuntimeError("Dask finds nothing wrong with a graph that cannot be ordered")
 
-    def _computed(self, needed: Iterable[tuple], most: int | None) -> Mapping:
-        with Graph().as_default() as graph:
-            with collecting_later():
-                for key, task, dependencies in needed:
-                    inputs = [self._tensors[n] if n in self._tensors else self._fed(n) for n in dependencies]
-                    self._tensors[key] = self._node(graph, key, task, tuple(dependencies), inputs)
-            fetches = {key: self._tensors[key] for key in self.wanted if key not in self.known}
-            made = run_graph(graph, fetches, self._feeds, most) if fetches else {}
-        return self.known | {key: held.value for key, held in made.items()}
+    def _computed(self, most: int | None) -> Mapping:
+        steps = [self._step(*each) for each in self._sequence()]
+        wanted = self.wanted.difference(self.known)
+        lasting = all(self._lasting.values())
+        return self.known | compute(steps, wanted, self.known, most, self._node, lasting) if wanted else self.known
 
-    def _fed(self, name: Hashable) -> Tensor:
-        tensor = self._tensors[name] = placeholder(object)
-        self._feeds[tensor] = Held(self.known[name])
-        return tensor
-
-    def _node(self, graph: Graph, key: Hashable, task: GraphNode, names: tuple, inputs: list) -> Tensor:
+    def _step(self, key: Hashable, task: GraphNode, names: list) -> Step:
         functions = tuple({id(each): each for each in _functions(task)}.values())
+        for each in functions:
+            if id(each) not in self._lasting:
+                self._lasting[id(each)] = holds_nothing(each)
         stays = any(map(changes_given, functions)) and not is_atom(tuple(self._given(task, names)))
         make = op_of(call_task, functions, named((*functions, call_task)[0]), stays, self._ops)
-        return make.of_atoms(graph, (Held((task, names)), *inputs))
+        return Step(key, Spec(task, names), make)
+
+    def _node(self, graph: Graph, step: Step, spec: Any, inputs: list) -> Tensor:
+        """Add the node of a task.   spec: the Spec, or the tensor that is fed with it."""
+        return step.make.of_atoms(graph, (spec, *inputs))
 
     def _given(self, task: GraphNode, names: Iterable[Hashable]) -> Iterator[Any]:
-        """What a task gets of the program's own: the data of the graph, and constants in it."""
+        """The objects of the program that a task gets: data of the graph, and constants in the task."""
         yield from [self.known[name] for name in names if name in self.known]
         yield from [self.dsk[name]() for name in names if _is_data(self.dsk.get(name))]
         yield from [part.value if isinstance(part, DataNode) else part for part in _parts(task) if not _is_task(part)]
 
 
-class _Told(_Computation):
-    """One of which callbacks of Dask's are told."""
+class _Watched(_Computation):
+    """A computation with Dask callbacks."""
 
     def __init__(self, dsk: Mapping, wanted: set, cache: Any, callbacks: Iterable):
         super().__init__(dsk, wanted, cache)
@@ -159,14 +159,14 @@ class _Told(_Computation):
         self._rank: Callable[[Hashable], int] = {}.get  # type: ignore[assignment]
 
     def run(self, most: int | None) -> Mapping:
-        """The values of the wanted keys. The callbacks are told of the beginning and of the end, also of a bad one."""
-        told: list = []
+        """The values of the wanted keys. Callbacks are called at the start, and at the end even if a task fails."""
+        begun: list = []
         failed = True
         try:
             for callback in self.callbacks:
                 if callback[0]:
                     callback[0](self.dsk)
-                told.append(callback)
+                begun.append(callback)
             for key in self.wanted:
                 self.dsk[key]  # else KeyError
             self._rank = order(self.dsk).get  # type: ignore[assignment]
@@ -175,36 +175,42 @@ class _Told(_Computation):
                 if callback[1]:
                     callback[1](self.dsk, self.state)
             self.known = dict(self.state["cache"])
-            values = self._computed(self._sequence(), most)
+            values = self._computed(most)
             failed = False
             return values
         finally:
-            for callback in told:
+            for callback in begun:
                 if callback[4]:
                     callback[4](self.dsk, self.state, failed)
 
     def _sequence(self) -> list[tuple[Hashable, GraphNode, list]]:
-        """As Dask orders them."""
+        """The tasks to run, in Dask's order."""
         needs = self.state["dependencies"]
         keys = [key for key in sorted(needs, key=self._rank) if key in self.dsk and key not in self.known]
         return [(key, self.dsk[key], list(needs[key])) for key in keys]
 
-    def _node(self, graph: Graph, key: Hashable, task: GraphNode, names: tuple, inputs: list) -> Tensor:
+    def _step(self, key: Hashable, task: GraphNode, names: list) -> Step:
+        if self._before or self._after:
+            self._lasting[0] = False  # its nodes call this object
+        return super()._step(key, task, names)
+
+    def _node(self, graph: Graph, step: Step, spec: Any, inputs: list) -> Tensor:
         if not (self._before or self._after):
-            return super()._node(graph, key, task, names, inputs)
-        with control_dependencies([staying(self._started)(Held(key), *inputs)]):
-            value = super()._node(graph, key, task, names, inputs)
+            return super()._node(graph, step, spec, inputs)
+        with control_dependencies([staying(self._started)(Held(step.key), *inputs)]):
+            value = super()._node(graph, step, spec, inputs)
         with control_dependencies([value]):
-            return staying(self._finished)(Held(key), value)
+            return staying(self._finished)(Held(step.key), value)
 
     def _started(self, key: Held, *inputs: Held) -> None:
-        """A task is about to begin."""
+        """Call the callbacks of a task that is about to begin. Runs as a node."""
         self.state["ready"].remove(key.value)
         self.state["running"].add(key.value)
         for callback in self._before:
             callback(key.value, self.dsk, self.state)
 
     def _finished(self, key: Held, value: Held) -> Held:
+        """Call the callbacks of a task that is done, and pass on its value. Runs as a node."""
         self.state["cache"][key.value] = value.value
         finish_task(self.dsk, key.value, self.state, self.wanted, self._rank)
         for callback in self._after:
@@ -213,7 +219,7 @@ class _Told(_Computation):
 
 
 def _is_data(task: Any) -> bool:
-    """True for what holds a value of the program's, and gives that."""
+    """True for a task that only returns a value of the program."""
     return isinstance(task, DataNode) or (isinstance(task, Task) and isinstance(task.func, literal))
 
 
@@ -222,13 +228,13 @@ def _is_task(part: Any) -> bool:
 
 
 def _parts(task: Any) -> list[Any]:
-    """A task, and what it holds: its arguments, and those of tasks among them."""
+    """A task and its arguments, and those of the tasks among them."""
     left = [task]
     for item in left:
         if isinstance(item, GraphNode):
             left.extend(getattr(item, "args", None) or ())
             left.extend((getattr(item, "kwargs", None) or {}).values())
-        elif isinstance(item, Mapping):  # a graph in a task
+        elif isinstance(item, Mapping):  # a graph inside a task
             left.extend([part for part in item.values() if isinstance(part, GraphNode)])
         elif type(item) in (list, tuple):
             left.extend([part for part in item if isinstance(part, GraphNode)])
@@ -236,14 +242,37 @@ def _parts(task: Any) -> list[Any]:
 
 
 def _functions(task: Any) -> Iterator[Callable]:
-    """The functions that a task calls, also those of tasks among its arguments."""
+    """The functions that a task calls, including those of tasks among its arguments."""
     for part in _parts(task):
         if isinstance(part, GraphNode) and callable(function := getattr(part, "func", None)):
-            yield function
+            yield from _inside(function)
+
+
+def _inside(function: Any) -> list[Callable]:
+    """A function; or those that it was put together from, since each computation puts them together anew."""
+    if type(function) is functools.partial:
+        bound = [*function.args, *function.keywords.values()]
+        parts = [function.func, *[each for each in bound if not _is_plain(each)]]
+    elif isinstance(function, Compose):
+        parts = [function.first, *function.funcs]
+    else:
+        return [function]
+    found = [inner for part in parts for inner in _inside(part)]
+    return found if all(map(holds_nothing, found)) else [function]
+
+
+def _is_plain(value: Any) -> bool:
+    """True for atoms, and for lists and dicts of them."""
+    if type(value) is dict:
+        value = (*value, *value.values())
+    return all(map(_is_plain, value)) if type(value) is list else is_atom(value)
 
 
 def call_task(*bound: Any) -> Held:
-    """Call a task of Dask's: bound are its functions, the task with the keys of its inputs, and these. Is a node."""
-    at = next(place for place, item in enumerate(bound) if type(item) is Held)
+    """Call a task. Runs as a node.
+
+    bound: the functions of the task, its Spec, and a Held for each of its inputs.
+    """
+    at = next(place for place, item in enumerate(bound) if isinstance(item, Held))
     (task, names), *values = [held.value for held in bound[at:]]
     return Held(task(dict(zip(names, values, strict=True))))

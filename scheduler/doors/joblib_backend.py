@@ -1,17 +1,19 @@
 """The joblib backend "weftwork": runs joblib's batches as calls of an executor.
 
-joblib itself makes the batches, limits how many are in flight, and raises errors of jobs. Nested calls, and calls with
-`require="sharedmem"`, use joblib's own threads.
+joblib itself makes the batches, limits how many are submitted at once, and raises the errors of jobs. Nested calls,
+and calls with `require="sharedmem"`, use joblib's own threads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import nullcontext
 from types import FunctionType
 from typing import Any
 
 from weftwork.scheduler.doors.executor import Executor
+from weftwork.scheduler.doors.inner_threads import check_available, inner_threads
 
 try:
     from joblib import cpu_count, register_parallel_backend
@@ -29,13 +31,14 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
     """Runs the calls of a `joblib.Parallel` wherever the engine finds them to be fastest."""
 
     supports_retrieve_callback = True
+    supports_inner_max_num_threads = True
     default_n_jobs = -1
     _executor: Executor | None = None
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """The number of jobs that run at once; -1 or None means as many as there are CPUs. Raises ValueError for 0.
 
-        n_jobs: how many jobs were asked for, negative ones counted from all CPUs.
+        n_jobs: as passed to `joblib.Parallel`.
         """
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
@@ -46,8 +49,11 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
     def configure(self, n_jobs: int = 1, parallel: Any = None, **_: Any) -> int:
         """Prepare for a call of `Parallel`. Returns the number of jobs that run at once.
 
-        n_jobs: how many jobs run at a time.   parallel: the `joblib.Parallel`.
+        n_jobs: how many jobs run at once.   parallel: the `joblib.Parallel`.
+        Raises ImportError for `inner_max_num_threads` if threadpoolctl is not installed.
         """
+        if self.inner_max_num_threads is not None:
+            check_available()
         n_jobs = self.effective_n_jobs(n_jobs)
         if n_jobs == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
@@ -56,12 +62,13 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
         return n_jobs
 
     def submit(self, func: Callable[..., Any], callback: Callable[..., Any] | None = None) -> Future:
-        """Submit a batch. Returns a future of its list of results.
+        """Submit a batch of jobs. Returns the future of its list of results.
 
-        callback: called with the future of the job when it is done.
+        func: the batch.   callback: called with the future when it is done.
         """
         assert self._executor is not None, "configure comes first"
-        future = self._executor.submit_as(tuple(map(_plain, func.items)), _run, func)  # type: ignore[attr-defined]
+        functions = tuple(map(_plain, func.items))  # type: ignore[attr-defined]
+        future = self._executor.submit_as(functions, _run, func, self.inner_max_num_threads)
         if callback is not None:
             future.add_done_callback(callback)
         return future
@@ -69,7 +76,7 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
     def retrieve_result_callback(self, out: Future) -> Any:
         """The results of a batch that is done.
 
-        out: the future of a job.
+        out: its future.
         """
         return out.result()
 
@@ -81,9 +88,9 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
         self.reset_batch_stats()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
-        """End all jobs, after one has failed or timed out.
+        """End all jobs, because one has failed or timed out.
 
-        ensure_ready: whether it is used again.
+        ensure_ready: whether the backend will be used again.
         """
         if self._executor is not None:
             self._executor.terminate_workers()
@@ -92,13 +99,17 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
             self.configure(n_jobs=self.parallel.n_jobs, parallel=self.parallel)
 
 
-def _run(batch: Callable) -> Any:
-    """Run a batch of joblib's. To call this, a worker loads this module: so it has the backend for nested calls."""
-    return batch()
+def _run(batch: Callable, threads: int | None) -> Any:
+    """Run a batch of jobs. A worker imports this module to call it, and so has the backend for nested calls.
+
+    threads: how many threads BLAS and OpenMP may use, or None.
+    """
+    with nullcontext() if threads is None else inner_threads(threads):
+        return batch()
 
 
 def _plain(item: tuple) -> Callable:
-    """The function of a job. scikit-learn wraps it in an object, a new one for each job."""
+    """The function of a job, without the object in which scikit-learn wraps it for each job anew."""
     function = item[0]
     inner = function if isinstance(function, FunctionType) else getattr(function, "__dict__", {}).get("__wrapped__")
     return inner if isinstance(inner, FunctionType) else function

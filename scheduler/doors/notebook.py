@@ -9,7 +9,7 @@ from typing import Any
 
 from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.events.stream import listen
-from weftwork.scheduler.views.account import Account, accounts, told
+from weftwork.scheduler.views.account import Account, accounts, summary
 from weftwork.scheduler.views.advice import advice
 from weftwork.scheduler.views.lanes import STYLE, lanes_html
 from weftwork.scheduler.views.page import advice_html, shares_html
@@ -70,8 +70,8 @@ def _shown(runs: Sequence[Account], show: Callable[[Account], tuple[str, str]]) 
 
 
 def _explained(run: Account) -> tuple[str, str]:
-    return "\n  ".join([told(run), *advice(run)]), shares_html(run) + advice_html(run)
+    return "\n  ".join([summary(run), *advice(run)]), shares_html(run) + advice_html(run)
 
 
 def _timeline(run: Account) -> tuple[str, str]:
-    return told(run), lanes_html(run)
+    return summary(run), lanes_html(run)

@@ -1,46 +1,57 @@
-"""How a door runs what it has built: an ordinary graph, in a session of its own that ends with the run.
+"""What all doors use to run calls of the user's functions as nodes of a graph.
 
-Sessions share the program's local workers and what was learned of functions, so a new one costs a millisecond at most.
+Each run has a session of its own. Sessions share the program's local workers and what was measured, so that a new one
+takes a millisecond at most.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Mapping
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
+
 from weftwork.graph.codes import changes_arguments
 from weftwork.graph.function import Op, op
 from weftwork.graph.graph import Graph
+from weftwork.graph.ownership import is_atom
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.request.config import ConfigProto
 from weftwork.scheduler.session.session import Session
 
 _KEPT = 512
-"""Functions of which the node-making op is kept, and with it what was learned of their costs."""
+"""The number of functions whose ops are kept, with what was measured of them."""
+
+
+def session_for(graph: Graph, most: int | None) -> Session:
+    """A session for a graph of a door.   most: how many nodes may run at once; None stands for the number of CPUs."""
+    return Session(graph=graph, config=ConfigProto(inter_op_parallelism_threads=most or 0, copy=False))
 
 
 def run_graph(
     graph: Graph, fetches: Any, feeds: Mapping, most: int | None = None, opened: Callable[[Session], None] | None = None
 ) -> Any:
-    """Run a graph once: what `Session.run` returns, uncopied.
+    """Run a graph once. Returns what `Session.run` does, without copies.
 
-    most: nodes at a time; None is as many as CPUs.   opened: told of the session, whose `close` cancels the run.
+    most: how many nodes may run at once.   opened: called with the session, whose `close` cancels the run.
     """
-    with Session(graph=graph, config=ConfigProto(inter_op_parallelism_threads=most or 0)) as session:
+    with session_for(graph, most) as session:
         if opened is not None:
             opened(session)
-        return session.run(fetches, feeds, copy=False)
+        return session.run(fetches, feeds)
 
 
 def op_of(
     runner: Callable, functions: tuple[Callable, ...], name: str, stays: bool = False, kept: dict | None = None
 ) -> Op:
-    """The op that makes nodes of `runner`, which calls functions of the user's.   name: of one of them, for errors.
+    """The op for nodes that call `runner`, which in turn calls the user's functions.
 
-    They are bound to it, so that the node is known by them: their costs, what state they refer to, where they can run.
-    stays: it is called in this process.   kept: keeps those of functions that hold something of the program's.
+    The functions are bound to the runner, because their costs and the state that they refer to are those of the node.
+    name: how errors call the node.   stays: it runs in this process.
+    kept: keeps the ops of functions that must not outlive the caller, see `holds_nothing`.
     """
     try:
         if all(map(holds_nothing, functions)):
@@ -58,7 +69,7 @@ def _op(runner: Callable, functions: tuple[Callable, ...], name: str, stays: boo
     bound = functools.partial(runner, *functions)
     bound.__name__ = name  # type: ignore[attr-defined]
     made = staying(bound) if stays else op(bound)
-    made.kernel.reads  # is found out now: else that counts as time of the first call  # noqa: B018
+    made.kernel.reads  # look now, or it would count as time of the first call  # noqa: B018
     return made
 
 
@@ -66,27 +77,39 @@ _kept = functools.lru_cache(_KEPT)(_op)
 
 
 def holds_nothing(function: Any) -> bool:
-    """True for a function without a closure, and for what C has: to keep it keeps no object of the program's alive."""
-    if isinstance(function, FunctionType):
-        return function.__closure__ is None and not function.__dict__
-    return in_c(function)
+    """Whether a function may be kept, because it keeps no object of the program alive.
+
+    True for functions without a closure, for functions and classes in C, and for whatever a module calls by its name.
+    """
+    if isinstance(function, FunctionType) and function.__closure__ is None and not function.__dict__:
+        bound = (function.__defaults__, *(function.__kwdefaults__ or {}).values())
+        if is_atom(bound):
+            return True
+    return in_c(function) or _is_global(function)
 
 
 def in_c(function: Any) -> bool:
-    """True for a class, and for a function of C that is no method of an object."""
+    """True for a class, a ufunc, and a C function that is not bound to an object."""
     if isinstance(function, BuiltinFunctionType):
         return isinstance(function.__self__, ModuleType) or function.__self__ is None
-    return isinstance(function, type)
+    return isinstance(function, (type, np.ufunc))
+
+
+def _is_global(function: Any) -> bool:
+    module, name = getattr(function, "__module__", None), getattr(function, "__name__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or module not in sys.modules:
+        return False
+    return vars(sys.modules[module]).get(name) is function
 
 
 def changes_given(function: Callable) -> bool:
-    """True for a function of Python's that shows by its code that it changes an argument in place."""
+    """True for a Python function whose code shows that it changes an argument in place."""
     function = getattr(function, "func", function)  # of a partial
     return isinstance(function, FunctionType) and changes_arguments(function.__code__)
 
 
 def staying(function: Callable) -> Op:
-    """The op of a function that is called in this process, at once when its inputs are there, in no set order."""
+    """The op of a function that runs in this process as soon as its inputs are there, in no particular order."""
     made = op(function)
     made.kernel.unordered = True
     HISTORY.let_stay(made.kernel)

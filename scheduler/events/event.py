@@ -14,7 +14,7 @@ KINDS = {
     "planned": "a plan was made in `seconds`, or chosen; `text` says which way to run, and why; `ops` are its nodes",
     "started": "the run, or what was sent to a lane, waited `seconds` for processes to start; `text` says for which",
     "segment": "nodes ran in one lane, one after another",
-    "node": "one node ran; told only where a listener asks for nodes",
+    "node": "one node ran; reported only if a listener asks for nodes",
     "retried": "a node failed and is called again, because it has `retries`; `text` is the error",
     "lost": "a process died under its nodes, which run again; `text` says what is known of its end",
     "repaired": "lost variables were made anew, or the run begins again; `text` says why",

@@ -30,13 +30,13 @@ def new_run() -> int:
 class Listening:
     """A registered listener. It listens until `close`, or until the end of a `with` block."""
 
-    __slots__ = ("_all", "listener", "modest", "nodes")
+    __slots__ = ("_all", "listener", "nodes", "passive")
 
-    def __init__(self, listener: Listener, nodes: bool, among: list[Listening], modest: bool = False):
-        """modest: it receives only events that are reported anyway, so it causes none."""
+    def __init__(self, listener: Listener, nodes: bool, among: list[Listening], passive: bool = False):
+        """passive: it receives only events that are reported anyway, so it causes none."""
         if not callable(listener):
-            raise TypeError(f"A listener is called with each event, but {type(listener).__name__} cannot be called.")
-        self.listener, self.nodes, self.modest, self._all = listener, nodes, modest, among
+            raise TypeError(f"A listener must be callable, but got a {type(listener).__name__}.")
+        self.listener, self.nodes, self.passive, self._all = listener, nodes, passive, among
         among.append(self)
         _update_streams()
 
@@ -93,14 +93,14 @@ class Stream:
         """Update `is_heard` and `wants_nodes`."""
         all_ = (*self._listening, *_EVERYWHERE)
         self.wants_nodes = any([one.nodes for one in all_])
-        self.is_heard = not all([one.modest for one in all_])
+        self.is_heard = not all([one.passive for one in all_])
 
-    def listen(self, listener: Listener, nodes: bool = False, modest: bool = False) -> Listening:
+    def listen(self, listener: Listener, nodes: bool = False, passive: bool = False) -> Listening:
         """Call `listener` with each event of the session's runs. nodes: include events of kind "node".
 
-        modest: only events that are reported anyway: rare ones, and those of more than a millisecond.
+        passive: only events that are reported anyway: rare ones, and those of more than a millisecond.
         """
-        return Listening(listener, nodes, self._listening, modest)
+        return Listening(listener, nodes, self._listening, passive)
 
     def tell(self, event: Event, also: Iterable[Listening] = ()) -> None:
         """Keep an event and pass it to the listeners.   also: listeners to its run alone."""
@@ -130,9 +130,9 @@ def _of_run(events: list[Event], run: int | None) -> list[Event]:
     return found[::-1]
 
 
-def overhear(listener: Listener) -> Listening:
+def listen_passively(listener: Listener) -> Listening:
     """Call `listener` with every event of any session that is reported anyway."""
-    return Listening(listener, False, _EVERYWHERE, modest=True)
+    return Listening(listener, False, _EVERYWHERE, passive=True)
 
 
 def listen(listener: Listener, nodes: bool = False) -> Listening:

@@ -66,7 +66,7 @@ class Function(Generic[P, R]):
         functools.update_wrapper(self, function, updated=())
         self.function = function
         self._options = static, traced, shapes, max_traces
-        self._exact, self._shapes, self._most = shapes is True, declared(shapes), max_traces
+        self._exact, self._shapes, self._max_traces = shapes is True, declared(shapes), max_traces
         self._signature = inspect.signature(function)
         self._names = list(self._signature.parameters)
         whole = {**dict.fromkeys(traced, False), **dict.fromkeys(static, True)}
@@ -190,7 +190,7 @@ class Function(Generic[P, R]):
             describe(kwargs[name], key, data, self._exact)
         state = self._state
         if self._look() != state.seen or state.graph is not self._graph():
-            state = self._look_again()
+            state = self._refreshed_state()
         try:
             trace = state.traces.get(tuple(key))
         except TypeError as error:
@@ -206,7 +206,7 @@ class Function(Generic[P, R]):
         """The graph of a call: the one its thread has entered, or the one the function was made in."""
         return stacks.entered_graph() or self._home or stacks.program_graph()
 
-    def _look_again(self) -> State:
+    def _refreshed_state(self) -> State:
         """Forget traces if something that the function refers to has changed, or the graph is another one."""
         with _tracing:
             state, version, graph = self._state, self._look(), self._graph()
@@ -247,7 +247,7 @@ class Function(Generic[P, R]):
             known = state.traces.get(key)
             if known is not None:
                 return known
-            self._tell(state, args, kwargs)
+            self._report_trace(state, args, kwargs)
             graph = state.graph
             graph.switch_to_thread_local()
             outer, graph.variable_scope = graph.variable_scope, None
@@ -273,7 +273,7 @@ class Function(Generic[P, R]):
             effects = tracing.effects()
         return Trace(graph, *inputs.taken(found), template, found, effects)
 
-    def _tell(self, state: State, args: tuple, kwargs: dict) -> None:
+    def _report_trace(self, state: State, args: tuple, kwargs: dict) -> None:
         """Log that it is traced again, and why. Raises RuntimeError beyond `max_traces`."""
         lines, name = [], named(self.function)
         for argument, value in self._named(args, kwargs):
@@ -282,9 +282,9 @@ class Function(Generic[P, R]):
             lines.append(f"{argument}: {', '.join(map(text_of, key))}")
         before, state.lines = state.lines, lines
         new = [line for line in lines if line not in before] or ["what it refers to has changed"]
-        if state.count >= self._most:
+        if state.count >= self._max_traces:
             raise RuntimeError(
-                f"{name} was traced {state.count} times, which is the most that it may (max_traces). {_ADVICE} "
+                f"{name} was traced {state.count} times, the most that max_traces allows. {_ADVICE} "
                 f"The last call differs from the one before by: {'; '.join(new)}."
             )
         if state.count:
@@ -323,12 +323,13 @@ class Function(Generic[P, R]):
                 state.variables.append(variable)
             elif scope is not None:
                 raise ValueError(
-                    f"{named(self.function)} makes a variable, though it was traced before. A function makes its "
-                    "variables once, when it is first traced: make them outside of it, or only where they are not "
-                    "there yet (`if self.w is None: self.w = weftwork.shared(0)`)."
+                    f"{named(self.function)} makes a variable in a later trace. A function makes its variables once, "
+                    "in its first trace: make them outside of it, or only if they do not exist yet "
+                    "(`if self.w is None: self.w = weftwork.shared(0)`)."
                 )
 
-        with tracing.making(made), variable_scope(*opened, reuse=None if scope is None else AUTO_REUSE) as entered:
+        reuse = None if scope is None else AUTO_REUSE
+        with tracing.watched_variables(made), variable_scope(*opened, reuse=reuse) as entered:
             yield
         self._scopes.setdefault(graph, entered)
 
@@ -365,7 +366,7 @@ def _methods(instance: Any) -> _Methods:
 def _names(given: Any, word: str) -> tuple[str, ...]:
     names = (given,) if isinstance(given, str) else tuple(given)
     if not all([isinstance(name, str) for name in names]):
-        raise TypeError(f"{word} names arguments, by their names, but got {given!r}.")
+        raise TypeError(f"{word} must be the name of an argument, or several names, not {given!r}.")
     return names
 
 
@@ -407,7 +408,7 @@ def function(
     """
     names = _names(static, "static"), _names(traced, "traced")
     if not isinstance(max_traces, int) or max_traces < 1:
-        raise ValueError(f"max_traces must be a whole number, 1 or more, not {max_traces!r}.")
+        raise ValueError(f"max_traces must be an integer of at least 1, not {max_traces!r}.")
     if not isinstance(shapes, (bool, Mapping)):
         raise TypeError(f"shapes is True, False or a mapping of names to shapes, not {shapes!r}.")
 
@@ -420,11 +421,11 @@ def function(
 
 def _check(function: Any) -> None:
     if not callable(function):
-        raise TypeError(f"weftwork.function takes a function, not {function!r}. Write options by name.")
+        raise TypeError(f"weftwork.function takes a function, not {function!r}. Pass options by name.")
     if isinstance(function, (type, Op)):
         raise TypeError(f"weftwork.function takes a plain function, not {function!r}.")
     if is_async(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(
-            f"{named(function)} is an `async def` or a generator, which cannot be traced. Let it be an @op, "
-            "and call it in a plain function."
+            f"{named(function)} is an `async def` or a generator, which cannot be traced. Make it an @op, "
+            "and call it from a plain function."
         )

@@ -57,7 +57,7 @@ class Inputs:
 def output_of(value: Any, tracing: Tracing) -> Any:
     """What a function returned, with everything that stands for a tensor converted to one."""
     if isinstance(value, Operation):
-        tracing.run_too(value)
+        tracing.add_effect(value)
         return None
     tensor = tracing.argument(value)
     if tensor is not None:

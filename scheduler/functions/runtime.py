@@ -59,7 +59,7 @@ def set_session(session: BaseSession) -> None:
         raise TypeError(f"set_session takes a session, not {session!r}.")
     if session.graph is not graph_of_program():
         raise ValueError(
-            "This session is of another graph than the program's. Make it with graph=weftwork.get_session().graph, or "
+            "This session has another graph than the program. Create it with graph=weftwork.get_session().graph, or "
             "without a graph in the main thread."
         )
     session.graph.runtime = session
@@ -136,14 +136,14 @@ def initialize(session: Any, ops: Sequence[Operation], feeds: Mapping) -> bool:
             known.update({v.op: v for v in graph.get_collection(name) if isinstance(v, Variable)})
         found = [known[op] for op in needed if op in known]
         with graph.as_default(), graph.control_dependencies(None), graph.in_section(None):
-            asked = [_question(variable) for variable in found]
+            asked = [_initialized_node(variable) for variable in found]
         missing = [v for v, has_one in zip(found, session.run(asked), strict=True) if not has_one]
         if missing:
             session.run([v.initializer for v in missing], dict(feeds))
         return bool(missing)
 
 
-def _question(variable: Variable) -> Tensor:
+def _initialized_node(variable: Variable) -> Tensor:
     """The node that tells whether a variable has a value; one for each variable."""
     made = vars(variable).get("_has_value")
     if made is None:

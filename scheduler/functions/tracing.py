@@ -36,7 +36,7 @@ class Tracing:
         self.graph = graph
         self._made: list[Any] = []
         """The variables made so far."""
-        self._told: list[Callable[[Any], None]] = []
+        self._observers: list[Callable[[Any], None]] = []
         self._kept: dict[Tensor, Tensor | None] = {}
         """For arguments whose objects differ from the fed values, the placeholder of the object, once needed."""
         self._written: dict[str, Operation] = {}
@@ -131,26 +131,26 @@ class Tracing:
         return self._kept.get(tensor)
 
     @contextmanager
-    def making(self, told: Callable[[Any], None]) -> Iterator[None]:
-        """A context for the function's lines. Calls `told(None)` before a variable is made, then `told(variable)`."""
-        self._told.append(told)
+    def watched_variables(self, notify: Callable[[Any], None]) -> Iterator[None]:
+        """While the lines run, call `notify(None)` before a variable is made, and `notify(variable)` afterwards."""
+        self._observers.append(notify)
         try:
-            if len(self._told) > 1:
+            if len(self._observers) > 1:
                 yield
             else:
                 with variable_creator_scope(self._make):
                     yield
         finally:
-            self._told.pop()
+            self._observers.pop()
 
     def _make(self, next_creator: Callable, **kwargs: Any) -> Any:
-        self._told[-1](None)
+        self._observers[-1](None)
         variable = next_creator(**kwargs)
         self._made.append(variable)
-        self._told[-1](variable)
+        self._observers[-1](variable)
         return variable
 
-    def run_too(self, op: Operation) -> None:
+    def add_effect(self, op: Operation) -> None:
         """Make each call run an operation that the function has returned."""
         self._effects.append(op)
 

@@ -127,7 +127,7 @@ def found_writing(flow: Dataflow, nodes: Sequence[int], numbers: Sequence[int]) 
     functions = functions_of([flow.kernels[node] for node in nodes])
     found = {functions[number] for number in numbers}
     for function in found:
-        function.captured.writes_after_all()
+        function.captured.record_write()
     flow.state = ()
     return found
 

@@ -119,7 +119,10 @@ class ClusterDef(Message):
 
 
 class ConfigProto(Message):
-    """The options of a session."""
+    """The options of a session.
+
+    session = tf.Session(config=tf.ConfigProto(operation_timeout_in_ms=5000, checkpoint_dir="/tmp/run"))
+    """
 
     class Experimental(Message):
         """Options that TensorFlow may still change."""

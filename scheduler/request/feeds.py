@@ -14,6 +14,7 @@ from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import as_tensor
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.kept_values import TensorHandle
 from weftwork.graph.values import as_array, shown, to_value
 from weftwork.scheduler.request.fetches import conversion_of
 
@@ -136,6 +137,8 @@ def convert_feed(tensor: Tensor, value: Any) -> Any:
             f"to the feed with key {tensor!r}."
         )
     dtype = tensor.dtype.base_dtype
+    if isinstance(value, TensorHandle):
+        value = value.fed_to(dtype)
     if dtype is dtypes.object:
         return value[()] if type(value) is np.ndarray and not value.ndim else value
     if value is None:

@@ -29,9 +29,9 @@ def _fields(tokens: Iterator[str], message: Any) -> None:
         if value == "{":
             _nested(tokens, message, name, held)
         elif isinstance(held, Repeated):
-            held.append(_plain(value))
+            held.append(_plain(value, message))
         else:
-            setattr(message, name, _plain(value))
+            setattr(message, name, _plain(value, message))
 
 
 def _nested(tokens: Iterator[str], message: Any, name: str, held: Any) -> None:
@@ -52,7 +52,10 @@ class _Entry:
     value: Any = None
 
 
-def _plain(text: str) -> Any:
+def _plain(text: str, message: Any) -> Any:
+    """A value: a number, a text, a truth value, or a constant of the message's class."""
+    if text.isidentifier() and isinstance(getattr(type(message), text, None), int):
+        return getattr(type(message), text)
     if text in ("true", "false"):
         return text == "true"
     try:

@@ -142,9 +142,9 @@ def place_state(graph: Graph, own: Task, spec: ClusterSpec) -> None:
     queues: dict[tuple[str, str], str] = {}
     for op in graph.operations:
         if op.kind is Kind.VARIABLE:
-            lies = _task_of(op.device, own, spec)
-            if lies != keeper:
-                names[op.name] = _name_on(op.name, lies)
+            holder = _task_of(op.device, own, spec)
+            if holder != keeper:
+                names[op.name] = _name_on(op.name, holder)
                 graph.also_named(names[op.name], op)
                 op.attrs = {**op.attrs, "_variable": names[op.name]}
         elif op.attrs.get("_variable") in names:
@@ -152,8 +152,8 @@ def place_state(graph: Graph, own: Task, spec: ClusterSpec) -> None:
         elif op.kind is Kind.QUEUE and "_queue" in op.attrs:
             key = op.attrs["_container"], op.attrs["_queue"]
             if op.attrs["_word"] == "make":
-                lies = _task_of(op.device, own, spec)
-                queues[key] = key[1] if lies == keeper else _name_on(key[1], lies)
+                holder = _task_of(op.device, own, spec)
+                queues[key] = key[1] if holder == keeper else _name_on(key[1], holder)
             chosen = op.attrs["_choices"]
             if chosen is not None:
                 chosen = tuple([(box, queues.get((box, name), name), *rest) for box, name, *rest in chosen])

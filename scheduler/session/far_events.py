@@ -52,12 +52,12 @@ class HostListener:
     def __init__(self, metadata: Metadata | None, heard: bool, nodes: bool):
         self.events: list[Event] = []
         self.nodes = nodes or (metadata is not None and metadata.nodes)
-        self._metadata, self._heard, self._tells_nodes = metadata, heard, nodes
+        self._metadata, self._heard, self._wants_nodes = metadata, heard, nodes
 
     def __call__(self, event: Event) -> None:
         if self._metadata is not None:
             self._metadata(event)
-        if self._heard and (self._tells_nodes or event.kind != "node"):
+        if self._heard and (self._wants_nodes or event.kind != "node"):
             self.events.append(event)
 
 
@@ -66,17 +66,17 @@ class RemoteRun:
 
     def __init__(self, stream: Stream, graph: Graph):
         self._stream, self._graph = stream, graph
-        self._number, self._told = 0, 0
+        self._number, self._reported = 0, 0
         self._lock, self._over = threading.Lock(), threading.Event()
 
-    def take(self, told: PackedEvents, sent: float) -> None:
+    def take(self, packed: PackedEvents, sent: float) -> None:
         """Report events that came from the host in answer to a request made at `sent`."""
-        offset = OFFSETS.learn(f"host on {told.machine}", sent, told.came, told.left, time())
-        there = inventory.address_of(told.machine)
+        offset = OFFSETS.learn(f"host on {packed.machine}", sent, packed.came, packed.left, time())
+        there = inventory.address_of(packed.machine)
         with self._lock:
             self._number = self._number or new_run()
-            for event in told.events[max(0, self._told - told.first) :]:
-                self._told += 1
+            for event in packed.events[max(0, self._reported - packed.first) :]:
+                self._reported += 1
                 self._stream.tell(self._converted(event, offset, there))
 
     def follow(self, ask: Callable[[int], PackedEvents | None]) -> None:
@@ -84,11 +84,11 @@ class RemoteRun:
         while not self._over.wait(_POLL_SECONDS):
             sent = time()
             try:
-                told = ask(self._told)
+                packed = ask(self._reported)
             except backend.WorkerLost:
                 return
-            if told is not None:
-                self.take(told, sent)
+            if packed is not None:
+                self.take(packed, sent)
 
     def end(self) -> None:
         """Stop requesting events, because the run is over."""

@@ -66,7 +66,7 @@ class HostRequest(NamedTuple):
     wanted: Wanted = Wanted()
     ran: tuple[str, ...] = ()
     """Operations that earlier parts of a partial run have run."""
-    seat: tuple[Task, bool] | None = None
+    task_options: tuple[Task, bool] | None = None
     """The session's task of the cluster, and whether its nodes are placed softly."""
     heard: tuple[bool, bool] = (False, False)
     """Whether anybody listens to the session's events, and whether to those of single nodes."""
@@ -137,14 +137,14 @@ class Host:
                 if len(self._over) > 1000:
                     del self._over[next(iter(self._over))]
         ran = [(place, *counts) for place, counts in active[-1].ran.items()] if active else []
-        return pack_values(["done", ran, pack(said) if any(said := reports()) else None, *fetched])
+        return pack_values(["done", ran, pack(found) if any(found := reports()) else None, *fetched])
 
     def _always_recorded(self, active: Sequence[Run]) -> Sequence[Event]:
         """The events of a run without listeners: those that are always recorded."""
         telling = active[-1].telling if active else None
         return () if telling is None else self._engine.events.recent(telling.number)
 
-    def told(self, run: str, first: int) -> bytes | None:
+    def events_since(self, run: str, first: int) -> bytes | None:
         """The events of an active run from number `first` on, packed. None if there are none."""
         came, listener = time(), self._listeners.get(run)
         return (
@@ -187,12 +187,12 @@ class Host:
                 graph = unpack_code(*asked.flat)
             except BlockMissing:
                 return None
-            if asked.seat is not None:
-                self._seat(graph, *asked.seat)
+            if asked.task_options is not None:
+                self._adapt(graph, *asked.task_options)
             self._graphs[asked.graph] = (asked.version, graph)
             return graph
 
-    def _seat(self, graph: Graph, task: Task, soft: bool) -> None:
+    def _adapt(self, graph: Graph, task: Task, soft: bool) -> None:
         """Adapt a graph to its session's task. Nobody else uses the graph in this process."""
         missing = missing_devices(graph, self._config) if soft else ()
         for op in graph.operations if missing else ():
@@ -291,17 +291,17 @@ class SharedEngine:
 
     ran: for each place, the number of segments and nodes of this session's runs.   ends: the host ends with this
     session.
-    seat: the session's task of the host's cluster, and whether its nodes are placed softly; or None.
+    task_options: the session's task of the host's cluster, and whether its nodes are placed softly; or None.
     """
 
-    def __init__(self, host: Any, graph: Graph, ends: bool, seat: tuple[Task, bool] | None = None):
+    def __init__(self, host: Any, graph: Graph, ends: bool, task_options: tuple[Task, bool] | None = None):
         self.signatures = _HostedSignatures()
         self.events = Stream()
         self.ran: dict[str, list[int]] = {}
         self.runs = 0
         self.closed = False
         self.host = host
-        self._graph, self._ends, self._at = graph, ends, seat
+        self._graph, self._ends, self._at = graph, ends, task_options
         self._id, self._graph_id = uuid.uuid4().hex, uuid.uuid4().hex
         self._generation = hosts.ask(host, "hello")
         self._sent = -1
@@ -333,7 +333,7 @@ class SharedEngine:
         heard, far = (self.events.is_heard, self.events.wants_nodes), RemoteRun(self.events, self._graph)
         self._asked.add(remote)
         if heard[0]:
-            borrow(1)[0].put(lambda: far.follow(lambda first: self._told_of(run, first)))
+            borrow(1)[0].put(lambda: far.follow(lambda first: self._events_since(run, first)))
         try:
             error, rest = self._ask("run", signature, fed, run=run, timeout=timeout, wanted=wanted, heard=heard)
         finally:
@@ -342,18 +342,18 @@ class SharedEngine:
         if error is not None:
             _report(rest[0], sent, far, listener)
             raise error
-        ran, told, *fetched = rest
+        ran, reports, *fetched = rest
         self.runs += 1
         for place, *counts in ran:
             self.ran[place] = [a + b for a, b in zip(self.ran.get(place, (0, 0)), counts, strict=True)]
-        if told is not None:
-            _report(unpack(told), sent, far, listener)
+        if reports is not None:
+            _report(unpack(reports), sent, far, listener)
         return fetched
 
-    def _told_of(self, run: str, first: int) -> PackedEvents | None:
+    def _events_since(self, run: str, first: int) -> PackedEvents | None:
         """The events of an active run from number `first` on. Raises WorkerLost."""
-        told = hosts.ask(self.host, "told", run, first)
-        return None if told is None else unpack(told)
+        packed = hosts.ask(self.host, "events_since", run, first)
+        return None if packed is None else unpack(packed)
 
     def explain(self, signature: Signature, fed: Sequence[Any]) -> Explanation:
         """The plan that the host would use. Raises like `execute`."""
@@ -383,7 +383,7 @@ class SharedEngine:
             tuple([tensor.name for tensor in signature.fed]),
             pack_values(list(fed)),
             ran=tuple(sorted([op.name for op in signature.ran])),
-            seat=self._at,
+            task_options=self._at,
             **more,
         )
         flat = None
@@ -405,11 +405,11 @@ class SharedEngine:
             self._sent = version
             if kind == "done":
                 return None, rest
-            bare, text, told = rest
+            bare, text, reports = rest
             error: Any = described(bare, text)
             if self.closed and isinstance(error, CancelledError):
                 error = CancelledError(None, None, "Step was cancelled by an explicit call to `Session::Close()`.")
-            return self._with_operation(error), [told]
+            return self._with_operation(error), [reports]
 
     def _flat(self) -> tuple[bytes, list[str], list[bytes | None]]:
         """The graph as code, and its blocks. Each block is sent to the host once."""

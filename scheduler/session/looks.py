@@ -18,7 +18,7 @@ from weftwork.scheduler.machines.devices import list_devices
 from weftwork.scheduler.request.config import ConfigProto
 from weftwork.scheduler.run.explain import Explanation, Waiting
 from weftwork.scheduler.session.cluster import ClusterSpec
-from weftwork.scheduler.views.account import accounts, told
+from weftwork.scheduler.views.account import accounts, summary
 from weftwork.scheduler.views.costs import write_text
 from weftwork.scheduler.views.live import Live
 from weftwork.scheduler.views.page import report
@@ -150,7 +150,7 @@ class Looks:
         wanted = {getattr(element, "op", element) for element in elements}
         for run in reversed(accounts(self._engine.events.recent(nodes=True))):
             if run.over and not run.error and run.fetched == wanted:
-                return told(run)
+                return summary(run)
         return ""
 
     def _repr_html_(self) -> str:

@@ -2,7 +2,7 @@
 
 Each part runs what its fetches need, except what earlier parts ran. Target operations run in the first part that has
 their feeds. Values that later parts need are kept with the handle until everything has been fed and fetched, a part
-fails, or the session is closed. Each part commits its writes.
+fails, or the session is closed; a part that is refused leaves the run as it was. Each part commits its writes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -70,8 +70,14 @@ class PartialRuns:
             raise TypeError(f"feeds must be a list or tuple, but got {feeds!r}")
         if not elements:
             raise _refused("Must specify at least one target to fetch or execute.")
+        fed = [tensor for key in feeds or () for tensor in feed_tensors(graph, key)]
+        for number, tensor in enumerate(fed):
+            if tensor in fed[:number]:
+                raise _refused(f'Endpoint "{tensor.name}" fed more than once.')
+            if not graph.is_feedable(tensor):
+                raise ValueError(f"Tensor {tensor!r} may not be fed.")
         handle = uuid.uuid4().hex
-        self._runs[handle] = _Partial(elements, [tensor for key in feeds or () for tensor in feed_tensors(graph, key)])
+        self._runs[handle] = _Partial(elements, fed)
         return handle
 
     def run(self, graph: Graph, handle: str, fetches: Any, feed_dict: Mapping | None, run: RunPart, copy: bool) -> Any:
@@ -80,10 +86,11 @@ class PartialRuns:
         if partial is None:
             raise _refused("Must run 'setup' before performing partial runs!")
         parsed = parse_fetches(graph, fetches)
-        fed = parse_feeds(graph, feed_dict) if feed_dict else {}  # what is refused here leaves the run as it was
+        fed = parse_feeds(graph, feed_dict) if feed_dict else {}
         with partial.lock:
+            part = _next_part(partial, parsed, fed)
             try:
-                return _part(partial, parsed, fed, run, copy)
+                return _run_part(partial, parsed, part, run, copy)
             except BaseException:
                 self._runs.pop(handle, None)
                 raise
@@ -96,7 +103,18 @@ class PartialRuns:
         self._runs.clear()
 
 
-def _part(partial: _Partial, parsed: Fetches, fed: dict[Tensor, Any], run: RunPart, copy: bool) -> Any:
+class _Part(NamedTuple):
+    """A part that can run: what is asked of it, and what it computes from which values with which operations."""
+
+    asked: list[Tensor]
+    wanted: list[Tensor]
+    values: dict[Tensor, Any]
+    due: list[Operation]
+    ops: list[Operation]
+
+
+def _next_part(partial: _Partial, parsed: Fetches, fed: dict[Tensor, Any]) -> _Part:
+    """The part that is asked for. Raises InvalidArgumentError and RuntimeError if it cannot run."""
     asked = [element for element in parsed.elements if isinstance(element, Tensor)]
     if len(asked) < len(parsed.elements):
         raise RuntimeError("partial_run() requires empty target_list.")
@@ -108,6 +126,11 @@ def _part(partial: _Partial, parsed: Fetches, fed: dict[Tensor, Any], run: RunPa
     for tensor in wanted:
         if any(feed.op in ops for feed in partial.feeds - values.keys()):
             raise _refused(f"Fetch {tensor.name} can't be computed from the feeds that have been fed so far.")
+    return _Part(asked, wanted, values, due, ops)
+
+
+def _run_part(partial: _Partial, parsed: Fetches, part: _Part, run: RunPart, copy: bool) -> Any:
+    asked, wanted, values, due, ops = part
     kept = _frontier(partial, ops, set(values))
     computed = list(dict.fromkeys([*wanted, *kept]))
     if computed or due:

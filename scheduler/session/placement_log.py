@@ -20,7 +20,7 @@ class PlacementLog:
     """What a session has logged about the places of its nodes."""
 
     def __init__(self):
-        self._said: dict[str, str] = {}
+        self._printed: dict[str, str] = {}
         self._lock = threading.Lock()
         devices = [f"{device.name} -> device: {device.device_type}" for device in list_devices()]
         _say(["Device mapping:", *devices])
@@ -45,8 +45,8 @@ class PlacementLog:
         for name, (kind, device) in placed.items():
             lines[name] = f"{name}: ({kind}): {device}"
         with self._lock:
-            _say([line for name, line in lines.items() if self._said.get(name) != line])
-            self._said.update(lines)
+            _say([line for name, line in lines.items() if self._printed.get(name) != line])
+            self._printed.update(lines)
 
 
 def _nested(ops: Iterable[Operation]) -> Iterator[tuple[Operation, Operation]]:

@@ -18,7 +18,7 @@ from weftwork.scheduler.request.fetches import owned, parse_fetches, structure_o
 from weftwork.scheduler.session.future import RunFuture
 from weftwork.scheduler.session.looks import Looks
 from weftwork.scheduler.session.placement_log import PlacementLog
-from weftwork.scheduler.session.stream import Channel, Parts, ResultStream, channel_of, tells
+from weftwork.scheduler.session.stream import Channel, Parts, ResultStream, add_tell_nodes, channel_of
 from weftwork.scheduler.session.targets import timeout_of
 from weftwork.scheduler.views.metadata import Metadata, Wanted, is_costed
 from weftwork.scheduler.views.progress import is_shown, showing
@@ -132,17 +132,19 @@ class Running(Looks):
         if progress or (progress is not None and is_shown()):
             with showing(self._engine.events, self._engine, signature.fetches.elements, signature.fed):
                 return self._run(signature, fed, options, metadata, copy, started, build, None)
-        told = None
+        report = None
         if options is not None or metadata is not None or self._placed is not None:
             wanted = self._wanted(signature, options, metadata)
-            told = Metadata(wanted) if any(wanted) else None
+            report = Metadata(wanted) if any(wanted) else None
         try:
-            values = self._engine.execute(signature, fed, timeout_of(options, self._config), told, started)
+            values = self._engine.execute(signature, fed, timeout_of(options, self._config), report, started)
         finally:
-            if told is not None and self._placed is not None:
-                self._placed.tell(signature.fetches.elements, signature.fed, told.devices)
-        if told is not None and metadata is not None:
-            told.fill(metadata)
+            if report is not None and self._placed is not None:
+                self._placed.tell(signature.fetches.elements, signature.fed, report.devices)
+        if report is not None and metadata is not None:
+            computed = [element for element in signature.fetches.elements if element not in signature.fed]
+            if computed:  # else nothing ran, and there is nothing to report
+                report.fill(metadata, computed)
         if copy is None:
             copy = self._config.copy
         return (build or signature.fetches.build)(owned(values, copy, signature.kept))
@@ -268,7 +270,7 @@ class Running(Looks):
         signature = signatures.find(key)
         if signature is None and signatures.may_finish:
             outlet = channel_of(self._graph)
-            signature = signatures.add(key, parts.fetches, [*fed, outlet], finish=tells(self._graph, outlet))
+            signature = signatures.add(key, parts.fetches, [*fed, outlet], finish=add_tell_nodes(self._graph, outlet))
         elif signature is None:
             signature = signatures.add(key, parts.fetches, fed)
         if signature.finish is not None:
@@ -302,7 +304,7 @@ class Running(Looks):
             self._check_open()
             fed = feeds.values(args)
             if kwargs and not accept_options:
-                raise TypeError("This callable takes no options: make it with accept_options=True.")
+                raise TypeError("This callable takes no options: create it with accept_options=True.")
             return self._run(signature, fed, kwargs.get("options"), kwargs.get("run_metadata"))
 
         return run

@@ -76,7 +76,7 @@ class Server:
             return
         self._started = True
         keeper = self._cluster.keeper()
-        told = {
+        answer = {
             "cluster": {
                 job: {t.index: self._cluster.task_address(*t) for t in self._cluster.tasks() if t.job == job}
                 for job in self._cluster.jobs
@@ -88,8 +88,8 @@ class Server:
             config = ConfigProto(cluster_def=self._server_def.cluster)
             config.MergeFrom(self._server_def.default_session_config)
             self._host = hosts.host(Host, self.target, config, create=True, lasting=False)
-            told |= {"host": self.target, "ray": backend.address(), "auth": os.environ.get(_AUTH)}
-        answering = threading.Thread(target=_answer, args=(self._socket, json.dumps(told)), name="weftwork-server")
+            answer |= {"host": self.target, "ray": backend.address(), "auth": os.environ.get(_AUTH)}
+        answering = threading.Thread(target=_answer, args=(self._socket, json.dumps(answer)), name="weftwork-server")
         answering.daemon = True
         answering.start()
 
@@ -119,7 +119,13 @@ def _server_def(given: Any, job: str | None, index: int | None, protocol: Any, c
         made.CopyFrom(given)
         job, index = job or given.job_name or None, given.task_index if index is None else index
     else:
-        made.cluster = ClusterSpec(given).as_cluster_def()
+        try:
+            made.cluster = ClusterSpec(given).as_cluster_def()
+        except TypeError as error:
+            raise TypeError(
+                "Could not convert `server_or_cluster_def` to a `tf.train.ServerDef` or `tf.train.ClusterSpec`: "
+                f"{error}"
+            ) from None
     spec = ClusterSpec(made.cluster)
     if job is None:
         if len(spec.jobs) != 1:
@@ -131,6 +137,8 @@ def _server_def(given: Any, job: str | None, index: int | None, protocol: Any, c
             raise ValueError("Must specify an explicit `task_index`.")
         index = indices[0]
     made.job_name, made.task_index, made.protocol = job, index, protocol or made.protocol or "grpc"
+    if not made.protocol.startswith("grpc"):
+        raise NotFoundError(None, None, f"No server factory registered for the given ServerDef: {made}")
     if config is not None:
         made.default_session_config.MergeFrom(config)
     return made
@@ -139,8 +147,8 @@ def _server_def(given: Any, job: str | None, index: int | None, protocol: Any, c
 def _bound(address: str) -> socket.socket:
     """Bind the port of an address, so that no other server can have it."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-        raise InvalidArgumentError(None, None, f"Could not interpret {address!r} as a host-port pair: no port.")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise InvalidArgumentError(None, None, f'Could not parse port for local server from "{address}".')
     taken = socket.socket()
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -158,7 +166,7 @@ def _close(listening: socket.socket) -> None:
     listening.close()
 
 
-def _answer(listening: socket.socket, told: str) -> None:
+def _answer(listening: socket.socket, text: str) -> None:
     """Answer everybody who connects."""
     while True:
         try:
@@ -167,7 +175,7 @@ def _answer(listening: socket.socket, told: str) -> None:
             return
         with asking, suppress(OSError):
             asking.settimeout(_ANSWERS_WITHIN)
-            asking.sendall(told.encode())
+            asking.sendall(text.encode())
 
 
 # Finding the host of a target
@@ -188,24 +196,24 @@ def find(target: str, seconds: float | None) -> Found:
     at the target itself, FailedPreconditionError if this process uses another Ray than the cluster.
     """
     end = None if seconds is None else time.monotonic() + seconds
-    said = _answer_of(target.removeprefix("grpc://"))
-    while said is None and end is not None and time.monotonic() < end:
+    answer = _answer_of(target.removeprefix("grpc://"))
+    while answer is None and end is not None and time.monotonic() < end:
         time.sleep(_LOOK)
-        said = _answer_of(target.removeprefix("grpc://"))
-    if said is None:
+        answer = _answer_of(target.removeprefix("grpc://"))
+    if answer is None:
         return _by_name(target, waited=seconds)
-    spec = ClusterSpec({job: {int(i): where for i, where in tasks.items()} for job, tasks in said["cluster"].items()})
-    keeper, told = spec.keeper(), time.monotonic() - _REMIND_AFTER / 2
+    spec = ClusterSpec({job: {int(i): where for i, where in tasks.items()} for job, tasks in answer["cluster"].items()})
+    keeper, reminded = spec.keeper(), time.monotonic() - _REMIND_AFTER / 2
     while True:
-        kept = said if said["keeper"] is None else _answer_of(said["keeper"])
+        kept = answer if answer["keeper"] is None else _answer_of(answer["keeper"])
         host = None if kept is None or "host" not in kept else _joined(kept)
         if host is not None:
-            return Found(host, Task(*said["task"]), spec)
+            return Found(host, Task(*answer["task"]), spec)
         now = time.monotonic()
         if end is not None and now >= end:
             raise DeadlineExceededError(None, None, f"{keeper} did not answer within {seconds:g} s.")
-        if now - told >= _REMIND_AFTER:
-            told = now
+        if now - reminded >= _REMIND_AFTER:
+            reminded = now
             log.info("CreateSession still waiting for response from worker: %s", keeper)
         time.sleep(_LOOK)
 

@@ -99,6 +99,7 @@ class BaseSession(Running):
         Each of `feeds` may be fed once and each of `fetches` fetched once, in any order that the graph allows.
         """
         self._check_open()
+        self._check_not_empty()
         return self._partial.setup(self._graph, fetches, feeds)
 
     def partial_run(self, handle: str, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
@@ -144,7 +145,11 @@ class BaseSession(Running):
         name. Raises NotFoundError if there is no such session or server.
         """
         config = config or ConfigProto()
-        text = target.decode() if isinstance(target, bytes) else target or ""
+        if not isinstance(target, (str, bytes)):
+            raise TypeError(f"target must be a string, but got {type(target)}")
+        text = target.decode() if isinstance(target, bytes) else target
+        if not text and not config.name:  # sessions in this process share nothing
+            return
         connect(text, config)
         name = _hosted(config) if config.name else text
         host = host_named(name, config)
@@ -180,6 +185,9 @@ class Session(BaseSession):
     graph: the graph to run; by default the current default graph.   config: a ConfigProto.
     Raises TypeError for arguments of other types, NotFoundError for a target that does not exist, and
     FailedPreconditionError if a machine of the cluster lacks a package.
+
+        with tf.Session() as session:
+            print(session.run(x + y, {x: 1.0, y: 2.0}))  # 3.0
     """
 
     def __init__(self, target: Any = "", graph: Graph | None = None, config: ConfigProto | None = None):

@@ -57,13 +57,13 @@ HISTORY.let_stay(tell)
 
 def channel_of(graph: Graph) -> Tensor:
     """A placeholder for a run's channel. It is in no graph."""
-    op = _beside(graph, "channel", "Placeholder", Kind.PLACEHOLDER, None, [(dtypes.object, ())])
+    op = _unlisted_operation(graph, "channel", "Placeholder", Kind.PLACEHOLDER, None, [(dtypes.object, ())])
     return op.outputs[0]
 
 
-def tells(graph: Graph, channel: Tensor) -> Callable[[Dataflow], None]:
+def add_tell_nodes(graph: Graph, channel: Tensor) -> Callable[[Dataflow], None]:
     """A function that adds tell nodes for the fetched values to a dataflow."""
-    op = _beside(graph, "tell", "Tell", Kind.FUNCTION, tell, [])
+    op = _unlisted_operation(graph, "tell", "Tell", Kind.FUNCTION, tell, [])
 
     def add(flow: Dataflow) -> None:
         for place, number in enumerate(flow.fetched):
@@ -77,7 +77,7 @@ def tells(graph: Graph, channel: Tensor) -> Callable[[Dataflow], None]:
     return add
 
 
-def _beside(graph: Graph, name: str, type: str, kind: Kind, kernel: Any, outputs: list) -> Operation:
+def _unlisted_operation(graph: Graph, name: str, type: str, kind: Kind, kernel: Any, outputs: list) -> Operation:
     source = graph.operations[-1].source
     return Operation(graph, graph.version, name, type, kind, kernel, (), {}, outputs, (), LIBRARY, source)
 

@@ -32,8 +32,8 @@ def engine_of(target: str, config: ConfigProto, graph: Graph) -> tuple[Engine | 
         )
     if target.startswith("grpc://"):
         found = find(target, timeout_of(None, config))
-        seat = None if found.task is None else (found.task, config.allow_soft_placement)
-        return SharedEngine(found.host, graph, ends=False, seat=seat), found.cluster
+        task_options = None if found.task is None else (found.task, config.allow_soft_placement)
+        return SharedEngine(found.host, graph, ends=False, task_options=task_options), found.cluster
     if config.name:
         lasting = config.lifetime == "detached"
         there = hosts.host(Host, _hosted(config), config, create=False, lasting=lasting)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.actors.checkpoints import writer as checkpoint
-from weftwork.actors.checkpoints.files import is_url, join, told
+from weftwork.actors.checkpoints.files import file_errors, is_url, join
 from weftwork.actors.checkpoints.reader import CheckpointReader, tidy
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import OpError
@@ -45,7 +45,7 @@ class Autosave:
         self._thread: threading.Thread | None = None
         if folder:
             if not is_url(folder):
-                with told(folder):
+                with file_errors(folder):
                     os.makedirs(folder, exist_ok=True)
             self._resume()
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from weftwork.actors.checkpoints import writer as checkpoint
-from weftwork.actors.checkpoints.files import files_of, is_absolute, is_url, join, told, write_whole
+from weftwork.actors.checkpoints.files import file_errors, files_of, is_absolute, is_url, join, write_whole
 from weftwork.actors.checkpoints.reader import CheckpointReader
 from weftwork.graph.errors import OpError
 from weftwork.scheduler.request.fields import Message, Repeated
@@ -168,7 +168,7 @@ def get_checkpoint_state(checkpoint_dir: str, latest_filename: str | None = None
     name = state_file(checkpoint_dir, latest_filename)
     files = files_of(name)
     try:
-        with told(name):
+        with file_errors(name):
             if not files.exists(name):
                 return None
             with files.open(name) as reader:
@@ -216,7 +216,7 @@ def get_checkpoint_mtimes(checkpoint_prefixes: Iterable[str]) -> list[float]:
 def _modified(prefix: str) -> float | None:
     name = checkpoint.index_name(prefix)
     files = files_of(prefix)
-    with told(name):
+    with file_errors(name):
         found = [name] if files.exists(name) else checkpoint.single_files(prefix, files)
         return files.modified(found[0]) if found else None
 
@@ -225,12 +225,12 @@ def remove_checkpoint(checkpoint_prefix: str, meta_graph_suffix: str = "meta") -
     """Delete the files of a checkpoint."""
     checkpoint.remove(checkpoint_prefix)
     alone = files_of(checkpoint_prefix)
-    with told(checkpoint_prefix):
+    with file_errors(checkpoint_prefix):
         for found in checkpoint.single_files(checkpoint_prefix, alone):
             alone.remove(found)
     name = f"{checkpoint_prefix}.{meta_graph_suffix}"
     files = files_of(name)
-    with told(name):
+    with file_errors(name):
         if files.exists(name):
             files.remove(name)
 

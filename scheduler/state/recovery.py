@@ -34,14 +34,14 @@ class Recovery:
         if self._replicas < 2 or inventory.machine_count() < 2:
             return {}
         committing = dict(values)
-        self._heal(committing)
+        self._restore_copies(committing)
         return {
             cell: objects.copies(value, self._replicas - 1)
             for cell, value in committing.items()
             if objects.is_reference(value)
         }
 
-    def _heal(self, committing: Container[Cell]) -> None:
+    def _restore_copies(self, committing: Container[Cell]) -> None:
         """After machines have joined or left, copy values that are on too few of them and are not about to change.
 
         It takes no locks, because its run holds some already. A value that changes meanwhile is left alone.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import abc
+
 from weftwork.graph import stacks
 from weftwork.scheduler.request.config import ConfigProto
 from weftwork.scheduler.session.session import Session
@@ -9,9 +11,10 @@ from weftwork.scheduler.training.manager import SessionManager
 from weftwork.scheduler.training.scaffold import Scaffold
 
 
-class SessionCreator:
+class SessionCreator(abc.ABC):
     """Creates sessions, with `create_session()`."""
 
+    @abc.abstractmethod
     def create_session(self) -> Session:
         """Create a session whose model is ready."""
         raise NotImplementedError(f"create_session is not implemented for {self}.")

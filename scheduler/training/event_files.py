@@ -61,6 +61,8 @@ class FileWriter:
         graph = graph if graph is not None else getattr(session, "graph", None)
         if graph is not None or graph_def is not None:
             self.add_graph(graph, graph_def=graph_def)
+        if graph is not None:
+            self.add_meta_graph(protos("meta_graph").MetaGraphDef(graph_def=graph_proto(graph)))
 
     def _open(self) -> None:
         event = protos("event").Event(wall_time=time.time(), file_version="brain.Event:2")
@@ -102,6 +104,16 @@ class FileWriter:
         if not isinstance(definition, protos("graph").GraphDef):
             raise TypeError("The passed graph must be an instance of `Graph` or the deprecated `GraphDef`")
         self._add(protos("event").Event(graph_def=definition.SerializeToString()), global_step)
+
+    def add_meta_graph(self, meta_graph_def: Any, global_step: Any = None) -> None:
+        """Write a MetaGraphDef. Raises TypeError for anything else.
+
+        meta_graph_def: a MetaGraphDef message.
+        """
+        kind = protos("meta_graph").MetaGraphDef
+        if not isinstance(meta_graph_def, kind):
+            raise TypeError(f"meta_graph_def must be type MetaGraphDef, saw type: {type(meta_graph_def)}")
+        self._add(protos("event").Event(meta_graph_def=meta_graph_def.SerializeToString()), global_step)
 
     def add_session_log(self, session_log: Any, global_step: Any = None) -> None:
         """Write a `SessionLog`: that a session started, wrote a checkpoint, or stopped.

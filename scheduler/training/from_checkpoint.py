@@ -49,7 +49,7 @@ def warm_start(
     Raises NotImplementedError for vocabularies, ValueError for names that are not in the checkpoint.
     """
     if var_name_to_vocab_info:
-        raise NotImplementedError("warm_start maps no vocabularies: var_name_to_vocab_info must be None.")
+        raise NotImplementedError("warm_start does not support vocabularies: var_name_to_vocab_info must be None.")
     names = dict(var_name_to_prev_var_name or {})
     chosen: dict[str, list[Variable]] = {}
     for variable in _chosen(vars_to_warm_start):
@@ -94,10 +94,15 @@ def _pairs(assignment_map: Mapping[str, Any], reader: CheckpointReader, prefix: 
             yield from _scope(source.strip("/"), target.strip("/"), known, prefix)
             continue
         variable = _named(target.removesuffix(":0")) if isinstance(target, str) else target
+        if variable is None:
+            raise ValueError(
+                f"Variable {target} is not found, and is no scope. Assignment map with scope only name {source} should "
+                f"map to scope only {target}. Should be 'scope/': 'other_scope/'."
+            )
         if not isinstance(variable, Variable) and not _parts(variable):
             raise ValueError(f"Variable {target} is not found: init_from_checkpoint takes variables and their names")
         if source not in known:
-            raise ValueError(f"Tensor {source} is not found in {prefix} checkpoint {sorted(known)}")
+            raise ValueError(f"Tensor {source} is not found in {prefix} checkpoint {known}")
         yield source, variable
 
 
@@ -121,7 +126,7 @@ def _scope(source: str, target: str, known: Mapping[str, Any], prefix: str) -> I
             key = name[len(start) :] if not source else f"{source}/{name[len(start) :]}"
             if key not in known:
                 raise ValueError(
-                    f"Tensor {key} ({source or '/'} in {target or '/'}) is not found in {prefix} checkpoint"
+                    f"Tensor {key} ({name[len(start) :]} in {source}/) is not found in {prefix} checkpoint"
                 )
             yield key, variable
 
@@ -137,8 +142,9 @@ def _initialise_one(key: str, variable: Variable, reader: CheckpointReader, pref
     if info is not None and shape != wanted:
         wanted = info.full_shape
     if shape is not None and not shapes.compatible(shapes.as_raw(wanted), shapes.as_raw(shape)):
+        own = shapes.text(shapes.as_raw(wanted))
         raise ValueError(
-            f"Shape of variable {variable.name} ({wanted}) doesn't match with shape of tensor {key} ({shape}) from "
+            f"Shape of variable {variable.name} ({own}) doesn't match with shape of tensor {key} ({shape}) from "
             "checkpoint reader."
         )
     part = info if shape is None or info is None or list(shape) == info.full_shape else None

@@ -39,7 +39,10 @@ class SessionManager:
         local_init_feed_dict: Mapping[Any, Any] | None = None,
     ):
         if ready_for_local_init_op is not None and local_init_op is None:
-            raise ValueError("If you pass a ready_for_local_init_op you must also pass a local_init_op ")
+            raise ValueError(
+                "If you pass a ready_for_local_init_op you must also pass a local_init_op , ready_for_local_init_op "
+                f"[{ready_for_local_init_op}]"
+            )
         self._local_init_op, self._ready_op = local_init_op, ready_op
         self._ready_for_local_init_op = ready_for_local_init_op
         self._graph = graph or stacks.get_default_graph()
@@ -167,6 +170,7 @@ class SessionManager:
                 break
             if not wait or time.monotonic() >= end:
                 return session, False
+            log.info("Waiting for checkpoint to be available.")
             time.sleep(min(self._recovery_wait_secs, max(0.0, end - time.monotonic())))
         saver.restore(session, state.model_checkpoint_path)
         saver.recover_last_checkpoints(state.all_model_checkpoint_paths)
@@ -178,7 +182,9 @@ class SessionManager:
             return None
         lacking = _lacking(session, self._ready_for_local_init_op)
         if lacking is None:
+            log.info("Running local_init_op.")
             session.run(self._local_init_op, self._local_feeds, self._local_options)
+            log.info("Done running local_init_op.")
         return lacking
 
 

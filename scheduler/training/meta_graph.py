@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from weftwork.actors.checkpoints.files import files_of, told, write_whole
+from weftwork.actors.checkpoints.files import file_errors, files_of, write_whole
 from weftwork.graph.graph import Graph, GraphKeys
 from weftwork.graph.interchange.native import Functions
 from weftwork.graph.interchange.reading import import_graph_def
@@ -23,6 +23,7 @@ from weftwork.graph.variables.variable import Variable
 from weftwork.scheduler.training.queue_runner import QueueRunner
 from weftwork.scheduler.training.saver_def import SaverDef
 from weftwork.scheduler.training.scoped_graph import check_bound, within
+from weftwork.scheduler.training.stripping import op_list, other_savers, strip_defaults, without
 
 log = logging.getLogger("weftwork")
 FORGOTTEN = frozenset({GraphKeys.COND_CONTEXT, GraphKeys.WHILE_CONTEXT})
@@ -64,13 +65,16 @@ def _entry_of(item: Any, scope: str | None = None, is_read: bool = True) -> tupl
     return ("int64_list", item) if isinstance(item, int) else ("float_list", item)
 
 
-def _write_collections(made: Any, graph: Graph, wanted: Iterable[str] | None, scope: str | None) -> None:
+def _write_collections(
+    made: Any, graph: Graph, wanted: Iterable[str] | None, scope: str | None, left_out: Collection[str] = ()
+) -> None:
     readers = _readers()
     for name in graph.get_all_collection_keys() if wanted is None else wanted:
         if not isinstance(name, str) or name in FORGOTTEN:
             continue
         try:
             items = [item for item in graph.get_collection(name) if _inside(item, scope)]
+            items = [item for item in items if not _belongs(item, left_out)]
             told_ = [_entry_of(item, scope, name in readers) for item in items]
             kinds = {kind for kind, _ in told_}
             if len(kinds) > 1:
@@ -88,7 +92,17 @@ def _inside(item: Any, scope: str | None) -> bool:
         return True
     if isinstance(item, SaverDef) or hasattr(item, "as_saver_def"):
         return False
+    if isinstance(item, (str, bytes)):  # the name of a node, as TensorFlow has it
+        return (item.encode() if isinstance(item, str) else item).startswith(f"{scope.rstrip('/')}/".encode())
     return not hasattr(item, "name") or item.name.startswith(f"{scope.rstrip('/')}/")
+
+
+def _belongs(item: Any, nodes: Collection[str]) -> bool:
+    """Whether an item is one of some nodes, or a saver that they make."""
+    saver = getattr(item, "as_saver_def", lambda: item)()
+    if isinstance(saver, SaverDef):
+        return saver.restore_op_name in nodes
+    return isinstance(item, (Tensor, Operation)) and (item.op if isinstance(item, Tensor) else item).name in nodes
 
 
 def _readers() -> dict[str, Callable[[bytes, str | None], Any]]:
@@ -159,29 +173,47 @@ def export_meta_graph(
     as_text: write protobuf's text format.   clear_devices: leave out devices.
     export_scope: write only nodes of this name scope, with names relative to it. Their inputs from outside are called
         `$unbound_inputs_NAME`, and the collection `unbound_inputs_col_name` lists them.
-    The other arguments are accepted and have no effect.
-    Raises ImportError if TensorBoard is not installed, and OpErrors of the file system.
+    clear_extraneous_savers: leave out the nodes of other savers than `saver_def`'s.
+    strip_default_attrs: leave out attributes that have TensorFlow's default, for older programs to read.
+    save_debug_info: accepted, without effect.
+    Raises ImportError if TensorBoard is not installed, TypeError for a `graph_def` or `meta_info_def` of another kind,
+    and OpErrors of the file system.
     """
     graph = graph or get_default_graph()
     made = protos("meta_graph").MetaGraphDef()
+    _expect(meta_info_def, "meta_info_def", "MetaInfoDef")
+    _expect(graph_def, "graph_def", "GraphDef")
     if meta_info_def is not None:
         made.meta_info_def.MergeFromString(meta_info_def.SerializeToString())
     definition = graph.as_graph_def(add_shapes=True) if graph_def is None else graph_def
     unbound: list[str] = []
     if export_scope:
         definition, unbound = within(definition, export_scope)
-    made.graph_def.MergeFrom(definition)
+    left_out = other_savers(definition, saver_def) if clear_extraneous_savers else set()
+    made.graph_def.MergeFromString((without(definition, left_out) if left_out else definition).SerializeToString())
     if clear_devices:
         for node in made.graph_def.node:
             node.device = ""
     if saver_def is not None:
         made.saver_def.MergeFromString(saver_def.SerializeToString())
-    _write_collections(made, graph, collection_list, export_scope)
+    if not made.meta_info_def.HasField("stripped_op_list"):
+        for declared in op_list(made.graph_def):
+            made.meta_info_def.stripped_op_list.op.add().MergeFromString(declared.SerializeToString())
+    if strip_default_attrs:
+        strip_defaults(made.graph_def)
+        made.meta_info_def.stripped_default_attrs = True
+    _write_collections(made, graph, collection_list, export_scope, left_out)
     if unbound and unbound_inputs_col_name:
         made.collection_def[unbound_inputs_col_name].bytes_list.value.extend([name.encode() for name in unbound])
     if filename is not None:
         write_whole(os.fspath(filename), as_bytes(made, as_text), files_of(os.fspath(filename)))
     return made
+
+
+def _expect(given: Any, argument: str, kind: str) -> None:
+    """Raise TypeError unless a message, if it is given, is of a kind."""
+    if given is not None and getattr(getattr(given, "DESCRIPTOR", None), "name", None) != kind:
+        raise TypeError(f"{argument} must be of type {kind}, not {type(given)}")
 
 
 def as_bytes(message: Any, as_text: bool) -> bytes:
@@ -199,7 +231,7 @@ def read_meta_graph_file(filename: Any) -> Any:
     files = files_of(name)
     if not files.exists(name):
         raise OSError(f"File {name} does not exist.")
-    with told(name), files.open(name) as reader:
+    with file_errors(name), files.open(name) as reader:
         data = reader.read()
     return parsed(data, protos("meta_graph").MetaGraphDef, name)
 

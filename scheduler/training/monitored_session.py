@@ -16,7 +16,7 @@ from weftwork.scheduler.training.creators import ChiefSessionCreator, SessionCre
 from weftwork.scheduler.training.hooks import SessionRunHook
 from weftwork.scheduler.training.saving_hooks import CheckpointSaverHook, StepCounterHook, SummarySaverHook
 from weftwork.scheduler.training.scaffold import Scaffold
-from weftwork.scheduler.training.session_layers import LayerCreator, Plain, Recoverable
+from weftwork.scheduler.training.session_layers import LayerCreator, Plain, Recoverable, StepContext
 
 log = logging.getLogger("weftwork")
 
@@ -44,6 +44,8 @@ class _Monitored:
         except BaseException:
             self._unfinalize()
             raise
+
+    StepContext = StepContext
 
     @property
     def graph(self) -> Graph | None:
@@ -184,6 +186,11 @@ def MonitoredTrainingSession(
     save_checkpoint_secs, save_checkpoint_steps, save_summaries_steps, save_summaries_secs, log_step_count_steps: how
         often.
     summary_dir: by default checkpoint_dir.
+
+        hooks = [tf.train.StopAtStepHook(last_step=1000)]
+        with tf.train.MonitoredTrainingSession(checkpoint_dir="/tmp/run", hooks=hooks) as session:
+            while not session.should_stop():
+                session.run(train)
     """
     scaffold = scaffold or Scaffold()
     if not is_chief:

@@ -62,7 +62,7 @@ class QueueRunner:
     ):
         if queue_runner_def is not None:
             if queue is not None or enqueue_ops:
-                raise ValueError("queue_runner_def and queue/enqueue_ops are mutually exclusive.")
+                raise ValueError("queue_runner_def and queue are mutually exclusive.")
             vars(self).update(vars(self.from_proto(queue_runner_def, import_scope)))
             return
         if queue is None or not enqueue_ops:
@@ -70,7 +70,7 @@ class QueueRunner:
         types = (OutOfRangeError,) if queue_closed_exception_types is None else queue_closed_exception_types
         if not isinstance(types, tuple) or not all([isinstance(t, type) and issubclass(t, OpError) for t in types]):
             raise TypeError(
-                "queue_closed_exception_types, when provided, must be a tuple of tf.error types, but got: "
+                "queue_closed_exception_types, when provided, must be a tuple of tf.error types, but saw: "
                 f"{queue_closed_exception_types!r}"
             )
         self._queue, self._enqueue_ops = queue, list(enqueue_ops)
@@ -198,7 +198,8 @@ class QueueRunner:
         for thread in threads:
             if coord is not None:
                 coord.register_thread(thread)
-            thread.daemon = daemon
+            if daemon:
+                thread.daemon = True
             if start:
                 thread.start()
         return threads

@@ -113,9 +113,10 @@ def predict_signature_def(inputs: Mapping[str, Any], outputs: Mapping[str, Any])
 
 
 def classification_signature_def(examples: Any, classes: Any, scores: Any) -> Any:
-    """A signature for classification: serialized examples, their classes as strings, and float32 scores.
+    """A signature for classification.
 
-    Raises ValueError if both are.
+    examples: string tensor, the inputs.   classes: string tensor, or None.   scores: float32 tensor, or None.
+    Raises ValueError without examples, or without both classes and scores.
     """
     _check_given("Classification", examples=examples)
     if classes is None and scores is None:
@@ -212,7 +213,10 @@ class SavedModelBuilder:
             os.makedirs(os.path.dirname(prefix), exist_ok=True)
             saver.save(sess, prefix, write_meta_graph=False, write_state=False)
             self._saved = True
-            self._add(tags, signature_def_map, assets_collection, main_op or legacy_init_op, clear_devices, saver)
+            self._add(
+                tags, signature_def_map, assets_collection, main_op or legacy_init_op, clear_devices, saver,
+                strip_default_attrs,
+            )  # fmt: skip
 
     def add_meta_graph(
         self,
@@ -238,10 +242,14 @@ class SavedModelBuilder:
                 "`add_meta_graph_and_variables()` first."
             )
         init = main_op or legacy_init_op
-        self._add(tags, signature_def_map, assets_collection, init, clear_devices, saver or _saver())
+        self._add(
+            tags, signature_def_map, assets_collection, init, clear_devices, saver or _saver(), strip_default_attrs
+        )
 
-    def _add(self, tags: Any, signatures: Any, assets: Any, init: Operation | None, clear: bool, saver: Saver) -> None:
-        made = export_meta_graph(saver_def=saver.saver_def, clear_devices=clear)
+    def _add(
+        self, tags: Any, signatures: Any, assets: Any, init: Operation | None, clear: bool, saver: Saver, strip: bool
+    ) -> None:
+        made = export_meta_graph(saver_def=saver.saver_def, clear_devices=clear, strip_default_attrs=strip)
         made.meta_info_def.tags.extend(list(tags))
         for key, signature in (signatures or {}).items():
             made.signature_def[key].CopyFrom(signature)

@@ -19,6 +19,7 @@ from weftwork.actors.checkpoints.reader import tidy
 from weftwork.graph.errors import InvalidArgumentError, NotFoundError, OpError
 from weftwork.graph.graph import Graph, GraphKeys
 from weftwork.graph.interchange.native import Functions
+from weftwork.graph.names import without_scope
 from weftwork.graph.protos import available
 from weftwork.graph.stacks import get_default_graph
 from weftwork.scheduler.session.session import BaseSession
@@ -31,8 +32,9 @@ from weftwork.scheduler.state.checkpoint_state import (
     update_checkpoint_state,
 )
 from weftwork.scheduler.training.meta_graph import as_bytes, export_meta_graph, read_meta_graph, scoped
+from weftwork.scheduler.training.saveables import saveables_of
 from weftwork.scheduler.training.saver_def import SaverDef
-from weftwork.scheduler.training.saver_nodes import add_nodes, saveables_of
+from weftwork.scheduler.training.saver_nodes import add_nodes
 
 SAVEABLES = "saveable_objects"
 """The collection of variables that are saved although they are not global."""
@@ -55,6 +57,10 @@ class Saver:
         writes Weftwork's own, which hold any plain data. Each saver reads all of them.
     restore_sequentially, builder: accepted, without effect.
     Raises ValueError without variables or for duplicate keys, TypeError for anything that is not a variable.
+
+        saver = tf.train.Saver()
+        path = saver.save(session, "/tmp/model", global_step=100)
+        saver.restore(later_session, path)
     """
 
     def __init__(
@@ -88,7 +94,7 @@ class Saver:
         self._pad_step_number, self._save_relative_paths = pad_step_number, save_relative_paths
         self._kept = Kept(max_to_keep, keep_checkpoint_every_n_hours)
         self._is_empty = False
-        self._meta: tuple[int, bytes] = (-1, b"")
+        self._meta: tuple[tuple[int, bool], bytes] = ((-1, False), b"")
         self._saving = threading.Lock()
         if saver_def is not None and not isinstance(saver_def, SaverDef):
             raise ValueError(f"saver_def must be a saver_pb2.SaverDef: {saver_def}")
@@ -151,6 +157,7 @@ class Saver:
         save_path: a path or URL. With a `global_step` (a number, tensor or variable), `-STEP` is appended.
         write_state: also write the file `checkpoint` (`latest_filename`), and delete checkpoints beyond the limit.
         write_meta_graph: also write the graph and its collections as a MetaGraphDef, if TensorBoard is installed.
+        strip_default_attrs: leave out of that what has TensorFlow's default.
         Until the new checkpoint is completely on disk, the previous one is the newest.
         Raises ValueError or TypeError for invalid arguments, and OpErrors of the file system.
         """
@@ -179,7 +186,7 @@ class Saver:
             if self.saver_def is not None and write_state:
                 self._record(prefix, folder, latest_filename, meta_graph_suffix)
             if write_meta_graph:
-                self._write_meta_graph(sess.graph, f"{prefix}.{meta_graph_suffix}")
+                self._write_meta_graph(sess.graph, f"{prefix}.{meta_graph_suffix}", strip_default_attrs)
         return None if self._is_empty else prefix
 
     def _step(self, sess: BaseSession, global_step: Any) -> str:
@@ -200,14 +207,15 @@ class Saver:
             except OpError as error:  # the new checkpoint is complete all the same
                 log.warning("Ignoring: %s", error)
 
-    def _write_meta_graph(self, graph: Graph, name: str) -> None:
+    def _write_meta_graph(self, graph: Graph, name: str, strip: bool) -> None:
         if not available():
             log.debug("%s is not written: TensorBoard, whose protocol buffers it is made of, is not installed.", name)
             return
-        version, data = self._meta
-        if version != graph.version:
-            data = as_bytes(export_meta_graph(graph=graph, saver_def=self.saver_def), False)
-            self._meta = (graph.version, data)
+        which, data = self._meta
+        if which != (graph.version, strip):
+            made = export_meta_graph(graph=graph, saver_def=self.saver_def, strip_default_attrs=strip)
+            data = as_bytes(made, False)
+            self._meta = ((graph.version, strip), data)
         write_whole(name, data, files_of(name))
 
     def export_meta_graph(
@@ -229,6 +237,8 @@ class Saver:
             as_text=as_text,
             export_scope=export_scope,
             clear_devices=clear_devices,
+            clear_extraneous_savers=clear_extraneous_savers,
+            strip_default_attrs=strip_default_attrs,
         )
 
     @classmethod
@@ -237,8 +247,18 @@ class Saver:
         return cls(saver_def=scoped(saver_def, import_scope))
 
     def to_proto(self, export_scope: str | None = None) -> SaverDef | None:
-        """The same as `as_saver_def`."""
-        return self.saver_def
+        """Its SaverDef, with names relative to a scope. None if its nodes are outside of that."""
+        made = self.saver_def
+        if made is None or export_scope is None:
+            return made
+        names = (made.filename_tensor_name, made.save_tensor_name, made.restore_op_name)
+        if not all([name.startswith(f"{export_scope.rstrip('/')}/") for name in names]):
+            return None
+        relative = SaverDef()
+        relative.CopyFrom(made)
+        for field in ("filename_tensor_name", "save_tensor_name", "restore_op_name"):
+            setattr(relative, field, without_scope(getattr(made, field), export_scope))
+        return relative
 
     # Restoring
 
@@ -253,11 +273,11 @@ class Saver:
             return
         if save_path is None:
             raise ValueError("Can't load save_path when it is None.")
-        if self.saver_def is None:
-            raise RuntimeError("`build()` should be called before restore if defer_build==True")
         prefix = os.fsdecode(save_path)
         if not checkpoint_exists(prefix):
             raise ValueError(f"The passed save_path is not a valid checkpoint: {prefix}")
+        if self.saver_def is None:
+            raise RuntimeError("`build()` should be called before restore if defer_build==True")
         log.info("Restoring parameters from %s", prefix)
         names = self.saver_def
         try:

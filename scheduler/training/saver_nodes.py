@@ -1,7 +1,7 @@
 """The nodes of a Saver, which write checkpoints and restore variables from them.
 
-saveable  a variable with its key in the checkpoint
-filename  the constant `save/Const`, a prefix, which each run feeds
+saveable  a variable, or a slice of one, with its key in the checkpoint (`saveables`)
+filename  the placeholder `save/Const`, a prefix, which each run feeds
 save      SaveV2 nodes write the values seen by their run, all of one moment. Either one node writes everything, or each
           of several writes a data file, in parallel, and a last one writes the index
 restore   a RestoreV2 node reads, and an Assign follows for each variable
@@ -12,7 +12,6 @@ The nodes are the library's, so they run where the values are: in the caller, un
 from __future__ import annotations
 
 import functools
-import math
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -22,12 +21,12 @@ import numpy as np
 
 from weftwork.actors.checkpoints import bundle, sliced
 from weftwork.actors.checkpoints import writer as checkpoint
-from weftwork.actors.checkpoints.encoding import TYPES
 from weftwork.actors.checkpoints.files import files_of
 from weftwork.actors.checkpoints.reader import CheckpointReader, Wanted
+from weftwork.actors.checkpoints.slices import Cut, parsed
 from weftwork.actors.checkpoints.writer import Part
 from weftwork.graph import dtypes
-from weftwork.graph.build import apply, constant, static_value
+from weftwork.graph.build import apply, constant, placeholder_with_default, static_value
 from weftwork.graph.interchange import native
 from weftwork.graph.interchange.given import Given, reads
 from weftwork.graph.interchange.nodes import Inexpressible
@@ -35,23 +34,20 @@ from weftwork.graph.interchange.nodes import Part as WrittenPart
 from weftwork.graph.interchange.writing import Node, writes
 from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.ops.flow import group, identity
-from weftwork.graph.ops.joining import concat
 from weftwork.graph.saveable import Saveable
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.seams import seams
 from weftwork.graph.shapes import RawShape
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables import writes as state_ops
-from weftwork.graph.variables.partitioned import PartitionedVariable
 from weftwork.graph.variables.slices import SaveSliceInfo
 from weftwork.graph.variables.variable import Variable
 from weftwork.scheduler.plan.cost import shape_bytes
+from weftwork.scheduler.training.saveables import Saveables, spec_of, variable_of
 
 _SHARD_BYTES = 8 << 20
 """Size of variables in bytes above which another shard is worth a file of its own."""
 _MOST_SHARDS = 8
-
-Saveables = list[tuple[str, Variable | Saveable]]
 
 
 # Kernels
@@ -64,12 +60,24 @@ def _format(bundled: bool | str) -> Any:
     return bundle if bundled else checkpoint
 
 
+def _items(keys: Sequence[str], types: Sequence[str], values: Sequence[Any], specs: Sequence[str]) -> list[tuple]:
+    """What a writer takes: (key, type, value), where the value of a slice is a `Cut`."""
+    specs = specs or [""] * len(keys)
+    cut = [Cut(value, *parsed(spec)) if spec else value for value, spec in zip(values, specs, strict=True)]
+    return list(zip(keys, types, cut, strict=True))
+
+
 def save_all(
-    filename: bytes, *values: Any, keys: tuple[str, ...], types: tuple[str, ...], bundled: bool | str = False
+    filename: bytes,
+    *values: Any,
+    keys: tuple[str, ...],
+    types: tuple[str, ...],
+    bundled: bool | str = False,
+    specs: tuple[str, ...] = (),
 ) -> tuple:
     """The kernel of a SaveV2 node that writes the whole checkpoint."""
     prefix, files = os.fsdecode(filename), _format(bundled)
-    files.write_index(prefix, [files.write_shard(prefix, zip(keys, types, values, strict=True))])
+    files.write_index(prefix, [files.write_shard(prefix, _items(keys, types, values, specs))])
     return ()
 
 
@@ -81,10 +89,11 @@ def save_shard(
     shard: int,
     shards: int,
     bundled: bool | str = False,
+    specs: tuple[str, ...] = (),
 ) -> Part:
     """The kernel of a SaveV2 node that writes one of several data files. Returns a description of the file."""
     prefix = os.fsdecode(filename)
-    return _format(bundled).write_shard(prefix, zip(keys, types, values, strict=True), shard, shards)
+    return _format(bundled).write_shard(prefix, _items(keys, types, values, specs), shard, shards)
 
 
 def merge_shards(filename: bytes, *parts: Part, bundled: bool | str = False) -> tuple:
@@ -109,9 +118,7 @@ def merge_bundles(prefixes: Any, destination: bytes) -> tuple:
     names = [os.fsdecode(prefix) for prefix in np.ravel(prefixes)]
     values = []
     for name in names:
-        reader = CheckpointReader(name)
-        types = reader.get_variable_to_dtype_map()
-        values += [(key, types[key].name, reader.get_tensor(key)) for key in sorted(types)]
+        values += CheckpointReader(name).items()
     prefix = os.fsdecode(destination)
     bundle.write_index(prefix, [bundle.write_shard(prefix, values)])
     for name in names:
@@ -143,7 +150,7 @@ def _write_save(node: Node) -> tuple[list, dict]:
     if node.op.kernel is not save_all:
         raise Inexpressible
     filename, *tensors = node.inputs()
-    return [filename, *_texts(node, node.attrs["keys"]), *tensors], {}
+    return [filename, *_texts(node, node.attrs["keys"], node.attrs.get("specs")), *tensors], {}
 
 
 @writes("RestoreV2")
@@ -152,37 +159,41 @@ def _write_restore(node: Node) -> tuple[list, dict]:
     if any(want.reshape for want in wanted):
         raise Inexpressible
     keys = [want.key for want in wanted]
-    return [*node.inputs(), *_texts(node, keys)], {"dtypes": [t.dtype.base_dtype for t in node.op.outputs]}
+    specs = [want.spec for want in wanted]
+    return [*node.inputs(), *_texts(node, keys, specs)], {"dtypes": [t.dtype.base_dtype for t in node.op.outputs]}
 
 
-def _texts(node: Node, keys: Sequence[str]) -> list[WrittenPart]:
-    """Constants with the names of tensors, and with their (empty) slice specifications."""
+def _texts(node: Node, keys: Sequence[str], specs: Sequence[str] | None = None) -> list[WrittenPart]:
+    """Constants with the names of tensors, and with their slice specifications."""
     names = np.array([key.encode() for key in keys], object)
-    slices = np.array([b""] * len(keys), object)
+    slices = np.array([spec.encode() for spec in specs or [""] * len(keys)], object)
     return [
         node.constant("tensor_names", names, dtypes.string),
         node.constant("shape_and_slices", slices, dtypes.string),
     ]
 
 
-def _keys(given: Given) -> tuple[str, ...]:
+def _keys(given: Given) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The keys and the slice specifications of a node."""
     names, slices = [static_value(tensor) for tensor in given.inputs[1:3]]
-    if names is None or slices is None or any(item for item in np.ravel(slices)):
-        raise ValueError("variables in parts, and names that are known only when it runs, are not supported")
-    return tuple([name.decode() for name in np.ravel(names)])
+    if names is None or slices is None:
+        raise ValueError("names that are known only when it runs are not supported")
+    return tuple([name.decode() for name in np.ravel(names)]), tuple([spec.decode() for spec in np.ravel(slices)])
 
 
 @reads("SaveV2")
 def _read_save(given: Given) -> Operation:
     tensors = given.inputs[3:]
     types = tuple([tensor.dtype.base_dtype.name for tensor in tensors])
-    attrs = {"keys": _keys(given), "types": types, "bundled": True}
+    keys, specs = _keys(given)
+    attrs = {"keys": keys, "types": types, "bundled": True, **({"specs": specs} if any(specs) else {})}
     return _function("SaveV2", save_all, [given.inputs[0], *tensors], attrs, [], given.name)
 
 
 @reads("RestoreV2")
 def _read_restore(given: Given) -> list[Tensor]:
-    wanted = tuple([Wanted(key, dtype.name, None) for key, dtype in zip(_keys(given), given.outputs, strict=True)])
+    each = zip(*_keys(given), given.outputs, strict=True)
+    wanted = tuple([Wanted(key, dtype.name, None, False, spec) for key, spec, dtype in each])
     outputs = [(dtype, None) for dtype in given.outputs]
     made = _function("RestoreV2", restore_values, given.inputs[:1], {"wanted": wanted}, outputs, given.name)
     return list(made.outputs)
@@ -223,7 +234,8 @@ def add_nodes(
     with name_scope(name, "save", [variable.value() for _, variable in saveables]):
         graph = get_default_graph()
         with graph.device(None), graph.control_dependencies(None):
-            filename = constant(prefix or "model", dtypes.string, name="Const")
+            given = placeholder_with_default(prefix or "model", (), name="filename")
+            filename = placeholder_with_default(given, (), name="Const")
             saved = _save_nodes(filename, saveables, sharded, bundled)
             return filename, saved, _restore_nodes(filename, saveables, reshape)
 
@@ -264,11 +276,11 @@ def _saved(filename: Tensor, saveables: Saveables, bundled: bool | str) -> tuple
     """The inputs and attributes of a node that saves."""
     keys = tuple([key for key, _ in saveables])
     types = tuple([variable.dtype.base_dtype.name for _, variable in saveables])
-    return [filename, *[variable.value() for _, variable in saveables]], {
-        "keys": keys,
-        "types": types,
-        "bundled": bundled,
-    }
+    attrs = {"keys": keys, "types": types, "bundled": bundled}
+    specs = tuple([spec_of(variable) for _, variable in saveables])
+    if any(specs):
+        attrs["specs"] = specs
+    return [filename, *[variable.value() for _, variable in saveables]], attrs
 
 
 def _in_shards(saveables: Saveables) -> list[Saveables]:
@@ -280,14 +292,15 @@ def _in_shards(saveables: Saveables) -> list[Saveables]:
 
 
 def _parts(saveables: Saveables) -> list[Saveables]:
-    sizes = {key: shape_bytes(variable.value()) or 64 for key, variable in saveables}
-    count = max(1, min(_MOST_SHARDS, len(saveables), int(sum(sizes.values()) // _SHARD_BYTES)))
+    sized = [(shape_bytes(variable.value()) or 64, key, variable) for key, variable in saveables]
+    total = sum([size for size, _, _ in sized])
+    count = max(1, min(_MOST_SHARDS, len(saveables), int(total // _SHARD_BYTES)))
     parts: list[Saveables] = [[] for _ in range(count)]
     filled = [0.0] * count
-    for key, variable in sorted(saveables, key=lambda item: -sizes[item[0]]):
+    for size, key, variable in sorted(sized, key=lambda item: -item[0]):
         least = filled.index(min(filled))
         parts[least].append((key, variable))
-        filled[least] += sizes[key]
+        filled[least] += size
     return parts
 
 
@@ -297,7 +310,8 @@ def _restore_nodes(filename: Tensor, saveables: Saveables, reshape: bool) -> Ope
     outputs = [(variable.dtype.base_dtype, _shape(variable)) for _, variable in saveables]
     node = _function("RestoreV2", restore_values, [filename], {"wanted": wanted}, outputs, "RestoreV2")
     assigns = []
-    for (_, variable), value in zip(saveables, node.outputs, strict=True):
+    for (_, item), value in zip(saveables, node.outputs, strict=True):
+        variable = variable_of(item)
         if isinstance(variable, Saveable):
             assigns.append(variable.restored(value))
             continue
@@ -309,7 +323,7 @@ def _restore_nodes(filename: Tensor, saveables: Saveables, reshape: bool) -> Ope
 
 
 def _wanted(key: str, variable: Variable | Saveable, reshape: bool) -> Wanted:
-    return Wanted(key, variable.dtype.base_dtype.name, _shape(variable), reshape)
+    return Wanted(key, variable.dtype.base_dtype.name, _shape(variable), reshape, spec_of(variable))
 
 
 def _shape(variable: Variable | Saveable) -> RawShape:
@@ -317,91 +331,12 @@ def _shape(variable: Variable | Saveable) -> RawShape:
 
 
 def restored_value(prefix: str, key: str, variable: Variable, info: SaveSliceInfo | None = None) -> Tensor:
-    """A node that reads a variable's value from a checkpoint. For a slice, it reads the whole variable."""
+    """A node that reads a variable's value from a checkpoint; with `info`, this slice of one."""
     with variable.graph.as_default(), variable.graph.control_dependencies(None), name_scope(variable.op.name + "/"):
         filename = constant(prefix, dtypes.string, name="checkpoint")
-        whole = variable if info is None else _Whole([variable])
-        outputs = [(variable.dtype.base_dtype, _shape(whole))]
-        attrs = {"wanted": (_wanted(key, whole, False),)}
-        value = _function("RestoreV2", restore_values, [filename], attrs, outputs, "RestoreV2").outputs[0]
-        return value if info is None else value[info.place]
-
-
-class _Whole(Saveable):
-    """A partitioned variable, saved and restored as a whole, so that the number of its parts may change."""
-
-    def __init__(self, parts: Sequence[Variable]):
-        self.parts = sorted(parts, key=lambda part: _slice(part).var_offset)
-        shape = tuple(_slice(self.parts[0]).full_shape)
-        super().__init__(self.parts[0].op, self.parts[0].dtype.base_dtype, shape)
-        differ = [axis for axis, size in enumerate(_slice(self.parts[0]).var_shape) if size != shape[axis]]
-        self._axis = differ[0] if differ else 0
-
-    def value(self) -> Tensor:
-        with self.op.graph.as_default():
-            return concat([part.value() for part in self.parts], self._axis)
-
-    def restored(self, value: Tensor) -> Operation:
-        assigned = []
-        for part in self.parts:
-            assigned.append(part.assign(value[_slice(part).place], read_value=False))
-        return group(*assigned)
-
-
-def _slice(part: Variable) -> SaveSliceInfo:
-    assert part.save_slice_info is not None
-    return part.save_slice_info
-
-
-def _parts_of(item: Any) -> list[Variable]:
-    """The parts of a partitioned variable; [] for any other."""
-    parts = list(item) if isinstance(item, (PartitionedVariable, list, tuple)) else []
-    if not parts or not all([isinstance(part, Variable) and part.save_slice_info for part in parts]):
-        return []
-    covered = sum([math.prod(_slice(part).var_shape) for part in parts])
-    return parts if covered == math.prod(_slice(parts[0]).full_shape) else []
-
-
-def _gathered(items: list[tuple]) -> list[tuple]:
-    """Replace complete sets of parts by whole variables, under the names of these."""
-    groups: dict[str, list[Variable]] = {}
-    for _, item in items:
-        if isinstance(item, Variable) and item.save_slice_info:
-            groups.setdefault(item.save_slice_info.full_name, []).append(item)
-    wholes = {name: parts for name, parts in groups.items() if _parts_of(parts)}
-    alone = [(key, v) for key, v in items if not (isinstance(v, Variable) and v.save_slice_info)]
-    alone += [(v.op.name, v) for name, parts in groups.items() if name not in wholes for v in parts]
-    return alone + list(wholes.items())
-
-
-def _whole(key: str, item: Any) -> tuple[str, Any]:
-    parts = _parts_of(item)
-    return (key or _slice(parts[0]).full_name, _Whole(parts)) if parts else (key, item)
-
-
-def saveables_of(var_list: Any) -> Saveables:
-    """(key, variable) pairs, sorted by key. Raises TypeError for non-variables, ValueError for duplicate keys."""
-    if isinstance(var_list, dict):
-        items = list(var_list.items())
-    elif isinstance(var_list, (list, tuple, set, frozenset)):
-        items = [(v.op.name if isinstance(v, (Variable, Saveable)) else "", v) for v in var_list]
-        items = _gathered(items)
-    else:
-        raise TypeError(f"Variables to save should be passed in a dict or a list. Got {var_list}")
-    found: dict[str, Variable | Saveable] = {}
-    for key, variable in [_whole(key, item) for key, item in items]:
-        if not isinstance(variable, (Variable, Saveable)):
-            raise TypeError(f"Variable to save is not a Variable: {variable!r}")
-        if not isinstance(key, str):
-            raise TypeError(f"names_to_saveables must be a dict mapping string names to variables. Not a name: {key!r}")
-        if key in found:
-            raise ValueError(f"At least two variables have the same name: {key}")
-        if variable.dtype.base_dtype.name not in TYPES:
-            raise TypeError(f"Variable {variable.op.defined_at} is {variable.dtype.name}, which cannot be saved.")
-        if variable in found.values():
-            raise ValueError(f"The same saveable will be restored with two names: {key}")
-        found[key] = variable
-    return sorted(found.items())
+        outputs = [(variable.dtype.base_dtype, _shape(variable))]
+        attrs = {"wanted": (_wanted(key, variable, False)._replace(spec="" if info is None else info.spec),)}
+        return _function("RestoreV2", restore_values, [filename], attrs, outputs, "RestoreV2").outputs[0]
 
 
 seams.saving = True

@@ -16,7 +16,7 @@ from weftwork.graph.graph import GraphKeys
 from weftwork.graph.protos import protos
 from weftwork.scheduler.request.config import RunOptions
 from weftwork.scheduler.training.basic_hooks import SecondOrStepTimer, needed_global_step
-from weftwork.scheduler.training.event_files import FileWriter, FileWriterCache, write_graph_text
+from weftwork.scheduler.training.event_files import FileWriter, FileWriterCache, graph_proto, write_graph_text
 from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
 from weftwork.scheduler.training.saver import Saver
 from weftwork.scheduler.training.scaffold import Scaffold
@@ -91,6 +91,7 @@ class CheckpointSaverHook(SessionRunHook):
         scaffold: Scaffold | None = None,
         listeners: Iterable[CheckpointSaverListener] | None = None,
     ):
+        log.info("Create CheckpointSaverHook.")
         if saver is not None and scaffold is not None:
             raise ValueError("You cannot provide both saver and scaffold.")
         self._folder, self._saver, self._scaffold = checkpoint_dir, saver, scaffold
@@ -110,7 +111,9 @@ class CheckpointSaverHook(SessionRunHook):
         step = int(session.run(self._global_step))
         os.makedirs(self._folder, exist_ok=True)
         if self._writer is not None:
-            self._writer.add_graph(session.graph)
+            definition = graph_proto(session.graph)
+            self._writer.add_graph(definition)
+            self._writer.add_meta_graph(protos("meta_graph").MetaGraphDef(graph_def=definition))
         write_graph_text(self._folder, session.graph)
         self._save(session, step)
         self._timer.update_last_triggered_step(step)

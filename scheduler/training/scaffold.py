@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from weftwork.graph.variables.collected import (
     report_uninitialized_variables,
 )
 from weftwork.scheduler.training.saver import Saver
+
+log = logging.getLogger("weftwork")
 
 
 class Scaffold:
@@ -72,10 +75,16 @@ class Scaffold:
         }
         for name, (collection, make) in made.items():
             if getattr(self, name) is None:
+                if name == "saver" and len(stacks.get_default_graph().get_collection(collection)) > 1:
+                    raise RuntimeError(
+                        f"More than one item in collection {collection}. Please indicate which one to use by passing "
+                        "it to the constructor."
+                    )
                 setattr(self, name, Scaffold.get_or_default(name, collection, make))
         assert self.saver is not None
         self.saver.build()
         stacks.get_default_graph().finalize()
+        log.info("Graph was finalized.")
         return self
 
     @staticmethod

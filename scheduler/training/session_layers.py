@@ -182,7 +182,11 @@ class Recoverable:
             try:
                 self._made = self._creator.create_session()
             except LOST as error:
-                log.info("An error was raised while a session was being created; it is tried again. Error: %s", error)
+                log.info(
+                    "An error was raised while a session was being created. This may be due to a preemption of a "
+                    "connected worker or parameter server. A new session will be created. Error: %s",
+                    error,
+                )
         return self._made
 
     def should_stop(self) -> bool:
@@ -209,7 +213,12 @@ class Recoverable:
                 self._lost(error)
 
     def _lost(self, error: Exception) -> None:
-        log.info("The session was lost and is made anew, from the last checkpoint if there is one. Error: %s", error)
+        log.info(
+            "An error was raised. This may be due to a preemption in a connected worker or parameter server. The "
+            "current session will be closed and a new session will be created, from the last checkpoint if there is "
+            "one. Error: %s",
+            error,
+        )
         try:
             self.close()
         except LOST:

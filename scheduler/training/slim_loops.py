@@ -121,13 +121,13 @@ def _check(train_op: Any, number_of_steps: int | None) -> None:
 
 def _stops(step: Any, number_of_steps: int | None, log_every_n_steps: int) -> dict[str, Any]:
     """The tensors that `train_step` needs."""
-    told = {}
+    options = {}
     if number_of_steps is not None:
-        told["should_stop"] = math_ops.greater_equal(step, np.asarray(number_of_steps, step.dtype.base_dtype.numpy))
+        options["should_stop"] = math_ops.greater_equal(step, np.asarray(number_of_steps, step.dtype.base_dtype.numpy))
     if log_every_n_steps > 0:
         every = np.asarray(log_every_n_steps, step.dtype.base_dtype.numpy)
-        told["should_log"] = math_ops.equal(math_ops.mod(step, every), 0)
-    return told
+        options["should_log"] = math_ops.equal(math_ops.mod(step, every), 0)
+    return options
 
 
 def train_with_hooks(

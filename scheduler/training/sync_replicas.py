@@ -105,7 +105,7 @@ class SyncReplicasOptimizer(Optimizer):
             update = self._opt.apply_gradients(means, global_step)
             self._tokens = self._queue("sync_token_q")
             with get_default_graph().control_dependencies(given):
-                train_op = assign(local, self._tokens.dequeue()).op
+                train_op = assign(local, self._tokens.dequeue())
             self._runner = _Updates(self._queue("dummy_queue"), [self._released(update)])
             with get_default_graph().control_dependencies(None):
                 steps = [held.set_global_step(global_step.read_value()) for held in accumulators]
@@ -179,7 +179,7 @@ class SyncReplicasOptimizer(Optimizer):
 
         is_chief: whether this worker fills the queue of tokens.   num_tokens: as in `get_init_tokens_op`.
         """
-        return _SyncReplicasHook(self, is_chief, num_tokens)
+        return _SyncReplicasOptimizerHook(self, is_chief, num_tokens)
 
 
 class _Updates(QueueRunner):
@@ -202,7 +202,7 @@ class _Updates(QueueRunner):
             time.sleep(0.05)
 
 
-class _SyncReplicasHook(SessionRunHook):
+class _SyncReplicasOptimizerHook(SessionRunHook):
     """Initializes a worker's local step, and starts the tokens and updates if it is the chief."""
 
     def __init__(self, optimizer: SyncReplicasOptimizer, is_chief: bool, num_tokens: int):

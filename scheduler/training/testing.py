@@ -7,7 +7,6 @@ cached session   one for the whole test
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import random
 import re
@@ -26,11 +25,13 @@ from weftwork.graph.errors import OpError
 from weftwork.graph.graph import Graph
 from weftwork.graph.ops.composite import IndexedSlicesValue, SparseTensorValue
 from weftwork.graph.ops.random_ops import set_random_seed
-from weftwork.graph.stacks import get_default_session, reset_default_graph
+from weftwork.graph.stacks import get_default_session, leave_graphs, reset_default_graph
+from weftwork.scheduler.request.config import ConfigProto
 from weftwork.scheduler.request.fields import Message
 from weftwork.scheduler.request.message_text import merge_text
 from weftwork.scheduler.session.session import Session
 from weftwork.scheduler.training.checked_threads import CheckedThread
+from weftwork.scheduler.training.more_assertions import MoreAssertions
 
 _SEED = 87654321
 
@@ -45,7 +46,7 @@ def get_temp_dir() -> str:
 _folders: list[str] = []
 
 
-class TestCase(unittest.TestCase):
+class TestCase(MoreAssertions):
     """A test with a default graph of its own, fixed seeds, sessions, and comparisons of arrays."""
 
     __test__ = False  # a base class: only derived classes are collected
@@ -58,13 +59,15 @@ class TestCase(unittest.TestCase):
     def __init__(self, methodName: str = "runTest"):
         super().__init__(methodName)
         self._cached: Session | None = None
+        self._cached_with: Any = None
         self._folder: str | None = None
 
     def setUp(self) -> None:
-        """Start with an empty default graph and fixed seeds."""
+        """Start with an empty default graph and fixed seeds. Graphs that a failed test is still in are left."""
         super().setUp()
         random.seed(_SEED)
         np.random.seed(_SEED)
+        leave_graphs()
         reset_default_graph()
         set_random_seed(_SEED)
 
@@ -87,8 +90,12 @@ class TestCase(unittest.TestCase):
     def session(
         self, graph: Graph | None = None, config: Any = None, use_gpu: bool = False, force_gpu: bool = False
     ) -> Iterator[Session]:
-        """A new session, which is the default inside the block. force_gpu: operations made inside must be on a GPU."""
-        with Session(graph=graph, config=config) as session:
+        """A new session, which is the default inside the block.
+
+        use_gpu: accepted as in TensorFlow; without a GPU, operations that ask for one run on the CPU.
+        force_gpu: operations made inside must be on a GPU.
+        """
+        with Session(graph=graph, config=_placing(config, force_gpu)) as session:
             with session.graph.device("/device:GPU:0") if force_gpu else contextlib.nullcontext():
                 yield session
 
@@ -96,17 +103,20 @@ class TestCase(unittest.TestCase):
     def cached_session(
         self, graph: Graph | None = None, config: Any = None, use_gpu: bool = False, force_gpu: bool = False
     ) -> Iterator[Session]:
-        """The cached session, the default inside the block.
+        """The cached session, the default inside the block. Each call must have the arguments of the first.
 
-        Raises ValueError if the graph is not that of the first call.
+        Raises ValueError for another graph, config or force_gpu.
         """
+        asked = {"graph": graph, "config": config, "force_gpu value": force_gpu}
         if self._cached is None:
-            self._cached = Session(graph=graph, config=config)
-        elif graph is not None and graph is not self._cached.graph:
-            raise ValueError(
-                "The graph used to get the cached session is different than the one that was used to create it. Maybe "
-                "create a new session with self.session()"
-            )
+            self._cached, self._cached_with = Session(graph=graph, config=_placing(config, force_gpu)), asked
+        for word, value in asked.items():
+            first = self._cached_with[word]
+            if value is not first and (word == "graph" or value != first):
+                raise ValueError(
+                    f"The {word} used to get the cached session is different than the one that was used to create it. "
+                    "Maybe create a new session with self.session()"
+                )
         session = self._cached
         with session.graph.as_default(), session.as_default():
             with session.graph.device("/device:GPU:0") if force_gpu else contextlib.nullcontext():
@@ -261,16 +271,6 @@ class TestCase(unittest.TestCase):
         if extra:
             self.fail(f"{len(extra)} unique element(s) are not in the set {expected_set}: {extra}")
 
-    def assertNear(self, f1: float, f2: float, err: float, msg: Any = None) -> None:
-        """Assert that two numbers differ by at most `err`, or are equal."""
-        self.assertTrue(f1 == f2 or math.fabs(f1 - f2) <= err, f"{f1!r} != {f2!r} +/- {err!r}. {msg or ''}")
-
-    def assertArrayNear(self, farray1: Any, farray2: Any, err: float, msg: Any = None) -> None:
-        """Assert that corresponding numbers differ by at most `err`."""
-        self.assertEqual(len(farray1), len(farray2), msg)
-        for one, two in zip(farray1, farray2, strict=True):
-            self.assertNear(float(one), float(two), err, msg)
-
     def assertNDArrayNear(self, ndarray1: Any, ndarray2: Any, err: float, msg: Any = None) -> None:
         """Assert that the distance of two arrays is at most `err`."""
         self.assertLessEqual(np.linalg.norm(np.asarray(ndarray1) - np.asarray(ndarray2)), err, msg)
@@ -290,26 +290,16 @@ class TestCase(unittest.TestCase):
         one, two = (DeviceSpec.from_string(str(device or "")) for device in (device1, device2))
         self.assertEqual(one.to_string(), two.to_string(), msg)
 
-    def assertStartsWith(self, actual: str, expected_start: str, msg: Any = None) -> None:
-        """Assert that a text starts with another."""
-        if not actual.startswith(expected_start):
-            self.fail(f"{actual!r} does not start with {expected_start!r}. {msg or ''}")
+    def assertProtoEqualsVersion(
+        self, expected: Any, actual: Any, producer: int | None = None, min_consumer: int = 0, msg: Any = None
+    ) -> None:
+        """Assert that a GraphDef equals another one, or its text, to which its versions are added.
 
-    def assertItemsEqual(self, expected_seq: Any, actual_seq: Any, msg: Any = None) -> None:
-        """Assert that two sequences have the same items, in any order."""
-        self.assertCountEqual(expected_seq, actual_seq, msg)
-
-    def assertEmpty(self, container: Any, msg: Any = None) -> None:
-        """Assert that a container is empty."""
-        self.assertEqual(len(container), 0, msg)
-
-    def assertNotEmpty(self, container: Any, msg: Any = None) -> None:
-        """Assert that a container is not empty."""
-        self.assertGreater(len(container), 0, msg)
-
-    def assertLen(self, container: Any, expected_len: int, msg: Any = None) -> None:
-        """Assert the number of items in a container."""
-        self.assertEqual(len(container), expected_len, msg)
+        producer: the version of the producer, by default that which `actual` has.
+        """
+        number = actual.versions.producer if producer is None else producer
+        least = f" min_consumer: {min_consumer}" if min_consumer else ""
+        self.assertProtoEquals(f"versions {{ producer: {number}{least} }} {expected}", actual, msg)
 
     def assertProtoEquals(self, expected_message_maybe_ascii: Any, message: Any, msg: Any = None) -> None:
         """Assert that a protocol buffer equals another one, or its text."""
@@ -332,12 +322,12 @@ class TestCase(unittest.TestCase):
             holds: Callable[..., Any] = expected_err_re_or_predicate
         else:
             search = re.compile(expected_err_re_or_predicate).search
-            holds = lambda error: search(error.message if isinstance(error, OpError) else str(error))  # noqa: E731
+            holds = lambda error: search(_told(error))  # noqa: E731
 
         try:
             yield
-        except exception_type as error:
-            if not holds(error):
+        except Exception as error:
+            if not isinstance(error, exception_type) or not holds(error):
                 raise AssertionError(f"Exception of type {type(error)}: {error}") from error
             return
         self.fail(f"{getattr(exception_type, '__name__', exception_type)} not raised")
@@ -355,6 +345,28 @@ class TestCase(unittest.TestCase):
     def checkedThread(self, target: Callable[..., Any], args: Any = None, kwargs: Any = None) -> CheckedThread:
         """A thread whose `join` raises what the thread raised."""
         return CheckedThread(self, target, args or (), kwargs or {})
+
+
+def _placing(config: Any, force_gpu: bool) -> ConfigProto:
+    """The config of a test's session: an operation that asks for a GPU may run on the CPU, unless force_gpu."""
+    placing = ConfigProto()
+    if config is None:
+        placing.allow_soft_placement = not force_gpu
+        return placing
+    placing.CopyFrom(config)
+    placing.allow_soft_placement = config.allow_soft_placement and not force_gpu
+    return placing
+
+
+def _told(error: BaseException) -> str:
+    """The text of an error, and the names of the operation that it is about and of those that this was made for."""
+    if not isinstance(error, OpError):
+        return str(error)
+    text, op = error.message, error.op
+    while op is not None:
+        text += f"\nCaused by: {op.name}"
+        op = op.graph.originals.get(op)
+    return text
 
 
 def _as_bytes(value: Any) -> Any:

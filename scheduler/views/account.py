@@ -20,7 +20,7 @@ from weftwork.scheduler.views.shares import Span, bounds, critical_path, shares
 
 _NAMED = 2
 """Most functions that a label names."""
-_TOLD = 3
+_SHOWN = 3
 """Most functions that a sentence names."""
 _CELL = re.compile(r"^<ipython-input|/ipykernel_\d+/")
 """Matches the file names that IPython and Jupyter give to notebook cells."""
@@ -156,15 +156,15 @@ def line(ops: Sequence[Any]) -> str:
     return f"{'cell' if _CELL.search(file) else file.rpartition('/')[2]}:{number}"
 
 
-def told(account: Account) -> str:
+def summary(account: Account) -> str:
     """Where the time of a run went: of 7.4 s: 5.1 in `load` (etl.py:12), 1.2 waiting for a core, 0.3 Ray."""
     unit, scale = next((u, s) for u, s in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)) if account.seconds >= s or s == 1e-6)
-    parts = [(total.waited, f"in {total.label} ({total.line})") for total in account.totals[:_TOLD]]
+    parts = [(total.waited, f"in {total.label} ({total.line})") for total in account.totals[:_SHOWN]]
     others = account.shares.get("work", 0.0) - sum(seconds for seconds, _ in parts)
     parts += [(others, "in other functions")]
     parts += sorted([(seconds, share) for share, seconds in account.shares.items() if share != "work"], reverse=True)
-    told = [f"{_figure(seconds / scale)} {what}" for seconds, what in parts if seconds > _LEAST * account.seconds]
-    return f"of {_figure(account.seconds / scale)} {unit}: {', '.join(told) or 'nothing'}"
+    spent = [f"{_figure(seconds / scale)} {what}" for seconds, what in parts if seconds > _LEAST * account.seconds]
+    return f"of {_figure(account.seconds / scale)} {unit}: {', '.join(spent) or 'nothing'}"
 
 
 def _figure(amount: float) -> str:

@@ -12,7 +12,7 @@ from weftwork.graph.drawing.words import bytes_text, place_text, time_text
 from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.events.stream import Stream
 from weftwork.scheduler.run.explain import Waiting
-from weftwork.scheduler.views.account import Account, accounts, told
+from weftwork.scheduler.views.account import Account, accounts, summary
 from weftwork.scheduler.views.memory import resident_bytes
 from weftwork.scheduler.views.page import NOTEWORTHY, events_html, run_html
 
@@ -89,4 +89,4 @@ def _listed(runs: Sequence[Account]) -> str:
 
 def _how(run: Account) -> str:
     """Where the time of a run went, and its error."""
-    return marked(told(run)) + (f'<div class="error">{escape(run.error)}</div>' if run.error else "")
+    return marked(summary(run)) + (f'<div class="error">{escape(run.error)}</div>' if run.error else "")

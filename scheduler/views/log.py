@@ -1,7 +1,7 @@
 """Log lines for events, by the logger `weftwork`: losses, repairs and detours at INFO, plans at DEBUG.
 
-Retries, and functions that stay in the caller, are logged where they happen. The logger only overhears: no event is
-reported for its sake, so it costs nothing while there is nothing to say.
+Retries, and functions that stay in the caller, are logged where they happen. The logger is a passive
+listener: no event is reported for its sake, so it costs nothing while there is nothing to say.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from weftwork.graph.operation import Operation
 from weftwork.scheduler.events.event import Event
-from weftwork.scheduler.events.stream import LOG, overhear
+from weftwork.scheduler.events.stream import LOG, listen_passively
 
 _NAMED = 3
 
@@ -31,7 +31,7 @@ def _planned(event: Event) -> str:
     return f"run {event.run}: {len(event.ops)} nodes, {event.text} (planned in {1e3 * event.seconds:.3g} ms)"
 
 
-_SAID: dict[str, tuple[int, Callable[[Event], str]]] = {
+_MESSAGES: dict[str, tuple[int, Callable[[Event], str]]] = {
     "lost": (logging.INFO, _lost),
     "repaired": (logging.INFO, lambda event: f"run {event.run}: {event.text}"),
     "copied": (
@@ -45,10 +45,10 @@ _SAID: dict[str, tuple[int, Callable[[Event], str]]] = {
 
 
 def _log(event: Event) -> None:
-    level, said = _SAID.get(event.kind, (0, None))
-    if said is not None and LOG.isEnabledFor(level):
-        LOG.log(level, "%s", said(event))
+    level, message = _MESSAGES.get(event.kind, (0, None))
+    if message is not None and LOG.isEnabledFor(level):
+        LOG.log(level, "%s", message(event))
 
 
-LISTENING = overhear(_log)
+LISTENING = listen_passively(_log)
 """It listens as long as the program runs."""

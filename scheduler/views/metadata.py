@@ -9,11 +9,12 @@ It can be pickled, because the run of a shared session is in another process.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from math import ceil
 from typing import Any, NamedTuple
 
-from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.events.event import Event, Lane
 from weftwork.scheduler.machines import inventory
@@ -203,14 +204,32 @@ class Metadata:
         """Become equal to an instance that was filled in another process."""
         self.__dict__.update(other.__dict__)
 
-    def fill(self, metadata: RunMetadata) -> None:
-        """Write the wanted parts to a RunMetadata."""
+    def fill(self, metadata: RunMetadata, fetched: Sequence[Tensor | Operation]) -> None:
+        """Write the wanted parts to a RunMetadata.
+
+        fetched: what the run computed. The constants and variables among them ran in no time.
+        """
         if self.wanted.times:
-            metadata.step_stats.CopyFrom(self._stats())
+            stats = self._stats()
+            self._add_sources(stats, fetched)
+            metadata.step_stats.CopyFrom(stats)
         if self.wanted.graphs:
             metadata.partition_graphs.extend(self._graphs)
         if self.wanted.costs:
             metadata.cost_graph.CopyFrom(CostGraphDef(node=list(self._costs.values())))
+
+    def _add_sources(self, stats: StepStats, fetched: Sequence[Tensor | Operation]) -> None:
+        ops = [element.op if isinstance(element, Tensor) else element for element in fetched]
+        sources = [op for op in dict.fromkeys(ops) if op.kind in (Kind.CONSTANT, Kind.VARIABLE)]
+        if not sources:
+            return
+        device = next((known for known in stats.dev_stats if known.device == device_name()), None)
+        if device is None:
+            device = stats.dev_stats.add(device=device_name())
+        now = min([node.all_start_micros for node in device.node_stats], default=int(time.time() * 1e6))
+        for op in sources:
+            label = f"{op.name} = {op.type}()"
+            device.node_stats.add(node_name=op.name, all_start_micros=now, timeline_label=label)
 
     def _stats(self) -> StepStats:
         """When each node ran, by device."""

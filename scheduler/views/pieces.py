@@ -54,10 +54,10 @@ def pieces(events: Sequence[Event]) -> tuple[list[Piece], list[Piece]]:
     """The pieces of a run by their ends, so that each follows those it needs; and the nested operations around them."""
     nodes = [event for event in events if event.kind == "node"]
     segments = [event for event in events if event.kind == "segment"]
-    told = {op for event in nodes for op in event.ops}
+    reported = {op for event in nodes for op in event.ops}
     around_of = {op: event for event in segments for op in event.ops}
     found = [_piece(node, around_of.get(node.ops[0], node)) for node in nodes if node.ops]
-    found += [_piece(segment, segment) for segment in segments if not told.intersection(segment.ops)]
+    found += [_piece(segment, segment) for segment in segments if not reported.intersection(segment.ops)]
     starts = sorted([piece.start for piece in found if piece.lane.place != "nested"])
     around = [piece for piece in found if piece.lane.place == "nested" and _holds_any(piece, starts)]
     kept = {id(piece) for piece in around}

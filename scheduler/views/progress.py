@@ -2,7 +2,8 @@
 
 left      work that is left, by what each node is known to cost, over the pace
 pace      work that is done each second: in the last half of the time so far, and in earlier runs of the same fetches
-credit    the work done by nodes that are still running: observed in this process, else assumed to go as predicted
+credit    the work done by nodes that are still running: observed in this process; elsewhere as much as the CPU time
+  says that the run has used, or without it, as if they went as predicted
 
 It reads events, and a thread looks a few times a second. The run itself does nothing for it.
 """
@@ -28,6 +29,7 @@ from weftwork.scheduler.events.stream import Stream
 from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import Estimate
+from weftwork.scheduler.views.cpu_clock import CpuClock
 
 _LOG = logging.getLogger("weftwork")
 _EVERY = 0.2
@@ -92,6 +94,7 @@ class Meter:
         self._looks: deque[tuple[float, float]] = deque([(self._began, 0.0)])
         """The times of the updates, and the seconds of work that were done by then."""
         self._tasks = _Tasks()
+        self._clock = CpuClock(stream)
         self._thread = threading.get_ident()
         self._lock = threading.Lock()
         targets = [e if isinstance(e, Operation) else e.op for e in elements if e not in fed]
@@ -109,6 +112,7 @@ class Meter:
             self.number, self.text, self._ops = event.run, event.text, event.ops
         if event.run != self.number:
             return
+        self._clock.take(event)
         if event.kind == "planned" and event.plan is not None:
             self._planned(event.plan.flow)
         elif event.kind == "segment":
@@ -119,6 +123,8 @@ class Meter:
                 self._done.update([(op, self._todo.pop(op)) for op in event.ops if op in self._todo])
         elif event.kind == "ended":
             self.error = event.text
+            if not event.text:
+                self._clock.end(self._ops, event.seconds)
 
     def _planned(self, flow: Any) -> None:
         """Take the nodes from the plan of the whole run, in which equal nodes are merged and constants folded."""
@@ -134,21 +140,30 @@ class Meter:
         with self._lock:
             todo, done, kernels, since = dict(self._todo), dict(self._done), dict(self._kernels), self._since
         work = _Work(kernels)
-        credit = 0.0
+        credit = begun = 0.0
         for piece in self._under_way(runs):
             since = since or piece.since
             over, more = piece.credit(now, todo, work)
             credit += more
             done.update([(op, todo.pop(op)) for op in over if op in todo])
+            begun += work.of({op: todo[op] for op in piece.ops if op in todo})
         left = None
         if since is not None and not work.unknown:
-            left = self._left(now, since, work.of(done) + credit, work.of(todo) - credit)
+            finished, whole = work.of(done), work.of(done) + work.of(todo)
+            if (used := self._used_part()) is not None:
+                credit = min(max(0.0, used * whole - finished), _NEARLY * begun)
+            left = self._left(now, since, finished + credit, whole - finished - credit)
         ran, weights = Counter([function_of(op) for op in done]), Counter[str]()
         for op, seconds in todo.items():
             weights[function_of(op)] += max(work.one(op, seconds), 1e-9)  # type: ignore[assignment]
         whole = ran + Counter([function_of(op) for op in todo])
         functions = [(name, ran[name], whole[name]) for name, _ in weights.most_common(_NAMED)]
         return Look(len(done), len(done) + len(todo), now - self._began, left, functions)
+
+    def _used_part(self) -> float | None:
+        """The part of the usual CPU time of such a run that was used by now; None if that is not known."""
+        used, usual = self._clock.used(), self._clock.usual(self._ops)
+        return None if used is None or usual is None else used / usual
 
     def _inside(self, runs: Iterable[Any]) -> Iterator[Any]:
         """This run among some, and those inside it."""

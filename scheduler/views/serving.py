@@ -111,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
         elif address.path == "/events":
             self._begin("text/event-stream")
-            self._tell()
+            self._send_changes()
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 
@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(length))
         self.end_headers()
 
-    def _tell(self) -> None:
+    def _send_changes(self) -> None:
         """Send the content whenever it has changed, until serving ends or the tab is gone."""
         last, looks, pause = None, 0, 0.0
         while not self.server.over.wait(pause):

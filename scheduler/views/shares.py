@@ -33,7 +33,7 @@ SHARES = {
     "rest": "what no event tells of: Python's own work in the caller, mostly",
 }
 """The shares, and what each one means."""
-_APART = {"locked": "lock", "planned": "planning", "started": "starting"}
+_OVERHEADS = {"locked": "lock", "planned": "planning", "started": "starting"}
 """Events during which the run, or a lane of another process, did nothing else, and their shares."""
 _THROUGH_RAY = ("task", "actor")
 _HERE = ("caller", "thread")
@@ -104,10 +104,10 @@ class _Way:
     def __init__(self, events: Sequence[Event], begin: float, end: float):
         self.now, self.spans = end, list[Span]()
         self._begin = begin
-        apart = [event for event in events if event.kind in _APART]
-        run = [_time_apart(event) for event in apart if event.lane.place in _HERE]
-        self._apart = _disjoint(run)
-        self._starts = {event.lane: [_time_apart(event)] for event in apart if event.lane.place not in _HERE}
+        spans = [event for event in events if event.kind in _OVERHEADS]
+        run = [_interval_of(event) for event in spans if event.lane.place in _HERE]
+        self._overheads = _disjoint(run)
+        self._starts = {event.lane: [_interval_of(event)] for event in spans if event.lane.place not in _HERE}
         self._of_lane = {lane: _disjoint([*run, *its]) for lane, its in self._starts.items()}
         self._lost = [event for event in events if event.kind == "lost"]
 
@@ -120,16 +120,18 @@ class _Way:
 
     def rest(self, until: float, share: str = "rest", piece: Piece | None = None) -> None:
         """Walk back to a time through an interval in which only waits and planning are known."""
-        self._around(self._apart if piece is None else self._of_lane.get(piece.lane, self._apart), until, share, piece)
+        self._around(
+            self._overheads if piece is None else self._of_lane.get(piece.lane, self._overheads), until, share, piece
+        )
 
     def hop(self, until: float, share: str, piece: Piece) -> None:
         """Walk back to a time through the transfer of a piece to its lane, whose process may have been starting."""
         self._around(self._starts.get(piece.lane, ()), until, share, piece)
 
-    def _around(self, apart: Sequence[_Apart], until: float, share: str, piece: Piece | None) -> None:
-        last = bisect_left(apart, (self.now,)) - 1
-        while last >= 0 and apart[last][1] > until:
-            start, end, word = apart[last]
+    def _around(self, spans: Sequence[_Interval], until: float, share: str, piece: Piece | None) -> None:
+        last = bisect_left(spans, (self.now,)) - 1
+        while last >= 0 and spans[last][1] > until:
+            start, end, word = spans[last]
             self.cut(share, max(end, until), piece)
             self.cut(word, max(start, until), piece)
             last -= 1
@@ -145,18 +147,18 @@ class _Way:
         hop = "Ray" if piece.lane.place in _THROUGH_RAY else "hop"
         behind = waits.busy(piece, sent, start)
         home = max(0.0, self.now - max(piece.end, start))
-        fro = min(piece.packing, home)
-        to = min(piece.packing - fro, max(0.0, start - sent - behind))
-        beside = min(piece.packing - fro - to, max(0.0, self.now - home - start))
-        self.cut(hop, self.now - home + fro, piece)
-        self.cut("pickling", self.now - fro, piece)
-        self.cut("queue" if piece.lane.place == "queue" else "work", start + beside, piece)
-        self.cut("pickling", start - to, piece)
+        back = min(piece.packing, home)
+        there = min(piece.packing - back, max(0.0, start - sent - behind))
+        meanwhile = min(piece.packing - back - there, max(0.0, self.now - home - start))
+        self.cut(hop, self.now - home + back, piece)
+        self.cut("pickling", self.now - back, piece)
+        self.cut("queue" if piece.lane.place == "queue" else "work", start + meanwhile, piece)
+        self.cut("pickling", start - there, piece)
         if piece.sent >= ready:  # it was sent as a whole: time beyond its batch's transfer is a wait
-            self.cut("waiting for a core", min(start - to - behind, max(piece.came, sent)), piece)
+            self.cut("waiting for a core", min(start - there - behind, max(piece.came, sent)), piece)
             self.hop(sent, hop, piece)
         else:
-            self.cut("waiting for a core", start - to - behind, piece)
+            self.cut("waiting for a core", start - there - behind, piece)
             self.hop(sent, hop if crossed else "rest", piece)
         self._wait(piece, ready, waits)
 
@@ -172,18 +174,18 @@ class _Way:
         self.rest(ready, "waiting for a core", piece)
 
 
-_Apart = tuple[float, float, str]
+_Interval = tuple[float, float, str]
 """An interval (start, end), and its share."""
 
 
-def _time_apart(event: Event) -> _Apart:
-    return event.start, event.end, _APART[event.kind]
+def _interval_of(event: Event) -> _Interval:
+    return event.start, event.end, _OVERHEADS[event.kind]
 
 
-def _disjoint(times: Iterable[_Apart]) -> list[_Apart]:
+def _disjoint(times: Iterable[_Interval]) -> list[_Interval]:
     """Intervals without overlaps: where two overlap, the one that began last counts."""
-    found: list[_Apart] = []
-    open_: list[_Apart] = []
+    found: list[_Interval] = []
+    open_: list[_Interval] = []
     now = -inf
     for time in [*sorted(times), (inf, inf, "")]:
         while open_ and open_[-1][1] <= time[0]:

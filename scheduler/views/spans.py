@@ -79,7 +79,7 @@ def _named(ops: Sequence[Operation]) -> str:
 
 
 def _attributes(event: Event) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         "weftwork.place": event.lane.place,
         "weftwork.machine": event.lane.machine,
         "weftwork.pid": event.lane.pid,
@@ -89,4 +89,4 @@ def _attributes(event: Event) -> dict[str, Any]:
         "weftwork.bytes_out": event.bytes_out,
         "weftwork.text": event.text,
     }
-    return {name: value for name, value in said.items() if value not in ("", 0)}
+    return {name: value for name, value in attributes.items() if value not in ("", 0)}

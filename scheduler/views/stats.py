@@ -41,14 +41,14 @@ class Stats:
 
 
 class Counting:
-    """Counts the events of one session. It only overhears."""
+    """Counts the events of one session that are reported anyway."""
 
     def __init__(self, stream: Stream):
         self._counts: Counter[str] = Counter()
         self._seconds: Counter[str] = Counter()
         self._waited = 0.0
         self._lock = threading.Lock()
-        stream.listen(self._take, modest=True)
+        stream.listen(self._take, passive=True)
 
     def _take(self, event: Event) -> None:
         with self._lock:

@@ -1,7 +1,7 @@
 """Timelines: what ran where and when, in the format of chrome://tracing and Perfetto; and TensorFlow 1's `tf.timeline`.
 
 Lanes are tracks, and what ran in them slices. Arrows show where values cross, and where work leaves the caller and
-comes back. What takes no lane lies beside: a node in a queue, a branch or a loop whose bodies run by themselves.
+comes back. What takes no lane is drawn outside of them: a node in a queue, a branch or a loop whose bodies are runs.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def timeline_of(events: Sequence[Event]) -> Trace:
         if event.kind == "ended":
             callers[event.run] = tracks.of(event.lane)
             name = f"run {event.run}: {fetches[event.run]}" if fetches.get(event.run) else f"run {event.run}"
-            trace.slice(callers[event.run], "run", name, trace.at(event.start), 1e6 * event.seconds, _said(event))
+            trace.slice(callers[event.run], "run", name, trace.at(event.start), 1e6 * event.seconds, _arguments(event))
     for event in events:
         where = tracks.of(event.lane)
         if event.kind in ("segment", "node"):
@@ -64,9 +64,9 @@ def timeline_of(events: Sequence[Event]) -> Trace:
             if event.sent and event.run in callers and is_node == (is_alone and event.run in nodes):
                 _show_way(trace, callers[event.run], where, event)
         elif event.kind in ("planned", "started", "locked") and event.seconds:
-            trace.slice(where, event.kind, event.kind, trace.at(event.start), 1e6 * event.seconds, _said(event))
+            trace.slice(where, event.kind, event.kind, trace.at(event.start), 1e6 * event.seconds, _arguments(event))
         elif event.kind in _MOMENTS:
-            trace.moment(where, event.kind, event.kind, trace.at(event.start), _said(event))
+            trace.moment(where, event.kind, event.kind, trace.at(event.start), _arguments(event))
     _show_values(trace, tracks, events, ran)
     return trace
 
@@ -74,7 +74,7 @@ def timeline_of(events: Sequence[Event]) -> Trace:
 def _show(trace: Trace, where: tuple[int, int], event: Event) -> None:
     """Add a segment or a node."""
     show = trace.wait if event.lane.place in IDLE else trace.slice
-    show(where, event.kind, _title(event.ops), trace.at(event.start), 1e6 * event.seconds, _said(event))
+    show(where, event.kind, _title(event.ops), trace.at(event.start), 1e6 * event.seconds, _arguments(event))
 
 
 def _title(ops: Sequence[Operation]) -> str:
@@ -82,24 +82,24 @@ def _title(ops: Sequence[Operation]) -> str:
     return names + (f" and {len(ops) - _NAMED} more" if len(ops) > _NAMED else "")
 
 
-def _said(event: Event) -> dict:
+def _arguments(event: Event) -> dict:
     """The details of an event, shown when it is clicked."""
-    said: dict[str, Any] = {"run": event.run}
+    arguments: dict[str, Any] = {"run": event.run}
     if event.text:
-        said["text"] = event.text
+        arguments["text"] = event.text
     if event.ops:
-        said["nodes"] = len(event.ops)
-        said["defined at"] = event.ops[0].defined_at
-        said["op"] = event.ops[0].type
+        arguments["nodes"] = len(event.ops)
+        arguments["defined at"] = event.ops[0].defined_at
+        arguments["op"] = event.ops[0].type
     if event.ready:
-        said["waited for a lane (ms)"] = round(1e3 * max(0.0, event.start - event.ready), 3)
+        arguments["waited for a lane (ms)"] = round(1e3 * max(0.0, event.start - event.ready), 3)
     if event.packing:
-        said["packing (ms)"] = round(1e3 * event.packing, 3)
+        arguments["packing (ms)"] = round(1e3 * event.packing, 3)
     if event.bytes_in or event.bytes_out:
-        said["bytes in"], said["bytes out"] = event.bytes_in, event.bytes_out
+        arguments["bytes in"], arguments["bytes out"] = event.bytes_in, event.bytes_out
     if event.attempt > 1:
-        said["attempt"] = event.attempt
-    return said
+        arguments["attempt"] = event.attempt
+    return arguments
 
 
 def _show_way(trace: Trace, caller: tuple[int, int], where: tuple[int, int], event: Event) -> None:

@@ -22,8 +22,8 @@ _CLOSE = 100.0
 class Trace:
     """The events of a trace, in the trace event format.
 
-    began: the moment that is its 0, in seconds since the epoch. Since then, for viewers take times as floats, of which
-    those since the epoch would be a quarter of a microsecond off: enough for slices to overlap.
+    began: the time at which it starts, in seconds since the epoch. Its times count from there, because viewers store
+    times as floats: counted from the epoch, they would be a quarter of a microsecond off, and slices would overlap.
     """
 
     def __init__(self, began: float = 0.0):
@@ -79,7 +79,7 @@ class Trace:
     def to_json(self, indent: int | None = None) -> str:
         """The trace as text: names first, then the events in order of time.
 
-        Of those that begin together a slice comes before what lies in it, and before the arrows from or to it.
+        Of events that begin together, a slice comes before those inside it, and before the arrows from or to it.
         """
         events = sorted(self._events, key=lambda event: (event["ts"], event["ph"] != "X", -event.get("dur", 0.0)))
         _settle([event for event in events if event["ph"] == "X"])
@@ -92,7 +92,7 @@ class Trace:
 def _settle(slices: Iterable[dict]) -> None:
     """Make the slices of each track disjoint or nested: viewers drop slices that partly overlap.
 
-    A slice that ends a little too late is cut.   slices: in the order of their begins, what lies inside behind.
+    A slice that ends a little too late is cut.   slices: in the order in which they begin, outer ones first.
     """
     open_: dict[tuple[int, int], list[dict]] = {}
     for one in slices:

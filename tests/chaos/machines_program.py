@@ -17,6 +17,7 @@ import numpy as np
 import weftwork as tf
 from tests.chaos.stages import COPIES, KILLS, STAGES, Stages
 from tests.loss_program import Machines  # before Ray is imported: it says how soon a machine counts as dead
+from tests.warm import forked_workers
 
 SIZE = 60_000
 BETWEEN = 3
@@ -147,4 +148,5 @@ def main(seed: int, deaths: int) -> dict:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]))))
+    with forked_workers():
+        print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]))))

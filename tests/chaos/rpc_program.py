@@ -20,6 +20,7 @@ os.environ["RAY_timeout_ms_task_wait_for_death_info"] = "100"  # how long Ray wa
 
 import weftwork as tf
 from tests.chaos.training import Training
+from tests.warm import forked_workers
 from weftwork.scheduler.machines import backend
 
 
@@ -49,4 +50,5 @@ def main(steps: int) -> dict:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[2]))))
+    with forked_workers():
+        print(json.dumps(main(int(sys.argv[2]))))

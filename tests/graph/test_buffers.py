@@ -247,12 +247,12 @@ def test_py_func_does_not_copy_what_only_the_result_holds(session):
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"outputs": -1}, "outputs must be a whole number"),
+        ({"outputs": -1}, "outputs must be an integer"),
         ({"outputs": 2, "dtype": [tf.int32]}, "dtype has 1 entries for 2 outputs"),
-        ({"retries": -1}, "retries must be a whole number"),
+        ({"retries": -1}, "retries must be an integer"),
         ({"timeout": 0}, "timeout must be a positive number of seconds"),
-        ({"num_cpus": -1}, "an amount, 0 or more"),
-        ({"resources": {"CPU": 1}}, "Ask for CPU by its own option"),
+        ({"num_cpus": -1}, "amounts of at least 0"),
+        ({"resources": {"CPU": 1}}, "Pass CPU as an option of its own"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options, error):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import weftwork as tf
 from weftwork.graph import build, shapes
-from weftwork.graph.build import apply, as_it_is, convert_together, elementwise, static_value
+from weftwork.graph.build import apply, convert_together, elementwise, pass_through, static_value
 
 HERE = tf.ConfigProto(placement="caller")
 
@@ -473,4 +473,4 @@ def test_a_seed_is_the_pair_of_tensorflow(graph):
 
 
 def test_identity_of_a_kernel_is_its_input():
-    assert as_it_is(shapes) is shapes
+    assert pass_through(shapes) is shapes

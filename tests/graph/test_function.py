@@ -208,11 +208,11 @@ def test_options_that_make_no_sense_are_refused():
         tf.op(outputs=2, shape=[(), (), ()])
     with pytest.raises(TypeError, match=r"weftwork\.op takes a function, not 2"):
         tf.op(2)
-    with pytest.raises(ValueError, match="resources maps a name to an amount, 0 or more"):
+    with pytest.raises(ValueError, match="resources must map names to amounts"):
         tf.op(resources={"tpu": -1})
-    with pytest.raises(ValueError, match="resources maps a name to an amount, 0 or more"):
+    with pytest.raises(ValueError, match="resources must map names to amounts"):
         tf.op(num_gpus=-1)
-    with pytest.raises(ValueError, match="Ask for CPU by its own option, not in resources"):
+    with pytest.raises(ValueError, match="Pass CPU as an option of its own, not in resources"):
         tf.op(resources={"CPU": 1})
 
 

@@ -41,6 +41,19 @@ def test_a_bad_node_name_is_refused(graph, name):
         graph.add(tf.no_op().kind, "NoOp", outputs=[], name=name or ":")
 
 
+def test_an_exact_name_is_given_once(graph):
+    tf.no_op(name="exact/")
+    with pytest.raises(ValueError, match="Duplicate node name in graph: 'exact'"):
+        tf.no_op(name="exact/")
+
+
+@pytest.mark.parametrize("name", [3, b"x", ("x",)])
+def test_a_name_is_a_string(graph, name):
+    for make in (lambda: tf.no_op(name=name), lambda: tf.add(tf.constant(1), 1, name=name)):
+        with pytest.raises(TypeError, match="name must be a string"):
+            make()
+
+
 def test_name_scopes_nest_are_made_unique_and_can_be_entered_again(graph):
     with tf.name_scope("outer") as outer:
         assert outer == "outer/"
@@ -234,7 +247,10 @@ def test_variables_never_take_control_inputs(graph):
         (["/gpu:1", "/device:GPU:*"], "/device:GPU:1"),
         (["/gpu:1", None], ""),
         (["/gpu:1", None, "/cpu:0"], "/device:CPU:0"),
-        ([lambda op: "/job:f", "/cpu:0"], "/job:f/device:CPU:0"),
+        ([lambda op: "/job:f", "/cpu:0"], "/job:f"),
+        ([lambda op: "/job:f" + op.device, "/cpu:0"], "/job:f/device:CPU:0"),
+        (["/job:f", lambda op: "/cpu:0"], "/job:f/device:CPU:0"),
+        ([lambda op: "", "/cpu:0"], ""),
         ([tf.DeviceSpec(job="w", device_type="CPU", device_index=0)], "/job:w/device:CPU:0"),
         (["/job:worker/replica:0/task:1/device:CPU:0"], "/job:worker/replica:0/task:1/device:CPU:0"),
     ],
@@ -255,6 +271,14 @@ def test_device_scopes_must_nest(graph):
     inner.__enter__()
     with pytest.raises(RuntimeError, match="Exiting device scope without proper scope nesting."):
         outer.__exit__(None, None, None)
+
+
+def test_a_device_function_does_not_see_what_is_placed_with_another_operation(graph):
+    seen = []
+    with graph.device(lambda op: seen.append(op.type) or "/cpu:1"):
+        v = tf.Variable(1.0)
+    assert seen == ["Const", "VariableV2"]
+    assert v.initializer.device == v.value().device == "/device:CPU:1"
 
 
 def test_colocation_overrides_devices_and_names_its_group(graph):

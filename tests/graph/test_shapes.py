@@ -37,7 +37,7 @@ def test_a_shape_of_other_things_is_refused():
     with pytest.raises(ValueError, match=">= 0"):
         shapes.as_raw([2, -1])
     for junk in ("ab", [1.5], [[1]], 1.5):
-        with pytest.raises(TypeError, match="sequence of whole numbers"):
+        with pytest.raises(TypeError, match="sequence of integers"):
             shapes.as_raw(junk)
 
 
@@ -196,3 +196,12 @@ def test_what_is_certain_of_two_shapes():
         shape.assert_same_rank([1])
     with pytest.raises(ValueError, match="not compatible"):
         shape[0].assert_is_compatible_with(4)
+
+
+def test_a_slice_of_an_unknown_shape_has_a_known_rank_if_its_ends_count_from_the_start():
+    shape = TensorShape(None)
+    assert shape[:2].as_list() == shape[1:3].as_list() == [None, None]
+    for part in (shape[1:], shape[-2:1], shape[:-1], shape[:]):
+        assert part.ndims is None
+    with pytest.raises(ValueError, match="Steps are not yet handled"):
+        shape[::2]

@@ -6,6 +6,7 @@ The error names the type, the text as far as it can be had, and the node; its ca
 from __future__ import annotations
 
 import asyncio
+import builtins
 import ctypes
 import os
 import pickle
@@ -119,7 +120,7 @@ def test_an_error_comes_with_those_that_it_was_raised_from(ray_session, place):
 def raises_a_chain():
     try:
         try:
-            1 / 0  # noqa: B018
+            _ = 1 / 0
         except ZeroDivisionError as error:
             raise ValueError("v") from error
     except ValueError:
@@ -128,7 +129,7 @@ def raises_a_chain():
 
 def raises_without_context():
     try:
-        1 / 0  # noqa: B018
+        _ = 1 / 0
     except ZeroDivisionError:
         raise ValueError("v") from None
 
@@ -137,7 +138,8 @@ def raises_a_group():
     first = ValueError("v")
     first.add_note("noted")
     first.__cause__ = KeyError("k")
-    raise ExceptionGroup("many", [first, ExceptionGroup("more", [OSError(2, "no", "file")])])  # noqa: F821
+    group: Any = builtins.ExceptionGroup  # type: ignore[attr-defined]
+    raise group("many", [first, group("more", [OSError(2, "no", "file")])])
 
 
 def chain_of(error):

@@ -744,7 +744,7 @@ def test_a_value_may_hold_itself(place):
 def test_a_tensor_in_what_holds_itself_is_refused():
     held = [tf.constant(1)]
     held.append(held)
-    with pytest.raises(ValueError, match="holds itself"):
+    with pytest.raises(ValueError, match="contains itself"):
         tf.op(len)(held)
 
 

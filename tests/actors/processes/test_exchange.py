@@ -56,7 +56,7 @@ def test_a_value_of_another_run_is_not_taken(ends):
 
 def test_a_value_that_does_not_pickle_is_named_and_no_part_of_it_is_sent(ends):
     here, there = ends
-    with pytest.raises(Unsendable, match="a lock does not pickle"):
+    with pytest.raises(Unsendable, match="a lock cannot be pickled"):
         send(here, threading.Lock(), place=4, to=(1,))
     send(here, "later", place=5, to=(1,))
     assert receive(there, place=5, slot=1) == "later"

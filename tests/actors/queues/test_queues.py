@@ -84,6 +84,43 @@ def test_names_make_elements_dictionaries(session):
     assert {key: value.tolist() for key, value in many.items()} == {"i": [8, 9], "x": [1.5, 2.5]}
 
 
+def test_the_names_of_a_priority_queue_begin_with_the_priority(session):
+    queue = tf.PriorityQueue(10, [tf.string], [()], names=["order", "word"])
+    session.run(queue.enqueue_many({"order": np.array([2, 1]), "word": ["b", "a"]}))
+    assert session.run(queue.dequeue()) == {"order": 1, "word": b"a"}
+    with pytest.raises(ValueError, match="List of names must have the same length"):
+        tf.PriorityQueue(10, [tf.string], [()], names=["word"])
+
+
+def test_what_an_operation_makes_of_plain_values_lies_in_its_scope(graph):
+    queue = tf.FIFOQueue(10, [tf.int32, tf.int32], [(), ()], name="q")
+    queue.enqueue([1, 2])
+    queue.dequeue_many(3, name="taken")
+    with tf.name_scope("there"):
+        queue.enqueue_many([[1], [2]])
+    names = {op.name for op in graph.get_operations() if op.type == "Const"}
+    assert names == {
+        "q_enqueue/component_0", "q_enqueue/component_1", "taken/n",
+        "there/q_EnqueueMany/component_0", "there/q_EnqueueMany/component_1",
+    }  # fmt: skip
+
+
+def test_a_closed_queue_can_be_closed_again_with_cancelling(session):
+    queue = tf.FIFOQueue(10, tf.int32, [()], name="q")
+    session.run(queue.close())
+    session.run(queue.close(cancel_pending_enqueues=True))
+    with pytest.raises(tf.errors.CancelledError, match="already closed"):
+        session.run(queue.close())
+
+
+def test_the_order_of_a_shared_shuffle_follows_from_its_name_and_the_graphs_seed(graph):
+    tf.set_random_seed(5)
+    one = tf.RandomShuffleQueue(10, 2, tf.int32, shared_name="q")
+    tf.constant(1)
+    other = tf.RandomShuffleQueue(10, 2, tf.int32, shared_name="q")
+    assert one.queue_ref.op.get_attr("seed2") == other.queue_ref.op.get_attr("seed2")
+
+
 @pytest.mark.parametrize("kind", QUEUES)
 def test_dequeue_many_stacks_and_knows_its_shape(session, kind):
     queue = QUEUES[kind](10, tf.int64, shapes=[(2,)])
@@ -465,8 +502,16 @@ def test_what_does_not_fit_when_it_runs_is_refused_then(session):
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"Shape mismatch in tuple component 0. Expected \[2\]"):
         session.run(queue.enqueue(x), {x: [1, 2, 3]})
     pair = tf.FIFOQueue(10, [tf.int32, tf.int32], shapes=[[], []])
-    with pytest.raises(tf.errors.InvalidArgumentError, match="must have the same size in the 0th dimension"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"tuple component 1. Expected \[3\], got \[2\]"):
         session.run(pair.enqueue_many([x, [1, 2]]), {x: [1, 2, 3]})
+    loose = tf.FIFOQueue(10, [tf.int32, tf.int32])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must have the same size in the 0th dimension"):
+        session.run(loose.enqueue_many([x, [1, 2]]), {x: [1, 2, 3]})
+    n = tf.placeholder(tf.int32)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="n must be a scalar"):
+        session.run(queue.dequeue_many(n), {n: [2]})
+    with pytest.raises(ValueError, match="must be rank 0 but is rank 1"):
+        queue.dequeue_up_to([2])
     assert session.run([queue.size(), pair.size()]) == [0, 0]
 
 

@@ -161,3 +161,20 @@ def test_shapes_that_do_not_fit_when_it_runs_are_told_in_tensorflows_words():
             session.run(x + tf.ones([3]), {x: [1.0, 2.0]})
         with pytest.raises(tf.errors.InvalidArgumentError, match="^Matrix size-incompatible"):
             session.run(tf.matmul(x, tf.ones([3, 1])), {x: [[1.0, 2.0]]})
+
+
+@pytest.mark.parametrize("condition", [3, 1.0, "true", [1, 0]])
+def test_a_condition_is_boolean(graph, condition):
+    with pytest.raises(TypeError, match="does not match expected type of bool"):
+        tf.Assert(condition, ["data"])
+
+
+def test_a_rank_is_a_whole_number(graph):
+    x = tf.constant([1])
+    for check in (
+        lambda: tf.assert_rank(x, 1.0),
+        lambda: tf.assert_rank_at_least(x, 0.5),
+        lambda: tf.assert_rank_in(x, [1.0]),
+    ):
+        with pytest.raises(TypeError, match="must be of type tf.int32"):
+            check()

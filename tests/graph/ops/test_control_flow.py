@@ -791,3 +791,20 @@ def test_a_case_says_which_of_its_pairs_is_wrong(graph):
         tf.case([(True, lambda: x)])
     with pytest.raises(TypeError, match="fn for pred Greater:0 must be callable"):
         tf.case([(x > 0, 3)])
+
+
+def test_text_is_no_predicate(graph):
+    with pytest.raises(TypeError, match="does not match expected type of bool"):
+        tf.cond(tf.constant("true"), lambda: 1, lambda: 2)
+    with pytest.raises(TypeError, match="does not match expected type of bool"):
+        tf.while_loop(lambda i: "true", lambda i: i + 1, [0])
+
+
+def test_map_fn_refuses_another_structure_and_lengths_that_are_known_to_differ(graph):
+    elements = tf.constant([1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match="don't have the same nested structure"):
+        tf.map_fn(lambda x: [x], elements, dtype=tf.float32)
+    with pytest.raises(TypeError, match="don't have the same nested structure"):
+        tf.map_fn(lambda x: [x, x], (elements, elements))
+    with pytest.raises(ValueError, match="Dimensions 3 and 2 are not compatible"):
+        tf.map_fn(lambda x: x, (elements, tf.zeros([2])))

@@ -315,3 +315,21 @@ def test_slices_wait_for_the_others_of_a_tuple_and_stay_slices(graph):
         assert session.run([made.values, made.indices, other])[0].tolist() == [1.0]
     with pytest.raises(TypeError, match="Control input must be Operation or Tensor: 3"):
         tf.tuple([slices], control_inputs=[3])
+
+
+def test_what_waits_in_a_tuple_is_placed_with_what_it_waits_for(graph):
+    a = tf.constant(1.0, name="a")
+    slices = tf.IndexedSlices(tf.constant([1.0], name="values"), tf.constant([0]))
+    held, held_slices = tf.tuple([a, slices])
+    assert held.op.colocation_groups() == [b"loc:@a"]
+    assert held_slices.values.op.colocation_groups() == [b"loc:@values"]
+    assert held_slices.indices is slices.indices
+
+
+def test_identity_keeps_values_of_several_tensors(graph):
+    slices = tf.IndexedSlices(tf.constant([1.0]), tf.constant([2]), tf.constant([3]))
+    sparse = tf.SparseTensor([[1]], [2.0], [3])
+    with tf.Session() as session:
+        one, two = session.run([tf.identity(slices), tf.identity(sparse)])
+    assert (one.values.tolist(), one.indices.tolist(), one.dense_shape.tolist()) == ([1.0], [2], [3])
+    assert (two.values.tolist(), two.indices.tolist(), two.dense_shape.tolist()) == ([2.0], [[1]], [3])

@@ -297,6 +297,7 @@ def test_what_cannot_be_unrolled_is_refused(graph):
 
 
 def test_gradients_flow_back_through_time(graph):
+    tf.set_random_seed(1)  # of the initial kernel, which decides how exact the difference quotient is
     x = tf.constant(X[0], tf.float32)
     cell = tf.nn.rnn_cell.BasicLSTMCell(2)
     outputs, _ = tf.nn.static_rnn(cell, [x] * 3, dtype=tf.float32, sequence_length=[3, 2, 1, 0, 3])

@@ -105,3 +105,13 @@ def test_mistakes_are_refused(graph):
         tf.train.piecewise_constant(tf.constant(1), [1.5], [0.1, 0.2])
     with pytest.raises(ValueError, match="Values must have elements all with the same dtype"):
         tf.train.piecewise_constant(tf.constant(1), [1], [0.1, 2])
+
+
+def test_a_schedules_result_has_its_name(graph):
+    step = tf.constant(1)
+    assert tf.train.exponential_decay(0.1, step, 10, 0.5).op.name == "ExponentialDecay"
+    assert tf.train.natural_exp_decay(0.1, step, 10, 0.5).op.name == "ExponentialDecay_1"
+    assert tf.train.polynomial_decay(0.1, step, 10, name="mine").op.name == "mine"
+    assert tf.train.linear_cosine_decay(0.1, step, 10).op.name == "LinearCosineDecay"
+    with pytest.raises(ValueError, match=r"same dtype \(<dtype: 'float32'> vs <dtype: 'int32'>\)"):
+        tf.train.piecewise_constant(step, [1], [1.0, 2])

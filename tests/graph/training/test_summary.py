@@ -240,6 +240,19 @@ def test_a_closed_writer_warns_and_a_reopened_one_begins_another_file(tmp_path):
     assert sorted(event.step for event in events(tmp_path) if not event.file_version) == [1, 3]
 
 
+def test_a_writer_writes_the_graph_with_its_meta_graph(graph, tmp_path):
+    tf.constant(1.0, name="c")
+    with tf.summary.FileWriter(tmp_path, graph) as writer:
+        writer.add_meta_graph(tf.train.export_meta_graph(), 3)
+        with pytest.raises(TypeError, match="meta_graph_def must be type MetaGraphDef"):
+            writer.add_meta_graph("c")
+    (path,) = tmp_path.iterdir()
+    events = list(tf.train.summary_iterator(path))
+    assert [(event.WhichOneof("what"), event.step) for event in events] == [
+        ("file_version", 0), ("graph_def", 0), ("meta_graph_def", 0), ("meta_graph_def", 3),
+    ]  # fmt: skip
+
+
 def test_threads_may_share_a_writer(tmp_path):
     with tf.summary.FileWriter(tmp_path) as writer:
         threads = [

@@ -213,3 +213,22 @@ def test_a_part_knows_which_slice_of_the_whole_it_is(graph):
     assert again._save_slice_info.spec == "5 3 3,2:0,3"
     listed = tf.create_partitioned_variables([4], [2], tf.ones_initializer(), name="listed")
     assert [part.name for part in listed] == ["listed/part_0:0", "listed/part_1:0"]
+
+
+def test_an_inner_scope_of_another_job_takes_no_turn_of_the_servers(graph):
+    with tf.device(tf.train.replica_device_setter(ps_tasks=2)):
+        first = tf.Variable(1.0)
+        with tf.device("/job:other/cpu:0"):
+            away = tf.Variable(1.0)
+        second = tf.Variable(1.0)
+    assert [v.device for v in (first, away, second)] == ["/job:ps/task:0", "/job:other/device:CPU:0", "/job:ps/task:1"]
+
+
+def test_the_whole_is_named_after_the_variable(graph):
+    v = tf.get_variable("v", [4], partitioner=tf.fixed_size_partitioner(2))
+    assert v.as_tensor().name == "v:0"
+
+
+def test_a_partitioner_returns_a_sequence(graph):
+    with pytest.raises(ValueError, match="Partitioner must return a sequence, but saw: 2"):
+        tf.get_variable("v", [4], partitioner=lambda **_: 2)

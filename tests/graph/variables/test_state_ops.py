@@ -428,3 +428,42 @@ def test_rows_that_cannot_fit_are_refused_where_the_node_is_made(graph):
         with pytest.raises(ValueError, match=r"needs updates of shape"):
             tf.scatter_add(v, indices, updates)
     assert tf.scatter_add(v, [0, 1], 2.0).shape.as_list() == [3, 2]
+
+
+def test_what_is_written_is_named_after_the_write(graph):
+    v = tf.Variable([1.0, 2.0], name="v")
+    assert [t.name for t in v.assign([3.0, 4.0]).op.inputs] == ["v:0", "Assign/value:0"]
+    assert [t.name for t in tf.assign_add(v, [1.0, 1.0], name="more").op.inputs] == ["v:0", "more/value:0"]
+    rows = tf.scatter_update(v, [0], [5.0]).op.inputs
+    assert [t.name for t in rows] == ["v:0", "ScatterUpdate/indices:0", "ScatterUpdate/updates:0"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ([1.0], r"Dimension 0 in both shapes must be equal, but are 2 and 1. Shapes are \[2\] and \[1\]"),
+        (1.0, "Shapes must be equal rank, but are 1 and 0"),
+        ([[1.0, 2.0]], "Shapes must be equal rank, but are 1 and 2"),
+    ],
+)
+def test_shapes_that_differ_are_told_in_the_words_of_tensorflow(graph, value, text):
+    v = tf.Variable([1.0, 2.0])
+    for write in (v.assign, v.assign_add, v.assign_sub):
+        with pytest.raises(ValueError, match=text):
+            write(value)
+
+
+@pytest.mark.parametrize(("indices", "updates"), [([[0], [1]], [1]), ([0], [1]), ([[0]], 1), ([[0]], [[1]])])
+def test_scatter_nd_refuses_updates_whose_shape_is_known_not_to_fit(graph, indices, updates):
+    v = tf.Variable([1, 2, 3, 4])
+    for scatter in (tf.scatter_nd_update, tf.scatter_nd_add, tf.scatter_nd_sub):
+        with pytest.raises(ValueError, match="Shapes must be equal rank and size"):
+            scatter(v, indices, updates)
+
+
+def test_a_counter_is_one_number_with_a_whole_limit(graph):
+    with pytest.raises(ValueError, match="Shape must be rank 0"):
+        tf.Variable([0, 1]).count_up_to(3)
+    for limit in ("a", 2.5):
+        with pytest.raises(TypeError, match="Expected int for argument 'limit'"):
+            tf.Variable(0).count_up_to(limit)

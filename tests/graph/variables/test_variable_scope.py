@@ -258,3 +258,23 @@ def test_modes_of_a_variable_are_checked(graph):
         tf.Variable(1.0, synchronization="x")
     with pytest.raises(ValueError, match="Invalid variable aggregation mode: 7"):
         tf.Variable(1.0, aggregation=7)
+
+
+def test_a_default_name_is_asked_for_as_it_is_by_the_name_scope(graph):
+    with tf.variable_scope("o"):
+        for _ in range(2):
+            with tf.variable_scope("i"):
+                pass
+        with tf.variable_scope(None, "i") as scope:
+            assert (scope.name, scope.original_name_scope) == ("o/i_1", "o/i_2/")
+
+
+def test_a_value_that_initializes_a_variable_belongs_to_it(graph):
+    v = tf.get_variable("v", initializer=[1.0, 2.0])
+    assert v.initial_value.name == "v/initial_value:0"
+    assert tf.get_variable("w", initializer=[1.0], dtype=tf.float64).dtype.base_dtype is tf.float64
+
+
+def test_a_getter_of_a_scope_must_be_callable(graph):
+    with tf.variable_scope("s", custom_getter=3), pytest.raises(ValueError, match="which is not callable: 3"):
+        tf.get_variable("v", [])

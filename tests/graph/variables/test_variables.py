@@ -890,3 +890,31 @@ def test_what_get_variable_begins_with_where_it_is_not_told(graph, session):
         tf.get_variable("other", initializer=tf.constant(1), dtype=tf.float64)
     local = tf.get_variable("local", [], synchronization=tf.VariableSynchronization.ON_READ)
     assert not local.trainable
+
+
+def test_a_variable_may_be_told_its_shape(graph):
+    open_shape = tf.Variable([1.0, 2.0], shape=tf.TensorShape(None))
+    rows = tf.Variable([[1.0, 2.0]], shape=[None, 2])
+    assert open_shape.shape.ndims is None
+    assert rows.shape.as_list() == [None, 2]
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        assert session.run(open_shape.assign([[3.0]])).tolist() == [[3.0]]
+        assert session.run(rows.assign(np.ones((3, 2), np.float32))).shape == (3, 2)
+    with pytest.raises(ValueError, match="Shapes must be equal rank"):
+        tf.Variable(1.0, shape=[2])
+    with pytest.raises(ValueError, match="Dimension 1 in both shapes must be equal"):
+        rows.assign([[1.0]])
+
+
+def test_the_initializer_of_a_variable_without_validation_has_the_shape_of_its_value(graph):
+    v = tf.Variable([1.0, 2.0], validate_shape=False)
+    assert v.shape.ndims is None
+    assert v.initializer.outputs[0].shape.as_list() == [2]
+
+
+def test_what_asks_whether_a_variable_has_a_value_is_placed_with_it(graph):
+    v = tf.Variable(1.0, name="v")
+    assert tf.is_variable_initialized(v).op.colocation_groups() == [b"loc:@v"]
+    assert v.initialized_value().name == "cond/Merge:0"
+    assert v.initialized_value().name == "cond_1/Merge:0"

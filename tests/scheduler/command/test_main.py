@@ -81,7 +81,7 @@ def test_doctor_says_what_to_do_about_a_ray_that_does_not_answer(capsys, monkeyp
     monkeypatch.setattr(doctor, "_trial", lambda *_: doctor.Finding("a local worker is not tried here"))
     lines = said(capsys, "doctor", status=1)
     assert lines[lines.index("what to do:") + 1 :][-1] == (
-        "  start the Ray at 127.0.0.1:1, or unset RAY_ADDRESS: sessions fail that need it"
+        "  start the Ray at 127.0.0.1:1, or unset RAY_ADDRESS: sessions that need it fail"
     )
 
 

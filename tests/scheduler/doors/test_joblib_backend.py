@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import GridSearchCV
+from threadpoolctl import threadpool_info
 
 import weftwork as tf
 import weftwork.joblib
@@ -51,6 +52,19 @@ def test_results_come_in_order_and_errors_as_they_were():
         Parallel()(delayed(refuse)(n) for n in range(5))
     assert not isinstance(raised.value, tf.errors.OpError)
     assert Parallel()(delayed(square)(n) for n in range(3)) == [0, 1, 4]
+
+
+def blas_threads(seconds):
+    time.sleep(seconds)
+    return {library["num_threads"] for library in threadpool_info()}
+
+
+def test_jobs_may_be_given_a_number_of_inner_threads():
+    before = blas_threads(0)
+    for seconds in (0.0, 0.05):  # in threads and in processes
+        with parallel_config("weftwork", n_jobs=2, inner_max_num_threads=3):
+            assert Parallel()(delayed(blas_threads)(seconds) for _ in range(8)) == [{3}] * 8
+    assert blas_threads(0) == before
 
 
 def test_results_may_come_as_they_are_asked_for():

@@ -67,10 +67,12 @@ def test_async_for_takes_async_sources_too(function):
 
 
 def test_coroutines_wait_beside_each_other_and_who_leaves_ends_them():
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
 
     async def wait(seconds):
         try:
+            if seconds > 1:
+                begun.set()
             await asyncio.sleep(seconds)
         finally:
             if seconds > 1:
@@ -82,6 +84,7 @@ def test_coroutines_wait_beside_each_other_and_who_leaves_ends_them():
     assert time.monotonic() - start < 3
     for result in tf.map(wait, [0, 60, 60], window=2):
         assert result == 0
+        assert begun.wait(20)
         break
     assert ended.wait(20)
 

@@ -318,7 +318,7 @@ def test_variables_that_are_made_inside_belong_to_the_function():
         return wf.shared(0.0).add(x)
 
     assert [unguarded(1), unguarded(2)] == [1, 3]
-    with pytest.raises(ValueError, match="unguarded makes a variable, though it was traced before.*once"):
+    with pytest.raises(ValueError, match="unguarded makes a variable in a later trace.*once"):
         unguarded(1.5)
     assert unguarded(1) == 4
 

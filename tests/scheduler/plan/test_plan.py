@@ -294,7 +294,7 @@ def test_check_plan_finds_what_is_wrong(x):
 # Places
 
 
-def test_what_asks_for_a_worker_goes_to_one_wherever_the_rest_is_forced(x):
+def test_what_asks_for_a_worker_goes_to_one_wherever_the_rest_is_forced(ray_session, x):
     made = [tf.op(isolated=True)(lambda: 1)(), tf.op(num_cpus=1)(lambda: 1)(), tf.op(timeout=1)(lambda: 1)()]
     flow = lower([*made, x + 1], [x])
     settle_needs(flow, tf.ConfigProto())

@@ -110,7 +110,7 @@ def test_a_limit_that_is_not_there_is_refused_before_anything_runs(graph):
     assert "test_awaiting.py" in str(raised.value)
     assert ran == []
     for wrong in ({"api": 0}, {"api": 1.5}, {1: 1}):
-        with pytest.raises(ValueError, match="limits maps a name to a whole number"):
+        with pytest.raises(ValueError, match="limits must map names to integers"):
             tf.op(limits=wrong)
     for option in ({"isolated": True}, {"resources": {"loom": 1}}, {"timeout": 1.0}):
         with pytest.raises(ValueError, match="limits, which count the calls in the program's own process"):

@@ -309,7 +309,7 @@ def test_sessions_share_them_one_after_another_and_at_the_same_time(graph, ray_s
 def test_none_is_started_where_there_is_no_cpu_for_any():
     before = {child.pid for child in psutil.Process().children()}
     assert not LocalWorkers().borrow_some(0, [])
-    assert {child.pid for child in psutil.Process().children()} == before
+    assert {child.pid for child in psutil.Process().children()} <= before
 
 
 def test_one_whose_start_nobody_took_in_is_started_anew_and_the_others_are_not_given_up(ray_session):

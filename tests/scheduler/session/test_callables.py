@@ -515,3 +515,36 @@ def test_what_a_part_of_a_run_refuses_leaves_the_run_as_it_was(graph):
         assert session.partial_run(handle, y, {x: [1, 2]}).tolist() == [2, 4]
         with pytest.raises(TypeError, match="feeds must be a list or tuple"):
             session.partial_run_setup([y], x)
+
+
+def test_a_part_that_asks_too_early_or_twice_is_refused_and_the_run_goes_on(graph):
+    a, b = tf.placeholder(tf.float32, []), tf.placeholder(tf.float32, [])
+    total = a + b
+    with tf.Session(config=HERE) as session:
+        handle = session.partial_run_setup([total, total.op], [a, b])
+        session.partial_run(handle, [], {a: 1.0})
+        with pytest.raises(InvalidArgumentError, match="has already been fed"):
+            session.partial_run(handle, [], {a: 2.0})
+        with pytest.raises(InvalidArgumentError, match="can't be computed from the feeds"):
+            session.partial_run(handle, total)
+        with pytest.raises(RuntimeError, match="requires empty target_list"):
+            session.partial_run(handle, total.op, {b: 2.0})
+        assert session.partial_run(handle, total, {b: 2.0}) == 3.0
+        with pytest.raises(InvalidArgumentError, match="fed more than once"):
+            session.partial_run_setup([total], [a, a])
+
+
+def test_an_empty_graph_has_no_parts():
+    with tf.Session(graph=tf.Graph()) as session, pytest.raises(RuntimeError, match="The Session graph is empty"):
+        session.partial_run_setup([], [])
+
+
+def test_a_trace_lists_a_constant_that_is_fetched_and_nothing_if_nothing_ran(session):
+    constant = tf.constant(1.0, name="one")
+    metadata = tf.RunMetadata()
+    session.run(constant, options=TRACED, run_metadata=metadata)
+    assert [node.node_name for device in metadata.step_stats.dev_stats for node in device.node_stats] == ["one"]
+    session.run([], options=TRACED, run_metadata=metadata)
+    assert not metadata.HasField("step_stats")
+    session.run(constant, {constant: 2.0}, options=TRACED, run_metadata=metadata)
+    assert not metadata.HasField("step_stats")

@@ -175,3 +175,13 @@ def test_workers_in_other_processes_train_one_model(graph):
     assert sum(told["runs"] for told in seen) >= 20
     with tf.Session(ps.target) as session:
         assert session.run(tf.train.get_or_create_global_step()) >= 20
+
+
+def test_what_a_server_cannot_be_is_told_when_it_is_made():
+    with pytest.raises(TypeError, match="Could not convert `server_or_cluster_def`"):
+        tf.train.Server(3)
+    with pytest.raises(tf.errors.NotFoundError, match="No server factory registered"):
+        tf.train.Server({"local": ["localhost:0"]}, protocol="carrier-pigeon")
+    for address in ("localhost", "localhost:99999999"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Could not parse port"):
+            tf.train.Server({"local": [address]})

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(
 )
 ROOT = Path(__file__).parents[3]
 COMPRESSIONS = ("", "GZIP", "ZLIB")
+SLICED = np.arange(10, dtype=np.float32).reshape(5, 2)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,12 @@ def crossed(tmp_path_factory):
         session.run(tf.global_variables_initializer())
         old = tf.train.Saver([numbers, truth], write_version=tf.train.SaverDef.V1)
         old.save(session, ours / "checkpoints" / "old", write_meta_graph=False)
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.get_variable("s/w", initializer=SLICED, partitioner=tf.fixed_size_partitioner(3))
+        session.run(tf.global_variables_initializer())
+        for version in (tf.train.SaverDef.V1, tf.train.SaverDef.V2):
+            saver = tf.train.Saver(write_version=version, sharded=True)
+            saver.save(session, ours / "checkpoints" / f"slices-{version}", write_meta_graph=False)
     with tf.Graph().as_default() as graph, tf.Session() as session:
         made = flows(tf)
         tf.train.write_graph(graph, ours, "flows.pb", as_text=False)
@@ -106,6 +113,7 @@ def test_a_checkpoint_of_tensorflows_is_restored_with_its_graph(crossed):
 def test_older_files_and_slices_cross_both_ways(crossed):
     _, told, folder = crossed
     assert told["found"]["old"] == {"numbers": [[0, 1, 2], [3, 4, 5]], "truth": True}
+    assert told["found"]["slices"] == [[SLICED[:3].tolist(), SLICED[3:].tolist()]] * 2
     old = tf.train.NewCheckpointReader(folder / "more" / "old")
     assert (old.get_tensor("whole").tolist(), old.get_tensor("text").tolist()) == ([1, 1, 1], [b"a", b"bb"])
     parts = tf.train.NewCheckpointReader(folder / "more" / "parts")

@@ -243,3 +243,59 @@ def test_a_variable_in_a_collection_of_ones_own_is_its_tensor_afterwards(graph):
     with tf.Graph().as_default() as other:
         tf.train.import_meta_graph(made)
         assert other.get_collection("mine") == [other.get_tensor_by_name("v:0")]
+
+
+def test_a_meta_graph_declares_the_operations_that_it_uses(graph):
+    v = tf.Variable(1.0, name="v")
+    tf.add(v, 2.0)
+    saver = tf.train.Saver()
+    declared = [op.name for op in saver.export_meta_graph().meta_info_def.stripped_op_list.op]
+    assert declared == sorted(declared)
+    assert {"Const", "PlaceholderWithDefault", "SaveV2", "VariableV2"} <= set(declared)
+
+
+def test_attributes_with_a_default_are_left_out_when_asked_for(graph):
+    tf.matmul([[1.0]], [[2.0]], transpose_b=True, name="m")
+    plain, stripped = tf.train.export_meta_graph(), tf.train.export_meta_graph(strip_default_attrs=True)
+    attrs = [{node.name: set(node.attr) for node in made.graph_def.node}["m"] for made in (plain, stripped)]
+    assert "transpose_a" in attrs[0] - attrs[1]
+    assert "transpose_b" in attrs[1]
+    assert stripped.meta_info_def.stripped_default_attrs
+    assert not plain.meta_info_def.stripped_default_attrs
+
+
+def test_other_savers_are_left_out_when_asked_for(graph):
+    tf.Variable(1.0, name="v")
+    first, second = tf.train.Saver(), tf.train.Saver(name="mine")
+    for saver in (first, second):
+        tf.add_to_collection(tf.GraphKeys.SAVERS, saver)
+    made = second.export_meta_graph(clear_extraneous_savers=True)
+    names = {node.name.split("/")[0] for node in made.graph_def.node}
+    assert names == {"v", "mine"}
+    assert len(made.collection_def["savers"].bytes_list.value) == 1
+    assert {node.name.split("/")[0] for node in second.export_meta_graph().graph_def.node} == {"v", "mine", "save"}
+
+
+def test_a_graph_to_export_is_a_graph_def(graph):
+    with pytest.raises(TypeError, match="graph_def must be of type GraphDef"):
+        tf.train.export_meta_graph(graph_def=3)
+    with pytest.raises(TypeError, match="meta_info_def must be of type MetaInfoDef"):
+        tf.train.export_meta_graph(meta_info_def="x")
+
+
+def test_names_of_nodes_in_a_collection_are_exported_with_their_scope(graph):
+    with tf.name_scope("inner"):
+        tf.constant(1.0, name="c")
+    tf.add_to_collection("names", "inner/c")
+    tf.add_to_collection("names", "outer")
+    made = tf.train.export_meta_graph(export_scope="inner")
+    assert list(made.collection_def["names"].bytes_list.value) == [b"inner/c"]
+
+
+def test_a_savers_message_is_relative_to_its_scope(graph):
+    tf.Variable(1.0, name="v")
+    with tf.name_scope("a"):
+        saver = tf.train.Saver()
+    assert saver.to_proto(export_scope="a").restore_op_name == "save/restore_all"
+    assert saver.to_proto(export_scope="b") is None
+    assert saver.to_proto().restore_op_name == "a/save/restore_all"

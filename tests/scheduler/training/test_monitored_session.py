@@ -266,3 +266,30 @@ def test_a_worker_begins_when_the_chief_has(step):
         assert worker.run(train_op()) == 2
     chief.close()
     tf.Session.reset(server.target)
+
+
+def test_the_log_tells_how_a_session_is_made(step, tmp_path, caplog):
+    caplog.set_level("INFO", logger="weftwork")
+    with tf.train.MonitoredTrainingSession(checkpoint_dir=tmp_path, log_step_count_steps=None) as session:
+        session.run(train_op())
+    told = [record.getMessage() for record in caplog.records]
+    wanted = [
+        "Create CheckpointSaverHook.",
+        "Graph was finalized.",
+        "Running local_init_op.",
+        "Done running local_init_op.",
+    ]
+    assert [text for text in told if text in wanted] == wanted
+
+
+def test_a_session_creator_is_a_class_to_derive_from(graph):
+    with pytest.raises(TypeError, match="abstract"):
+        tf.train.SessionCreator()  # type: ignore[abstract]
+
+
+def test_several_savers_in_a_graph_are_refused(graph):
+    tf.Variable(1.0)
+    for _ in range(2):
+        tf.add_to_collection(tf.GraphKeys.SAVERS, tf.train.Saver())
+    with pytest.raises(RuntimeError, match="More than one item in collection savers"):
+        tf.train.Scaffold().finalize()

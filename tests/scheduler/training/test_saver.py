@@ -93,7 +93,7 @@ def test_the_nodes_have_the_names_of_tensorflow(graph):
     tf.Variable(1, name="a")
     tf.Variable(2, name="b")
     saver = tf.train.Saver()
-    expected = "Const SaveV2 control_dependency RestoreV2 Assign Assign_1 restore_all".split()
+    expected = "filename/input filename Const SaveV2 control_dependency RestoreV2 Assign Assign_1 restore_all".split()
     found = [op.name for op in graph.get_operations() if op.name.startswith("save/")]
     assert found == [f"save/{name}" for name in expected]
     assert saver.saver_def.filename_tensor_name == "save/Const:0"
@@ -206,10 +206,15 @@ def test_what_cannot_be_saved_is_refused_when_the_saver_is_made(graph):
         TypeError, match="Variables to save should be passed in a dict or a list. Got <tf.Variable 'v1:0'"
     ):
         tf.train.Saver(v)
-    for wrong in ([3], {"x": 3}, {"x": [v]}, [tf.constant(1)]):
+    for wrong in ([3], [tf.constant(1)]):
         with pytest.raises(TypeError, match="Variable to save is not a Variable: "):
             tf.train.Saver(wrong)
-    with pytest.raises(TypeError, match="Not a name: 1"):
+    for wrong in ({"x": 3}, {"x": tf.constant(1)}):
+        with pytest.raises(TypeError, match="Not a variable: "):
+            tf.train.Saver(wrong)
+    with pytest.raises(ValueError, match="Slices must all be slices: "):
+        tf.train.Saver({"x": [v]})
+    with pytest.raises(TypeError, match="Name is not a string: 1"):
         tf.train.Saver({1: v})
     with pytest.raises(ValueError, match="If `var_list` is provided then build cannot be deferred."):
         tf.train.Saver([v], defer_build=True)
@@ -861,8 +866,49 @@ def test_a_variable_in_parts_is_saved_as_the_whole(graph, prefix, partitioner, v
         tf.train.Saver({"w": w}).restore(session, prefix)
         if partitioner is not None:
             tf.train.Saver({"w": list(w)}).restore(session, prefix)
-            with pytest.raises(tf.errors.NotFoundError, match="Key w/part_0 not found"):
-                tf.train.Saver([next(iter(w))]).restore(session, prefix)
+            one = next(iter(w))
+            session.run(one.assign(tf.zeros_like(one)))
+            tf.train.Saver([one]).restore(session, prefix)
+            np.testing.assert_array_equal(session.run(tf.convert_to_tensor(w)), whole)
+
+
+@pytest.mark.parametrize("version", [None, tf.train.SaverDef.V2, tf.train.SaverDef.V1])
+@pytest.mark.parametrize("sharded", [False, True])
+def test_slices_are_saved_where_they_lie_in_the_whole(graph, prefix, version, sharded):
+    with tf.variable_scope("s", partitioner=tf.fixed_size_partitioner(2)):
+        first, last = tf.get_variable("w", initializer=np.arange(8, dtype=np.float32).reshape(4, 2))
+    with initialised() as session:
+        saver = tf.train.Saver([first], write_version=version)
+        saver.save(session, f"{prefix}-part", write_meta_graph=False)
+        assert tf.train.list_variables(f"{prefix}-part") == [("s/w", [4, 2])]
+        with pytest.raises(tf.errors.DataLossError, match="its slices are not the whole"):
+            tf.train.load_variable(f"{prefix}-part", "s/w")
+        session.run(first.assign([[0, 0], [0, 0]]))
+        saver.restore(session, f"{prefix}-part")
+        assert session.run(first).tolist() == [[0, 1], [2, 3]]
+        with pytest.raises(tf.errors.DataLossError, match="its slices are not the whole"):
+            tf.train.Saver([first, last]).restore(session, f"{prefix}-part")
+        tf.train.Saver(write_version=version, sharded=sharded).save(session, prefix)
+    with tf.Graph().as_default() as other, tf.Session() as session:
+        tf.train.import_meta_graph(f"{prefix}.meta").restore(session, prefix)
+        assert session.run(other.get_tensor_by_name("s/w/part_1:0")).tolist() == [[4, 5], [6, 7]]
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.get_variable("s/w", [5, 2], partitioner=tf.fixed_size_partitioner(2))
+        with pytest.raises(tf.errors.InvalidArgumentError, match="does not match the shape in the checkpoint"):
+            tf.train.Saver().restore(session, prefix)
+
+
+def test_slices_of_a_variable_are_told_apart_from_other_variables(graph):
+    parts = tf.get_variable("a", [4], partitioner=tf.fixed_size_partitioner(2))
+    others = tf.get_variable("b", [4], partitioner=tf.fixed_size_partitioner(2))
+    with pytest.raises(ValueError, match="Slices must all be from the same tensor: a != b"):
+        tf.train.Saver({"w": [*parts, *others]})
+    with pytest.raises(ValueError, match="restored with two names"):
+        tf.train.Saver({"w": parts, "v": list(parts)[:1]})
+    loose = tf.Variable([1.0], name="loose")
+    loose._set_save_slice_info(tf.Variable.SaveSliceInfo("a", [4], [2], [1]))
+    with pytest.raises(ValueError, match="Slices must all be Variables"):
+        tf.train.Saver({"w": [loose, tf.constant(1.0)]})
 
 
 def test_a_saver_def_must_be_one(graph):

@@ -127,3 +127,85 @@ def test_messages_are_compared_with_text():
     case.assertProtoEquals("gpu_options { allow_growth: true }", tf.ConfigProto(gpu_options={"allow_growth": True}))
     with pytest.raises(AssertionError):
         case.assertProtoEquals("job { name: 'ps' }", cluster)
+
+
+def test_a_test_begins_outside_of_graphs_that_a_failed_one_is_still_in(case):
+    tf.Graph().as_default().__enter__()
+    case.setUp()
+    assert tf.get_default_graph().version == 0
+    tf.reset_default_graph()
+
+
+def test_what_asks_for_a_gpu_may_run_without_unless_it_must_not(case):
+    with tf.device("/gpu:7"):
+        x = tf.constant(1.0)
+    with case.session():
+        assert case.evaluate(x) == 1.0
+    with case.session(force_gpu=True), pytest.raises(tf.errors.InvalidArgumentError, match="Cannot assign a device"):
+        case.evaluate(x)
+
+
+def test_the_kept_session_is_asked_for_in_the_same_way_each_time(case):
+    with case.cached_session():
+        pass
+    for other in ({"config": tf.ConfigProto(device_count={"CPU": 1})}, {"force_gpu": True}):
+        with pytest.raises(ValueError, match="different than the one"), case.cached_session(**other):
+            pass
+
+
+def test_an_operations_error_may_be_known_by_the_operations_name(case):
+    op = tf.no_op(name="culprit")
+    with case.assertRaisesOpError("culprit"):
+        raise tf.errors.InternalError(None, op, "broken")
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("assertSameElements", ([1, 1, 2], [2, 1]), ([1], [1, 2])),
+        ("assertContainsSubset", ([1], [1, 2]), ([3], [1, 2])),
+        ("assertNoCommonElements", ([1], [2]), ([1], [1, 2])),
+        ("assertContainsSubsequence", ([1, 2, 3], [1, 3]), ([1, 2, 3], [3, 1])),
+        ("assertContainsExactSubsequence", ([1, 2, 3], [2, 3]), ([1, 2, 3], [1, 3])),
+        ("assertSequenceAlmostEqual", ([1.0], [1.0 + 1e-9]), ([1.0], [1.1])),
+        ("assertSameStructure", ({"a": [1]}, {"a": [1]}), ({"a": [1]}, {"a": [2]})),
+        ("assertBetween", (1, 1, 2), (3, 1, 2)),
+        ("assertTotallyOrdered", ([1, 1.0], [2]), ([2], [1])),
+        ("assertStartsWith", ("abc", "ab"), ("abc", "bc")),
+        ("assertEndsWith", ("abc", "bc"), ("abc", "ab")),
+        ("assertSequenceStartsWith", ([1, 2], [1, 2, 3]), ([2], [1, 2, 3])),
+        ("assertRegexMatch", ("abc", ["x", "b."]), ("abc", ["x"])),
+        ("assertContainsInOrder", (["a", "c"], "abc"), (["c", "a"], "abc")),
+        ("assertEquals", (1, 1), (1, 2)),
+        ("assertItemsEqual", ([1, 2], [2, 1]), ([1, 1], [1])),
+    ],
+)
+def test_collections_orders_and_texts_are_compared(case, name, right, wrong):
+    getattr(case, name)(*right)
+    with pytest.raises(AssertionError):
+        getattr(case, name)(*wrong)
+
+
+def test_an_exception_is_known_by_its_whole_text(case):
+    with case.assertRaisesWithLiteralMatch(ValueError, "a (b)"):
+        raise ValueError("a (b)")
+    with pytest.raises(AssertionError), case.assertRaisesWithLiteralMatch(ValueError, "a"):
+        raise ValueError("a (b)")
+
+
+def test_a_graph_def_is_compared_with_its_versions_left_to_the_library(case):
+    tf.no_op(name="n")
+    case.assertProtoEqualsVersion('node { name: "n" op: "NoOp" }', tf.get_default_graph().as_graph_def())
+
+
+def test_replaced_attributes_are_put_back():
+    class Thing:
+        a = 1
+
+    with tf.test.StubOutForTesting() as stubs:
+        stubs.Set(Thing, "a", 2)
+        stubs.SmartSet(Thing, "a", 3)
+        assert Thing.a == 3
+    assert Thing.a == 1
+    with pytest.raises(AttributeError):
+        stubs.Set(Thing, "missing", 1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import weftwork as tf
-from tests.scheduler.views.told import HERE, moment, ran, whole, worker
-from weftwork.scheduler.views.account import Account, accounts, told
+from tests.scheduler.views.made_events import HERE, moment, ran, whole, worker
+from weftwork.scheduler.views.account import Account, accounts, summary
 from weftwork.scheduler.views.advice import NOTHING, advice
 
 
@@ -30,14 +30,14 @@ def test_a_run_is_told_in_a_line_with_your_functions_and_lines(nodes):
     events = whole(
         7.4, ran(loaded, 0.1, 5.1), ran(parsed, 7.3, 0.1, worker(1, "task"), ready=5.2, sent=6.4, back=7.4, packing=0.8)
     )
-    text = told(Account(events))
+    text = summary(Account(events))
     assert text.startswith("of 7.4 s: 5.1 in `load` (test_account.py:")
     assert text.partition("), ")[2].endswith("1.2 waiting for a core, 0.8 pickling, 0.1 rest, 0.1 Ray")
 
 
 def test_a_short_run_is_told_in_its_own_unit(nodes):
-    assert told(Account(whole(0.0125, ran(nodes[0], 0, 0.01)))).startswith("of 13 ms: 10 in `load`")
-    assert told(Account(whole(0.0))) == "of 0 us: nothing"
+    assert summary(Account(whole(0.0125, ran(nodes[0], 0, 0.01)))).startswith("of 13 ms: 10 in `load`")
+    assert summary(Account(whole(0.0))) == "of 0 us: nothing"
 
 
 def test_functions_are_counted_with_their_seconds_and_places(nodes):

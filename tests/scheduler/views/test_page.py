@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 import weftwork as tf
-from tests.scheduler.views.told import moment, ran, whole, worker
+from tests.scheduler.views.made_events import moment, ran, whole, worker
 from weftwork.scheduler.views.account import Account
 from weftwork.scheduler.views.page import report
 

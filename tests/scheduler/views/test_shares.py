@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import weftwork as tf
-from tests.scheduler.views.told import BEGAN, HERE, moment, ran, whole, worker
+from tests.scheduler.views.made_events import BEGAN, HERE, moment, ran, whole, worker
 from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.views.shares import SHARES, critical_path, shares
 

@@ -1,4 +1,4 @@
-"""Events as a run would tell them, for tests of what is made of them."""
+"""Events as a run would report them, for tests of what is made of them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,139 @@
+"""The calls that were submitted to an executor. Each call is its own future.
+
+callee    the function of a call, and what the executor has to know about it. Calls of one function may share it
+
+A program may submit calls by the hundred thousand, so a call is a small object. `concurrent.futures` gives every future
+a condition and two lists, which are ten objects, although most futures are never waited for. A call makes them when
+something first asks for its condition, as `wait`, `as_completed` and most methods of a future do.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from concurrent.futures._base import FINISHED, PENDING, RUNNING
+from typing import Any
+
+from weftwork.graph.forks import fresh
+from weftwork.graph.ownership import is_atom
+from weftwork.scheduler.doors.calls import Raised
+from weftwork.scheduler.doors.running import changes_given, holds_nothing, in_c
+
+_light = fresh(threading.Lock())
+"""Protects the state of calls without a condition. Whoever holds it takes no other lock."""
+
+
+class Callee:
+    """A function that is called.
+
+    also: other functions that it calls.   key: under which its duration is remembered; by default its code.
+    """
+
+    __slots__ = ("also", "changes", "function", "key", "lasting")
+
+    def __init__(self, function: Callable[..., Any], also: tuple[Callable[..., Any], ...] = (), key: Any = None):
+        self.function, self.also = function, also
+        self.key = code_of(function) if key is None else key
+        self.changes = changes_given(function)
+        """Whether its code changes an argument in place."""
+        self.lasting = holds_nothing(function)
+        """Whether it may be kept: it keeps no object of the program alive."""
+
+    def is_like(self, other: Callee) -> bool:
+        """Whether calls of both may share a chunk."""
+        return self is other or (self.function is other.function and self.also == other.also)
+
+
+class Call(Future):
+    """A call, and the future of its result.
+
+    weight: how many times it calls the function that it is measured by.   stays: it must be made in this process.
+    needs: the futures among its arguments.   again: a chunk did not get to it, so it is to be a node of its own.
+    """
+
+    _state = PENDING
+    _result = _exception = None
+    _made: threading.Condition | None = None
+    again = False
+
+    def __init__(self, callee: Callee, args: Sequence[Any], kwargs: dict[str, Any] | None = None, weight: int = 1):
+        # Future's attributes have defaults above, or are made with the condition
+        self.callee, self.args, self.kwargs, self.weight = callee, args, kwargs, weight
+        values = (*args, *kwargs.values()) if kwargs else args
+        self.stays = callee.changes and not is_atom(tuple(values))
+        self.needs: Sequence[Future] = ()
+        for value in values:
+            if isinstance(value, Future):
+                self.needs = (*self.needs, value)
+
+    @property
+    def _condition(self) -> threading.Condition:  # type: ignore[override]
+        made = self._made
+        if made is None:
+            new = threading.Condition()
+            with _light:
+                made = self._made
+                if made is None:
+                    self._waiters, self._done_callbacks = [], []
+                    made = self._made = new
+        return made
+
+    def done(self) -> bool:
+        """Whether it has finished or was cancelled."""
+        return self._state not in (PENDING, RUNNING)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """What the function returned. Raises what it raised, CancelledError, or TimeoutError.
+
+        timeout: the most seconds to wait.
+        """
+        if self._state == FINISHED and self._exception is None:
+            return self._result
+        return super().result(timeout)
+
+
+def start(calls: Iterable[Call]) -> list[Call]:
+    """Mark calls as running. Returns those that were not cancelled before."""
+    with _light:
+        for call in calls:
+            if call._made is None:  # so nobody has cancelled it
+                call._state = RUNNING
+    return [call for call in calls if call._state == RUNNING or call.set_running_or_notify_cancel()]
+
+
+def finish(calls: Sequence[Call], outcomes: Sequence[Any]) -> None:
+    """Give running calls their results, or Raised."""
+    watched = []
+    with _light:
+        for call, outcome in zip(calls, outcomes, strict=True):
+            call.callee = call.args = call.kwargs = None  # type: ignore[assignment]  # nobody needs them any more
+            call.needs = ()
+            if call._made is None and type(outcome) is not Raised:
+                call._result = outcome
+                call._state = FINISHED
+            else:
+                watched.append((call, outcome))
+    for call, outcome in watched:
+        if type(outcome) is Raised:
+            call.set_exception(outcome.error)
+        else:
+            call.set_result(outcome)
+
+
+def cancel(calls: Iterable[Call]) -> None:
+    """Cancel calls that have not begun."""
+    for call in calls:
+        if call.cancel():
+            call.set_running_or_notify_cancel()
+
+
+def code_of(function: Any) -> Any:
+    """Under what the duration of a function is remembered: its code or its type, which hold nothing of the program."""
+    while True:
+        inner = getattr(function, "func", None) or getattr(function, "__func__", None)
+        if inner is None:
+            break
+        function = inner
+    code = getattr(function, "__code__", None)
+    return code if code is not None else function if in_c(function) else type(function)

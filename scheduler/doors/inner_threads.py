@@ -1,0 +1,63 @@
+"""How many threads BLAS and OpenMP may use inside a job, as joblib's `inner_max_num_threads` says.
+
+These libraries have one setting per process. The first job that runs in a process changes it, the last one to end
+restores it; jobs that run at once and ask for different numbers get the one asked for last.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from weftwork.graph.forks import fresh
+
+_lock = fresh(threading.Lock())
+_changes: list[Any] = []
+"""The changes to undo, in order."""
+_users = 0
+_now: tuple[int, int] | None = None
+"""The number of threads, and how many modules were imported when it was set; a module may load another library."""
+_found: tuple[int, Any] = (-1, None)
+"""The libraries that were found, and how many modules were imported then."""
+
+
+def check_available() -> None:
+    """Raise ImportError if the number cannot be set."""
+    if find_spec("threadpoolctl") is None:
+        raise ImportError("inner_max_num_threads needs threadpoolctl: pip install threadpoolctl")
+
+
+@contextmanager
+def inner_threads(count: int) -> Iterator[None]:
+    """A context in which BLAS and OpenMP use at most `count` threads for each call."""
+    global _users, _now
+    with _lock:
+        asked = count, len(sys.modules)
+        if asked != _now:
+            _changes.append(_libraries().limit(limits=count))
+            _now = asked
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if not _users:
+                while _changes:
+                    _changes.pop().restore_original_limits()
+                _now = None
+
+
+def _libraries() -> Any:
+    """The controller of the libraries in this process. Finding them takes about a millisecond."""
+    global _found
+    modules = len(sys.modules)
+    if _found[0] != modules:
+        from threadpoolctl import ThreadpoolController
+
+        _found = len(sys.modules), ThreadpoolController()
+    return _found[1]

@@ -1,0 +1,178 @@
+"""Tests that need no Ray run in a process beside those that do, so that a second core has work.
+
+The test run is forked when its tests are collected. The first process runs the tests that take `ray_session`, of which
+there is one. The second one runs the others, file by file; the first one joins it when its own are done. It also hears
+the reports of the second one and passes them on: what is printed, and the exit status, are those of one run.
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import io
+import os
+import pickle
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import groupby
+from typing import Any, BinaryIO
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+_LEAST = 100
+"""So many tests that need Ray, and so many that do not, are worth a second process."""
+_PATIENCE = 60.0
+"""Seconds that the second process has to end its test, once it is told to stop."""
+
+
+def pays(config: pytest.Config, *kinds: list[pytest.Item]) -> bool:
+    """True if two processes are better than one: there are many tests, more than one core, and no debugger."""
+    watched = config.option.capture == "no" or config.option.usepdb
+    return not watched and len(os.sched_getaffinity(0)) > 1 and min(map(len, kinds)) >= _LEAST
+
+
+class Shared:
+    """Tests that two processes run, file by file. A pipe holds the numbers of the files that are left."""
+
+    def __init__(self, items: list[pytest.Item]):
+        self._files = [list(group) for _, group in groupby(items, key=lambda item: item.path)]
+        self._left, end = os.pipe()
+        os.write(end, b"".join(number.to_bytes(2, "little") for number in range(len(self._files))))
+        os.close(end)
+
+    def __iter__(self) -> Iterator[pytest.Item]:
+        while number := os.read(self._left, 2):
+            yield from self._files[int.from_bytes(number, "little")]
+
+
+def run(session: pytest.Session, items: Iterator[pytest.Item], after: Callable[[], object] = bool) -> None:
+    """Run tests as pytest's own loop does, and call `after` after each."""
+    item = next(items, None)
+    while item is not None:
+        following = next(items, None)
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        after()
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+        item = following
+
+
+def to_word(value: Any) -> bytes:
+    """A value in letters, without spaces."""
+    return base64.b64encode(pickle.dumps(value))
+
+
+def from_word(word: bytes) -> Any:
+    """The value that a word stands for."""
+    return pickle.loads(base64.b64decode(word))
+
+
+class Teller:
+    """In the second process: writes what each test did as a line of a file, and shows nothing."""
+
+    def __init__(self, config: pytest.Config, file: BinaryIO):
+        self._config, self._file, self._listener = config, file, os.getppid()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+        """Run a test. The first half of its line says which, the second one has its reports."""
+        if os.getppid() != self._listener:
+            raise KeyboardInterrupt
+        self._file.write(to_word([item.nodeid, item.location]))
+        made = runtestprotocol(item, log=False, nextitem=nextitem)
+        data = [self._config.hook.pytest_report_to_serializable(config=self._config, report=report) for report in made]
+        self._file.write(b" " + to_word(data) + b"\n")
+        return True
+
+
+def work(session: pytest.Session, items: Iterator[pytest.Item], file: BinaryIO) -> None:
+    """Be the second process: run tests, and end. The exit status is 0 where all have run, well or not."""
+    status = 1
+    try:
+        capture = session.config.pluginmanager.getplugin("capturemanager")
+        capture.resume_global_capture()
+        for stream in (sys.stdout, sys.stderr):  # what a test prints must not get into the first process's files
+            with suppress(io.UnsupportedOperation), tempfile.TemporaryFile() as own:
+                os.dup2(own.fileno(), stream.fileno())
+        capture.suspend_global_capture()
+        session.config.pluginmanager.register(Teller(session.config, file))
+        run(session, items)
+        status = 0
+    except KeyboardInterrupt:
+        pass
+    except BaseException:
+        traceback.print_exc(file=sys.__stderr__)
+    finally:
+        with suppress(BaseException):
+            session._setupstate.teardown_exact(None)  # what an interrupted test leaves
+            atexit._run_exitfuncs()
+        os._exit(status)
+
+
+class Beside:
+    """The second process, seen from the first one.
+
+    items: the tests that it begins to run, and of which the first one may take some.
+    """
+
+    def __init__(self, session: pytest.Session, items: list[pytest.Item]):
+        self.shared = Shared(items)
+        """The tests that nobody has taken yet."""
+        self._config, self._file = session.config, tempfile.TemporaryFile(buffering=0)
+        self._heard, self._rest = 0, b""
+        self._status: int | None = None
+        self._process = os.fork()
+        if self._process == 0:
+            work(session, iter(self.shared), self._file)
+
+    def hear(self) -> None:
+        """Pass on the reports that have come since."""
+        while told := os.pread(self._file.fileno(), 1 << 20, self._heard):
+            self._heard += len(told)
+            *lines, self._rest = (self._rest + told).split(b"\n")
+            for line in lines:
+                self._pass_on(*map(from_word, line.split()))
+
+    def _pass_on(self, named: list, data: list[dict]) -> None:
+        hook, name = self._config.hook, dict(zip(("nodeid", "location"), named, strict=True))
+        hook.pytest_runtest_logstart(**name)
+        for report in data:
+            made = hook.pytest_report_from_serializable(config=self._config, data=report)
+            hook.pytest_runtest_logreport(report=made)
+        hook.pytest_runtest_logfinish(**name)
+
+    def _ended(self) -> bool:
+        if self._status is None:
+            process, status = os.waitpid(self._process, os.WNOHANG)
+            self._status = os.waitstatus_to_exitcode(status) if process else None
+        return self._status is not None
+
+    def finish(self, session: pytest.Session) -> None:
+        """Pass on what comes till the process ends. Stops the test run if it has died."""
+        while not self._ended() and not session.shouldfail:
+            self.hear()
+            time.sleep(0.02)
+        self.hear()
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if self._status:
+            last = from_word(self._rest)[0] if self._rest else "no test"
+            raise session.Interrupted(f"the process of the tests without Ray has ended with {self._status} in {last}")
+
+    def stop(self) -> None:
+        """End the process, if it has not ended."""
+        for number, seconds in ((signal.SIGINT, _PATIENCE), (signal.SIGKILL, _PATIENCE)):
+            end = time.monotonic() + seconds
+            if not self._ended():
+                os.kill(self._process, number)
+            while not self._ended() and time.monotonic() < end:
+                time.sleep(0.02)
+        self._file.close()
