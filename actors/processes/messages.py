@@ -260,7 +260,7 @@ def describe(error: BaseException) -> tuple[bytes, str]:
     """
     found = _raised_from(error)
     numbers = {id(each): number for number, (each, _, _) in enumerate(found)}
-    rows = [
+    rows: list[tuple] = [
         (
             _pack_error(each) if group is None else (numbers[id(group)], position),
             numbers.get(id(each.__cause__)),

@@ -1,6 +1,6 @@
 """Surroundings: what a function sees without naming it (folder, environment, locale ...), the same in every process.
 
-The program looks at its surroundings when a run leaves the caller, which takes some 10 us, and packs them only if they
+The program looks at its surroundings when a run leaves the caller, which takes some 5 us, and packs them only if they
 have changed. A worker gets them with the next request and keeps them. Before each run it undoes what earlier runs
 changed.
 """

@@ -63,15 +63,15 @@ _buried: list[Any] = []
 class Grip:
     """Something that Ray keeps for this process. It is valid during one life of Ray only."""
 
-    __slots__ = ("_life", "_raw")
+    __slots__ = ("life", "_raw")
 
     def __init__(self, raw: Any):
-        self._raw, self._life = raw, life()
+        self._raw, self.life = raw, life()
 
     @property
     def is_gone(self) -> bool:
         """True if it was lost with its Ray."""
-        return not self._life.is_on()
+        return not self.life.is_on()
 
     @property
     def raw(self) -> Any:
@@ -81,7 +81,7 @@ class Grip:
         return self._raw
 
     def __del__(self, bury: Callable = _buried.append):
-        life = getattr(self, "_life", None)
+        life = getattr(self, "life", None)
         if (
             life is not None and not life.is_on()
         ):  # object ids repeat in the next life, so releasing an old one would release another object
@@ -265,12 +265,21 @@ def new_actor(epoch: str, home: Any) -> Actor:
     return Actor((base.options(**options) if options else base).remote(epoch, home.gpu is not None))
 
 
-def get(reference: Any, seconds: float | None = None) -> Any:
-    """The value of a reference, as stored by Ray. Raises RayGone, and what Ray raises."""
+def get(reference: Any, seconds: float | None = None, of: Life | None = None) -> Any:
+    """The value of a reference, as stored by Ray. Raises RayGone, and what Ray raises.
+
+    of: the life of the reference. It never leads to another Ray, which would not know it.
+    """
+    of = of or life()
     try:
-        return ray().get(reference, timeout=seconds)
+        if of.is_on():
+            return of.module.get(reference, timeout=seconds)
     except SystemExit:  # Ray raises it in waiting threads when it is shut down
-        raise RayGone(GONE) from None
+        pass
+    except Exception:
+        if of.is_on():
+            raise
+    raise RayGone(GONE)
 
 
 def is_up(actor: Actor, seconds: float) -> bool:
@@ -366,7 +375,7 @@ def result(handle: Handle) -> Any:
     """The head reply. Raises RayGone, ValueLost, WorkerLost, Unplaceable, Interrupted, or any other error of Ray."""
     errors = handle.life.module.exceptions
     try:
-        return get(handle.head.raw)
+        return get(handle.head.raw, of=handle.life)
     except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:  # before RayTaskError: a worker's is both
         raise StoreFull(first_line(error)) from error
     except errors.RayTaskError as error:  # it is also an instance of its cause's class
@@ -432,4 +441,4 @@ def cancel(handles: Iterable[Handle], force: bool) -> None:
 def kill(actor: Actor) -> None:
     """Kill an actor."""
     with suppress(Exception):  # it is already dead, or Ray is gone
-        actor._life.module.kill(actor.raw)
+        actor.life.module.kill(actor.raw)

@@ -96,9 +96,10 @@ def _block(key: str, data: memoryview) -> Block:
 
 def fetch(reference: Any) -> Any:
     """The value of a reference. Raises ValueLost if it is gone, backend.StoreFull if the store had no room for it."""
-    raw, errors = reference.raw, backend.ray().exceptions
+    raw, life = reference.raw, reference.life
+    errors = life.module.exceptions
     try:
-        return unwrap(backend.get(raw))
+        return unwrap(backend.get(raw, of=life))
     except errors.ObjectLostError as error:
         raise backend.ValueLost(str(error)) from error
     except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:

@@ -332,11 +332,13 @@ class Dispatcher:
             return ["unloadable", *describe(error)]
 
     def _take_reply(self, attempt: Attempt, reply: list, back: float) -> None:
-        segment = attempt.segment
+        segment, said = attempt.segment, []
         if reply[0] == "said":
-            self.run.heard([self._op(node) for node in segment.nodes], reply[1], segment.owners)
-            reply = reply[2:]
-        kind = reply[0]
+            _, said, *reply = reply
+        kind, *rest = reply
+        if self._moves_here(segment, kind, rest):
+            return
+        self.run.heard([self._op(node) for node in segment.nodes], said, segment.owners)
         if kind == "done":
             for number, size in self.post.take(attempt, *reply[1:4]):
                 self.budget.made(number, size)
@@ -346,26 +348,17 @@ class Dispatcher:
             self.run.count(place, len(segment.nodes))
             self._done(segment)
         elif kind == "failed":
-            error = described(reply[2], reply[3])
-            if is_of_the_place(error) and self._stays(segment, error):
-                return
             stays = not self.requests.stayed.keys().isdisjoint(segment.inputs)
             told = "some of them lie in the memory of a GPU" if stays else reply[4]
             call = call_told(self.run, segment, reply[1], told)
-            raise node_error(self._op(segment.owners[reply[1]]), error, reply[3], call)
+            raise node_error(self._op(segment.owners[reply[1]]), described(*rest[1:3]), reply[3], call)
         elif kind == "unpicklable":
-            number = segment.outputs[reply[1]]
-            if self._stays(segment, described(reply[2], reply[3])):
-                return
-            raise at_node(
-                InvalidArgumentError, self._op(self.plan.flow.producer[number]), text_of(described(reply[2], reply[3]))
-            )
+            op = self._op(self.plan.flow.producer[segment.outputs[reply[1]]])
+            raise at_node(InvalidArgumentError, op, text_of(described(*rest[1:3])))
         elif kind == "wrote":
             self._keep_here(segment, found_writing(self.plan.flow, segment.nodes, reply[1]))
         elif kind == "unloadable":
-            if self._stays(segment, described(reply[1], reply[2])):
-                return
-            raise unloadable([self._op(node) for node in segment.nodes], described(reply[1], reply[2]), reply[2])
+            raise unloadable([self._op(node) for node in segment.nodes], described(*rest[:2]), reply[2])
         elif kind == "stopped":
             self.run.cancel(TIMED_OUT)
             raise Stopped
@@ -377,6 +370,13 @@ class Dispatcher:
                     attempt.link.programs.clear()
                     attempt.link.held.clear()
             self._ready(segment)
+
+    def _moves_here(self, segment: Segment, kind: str, rest: list) -> bool:
+        """Repeat a segment here that failed there because of the place. Its output is dropped: it comes again."""
+        if kind in ("failed", "unpicklable"):
+            error = described(*rest[1:3])
+            return (kind != "failed" or is_of_the_place(error)) and self._stays(segment, error)
+        return kind == "unloadable" and self._stays(segment, described(*rest[:2]))
 
     def _stays(self, segment: Segment, why: BaseException) -> bool:
         """Run a segment that cannot be sent here, at once and in later runs. False if its nodes forbid that."""

@@ -88,6 +88,12 @@ class Frontier:
         for node in batch.nodes:
             self.push(self.here, node)
 
+    def move_here(self, entry: tuple[float, int]) -> None:
+        """Give an entry of the ready heap to the caller."""
+        self.ready.remove(entry)
+        heapq.heapify(self.ready)
+        heapq.heappush(self.here, entry)
+
     def done(self, node: int) -> list[int]:
         """Note that a node is done. Returns the nodes that become ready."""
         self.left -= 1

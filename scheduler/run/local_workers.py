@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from glob import glob
 from itertools import count
 from time import monotonic
@@ -228,7 +228,8 @@ class LocalWorkers:
         for slot in sorted(self._up)[:most]:
             lanes[slot] = self._lanes.setdefault(slot, Lane(self._processes[slot].pid))
             lanes[slot].begin()
-        sharing = Sharing(run, run.flow, self._transport, next(self._numbers), lanes, seconds, self._again, apart, most)
+        number, again, revive = next(self._numbers), self._again, self._revive
+        sharing = Sharing(run, run.flow, self._transport, number, lanes, seconds, again, revive, apart, most)
         run.wakers.append(self._transport.wake)
         late: list[int] = []
         try:
@@ -240,6 +241,7 @@ class LocalWorkers:
             raise
         finally:
             self._up.update(sharing.lanes)
+            self._deaths = 0 if sharing.lanes else self._deaths
             sharing.let_go()
             for slot in {*sharing.gone, *late}:
                 self._end(slot)
@@ -248,6 +250,14 @@ class LocalWorkers:
         """Replace the worker of a slot after it died in a run."""
         self._end(slot)
         self._fill(slot + 1)
+
+    def _revive(self, up: Iterable[int]) -> bool:
+        """Replace workers that have died while starting. up: the slots of the others. True once too many have died."""
+        for slot in self._processes.keys() - set(up):
+            if not self._processes[slot].is_alive:
+                self._deaths += 1
+                self._again(slot)
+        return self._deaths >= _DEATHS
 
     def _rest(self, team: Team, grace: float) -> None:
         """Tell all workers to stop, wait, and kill those that have not stopped within `grace` seconds."""

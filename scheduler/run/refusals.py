@@ -21,6 +21,13 @@ from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.shipping import token_of, travels
 
 
+def is_repeated(why: str, *details: Any) -> bool:
+    """Whether the call that ended a batch is repeated in the caller, so that its output must not appear twice."""
+    if why == "failed":
+        return is_of_the_place(described(*details))
+    return why in ("unsendable", "wrote")
+
+
 class Refusals:
     """The refusals of one run. kept: the nodes that therefore run in the caller."""
 

@@ -35,7 +35,7 @@ from weftwork.scheduler.run.calling import call_node, fits_a_thread
 from weftwork.scheduler.run.failures import block, call_in_run, is_of_the_place, lost, node_error
 from weftwork.scheduler.run.frontier import Frontier
 from weftwork.scheduler.run.lane import Batch, Lane, idlest, until_room, with_room
-from weftwork.scheduler.run.refusals import Refusals
+from weftwork.scheduler.run.refusals import Refusals, is_repeated
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.shipping import Parcel
 from weftwork.scheduler.run.telling import HERE, Node, Sent, resident
@@ -43,6 +43,10 @@ from weftwork.scheduler.run.thread_lanes import ThreadBatch, ThreadLanes
 
 _UP_WITHIN = 60.0
 """Seconds for which a run that has lost all workers waits for one."""
+_DEAD_WITHIN = 10.0
+"""The same if one after another dies while starting."""
+_LOOK = 0.2
+"""Seconds between two looks whether it is still starting."""
 
 
 class Sharing:
@@ -57,12 +61,15 @@ class Sharing:
         lanes: dict[int, Lane],
         seconds: Sequence,
         restart: Callable[[int], None],
+        revive: Callable[[Iterable[int]], bool],
         apart: Apart,
         most: int | None,
     ):
-        """seconds: the predicted seconds of each node; None if never seen.   restart: starts a slot's worker anew."""
+        """seconds: the predicted seconds of each node; None if never seen.   restart: starts a slot's worker anew.
+        revive: does so for those that died while starting, given the slots that are up; true if those were many.
+        """
         self.run, self.flow, self.transport, self.number, self.lanes = run, flow, transport, number, lanes
-        self.frontier, self._restart = Frontier(flow, seconds), restart
+        self.frontier, self._restart, self._revive = Frontier(flow, seconds), restart, revive
         self.gone: set[int] = set()
         """The slots whose workers have died."""
         self.locked = after_locks(flow)
@@ -74,6 +81,8 @@ class Sharing:
         self.threads, self.halt = ThreadLanes(), list[bool]()
         """`halt` is filled to make threads end their batches."""
         self.tries: dict[int, int] = {}
+        self.lethal: set[int] = set()
+        """Ids of the kernels in which workers have died."""
         self.since = [0.0] * len(flow.ops)
         """When each node became ready."""
         self.batches = 0
@@ -94,12 +103,21 @@ class Sharing:
                     self._take(self._until_room() if self.lanes else self._until_one_is_up())
 
     def _until_one_is_up(self) -> float:
-        """Seconds to wait for a worker that is being started anew. Raises if none has come up."""
+        """Seconds to wait for a worker that is being started anew. Raises if none comes up.
+
+        Only nodes wait in which a worker may have died. Others run in the caller meanwhile.
+        """
+        kernels = self.flow.kernels
+        safe = [each for each in self.frontier.ready if id(kernels[each[1]]) not in self.lethal]
+        if safe:
+            self.frontier.move_here(min(safe))
+            return 0.0
+        within = _DEAD_WITHIN if self._revive(self.lanes) else _UP_WITHIN
         if self.background.under_way or not self.alone_since:
             self.alone_since = monotonic()
-        elif monotonic() > self.alone_since + _UP_WITHIN:
-            raise lost(self.flow.ops[:1], 1, "no local worker has started")
-        return 1.0
+        elif monotonic() > self.alone_since + within:
+            raise lost([self.flow.ops[node] for _, node in self.frontier.ready[:1]], 1, "no local worker has started")
+        return _LOOK
 
     def _until_room(self) -> float | None:
         """Seconds to wait for a message before a lane has room for more; None for no limit."""
@@ -222,7 +240,7 @@ class Sharing:
         elif kind == "shared" and number == self.number:
             batch, end, made, costs, said, told = rest
             again = ()
-            if end is not None and end[0] == "unsendable":  # these run once more, and report it then
+            if end is not None and is_repeated(*end):  # these run once more, and report it then
                 again = self.lanes[slot].batches[batch].nodes[len(made) :]
             for node, events in said:
                 if node not in again:
@@ -266,6 +284,7 @@ class Sharing:
         ]
         pid = lane.pid if lane is not None else 0
         self.run.lost(nodes, resident(pid), "a local worker has died")
+        self.lethal.update([id(self.flow.kernels[node]) for node in nodes])
         self._restart(slot)
         for node in nodes[:1]:
             self.tries[node] = self.tries.get(node, 0) + 1
@@ -289,9 +308,9 @@ class Sharing:
         self.threads.start(slot, work, lambda: self.background.tell(("thread", number), done))
 
     def _thread_done(self, slot: int, number: int, batch: ThreadBatch) -> None:
-        sent = HERE
-        if slot in self.lanes:  # otherwise its worker has died meanwhile
-            sent = self.lanes[slot].done(number).sent
+        sent, lane = HERE, self.lanes.get(slot)
+        if lane is not None and number in lane.batches:  # otherwise its worker has died meanwhile
+            sent = lane.done(number).sent
         del self.run.here[number, slot]
         nodes, rest = batch.nodes[: len(batch.costs)], batch.nodes[len(batch.costs) :]
         self.run.count("thread", len(nodes))

@@ -7,7 +7,9 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import warnings
+from contextlib import suppress
 
 import pytest
 
@@ -117,6 +119,34 @@ def test_warnings_obey_the_filters_of_the_program(place):
                 for _ in range(3):
                     with pytest.raises(tf.errors.OpError, match="careful"):
                         session.run(node)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_call_that_is_repeated_in_the_program_says_things_once(ray_session, place, capsys):
+    """It changes captured state unseen, returns what cannot be pickled, or fails as if only the place were wrong."""
+    kept = [0]
+    ways = {"add": lambda rows: rows.__setitem__(0, rows[0] + 1)}
+
+    def write():
+        print("write")
+        ways["add"](kept)
+
+    def lock():
+        print("lock")
+        return threading.Lock()
+
+    def fail():
+        print("fail")
+        raise ImportError("nothing of this name")
+
+    functions = [write, fail] if place in ("isolated", "actor") else [write, lock, fail]
+    for function in functions:
+        with tf.Graph().as_default(), session_in(place) as session:
+            node = op_in(place, function)().op
+            for _ in range(3):
+                with suppress(tf.errors.OpError):
+                    session.run(node)
+                assert capsys.readouterr().out == f"{function.__name__}\n"
 
 
 @pytest.mark.parametrize("place", ["caller", "task", "resident"])

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 
 import numpy as np
 import psutil
@@ -182,6 +183,30 @@ def test_a_resident_that_dies_costs_a_run_an_attempt(session, tmp_path):
     os.kill(second, signal.SIGKILL)
     assert session.run(grown, {target: 0}) == 2
     assert second not in processes(session)
+
+
+def kill_all():
+    """End the local workers of this program, also those that are just starting."""
+    for process in psutil.Process().children():
+        with suppress(psutil.Error):
+            if "local_worker" in " ".join(process.cmdline()):
+                process.kill()
+
+
+def test_a_run_goes_on_though_workers_die_while_they_start(graph, ray_session):
+    """Nodes in which none has died run in the caller meanwhile; one whose lane's worker has died ends in its thread."""
+    naps = spread(lambda k: time.sleep(0.3) or k, 6)
+    with tf.Session(config=tf.ConfigProto(placement="dynamic")) as session:
+        session.run(spread(work))
+        killers = [threading.Timer(0.1 + 0.15 * k, kill_all) for k in range(6)]
+        for killer in killers:
+            killer.start()
+        began = time.monotonic()
+        assert session.run(naps) == list(range(6))
+        for killer in killers:
+            killer.join()
+        assert session.run(spread(work)) == list(range(12))
+        assert time.monotonic() - began < 30  # it was a minute
 
 
 @pytest.mark.parametrize("how", ["timeout", "cancel"])
