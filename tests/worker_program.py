@@ -82,6 +82,8 @@ def serve(path: str) -> None:
                     if os.fork() == 0:
                         for other in templates.values():
                             other.close()
+                        for file in files:
+                            os.close(file)
                         return fork_for_each(end)
                     end.close()
                 if machine:

@@ -106,8 +106,8 @@ def test_a_run_that_was_cancelled_before_it_came_does_not_run(host, tmp_path):
     called = tmp_path / "called"
     node = tf.op(lambda: called.touch())()
     assert host.cancel("client", "late")
-    kind, error, *_ = Client(host).ask([node], run="late")
-    assert (kind, type(unpack(error))) == ("failed", tf.errors.CancelledError)
+    kind, error, text, *_ = Client(host).ask([node], run="late")
+    assert (kind, type(described(error, text or ""))) == ("failed", tf.errors.CancelledError)
     assert not called.exists()
     assert not host.cancel("client", "late")  # it is over
     assert Client(host).ask([node], run="next")[0] == "done"
