@@ -473,8 +473,7 @@ def test_a_seed_is_the_pair_of_tensorflow(graph):
 
 
 def test_identity_of_a_kernel_is_its_input():
-<<<<<<< HEAD
-    assert as_it_is(shapes) is shapes
+    assert pass_through(shapes) is shapes
 
 
 @pytest.mark.parametrize(
@@ -488,6 +487,3 @@ def test_identity_of_a_kernel_is_its_input():
 def test_of_a_list_the_item_that_does_not_fit_is_named(graph, value, dtype, wrong):
     with pytest.raises(TypeError, match=f"Expected {dtype.name}, {wrong} instead"):
         tf.constant(value, dtype)
-=======
-    assert pass_through(shapes) is shapes
->>>>>>> main
