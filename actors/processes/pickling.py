@@ -12,6 +12,7 @@ Ray's serializer has tables of its own, so it is given bytes only.
 
 from __future__ import annotations
 
+import _ctypes
 import importlib
 import io
 import pickle
@@ -109,6 +110,8 @@ class Pickler(cloudpickle.Pickler):
         if kind is FunctionType:
             return _reduced_function(obj, super().reducer_override(obj), self.is_code)
         if issubclass(kind, type):
+            if obj.__module__ == "_ctypes" and not hasattr(_ctypes, obj.__name__):  # built in, but nobody can import it
+                raise TypeError(f"cannot pickle {obj.__name__}: it exists once, in this process")
             return _reduced_class(obj, super().reducer_override(obj))
         if issubclass(kind, np.ma.MaskedArray) and kind.__reduce__ is np.ma.MaskedArray.__reduce__:
             return _masked, (kind, obj.view(np.ndarray), vars(obj))

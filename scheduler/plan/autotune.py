@@ -178,9 +178,9 @@ class Autotuner:
         if self.current is candidate:
             self._next()
 
-    def instead(self, candidate: Candidate) -> Candidate:
-        """Another candidate for this run: the next one to try, or the fastest."""
-        others = [c for c in self.candidates if c is not candidate]
+    def without_residents(self) -> Candidate:
+        """The candidate for a run that cannot have the local workers: the next one to try, or the fastest."""
+        others = [c for c in self.candidates if not c.needs_residents]
         best = min(c.typical for c in others)
         untried = [c for c in others if len(c.took) < TRIES and c.estimate < HOPELESS * best and self._due(c) == 0]
         return min(untried or others, key=lambda c: c.estimate)
@@ -338,6 +338,8 @@ class _Sharing:
         if cpus < 2 or not fits_slots(self.flow):
             return None
         foreseen = self._nodes(self._schedule(cpus, PROCESS_HOP, self.bound))
+        if not any(foreseen.slot):
+            return None
         took = foreseen.makespan + PROCESS_HOP + SECONDS_A_BYTE * self._crossing(foreseen.slot)
         return Candidate("resident", took, self._in_slots(foreseen, Place.RESIDENT), self._price)
 

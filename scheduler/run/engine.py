@@ -271,7 +271,7 @@ class Engine:
             if team is None and autotuner.certain:
                 candidate = self.planner.without_workers(run, flow)
             elif team is None:
-                candidate = autotuner.instead(candidate)
+                candidate = autotuner.without_residents()
             elif specialization.runs + 1 in REPLAN_AT:  # its balance depends on the costs, which are better known now
                 measure = True
             if team is None and not candidate.plan.local:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate
 
 
@@ -78,3 +80,11 @@ def test_a_static_plan_is_tried_once_the_runs_so_far_would_have_paid_its_price()
     assert tried_at(price=3.0, predicted=0.6, runs=20)[:1] == [7]
     assert tried_at(price=3.0, predicted=0.6, runs=30)[1:] == list(range(8, 30))
     assert tried_at(price=1000.0, predicted=0.6, runs=300) == []
+
+
+@pytest.mark.parametrize("wanted", ["dynamic", "resident"])
+def test_a_run_that_cannot_have_the_local_workers_gets_a_plan_without_them(wanted):
+    ways = {"caller": 1.0, "thread": 0.9, "dynamic": 0.6, "resident": 0.6, wanted: 0.5}
+    autotuner = Autotuner([Candidate(name, predicted, no_plan) for name, predicted in ways.items()])
+    assert autotuner.current.name == wanted
+    assert autotuner.without_residents().name == "thread"
