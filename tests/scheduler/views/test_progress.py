@@ -84,7 +84,9 @@ def test_tasks_that_wait_in_ray_for_a_cpu_are_not_taken_to_work(graph, looks, li
     assert max([found for _, found in seen]) == 4
 
 
-def test_what_others_have_computed_is_known_by_the_cpu_time_that_the_run_has_used(graph, looks, line, monkeypatch):
+def test_what_others_have_computed_is_known_by_the_cpu_time_that_the_run_has_used(
+    graph, looks, line, monkeypatch, ray_session
+):
     """The clock of a run is slower than usual, as on a busy machine: half of its usual CPU time is half of the run."""
 
     @tf.op(isolated=True)
