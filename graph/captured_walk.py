@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import functools
-import inspect
 import os
 import signal
 import sys
@@ -345,7 +344,7 @@ class Walk:
         self._patched(kind, names)
         if not is_own(kind.__module__):
             self._note_module(kind.__module__)
-        meta = inspect.getmro(type(kind))
+        meta = type.mro(type(kind))
         for base in (*kind.__mro__, *meta):
             if not is_own(base.__module__):
                 continue

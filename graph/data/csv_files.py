@@ -55,24 +55,15 @@ def make_csv_dataset(
     num_parallel_reads: how many files at a time.   sloppy: accepted as in TensorFlow.
     Raises ValueError if no file matches, their names differ, or columns are named twice or not at all.
     """
-    names = sorted([name for pattern in as_list(file_pattern) for name in glob.glob(str(pattern))])
-    if not names:
-        raise ValueError(f"No files matched: {file_pattern}")
+    names = _matching(file_pattern)
     rows = _Rows(names, field_delim, use_quote_delim, header)
-    if column_names is None:
-        if not header:
-            raise ValueError("Cannot infer column names without header line.")
-        column_names = rows.names()
-    if len(column_names) != len(set(column_names)):
-        raise ValueError("Cannot have duplicate column names.")
+    column_names = rows.named(column_names)
     wanted = _numbers(select_columns, column_names)
     if column_defaults is None:
         column_defaults = rows.defaults(wanted, na_value, num_rows_for_inference)
     elif len(column_defaults) != len(wanted):
         raise ValueError(f"There are {len(wanted)} columns to read, but {len(column_defaults)} defaults.")
-    chosen = [column_names[number] for number in wanted]
-    if label_name is not None and label_name not in chosen:
-        raise ValueError("`label_name` provided must be one of the columns.")
+    chosen = _chosen(column_names, wanted, label_name)
 
     def records(name: Any) -> Dataset:
         return CsvDataset(
@@ -90,6 +81,22 @@ def make_csv_dataset(
         read = read.shuffle(shuffle_buffer_size, shuffle_seed)
     batches = read.repeat(num_epochs).batch(batch_size, drop_remainder=num_epochs is None).map(named)
     return batches.prefetch(AUTOTUNE if prefetch_buffer_size is None else prefetch_buffer_size)
+
+
+def _matching(pattern: Any) -> list[str]:
+    """The files that match one pattern or several. Raises ValueError if there are none."""
+    names = sorted([name for each in as_list(pattern) for name in glob.glob(str(each))])
+    if not names:
+        raise ValueError(f"No files matched: {pattern}")
+    return names
+
+
+def _chosen(names: Sequence[str], numbers: Sequence[int], label: str | None) -> list[str]:
+    """The names of the columns to read. Raises ValueError if the label is none of them."""
+    chosen = [names[number] for number in numbers]
+    if label is not None and label not in chosen:
+        raise ValueError("`label_name` provided must be one of the columns.")
+    return chosen
 
 
 def _numbers(select: Sequence[Any] | None, names: Sequence[str]) -> list[int]:
@@ -122,6 +129,15 @@ class _Rows:
     def _of(self, name: str) -> Iterator[list[str]]:
         with GFile(name) as file:
             yield from csv.reader(iter(file.readline, ""), **self._format)
+
+    def named(self, given: Sequence[str] | None) -> Sequence[str]:
+        """The given names of the columns, or those in the files. Raises ValueError for names that are not there."""
+        if given is None and not self._header:
+            raise ValueError("Cannot infer column names without header line.")
+        names = self.names() if given is None else given
+        if len(names) != len(set(names)):
+            raise ValueError("Cannot have duplicate column names.")
+        return names
 
     def names(self) -> list[str]:
         """The first row of all files."""

@@ -88,20 +88,26 @@ def variable_scope(
                 _first_given(use_resource, parent.use_resource),
                 _first_given(partitioner, parent.partitioner),
             )
-            graph.variable_scope = scope
-            opened = _opened_scopes(graph)
-            opened.add(name)
-            opened_before = set(opened)
-            try:
+            with _opened(graph, scope, outer, reentered):
                 yield scope
-            finally:
-                if graph.variable_scope is not scope:
-                    raise RuntimeError("Improper nesting of variable_scope.")
-                graph.variable_scope = outer
-                # Default names start over in a re-entered scope, so that its variables can be shared.
-                opened.difference_update(
-                    opened - opened_before if reentered else [other for other in opened if other.startswith(f"{name}/")]
-                )
+
+
+@contextmanager
+def _opened(graph: Any, scope: VariableScope, outer: VariableScope, reentered: bool) -> Iterator[None]:
+    """Make a scope the current one of a graph. Raises RuntimeError if another one is when it is closed."""
+    graph.variable_scope = scope
+    opened = _opened_scopes(graph)
+    opened.add(scope.name)
+    before = set(opened)
+    try:
+        yield
+    finally:
+        if graph.variable_scope is not scope:
+            raise RuntimeError("Improper nesting of variable_scope.")
+        graph.variable_scope = outer
+        # Default names start over in a re-entered scope, so that its variables can be shared.
+        inner = opened - before if reentered else [name for name in opened if name.startswith(f"{scope.name}/")]
+        opened.difference_update(inner)
 
 
 def _check_arguments(name_or_scope: Any, default_name: Any, reuse: Any) -> None:

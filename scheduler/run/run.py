@@ -288,13 +288,12 @@ class Run:
         Nodes that ran beside others in threads are skipped: waiting for the GIL distorts their costs.
         """
         if not plan.beside:
-            _, seconds, taken, made = costs
-            segment.measured = sum([spent for node, spent in zip(segment.owners, seconds, strict=True) if node >= 0])
-            for node, spent, bytes_in, bytes_out in zip(segment.owners, seconds, taken, made, strict=True):
-                if node >= 0:
-                    COSTS.learn(self.flow.kernels[node], bytes_in, spent, bytes_out)
-                    if spent > LONG_NODE:
-                        HISTORY.learn(self.flow.ops[node], bytes_in, spent)
+            rows = [row for row in zip(segment.owners, *costs[1:], strict=True) if row[0] >= 0]
+            segment.measured = sum([spent for _, spent, _, _ in rows])
+            for node, spent, bytes_in, bytes_out in rows:
+                COSTS.learn(self.flow.kernels[node], bytes_in, spent, bytes_out)
+                if spent > LONG_NODE:
+                    HISTORY.learn(self.flow.ops[node], bytes_in, spent)
         return measured(self.flow.ops, segment.owners, costs) if self.telling is not None else []
 
     def learn_node(self, node: int, cost: Sequence, seconds: float) -> Node:

@@ -75,7 +75,6 @@ class Supervisor:
         self._coord, self._recovery = Coordinator(), recovery_wait_secs
         self._save_summaries_secs, self._save_model_secs = save_summaries_secs, save_model_secs
         self._grace, self._started = stop_grace_secs, False
-        self._coord.clear_stop()
         with self._graph.as_default():
             keys = GraphKeys
             made: dict[str, tuple[Any, str, Callable]] = {
