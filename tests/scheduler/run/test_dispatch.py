@@ -157,7 +157,7 @@ def test_a_copy_is_started_of_pure_work_that_is_far_behind_and_of_no_other(ray_s
 
 
 def test_time_in_the_queue_for_a_worker_does_not_count(ray_session, graph):
-    @tf.op(num_cpus=4, timeout=1.0)  # all CPUs: the calls wait for each other
+    @tf.op(num_cpus=3, timeout=1.0)  # of four: the calls wait for each other
     def nap(k):
         time.sleep(0.4)
         return k
