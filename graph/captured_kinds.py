@@ -176,8 +176,8 @@ def is_generic(function: FunctionType) -> bool:
 def is_per_process(value: Any) -> bool:
     """True for something in a module that each process has for itself, and that need not agree with the program's.
 
-    It is a lock, a C library, a pool of threads or processes, an object of an installed package, or a container of
-    these. Anything else that cannot be pickled may hold state of the program.
+    It is a lock, a C library, a pool of threads or processes, a read-only view, an object of an installed package, or a
+    container of these. Anything else that cannot be pickled may hold state of the program.
     """
     todo, seen = [value], set()
     for each in todo:
@@ -187,6 +187,8 @@ def is_per_process(value: Any) -> bool:
         kind = type(each)
         if kind in _CONTAINERS:
             todo += each.values() if issubclass(kind, dict) else each
+        elif kind is memoryview and each.readonly:
+            continue
         elif kind in ATOMS or isinstance(each, (*_PER_PROCESS, *_CODE)) or kind.__module__ in _OF_EACH_PROCESS:
             continue
         elif is_own(kind.__module__) or kind.__module__.partition(".")[0] in sys.stdlib_module_names:

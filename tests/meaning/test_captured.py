@@ -29,6 +29,7 @@ import pytest
 import weftwork as tf
 from tests.meaning.places import PLACES, op_in, session_in, values
 from weftwork.graph.captured import Captured
+from weftwork.graph.captured_kinds import is_per_process
 
 LEVEL = 2
 TABLE = {"n": 2}
@@ -660,3 +661,9 @@ def test_objects_replaced_by_rebinding_are_not_kept():
     rows = None
     assert known() is None
     assert captured.look() == 1
+
+
+def test_a_read_only_view_belongs_to_each_process_and_a_writable_one_is_state():
+    assert is_per_process(memoryview(b"abc"))
+    assert is_per_process([memoryview(b"abc")])
+    assert not is_per_process(memoryview(bytearray(3)))
