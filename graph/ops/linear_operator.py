@@ -225,7 +225,23 @@ class _Lower(LinearOperator):
         return math_ops.reduce_sum(math_ops.log(math_ops.abs(self.diag_part())), axis=-1)
 
 
-class LinearOperatorAdjoint(LinearOperator):
+class _OfOperator(LinearOperator):
+    """What is made of one other operator."""
+
+    def __init__(self, operator: LinearOperator, name: str, promises: dict[str, Any]):
+        super().__init__(operator.dtype, name=name, **promises)
+        self._operator = operator
+
+    @property
+    def operator(self) -> LinearOperator:
+        """The operator that this one is made of."""
+        return self._operator
+
+    def _parameters(self) -> list[Tensor]:
+        return self._operator._parameters()
+
+
+class LinearOperatorAdjoint(_OfOperator):
     """The adjoint of an operator.   promises: see `tf.linalg.LinearOperator`."""
 
     def __init__(self, operator: LinearOperator, name: str | None = None, **promises: Any):
@@ -234,16 +250,7 @@ class LinearOperatorAdjoint(LinearOperator):
             "is_non_singular": of.is_non_singular, "is_self_adjoint": of.is_self_adjoint,
             "is_positive_definite": of.is_positive_definite, "is_square": of.is_square, **promises,
         }  # fmt: skip
-        super().__init__(of.dtype, name=name or f"{of.name}_adjoint", **known)
-        self._operator = of
-
-    @property
-    def operator(self) -> LinearOperator:
-        """The operator whose adjoint this is."""
-        return self._operator
-
-    def _parameters(self) -> list[Tensor]:
-        return self._operator._parameters()
+        super().__init__(of, name or f"{of.name}_adjoint", known)
 
     def _matrix_shape(self) -> tuple[RawShape, Any]:
         raw, made = self._operator._matrix_shape()
@@ -271,7 +278,7 @@ class LinearOperatorAdjoint(LinearOperator):
         return self._operator
 
 
-class LinearOperatorInversion(LinearOperator):
+class LinearOperatorInversion(_OfOperator):
     """The inverse of an operator: its products are the other's solutions.
 
     promises: see `tf.linalg.LinearOperator`.
@@ -283,16 +290,7 @@ class LinearOperatorInversion(LinearOperator):
             "is_non_singular": True, "is_self_adjoint": of.is_self_adjoint,
             "is_positive_definite": of.is_positive_definite, "is_square": True, **promises,
         }  # fmt: skip
-        super().__init__(of.dtype, name=name or f"{of.name}_inv", **known)
-        self._operator = of
-
-    @property
-    def operator(self) -> LinearOperator:
-        """The operator whose inverse this is."""
-        return self._operator
-
-    def _parameters(self) -> list[Tensor]:
-        return self._operator._parameters()
+        super().__init__(of, name or f"{of.name}_inv", known)
 
     def _matrix_shape(self) -> tuple[RawShape, Any]:
         return self._operator._matrix_shape()

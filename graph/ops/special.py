@@ -18,7 +18,7 @@ from weftwork.graph.scopes import name_scope
 # Functions from SciPy
 
 
-def _of_scipy(public: str, name: str, kind: str, doc: str) -> Callable[..., Tensor]:
+def of_scipy(public: str, name: str, kind: str, doc: str) -> Callable[..., Tensor]:
     def unary(x, name=None):
         import scipy.special  # imported here because it is slow, and few programs need it
 
@@ -30,13 +30,13 @@ def _of_scipy(public: str, name: str, kind: str, doc: str) -> Callable[..., Tens
     return unary
 
 
-erfinv = _of_scipy("erfinv", "erfinv", "Erfinv", "The inverse of the error function.")
-erfcinv = _of_scipy("erfcinv", "erfcinv", "Erfcinv", "The inverse of the complementary error function.")
-ndtri = _of_scipy("ndtri", "ndtri", "Ndtri", "The inverse of the standard normal distribution's function.")
-bessel_i0 = _of_scipy("bessel_i0", "i0", "BesselI0", "The modified Bessel function of the first kind of order 0.")
-bessel_i0e = _of_scipy("bessel_i0e", "i0e", "BesselI0e", "exp(-|x|) bessel_i0(x).")
-bessel_i1 = _of_scipy("bessel_i1", "i1", "BesselI1", "The modified Bessel function of the first kind of order 1.")
-bessel_i1e = _of_scipy("bessel_i1e", "i1e", "BesselI1e", "exp(-|x|) bessel_i1(x).")
+erfinv = of_scipy("erfinv", "erfinv", "Erfinv", "The inverse of the error function.")
+erfcinv = of_scipy("erfcinv", "erfcinv", "Erfcinv", "The inverse of the complementary error function.")
+ndtri = of_scipy("ndtri", "ndtri", "Ndtri", "The inverse of the standard normal distribution's function.")
+bessel_i0 = of_scipy("bessel_i0", "i0", "BesselI0", "The modified Bessel function of the first kind of order 0.")
+bessel_i0e = of_scipy("bessel_i0e", "i0e", "BesselI0e", "exp(-|x|) bessel_i0(x).")
+bessel_i1 = of_scipy("bessel_i1", "i1", "BesselI1", "The modified Bessel function of the first kind of order 1.")
+bessel_i1e = of_scipy("bessel_i1e", "i1e", "BesselI1e", "exp(-|x|) bessel_i1(x).")
 
 
 def betainc(a: Any, b: Any, x: Any, name: str | None = None) -> Tensor:

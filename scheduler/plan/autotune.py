@@ -181,30 +181,25 @@ class Autotuner:
     def without_residents(self) -> Candidate:
         """The candidate for a run that cannot have the local workers: the next one to try, or the fastest."""
         others = [c for c in self.candidates if not c.needs_residents]
-        best = min(c.typical for c in others)
-        untried = [c for c in others if len(c.took) < TRIES and c.estimate < HOPELESS * best and self._due(c) == 0]
+        untried = [c for c in _hopeful(others) if not self._due(c)]
         return min(untried or others, key=lambda c: c.estimate)
 
     def record(self, candidate: Candidate, seconds: float) -> None:
         """Note how long a run of a candidate took, and choose the candidate for the next run."""
-        if candidate is not self.current:
-            if len(candidate.took) < TRIES:
-                candidate.took.append(seconds)
-            return
-        self._runs += 1
         took = candidate.took
         if len(took) < TRIES:
             took.append(seconds)
+        if candidate is not self.current:
+            return
+        self._runs += 1
         if self._runs >= self._again_at:
             self._again_at = AGAIN_LATER * self._runs
             self._again()
         elif self._runs + 1 >= self._due_at:
             self._next()
         elif not self._settled:
-            others = min(
-                [c.estimate for c in self.candidates if c is not self.current and not self._due(c)], default=inf
-            )
-            broken = min(took) > HOPELESS * others and (len(took) > 1 or not self.current.price)
+            others = [c.estimate for c in self.candidates if c is not candidate and not self._due(c)]
+            broken = min(took) > HOPELESS * min(others, default=inf) and (len(took) > 1 or not candidate.price)
             if broken or len(took) >= TRIES:
                 self._next()
 
@@ -218,13 +213,12 @@ class Autotuner:
 
     def _next(self) -> None:
         """Choose the candidate to try next; once all that are due were tried, settle on the best."""
-        best = min(c.typical for c in self.candidates)
-        hopeful = [c for c in self.candidates if len(c.took) < TRIES and c.estimate < HOPELESS * best]
-        self._due_at = min([due for c in hopeful if (due := self._due(c))], default=inf)
-        hopeful = [c for c in hopeful if not self._due(c)]
-        self._settled = not hopeful
-        if hopeful:
-            self.current = min(hopeful, key=lambda c: c.estimate)
+        hopeful = [(c, self._due(c)) for c in _hopeful(self.candidates)]
+        self._due_at = min([due for _, due in hopeful if due], default=inf)
+        now = [c for c, due in hopeful if not due]
+        self._settled = not now
+        if now:
+            self.current = min(now, key=lambda c: c.estimate)
         else:
             self.current = min(self.candidates, key=lambda c: c.typical * (1.0 if c.name == "caller" else DOUBT))
 
@@ -235,6 +229,12 @@ class Autotuner:
         gain = min([c.estimate for c in self.candidates if c.took or not c.price]) - candidate.predicted
         at = ceil(candidate.price / gain) if gain > 0 else inf
         return 0 if at <= self._runs + 1 else at
+
+
+def _hopeful(among: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates with tries left that may be about as fast as the best of those measured."""
+    best = min(c.typical for c in among)
+    return [c for c in among if len(c.took) < TRIES and c.estimate < HOPELESS * best]
 
 
 def candidates(

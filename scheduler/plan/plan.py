@@ -116,11 +116,6 @@ class Plan:
         """True if its segments run beside each other in threads of this process."""
         return self.local and self.slots > 1
 
-    @property
-    def needs_residents(self) -> bool:
-        """True for a plan that local workers run together with the caller."""
-        return (self.slots > 1 and not self.local) or self.is_dynamic
-
 
 def found_writing(flow: Dataflow, nodes: Sequence[int], numbers: Sequence[int]) -> set[UserFunction]:
     """Note that calls of some nodes have changed captured state, and return the functions of these nodes."""

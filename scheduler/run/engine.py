@@ -263,7 +263,7 @@ class Engine:
             self.run_flow(run, flow, specialization)
             return
         team, measure = None, False
-        if candidate.plan.needs_residents:
+        if candidate.needs_residents:
             since = monotonic()
             team = self._borrow_residents(run, candidate, autotuner)
             if (waited := monotonic() - since) >= WORTH:
