@@ -189,7 +189,7 @@ def kill_all():
     """End the local workers of this program, also those that are just starting."""
     for process in psutil.Process().children():
         with suppress(psutil.Error):
-            if "local_worker" in " ".join(process.cmdline()):
+            if "actors.processes.local_worker" in " ".join(process.cmdline()):
                 process.kill()
 
 
