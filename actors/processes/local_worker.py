@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from time import monotonic, perf_counter, sleep, thread_time
 from typing import Any
@@ -29,6 +29,7 @@ from weftwork.actors.processes.transport import Gone, Transport
 from weftwork.actors.processes.worker import RUNNERS, ProgramMissing, Programs, stops_with
 from weftwork.actors.programs.ambient import PLACE, Unknown
 from weftwork.actors.programs.control import Control
+from weftwork.actors.programs.exchange import pause
 from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.output import RECORDER
@@ -43,10 +44,13 @@ _STOP_CHECK_SECONDS = 5e-3
 """Seconds between two checks for a stop while a program runs."""
 _PARENT_CHECK_SECONDS = 2.0
 """Seconds between two checks that the program is alive, in case its pipe does not tell."""
-_TICK, _MIN_PROBED_SECONDS = 1e-3, 4e-3
-"""Seconds between ticks; and the total length of calls from which ticks tell whether a kernel releases the GIL."""
+_TICK, _AWAKE_TICK, _AWAKE = 1.5e-3, 20e-6, 0.5e-3
+"""Most seconds that a tick stands for: of a thread that sleeps for a millisecond, and of one that stays awake, which is
+done for so many seconds."""
+_RELEASED_AFTER, _HELD_AFTER = 0.1e-3, 4e-3
+"""Total lengths of calls from which ticks tell that a kernel releases the GIL, or that it holds it."""
 _RELEASE_SHARE = 0.5
-"""Share of the expected ticks above which a kernel is taken to release the GIL."""
+"""Share of its time for which the GIL must be free for a kernel to be taken to release it."""
 _BUSY_SHARE = 0.8
 """Share of its time for which a kernel must have a core to be taken to compute all the time."""
 FLOWS = 64
@@ -105,43 +109,48 @@ class _Exchange(ProcessExchange):
 
 
 class _Ticker:
-    """Counts ticks in a thread. While a kernel holds the GIL, the count hardly grows.
+    """Measures, in a thread that ticks, for how long the GIL is free. While a kernel holds it, there are no ticks.
 
-    A short call sees one tick or none, so the calls of a kernel are added up until they are long enough.
+    A short call sees few ticks, so the calls of a kernel are added up until they are long enough. To see a first call
+    well, the thread stays awake at first.
     """
 
     def __init__(self):
-        self.ticks = 0
-        self._calls: dict[int, tuple[int, float, float]] = {}
-        """By kernel the ticks, seconds and seconds of CPU time of the calls about which nothing was told."""
+        self.free = 0.0
+        """Seconds for which the GIL was free."""
+        self._calls: dict[int, tuple[float, float, float]] = {}
+        """By kernel the free seconds, seconds and seconds of CPU time of the calls about which nothing was told."""
         self._wanted = threading.Event()
+        self._awake = 0.0
         self._started = False
 
-    def start(self) -> None:
-        """Start counting."""
+    def start(self, tokens: Iterable[int]) -> None:
+        """Start measuring calls of some kernels."""
         if not self._started:
             self._started = True
             threading.Thread(target=self._count, name="weftwork-ticker", daemon=True).start()
+        self._awake = 0.0 if self._calls.keys() >= set(tokens) else perf_counter() + _AWAKE
         self._wanted.set()
 
     def stop(self) -> None:
-        """Stop counting."""
+        """Stop measuring."""
         self._wanted.clear()
 
-    def verdict(self, token: int, ticks: int, seconds: float, busy: float) -> tuple[bool, bool] | None:
+    def verdict(self, token: int, free: float, seconds: float, busy: float) -> tuple[bool, bool] | None:
         """Whether a kernel holds the GIL, and whether it computes all the time; None while that is not known.
 
-        ticks, seconds, busy: of this call, its ticks, its seconds, and the seconds for which its thread had a core.
+        free, seconds, busy: the seconds of this call, those for which the GIL was free, and those for which its thread
+        had a core.
         """
-        before = self._calls.pop(token, (0, 0.0, 0.0))
-        ticks, seconds, busy = ticks + before[0], seconds + before[1], min(seconds, busy) + before[2]
-        if seconds < _MIN_PROBED_SECONDS:
-            self._calls[token] = ticks, seconds, busy
-            return None
+        before = self._calls.pop(token, (0.0, 0.0, 0.0))
+        free, seconds, busy = free + before[0], seconds + before[1], min(seconds, busy) + before[2]
         computes = busy >= _BUSY_SHARE * seconds
-        if ticks >= _RELEASE_SHARE * seconds / _TICK:
+        if seconds >= _RELEASED_AFTER and free >= _RELEASE_SHARE * seconds:
             return False, computes
-        return (True, computes) if ticks < _RELEASE_SHARE * busy / _TICK else None  # in between, the machine was busy
+        if seconds < _HELD_AFTER:
+            self._calls[token] = free, seconds, busy
+            return None
+        return (True, computes) if free < _RELEASE_SHARE * busy else None  # in between, the machine was busy
 
     def forget(self) -> None:
         """Forget all calls, because tokens stand for other kernels from now on."""
@@ -150,8 +159,15 @@ class _Ticker:
     def _count(self) -> None:
         while True:
             self._wanted.wait()
-            sleep(_TICK)
-            self.ticks += 1
+            last = perf_counter()
+            while self._wanted.is_set():
+                if awake := last < self._awake:
+                    pause()
+                else:
+                    sleep(1e-3)
+                now = perf_counter()
+                self.free += min(now - last, _AWAKE_TICK if awake else _TICK)
+                last = now
 
 
 class LocalWorker:
@@ -331,7 +347,7 @@ class LocalWorker:
             return ("missing",)
         watch.unpacked()
         if probe:
-            self._ticker.start()
+            self._ticker.start([row[1] for row in todo])
         try:
             heard.clear()  # output of module imports has appeared in the program already
             with children_end(), working(), quiet():
@@ -365,7 +381,7 @@ class LocalWorker:
         kernel, carried, users = self._kernels[token]
         if users:  # if the node has to be retried elsewhere, it must get the same inputs
             args = all_lent(args, getattr(kernel, "kernel", kernel).reads)
-        ticks, busy = self._ticker.ticks, thread_time() if probe else 0.0
+        free, busy = self._ticker.free, thread_time() if probe else 0.0
         start = perf_counter()
         turn(users)
         if carried is not None:
@@ -377,7 +393,7 @@ class LocalWorker:
             return changed
         gil = None
         if probe:
-            gil = self._ticker.verdict(token, self._ticker.ticks - ticks, seconds, thread_time() - busy)
+            gil = self._ticker.verdict(token, self._ticker.free - free, seconds, thread_time() - busy)
         if len(makes) == 1:
             values[makes[0]] = result
             made.append(result)
