@@ -21,6 +21,8 @@ BATCHES_A_LANE = 8
 """Number of batches into which each lane's share of the remaining work is split, at least."""
 CALLS_BEFORE_HERE = 8
 """Measured calls of a function before the caller, which feeds the lanes, runs any of its nodes itself."""
+LONGEST_HERE = 0.5e-3
+"""Most seconds of a node that the caller runs while lanes may wait for their next batch."""
 UNSEEN_IN_A_ROW = 8
 """Most nodes of unknown cost that follow another such node in a batch."""
 GUESSED_SECONDS = 1e-3

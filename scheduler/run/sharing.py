@@ -27,7 +27,13 @@ from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.grouping import after_locks
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.placement import stateful
-from weftwork.scheduler.plan.policy import CALLS_BEFORE_HERE, DROPPED_FROM_BYTES, ROUND_TRIP, WORTH_A_THREAD
+from weftwork.scheduler.plan.policy import (
+    CALLS_BEFORE_HERE,
+    DROPPED_FROM_BYTES,
+    LONGEST_HERE,
+    ROUND_TRIP,
+    WORTH_A_THREAD,
+)
 from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.background import Background
 from weftwork.scheduler.run.calling import call_node, fits_a_thread
@@ -97,6 +103,8 @@ class Sharing:
                     self._run_here(frontier.pop(frontier.here))
                 elif self._joins() and (node := self._next(self._running() + 1)) is not None:
                     self._run_here(node)
+                elif self._takes_ready():
+                    self._run_here(frontier.pop(frontier.ready))
                 elif frontier.left:
                     self._wait()
 
@@ -198,7 +206,7 @@ class Sharing:
                 self._lock_for([first])
                 frontier.push(self._heap_for(first), first)
                 continue
-            free = with_room(lanes, self.cores - self._running())
+            free = with_room(lanes, self.cores - self._running() - self._takes_ready())
             if not free:
                 break
             batch = frontier.next_batch(len(lanes), len(free), ROUND_TRIP, self._may_leave)
@@ -210,6 +218,13 @@ class Sharing:
             self._ready(self.workers.send(slot, batch))
         own = int(not frontier.here and self._joins())  # the caller is about to take one itself
         self._recruit(len(frontier.threads) - own, self.cores - self._running() - own)
+
+    def _takes_ready(self) -> bool:
+        """Whether the caller takes the first ready node, as a lane does: it is short, so lanes need not wait long."""
+        if not self.frontier.ready or self._running() >= self.cores:
+            return False
+        known = self.frontier.known(self.frontier.ready[0][1])
+        return known.calls >= CALLS_BEFORE_HERE and known.seconds < LONGEST_HERE  # type: ignore[operator]
 
     # In threads of this process
 
