@@ -14,7 +14,7 @@ ROUND_TRIP, THREAD_ROUND_TRIP = 0.6e-3, 0.2e-3
 """Seconds from a batch of a worker, or of a thread, to the next batch that reads its values. Less work is not split."""
 WORTH_A_THREAD = 40e-6
 """Least seconds of ready work that justify calling a thread of this process, and of a node that one gets."""
-SHORTEST_BATCH, LONGEST_BATCH, LONGEST_FINAL_BATCH = 0.3e-3, 4e-3, 10e-3
+SHORTEST_BATCH, LONGEST_BATCH, LONGEST_FINAL_BATCH = 0.3e-3, 4e-3, 40e-3
 """Least and most seconds of work in a batch of short nodes. The last limit is for nodes of known cost whose values no
 other node waits for."""
 BATCHES_A_LANE = 8

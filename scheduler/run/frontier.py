@@ -138,9 +138,12 @@ class Frontier:
     def known(self, node: int) -> Known:
         """The cost of a node, by what is known now."""
         seconds, op = self.seconds[node], self.flow.ops[node]
-        if node in self._own and seconds is not None:
-            return Known(seconds, inf, not op.traits.user or HISTORY.is_stable(op))
+        own = node in self._own and seconds is not None
+        if own and (not op.traits.user or HISTORY.is_stable(op)):
+            return Known(seconds, inf, True)
         record = COSTS.find(self.flow.kernels[node], 0)
+        if own:
+            return Known(seconds, inf, record is not None and record.is_even)
         if record is not None:
             return Known(record.careful, record.calls, record.is_even)
         return Known(seconds, 0, False) if op.traits.user else Known(0.0, inf, True)

@@ -79,8 +79,8 @@ class Sharing:
         """The nodes running apart."""
         self.apart, self.cores, self.most = apart, cores, most
         self.locked, self.uses = after_locks(flow), flow.uses()
-        self.fitting: set[int] = set()
-        """Ids of the kernels that are known to fit a thread."""
+        self.fits: dict[int, bool] = {}
+        """By id, whether kernels fit a thread, once that is known."""
         self.calling, self.listening = False, False
         """Whether the caller is calling a node, and whether it waits for a message."""
         self.looked = 0.0
@@ -189,19 +189,20 @@ class Sharing:
         return HISTORY.stays(self.flow.kernels[node])
 
     def _fits_a_thread(self, node: int) -> bool:
-        key = id(self.flow.kernels[node])
-        if key not in self.fitting:
-            if not fits_a_thread(self.run, node):
-                return False
-            self.fitting.add(key)
-        return self._may_leave(node)
+        kernel = self.flow.kernels[node]
+        fits = self.fits.get(id(kernel))
+        if fits is None:
+            fits = fits_a_thread(self.run, node)
+            if not self.frontier.gil_unknown(node):
+                self.fits[id(kernel)] = fits
+        return fits
 
     def _feed(self) -> None:
         """Give ready nodes to lanes with room, and to threads. Nodes that are not worth a message run in the caller."""
         frontier, lanes = self.frontier, self.workers.lanes
         while frontier.ready:
             first = frontier.ready[0][1]
-            if self._fits_a_thread(first):
+            if self._fits_a_thread(first) and self._may_leave(first):
                 frontier.move_first()
                 self._lock_for([first])
                 frontier.push(self._heap_for(first), first)
