@@ -13,7 +13,7 @@ from time import monotonic
 
 from weftwork.actors.processes.local_worker import FLOWS
 from weftwork.actors.programs.lru import Lru
-from weftwork.scheduler.plan.policy import AHEAD_OF_A_LANE
+from weftwork.scheduler.plan.policy import AHEAD_OF_A_LANE, AHEAD_SHARE
 from weftwork.scheduler.run.telling import HERE, Sent
 
 _MOST_TOKENS = 2048
@@ -95,7 +95,9 @@ class Lane:
         if None not in seconds and sum(seconds) < AHEAD_OF_A_LANE:  # type: ignore[arg-type]
             return 0.0
         (first, *more) = self.batches.values()
-        return inf if more or not first.certain else self.free_at - AHEAD_OF_A_LANE
+        if more or not first.certain:
+            return inf
+        return self.free_at - max(AHEAD_OF_A_LANE, AHEAD_SHARE * first.seconds)  # type: ignore[operator]
 
 
 def with_room(lanes: Mapping[int, Lane], cores: int) -> list[int]:

@@ -30,6 +30,7 @@ from weftwork.scheduler.plan.placement import stateful
 from weftwork.scheduler.plan.policy import (
     CALLS_BEFORE_HERE,
     DROPPED_FROM_BYTES,
+    LITTLE_WORK,
     LONGEST_HERE,
     ROUND_TRIP,
     WORTH_A_THREAD,
@@ -221,8 +222,11 @@ class Sharing:
         self._recruit(len(frontier.threads) - own, self.cores - self._running() - own)
 
     def _takes_ready(self) -> bool:
-        """Whether the caller takes the first ready node, as a lane does: it is short, so lanes need not wait long."""
-        if not self.frontier.ready or self._running() >= self.cores:
+        """Whether the caller takes the first ready node, as a lane does: it is short, so lanes need not wait long.
+
+        If there is much work, lanes get long batches, for which the caller had better be free.
+        """
+        if not self.frontier.ready or self._running() >= self.cores or self.frontier.work > LITTLE_WORK:
             return False
         known = self.frontier.known(self.frontier.ready[0][1])
         return known.calls >= CALLS_BEFORE_HERE and known.seconds < LONGEST_HERE  # type: ignore[operator]
