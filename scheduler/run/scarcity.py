@@ -32,7 +32,7 @@ class Scarcity:
         return self._since + _TOLD_AFTER
 
     def goes_on(self) -> None:
-        """Note that some work has ended."""
+        """Note that the run makes progress: some work has ended."""
         self._since = None
 
     def look(self, attempts: Iterable[Attempt], plan: Plan) -> None:

@@ -44,9 +44,9 @@ from weftwork.scheduler.run.thread_lanes import ThreadBatch, ThreadLanes
 _UP_WITHIN = 60.0
 """Seconds for which a run that has lost all workers waits for one."""
 _DEAD_WITHIN = 10.0
-"""The same if one after another dies while starting."""
+"""The same, if workers keep dying while they start."""
 _LOOK = 0.2
-"""Seconds between two looks whether it is still starting."""
+"""Seconds between two checks whether it is still starting."""
 
 
 class Sharing:
@@ -368,7 +368,7 @@ class Sharing:
     # Ending
 
     def let_go(self) -> None:
-        """Give threads back, and make workers drop the large values of the run."""
+        """Return the threads, and make workers drop the large values of the run."""
         self.threads.end()
         for slot, lane in self.lanes.items():
             if lane.large:

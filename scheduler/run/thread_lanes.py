@@ -76,7 +76,7 @@ class ThreadLanes:
         jobs.put(lambda: context.run(batch.work, done))
 
     def end(self) -> None:
-        """Give the threads back once they have finished their batches."""
+        """Return the threads once they have finished their batches."""
         for jobs in self._jobs.values():
             jobs.put(None)
         self._jobs.clear()
