@@ -1,6 +1,6 @@
 """map: apply a function to more items than fit into memory, a few at a time, with the results in order.
 
-window     the most items that are taken ahead of the results handed out
+window the maximum number of items taken ahead of the results handed out
 """
 
 from __future__ import annotations
@@ -145,9 +145,9 @@ def lazy_map(
     function: a plain function or an `@op`, called in threads or local workers, or a coroutine function, called on an
     event loop.
     iterable: may be endless, and asynchronous for `async for`.
-    window: the most items in progress or waiting for their turn. The default is 4 for each CPU, or 100 for coroutines.
-    Each result is available as soon as it and those before it are. An error is raised in its place, unchanged, and
-    cancels the calls in progress. Raises TypeError or ValueError for invalid arguments.
+    window: the maximum number of items in progress or waiting for their turn. The default is 4 for each CPU, or 100 for
+    coroutines. Each result is available as soon as it and those before it are. An error is raised in its place,
+    unchanged, and cancels the calls in progress. Raises TypeError or ValueError for invalid arguments.
 
         for page in weftwork.map(fetch, urls, window=20): ...
     """

@@ -1,7 +1,7 @@
 """The list of checkpoints in a folder: a text file called `checkpoint` names the newest one, and those that are kept.
 
-The file is rewritten in one step, after a new checkpoint is complete and before old ones are deleted. So whoever reads
-it finds a checkpoint that can be loaded. The format is TensorFlow's: CheckpointState in protobuf's text format.
+The file is rewritten in one step, after a new checkpoint is complete and before old ones are deleted. So a reader
+always finds a checkpoint that can be loaded. The format is TensorFlow's: CheckpointState in protobuf's text format.
 """
 
 from __future__ import annotations
