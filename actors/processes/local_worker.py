@@ -42,9 +42,9 @@ from weftwork.graph.stacks import working
 _STOP_CHECK_SECONDS = 5e-3
 """Seconds between two checks for a stop while a program runs."""
 _PARENT_CHECK_SECONDS = 2.0
-"""Seconds between two checks that the program is alive, in case its pipe does not tell."""
+"""Seconds between two checks that the program is alive, in case its pipe does not show it."""
 _TICK, _MIN_PROBED_SECONDS = 1e-3, 4e-3
-"""Seconds between ticks; and the total length of calls from which ticks tell whether a kernel releases the GIL."""
+"""Seconds between ticks; and the total length of calls from which ticks show whether a kernel releases the GIL."""
 _RELEASE_SHARE = 0.5
 """Share of the expected ticks above which a kernel is taken to release the GIL."""
 _BUSY_SHARE = 0.8
@@ -113,7 +113,7 @@ class _Ticker:
     def __init__(self):
         self.ticks = 0
         self._calls: dict[int, tuple[int, float, float]] = {}
-        """By kernel the ticks, seconds and seconds of CPU time of the calls about which nothing was told."""
+        """By kernel, the ticks, seconds and CPU seconds of calls that were too short for a verdict."""
         self._wanted = threading.Event()
         self._started = False
 
@@ -129,7 +129,7 @@ class _Ticker:
         self._wanted.clear()
 
     def verdict(self, token: int, ticks: int, seconds: float, busy: float) -> tuple[bool, bool] | None:
-        """Whether a kernel holds the GIL, and whether it computes all the time; None while that is not known.
+        """Whether a kernel holds the GIL, and whether it computes all the time; None while unknown.
 
         ticks, seconds, busy: of this call, its ticks, its seconds, and the seconds for which its thread had a core.
         """

@@ -160,7 +160,7 @@ class Heartbeat:
             self._current = ""
 
     def limited(self, seconds: float | None) -> None:
-        """Note the begin of a call that may take `seconds`; None: its end."""
+        """Note the beginning of a call that may take `seconds`; None: its end."""
         if self._current and self.tell is not None:
             self._calls, self._limit = self._calls + (seconds is not None), seconds or 0.0
             self.tell(self._current, self._calls, self._limit)
