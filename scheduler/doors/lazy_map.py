@@ -39,7 +39,7 @@ class Mapped(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         if not isinstance(self._items, Iterable):
-            raise TypeError(f"{type(self._items).__name__} can be iterated over by `async for` only: so can its map.")
+            raise TypeError(f"A {type(self._items).__name__} needs `async for`, and so does a map of it.")
         ahead: deque[Future] = deque()
         with ExitStack() as stack:
             start = _starter(self._function, stack)
@@ -154,7 +154,7 @@ def lazy_map(
     if not isinstance(function, Op):
         check_callable(function)
     elif function.traits.limits:
-        raise ValueError(f"{named(function)} takes limits of a session; map has none. Its `window` is a limit.")
+        raise ValueError(f"{named(function)} takes limits of a session, but map has none: use `window=` as a limit.")
     if not isinstance(iterable, (Iterable, AsyncIterable)):
         raise TypeError(f"map takes an iterable, not {iterable!r}.")
     if window is not None and (not isinstance(window, int) or window < 1):

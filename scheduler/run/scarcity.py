@@ -51,8 +51,8 @@ class Scarcity:
         held = inventory.holders()
         who = f"These actors live: {', '.join(held[:_NAMED])}" + ", ..." * (len(held) > _NAMED)
         _LOG.warning(
-            "%s has waited for %.0f s to begin: it asks for %s, of which %s is free. %s. It goes on to wait; "
-            "`session.waiting()` tells more, and a time limit ends it.",
+            "%s has waited for %.0f s to begin: it asks for %s, of which %s is free. %s. It keeps waiting: "
+            "`session.waiting()` says more, and a time limit would end it.",
             plan.flow.ops[segment.nodes[0]].defined_at,
             now - waiting[0].since,
             _text(asked),
