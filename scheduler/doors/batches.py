@@ -97,8 +97,8 @@ class Batch:
         """Run the graph. A future is done as soon as its node is."""
         try:
             graph = Graph()
-            told = self._build(graph)
-            run_graph(graph, told, {}, self.slots, self._opened)
+            operations = self._build(graph)
+            run_graph(graph, operations, {}, self.slots, self._opened)
         except BaseException as error:  # such as a worker that has died again and again
             finish(self.calls, [Raised(error)] * len(self.calls))
 
@@ -106,12 +106,12 @@ class Batch:
         """Add the nodes. Returns the operations to run: they hand the outcome of each node to `_tell`."""
         made: dict[Future, Tensor] = {}
         tell = staying(self._tell)
-        told = []
+        operations = []
         with graph.as_default(), collecting_later():
             for number, calls in enumerate(self.nodes):
                 outcome = self._single(graph, calls[0], made) if len(calls) == 1 else self._chunk(graph, calls)
-                told.append(tell.of_atoms(graph, (number, outcome)).op)
-        return told
+                operations.append(tell.of_atoms(graph, (number, outcome)).op)
+        return operations
 
     def _opened(self, session: Session) -> None:
         self._session = session

@@ -114,7 +114,7 @@ def _on_loop(make: Callable) -> Future:
     """A future for a coroutine on the program's event loop. Cancelling the future cancels the coroutine."""
     future: Future = Future()
 
-    def told(task: asyncio.Task) -> None:
+    def pass_on(task: asyncio.Task) -> None:
         if task.cancelled():
             if future.cancel():
                 future.set_running_or_notify_cancel()
@@ -122,7 +122,7 @@ def _on_loop(make: Callable) -> Future:
             error = task.exception()
             future.set_result(task.result()) if error is None else future.set_exception(error)
 
-    cancel = LOOP.start(make, told)
+    cancel = LOOP.start(make, pass_on)
     future.add_done_callback(lambda done: cancel() if done.cancelled() else None)
     return future
 

@@ -322,7 +322,7 @@ class TestCase(MoreAssertions):
             holds: Callable[..., Any] = expected_err_re_or_predicate
         else:
             search = re.compile(expected_err_re_or_predicate).search
-            holds = lambda error: search(_told(error))  # noqa: E731
+            holds = lambda error: search(_text_of(error))  # noqa: E731
 
         try:
             yield
@@ -358,7 +358,7 @@ def _placing(config: Any, force_gpu: bool) -> ConfigProto:
     return placing
 
 
-def _told(error: BaseException) -> str:
+def _text_of(error: BaseException) -> str:
     """The text of an error, with the names of its operation and of those from which that was derived."""
     if not isinstance(error, OpError):
         return str(error)

@@ -29,7 +29,7 @@ _HANDLED = tuple(
 """Signals whose handlers belong to the program alone."""
 
 
-def told_writes(facts: Facts, roots: dict, is_handled: Callable[[int], bool]) -> set:
+def writes_of_names(facts: Facts, roots: dict, is_handled: Callable[[int], bool]) -> set:
     """The keys of the writes that the names in some code reveal.
 
     roots: the values of its names.   is_handled: whether the program has a handler for a signal.
