@@ -3,7 +3,7 @@
 need     a node's resources, labels, machine, GPU, process of its own, and time limit
 home     the machine and GPU of an actor that holds variables; ANYWHERE if neither is given
 
-A need that no machine meets is refused before anything runs, because Ray would wait for ever.
+A need that no machine meets is refused before anything runs, because Ray would wait forever.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ _WAITING, _EACH = 100, 4
 class Mapped(Generic[T]):
     """The results of a function for each of many items, in order. Made by `map`.
 
-    Works with `for` and `async for`; each loop starts anew. Leaving a loop early cancels the calls in progress.
+    Works with `for` and `async for`; each loop starts again. Leaving a loop early cancels the calls in progress.
     """
 
     def __init__(self, function: Callable, items: Any, window: int):

@@ -2,7 +2,7 @@
 
 trace      the nodes of one kind of call; planned once, and fed with the data of each call
 state      what a function keeps for one graph: its traces and variables. Each object has its own function for a method
-stale      said of a trace once something that the function refers to has changed; it is then made anew
+stale      said of a trace once something that the function refers to has changed; it is then traced again
 
 Calls are traced into the program's graph, and run in its session (`runtime`).
 """
@@ -397,7 +397,7 @@ def function(
 
     static: names of further static arguments, whose values must be hashable.
     traced: names of arguments that are a single datum each, such as a text or a long list.
-    shapes: True to trace anew for other array shapes, or the shapes of arguments by name: {"x": (None, 784)}.
+    shapes: True to trace again for other array shapes, or the shapes of arguments by name: {"x": (None, 784)}.
     max_traces: how often the function may be traced; beyond that, a call raises RuntimeError.
     Raises TypeError for an `async def` or a generator, which cannot be traced. docs/plain_programs.md has the rules.
 
