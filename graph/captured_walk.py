@@ -50,7 +50,7 @@ from weftwork.graph.captured_kinds import (
     step_of,
     takes_class,
 )
-from weftwork.graph.captured_tells import told_writes
+from weftwork.graph.captured_names import writes_of_names
 from weftwork.graph.class_facts import HEAP
 from weftwork.graph.codes import CHANGES, ROOT_SELF, Change, facts_of
 from weftwork.graph.inspection import (
@@ -203,7 +203,7 @@ class Walk:
             elif name.partition(".")[0] in ("random", "signal", "asyncio"):
                 self._note_module(name)
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-        self.writes |= told_writes(facts, roots, self._handled)
+        self.writes |= writes_of_names(facts, roots, self._handled)
         for root, name in facts.asks:
             asked = roots.get(root)
             if type(asked) is FunctionType and not hasattr(asked, name) and is_own(asked.__module__):

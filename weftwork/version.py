@@ -1,4 +1,4 @@
-"""tf.version: the version of TensorFlow whose names these are."""
+"""tf.version: the version of TensorFlow whose names the library provides."""
 
 VERSION = "1.15.0"
 GIT_VERSION = "weftwork"

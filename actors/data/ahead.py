@@ -16,7 +16,7 @@ from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.data.description import Description
 
 _DEFAULT_SIZE = 2
-"""Buffer size where the program leaves it to us."""
+"""Buffer size if the program leaves it to us."""
 
 
 class Ahead(Batchwise):

@@ -1,4 +1,4 @@
-"""Lookup tables whose entries change while the program runs.
+"""Lookup tables whose entries the program can change.
 
 A table is a variable of the session, and each change makes a new dictionary. So a run sees one state of it, and changes
 are as atomic as those of variables. It is empty before the first insertion.

@@ -17,7 +17,7 @@ from weftwork.scheduler.views.memory import resident_bytes
 from weftwork.scheduler.views.page import NOTEWORTHY, events_html, run_html
 
 _RUNS = 20
-"""Most runs that are listed."""
+"""Maximum number of runs that are listed."""
 _WAITS = 20
 
 

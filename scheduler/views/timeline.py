@@ -25,7 +25,7 @@ _PROCESSES = ("resident", "task", "actor")
 _MOMENTS = ("retried", "lost", "repaired", "copied", "stayed", "spilled", "committed")
 """Kinds of events without a duration."""
 _NAMED = 3
-"""Most nodes of a segment that its name lists."""
+"""Maximum number of nodes of a segment that its name lists."""
 
 
 # Of events
@@ -210,7 +210,8 @@ def _process_name(machine: str, places: set[str]) -> str:
 
 
 class StepStatsAnalysis(NamedTuple):
-    """The result of `Timeline.analyze_step_stats`. allocator_maximums: by allocator, the most bytes live at a time."""
+    """The result of `Timeline.analyze_step_stats`. allocator_maximums: by allocator, the maximum number of bytes alive
+    at a time."""
 
     chrome_trace: Trace
     allocator_maximums: dict[str, AllocationMaximum]
