@@ -111,12 +111,6 @@ _TASKS = Programs()
 
 
 @contextmanager
-def _working():
-    with working(), children_end():
-        yield
-
-
-@contextmanager
 def _limited(seconds: float | None):
     """A stop list that fills up after `seconds`, or never."""
     stop: list = []
@@ -195,6 +189,20 @@ def _look_for_stop() -> None:
 STOPS.append(_look_for_stop)
 
 
+def call(program: Program, values: list, stop: Any, request: Request, watch: Watch) -> tuple[list, list]:
+    """Run a program. Returns its outputs, and the measurements if the request asks for them."""
+    stops_with(stop)
+    with working(), children_end(), program.errors():
+        measured: list = []
+        watch.start = perf_counter()
+        if request.measure:
+            outputs, *measured = program.measure(values, stop)
+        else:
+            outputs = program(values, stop)
+        watch.ran(sum(map(size_of, values)), sum(map(size_of, outputs)))
+    return outputs, measured
+
+
 def _missing(request: Request) -> list:
     """The reply to a request that refers to something this process does not have."""
     return _reply(request, ["missing"], [])
@@ -225,14 +233,8 @@ def perform(
     failure: list = []
     outputs: list = []
     try:
-        with HEARTBEAT.watching(request.token), _limited(request.deadline) as stop, _working(), program.errors():
-            stops_with(stop)
-            watch.start = perf_counter()
-            if request.measure:
-                outputs, *measured = program.measure(values, stop)
-            else:
-                outputs = program(values, stop)
-            watch.ran(sum(map(size_of, values)), sum(map(size_of, outputs)))
+        with HEARTBEAT.watching(request.token), _limited(request.deadline) as stop:
+            outputs, measured = call(program, values, stop, request, watch)
     except StepFailed as failed:
         taken = tell_inputs(failed, values, gpu.to_host) if device else tell_inputs(failed, values)
         failure = ["failed", failed.step, *describe(failed.__cause__ or failed), taken]
