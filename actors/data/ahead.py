@@ -151,6 +151,7 @@ class Chunks(Stage):
     """
 
     saved = ("ended",)
+    ended = False
 
     def __init__(self, given: Description, pipeline: Pipeline):
         self.given, self.pipeline = given, pipeline
@@ -158,10 +159,6 @@ class Chunks(Stage):
         self.most = pipeline.functions.cores() if asked < 1 else asked
         self.size = self.most
         self.sources = [ChunkSource(pipeline.stage(given.sources[0]), self)]
-        self.begin()
-
-    def begin(self) -> None:
-        self.ended = False
 
     def next(self) -> Any:
         items = [END] if self.ended else self.source.several(self.size)
@@ -214,13 +211,11 @@ class Mapped(Batchwise):
     """
 
     saved = ("made",)
+    made: deque = deque()
 
     def __init__(self, chunks: Stage, parts: tuple[int, ...]):
         self.pipeline, self.sources, self._parts = chunks.pipeline, [chunks], parts
         self.begin()
-
-    def begin(self) -> None:
-        self.made: deque = deque()
 
     def several(self, most: int) -> list:
         while not self.made:

@@ -27,7 +27,7 @@ from weftwork.actors.processes.messages import Request, Watch, describe, pack_pa
 from weftwork.actors.processes.replay import tell_inputs
 from weftwork.actors.processes.ticker import Ticker
 from weftwork.actors.processes.transport import Gone, Transport
-from weftwork.actors.processes.worker import RUNNERS, ProgramMissing, Programs, stops_with
+from weftwork.actors.processes.worker import RUNNERS, ProgramMissing, Programs, call, stops_with
 from weftwork.actors.programs.ambient import PLACE, Unknown
 from weftwork.actors.programs.carried import Carried
 from weftwork.actors.programs.control import Control
@@ -213,7 +213,6 @@ class LocalWorker:
             return pack_parts(["missing", number])
         except Exception as error:  # the code does not unpickle here: a package is missing, say
             return pack_parts(["unfit", number, *describe(error)])
-        measured: list = []
         said.clear()
         try:
             values = [exchange, *unpack_parts(inputs)]
@@ -221,14 +220,7 @@ class LocalWorker:
             return pack_parts(["unfit", number, *describe(error)])
         watch.unpacked()
         try:
-            stops_with(exchange.stop)
-            with children_end(), working(), program.errors():
-                watch.start = perf_counter()
-                if request.measure:
-                    outputs, *measured = program.measure(values, exchange.stop)
-                else:
-                    outputs = program(values, exchange.stop)
-                watch.ran(sum(map(size_of, values[1:])), sum(map(size_of, outputs)))
+            outputs, measured = call(program, values, exchange.stop, request, watch)
         except (Stopped, Gone):
             return pack_parts(["stopped", number])
         except StepFailed as failed:

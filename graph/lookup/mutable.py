@@ -14,7 +14,7 @@ from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import InvalidArgumentError
-from weftwork.graph.lookup.entries import Entries
+from weftwork.graph.lookup.entries import Entries, listed
 from weftwork.graph.lookup.tables import VariableTable
 from weftwork.graph.operation import UNINITIALIZED, Kind, Operation, Tensor
 from weftwork.graph.scopes import name_scope
@@ -111,21 +111,17 @@ def _entries_of(table: Any) -> dict:
     return {} if table is UNINITIALIZED else table.found
 
 
-def _listed(keys: Any) -> list:
-    return [keys] if isinstance(keys, bytes) else np.ravel(keys).tolist()
-
-
 def inserted(table: Any, keys: Any, values: Any) -> Entries:
     """The kernel of LookupTableInsert."""
-    listed = _listed(keys)
+    all_keys = listed(keys)
     rows = np.asarray(values, object if isinstance(values, bytes) else None)
-    rows = rows.reshape(len(listed), *np.shape(values)[np.ndim(keys) :])
-    return Entries({**_entries_of(table), **{key: rows[number] for number, key in enumerate(listed)}})
+    rows = rows.reshape(len(all_keys), *np.shape(values)[np.ndim(keys) :])
+    return Entries({**_entries_of(table), **{key: rows[number] for number, key in enumerate(all_keys)}})
 
 
 def removed(table: Any, keys: Any) -> Entries:
     """The kernel of LookupTableRemove."""
-    gone = set(_listed(keys))
+    gone = set(listed(keys))
     return Entries({key: value for key, value in _entries_of(table).items() if key not in gone})
 
 
@@ -134,7 +130,7 @@ def find(table: Any, keys: Any, default: Any, *, dtype: np.dtype) -> Any:
     found, shape = _entries_of(table), () if isinstance(default, bytes) else np.shape(default)
     result = np.empty((*np.shape(keys), *shape), dtype)
     flat = result.reshape(-1, *shape)
-    for number, key in enumerate(_listed(keys)):
+    for number, key in enumerate(listed(keys)):
         flat[number] = found.get(key, default)
     return result[()]
 
@@ -153,7 +149,7 @@ def all_keys(table: Any, *, dtype: np.dtype) -> Any:
 
 def free_keys(keys: Any, *, reserved: tuple) -> Any:
     """The kernel that rejects the reserved keys of a dense table."""
-    for key in _listed(keys):
+    for key in listed(keys):
         if key in reserved:
             raise InvalidArgumentError(None, None, f"Using the empty_key or the deleted_key is not allowed: {key!r}")
     return keys

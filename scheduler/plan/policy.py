@@ -22,8 +22,8 @@ BATCHES_A_LANE = 8
 CALLS_BEFORE_HERE = 8
 """Measured calls of a function before the caller, which feeds the lanes, runs any of its nodes itself."""
 LONGEST_HERE, LITTLE_WORK = 0.5e-3, 25e-3
-"""Maximum seconds of a node that the caller runs while lanes may wait for their next batch, and of all work that is left
-meanwhile."""
+"""Maximum seconds of a node that the caller runs while lanes may wait for their next batch, and of all work that is
+left meanwhile."""
 UNSEEN_IN_A_ROW = 8
 """Maximum number of nodes of unknown cost that follow another such node in a batch."""
 GUESSED_SECONDS = 1e-3

@@ -21,9 +21,9 @@ from typing import Any
 from weftwork.graph.files.records import tf_record_iterator
 from weftwork.graph.graph import Graph
 from weftwork.graph.interchange.graph_util import write_graph
+from weftwork.graph.interchange.values import shape_proto
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.protos import protos
-from weftwork.graph.shapes import RawShape
 from weftwork.graph.stacks import get_default_graph
 from weftwork.scheduler.request.config import RunMetadata
 
@@ -245,36 +245,16 @@ def _node_proto(op: Operation) -> Any:
     inputs = [_input_name(tensor) for tensor in op.inputs] + [f"^{control.name}" for control in op.controls]
     node = protos("node_def").NodeDef(name=op.name, op=op.type, input=inputs, device=op.device)
     for output in op.outputs:
-        node.attr["_output_shapes"].list.shape.append(_shape_proto(output.raw_shape))
+        node.attr["_output_shapes"].list.shape.append(shape_proto(output.raw_shape))
     if op.outputs:
-        number = getattr(protos("types"), f"DT_{_TYPE_NAMES.get(op.outputs[0].dtype.base_dtype.name, 'VARIANT')}")
-        node.attr["dtype"].type = number
+        node.attr["dtype"].type = op.outputs[0].dtype.base_dtype.as_datatype_enum
     if op.colocation:
         node.attr["_class"].list.s.extend(op.colocation_groups())
     return node
 
 
-_TYPE_NAMES = {
-    "float16": "HALF",
-    "float32": "FLOAT",
-    "float64": "DOUBLE",
-    "complex64": "COMPLEX64",
-    "complex128": "COMPLEX128",
-    "bool": "BOOL",
-    "string": "STRING",
-    "resource": "RESOURCE",
-} | {f"{sign}int{bits}": f"{sign}int{bits}".upper() for sign in ("", "u") for bits in (8, 16, 32, 64)}
-
-
 def _input_name(tensor: Tensor) -> str:
     return tensor.op.name if tensor.index == 0 else tensor.name
-
-
-def _shape_proto(shape: RawShape) -> Any:
-    proto = protos("tensor_shape").TensorShapeProto
-    if shape is None:
-        return proto(unknown_rank=True)
-    return proto(dim=[proto.Dim(size=-1 if size is None else size) for size in shape])
 
 
 def write_graph_text(folder: Any, graph: Graph) -> None:
