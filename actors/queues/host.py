@@ -71,7 +71,7 @@ class QueueHost:
     ) -> Callable[[], None]:
         if self._closed:
             raise CancelledError(None, None, "The session is closed, and its readers with it.")
-        action, reader = attrs["_word"], self._readers.get(attrs["_reader"])
+        action, reader, name = attrs["_word"], self._readers.get(attrs["_reader"]), attrs["_reader"][1]
         if reader is None:
             reader = self._readers[attrs["_reader"]] = Reader(attrs["_records"])
         if action in ("read", "read_up_to"):
@@ -85,6 +85,11 @@ class QueueHost:
         if action == "reset":
             reader.reset()
             on_done([])
+        elif action == "restore_state":
+            reader.restore(name, values[0])
+            on_done([])
+        elif action in ("make", "serialize_state"):
+            on_done([name.encode() if action == "make" else reader.state()])
         else:
             on_done([np.int64(reader.produced if action == "records" else reader.completed)])
         return _nothing

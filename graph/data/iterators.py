@@ -182,9 +182,9 @@ class IteratorState(Saveable):
             self._value = self._node("save", "SerializeIterator", [], [(dtypes.string, ())]).outputs[0]
         return self._value
 
-    def restored(self, value: Tensor) -> Operation:
+    def restored(self, *values: Tensor) -> Operation:
         """The operation that sets the iterator to a state, which must come from the same dataset."""
-        return self._node("restore", "DeserializeIterator", [value], [])
+        return self._node("restore", "DeserializeIterator", [*values], [])
 
     def _node(self, word: str, type: str, inputs: list, outputs: list) -> Operation:
         iterator = self._iterator

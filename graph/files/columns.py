@@ -57,7 +57,7 @@ class _Column:
         if kind is None:
             return None
         if kind != _LISTS[dtype]:
-            message = f"Data types don't match. Expected type: {_NAMES[_LISTS[dtype]]}, actual type: {_NAMES[kind]}"
+            message = f"Data types don't match. Expected type: {_NAMES[_LISTS[dtype]]}, Actual type: {_NAMES[kind]}"
             raise self.error(number, message)
         return _array(getattr(feature, kind), dtype)
 
@@ -162,7 +162,7 @@ def _joined(rows: list[np.ndarray], dtype: str) -> np.ndarray:
 
 def _mismatch(wanted: Wanted, count: int, shape: str) -> str:
     kind = _NAMES[_LISTS[wanted.dtype]]
-    return f"Number of {kind} values != expected.  values size: {count} but output shape: {shape}"
+    return f"Number of {kind} values != expected.  Values size: {count} but output shape: {shape}"
 
 
 # The kernels

@@ -187,9 +187,9 @@ def test_a_sequence_example_that_does_not_match_is_named():
 @pytest.mark.parametrize(
     ("features", "text"),
     [
-        ({"words": tf.FixedLenFeature([1], TEXTS)}, r"Name: a, Key: words, Index: 0.*values size: 2 .*shape: \[1\]"),
+        ({"words": tf.FixedLenFeature([1], TEXTS)}, r"Name: a, Key: words, Index: 0.*Values size: 2 .*shape: \[1\]"),
         ({"height": tf.FixedLenFeature([], FLOATS)}, r"Name: c, .*Feature: height \(data type: float\) is required"),
-        ({"size": tf.VarLenFeature(FLOATS)}, r"Data types don't match. Expected type: float, actual type: int64"),
+        ({"size": tf.VarLenFeature(FLOATS)}, r"Data types don't match. Expected type: float, Actual type: int64"),
         ({"words": tf.FixedLenSequenceFeature([3], TEXTS, True)}, r"values size: 2 but output shape: \[\?,3\]"),
         ({"s": tf.SparseFeature("size", "words", TEXTS, 9)}, r"Key: size, Index: 1.*2 indices do not fit 0 values"),
     ],
