@@ -90,8 +90,8 @@ class MutableHashTable(VariableTable):
 
     def export(self, name: str | None = None) -> tuple[Tensor, Tensor]:
         """(keys, values) of all entries, in the order of insertion."""
-        attrs = {"dtype": self._key_dtype.numpy, "key_shape": self._key_shape}
-        output = (self._key_dtype, (None, *self._key_shape))
+        attrs = {"dtype": self.key_dtype.numpy, "key_shape": self._key_shape}
+        output = (self.key_dtype, (None, *self._key_shape))
         keys = peek("LookupTableExportV2", all_keys, [self._variable], [], attrs, output, name or "Export")
         return keys, self._looked_up(keys, None)
 
@@ -100,7 +100,7 @@ class TableState(Saveable):
     """The entries of a table, as a Saver keeps them: keys and values."""
 
     def __init__(self, table: MutableHashTable):
-        super().__init__(table._variable.op, table._key_dtype, None)
+        super().__init__(table._variable.op, table.key_dtype, None)
         self._table = table
         self._parts: list[Saveable] = []
 

@@ -94,7 +94,7 @@ def shuffle_batch(
     return _batched(
         [tensors] * _threads(num_threads), batch_size, _mixed(min_after_dequeue, seed), capacity=capacity,
         many=enqueue_many, shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name,
-        called="shuffle_batch", keep=_keep,
+        called="shuffle_batch", keep=_keep, least=min_after_dequeue,
     )  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def shuffle_batch_join(
     return _batched(
         list(tensors_list), batch_size, _mixed(min_after_dequeue, seed), capacity=capacity,
         many=enqueue_many, shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name,
-        called="shuffle_batch_join", keep=_keep,
+        called="shuffle_batch_join", keep=_keep, least=min_after_dequeue,
     )  # fmt: skip
 
 
@@ -176,6 +176,7 @@ def _batched(
     name: str | None,
     called: str = "batch",
     keep: Any = None,
+    least: int | None = None,
 ) -> Any:
     with name_scope(name, called, [tensor for source in sources for tensor in _list(source)]) as scope:
         if not sources:
@@ -194,9 +195,8 @@ def _batched(
             raise TypeError(f"Expected types to be consistent: {named[0]} vs. {named[1]}.")
         queue = make(capacity, types[0], _shapes(examples, shapes, many), shared_name=shared_name)
         puts = [_put(queue, example, many, keep) for example in examples]
-        least, shuffles = queue._definition.keep, called.startswith("shuffle")
-        level = f"fraction_over_{least}_of_{capacity - least}_full" if shuffles else full_name(capacity)
-        fill(queue, puts, capacity, level, least=least)
+        level = full_name(capacity) if least is None else f"fraction_over_{least}_of_{capacity - least}_full"
+        fill(queue, puts, capacity, level, least=least or 0)
         taken = (queue.dequeue_up_to if smaller else queue.dequeue_many)(batch_size, name=scope)
         flat = taken if isinstance(taken, list) else [taken]
         return _like(sources[0], [_unpacked(t, item, many) for t, item in zip(flat, _list(sources[0]), strict=True)])

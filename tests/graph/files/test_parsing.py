@@ -190,7 +190,7 @@ def test_a_sequence_example_that_does_not_match_is_named():
         ({"words": tf.FixedLenFeature([1], TEXTS)}, r"Name: a, Key: words, Index: 0.*Values size: 2 .*shape: \[1\]"),
         ({"height": tf.FixedLenFeature([], FLOATS)}, r"Name: c, .*Feature: height \(data type: float\) is required"),
         ({"size": tf.VarLenFeature(FLOATS)}, r"Data types don't match. Expected type: float, Actual type: int64"),
-        ({"words": tf.FixedLenSequenceFeature([3], TEXTS, True)}, r"values size: 2 but output shape: \[\?,3\]"),
+        ({"words": tf.FixedLenSequenceFeature([3], TEXTS, True)}, r"Values size: 2 but output shape: \[\?,3\]"),
         ({"s": tf.SparseFeature("size", "words", TEXTS, 9)}, r"Key: size, Index: 1.*2 indices do not fit 0 values"),
     ],
 )
