@@ -167,7 +167,7 @@ def _solve(compact, rhs):
         try:
             out[at] = solve_banded((1, 1), band, rhs[at], check_finite=False) if main.size else rhs[at]
         except LinAlgError as error:
-            raise InvalidArgumentError(None, None, f"The matrix is not invertible: {error}.") from error
+            raise InvalidArgumentError(None, None, "Input matrix is not invertible.") from error
     return out
 
 

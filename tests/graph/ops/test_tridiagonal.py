@@ -76,5 +76,5 @@ def test_shapes_that_do_not_fit_are_refused_in_the_making(diagonals, right, form
 def test_a_singular_matrix_is_an_error_that_names_the_node():
     with tf.Graph().as_default(), tf.Session() as session:
         solution = tf.linalg.tridiagonal_solve(np.zeros((3, 2)), [1.0, 2.0], name="singular")
-        with pytest.raises(tf.errors.InvalidArgumentError, match=r"not invertible(.|\n)*singular"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"Input matrix is not invertible(.|\n)*singular"):
             session.run(solution)
