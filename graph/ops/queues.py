@@ -145,7 +145,7 @@ class QueueBase:
     def from_flat(cls, graph: Graph, flat: dict[str, Any]) -> QueueBase:
         """Rebuild the queue in a graph from the data of `to_flat`."""
         queue = cls.__new__(cls)
-        queue.__dict__.update(flat, _op=graph.get_operations()[flat["_op"]])
+        queue.__dict__.update(flat, _op=graph.operations[flat["_op"]])
         return queue
 
     @staticmethod
@@ -327,7 +327,7 @@ class _ChosenQueue(QueueBase):
     def from_flat(cls, graph: Graph, flat: dict[str, Any]) -> QueueBase:
         queue: Any = super().from_flat(graph, flat)
         op, number = flat["_index"]
-        queue._index = graph.get_operations()[op].outputs[number]
+        queue._index = graph.operations[op].outputs[number]
         return queue
 
     def handle(self) -> tuple[list[Tensor], dict[str, Any]]:
