@@ -138,6 +138,8 @@ class Walk(Classes):
             self._foreign(function)
             if is_generic(function):
                 self._generic(vars(function)["registry"])
+            else:
+                self._decorated(function)
             return
         facts = facts_of(function.__code__)
         self.attributes |= facts.attributes
@@ -190,6 +192,18 @@ class Walk(Classes):
         if data or any([is_data(content(cell)) for cell in cells.values()]):
             self.spaces.append((function, tuple(data)))
         self._wrapped(function)
+
+    def _decorated(self, function: FunctionType) -> None:
+        """Visit the program's functions and objects in a closure of Python's or of a package, e.g. a decorator's."""
+        held = [content(cell) for cell in function.__closure__ or ()]
+        objects = [each for each in held if is_owned(type(each)) and not isinstance(each, type)]
+        for each in held:
+            kind = type(each)
+            if kind in (FunctionType, MethodType, functools.partial) or each in objects or callable(each):
+                self.visit(each, frozenset(), ROOT if each in objects else NONE)
+            for method in code_of(each) if hasattr(kind, "__get__") and kind is not FunctionType else ():
+                for self_ in objects:
+                    self._function(method, self_)
 
     def _attribute_of(self, function: FunctionType, name: str, names: frozenset) -> None:
         value = self._refer(functools.partial(found_in, vars(function)), name, ("object", id(function)))
