@@ -33,6 +33,7 @@ from weftwork.actors.programs.carried import Carried
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.lru import Lru
+from weftwork.actors.programs.numbers import raised
 from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import StepFailed, Stopped, spread
 from weftwork.actors.programs.sizes import size_of
@@ -410,7 +411,7 @@ def _end_with_parent(parent: int, life: int) -> None:
 
 def _detach_input() -> int:
     """Replace standard input by /dev/null, so that functions do not wait for it. Returns the old descriptor."""
-    was, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    was, nothing = raised(os.dup(0)), os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
     return was
