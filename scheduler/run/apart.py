@@ -8,17 +8,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import apart_nodes
-from weftwork.scheduler.plan.specializations import Specialization
+from weftwork.scheduler.plan.specializations import Specialization, Specializations
 from weftwork.scheduler.run.awaiting import Awaiting, raise_outcome
 from weftwork.scheduler.run.background import Background
 from weftwork.scheduler.run.nested import InnerRun
 from weftwork.scheduler.run.run import Run
+
+
+class _Part(NamedTuple):
+    """A node as a dataflow of its own. number: its number of each value of the whole one."""
+
+    flow: Dataflow
+    number: dict[int, int]
+    specializations: Specializations
+
+
+_parts: WeakKeyDictionary[Dataflow, dict[int, _Part]] = WeakKeyDictionary()
+"""The nodes that have run apart, by the whole dataflow. Their plans serve later runs."""
 
 
 class Apart:
@@ -44,10 +57,15 @@ class Apart:
             told = partial(self._told, node, monotonic())
             self._cancels[node] = self._awaiting.start(self._run, node, lambda outcome: done(told(outcome)))
             return
-        part, number = flow.alone(node)
-        inner = InnerRun(self._run, part, {number[v]: self._run.values[v] for v in flow.inputs[node]})
+        kept = _parts.setdefault(flow, {})
+        part = kept.get(node)
+        if part is None:
+            part = kept[node] = _Part(*flow.alone(node), Specializations())
+        values = [self._run.values[v] for v in flow.inputs[node]]
+        inner = InnerRun(self._run, part.flow, {part.number[v]: self._run.values[v] for v in flow.inputs[node]})
+        specialization = part.specializations.find(values)
         self._inner.add(inner)
-        borrow(1)[0].put(lambda: done(self._work(inner, part)))
+        borrow(1)[0].put(lambda: done(self._work(inner, part.flow, specialization)))
 
     def _told(self, node: int, since: float, outcome: Any) -> Any:
         """Pass on the outcome of a waiting call as that of an inner run."""
@@ -59,9 +77,9 @@ class Apart:
         self._run.waited(Place.LOOP.value, self._run.flow.ops[node], since)
         return outcome
 
-    def _work(self, inner: InnerRun, part: Dataflow) -> Any:
+    def _work(self, inner: InnerRun, part: Dataflow, specialization: Specialization) -> Any:
         try:
-            self._run_flow(inner, part, Specialization())
+            self._run_flow(inner, part, specialization)
             for where, (segments, nodes) in inner.ran.items():
                 self._run.count(where, nodes, segments)
             return [inner.values[value] for value in part.outputs[0]]
