@@ -35,7 +35,7 @@ WHOLE = {
 }
 """Modules that are missing as a whole, and why."""
 DIFFERS = {
-    "TensorArray": "an element may be read more than once; there is no `grad`, because `gradients` needs none",
+    "TensorArray": "an element may be read more than once; each `grad` without `flow` begins a new array",
     "compat": "it has functions for text and bytes, and `v1`, which is this library",
     "contrib": "it has the parts that programs use most",
     "executing_eagerly": "always False",

@@ -290,9 +290,9 @@ def _weak_dtype(dtype: DType, kind: type) -> tuple[DType, tuple[int, int] | None
     if kind is bool:
         return dtypes.bool if bare else dtype, None
     if bare and kind in (int, float):
-        return (dtypes.int32, dtypes.int32.limits) if kind is int else (dtypes.float32, None)
+        return (dtypes.int32, dtypes.int32.bounds) if kind is int else (dtypes.float32, None)
     result = as_dtype((np.zeros(1, dtype.numpy) + kind(1)).dtype)
-    return result, result.limits if result.is_integer else None
+    return result, result.bounds if result.is_integer else None
 
 
 def apply(

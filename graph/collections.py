@@ -65,9 +65,9 @@ class Collections:
         return [item for item in items if hasattr(item, "name") and pattern.match(item.name)]
 
     def get_all_collection_keys(self) -> list[Any]:
-        """The names of all collections that are not empty. Collections with other keys than strings are private."""
+        """The names of all collections. Those with other keys than strings are private."""
         with self._lock:
-            return [name for name, items in self._collections.items() if items and isinstance(name, str)]
+            return [name for name in self._collections if isinstance(name, str)]
 
     def clear_collection(self, name: Any) -> None:
         """Delete the collection."""

@@ -18,16 +18,18 @@ class DType:
     """An element type. There is one object for each type, so you can compare with `is`; == also takes names etc.
 
     numpy: the NumPy dtype.   base: the dtype without "ref", None for itself.
+    is_quantized: the numbers stand for others, which only a range tells: no arithmetic.
     """
 
-    __slots__ = ("_other", "base_dtype", "name", "numpy")
+    __slots__ = ("_other", "base_dtype", "is_quantized", "name", "numpy")
 
-    def __init__(self, name: str, numpy: Any, base: DType | None = None):
+    def __init__(self, name: str, numpy: Any, base: DType | None = None, is_quantized: builtins.bool = False):
         self.name = name
+        self.is_quantized = is_quantized
         self.numpy: np.dtype = np.dtype(numpy)
         self.base_dtype: DType = self if base is None else base
         """The plain type: for a reference the type it refers to."""
-        self._other: DType = DType(name + "_ref", numpy, self) if base is None else base
+        self._other: DType = DType(name + "_ref", numpy, self, is_quantized) if base is None else base
 
     @property
     def as_numpy_dtype(self) -> type[Any]:
@@ -50,12 +52,12 @@ class DType:
     @property
     def is_integer(self) -> builtins.bool:
         """True for a signed or unsigned integer type."""
-        return self.numpy.kind in "iu"
+        return self.numpy.kind in "iu" and not self.is_quantized
 
     @property
     def is_unsigned(self) -> builtins.bool:
         """True for an unsigned integer type."""
-        return self.numpy.kind == "u"
+        return self.numpy.kind == "u" and not self.is_quantized
 
     @property
     def is_complex(self) -> builtins.bool:
@@ -69,8 +71,8 @@ class DType:
 
     @property
     def is_numpy_compatible(self) -> builtins.bool:
-        """True: NumPy has every type."""
-        return True
+        """True for a type of values, False for one of handles."""
+        return self.base_dtype.name not in ("resource", "variant")
 
     @property
     def real_dtype(self) -> DType:
@@ -84,8 +86,18 @@ class DType:
 
     @property
     def limits(self) -> tuple[Any, Any]:
+        """The range of intensities in an image: 0 to the greatest integer, or 0 to 1.
+
+        Raises ValueError for types that images do not have.
+        """
+        if self.numpy.kind not in "biuf" or self.is_quantized:
+            raise ValueError(f"{self} does not have defined limits.")
+        return (0, 1) if self.is_floating else (0, self.max)
+
+    @property
+    def bounds(self) -> tuple[Any, Any]:
         """The smallest and largest value. Raises TypeError for types without limits."""
-        kind = self.numpy.kind
+        kind = "" if self.is_quantized else self.numpy.kind
         if kind == "b":
             return (False, True)
         if kind in "iu":
@@ -98,12 +110,12 @@ class DType:
     @property
     def min(self) -> Any:
         """The smallest value."""
-        return self.limits[0]
+        return self.bounds[0]
 
     @property
     def max(self) -> Any:
         """The largest value."""
-        return self.limits[1]
+        return self.bounds[1]
 
     @property
     def cpp_name(self) -> str:
@@ -166,13 +178,22 @@ object = DType("object", np.object_)
 resource = DType("resource", np.object_)
 variant = DType("variant", np.object_)
 
+qint8 = DType("qint8", np.int8, is_quantized=True)
+qint16 = DType("qint16", np.int16, is_quantized=True)
+qint32 = DType("qint32", np.int32, is_quantized=True)
+quint8 = DType("quint8", np.uint8, is_quantized=True)
+quint16 = DType("quint16", np.uint16, is_quantized=True)
+
 ALL: dict[str, DType] = {
     d.name: d
     for d in (
         *(float16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64),
         *(bool, complex64, complex128, string, object, resource, variant),
+        *(qint8, qint16, qint32, quint8, quint16),
     )
 }
+QUANTIZED_DTYPES = frozenset([kind for d in ALL.values() if d.is_quantized for kind in (d, d._as_ref)])
+"""The types of quantized numbers, and their references."""
 _ALIASES = {"half": float16, "float": float32, "double": float64}
 _ENUM: dict[DType, int] = {
     float32: 1,
@@ -185,6 +206,11 @@ _ENUM: dict[DType, int] = {
     complex64: 8,
     int64: 9,
     bool: 10,
+    qint8: 11,
+    quint8: 12,
+    qint32: 13,
+    qint16: 15,
+    quint16: 16,
     uint16: 17,
     complex128: 18,
     float16: 19,
@@ -195,7 +221,7 @@ _ENUM: dict[DType, int] = {
 }
 _OF_ENUM = {number: dtype for dtype, number in _ENUM.items()}
 _ENUM[variant] = _ENUM[object]
-_OF_NUMPY = {known.numpy: known for known in ALL.values() if known.numpy.kind != "O"}
+_OF_NUMPY = {known.numpy: known for known in ALL.values() if known.numpy.kind != "O" and not known.is_quantized}
 _SCALARS = frozenset(np.sctypeDict.values())
 """NumPy's concrete scalar types. An abstract one, such as np.number, is no dtype."""
 _PYTHON: dict[Any, DType] = {

@@ -6,6 +6,7 @@ scopes in which the next operation will be created.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -403,11 +404,12 @@ class Graph(Forgetting, Drawn):
         for key, value in op_type_map.items():
             if not isinstance(key, str) or not isinstance(value, str):
                 raise TypeError("op_type_map must be a dictionary mapping strings to strings")
-        start = self.version
+        override = [self.version, math.inf, tuple(op_type_map.items())]
+        self.get_collection_ref(GRADIENT_OVERRIDES).append(override)
         try:
             yield
         finally:
-            self.get_collection_ref(GRADIENT_OVERRIDES).append((start, self.version, tuple(op_type_map.items())))
+            override[1] = self.version
 
     @property
     def section(self) -> Section | None:

@@ -101,6 +101,8 @@ def shape_argument(shape: Any) -> tuple[tuple[int, ...] | None, Tensor | None, s
     numbers = whole_numbers(shape)
     if numbers is not None:
         dims = numbers if isinstance(numbers, tuple) else (numbers,)
+        if any([isinstance(size, tuple) for size in dims]):
+            raise ValueError(f"A shape must be rank 1 but is rank {np.ndim(numbers)}: {shape!r}")
         return dims, None, tuple([None if d < 0 else d for d in dims])
     if isinstance(shape, (list, tuple)):
         shape = [int(item) if isinstance(item, shapes.Dimension) else item for item in shape]

@@ -354,6 +354,8 @@ class Tensor(Operators, Generic[R], Stands):
         """A dictionary key for this tensor; `deref()` returns the tensor."""
         return Reference(self)
 
+    ref = experimental_ref
+
     def consumers(self) -> list[Operation]:
         """The operations that use this tensor as an input, once for each such input."""
         return [op for op in self.graph.get_operations() for t in op.inputs if t is self]

@@ -307,6 +307,12 @@ class TensorShape:
         raw = as_raw(other)
         return TensorShape(None if self._raw is None or raw is None else self._raw + raw)
 
+    def __add__(self, other: Any) -> TensorShape:
+        return self.concatenate(other)
+
+    def __radd__(self, other: Any) -> TensorShape:
+        return TensorShape(other).concatenate(self)
+
     def most_specific_compatible_shape(self, other: Any) -> TensorShape:
         """The known part of a shape that is either this one or the other."""
         return TensorShape(common(self._raw, as_raw(other)))

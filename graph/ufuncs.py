@@ -74,6 +74,8 @@ def type_and_name(ufunc: np.ufunc, of_booleans: bool) -> tuple[str, str]:
 @lru_cache(maxsize=4096)
 def ufunc_dtypes(ufunc: np.ufunc, given: tuple[DType, ...], name: str) -> tuple[DType, ...]:
     """The dtypes of the outputs; object where an input is one. Text is compared with text, and added to text."""
+    if any(d.is_quantized for d in given):
+        raise TypeError(f"{name} does not take {', '.join(d.name for d in given)}")
     if any(d.numpy.kind not in "biufc" for d in given):
         of_text = dtypes.string in given and all(d is dtypes.string or d.numpy.kind in "biufc" for d in given)
         compares = ufunc.__name__ in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")

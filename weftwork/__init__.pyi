@@ -175,6 +175,9 @@ from weftwork.graph.default_scopes import (
 )
 from weftwork.graph.devices import DeviceSpec as DeviceSpec
 from weftwork.graph.dtypes import (
+    QUANTIZED_DTYPES as QUANTIZED_DTYPES,
+)
+from weftwork.graph.dtypes import (
     DType as DType,
 )
 from weftwork.graph.dtypes import (
@@ -218,6 +221,21 @@ from weftwork.graph.dtypes import (
 )
 from weftwork.graph.dtypes import (
     object as object,
+)
+from weftwork.graph.dtypes import (
+    qint8 as qint8,
+)
+from weftwork.graph.dtypes import (
+    qint16 as qint16,
+)
+from weftwork.graph.dtypes import (
+    qint32 as qint32,
+)
+from weftwork.graph.dtypes import (
+    quint8 as quint8,
+)
+from weftwork.graph.dtypes import (
+    quint16 as quint16,
 )
 from weftwork.graph.dtypes import (
     resource as resource,
@@ -1495,6 +1513,7 @@ from weftwork.graph.variables.collected import (
     variables_initializer as variables_initializer,
 )
 from weftwork.graph.variables.creators import variable_creator_scope as variable_creator_scope
+from weftwork.graph.variables.critical import CriticalSection as CriticalSection
 from weftwork.graph.variables.initializers import (
     constant_initializer as constant_initializer,
 )

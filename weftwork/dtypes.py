@@ -1,6 +1,7 @@
 """tf.dtypes: data types, and conversions between them."""
 
 from weftwork.graph.dtypes import (
+    QUANTIZED_DTYPES,
     DType,
     as_dtype,
     bool,
@@ -15,6 +16,11 @@ from weftwork.graph.dtypes import (
     int16,
     int32,
     int64,
+    qint8,
+    qint16,
+    qint32,
+    quint8,
+    quint16,
     resource,
     string,
     uint8,
@@ -31,6 +37,7 @@ from weftwork.graph.ops.conversion import (
 from weftwork.graph.ops.strings import as_string
 
 __all__ = [
+    "QUANTIZED_DTYPES",
     "DType",
     "as_dtype",
     "as_string",
@@ -48,6 +55,11 @@ __all__ = [
     "int32",
     "int64",
     "int8",
+    "qint16",
+    "qint32",
+    "qint8",
+    "quint16",
+    "quint8",
     "resource",
     "saturate_cast",
     "string",

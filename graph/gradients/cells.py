@@ -10,7 +10,7 @@ from weftwork.graph.gradients.registry import not_differentiable, rule
 from weftwork.graph.kernels import cells as kernels
 from weftwork.graph.operation import Operation, Tensor
 
-not_differentiable("TensorArrayV3", "TensorArraySizeV3", "TensorArrayCloseV3")
+not_differentiable("TensorArrayV3", "TensorArrayGradV3", "TensorArraySizeV3", "TensorArrayCloseV3")
 
 
 def _flow(kernel: Any, inputs: list, kind: str) -> Tensor:

@@ -121,7 +121,7 @@ def _override(op: Operation) -> Rule | None:
         for result in op.graph.get_collection(_CUSTOM_RULES):
             if result.name == op.name and result.function is not None:
                 return result.function
-    for start, end, names in reversed(op.graph.get_collection(GRADIENT_OVERRIDES)):
+    for start, end, names in reversed(op.graph.get_collection(GRADIENT_OVERRIDES)):  # the innermost scope comes first
         for of_type, name in names:
             if of_type == op.type and start <= op.index < end:
                 if name not in RULES:

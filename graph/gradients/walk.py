@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import apply, constant, convert_to_tensor
+from weftwork.graph.build import apply, constant, convert_to_tensor, elementwise
 from weftwork.graph.gradients.registry import RULES, rule_of
 from weftwork.graph.gradients.tools import dense
 from weftwork.graph.kernels import derivatives as kernels
@@ -29,7 +29,7 @@ from weftwork.graph.ops.composite import IndexedSlices
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.filling import ones, ones_like
 from weftwork.graph.ops.flow import tuple as gate
-from weftwork.graph.ops.math_ops import add, add_n
+from weftwork.graph.ops.math_ops import add_n
 from weftwork.graph.scopes import name_scope
 
 
@@ -217,6 +217,14 @@ for _type in ("Identity", "PlaceholderWithDefault", "Print", "CheckNumerics"):
     RULES[_type] = pass_on
 
 
+def pass_each(op: Operation, *grads: Any) -> list:
+    """The rule for an operation that passes on all its inputs."""
+    return list(grads)
+
+
+RULES["IdentityN"] = pass_each
+
+
 def is_trainable(tensor: Tensor) -> bool:
     """True if a tensor's dtype is differentiable."""
     dtype = tensor.dtype.base_dtype
@@ -266,7 +274,7 @@ def _sum(parts: list, x: Tensor) -> Any:
         indices = concat([part.indices for part in parts], 0)
         return IndexedSlices(values, indices, parts[0].dense_shape)
     tensors = [dense(part, x) if isinstance(part, IndexedSlices) else part for part in parts]
-    return add(*tensors, name="AddN") if len(tensors) == 2 else add_n(tensors)
+    return elementwise(np.add, *tensors, type="AddN") if len(tensors) == 2 else add_n(tensors)
 
 
 # Arguments
@@ -296,7 +304,7 @@ def _seed(y: Tensor, grad: Any, number: int) -> Any:
         if dtype is dtypes.object:
             return apply(kernels.ones_for, [y], type="OnesLike", name=name, dtype=dtype, shape=y.raw_shape)
         if y.raw_shape == ():
-            return constant(1, dtype, name=name)
+            return constant(dtype.numpy.type(1), dtype, name=name)
         if shapes.is_full(y.raw_shape):
             return ones(y.raw_shape, dtype, name)
         return ones_like(y, name=name)

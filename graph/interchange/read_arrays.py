@@ -86,7 +86,7 @@ def _prevented(given: Given) -> Any:
 
 @reads("IdentityN")
 def _identity_n(given: Given) -> Any:
-    return [flow.identity(x) for x in given.inputs]
+    return flow.identity_n(given.inputs, name=given.name)
 
 
 @reads("CheckNumerics")

@@ -21,15 +21,17 @@ from weftwork.graph.shapes import bracket_text
 class Cells:
     """Immutable arrays by index. A write makes new Cells, which share the other arrays."""
 
-    __slots__ = ("cells", "grows", "name", "size")
+    __slots__ = ("cells", "grows", "name", "size", "sums")
 
-    def __init__(self, name: str, size: int, grows: bool, cells: dict[int, Any]):
+    def __init__(self, name: str, size: int, grows: bool, cells: dict[int, Any], sums: bool = False):
         self.name, self.size, self.grows, self.cells = name, size, grows, cells
+        self.sums = sums
+        """Whether a write adds to what is there, as in an array of gradients."""
 
     def having(self, cells: dict[int, Any]) -> Cells:
         """A copy with other cells; if it grows, its size includes them all."""
         size = max(self.size, max(cells, default=-1) + 1) if self.grows else self.size
-        return Cells(self.name, size, self.grows, cells)
+        return Cells(self.name, size, self.grows, cells, self.sums)
 
     def __add__(self, other: Cells) -> Cells:
         cells = dict(self.cells)
@@ -38,7 +40,7 @@ class Cells:
         return Cells(self.name, max(self.size, other.size), self.grows, cells)
 
     def __reduce__(self):
-        return Cells, (self.name, self.size, self.grows, self.cells)
+        return Cells, (self.name, self.size, self.grows, self.cells, self.sums)
 
     def __repr__(self) -> str:
         return f"Cells({self.name!r}, {len(self.cells)} of {self.size})"
@@ -73,7 +75,14 @@ def new_cells(size: Any, name: str, grows: bool) -> Cells:
     """An array of `size` unwritten cells."""
     if np.ndim(size):
         refuse(f"TensorArray size must be scalar, but had shape: {bracket_text(np.shape(size))}")
+    if size < 0:
+        refuse(f"Size should be >= 0: TensorArray {name} has the size {int(size)}")
     return Cells(name, int(size), grows, {})
+
+
+def gradient_cells(cells: Cells) -> Cells:
+    """An array of the same size whose writes add up; an array of gradients is returned as it is."""
+    return cells if cells.sums else Cells(f"{cells.name}@grad", cells.size, cells.grows, {}, sums=True)
 
 
 def size_of(cells: Cells) -> np.int32:
@@ -139,7 +148,9 @@ def join(cells: Cells, shape: Any, dtype: np.dtype) -> np.ndarray:
     """All cells, concatenated along their first axis.   shape: of one cell, without that axis."""
     parts = [_cell(cells, index, None if shape is None else (0, *shape), dtype) for index in range(cells.size)]
     for index, part in enumerate(parts):
-        if not np.ndim(part) or np.shape(part)[1:] != np.shape(parts[0])[1:]:
+        if not np.ndim(part):
+            refuse(f"TensorArray {cells.name}: Concat saw a scalar at index {index}, but needs at least vectors")
+        if np.shape(part)[1:] != np.shape(parts[0])[1:]:
             refuse(
                 f"TensorArray {cells.name} has inconsistent shapes.  Index 0 has (excepting dimension 0) shape: "
                 f"{bracket_text(np.shape(parts[0])[1:])} but index {index} has (excepting dimension 0) shape: "
@@ -199,7 +210,7 @@ def _written(cells: Cells, indices: list[int], values: list, shape: Any) -> Cell
     new = dict(cells.cells)
     for index, value in zip(indices, values, strict=True):
         _inside(cells, index, "write to")
-        if index in new:
+        if index in new and not cells.sums:
             refuse(
                 f"TensorArray {cells.name}: Could not write to TensorArray index {index} because it has already been "
                 "written to."
@@ -213,7 +224,7 @@ def _written(cells: Cells, indices: list[int], values: list, shape: Any) -> Cell
                 f"TensorArray {cells.name}: Could not write to index {index} because the value shape is "
                 f"{bracket_text(given)} which is incompatible with the TensorArray's inferred element shape: {wanted}"
             )
-        new[index] = frozen(value)
+        new[index] = frozen(new[index] + value if index in new else value)
     return cells.having(new)
 
 

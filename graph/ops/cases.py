@@ -121,6 +121,8 @@ def switch_case(
     """
     if not isinstance(branch_index, Tensor):
         raise TypeError(f"branch_index must be a Tensor, got {type(branch_index)}")
+    if not branch_index.dtype.is_integer:
+        raise TypeError(f"branch_index must be an integer Tensor, got {branch_index.dtype.name}")
     pairs = _numbered(branch_fns)
     with graph_of([branch_index]).as_default(), name_scope(name, "switch_case", [branch_index]):
         last = pairs[-1][1] if default is None else default

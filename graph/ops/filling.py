@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import apply, convert_to_tensor
+from weftwork.graph.build import apply, constant, convert_to_tensor, static_value
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.kernels import arrays as kernels
 from weftwork.graph.kernels.cells import emptied
 from weftwork.graph.known import shape_argument, whole_numbers
 from weftwork.graph.operation import Tensor
+
+_SMALL = 1000
+"""Zeros and ones with fewer elements are constants of the graph, as in TensorFlow."""
 
 
 def zeros(shape: Any, dtype: Any = dtypes.float32, name: str | None = None) -> Tensor:
@@ -29,6 +33,10 @@ def _uniform(shape: Any, dtype: DType, number: int, name: str) -> Tensor:
     dims, vector, raw = shape_argument(shape)
     if dims is not None and min(dims, default=0) < 0:
         raise ValueError(f"Dimensions {list(dims)} must be >= 0")
+    if number and dtype is dtypes.string:
+        raise TypeError("Expected string, got 1 of type 'int' instead.")
+    if dims is not None and dtype is not dtypes.object and math.prod(dims) < _SMALL:
+        return constant(np.full(dims, _number(dtype, number), dtype.numpy), dtype, name=name)
     if dtype.numpy.kind == "O":
         return fill(shape, convert_to_tensor(_number(dtype, number), dtype), name)
     attrs: dict[str, Any] = {"dtype": dtype.numpy}
@@ -39,7 +47,7 @@ def _uniform(shape: Any, dtype: DType, number: int, name: str) -> Tensor:
 
 
 def _number(dtype: DType, number: int) -> Any:
-    return number if dtype is not dtypes.string else b"1" if number else b""
+    return number if dtype is not dtypes.string else b""
 
 
 def zeros_like(tensor: Any, dtype: Any = None, name: str | None = None, optimize: bool = True) -> Tensor:
@@ -63,6 +71,8 @@ def _uniform_like(tensor: Any, dtype: Any, number: int, name: str, optimize: boo
     dtype = x.dtype.base_dtype if dtype is None else as_dtype(dtype).base_dtype
     if dtype is dtypes.variant:
         return apply(emptied, [x], type="ZerosLike", name=name, dtype=dtype, shape=x.raw_shape)
+    if number and dtype is dtypes.string:
+        raise TypeError("Expected string, got 1 of type 'int' instead.")
     if optimize and shapes.is_full(x.raw_shape):
         with x.graph.as_default():
             return _uniform(x.raw_shape, dtype, number, name)
@@ -119,7 +129,8 @@ def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = dtypes.bool, na
     Raises ValueError if maxlen is not a scalar.
     """
     x, dtype = convert_to_tensor(lengths, name="lengths"), as_dtype(dtype)
-    limit = None if maxlen is None else whole_numbers(maxlen)
+    known = static_value(x)
+    limit = whole_numbers(maxlen) if maxlen is not None else None if known is None else int(np.max(known, initial=0))
     if maxlen is not None and convert_to_tensor(maxlen).raw_shape not in (None, ()):
         raise ValueError("maxlen must be scalar for sequence_mask")
     attrs: dict[str, Any] = {"dtype": dtype.numpy}

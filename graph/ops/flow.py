@@ -46,9 +46,17 @@ def _first(value: Any, message: str) -> Any:
 
 
 def identity_n(input: Iterable[Any], name: str | None = None) -> list[Tensor]:
-    """Tensors of the same values."""
-    with name_scope(name, "IdentityN", None):
-        return [identity(item) for item in input]
+    """Tensors of the same values, by one operation: they are available together. Raises ValueError for none at all."""
+    with name_scope(name, "IdentityN", None) as scope:
+        tensors = [convert_to_tensor(item) for item in input]
+        if not tensors:
+            raise ValueError("identity_n needs at least one tensor.")
+        specs = [(tensor.dtype.base_dtype, tensor.raw_shape) for tensor in tensors]
+        return apply(_all, tensors, type="IdentityN", name=scope, outputs=specs)
+
+
+def _all(*values: Any) -> Any:
+    return values if len(values) > 1 else values[0]
 
 
 def no_op(name: str | None = None) -> Operation:

@@ -27,11 +27,13 @@ def sweep(
     reverse: bool = False,
     name: str | None = None,
     parallel: int = 1,
+    infer_shape: bool = True,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Apply function(carried, element) -> (carried, collected) along the first axis of `elements`.
 
     parallel: if nothing is carried, the number of parts into which the elements are split, to run concurrently; else
         the number of calls that may run concurrently, as far as they do not depend on each other.
+    infer_shape: False if what is collected may differ in its shape from the first result, and so has no known one.
     Returns the final carried tensors, and the collected ones stacked along a new first axis.
     Raises ValueError for scalars and for different lengths, TypeError if a carried value changes its dtype.
     """
@@ -54,7 +56,9 @@ def sweep(
         (b.dtype.base_dtype, shapes.common(b.raw_shape, e.raw_shape))
         for b, e in zip(initial, next_carried, strict=True)
     ]
-    outputs += [(t.dtype.base_dtype, None if t.raw_shape is None else (count, *t.raw_shape)) for t in collected]
+    for t in collected:
+        known = infer_shape and t.raw_shape is not None
+        outputs.append((t.dtype.base_dtype, (count, *t.raw_shape) if known else None))  # type: ignore[misc]
     empty = tuple([((0, *[d or 0 for d in t.raw_shape or ()]), t.dtype.base_dtype.numpy) for t in collected])
     attrs = {"_carried": len(initial), "_elements": len(elements), "_reverse": reverse, "_empty": empty}
     attrs["_parallel"] = parallel if count is None else min(parallel, count)
@@ -118,7 +122,7 @@ def map_fn(
         return [], [_with_dtype(item, wanted) for item, wanted in zip(results, types, strict=True)]
 
     with name_scope(name, "map", flat):
-        _, stacked = sweep(one, [], flat, parallel=parts)
+        _, stacked = sweep(one, [], flat, parallel=parts, infer_shape=infer_shape)
     result = shape_of[0]
     return packed(result, iter(stacked))
 

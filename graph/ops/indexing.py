@@ -260,6 +260,7 @@ def gather_nd(params: Any, indices: Any, name: str | None = None) -> Tensor:
     InvalidArgumentError at run time.
     """
     x, at = convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices")
+    _check_indices(at, "GatherNd")
     shape = None
     if x.raw_shape is not None and at.raw_shape is not None and at.raw_shape[-1] is not None:
         if at.raw_shape[-1] > len(x.raw_shape):
@@ -274,11 +275,36 @@ def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) 
     """Zeros of `shape` with updates[i...] added at each row of indices; duplicates add up.
 
     An index out of range, including a negative one, raises InvalidArgumentError at run time.
+    Raises ValueError if the known shapes contradict [i..., n], [i..., shape[n:]] and `shape`.
     """
     at, x = convert_to_tensor(indices, name="indices"), convert_to_tensor(updates, name="updates")
+    _check_indices(at, "ScatterNd")
     dims, tensor, raw = shape_argument(shape)
+    _check_updates(at.raw_shape, x.raw_shape, raw)
     inputs, attrs = ([at, x], {"shape": dims}) if tensor is None else ([at, x, tensor], {})
     return apply(kernels_indices.scatter_nd, inputs, attrs, type="ScatterNd", name=name, dtype=x.dtype, shape=raw)
+
+
+def _check_indices(indices: Tensor, word: str) -> None:
+    """Raise TypeError unless indices are integers, ValueError if they are known to be a scalar."""
+    if not indices.dtype.is_integer and indices.dtype is not dtypes.object:
+        raise TypeError(f"{word} needs integer indices, but got {indices.dtype.name}: {indices}")
+    if indices.raw_shape == ():
+        raise ValueError(f"Shape must be at least rank 1 but is rank 0 for the indices of {word}: {indices}")
+
+
+def _check_updates(at: shapes.RawShape, updates: shapes.RawShape, out: shapes.RawShape) -> None:
+    """Raise ValueError unless updates [i..., rest...] may fit indices [i..., n] into `out`, whose shape[n:] is rest."""
+    if at is None or at[-1] is None or out is None:
+        return
+    if at[-1] > len(out):
+        raise ValueError(f"indices.shape[-1] = {at[-1]} must be <= the rank of the shape {shapes.text(out)}")
+    wanted = (*at[:-1], *out[at[-1] :])
+    if not shapes.compatible(wanted, updates):
+        raise ValueError(
+            f"The updates have the shape {shapes.text(updates)}, but indices of shape {shapes.text(at)} into "
+            f"{shapes.text(out)} need {shapes.text(wanted)}. {shapes.difference(wanted, updates)}"
+        )
 
 
 def one_hot(
@@ -288,9 +314,11 @@ def one_hot(
     """on_value (1) at the given index along a new axis of size `depth`, off_value (0) elsewhere and for other indices.
 
     axis: the position of the new axis; -1 is last.   dtype: None for that of the values, else float32.
-    Raises TypeError if on_value or off_value is not of `dtype`.
+    Raises TypeError if on_value or off_value is not of `dtype`, or if the indices are no integers.
     """
     at = convert_to_tensor(indices, name="indices")
+    if not at.dtype.is_integer and at.dtype is not dtypes.object:
+        raise TypeError(f"one_hot needs integer indices, but got {at.dtype.name}: {at}")
     tensors = [as_tensor(v) for v in (on_value, off_value)]
     given = next((t.dtype for t in tensors if t is not None), None)
     if dtype is None and given is None:
@@ -304,6 +332,8 @@ def one_hot(
     except ValueError as error:
         raise TypeError(f"on_value and off_value of one_hot must have the dtype {wanted.name}: {error}") from None
     axis, count = -1 if axis is None else axis, whole_numbers(depth)
+    if isinstance(count, tuple):
+        raise ValueError(f"Input must be scalar but has rank 1 for the depth of one_hot: {depth!r}")
     attrs: dict[str, Any] = {"axis": axis}
     inputs = [at, on, off]
     if count is None:

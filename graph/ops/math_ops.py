@@ -44,6 +44,7 @@ from weftwork.graph.ops.conversion import to_double as to_double
 from weftwork.graph.ops.conversion import to_float as to_float
 from weftwork.graph.ops.conversion import to_int32 as to_int32
 from weftwork.graph.ops.conversion import to_int64 as to_int64
+from weftwork.graph.ops.flow import identity
 from weftwork.graph.ops.products import cross as cross
 from weftwork.graph.ops.products import einsum as einsum
 from weftwork.graph.ops.products import matmul as matmul
@@ -214,6 +215,8 @@ def add_n(inputs: Any, name: str | None = None) -> Tensor:
     if not isinstance(inputs, (list, tuple)) or not inputs:
         raise ValueError(message)
     tensors = convert_together(inputs)
+    if len(tensors) == 1:
+        return tensors[0] if name is None else identity(tensors[0], name)
     shape: shapes.RawShape = None
     for tensor in tensors:
         if not shapes.compatible(shape, tensor.raw_shape):
@@ -306,6 +309,8 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
     if limit is None:
         start, limit = 0, start
     given = (start, limit, delta)
+    for word, value in zip(("start", "limit", "delta"), given, strict=True):
+        _check_bound(word, value)
     values = [static_value(v) if as_tensor(v) is not None else to_value(v) for v in given]
     tensors = [] if all(value is not None for value in values) else convert_together(given)
     if dtype is None:
@@ -320,6 +325,15 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
     size = builtins.max(0, math.ceil((limit - start) / delta))
     attrs = {"start": start, "stop": limit, "step": delta, "dtype": dtype.numpy}
     return apply(np.arange, [], attrs, type="Range", name=name, dtype=dtype, shape=(size,))
+
+
+def _check_bound(word: str, value: Any) -> None:
+    """Raise ValueError for an argument of `range` that is no scalar, TypeError for one that is no number."""
+    known = as_tensor(value)
+    if np.ndim(value) if known is None else known.raw_shape:
+        raise ValueError(f"Shape must be rank 0 for the {word} of range: {value!r}")
+    if isinstance(value, (str, bytes)) or (known is not None and known.dtype is dtypes.string):
+        raise TypeError(f"The {word} of range must be a number: {value!r}")
 
 
 def linspace(start: Any, stop: Any, num: Any, name: str | None = None) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import apply, convert_to_tensor, convert_together
+from weftwork.graph.build import apply, convert_to_tensor, convert_together, static_value
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.kernels.indices import partition, stitched
 from weftwork.graph.operation import Tensor
@@ -66,12 +66,25 @@ def dynamic_stitch(indices: Sequence[Any], data: Sequence[Any], name: str | None
             for part, place in zip(parts, places, strict=True)
             if part.raw_shape is not None and place.raw_shape is not None
         ]
+        for part, place in zip(parts, places, strict=True):
+            if not shapes.compatible(place.raw_shape, (part.raw_shape or ())[: len(place.raw_shape or ())]):
+                raise ValueError(
+                    f"data.shape = {shapes.text(part.raw_shape)} does not start with indices.shape = "
+                    f"{shapes.text(place.raw_shape)}. {shapes.difference(place.raw_shape, part.raw_shape)}"
+                )
         rest = next((shape for shape in known if None not in shape), None)
-        shape = None if not known else (None, *known[0])
+        shape = None if not known else (_count([static_value(place) for place in places]), *known[0])
         attrs = {"shape": rest}
         return apply(
             stitched, [*places, *parts], attrs, type="DynamicStitch", name=scope, dtype=parts[0].dtype, shape=shape
         )
+
+
+def _count(places: Sequence[Any]) -> int | None:
+    """The number of slices of a stitched tensor, one more than the greatest index; None if some are unknown."""
+    if any([place is None for place in places]):
+        return None
+    return max([int(np.max(place, initial=-1)) for place in places]) + 1
 
 
 parallel_stitch = dynamic_stitch

@@ -54,7 +54,7 @@ def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
     known = times if isinstance(times, tuple) else entries(vector) if vector is not None else None
     if known is not None and x.raw_shape is not None and len(known) != len(x.raw_shape):
         raise ValueError(f"multiples {list(known)} must have one entry for each axis of {shapes.text(x.raw_shape)}.")
-    raw = None
+    raw = None if x.raw_shape is None else (None,) * len(x.raw_shape)
     if known is not None:
         dims = x.raw_shape or (None,) * len(known)
         raw = tuple([None if None in (d, t) else d * t for d, t in zip(dims, known, strict=True)])  # type: ignore[operator]
@@ -86,6 +86,8 @@ def pad(
         pairs = isinstance(widths, tuple) and all(isinstance(w, tuple) and len(w) == 2 for w in widths)
         if not pairs or n not in (None, len(widths)):  # type: ignore[arg-type]
             raise ValueError(f"paddings must have shape [{'?' if n is None else n}, 2], but are {widths!r}.")
+        if any([width < 0 for pair in widths for width in pair]):  # type: ignore[union-attr]
+            raise ValueError(f"Paddings must be non-negative: {widths!r}")
         dims = x.raw_shape or (None,) * len(widths)  # type: ignore[arg-type]
         raw = tuple([None if d is None else d + b + e for d, (b, e) in zip(dims, widths, strict=True)])  # type: ignore[arg-type]
     return apply(kernels.pad, inputs, attrs, type="Pad", name=name, dtype=x.dtype, shape=raw)
@@ -220,6 +222,8 @@ def unique_with_counts(x: Any, out_idx: Any = dtypes.int32, name: str | None = N
 def invert_permutation(x: Any, name: str | None = None) -> Tensor:
     """y with y[x[i]] = i. Raises InvalidArgumentError at run time unless the vector x holds each of 0, 1... once."""
     v = _vector(x)
+    if not v.dtype.is_integer and v.dtype is not dtypes.object:
+        raise TypeError(f"invert_permutation needs integers, but got {v.dtype.name}: {v}")
     return apply(
         kernels_indices.invert_permutation, [v], type="InvertPermutation", name=name, dtype=v.dtype, shape=v.raw_shape
     )

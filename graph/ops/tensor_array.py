@@ -58,6 +58,8 @@ class TensorArray:
             return
         with name_scope(name, "TensorArray", [size]) as scope:
             count = convert_to_tensor(size, dtypes.int32 if not isinstance(size, Tensor) else None, name="size")
+            if count.raw_shape:
+                raise ValueError(f"Shape must be rank 0 but is rank {len(count.raw_shape)} for the size {size!r}")
             attrs = {"name": tensor_array_name or scope[:-1], "grows": self._grows}
             self._flow = apply(
                 kernels.new_cells, [count], attrs, type="TensorArrayV3", name=scope, dtype=dtypes.variant, shape=()
@@ -112,14 +114,15 @@ class TensorArray:
         )  # fmt: skip
 
     def grad(self, source: str, flow: Any = None, name: str | None = None) -> TensorArray:
-        """Not available: ask `tf.gradients` for the gradients of the written tensors.
+        """An array of the same size for gradients: what is written to a cell more than once adds up.
 
-        source, flow: as in TensorFlow.
+        `tf.gradients` needs none.   source: without effect: each call makes an array of its own.
+        flow: the flow of an array of gradients, to go on with that one.
         """
-        raise NotImplementedError(
-            "TensorArray.grad is not available: tf.gradients differentiates through TensorArrays, so ask it for the "
-            "gradients of the tensors that were written."
-        )
+        start = self._flow if flow is None else flow
+        kind = "TensorArrayGradV3"
+        made = apply(kernels.gradient_cells, [start], type=kind, name=name or kind, dtype=dtypes.variant, shape=())
+        return self.with_flow(made)
 
     def close(self, name: str | None = None):
         """An operation that does nothing: an unused array is freed automatically."""

@@ -90,6 +90,11 @@ class Template:
         """The same as `variable_scope`."""
         return self._scope
 
+    @property
+    def variable_scope_name(self) -> str | None:
+        """The name of that scope with a slash at its end; None before it exists."""
+        return f"{self._scope.name}/" if self._scope is not None and self._scope.name else None
+
     def _collection(self, name: str) -> list:
         return [] if self._scope is None else self._scope.get_collection(name)
 

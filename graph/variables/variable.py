@@ -325,6 +325,8 @@ class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignor
         """A dictionary key for this variable; `deref()` returns the variable."""
         return Reference(self)
 
+    ref = experimental_ref
+
     # NumPy's protocols, through the cached read
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):

@@ -174,7 +174,7 @@ def _check_int(tensor: Tensor, value: int) -> None:
 
 
 def _in_range(tensor: Tensor, low: int, high: int) -> bool:
-    least, greatest = tensor.dtype.base_dtype.limits
+    least, greatest = tensor.dtype.base_dtype.bounds
     return least <= low and high <= greatest
 
 

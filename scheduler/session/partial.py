@@ -63,17 +63,22 @@ class PartialRuns:
     def __init__(self) -> None:
         self._runs: dict[str, _Partial] = {}
 
-    def setup(self, graph: Graph, fetches: Any, feeds: Sequence | None) -> str:
-        """Start a partial run and return its handle. Raises InvalidArgumentError if there is nothing to fetch."""
+    def setup(self, graph: Graph, fetches: Any, feeds: Any) -> str:
+        """Start a partial run and return its handle.
+
+        feeds: the keys, or a single one. Raises InvalidArgumentError if there is nothing to fetch, or if a tensor is to
+        be fed twice, or fed and fetched.
+        """
         elements = parse_fetches(graph, fetches).elements
-        if feeds is not None and not isinstance(feeds, (list, tuple)):
-            raise TypeError(f"feeds must be a list or tuple, but got {feeds!r}")
         if not elements:
             raise _refused("Must specify at least one target to fetch or execute.")
-        fed = [tensor for key in feeds or () for tensor in feed_tensors(graph, key)]
+        keys = () if feeds is None else feeds if isinstance(feeds, (list, tuple)) else (feeds,)
+        fed = [tensor for key in keys for tensor in feed_tensors(graph, key)]
         for number, tensor in enumerate(fed):
             if tensor in fed[:number]:
                 raise _refused(f'Endpoint "{tensor.name}" fed more than once.')
+            if tensor in elements:
+                raise _refused(f"{tensor.name} is both fed and fetched.")
             if not graph.is_feedable(tensor):
                 raise ValueError(f"Tensor {tensor!r} may not be fed.")
         handle = uuid.uuid4().hex

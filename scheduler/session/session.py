@@ -94,10 +94,11 @@ class BaseSession(Running):
         """True after `close`."""
         return self._closed
 
-    def partial_run_setup(self, fetches: Any, feeds: Sequence[Any] | None = None) -> str:
+    def partial_run_setup(self, fetches: Any, feeds: Any = None) -> str:
         """Set up a run that is fed and fetched in parts. Returns a handle for `partial_run`.
 
-        Each of `feeds` may be fed once and each of `fetches` fetched once, in any order that the graph allows.
+        Each of `feeds` may be fed once and each of `fetches` fetched once, in any order that the graph allows. Raises
+        InvalidArgumentError for a tensor that is in both.
         """
         self._check_open()
         self._check_not_empty()

@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
+import weftwork as tf
 from weftwork.graph import dtypes
 from weftwork.graph.dtypes import as_dtype
 
@@ -100,11 +101,32 @@ def test_the_kinds_are_told_apart():
     assert names("is_bool") == {"bool"}
 
 
-def test_sizes_and_limits_are_those_of_numpy():
-    assert dtypes.int8.limits == (-128, 127)
+def test_limits_are_the_range_of_intensities_in_images():
+    assert [d.limits for d in (dtypes.uint8, dtypes.int8, dtypes.float32)] == [(0, 255), (0, 127), (0, 1)]
+    with pytest.raises(ValueError, match="does not have defined limits"):
+        _ = dtypes.string.limits
+
+
+def test_quantized_dtypes_hold_values_but_do_not_compute(graph):
+    assert {d.name for d in dtypes.QUANTIZED_DTYPES if not d.name.endswith("_ref")} == {
+        "qint8", "qint16", "qint32", "quint8", "quint16"
+    }  # fmt: skip
+    assert dtypes.qint8.is_quantized
+    assert [dtypes.int8.is_quantized, dtypes.qint8.is_integer] == [False, False]
+    assert dtypes.as_dtype(np.int8) is dtypes.int8
+    assert dtypes.as_dtype("qint8") is dtypes.as_dtype(11) is dtypes.qint8
+    tensor = tf.constant([1, -2], tf.qint8)
+    assert tensor.dtype is tf.qint8
+    assert tf.Session().run(tf.cast(tensor, tf.float32)).tolist() == [1.0, -2.0]
+    with pytest.raises(TypeError, match="does not take qint8"):
+        _ = tensor + tensor
+
+
+def test_sizes_and_bounds_are_those_of_numpy():
+    assert (dtypes.int8.min, dtypes.int8.max) == (-128, 127)
     assert (dtypes.uint64.min, dtypes.uint64.max) == (0, 2**64 - 1)
     assert dtypes.float32.max == np.finfo(np.float32).max
-    assert dtypes.bool.limits == (False, True)
+    assert (dtypes.bool.min, dtypes.bool.max) == (False, True)
     assert dtypes.complex128.size == 16
     assert dtypes.float32.as_numpy_dtype is np.float32
     assert dtypes.complex64.real_dtype is dtypes.float32

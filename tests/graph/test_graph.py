@@ -370,7 +370,8 @@ def test_collections_are_lists_that_are_copied_or_aliased(graph):
     graph.add_to_collections(["d", "d", "e"], 5)
     graph.add_to_collections("word", 6)
     assert (graph.get_collection("d"), graph.get_collection("word")) == ([5], [6])
-    assert set(graph.get_all_collection_keys()) == {"c", "d", "e", "word"}
+    assert graph.get_collection_ref("empty") == []
+    assert graph.get_all_collection_keys() == ["c", "d", "e", "word", "empty"]
 
 
 def test_a_collection_s_scope_is_a_regular_expression_at_the_start_of_names(graph):

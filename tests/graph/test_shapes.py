@@ -205,3 +205,9 @@ def test_a_slice_of_an_unknown_shape_has_a_known_rank_if_its_ends_count_from_the
         assert part.ndims is None
     with pytest.raises(ValueError, match="Steps are not yet handled"):
         shape[::2]
+
+
+def test_shapes_add_up_to_longer_ones():
+    assert (TensorShape([1]) + [2]).as_list() == [1, 2]
+    assert ([0] + TensorShape([1, None])).as_list() == [0, 1, None]
+    assert (TensorShape([1]) + None).ndims is None

@@ -463,6 +463,40 @@ def test_an_override_stands_for_a_known_derivative(graph):
     assert value(tf.gradients(tf.identity(x) * 3.0, x)) == [3.0]
 
 
+def test_an_override_holds_from_the_line_on_that_makes_it_and_the_innermost_counts(graph):
+    for name, factor in (("TestTimes5", 5.0), ("TestTimes7", 7.0)):
+        tf.RegisterGradient(name)(lambda op, grad, factor=factor: grad * factor)
+    x = tf.constant(2.0)
+    with graph.gradient_override_map({"Square": "TestTimes5"}):
+        outer = tf.square(x)
+        assert value(tf.gradients(outer, x)) == [5.0]
+        with graph.gradient_override_map({"Square": "TestTimes7"}):
+            inner = tf.square(x)
+        again = tf.square(x)
+    assert value(tf.gradients(inner, x)) == [7.0]
+    assert value(tf.gradients(again, x)) == [5.0]
+
+
+def test_the_seed_of_any_dtype_is_one(graph):
+    flag, number = tf.constant(True), tf.constant(3)
+    assert value([tf.gradients(flag, flag), tf.gradients(number, number)]) == [[True], [1]]
+
+
+def test_the_sum_of_the_parts_of_a_gradient_is_an_add_n(graph):
+    x = tf.constant(2.0)
+    assert tf.gradients(x * x, x)[0].op.type == "AddN"
+
+
+def test_gradients_pass_through_identity_n(graph):
+    x, y = tf.constant(2.0), tf.constant(3.0)
+    one, other = tf.identity_n([x * 2, y * 3])
+    assert one.op is other.op
+    assert one.op.type == "IdentityN"
+    assert value(tf.gradients(one + other, [x, y])) == [2.0, 3.0]
+    with pytest.raises(ValueError, match="at least one tensor"):
+        tf.identity_n([])
+
+
 def test_registering_asks_for_names(graph):
     with pytest.raises(TypeError, match="op_type must be a string"):
         tf.RegisterGradient(3)

@@ -458,6 +458,15 @@ def test_strings_stay_bytes():
         (lambda: array_ops.slice(X, [0, 0], [1, 1]), "Shape must be rank 2"),
         (lambda: array_ops.gather(V, 0, axis=1), "Shape must be at least rank 2 but is rank 1"),
         (lambda: array_ops.gather_nd(V, [[0, 0]]), "must be <= params.rank"),
+        (lambda: array_ops.gather_nd(V, 0), "must be at least rank 1 but is rank 0"),
+        (lambda: array_ops.scatter_nd([[0]], [[1]], [3]), "The updates have the shape"),
+        (lambda: array_ops.scatter_nd([[0], [1]], [1], [3]), "The updates have the shape"),
+        (lambda: array_ops.scatter_nd([[0, 1]], [1], [3]), "must be <= the rank"),
+        (lambda: array_ops.pad(V, [[1, -1]]), "Paddings must be non-negative"),
+        (lambda: array_ops.fill([[2]], 1), "must be rank 1 but is rank 2"),
+        (lambda: array_ops.zeros([[2], [3]]), "must be rank 1 but is rank 2"),
+        (lambda: math_ops.range(1, [2]), "must be rank 0"),
+        (lambda: array_ops.one_hot([1], [2]), "must be scalar"),
         (lambda: array_ops.one_hot([1], 2, axis=2), "Expected axis to be -1 or between"),
         (lambda: array_ops.fill([2], [1, 2]), "Shape must be rank 0 but is rank 1"),
         (lambda: array_ops.zeros([-1]), "must be >= 0"),
@@ -480,6 +489,17 @@ def test_what_makes_no_sense_is_refused_when_the_node_is_built(build, message):
 def test_wrong_dtypes_are_refused_when_the_node_is_built():
     with pytest.raises(TypeError, match="not an integer type"):
         array_ops.gather(X, [0.5])
+    for build in (array_ops.invert_permutation, lambda x: array_ops.one_hot(x, 2)):
+        with pytest.raises(TypeError, match="needs integer"):
+            build([0.5])
+    for build in (array_ops.gather_nd, lambda x, at: array_ops.scatter_nd(at, x, [24])):
+        with pytest.raises(TypeError, match="needs integer indices"):
+            build(X, [[0.5]])
+    with pytest.raises(TypeError, match="must be a number"):
+        math_ops.range("a")
+    for build in (lambda: array_ops.ones([2], "string"), lambda: array_ops.ones_like(constant("a"))):
+        with pytest.raises(TypeError, match="Expected string, got 1"):
+            build()
     with pytest.raises(TypeError, match="integers"):
         array_ops.reshape(X, constant([1.0]) * 2)
     for build in (lambda: array_ops.reshape(X, [2.5]), lambda: array_ops.expand_dims(X, np.float32(1))):
@@ -487,3 +507,14 @@ def test_wrong_dtypes_are_refused_when_the_node_is_built():
             build()
     with pytest.raises(TypeError, match="must have the dtype int32"):
         array_ops.one_hot([1], 2, on_value=constant(1.0), dtype=dtypes.int32)
+
+
+def test_the_shape_says_what_is_known_of_the_values():
+    assert array_ops.sequence_mask([1, 3]).shape.as_list() == [2, 3]
+    assert array_ops.tile(X, placeholder(dtypes.int32)).shape.as_list() == [None, None, None]
+
+
+def test_few_zeros_and_ones_are_constants_of_the_graph():
+    assert [t.op.type for t in (array_ops.zeros([999]), array_ops.ones([2]), array_ops.zeros_like(X))] == ["Const"] * 3
+    assert array_ops.zeros([1000]).op.type == "Fill"
+    check(array_ops.zeros([2], dtypes.string), np.array([b"", b""], object))

@@ -71,6 +71,8 @@ def test_the_numbers_of_functions_are_integers_without_gaps(graph):
             tf.switch_case(index, fns)
     with pytest.raises(TypeError, match="branch_index must be a Tensor"):
         tf.switch_case(0, [fn])
+    with pytest.raises(TypeError, match="must be an integer Tensor, got float32"):
+        tf.switch_case(tf.constant(0.0), [fn])
 
 
 def test_vectorized_map_needs_no_dtypes(graph):

@@ -818,3 +818,9 @@ def test_scan_refuses_another_structure(graph):
 def test_elements_of_a_scalar_are_refused(graph):
     with pytest.raises(ValueError, match="elements in elems must be 1\\+ dimensional Tensors, not scalars"):
         tf.map_fn(lambda x: x, tf.constant(1.0))
+
+
+def test_results_of_map_fn_may_have_no_known_shape(graph):
+    elements = tf.placeholder(tf.float32, [None, 3])
+    assert tf.map_fn(lambda x: x, elements).shape.as_list() == [None, 3]
+    assert tf.map_fn(lambda x: x, elements, infer_shape=False).shape.ndims is None

@@ -29,7 +29,7 @@ def test_the_last_slice_of_a_repeated_index_counts(graph):
     merged = tf.dynamic_stitch(
         [6, [4, 1], [[5, 2], [0, 3]], [1]], [[61], [[41], [11]], [[[51], [21]], [[1], [31]]], [[99]]]
     )
-    assert merged.shape.as_list() == [None, 1]
+    assert merged.shape.as_list() == [7, 1]
     with tf.Session() as session:
         assert session.run(merged).ravel().tolist() == [1, 99, 21, 31, 41, 51, 61]
 
@@ -61,3 +61,9 @@ def test_bad_input_is_told(graph):
     at = tf.placeholder(tf.int32, [1])
     with tf.Session() as session, pytest.raises(tf.errors.InvalidArgumentError, match=r"indices\[0\] = -1 is negative"):
         session.run(tf.dynamic_stitch([at], [[1.0]]), {at: [-1]})
+
+
+def test_a_stitched_tensor_of_constant_indices_has_a_known_shape(graph):
+    assert tf.dynamic_stitch([[0, 4], [2]], [[1, 2], [3]]).shape.as_list() == [5]
+    with pytest.raises(ValueError, match="does not start with indices.shape"):
+        tf.dynamic_stitch([[0, 1]], [[1]])

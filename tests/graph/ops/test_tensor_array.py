@@ -159,3 +159,20 @@ def test_the_index_of_a_cell_that_is_not_there_is_told_in_tensorflows_words(grap
         )
         with pytest.raises(tf.errors.InvalidArgumentError, match=text):
             session.run(tf.TensorArray(tf.float32, 3).read(1))
+
+
+def test_an_array_of_gradients_adds_up_what_is_written_to_a_cell(graph):
+    array = tf.TensorArray(tf.float32, 3).unstack(tf.constant(ROWS))
+    grads = array.grad("loss").write(1, [1.0, 2.0]).write(1, [10.0, 20.0])
+    same = array.grad("loss", flow=grads.flow)
+    found = run([same.read(1), same.read(0), same.size(), array.read(1)])
+    assert [np.asarray(item).tolist() for item in found] == [[11.0, 22.0], [0.0, 0.0], 3, ROWS[1].tolist()]
+
+
+def test_the_size_of_an_array_is_a_number_that_is_not_negative(graph):
+    with pytest.raises(ValueError, match="must be rank 0 but is rank 1"):
+        tf.TensorArray(tf.float32, [2])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Size should be >= 0"):
+        run(tf.TensorArray(tf.float32, -1).size())
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Concat saw a scalar at index 0"):
+        run(tf.TensorArray(tf.float32, 1).write(0, 1.0).concat())

@@ -53,3 +53,10 @@ def test_a_variable_that_each_call_would_make_anew_is_refused():
     template()
     with pytest.raises(ValueError, match="Trainable variable created when calling a template after the first time"):
         template()
+
+
+def test_a_template_tells_the_scope_of_its_variables():
+    template = tf.make_template("t", lambda: tf.get_variable("v", []))
+    assert template.variable_scope_name is None
+    template()
+    assert (template.variable_scope_name, template.var_scope.name) == ("t/", "t")

@@ -162,8 +162,8 @@ def test_a_run_is_fed_and_fetched_in_parts(session, sums):
 
 def test_parts_have_the_structure_of_their_fetches(session, sums):
     a, b, c, first, second = sums
-    handle = session.partial_run_setup({"x": [first, a], "y": second}, [a, b, c])
-    assert session.partial_run(handle, {"x": (first, [a])}, {a: 1, b: 2}) == {"x": (3, [1])}
+    handle = session.partial_run_setup({"x": [first, first * 2], "y": second}, [a, b, c])
+    assert session.partial_run(handle, {"x": (first, [])}, {a: 1, b: 2}) == {"x": (3, [])}
     assert session.partial_run(handle, ["second:0"], {"c:0": 17}) == [51]
 
 
@@ -465,8 +465,10 @@ def test_metadata_is_replaced_by_each_run(session):
 def test_a_partial_run_expects_and_takes_sparse_values(session):
     slices = tf.IndexedSlices(tf.placeholder(tf.float32, [None]), tf.placeholder(tf.int32, [None]))
     total = tf.reduce_sum(slices.values)
-    handle = session.partial_run_setup([total, slices], [slices])
+    handle = session.partial_run_setup(total, slices)
     assert session.partial_run(handle, total, {slices: ([1.0, 2.0], [0, 1])}) == 3.0
+    with pytest.raises(InvalidArgumentError, match=f"^{slices.values.name} is both fed and fetched"):
+        session.partial_run_setup([total, slices], slices)
 
 
 def test_what_the_session_refuses_is_no_nodes_fault(session, sums):
@@ -513,8 +515,6 @@ def test_what_a_part_of_a_run_refuses_leaves_the_run_as_it_was(graph):
         with pytest.raises(ValueError, match="Cannot feed value of shape"):
             session.partial_run(handle, y, {x: [1, 2, 3]})
         assert session.partial_run(handle, y, {x: [1, 2]}).tolist() == [2, 4]
-        with pytest.raises(TypeError, match="feeds must be a list or tuple"):
-            session.partial_run_setup([y], x)
 
 
 def test_a_part_that_asks_too_early_or_twice_is_refused_and_the_run_goes_on(graph):
