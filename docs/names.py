@@ -52,7 +52,7 @@ DIFFERS = {
 
 
 def public(module: Any, prefix: str, seen: set[int], depth: int = 0) -> list[str]:
-    """The public names of a module and those below it; a module that is not here counts as one name."""
+    """The public names of a module and its submodules; a submodule that Weftwork lacks counts as one name."""
     found = []
     for name in sorted(dir(module)):
         if name.startswith("_"):

@@ -1,4 +1,4 @@
-"""tf.linalg: linear algebra, of matrices in the last two axes."""
+"""tf.linalg: linear algebra on matrices in the last two axes."""
 
 from weftwork.graph.nn.ops import (
     l2_normalize,

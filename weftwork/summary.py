@@ -1,6 +1,6 @@
-"""tf.summary: what a training program shows of itself in TensorBoard.
+"""tf.summary: summaries, which TensorBoard shows.
 
-`Summary`, `Event`, `SessionLog` and their kin are TensorBoard's own messages, imported when first asked for.
+`Summary`, `Event`, `SessionLog` and related messages are TensorBoard's own, imported when first used.
 """
 
 from typing import Any
@@ -35,7 +35,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """A message; AttributeError, which says what to install, where TensorBoard is not."""
+    """A message. Raises AttributeError, which says what to install, if TensorBoard is missing."""
     if name not in SUMMARY_MESSAGES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

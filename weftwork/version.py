@@ -1,4 +1,4 @@
-"""tf.version: the version of TensorFlow whose names these are."""
+"""tf.version: the version of TensorFlow whose names the library provides."""
 
 from weftwork.graph.protos import TENSORFLOW_VERSION as VERSION
 

@@ -17,7 +17,7 @@ from weftwork.graph.data.description import Description
 from weftwork.graph.errors import InvalidArgumentError
 
 _DEFAULT_SIZE = 2
-"""Buffer size where the program leaves it to us."""
+"""Buffer size if the program leaves it to us."""
 
 
 class Ahead(Batchwise):
@@ -155,6 +155,7 @@ class Chunks(Stage):
     """
 
     saved = ("ended",)
+    ended = False
 
     def __init__(self, given: Description, pipeline: Pipeline):
         self.given, self.pipeline = given, pipeline
@@ -162,10 +163,6 @@ class Chunks(Stage):
         self.most = pipeline.functions.cores() if asked < 1 else asked
         self.size = self.most
         self.sources = [ChunkSource(pipeline.stage(given.sources[0]), self)]
-        self.begin()
-
-    def begin(self) -> None:
-        self.ended = False
 
     def next(self) -> Any:
         items = [END] if self.ended else self.source.several(self.size)
@@ -218,13 +215,11 @@ class Mapped(Batchwise):
     """
 
     saved = ("made",)
+    made: deque = deque()
 
     def __init__(self, chunks: Stage, parts: tuple[int, ...]):
         self.pipeline, self.sources, self._parts = chunks.pipeline, [chunks], parts
         self.begin()
-
-    def begin(self) -> None:
-        self.made: deque = deque()
 
     def several(self, most: int) -> list:
         while not self.made:

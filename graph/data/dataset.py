@@ -157,7 +157,7 @@ class Dataset(structures.Structured):
     def zip(datasets: Any) -> Dataset:
         """Combine elements of several datasets, in the structure of the argument; ends with the shortest dataset.
 
-        Raises TypeError for a list, or for what is not a dataset.
+        Raises TypeError for a list, or for anything that is not a dataset.
         """
         for dataset in flatten(datasets):
             if isinstance(dataset, list):

@@ -44,7 +44,7 @@ def map_and_batch(
 def shuffle_and_repeat(buffer_size: Any, count: Any = None, seed: int | None = None) -> Transformation:
     """`shuffle`, then `repeat`.
 
-    count: how often, None for ever.
+    count: the number of repetitions; None means forever.
     """
     return lambda dataset: dataset.shuffle(buffer_size, seed).repeat(count)
 

@@ -1,4 +1,4 @@
-"""Lookup tables whose entries change while the program runs.
+"""Lookup tables whose entries the program can change.
 
 A table is a variable of the session, and each change makes a new dictionary. So a run sees one state of it, and changes
 are as atomic as those of variables. It is empty before the first insertion.
@@ -15,7 +15,7 @@ from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.keys import GraphKeys
-from weftwork.graph.lookup.entries import Entries
+from weftwork.graph.lookup.entries import Entries, listed
 from weftwork.graph.lookup.tables import VariableTable
 from weftwork.graph.operation import UNINITIALIZED, Kind, Operation, Tensor
 from weftwork.graph.saveable import Piece, Saveable
@@ -175,17 +175,15 @@ def _entries_of(table: Any) -> dict:
 
 
 def _listed(keys: Any, rank: int = 0) -> list:
-    if isinstance(keys, bytes):
-        return [keys]
-    return [tuple(row) for row in keys.reshape(-1, keys.shape[-1]).tolist()] if rank else np.ravel(keys).tolist()
+    return [tuple(row) for row in keys.reshape(-1, keys.shape[-1]).tolist()] if rank else listed(keys)
 
 
 def inserted(table: Any, keys: Any, values: Any, *, rank: int = 0) -> Entries:
     """The kernel of LookupTableInsert."""
-    listed = _listed(keys, rank)
+    listed_keys = _listed(keys, rank)
     rows = np.asarray(values, object if isinstance(values, bytes) else None)
-    rows = rows.reshape(len(listed), *np.shape(values)[np.ndim(keys) - rank :])
-    return Entries({**_entries_of(table), **{key: rows[number] for number, key in enumerate(listed)}})
+    rows = rows.reshape(len(listed_keys), *np.shape(values)[np.ndim(keys) - rank :])
+    return Entries({**_entries_of(table), **{key: rows[number] for number, key in enumerate(listed_keys)}})
 
 
 def imported(table: Any, keys: Any, values: Any, *, rank: int = 0) -> Entries:

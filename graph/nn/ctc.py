@@ -147,7 +147,7 @@ def ctc_beam_search_decoder_v2(
 ) -> tuple[list[SparseTensor], Tensor]:
     """`ctc_beam_search_decoder` that keeps repeated labels.
 
-    beam_width: how many beginnings are kept.   top_paths: how many results are returned.
+    beam_width: the number of prefixes kept. top_paths: the number of results returned.
     """
     return ctc_beam_search_decoder(inputs, sequence_length, beam_width, top_paths, merge_repeated=False)
 

@@ -145,7 +145,7 @@ class QueueBase:
     def from_flat(cls, graph: Graph, flat: dict[str, Any]) -> QueueBase:
         """Rebuild the queue in a graph from the data of `to_flat`."""
         queue = cls.__new__(cls)
-        queue.__dict__.update(flat, _op=graph.get_operations()[flat["_op"]])
+        queue.__dict__.update(flat, _op=graph.operations[flat["_op"]])
         return queue
 
     @staticmethod
@@ -307,13 +307,6 @@ class QueueBase:
             return graph.add(Kind.QUEUE, kind, inputs=(*given, *inputs), attrs=attrs, outputs=outputs, name=name)
 
 
-def _common(one: dims.RawShape, other: dims.RawShape) -> dims.RawShape:
-    """The common part of two shapes; differing dimensions are unknown."""
-    if one is None or other is None or len(one) != len(other):
-        return None
-    return tuple([a if a == b else None for a, b in zip(one, other, strict=True)])
-
-
 class _ChosenQueue(QueueBase):
     """One of several queues, chosen at run time by the operation's first input."""
 
@@ -321,7 +314,7 @@ class _ChosenQueue(QueueBase):
         first = queues[0]
         self._index, self._dtypes, self._names = index, first._dtypes, first._names
         raw = [q._shapes or (None,) * len(first._dtypes) for q in queues]
-        alike = [functools.reduce(_common, column) for column in zip(*raw, strict=True)]
+        alike = [functools.reduce(dims.common, column) for column in zip(*raw, strict=True)]
         self._shapes = None if all([s is None for s in alike]) else alike
         self._op = index.graph.add(Kind.NOOP, "GatherV2", outputs=[], name="GatherV2")
         self._container, self._key, self._definition = first._container, first._key, first._definition
@@ -334,7 +327,7 @@ class _ChosenQueue(QueueBase):
     def from_flat(cls, graph: Graph, flat: dict[str, Any]) -> QueueBase:
         queue: Any = super().from_flat(graph, flat)
         op, number = flat["_index"]
-        queue._index = graph.get_operations()[op].outputs[number]
+        queue._index = graph.operations[op].outputs[number]
         return queue
 
     def handle(self) -> tuple[list[Tensor], dict[str, Any]]:

@@ -400,7 +400,8 @@ def bincount(
     """The number of occurrences of 0, 1, 2... in arr (any shape), or the sum of their weights.
 
     minlength, maxlength: ints.  The result has `dtype`, or that of the weights.
-    Raises TypeError for a minlength or maxlength that only a run knows, ValueError for weights of another shape.
+    Raises TypeError for a minlength or maxlength that is known only at run time, ValueError for weights of another
+    shape.
     """
     x, dtype = convert_to_tensor(arr, name="arr"), as_dtype(dtype)
     attrs = {"minlength": 0 if minlength is None else whole_numbers(minlength), "maxlength": whole_numbers(maxlength)}

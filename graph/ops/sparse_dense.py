@@ -94,7 +94,7 @@ def sparse_tensor_to_dense(
 ) -> Tensor:
     """The dense tensor, with the default (0, or an empty string) where there is no value.
 
-    validate_indices: they must ascend, and each come once: else InvalidArgumentError when it runs.
+    validate_indices: they must ascend without duplicates, or InvalidArgumentError is raised at run time.
     """
     sp = as_sparse(sp_input)
     if default_value is None:

@@ -216,7 +216,7 @@ def sparse_concat(
 
     expand_nonconcat_dims: the other axes may differ, and are expanded to the largest length.
     concat_dim, expand_nonconcat_dim: older names of axis and expand_nonconcat_dims.
-    Raises TypeError for what is not a list.
+    Raises TypeError unless it is a list.
     """
     axis = renamed("axis", axis, "concat_dim", concat_dim)
     expand = bool(expand_nonconcat_dim if expand_nonconcat_dims is None else expand_nonconcat_dims)

@@ -13,12 +13,13 @@ import numpy as np
 
 from weftwork.graph import dtypes
 from weftwork.graph.build import apply, convert_to_tensor
+from weftwork.graph.known import rank_of
 from weftwork.graph.nn.ops import top_k
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
 from weftwork.graph.ops.flow import identity
-from weftwork.graph.training.metric_tools import Metric, as_metric, metric_variable, rank
+from weftwork.graph.training.metric_tools import Metric, as_metric, metric_variable
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.sharing import variable_scope
 
@@ -96,7 +97,7 @@ def _rows(labels: Any, top: Tensor) -> tuple[Tensor, bool]:
         inputs = [labels.indices, math_ops.cast(labels.values, dtypes.int64), labels.dense_shape]
         return apply(in_rows, inputs, type="SparseRows", dtype=dtypes.int64, shape=shape), True
     labels = math_ops.cast(convert_to_tensor(labels), dtypes.int64)
-    if rank(labels) is not None and rank(top) is not None and rank(labels) == rank(top) - 1:  # type: ignore[operator]
+    if rank_of(labels) is not None and rank_of(top) is not None and rank_of(labels) == rank_of(top) - 1:  # type: ignore[operator]
         labels = array_ops.expand_dims(labels, -1)
     return labels, False
 
@@ -105,7 +106,7 @@ def _weighted(numbers: Tensor, weights: Any) -> Tensor:
     if weights is None:
         return numbers
     weights = math_ops.cast(convert_to_tensor(weights), dtypes.float64)
-    if rank(weights) and rank(numbers) is not None and rank(weights) == rank(numbers) + 1:  # type: ignore[operator]
+    if rank_of(weights) and rank_of(numbers) is not None and rank_of(weights) == rank_of(numbers) + 1:  # type: ignore[operator]
         weights = array_ops.squeeze(weights, [-1])
     return numbers * weights
 

@@ -75,15 +75,15 @@ def _write_collections(
         try:
             items = [item for item in graph.get_collection(name) if _inside(item, scope)]
             items = [item for item in items if not _belongs(item, left_out)]
-            told_ = [_entry_of(item, scope, name in readers) for item in items]
-            kinds = {kind for kind, _ in told_}
+            entries = [_entry_of(item, scope, name in readers) for item in items]
+            kinds = {kind for kind, _ in entries}
             if len(kinds) > 1:
                 raise TypeError(f"items of several kinds: {', '.join(sorted(kinds))}")
         except TypeError as error:
             log.warning("The collection %s is not written: it holds %s.", name, error)
             continue
-        if told_:
-            getattr(made.collection_def[name], told_[0][0]).value.extend([entry for _, entry in told_])
+        if entries:
+            getattr(made.collection_def[name], entries[0][0]).value.extend([entry for _, entry in entries])
 
 
 def _inside(item: Any, scope: str | None) -> bool:

@@ -98,7 +98,7 @@ class QueueRunner:
     def from_flat(cls, graph: Graph, flat: dict[str, Any]) -> QueueRunner:
         """The runner of a graph from the data of `to_flat`."""
         kind, queue = flat["queue"]
-        *enqueue_ops, close_op, cancel_op = [graph.get_operations()[index] for index in flat["ops"]]
+        *enqueue_ops, close_op, cancel_op = [graph.operations[index] for index in flat["ops"]]
         made = graph.operations[queue] if kind is Operation else kind.from_flat(graph, queue)
         return cls(made, enqueue_ops, close_op, cancel_op, flat["types"])
 

@@ -1,7 +1,7 @@
 """What a Saver saves: variables and other state by their keys, and partitioned variables slice by slice.
 
-slice     a variable that is part of a larger one: it is saved under the larger one's key, with the place where it lies
-          there. So a variable may be restored into other slices than those it was saved from, or as a whole
+slice     a variable that is part of a larger one: it is saved under the larger one's key, with its position in the
+          larger one. So a variable may be restored into other slices than those it was saved from, or as a whole
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def variable_of(item: Any) -> Any:
 def saveables_of(var_list: Any) -> Saveables:
     """(key, variable) pairs, sorted by key.
 
-    Raises TypeError for what cannot be saved, ValueError for duplicate keys, and for slices of different variables.
+    Raises TypeError for something that cannot be saved, ValueError for duplicate keys, and for slices of different
+    variables.
     """
     if isinstance(var_list, dict):
         items = list(var_list.items())
@@ -102,7 +103,7 @@ def _by_name(items: Iterable[Any]) -> dict[str, Any]:
 
 
 def _slices(parts: Any) -> list[Slice]:
-    """The slices of one variable. Raises ValueError for others, or for what is no slice."""
+    """The slices of one variable. Raises ValueError for slices of other variables, or for anything but a slice."""
     name = None
     for part in parts:
         if not isinstance(part, Variable):

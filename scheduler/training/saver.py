@@ -160,7 +160,7 @@ class Saver:
         save_path: a path or URL. With a `global_step` (a number, tensor or variable), `-STEP` is appended.
         write_state: also write the file `checkpoint` (`latest_filename`), and delete checkpoints beyond the limit.
         write_meta_graph: also write the graph and its collections as a MetaGraphDef, if TensorBoard is installed.
-        strip_default_attrs: leave out of that what has TensorFlow's default.
+        strip_default_attrs: leave out attributes that have TensorFlow's default.
         Until the new checkpoint is completely on disk, the previous one is the newest.
         Raises ValueError or TypeError for invalid arguments, and OpErrors of the file system.
         """
@@ -311,7 +311,7 @@ class Saver:
         """Like `set_last_checkpoints`, for a list of (path, seconds since 1970).
 
         last_checkpoints_with_time: a list of pairs.
-        Raises TypeError for what is not a list.
+        Raises TypeError if it is not a list.
         """
         if not isinstance(last_checkpoints_with_time, list):
             raise TypeError(f"last_checkpoints_with_time must be a list, but got {last_checkpoints_with_time!r}.")

@@ -120,7 +120,7 @@ class Supervisor:
         self._graph.finalize()
 
     def _check_devices(self) -> None:
-        """Raise ValueError unless each variable has a device: one that is in no certain place would be many."""
+        """Raise ValueError unless each variable has a device: without one, each process would have its own."""
         for op in self._graph.get_operations():
             if op.type in ("Variable", "VariableV2") and not op.device:
                 raise ValueError(f"When using replicas, all Variables must have their device set: {op}")
@@ -131,7 +131,7 @@ class Supervisor:
         return FileWriter(self._folder) if self._folder else None
 
     def _of_graph(self, key: str, make: Callable) -> Any:
-        """The first of a collection; else it is made, and put there for those who come later."""
+        """The first item of a collection; if it is empty, a new item, which is added to it."""
         known = self._graph.get_collection(key)
         if known:
             return known[0]
