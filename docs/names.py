@@ -44,6 +44,7 @@ DIFFERS = {
     "nn.ctc_beam_search_decoder": "a narrow beam may keep other prefixes",
     "nn.fused_batch_norm": "it consists of `moments` and `batch_normalization`",
     "nn.learned_unigram_candidate_sampler": "raises NotImplementedError",
+    "py_function": "its function gets NumPy arrays that also have `numpy()`, and it has no gradient",
     "resource_variables_enabled": "there is one kind of variable",
     "Variable": "there is one kind; `use_resource`, `synchronization` and `aggregation` have no effect",
     "VERSION": "the version of TensorFlow that these names are from",

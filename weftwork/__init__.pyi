@@ -1025,6 +1025,9 @@ from weftwork.graph.ops.products import (
 from weftwork.graph.ops.products import (
     trace as trace,
 )
+from weftwork.graph.ops.py_function import (
+    py_function as py_function,
+)
 from weftwork.graph.ops.queues import (
     FIFOQueue as FIFOQueue,
 )

@@ -32,6 +32,8 @@ def extract_glimpse(
     known = whole_numbers(size)
     rows = list(known) if isinstance(known, (list, tuple)) else [None, None]
     raw = images.raw_shape
+    if raw is not None and len(raw) != 4:
+        raise ValueError(f"Shape must be rank 4 but is rank {len(raw)}: extract_glimpse takes a batch of images")
     shape = (None if raw is None else raw[0], *rows, None if raw is None else raw[3])
     attrs = {"centered": bool(centered), "normalized": bool(normalized), "noise": bool(uniform_noise)}
     inputs = [images, given, places]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.kernels.reductions import max_over, sum_over
 
 _WORTHWHILE_SIZE = 1 << 13
@@ -85,11 +86,12 @@ def softmax_cross_entropy(logits, labels, axis):
 
 
 def sparse_softmax_cross_entropy(logits, labels):
-    """-log_softmax(logits)[label]. Raises ValueError for a label that is not a class."""
+    """-log_softmax(logits)[label]. Raises InvalidArgumentError for a label that is not a class."""
     classes = logits.shape[-1]
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:
         wrong = labels.min() if labels.min() < 0 else labels.max()
-        raise ValueError(f"Received a label value of {wrong} which is outside the valid range of [0, {classes}).")
+        text = f"Received a label value of {wrong} which is outside the valid range of [0, {classes})."
+        raise InvalidArgumentError(None, None, f"{text}  Label values: {' '.join(map(str, labels.ravel()[:1000]))}")
     index = np.asarray(labels)[..., None].astype(np.intp, copy=False)
     return -np.take_along_axis(log_softmax(logits, -1), index, axis=-1)[..., 0]
 

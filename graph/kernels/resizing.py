@@ -173,7 +173,9 @@ def _lines(low: Any, high: Any, size: int, wanted: int) -> np.ndarray:
 def _crops(images: Any, boxes: Any, box_ind: Any, size: tuple[int, int]) -> Any:
     """For each valid box: (its number, its image's number, y of its lines, x of its lines)."""
     if np.size(box_ind) and not (0 <= np.min(box_ind) and np.max(box_ind) < len(images)):
-        raise OutOfRangeError(None, None, f"box_ind has values outside [0, {len(images)})")
+        raise OutOfRangeError(
+            None, None, f"box_index has values outside [0, batch_size): there are {len(images)} images"
+        )
     for b, (box, image) in enumerate(zip(boxes, box_ind, strict=True)):
         ys = _lines(box[0], box[2], images.shape[1], size[0])
         yield b, image, ys, _lines(box[1], box[3], images.shape[2], size[1])

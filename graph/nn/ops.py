@@ -195,6 +195,9 @@ def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | 
         value, bias = convert_together([value, bias])
         if bias.raw_shape is not None and len(bias.raw_shape) != 1:
             raise ValueError(f"Shape must be rank 1 but is rank {len(bias.raw_shape)} for {scope[:-1]!r}, input bias.")
+        if value.raw_shape is not None and len(value.raw_shape) < 2:
+            rank = len(value.raw_shape)
+            raise ValueError(f"Shape must be at least rank 2 but is rank {rank} for {scope[:-1]!r}, input value.")
         if value.raw_shape is not None and bias.raw_shape is not None:
             check_equal(value.raw_shape[1 if first else -1], bias.raw_shape[0], scope[:-1])
         if first:
@@ -353,6 +356,8 @@ def in_top_k(predictions: Any, targets: Any, k: Any, name: str | None = None) ->
         predictions = convert_to_tensor(predictions)
         targets = convert_to_tensor(targets)
         k = convert_to_tensor(k)
+        if predictions.raw_shape and targets.raw_shape:
+            check_equal(predictions.raw_shape[0], targets.raw_shape[0], scope[:-1])
         shape = targets.raw_shape or (predictions.raw_shape and predictions.raw_shape[:1])
         return apply(
             kernels.in_top_k, [predictions, targets, k], type="InTopKV2", name=scope, dtype=dtypes.bool, shape=shape

@@ -43,7 +43,7 @@ class _SessionObject:
             handle: list = [(kinds_of.resource, ())]
             self._op = graph.add(Kind.NOOP, kind, outputs=handle, name=name)
         self._key = shared_name or self._op.name
-        self._definition = Definition(kind, -1, dtypes, shapes, None, keep)
+        self._definition = Definition(kind, -1, dtypes, shapes, (0, 0), keep)
 
     @property
     def name(self) -> str:

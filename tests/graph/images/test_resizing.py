@@ -89,7 +89,7 @@ def test_crops_are_resized_parts(graph):
     assert got[1] == pytest.approx(IMAGES[0, ::-1, ::-1])
     outside = run(tf.image.crop_and_resize(IMAGES, [[-1, 0, 2, 1]], [0], [4, 1], extrapolation_value=9))
     assert (outside[0, :, 0, 0] == 9).tolist() == [True, False, False, True]
-    with pytest.raises(tf.errors.OutOfRangeError, match=r"outside \[0, 2\)"):
+    with pytest.raises(tf.errors.OutOfRangeError, match=r"outside \[0, batch_size\): there are 2"):
         run(tf.image.crop_and_resize(IMAGES, BOXES, [0, 1, 2, 0], [2, 2]))
     with pytest.raises(ValueError, match="not compatible"):
         tf.image.crop_and_resize(IMAGES, BOXES, [0], [2, 2])

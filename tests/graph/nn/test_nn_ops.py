@@ -7,6 +7,7 @@ import pytest
 import scipy.signal
 import scipy.special
 
+import weftwork as tf
 from tests.evaluate import evaluate
 from weftwork.graph import dtypes
 from weftwork.graph.build import convert_to_tensor
@@ -466,3 +467,17 @@ def test_a_node_does_not_write_into_its_inputs():
     evaluate(math_ops.add(results[0], results[1]), {image: x})
     evaluate(results[2], {image: x})
     assert (x == before).all()
+
+
+def test_labels_targets_and_biases_must_fit(graph):
+    scores = tf.constant(np.zeros((3, 4), np.float32))
+    loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.constant([0, 1, 9]), logits=scores)
+    text = r"label value of 9 which is outside the valid range of \[0, 4\)\.  Label values: 0 1 9"
+    with tf.Session() as session, pytest.raises(tf.errors.InvalidArgumentError, match=text):
+        session.run(loss)
+    with pytest.raises(ValueError, match="Dimensions must be equal, but are 3 and 1"):
+        tf.nn.in_top_k(scores, [0], 2)
+    with pytest.raises(ValueError, match="Shape must be at least rank 2 but is rank 1"):
+        tf.nn.bias_add([1.0], [1.0])
+    with pytest.raises(ValueError, match="Shape must be rank 4 but is rank 3"):
+        tf.image.extract_glimpse(tf.zeros([4, 4, 1]), [1, 1], [[0.0, 0.0]])
