@@ -179,6 +179,8 @@ class Walk(Classes):
                 self.visit(module, facts.attributes)
             elif name.partition(".")[0] in ("random", "signal", "asyncio"):
                 self._note_module(name)
+            elif not facts.attributes.isdisjoint(READING.get(name, ())):
+                self.writes.add((MAIN_ONLY, "stdin"))
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         self.writes |= told_writes(facts, roots, self._handled)
         for root, name in facts.asks:
