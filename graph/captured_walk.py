@@ -47,8 +47,8 @@ from weftwork.graph.captured_kinds import (
     step_of,
     takes_class,
 )
+from weftwork.graph.captured_names import writes_of_names
 from weftwork.graph.captured_notes import Bound
-from weftwork.graph.captured_tells import told_writes
 from weftwork.graph.codes import facts_of
 from weftwork.graph.following import ROOT_SELF, Change
 from weftwork.graph.inspection import (
@@ -182,7 +182,7 @@ class Walk(Classes):
             elif not facts.attributes.isdisjoint(READING.get(name, ())):
                 self.writes.add((MAIN_ONLY, "stdin"))
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-        self.writes |= told_writes(facts, roots, self._handled)
+        self.writes |= writes_of_names(facts, roots, self._handled)
         for root, name in facts.asks:
             asked = roots.get(root)
             if type(asked) is FunctionType and not hasattr(asked, name) and is_owned(asked):

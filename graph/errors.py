@@ -119,7 +119,7 @@ class OpError(Exception):
         """Write the failed call, function and inputs, to a file; `python -m weftwork replay PATH` repeats it anywhere.
 
         The file contains code: replaying it runs whatever is in it. Raises RuntimeError as `inputs` does, TypeError if
-        something cannot be pickled, OSError.
+        something cannot be pickled, and an OpError if the file cannot be written. An existing file then stays.
         """
         seams.save_call(self, path)
 

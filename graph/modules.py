@@ -1,4 +1,4 @@
-"""Which modules are the program's own, and which of these other processes can import."""
+"""Which modules belong to the program, and which of those other processes can import."""
 
 from __future__ import annotations
 
@@ -87,11 +87,11 @@ def _refuse(value: Any) -> Any:
 
 _settled: set[str] = set()
 _specs: dict[str, Any] = {}
-"""Of modules of which something has travelled by name, how they had been loaded then."""
+"""For each module of which something was sent by name: how it had been loaded at that time."""
 
 
 def settle_reloaded(name: Any) -> None:
-    """Something of a module is about to travel by its name: if the module was loaded again, it goes by value."""
+    """Called before something of a module is sent by name: if the module was reloaded, it is sent by value instead."""
     module = sys.modules.get(name) if isinstance(name, str) else None
     spec = getattr(module, "__spec__", None)
     if module is None or spec is None or name == "__main__" or _specs.setdefault(name, spec) is spec:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -135,7 +136,11 @@ class Pipeline:
 
 
 class Stage:
-    """Makes elements. `saved` names the attributes that, with the sources, make up its position."""
+    """Makes elements.
+
+    saved: the names of the attributes that, with the sources, make up its position. At the beginning each is what the
+    class says, unless the stage has a `begin` of its own.
+    """
 
     saved: tuple[str, ...] = ()
 
@@ -155,6 +160,8 @@ class Stage:
 
     def begin(self) -> None:
         """Go to the beginning."""
+        for name in self.saved:
+            setattr(self, name, copy(getattr(type(self), name)))
 
     def restart(self) -> None:
         """Go back to the beginning, sources included."""

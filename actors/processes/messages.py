@@ -186,7 +186,7 @@ def _dumps_for(values: list) -> Callable:
 
 
 IMMUTABLE, LAZY = "immutable", "lazy"
-"""What may be read where it lies in Ray's store: what nobody can change, and a frame that copies on write."""
+"""Kinds of values that may be read in place in Ray's store: immutable ones, and frames that copy on write."""
 
 
 @dataclass
@@ -207,7 +207,7 @@ def _shares(value: Any) -> str:
 
 
 def _is_immutable(value: Any, depth: int = 0) -> bool:
-    """True for what nobody can change, and for containers of that: these are made anew."""
+    """True for immutable values, and for containers of these: the containers are rebuilt."""
     kind = type(value)
     if kind not in (list, tuple, dict):
         return is_atom(value)
@@ -225,9 +225,9 @@ def wrap(value: Any) -> Any:
 def unwrap(stored: Any, lazily: bool = False) -> Any:
     """The value that was wrapped.
 
-    A plain array, and a value that nobody can change, is a read-only view of the store; data inside other values is
-    writable, because it is copied. lazily: the data of a frame that copies on write is not copied. Then only lazy
-    copies of the frame are writable, and values made from them, as long as the frame itself exists.
+    A plain array, or an immutable value, is a read-only view of the store; data inside other values is writable,
+    because it is copied. lazily: the data of a frame that copies on write is not copied. Then only lazy copies of the
+    frame are writable, and values made from them, as long as the frame itself exists.
     """
     if type(stored) is not Parcel:
         return stored
@@ -276,7 +276,8 @@ def describe(error: BaseException) -> tuple[bytes, str]:
 
 
 def _raised_from(error: BaseException) -> list[tuple[BaseException, BaseException | None, int]]:
-    """An exception and all that it was raised from, as (exception, the group that it is in, its position there)."""
+    """An exception and all exceptions that it was raised from, as (exception, the group that contains it, its position
+    there)."""
     found: list[tuple[BaseException, BaseException | None, int]] = [(error, None, 0)]
     seen = {id(error)}
     for each, _, _ in found:

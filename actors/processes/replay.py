@@ -5,6 +5,7 @@ bundle    a file with one failed call: a line of text, what the error printed, a
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 from collections.abc import Callable, Sequence
@@ -151,7 +152,7 @@ def _save(error: OpError, path: Any) -> None:
     except Exception as failure:
         raise TypeError(f"The call of {call.where} cannot be pickled: {failure}") from failure
     bundle = Bundle(call.where, printed(error), sys.version.split()[0], code)
-    Path(path).write_bytes(_FIRST_LINE + pickle.dumps(tuple(bundle), protocol=5))
+    seams.write_bytes(os.fspath(path), _FIRST_LINE + pickle.dumps(tuple(bundle), protocol=5))
 
 
 def load(path: Any) -> Bundle:

@@ -3,7 +3,7 @@
 slot      a process's number; its socket has this name, in a folder that only this user can enter
 channel   a stream of messages between two slots, opened when one first sends to the other
 message   one or more parts, each a buffer; a large part is received straight into its final place
-Invariant: a sender that waits keeps receiving, so two processes that send to each other never wait for ever.
+Invariant: a sender that waits keeps receiving, so two processes that send to each other never wait forever.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ class Transport:
     def next(self, seconds: float | None) -> tuple[int, list | None] | None:
         """The next message as (sending slot, list of parts); (slot, None) if the slot's process is gone.
 
-        Waits at most `seconds`, or for ever if that is None. Returns None if nothing came, or `wake` was called.
+        Waits at most `seconds`, or forever if that is None. Returns None if nothing came, or `wake` was called.
         """
         if not self._inbox:
             self._look(seconds)

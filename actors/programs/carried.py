@@ -21,6 +21,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context, ContextVar
+from enum import Enum
 from functools import partial
 from importlib import import_module
 from operator import is_
@@ -37,26 +38,17 @@ from weftwork.graph.made_at_import import is_made_at_import
 from weftwork.graph.modules import is_own, is_owned, settle_reloaded
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None))
-
-
 _CODE = (FunctionType, BuiltinFunctionType, type)
 
 
-class _Marker:
+class _Marker(Enum):
     """Stands for a value: the one that the module was imported with, or none."""
 
-    def __init__(self, word: str):
-        self.word = word
-
-    def __reduce__(self):
-        return _marker, (self.word,)
+    IMPORTED = "imported"
+    ABSENT = "absent"
 
 
-_IMPORTED, _ABSENT = _Marker("imported"), _Marker("absent")
-
-
-def _marker(word: str) -> _Marker:
-    return _IMPORTED if word == "imported" else _ABSENT
+_IMPORTED, _ABSENT = _Marker.IMPORTED, _Marker.ABSENT
 
 
 class Carried:

@@ -1,4 +1,4 @@
-"""What the names in some code tell: whether it changes its surroundings, and whether it depends on its process."""
+"""What the names in some code reveal: whether it changes its surroundings, and whether it depends on its process."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _HANDLED = tuple(
 """Signals whose handlers belong to the program alone."""
 
 
-def told_writes(facts: Facts, roots: dict, is_handled: Callable[[int], bool]) -> set:
-    """The keys of the writes that the names in some code tell.
+def writes_of_names(facts: Facts, roots: dict, is_handled: Callable[[int], bool]) -> set:
+    """The keys of the writes that the names in some code reveal.
 
     roots: the values of its names.   is_handled: whether the program has a handler for a signal.
     """
