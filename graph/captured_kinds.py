@@ -60,7 +60,11 @@ READING = {
     "code": ("interact", "InteractiveConsole"),
 }
 """Attributes of modules that code uses to read standard input, or to look at all modules."""
-_USE_FILES = "read write close fstat lseek pread pwrite ftruncate fsync dup dup2 sendfile readv writev fdopen"
+_USE_FILES = (
+    "read write close fstat lseek pread pwrite ftruncate fsync fdatasync dup dup2 sendfile readv writev fdopen isatty "
+    "set_blocking get_blocking get_inheritable set_inheritable fchmod fchown splice copy_file_range ttyname closerange "
+    "wait waitpid wait3 wait4 waitid"
+)
 OF_PROCESS = frozenset(
     [
         *(("signal", "getsignal"), ("mmap", "mmap"), ("socket", "fromfd")),
@@ -69,15 +73,16 @@ OF_PROCESS = frozenset(
         *[("select", name) for name in ("select", "poll", "epoll", "kqueue")],
     ]
 )
-"""Functions that depend on the process, by module: they take the number of an open file, or return a handler."""
+"""Functions that depend on the process, by module: they take the number of an open file, wait for a child process, or
+return a handler."""
 OPENERS = frozenset(
     [
         *[("os", name) for name in "open pipe pipe2 openpty memfd_create".split()],
         *[("socket", name) for name in "socket socketpair create_connection create_server".split()],
-        ("subprocess", "Popen"),
+        *(("subprocess", "Popen"), ("os", "fork")),
     ]
 )
-"""Functions that return such a number: code that calls one has opened the file itself."""
+"""Functions that return such a number, or make a child: code that calls one has opened the file itself."""
 NAMESPACES = frozenset(["eval", "exec", "globals"])
 """Builtins that let code refer to any name."""
 LOGGING = frozenset("setLevel addHandler removeHandler addFilter removeFilter basicConfig captureWarnings".split())
@@ -136,7 +141,7 @@ def is_of_main(value: Any) -> bool:
 def given(values: Iterable[Any]) -> Iterator[Any]:
     """The program's functions and classes among some values: no code refers to them yet.
 
-    Objects of `UNIQUE` types are among them too, because functions see each other's changes to them.
+    Objects that exist once are among them too, because functions see each other's changes to them.
     """
     todo, seen = list(values), set()
     for value in todo:
@@ -149,7 +154,7 @@ def given(values: Iterable[Any]) -> Iterator[Any]:
                 yield value
         elif kind is MethodType or kind is BuiltinFunctionType:
             todo += [getattr(value, "__func__", None), value.__self__]
-        elif value is PYTHONS or value is NUMPYS or isinstance(value, UNIQUE):
+        elif value is PYTHONS or value is NUMPYS or exists_once(value):
             yield value
         elif kind is functools.partial:
             todo += [value.func, *value.args, *value.keywords.values()]
@@ -162,6 +167,28 @@ def given(values: Iterable[Any]) -> Iterator[Any]:
             if is_owned(kind):
                 yield kind
             todo += inside(value)
+
+
+def exists_once(value: Any, depth: int = 0) -> bool:
+    """True for an object of Python's that cannot be copied: a lock, an open file, a connection, or what holds one."""
+    kind = type(value)
+    if isinstance(value, UNIQUE):
+        return True
+    top = kind.__module__.partition(".")[0]
+    if top in _COPIED or top not in sys.stdlib_module_names or isinstance(value, type) or depth > _DEPTH:
+        return False
+    try:
+        value.__reduce_ex__(5)
+    except Exception:
+        return True
+    return any([exists_once(item, depth + 1) for item in (space_of(value) or {}).values()])
+
+
+_COPIED = frozenset(
+    "builtins collections types functools typing decimal datetime fractions pathlib random re array io".split()
+)
+"""Modules whose objects are copied, or are code."""
+_DEPTH = 2
 
 
 class ObjectOf:

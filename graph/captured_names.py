@@ -20,6 +20,7 @@ from weftwork.graph.captured_kinds import (
     is_logging,
 )
 from weftwork.graph.codes import Facts
+from weftwork.graph.following import SPACE, Passing
 
 _SENDERS = frozenset([("os", "kill"), ("signal", "raise_signal"), ("signal", "pthread_kill")])
 """Functions that may send a signal to this process."""
@@ -38,6 +39,10 @@ def writes_of_names(facts: Facts, roots: dict, is_handled: Callable[[int], bool]
     names = {*facts.attributes, *facts.globals}
     if not NAMESPACES.isdisjoint(facts.globals):
         writes.add((MAIN_ONLY, "names"))
+    if "exec" in facts.globals or any([change.root == SPACE for change in facts.changes]):  # it may bind any name
+        writes.add(SURROUNDINGS)
+    if any([_takes_number(passing, roots) for passing in facts.passings]):
+        writes.add((MAIN_ONLY, "process"))
     if not LOGGING.isdisjoint(facts.attributes) and any([is_logging(value) for value in roots.values()]):
         writes.add(SURROUNDINGS)
     if not PRECISION.isdisjoint(facts.stores) and "getcontext" in names:
@@ -54,3 +59,15 @@ def writes_of_names(facts: Facts, roots: dict, is_handled: Callable[[int], bool]
         if sys.modules.get(name, sys) is None:  # the program has forbidden this import
             writes.add((MAIN_ONLY, "modules"))
     return writes
+
+
+def _takes_number(passing: Passing, roots: dict) -> bool:
+    """True for a call that opens a file by its number, which is one of the program's."""
+    if (passing.path or passing.root)[-1] not in _BY_NUMBER:
+        return False
+    return any([at in _AT and type(roots.get(root)) is int and not path for at, root, path in passing.given])
+
+
+_BY_NUMBER = frozenset(["open", "fdopen", "FileIO", "socket", "mmap"])
+_AT = (0, "file", "fd", "fileno")
+"""Where such a call takes the number."""

@@ -7,6 +7,7 @@ import functools
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from enum import Enum
@@ -35,7 +36,6 @@ from weftwork.graph.captured_kinds import (
     ROOT,
     SETTERS,
     SURROUNDINGS,
-    UNIQUE,
     ObjectOf,
     code_of,
     functions_held,
@@ -82,7 +82,7 @@ class Walk(Classes):
         self.visit(function, frozenset(), ROOT)
         for part in given:
             if not isinstance(part, type):
-                self.visit(part, frozenset(), ROOT if isinstance(part, UNIQUE) else NONE)
+                self.visit(part, frozenset(), NONE if type(part) is FunctionType else ROOT)
         self._drain()
         classes = [part for part in given if isinstance(part, type) and id(part) not in self.classes]
         known = -1
@@ -179,6 +179,8 @@ class Walk(Classes):
                 self.visit(module, facts.attributes)
             elif name.partition(".")[0] in ("random", "signal", "asyncio"):
                 self._note_module(name)
+            elif not facts.attributes.isdisjoint(READING.get(name, ())):
+                self.writes.add((MAIN_ONLY, "stdin"))
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         self.writes |= writes_of_names(facts, roots, self._handled)
         for root, name in facts.asks:
@@ -262,7 +264,7 @@ class Walk(Classes):
             self.writes.add(("name", id(vars(holder)), change.name))
         elif isinstance(holder, type) and change.how == "attribute":
             self.writes.update([("attribute", id(base), change.name) for base in holder.__mro__])
-        elif holder is os.environ:
+        elif any([holder is each for each in (os.environ, sys.path, sys.meta_path, sys.modules, warnings.filters)]):
             self.writes.add(SURROUNDINGS)
         else:
             self.writes.add(("object", id(value)))

@@ -20,6 +20,8 @@ ITEM = "[]"
 CLASS = ("__class__", "type()")
 """Path steps that lead to an object's class."""
 ROOT_SELF = ("self", "")
+SPACE = ("space", "")
+"""The origin of what `globals()` returns."""
 MADE, REST = "made", "rest"
 """Kinds of origin: a function that the code makes itself, named by its code; the parameters `*args` and `**kwargs`."""
 CHANGES = frozenset(
@@ -116,7 +118,7 @@ class Follower:
 
     def origins_of(self, root: tuple[str, Any]) -> list[tuple]:
         """Where a value of a nested function comes from in this code, in a list; none if that is not known."""
-        if root[0] in ("global", "import", MADE, "") or (root[0] == "free" and root[1] in self.free):
+        if root[0] in ("global", "import", MADE, SPACE[0], "") or (root[0] == "free" and root[1] in self.free):
             return [(root, ())]
         known = self.locals.get(root[1]) if root[0] == "free" else None
         return [] if known is None else [known]
@@ -339,6 +341,9 @@ class Follower:
             called = self._arguments_of(count)
             if called is not None and (called[1] or called[0])[-1] in _MUTATORS:
                 self._changed(argument, "argument")
+            if called == _GLOBALS and not count:
+                self.stack.append((SPACE, ()))
+                return
             if called == _TYPE and count == 1 and argument is not None:
                 self.stack.append((argument[0], (*argument[1], CLASS[1])))
                 return
@@ -370,6 +375,7 @@ class Follower:
 
 _UNKNOWN = (("", ""), ())
 """The origin of a call's result, or of another value that comes from nowhere known."""
+_GLOBALS = (("global", "globals"), ())
 _TYPE = (("global", "type"), ())
 """The origin of `type`, whose result is its argument's class."""
 _MUTATORS = frozenset(

@@ -41,6 +41,10 @@ class ValueLost(WorkerLost):
     """A value was lost with the machine that held it."""
 
 
+class Unreadable(ValueLost):
+    """A value does not unpickle in this process."""
+
+
 class RayGone(ValueLost):
     """Ray has died, or was shut down."""
 

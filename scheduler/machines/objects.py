@@ -14,6 +14,7 @@ from weftwork.actors.processes.code import pack_code
 from weftwork.actors.processes.messages import unwrap, wrap
 from weftwork.actors.programs.program import Program
 from weftwork.actors.programs.sizes import size_of
+from weftwork.graph.errors import text_of
 from weftwork.scheduler.machines import backend, inventory, life, room
 
 _INLINE_CODE = 64 * 1024
@@ -95,15 +96,22 @@ def _block(key: str, data: memoryview) -> Block:
 
 
 def fetch(reference: Any) -> Any:
-    """The value of a reference. Raises ValueLost if it is gone, backend.StoreFull if the store had no room for it."""
+    """The value of a reference. Raises ValueLost if it is gone, backend.StoreFull if the store had no room for it.
+
+    A value that does not unpickle here is lost, too: it raises backend.Unreadable.
+    """
     raw, life = reference.raw, reference.life
     errors = life.module.exceptions
     try:
-        return unwrap(backend.get(raw, of=life))
+        stored = backend.get(raw, of=life)
     except errors.ObjectLostError as error:
         raise backend.ValueLost(str(error)) from error
     except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:
         raise backend.StoreFull(backend.first_line(error)) from error
+    try:
+        return unwrap(stored)
+    except Exception as error:
+        raise backend.Unreadable(f"a value could not be loaded: {type(error).__name__}: {text_of(error)}") from error
 
 
 def check_made(reference: Any, size: int) -> None:

@@ -167,3 +167,15 @@ def let_stay(op: Operation, kernel: Any, why: BaseException) -> bool:
     if new:
         _LOG.info("%s runs in the program's own process from now on: %s", op.defined_at, why)
     return new
+
+
+def fetch_output(run: Any, number: int, reference: Any) -> Any:
+    """A run's value in Ray's store. If it does not load here, its function runs here from now on; raises ValueLost."""
+    try:
+        return objects.fetch(reference)
+    except backend.Unreadable as error:
+        node = run.flow.producer[number]
+        if node >= 0 and error.__cause__ is not None:
+            run.stays(node, error.__cause__)
+            forget_plans()
+        raise

@@ -31,7 +31,7 @@ from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.plan import Plan, Segment
 from weftwork.scheduler.plan.policy import LONG_NODE
-from weftwork.scheduler.run.failures import call_of_step, let_stay, node_error, uninitialized
+from weftwork.scheduler.run.failures import call_of_step, fetch_output, let_stay, node_error, uninitialized
 from weftwork.scheduler.run.limits import STRIKES
 from weftwork.scheduler.run.telling import HERE, WORTH, Node, Sent, Telling, lane, measured, took
 from weftwork.scheduler.state.mirror import Cell, Cells, new_version
@@ -367,7 +367,7 @@ class Run:
         """A value, fetched if it is in Ray's store."""
         value = self.values[number]
         if type(value) is Reference:
-            value = objects.fetch(value)
+            value = fetch_output(self, number, value)
             self.values[number] = value
         return value
 

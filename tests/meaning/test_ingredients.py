@@ -33,18 +33,21 @@ EXAMPLES = 12 * int(os.environ.get("WEFTWORK_CHAOS", "1"))
 RUNS = {"auto": 45}
 
 MODULE = '''
-import contextvars, dataclasses, enum, functools, logging, os, queue, random, sys, warnings
+import contextvars, dataclasses, enum, functools, io, logging, os, queue, random, sys, warnings
 import numpy as np
 
 LEVEL, COUNT, TALLY, TABLE = 1, 0, [0], {"n": 1}
 PAIR, LINE, KNOWN = ("pair", []), queue.Queue(), {}
-LARGE = np.zeros(9_000)
+LARGE, ROWS, BUFFER = np.zeros(9_000), [0] * 9_000, io.BytesIO()
 WORD = contextvars.ContextVar("word", default="none")
 LOG = logging.getLogger("ingredients")
 
 class Status(enum.Enum):
     OK = 1
     BAD = 2
+    def hit(self):
+        self.hits = getattr(self, "hits", 0) + 1
+        return self.hits
 
 class Box:
     total = 0
@@ -58,6 +61,10 @@ class Box:
         return self.total
     def level(self):
         return LEVEL, Box.total
+    def more(self, by):
+        Box.total += by
+        return Box.total
+    one_more = functools.partialmethod(more, 1)
 
 class Once(type):
     made = {}
@@ -85,6 +92,13 @@ def helper():
     return "helper", LEVEL
 
 helper.calls = 0
+
+def push(rows):
+    rows.append(1)
+
+def raised(rows, at=3):
+    rows[at] += 1
+    return rows[at]
 
 def bump():
     global COUNT
@@ -157,12 +171,22 @@ LINES = {
     "text": "seen.append([getattr(Box, 'extra', None), getattr(helper, 'extra', None)])",
     "singleton": "seen.append([Settings().level, Settings() is Settings()])",
     "pair": "seen.append(len(PAIR[1]))",
+    "member": "seen.append(getattr(Status.OK, 'hits', 0))",
+    "items": "seen.append(ROWS[3])",
+    "buffer": "seen.append(len(BUFFER.getvalue()))",
     "large": "seen.append(float(LARGE[0]))",
     "method of table": "seen.append((lambda get: get('n'))(TABLE.get))",
     "views": "rows = np.arange(4.0); seen.append([rows, rows[1:], rows])",
     "write attribute": "helper.calls += 1; seen.append(helper.calls)",
     "write singleton": "Settings().level += 1; seen.append(Settings().level)",
     "write pair": "PAIR[1].append(1); seen.append(len(PAIR[1]))",
+    "write member": "seen.append(Status.OK.hit())",
+    "write items": "seen.append(raised(ROWS))",
+    "write hidden items": "[raised(rows) for rows in [ROWS]]; seen.append(ROWS[3])",
+    "write passed": "push(TALLY); seen.append(len(TALLY))",
+    "write partial": "functools.partial(push, TALLY)(); seen.append(len(TALLY))",
+    "write partial method": "seen.append(Box([]).one_more())",
+    "write buffer": "BUFFER.write(b'a'); seen.append(len(BUFFER.getvalue()))",
     "write queue": "LINE.put(1); seen.append(LINE.qsize())",
     "write large": "LARGE[0] += 1; seen.append(float(LARGE[0]))",
     "write cached": "seen.append(Settings().first)",
@@ -232,6 +256,7 @@ CHANGES = {
     "attribute": lambda module, run: setattr(module.helper, "calls", 10 * run),
     "text": lambda module, run: setattr(module.Box, "extra", run),
     "singleton": lambda module, run: setattr(module.Settings(), "level", 10 * run),
+    "member": lambda module, run: setattr(module.Status.OK, "hits", 10 * run),
     "large": lambda module, run: setattr(module, "LARGE", np.full(9_000, run)),
     "list": lambda module, run: module.TALLY.append(0),
     "variable": lambda module, run: module.WORD.set(f"word {run}"),

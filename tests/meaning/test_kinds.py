@@ -213,3 +213,37 @@ def test_the_number_of_an_open_file_means_that_file(place):
 def test_what_the_program_has_put_into_sys_is_found(place, monkeypatch):
     monkeypatch.setattr(sys, "weft_settings", 3, raising=False)
     assert values(place, lambda: sys.weft_settings, runs=2) == [3, 3]  # type: ignore[attr-defined]
+
+
+class Loads:
+    """Cannot be loaded in the process that it was sent to."""
+
+    def __init__(self, home):
+        self.home = home
+
+    def __setstate__(self, state):
+        raise RuntimeError("not here")
+
+
+@pytest.mark.parametrize("place", ["task", "resident", "dynamic"])
+def test_a_result_that_does_not_load_in_the_program_is_made_there(place):
+    assert [value.home for value in values(place, lambda: Loads(os.getpid()), runs=2)] == [os.getpid()] * 2
+
+
+class Incomparable:
+    """A callable that cannot be compared, or hashed."""
+
+    def __call__(self, value):
+        return value + 1
+
+    def __eq__(self, other):
+        raise RuntimeError("asked how it compares")
+
+    def __hash__(self):
+        raise RuntimeError("asked for its hash")
+
+
+@pytest.mark.parametrize("place", ["caller", "resident"])
+def test_a_callable_is_never_asked_how_it_compares(place):
+    """Also in the runs in which plans are compiled."""
+    assert values(place, Incomparable(), 1, runs=45) == [2] * 45
