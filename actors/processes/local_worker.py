@@ -18,13 +18,14 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from time import monotonic, perf_counter, sleep, thread_time
+from time import monotonic, perf_counter, thread_time
 from typing import Any
 
 from weftwork.actors.processes.code import BlockMissing, unpack_code
 from weftwork.actors.processes.exchange import ProcessExchange, Unsendable, read
 from weftwork.actors.processes.messages import Request, Watch, describe, pack_parts, unpack_parts
 from weftwork.actors.processes.replay import tell_inputs
+from weftwork.actors.processes.ticker import TICKER, Evidence
 from weftwork.actors.processes.transport import Gone, Transport
 from weftwork.actors.processes.worker import RUNNERS, ProgramMissing, Programs, stops_with
 from weftwork.actors.programs.ambient import PLACE, Unknown
@@ -43,12 +44,6 @@ _STOP_CHECK_SECONDS = 5e-3
 """Seconds between two checks for a stop while a program runs."""
 _PARENT_CHECK_SECONDS = 2.0
 """Seconds between two checks that the program is alive, in case its pipe does not tell."""
-_TICK, _MIN_PROBED_SECONDS = 1e-3, 4e-3
-"""Seconds between ticks; and the total length of calls from which ticks tell whether a kernel releases the GIL."""
-_RELEASE_SHARE = 0.5
-"""Share of the expected ticks above which a kernel is taken to release the GIL."""
-_BUSY_SHARE = 0.8
-"""Share of its time for which a kernel must have a core to be taken to compute all the time."""
 FLOWS = 64
 """Number of dataflows whose rows are remembered."""
 
@@ -104,56 +99,6 @@ class _Exchange(ProcessExchange):
                 self.take(slot, message)
 
 
-class _Ticker:
-    """Counts ticks in a thread. While a kernel holds the GIL, the count hardly grows.
-
-    A short call sees one tick or none, so the calls of a kernel are added up until they are long enough.
-    """
-
-    def __init__(self):
-        self.ticks = 0
-        self._calls: dict[int, tuple[int, float, float]] = {}
-        """By kernel the ticks, seconds and seconds of CPU time of the calls about which nothing was told."""
-        self._wanted = threading.Event()
-        self._started = False
-
-    def start(self) -> None:
-        """Start counting."""
-        if not self._started:
-            self._started = True
-            threading.Thread(target=self._count, name="weftwork-ticker", daemon=True).start()
-        self._wanted.set()
-
-    def stop(self) -> None:
-        """Stop counting."""
-        self._wanted.clear()
-
-    def verdict(self, token: int, ticks: int, seconds: float, busy: float) -> tuple[bool, bool] | None:
-        """Whether a kernel holds the GIL, and whether it computes all the time; None while that is not known.
-
-        ticks, seconds, busy: of this call, its ticks, its seconds, and the seconds for which its thread had a core.
-        """
-        before = self._calls.pop(token, (0, 0.0, 0.0))
-        ticks, seconds, busy = ticks + before[0], seconds + before[1], min(seconds, busy) + before[2]
-        if seconds < _MIN_PROBED_SECONDS:
-            self._calls[token] = ticks, seconds, busy
-            return None
-        computes = busy >= _BUSY_SHARE * seconds
-        if ticks >= _RELEASE_SHARE * seconds / _TICK:
-            return False, computes
-        return (True, computes) if ticks < _RELEASE_SHARE * busy / _TICK else None  # in between, the machine was busy
-
-    def forget(self) -> None:
-        """Forget all calls, because tokens stand for other kernels from now on."""
-        self._calls.clear()
-
-    def _count(self) -> None:
-        while True:
-            self._wanted.wait()
-            sleep(_TICK)
-            self.ticks += 1
-
-
 class LocalWorker:
     """The process of one slot."""
 
@@ -167,7 +112,7 @@ class LocalWorker:
         self._pending: deque = deque()
         """Batches that arrived while another one was running."""
         self._stop = _Stop()
-        self._ticker = _Ticker()
+        self._evidence = Evidence()
 
     def serve(self, folder: str, slot: int) -> None:
         """Serve the caller, slot 0, until it is gone."""
@@ -286,7 +231,7 @@ class LocalWorker:
             stops_with(self._stop)
         if clear:
             self._kernels.clear()
-            self._ticker.forget()
+            self._evidence.forget()  # tokens stand for other kernels from now on
             self._rows = Lru(FLOWS)
         for number in dropped:
             self._values.pop(number, None)
@@ -330,11 +275,9 @@ class LocalWorker:
         except KeyError:
             return ("missing",)
         watch.unpacked()
-        if probe:
-            self._ticker.start()
         try:
             heard.clear()  # output of module imports has appeared in the program already
-            with children_end(), working(), quiet():
+            with children_end(), working(), quiet(), TICKER.counting(probe):
                 for row in todo:
                     if self._stop:
                         return ("stopped",)
@@ -351,7 +294,6 @@ class LocalWorker:
         except BaseException as error:
             return "failed", *describe(error)
         finally:
-            self._ticker.stop()
             RECORDER.gather()
             if heard and todo:
                 said.append((todo[min(len(made), len(todo) - 1)][0], heard[:]))
@@ -365,7 +307,7 @@ class LocalWorker:
         kernel, carried, users = self._kernels[token]
         if users:  # if the node has to be retried elsewhere, it must get the same inputs
             args = all_lent(args, getattr(kernel, "kernel", kernel).reads)
-        ticks, busy = self._ticker.ticks, thread_time() if probe else 0.0
+        ticks, busy = TICKER.ticks, thread_time() if probe else 0.0
         start = perf_counter()
         turn(users)
         if carried is not None:
@@ -377,7 +319,7 @@ class LocalWorker:
             return changed
         gil = None
         if probe:
-            gil = self._ticker.verdict(token, self._ticker.ticks - ticks, seconds, thread_time() - busy)
+            gil = self._evidence.verdict(token, TICKER.ticks - ticks, seconds, thread_time() - busy)
         if len(makes) == 1:
             values[makes[0]] = result
             made.append(result)

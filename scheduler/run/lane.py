@@ -37,10 +37,13 @@ class Batch:
 
 
 class Lane:
-    """The work of a lane, and what its worker keeps. pid: the worker's process."""
+    """The work of a lane, and what its worker keeps. pid: the worker's process.
 
-    def __init__(self, pid: int = 0):
-        self.pid = pid
+    has_worker: False as long as it has only a thread.
+    """
+
+    def __init__(self, pid: int = 0, has_worker: bool = True):
+        self.pid, self.has_worker = pid, has_worker
         self.batches: dict[int, Batch] = {}
         self.held: set[int] = set()
         """Numbers of the run's values that the worker holds."""
@@ -89,8 +92,8 @@ class Lane:
         self.tokens, self.blocks, self.known, self.rows, self.clear = set(), set(), set(), Lru(FLOWS), True
 
     def serves(self, in_thread: bool) -> bool:
-        """Whether all its work is for its thread, if `in_thread`, or else for its worker."""
-        return all([batch.in_thread is in_thread for batch in self.batches.values()])
+        """Whether it takes work for its thread, if `in_thread`, or else for its worker, besides what it has."""
+        return (in_thread or self.has_worker) and all([batch.in_thread is in_thread for batch in self.batches.values()])
 
     @property
     def room_at(self) -> float:
@@ -120,7 +123,7 @@ def idlest(lanes: Mapping[int, Lane], free: Sequence[int], inputs: Sequence[int]
     return min(free, key=lambda slot: (len(lanes[slot].batches), -len(lanes[slot].held.intersection(inputs))))
 
 
-def until_room(lanes: Iterable[Lane]) -> float | None:
-    """Seconds until a lane is predicted to have room; None if only a message can tell."""
-    soonest = min([lane.room_at for lane in lanes], default=inf)
+def until_room(lanes: Iterable[Lane], in_thread: bool) -> float | None:
+    """Seconds until a lane is predicted to have room for work of this kind; None if only a message can tell."""
+    soonest = min([lane.room_at for lane in lanes if lane.serves(in_thread)], default=inf)
     return None if soonest == inf else max(0.0, soonest - monotonic())

@@ -18,11 +18,14 @@ import weakref
 from collections.abc import Iterable, Sequence
 from glob import glob
 from itertools import count
+from math import inf
 from time import monotonic
+from typing import Any
 
 from weftwork.actors.processes.messages import unpack_parts
 from weftwork.actors.processes.transport import Transport, is_left
 from weftwork.actors.programs.program import Stopped
+from weftwork.graph.errors import UnavailableError
 from weftwork.scheduler.machines.folders import socket_folder
 from weftwork.scheduler.machines.local_processes import LocalProcess
 from weftwork.scheduler.plan.plan import Plan
@@ -66,6 +69,8 @@ class LocalWorkers:
         """The run that has borrowed them."""
         self._deaths = 0
         """How many have died in a row while starting."""
+        self._lanes_lent = 0
+        """How many lanes the run has that has borrowed some workers."""
         self._given_up = 0.0
         """Until when they are considered unable to start on this machine."""
 
@@ -110,17 +115,23 @@ class LocalWorkers:
                 self._lock.release()
         return up
 
-    def borrow_some(self, count: int, stop: Sequence) -> bool:
-        """Borrow those of slots 1 to `count` that are up, at least one; call `give_back` afterwards.
+    def borrow_some(self, count: int, stop: Sequence, needed: bool = True) -> LocalWorkers | Threads | None:
+        """Borrow those of slots 1 to `count` that are up; call `give_back` afterwards. None without a CPU for them.
 
-        The others are started, and the first one is awaited until `stop` is filled. Another run that has them is
-        awaited for a second. None are started if there is no CPU for them.
+        needed: at least one is needed. The others are started, and the first one is awaited until `stop` is filled.
+        Another run that has them is awaited for a second. If none is needed, none is started, and nothing is awaited.
         """
-        if not count or not self.borrow(2, _UP_WITHIN, patience=_PATIENCE, stop=stop):
-            return False
-        self._fill(count + 1)
+        if not count:
+            return None
+        if not needed and not self.borrow(1, patience=0.0):
+            return Threads(count)
+        if needed and not self.borrow(2, _UP_WITHIN, patience=_PATIENCE, stop=stop):
+            return None
+        if needed:
+            self._fill(count + 1)
         self._are_up(count + 1, 0.0)
-        return True
+        self._lanes_lent = count
+        return self
 
     def give_back(self) -> None:
         """Note that the run is over."""
@@ -228,8 +239,12 @@ class LocalWorkers:
         for slot in sorted(self._up)[:most]:
             lanes[slot] = self._lanes.setdefault(slot, Lane(self._processes[slot].pid))
             lanes[slot].begin()
+        if not lanes:
+            lanes = {slot: Lane(has_worker=False) for slot in range(1, self._lanes_lent + 1)[:most]}
         number, again, revive = next(self._numbers), self._again, self._revive
-        sharing = Sharing(run, run.flow, self._transport, number, lanes, seconds, again, revive, apart, most)
+        sharing = Sharing(
+            run, run.flow, self._transport, number, lanes, seconds, again, revive, self._miss, apart, most
+        )
         run.wakers.append(self._transport.wake)
         late: list[int] = []
         try:
@@ -240,11 +255,18 @@ class LocalWorkers:
                 raise run.stopped() from None
             raise
         finally:
-            self._up.update(sharing.lanes)
-            self._deaths = 0 if sharing.lanes else self._deaths
+            up = {slot: lane for slot, lane in sharing.lanes.items() if lane.has_worker}
+            self._up.update(up)
+            self._lanes.update(up)
+            self._deaths = 0 if up else self._deaths
             sharing.let_go()
             for slot in {*sharing.gone, *late}:
                 self._end(slot)
+
+    def _miss(self, seconds: float) -> None:
+        """Take note of work of a run that workers could have done, and start them once they would have paid."""
+        if not self._processes and self.are_worth_starting(seconds):
+            self._fill(self._lanes_lent + 1)
 
     def _again(self, slot: int) -> None:
         """Replace the worker of a slot after it died in a run."""
@@ -269,6 +291,58 @@ class LocalWorkers:
         if team.forgotten:
             for known in self._programs.values():
                 known.clear()
+
+
+class Threads:
+    """What a run gets that can do without local workers, while another run has them: lanes that have only threads."""
+
+    def __init__(self, count: int):
+        """count: the number of lanes."""
+        self._count = count
+
+    def share(self, run: Run, seconds: Sequence[float | None], apart: Apart, most: int | None, grace: float) -> None:
+        """Run the nodes of a dataflow, as `LocalWorkers.share` does."""
+        lanes = {slot: Lane(has_worker=False) for slot in range(1, self._count + 1)[:most]}
+        nobody: Any = _Nobody()
+        sharing = Sharing(run, run.flow, nobody, 0, lanes, seconds, _nothing, _nothing, _miss, apart, most)
+        run.wakers.append(nobody.wake)
+        try:
+            sharing.execute()
+        except BaseException as error:
+            sharing.rest(grace)
+            if isinstance(error, Stopped):
+                raise run.stopped() from None
+            raise
+        finally:
+            sharing.let_go()
+
+    def give_back(self) -> None:
+        """Do nothing."""
+
+
+class _Nobody:
+    """A transport to nobody."""
+
+    def __init__(self):
+        self._woken = threading.Event()
+
+    def next(self, seconds: float | None) -> None:
+        """Wait for up to `seconds`, or until `wake` is called."""
+        self._woken.wait(seconds)
+        self._woken.clear()
+
+    def wake(self) -> None:
+        """Make `next` return."""
+        self._woken.set()
+
+
+def _nothing(_: Any) -> Any:
+    """There is no worker to start."""
+
+
+def _miss(seconds: float) -> None:
+    if seconds == inf:
+        raise UnavailableError(None, None, "A function that may block needs a local worker, but another run has them.")
 
 
 def local_workers() -> LocalWorkers:

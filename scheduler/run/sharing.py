@@ -1,6 +1,7 @@
 """Sharing: shares the nodes of a run out among the program's local workers, as the run goes on.
 
-lane      a core beside the caller's: nodes run in its local worker, or in a thread of ours if they release the GIL
+lane      a core beside the caller's: nodes run in its local worker, or in a thread of ours if they release the GIL.
+          A lane whose worker has not started has only the thread
 batch     ready nodes that go to a lane at once
 row       a worker's description of a node; it keeps rows, so later runs send only numbers
 held      the values that a worker has made or was sent, and need not be sent again
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -24,6 +26,7 @@ from weftwork.actors.programs.float_errors import quiet
 from weftwork.actors.programs.program import Stopped, is_from_outside
 from weftwork.actors.programs.sizes import size_of
 from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.grouping import after_locks
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.placement import Place, stateful
@@ -62,14 +65,16 @@ class Sharing:
         seconds: Sequence,
         restart: Callable[[int], None],
         revive: Callable[[Iterable[int]], bool],
+        missed: Callable[[float], None],
         apart: Apart,
         most: int | None,
     ):
         """seconds: the predicted seconds of each node; None if never seen.   restart: starts a slot's worker anew.
         revive: does so for those that died while starting, given the slots that are up; true if those were many.
+        missed: takes note of seconds of work for which there was no worker, and starts them once they would pay.
         """
         self.run, self.flow, self.transport, self.number, self.lanes = run, flow, transport, number, lanes
-        self.frontier, self._restart, self._revive = Frontier(flow, seconds), restart, revive
+        self.frontier, self._restart, self._revive, self._missed = Frontier(flow, seconds), restart, revive, missed
         self.gone: set[int] = set()
         """The slots whose workers have died."""
         self.locked = after_locks(flow)
@@ -121,7 +126,8 @@ class Sharing:
 
     def _until_room(self) -> float | None:
         """Seconds to wait for a message before a lane has room for more; None for no limit."""
-        return until_room(self.lanes.values()) if self.frontier.ready else None
+        ready = self.frontier.ready
+        return until_room(self.lanes.values(), fits_a_thread(self.run, ready[0][1])) if ready else None
 
     def _busy(self) -> int:
         return len([lane for lane in self.lanes.values() if lane.batches])
@@ -166,6 +172,8 @@ class Sharing:
             first = frontier.ready[0][1]
             in_thread = fits_a_thread(self.run, first)
             free = with_room(self.lanes, in_thread)
+            if not free and not in_thread and not self._has_workers:
+                self._without_workers(first)
             if not free:
                 return
             how = (THREAD_ROUND_TRIP, self._fits_a_thread) if in_thread else (ROUND_TRIP, self._may_leave)
@@ -175,6 +183,17 @@ class Sharing:
                 return
             slot = idlest(self.lanes, free, self.flow.inputs[first])
             (self._begin_thread if in_thread else self._send)(slot, batch)
+
+    def _without_workers(self, node: int) -> None:
+        """Keep the first ready node in the caller, since no worker has started; start them if it may not run here."""
+        if COSTS.blocks(self.flow.kernels[node]):
+            self._missed(inf)
+        else:
+            self.frontier.move_here(self.frontier.ready[0])
+
+    @property
+    def _has_workers(self) -> bool:
+        return any([lane.has_worker for lane in self.lanes.values()])
 
     def _fits_a_thread(self, node: int) -> bool:
         return self._may_leave(node) and fits_a_thread(self.run, node)
@@ -235,7 +254,7 @@ class Sharing:
     def _told(self, slot: int, message: list, back: float) -> None:
         kind, number, *rest = message
         if kind == "up":
-            self.lanes.setdefault(slot, Lane(number))
+            self._is_up(slot, number)
             self.alone_since = 0.0
         elif kind == "shared" and number == self.number:
             batch, end, made, costs, said, told = rest
@@ -246,6 +265,10 @@ class Sharing:
                 if node not in again:
                     self.run.heard([self.flow.ops[node]], events)
             self._finished(slot, batch, end, made, costs, told, back)
+
+    def _is_up(self, slot: int, pid: int) -> None:
+        lane = self.lanes.setdefault(slot, Lane(pid))
+        lane.pid, lane.has_worker = pid, True
 
     def _finished(self, slot: int, number: int, end: Any, made: list, costs: list, told: Sequence, back: float) -> None:
         lane = self.lanes[slot]
@@ -339,6 +362,8 @@ class Sharing:
                 raise
             raise node_error(self.flow.ops[node], error, call=call_in_run(self.run, node)) from error
         ran = self._learn(node, cost)
+        if not self._has_workers and HISTORY.holds_gil(self.flow.kernels[node]) and not self._must_stay(node):
+            self._missed(cost[1])
         self.run.ran_here([ran], None, Sent(self.since[node]))
         self.run.count("caller", 1)
         self._ready(self._done(node))
@@ -400,7 +425,7 @@ class Sharing:
                 continue
             kind, number, *rest = self._message(slot, parts)
             if kind == "up":
-                self.lanes.setdefault(slot, Lane(number))
+                self._is_up(slot, number)
             elif kind == "shared" and number == self.number and slot in self.lanes:
                 self.lanes[slot].batches.pop(rest[0], None)
                 if not self.lanes[slot].batches:

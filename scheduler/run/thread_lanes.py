@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 from time import thread_time
+from weakref import WeakKeyDictionary
 
+from weftwork.actors.processes.ticker import TICKER, Evidence
 from weftwork.actors.programs.float_errors import quiet
 from weftwork.graph.kernels.team import single_blas
 from weftwork.scheduler.events.event import Lane
@@ -23,6 +25,8 @@ from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.telling import lane
 
 Job = Callable[[], None]
+_evidence = Evidence(WeakKeyDictionary())
+"""Of functions that were called in threads before it was known whether they hold the GIL."""
 
 
 @dataclass
@@ -49,15 +53,28 @@ class ThreadBatch:
                 for node in self.nodes:
                     if self.run.stop or self.halt:
                         break
-                    computes = HISTORY.computes(self.run.flow.kernels[node])
-                    before = thread_time() if computes else 0.0
-                    cost = call_node(self.run, node)
-                    self.seconds.append(min(thread_time() - before, cost[1]) if computes else cost[1])
-                    self.costs.append(cost)
+                    self._call(node)
         except BaseException as error:
             self.error = error
         finally:
             done()
+
+    def _call(self, node: int) -> None:
+        kernel = self.run.flow.kernels[node]
+        computes, unknown = HISTORY.computes(kernel), self._is_unknown(node)
+        with TICKER.counting(unknown):
+            ticks, before = TICKER.ticks, thread_time()
+            cost = call_node(self.run, node)
+            ticks, busy = TICKER.ticks - ticks, thread_time() - before
+        self.seconds.append(min(busy, cost[1]) if computes else cost[1])
+        self.costs.append(cost)
+        if unknown and (gil := _evidence.verdict(kernel, ticks, cost[1], busy, alone=False)) is not None:
+            HISTORY.tell_gil(kernel, *gil)
+
+    def _is_unknown(self, node: int) -> bool:
+        """Whether it is to be found out if a node holds the GIL."""
+        flow = self.run.flow
+        return flow.ops[node].traits.user and HISTORY.holds_gil(flow.kernels[node]) is None
 
 
 class ThreadLanes:

@@ -25,14 +25,14 @@ def test_a_lane_has_room_shortly_before_it_has_done_a_batch_whose_seconds_are_ce
     lane, before = Lane(), monotonic()
     lane.give(0, Batch([0], 0.5, certain=True))
     assert before + 0.5 - AHEAD_OF_A_LANE <= lane.room_at <= monotonic() + 0.5
-    assert until_room([lane, Lane()]) == 0.0
-    assert 0.0 < until_room([lane]) < 0.5
+    assert until_room([lane, Lane()], False) == 0.0
+    assert 0.0 < until_room([lane], False) < 0.5
     lane.give(1, Batch([1], 0.5, certain=True))
-    assert until_room([lane]) is None
+    assert until_room([lane], False) is None
     lane.done(0)
-    assert 0.0 < until_room([lane]) < 0.5
+    assert 0.0 < until_room([lane], False) < 0.5
     lane.done(1)
-    assert until_room([lane]) == 0.0
+    assert until_room([lane], False) == 0.0
 
 
 def test_a_batch_does_not_wait_in_a_lane_behind_one_that_another_thread_or_process_runs():
