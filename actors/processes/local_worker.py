@@ -25,10 +25,11 @@ from weftwork.actors.processes.code import BlockMissing, unpack_code
 from weftwork.actors.processes.exchange import ProcessExchange, Unsendable, read
 from weftwork.actors.processes.messages import Request, Watch, describe, pack_parts, unpack_parts
 from weftwork.actors.processes.replay import tell_inputs
-from weftwork.actors.processes.ticker import TICKER, Evidence
+from weftwork.actors.processes.ticker import Ticker
 from weftwork.actors.processes.transport import Gone, Transport
 from weftwork.actors.processes.worker import RUNNERS, ProgramMissing, Programs, stops_with
 from weftwork.actors.programs.ambient import PLACE, Unknown
+from weftwork.actors.programs.carried import Carried
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.lru import Lru
@@ -44,6 +45,8 @@ _STOP_CHECK_SECONDS = 5e-3
 """Seconds between two checks for a stop while a program runs."""
 _PARENT_CHECK_SECONDS = 2.0
 """Seconds between two checks that the program is alive, in case its pipe does not tell."""
+_VISIT = 0.3e-3
+"""Seconds for which calls of a function may go on before its captured state is looked at."""
 FLOWS = 64
 """Number of dataflows whose rows are remembered."""
 
@@ -99,6 +102,36 @@ class _Exchange(ProcessExchange):
                 self.take(slot, message)
 
 
+class _Visit:
+    """Calls of one kernel in a row. The state that it captures is set before them, and looked at after them.
+
+    That takes some 15 us, so short calls share it. If one of them has changed the state, none of them counts.
+    changed: the numbers of the functions that have changed theirs.   first: of how many nodes the visit comes after.
+    """
+
+    def __init__(self):
+        self.changed: list[int] = []
+        self.token, self.first = 0, 0
+        self._carried: Carried | None = None
+        self._until = 0.0
+
+    def enter(self, token: int, carried: Carried | None, first: int) -> None:
+        """Before each call."""
+        if carried is self._carried and (carried is None or perf_counter() < self._until):
+            return
+        self.leave()
+        if carried is not None and not self.changed:
+            carried.arrive()
+            self._carried, self.token, self.first = carried, token, first
+            self._until = perf_counter() + _VISIT
+
+    def leave(self) -> None:
+        """After the last call."""
+        carried, self._carried = self._carried, None
+        if carried is not None:
+            self.changed = carried.changed()
+
+
 class LocalWorker:
     """The process of one slot."""
 
@@ -112,7 +145,7 @@ class LocalWorker:
         self._pending: deque = deque()
         """Batches that arrived while another one was running."""
         self._stop = _Stop()
-        self._evidence = Evidence()
+        self._ticker = Ticker()
 
     def serve(self, folder: str, slot: int) -> None:
         """Serve the caller, slot 0, until it is gone."""
@@ -231,7 +264,7 @@ class LocalWorker:
             stops_with(self._stop)
         if clear:
             self._kernels.clear()
-            self._evidence.forget()  # tokens stand for other kernels from now on
+            self._ticker.forget()
             self._rows = Lru(FLOWS)
         for number in dropped:
             self._values.pop(number, None)
@@ -275,51 +308,61 @@ class LocalWorker:
         except KeyError:
             return ("missing",)
         watch.unpacked()
+        if probe:
+            self._ticker.start([row[1] for row in todo])
+        visit = _Visit()
+        with children_end(), working(), quiet():
+            end = self._calls(todo, probe, visit, made, costs, heard, said)
+            visit.leave()
+        self._ticker.stop()
+        RECORDER.gather()
+        if heard and todo:
+            said.append((todo[min(len(made), len(todo) - 1)][0], heard[:]))
+        if visit.changed:
+            del self._kernels[visit.token], made[visit.first :], costs[visit.first :]
+            return "wrote", visit.changed
+        return end
+
+    def _calls(
+        self, todo: list, probe: bool, visit: _Visit, made: list, costs: list, heard: list, said: list
+    ) -> tuple | None:
+        """Call the nodes of a batch. Returns why it ended early, or None."""
+        heard.clear()  # output of module imports has appeared in the program already
         try:
-            heard.clear()  # output of module imports has appeared in the program already
-            with children_end(), working(), quiet(), TICKER.counting(probe):
-                for row in todo:
-                    if self._stop:
-                        return ("stopped",)
-                    if row[1] not in self._kernels or not all([number in self._values for number in row[3]]):
-                        return ("missing",)  # it was in a batch that could not be read
-                    changed = self._call(row, made, costs, probe)
-                    if changed:
-                        return "wrote", changed
-                    if heard:
-                        said.append((row[0], heard[:]))
-                        heard.clear()
+            for row in todo:
+                if self._stop:
+                    return ("stopped",)
+                if row[1] not in self._kernels or not all([number in self._values for number in row[3]]):
+                    return ("missing",)  # it was in a batch that could not be read
+                visit.enter(row[1], self._kernels[row[1]][1], len(made))
+                if visit.changed:
+                    break
+                self._call(row, made, costs, probe)
+                if heard:
+                    said.append((row[0], heard[:]))
+                    heard.clear()
         except Stopped:
             return ("stopped",)
         except BaseException as error:
             return "failed", *describe(error)
-        finally:
-            RECORDER.gather()
-            if heard and todo:
-                said.append((todo[min(len(made), len(todo) - 1)][0], heard[:]))
         return None
 
-    def _call(self, row: tuple, made: list, costs: list, probe: bool) -> list[int]:
-        """Call one node. Returns the numbers of those of its functions that changed captured objects."""
+    def _call(self, row: tuple, made: list, costs: list, probe: bool) -> None:
+        """Call one node."""
         _, token, attrs, takes, makes = row
         values = self._values
         args = [values[number] for number in takes]
-        kernel, carried, users = self._kernels[token]
+        kernel, _, users = self._kernels[token]
         if users:  # if the node has to be retried elsewhere, it must get the same inputs
             args = all_lent(args, getattr(kernel, "kernel", kernel).reads)
-        ticks, busy = TICKER.ticks, thread_time() if probe else 0.0
+        free, busy = self._ticker.free, thread_time() if probe else 0.0
         start = perf_counter()
         turn(users)
-        if carried is not None:
-            carried.arrive()
         result = kernel(*([self._stop, *args] if isinstance(kernel, Control) else args), **attrs)
         seconds = perf_counter() - start
-        if carried is not None and (changed := carried.changed()):
-            del self._kernels[token]
-            return changed
         gil = None
         if probe:
-            gil = self._evidence.verdict(token, TICKER.ticks - ticks, seconds, thread_time() - busy)
+            gil = self._ticker.verdict(token, self._ticker.free - free, seconds, thread_time() - busy)
         if len(makes) == 1:
             values[makes[0]] = result
             made.append(result)
@@ -329,7 +372,6 @@ class LocalWorker:
             made.append(tuple(result))
             size = sum(map(size_of, result))
         costs.append((start, seconds, sum(map(size_of, args)), size, gil))
-        return []
 
     def _forget(self) -> None:
         self._run = 0

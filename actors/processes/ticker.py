@@ -1,105 +1,106 @@
-"""Ticker: finds out whether a kernel holds the GIL, by a thread that counts ticks while the kernel runs.
-
-tick      the thread wakes up after each millisecond. While a kernel holds the GIL, it hardly does
-evidence  what the ticks have said about each kernel so far. A short call sees one tick or none, so the calls of a
-          kernel are added up until they are long enough
-"""
+"""A ticker finds out whether kernels release the GIL while they compute."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Iterator, MutableMapping
-from contextlib import contextmanager
-from time import sleep
+from collections.abc import Iterable
+from time import perf_counter, sleep
 
-from weftwork.graph.forks import fresh, in_child
+from weftwork.actors.programs.exchange import pause
+from weftwork.graph.forks import in_child
 
-_TICK, _LEAST = 1e-3, 4e-3
-"""Seconds between ticks; and the total length of calls from which ticks tell whether a kernel releases the GIL."""
+_TICK, _AWAKE_TICK = 1e-3, 20e-6
+"""Most seconds that a tick stands for: of a thread that sleeps in between, and of one that stays awake."""
+_AWAKE = 1e-3
+"""Seconds for which the thread stays awake."""
+_SHOWN_AFTER, _SHOWN_AWAKE = 4e-3, 0.1e-3
+"""Total length of the calls from which ticks tell whether a kernel releases the GIL; and the length from which those of
+a thread that is awake tell that it does."""
 _RELEASE_SHARE = 0.5
-"""Share of the expected ticks above which a kernel is taken to release the GIL."""
+"""Share of its time for which the GIL must be free for a kernel to be taken to release it."""
 _BUSY_SHARE = 0.8
 """Share of its time for which a kernel must have a core to be taken to compute all the time."""
 
 
 class Ticker:
-    """The counter of this process."""
+    """Measures, in a thread that ticks, for how long the GIL is free. While a kernel holds it, there are no ticks.
 
-    def __init__(self) -> None:
-        self.ticks = 0
+    A short call sees few ticks, so the calls of a kernel are added up until they are long enough. To see a first call
+    well, the thread stays awake at first.
+    """
+
+    def __init__(self):
+        self.free = 0.0
+        """Seconds for which the GIL was free."""
+        self._calls: dict[int, tuple[float, float, float]] = {}
+        """By kernel the free seconds, seconds and seconds of CPU time of the calls about which nothing was told."""
+        self._awake = 0.0
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Forget the counting thread: it belongs to the parent of this process."""
+        """Forget the thread: it belongs to the parent of this process."""
+        self._lock, self._users = threading.Lock(), 0
         self._wanted = threading.Event()
-        self._lock = fresh(threading.Lock())
-        self._users = 0
         self._started = False
 
-    @contextmanager
-    def counting(self, wanted: bool = True) -> Iterator[None]:
-        """A context in which ticks are counted, if `wanted`. Any number of threads may be inside."""
-        if not wanted:
-            yield
-            return
-        self._change(1)
-        try:
-            yield
-        finally:
-            self._change(-1)
-
-    def _change(self, users: int) -> None:
+    def start(self, tokens: Iterable[int]) -> None:
+        """Start measuring calls of some kernels, until all who have started it call `stop`."""
         with self._lock:
-            self._users += users
-            if not self._users:
-                self._wanted.clear()
-                return
-            self._wanted.set()
+            self._users += 1
             if not self._started:
                 self._started = True
                 threading.Thread(target=self._count, name="weftwork-ticker", daemon=True).start()
+        self._awake = 0.0 if self._calls.keys() >= set(tokens) else perf_counter() + _AWAKE
+        self._wanted.set()
 
-    def _count(self) -> None:
-        while True:
-            self._wanted.wait()
-            sleep(_TICK)
-            self.ticks += 1
-
-
-TICKER = Ticker()
-
-
-in_child(TICKER.begin_anew)
-
-
-class Evidence:
-    """What the ticks have said about kernels."""
-
-    def __init__(self, calls: MutableMapping[Hashable, tuple[int, float, float]] | None = None):
-        """calls: the ticks, seconds and seconds of CPU time of the calls about which nothing was told, by kernel."""
-        self._calls = {} if calls is None else calls
+    def stop(self) -> None:
+        """Stop measuring."""
+        with self._lock:
+            self._users = max(0, self._users - 1)
+            if not self._users:
+                self._wanted.clear()
 
     def verdict(
-        self, kernel: Hashable, ticks: int, seconds: float, busy: float, alone: bool = True
+        self, token: int, free: float, seconds: float, busy: float, alone: bool = True
     ) -> tuple[bool, bool] | None:
         """Whether a kernel holds the GIL, and whether it computes all the time; None while that is not known.
 
-        ticks, seconds, busy: of this call, its ticks, its seconds, and the seconds for which its thread had a core.
-        alone: whether no other kernel ran meanwhile. If one did, it may be the one that held the GIL. Only a kernel
-        that had to wait is taken to hold it then.
+        free, seconds, busy: the seconds of this call, those for which the GIL was free, and those for which its thread
+        had a core.
+        alone: whether no other kernel ran meanwhile. If one did, it may be the one that held the GIL, so only a kernel
+        that had to wait is taken to hold it.
         """
-        before = self._calls.pop(kernel, (0, 0.0, 0.0))
-        ticks, seconds, busy = ticks + before[0], seconds + before[1], min(seconds, busy) + before[2]
-        if seconds < _LEAST:
-            self._calls[kernel] = ticks, seconds, busy
-            return None
+        before = self._calls.pop(token, (0.0, 0.0, 0.0))
+        free, seconds, busy = free + before[0], seconds + before[1], min(seconds, busy) + before[2]
         computes = busy >= _BUSY_SHARE * seconds
-        if ticks >= _RELEASE_SHARE * seconds / _TICK:
+        shown = _SHOWN_AWAKE if perf_counter() < self._awake else _SHOWN_AFTER
+        if seconds >= shown and free >= _RELEASE_SHARE * seconds:
             return False, computes
-        if ticks >= _RELEASE_SHARE * busy / _TICK or (computes and not alone):
+        if seconds < _SHOWN_AFTER:
+            self._calls[token] = free, seconds, busy
+            return None
+        if free >= _RELEASE_SHARE * busy or (computes and not alone):
             return None  # the machine, or another kernel, was busy
         return True, computes
 
     def forget(self) -> None:
-        """Forget all calls."""
+        """Forget all calls, because tokens stand for other kernels from now on."""
         self._calls.clear()
+
+    def _count(self) -> None:
+        while True:
+            self._wanted.wait()
+            last = perf_counter()
+            while self._wanted.is_set():
+                if awake := last < self._awake:
+                    pause()
+                else:
+                    sleep(_TICK)
+                now = perf_counter()
+                self.free += min(now - last, _AWAKE_TICK if awake else _TICK)
+                last = now
+
+
+TICKER = Ticker()
+"""That of the program's own process, for functions that are first called in its threads."""
+in_child(TICKER.begin_anew)

@@ -1,7 +1,7 @@
-"""Lane: one core that takes part in a shared-out run, with the batches of nodes that it has been given.
+"""Lane: one local worker that takes part in a shared-out run, with the batches of nodes that it has been given.
 
-A lane has a local worker, or for nodes that release the GIL, a thread of this process. It gets its next batch shortly
-before it finishes the last one, if measurements predict when that will be. So it need not wait for a message.
+It gets its next batch shortly before it finishes the last one, if measurements predict when that will be. So it need
+not wait for a message.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from time import monotonic
 
 from weftwork.actors.processes.local_worker import FLOWS
 from weftwork.actors.programs.lru import Lru
-from weftwork.scheduler.plan.policy import AHEAD_OF_A_LANE
+from weftwork.scheduler.plan.policy import AHEAD_OF_A_LANE, AHEAD_SHARE
 from weftwork.scheduler.run.telling import HERE, Sent
 
 _MOST_TOKENS = 2048
@@ -25,25 +25,20 @@ class Batch:
     """Nodes that a lane runs one after another.
 
     seconds: their predicted seconds; None if one of them was never seen.   certain: the prediction rests on
-    measurements that agree.   in_thread: the lane's thread runs them, not its worker.   sent: when and how they were
-    sent.
+    measurements that agree.   sent: when and how they were sent.
     """
 
     nodes: list[int]
     seconds: float | None
     certain: bool = False
-    in_thread: bool = False
     sent: Sent = HERE
 
 
 class Lane:
-    """The work of a lane, and what its worker keeps. pid: the worker's process.
+    """The work of a lane, and what its worker keeps. pid: the worker's process."""
 
-    has_worker: False as long as it has only a thread.
-    """
-
-    def __init__(self, pid: int = 0, has_worker: bool = True):
-        self.pid, self.has_worker = pid, has_worker
+    def __init__(self, pid: int = 0):
+        self.pid = pid
         self.batches: dict[int, Batch] = {}
         self.held: set[int] = set()
         """Numbers of the run's values that the worker holds."""
@@ -91,10 +86,6 @@ class Lane:
         """Send the worker all kernels and rows anew from now on."""
         self.tokens, self.blocks, self.known, self.rows, self.clear = set(), set(), set(), Lru(FLOWS), True
 
-    def serves(self, in_thread: bool) -> bool:
-        """Whether it takes work for its thread, if `in_thread`, or else for its worker, besides what it has."""
-        return (in_thread or self.has_worker) and all([batch.in_thread is in_thread for batch in self.batches.values()])
-
     @property
     def room_at(self) -> float:
         """When it may get the next batch, by `time.monotonic`: 0 for now, infinity for once a batch is done."""
@@ -104,16 +95,15 @@ class Lane:
         if None not in seconds and sum(seconds) < AHEAD_OF_A_LANE:  # type: ignore[arg-type]
             return 0.0
         (first, *more) = self.batches.values()
-        return inf if more or not first.certain else self.free_at - AHEAD_OF_A_LANE
+        if more or not first.certain:
+            return inf
+        return self.free_at - max(AHEAD_OF_A_LANE, AHEAD_SHARE * first.seconds)  # type: ignore[operator]
 
 
-def with_room(lanes: Mapping[int, Lane], in_thread: bool) -> list[int]:
-    """The lanes that may get a batch for their threads, if `in_thread`, or else for their workers.
-
-    A lane never has batches for its thread and its worker at once, because the two would share the core.
-    """
+def with_room(lanes: Mapping[int, Lane], cores: int) -> list[int]:
+    """The lanes that may get a batch. cores: the number of cores that are free for idle lanes."""
     now = monotonic()
-    return [slot for slot, lane in lanes.items() if lane.room_at <= now and lane.serves(in_thread)]
+    return [slot for slot, lane in lanes.items() if lane.room_at <= now and (cores > 0 or lane.batches)]
 
 
 def idlest(lanes: Mapping[int, Lane], free: Sequence[int], inputs: Sequence[int]) -> int:
@@ -123,7 +113,7 @@ def idlest(lanes: Mapping[int, Lane], free: Sequence[int], inputs: Sequence[int]
     return min(free, key=lambda slot: (len(lanes[slot].batches), -len(lanes[slot].held.intersection(inputs))))
 
 
-def until_room(lanes: Iterable[Lane], in_thread: bool) -> float | None:
-    """Seconds until a lane is predicted to have room for work of this kind; None if only a message can tell."""
-    soonest = min([lane.room_at for lane in lanes if lane.serves(in_thread)], default=inf)
+def until_room(lanes: Iterable[Lane]) -> float | None:
+    """Seconds until a lane is predicted to have room; None if only a message can tell."""
+    soonest = min([lane.room_at for lane in lanes], default=inf)
     return None if soonest == inf else max(0.0, soonest - monotonic())

@@ -18,14 +18,12 @@ import weakref
 from collections.abc import Iterable, Sequence
 from glob import glob
 from itertools import count
-from math import inf
 from time import monotonic
 from typing import Any
 
 from weftwork.actors.processes.messages import unpack_parts
 from weftwork.actors.processes.transport import Transport, is_left
 from weftwork.actors.programs.program import Stopped
-from weftwork.graph.errors import UnavailableError
 from weftwork.scheduler.machines.folders import socket_folder
 from weftwork.scheduler.machines.local_processes import LocalProcess
 from weftwork.scheduler.plan.plan import Plan
@@ -69,8 +67,8 @@ class LocalWorkers:
         """The run that has borrowed them."""
         self._deaths = 0
         """How many have died in a row while starting."""
-        self._lanes_lent = 0
-        """How many lanes the run has that has borrowed some workers."""
+        self._wanted = 0
+        """How many workers the run could use that has borrowed some."""
         self._given_up = 0.0
         """Until when they are considered unable to start on this machine."""
 
@@ -124,13 +122,13 @@ class LocalWorkers:
         if not count:
             return None
         if not needed and not self.borrow(1, patience=0.0):
-            return Threads(count)
+            return Threads()
         if needed and not self.borrow(2, _UP_WITHIN, patience=_PATIENCE, stop=stop):
             return None
         if needed:
             self._fill(count + 1)
         self._are_up(count + 1, 0.0)
-        self._lanes_lent = count
+        self._wanted = count
         return self
 
     def give_back(self) -> None:
@@ -227,11 +225,13 @@ class LocalWorkers:
         if failure is not None:
             raise team.verdict(failure)
 
-    def share(self, run: Run, seconds: Sequence[float | None], apart: Apart, most: int | None, grace: float) -> None:
+    def share(
+        self, run: Run, seconds: Sequence[float | None], apart: Apart, cores: int, most: int | None, grace: float
+    ) -> None:
         """Run the nodes of a dataflow by sharing them out. The first error wins, and is raised once all work has ended.
 
-        seconds: the predicted seconds of each node, or None.   apart: nodes that run apart.
-        most: the number of nodes that may run at once, or None.
+        seconds: the predicted seconds of each node, or None.   apart: nodes that run apart.   cores: for workers and
+        threads together.   most: the number of nodes that may run at once, or None.
         """
         assert self._transport is not None
         self._run = run
@@ -239,13 +239,12 @@ class LocalWorkers:
         for slot in sorted(self._up)[:most]:
             lanes[slot] = self._lanes.setdefault(slot, Lane(self._processes[slot].pid))
             lanes[slot].begin()
-        if not lanes:
-            lanes = {slot: Lane(has_worker=False) for slot in range(1, self._lanes_lent + 1)[:most]}
         number, again, revive = next(self._numbers), self._again, self._revive
+        cores, missed = cores if most is None else min(cores, most), self._miss
         sharing = Sharing(
-            run, run.flow, self._transport, number, lanes, seconds, again, revive, self._miss, apart, most
+            run, run.flow, self._transport, number, lanes, cores, seconds, again, revive, missed, apart, most
         )
-        run.wakers.append(self._transport.wake)
+        run.wakers.append(sharing.wake)
         late: list[int] = []
         try:
             sharing.execute()
@@ -255,18 +254,16 @@ class LocalWorkers:
                 raise run.stopped() from None
             raise
         finally:
-            up = {slot: lane for slot, lane in sharing.lanes.items() if lane.has_worker}
-            self._up.update(up)
-            self._lanes.update(up)
-            self._deaths = 0 if up else self._deaths
+            self._up.update(lanes)
+            self._deaths = 0 if lanes else self._deaths
             sharing.let_go()
-            for slot in {*sharing.gone, *late}:
+            for slot in {*sharing.workers.gone, *late}:
                 self._end(slot)
 
     def _miss(self, seconds: float) -> None:
         """Take note of work of a run that workers could have done, and start them once they would have paid."""
         if not self._processes and self.are_worth_starting(seconds):
-            self._fill(self._lanes_lent + 1)
+            self._fill(self._wanted + 1)
 
     def _again(self, slot: int) -> None:
         """Replace the worker of a slot after it died in a run."""
@@ -294,18 +291,16 @@ class LocalWorkers:
 
 
 class Threads:
-    """What a run gets that can do without local workers, while another run has them: lanes that have only threads."""
+    """What a run gets that can do without local workers, while another run has them."""
 
-    def __init__(self, count: int):
-        """count: the number of lanes."""
-        self._count = count
-
-    def share(self, run: Run, seconds: Sequence[float | None], apart: Apart, most: int | None, grace: float) -> None:
-        """Run the nodes of a dataflow, as `LocalWorkers.share` does."""
-        lanes = {slot: Lane(has_worker=False) for slot in range(1, self._count + 1)[:most]}
+    def share(
+        self, run: Run, seconds: Sequence[float | None], apart: Apart, cores: int, most: int | None, grace: float
+    ) -> None:
+        """Run the nodes of a dataflow in threads alone, else as `LocalWorkers.share` does."""
         nobody: Any = _Nobody()
-        sharing = Sharing(run, run.flow, nobody, 0, lanes, seconds, _nothing, _nothing, _miss, apart, most)
-        run.wakers.append(nobody.wake)
+        cores = cores if most is None else min(cores, most)
+        sharing = Sharing(run, run.flow, nobody, 0, {}, cores, seconds, _nothing, _nothing, _nothing, apart, most)
+        run.wakers.append(sharing.wake)
         try:
             sharing.execute()
         except BaseException as error:
@@ -338,11 +333,6 @@ class _Nobody:
 
 def _nothing(_: Any) -> Any:
     """There is no worker to start."""
-
-
-def _miss(seconds: float) -> None:
-    if seconds == inf:
-        raise UnavailableError(None, None, "A function that may block needs a local worker, but another run has them.")
 
 
 def local_workers() -> LocalWorkers:
