@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from weftwork.graph.marks import Marks
 from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor
 from weftwork.graph.sections import sections_of
 from weftwork.graph.source import Source
-
-if TYPE_CHECKING:
-    from weftwork.graph.statistics import GraphStatistics
 
 _NO_GRAPH: Any = None
 FORGOTTEN = Operation(_NO_GRAPH, -1, "forgotten", "NoOp", Kind.NOOP, None, (), {}, [], (), LIBRARY, Source(None, 0))
@@ -35,7 +32,7 @@ class Forgetting(Marks):
 
     _operations: list[Operation]
     _by_name: dict[str, Operation]
-    _statistics: GraphStatistics
+    _statistics: Any
     _unfeedable: set[Tensor]
     _unfetchable: set[Operation]
     weak: set[Tensor]

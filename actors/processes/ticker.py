@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from time import perf_counter, sleep
 
 from weftwork.actors.programs.exchange import pause
+from weftwork.graph.forks import in_child
 
 _TICK, _AWAKE_TICK = 1e-3, 20e-6
 """Most seconds that a tick stands for: of a thread that sleeps in between, and of one that stays awake."""
@@ -33,27 +34,41 @@ class Ticker:
         """Seconds for which the GIL was free."""
         self._calls: dict[int, tuple[float, float, float]] = {}
         """By kernel the free seconds, seconds and seconds of CPU time of the calls about which nothing was told."""
-        self._wanted = threading.Event()
         self._awake = 0.0
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget the thread: it belongs to the parent of this process."""
+        self._lock, self._users = threading.Lock(), 0
+        self._wanted = threading.Event()
         self._started = False
 
     def start(self, tokens: Iterable[int]) -> None:
-        """Start measuring calls of some kernels."""
-        if not self._started:
-            self._started = True
-            threading.Thread(target=self._count, name="weftwork-ticker", daemon=True).start()
+        """Start measuring calls of some kernels, until all who have started it call `stop`."""
+        with self._lock:
+            self._users += 1
+            if not self._started:
+                self._started = True
+                threading.Thread(target=self._count, name="weftwork-ticker", daemon=True).start()
         self._awake = 0.0 if self._calls.keys() >= set(tokens) else perf_counter() + _AWAKE
         self._wanted.set()
 
     def stop(self) -> None:
         """Stop measuring."""
-        self._wanted.clear()
+        with self._lock:
+            self._users = max(0, self._users - 1)
+            if not self._users:
+                self._wanted.clear()
 
-    def verdict(self, token: int, free: float, seconds: float, busy: float) -> tuple[bool, bool] | None:
+    def verdict(
+        self, token: int, free: float, seconds: float, busy: float, alone: bool = True
+    ) -> tuple[bool, bool] | None:
         """Whether a kernel holds the GIL, and whether it computes all the time; None while that is not known.
 
         free, seconds, busy: the seconds of this call, those for which the GIL was free, and those for which its thread
         had a core.
+        alone: whether no other kernel ran meanwhile. If one did, it may be the one that held the GIL, so only a kernel
+        that had to wait is taken to hold it.
         """
         before = self._calls.pop(token, (0.0, 0.0, 0.0))
         free, seconds, busy = free + before[0], seconds + before[1], min(seconds, busy) + before[2]
@@ -64,7 +79,9 @@ class Ticker:
         if seconds < _SHOWN_AFTER:
             self._calls[token] = free, seconds, busy
             return None
-        return (True, computes) if free < _RELEASE_SHARE * busy else None  # in between, the machine was busy
+        if free >= _RELEASE_SHARE * busy or (computes and not alone):
+            return None  # the machine, or another kernel, was busy
+        return True, computes
 
     def forget(self) -> None:
         """Forget all calls, because tokens stand for other kernels from now on."""
@@ -82,3 +99,8 @@ class Ticker:
                 now = perf_counter()
                 self.free += min(now - last, _AWAKE_TICK if awake else _TICK)
                 last = now
+
+
+TICKER = Ticker()
+"""That of the program's own process, for functions that are first called in its threads."""
+in_child(TICKER.begin_anew)

@@ -150,22 +150,36 @@ class _Blas:
     def forget(self) -> None:
         """Reset: nobody requests a single thread any more."""
         self._lock, self._users, self._before = threading.Lock(), 0, 1
+        self._left = 0
 
     def narrow(self) -> None:
         """Use one thread, until everybody who has called this calls `widen`."""
         with self._lock:
-            if not self._users:
-                self._before = self._get()
-                if self._before > 1:
-                    self._set(1)
             self._users += 1
+            self._settle()
 
     def widen(self) -> None:
         """Restore the number of threads."""
         with self._lock:
             self._users -= 1
-            if not self._users and self._before > 1:
+            self._settle()
+
+    def leave(self, by: int) -> None:
+        """Leave the number alone, while somebody else sets it. by: 1 at the beginning, -1 at the end."""
+        with self._lock:
+            self._left += by
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._left:
+            return
+        if not self._users:
+            if self._before > 1:
                 self._set(self._before)
+            self._before = 1
+        elif (now := self._get()) > 1:
+            self._before = now
+            self._set(1)
 
 
 _blas = _Blas()
@@ -179,6 +193,16 @@ def single_blas() -> Iterator[None]:
         yield
     finally:
         _blas.widen()
+
+
+@contextmanager
+def free_blas() -> Iterator[None]:
+    """A context manager in which `single_blas` has no effect, because somebody else says how many threads to use."""
+    _blas.leave(1)
+    try:
+        yield
+    finally:
+        _blas.leave(-1)
 
 
 if hasattr(os, "register_at_fork"):

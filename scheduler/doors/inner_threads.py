@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from weftwork.graph.forks import fresh
+from weftwork.graph.kernels.team import free_blas
 
 _lock = fresh(threading.Lock())
 _changes: list[Any] = []
@@ -34,6 +35,12 @@ def check_available() -> None:
 @contextmanager
 def inner_threads(count: int) -> Iterator[None]:
     """A context in which BLAS and OpenMP use at most `count` threads for each call."""
+    with free_blas(), _limited(count):
+        yield
+
+
+@contextmanager
+def _limited(count: int) -> Iterator[None]:
     global _users, _now
     with _lock:
         asked = count, len(sys.modules)

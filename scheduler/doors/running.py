@@ -69,6 +69,7 @@ def _op(runner: Callable, functions: tuple[Callable, ...], name: str, stays: boo
     bound = functools.partial(runner, *functions)
     bound.__name__ = name  # type: ignore[attr-defined]
     made = staying(bound) if stays else op(bound)
+    made.kernel.threadsafe = True
     made.kernel.reads  # look now, or it would count as time of the first call  # noqa: B018
     return made
 
@@ -111,6 +112,6 @@ def changes_given(function: Callable) -> bool:
 def staying(function: Callable) -> Op:
     """The op of a function that runs in this process as soon as its inputs are there, in no particular order."""
     made = op(function)
-    made.kernel.unordered = True
+    made.kernel.unordered = made.kernel.threadsafe = True
     HISTORY.let_stay(made.kernel)
     return made

@@ -46,7 +46,7 @@ class CallList:
     ops: in creation order.   counts: the calls of each kernel.   functions: the user functions among them.
     last: by tensor number, the index of the last node that reads the tensor; _NEVER for fetched tensors.
     bound: the functions that must stay in the caller because they share state.
-    only_users, mixed: all nodes, or some of them, call user functions.
+    only_users, mixed: all nodes, or some of them, call user functions.   threadsafe: all user functions are.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class CallList:
             if isinstance(element, Tensor):
                 self.last[element.number] = _NEVER
         self.functions = [op.kernel for op in statistics.first if isinstance(op.kernel, UserFunction)]
+        self.threadsafe = all([function.threadsafe for function in self.functions])
         self.measured = {*statistics.first, *ops[::_STRIDE]}
         indexes = [op.index for op in ops[CHUNK::CHUNK]]
         self.watched = {bisect_right(indexes, op.index) for op in self.measured}
@@ -144,8 +145,8 @@ def _are_placeholders(ops: Iterable[Operation]) -> bool:
 
 
 def unseen(kernels: Iterable[Any]) -> set[UserFunction]:
-    """The user functions among some kernels that have never been measured."""
-    return {k for k in kernels if isinstance(k, UserFunction) and COSTS.find(k, 0) is None}
+    """The user functions among some kernels that have never been measured, and that a worker should try first."""
+    return {k for k in kernels if isinstance(k, UserFunction) and not k.threadsafe and COSTS.find(k, 0) is None}
 
 
 def are_heavy(counts: Mapping[Any, int], are_up: bool = False) -> bool:

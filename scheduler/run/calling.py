@@ -10,6 +10,7 @@ from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.lending import all_lent
+from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of, need_one_thread
 from weftwork.scheduler.compile.emit import is_users, users_function
 from weftwork.scheduler.plan.cost import COSTS
@@ -63,11 +64,17 @@ def call_node(run: Run, node: int) -> Cost:
     return start, seconds, taken, size_of(result)
 
 
+def may_do_without(flow: Dataflow) -> bool:
+    """Whether a dataflow may be shared out without local workers: this process may call all its functions."""
+    functions = flow.functions
+    return bool(functions) and all([f.threadsafe and not f.captured.ends and not COSTS.blocks(f) for f in functions])
+
+
 def fits_a_thread(run: Run, node: int) -> bool:
     """True for a node that may run beside others in a thread of this process: it releases the GIL while it computes.
 
-    False for functions that share their process's random generators, depend on their thread, or may end their process,
-    and if the caller has other runs to serve.
+    A function that is `threadsafe` may try. False for functions that share their process's random generators, depend on
+    their thread, or may end their process, and if the caller has other runs to serve.
     """
     flow = run.flow
     if flow.beside:
@@ -75,6 +82,8 @@ def fits_a_thread(run: Run, node: int) -> bool:
     kernel = flow.kernels[node]
     if not flow.ops[node].traits.user:
         return not isinstance(kernel, Control)
-    if HISTORY.holds_gil(kernel) is not False or COSTS.blocks(kernel):
+    holds = HISTORY.holds_gil(kernel)
+    if holds or COSTS.blocks(kernel):
         return False
-    return not need_one_thread(functions_of([kernel]))
+    functions = functions_of([kernel])
+    return (holds is False or all([function.threadsafe for function in functions])) and not need_one_thread(functions)

@@ -42,7 +42,7 @@ from weftwork.scheduler.plan.signatures import Signature, Signatures
 from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.awaiting import Awaiting
-from weftwork.scheduler.run.calling import run_locally
+from weftwork.scheduler.run.calling import may_do_without, run_locally
 from weftwork.scheduler.run.contexts import hold, let_go
 from weftwork.scheduler.run.dispatch import Dispatcher
 from weftwork.scheduler.run.element_functions import ElementFunctions
@@ -328,17 +328,17 @@ class Engine:
         plan.carry(state)
         return True
 
-    def _borrow_residents(self, run: Run, candidate: Candidate, autotuner: Autotuner) -> LocalWorkers | None:
+    def _borrow_residents(self, run: Run, candidate: Candidate, autotuner: Autotuner) -> Any:
         """Borrow the local workers for a run if they are up and free; drop the candidate if they never will be."""
         forced, team = autotuner.certain, local_workers()
         if not (forced or team.is_up or team.are_worth_starting(autotuner.work)):
             return None
         within = _RESIDENTS_WITHIN if forced else 0.0
         if candidate.plan.is_dynamic:
-            if team.borrow_some(min(self.lanes.own_cpus(), MOST_WORKERS), run.stop):
-                return team
-            if forced:
-                return None
+            needed = not may_do_without(candidate.plan.flow)
+            borrowed = team.borrow_some(min(self.lanes.own_cpus(), MOST_WORKERS), run.stop, needed)
+            if borrowed is not None or forced:
+                return borrowed
         elif team.borrow(candidate.plan.slots, within):
             return team
         if forced:

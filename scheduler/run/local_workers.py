@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from glob import glob
 from itertools import count
 from time import monotonic
+from typing import Any
 
 from weftwork.actors.processes.messages import unpack_parts
 from weftwork.actors.processes.transport import Transport, is_left
@@ -66,6 +67,8 @@ class LocalWorkers:
         """The run that has borrowed them."""
         self._deaths = 0
         """How many have died in a row while starting."""
+        self._wanted = 0
+        """How many workers the run could use that has borrowed some."""
         self._given_up = 0.0
         """Until when they are considered unable to start on this machine."""
 
@@ -110,17 +113,23 @@ class LocalWorkers:
                 self._lock.release()
         return up
 
-    def borrow_some(self, count: int, stop: Sequence) -> bool:
-        """Borrow those of slots 1 to `count` that are up, at least one; call `give_back` afterwards.
+    def borrow_some(self, count: int, stop: Sequence, needed: bool = True) -> LocalWorkers | Threads | None:
+        """Borrow those of slots 1 to `count` that are up; call `give_back` afterwards. None without a CPU for them.
 
-        The others are started, and the first one is awaited until `stop` is filled. Another run that has them is
-        awaited for a second. None are started if there is no CPU for them.
+        needed: at least one is needed. The others are started, and the first one is awaited until `stop` is filled.
+        Another run that has them is awaited for a second. If none is needed, none is started, and nothing is awaited.
         """
-        if not count or not self.borrow(2, _UP_WITHIN, patience=_PATIENCE, stop=stop):
-            return False
-        self._fill(count + 1)
+        if not count:
+            return None
+        if not needed and not self.borrow(1, patience=0.0):
+            return Threads()
+        if needed and not self.borrow(2, _UP_WITHIN, patience=_PATIENCE, stop=stop):
+            return None
+        if needed:
+            self._fill(count + 1)
         self._are_up(count + 1, 0.0)
-        return True
+        self._wanted = count
+        return self
 
     def give_back(self) -> None:
         """Note that the run is over."""
@@ -231,8 +240,10 @@ class LocalWorkers:
             lanes[slot] = self._lanes.setdefault(slot, Lane(self._processes[slot].pid))
             lanes[slot].begin()
         number, again, revive = next(self._numbers), self._again, self._revive
-        cores = cores if most is None else min(cores, most)
-        sharing = Sharing(run, run.flow, self._transport, number, lanes, cores, seconds, again, revive, apart, most)
+        cores, missed = cores if most is None else min(cores, most), self._miss
+        sharing = Sharing(
+            run, run.flow, self._transport, number, lanes, cores, seconds, again, revive, missed, apart, most
+        )
         run.wakers.append(sharing.wake)
         late: list[int] = []
         try:
@@ -248,6 +259,11 @@ class LocalWorkers:
             sharing.let_go()
             for slot in {*sharing.workers.gone, *late}:
                 self._end(slot)
+
+    def _miss(self, seconds: float) -> None:
+        """Take note of work of a run that workers could have done, and start them once they would have paid."""
+        if not self._processes and self.are_worth_starting(seconds):
+            self._fill(self._wanted + 1)
 
     def _again(self, slot: int) -> None:
         """Replace the worker of a slot after it died in a run."""
@@ -272,6 +288,51 @@ class LocalWorkers:
         if team.forgotten:
             for known in self._programs.values():
                 known.clear()
+
+
+class Threads:
+    """What a run gets that can do without local workers, while another run has them."""
+
+    def share(
+        self, run: Run, seconds: Sequence[float | None], apart: Apart, cores: int, most: int | None, grace: float
+    ) -> None:
+        """Run the nodes of a dataflow in threads alone, else as `LocalWorkers.share` does."""
+        nobody: Any = _Nobody()
+        cores = cores if most is None else min(cores, most)
+        sharing = Sharing(run, run.flow, nobody, 0, {}, cores, seconds, _nothing, _nothing, _nothing, apart, most)
+        run.wakers.append(sharing.wake)
+        try:
+            sharing.execute()
+        except BaseException as error:
+            sharing.rest(grace)
+            if isinstance(error, Stopped):
+                raise run.stopped() from None
+            raise
+        finally:
+            sharing.let_go()
+
+    def give_back(self) -> None:
+        """Do nothing."""
+
+
+class _Nobody:
+    """A transport to nobody."""
+
+    def __init__(self):
+        self._woken = threading.Event()
+
+    def next(self, seconds: float | None) -> None:
+        """Wait for up to `seconds`, or until `wake` is called."""
+        self._woken.wait(seconds)
+        self._woken.clear()
+
+    def wake(self) -> None:
+        """Make `next` return."""
+        self._woken.set()
+
+
+def _nothing(_: Any) -> Any:
+    """There is no worker to start."""
 
 
 def local_workers() -> LocalWorkers:

@@ -8,17 +8,21 @@ Costs need not be known: idle lanes and threads take more nodes. Known costs imp
 caller if it must, if it is shorter than a message, or if a worker turns out to be unable to run it: because its code,
 an input or an output does not pickle, or it needs something only the caller has.
 
+A run whose functions may all be called in this process waits for no worker to start: it begins with the crew.
+
 The caller feeds the lanes, and joins the crew while no lane is at work. Whoever finishes a node takes note of it, so
 the crew's monitor guards all of this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from time import monotonic, thread_time
 from typing import Any
 
+from weftwork.actors.processes.ticker import TICKER
 from weftwork.actors.processes.transport import Transport
 from weftwork.actors.programs.float_errors import quiet
 from weftwork.actors.programs.program import Stopped, is_from_outside
@@ -37,13 +41,14 @@ from weftwork.scheduler.plan.policy import (
 )
 from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.background import Background
-from weftwork.scheduler.run.calling import call_node, fits_a_thread
+from weftwork.scheduler.run.calling import call_node, fits_a_thread, may_do_without
 from weftwork.scheduler.run.crew import Crew
 from weftwork.scheduler.run.failures import call_in_run, is_of_the_place, node_error
 from weftwork.scheduler.run.frontier import Frontier
 from weftwork.scheduler.run.lane import Lane, idlest, until_room, with_room
 from weftwork.scheduler.run.refusals import Refusals
 from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.shipping import token_of
 from weftwork.scheduler.run.telling import Sent, lane
 from weftwork.scheduler.run.workers import Workers
 
@@ -65,11 +70,13 @@ class Sharing:
         seconds: Sequence,
         restart: Callable[[int], None],
         revive: Callable[[Iterable[int]], bool],
+        missed: Callable[[float], None],
         apart: Apart,
         most: int | None,
     ):
         """cores: for workers and threads together.   seconds: the predicted seconds of each node; None if never seen.
         restart, revive: see `Workers`.   most: the number of nodes that may run at once, or None.
+        missed: takes note of seconds of work for which there was no worker, and starts them once they would pay.
         """
         self.run, self.flow, self.transport = run, flow, transport
         self.frontier = Frontier(flow, seconds)
@@ -78,10 +85,13 @@ class Sharing:
         self.crew = Crew(self._help)
         self.background = Background(self.wake)
         """The nodes running apart."""
-        self.apart, self.cores, self.most = apart, cores, most
+        self.apart, self.cores, self.most, self.missed = apart, cores, most, missed
+        self.does_without = may_do_without(flow)
+        """Whether this process may call everything, so nothing waits for a worker to start."""
         self.locked, self.uses = after_locks(flow), flow.uses()
         self.fits: dict[int, bool] = {}
         """By id, whether kernels fit a thread, once that is known."""
+        self.watches = False
         self.calling, self.listening = False, False
         """Whether the caller is calling a node, and whether it waits for a message."""
         self.looked = 0.0
@@ -92,7 +102,7 @@ class Sharing:
     def execute(self) -> None:
         """Run all nodes. Raises the first error; call `rest` then."""
         frontier = self.frontier
-        with quiet(), self.crew.monitor:
+        with quiet(), self.crew.monitor, self._watched():
             self._ready(frontier.first())
             while frontier.left:
                 if self.run.stop:
@@ -128,7 +138,7 @@ class Sharing:
 
     def _take(self, seconds: float | None) -> None:
         """Process messages of workers, waiting up to `seconds`, or without limit, for the first one."""
-        self.listening = True
+        self.listening, alone = True, not self.workers.lanes
         with self.crew.outside:
             came = self.transport.next(seconds)
         self.listening = False
@@ -139,6 +149,8 @@ class Sharing:
             for node in done:
                 self._ready(self._done(node))
             came = self.transport.next(0)
+        if alone and self.workers.lanes:
+            self._sort_again()
         self.looked = monotonic()
         self.background.take()
 
@@ -172,8 +184,17 @@ class Sharing:
         if self._must_stay(node):
             return self.frontier.here
         if not self._fits_a_thread(node) or (node in self.locked and not self.run.is_locked):
-            return self.frontier.ready
+            return self.frontier.here if self.does_without and not self.workers.lanes else self.frontier.ready
         return self.frontier.here if self._is_short(node) else self.frontier.threads
+
+    def _sort_again(self) -> None:
+        """Choose heaps for all ready nodes anew: there is a worker now, or more is known about a function."""
+        heaps = self.frontier.ready, self.frontier.threads, self.frontier.here
+        nodes = [node for heap in heaps for _, node in heap]
+        for heap in heaps:
+            heap.clear()
+        for node in nodes:
+            self.frontier.push(self._heap_for(node), node)
 
     def _is_short(self, node: int) -> bool:
         """True for a node that is known not to be worth calling a thread."""
@@ -303,20 +324,46 @@ class Sharing:
 
         Only then its cost is learned: what it takes alone, without waiting for the GIL.
         """
-        began = monotonic()
+        began, kernel = monotonic(), self.flow.kernels[node]
+        unknown, alone = self.watches and self.frontier.gil_unknown(node), self._running() < 2
         with self.crew.outside:
-            computes = self.crew.helping and HISTORY.computes(self.flow.kernels[node])
-            before = thread_time() if computes else 0.0
+            computes = self.crew.helping and HISTORY.computes(kernel)
+            before, free = thread_time() if computes or unknown else 0.0, TICKER.free
             cost = call_node(self.run, node)
-            seconds = min(thread_time() - before, cost[1]) if computes else cost[1]
+            busy, free = thread_time() - before if computes or unknown else 0.0, TICKER.free - free
+            seconds = min(busy, cost[1]) if computes else cost[1]
         if self.crew.over:
             return
+        if unknown:
+            self._learn_gil(kernel, TICKER.verdict(token_of(kernel), free, cost[1], busy, alone))
+        elif self.does_without and not self.workers.lanes and HISTORY.holds_gil(kernel):
+            self.missed(seconds)
         ready = self.frontier.since[node]
         self._ready(self._done(node))
         self._recruit(len(self.frontier.threads) - 1, self.cores - self._running())
         self.frontier.took(node, seconds)
         self.run.ran_here([self.run.learn_node(node, cost, seconds)], lane(place), Sent(ready, began))
         self.run.count(place, 1)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """A context in which this process finds out whether functions hold the GIL, if it calls them first."""
+        nodes = [node for node in range(len(self.flow.ops)) if self.frontier.gil_unknown(node)]
+        self.watches = self.does_without and len(nodes) > 0
+        if not self.watches:
+            yield
+            return
+        TICKER.start({token_of(self.flow.kernels[node]) for node in nodes})
+        try:
+            yield
+        finally:
+            TICKER.stop()
+
+    def _learn_gil(self, kernel: Any, verdict: tuple[bool, bool] | None) -> None:
+        if verdict is not None:
+            HISTORY.tell_gil(kernel, *verdict)
+            if HISTORY.holds_gil(kernel) is not None:
+                self._sort_again()
 
     def _lock_for(self, nodes: list[int]) -> None:
         if not self.locked.isdisjoint(nodes):

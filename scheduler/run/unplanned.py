@@ -41,7 +41,7 @@ class Unplanned:
         telling = run.telling
         watched = telling is not None and telling.wants_nodes
         feeds = dict(zip(signature.fed, fed, strict=True))
-        work = run.cold = ColdRun(call_list, feeds, lambda: local_workers().is_up, watched)
+        work = run.cold = ColdRun(call_list, feeds, lambda: call_list.threadsafe or local_workers().is_up, watched)
         run.wakers.append(work.stop)
         if telling is not None:
             telling.planned([op for op in call_list.ops if op.kind in CALLED], _COLD, monotonic(), 0.0)
