@@ -46,7 +46,7 @@ from weftwork.graph.captured_kinds import (
     is_generic,
     is_imported,
     is_of_main,
-    is_put,
+    is_patched_in,
     step_of,
     takes_class,
 )
@@ -283,13 +283,13 @@ class Walk:
         for asked in sorted(names & space.keys()) if not own else sorted(names):
             value = self._refer(functools.partial(found_in, space), asked, ("name", id(space), asked))
             first = FIRST_SEEN.setdefault((name, asked), id(value))
-            if not own and name not in PER_PROCESS and (first != id(value) or is_put(value)):
+            if not own and name not in PER_PROCESS and (first != id(value) or is_patched_in(value)):
                 REBOUND.add((name, asked))
             if (own and name != "__main__") or (name, asked) in REBOUND:
                 self.names.append((module, asked, value))
                 if own and is_imported(module):
                     self.each.add(id(value))
-            if name in PER_PROCESS and value is not MISSING and asked not in REPLACEABLE and is_put(value):
+            if name in PER_PROCESS and value is not MISSING and asked not in REPLACEABLE and is_patched_in(value):
                 self.writes.add((MAIN_ONLY, "modules"))
             if own or isinstance(value, (ModuleType, BuiltinFunctionType, FunctionType, MethodType)):
                 self.visit(value, names, ROOT if own else NONE)
@@ -366,7 +366,7 @@ class Walk:
             if base.__flags__ & HEAP and not is_own(base.__module__):
                 for name in sorted(names & vars(base).keys()):
                     value = self._refer(functools.partial(found_in, vars(base)), name, ("attribute", id(base), name))
-                    if is_put(value):
+                    if is_patched_in(value):
                         self.writes.add((MAIN_ONLY, "modules"))
 
     def _member(self, value: Any, kind: type, of_meta: bool = False) -> None:

@@ -235,7 +235,7 @@ class Supervisor:
             return None
         threads = []
         if self.summary_op is not None and self.summary_writer is not None and self._save_summaries_secs:
-            threads.append(self.loop(self._save_summaries_secs, self._summarise, args=(sess,)))
+            threads.append(self.loop(self._save_summaries_secs, self._summarize, args=(sess,)))
         if self.global_step is not None and self.summary_writer is not None and self._save_summaries_secs:
             since: list = []
             threads.append(self.loop(self._save_summaries_secs, self._count, args=(sess, since)))
@@ -310,7 +310,7 @@ class Supervisor:
     def _step(self, sess: Session) -> int:
         return int(sess.run(self.global_step))
 
-    def _summarise(self, sess: Session) -> None:
+    def _summarize(self, sess: Session) -> None:
         summary = sess.run(self.summary_op)
         self.summary_writer.add_summary(summary, None if self.global_step is None else self._step(sess))
 
