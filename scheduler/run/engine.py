@@ -345,7 +345,8 @@ class Engine:
         if team is not None:
             apart = Apart(run, self.run_flow, self._awaiting)
             if plan.is_dynamic:
-                team.share(run, Estimate(run.flow, {}).seconds, apart, self.lanes.most, grace)
+                seconds = Estimate(run.flow, {}).seconds
+                team.share(run, seconds, apart, self.lanes.own_cpus(), self.lanes.most, grace)
             else:
                 team.run(run, plan, measure, apart, grace)
         elif plan.slots > 1:

@@ -44,5 +44,5 @@ def _node(run: Run, step: int | None, frame: FrameType) -> Operation | None:
     key: Any = frame.f_locals["key"]
     if isinstance(key, ColdRun):
         return key.current
-    (node,) = key.segment.nodes if isinstance(key, Call) else key[1:]
+    (node,) = key.segment.nodes if isinstance(key, Call) else key
     return ops[node]

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from threading import get_ident
 from time import monotonic
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from weftwork.actors.processes.messages import Ran
 from weftwork.actors.programs.ambient import LOOK, Around
@@ -54,6 +54,12 @@ class Restart(Exception):
 
 class Moved(Restart):
     """Raised if the cluster no longer matches the plan. The run may start again."""
+
+
+class Called(NamedTuple):
+    """The key in `Run.here` of a node that is called by itself."""
+
+    node: int
 
 
 class Run:
@@ -191,6 +197,11 @@ class Run:
             if number is not None:  # nobody else can commit a newer one now
                 values[number] = cell.value
         self._locked = True
+
+    @property
+    def is_locked(self) -> bool:
+        """True if it holds the locks of all cells that it writes."""
+        return self._locked
 
     def version_of(self, number: int) -> tuple[str, int]:
         """The variable and the version of a value; ("", 0) if it is not a version."""

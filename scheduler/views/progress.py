@@ -29,6 +29,7 @@ from weftwork.scheduler.events.stream import Stream
 from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import Estimate
+from weftwork.scheduler.run.run import Called
 from weftwork.scheduler.views.cpu_clock import CpuClock
 
 _LOG = logging.getLogger("weftwork")
@@ -177,8 +178,10 @@ class Meter:
         """The running work of the run and its inner runs at this moment."""
         found = list(self._inside(runs))
         for run in found:
-            for segment, since, thread in list(run.here.values()):
-                if segment is not None:
+            for key, (segment, since, thread) in list(run.here.items()):
+                if type(key) is Called:
+                    yield _Piece([run.flow.ops[key.node]], since)
+                elif segment is not None:
                     yield _Piece(run.ops_of(segment), since, thread, segment.owners, run.flow)
             if run.cold is not None:
                 yield _Piece(run.cold.begun, run.began, seen=True)
