@@ -32,7 +32,7 @@ class Ticker:
         self.free = 0.0
         """Seconds for which the GIL was free."""
         self._calls: dict[int, tuple[float, float, float]] = {}
-        """By kernel the free seconds, seconds and seconds of CPU time of the calls that were too short for a verdict."""
+        """By kernel, the free seconds, seconds and CPU seconds of the calls that were too short for a verdict."""
         self._wanted = threading.Event()
         self._awake = 0.0
         self._started = False
