@@ -46,7 +46,7 @@ def writes_of_names(facts: Facts, roots: dict, is_handled: Callable[[int], bool]
         writes.add(SURROUNDINGS)
     modules: dict[Any, str] = {root: value.__name__ for root, value in roots.items() if type(value) is ModuleType}
     asked = {(modules.get(root), name) for root, name in facts.asks}
-    if not OF_PROCESS.isdisjoint(asked) and OPENERS.isdisjoint(asked):
+    if not OF_PROCESS.isdisjoint(asked) and OPENERS.isdisjoint(asked) and "open" not in facts.globals:
         writes.add((MAIN_ONLY, "process"))
     if not _SENDERS.isdisjoint(asked) and any([is_handled(number) for number in _HANDLED]):
         writes.add((MAIN_ONLY, "process"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copyreg
 import os
 import sys
 import sysconfig
 from importlib.machinery import PathFinder
+from types import FunctionType
 from typing import Any
 
 import cloudpickle
@@ -15,6 +17,8 @@ _PATHS = sysconfig.get_paths()
 _INSTALLED = tuple({os.path.join(_PATHS[name], "") for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
+_HEAP = 1 << 9
+"""The flag of types created at run time."""
 _own: dict[str, bool] = {}
 _looked_at: tuple = ()
 
@@ -25,6 +29,14 @@ def is_own(name: Any) -> bool:
     if known is None:
         known = _own[name] = _is_own(name)
     return known
+
+
+def is_owned(value: Any) -> bool:
+    """True for a function or class of the program's. Code that runs in a bare dict, by `exec`, has no module's name."""
+    name = value.__module__
+    if name is None or name == "builtins":
+        return type(value) is FunctionType or (isinstance(value, type) and bool(value.__flags__ & _HEAP))
+    return is_own(name)
 
 
 def _is_own(name: str) -> bool:
@@ -60,6 +72,17 @@ def settle_modules() -> None:
             if module is not None and name not in ("__main__", "__mp_main__") and is_own(name):
                 if not _can_be_imported(name, module):
                     cloudpickle.register_pickle_by_value(module)
+
+            if name == _CONNECTIONS and module is not None:
+                copyreg.pickle(module.Connection, _refuse)
+
+
+_CONNECTIONS = "multiprocessing.connection"
+"""Its connections would be pickled with the number of their file, which means another one in another process."""
+
+
+def _refuse(value: Any) -> Any:
+    raise TypeError(f"cannot pickle a {type(value).__name__}: it exists once, in this process")
 
 
 _settled: set[str] = set()

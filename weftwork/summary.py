@@ -6,17 +6,30 @@
 from typing import Any
 
 from weftwork.graph.protos import SUMMARY_MESSAGES, protos
-from weftwork.graph.training.summaries import histogram, image, merge, merge_all, scalar, text
+from weftwork.graph.training.summaries import (
+    audio,
+    get_summary_description,
+    histogram,
+    image,
+    merge,
+    merge_all,
+    scalar,
+    tensor_summary,
+    text,
+)
 from weftwork.scheduler.training.event_files import FileWriter, FileWriterCache
 
 __all__ = [
     "FileWriter",
     "FileWriterCache",
+    "audio",
+    "get_summary_description",
     "histogram",
     "image",
     "merge",
     "merge_all",
     "scalar",
+    "tensor_summary",
     "text",
 ]
 

@@ -192,7 +192,8 @@ def is_absolute(path: str) -> bool:
 
 def absolute(path: str) -> str:
     """An absolute form of `path`, valid in any process of this machine."""
-    return path if is_url(path) else os.path.abspath(path)
+    folder, name = split(path)
+    return path if is_url(path) else os.path.join(os.path.abspath(folder), name)
 
 
 @contextmanager

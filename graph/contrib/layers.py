@@ -191,10 +191,12 @@ def batch_norm(
 
     decay: of the averages.   scale: use a gamma.   updates_collections: where to add the updates of the averages; None
     makes the outputs wait for them.   is_training: a bool, or a tensor.
-    Raises ValueError for renorm, batch_weights and adjustment, which are not supported.
+    renorm, renorm_clipping, renorm_decay, adjustment: as `renorm`, `renorm_clipping`, `renorm_momentum` and
+        `adjustment` of `tf.layers.batch_normalization`.
+    Raises ValueError for batch_weights, which are not supported.
     """
-    if batch_weights is not None or adjustment is not None or renorm:
-        raise ValueError("batch_norm does not support batch_weights, adjustment or renorm.")
+    if batch_weights is not None:
+        raise ValueError("batch_norm does not support batch_weights.")
     if data_format not in ("NHWC", "NCHW"):
         raise ValueError("data_format has to be either NCHW or NHWC.")
     starts, losses = param_initializers or {}, param_regularizers or {}
@@ -209,6 +211,7 @@ def batch_norm(
             moving_variance_initializer=starts.get("moving_variance", Ones()),
             beta_regularizer=losses.get("beta"), gamma_regularizer=losses.get("gamma"),
             trainable=trainable, name=at.name.rpartition("/")[2], _scope=at, fused=fused, _reuse=reuse,
+            renorm=renorm, renorm_clipping=renorm_clipping, renorm_momentum=renorm_decay, adjustment=adjustment,
         )  # fmt: skip
         outputs = layer.apply(x, training=is_training)
         if updates_collections is None:

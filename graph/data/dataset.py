@@ -278,7 +278,7 @@ class Dataset(structures.Structured):
 
     def unbatch(self) -> Dataset:
         """The rows of each element as separate elements."""
-        structure = structures.unbatched(self.structure, "Cannot unbatch an input with scalar components.")
+        structure = structures.rows_of(self.structure)
         return make_dataset("Unbatch", structure, [self], leaves=tuple(flatten(self.structure)))
 
     def window(self, size: Any, shift: Any = None, stride: Any = 1, drop_remainder: bool = False) -> Dataset:

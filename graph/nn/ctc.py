@@ -164,6 +164,26 @@ def collapse_repeated(labels: Any, seq_length: Any, name: str | None = None) -> 
         return tuple(apply(_without_repeats, [x, lengths], type="CtcDecode", outputs=outputs))  # type: ignore[return-value]
 
 
+def ctc_unique_labels(labels: Any, name: str | None = None) -> list[Tensor]:
+    """[the distinct labels of each row, in order of appearance, padded with 0; the place of each label among them].
+
+    labels: [batch, longest], padded with 0. Both results have this shape, as int64 and int32.
+    """
+    with name_scope(name, "ctc_unique_labels", [labels]):
+        x = convert_to_tensor(labels, name="labels")
+        outputs = [(dtypes.int64, x.raw_shape), (dtypes.int32, x.raw_shape)]
+        return list(apply(_distinct, [x], type="CtcUniqueLabels", outputs=outputs))
+
+
+def _distinct(labels):
+    values, places = np.zeros(labels.shape, np.int64), np.zeros(labels.shape, np.int32)
+    for row, given in enumerate(labels.tolist()):
+        order = {label: at for at, label in enumerate(dict.fromkeys(given))}
+        values[row, : len(order)] = list(order)
+        places[row] = [order[label] for label in given]
+    return values, places
+
+
 def _without_repeats(labels, lengths):
     kept = [
         [v for at, v in enumerate(row[:n]) if not at or row[at - 1] != v]

@@ -26,10 +26,10 @@ def trace(file: str, args: Sequence[str], out: str | None, say: Callable[[str], 
     """Run a program with its arguments, write a timeline and a report of its runs, and return its status.
 
     out: prefix of the files' names; by default the program's name.
-    Raises OSError if the program, or the folder for the files, does not exist.
+    Raises OSError if the program, or the folder for the files, does not exist, and OpErrors if these cannot be written.
     """
     out = out or os.path.splitext(os.path.basename(file))[0]
-    with open(file, "rb"), open(f"{out}.timeline.json", "wb"):  # otherwise the program would run for nothing
+    with open(file, "rb"), open(f"{out}.timeline.json", "ab"):  # otherwise the program would run for nothing
         pass
     events: deque[Event] = deque(maxlen=_MOST)
     with listen(events.append, nodes=True):

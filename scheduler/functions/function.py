@@ -249,6 +249,7 @@ class Function(Generic[P, R]):
                 return known
             self._report_trace(state, args, kwargs)
             graph = state.graph
+            graph.forget()
             graph.switch_to_thread_local()
             outer, graph.variable_scope = graph.variable_scope, None
             try:
@@ -271,7 +272,7 @@ class Function(Generic[P, R]):
             found: list[Tensor] = []
             template = nest.lift(result, found, tensor_or_none)
             effects = tracing.effects()
-        return Trace(graph, *inputs.taken(found), template, found, effects)
+        return Trace(graph, *inputs.taken(found), template, found, effects, tracing.places())
 
     def _report_trace(self, state: State, args: tuple, kwargs: dict) -> None:
         """Log that it is traced again, and why. Raises RuntimeError beyond `max_traces`."""

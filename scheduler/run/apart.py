@@ -44,7 +44,7 @@ class Apart:
             told = partial(self._told, node, monotonic())
             self._cancels[node] = self._awaiting.start(self._run, node, lambda outcome: done(told(outcome)))
             return
-        part, number = flow.part([node])
+        part, number = flow.alone(node)
         inner = InnerRun(self._run, part, {number[v]: self._run.values[v] for v in flow.inputs[node]})
         self._inner.add(inner)
         borrow(1)[0].put(lambda: done(self._work(inner, part)))

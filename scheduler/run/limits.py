@@ -61,7 +61,6 @@ _CALLERS = frozenset(
         "graph.user_function",
         "graph.nest",
         "graph.ownership",
-        "graph.seeded",
         "scheduler.run.cold_run",
         "scheduler.run.calling",
     )

@@ -22,6 +22,7 @@ from weftwork.actors.programs.float_errors import quiet
 from weftwork.actors.programs.program import Stopped
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.errors import OpError, from_exception
+from weftwork.graph.forgetting import FORGOTTEN
 from weftwork.graph.operation import Operation
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.folding import Rewrites
@@ -262,10 +263,16 @@ class Nesting:
         self.epoch = 0
         self._nested: dict[Operation, Nested] = {}
 
+    def let_go(self) -> None:
+        """Keep nothing about operations that their graph has forgotten."""
+        for op in [op for op in list(self._nested) if op.listed is FORGOTTEN]:
+            self._nested.pop(op, None)
+
     def of(self, op: Operation) -> Nested:
         """The Nested of a control-flow operation."""
         made = self._nested.get(op)
         if made is None:
+            op.graph.keepers.add(self)
             made = self._nested[op] = Nested(self, op)
         return made
 

@@ -316,7 +316,7 @@ class Running(Inspection):
         """
         self._check_open()
         parsed = parse_fetches(self._graph, list(elements))
-        signature = self._engine.signatures.add(("prepared", *elements, None, *tensors), parsed, tensors)
+        signature = self._engine.signatures.add(None, parsed, tensors, lasting=True)
 
         def run(fed: list[Any]) -> list[Any]:
             self._check_open()

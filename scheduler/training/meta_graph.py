@@ -17,7 +17,7 @@ from weftwork.graph.interchange.native import Functions
 from weftwork.graph.interchange.reading import import_graph_def
 from weftwork.graph.names import with_scope, without_scope
 from weftwork.graph.operation import Operation, Tensor
-from weftwork.graph.protos import protos
+from weftwork.graph.protos import TENSORFLOW_VERSION, protos
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables.variable import Variable
 from weftwork.scheduler.training.queue_runner import QueueRunner
@@ -196,6 +196,8 @@ def export_meta_graph(
             node.device = ""
     if saver_def is not None:
         made.saver_def.MergeFromString(saver_def.SerializeToString())
+    if not made.meta_info_def.tensorflow_version:
+        made.meta_info_def.tensorflow_version = TENSORFLOW_VERSION
     if not made.meta_info_def.HasField("stripped_op_list"):
         for declared in op_list(made.graph_def):
             made.meta_info_def.stripped_op_list.op.add().MergeFromString(declared.SerializeToString())

@@ -11,7 +11,7 @@ from typing import Any
 
 from weftwork.actors.checkpoints.encoding import TYPES
 from weftwork.graph.operation import Operation, Tensor
-from weftwork.graph.saveable import Saveable
+from weftwork.graph.saveable import Piece, Saveable
 from weftwork.graph.variables.partitioned import PartitionedVariable
 from weftwork.graph.variables.variable import Variable
 
@@ -30,7 +30,7 @@ class Slice(Saveable):
     def value(self) -> Tensor:
         return self.variable.value()
 
-    def restored(self, value: Tensor) -> Operation:
+    def restored(self, *values: Tensor) -> Operation:
         raise NotImplementedError("The variable of a slice is assigned.")
 
 
@@ -65,7 +65,8 @@ def saveables_of(var_list: Any) -> Saveables:
             if id(variable_of(each)) in seen:
                 raise ValueError(f"The same saveable will be restored with two names: {key}")
             seen.add(id(variable_of(each)))
-            found.append((key, each))
+            parts = each.parts if isinstance(each, Saveable) else [each]
+            found += [(key + part.ending if isinstance(part, Piece) else key, part) for part in parts]
     return found
 
 

@@ -98,6 +98,9 @@ class Saver:
         self._saving = threading.Lock()
         if saver_def is not None and not isinstance(saver_def, SaverDef):
             raise ValueError(f"saver_def must be a saver_pb2.SaverDef: {saver_def}")
+        for field in ("save_tensor_name", "restore_op_name") if saver_def is not None else ():
+            if not getattr(saver_def, field):
+                raise ValueError(f"saver_def must specify the {field}: {saver_def}")
         self.saver_def: SaverDef | None = saver_def
         if saver_def is not None and max_to_keep == 5:
             self._kept = Kept(saver_def.max_to_keep, saver_def.keep_checkpoint_every_n_hours or 10000.0)

@@ -14,6 +14,7 @@ from itertools import accumulate
 from typing import Any
 
 from weftwork.graph.drawing.boxes import function_of
+from weftwork.graph.drawing.words import listed
 from weftwork.scheduler.events.event import IDLE, Event
 from weftwork.scheduler.views.pieces import Piece, Waits, pieces
 from weftwork.scheduler.views.shares import Span, bounds, critical_path, shares
@@ -143,9 +144,7 @@ class Account:
 
 def label(ops: Sequence[Any]) -> str:
     """The names of the functions of some nodes: `load`, or `load`, `parse` and 3 more."""
-    names = list(dict.fromkeys([f"`{function_of(op)}`" for op in ops]))
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return listed(list(dict.fromkeys([f"`{function_of(op)}`" for op in ops])), most=_NAMED)
 
 
 def line(ops: Sequence[Any]) -> str:
