@@ -19,7 +19,7 @@ from weftwork.graph.captured_kinds import (
     code_of,
     is_by_value,
     is_data,
-    is_put,
+    is_patched_in,
     number_registered,
     registered,
     takes_class,
@@ -68,7 +68,7 @@ class Classes(Notes):
             if base.__flags__ & HEAP and not is_owned(base):
                 for name in sorted(names & vars(base).keys()):
                     value = self._refer(functools.partial(found_in, vars(base)), name, ("attribute", id(base), name))
-                    if is_put(value):
+                    if is_patched_in(value):
                         self.writes.add((MAIN_ONLY, "modules"))
 
     def _registered(self, kind: type) -> None:

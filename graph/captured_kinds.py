@@ -324,7 +324,7 @@ def is_changed(module: ModuleType, name: str) -> bool:
     return (module.__name__, name) in REBOUND
 
 
-def is_put(value: Any) -> bool:
+def is_patched_in(value: Any) -> bool:
     """True for a value that only the program can have put into a foreign module: its code, its object, a mock."""
     home = value.__module__ if isinstance(value, (FunctionType, type)) else type(value).__module__
     return home == "unittest.mock" or is_own(home)

@@ -43,7 +43,7 @@ from weftwork.graph.captured_kinds import (
     is_generic,
     is_imported,
     is_of_main,
-    is_put,
+    is_patched_in,
     step_of,
     takes_class,
 )
@@ -276,14 +276,14 @@ class Walk(Classes):
         for asked in sorted(names & space.keys()) if not own else sorted(names):
             value = self._refer(functools.partial(found_in, space), asked, ("name", id(space), asked))
             first = FIRST_SEEN.setdefault((name, asked), id(value))
-            if not own and name not in PER_PROCESS and (first != id(value) or is_put(value)):
+            if not own and name not in PER_PROCESS and (first != id(value) or is_patched_in(value)):
                 REBOUND.add((name, asked))
             if (own and name != "__main__") or (name, asked) in REBOUND:
                 self.names.append((module, asked, value))
                 if own and is_imported(module):
                     self.each.add(id(value))
             if name in PER_PROCESS and value is not MISSING and asked not in REPLACEABLE:
-                if is_put(value) or asked not in NAMES_AT_FIRST[name]:
+                if is_patched_in(value) or asked not in NAMES_AT_FIRST[name]:
                     self.writes.add((MAIN_ONLY, "modules"))
             if own or isinstance(value, (ModuleType, BuiltinFunctionType, FunctionType, MethodType)):
                 self.visit(value, names, ROOT if own else NONE)

@@ -58,6 +58,8 @@ FLOORS = [
     "scheduler/command",
 ]
 """The wings from the ground up. A file imports only from its own wing and from those before it."""
+TEXTS = {".md", ".toml", ".yml"}
+"""The endings of files in the root."""
 TOPS = ("graph", "actors", "scheduler")
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
@@ -114,6 +116,13 @@ def wing(module: str) -> str:
 
 def test_every_file_lies_in_a_wing_of_the_list():
     assert {wing(module) for module in MODULES} == set(FLOORS)
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no clone of the repository")
+def test_no_file_that_a_program_wrote_is_in_the_repository():
+    kept = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    texts = {".gitignore", "LICENSE", "Makefile"}
+    assert [name for name in kept if "/" not in name and name not in texts and Path(name).suffix not in TEXTS] == []
 
 
 @pytest.mark.parametrize("floor", FLOORS)

@@ -45,7 +45,7 @@ from weftwork.graph.stacks import working
 _STOP_CHECK_SECONDS = 5e-3
 """Seconds between two checks for a stop while a program runs."""
 _PARENT_CHECK_SECONDS = 2.0
-"""Seconds between two checks that the program is alive, in case its pipe does not tell."""
+"""Seconds between two checks that the program is alive, in case its pipe does not show it."""
 _VISIT = 0.3e-3
 """Seconds for which calls of a function may go on before its captured state is looked at."""
 FLOWS = 64
@@ -104,10 +104,10 @@ class _Exchange(ProcessExchange):
 
 
 class _Visit:
-    """Calls of one kernel in a row. The state that it captures is set before them, and looked at after them.
+    """Successive calls of one kernel. The state that it captures is set before them, and checked after them.
 
     That takes some 15 us, so short calls share it. If one of them has changed the state, none of them counts.
-    changed: the numbers of the functions that have changed theirs.   first: of how many nodes the visit comes after.
+    changed: the numbers of the functions that have changed theirs.   first: the number of nodes before the visit.
     """
 
     def __init__(self):

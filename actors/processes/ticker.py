@@ -1,4 +1,4 @@
-"""A ticker finds out whether kernels release the GIL while they compute."""
+"""Ticker: finds out whether kernels release the GIL while they compute."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from weftwork.actors.programs.exchange import pause
 from weftwork.graph.forks import in_child
 
 _TICK, _AWAKE_TICK = 1e-3, 20e-6
-"""Most seconds that a tick stands for: of a thread that sleeps in between, and of one that stays awake."""
+"""Maximum seconds that a tick stands for, in a thread that sleeps in between, and in one that stays awake."""
 _AWAKE = 1e-3
 """Seconds for which the thread stays awake."""
 _SHOWN_AFTER, _SHOWN_AWAKE = 4e-3, 0.1e-3
-"""Total length of the calls from which ticks tell whether a kernel releases the GIL; and the length from which those of
-a thread that is awake tell that it does."""
+"""Total length of calls from which ticks show whether a kernel releases the GIL; and the length from which the ticks of
+a thread that stays awake show that it does."""
 _RELEASE_SHARE = 0.5
 """Share of its time for which the GIL must be free for a kernel to be taken to release it."""
 _BUSY_SHARE = 0.8
@@ -33,7 +33,7 @@ class Ticker:
         self.free = 0.0
         """Seconds for which the GIL was free."""
         self._calls: dict[int, tuple[float, float, float]] = {}
-        """By kernel the free seconds, seconds and seconds of CPU time of the calls about which nothing was told."""
+        """By kernel, the free seconds, seconds and CPU seconds of the calls that were too short for a verdict."""
         self._awake = 0.0
         self.begin_anew()
 
@@ -63,7 +63,7 @@ class Ticker:
     def verdict(
         self, token: int, free: float, seconds: float, busy: float, alone: bool = True
     ) -> tuple[bool, bool] | None:
-        """Whether a kernel holds the GIL, and whether it computes all the time; None while that is not known.
+        """Whether a kernel holds the GIL, and whether it computes all the time; None while unknown.
 
         free, seconds, busy: the seconds of this call, those for which the GIL was free, and those for which its thread
         had a core.

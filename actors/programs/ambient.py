@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 import numpy as np
 
-from weftwork.actors.programs.float_errors import spoken_errors
+from weftwork.actors.programs.float_errors import program_errors
 from weftwork.actors.programs.lru import Lru
 
 _MAX_KNOWN = 16
@@ -108,7 +108,7 @@ def look() -> Surroundings:
         sys.getrecursionlimit(),
         list(warnings.filters),
         (*number, context.traps.copy()),
-        spoken_errors(),
+        program_errors(),
         dict(np.get_printoptions()),
         _levels(),
         _main(),

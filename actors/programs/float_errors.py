@@ -24,7 +24,7 @@ except ImportError:  # NumPy 1
 
 with np.errstate(all="ignore"):
     _QUIET: Any = _now()
-_spoken: ContextVar[Any] = ContextVar("weftwork_spoken_errors")
+_chosen: ContextVar[Any] = ContextVar("weftwork_chosen_errors")
 _described: tuple[Any, dict] = (None, {})
 
 
@@ -47,8 +47,8 @@ class quiet:
         now = _now()
         self._outer = _is_quiet(now)
         if not self._outer:
-            self._before = _spoken.get(None)
-            _spoken.set(now)
+            self._before = _chosen.get(None)
+            _chosen.set(now)
             _set(_QUIET)
 
     def __exit__(self, *_: Any) -> None:
@@ -58,8 +58,8 @@ class quiet:
             if not _is_quiet(now):  # a user's function raised before `hush`
                 hush()
             return
-        _set(_spoken.get() if _is_quiet(now) else now)
-        _spoken.set(self._before)
+        _set(_chosen.get() if _is_quiet(now) else now)
+        _chosen.set(self._before)
 
 
 class spoken:
@@ -83,13 +83,13 @@ class spoken:
 
 def loud() -> tuple:
     """A program step: turn loud before a user's function."""
-    _set(_spoken.get())
+    _set(_chosen.get())
     return ()
 
 
 def hush() -> tuple:
     """A program step: turn quiet before nodes of the library."""
-    _spoken.set(_now())
+    _chosen.set(_now())
     _set(_QUIET)
     return ()
 
@@ -100,7 +100,7 @@ def states() -> tuple[Any, Any]:
     A program that is called outside a run is never quiet.
     """
     now = _now()
-    return (_spoken.get(), _QUIET) if _is_quiet(now) else (now, now)
+    return (_chosen.get(), _QUIET) if _is_quiet(now) else (now, now)
 
 
 def set_state(state: Any) -> None:
@@ -114,7 +114,7 @@ def turn(user: bool) -> None:
         loud() if user else hush()
 
 
-def spoken_errors() -> dict[str, Any]:
+def program_errors() -> dict[str, Any]:
     """The program's settings, as `np.geterr()` returns them, also while quiet."""
     global _described
     now = _now()

@@ -11,7 +11,7 @@ from __future__ import annotations
 HOP = 150e-6
 """Minimum seconds of ready work that justify a message to a worker. A message costs a third of that, with pickling."""
 ROUND_TRIP, THREAD_ROUND_TRIP = 0.6e-3, 0.2e-3
-"""Seconds from a worker's or a thread's batch to the next batch that reads its values. Less work is not split."""
+"""Seconds from a batch of a worker, or of a thread, to the next batch that reads its values. Less work is not split."""
 WORTH_A_THREAD = 40e-6
 """Minimum seconds of ready work that justify calling a thread of this process, and of a node that one gets."""
 SHORTEST_BATCH, LONGEST_BATCH, LONGEST_FINAL_BATCH = 0.3e-3, 4e-3, 40e-3
@@ -22,8 +22,8 @@ BATCHES_A_LANE = 8
 CALLS_BEFORE_HERE = 8
 """Measured calls of a function before the caller, which feeds the lanes, runs any of its nodes itself."""
 LONGEST_HERE, LITTLE_WORK = 0.5e-3, 25e-3
-"""Maximum seconds of a node that the caller runs while lanes may wait for their next batch, and of all work that is
-left meanwhile."""
+"""Maximum seconds of a node that the caller runs while lanes may wait for their next batch, and of all the work that
+is left then."""
 UNSEEN_IN_A_ROW = 8
 """Maximum number of nodes of unknown cost that follow another such node in a batch."""
 GUESSED_SECONDS = 1e-3
@@ -31,8 +31,8 @@ GUESSED_SECONDS = 1e-3
 DROPPED_FROM_BYTES = 64 * 1024
 """Minimum bytes of a value that workers are asked to drop as soon as nobody needs it."""
 AHEAD_OF_A_LANE, AHEAD_SHARE = 1e-3, 0.25
-"""Seconds of work that a lane has left when it is given the next batch, if batch times are predictable; and for long
-batches the fraction of theirs, for the caller may be busy with the results of another one."""
+"""Seconds of work that a lane has left when it is given the next batch, if batch times are predictable; for long
+batches, the fraction of their length, because the caller may be busy with the results of another one."""
 MOST_FED = 10_000_000
 """Maximum bytes of feeds for a run without a plan: each part that runs elsewhere sends them again."""
 MOST_WORKERS = 64

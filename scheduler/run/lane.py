@@ -1,7 +1,7 @@
 """Lane: one local worker that takes part in a shared-out run, with the batches of nodes that it has been given.
 
-It gets its next batch shortly before it finishes the last one, if measurements predict when that will be. So it need
-not wait for a message.
+If measurements predict when it will finish a batch, it gets the next one shortly before, so it need not wait for a
+message.
 """
 
 from __future__ import annotations

@@ -385,7 +385,7 @@ class Sharing:
     # Ending
 
     def let_go(self) -> None:
-        """Give threads back, and make workers drop the large values of the run."""
+        """Return the threads, and make workers drop the large values of the run."""
         with self.crew.monitor:
             self.crew.end()
         self.workers.let_go()

@@ -30,9 +30,9 @@ from weftwork.scheduler.run.telling import Sent, resident
 _UP_WITHIN = 60.0
 """Seconds for which a run that has lost all workers waits for one."""
 _DEAD_WITHIN = 10.0
-"""The same if one after another dies while starting."""
+"""The same, if workers keep dying while they start."""
 _LOOK = 0.2
-"""Seconds between two looks whether it is still starting."""
+"""Seconds between two checks whether it is still starting."""
 
 
 class Workers:

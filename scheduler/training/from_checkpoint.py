@@ -31,7 +31,7 @@ def init_from_checkpoint(ckpt_dir_or_file: Any, assignment_map: Mapping[str, Any
         raise ValueError(f"Couldn't find 'checkpoint' file or checkpoints in given directory {path}")
     reader = CheckpointReader(prefix)
     for key, variable in list(_pairs(assignment_map, reader, prefix)):
-        _initialise(key, variable, reader, prefix)
+        _initialize(key, variable, reader, prefix)
 
 
 def warm_start(
@@ -131,12 +131,12 @@ def _scope(source: str, target: str, known: Mapping[str, Any], prefix: str) -> I
             yield key, variable
 
 
-def _initialise(key: str, variable: Any, reader: CheckpointReader, prefix: str) -> None:
+def _initialize(key: str, variable: Any, reader: CheckpointReader, prefix: str) -> None:
     for part in _parts(variable) or [variable]:
-        _initialise_one(key, part, reader, prefix)
+        _initialize_one(key, part, reader, prefix)
 
 
-def _initialise_one(key: str, variable: Variable, reader: CheckpointReader, prefix: str) -> None:
+def _initialize_one(key: str, variable: Variable, reader: CheckpointReader, prefix: str) -> None:
     shape, info = reader.get_variable_to_shape_map()[key], variable.save_slice_info
     wanted: Any = variable.shape.as_list() if variable.shape.ndims is not None else None
     if info is not None and shape != wanted:

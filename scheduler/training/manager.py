@@ -80,7 +80,7 @@ class SessionManager:
                     session.run(init_op, init_feed_dict)
                 if init_fn is not None:
                     init_fn(session)
-            lacking = self._initialise_locally(session)
+            lacking = self._initialize_locally(session)
             name = _name(init_op)
             if lacking is not None:
                 raise RuntimeError(
@@ -112,7 +112,7 @@ class SessionManager:
         session, restored = self._restored(
             master, saver, checkpoint_dir, checkpoint_filename_with_path, wait_for_checkpoint, max_wait_secs, config
         )
-        lacking = self._initialise_locally(session)
+        lacking = self._initialize_locally(session)
         if not restored:
             return session, False
         source = checkpoint_dir or checkpoint_filename_with_path
@@ -133,7 +133,7 @@ class SessionManager:
         end = time.monotonic() + max_wait_secs
         while True:
             session = Session(master, graph=self._graph, config=config)
-            lacking = self._initialise_locally(session)
+            lacking = self._initialize_locally(session)
             if lacking is None:
                 lacking = _lacking(session, self._ready_op)
             if lacking is None:
@@ -176,7 +176,7 @@ class SessionManager:
         saver.recover_last_checkpoints(state.all_model_checkpoint_paths)
         return session, True
 
-    def _initialise_locally(self, session: Session) -> str | None:
+    def _initialize_locally(self, session: Session) -> str | None:
         """Run the local operation. Returns what the model lacks for that, or None."""
         if self._local_init_op is None:
             return None

@@ -257,7 +257,7 @@ class Supervisor:
             self._note(SessionStatus.START, self._step(sess))
         threads = []
         if self.summary_op is not None and self.summary_writer is not None and self._save_summaries_secs:
-            threads.append(self.loop(self._save_summaries_secs, self._summarise, args=(sess,)))
+            threads.append(self.loop(self._save_summaries_secs, self._summarize, args=(sess,)))
         if self.global_step is not None and self.summary_writer is not None and self._save_summaries_secs:
             since = [time.monotonic(), self._step(sess)]
             threads.append(self.loop(self._save_summaries_secs, self._count, args=(sess, since)))
@@ -350,7 +350,7 @@ class Supervisor:
             entry = protos("event").SessionLog(status=status, checkpoint_path=path)
             self.summary_writer.add_session_log(entry, step)
 
-    def _summarise(self, sess: Session) -> None:
+    def _summarize(self, sess: Session) -> None:
         if self.global_step is None:
             self.summary_writer.add_summary(sess.run(self.summary_op))
         else:

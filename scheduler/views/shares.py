@@ -71,23 +71,23 @@ def critical_path(events: Sequence[Event]) -> list[Span]:
     begin, end = bounds(events)
     found, around = pieces(events)
     waits = Waits(found, around)
-    way = _Way(events, begin, end)
+    walk = _BackwardWalk(events, begin, end)
     number = max(range(len(found)), key=lambda number: (found[number].back, number), default=None)
     arrival = found[number].back if number is not None else begin
     while number is not None:
         piece, crossed = found[number], False
         ready = piece.ready or piece.sent or begin
-        way.rest(arrival)
+        walk.rest(arrival)
         before = waits.before(number)
         if before is not None:
             maker = found[before[0]]
             arrival, crossed = maker.arrival(piece.lane), before[1] and maker.lane != piece.lane
             if before[1] or not piece.ready:  # a batch reports when the last of its nodes was ready
                 ready = arrival
-        way.through(piece, min(ready, piece.start), crossed, waits)
+        walk.through(piece, min(ready, piece.start), crossed, waits)
         number = before[0] if before is not None else None
-    way.rest(begin)
-    return way.spans[::-1]
+    walk.rest(begin)
+    return walk.spans[::-1]
 
 
 def shares(path: Sequence[Span]) -> dict[str, float]:
@@ -98,7 +98,7 @@ def shares(path: Sequence[Span]) -> dict[str, float]:
     return {share: seconds for share, seconds in found.items() if seconds > 0.0}
 
 
-class _Way:
+class _BackwardWalk:
     """The walk backward from the end of a run. now: the time reached so far."""
 
     def __init__(self, events: Sequence[Event], begin: float, end: float):
