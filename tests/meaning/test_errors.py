@@ -310,7 +310,7 @@ def test_ctrl_c_ends_the_run_as_itself(place, limit, tmp_path):
 
     with tf.Graph().as_default():
         node = op_in(place, waits)()
-        with session_in(place) as session:
+        with session_in(place, cancel_grace_in_ms=200) as session:
             threading.Thread(target=strike).start()
             with pytest.raises(KeyboardInterrupt):
                 session.run(node, options=tf.RunOptions(timeout_in_ms=limit))

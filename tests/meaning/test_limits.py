@@ -21,6 +21,7 @@ import pytest
 import weftwork as tf
 from tests.meaning.places import PLACES, op_in, session_in
 from tests.waiting import until
+from weftwork.scheduler.machines import helpers
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -280,6 +281,34 @@ def test_a_run_inside_of_a_function_ends_with_the_run_around_it():
     with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
         session.run(node, {nap: 0.0})
         assert limited(session, node, {nap: LONG}, 0.5) < SOON
+
+
+def test_ctrl_c_at_the_start_of_a_run_ends_it_as_well(monkeypatch):
+    """It comes when a thread has just been given the run."""
+
+    def borrow(count: int) -> list:
+        class Struck:
+            def put(self, job: Any) -> None:
+                helpers.borrow(1)[0].put(job)
+                until(lambda: seen)
+                raise KeyboardInterrupt
+
+        return [Struck()]
+
+    seen: list = []
+
+    def wait() -> None:
+        seen.append("began")
+        try:
+            while time.sleep(0.01) is None:
+                pass
+        finally:
+            seen.append("left")
+
+    monkeypatch.setattr("weftwork.scheduler.run.limits.borrow", borrow)
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session, pytest.raises(KeyboardInterrupt):
+        session.run(tf.op(wait)(), options=tf.RunOptions(timeout_in_ms=60_000))
+    until(lambda: seen == ["began", "left"], SOON)
 
 
 def test_a_context_variable_that_a_function_sets_stays_set_under_a_limit():
