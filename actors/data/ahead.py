@@ -14,9 +14,10 @@ from weftwork.actors.data.elements import in_columns, in_rows
 from weftwork.actors.data.stage import END, Batchwise, Failed, Pipeline, Stage, element_of, failure, stage, tensors_of
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.data.description import Description
+from weftwork.graph.errors import InvalidArgumentError
 
 _DEFAULT_SIZE = 2
-"""Buffer size where the program leaves it to us."""
+"""Buffer size if the program leaves it to us."""
 
 
 class Ahead(Batchwise):
@@ -131,6 +132,9 @@ class Buffer(Ahead):
 def prefetched(given: Description, pipeline: Pipeline) -> Stage:
     """Make the stage of `prefetch`."""
     inner, size = pipeline.stage(given.sources[0]), int(given.values[0])
+    if size < -1:
+        text = "buffer_size must be >= 0 or set buffer_size to be -1 for auto-tuning"
+        raise InvalidArgumentError(None, None, text)
     return inner if not size else Buffer(inner, _DEFAULT_SIZE if size < 0 else size)
 
 

@@ -61,7 +61,7 @@ class Repeat(Batchwise):
         self.times, self.some = 0, False
 
     def several(self, most: int) -> list:
-        self.pipeline.check_open()  # an endless repetition may be skipped over for ever
+        self.pipeline.check_open()  # an endless repetition may be skipped over forever
         while self.count < 0 or self.times < self.count:
             items = self.source.several(most)
             ended = items[-1] is END

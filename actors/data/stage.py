@@ -237,7 +237,7 @@ def failure(error: Exception, pipeline: Pipeline) -> Any:
     if pipeline.closed:
         return END
     message = error.message if isinstance(error, OpError) else f"{type(error).__name__}: {error}"
-    return Failed(from_exception(error), message, getattr(error, "call", None))
+    return Failed(from_exception(error), message, error.call if isinstance(error, OpError) else None)
 
 
 Made = TypeVar("Made", bound=Callable[[Description, Pipeline], Stage])

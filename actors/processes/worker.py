@@ -155,7 +155,7 @@ class Heartbeat:
             self._current = ""
 
     def limited(self, seconds: float | None) -> None:
-        """Note the begin of a call that may take `seconds`; None: its end."""
+        """Note the beginning of a call that may take `seconds`; None: its end."""
         if self._current and self.tell is not None:
             self._calls, self._limit = self._calls + (seconds is not None), seconds or 0.0
             self.tell(self._current, self._calls, self._limit)
@@ -281,14 +281,14 @@ def _retried(function: UserFunction, attempt: int, text: str) -> None:
 RETRIED.append(_retried)
 
 
-def _reply(request: Request, told: list, said: list) -> list:
+def _reply(request: Request, reply: list, said: list) -> list:
     """A reply without outputs."""
-    return [pack_values(with_said(told, said)), *[None] * len(request.apart)]
+    return [pack_values(with_said(reply, said)), *[None] * len(request.apart)]
 
 
-def with_said(told: list, said: list) -> list:
+def with_said(reply: list, said: list) -> list:
     """A reply, preceded by recorded output if there is any."""
-    return ["said", said, *told] if said else told
+    return ["said", said, *reply] if said else reply
 
 
 def _place_among(output: Any, inputs: list, arrived: Iterable[int]) -> int | None:

@@ -24,6 +24,7 @@ from typing import Any
 
 import cloudpickle
 
+from weftwork.actors.programs.numbers import raised
 from weftwork.actors.programs.stack import under_way
 from weftwork.graph.forks import fresh
 
@@ -142,7 +143,7 @@ class Recorder:
             setattr(sys, name, _Stream(self, kind, number))
             with _stream_errors_ignored():
                 original.flush()
-                before, file = os.dup(number), _file()
+                before, file = raised(os.dup(number)), raised(_file())
                 os.dup2(file, number)
                 self._files.append((kind, file, before))
         _log_to(self)

@@ -75,18 +75,16 @@ def from_file(
 def _field(name: str, line: int, text: bytes, fields: list[bytes], column: int, dtype: np.dtype) -> Any:
     if column == LINE_NUMBER:
         return line
-    if column == WHOLE_LINE:
-        return text
     if column >= len(fields):
-        message = (
-            f"Invalid number of columns in {name} line {line} ({shown(text)}) : expected {column + 1} got {len(fields)}"
-        )
+        counts = f"expected at least {column + 1} got {len(fields)}"
+        message = f"Invalid number of columns in {name} line {line} ({shown(text)}) : {counts}"
         raise InvalidArgumentError(None, None, message)
+    field = text if column == WHOLE_LINE else fields[column]
     if dtype.kind == "O":
-        return fields[column]
-    found = number(fields[column], dtype)
+        return field
+    found = number(field, dtype)
     if found is None:
-        message = f"Field {shown(fields[column])} in line {line} of {name} is not a valid {dtype.name}."
+        message = f"Field {shown(field)} in line {line} of {name} is not a valid {dtype.name}."
         raise InvalidArgumentError(None, None, message)
     return found.item()
 

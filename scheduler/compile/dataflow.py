@@ -30,8 +30,8 @@ class Dataflow:
     ops, inputs, outputs: for each node, its operation, the values that it reads, the values that it makes.
     kernels, attrs: what each node calls.   after: nodes that must be done before a node, for their effects.
     producer: for each value, the node that makes it, or -1.
-    feeds, constants, pinned, newest, draws: the sources. `pinned` are variables as of the begin of the run, `newest` as
-    of the begin of its writes, `draws` are positions in random streams.
+    feeds, constants, pinned, newest, draws: the sources. `pinned` are variables as of the beginning of the run,
+    `newest` as of the beginning of its writes, `draws` are positions in random streams.
     needs: what nodes need beyond a process, once that is settled.   queued: whether any node uses a queue.
     waiting: the branches and loops that contain queue nodes, or nodes with limits.
     writes: the final value of each written variable.   fetched: the value of each fetch, or None.
@@ -70,7 +70,8 @@ class Dataflow:
         self.state: tuple = ()
         """The versions of its functions' captured state when it last left the caller."""
         self.beside = False
-        """True if it runs beside other runs that occupy the caller, so local workers should call its functions."""
+        """True if it runs at the same time as other runs, which occupy the caller, so local workers should call its
+        functions."""
         self.extra: dict[int, Tensor] = {}
         """For versions made by a branch or a loop, which are outputs of no tensor: the variable's reference."""
         self._takers: bytearray | None = None

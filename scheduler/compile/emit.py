@@ -1,7 +1,7 @@
 """Emit: write the program of a segment.
 
-slot     a cell of the program's environment; it is reused once its value is not read any more
-direct   a call of a user's function without its wrapper. What the wrapper checks is settled here, once
+slot     a cell of the program's environment; it is reused once its value is no longer read
+direct   a call of a user's function without its wrapper. What the wrapper would check each time is settled here, once
 lent     an argument of a user's function that others see too, so the function gets a copy. The last of several users'
          functions gets a value made in this program as it is, if nobody else takes it
 """

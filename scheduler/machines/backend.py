@@ -399,8 +399,8 @@ def first_line(error: Exception) -> str:
 def cancel(handles: Iterable[Handle], force: bool) -> None:
     """Ask pieces of work to stop; with `force`, kill their processes. Handles of a Ray that is gone are ignored.
 
-    Calls of an actor are only stopped by force. Ray does not interrupt a running one, and removing a queued one leaves
-    a gap in the sequence, for which the actor waits half a minute.
+    Calls of an actor can only be stopped by force. Ray does not interrupt a running one, and removing a queued one
+    leaves a gap in the sequence, for which the actor waits half a minute.
 
     Tasks are cancelled in Ray's own thread. A cancel from another thread that arrives while a reply is being received
     makes Ray abort this process ("Tried to complete task that was not pending").

@@ -113,7 +113,7 @@ class Plan:
 
     @property
     def beside(self) -> bool:
-        """True if its segments run beside each other in threads of this process."""
+        """True if its segments run concurrently, in threads of this process."""
         return self.local and self.slots > 1
 
 
@@ -161,7 +161,7 @@ def make_plan(
 
 
 def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place: Place) -> Plan:
-    """A plan with one segment for each slot of a schedule: programs that run beside each other and exchange values.
+    """A plan with one segment for each slot of a schedule: programs that run concurrently and exchange values.
 
     place: THREAD or RESIDENT. For residents, all nodes under the write locks are in slot 0, the caller, which may
     otherwise have nothing to do. It also starts the nodes that run apart, and has those that read their values.

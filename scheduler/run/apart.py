@@ -50,7 +50,7 @@ class Apart:
         borrow(1)[0].put(lambda: done(self._work(inner, part)))
 
     def _told(self, node: int, since: float, outcome: Any) -> Any:
-        """Turn the outcome of a waiting call into that of an inner run."""
+        """Pass on the outcome of a waiting call as that of an inner run."""
         try:
             raise_outcome(self._run.flow.ops[node], outcome)
         except BaseException as error:

@@ -14,6 +14,7 @@ from weftwork.scheduler.compile.needs import ANYWHERE
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.plan.placement import Estimate, Place
 from weftwork.scheduler.plan.plan import Plan, Segment
+from weftwork.scheduler.run.run import Called
 
 _SHOWN = 50
 """Most segments that a notebook lists."""
@@ -147,11 +148,15 @@ def waiting(run: Any) -> list[Waiting]:
         )
         for a in attempts
     ]
-    for segment, since, _ in list(run.here.values()):
-        if segment is None:  # reported below
+    for key, (segment, since, _) in list(run.here.items()):
+        if type(key) is Called:
+            names, place = (run.flow.ops[key.node].defined_at,), "caller"
+        elif segment is not None:  # if None, it is reported below
+            names = _all_names(run, segment)
+            place = "resident" if segment.place is Place.RESIDENT and segment.slot else "caller"
+        else:
             continue
-        place = "resident" if segment.place is Place.RESIDENT and segment.slot else "caller"
-        found.append(Waiting(_all_names(run, segment), place, now - since, inventory.this_machine()))
+        found.append(Waiting(names, place, now - since, inventory.this_machine()))
     for call, segment in list(run.calls.items()):
         inner = waiting(call.inner) if call.inner is not None else []
         alone = Waiting(_all_names(run, segment), "nested", now - call.since, inventory.this_machine())

@@ -1,7 +1,7 @@
 """Telling: reports the events of one run to the stream of its session.
 
 It is created when there is something to report: at the start of the run if somebody listens, otherwise with the first
-event that took long or is rare. A run of some microseconds without listeners has none. Inner runs share it.
+event that is rare or took long. A run of some microseconds without listeners has none. Inner runs share it.
 
 ticks     seconds by `monotonic` or `perf_counter`; events carry the program's time
 ears      listeners to this run alone

@@ -1,7 +1,7 @@
 """The list of checkpoints in a folder: a text file called `checkpoint` names the newest one, and those that are kept.
 
-The file is rewritten in one step, after a new checkpoint is complete and before old ones are deleted. So whoever reads
-it finds a checkpoint that can be loaded. The format is TensorFlow's: CheckpointState in protobuf's text format.
+The file is rewritten in one step, after a new checkpoint is complete and before old ones are deleted. So a reader
+always finds a checkpoint that can be loaded. The format is TensorFlow's: CheckpointState in protobuf's text format.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def generate_checkpoint_state_proto(
 
     The newest checkpoint is appended to the list if it is not its last. Raises ValueError if the numbers of paths and
     timestamps differ.
-    last_preserved_timestamp: of the newest checkpoint that is kept for ever, in seconds since 1970.
+    last_preserved_timestamp: of the newest checkpoint that is kept forever, in seconds since 1970.
     """
     paths = list(all_model_checkpoint_paths or ())
     times = list(all_model_checkpoint_timestamps or ())
@@ -87,7 +87,7 @@ def update_checkpoint_state(
 
     save_relative_paths: write paths relative to the folder, so that it can be moved.
     save_dir: the folder.
-    last_preserved_timestamp: of the newest checkpoint that is kept for ever, in seconds since 1970.
+    last_preserved_timestamp: of the newest checkpoint that is kept forever, in seconds since 1970.
     Raises RuntimeError if the checkpoint has the name of the file, and OpErrors of the file system.
     """
     paths = list(all_model_checkpoint_paths or ())

@@ -20,13 +20,13 @@ from weftwork.scheduler.views.pieces import Piece, Waits, pieces
 from weftwork.scheduler.views.shares import Span, bounds, critical_path, shares
 
 _NAMED = 2
-"""Most functions that a label names."""
+"""Maximum number of functions that a label names."""
 _SHOWN = 3
-"""Most functions that a sentence names."""
+"""Maximum number of functions that a sentence names."""
 _CELL = re.compile(r"^<ipython-input|/ipykernel_\d+/")
 """Matches the file names that IPython and Jupyter give to notebook cells."""
 _LEAST = 0.01
-"""Least fraction of the run for a share to be mentioned in a sentence."""
+"""Minimum fraction of the run for a share to be mentioned in a sentence."""
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Total:
     """All calls of one function, or of functions that run together.
 
     line: where its first node was made.   seconds: of all its pieces.   waited: those of them on the critical path.
-    longest: of a call; where several ran as one segment, each is taken for its mean.
+    longest: the longest call; calls that ran as one segment count with their mean.
     """
 
     label: str

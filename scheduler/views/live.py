@@ -17,7 +17,7 @@ from weftwork.scheduler.views.account import Account, accounts, summary
 from weftwork.scheduler.views.page import NOTEWORTHY, events_html, run_html
 
 _RUNS = 20
-"""Most runs that are listed."""
+"""Maximum number of runs that are listed."""
 _WAITS = 20
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 

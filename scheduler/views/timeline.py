@@ -203,7 +203,8 @@ def _process_name(machine: str, places: set[str]) -> str:
 
 
 class StepStatsAnalysis(NamedTuple):
-    """The result of `Timeline.analyze_step_stats`. allocator_maximums: by allocator, the most bytes live at a time."""
+    """The result of `Timeline.analyze_step_stats`. allocator_maximums: by allocator, the maximum number of bytes alive
+    at a time."""
 
     chrome_trace: Trace
     allocator_maximums: dict[str, AllocationMaximum]
