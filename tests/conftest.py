@@ -82,7 +82,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     needing = [item for item in session.items if needs_ray(item) and not programs_of(item)]
     others = [item for item in session.items if not needs_ray(item) and not programs_of(item)]
     second = beside.Beside(session, others) if beside.pays(session.config, needing, others) else None
-    for item in looking:
+    for item in reversed(looking):  # so that the first ones to look run theirs beside the last ones'
         for program in programs_of(item):
             program.start()  # not before the fork: it starts a thread
     if second is None:

@@ -1,4 +1,7 @@
-"""Programs that tests look at: each has a process of its own, and often a Ray; one after another, beside the tests."""
+"""Programs that tests look at: each has a process of its own, and often a Ray. One after another runs beside the tests.
+
+When only the tests that look are left, two run at a time: a test runs its program itself if its turn has not come.
+"""
 
 from __future__ import annotations
 
@@ -64,9 +67,13 @@ class Program:
         return subprocess.CompletedProcess(command, self._process.returncode, output, errors)
 
     def done(self) -> subprocess.CompletedProcess[str]:
-        """Its status and what it has printed, when it has ended."""
+        """Its status and what it has printed, when it has ended. It runs now if it still waits for its turn."""
         self.start()
         assert self._run is not None
+        if self._run.cancel():
+            done = self._work()
+            self._run = Future()
+            self._run.set_result(done)
         return self._run.result()
 
     def seen(self) -> Any:
@@ -78,5 +85,7 @@ class Program:
 
     def stop(self) -> None:
         """Stop the program, because its output is no longer needed."""
-        if self._run is not None and not self._run.cancel() and self._process is not None:
+        if self._run is not None:
+            self._run.cancel()
+        if self._process is not None:
             self._process.terminate()

@@ -60,12 +60,8 @@ def _update(node: Node) -> Written:
 
 @writes("ScatterUpdate", "ScatterAdd", "ScatterSub", "ScatterMul", "ScatterDiv", "ScatterMin", "ScatterMax")
 @writes("ScatterNdUpdate", "ScatterNdAdd", "ScatterNdSub")
-def _scatter(node: Node) -> Written:
-    return node.inputs(), {}
-
-
-@writes("IsVariableInitialized")
-def _initialized(node: Node) -> Written:
+@writes("IsVariableInitialized", "MatrixDiagPart", "DynamicStitch")
+def _as_it_is(node: Node) -> Written:
     return node.inputs(), {}
 
 
@@ -344,19 +340,9 @@ def _reverse_sequence(node: Node) -> Written:
     return node.inputs(), {"seq_dim": node.attrs["seq_axis"], "batch_dim": node.attrs["batch_axis"]}
 
 
-@writes("MatrixDiagPart")
-def _diagonal(node: Node) -> Written:
-    return node.inputs(), {}
-
-
 @writes("DynamicPartition")
 def _partition(node: Node) -> Written:
     return node.inputs(), {"num_partitions": len(node.op.outputs)}
-
-
-@writes("DynamicStitch")
-def _stitch(node: Node) -> Written:
-    return node.inputs(), {}
 
 
 @writes("CheckNumerics")

@@ -65,8 +65,8 @@ def _leaky(node: Node) -> Written:
     return node.inputs()[:1], {"alpha": float(slope)}
 
 
-@writes("ClipByValue")
-def _clipped(node: Node) -> Written:
+@writes("ClipByValue", "AddN", "SegmentSum", "SegmentProd", "SegmentMax", "SegmentMin")
+def _as_it_is(node: Node) -> Written:
     return node.inputs(), {}
 
 
@@ -95,11 +95,6 @@ def _scan(node: Node) -> Written:
     if len(node.op.inputs) == 2:
         return node.inputs(), attrs
     return [*node.inputs(), node.constant("axis", node.attrs["axis"])], attrs
-
-
-@writes("SegmentSum", "SegmentProd", "SegmentMax", "SegmentMin")
-def _segment(node: Node) -> Written:
-    return node.inputs(), {}
 
 
 @writes("UnsortedSegmentSum", "UnsortedSegmentProd", "UnsortedSegmentMax", "UnsortedSegmentMin")
@@ -157,11 +152,6 @@ def _batch_matmul(node: Node) -> Written:
         raise Inexpressible
     adj = {f"adj_{x}": bool(flags.get(f"transpose_{a}") or flags.get(f"adjoint_{a}")) for x, a in ("xa", "yb")}
     return node.inputs(), adj
-
-
-@writes("AddN")
-def _add_n(node: Node) -> Written:
-    return node.inputs(), {}
 
 
 # Random

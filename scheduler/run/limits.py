@@ -155,8 +155,9 @@ def within(run: Any, seconds: float | None, grace: float, work: Callable[[], lis
             came.put((None, error))
 
     run.wakers.append(functools.partial(came.put, None))
-    borrow(1)[0].put(drive)
+    helper = borrow(1)[0]
     try:
+        helper.put(drive)
         outcome = _outcome(run, came, seconds, grace)
     except BaseException:  # Ctrl-C
         run.cancel()

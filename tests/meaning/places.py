@@ -18,10 +18,10 @@ RUNS = {"auto": 45}
 
 
 @contextmanager
-def session_in(place: str) -> Iterator[tf.Session]:
-    """A session whose nodes run in one place."""
+def session_in(place: str, **options: Any) -> Iterator[tf.Session]:
+    """A session whose nodes run in one place. options: others of its `ConfigProto`."""
     placement = "auto" if place == "isolated" else place
-    with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
+    with tf.Session(config=tf.ConfigProto(placement=placement, **options)) as session:
         yield session
 
 

@@ -21,6 +21,7 @@ import pytest
 import weftwork as tf
 from tests.meaning.places import PLACES, op_in, session_in
 from tests.programs import Program
+from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -318,11 +319,21 @@ def test_a_function_that_has_crashed_a_worker_is_never_called_in_the_program():
 
 @pytest.mark.parametrize("limit", [0, 60_000])
 @pytest.mark.parametrize("place", ["caller", "dynamic", "auto"])
-def test_ctrl_c_ends_the_run_as_itself(place, limit):
+def test_ctrl_c_ends_the_run_as_itself(place, limit, tmp_path):
+    begun, mine = tmp_path / "begun", os.getpid()
+
+    def waits() -> None:
+        begun.touch()
+        threading.Event().wait(30)
+
+    def strike() -> None:
+        until(begun.exists)
+        os.kill(mine, signal.SIGINT)
+
     with tf.Graph().as_default():
-        node = op_in(place, lambda: threading.Event().wait(30))()
-        with session_in(place) as session:
-            threading.Timer(1.0, os.kill, [os.getpid(), signal.SIGINT]).start()
+        node = op_in(place, waits)()
+        with session_in(place, cancel_grace_in_ms=200) as session:
+            threading.Thread(target=strike).start()
             with pytest.raises(KeyboardInterrupt):
                 session.run(node, options=tf.RunOptions(timeout_in_ms=limit))
 

@@ -21,6 +21,7 @@ import pytest
 import weftwork as tf
 from tests.meaning.places import PLACES, op_in, session_in
 from tests.waiting import until
+from weftwork.scheduler.machines import helpers
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -28,6 +29,13 @@ LONG = 60.0
 """Seconds that a function takes which does not stop."""
 SOON = 15.0
 """Seconds within which a run must have ended that was told to: a generous bound on a busy machine."""
+GRACE = 200
+"""Milliseconds that a run has to end once it is told to, where nothing is asked of the usual second."""
+
+
+def impatient() -> tf.Session:
+    """A session that does not wait long for runs which do not end."""
+    return tf.Session(config=tf.ConfigProto(cancel_grace_in_ms=GRACE))
 
 
 def spin(seconds: float) -> int:
@@ -92,7 +100,7 @@ def in_thread(work: Callable[[], Any]) -> Any:
 def test_a_time_limit_ends_what_was_known_as_short(function, in_main):
     nap = tf.placeholder(tf.float32, [])
     node = tf.op(lambda seconds: function(float(seconds)))(nap)
-    with tf.Session() as session:
+    with impatient() as session:
 
         def work() -> float:
             for _ in range(6):
@@ -110,9 +118,9 @@ def test_a_time_limit_holds_in_every_place(ray_session, place):
     with tf.Graph().as_default():
         nap = tf.placeholder(tf.float32, [])
         nodes = [op_in(place, sleep)(nap), op_in(place, spin)(nap)]
-        with session_in(place) as session:
+        with session_in(place, cancel_grace_in_ms=GRACE) as session:
             session.run(nodes, {nap: 0.0})
-            assert limited(session, nodes, {nap: LONG}, 1.0) < 2 * SOON
+            assert limited(session, nodes, {nap: LONG}, 0.5) < 2 * SOON
             assert len(session.run(nodes, {nap: 0.0})) == 2
 
 
@@ -133,7 +141,7 @@ def test_a_future_that_is_cancelled_lets_go_of_what_is_in_the_caller(function):
     made = tf.op(lambda seconds: bool(function(float(seconds))))(nap)
     with tf.control_dependencies([v.assign_add(1)]):
         node = tf.identity(made)
-    with tf.Session() as session:
+    with impatient() as session:
         session.run(v.initializer)
         for _ in range(5):
             session.run(made, {nap: 0.0})
@@ -157,7 +165,7 @@ def test_closing_a_session_ends_a_run_without_a_limit(function, in_main):
         seconds = LONG
     nap = tf.placeholder(tf.float32, [])
     node = tf.op(lambda seconds: function(float(seconds)))(nap)
-    session = tf.Session()
+    session = impatient()
     for _ in range(6):
         session.run(node, {nap: 0.0})
     closed: list[float] = []
@@ -243,7 +251,7 @@ def test_handlers_of_signals_stay_the_program_s():
 def test_a_function_that_did_not_return_is_not_called_in_the_caller_again():
     nap = tf.placeholder(tf.float32, [])
     node = tf.op(lambda seconds: in_c(float(seconds)))(nap)
-    with tf.Session() as session:
+    with impatient() as session:
         while session.run(node, {nap: 0.0}) != os.getpid():
             pass
         limited(session, node, {nap: LONG})
@@ -272,7 +280,35 @@ def test_a_run_inside_of_a_function_ends_with_the_run_around_it():
     node = tf.op(outer)(nap)
     with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
         session.run(node, {nap: 0.0})
-        assert limited(session, node, {nap: LONG}, 1.0) < SOON
+        assert limited(session, node, {nap: LONG}, 0.5) < SOON
+
+
+def test_ctrl_c_at_the_start_of_a_run_ends_it_as_well(monkeypatch):
+    """It comes when a thread has just been given the run."""
+
+    def borrow(count: int) -> list:
+        class Struck:
+            def put(self, job: Any) -> None:
+                helpers.borrow(1)[0].put(job)
+                until(lambda: seen)
+                raise KeyboardInterrupt
+
+        return [Struck()]
+
+    seen: list = []
+
+    def wait() -> None:
+        seen.append("began")
+        try:
+            while time.sleep(0.01) is None:
+                pass
+        finally:
+            seen.append("left")
+
+    monkeypatch.setattr("weftwork.scheduler.run.limits.borrow", borrow)
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session, pytest.raises(KeyboardInterrupt):
+        session.run(tf.op(wait)(), options=tf.RunOptions(timeout_in_ms=60_000))
+    until(lambda: seen == ["began", "left"], SOON)
 
 
 def test_a_context_variable_that_a_function_sets_stays_set_under_a_limit():

@@ -7,10 +7,11 @@ import io
 import json
 import os
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import weftwork as tf
@@ -385,17 +386,24 @@ def fingerprint(found):
     return {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in found.items()}
 
 
-@given(st.sampled_from(["index", "data"]), st.integers(0, 10_000), st.integers(1, 255))
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_changed_byte_gives_an_error_or_changes_nothing(tmp_path, which, at, change):
-    prefix = str(tmp_path / "model")
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The prefix of a checkpoint, and the content of its files by name."""
+    prefix = str(tmp_path_factory.mktemp("whole") / "model")
     save(prefix, VALUES)
-    name = index_name(prefix) if which == "index" else files_of(prefix).starting_with(f"{prefix}.data-")[0]
-    with open(name, "r+b") as file:
-        content = bytearray(file.read())
-        content[at % len(content)] ^= change
-        file.seek(0)
-        file.write(content)
+    names = {"index": index_name(prefix), "data": files_of(prefix).starting_with(f"{prefix}.data-")[0]}
+    return prefix, {kind: (Path(name), Path(name).read_bytes()) for kind, name in names.items()}
+
+
+@given(st.sampled_from(["index", "data"]), st.integers(0, 10_000), st.integers(1, 255))
+@settings(deadline=None, max_examples=300)
+def test_any_changed_byte_gives_an_error_or_changes_nothing(whole, which, at, change):
+    prefix, files = whole
+    for kind, (path, content) in files.items():
+        changed = bytearray(content)
+        if kind == which:
+            changed[at % len(content)] ^= change
+        path.write_bytes(changed)
     try:
         found = load(prefix)
     except BAD:
