@@ -10,7 +10,7 @@ import random
 import socket
 import sys
 import threading
-from _abc import _get_dump
+from _abc import _get_dump  # pyright: ignore[reportMissingImports]
 from abc import ABCMeta
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator

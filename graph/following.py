@@ -116,7 +116,7 @@ class Follower:
                 if name.startswith(("BUILD_", "UNARY_", "FORMAT_", "LIST_TO", "CONVERT_", "GET_A", "SEND", "YIELD")):
                     self._top(None)
 
-    def origins_of(self, root: tuple[str, Any]) -> list[tuple]:
+    def origins_of(self, root: tuple[str, Any]) -> list[tuple[tuple[str, Any], tuple[str, ...]]]:
         """Where a value of a nested function comes from in this code, in a list; none if that is not known."""
         if root[0] in ("global", "import", MADE, SPACE[0], "") or (root[0] == "free" and root[1] in self.free):
             return [(root, ())]
@@ -361,7 +361,7 @@ class Follower:
         self._passed(called, list(zip(keys, values, strict=True)))
         return called
 
-    def _passed(self, called: Any, given: list) -> None:
+    def _passed(self, called: tuple[tuple[str, Any], tuple[str, ...]] | None, given: list) -> None:
         known = tuple([(key, *value) for key, value in given if value is not None])
         if known and (called is not None or len(known) > 1):
             self.facts.passings.add(Passing(*(called or _UNKNOWN), known))

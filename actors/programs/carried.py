@@ -113,7 +113,7 @@ class Carried:
         anew.update([n for n, (old, new) in enumerate(zip(self._before or after, after, strict=True)) if old != new])
         return sorted(anew)
 
-    def _bindings(self) -> Iterator[tuple]:
+    def _bindings(self) -> Iterator[tuple[int, Callable, Any]]:
         """Yield (function number, look-up function, its argument) for everything that could be rebound."""
         for number, (holder, name, value) in zip(self.of, self.names, strict=True):
             if value is not _IMPORTED and value is not _ABSENT:

@@ -56,7 +56,7 @@ def identity_n(input: Iterable[Any], name: str | None = None) -> list[Tensor]:
 
 
 def _all(*values: Any) -> Any:
-    return values if len(values) > 1 else values[0]
+    return values[0] if len(values) == 1 else values
 
 
 def no_op(name: str | None = None) -> Operation:
