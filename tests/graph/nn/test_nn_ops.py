@@ -7,6 +7,7 @@ import pytest
 import scipy.signal
 import scipy.special
 
+import weftwork as tf
 from tests.evaluate import evaluate
 from weftwork.graph import dtypes
 from weftwork.graph.build import convert_to_tensor
@@ -466,3 +467,11 @@ def test_a_node_does_not_write_into_its_inputs():
     evaluate(math_ops.add(results[0], results[1]), {image: x})
     evaluate(results[2], {image: x})
     assert (x == before).all()
+
+
+def test_a_bias_that_does_not_fit_when_it_runs_is_refused(graph):
+    value = tf.placeholder_with_default([[1.0, 2.0]], [None, None])
+    with tf.Session() as session:
+        assert session.run(tf.nn.bias_add(value, tf.placeholder_with_default([3.0, 4.0], [None]))).tolist() == [[4, 6]]
+        with pytest.raises(tf.errors.InvalidArgumentError, match="^Must provide as many biases as the last dimension"):
+            session.run(tf.nn.bias_add(value, tf.placeholder_with_default([1.0], [None])))
