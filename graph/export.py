@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from weftwork.graph.forgetting import FORGOTTEN
 from weftwork.graph.graph import Graph
 from weftwork.graph.names import Names
 from weftwork.graph.operation import Operation, Tensor, operation_at, tensor_at
@@ -77,7 +78,9 @@ def flatten_graph(graph: Graph) -> dict[str, Any]:
             op.container,
             None if op.section is None else op.section.index,
         )
-        for op in graph.get_operations()
+        if op is not FORGOTTEN
+        else None
+        for op in graph.operations
     ]
     return {
         "rows": rows,
@@ -104,6 +107,9 @@ def fill_graph(graph: Graph, flat: dict[str, Any]) -> None:
     for word, outer, *_ in flat["sections"]:
         Section(graph, word, None if outer is None else graph.sections[outer])
     for index, row in enumerate(flat["rows"]):
+        if row is None:
+            graph.leave_out()
+            continue
         name, type_, kind, kernel, inputs, attrs, outputs, controls, traits, source, device, colocation, *rest = row
         container, section = rest
         op = Operation(

@@ -14,9 +14,9 @@ from typing import Any
 from weftwork.graph import shapes, stacks
 from weftwork.graph.drawn import Drawn
 from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.forgetting import FORGOTTEN, Forgetting
 from weftwork.graph.keys import GraphKeys as GraphKeys  # older pickles refer to them here
 from weftwork.graph.keys import NoKernel as NoKernel
-from weftwork.graph.marks import Marks
 from weftwork.graph.names import Names, check_op_name, check_scope_name, find
 from weftwork.graph.operation import _NO_ATTRS, LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.ownership import add_atoms
@@ -30,7 +30,7 @@ GRADIENT_OVERRIDES = ("_weftwork_gradient_overrides",)
 """The collection that records each `gradient_override_map`: (first operation, end, names)."""
 
 
-class Graph(Marks, Drawn):
+class Graph(Forgetting, Drawn):
     """A computation, defined once and run in any number of sessions.
 
     Any number of threads may build and run it at the same time.
@@ -138,7 +138,7 @@ class Graph(Marks, Drawn):
             return self._names.unique(f"{scope}/{name}" if scope else name, mark_as_used)
 
     def named(self, name: str) -> str:
-        """The full name, with a slash, that a node which asks for `name` gets; it is kept for that node."""
+        """The full name, with a slash, for a node that requests `name`; the name is reserved for that node."""
         if not isinstance(name, str):
             raise TypeError(f"An operation's name must be a string, but got {name!r}.")
         if name.endswith("/"):
@@ -162,11 +162,11 @@ class Graph(Marks, Drawn):
 
     def get_operations(self) -> list[Operation]:
         """All operations, in creation order."""
-        return list(self._operations)
+        return [op for op in self._operations if op is not FORGOTTEN]
 
     @property
     def operations(self) -> Sequence[Operation]:
-        """All operations, in creation order, without the copy that `get_operations` makes. Do not modify it."""
+        """All operations by their index, `FORGOTTEN` where one is gone. It is no copy: do not modify it."""
         return self._operations
 
     @property
@@ -349,7 +349,7 @@ class Graph(Marks, Drawn):
     def control_dependencies(self, control_inputs: Iterable[Any] | None):
         """A context manager: operations created inside run after `control_inputs`; None clears the outer ones.
 
-        Raises TypeError for what is not an Operation or Tensor, ValueError for one of another graph.
+        Raises TypeError for anything but an Operation or Tensor, ValueError for one of another graph.
         """
         if control_inputs is None:
             return self._scopes.controls(None)

@@ -149,9 +149,17 @@ def fill(template: Any, values: Sequence[Any], give: Callable[[Any], Any] | None
     if give is None:
         memo: dict = {}
         give = lambda value: copied(value, memo)  # noqa: E731
-    if type(template) is Slot:
+    kind = type(template)
+    if kind is tuple:  # the arguments of a call: mostly tensors and plain constants
+        return tuple(
+            [
+                item if type(item) in ATOMS else values[item.index] if type(item) is Slot else fill(item, values, give)
+                for item in template
+            ]
+        )
+    if kind is Slot:
         return values[template.index]
-    if type(template) is Fixed:
+    if kind is Fixed:
         return give(template.value)
     return rebuild(template, lambda item: fill(item, values, give))
 

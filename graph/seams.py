@@ -60,6 +60,7 @@ class Seams:
     costs_of: Callable[[Any], Any]
     """`views.costs`: measured costs of a graph's operations, in the runs that sessions remember."""
     write_text: Callable[[str, str], None]
+    write_bytes: Callable[[str, bytes], None]
     """`views.costs`: write a file completely or not at all."""
 
     def __getattr__(self, name: str) -> Any:
@@ -85,7 +86,7 @@ _HOMES = {
     "matmul": "graph.ops.products",
     "variable_class": "graph.variables.variable",
     **dict.fromkeys(["visualize", "graph_html", "tensor_html"], "graph.drawing.visualize"),
-    **dict.fromkeys(["costs_of", "write_text"], "scheduler.views.costs"),
+    **dict.fromkeys(["costs_of", "write_text", "write_bytes"], "scheduler.views.costs"),
     "saving": "scheduler.training.saver_nodes",
     **dict.fromkeys(["failed_inputs", "replay", "save_call"], "actors.processes.replay"),
 }

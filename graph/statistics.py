@@ -21,6 +21,8 @@ from weftwork.graph.operation import Kind, Operation, Tensor
 CALLED = frozenset({Kind.PURE, Kind.FUNCTION})
 _PLAIN = frozenset({*CALLED, Kind.CONSTANT, Kind.NOOP})
 _kernel = attrgetter("kernel")
+_UNKNOWN = -(2**62)
+"""The number of ends of a graph that has forgotten nodes. It stays below zero, however much the graph grows."""
 
 
 class GraphStatistics:
@@ -72,6 +74,29 @@ class GraphStatistics:
             self.others.append(op)
         elif traits.user and kind is Kind.PURE:  # equal calls are merged, which takes a plan
             self.others.append(op)
+
+    def leave_out(self) -> None:
+        """Count a node that is gone."""
+        self.calls.append(())
+        self.ends = _UNKNOWN
+
+    def forget(self, gone: set[Operation]) -> None:
+        """Let go of nodes. From now on, no run is taken to need the whole graph: what is an end is not known any more.
+
+        gone: nodes that no other node uses.
+        """
+        self.calls, self.constants = self.calls[:], self.constants[:]  # snapshots share the old ones
+        for op in gone:
+            for place in self.calls[op.index][2:]:
+                if type(place) is int and place < 0:
+                    self.constants[-1 - place] = None
+            self.calls[op.index] = ()
+            if op.kind in CALLED:
+                self.counts[op.kernel] -= 1
+        self.counts = {kernel: count for kernel, count in self.counts.items() if count}
+        self.first = [op for op in self.first if op not in gone]
+        self.others = [op for op in self.others if op not in gone]
+        self.ends = _UNKNOWN
 
     def part(self, ops: Sequence[Operation]) -> GraphStatistics:
         """The statistics of just these nodes of the graph, in creation order; without the ends."""

@@ -18,19 +18,22 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from time import monotonic, perf_counter, sleep, thread_time
+from time import monotonic, perf_counter, thread_time
 from typing import Any
 
 from weftwork.actors.processes.code import BlockMissing, unpack_code
 from weftwork.actors.processes.exchange import ProcessExchange, Unsendable, read
 from weftwork.actors.processes.messages import Request, Watch, describe, pack_parts, unpack_parts
 from weftwork.actors.processes.replay import tell_inputs
+from weftwork.actors.processes.ticker import Ticker
 from weftwork.actors.processes.transport import Gone, Transport
-from weftwork.actors.processes.worker import RUNNERS, ProgramMissing, Programs, stops_with
+from weftwork.actors.processes.worker import RUNNERS, ProgramMissing, Programs, call, stops_with
 from weftwork.actors.programs.ambient import PLACE, Unknown
+from weftwork.actors.programs.carried import Carried
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.lru import Lru
+from weftwork.actors.programs.numbers import raised
 from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import StepFailed, Stopped, spread
 from weftwork.actors.programs.sizes import size_of
@@ -43,12 +46,8 @@ _STOP_CHECK_SECONDS = 5e-3
 """Seconds between two checks for a stop while a program runs."""
 _PARENT_CHECK_SECONDS = 2.0
 """Seconds between two checks that the program is alive, in case its pipe does not tell."""
-_TICK, _MIN_PROBED_SECONDS = 1e-3, 4e-3
-"""Seconds between ticks; and the total length of calls from which ticks tell whether a kernel releases the GIL."""
-_RELEASE_SHARE = 0.5
-"""Share of the expected ticks above which a kernel is taken to release the GIL."""
-_BUSY_SHARE = 0.8
-"""Share of its time for which a kernel must have a core to be taken to compute all the time."""
+_VISIT = 0.3e-3
+"""Seconds for which calls of a function may go on before its captured state is looked at."""
 FLOWS = 64
 """Number of dataflows whose rows are remembered."""
 
@@ -104,54 +103,34 @@ class _Exchange(ProcessExchange):
                 self.take(slot, message)
 
 
-class _Ticker:
-    """Counts ticks in a thread. While a kernel holds the GIL, the count hardly grows.
+class _Visit:
+    """Calls of one kernel in a row. The state that it captures is set before them, and looked at after them.
 
-    A short call sees one tick or none, so the calls of a kernel are added up until they are long enough.
+    That takes some 15 us, so short calls share it. If one of them has changed the state, none of them counts.
+    changed: the numbers of the functions that have changed theirs.   first: of how many nodes the visit comes after.
     """
 
     def __init__(self):
-        self.ticks = 0
-        self._calls: dict[int, tuple[int, float, float]] = {}
-        """By kernel the ticks, seconds and seconds of CPU time of the calls about which nothing was told."""
-        self._wanted = threading.Event()
-        self._started = False
+        self.changed: list[int] = []
+        self.token, self.first = 0, 0
+        self._carried: Carried | None = None
+        self._until = 0.0
 
-    def start(self) -> None:
-        """Start counting."""
-        if not self._started:
-            self._started = True
-            threading.Thread(target=self._count, name="weftwork-ticker", daemon=True).start()
-        self._wanted.set()
+    def enter(self, token: int, carried: Carried | None, first: int) -> None:
+        """Before each call."""
+        if carried is self._carried and (carried is None or perf_counter() < self._until):
+            return
+        self.leave()
+        if carried is not None and not self.changed:
+            carried.arrive()
+            self._carried, self.token, self.first = carried, token, first
+            self._until = perf_counter() + _VISIT
 
-    def stop(self) -> None:
-        """Stop counting."""
-        self._wanted.clear()
-
-    def verdict(self, token: int, ticks: int, seconds: float, busy: float) -> tuple[bool, bool] | None:
-        """Whether a kernel holds the GIL, and whether it computes all the time; None while that is not known.
-
-        ticks, seconds, busy: of this call, its ticks, its seconds, and the seconds for which its thread had a core.
-        """
-        before = self._calls.pop(token, (0, 0.0, 0.0))
-        ticks, seconds, busy = ticks + before[0], seconds + before[1], min(seconds, busy) + before[2]
-        if seconds < _MIN_PROBED_SECONDS:
-            self._calls[token] = ticks, seconds, busy
-            return None
-        computes = busy >= _BUSY_SHARE * seconds
-        if ticks >= _RELEASE_SHARE * seconds / _TICK:
-            return False, computes
-        return (True, computes) if ticks < _RELEASE_SHARE * busy / _TICK else None  # in between, the machine was busy
-
-    def forget(self) -> None:
-        """Forget all calls, because tokens stand for other kernels from now on."""
-        self._calls.clear()
-
-    def _count(self) -> None:
-        while True:
-            self._wanted.wait()
-            sleep(_TICK)
-            self.ticks += 1
+    def leave(self) -> None:
+        """After the last call."""
+        carried, self._carried = self._carried, None
+        if carried is not None:
+            self.changed = carried.changed()
 
 
 class LocalWorker:
@@ -167,7 +146,7 @@ class LocalWorker:
         self._pending: deque = deque()
         """Batches that arrived while another one was running."""
         self._stop = _Stop()
-        self._ticker = _Ticker()
+        self._ticker = Ticker()
 
     def serve(self, folder: str, slot: int) -> None:
         """Serve the caller, slot 0, until it is gone."""
@@ -235,7 +214,6 @@ class LocalWorker:
             return pack_parts(["missing", number])
         except Exception as error:  # the code does not unpickle here: a package is missing, say
             return pack_parts(["unfit", number, *describe(error)])
-        measured: list = []
         said.clear()
         try:
             values = [exchange, *unpack_parts(inputs)]
@@ -243,14 +221,7 @@ class LocalWorker:
             return pack_parts(["unfit", number, *describe(error)])
         watch.unpacked()
         try:
-            stops_with(exchange.stop)
-            with children_end(), working(), program.errors():
-                watch.start = perf_counter()
-                if request.measure:
-                    outputs, *measured = program.measure(values, exchange.stop)
-                else:
-                    outputs = program(values, exchange.stop)
-                watch.ran(sum(map(size_of, values[1:])), sum(map(size_of, outputs)))
+            outputs, measured = call(program, values, exchange.stop, request, watch)
         except (Stopped, Gone):
             return pack_parts(["stopped", number])
         except StepFailed as failed:
@@ -331,53 +302,60 @@ class LocalWorker:
             return ("missing",)
         watch.unpacked()
         if probe:
-            self._ticker.start()
+            self._ticker.start([row[1] for row in todo])
+        visit = _Visit()
+        with children_end(), working(), quiet():
+            end = self._calls(todo, probe, visit, made, costs, heard, said)
+            visit.leave()
+        self._ticker.stop()
+        RECORDER.gather()
+        if heard and todo:
+            said.append((todo[min(len(made), len(todo) - 1)][0], heard[:]))
+        if visit.changed:
+            del self._kernels[visit.token], made[visit.first :], costs[visit.first :]
+            return "wrote", visit.changed
+        return end
+
+    def _calls(
+        self, todo: list, probe: bool, visit: _Visit, made: list, costs: list, heard: list, said: list
+    ) -> tuple | None:
+        """Call the nodes of a batch. Returns why it ended early, or None."""
+        heard.clear()  # output of module imports has appeared in the program already
         try:
-            heard.clear()  # output of module imports has appeared in the program already
-            with children_end(), working(), quiet():
-                for row in todo:
-                    if self._stop:
-                        return ("stopped",)
-                    if row[1] not in self._kernels or not all([number in self._values for number in row[3]]):
-                        return ("missing",)  # it was in a batch that could not be read
-                    changed = self._call(row, made, costs, probe)
-                    if changed:
-                        return "wrote", changed
-                    if heard:
-                        said.append((row[0], heard[:]))
-                        heard.clear()
+            for row in todo:
+                if self._stop:
+                    return ("stopped",)
+                if row[1] not in self._kernels or not all([number in self._values for number in row[3]]):
+                    return ("missing",)  # it was in a batch that could not be read
+                visit.enter(row[1], self._kernels[row[1]][1], len(made))
+                if visit.changed:
+                    break
+                self._call(row, made, costs, probe)
+                if heard:
+                    said.append((row[0], heard[:]))
+                    heard.clear()
         except Stopped:
             return ("stopped",)
         except BaseException as error:
             return "failed", *describe(error)
-        finally:
-            self._ticker.stop()
-            RECORDER.gather()
-            if heard and todo:
-                said.append((todo[min(len(made), len(todo) - 1)][0], heard[:]))
         return None
 
-    def _call(self, row: tuple, made: list, costs: list, probe: bool) -> list[int]:
-        """Call one node. Returns the numbers of those of its functions that changed captured objects."""
+    def _call(self, row: tuple, made: list, costs: list, probe: bool) -> None:
+        """Call one node."""
         _, token, attrs, takes, makes = row
         values = self._values
         args = [values[number] for number in takes]
-        kernel, carried, users = self._kernels[token]
+        kernel, _, users = self._kernels[token]
         if users:  # if the node has to be retried elsewhere, it must get the same inputs
             args = all_lent(args, getattr(kernel, "kernel", kernel).reads)
-        ticks, busy = self._ticker.ticks, thread_time() if probe else 0.0
+        free, busy = self._ticker.free, thread_time() if probe else 0.0
         start = perf_counter()
         turn(users)
-        if carried is not None:
-            carried.arrive()
         result = kernel(*([self._stop, *args] if isinstance(kernel, Control) else args), **attrs)
         seconds = perf_counter() - start
-        if carried is not None and (changed := carried.changed()):
-            del self._kernels[token]
-            return changed
         gil = None
         if probe:
-            gil = self._ticker.verdict(token, self._ticker.ticks - ticks, seconds, thread_time() - busy)
+            gil = self._ticker.verdict(token, self._ticker.free - free, seconds, thread_time() - busy)
         if len(makes) == 1:
             values[makes[0]] = result
             made.append(result)
@@ -387,7 +365,6 @@ class LocalWorker:
             made.append(tuple(result))
             size = sum(map(size_of, result))
         costs.append((start, seconds, sum(map(size_of, args)), size, gil))
-        return []
 
     def _forget(self) -> None:
         self._run = 0
@@ -434,7 +411,7 @@ def _end_with_parent(parent: int, life: int) -> None:
 
 def _detach_input() -> int:
     """Replace standard input by /dev/null, so that functions do not wait for it. Returns the old descriptor."""
-    was, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    was, nothing = raised(os.dup(0)), os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
     return was

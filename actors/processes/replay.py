@@ -5,6 +5,7 @@ bundle    a file with one failed call: a line of text, what the error printed, a
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 from collections.abc import Callable, Sequence
@@ -36,7 +37,8 @@ def tell_inputs(failed: StepFailed, values: Sequence[Any], leave: Callable[[Any]
     Returns their positions among the program's `values` (None for one made by the program) with a pickle of the made
     ones, or a string that says why they are not available.   leave: converts a value before it is pickled.
     """
-    if failed.taken is None or isinstance(getattr(failed.__cause__, "call", None), FailedCall):
+    cause = failed.__cause__
+    if failed.taken is None or (isinstance(cause, OpError) and cause.call is not None):
         return "the worker does not know them"
     places = [next((p for p, value in enumerate(values) if value is one), None) for one in failed.taken]
     made = [leave(one) for one, place in zip(failed.taken, places, strict=True) if place is None]
@@ -150,7 +152,7 @@ def _save(error: OpError, path: Any) -> None:
     except Exception as failure:
         raise TypeError(f"The call of {call.where} cannot be pickled: {failure}") from failure
     bundle = Bundle(call.where, printed(error), sys.version.split()[0], code)
-    Path(path).write_bytes(_FIRST_LINE + pickle.dumps(tuple(bundle), protocol=5))
+    seams.write_bytes(os.fspath(path), _FIRST_LINE + pickle.dumps(tuple(bundle), protocol=5))
 
 
 def load(path: Any) -> Bundle:

@@ -22,7 +22,7 @@ _CHECKS = 24
 _CHECKSUMMED = bytes(24 * 1024)
 """Its checksum takes about 5 us. With less, the GIL is hardly ever free; with more, a value is seen later."""
 ABSENT = object()
-"""Marks a place whose value has not come yet."""
+"""Marks a place whose value has not arrived yet."""
 
 
 class Meeting(Protocol):
@@ -38,6 +38,20 @@ class Meeting(Protocol):
     def wait(self, place: int, slot: int) -> Any:
         """Wait for the value at `place`. Raises Stopped if the run is stopped first."""
         ...
+
+
+def pause() -> None:
+    """Release the GIL for some microseconds, long enough for others to get it: computing a checksum does just that."""
+    zlib.crc32(_CHECKSUMMED)
+
+
+def linger(notes: SimpleQueue) -> Any:
+    """Wait for a note. The thread stays awake for a while, because waking it takes longer than most waits last."""
+    for _ in range(_CHECKS):
+        if not notes.empty():
+            break
+        pause()
+    return notes.get()
 
 
 class Exchange:
@@ -60,12 +74,11 @@ class Exchange:
     def wait(self, place: int, slot: int) -> Any:
         """Wait for the value at `place`. Raises Stopped if the run is stopped first.
 
-        The thread stays awake for a while, because waking it takes longer than most waits last. Between two checks it
-        must release the GIL long enough for the others to get it. Computing a checksum does just that.
+        Like `linger`, but it looks at the place.
         """
         there, notes = self.there, self.notes[slot]
         for _ in range(_CHECKS):
-            zlib.crc32(_CHECKSUMMED)
+            pause()
             if there[place] is not ABSENT:
                 return there[place]
         while there[place] is ABSENT:

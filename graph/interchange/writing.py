@@ -299,7 +299,7 @@ def as_graph_def(graph: Graph, from_version: int | None = None, add_shapes: bool
     definition = protos("graph").GraphDef()
     definition.versions.producer = PRODUCER
     writer = GraphWriter(graph, add_shapes)
-    writer.all(graph.get_operations()[from_version or 0 :])
+    writer.all([op for op in graph.get_operations() if op.index >= (from_version or 0)])
     definition.node.extend(writer.out)
     return definition
 

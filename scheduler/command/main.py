@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
 from weftwork.actors.processes import replay
+from weftwork.graph.errors import OpError
 from weftwork.scheduler.command import checkpoints, doctor
 from weftwork.scheduler.command.tracing import trace, users_part
 
@@ -18,7 +19,7 @@ class _Parser(argparse.ArgumentParser):
     """Reports wrong arguments in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,7 +88,8 @@ def main(args: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(args)
     try:
         return asked.do(asked)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, OpError) as error:
         text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        text = error.message if isinstance(error, OpError) else text
         print(f"weftwork: {text}".splitlines()[0], file=sys.stderr)
         return 2

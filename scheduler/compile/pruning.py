@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from weftwork.graph.forgetting import FORGOTTEN
 from weftwork.graph.operation import Kind, Operation, Tensor
+
+_GONE = (
+    "{} needs a node of a trace that has been dropped: the weftwork.function is gone, or something that it refers to "
+    "has changed. Ask the function for its trace again, and hold on to it."
+)
 
 
 def prune(targets: Iterable[Operation], fed: set[Tensor], ran: Collection[Operation] = frozenset()) -> list[Operation]:
@@ -23,6 +29,8 @@ def prune(targets: Iterable[Operation], fed: set[Tensor], ran: Collection[Operat
     at = len(needed)
     while (at := needed.rfind(1, 0, at)) >= 0:  # inputs of an operation were created before it
         op = operations[at]
+        if op is FORGOTTEN:
+            raise ValueError(_GONE.format(", ".join([op.name for op in wanted])))
         found.append(op)
         for tensor in op.inputs if not fed else [tensor for tensor in op.inputs if tensor not in fed]:
             needed[tensor.op.index] = 1

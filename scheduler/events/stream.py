@@ -12,6 +12,7 @@ from itertools import count
 from operator import attrgetter
 from weakref import WeakSet
 
+from weftwork.graph.forgetting import FORGOTTEN
 from weftwork.scheduler.events.event import Event
 
 LOG = logging.getLogger("weftwork")
@@ -54,7 +55,7 @@ class Listening:
             self.listener(event)
         except Exception:
             self.close()
-            LOG.exception("A listener failed, and listens no more: %r", self.listener)
+            LOG.exception("A listener failed and was removed: %r", self.listener)
 
     def __enter__(self) -> Listening:
         return self
@@ -88,6 +89,12 @@ class Stream:
         self._listening: list[Listening] = []
         _streams.add(self)
         self.look()
+
+    def let_go(self) -> None:
+        """Drop the plans of nodes that their graph has forgotten from the events that are kept."""
+        for event in list(self._kept):
+            if event.plan is not None and any([op.listed is FORGOTTEN for op in event.plan.flow.ops]):
+                event.plan = None
 
     def look(self) -> None:
         """Update `is_heard` and `wants_nodes`."""

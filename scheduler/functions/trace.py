@@ -1,7 +1,13 @@
-"""Traces: what a function keeps for each kind of call."""
+"""Traces: what a function keeps for each kind of call.
+
+A trace is gone once nobody refers to it: its function is gone, or was traced again because something has changed. Its
+nodes then leave the graph, when the next function is traced.
+"""
 
 from __future__ import annotations
 
+import weakref
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,11 +26,13 @@ class Trace:
     """
 
     def __init__(self, graph: Graph, inputs: list[Tensor], feeds: list[tuple], template: Any, outputs: list[Tensor],
-                 effects: list[Operation]):  # fmt: skip
+                 effects: list[Operation], places: array):  # fmt: skip
         """feeds: for each input, the number of its datum, and the conversion to what is fed, or None.
 
         template: what the function returned, with slots in place of the outputs.
+        places: the indexes of its nodes that the graph may forget once it is gone.
         """
+        weakref.finalize(self, _drop, weakref.ref(graph), places).atexit = False
         self.graph, self.inputs, self.outputs = graph, inputs, outputs
         self._feeds, self._template = feeds, template
         self.elements: list[Tensor | Operation] = [*outputs, *effects]
@@ -60,6 +68,12 @@ class Trace:
             return run(fed)
 
         return call
+
+
+def _drop(graph: weakref.ref[Graph], places: array) -> None:
+    known = graph()
+    if known is not None:
+        known.drop(places)
 
 
 class State:

@@ -9,6 +9,7 @@ argument   a user function that gets an argument of the call gets the object tha
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from weftwork.graph import dtypes
 from weftwork.graph.build import apply, as_tensor, constant, placeholder
 from weftwork.graph.divisions import DIVISIONS
+from weftwork.graph.forgetting import held_by
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
 from weftwork.graph.sections import Section, sections_of
@@ -36,6 +38,8 @@ class Tracing:
         self.graph = graph
         self._made: list[Any] = []
         """The variables made so far."""
+        self._places = array("q")
+        """The indexes of the nodes made so far."""
         self._observers: list[Callable[[Any], None]] = []
         self._kept: dict[Tensor, Tensor | None] = {}
         """For arguments whose objects differ from the fed values, the placeholder of the object, once needed."""
@@ -58,9 +62,10 @@ class Tracing:
     # While nodes are made
 
     def added(self, op: Operation) -> None:
-        """Take note of a new node."""
+        """Record a new node."""
         if op.graph is not self.graph:
             return
+        self._places.append(op.index)
         if op.kind is Kind.CONTROL:
             self._owner_added(op)
         elif op.kind in _EFFECTS and not op.attrs.get("_initializer"):
@@ -153,6 +158,11 @@ class Tracing:
     def add_effect(self, op: Operation) -> None:
         """Make each call run an operation that the function has returned."""
         self._effects.append(op)
+
+    def places(self) -> array:
+        """The indexes of the nodes that were made, except those of variables, which outlive the trace."""
+        lasting = {op.index for variable in self._made for op in held_by(variable)}
+        return array("q", [index for index in self._places if index not in lasting])
 
     def effects(self) -> list[Operation]:
         """The effects, except those needed only by an initial value, which run once."""

@@ -89,13 +89,14 @@ class Signatures(Lru[Hashable, Signature]):
         fed: Sequence[Tensor],
         ran: Collection[Operation] = frozenset(),
         finish: Callable[[Dataflow], None] | None = None,
+        lasting: bool = False,
     ) -> Signature:
         """The signature of fetches and feeds, without the operations that `ran` already. With a key, it is cached.
 
-        finish: called with the compiled dataflow, to add to it.
+        finish: called with the compiled dataflow, to add to it.   lasting: the caller keeps it for several runs.
         """
         signature = Signature(fetches, tuple(dict.fromkeys(fed)), ran, finish)
-        self._prepare(signature, key is not None)
+        self._prepare(signature, lasting or key is not None)
         if key is not None:
             self.keep(key, signature)
         return signature

@@ -15,7 +15,7 @@ from weftwork.scheduler.compile.emit import is_users, users_function
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.plan import Plan
-from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.run import Called, Run
 
 Cost = tuple[float, float, int, int]
 """The cost of a call: its start, its seconds, and the bytes of its inputs and outputs."""
@@ -49,7 +49,7 @@ def call_node(run: Run, node: int) -> Cost:
     start = perf_counter()
     given = [run.stop, *args] if isinstance(kernel, Control) else args
     try:
-        result = run.call_here(("call", node), partial(flow.kernels[node], *given, **flow.attrs[node]))
+        result = run.call_here(Called(node), partial(flow.kernels[node], *given, **flow.attrs[node]))
     except BaseException as error:
         if run.is_cancelled and not is_from_outside(error):
             raise Stopped from error  # the function has turned the Interrupted raised in it into another error

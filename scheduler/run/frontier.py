@@ -61,12 +61,16 @@ class Frontier:
         """Measured seconds and number of finished nodes that had no prediction."""
         self.ready: list[tuple[float, int]] = []
         """A heap of ready nodes for any lane."""
+        self.threads: list[tuple[float, int]] = []
+        """A heap of ready nodes for the crew."""
         self.here: list[tuple[float, int]] = []
         """A heap of ready nodes for the caller."""
         self._own = {n for n, op in enumerate(flow.ops) if not op.traits.user or HISTORY.of(op) is not None}
         """Nodes whose costs are not updated from other calls of their function."""
         self.singly: set[int] = set()
         """Nodes that are sent to a lane singly."""
+        self.since = [0.0] * len(flow.ops)
+        """When each node became ready."""
 
     def first(self) -> list[int]:
         """The nodes without predecessors."""
@@ -76,9 +80,9 @@ class Frontier:
         """Push a node onto a heap, by rank."""
         heapq.heappush(heap, (-self._rank[node], node))
 
-    def pop_here(self) -> int:
-        """Pop the next node for the caller."""
-        node = heapq.heappop(self.here)[1]
+    def pop(self, heap: list[tuple[float, int]]) -> int:
+        """Pop a node that starts now off a heap."""
+        node = heapq.heappop(heap)[1]
         self._count([node], -1)
         return node
 
@@ -87,6 +91,10 @@ class Frontier:
         self._count(batch.nodes, 1)
         for node in batch.nodes:
             self.push(self.here, node)
+
+    def move_first(self) -> None:
+        """Take the first node off the ready heap, for another heap."""
+        heapq.heappop(self.ready)
 
     def move_here(self, entry: tuple[float, int]) -> None:
         """Give an entry of the ready heap to the caller."""
@@ -116,23 +124,26 @@ class Frontier:
     def take_turns(self, nodes: Sequence[int]) -> None:
         """Let those of some nodes that are not done wait for each other, in their order."""
         left = [node for node in nodes if not self._is_done[node]]
-        ready = {node for _, node in (*self.ready, *self.here)}
+        ready = {node for _, node in (*self.ready, *self.threads, *self.here)}
         for node, other in pairwise(left):
             if node not in self.before[other]:
                 self.before[other] = (*self.before[other], node)
                 self._after[node].append(other)
                 if self._waits[other] or other in ready:  # else it is under way: it waits if it comes back undone
                     self._waits[other] += 1
-        for heap in (self.ready, self.here):
+        for heap in (self.ready, self.threads, self.here):
             heap[:] = [each for each in heap if not self._waits[each[1]]]
             heapq.heapify(heap)
 
     def known(self, node: int) -> Known:
         """The cost of a node, by what is known now."""
         seconds, op = self.seconds[node], self.flow.ops[node]
-        if node in self._own and seconds is not None:
-            return Known(seconds, inf, not op.traits.user or HISTORY.is_stable(op))
+        own = node in self._own and seconds is not None
+        if own and (not op.traits.user or HISTORY.is_stable(op)):
+            return Known(seconds, inf, True)
         record = COSTS.find(self.flow.kernels[node], 0)
+        if own:
+            return Known(seconds, inf, record is not None and record.is_even)
         if record is not None:
             return Known(record.careful, record.calls, record.is_even)
         return Known(seconds, 0, False) if op.traits.user else Known(0.0, inf, True)
@@ -181,7 +192,7 @@ class Frontier:
         A function whose calls vary is explored in small steps: a batch has at most half as many of its nodes as calls
         were measured. Short nodes do not share a batch with long ones, which would delay their results. Other free
         lanes get their share of the ready nodes.
-        lanes: their number.   free: how many have room.   hop: least seconds of work that they share.   may_follow:
+        lanes: their number.   free: how many have room.   hop: minimum seconds of work that they share.   may_follow:
         whether a node may go where the batch goes.
         """
         batch, part = Batch([], 0.0, certain=True), len(self.ready) / free

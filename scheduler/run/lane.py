@@ -1,7 +1,7 @@
-"""Lane: one core that takes part in a shared-out run, with the batches of nodes that it has been given.
+"""Lane: one local worker that takes part in a shared-out run, with the batches of nodes that it has been given.
 
-A lane has a local worker, or for nodes that release the GIL, a thread of this process. It gets its next batch shortly
-before it finishes the last one, if measurements predict when that will be. So it need not wait for a message.
+It gets its next batch shortly before it finishes the last one, if measurements predict when that will be. So it need
+not wait for a message.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from time import monotonic
 
 from weftwork.actors.processes.local_worker import FLOWS
 from weftwork.actors.programs.lru import Lru
-from weftwork.scheduler.plan.policy import AHEAD_OF_A_LANE
+from weftwork.scheduler.plan.policy import AHEAD_OF_A_LANE, AHEAD_SHARE
 from weftwork.scheduler.run.telling import HERE, Sent
 
 _MOST_TOKENS = 2048
@@ -25,14 +25,12 @@ class Batch:
     """Nodes that a lane runs one after another.
 
     seconds: their predicted seconds; None if one of them was never seen.   certain: the prediction rests on
-    measurements that agree.   in_thread: the lane's thread runs them, not its worker.   sent: when and how they were
-    sent.
+    measurements that agree.   sent: when and how they were sent.
     """
 
     nodes: list[int]
     seconds: float | None
     certain: bool = False
-    in_thread: bool = False
     sent: Sent = HERE
 
 
@@ -88,10 +86,6 @@ class Lane:
         """Send the worker all kernels and rows anew from now on."""
         self.tokens, self.blocks, self.known, self.rows, self.clear = set(), set(), set(), Lru(FLOWS), True
 
-    def serves(self, in_thread: bool) -> bool:
-        """Whether all its work is for its thread, if `in_thread`, or else for its worker."""
-        return all([batch.in_thread is in_thread for batch in self.batches.values()])
-
     @property
     def room_at(self) -> float:
         """When it may get the next batch, by `time.monotonic`: 0 for now, infinity for once a batch is done."""
@@ -101,16 +95,15 @@ class Lane:
         if None not in seconds and sum(seconds) < AHEAD_OF_A_LANE:  # type: ignore[arg-type]
             return 0.0
         (first, *more) = self.batches.values()
-        return inf if more or not first.certain else self.free_at - AHEAD_OF_A_LANE
+        if more or not first.certain:
+            return inf
+        return self.free_at - max(AHEAD_OF_A_LANE, AHEAD_SHARE * first.seconds)  # type: ignore[operator]
 
 
-def with_room(lanes: Mapping[int, Lane], in_thread: bool) -> list[int]:
-    """The lanes that may get a batch for their threads, if `in_thread`, or else for their workers.
-
-    A lane never has batches for its thread and its worker at once, because the two would share the core.
-    """
+def with_room(lanes: Mapping[int, Lane], cores: int) -> list[int]:
+    """The lanes that may get a batch. cores: the number of cores that are free for idle lanes."""
     now = monotonic()
-    return [slot for slot, lane in lanes.items() if lane.room_at <= now and lane.serves(in_thread)]
+    return [slot for slot, lane in lanes.items() if lane.room_at <= now and (cores > 0 or lane.batches)]
 
 
 def idlest(lanes: Mapping[int, Lane], free: Sequence[int], inputs: Sequence[int]) -> int:

@@ -1,4 +1,4 @@
-"""LocalWorkers: processes on this machine that run parts of a plan beside each other and beside the caller.
+"""LocalWorkers: processes on this machine that run parts of a plan concurrently with each other and the caller.
 
 slot     the caller is slot 0, each resident has another; each runs one program, and they exchange values
 
@@ -216,11 +216,13 @@ class LocalWorkers:
         if failure is not None:
             raise team.verdict(failure)
 
-    def share(self, run: Run, seconds: Sequence[float | None], apart: Apart, most: int | None, grace: float) -> None:
+    def share(
+        self, run: Run, seconds: Sequence[float | None], apart: Apart, cores: int, most: int | None, grace: float
+    ) -> None:
         """Run the nodes of a dataflow by sharing them out. The first error wins, and is raised once all work has ended.
 
-        seconds: the predicted seconds of each node, or None.   apart: nodes that run apart.
-        most: the number of nodes that may run at once, or None.
+        seconds: the predicted seconds of each node, or None.   apart: nodes that run apart.   cores: for workers and
+        threads together.   most: the number of nodes that may run at once, or None.
         """
         assert self._transport is not None
         self._run = run
@@ -229,8 +231,9 @@ class LocalWorkers:
             lanes[slot] = self._lanes.setdefault(slot, Lane(self._processes[slot].pid))
             lanes[slot].begin()
         number, again, revive = next(self._numbers), self._again, self._revive
-        sharing = Sharing(run, run.flow, self._transport, number, lanes, seconds, again, revive, apart, most)
-        run.wakers.append(self._transport.wake)
+        cores = cores if most is None else min(cores, most)
+        sharing = Sharing(run, run.flow, self._transport, number, lanes, cores, seconds, again, revive, apart, most)
+        run.wakers.append(sharing.wake)
         late: list[int] = []
         try:
             sharing.execute()
@@ -240,10 +243,10 @@ class LocalWorkers:
                 raise run.stopped() from None
             raise
         finally:
-            self._up.update(sharing.lanes)
-            self._deaths = 0 if sharing.lanes else self._deaths
+            self._up.update(lanes)
+            self._deaths = 0 if lanes else self._deaths
             sharing.let_go()
-            for slot in {*sharing.gone, *late}:
+            for slot in {*sharing.workers.gone, *late}:
                 self._end(slot)
 
     def _again(self, slot: int) -> None:

@@ -3,7 +3,7 @@
 nested    a control-flow operation whose kernel runs in a thread of the caller and whose bodies are separate runs
 call      one such node, in progress in a run of a session
 plain     a body that only the caller can run: it is called directly
-vain      the seconds of a nested operation that gained nothing by nesting, and is an ordinary node from then on
+vain      the seconds of an operation that gained nothing by nesting, and is an ordinary node from then on
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from weftwork.actors.programs.float_errors import quiet
 from weftwork.actors.programs.program import Stopped
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.errors import OpError, from_exception
+from weftwork.graph.forgetting import FORGOTTEN
 from weftwork.graph.operation import Operation
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.folding import Rewrites
@@ -239,7 +240,7 @@ class Nested:
         return seconds >= WORTH_A_TASK and seconds > NESTED_AGAIN * self.vain
 
     def took(self, seconds: float, work: float) -> bool:
-        """Note the seconds of a call and those of its work. True if nesting turns out to be vain."""
+        """Note the seconds of a call and those of its work. True if nesting turns out not to pay."""
         if self.waits:
             return False
         self._losses = self._losses + 1 if seconds > NESTED_GAIN * work else 0
@@ -254,7 +255,7 @@ class Nested:
 class Nesting:
     """The nested operations of one session.
 
-    epoch: counts up when one turns out to be vain, which outdates the plans that contain it.
+    epoch: counts up when nesting turns out not to pay for one, which outdates the plans that contain it.
     """
 
     def __init__(self, engine: Any):
@@ -262,10 +263,16 @@ class Nesting:
         self.epoch = 0
         self._nested: dict[Operation, Nested] = {}
 
+    def let_go(self) -> None:
+        """Keep nothing about operations that their graph has forgotten."""
+        for op in [op for op in list(self._nested) if op.listed is FORGOTTEN]:
+            self._nested.pop(op, None)
+
     def of(self, op: Operation) -> Nested:
         """The Nested of a control-flow operation."""
         made = self._nested.get(op)
         if made is None:
+            op.graph.keepers.add(self)
             made = self._nested[op] = Nested(self, op)
         return made
 

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from threading import get_ident
 from time import monotonic
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from weftwork.actors.processes.messages import Ran
 from weftwork.actors.programs.ambient import LOOK, Around
@@ -56,6 +56,12 @@ class Moved(Restart):
     """Raised if the cluster no longer matches the plan. The run may start again."""
 
 
+class Called(NamedTuple):
+    """The key in `Run.here` of a node that is called by itself."""
+
+    node: int
+
+
 class Run:
     """The state of one run.
 
@@ -81,9 +87,9 @@ class Run:
     _unread: dict[str, int] = _NOTHING
     _places: list | None = None
     _held = False
-    """It has started to lock the cells that it writes."""
+    """Whether it has begun to lock the cells that it writes."""
     _locked = False
-    """It holds these locks, and has read the newest versions."""
+    """Whether it holds these locks and has read the newest versions."""
 
     def __init__(
         self,
@@ -192,6 +198,11 @@ class Run:
                 values[number] = cell.value
         self._locked = True
 
+    @property
+    def is_locked(self) -> bool:
+        """True if it holds the locks of all cells that it writes."""
+        return self._locked
+
     def version_of(self, number: int) -> tuple[str, int]:
         """The variable and the version of a value; ("", 0) if it is not a version."""
         known = self.versions.get(number)
@@ -203,7 +214,7 @@ class Run:
     # Around its functions
 
     def look_around(self) -> None:
-        """Capture the surroundings of this run's functions, once, from the program's thread."""
+        """Capture the surroundings of this run's functions, once, in the program's thread."""
         if self.surroundings is None:
             self.surroundings = LOOK.now()
 

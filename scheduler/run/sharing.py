@@ -1,52 +1,54 @@
-"""Sharing: shares the nodes of a run out among the program's local workers, as the run goes on.
+"""Sharing: shares the nodes of a run out among local workers and threads of this process, as the run goes on.
 
-lane      a core beside the caller's: nodes run in its local worker, or in a thread of ours if they release the GIL
+lane      a local worker that takes part
 batch     ready nodes that go to a lane at once
-row       a worker's description of a node; it keeps rows, so later runs send only numbers
-held      the values that a worker has made or was sent, and need not be sent again
+crew      the threads of this process that take part, the caller's among them: they run nodes that release the GIL
 
-Costs need not be known: idle lanes take more nodes. Known costs improve the order. A node runs in the caller if it
-must, if it is shorter than a message, or if a worker turns out to be unable to run it: because its code, an input or an
-output does not pickle, or it needs something only the caller has.
+Costs need not be known: idle lanes and threads take more nodes. Known costs improve the order. A node runs in the
+caller if it must, if it is shorter than a message, or if a worker turns out to be unable to run it: because its code,
+an input or an output does not pickle, or it needs something only the caller has.
+
+The caller feeds the lanes, and joins the crew while no lane is at work. Whoever finishes a node takes note of it, so
+the crew's monitor guards all of this.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from functools import partial
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Any
 
-from weftwork.actors.processes.messages import describe, pack_parts, unpack_parts
-from weftwork.actors.processes.transport import Gone, Transport
+from weftwork.actors.processes.transport import Transport
 from weftwork.actors.programs.float_errors import quiet
 from weftwork.actors.programs.program import Stopped, is_from_outside
 from weftwork.actors.programs.sizes import size_of
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.grouping import after_locks
 from weftwork.scheduler.plan.history import HISTORY
-from weftwork.scheduler.plan.placement import Place, stateful
-from weftwork.scheduler.plan.plan import Segment
-from weftwork.scheduler.plan.policy import ATTEMPTS, DROPPED_FROM_BYTES, ROUND_TRIP, THREAD_ROUND_TRIP
+from weftwork.scheduler.plan.placement import stateful
+from weftwork.scheduler.plan.policy import (
+    CALLS_BEFORE_HERE,
+    DROPPED_FROM_BYTES,
+    LITTLE_WORK,
+    LONGEST_HERE,
+    ROUND_TRIP,
+    WORTH_A_THREAD,
+)
 from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.background import Background
 from weftwork.scheduler.run.calling import call_node, fits_a_thread
-from weftwork.scheduler.run.failures import block, call_in_run, is_of_the_place, lost, node_error
+from weftwork.scheduler.run.crew import Crew
+from weftwork.scheduler.run.failures import call_in_run, is_of_the_place, node_error
 from weftwork.scheduler.run.frontier import Frontier
-from weftwork.scheduler.run.lane import Batch, Lane, idlest, until_room, with_room
-from weftwork.scheduler.run.refusals import Refusals, is_repeated
+from weftwork.scheduler.run.lane import Lane, idlest, until_room, with_room
+from weftwork.scheduler.run.refusals import Refusals
 from weftwork.scheduler.run.run import Run
-from weftwork.scheduler.run.shipping import Parcel
-from weftwork.scheduler.run.telling import HERE, Node, Sent, resident
-from weftwork.scheduler.run.thread_lanes import ThreadBatch, ThreadLanes
+from weftwork.scheduler.run.telling import Sent, lane
+from weftwork.scheduler.run.workers import Workers
 
-_UP_WITHIN = 60.0
-"""Seconds for which a run that has lost all workers waits for one."""
-_DEAD_WITHIN = 10.0
-"""The same if one after another dies while starting."""
-_LOOK = 0.2
-"""Seconds between two looks whether it is still starting."""
+_LOOK_FOR_MESSAGES = 0.2e-3
+"""Least seconds between two looks for messages while the caller calls nodes."""
 
 
 class Sharing:
@@ -59,72 +61,90 @@ class Sharing:
         transport: Transport,
         number: int,
         lanes: dict[int, Lane],
+        cores: int,
         seconds: Sequence,
         restart: Callable[[int], None],
         revive: Callable[[Iterable[int]], bool],
         apart: Apart,
         most: int | None,
     ):
-        """seconds: the predicted seconds of each node; None if never seen.   restart: starts a slot's worker anew.
-        revive: does so for those that died while starting, given the slots that are up; true if those were many.
+        """cores: for workers and threads together.   seconds: the predicted seconds of each node; None if never seen.
+        restart, revive: see `Workers`.   most: the number of nodes that may run at once, or None.
         """
-        self.run, self.flow, self.transport, self.number, self.lanes = run, flow, transport, number, lanes
-        self.frontier, self._restart, self._revive = Frontier(flow, seconds), restart, revive
-        self.gone: set[int] = set()
-        """The slots whose workers have died."""
-        self.locked = after_locks(flow)
+        self.run, self.flow, self.transport = run, flow, transport
+        self.frontier = Frontier(flow, seconds)
         self.refusals = Refusals(run, flow, self.frontier)
-        self.uses = flow.uses()
-        self.apart, self.most = apart, most
-        self.background = Background(transport.wake)
-        """The nodes running apart, and the numbers of the batches that threads are running."""
-        self.threads, self.halt = ThreadLanes(), list[bool]()
-        """`halt` is filled to make threads end their batches."""
-        self.tries: dict[int, int] = {}
-        self.lethal: set[int] = set()
-        """Ids of the kernels in which workers have died."""
-        self.since = [0.0] * len(flow.ops)
-        """When each node became ready."""
-        self.batches = 0
-        self.alone_since = 0.0
+        self.workers = Workers(run, self.frontier, self.refusals, transport, number, lanes, restart, revive)
+        self.crew = Crew(self._help)
+        self.background = Background(self.wake)
+        """The nodes running apart."""
+        self.apart, self.cores, self.most = apart, cores, most
+        self.locked, self.uses = after_locks(flow), flow.uses()
+        self.fits: dict[int, bool] = {}
+        """By id, whether kernels fit a thread, once that is known."""
+        self.calling, self.listening = False, False
+        """Whether the caller is calling a node, and whether it waits for a message."""
+        self.looked = 0.0
+        """When the caller last looked for messages."""
+        self.failure: BaseException | None = None
+        """The error that a helper's node has ended with."""
 
     def execute(self) -> None:
         """Run all nodes. Raises the first error; call `rest` then."""
-        self._ready(self.frontier.first())
-        with quiet():
-            while self.frontier.left:
+        frontier = self.frontier
+        with quiet(), self.crew.monitor:
+            self._ready(frontier.first())
+            while frontier.left:
                 if self.run.stop:
                     raise Stopped
+                if self.failure is not None:
+                    raise self.failure
                 self._feed()
-                if self.frontier.here and (self.most is None or self._busy() < self.most):
-                    self._run_here(self.frontier.pop_here())
-                    self._take(0)
-                elif self.frontier.left:
-                    self._take(self._until_room() if self.lanes else self._until_one_is_up())
+                if frontier.here and (self.most is None or self._running() < self.most):
+                    self._run_here(frontier.pop(frontier.here))
+                elif self._joins() and (node := self._next(self._running() + 1)) is not None:
+                    self._run_here(node)
+                elif self._takes_ready():
+                    self._run_here(frontier.pop(frontier.ready))
+                elif frontier.left:
+                    self._wait()
 
-    def _until_one_is_up(self) -> float:
-        """Seconds to wait for a worker that is being started anew. Raises if none comes up.
+    def wake(self) -> None:
+        """Wake the caller if it waits. May be called from any thread."""
+        self.crew.wake()
+        self.transport.wake()
 
-        Only nodes wait in which a worker may have died. Others run in the caller meanwhile.
-        """
-        kernels = self.flow.kernels
-        safe = [each for each in self.frontier.ready if id(kernels[each[1]]) not in self.lethal]
-        if safe:
-            self.frontier.move_here(min(safe))
-            return 0.0
-        within = _DEAD_WITHIN if self._revive(self.lanes) else _UP_WITHIN
-        if self.background.under_way or not self.alone_since:
-            self.alone_since = monotonic()
-        elif monotonic() > self.alone_since + within:
-            raise lost([self.flow.ops[node] for _, node in self.frontier.ready[:1]], 1, "no local worker has started")
-        return _LOOK
+    def _wait(self) -> None:
+        """Let the caller wait for something to happen."""
+        lanes, ready = self.workers.lanes, self.frontier.ready
+        if not (ready or self.workers.busy):  # only a thread can make it happen
+            self.crew.wait()
+            self.background.take()
+        elif lanes:
+            self._take(until_room(lanes.values()) if ready else None)
+        else:
+            alone = not (self.background.under_way or self.crew.helping)
+            self._take(self.workers.until_one_is_up(alone))
 
-    def _until_room(self) -> float | None:
-        """Seconds to wait for a message before a lane has room for more; None for no limit."""
-        return until_room(self.lanes.values()) if self.frontier.ready else None
+    def _take(self, seconds: float | None) -> None:
+        """Process messages of workers, waiting up to `seconds`, or without limit, for the first one."""
+        self.listening = True
+        with self.crew.outside:
+            came = self.transport.next(seconds)
+        self.listening = False
+        while came is not None:
+            slot, parts = came
+            done, again = ([], self.workers.lost(slot)) if parts is None else self.workers.take(slot, parts)
+            self._ready(again)
+            for node in done:
+                self._ready(self._done(node))
+            came = self.transport.next(0)
+        self.looked = monotonic()
+        self.background.take()
 
-    def _busy(self) -> int:
-        return len([lane for lane in self.lanes.values() if lane.batches])
+    def _running(self) -> int:
+        """The number of workers and threads that are running nodes."""
+        return self.workers.busy + self.crew.helping + self.calling
 
     # Choosing
 
@@ -132,16 +152,13 @@ class Sharing:
         """Queue nodes that have become ready. Those without a kernel are done at once."""
         ready, now = list(nodes), monotonic()
         for node in ready:
-            self.since[node] = now
+            self.frontier.since[node] = now
             if self.flow.kernels[node] is None:
                 ready.extend(self._done(node))
             elif node in self.apart.nodes:
-                self._begin_apart(node)
+                self.apart.start(node, self.background, partial(self._apart_done, node))
             else:
-                self.frontier.push(self.frontier.here if self._must_stay(node) else self.frontier.ready, node)
-
-    def _begin_apart(self, node: int) -> None:
-        self.apart.start(node, self.background, partial(self._apart_done, node))
+                self.frontier.push(self._heap_for(node), node)
 
     def _apart_done(self, node: int, result: Any) -> None:
         if isinstance(result, BaseException):
@@ -149,6 +166,19 @@ class Sharing:
         for number, value in zip(self.flow.outputs[node], result, strict=True):
             self.run.values[number] = value
         self._ready(self._done(node))
+
+    def _heap_for(self, node: int) -> list:
+        """The heap for a ready node. One that needs locks gets to the threads once the caller has taken them."""
+        if self._must_stay(node):
+            return self.frontier.here
+        if not self._fits_a_thread(node) or (node in self.locked and not self.run.is_locked):
+            return self.frontier.ready
+        return self.frontier.here if self._is_short(node) else self.frontier.threads
+
+    def _is_short(self, node: int) -> bool:
+        """True for a node that is known not to be worth calling a thread."""
+        known = self.frontier.known(node)
+        return known.seconds is not None and known.seconds < WORTH_A_THREAD and known.calls >= CALLS_BEFORE_HERE
 
     def _may_leave(self, node: int) -> bool:
         return self.flow.kernels[node] is not None and node not in self.apart.nodes and not self._must_stay(node)
@@ -159,199 +189,139 @@ class Sharing:
             return True
         return HISTORY.stays(self.flow.kernels[node])
 
+    def _fits_a_thread(self, node: int) -> bool:
+        kernel = self.flow.kernels[node]
+        fits = self.fits.get(id(kernel))
+        if fits is None:
+            fits = fits_a_thread(self.run, node)
+            if not self.frontier.gil_unknown(node):
+                self.fits[id(kernel)] = fits
+        return fits
+
     def _feed(self) -> None:
-        """Give ready nodes to lanes with room. Nodes that are not worth a message run in the caller."""
-        frontier = self.frontier
+        """Give ready nodes to lanes with room, and to threads. Nodes that are not worth a message run in the caller."""
+        frontier, lanes = self.frontier, self.workers.lanes
         while frontier.ready:
             first = frontier.ready[0][1]
-            in_thread = fits_a_thread(self.run, first)
-            free = with_room(self.lanes, in_thread)
+            if self._fits_a_thread(first) and self._may_leave(first):
+                frontier.move_first()
+                self._lock_for([first])
+                frontier.push(self._heap_for(first), first)
+                continue
+            free = with_room(lanes, self.cores - self._running() - self._takes_ready())
             if not free:
-                return
-            how = (THREAD_ROUND_TRIP, self._fits_a_thread) if in_thread else (ROUND_TRIP, self._may_leave)
-            batch = frontier.next_batch(len(self.lanes), len(free), *how)
-            if frontier.is_better_here(batch, self.lanes.values()):
+                break
+            batch = frontier.next_batch(len(lanes), len(free), ROUND_TRIP, self._may_leave)
+            if frontier.is_better_here(batch, lanes.values()):
                 frontier.keep_here(batch)
-                return
-            slot = idlest(self.lanes, free, self.flow.inputs[first])
-            (self._begin_thread if in_thread else self._send)(slot, batch)
+                break
+            slot = idlest(lanes, free, self.flow.inputs[first])
+            self._lock_for(batch.nodes)
+            self._ready(self.workers.send(slot, batch))
+        own = int(not frontier.here and self._joins())  # the caller is about to take one itself
+        self._recruit(len(frontier.threads) - own, self.cores - self._running() - own)
 
-    def _fits_a_thread(self, node: int) -> bool:
-        return self._may_leave(node) and fits_a_thread(self.run, node)
+    def _takes_ready(self) -> bool:
+        """Whether the caller takes the first ready node, as a lane does: it is short, so lanes need not wait long.
 
-    # In workers
+        If there is much work, lanes get long batches, for which the caller had better be free.
+        """
+        if not self.frontier.ready or self._running() >= self.cores or self.frontier.work > LITTLE_WORK:
+            return False
+        known = self.frontier.known(self.frontier.ready[0][1])
+        return known.calls >= CALLS_BEFORE_HERE and known.seconds < LONGEST_HERE  # type: ignore[operator]
 
-    def _send(self, slot: int, batch: Batch) -> None:
-        lane, nodes, began = self.lanes[slot], batch.nodes, monotonic()
-        probe = any([self.frontier.gil_unknown(node) for node in nodes])
-        self._lock_for(nodes)
-        self.batches += 1
-        parcel = Parcel(self.run, lane, nodes)
-        try:
-            content = parcel.packed()
-        except Exception as error:
-            self.refusals.does_not_pack(nodes, error)
-            self._again(nodes)
-            return
-        told = [self.number, self.batches, lane.dropped, lane.clear, probe, self.run.around(lane.known)]
-        now = monotonic()
-        try:
-            self.transport.send(slot, [*pack_parts(["share", *told]), *content], self.run.stop)
-        except Gone:
-            self._lost(slot, nodes)
-            return
-        parcel.has_left()
-        self._give(slot, batch, now, now - began)
+    # In threads of this process
 
-    def _give(self, slot: int, batch: Batch, now: float, packing: float = 0.0) -> None:
-        """Send a batch to a lane."""
-        first = batch.nodes[0]
-        batch.sent = Sent(self.since[first], now, packing, 1 + self.tries.get(first, 0))
-        self.lanes[slot].give(self.batches, batch)
-        place = Place.THREAD if batch.in_thread else Place.RESIDENT
-        self.run.here[self.batches, slot] = (Segment(self.batches, place, batch.nodes, False, slot), now, 0)
+    def _joins(self) -> bool:
+        """Whether the caller, which feeds the lanes, may run nodes as other threads do."""
+        return not self.workers.busy
 
-    def _take(self, seconds: float | None) -> None:
-        """Process messages of workers, waiting up to `seconds`, or without limit, for the first one."""
-        came = self.transport.next(seconds)
-        while came is not None:
-            slot, parts = came
-            if parts is None:
-                self._lost(slot, [])
-            else:
-                back = monotonic()
-                self._told(slot, self._message(slot, parts), back)
-            came = self.transport.next(0)
-        self.background.take()
+    def _recruit(self, wanted: int, room: int) -> None:
+        """Call threads for some ready nodes, if that is worth it. room: for how many there are cores."""
+        if wanted > 0 and room > 0:
+            seconds = self.frontier.known(self.frontier.threads[0][1]).seconds
+            if seconds is None or wanted * seconds >= WORTH_A_THREAD:
+                self.crew.call(min(wanted, room))
 
-    def _message(self, slot: int, parts: list) -> list:
-        """A worker's message. A result that cannot be loaded here ends its batch, like one that does not pickle."""
-        try:
-            return unpack_parts(parts)
-        except Exception as error:
-            number = min([n for n, batch in self.lanes[slot].batches.items() if not batch.in_thread])
-            return ["shared", self.number, number, ("unloaded", *describe(error)), [], [], [], []]
+    def _next(self, running: int) -> int | None:
+        """Take the next node for a thread, if there is one and a core for it. running: with this thread."""
+        frontier = self.frontier
+        if not frontier.threads or self.run.stop or running > self.cores:
+            return None
+        if frontier.ready and frontier.ready < frontier.threads and self.workers.some_idle:
+            return None  # the core is for a lane
+        return frontier.pop(frontier.threads)
 
-    def _told(self, slot: int, message: list, back: float) -> None:
-        kind, number, *rest = message
-        if kind == "up":
-            self.lanes.setdefault(slot, Lane(number))
-            self.alone_since = 0.0
-        elif kind == "shared" and number == self.number:
-            batch, end, made, costs, said, told = rest
-            again = ()
-            if end is not None and is_repeated(*end):  # these run once more, and report it then
-                again = self.lanes[slot].batches[batch].nodes[len(made) :]
-            for node, events in said:
-                if node not in again:
-                    self.run.heard([self.flow.ops[node]], events)
-            self._finished(slot, batch, end, made, costs, told, back)
+    def _help(self) -> bool:
+        """Run a node in a helper of the crew. Returns False if there is none."""
+        node = self._next(self._running())
+        if node is not None:
+            try:
+                self._call(node, "thread")
+            except BaseException as error:
+                self._failed(node, error)
+        frontier = self.frontier
+        if not self.calling and (frontier.ready or frontier.here or not frontier.left or self.failure is not None):
+            self.crew.wake()
+            if self.listening:
+                self.transport.wake()
+        return node is not None
 
-    def _finished(self, slot: int, number: int, end: Any, made: list, costs: list, told: Sequence, back: float) -> None:
-        lane = self.lanes[slot]
-        batch = lane.done(number)
-        del self.run.here[number, slot]
-        nodes, rest = batch.nodes[: len(made)], batch.nodes[len(made) :]
-        self.run.count("resident", len(nodes))
-        ran = []
-        for node, result, (*cost, gil) in zip(nodes, made, costs, strict=True):
-            outputs = self.flow.outputs[node]
-            for value, one in zip(outputs, (result,) if len(outputs) == 1 else result, strict=True):
-                self.run.values[value] = one
-            ran.append(self._learn(node, cost))
-            lane.large = lane.large or cost[3] >= DROPPED_FROM_BYTES
-            if gil is not None and self.flow.ops[node].traits.user:
-                HISTORY.tell_gil(self.flow.kernels[node], *gil)
-        if ran:
-            self.run.ran_there("resident", nodes, ran, batch.sent, told, back)
-        if end is not None:
-            lane.held.difference_update([value for node in rest for value in self.flow.outputs[node]])
-            self.refusals.ended_early(lane, rest, *end)
-            self._again(rest)
-        for node in nodes:
-            self._ready(self._done(node))
-
-    def _again(self, nodes: Sequence[int]) -> None:
-        """Make the nodes of an unfinished batch ready again, except those that depend on others of them."""
-        self._ready(self.frontier.again(nodes))
-
-    def _lost(self, slot: int, nodes: list[int]) -> None:
-        """Give the work of a dead worker to another one. Raises if nodes were lost too often."""
-        lane = self.lanes.pop(slot, None)
-        nodes = [
-            *nodes,
-            *[node for batch in (lane.batches.values() if lane else ()) for node in batch.nodes if not batch.in_thread],
-        ]
-        pid = lane.pid if lane is not None else 0
-        self.run.lost(nodes, resident(pid), "a local worker has died")
-        self.lethal.update([id(self.flow.kernels[node]) for node in nodes])
-        self._restart(slot)
-        for node in nodes[:1]:
-            self.tries[node] = self.tries.get(node, 0) + 1
-            if self.tries[node] >= ATTEMPTS:
-                block([self.flow.kernels[node]])
-                call = call_in_run(self.run, node)
-                raise lost([self.flow.ops[node]], ATTEMPTS, "a local worker has died", call)
-        self._again(nodes)
-
-    # In this process
-
-    def _begin_thread(self, slot: int, batch: Batch) -> None:
-        """Let the lane's thread run nodes while its worker is idle."""
-        self._lock_for(batch.nodes)
-        self.batches += 1
-        batch.in_thread = True
-        number, work = self.batches, ThreadBatch(self.run, batch.nodes, self.halt)
-        self._give(slot, batch, monotonic())
-        self.background.under_way.add(("thread", number))
-        done = partial(self._thread_done, slot, number, work)
-        self.threads.start(slot, work, lambda: self.background.tell(("thread", number), done))
-
-    def _thread_done(self, slot: int, number: int, batch: ThreadBatch) -> None:
-        sent, lane = HERE, self.lanes.get(slot)
-        if lane is not None and number in lane.batches:  # otherwise its worker has died meanwhile
-            sent = lane.done(number).sent
-        del self.run.here[number, slot]
-        nodes, rest = batch.nodes[: len(batch.costs)], batch.nodes[len(batch.costs) :]
-        self.run.count("thread", len(nodes))
-        ran = []
-        for node, cost, seconds in zip(nodes, batch.costs, batch.seconds, strict=True):
-            ran.append(self._learn(node, cost, seconds))
-            self._ready(self._done(node))
-        self.run.ran_here(ran, batch.lane, sent)
-        if batch.error is not None and is_of_the_place(batch.error):
-            self.refusals.keep_here(rest[:1], batch.error)
-            self._again(rest)
-        elif batch.error is not None and is_from_outside(batch.error):
-            raise batch.error
-        elif batch.error is not None:
-            call = call_in_run(self.run, rest[0])
-            raise node_error(self.flow.ops[rest[0]], batch.error, call=call) from batch.error
-        elif rest and not self.halt:
-            raise Stopped
+    def _failed(self, node: int, error: BaseException) -> None:
+        """Handle the error of a helper's node."""
+        if is_from_outside(error) or isinstance(error, Stopped):
+            self.failure = error
+        elif is_of_the_place(error):
+            self.refusals.keep_here([node], error)
+            self._ready(self.frontier.again([node]))
+        else:
+            self.failure = self._error_of(node, error)
 
     def _run_here(self, node: int) -> None:
+        """Run a node in the caller, and look for messages if that has taken long."""
         self._lock_for([node])
+        self.calling = True
         try:
-            cost = call_node(self.run, node)
+            self._call(node, "caller")
         except BaseException as error:
-            if is_from_outside(error):
+            if is_from_outside(error) or isinstance(error, Stopped):
                 raise
-            raise node_error(self.flow.ops[node], error, call=call_in_run(self.run, node)) from error
-        ran = self._learn(node, cost)
-        self.run.ran_here([ran], None, Sent(self.since[node]))
-        self.run.count("caller", 1)
-        self._ready(self._done(node))
+            raise self._error_of(node, error) from error
+        finally:
+            self.calling = False
+        if monotonic() > self.looked + _LOOK_FOR_MESSAGES:
+            self._take(0)
 
-    def _learn(self, node: int, cost: Sequence, seconds: float | None = None) -> Node:
-        """Note that a node is done. seconds: its duration for the history, if not the elapsed one."""
-        seconds = cost[1] if seconds is None else seconds
+    def _error_of(self, node: int, error: BaseException) -> Exception:
+        failure = node_error(self.flow.ops[node], error, call=call_in_run(self.run, node))
+        failure.__cause__ = error
+        return failure
+
+    def _call(self, node: int, place: str) -> None:
+        """Call a node in this thread, and then threads for what it has made ready.
+
+        Only then its cost is learned: what it takes alone, without waiting for the GIL.
+        """
+        began = monotonic()
+        with self.crew.outside:
+            computes = self.crew.helping and HISTORY.computes(self.flow.kernels[node])
+            before = thread_time() if computes else 0.0
+            cost = call_node(self.run, node)
+            seconds = min(thread_time() - before, cost[1]) if computes else cost[1]
+        if self.crew.over:
+            return
+        ready = self.frontier.since[node]
+        self._ready(self._done(node))
+        self._recruit(len(self.frontier.threads) - 1, self.cores - self._running())
         self.frontier.took(node, seconds)
-        return self.run.learn_node(node, cost, seconds)
+        self.run.ran_here([self.run.learn_node(node, cost, seconds)], lane(place), Sent(ready, began))
+        self.run.count(place, 1)
 
     def _lock_for(self, nodes: list[int]) -> None:
         if not self.locked.isdisjoint(nodes):
-            self.run.lock()
+            with self.crew.outside:
+                self.run.lock()
 
     def _done(self, node: int) -> list[int]:
         """Note that a node is done, and drop values that nobody needs any more. Returns the nodes that become ready."""
@@ -361,48 +331,32 @@ class Sharing:
             if not uses[number] and flow.producer[number] >= 0:
                 value, self.run.values[number] = self.run.values[number], None
                 if size_of(value) >= DROPPED_FROM_BYTES:
-                    for lane in self.lanes.values():
-                        lane.drop(number)
+                    for one in self.workers.lanes.values():
+                        one.drop(number)
         return self.frontier.done(node)
 
     # Ending
 
     def let_go(self) -> None:
         """Give threads back, and make workers drop the large values of the run."""
-        self.threads.end()
-        for slot, lane in self.lanes.items():
-            if lane.large:
-                with suppress(Gone, Stopped):  # then nothing is kept
-                    self.transport.send(slot, pack_parts(["forget"]), self.run.stop)
+        with self.crew.monitor:
+            self.crew.end()
+        self.workers.let_go()
 
     def rest(self, grace: float) -> list[int]:
         """Tell workers to stop, and wait. Returns the slots of those that have not stopped within `grace` seconds."""
         self.apart.cancel()
-        self.halt.append(True)
-        busy = {slot for slot, lane in self.lanes.items() if any(not b.in_thread for b in lane.batches.values())}
-        for slot in list(busy):
-            try:
-                self.transport.send(slot, pack_parts(["stop", self.number]), ["stopped"])
-            except (Gone, Stopped):
-                self.gone.add(slot)
-                busy.discard(slot)
+        with self.crew.monitor:
+            self.crew.end()
+        busy = self.workers.stop()
         end = monotonic() + grace
         self.background.settle()
         while (busy or self.background.under_way) and (left := end - monotonic()) > 0:
             came = self.transport.next(left)
             if came is None:
                 self.background.settle()
-                continue
-            slot, parts = came
-            if parts is None:
-                self.gone.add(slot)
-                busy.discard(slot)
-                continue
-            kind, number, *rest = self._message(slot, parts)
-            if kind == "up":
-                self.lanes.setdefault(slot, Lane(number))
-            elif kind == "shared" and number == self.number and slot in self.lanes:
-                self.lanes[slot].batches.pop(rest[0], None)
-                if not self.lanes[slot].batches:
-                    busy.discard(slot)
+            elif self.workers.rested(*came):
+                busy.discard(came[0])
+        with self.crew.monitor:
+            self.crew.settle(end)
         return sorted(busy)

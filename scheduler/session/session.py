@@ -68,6 +68,7 @@ class BaseSession(Running):
         self._counting = Counting(self._engine.events)
         self._pages: list[Serving] = []
         remember(graph, self._engine.events)
+        graph.keepers.add(self._engine.events)
         self._finalizer = weakref.finalize(self, _end, self._engine, self._pages)
         self._placed = PlacementLog() if self._config.log_device_placement else None
 

@@ -68,7 +68,11 @@ class QueueRunner:
         if queue is None or not enqueue_ops:
             raise ValueError("Must provide queue and enqueue_ops.")
         types = (OutOfRangeError,) if queue_closed_exception_types is None else queue_closed_exception_types
-        if not isinstance(types, tuple) or not all([isinstance(t, type) and issubclass(t, OpError) for t in types]):
+        if (
+            not isinstance(types, tuple)
+            or not types
+            or not all([isinstance(t, type) and issubclass(t, OpError) for t in types])
+        ):
             raise TypeError(
                 "queue_closed_exception_types, when provided, must be a tuple of tf.error types, but saw: "
                 f"{queue_closed_exception_types!r}"
@@ -94,7 +98,7 @@ class QueueRunner:
     def from_flat(cls, graph: Graph, flat: dict[str, Any]) -> QueueRunner:
         """The runner of a graph from the data of `to_flat`."""
         kind, queue = flat["queue"]
-        *enqueue_ops, close_op, cancel_op = [graph.get_operations()[index] for index in flat["ops"]]
+        *enqueue_ops, close_op, cancel_op = [graph.operations[index] for index in flat["ops"]]
         made = graph.operations[queue] if kind is Operation else kind.from_flat(graph, queue)
         return cls(made, enqueue_ops, close_op, cancel_op, flat["types"])
 

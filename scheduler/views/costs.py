@@ -46,7 +46,12 @@ def costs_in(events: Iterable[Event]) -> dict[Any, Cost]:
 
 def write_text(path: str, text: str) -> None:
     """Write a file in one step: at any moment, either the old or the new content exists. Raises OpErrors."""
-    write_whole(path, text.encode(), files_of(path))
+    write_bytes(path, text.encode())
 
 
-seams.costs_of, seams.write_text = costs_of, write_text
+def write_bytes(path: str, data: bytes) -> None:
+    """`write_text`, of bytes."""
+    write_whole(path, data, files_of(path))
+
+
+seams.costs_of, seams.write_text, seams.write_bytes = costs_of, write_text, write_bytes

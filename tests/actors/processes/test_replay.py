@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import pickle
 import random
@@ -14,6 +15,7 @@ import pytest
 
 import weftwork as tf
 from tests.meaning.places import PLACES, op_in, session_in
+from weftwork.actors.checkpoints.files import LocalFiles
 from weftwork.actors.processes import replay
 from weftwork.actors.programs import failed_call
 
@@ -261,6 +263,27 @@ def test_a_saved_call_is_loaded_and_made_anywhere(graph, tmp_path):
     assert call.inputs() == [[1, 2.5], 7]
     with pytest.raises(ZeroDivisionError):
         replay.call_again(call)
+
+
+def test_a_call_that_cannot_be_saved_leaves_the_file_that_was_there(graph, tmp_path, monkeypatch):
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        error = failed(session, tf.op(ratio)(pair(tf.constant(1)), tf.constant(7)))
+    with pytest.raises(tf.errors.NotFoundError, match=r"nowhere/call; No such file"):
+        error.save(tmp_path / "nowhere" / "call")
+    with pytest.raises(tf.errors.ResourceExhaustedError, match="/dev/full"):
+        error.save("/dev/full")
+    error.save(tmp_path / "call")
+    before = (tmp_path / "call").read_bytes()
+
+    def write(self, writer, data):
+        writer.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(LocalFiles, "write", write)
+    with pytest.raises(tf.errors.ResourceExhaustedError, match="call; No space left on device"):
+        error.save(tmp_path / "call")
+    assert (tmp_path / "call").read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["call"]
 
 
 @pytest.mark.parametrize("content", [b"", b"something", replay._FIRST_LINE + b"cut"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import weftwork as tf
+from weftwork.actors.checkpoints.files import LocalFiles
 from weftwork.scheduler.command import doctor
 from weftwork.scheduler.command.main import main
 
@@ -118,6 +120,7 @@ def test_checkpoints_are_listed_and_shown(capsys, tmp_path, graph):
 PROGRAM = """
 import sys
 import weftwork as tf
+from weftwork.actors.checkpoints.files import LocalFiles
 
 def fails(n, text):
     return int(n) // len(text)
@@ -149,6 +152,7 @@ def test_a_saved_call_is_replayed_in_another_program(tmp_path):
 TRACED = """
 import sys
 import weftwork as tf
+from weftwork.actors.checkpoints.files import LocalFiles
 
 def double(n):
     return 2 * n
@@ -158,6 +162,26 @@ if __name__ == "__main__":
         print(sys.argv[1:], session.run(tf.op(double)(tf.op(double)(5))))
     raise SystemExit(int(sys.argv[1]))
 """
+
+
+def test_a_trace_that_cannot_be_written_is_one_line_and_leaves_what_was_there(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "program.py").write_text("import weftwork as tf\nprint(tf.Session().run(tf.op(lambda: 3)()))")
+    (tmp_path / "old.timeline.json").write_text("old")
+
+    def write(self, writer, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalFiles, "write", write)
+        assert main(["trace", "--out", "old", "program.py"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "3\n"
+    assert captured.err == "weftwork: old.timeline.json; No space left on device\n"
+    assert (tmp_path / "old.timeline.json").read_text() == "old"
+    (tmp_path / "other.timeline.json").mkdir()
+    assert main(["trace", "--out", "other", "program.py"]) == 2
+    assert capsys.readouterr().err == "weftwork: other.timeline.json: Is a directory\n"
 
 
 def test_a_program_is_traced_and_ends_as_it_ends(tmp_path, capsys, monkeypatch):

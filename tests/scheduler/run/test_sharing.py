@@ -69,7 +69,7 @@ def threaded(session):
 def test_a_function_that_releases_the_gil_runs_in_threads_once_that_was_seen(session):
     nodes = [tf.op(nap)(k) for k in range(20)]
     assert session.run(nodes) == list(range(20))
-    assert threaded(session) > 10
+    assert threaded(session) > 5  # the caller runs some, too
 
 
 def test_an_error_in_a_thread_names_its_node_and_ends_the_run(session):

@@ -1,0 +1,84 @@
+"""A ticker finds out whether kernels release the GIL while they compute."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from time import perf_counter, sleep
+
+from weftwork.actors.programs.exchange import pause
+
+_TICK, _AWAKE_TICK = 1e-3, 20e-6
+"""Most seconds that a tick stands for: of a thread that sleeps in between, and of one that stays awake."""
+_AWAKE = 1e-3
+"""Seconds for which the thread stays awake."""
+_SHOWN_AFTER, _SHOWN_AWAKE = 4e-3, 0.1e-3
+"""Total length of the calls from which ticks tell whether a kernel releases the GIL; and the length from which those of
+a thread that is awake tell that it does."""
+_RELEASE_SHARE = 0.5
+"""Share of its time for which the GIL must be free for a kernel to be taken to release it."""
+_BUSY_SHARE = 0.8
+"""Share of its time for which a kernel must have a core to be taken to compute all the time."""
+
+
+class Ticker:
+    """Measures, in a thread that ticks, for how long the GIL is free. While a kernel holds it, there are no ticks.
+
+    A short call sees few ticks, so the calls of a kernel are added up until they are long enough. To see a first call
+    well, the thread stays awake at first.
+    """
+
+    def __init__(self):
+        self.free = 0.0
+        """Seconds for which the GIL was free."""
+        self._calls: dict[int, tuple[float, float, float]] = {}
+        """By kernel the free seconds, seconds and seconds of CPU time of the calls about which nothing was told."""
+        self._wanted = threading.Event()
+        self._awake = 0.0
+        self._started = False
+
+    def start(self, tokens: Iterable[int]) -> None:
+        """Start measuring calls of some kernels."""
+        if not self._started:
+            self._started = True
+            threading.Thread(target=self._count, name="weftwork-ticker", daemon=True).start()
+        self._awake = 0.0 if self._calls.keys() >= set(tokens) else perf_counter() + _AWAKE
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """Stop measuring."""
+        self._wanted.clear()
+
+    def verdict(self, token: int, free: float, seconds: float, busy: float) -> tuple[bool, bool] | None:
+        """Whether a kernel holds the GIL, and whether it computes all the time; None while that is not known.
+
+        free, seconds, busy: the seconds of this call, those for which the GIL was free, and those for which its thread
+        had a core.
+        """
+        before = self._calls.pop(token, (0.0, 0.0, 0.0))
+        free, seconds, busy = free + before[0], seconds + before[1], min(seconds, busy) + before[2]
+        computes = busy >= _BUSY_SHARE * seconds
+        shown = _SHOWN_AWAKE if perf_counter() < self._awake else _SHOWN_AFTER
+        if seconds >= shown and free >= _RELEASE_SHARE * seconds:
+            return False, computes
+        if seconds < _SHOWN_AFTER:
+            self._calls[token] = free, seconds, busy
+            return None
+        return (True, computes) if free < _RELEASE_SHARE * busy else None  # in between, the machine was busy
+
+    def forget(self) -> None:
+        """Forget all calls, because tokens stand for other kernels from now on."""
+        self._calls.clear()
+
+    def _count(self) -> None:
+        while True:
+            self._wanted.wait()
+            last = perf_counter()
+            while self._wanted.is_set():
+                if awake := last < self._awake:
+                    pause()
+                else:
+                    sleep(_TICK)
+                now = perf_counter()
+                self.free += min(now - last, _AWAKE_TICK if awake else _TICK)
+                last = now
