@@ -269,12 +269,11 @@ def gather_nd(params: Any, indices: Any, name: str | None = None, batch_dims: in
         attrs = {"batch_dims": batch_dims}
         at = apply(kernels_indices.with_batches, [at], attrs, type="BatchIndices", dtype=at.dtype, shape=wide)
     shape = None
-    if x.raw_shape is not None and at.raw_shape is not None and at.raw_shape[-1] is not None:
-        if at.raw_shape[-1] > len(x.raw_shape):
-            raise ValueError(
-                f"indices.shape[-1] must be <= params.rank, but is {at.raw_shape[-1]} > {len(x.raw_shape)}"
-            )
-        shape = (*at.raw_shape[:-1], *x.raw_shape[at.raw_shape[-1] :])
+    depth = None if at.raw_shape is None else at.raw_shape[-1]
+    if x.raw_shape is not None and at.raw_shape is not None and depth is not None:
+        if depth > len(x.raw_shape):
+            raise ValueError(f"indices.shape[-1] must be <= params.rank, but is {depth} > {len(x.raw_shape)}")
+        shape = (*at.raw_shape[:-1], *x.raw_shape[depth:])
     return apply(kernels_indices.gather_nd, [x, at], type="GatherNd", name=name, dtype=x.dtype, shape=shape)
 
 
