@@ -152,6 +152,8 @@ def convert_to_tensor(
         return _packed(value, dtype, name or "packed")
     if isinstance(value, (shapes.TensorShape, shapes.Dimension)):
         name = name or "shape_as_tensor"
+        if dtype not in (None, dtypes.int32, dtypes.int64):
+            raise TypeError(f"Cannot convert a {type(value).__name__} to dtype {dtype.name}: {value}")  # type: ignore[union-attr]
         if not shapes.is_full(shapes.as_raw(value)):
             raise ValueError(f"Cannot convert a partially known {type(value).__name__} to a Tensor: {value}")
         value = value.as_list() if isinstance(value, shapes.TensorShape) else int(value)

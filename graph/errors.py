@@ -26,6 +26,7 @@ ValueError
 from __future__ import annotations
 
 import copyreg
+import math
 import pickle
 import re
 import traceback
@@ -183,18 +184,46 @@ def text_of(error: BaseException) -> str:
 _SHAPE = re.compile(r"\(([\d,]*)\)")
 
 
-def message_of(error: BaseException) -> str:
-    """How a node's error quotes an exception: `Type: text`. NumPy's messages about shapes get TensorFlow's wording."""
+_WORDS = (
+    ("Singular matrix", "Input is not invertible."),
+    ("Matrix is not positive definite", "Cholesky decomposition was not successful. The input might not be valid."),
+    ("Last 2 dimensions of the array must be square", "Input matrix must be square."),
+    ("all the input array dimensions except for the concatenation", "ConcatOp : Dimensions of inputs should match"),
+    ("all the input arrays must have same number of dimensions", "ConcatOp : Ranks of all input tensors should match"),
+    ("all input arrays must have the same shape", "Shapes of all inputs must match"),
+    ("cannot select an axis to squeeze out", "Can not squeeze dim, expected a dimension of 1"),
+    ("negative dimensions are not allowed", "Dimension must be >= 0"),
+)
+"""How messages of NumPy begin, and what TensorFlow says instead."""
+_RESHAPE = re.compile(r"cannot reshape array of size (\d+) into shape \((.*)\)")
+
+
+def message_of(error: BaseException, of_library: bool = False) -> str:
+    """How a node's error quotes an exception: `Type: text`. NumPy's messages about shapes get TensorFlow's wording.
+
+    of_library: the node's function is one of ours; then a ValueError says all in its text.
+    """
     if isinstance(error, OpError):
         return error.message
     text = text_of(error)
-    description = f"{type(error).__name__}: {text}"
+    description = text if of_library and type(error) is ValueError else f"{type(error).__name__}: {text}"
+    words = next((words for start, words in _WORDS if text.startswith(start)), None)
+    if words is not None:
+        return f"{words}{' ' if words.endswith('.') else ': '}{description}"
+    if (found := _RESHAPE.match(text)) is not None:
+        return f"{_reshape_words(*found.groups())}: {description}"
     if text.startswith("operands could not be broadcast together with shapes "):
         shapes = [f"[{shape.rstrip(',')}]" for shape in _SHAPE.findall(text)]
         return f"Incompatible shapes: {' vs. '.join(shapes)}: {description}"
     if text.startswith("matmul: Input operand 1 has a mismatch in its core dimension"):
         return f"Matrix size-incompatible: {description}"
     return description
+
+
+def _reshape_words(count: str, shape: str) -> str:
+    known = [int(size) for size in shape.split(",") if size.strip().isdigit()]
+    wish = f"requires a multiple of {math.prod(known)}" if "newaxis" in shape else f"has {math.prod(known)}"
+    return f"Input to reshape is a tensor with {count} values, but the requested shape {wish}"
 
 
 def shown(value: Any) -> str:
@@ -365,10 +394,10 @@ def error_code_from_exception_type(cls: type[OpError]) -> int:
     return cls._code
 
 
-def from_exception(error: BaseException) -> type[OpError]:
+def from_exception(error: BaseException, of_library: bool = False) -> type[OpError]:
     """The class that an exception of a user's function is mapped to, as TensorFlow 1's py_func maps it.
 
-    error: an exception.
+    error: an exception.   of_library: it is of a function of ours, where an IndexError is about an argument, too.
     """
     if isinstance(error, OpError):
         return type(error)
@@ -378,7 +407,7 @@ def from_exception(error: BaseException) -> type[OpError]:
         return ResourceExhaustedError
     if isinstance(error, NotImplementedError):
         return UnimplementedError
-    if isinstance(error, (ValueError, TypeError)):
+    if isinstance(error, (ValueError, TypeError)) or (of_library and isinstance(error, IndexError)):
         return InvalidArgumentError
     return UnknownError
 

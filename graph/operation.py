@@ -182,6 +182,8 @@ class Operation:
         """The operation that the graph lists in place of this one: usually itself."""
         return self.graph.operations[self.index]
 
+    _id = property(lambda self: self.index + 1)  # what TensorFlow's own programs order operations by
+
     @property
     def defined_at(self) -> str:
         """`NAME (defined at FILE:LINE)`, the form used in errors."""

@@ -29,6 +29,8 @@ def to_value(value: Any, dtype: DType | None = None) -> Any:
         raise ValueError("None values not supported.")
     try:
         array = np.asarray(value)
+    except NotImplementedError:
+        raise TypeError(f"Expected any non-tensor type, got a tensor instead: {value!r}") from None
     except ValueError as error:
         raise ValueError(f"Can't convert a ragged Python sequence to a Tensor: {shown(value)}") from error
     if array.dtype.kind == "O":

@@ -57,21 +57,25 @@ class Body:
 
     def explained(self, cause: BaseException, step: int, taken: list | None) -> Exception:
         """The error to raise for a step that raised `cause`.   taken: the step's inputs, if they are known."""
-        message = message_of(cause)
+        ours = not self._is_users(step)
+        message = message_of(cause, ours)
         if "(defined at" not in message:
             message = f"{message}\n\t [[node {self.where[step]} ]]"
-        failure = from_exception(cause)(None, None, message)
+        failure = from_exception(cause, ours)(None, None, message)
         failure.call = self._call(cause, step, taken)
         return failure
 
     def _call(self, cause: BaseException, step: int, taken: list | None) -> FailedCall:
         """The failed call. For a branch or a loop, that is the innermost one."""
-        kernel, attrs, settle = [getattr(self.program.steps[step], name) for name in ("kernel", "attrs", "settle")]
+        kernel, attrs = self.program.steps[step].kernel, self.program.steps[step].attrs
         stops = isinstance(kernel, Control)
         if stops and isinstance(cause, OpError) and cause.call is not None:
             return cause.call
-        users = isinstance(kernel, (UserFunction, Seeded)) or settle is own
-        return FailedCall(kernel, attrs, taken, self.where[step], users, stops)
+        return FailedCall(kernel, attrs, taken, self.where[step], self._is_users(step), stops)
+
+    def _is_users(self, step: int) -> bool:
+        made = self.program.steps[step]
+        return isinstance(made.kernel, (UserFunction, Seeded)) or made.settle is own
 
 
 def check_required(required: list[tuple[int, str, str]], values: list) -> None:

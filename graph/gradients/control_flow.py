@@ -100,9 +100,43 @@ def _gradients_inside(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequenc
     return gradients(wanted, list(xs), given, name=f"{section.naming}/", stop_gradients=list(xs))
 
 
-def _section_gradients(ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
-    """Gradients inside a section, as one tensor for each x."""
-    return [_dense(g, x) for g, x in zip(_gradients_inside(ys, xs, grads), xs, strict=True)]
+def _section_gradients(
+    ys: Sequence[Tensor], xs: Sequence[Tensor], grads: Sequence[Tensor]
+) -> tuple[list[Tensor], list[set[Tensor]]]:
+    """Gradients inside a section, as one tensor for each x, and which of `grads` each of them depends on."""
+    found = _gradients_inside(ys, xs, grads)
+    sources = [set() if g is None else _sources(g, set(grads)) for g in found]
+    return [_dense(g, x) for g, x in zip(found, xs, strict=True)], sources
+
+
+def _sources(grad: Any, among: set[Tensor]) -> set[Tensor]:
+    """The tensors of a section among some that a gradient depends on."""
+    stack = [grad.values if isinstance(grad, IndexedSlices) else grad]
+    seen = set(stack)
+    while stack:
+        new = [t for t in stack.pop().op.inputs if t not in seen]
+        seen.update(new)
+        stack += new
+    return seen & among
+
+
+def _alive(grads: Sequence[Any], after: Sequence[Tensor], sources: Sequence[set[Tensor]], carried: int) -> list[bool]:
+    """For each gradient that a loop computes: whether one can flow to it.
+
+    grads: the gradients of the loop's outputs, None for none.   after: the parameters they are passed to backwards.
+    sources: those that each gradient depends on; the first `carried` are passed to the first of `after` again.
+    """
+    reached = {t for t, grad in zip(after, grads, strict=True) if grad is not None}
+    while True:
+        new = {after[i] for i in range(carried) if sources[i] & reached} - reached
+        if not new:
+            return [i < carried and after[i] in reached or bool(known & reached) for i, known in enumerate(sources)]
+        reached |= new
+
+
+def _given(op: Operation, grads: Sequence[Any], numbers: Sequence[int]) -> list[Tensor]:
+    """The gradients of these outputs, zeros where there is none."""
+    return [zeros_like(op.outputs[i]) if grads[i] is None else grads[i] for i in numbers]
 
 
 def _dense(grad: Any, x: Tensor) -> Tensor:
@@ -141,10 +175,13 @@ def _cond_gradient(op: Operation, *grads: Tensor) -> list:
         outputs = iter(
             add_owner(graph, "If", [backward for backward, _ in ways], [op.inputs[0]], specs, "Merge", {}).outputs
         )
-    joined = [
+    joined: list[Any] = [
         next(outputs) if kind is None else IndexedSlices(next(outputs), next(outputs), shape(x))
         for x, kind in zip(wanted, kinds, strict=True)
     ]
+    for number in range(len(wanted)):
+        if all([found[number] is None for _, found in ways]):
+            joined[number] = None
     return [None, *_matched(op.inputs[1:], wanted, joined)]
 
 
@@ -190,11 +227,13 @@ def _loop_gradient(op: Operation, *grads: Tensor) -> list:
         after = _placeholders(backward, op, [op.outputs[i] for i in flowing])
         ends = replay(op, step, dict(zip(step.parameters, state, strict=True)))
         xs = [*[state[i] for i in flowing], *captured]
-        backward.outputs = _section_gradients([ends[i] for i in flowing], xs, after)
-    inputs = [*op.inputs[:carried], *[grads[i] for i in flowing], *op.inputs[carried:given]]
+        backward.outputs, sources = _section_gradients([ends[i] for i in flowing], xs, after)
+    inputs = [*op.inputs[:carried], *_given(op, grads, flowing), *op.inputs[carried:given]]
     start = [op.inputs[i] for i in flowing]
     attrs = {"_carried": carried, "_grads": len(flowing), "_limited": limited}
     results = _gradient_of(op, "WhileGrad", [test, step, backward], inputs, [*start, *captured], captured, attrs)
+    alive = _alive([grads[i] for i in flowing], after, sources, len(flowing))
+    results = [grad if flows else None for grad, flows in zip(results, alive, strict=True)]
     found = dict(zip(flowing, results, strict=False))
     return [
         *[found.get(i) for i in range(carried)],
@@ -272,8 +311,8 @@ def _sweep_gradient(op: Operation, *grads: Tensor) -> list:
         after = _placeholders(backward, op, [forward.outputs[i] for i in [*flowing, *collected]])
         ends = replay(op, forward, dict(zip(forward.parameters, before, strict=True)))
         xs = [*[before[i] for i in flowing], *[before[carried + i] for i in wanted], *captured]
-        backward.outputs = _section_gradients([ends[i] for i in [*flowing, *collected]], xs, after)
-    inputs = [*op.inputs[:given], *[grads[i] for i in flowing], *[grads[i] for i in collected]]
+        backward.outputs, sources = _section_gradients([ends[i] for i in [*flowing, *collected]], xs, after)
+    inputs = [*op.inputs[:given], *_given(op, grads, [*flowing, *collected])]
     arrays = [op.inputs[carried + i] for i in wanted]
     attrs = {
         "_carried": carried,
@@ -285,6 +324,8 @@ def _sweep_gradient(op: Operation, *grads: Tensor) -> list:
     }
     start = [op.inputs[i] for i in flowing]
     result = _gradient_of(op, "SweepGrad", [forward, backward], inputs, [*start, *arrays, *captured], captured, attrs)
+    alive = _alive([grads[i] for i in [*flowing, *collected]], after, sources, len(flowing))
+    result = [grad if flows else None for grad, flows in zip(result, alive, strict=True)]
     found = dict(zip([*flowing, *[carried + i for i in wanted]], result, strict=False))
     return [
         *[found.get(i) for i in range(given)],

@@ -35,6 +35,10 @@ _CUSTOM = "CustomGradient"
 _CUSTOM_RULES = ("_weftwork_custom_gradients",)
 
 
+KNOWS_NONE = frozenset({"While", "Sweep"})
+"""Types whose rules take None for outputs through which no gradient flows. Others get zeros."""
+
+
 def rule(*types: str) -> Callable[[Rule], Rule]:
     """Decorator: register a function as the rule for these operation types."""
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, constant, convert_to_tensor, elementwise
-from weftwork.graph.gradients.registry import RULES, rule_of
+from weftwork.graph.gradients.registry import KNOWS_NONE, RULES, rule_of
 from weftwork.graph.gradients.tools import dense
 from weftwork.graph.kernels import derivatives as kernels
 from weftwork.graph.operation import Operation, Tensor
@@ -182,7 +182,9 @@ class _Walk:
     def _visit(self, op: Operation, outs: list) -> None:
         if RULES.get(op.type) is not pass_on and op.type != "AddN":  # these pass IndexedSlices on as they are
             outs = [dense(g, t) if isinstance(g, IndexedSlices) else g for g, t in zip(outs, op.outputs, strict=True)]
-        outs = [zeros_like(t) if g is None and is_trainable(t) else g for t, g in zip(op.outputs, outs, strict=True)]
+        if op.type not in KNOWS_NONE:
+            pairs = zip(op.outputs, outs, strict=True)
+            outs = [zeros_like(t) if g is None and is_trainable(t) else g for t, g in pairs]
         found = rule_of(op)(op, *outs)
         found = list(found) if isinstance(found, (list, tuple)) else [found]
         if len(found) != len(op.inputs):

@@ -38,25 +38,24 @@ class Import:
         self.frames: dict[tuple[Place, str], _Frame] = {}
         self.sections: dict[Place, Section | None] = {(): graph.section}
         self.branches: dict[Any, _Cond] = {}
+        self.renamed: dict[str, str] = {}
+        """Names that the graph had already, and what the nodes are called instead."""
 
     def full(self, name: str) -> str:
         """The name of a node in the graph."""
-        return f"{self.prefix}/{name}" if self.prefix else name
+        name = f"{self.prefix}/{name}" if self.prefix else name
+        return self.renamed.get(name, name)
 
     def run(self) -> None:
         order = self.places.order()
-        duplicates = [name for name in self.nodes if not self._reserve(self.full(name))]
-        if duplicates:
-            raise ValueError(f"Node name '{self.full(duplicates[0])}' already exists in the Graph")
+        for name in map(self.full, self.nodes):
+            is_taken = name in self.graph._by_name
+            free = self.graph.reserve(name)
+            if is_taken:
+                self.renamed[name] = free
         self._native_sections()
         for name in order:
             self._make(name)
-
-    def _reserve(self, full: str) -> bool:
-        if full in self.graph._by_name:
-            return False
-        self.graph.reserve(full)
-        return True
 
     # Inputs
 

@@ -185,7 +185,18 @@ def matrix_diag(x):
 
 
 def pad(x, pad_width, value=None, *, mode):
-    """np.pad in one of its modes.   value: the constant of mode "constant"."""
+    """np.pad in one of its modes.   value: the constant of mode "constant".
+
+    Raises ValueError for paddings that are negative, or that mirror more than there is.
+    """
+    widths = np.asarray(pad_width)
+    if widths.shape != (np.ndim(x), 2):
+        raise ValueError(f"The first dimension of paddings must be the rank of inputs: {widths.shape} {np.shape(x)}")
+    if (widths < 0).any():
+        raise ValueError(f"Paddings must be non-negative: {widths.tolist()}")
+    if mode != "constant" and (widths > np.array(np.shape(x))[:, None] - (mode == "reflect")).any():
+        how = "less than" if mode == "reflect" else "no greater than"
+        raise ValueError(f"paddings must be {how} the dimension size: {widths.tolist()} of {list(np.shape(x))}")
     return np.pad(x, pad_width, mode) if value is None else np.pad(x, pad_width, mode, constant_values=value)
 
 
@@ -195,7 +206,20 @@ def one_hot(indices, on, off, depth, axis):
         raise ValueError(f"depth must be non-negative, got: {int(depth)}")
     axis = axis % (np.ndim(indices) + 1)
     classes = np.arange(int(depth)).reshape((-1,) + (1,) * (np.ndim(indices) - axis))
-    return np.where(np.expand_dims(indices, axis) == classes, on, off)
+    hot = np.expand_dims(indices, axis) == classes
+    if isinstance(on, (bytes, str)):
+        return np.where(hot, np.array(on, object), np.array(off, object))
+    return np.where(hot, on, off)
+
+
+def tile(x, multiples):
+    """The input repeated along each axis, as often as a vector known only at run time says."""
+    times = tuple(np.ravel(multiples).tolist())
+    if len(times) != np.ndim(x):
+        raise ValueError(f"Expected multiples to be a vector of length {np.ndim(x)} but got length {len(times)}")
+    if any(number < 0 for number in times):
+        raise ValueError(f"Expected multiples >= 0, but got {list(times)}")
+    return np.tile(x, times)
 
 
 def sequence_mask(lengths, maxlen=None, *, dtype):

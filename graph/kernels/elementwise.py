@@ -60,8 +60,8 @@ def zeta(x, q):
 
 
 def clip(x, low, high):
-    """min(max(x, low), high)."""
-    return np.minimum(np.maximum(x, low), high)
+    """max(min(x, high), low)."""
+    return np.maximum(np.minimum(x, high), low)
 
 
 def add_n(*values):

@@ -109,6 +109,16 @@ def weighted_cross_entropy(logits, labels, pos_weight):
     return (one - labels) * logits + weight * (np.log1p(np.exp(-np.abs(logits))) + relu(-logits))
 
 
+def add_bias(x, bias):
+    """x plus a bias for each element of its last axis. Raises ValueError unless there are as many."""
+    if np.shape(bias) != np.shape(x)[-1:]:
+        raise ValueError(
+            "Must provide as many biases as the last dimension of the input tensor: "
+            f"{list(np.shape(bias))} vs. {list(np.shape(x))}"
+        )
+    return x + bias
+
+
 def l2_loss(x):
     """sum(x ** 2) / 2."""
     return np.vdot(x, x) / x.dtype.type(2)

@@ -205,8 +205,10 @@ def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | 
             if rank is None:
                 raise ValueError("The rank of `value` must be known for channels-first data.")
             bias = array_ops.reshape(bias, [-1] + [1] * (rank - 2))
+        fits = value.raw_shape is not None and bias.raw_shape is not None and bias.raw_shape[0] is not None
+        kernel = np.add if first or (fits and value.raw_shape[-1] is not None) else kernels.add_bias  # type: ignore[index]
         return apply(
-            np.add, [value, bias], type="BiasAdd", name=scope, dtype=common_dtype(value, bias), shape=value.raw_shape
+            kernel, [value, bias], type="BiasAdd", name=scope, dtype=common_dtype(value, bias), shape=value.raw_shape
         )
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, nest, shapes
-from weftwork.graph.build import apply, as_tensor, convert_to_tensor, static_value
+from weftwork.graph.build import apply, as_tensor, convert_to_tensor
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.function import py_func
-from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.ops.assertions import Assert, whole_number
 from weftwork.graph.ops.composite import IndexedSlices, SparseTensor
@@ -41,11 +41,27 @@ def is_numeric_tensor(tensor: Any) -> bool:
 
 
 def get_static_value(tensor: Any, partial: bool = False) -> Any:
-    """A constant's value as a NumPy array, if it is known before anything runs; else None.
+    """A tensor's value as a NumPy array, if it is known before anything runs; else None. Other values are returned.
 
-    partial: accepted as in TensorFlow, without effect.
+    Known are constants, and shapes, ranges, casts, filled and joined tensors and comparisons of what is known.
+    partial: for stacked scalars, return an array with None for those that are not known.
     """
-    return static_value(tensor)
+    known = as_tensor(tensor)
+    if known is None:
+        return tensor
+    op = known.op
+    if op.kind is Kind.CONSTANT:
+        return op.attrs["value"]
+    if op.kind is not Kind.PURE or op.type not in _FOLDED:
+        return None
+    inputs = [get_static_value(part) for part in op.inputs]
+    if partial and op.type == "Pack" and all([part.raw_shape == () for part in op.inputs]):
+        return np.array(inputs, object)
+    return None if any([value is None for value in inputs]) else op.kernel(*inputs, **op.attrs)  # type: ignore[misc]
+
+
+_FOLDED = frozenset({"Shape", "Size", "Rank", "Range", "Cast", "ConcatV2", "Pack", "Fill", "Equal", "NotEqual"})
+"""Operations whose result `get_static_value` computes, as TensorFlow does."""
 
 
 def dimension_value(dimension: Any) -> Any:
@@ -188,7 +204,9 @@ def to_complex128(x: Any, name: str = "ToComplex128") -> Tensor:
 
 def timestamp(name: str | None = None) -> Tensor:
     """Seconds since 1970 at run time, float64."""
-    return py_func(_now, [], dtypes.float64, stateful=True, name=name or "Timestamp")
+    now = py_func(_now, [], dtypes.float64, stateful=True, name=name or "Timestamp")
+    now.set_shape([])
+    return now
 
 
 def _now() -> Any:

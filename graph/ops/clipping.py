@@ -23,7 +23,7 @@ from weftwork.graph.scopes import name_scope
 
 
 def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None) -> Any:
-    """min(max(t, clip_value_min), clip_value_max). Raises ValueError if the limits do not broadcast to t's shape."""
+    """max(min(t, clip_value_max), clip_value_min). Raises ValueError if the limits do not broadcast to t's shape."""
     if isinstance(t, IndexedSlices):
         return _with_rows(t, clip_by_value(t.values, clip_value_min, clip_value_max, name))
     tensors = convert_together([t, clip_value_min, clip_value_max])

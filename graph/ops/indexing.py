@@ -253,21 +253,27 @@ def batch_gather(params: Any, indices: Any, name: str | None = None) -> Tensor:
     return gather(params, at, name=name, batch_dims=len(at.raw_shape) - 1)
 
 
-def gather_nd(params: Any, indices: Any, name: str | None = None) -> Tensor:
+def gather_nd(params: Any, indices: Any, name: str | None = None, batch_dims: int = 0) -> Tensor:
     """params[i, j...] for each row (i, j...) of indices.
 
     [p..., q...], indices [i..., len(p)] -> [i..., q...].   An index out of range, including a negative one, raises
-    InvalidArgumentError at run time.
+    InvalidArgumentError at run time.   batch_dims: the number of leading axes that both share, and that no row counts.
     """
     x, at = convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices")
     _check_indices(at, "GatherNd")
+    if batch_dims:
+        raw = at.raw_shape
+        if raw is not None and not 0 < batch_dims < len(raw):
+            raise ValueError(f"batch_dims = {batch_dims} must be less than rank(indices) = {len(raw)}")
+        wide = None if raw is None else (*raw[:-1], None if raw[-1] is None else raw[-1] + batch_dims)
+        attrs = {"batch_dims": batch_dims}
+        at = apply(kernels_indices.with_batches, [at], attrs, type="BatchIndices", dtype=at.dtype, shape=wide)
     shape = None
-    if x.raw_shape is not None and at.raw_shape is not None and at.raw_shape[-1] is not None:
-        if at.raw_shape[-1] > len(x.raw_shape):
-            raise ValueError(
-                f"indices.shape[-1] must be <= params.rank, but is {at.raw_shape[-1]} > {len(x.raw_shape)}"
-            )
-        shape = (*at.raw_shape[:-1], *x.raw_shape[at.raw_shape[-1] :])
+    depth = None if at.raw_shape is None else at.raw_shape[-1]
+    if x.raw_shape is not None and at.raw_shape is not None and depth is not None:
+        if depth > len(x.raw_shape):
+            raise ValueError(f"indices.shape[-1] must be <= params.rank, but is {depth} > {len(x.raw_shape)}")
+        shape = (*at.raw_shape[:-1], *x.raw_shape[depth:])
     return apply(kernels_indices.gather_nd, [x, at], type="GatherNd", name=name, dtype=x.dtype, shape=shape)
 
 

@@ -40,7 +40,7 @@ def matmul(
 def _numpy_matmul(a: Any, b: Any) -> Tensor:
     """np.matmul: a vector is a row on the left, and a column on the right."""
     x, y = convert_together([a, b])
-    return _matmul(np.matmul, x, y, {}, None)
+    return _matmul(np.matmul, x, y, {}, "matmul")
 
 
 def _matmul(kernel: Any, x: Tensor, y: Tensor, flags: dict, name: str | None) -> Tensor:

@@ -56,10 +56,13 @@ def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
         raise ValueError(f"multiples {list(known)} must have one entry for each axis of {shapes.text(x.raw_shape)}.")
     raw = None if x.raw_shape is None else (None,) * len(x.raw_shape)
     if known is not None:
+        if any([number is not None and number < 0 for number in known]):
+            raise ValueError(f"Expected multiples >= 0, but got {list(known)}")
         dims = x.raw_shape or (None,) * len(known)
         raw = tuple([None if None in (d, t) else d * t for d, t in zip(dims, known, strict=True)])  # type: ignore[operator]
     inputs, attrs = ([x], {"reps": times}) if vector is None else ([x, vector], None)
-    return apply(np.tile, inputs, attrs, type="Tile", name=name, dtype=x.dtype, shape=raw)
+    kernel = np.tile if vector is None else kernels.tile
+    return apply(kernel, inputs, attrs, type="Tile", name=name, dtype=x.dtype, shape=raw)
 
 
 def pad(

@@ -51,7 +51,8 @@ def node_error(
     """
     if op.kind is Kind.CONTROL and isinstance(error, OpError) and error.call is not None:
         call = error.call
-    failure = at_node(from_exception(error), op, message_of(error), call)
+    ours = not is_users(op.kernel)
+    failure = at_node(from_exception(error, ours), op, message_of(error, ours), call)
     if remote is not None:
         add_remote(error, remote)
     failure.__cause__ = error

@@ -214,7 +214,7 @@ class Metadata:
             self._add_sources(stats, fetched)
             metadata.step_stats.CopyFrom(stats)
         if self.wanted.graphs:
-            metadata.partition_graphs.extend(self._graphs)
+            metadata.partition_graphs.extend(self._graphs or [_known_graph(fetched)])
         if self.wanted.costs:
             metadata.cost_graph.CopyFrom(CostGraphDef(node=list(self._costs.values())))
 
@@ -317,6 +317,13 @@ def _named(tensor: Tensor) -> str:
 def _inputs(op: Operation) -> list[str]:
     """The inputs of a node, control inputs included, as it was written."""
     return [*[_named(tensor) for tensor in op.inputs], *[f"^{other.name}" for other in op.controls]]
+
+
+def _known_graph(fetched: Sequence[Tensor | Operation]) -> GraphDef:
+    """The graph of a run in which nothing had to be computed: what is fetched, known as it is."""
+    ops = dict.fromkeys([element.op if isinstance(element, Tensor) else element for element in fetched])
+    kinds = {op: "Const" if op.kind is Kind.PURE else op.type for op in ops}
+    return GraphDef(node=[NodeDef(name=op.name, op=kind, device=device_name()) for op, kind in kinds.items()])
 
 
 def _graph(names: _Names, nodes: Sequence[int], device: str) -> GraphDef:

@@ -512,3 +512,15 @@ def test_numbers_and_arrays_are_converted_in_one_way(kind):
 def test_a_variable_of_another_dtype_is_told_as_one(graph):
     with pytest.raises(ValueError, match="requested to type 'int32' for variable of type 'float32'"):
         tf.convert_to_tensor(tf.Variable(1.0), tf.int32)
+
+
+def test_a_constant_cannot_be_made_of_a_tensor(graph):
+    for value in (tf.constant(1), [tf.constant(1)]):
+        with pytest.raises(TypeError, match="Expected any non-tensor type, got a tensor instead"):
+            tf.constant(value)
+
+
+def test_a_shape_becomes_integers(graph):
+    assert tf.convert_to_tensor(tf.TensorShape([1, 2]), tf.int64).dtype is tf.int64
+    with pytest.raises(TypeError, match="Cannot convert a TensorShape to dtype float32"):
+        tf.convert_to_tensor(tf.TensorShape([1, 2]), tf.float32)

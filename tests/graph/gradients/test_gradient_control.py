@@ -314,3 +314,22 @@ def test_second_derivatives_through_loops_are_those_of_central_differences(graph
     first = tf.gradients(tf.reduce_sum(tf.square(build(w, e))), [w, e])
     y = tf.reduce_sum(tf.sin(first[0])) + tf.reduce_sum(tf.cos(first[1]))
     check(session, y, [w, e], {w: [0.3, -0.7], e: [0.5, 1.2, -0.4]})
+
+
+def test_what_a_loop_or_a_branch_does_not_depend_on_has_no_gradient(session):
+    x, y, z = tf.constant(2.0), tf.constant(3.0), tf.constant(5.0)
+
+    def after(body):
+        return tf.while_loop(lambda i, *_: i < 3, body, [0, x, z])[1:]
+
+    own, other = after(lambda i, a, b: (i + 1, a * y, b * z))
+    assert tf.gradients(own, z) == [None]
+    assert session.run(tf.gradients(other, z)) == [4 * 5.0**3]
+    assert session.run(tf.gradients(own, [x, y])) == [27.0, 2 * 3 * 9.0]
+    swapped, _ = after(lambda i, a, b: (i + 1, b, a * y))
+    assert session.run(tf.gradients(swapped, [x, z])) == [0.0, 3.0]
+    stopped, _ = after(lambda i, a, b: (i + 1, a * tf.stop_gradient(y), b))
+    assert tf.gradients(stopped, y) == [None]
+    rows = tf.constant([1.0, 2.0])
+    assert tf.gradients(tf.map_fn(lambda row: tf.stop_gradient(row) * y, rows), rows) == [None]
+    assert tf.gradients(tf.cond(x > 0, lambda: tf.stop_gradient(y), lambda: z), y) == [None]

@@ -100,10 +100,18 @@ def test_what_does_not_fit_is_refused(graph, text, arguments, message):
         tf.import_graph_def(definition(text), **arguments)
 
 
-def test_a_name_that_is_taken_is_refused(graph):
-    tf.constant(1, name="A")
-    with pytest.raises(ValueError, match="Node name 'A' already exists in the Graph"):
+def test_a_node_whose_name_is_taken_gets_another_one(graph):
+    for _ in range(2):
         tf.import_graph_def(definition(A), name="")
+    variable = tf.Variable(2.0, name="w")
+    there = tf.get_default_graph().as_graph_def()
+    read, set_ = tf.import_graph_def(there, name="", return_elements=["w/read:0", "w/Assign"])
+    assert [op.name for op in graph.get_operations() if op.name.startswith("A")][:2] == ["A", "A_1"]
+    assert read.name == "w/read_1:0"
+    with tf.Session() as session:
+        session.run([variable.initializer, set_])
+        session.run(variable.assign(5.0))
+        assert session.run([variable, read]) == [5.0, 2.0]
 
 
 def test_arguments_of_other_types_are_refused(graph):

@@ -481,3 +481,11 @@ def test_labels_targets_and_biases_must_fit(graph):
         tf.nn.bias_add([1.0], [1.0])
     with pytest.raises(ValueError, match="Shape must be rank 4 but is rank 3"):
         tf.image.extract_glimpse(tf.zeros([4, 4, 1]), [1, 1], [[0.0, 0.0]])
+
+
+def test_a_bias_that_does_not_fit_when_it_runs_is_refused(graph):
+    value = tf.placeholder_with_default([[1.0, 2.0]], [None, None])
+    with tf.Session() as session:
+        assert session.run(tf.nn.bias_add(value, tf.placeholder_with_default([3.0, 4.0], [None]))).tolist() == [[4, 6]]
+        with pytest.raises(tf.errors.InvalidArgumentError, match="^Must provide as many biases as the last dimension"):
+            session.run(tf.nn.bias_add(value, tf.placeholder_with_default([1.0], [None])))

@@ -10,9 +10,11 @@ from hypothesis.extra import numpy as nps
 
 from tests.evaluate import evaluate
 from weftwork.graph import dtypes
-from weftwork.graph.build import constant, convert_to_tensor, placeholder, static_value
+from weftwork.graph.build import constant, convert_to_tensor, placeholder, placeholder_with_default, static_value
+from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.graph import Graph
 from weftwork.graph.ops import array_ops, math_ops
+from weftwork.scheduler.session.session import Session
 
 X = np.arange(24.0).reshape(2, 3, 4)
 V = np.array([5, 3, 9], np.int32)
@@ -518,3 +520,34 @@ def test_few_zeros_and_ones_are_constants_of_the_graph():
     assert [t.op.type for t in (array_ops.zeros([999]), array_ops.ones([2]), array_ops.zeros_like(X))] == ["Const"] * 3
     assert array_ops.zeros([1000]).op.type == "Fill"
     check(array_ops.zeros([2], dtypes.string), np.array([b"", b""], object))
+
+
+def test_rows_of_indices_may_count_within_batches():
+    at = np.array([[[0], [1]], [[1], [2]]])
+    check(array_ops.gather_nd(X, at, batch_dims=1), np.stack([X[0, [0, 1]], X[1, [1, 2]]]))
+    check(array_ops.gather_nd(X, [[[0], [1], [2]]] * 2, batch_dims=2), X[:, [0, 1, 2], [0, 1, 2]])
+    with pytest.raises(ValueError, match="must be less than"):
+        array_ops.gather_nd(X, [[0]], batch_dims=2)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: array_ops.reshape(later([1, 2, 3]), [2, 2]), "a tensor with 3 values, but the requested shape has 4"),
+        (lambda: array_ops.reshape(later([1, 2, 3]), [2, -1]), "the requested shape requires a multiple of 2"),
+        (lambda: array_ops.tile(later([1]), later([1, 2])), "Expected multiples to be a vector of length 1"),
+        (lambda: array_ops.tile(later([1]), later([-1])), "Expected multiples >= 0"),
+        (lambda: array_ops.pad(later([1, 2]), later([[-1, 0]])), "Paddings must be non-negative"),
+        (lambda: array_ops.pad(later([1, 2]), later([[2, 0]]), "REFLECT"), "paddings must be less than the dimension"),
+        (lambda: array_ops.boolean_mask(later([1, 2]), later([True])), "IndexError: boolean index did not match"),
+    ],
+)
+def test_what_does_not_fit_when_it_runs_is_told_in_tensorflows_words(build, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        Session().run(build())
+
+
+def later(value):
+    """A tensor of which the graph knows only the rank."""
+    value = np.array(value)
+    return placeholder_with_default(value, [None] * value.ndim)

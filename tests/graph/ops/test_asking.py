@@ -143,3 +143,24 @@ def test_an_order_is_one_of_numbers(graph):
             ask(["a", "b"])
     with pytest.raises(ValueError, match=r"Expected scalar shape, saw shape: \(1,\)"):
         tf.assert_scalar([1])
+
+
+def test_a_value_is_known_early_if_all_that_it_is_made_of_is(graph):
+    x = tf.placeholder(tf.int32, [2, 3])
+    two = tf.constant(2)
+    for tensor, expected in (
+        (tf.range(3), [0, 1, 2]),
+        (tf.stack([two, 5]), [2, 5]),
+        (tf.cast(tf.fill([2], 1.7), tf.int32), [1, 1]),
+        (tf.concat([[1], tf.shape(x)], 0), [1, 2, 3]),
+        (tf.equal([1, 2], two), [False, True]),
+        (7, 7),
+    ):
+        assert np.asarray(tf.get_static_value(tensor)).tolist() == expected
+    assert tf.get_static_value(two + 1) is None
+    assert tf.get_static_value(tf.stack([two, x[0, 0]])) is None
+    assert tf.get_static_value(tf.stack([two, x[0, 0]]), partial=True).tolist() == [2, None]
+
+
+def test_the_time_is_a_scalar(graph):
+    assert tf.timestamp().shape.as_list() == []

@@ -90,6 +90,16 @@ def test_constants_are_folded_unless_the_config_says_no(graph, config, nodes):
     assert len(set(ran) & {"m", "s"}) == nodes
 
 
+def test_a_run_that_computes_nothing_has_the_graph_of_what_is_known(graph):
+    total = tf.add(tf.constant(10.0), 11.0, name="total")
+    with tf.Session() as session:
+        (part,) = parts(session, [total, tf.Variable(1.0, name="w").op])
+    assert {name: (node.op, node.device) for name, node in part.items()} == {
+        "total": ("Const", CPU),
+        "w": ("VariableV2", CPU),
+    }
+
+
 def test_the_graph_of_each_part_has_its_nodes_their_inputs_and_device(ray_session, graph):
     x = tf.placeholder(tf.float32, [], name="x")
     w = tf.Variable(2.0, name="w")
