@@ -50,7 +50,8 @@ from weftwork.scheduler.run.nested import Call, Calls, Nesting
 from weftwork.scheduler.run.post import Post
 from weftwork.scheduler.run.queue_waits import Wait, Waits
 from weftwork.scheduler.run.requests import RequestBuilder
-from weftwork.scheduler.run.run import TIMED_OUT, Moved, Restart, Run
+from weftwork.scheduler.run.restart import Moved, Restart
+from weftwork.scheduler.run.run import TIMED_OUT, Run
 from weftwork.scheduler.run.scarcity import Scarcity
 from weftwork.scheduler.run.telling import Sent
 from weftwork.scheduler.state.actor_link import Links

@@ -53,8 +53,9 @@ from weftwork.scheduler.run.local_workers import LocalWorkers, local_workers
 from weftwork.scheduler.run.nested import Nesting
 from weftwork.scheduler.run.planner import Planner
 from weftwork.scheduler.run.residents import Unfit
+from weftwork.scheduler.run.restart import Moved, Restart
 from weftwork.scheduler.run.retried import tell_of_retries
-from weftwork.scheduler.run.run import Moved, Restart, Run
+from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.starts import tell_of_starts
 from weftwork.scheduler.run.telling import WORTH, Telling, lane, reason
 from weftwork.scheduler.run.threads import run_in_threads

@@ -50,7 +50,8 @@ from weftwork.scheduler.plan.specializations import Specialization, Specializati
 from weftwork.scheduler.run.explain import Explanation
 from weftwork.scheduler.run.failures import node_error
 from weftwork.scheduler.run.overlap import OverlappedLoop, OverlappedSweep
-from weftwork.scheduler.run.run import CANCELLED, TIMED_OUT, Restart, Run
+from weftwork.scheduler.run.restart import Restart
+from weftwork.scheduler.run.run import CANCELLED, TIMED_OUT, Run
 from weftwork.scheduler.run.telling import Node, Telling
 from weftwork.scheduler.state.mirror import Cells
 

@@ -20,7 +20,8 @@ from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
 from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.background import Background
 from weftwork.scheduler.run.failures import call_told, is_of_the_place, lost, node_error
-from weftwork.scheduler.run.run import Restart, Run
+from weftwork.scheduler.run.restart import Restart
+from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.telling import Sent, resident
 
 _FAILED = "failed"

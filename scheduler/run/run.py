@@ -44,18 +44,6 @@ _NOTHING: Any = MappingProxyType({})
 """A shared, immutable empty mapping: the default of attributes that most runs never fill."""
 
 
-class Restart(Exception):
-    """Raised if a run has lost values with a dead process. It may start again; if not, `cause` is raised."""
-
-    def __init__(self, cause: Exception):
-        super().__init__(str(cause))
-        self.cause = cause
-
-
-class Moved(Restart):
-    """Raised if the cluster no longer matches the plan. The run may start again."""
-
-
 class Called(NamedTuple):
     """The key in `Run.here` of a node that is called by itself."""
 
