@@ -199,7 +199,7 @@ def batch_normalization(
 ) -> Tensor:
     """gamma (inputs - mean) / sqrt(variance + epsilon) + beta; in training, adds updates to UPDATE_OPS.
 
-    See `BatchNormalization`.
+    renorm, renorm_clipping, renorm_momentum, virtual_batch_size, adjustment: see `BatchNormalization`.
     """
     layer = BatchNormalization(
         axis, momentum, epsilon, center, scale, beta_initializer, gamma_initializer, moving_mean_initializer,
