@@ -21,7 +21,7 @@ CLASS = ("__class__", "type()")
 """Path steps that lead to an object's class."""
 ROOT_SELF = ("self", "")
 MADE, REST = "made", "rest"
-"""Kinds of origin: a function that the code makes itself, named by its code; the parameters `*args` and `**kwargs`."""
+"""Kinds of origin: a function that the code defines, named by its code; the parameters `*args` and `**kwargs`."""
 CHANGES = frozenset(
     "append appendleft extend extendleft insert pop popleft popitem remove discard clear add update setdefault sort "
     "reverse rotate subtract move_to_end difference_update intersection_update symmetric_difference_update fill put "
@@ -47,7 +47,8 @@ class Change(NamedTuple):
 class Passing(NamedTuple):
     """A call that passes on values with a known origin.
 
-    root, path: of what is called.   given: (position or name, or `REST` for items of `*args`; root; path) of arguments.
+    root, path: the origin of what is called.   given: of each argument, (position or name, or `REST` for items of
+        `*args`; root; path).
     """
 
     root: tuple[str, Any]
@@ -56,7 +57,7 @@ class Passing(NamedTuple):
 
 
 class Follower:
-    """Simulates the stack through one code object: each entry tells where the value comes from, or is None."""
+    """Simulates the stack through one code object: each entry says where the value comes from, or is None."""
 
     def __init__(self, facts: Any, code: CodeType, attributes: set[str]):
         self.facts, self.code, self.attributes = facts, code, attributes
@@ -115,7 +116,7 @@ class Follower:
                     self._top(None)
 
     def origins_of(self, root: tuple[str, Any]) -> list[tuple]:
-        """Where a value of a nested function comes from in this code, in a list; none if that is not known."""
+        """Where a value of a nested function comes from in this code, as a list; an empty one if that is unknown."""
         if root[0] in ("global", "import", MADE, "") or (root[0] == "free" and root[1] in self.free):
             return [(root, ())]
         known = self.locals.get(root[1]) if root[0] == "free" else None
@@ -369,7 +370,7 @@ class Follower:
 
 
 _UNKNOWN = (("", ""), ())
-"""The origin of a call's result, or of another value that comes from nowhere known."""
+"""The origin of a call's result, or of another value of unknown origin."""
 _TYPE = (("global", "type"), ())
 """The origin of `type`, whose result is its argument's class."""
 _MUTATORS = frozenset(

@@ -161,7 +161,7 @@ class BatchNormalization(Layer):
         return parts[0], parts[1]
 
     def _spread(self, part: Tensor) -> Tensor:
-        """[channels] or [groups, channels] as what broadcasts with grouped inputs."""
+        """[channels] or [groups, channels], reshaped so that it broadcasts with grouped inputs."""
         last = self._channel == self._rank - 1
         if last and (self._shift == 0 or part.shape.ndims == 1):
             return part
@@ -239,7 +239,7 @@ class BatchNormalization(Layer):
 
 
 def _composed(factor: Tensor, offset: Tensor, then_factor: Any, then_offset: Any) -> tuple[Tensor, Tensor]:
-    """The factor and offset of one transform after another, whose parts may be None."""
+    """The factor and offset of two transforms in succession; their parts may be None."""
     if then_factor is not None:
         factor, offset = factor * then_factor, offset * then_factor
     return factor, (offset if then_offset is None else offset + then_offset)
