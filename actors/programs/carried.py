@@ -102,7 +102,7 @@ class Carried:
         if self._before is None:
             self._before = [[pickled(value) for value in objects] for objects in self.objects]
         self._looks -= self._looks > 0
-        self._bound = [] if self.apart else [_Bound(*each, self._looks > 0) for each in self._bindings()]
+        self._bound = [] if self.apart else [_Bound(*each, closely=self._looks > 0) for each in self._bindings()]
 
     def changed(self) -> list[int]:
         """After a run: restore the names. Returns the numbers of the functions whose state has changed."""
