@@ -1,4 +1,4 @@
-"""Values kept for objects of the program, which are told apart by identity: how they compare is never asked."""
+"""Values kept for objects of the program, which are distinguished by identity: their `==` is never called."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 class ByIdentity(Generic[V]):
-    """A value for each object, forgotten with it."""
+    """A value for each object, kept as long as the object lives."""
 
     def __init__(self):
         self._kept: dict[int, tuple[ref, V]] = {}

@@ -1,4 +1,4 @@
-"""What a walk over references finds in classes: methods, attributes, metaclasses, members, what was patched."""
+"""What a walk over references finds in classes: methods, attributes, metaclasses, members, patches."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Classes(Notes):
                         self.writes.add((MAIN_ONLY, "modules"))
 
     def _registered(self, kind: type) -> None:
-        """Code uses an abstract class. Of what is registered with it, others know what its module registers."""
+        """Code uses an abstract class. Other processes know only those registered classes that its module registers."""
         if not isinstance(kind, ABCMeta):
             return
         count = self._refer(number_registered, kind, ("attribute", id(kind), "register"))
@@ -84,7 +84,7 @@ class Classes(Notes):
             self.writes.add((MAIN_ONLY, "modules"))
 
     def _members(self, kind: type) -> None:
-        """Code uses an enumeration: its members are state. They go by their names, so changed ones stay here."""
+        """Code uses an enumeration: its members are state. They are sent by name, so changed ones stay here."""
         if not issubclass(kind, Enum) or not is_owned(kind):
             return
         self.reads.add(("object", id(kind)))

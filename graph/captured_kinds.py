@@ -49,7 +49,7 @@ SURROUNDINGS = ("surroundings",)
 UNPICKLABLE = ("unpicklable",)
 """The key of objects that no other process can have: functions that refer to them run in creation order."""
 MAIN_ONLY = ("stdin", "modules")
-"""What only the main program has: its stdin, its modules as it has changed them. Code that uses them runs there."""
+"""What only the main program has: its stdin, and its modules as it has changed them. Code that uses them runs there."""
 ASKING = (input, breakpoint)
 """Builtins that read standard input."""
 READING = {
@@ -120,7 +120,7 @@ THREAD_BOUND = frozenset(["signal", "asyncio", "_asyncio"])
 PER_PROCESS = frozenset("sys os warnings logging signal threading builtins random gc".split())
 """Modules whose attributes differ by process; those that must agree are part of the surroundings."""
 NAMES_AT_FIRST = {name: frozenset(vars(import_module(name))) for name in PER_PROCESS}
-"""Their names when this module was imported: the program has put others there."""
+"""Their names when this module was imported; any others were put there by the program."""
 REPLACEABLE = frozenset("stdin stdout stderr modules path argv meta_path".split())
 """Attributes of `sys` that a program may replace without consequences for where functions run."""
 DRAW = frozenset(["numpy.random", "numpy.random.mtrand"])
@@ -229,12 +229,12 @@ def registered(kind: ABCMeta) -> list[type]:
 
 
 def number_registered(kind: ABCMeta) -> int:
-    """How many these are, counted up to 256."""
+    """The number of these, counted up to 256."""
     return min(len(_get_dump(kind)[0]), 256)
 
 
 def is_by_value(kind: type) -> bool:
-    """True for a class that other processes cannot import, so that it goes to them with all that it has."""
+    """True for a class that other processes cannot import, so that it is sent to them with all its attributes."""
     found: Any = sys.modules.get(kind.__module__)
     if found is None or not is_imported(found):
         return True

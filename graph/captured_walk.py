@@ -247,7 +247,7 @@ class Walk(Classes):
         if type(holder) is ObjectOf:
             if change.name == "__dict__" or issubclass(
                 holder.kind, Enum
-            ):  # its objects share their attributes, or last
+            ):  # its objects share their attributes, or live on
                 self.writes.add(("object", id(holder.kind)))
             return
         if change.how == "method":

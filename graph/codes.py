@@ -15,7 +15,7 @@ class Facts:
 
     globals, attributes, imports: names.   stored_globals, stored_free: names that it rebinds.   changes: mutations.
     stores: names of attributes that it sets on anything.   asks: (root, attribute) that it reads from roots.
-    passings: calls to which it passes on what it refers to.
+    passings: calls that get what it refers to as arguments.
     """
 
     def __init__(self, code: CodeType):

@@ -154,7 +154,7 @@ def _portable(cause: BaseException | None) -> BaseException | None:
 
 
 def part_of(error: BaseException, name: str) -> Any:
-    """What Python itself knows of an exception (`args`, `__cause__` ...): its class may answer anything.
+    """What Python itself knows of an exception (`args`, `__cause__` ...), since its class may return anything.
 
     error: an exception.   name: of the attribute.
     """

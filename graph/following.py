@@ -23,7 +23,7 @@ ROOT_SELF = ("self", "")
 SPACE = ("space", "")
 """The origin of what `globals()` returns."""
 MADE, REST = "made", "rest"
-"""Kinds of origin: a function that the code makes itself, named by its code; the parameters `*args` and `**kwargs`."""
+"""Kinds of origin: a function that the code defines, named by its code; the parameters `*args` and `**kwargs`."""
 CHANGES = frozenset(
     "append appendleft extend extendleft insert pop popleft popitem remove discard clear add update setdefault sort "
     "reverse rotate subtract move_to_end difference_update intersection_update symmetric_difference_update fill put "
@@ -49,7 +49,8 @@ class Change(NamedTuple):
 class Passing(NamedTuple):
     """A call that passes on values with a known origin.
 
-    root, path: of what is called.   given: (position or name, or `REST` for items of `*args`; root; path) of arguments.
+    root, path: the origin of what is called.   given: of each argument, (position or name, or `REST` for items of
+        `*args`; root; path).
     """
 
     root: tuple[str, Any]
@@ -58,7 +59,7 @@ class Passing(NamedTuple):
 
 
 class Follower:
-    """Simulates the stack through one code object: each entry tells where the value comes from, or is None."""
+    """Simulates the stack through one code object: each entry says where the value comes from, or is None."""
 
     def __init__(self, facts: Any, code: CodeType, attributes: set[str]):
         self.facts, self.code, self.attributes = facts, code, attributes
@@ -117,7 +118,7 @@ class Follower:
                     self._top(None)
 
     def origins_of(self, root: tuple[str, Any]) -> list[tuple[tuple[str, Any], tuple[str, ...]]]:
-        """Where a value of a nested function comes from in this code, in a list; none if that is not known."""
+        """Where a value of a nested function comes from in this code, as a list; an empty one if that is unknown."""
         if root[0] in ("global", "import", MADE, SPACE[0], "") or (root[0] == "free" and root[1] in self.free):
             return [(root, ())]
         known = self.locals.get(root[1]) if root[0] == "free" else None
@@ -364,7 +365,8 @@ class Follower:
     def _passed(self, called: tuple[tuple[str, Any], tuple[str, ...]] | None, given: list) -> None:
         known = tuple([(key, *value) for key, value in given if value is not None])
         if known and (called is not None or len(known) > 1):
-            self.facts.passings.add(Passing(*(called or _UNKNOWN), known))
+            root, path = called or _UNKNOWN
+            self.facts.passings.add(Passing(root, path, known))
 
     def _operated(self, name: str, instruction: dis.Instruction) -> None:
         if name.startswith("INPLACE_") or (name == "BINARY_OP" and instruction.argrepr.endswith("=")):
@@ -374,7 +376,7 @@ class Follower:
 
 
 _UNKNOWN = (("", ""), ())
-"""The origin of a call's result, or of another value that comes from nowhere known."""
+"""The origin of a call's result, or of another value of unknown origin."""
 _GLOBALS = (("global", "globals"), ())
 _TYPE = (("global", "type"), ())
 """The origin of `type`, whose result is its argument's class."""

@@ -21,10 +21,10 @@ FORGOTTEN = Operation(_NO_GRAPH, -1, "forgotten", "NoOp", Kind.NOOP, None, (), {
 
 
 class Keeper(Protocol):
-    """Keeps something about nodes."""
+    """Something that keeps data about nodes."""
 
     def let_go(self) -> None:
-        """Keep nothing about nodes that their graph has forgotten. May be called by any thread."""
+        """Drop the data about nodes that their graph has forgotten. May be called by any thread."""
 
 
 class Forgetting(Marks):
@@ -42,7 +42,7 @@ class Forgetting(Marks):
         self._dropped: list[array] = []
         """Places of nodes that may be forgotten."""
         self.keepers: WeakSet[Keeper] = WeakSet()
-        """What keeps something about nodes of this graph."""
+        """The keepers of data about nodes of this graph."""
 
     def drop(self, places: array) -> None:
         """Let `forget` consider the nodes in these places. May be called at any time, as from a finalizer."""
@@ -97,7 +97,7 @@ class Forgetting(Marks):
         for op in gone:
             self._operations[op.index] = FORGOTTEN
             if self._by_name.get(op.name) is op:
-                del self._by_name[op.name]  # but its name stays taken: a session may have found it by that
+                del self._by_name[op.name]  # but its name stays taken: a session may have looked it up by name
             self.marks.pop(op, None)
             self.originals.pop(op, None)
             if op.kind is Kind.CONTROL:
@@ -117,6 +117,6 @@ def held_by(item: Any) -> Iterator[Operation]:
 
 
 def _empty(op: Operation) -> None:
-    """Leave of a node only what a listener may still ask: its name, its line, and what it was."""
+    """Keep of a node only what a listener may still ask for: its name, its line, and its type."""
     op.inputs, op.controls, op.attrs, op.compiled, op.section = (), (), {}, None, None
     op.kernel, op.kind, op.outputs = None, Kind.NOOP, ()

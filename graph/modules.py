@@ -78,7 +78,7 @@ def settle_modules() -> None:
 
 
 _CONNECTIONS = "multiprocessing.connection"
-"""Its connections would be pickled with the number of their file, which means another one in another process."""
+"""Its connections would be pickled with their file numbers, which stand for other files in another process."""
 
 
 def _refuse(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a function mutates through the functions that it calls: it passes an object on, and they change it in place.
+"""What a function mutates through the functions that it calls: it passes an object to them, and they change it.
 
 The walk over a function's references (`captured_walk`) analyzes its helpers for themselves. Here their mutations of
 arguments are expressed by what the caller passed: if `put` appends to its argument, `put(rows)` appends to `rows`.
@@ -18,7 +18,7 @@ from weftwork.graph.inspection import MISSING, attribute, content
 from weftwork.graph.modules import is_owned
 
 Look = Callable[[tuple], Any]
-"""Tells the value of an origin, or MISSING."""
+"""Returns the value of an origin, or MISSING."""
 
 
 class _Callee(NamedTuple):
@@ -30,13 +30,13 @@ class _Callee(NamedTuple):
 
 
 class Passed:
-    """The mutations of functions, those by way of their helpers included; remembered while a walk lasts."""
+    """The mutations of functions, including those by their helpers; remembered while a walk lasts."""
 
     def __init__(self):
         self._known: dict[Any, set[Change]] = {}
 
     def of(self, function: FunctionType, roots: dict) -> set[Change]:
-        """All mutations by a function, also those by what it calls.   roots: values of origins known beforehand."""
+        """All mutations by a function, and by what it calls.   roots: values of origins known beforehand."""
         look = _Looked(function)
         return self._all(function.__code__, lambda root: roots[root] if root in roots else look(root))
 

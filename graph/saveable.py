@@ -25,7 +25,7 @@ class Saveable:
 
     @property
     def parts(self) -> list[Saveable]:
-        """What of it is in a checkpoint: itself, or several parts, each under a key of its own."""
+        """What of it a checkpoint contains: itself, or several parts, each under a key of its own."""
         return [self]
 
     def value(self) -> Tensor:
@@ -38,7 +38,7 @@ class Saveable:
 
 
 class Piece(Saveable):
-    """A tensor of some state that consists of several.
+    """One tensor of a state that consists of several.
 
     whole: the state, whose `restored` takes the values of all parts.   ending: the end of the part's key.
     """

@@ -23,14 +23,14 @@ PYTHON, NUMPY = 1, 2
 
 
 class _Aside:
-    """A generator of the program, put aside while functions draw from others, seeded for their calls.
+    """A generator of the program, set aside while functions draw from others, which are seeded for their calls.
 
-    With several threads it is aside from the first one's call to the end of the last one's: then nobody puts back a
+    With several threads, it is set aside from the first call to the end of the last one: so nobody puts back a
     state that another thread has drawn from meanwhile.
     """
 
     def __init__(self, now: Callable[[], Any], use: Callable[[Any], None]):
-        """now: returns the state in use, or what holds it.   use: puts it to use."""
+        """now: returns the state in use, or what holds it.   use: puts a state to use."""
         self._now, self._use = now, use
         self._kept: Any = None
         self._threads = 0
@@ -60,7 +60,7 @@ class _Aside:
                 self._use(self._kept)
 
     def draw(self, now: Callable[[], int], aside: Callable[[Any], tuple[int, Any]]) -> int:
-        """A number from what is in use here.   aside: draws it from a kept state, and returns the state after it."""
+        """A number from the generator in use here.   aside: draws it from a kept state, and returns the next state."""
         with self._lock:
             if not self._threads or getattr(self._here, "depth", 0):
                 return now()
@@ -143,5 +143,5 @@ def _digest(key: int, where: list) -> bytes:
 
 
 _spare: list[Any] = []
-"""Bit generators of NumPy to be used again: swapping them is faster than copying the state of one."""
+"""Bit generators of NumPy, to be reused: swapping them is faster than copying a state."""
 _lock = fresh(threading.Lock())

@@ -22,7 +22,7 @@ CALLED = frozenset({Kind.PURE, Kind.FUNCTION})
 _PLAIN = frozenset({*CALLED, Kind.CONSTANT, Kind.NOOP})
 _kernel = attrgetter("kernel")
 _UNKNOWN = -(2**62)
-"""The number of ends of a graph that has forgotten nodes. It stays below zero, however much the graph grows."""
+"""The number of ends of a graph that has forgotten nodes. It stays below zero, however large the graph grows."""
 
 
 class GraphStatistics:
@@ -81,11 +81,11 @@ class GraphStatistics:
         self.ends = _UNKNOWN
 
     def forget(self, gone: set[Operation]) -> None:
-        """Let go of nodes. From now on, no run is taken to need the whole graph: what is an end is not known any more.
+        """Forget nodes. From now on, no run is taken to need the whole graph, because its ends are no longer known.
 
         gone: nodes that no other node uses.
         """
-        self.calls, self.constants = self.calls[:], self.constants[:]  # snapshots share the old ones
+        self.calls, self.constants = self.calls[:], self.constants[:]  # snapshots share the old lists
         for op in gone:
             for place in self.calls[op.index][2:]:
                 if type(place) is int and place < 0:

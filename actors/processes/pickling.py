@@ -345,10 +345,10 @@ def _is_plain_error(kind: type) -> bool:
 
 
 def _error(kind: type, args: tuple, state: dict | None, name: str | None = None) -> BaseException:
-    """Rebuild an exception, whatever its class does meanwhile.   name: what it says was missing."""
+    """Rebuild an exception, whatever code its class has.   name: what it says was missing."""
     try:
         made: Any = kind.__new__(kind, *args)
-    except Exception:  # it wants other arguments
+    except Exception:  # it takes other arguments
         made = next(base for base in kind.__mro__ if not base.__flags__ & HEAP).__new__(kind, *args)
     set_part(made, "args", args)
     if state:

@@ -128,7 +128,7 @@ class Transport:
         self._channels: dict[int, _Channel] = {}
         self._inbox: deque[tuple[int, list | None]] = deque()
         self._selector = selectors.PollSelector() if slot else selectors.DefaultSelector()
-        """In a worker one without a file number: these belong to its functions."""
+        """In a worker, one without a file number of its own: low numbers belong to its functions."""
         self._listener = self._own(socket.socket(socket.AF_UNIX))
         new = f"{self._path(slot)}.{os.getpid()}"  # renamed once it listens: who finds the final name can connect
         self._listener.bind(new)

@@ -8,7 +8,7 @@ the change lasts. A change is one of these:
 in place     a small object's pickled bytes differ
 rebinding    a global of a function pickled by value, a closure cell, or a name of a module or class is another object
 of a large   object: arrays are read-only during the run, so writing raises and the function goes to the program; for a
-             container the length is compared, in the first runs its items as well
+             container the length is compared; in the first runs, its items are as well
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Carried:
         if self._before is None:
             self._before = [[pickled(value) for value in objects] for objects in self.objects]
         self._looks -= self._looks > 0
-        self._bound = [] if self.apart else [_Bound(*each, self._looks > 0) for each in self._bindings()]
+        self._bound = [] if self.apart else [_Bound(*each, closely=self._looks > 0) for each in self._bindings()]
 
     def changed(self) -> list[int]:
         """After a run: restore the names. Returns the numbers of the functions whose state has changed."""
@@ -156,7 +156,8 @@ _SIZED = frozenset([list, dict, set, bytearray, deque])
 _ORDERED = frozenset([list, dict, deque])
 _ARRAYS = frozenset([np.ndarray, np.memmap])
 _LOOKS = 3
-"""One more than the runs in which the items of containers are compared: what a function changes, it changes soon."""
+"""One more than the number of runs in which the items of containers are compared: a function that changes them does so
+soon."""
 _MOST_ITEMS = 1_000_000
 """Containers with more items are taken as constant: comparing a million takes 20 ms."""
 
@@ -179,7 +180,7 @@ def _items_of(container: Any) -> list:
 
 
 def _attributes(value: Any) -> list:
-    """The attributes of an object of the program's; none of another."""
+    """The attributes of an object whose class is the program's; no attributes for others."""
     return list((space_of(value) or {}).values()) if is_owned(type(value)) else []
 
 

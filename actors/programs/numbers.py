@@ -1,4 +1,4 @@
-"""Numbers of files: those of the library are high in worker processes, the low ones are left to functions.
+"""File numbers: in worker processes, those of the library are high, and the low ones are left to functions.
 
 A function may have the number of a file that the program has opened. In another process that number must mean nothing,
 so that the call fails and is repeated in the program; it must never mean one of our sockets.

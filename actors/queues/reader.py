@@ -64,7 +64,7 @@ class Reader:
         return _wire()(work_started=count, work_finished=count, num_records_produced=count).SerializeToString()
 
     def restore(self, name: str, state: bytes) -> None:
-        """Set the state. Raises InvalidArgumentError if it is none, UnimplementedError as `state` does."""
+        """Set the state. Raises InvalidArgumentError if it is malformed, and UnimplementedError as `state` does."""
         if self._records.kind != "IdentityReader":
             raise UnimplementedError(None, None, "Reader RestoreState")
         try:

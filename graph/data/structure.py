@@ -218,7 +218,7 @@ def unbatched(structure: Any, error: str) -> Any:
 
 
 def rows_of(structure: Any) -> Any:
-    """The structure of an element's rows. Raises ValueError for scalars, and for components with unequal numbers."""
+    """The structure of an element's rows. Raises ValueError for scalars and unequal numbers of rows."""
     rows = unbatched(structure, "Cannot unbatch an input with scalar components.")
     if len({leaf.shape[0] for leaf in flatten(structure) if leaf.shape} - {None}) > 1:
         raise ValueError("Cannot unbatch an input whose components have different batch sizes.")

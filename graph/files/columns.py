@@ -286,7 +286,7 @@ def _filled(rows: list[np.ndarray], wanted: Wanted) -> np.ndarray:
 
 
 def _beside(parts: list, wanted: Wanted) -> list[np.ndarray]:
-    """Sparse tensors as one, with an axis in front: indices, values, dense shape."""
+    """Sparse tensors stacked along a new first axis: indices, values, dense shape."""
     indices = [np.insert(one, 0, i, axis=1) for i, (one, _, _) in enumerate(parts)]
     rank = 2 + len(wanted.shape or (0,))
     shape = np.max([one for _, _, one in parts], axis=0) if parts else np.zeros(rank - 1, np.int64)

@@ -124,7 +124,7 @@ def _cumsum(op: Operation, g: Tensor):
 
 @rule("CumulativeLogsumexp")
 def _cumulative_logsumexp(op: Operation, g: Tensor):
-    """exp(x[j]) times the sum of g[i] / exp(y[i]) over all i that see j, in logarithms, apart for each sign of g."""
+    """exp(x[j]) times the sum of g[i] / exp(y[i]) over all i that see j, in logarithms, each sign of g by itself."""
     x, y = op.inputs[0], op.outputs[0]
     exclusive, backwards = bool(op.attrs.get("exclusive")), not op.attrs.get("reverse")
 

@@ -1,8 +1,8 @@
 """Batch normalization: inputs are normalized to zero mean and unit variance, then scaled and shifted by variables.
 
 statistics          the mean and variance in use: those of the batch in training, else the moving averages
-renormalization     in training, the result is corrected to that of slowly moving statistics (arXiv:1702.03275)
-groups              parts of the batch that are normalized each by itself, of `virtual_batch_size` rows
+renormalization     in training, the result is corrected to what slowly moving statistics give (arXiv:1702.03275)
+groups              parts of the batch, of `virtual_batch_size` rows, each of which is normalized by itself
 moving averages     variables that optimizers do not train. Their updates are in the collection UPDATE_OPS, and each
     training step must run them: `with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS))`
 """
@@ -29,13 +29,13 @@ class BatchNormalization(Layer):
     """gamma (inputs - mean) / sqrt(variance + epsilon) + beta, one gamma and beta for each channel.
 
     axis: that of the channels; the statistics are over all others.  momentum: of the moving averages.
-    Variables: gamma, beta, moving_mean, moving_variance, each [channels].
-    Source: arXiv:1502.03167. As in TensorFlow 1, the moving variance of images (rank 4) is unbiased.
     renorm: renormalize; adds the variables moving_stddev, renorm_mean and renorm_stddev.   renorm_momentum: of the last
         two.   renorm_clipping: {"rmin": , "rmax": , "dmax": }, bounds of the correction x r + d; all are optional.
     virtual_batch_size: rows of a group; the batch must consist of whole groups.
-    adjustment: a function of the input's shape, as a tensor, that returns a factor and an offset which are applied to
-        the normalized input in training.
+    adjustment: a function from the shape of the inputs, as a tensor, to a factor and an offset, which are applied to
+        the normalized inputs in training.
+    Variables: gamma, beta, moving_mean, moving_variance, each [channels].
+    Source: arXiv:1502.03167. As in TensorFlow 1, the moving variance of images (rank 4) is unbiased.
     Raises ValueError for other keys, and for fused=True with renorm, groups or an adjustment.
     """
 
@@ -161,7 +161,7 @@ class BatchNormalization(Layer):
         return parts[0], parts[1]
 
     def _spread(self, part: Tensor) -> Tensor:
-        """[channels] or [groups, channels] as what broadcasts with grouped inputs."""
+        """[channels] or [groups, channels], reshaped so that it broadcasts with grouped inputs."""
         last = self._channel == self._rank - 1
         if last and (self._shift == 0 or part.shape.ndims == 1):
             return part
@@ -239,7 +239,7 @@ class BatchNormalization(Layer):
 
 
 def _composed(factor: Tensor, offset: Tensor, then_factor: Any, then_offset: Any) -> tuple[Tensor, Tensor]:
-    """The factor and offset of one transform after another, whose parts may be None."""
+    """The factor and offset of two transforms in succession; their parts may be None."""
     if then_factor is not None:
         factor, offset = factor * then_factor, offset * then_factor
     return factor, (offset if then_offset is None else offset + then_offset)

@@ -61,7 +61,7 @@ class MutableHashTable(VariableTable):
         return peek("LookupTableFindV2", find, [self._variable], rest, attrs, (self._value_dtype, shape), name)
 
     def _rows(self, keys: Tensor) -> Any:
-        """The raw shape of the keys without that of one key. Raises ValueError if they are of another shape."""
+        """The raw shape of the keys without that of one key. Raises ValueError if the keys have another shape."""
         rank = len(self._key_shape)
         if not rank or keys.raw_shape is None:
             return keys.raw_shape
@@ -149,7 +149,7 @@ class MutableDenseHashTable(MutableHashTable):
 
 
 def _as_key(key: Any, kind: dtypes.DType) -> Any:
-    """A reserved key as the kernels have it."""
+    """A reserved key in the form that the kernels use."""
     if kind is dtypes.string:
         words = [
             word.encode() if isinstance(word, str) else word for word in np.ravel(np.asarray(key, object)).tolist()

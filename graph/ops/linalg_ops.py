@@ -78,7 +78,7 @@ def expm(input: Any, name: str | None = None) -> Tensor:
 
 @contextmanager
 def _or(text: str) -> Iterator[None]:
-    """Raise InvalidArgumentError with this text where LAPACK gives up."""
+    """Raise InvalidArgumentError with this text if LAPACK fails."""
     try:
         yield
     except np.linalg.LinAlgError as error:

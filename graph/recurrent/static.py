@@ -57,7 +57,7 @@ def static_state_saving_rnn(
     sequence_length: Any = None,
     scope: Any = None,
 ) -> tuple[list[Any], Any]:
-    """`static_rnn` along a piece of a sequence, whose state comes from the piece before and is saved for the next.
+    """`static_rnn` along a piece of a sequence. It starts with the state of the piece before, and saves its own.
 
     state_saver: an object with `state(name)`, a tensor, and `save_state(name, tensor)`, which returns an operation.
     state_name: a name, or a tuple of names for a cell whose state is a tuple.

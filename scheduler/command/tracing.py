@@ -29,7 +29,7 @@ def trace(file: str, args: Sequence[str], out: str | None, say: Callable[[str], 
     Raises OSError if the program, or the folder for the files, does not exist, and OpErrors if these cannot be written.
     """
     out = out or os.path.splitext(os.path.basename(file))[0]
-    with open(file, "rb"), open(f"{out}.timeline.json", "ab"):  # otherwise the program would run for nothing
+    with open(file, "rb"), open(f"{out}.timeline.json", "ab"):  # else the program would run in vain
         pass
     events: deque[Event] = deque(maxlen=_MOST)
     with listen(events.append, nodes=True):

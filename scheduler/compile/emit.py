@@ -46,7 +46,7 @@ def write_program(
 
     sizes: bytes of each value. Large values are freed at once, not when their slot is reused.
     inner: whether it is part of another program, which is quiet.
-    crossings: for one of several concurrent programs, the values that they exchange.
+    crossings: for one of several concurrent programs, the values that these exchange.
     """
     if crossings is None:
         return _Writer(flow, nodes, inputs, outputs, sizes, inner).program()

@@ -30,7 +30,7 @@ class Trace:
         """feeds: for each input, the number of its datum, and the conversion to what is fed, or None.
 
         template: what the function returned, with slots in place of the outputs.
-        places: the indexes of its nodes that the graph may forget once it is gone.
+        places: the indexes of its nodes that the graph may forget once the trace is gone.
         """
         weakref.finalize(self, _drop, weakref.ref(graph), places).atexit = False
         self.graph, self.inputs, self.outputs = graph, inputs, outputs

@@ -21,7 +21,7 @@ def merge_text(text: str, message: M) -> M:
     Raises ValueError for malformed text, AttributeError for an unknown field, TypeError for a value of another type.
     """
     if rest := _SEPARATORS.sub("", _TOKEN.sub("", text)):
-        raise ValueError(f"a message's text cannot have {rest[:40]!r}")
+        raise ValueError(f"a message's text cannot contain {rest[:40]!r}")
     _fields(iter(_TOKEN.findall(text)), message)
     return message
 

@@ -265,7 +265,7 @@ class Nesting:
         self._nested: dict[Operation, Nested] = {}
 
     def let_go(self) -> None:
-        """Keep nothing about operations that their graph has forgotten."""
+        """Drop the data about operations that their graph has forgotten."""
         for op in [op for op in list(self._nested) if op.listed is FORGOTTEN]:
             self._nested.pop(op, None)
 

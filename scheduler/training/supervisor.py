@@ -36,7 +36,7 @@ from weftwork.scheduler.training.saver import Saver
 
 
 class SessionStatus(IntEnum):
-    """What happened to a session, as event files have it."""
+    """What happened to a session, as numbered in event files."""
 
     START = 1
     STOP = 2
@@ -345,7 +345,7 @@ class Supervisor:
         return int(sess.run(self.global_step))
 
     def _note(self, status: int, step: int | None = None, path: str | None = None) -> None:
-        """Write to the events that the session has started, saved or stopped."""
+        """Note in the event file that the session has started, saved or stopped."""
         if self.summary_writer is not None:
             entry = protos("event").SessionLog(status=status, checkpoint_path=path)
             self.summary_writer.add_session_log(entry, step)
