@@ -277,7 +277,7 @@ def verify_tensor_all_finite(
     """
     t, msg = renamed("x", x, "t", t), renamed("message", message, "msg", msg)
     with name_scope(name, "VerifyFinite", [t]) as scope:
-        return check_numerics(t, msg, name=scope)
+        return check_numerics(t, msg or "", name=scope)
 
 
 def add_check_numerics_ops() -> Operation:
