@@ -7,7 +7,7 @@ from weftwork.graph.gradients.registry import not_differentiable, rule
 from weftwork.graph.gradients.walk import pass_on
 from weftwork.graph.kernels import spaces as kernels
 from weftwork.graph.operation import Operation, Tensor
-from weftwork.graph.ops import array_ops, math_ops, scattering, spaces
+from weftwork.graph.ops import array_ops, diagonals, math_ops, scattering, spaces
 
 not_differentiable("ArgSort", "SearchSorted", "RepeatIndex", "UnravelIndex", "EditDistance", "Bitcast")
 rule("EnsureShape", "GuaranteeConst", "PassThrough")(pass_on)
@@ -57,6 +57,26 @@ def _set_diagonal(op: Operation, g: Tensor):
         lambda: spaces.matrix_set_diag(g, array_ops.zeros_like(diagonal)),
         lambda: array_ops.matrix_diag_part(g),
     ]
+
+
+@rule("TakeBand")
+def _take_band(op: Operation, g: Tensor):
+    x, band, align = op.inputs[0], op.attrs["band"], op.attrs["align"]
+    return [lambda: diagonals.put(array_ops.zeros_like(x), g, band, align, None), None]
+
+
+@rule("PutBand")
+def _put_band(op: Operation, g: Tensor):
+    band, align = op.attrs["band"], op.attrs["align"]
+    return [
+        lambda: diagonals.put(g, array_ops.zeros_like(op.inputs[1]), band, align, None),
+        lambda: diagonals.taken(g, band, 0, align, None),
+    ]
+
+
+@rule("PlaceBand")
+def _place_band(op: Operation, g: Tensor):
+    return [lambda: diagonals.taken(g, op.attrs["band"], 0, op.attrs["align"], None), None]
 
 
 @rule("TensorScatterUpdate")

@@ -244,3 +244,14 @@ def unsorted_segment(data, ids, count, ufunc, unit):
     out = np.full((count, *flat.shape[1:]), unit, data.dtype)
     ufunc.at(out, flat_ids.astype(np.intp, copy=False), flat)
     return out
+
+
+def in_batch(x, at, batch_dims):
+    """Indices of all of x from those within the elements of a batch. Raises InvalidArgumentError for unequal ones."""
+    batch = at.shape[:batch_dims]
+    if x.shape[:batch_dims] != batch:
+        text = f"batch_dims={batch_dims}, but params and indices have the batches {x.shape[:batch_dims]} and {batch}"
+        raise InvalidArgumentError(None, None, text)
+    places = np.indices(batch, at.dtype).reshape(batch_dims, *batch, *[1] * (at.ndim - 1 - batch_dims))
+    wide = [np.broadcast_to(place, at.shape[:-1]) for place in places]
+    return np.concatenate([np.stack(wide, -1), at], -1)

@@ -15,6 +15,7 @@ import numpy as np
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, as_tensor, convert_to_tensor, convert_together, graph_of, static_value
 from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.known import renamed
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.ops import array_ops
 from weftwork.graph.ops.flow import group, no_op
@@ -267,13 +268,16 @@ def check_numerics(tensor: Any, message: str, name: str | None = None) -> Tensor
     return apply(finite, [x], attrs, type="CheckNumerics", name=name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
 
 
-def verify_tensor_all_finite(t: Any, msg: str, name: str | None = None) -> Tensor:
+def verify_tensor_all_finite(
+    t: Any = None, msg: str | None = None, name: str | None = None, x: Any = None, message: str | None = None
+) -> Tensor:
     """The same as check_numerics.
 
-    t: a float tensor.
+    t: a float tensor.   x, message: newer names of t and msg.
     """
+    t, msg = renamed("x", x, "t", t), renamed("message", message, "msg", msg)
     with name_scope(name, "VerifyFinite", [t]) as scope:
-        return check_numerics(t, msg, name=scope)
+        return check_numerics(t, msg or "", name=scope)
 
 
 def add_check_numerics_ops() -> Operation:

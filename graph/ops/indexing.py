@@ -257,6 +257,7 @@ def gather_nd(params: Any, indices: Any, name: str | None = None, batch_dims: in
     """params[i, j...] for each row (i, j...) of indices.
 
     [p..., q...], indices [i..., len(p)] -> [i..., q...].   An index out of range, including a negative one, raises
+<<<<<<< HEAD
     InvalidArgumentError at run time.   batch_dims: the number of leading axes that both share, and that no row counts.
     """
     x, at = convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices")
@@ -268,6 +269,14 @@ def gather_nd(params: Any, indices: Any, name: str | None = None, batch_dims: in
         wide = None if raw is None else (*raw[:-1], None if raw[-1] is None else raw[-1] + batch_dims)
         attrs = {"batch_dims": batch_dims}
         at = apply(kernels_indices.with_batches, [at], attrs, type="BatchIndices", dtype=at.dtype, shape=wide)
+=======
+    InvalidArgumentError at run time.
+    batch_dims: so many first axes of both are a batch, and the indices are within an element of it.
+    """
+    x, at = convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices")
+    if batch_dims:
+        at = _in_batch(x, at, int(batch_dims))
+>>>>>>> 262efd64f1df77e1cff38e8e4262f7b8751bcc9b
     shape = None
     depth = None if at.raw_shape is None else at.raw_shape[-1]
     if x.raw_shape is not None and at.raw_shape is not None and depth is not None:
@@ -275,6 +284,16 @@ def gather_nd(params: Any, indices: Any, name: str | None = None, batch_dims: in
             raise ValueError(f"indices.shape[-1] must be <= params.rank, but is {depth} > {len(x.raw_shape)}")
         shape = (*at.raw_shape[:-1], *x.raw_shape[depth:])
     return apply(kernels_indices.gather_nd, [x, at], type="GatherNd", name=name, dtype=x.dtype, shape=shape)
+
+
+def _in_batch(x: Tensor, at: Tensor, batch_dims: int) -> Tensor:
+    """Indices of whole tensors from those within the elements of a batch. Raises ValueError for unequal batches."""
+    if x.raw_shape is not None and at.raw_shape is not None:
+        shapes.merge(x.raw_shape[:batch_dims], at.raw_shape[:batch_dims])
+    raw = at.raw_shape
+    wide = None if raw is None else (*raw[:-1], None if raw[-1] is None else raw[-1] + batch_dims)
+    kernel, attrs = kernels_indices.in_batch, {"batch_dims": batch_dims}
+    return apply(kernel, [x, at], attrs, type="BatchIndices", dtype=at.dtype, shape=wide)
 
 
 def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) -> Tensor:

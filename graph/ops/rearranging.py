@@ -14,6 +14,7 @@ from weftwork.graph.kernels import arrays as kernels
 from weftwork.graph.kernels import indices as kernels_indices
 from weftwork.graph.known import entries, known_axis, rank_of, renamed, shape_argument, whole_numbers
 from weftwork.graph.operation import Tensor
+from weftwork.graph.ops import diagonals
 from weftwork.graph.ops.conversion import conj
 
 Unique = namedtuple("Unique", ["y", "idx"])
@@ -177,28 +178,50 @@ def diag_part(input: Any, name: str | None = None) -> Tensor:
     return apply(kernels.diag_part, [x], type="DiagPart", name=name, dtype=x.dtype, shape=raw)
 
 
-def matrix_diag(diagonal: Any, name: str | None = None) -> Tensor:
-    """Square matrices with the given diagonals and zeros elsewhere: [..., n] -> [..., n, n].
+def matrix_diag(
+    diagonal: Any,
+    name: str | None = None,
+    k: Any = 0,
+    num_rows: Any = -1,
+    num_cols: Any = -1,
+    padding_value: Any = 0,
+    align: str = "LEFT_LEFT",
+) -> Tensor:
+    """Matrices with the given diagonals, and zeros elsewhere: [..., n] -> [..., n, n].
 
-    diagonal: a tensor [..., n].
-    Raises ValueError for a scalar.
+    diagonal: a tensor [..., n], or the diagonals from k[0] to k[1], [..., count, longest], the highest first.
+    k: the number of the diagonal, or the lowest and the highest one. 0 is the main one; positive ones lie above it.
+    num_rows, num_cols: of the matrices; -1 for the least, or square if both are -1.   padding_value: elsewhere.
+    align: where shorter diagonals stand in their rows: those above the main one, then those below.
+    Raises ValueError for a scalar, and for diagonals that are not in the matrices.
     """
     x = convert_to_tensor(diagonal, name="diagonal")
     if x.raw_shape == ():
         raise ValueError("Shape must be at least rank 1 but is rank 0 for 'MatrixDiag'")
+    band = diagonals.band_of(k, align)
+    if (*band, num_rows, num_cols) != (0, 0, -1, -1) or padding_value != 0:
+        return diagonals.placed(x, band, num_rows, num_cols, padding_value, align, name)
     raw = None if x.raw_shape is None else (*x.raw_shape, x.raw_shape[-1])
     return apply(kernels.matrix_diag, [x], type="MatrixDiag", name=name, dtype=x.dtype, shape=raw)
 
 
-def matrix_diag_part(input: Any, name: str | None = None) -> Tensor:
-    """The main diagonals of matrices: [..., m, n] -> [..., min(m, n)]. Raises ValueError for a rank below 2."""
+def matrix_diag_part(
+    input: Any, name: str | None = None, k: Any = 0, padding_value: Any = 0, align: str = "LEFT_LEFT"
+) -> Tensor:
+    """The main diagonals of matrices: [..., m, n] -> [..., min(m, n)], or others.
+
+    k, align: as in `matrix_diag`; two numbers give [..., count, longest], the highest diagonal first.
+    padding_value: beyond the ends of shorter ones. Raises ValueError for a rank below 2.
+    """
     x = convert_to_tensor(input, name="input")
-    raw = None
+    raw, band = None, diagonals.band_of(k, align)
     if x.raw_shape is not None:
         if len(x.raw_shape) < 2:
             raise ValueError(f"Shape must be at least rank 2 but is rank {len(x.raw_shape)} for 'MatrixDiagPart'")
         m, n = x.raw_shape[-2:]
         raw = (*x.raw_shape[:-2], None if m is None or n is None else min(m, n))
+    if band != (0, 0):
+        return diagonals.taken(x, band, padding_value, align, name)
     attrs = {"axis1": -2, "axis2": -1}
     return apply(np.diagonal, [x], attrs, type="MatrixDiagPart", name=name, dtype=x.dtype, shape=raw)
 

@@ -154,10 +154,14 @@ reduce_logsumexp = _reduction(
 
 
 def count_nonzero(
-    input_tensor: Any, axis: Any = None, keepdims: bool | None = None, dtype: Any = dtypes.int64,
-    name: str | None = None, reduction_indices: Any = None, keep_dims: bool | None = None,
+    input_tensor: Any = None, axis: Any = None, keepdims: bool | None = None, dtype: Any = dtypes.int64,
+    name: str | None = None, reduction_indices: Any = None, keep_dims: bool | None = None, input: Any = None,
 ) -> Tensor:  # fmt: skip
-    """The number of elements that are not zero (strings: not empty), over axes, as `dtype`."""
+    """The number of elements that are not zero (strings: not empty), over axes, as `dtype`.
+
+    input: a newer name of input_tensor.
+    """
+    input_tensor = renamed("input", input, "input_tensor", input_tensor)
     axis = renamed("axis", axis, "reduction_indices", reduction_indices)
     keep = bool(renamed("keepdims", keepdims, "keep_dims", keep_dims))
     x, dtype = convert_to_tensor(input_tensor), as_dtype(dtype)

@@ -14,7 +14,7 @@ from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.kernels import spaces as kernels
 from weftwork.graph.known import whole_numbers
 from weftwork.graph.operation import Tensor
-from weftwork.graph.ops import array_ops, math_ops
+from weftwork.graph.ops import array_ops, diagonals, math_ops
 from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
 from weftwork.graph.ops.scattering import tensor_scattered as tensor_scattered  # pickled graphs refer to it here
 from weftwork.graph.scopes import name_scope
@@ -224,9 +224,15 @@ def matrix_band_part(input: Any, num_lower: Any, num_upper: Any, name: str | Non
     )
 
 
-def matrix_set_diag(input: Any, diagonal: Any, name: str | None = None) -> Tensor:
-    """Replace the main diagonals of matrices [..., m, n] by diagonal [..., min(m, n)]."""
+def matrix_set_diag(input: Any, diagonal: Any, name: str | None = None, k: Any = 0, align: str = "LEFT_LEFT") -> Tensor:
+    """Replace the main diagonals of matrices [..., m, n] by diagonal [..., min(m, n)], or others.
+
+    k, align: as in `matrix_diag`; two numbers want a diagonal [..., count, longest], the highest first.
+    """
     x, diagonal = convert_together([input, diagonal])
+    band = diagonals.band_of(k, align)
+    if band != (0, 0):
+        return diagonals.put(x, diagonal, band, align, name)
     return apply(kernels.set_diagonal, [x, diagonal], type="MatrixSetDiag", name=name, dtype=x.dtype, shape=x.raw_shape)
 
 

@@ -39,8 +39,14 @@ def _by_character(unit: str) -> bool:
 _NUMBERS = ("float32", "float64", "int32", "int64")
 
 
-def string_to_number(string_tensor: Any, out_type: Any = dtypes.float32, name: str | None = None) -> Tensor:
-    """Parse strings as float32, float64, int32 or int64. At run time, raises InvalidArgumentError for other strings."""
+def string_to_number(
+    string_tensor: Any = None, out_type: Any = dtypes.float32, name: str | None = None, input: Any = None
+) -> Tensor:
+    """Parse strings as float32, float64, int32 or int64. At run time, raises InvalidArgumentError for other strings.
+
+    input: a newer name of string_tensor.
+    """
+    string_tensor = renamed("input", input, "string_tensor", string_tensor)
     dtype = as_dtype(out_type)
     if dtype.name not in ("float32", "float64", "int32", "int64"):
         raise TypeError(
@@ -49,9 +55,7 @@ def string_to_number(string_tensor: Any, out_type: Any = dtypes.float32, name: s
     return _each(kernels.to_number, "StringToNumber", string_tensor, name, {"dtype": dtype.numpy}, dtype)
 
 
-def to_number(input: Any, out_type: Any = dtypes.float32, name: str | None = None) -> Tensor:
-    """The same as `string_to_number`."""
-    return string_to_number(input, out_type, name)
+to_number = string_to_number
 
 
 def as_string(

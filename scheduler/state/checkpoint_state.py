@@ -181,8 +181,14 @@ def _modified(prefix: str) -> float | None:
         return files.modified(found[0]) if found else None
 
 
-def remove_checkpoint(checkpoint_prefix: str, meta_graph_suffix: str = "meta") -> None:
-    """Delete the files of a checkpoint."""
+def remove_checkpoint(
+    checkpoint_prefix: str, checkpoint_format_version: int = 2, meta_graph_suffix: str = "meta"
+) -> None:
+    """Delete the files of a checkpoint.
+
+    checkpoint_format_version: accepted; the files of each version are found.
+    meta_graph_suffix: the end of the name of its MetaGraphDef.
+    """
     checkpoint.remove(checkpoint_prefix)
     alone = files_of(checkpoint_prefix)
     with file_errors(checkpoint_prefix):

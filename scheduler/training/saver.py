@@ -206,7 +206,7 @@ class Saver:
         )
         for old in self._kept.leaving():
             try:
-                remove_checkpoint(old, meta_graph_suffix)
+                remove_checkpoint(old, meta_graph_suffix=meta_graph_suffix)
             except OpError as error:  # the new checkpoint is complete all the same
                 log.warning("Ignoring: %s", error)
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
+import weftwork as tf
 from tests.evaluate import evaluate
 from weftwork.graph import dtypes
 from weftwork.graph.build import constant, convert_to_tensor, placeholder, placeholder_with_default, static_value
@@ -511,6 +512,7 @@ def test_wrong_dtypes_are_refused_when_the_node_is_built():
         array_ops.one_hot([1], 2, on_value=constant(1.0), dtype=dtypes.int32)
 
 
+<<<<<<< HEAD
 def test_the_shape_says_what_is_known_of_the_values():
     assert array_ops.sequence_mask([1, 3]).shape.as_list() == [2, 3]
     assert array_ops.tile(X, placeholder(dtypes.int32)).shape.as_list() == [None, None, None]
@@ -551,3 +553,39 @@ def later(value):
     """A tensor of which the graph knows only the rank."""
     value = np.array(value)
     return placeholder_with_default(value, [None] * value.ndim)
+=======
+@pytest.mark.parametrize("batch_dims", [1, 2])
+def test_gather_nd_within_the_elements_of_a_batch(batch_dims):
+    x, rng = np.arange(120.0).reshape(2, 3, 4, 5), np.random.default_rng(0)
+    batch = x.shape[:batch_dims]
+    indices = rng.integers(0, 3, (*batch, 6, 2))
+    expected = np.empty((*batch, 6, *x.shape[batch_dims + 2 :]))
+    for place in np.ndindex(batch):
+        expected[place] = x[place][tuple(indices[place].T)]
+    with tf.Graph().as_default(), tf.Session() as session:
+        given = tf.constant(x)
+        found = tf.gather_nd(given, indices, batch_dims=batch_dims)
+        assert found.shape.as_list() == list(expected.shape)
+        assert session.run(found).tolist() == expected.tolist()
+        slope = session.run(tf.convert_to_tensor(tf.gradients(found, given)[0]))
+        assert slope.sum() == expected.size
+        with pytest.raises(ValueError, match="not compatible"):
+            tf.gather_nd(given, indices[:1], batch_dims=batch_dims)
+        several = tf.placeholder_with_default(indices[:1], None)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="have the batches"):
+            session.run(tf.gather_nd(given, several, batch_dims=batch_dims))
+
+
+def test_newer_names_of_arguments_are_taken(tmp_path):
+    with tf.Graph().as_default(), tf.Session() as session:
+        assert session.run(tf.count_nonzero(input=[0, 1, 2])) == 2
+        assert session.run(tf.strings.to_number(input=["1.5"])).tolist() == [1.5]
+        assert session.run(tf.strings.to_number(string_tensor=["2"], out_type=tf.int32)).tolist() == [2]
+        with pytest.raises(tf.errors.InvalidArgumentError, match="bad"):
+            session.run(tf.debugging.assert_all_finite(x=[np.inf], message="bad"))
+        variable = tf.Variable(1.0)
+        session.run(variable.initializer)
+        path = tf.train.Saver().save(session, str(tmp_path / "m"), meta_graph_suffix="graph")
+        tf.train.remove_checkpoint(path, tf.train.SaverDef.V2, "graph")
+        assert [file.name for file in tmp_path.iterdir()] == ["checkpoint"]
+>>>>>>> 262efd64f1df77e1cff38e8e4262f7b8751bcc9b
