@@ -94,13 +94,6 @@ def gather_nd(x, indices):
     return x[index]
 
 
-def with_batches(indices, batch_dims):
-    """Index rows that begin with the position of their row on the first `batch_dims` axes."""
-    grid = np.moveaxis(np.indices(indices.shape[:batch_dims], indices.dtype), 0, -1)
-    grid = grid.reshape(*grid.shape[:batch_dims], *[1] * (indices.ndim - 1 - batch_dims), batch_dims)
-    return np.concatenate([np.broadcast_to(grid, (*indices.shape[:-1], batch_dims)), indices], -1)
-
-
 def scatter_nd(indices, updates, shape):
     """Zeros of a shape, with the updates added at the index rows."""
     index, updates, shape = rows_inside(indices, tuple(shape)), np.asarray(updates), tuple(shape)

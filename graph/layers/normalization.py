@@ -138,11 +138,7 @@ class BatchNormalization(Layer):
             transform = self._renormalized(mean, variance, moved, transform, training)
         if self.adjustment is not None:
             transform = self._adjusted(inputs, transform, training)
-<<<<<<< HEAD
-        self.add_update(self._updates_of(inputs, moved[0], moved[1], training))
-=======
         self.add_update(self._updates_of(inputs, moved[0], moved[1], training), inputs)
->>>>>>> 262efd64f1df77e1cff38e8e4262f7b8751bcc9b
         if training is not True:
             mean = array_ops.where(training, mean, self.moving_mean + array_ops.zeros_like(mean))
             variance = array_ops.where(training, variance, self.moving_variance + array_ops.zeros_like(variance))

@@ -257,26 +257,13 @@ def gather_nd(params: Any, indices: Any, name: str | None = None, batch_dims: in
     """params[i, j...] for each row (i, j...) of indices.
 
     [p..., q...], indices [i..., len(p)] -> [i..., q...].   An index out of range, including a negative one, raises
-<<<<<<< HEAD
-    InvalidArgumentError at run time.   batch_dims: the number of leading axes that both share, and that no row counts.
-    """
-    x, at = convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices")
-    _check_indices(at, "GatherNd")
-    if batch_dims:
-        raw = at.raw_shape
-        if raw is not None and not 0 < batch_dims < len(raw):
-            raise ValueError(f"batch_dims = {batch_dims} must be less than rank(indices) = {len(raw)}")
-        wide = None if raw is None else (*raw[:-1], None if raw[-1] is None else raw[-1] + batch_dims)
-        attrs = {"batch_dims": batch_dims}
-        at = apply(kernels_indices.with_batches, [at], attrs, type="BatchIndices", dtype=at.dtype, shape=wide)
-=======
     InvalidArgumentError at run time.
     batch_dims: so many first axes of both are a batch, and the indices are within an element of it.
     """
     x, at = convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices")
+    _check_indices(at, "GatherNd")
     if batch_dims:
         at = _in_batch(x, at, int(batch_dims))
->>>>>>> 262efd64f1df77e1cff38e8e4262f7b8751bcc9b
     shape = None
     depth = None if at.raw_shape is None else at.raw_shape[-1]
     if x.raw_shape is not None and at.raw_shape is not None and depth is not None:
