@@ -8,7 +8,7 @@ import logging
 import random
 import sys
 import threading
-from _abc import _get_dump
+from _abc import _get_dump  # type: ignore[import-not-found]
 from abc import ABCMeta
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator

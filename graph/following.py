@@ -364,7 +364,8 @@ class Follower:
     def _passed(self, called: Any, given: list) -> None:
         known = tuple([(key, *value) for key, value in given if value is not None])
         if known and (called is not None or len(known) > 1):
-            self.facts.passings.add(Passing(*(called or _UNKNOWN), known))
+            root, path = called or _UNKNOWN
+            self.facts.passings.add(Passing(root, path, known))
 
     def _operated(self, name: str, instruction: dis.Instruction) -> None:
         if name.startswith("INPLACE_") or (name == "BINARY_OP" and instruction.argrepr.endswith("=")):

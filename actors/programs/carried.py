@@ -103,7 +103,7 @@ class Carried:
         if self._before is None:
             self._before = [[pickled(value) for value in objects] for objects in self.objects]
         self._looks -= self._looks > 0
-        self._bound = [] if self.apart else [_Bound(*each, self._looks > 0) for each in self._bindings()]
+        self._bound = [] if self.apart else [_Bound(*each, closely=self._looks > 0) for each in self._bindings()]
 
     def changed(self) -> list[int]:
         """After a run: restore the names. Returns the numbers of the functions whose state has changed."""
@@ -136,7 +136,7 @@ class _Bound:
 
     __slots__ = ("_items", "_look", "_mark", "_name", "_value", "number")
 
-    def __init__(self, number: int, look: Callable, name: Any, closely: bool):
+    def __init__(self, number: int, look: Callable, name: Any, *, closely: bool):
         """closely: compare the items of containers, too."""
         self.number, self._look, self._name = number, look, name
         self._value = value = look(name)
