@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import functools
 import gc
-import io
 import logging
 import random
-import socket
 import sys
 import threading
-from _abc import _get_dump  # pyright: ignore[reportMissingImports]
+from _abc import _get_dump  # type: ignore[import-not-found]
 from abc import ABCMeta
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from importlib import import_module
-from types import BuiltinFunctionType, FunctionType, GeneratorType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import cloudpickle
@@ -30,6 +28,7 @@ from weftwork.graph.inspection import (
     space_of,
 )
 from weftwork.graph.modules import is_own, is_owned
+from weftwork.graph.unique import exists_once
 
 ITSELF = ("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "__slotnames__")
 ITEMS = 256
@@ -38,11 +37,6 @@ CREATION_METHODS = frozenset(
     "__init__ __new__ __init_subclass__ __set_name__ __post_init__ __getstate__ __setstate__ __reduce__".split()
 )
 """Methods that write to an instance while it is being made or copied."""
-UNIQUE = (
-    *(io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO, socket.socket),
-    *(GeneratorType, type(threading.Lock()), type(threading.RLock())),
-)
-"""Types of objects that cannot be copied: functions get the object itself."""
 GENERATORS = (random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator)
 SURROUNDINGS = ("surroundings",)
 """The key of a write to the surroundings that all functions share."""
@@ -167,28 +161,6 @@ def given(values: Iterable[Any]) -> Iterator[Any]:
             if is_owned(kind):
                 yield kind
             todo += inside(value)
-
-
-def exists_once(value: Any, depth: int = 0) -> bool:
-    """True for an object of Python's that cannot be copied: a lock, an open file, a connection, or what holds one."""
-    kind = type(value)
-    if isinstance(value, UNIQUE):
-        return True
-    top = kind.__module__.partition(".")[0]
-    if top in _COPIED or top not in sys.stdlib_module_names or isinstance(value, type) or depth > _DEPTH:
-        return False
-    try:
-        value.__reduce_ex__(5)
-    except Exception:
-        return True
-    return any([exists_once(item, depth + 1) for item in (space_of(value) or {}).values()])
-
-
-_COPIED = frozenset(
-    "builtins collections types functools typing decimal datetime fractions pathlib random re array io".split()
-)
-"""Modules whose objects are copied, or are code."""
-_DEPTH = 2
 
 
 class ObjectOf:

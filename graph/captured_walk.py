@@ -58,6 +58,8 @@ from weftwork.graph.inspection import (
     found_in,
     has_own,
     inside,
+    owners,
+    reachable,
     space_of,
     value_of,
 )
@@ -245,9 +247,7 @@ class Walk(Classes):
             exact = found is not MISSING
             holder = found if exact else holder
         if type(holder) is ObjectOf:
-            if change.name == "__dict__" or issubclass(
-                holder.kind, Enum
-            ):  # its objects share their attributes, or live on
+            if change.name == "__dict__" or issubclass(holder.kind, Enum):  # such attributes last
                 self.writes.add(("object", id(holder.kind)))
             return
         if change.how == "method":
@@ -267,8 +267,9 @@ class Walk(Classes):
         elif any([holder is each for each in (os.environ, sys.path, sys.meta_path, sys.modules, warnings.filters)]):
             self.writes.add(SURROUNDINGS)
         else:
-            self.writes.add(("object", id(value)))
-            self.writes.add(("object", id(holder)))
+            changed = [value, holder, *owners(value), *owners(holder)]
+            changed += [] if exact else reachable(holder)
+            self.writes.update([("object", id(each)) for each in changed])
 
     def _module(self, module: ModuleType, names: frozenset) -> None:
         name, space = module.__name__, vars(module)
@@ -306,7 +307,7 @@ class Walk(Classes):
         if state and (kind not in IMMUTABLE or not is_atom(value)):
             if state == ROOT:
                 self.objects[id(value)] = value
-            self.reads.add(("object", id(value)))
+            self.reads.update([("object", id(each)) for each in (value, *owners(value))])
             if isinstance(value, GENERATORS) or (hasattr(kind, "__next__") and hasattr(kind, "__iter__")):
                 self.writes.add(("object", id(value)))
         self._wrapped(value)

@@ -88,6 +88,26 @@ def inside(value: Any) -> list:
     return [item for item in items if type(item) not in ATOMS]
 
 
+def owners(value: Any) -> list:
+    """Whose memory an array or a memory view shows."""
+    found: list = []
+    while isinstance(value, np.ndarray) or type(value) is memoryview:
+        value = value.base if isinstance(value, np.ndarray) else value.obj
+        found.append(value)
+    return found
+
+
+def reachable(value: Any) -> list:
+    """The items of a container, their items, and so on: about 256 at most."""
+    found = inside(value)
+    seen = set(map(id, found))
+    for each in found:
+        new = [item for item in inside(each) if id(item) not in seen] if len(found) < _ITEMS else []
+        seen.update(map(id, new))
+        found += new
+    return found
+
+
 def kept_weakly(values: Iterable[Any]) -> tuple[list[ref], list[Any]]:
     """Weak references to values, and the values that allow none: while these are kept, no id is reused."""
     weak, strong = [], []

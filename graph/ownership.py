@@ -34,6 +34,7 @@ import numpy as np
 
 from weftwork.graph.class_facts import answers_all, class_entry, defines_its_state, is_plain, is_reduced_as
 from weftwork.graph.frames import is_immutable, is_lazy, is_mapped, lazily_copied
+from weftwork.graph.unique import exists_once
 
 GENERATORS = (random.random.__self__, np.random.rand.__self__)  # type: ignore[attr-defined]
 """The global generators of `random` and `numpy.random`."""
@@ -138,7 +139,14 @@ _AT_ONCE = "frames are copied at once"
 def _copier_of(kind: type) -> Callable[[Any, dict], Any]:
     if issubclass(kind, tuple) and is_reduced_as(kind, object):
         return _copy_tuple
+    if kind.__module__.partition(".")[0] in sys.stdlib_module_names:
+        return _copy_pythons
     return _copy_plain if is_plain(kind) else _copy_object
+
+
+def _copy_pythons(value: Any, memo: dict) -> Any:
+    """Copy an object of Python's own; one that exists once, as a queue with its lock, stays as it is."""
+    return value if exists_once(value) else _copy_object(value, memo)
 
 
 def _copy_plain(value: Any, memo: dict) -> Any:

@@ -14,6 +14,7 @@ of a large   object: arrays are read-only during the run, so writing raises and 
 from __future__ import annotations
 
 import copyreg
+import hashlib
 import io
 import random
 import sys
@@ -135,12 +136,12 @@ class _Bound:
 
     __slots__ = ("_items", "_look", "_mark", "_name", "_value", "number")
 
-    def __init__(self, number: int, look: Callable, name: Any, closely: bool):
+    def __init__(self, number: int, look: Callable, name: Any, *, closely: bool):
         """closely: compare the items of containers, too."""
         self.number, self._look, self._name = number, look, name
         self._value = value = look(name)
         self._mark = _mark(value)
-        self._items = [(each, _items_of(each)) for each in _containers(value)] if closely else ()
+        self._items = [(each, _contents(each)) for each in _containers(value)] if closely else ()
         for array in _large(value):
             array.flags.writeable = False
             _locked.append(array)
@@ -149,15 +150,16 @@ class _Bound:
         """True if the name is bound to another object, or if the object's length, attributes or items have changed."""
         if self._look(self._name) is not self._value or _mark(self._value) != self._mark:
             return True
-        return any([not all(map(is_, _items_of(each), items)) for each, items in self._items])
+        return any([not _is_same(_contents(each), before) for each, before in self._items])
 
 
 _SIZED = frozenset([list, dict, set, bytearray, deque])
 _ORDERED = frozenset([list, dict, deque])
 _ARRAYS = frozenset([np.ndarray, np.memmap])
 _LOOKS = 3
-"""One more than the number of runs in which the items of containers are compared: a function that changes them does so
-soon."""
+"""One more than the runs in which the items of containers are compared: what a function changes, it changes soon."""
+_MOST_HASHED = 1 << 20
+"""Bytes of a container's pickle up to which changes inside its items are noticed: hashing them takes some 10 ms."""
 _MOST_ITEMS = 1_000_000
 """Containers with more items are taken as constant: comparing a million takes 20 ms."""
 
@@ -175,8 +177,35 @@ def _containers(value: Any) -> list:
     return [each for each in found if type(each) in _ORDERED and len(each) <= _MOST_ITEMS]
 
 
-def _items_of(container: Any) -> list:
-    return list(container.values() if type(container) is dict else container)
+def _contents(container: Any) -> bytes | list:
+    """A hash of a container's pickle; its items if that is large, or if they do not pickle."""
+    file = _Hash()
+    try:
+        cloudpickle.Pickler(file, 5).dump(container)
+        return file.hash.digest()
+    except Exception:
+        return list(container.values() if type(container) is dict else container)
+
+
+def _is_same(now: Any, before: Any) -> bool:
+    if type(now) is bytes or type(before) is bytes:
+        return now == before
+    return all(map(is_, now, before))
+
+
+class _Hash(io.RawIOBase):
+    """A file that hashes what is written to it, and raises OverflowError at a limit."""
+
+    def __init__(self):
+        self.hash, self._left = hashlib.blake2b(), _MOST_HASHED
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        self._left -= size
+        if self._left < 0:
+            raise OverflowError
+        self.hash.update(data)
+        return size
 
 
 def _attributes(value: Any) -> list:

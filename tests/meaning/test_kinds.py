@@ -9,9 +9,11 @@ import io
 import multiprocessing
 import operator
 import os
+import queue
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 
 import weftwork as tf
@@ -247,3 +249,36 @@ class Incomparable:
 def test_a_callable_is_never_asked_how_it_compares(place):
     """Also in the runs in which plans are compiled."""
     assert values(place, Incomparable(), 1, runs=45) == [2] * 45
+
+
+@pytest.mark.parametrize("place", SHARING)
+def test_a_queue_is_one_object_wherever_it_stands(place):
+    """As a constant, captured, and as a result: like a lock it cannot be copied."""
+    line: queue.Queue = queue.Queue()
+    with tf.Graph().as_default():
+        nodes = [
+            op_in(place, lambda it: it.put(1))(line),
+            op_in(place, lambda: line.qsize())(),
+            op_in(place, lambda it: it[0].qsize())([line]),
+            op_in(place, lambda: line)(),
+        ]
+        with session_in(place) as session:
+            seen = [session.run(nodes)[1:] for _ in range(3)]
+    assert seen == [[run, run, line] for run in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("place", SHARING)
+def test_what_several_names_reach_is_one(place):
+    """A list and a container of it, an array and a view of it, a buffer: written by one name, read by another."""
+    rows, array, data = [0], np.zeros(4), bytearray(4)
+    table, view, window = {"rows": rows}, array[2:], memoryview(data)
+
+    def write():
+        table["rows"][0] += 1
+        view[0] += 1
+        window[0] += 1
+
+    with tf.Graph().as_default():
+        nodes = [op_in(place, write)(), op_in(place, lambda: (rows[0], array[2], data[0]))()]
+        with session_in(place) as session:
+            assert [session.run(nodes)[1] for _ in range(3)] == [(1, 1, 1), (2, 2, 2), (3, 3, 3)]

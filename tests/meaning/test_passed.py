@@ -156,7 +156,7 @@ def test_code_tells_what_a_call_changes_in_place(function, writes):
 
 
 @pytest.mark.parametrize("place", [place for place in PLACES if place not in ("isolated", "actor")])
-def test_what_a_helper_changes_in_a_large_container_stays_changed(place):
+def test_what_a_helper_changes_in_a_large_container_stays_changed(ray_session, place):
     """Without another length: seen in the code, or only in a call, where a container of the function's own hides it."""
     rows, table = [0] * 20_000, dict.fromkeys(range(20_000), 0)
     held: Any = Putter()
@@ -173,5 +173,11 @@ def test_what_a_helper_changes_in_a_large_container_stays_changed(place):
             operator.setitem(each, 3, each[3] + 1)
         return rows[7], held.rows[7], table[3]
 
-    assert values(place, plainly, runs=3) == [1, 2, 3]
+    lists: dict = {at: [] for at in range(20_000)}
+
+    def inside():
+        list(lists.values())[5].append(1)
+        return len(lists[5])
+
+    assert values(place, plainly, runs=3) == values(place, inside, runs=3) == [1, 2, 3]
     assert values(place, hidden, runs=3) == [(run,) * 3 for run in (1, 2, 3)]
