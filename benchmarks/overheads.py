@@ -146,7 +146,7 @@ def main() -> None:
             took = []
             for _ in range(7):
                 link = session._engine.links.at()
-                os.kill(backend.ray().get(link.actor.raw.describe.remote())["pid"], signal.SIGKILL)
+                os.kill(backend.ray().get(link.actor.raw.pid.remote()), signal.SIGKILL)
                 start = perf_counter()
                 session.run(step)
                 took.append(perf_counter() - start)

@@ -1,9 +1,10 @@
-"""How right the seconds left are that `progress=True` shows, on the graph of `mixed` and on steps of digits.
+"""The accuracy of the seconds left that `progress=True` shows, on the graph of `mixed` and on steps of digits.
 
-error    how far the seconds so far and those left, together, are from what the run took in the end, as a part of that
+error    the difference between the predicted length (seconds so far plus seconds left) and the run's actual length, as
+         a fraction of the latter
 
-It counts from a quarter of the run on, over looks that are taken ten times as often as a progress bar takes them. A
-look that cannot tell yet is off by the whole run. A step has so many images that it takes some tenths of a second.
+The largest error of the samples from a quarter of the run on counts; they are taken ten times as often as a bar does. A
+sample without an estimate is off by the whole run. A step has so many images that it takes some tenths of a second.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Frames that several nodes read, or that go from place to place, against hand-written Ray with one `put`.
+"""Frames that several nodes read, or that move between processes, against hand-written Ray with one `put`.
 
 shared   a frame of 500 MB, a pandas frame or an Arrow table, is fed, and 16 functions read all of it
 chain    a frame of 1 GB is made by a Ray task, gets a column in another process, and is summed in the program's own

@@ -40,8 +40,6 @@ DIFFERS = {
     "contrib": "it has the parts that programs use most",
     "executing_eagerly": "always False",
     "function": "Python's numbers are data, control flow is not rewritten, and there is no `input_signature`",
-    "metrics.average_precision_at_k": "a row without labels counts as 0, not NaN",
-    "metrics.sparse_average_precision_at_k": "a row without labels counts as 0, not NaN",
     "nn.ctc_loss": "labels that cannot fit into the time are an error; the loss is not inf",
     "nn.ctc_beam_search_decoder": "a narrow beam may keep other prefixes",
     "nn.fused_batch_norm": "it consists of `moments` and `batch_normalization`",
@@ -54,7 +52,7 @@ DIFFERS = {
 
 
 def public(module: Any, prefix: str, seen: set[int], depth: int = 0) -> list[str]:
-    """The public names of a module and those below it; a module that is not here counts as one name."""
+    """The public names of a module and its submodules; a submodule that Weftwork lacks counts as one name."""
     found = []
     for name in sorted(dir(module)):
         if name.startswith("_"):

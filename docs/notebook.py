@@ -18,7 +18,7 @@ LINK = re.compile(r"\]\((?!https?://)([^)]+)\)")
 
 
 def notebook(text: str) -> str:
-    """A page as a notebook, as JSON: blocks of Python are cells of code, what is between them cells of text."""
+    """A page as a notebook, as JSON: blocks of Python become code cells, and the text between them text cells."""
     cells: list[dict[str, Any]] = []
     for number, part in enumerate(BLOCK.split(text)):  # text and code take turns
         lines = LINK.sub(r"](../../docs/tutorials/\1)", part).strip().splitlines(keepends=True)

@@ -71,7 +71,7 @@ HEADINGS = {"weftwork.ConfigProto"}
 
 @dataclass
 class Entry:
-    """What a public name stands for. page: of the reference."""
+    """What a public name stands for. page: its page of the reference."""
 
     name: str
     value: Any
@@ -154,7 +154,7 @@ def short(name: str) -> str:
 
 
 def listed(entry: Entry, link: bool) -> str:
-    """A name as the index has it, with its other names."""
+    """A name as the index shows it, with its other names."""
     others = ", ".join(f"`{short(name)}`" for name in entry.others)
     return (linked(entry, entry.name) if link else f"`{short(entry.name)}`") + (f" ({others})" if others else "")
 
@@ -198,7 +198,7 @@ def body(page: str, found: list[Entry]) -> Iterator[str]:
 
 
 def described(entry: Entry) -> Iterator[str]:
-    """The section of an entry: heading, signature, text; of a class its members too."""
+    """The section of an entry: heading, signature and text; for a class, its members too."""
     yield from [f"## {entry.name} {{#{entry.name}}}", "", *code(short(entry.name), entry.value)]
     yield from [markdown(inspect.getdoc(entry.value) or ""), "", *shared(entry.value)]
     if entry.others:
@@ -239,7 +239,7 @@ def shared(value: Any) -> Iterator[str]:
 
 
 def members(kind: type) -> list[tuple[str, Any]]:
-    """The methods and properties of a class that have a text of their own, but for those that all messages have."""
+    """The methods and properties of a class that have a docstring of their own, except those that all messages have."""
     ours = [base for base in kind.__mro__ if base.__module__.startswith("weftwork") and base.__name__ != "Message"]
     return [
         (name, value)
@@ -252,7 +252,7 @@ def members(kind: type) -> list[tuple[str, Any]]:
 
 
 def code(name: str, value: Any) -> list[str]:
-    """The signature, as a block of code; nothing for what has none."""
+    """The signature, as a block of code; empty if there is none."""
     if not callable(value):
         return []
     try:
@@ -289,7 +289,7 @@ def markdown(text: str) -> str:
 
 
 def escaped(line: str) -> str:
-    """A line of text in which nothing but backticks means something to Markdown."""
+    """Escape a line of text so that only backticks have a meaning in Markdown."""
     parts = line.split("`")
     parts[::2] = [re.sub(r"([*_\[\]])", r"\\\1", part).replace("<", "&lt;") for part in parts[::2]]
     return "`".join(parts)

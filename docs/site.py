@@ -1,8 +1,8 @@
-"""What MkDocs is told about this repository; see `hooks` in mkdocs.yml.
+"""MkDocs' hooks for this repository; see `hooks` in mkdocs.yml.
 
 - The reference's pages are made by docs/reference.py.
 - Pages that lie outside of docs/ (ARCHITECTURE.md and others: `outside` in mkdocs.yml) are pages of the site.
-- So is the text of each file that a page links to: an example, a file of deploy/.
+- So is the text of each file that a page links to, such as an example or a file of deploy/.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LINK = re.compile(r"(?<=\]\()(?!https?://)([^()\s#]+)")
 
 
 def on_config(config: Any) -> Any:
-    """The reference's pages follow its index in the navigation."""
+    """Put the reference's pages after its index in the navigation."""
     made = [{title: f"api/{page}.md"} for page, title in reference.titles().items()]
     for section in config.nav:
         if "Reference" in section:
@@ -35,7 +35,7 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add what does not lie in docs/."""
+    """Add the pages that are not files in docs/."""
     for path, text in {**reference.pages(), "api/index.md": reference.index(link=True)}.items():
         add(files, config, path, text)
     for path, page in config.extra["outside"].items():
@@ -63,7 +63,7 @@ def source(name: str) -> str:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """Links to what lies outside of docs/ lead to the pages made of it."""
+    """Redirect links to files outside of docs/ to the pages made from them."""
     here, outside = page.file.src_uri, config.extra["outside"]
     real = {made: path for path, made in outside.items()}.get(here, f"docs/{here}")
 

@@ -13,28 +13,28 @@ def main() -> dict[str, Any]:
     graph = tf.Graph()
     with graph.as_default():
         foo = tf.Variable(42, name="foo")
-        initialise = tf.global_variables_initializer()
+        initialize = tf.global_variables_initializer()
         assign = foo.assign(13)
     print(f"the Python object is a reference, not a value: {foo}")
     seen: dict[str, Any] = {}
 
     with tf.Session(graph=graph) as session:
-        session.run(initialise)
+        session.run(initialize)
         session.run(assign)
         seen["first"] = session.run(foo)
-        print(f"first session, initialised and then assigned: foo is {seen['first']}")
+        print(f"first session, initialized and then assigned: foo is {seen['first']}")
 
     with tf.Session(graph=graph) as session:
         try:
             session.run(foo)
         except tf.errors.FailedPreconditionError as error:
             seen["second"] = error
-            print(f"second session, not initialised: {error}")
+            print(f"second session, not initialized: {error}")
 
     with tf.Session(graph=graph) as session:
-        session.run(initialise)
+        session.run(initialize)
         seen["third"] = session.run(foo)
-        print(f"third session, initialised: foo is {seen['third']}, whatever the others have done")
+        print(f"third session, initialized: foo is {seen['third']}, whatever the others have done")
 
     with tf.Graph().as_default():
         counter = tf.Variable(0, name="counter")

@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from weftwork.graph import dtypes
+from weftwork.graph.by_identity import ByIdentity
 from weftwork.graph.operation import Tensor
 from weftwork.graph.source import caller
 from weftwork.graph.user_function import UserFunction
@@ -46,7 +47,7 @@ class Claim(NamedTuple):
 
 
 Parameters = tuple[tuple[str, ...], dict[str, Claim], Claim | None]
-_parameters: WeakKeyDictionary[Callable, Parameters] = WeakKeyDictionary()
+_parameters: ByIdentity[Parameters] = ByIdentity()
 _returned: WeakKeyDictionary[UserFunction, Claim | tuple[Claim | None, ...] | None] = WeakKeyDictionary()
 """Cached annotations of return values, for as long as their functions live."""
 _NOTHING: Parameters = ((), {}, None)
@@ -57,13 +58,7 @@ def parameters_of(function: Callable) -> Parameters:
     if isinstance(function, types.MethodType) and isinstance(function.__func__, types.FunctionType):
         names, annotated, star_args = parameters_of(function.__func__)
         return names[1:], {name: claim for name, claim in annotated.items() if name not in names[:1]}, star_args
-    try:
-        known = _parameters.get(function)
-        if known is None:
-            known = _parameters[function] = _parameters_of(function)
-        return known
-    except TypeError:  # not hashable, or no weak references to it
-        return _parameters_of(function)
+    return _parameters.find(function, lambda: _parameters_of(function))
 
 
 def _parameters_of(function: Callable) -> Parameters:

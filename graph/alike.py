@@ -1,4 +1,4 @@
-"""Whether two copies of one object are equal, found out without running code of theirs."""
+"""Whether two copies of one object are equal, determined without running any of their code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DEPTH = 100
 
 
 def alike(one: Any, two: Any, depth: int = 0) -> bool:
-    """True if two copies of one object are provably equal. No code of theirs is run; False if it cannot be seen."""
+    """True if two copies of one object are provably equal. None of their code is run; False if it is not certain."""
     kind = type(one)
     if one is two or kind is not type(two) or depth > _DEPTH:
         return one is two

@@ -25,10 +25,8 @@ import numpy as np
 
 from weftwork.graph.captured_kinds import SURROUNDINGS, UNPICKLABLE, is_per_process
 from weftwork.graph.captured_walk import Walk
-from weftwork.graph.inspection import (
-    ATOMS,
-    kept_weakly,
-)
+from weftwork.graph.inspection import ATOMS, kept_weakly
+from weftwork.graph.modules import settle_modules
 
 SMALL = 1 << 16
 """Largest pickled size, in bytes, of an object whose mutations are detected. Larger ones are taken as constant."""
@@ -84,6 +82,7 @@ class Captured:
         self.version += 1
 
     def _walk(self) -> None:
+        settle_modules()
         given = [part for known in self._given.values() if (part := known()) is not None]
         walk = Walk(self.function, self._kinds, given)
         if self._was_seen_writing:

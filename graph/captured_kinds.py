@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import functools
+import gc
 import io
 import logging
 import random
 import socket
 import sys
 import threading
+from _abc import _get_dump
+from abc import ABCMeta
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from types import BuiltinFunctionType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any
 
 import cloudpickle
 import numpy as np
 
-from weftwork.graph.codes import CLASS
+from weftwork.graph.following import CLASS
 from weftwork.graph.inspection import (
     ATOMS,
     MISSING,
     attribute,
     inside,
+    space_of,
 )
-from weftwork.graph.modules import is_own
+from weftwork.graph.modules import is_own, is_owned
 
 ITSELF = ("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "__slotnames__")
 ITEMS = 256
@@ -44,11 +49,34 @@ SURROUNDINGS = ("surroundings",)
 UNPICKLABLE = ("unpicklable",)
 """The key of objects that no other process can have: functions that refer to them run in creation order."""
 MAIN_ONLY = ("stdin", "modules")
-"""Attributes of `sys` that only the main program has: its stdin, its main module. Code that uses them runs there."""
-_USE_FILES = "read write close fstat lseek pread pwrite ftruncate fsync dup dup2 sendfile readv writev"
-OF_PROCESS = frozenset([("signal", "getsignal"), *[("os", name) for name in _USE_FILES.split()]])
+"""What only the main program has: its stdin, its modules as it has changed them. Code that uses them runs there."""
+ASKING = (input, breakpoint)
+"""Builtins that read standard input."""
+READING = {
+    "sys": ("stdin", "modules"),
+    "fileinput": ("input", "FileInput"),
+    "getpass": ("getpass",),
+    "pdb": ("set_trace", "run", "runcall", "runeval", "Pdb"),
+    "code": ("interact", "InteractiveConsole"),
+}
+"""Attributes of modules that code uses to read standard input, or to look at all modules."""
+_USE_FILES = "read write close fstat lseek pread pwrite ftruncate fsync dup dup2 sendfile readv writev fdopen"
+OF_PROCESS = frozenset(
+    [
+        *(("signal", "getsignal"), ("mmap", "mmap"), ("socket", "fromfd")),
+        *[("os", name) for name in _USE_FILES.split()],
+        *[("fcntl", name) for name in ("fcntl", "ioctl", "flock", "lockf")],
+        *[("select", name) for name in ("select", "poll", "epoll", "kqueue")],
+    ]
+)
 """Functions that depend on the process, by module: they take the number of an open file, or return a handler."""
-OPENERS = frozenset([("os", name) for name in "open pipe pipe2 openpty memfd_create".split()])
+OPENERS = frozenset(
+    [
+        *[("os", name) for name in "open pipe pipe2 openpty memfd_create".split()],
+        *[("socket", name) for name in "socket socketpair create_connection create_server".split()],
+        ("subprocess", "Popen"),
+    ]
+)
 """Functions that return such a number: code that calls one has opened the file itself."""
 NAMESPACES = frozenset(["eval", "exec", "globals"])
 """Builtins that let code refer to any name."""
@@ -72,6 +100,7 @@ SETTERS = {
     "resource": "setrlimit",
     "codecs": "register register_error unregister",
     "logging": "disable addLevelName setLoggerClass setLogRecordFactory",
+    "logging.config": "dictConfig fileConfig listen",
     "threading": "settrace setprofile stack_size",
 }
 """Functions that change the surroundings of the whole program, by module."""
@@ -85,6 +114,8 @@ THREAD_BOUND = frozenset(["signal", "asyncio", "_asyncio"])
 """Modules whose functions need, or depend on, the thread that they run in."""
 PER_PROCESS = frozenset("sys os warnings logging signal threading builtins random gc".split())
 """Modules whose attributes differ by process; those that must agree are part of the surroundings."""
+NAMES_AT_FIRST = {name: frozenset(vars(import_module(name))) for name in PER_PROCESS}
+"""Their names when this module was imported: the program has put others there."""
 REPLACEABLE = frozenset("stdin stdout stderr modules path argv meta_path".split())
 """Attributes of `sys` that a program may replace without consequences for where functions run."""
 DRAW = frozenset(["numpy.random", "numpy.random.mtrand"])
@@ -114,7 +145,7 @@ def given(values: Iterable[Any]) -> Iterator[Any]:
             continue
         seen.add(id(value))
         if kind is FunctionType:
-            if is_own(value.__module__):
+            if is_owned(value):
                 yield value
         elif kind is MethodType or kind is BuiltinFunctionType:
             todo += [getattr(value, "__func__", None), value.__self__]
@@ -123,12 +154,12 @@ def given(values: Iterable[Any]) -> Iterator[Any]:
         elif kind is functools.partial:
             todo += [value.func, *value.args, *value.keywords.values()]
         elif isinstance(value, type):
-            if is_own(value.__module__):
+            if is_owned(value):
                 yield value
         elif isinstance(value, np.ndarray):
             todo += value.ravel().tolist()[:ITEMS] if value.dtype == object else []
         else:
-            if is_own(kind.__module__):
+            if is_owned(kind):
                 yield kind
             todo += inside(value)
 
@@ -146,11 +177,43 @@ def code_of(member: Any) -> list[FunctionType]:
         found = [member.__func__]
     elif type(member) is property:
         found = [member.fget, member.fset, member.fdel]
-    elif type(member) is functools.cached_property:
+    elif type(member) in (functools.cached_property, functools.partialmethod):
         found = [member.func]
+    elif type(member) is functools.singledispatchmethod:
+        found = list(member.dispatcher.registry.values())
     else:
         found = [member]
     return [function for function in found if type(function) is FunctionType]
+
+
+def functions_held(value: Any) -> list[FunctionType]:
+    """The program's functions in a callable object of Python's or of a package, e.g. in an `operator.methodcaller`."""
+    if is_owned(type(value)) or not callable(value):
+        return []
+    parts = [*gc.get_referents(value), *(space_of(value) or {}).values()]
+    for part in parts[:ITEMS]:
+        parts += part.values() if type(part) is dict else part if type(part) in (list, tuple) else ()
+    return [part for part in parts[:ITEMS] if type(part) is FunctionType and is_owned(part)]
+
+
+def registered(kind: ABCMeta) -> list[type]:
+    """The classes that are registered with an abstract class."""
+    return [each for known in _get_dump(kind)[0] if (each := known()) is not None]
+
+
+def number_registered(kind: ABCMeta) -> int:
+    """How many these are, counted up to 256."""
+    return min(len(_get_dump(kind)[0]), 256)
+
+
+def is_by_value(kind: type) -> bool:
+    """True for a class that other processes cannot import, so that it goes to them with all that it has."""
+    found: Any = sys.modules.get(kind.__module__)
+    if found is None or not is_imported(found):
+        return True
+    for part in kind.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is not kind
 
 
 def takes_class(member: Any) -> bool:
@@ -191,7 +254,7 @@ def is_per_process(value: Any) -> bool:
             continue
         elif kind in ATOMS or isinstance(each, (*_PER_PROCESS, *_CODE)) or kind.__module__ in _OF_EACH_PROCESS:
             continue
-        elif is_own(kind.__module__) or kind.__module__.partition(".")[0] in sys.stdlib_module_names:
+        elif is_owned(kind) or kind.__module__.partition(".")[0] in sys.stdlib_module_names:
             return False
     return True
 

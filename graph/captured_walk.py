@@ -7,41 +7,38 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
+from enum import Enum
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from weftwork.graph.captured_classes import Classes
 from weftwork.graph.captured_kinds import (
-    CHANGED,
+    ASKING,
     CREATION_METHODS,
-    DRAW,
-    ENDS,
     FIRST_SEEN,
-    FORKS,
     FUNCTION_PARTS,
     GENERATORS,
     IMMUTABLE,
     INSIDE,
     ITEMS,
-    ITSELF,
     MAIN_ONLY,
+    NAMES_AT_FIRST,
     NONE,
     NUMPYS,
     PER_PROCESS,
-    PUBLIC,
     PYTHONS,
+    READING,
     REBOUND,
     REPLACEABLE,
     ROOT,
     SETTERS,
     SURROUNDINGS,
-    SYSTEM,
-    THREAD_BOUND,
     UNIQUE,
-    WITHOUT_RANDOM,
     ObjectOf,
     code_of,
+    functions_held,
     is_data,
     is_generic,
     is_imported,
@@ -50,48 +47,38 @@ from weftwork.graph.captured_kinds import (
     step_of,
     takes_class,
 )
-from weftwork.graph.captured_tells import told_writes
-from weftwork.graph.class_facts import HEAP
-from weftwork.graph.codes import CHANGES, ROOT_SELF, Change, facts_of
+from weftwork.graph.captured_names import writes_of_names
+from weftwork.graph.captured_notes import Bound
+from weftwork.graph.codes import facts_of
+from weftwork.graph.following import ROOT_SELF, Change
 from weftwork.graph.inspection import (
-    ATOMS,
     MISSING,
     content,
     defaults,
     found_in,
     has_own,
     inside,
-    number_of,
     space_of,
     value_of,
 )
-from weftwork.graph.modules import is_own
-from weftwork.graph.ownership import is_atom, is_atomic
+from weftwork.graph.modules import is_own, is_owned
+from weftwork.graph.ownership import is_atom
+from weftwork.graph.passed import Passed, bound_arguments
 from weftwork.graph.seeded import NUMPY, PYTHON
 
 
-class Walk:
+class Walk(Classes):
     """One walk over everything a function refers to. given: functions, and classes of objects, passed to it."""
 
     def __init__(self, function: Callable, whole: tuple[type, ...], given: list):
+        super().__init__()
         self._kinds = whole
-        self.sources: list[tuple[Callable, Any]] = []
-        self.values: list[Any] = []
-        self.writes: set = set()
-        self.reads: set = set()
-        self.data: set = set()
         self.spaces: list[tuple[FunctionType, tuple[str, ...]]] = []
-        self.classes: dict[int, type] = {}
-        self.attributes: set[str] = set()
         self.objects: dict[int, Any] = {}
-        self.names: list[tuple[Any, str, Any]] = []
         self.variables: list[tuple[ContextVar, Any]] = []
         self.each: set[int] = set()
         """Ids of values in modules that other processes import: if one cannot be pickled, each process has its own."""
-        self.draws, self.main = 0, False
-        self.ends = self.forks = False
-        self._seen: set = set()
-        self._todo: list[tuple[Any, frozenset, int]] = []
+        self._passed = Passed()
         self.visit(function, frozenset(), ROOT)
         for part in given:
             if not isinstance(part, type):
@@ -109,18 +96,12 @@ class Walk:
         while self._todo:
             self._visit_now(*self._todo.pop())
 
-    def visit(self, value: Any, names: frozenset, state: int = NONE) -> None:
-        """Queue a value that code refers to.
-
-        names: attributes that this code looks up.   state: whether it is captured itself or inside a captured value.
-        """
-        if type(value) not in ATOMS and self._is_new((id(value), names, state)):
-            self._todo.append((value, names, state))
-
     def _visit_now(self, value: Any, names: frozenset, state: int) -> None:
         kind = type(value)
         if kind is FunctionType:
             self._function(value)
+        elif kind is Bound:
+            self._function(value.function, value.self_)
         elif kind is MethodType and type(value.__func__) is not FunctionType:
             # A partial or any callable object can be bound.
             for part in (value.__func__, value.__self__):
@@ -133,10 +114,12 @@ class Walk:
         elif isinstance(value, type):
             self._class(value, names)
         elif kind is BuiltinFunctionType:
-            self._note_foreign(value)
+            self._foreign(value)
         elif kind is functools.partial:
             for part in (value.func, *value.args, *value.keywords.values()):
                 self.visit(part, names, state)
+            if type(value.func) is FunctionType:
+                self._function(value.func, given=bound_arguments(value))
         elif kind is ContextVar:
             self.variables.append((value, self._refer(value_of, value, ("variable", id(value)))))
             self.visit(self.variables[-1][1], names, ROOT)
@@ -148,27 +131,21 @@ class Walk:
         elif not issubclass(kind, self._kinds):
             self._instance(value, names, state)
 
-    def _refer(self, source: Callable, name: Any, key: Any) -> Any:
-        value = source(name)
-        self.sources.append((source, name))
-        self.values.append(value)
-        self.reads.add(key)
-        if is_data(value):
-            self.data.add(key)
-        return value
-
-    def _function(self, function: FunctionType, self_: Any = MISSING) -> None:
+    def _function(self, function: FunctionType, self_: Any = MISSING, given: Iterable = ()) -> None:
         space = function.__globals__
-        if not is_own(space.get("__name__", "__main__")):
-            self._note_foreign(function)
+        home = space.get("__name__", "builtins")  # that of code which runs in a bare dict
+        if home != "builtins" and not is_own(home):
+            self._foreign(function)
             if is_generic(function):
                 self._generic(vars(function)["registry"])
+            else:
+                self._decorated(function)
             return
         facts = facts_of(function.__code__)
         self.attributes |= facts.attributes
         module = sys.modules.get(space.get("__name__", ""))
         data: list[str] = []
-        roots: dict[Any, Any] = {}
+        roots: dict[Any, Any] = dict(given)
         for name in facts.globals:
             value = self._refer(functools.partial(found_in, space), name, ("name", id(space), name))
             roots["global", name] = value
@@ -203,18 +180,30 @@ class Walk:
             elif name.partition(".")[0] in ("random", "signal", "asyncio"):
                 self._note_module(name)
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-        self.writes |= told_writes(facts, roots, self._handled)
+        self.writes |= writes_of_names(facts, roots, self._handled)
         for root, name in facts.asks:
             asked = roots.get(root)
-            if type(asked) is FunctionType and not hasattr(asked, name) and is_own(asked.__module__):
+            if type(asked) is FunctionType and not hasattr(asked, name) and is_owned(asked):
                 self._attribute_of(asked, name, facts.attributes)
         self.writes.update([("name", id(space), name) for name in facts.stored_globals])
         self.writes.update([("cell", id(cells[name])) for name in facts.stored_free])
-        for change in facts.changes:
+        for change in self._passed.of(function, roots):
             self._record_change(change, roots)
         if data or any([is_data(content(cell)) for cell in cells.values()]):
             self.spaces.append((function, tuple(data)))
         self._wrapped(function)
+
+    def _decorated(self, function: FunctionType) -> None:
+        """Visit the program's functions and objects in a closure of Python's or of a package, e.g. a decorator's."""
+        held = [content(cell) for cell in function.__closure__ or ()]
+        objects = [each for each in held if is_owned(type(each)) and not isinstance(each, type)]
+        for each in held:
+            kind = type(each)
+            if kind in (FunctionType, MethodType, functools.partial) or each in objects or callable(each):
+                self.visit(each, frozenset(), ROOT if each in objects else NONE)
+            for method in code_of(each) if hasattr(kind, "__get__") and kind is not FunctionType else ():
+                for self_ in objects:
+                    self._function(method, self_)
 
     def _attribute_of(self, function: FunctionType, name: str, names: frozenset) -> None:
         value = self._refer(functools.partial(found_in, vars(function)), name, ("object", id(function)))
@@ -235,7 +224,7 @@ class Walk:
         if own and value is not MISSING and name[:2] != "__" and value is not Ellipsis and value is not NotImplemented:
             self.names.append((builtins, name, value))
             return value
-        return value if value is input else MISSING
+        return value if value in ASKING else MISSING
 
     def _generic(self, registry: Mapping) -> None:
         """Visit the implementations registered so far with a generic function."""
@@ -254,7 +243,9 @@ class Walk:
             exact = found is not MISSING
             holder = found if exact else holder
         if type(holder) is ObjectOf:
-            if change.name == "__dict__":  # its objects share their attributes
+            if change.name == "__dict__" or issubclass(
+                holder.kind, Enum
+            ):  # its objects share their attributes, or last
                 self.writes.add(("object", id(holder.kind)))
             return
         if change.how == "method":
@@ -289,113 +280,21 @@ class Walk:
                 self.names.append((module, asked, value))
                 if own and is_imported(module):
                     self.each.add(id(value))
-            if name in PER_PROCESS and value is not MISSING and asked not in REPLACEABLE and is_put(value):
-                self.writes.add((MAIN_ONLY, "modules"))
+            if name in PER_PROCESS and value is not MISSING and asked not in REPLACEABLE:
+                if is_put(value) or asked not in NAMES_AT_FIRST[name]:
+                    self.writes.add((MAIN_ONLY, "modules"))
             if own or isinstance(value, (ModuleType, BuiltinFunctionType, FunctionType, MethodType)):
                 self.visit(value, names, ROOT if own else NONE)
             elif isinstance(value, type):
                 self._patched(value, names)
+                self._registered(value)
             if asked in SETTERS.get(name, "").split():
                 self.writes.add(SURROUNDINGS)
-            if name == "sys" and asked in MAIN_ONLY:
+            if asked in READING.get(name, ""):
                 self.writes.add((MAIN_ONLY, asked))
         if name == "__main__":
             self.writes.add((MAIN_ONLY, "modules"))
         self._note_module(name)
-
-    def _note_module(self, name: str) -> None:
-        """Code names a module, or an attribute of a module."""
-        top = name.partition(".")[0]
-        if top == "random":
-            self.draws |= PYTHON
-        elif name in DRAW:
-            self.draws |= NUMPY
-        elif top in THREAD_BOUND:
-            self.main = True
-        elif not is_own(name) and top not in WITHOUT_RANDOM and top not in sys.stdlib_module_names:
-            self.draws |= PYTHON | NUMPY
-
-    def _note_foreign(self, function: Any) -> None:
-        owner = getattr(function, "__self__", None)
-        if owner is PYTHONS:
-            self.draws |= PYTHON
-        elif owner is NUMPYS:
-            self.draws |= NUMPY
-        elif isinstance(owner, GENERATORS) or (function.__name__ in CHANGES and isinstance(owner, CHANGED)):
-            self.writes.add(("object", id(owner)))  # a bound method
-        elif isinstance(owner, CHANGED):
-            self.visit(owner, frozenset(), ROOT)
-        name = getattr(function, "__module__", None)
-        if function is input:
-            self.writes.add((MAIN_ONLY, "stdin"))
-        if isinstance(name, str):
-            self._note_module(name)
-            self.ends = self.ends or (name in SYSTEM and function.__name__ in ENDS)
-            self.forks = self.forks or (name in SYSTEM and function.__name__ in FORKS)
-            if function.__name__ in SETTERS.get(PUBLIC.get(name, name), "").split():
-                self.writes.add(SURROUNDINGS)
-
-    def _class(self, kind: type, names: frozenset) -> None:
-        known = set().union(*[vars(base) for base in kind.__mro__])
-        for asked in sorted(names - known) if is_own(kind.__module__) else ():
-            self._refer(functools.partial(found_in, vars(kind)), asked, ("attribute", id(kind), asked))
-        if is_own(kind.__module__):
-            self.classes[id(kind)] = kind
-        self._patched(kind, names)
-        if not is_own(kind.__module__):
-            self._note_module(kind.__module__)
-        meta = type.mro(type(kind))
-        for base in (*kind.__mro__, *meta):
-            if not is_own(base.__module__):
-                continue
-            space = vars(base)
-            self._refer(number_of, space, ("attributes", id(base)))
-            for name in list(space):
-                value = space[name]
-                if name in ITSELF or (name[:2] == "__" and not code_of(value)) or name[:5] == "_abc_":
-                    continue
-                if base in meta and name in CREATION_METHODS:  # they run when a class is made
-                    continue
-                self._refer(functools.partial(found_in, space), name, ("attribute", id(base), name))
-                self.names.append((base, name, value))
-                self._member(value, kind, base in meta)
-
-    def _patched(self, kind: type, names: frozenset) -> None:
-        """Code that uses what the program has patched in a class of a library runs in the main program."""
-        for base in kind.__mro__:
-            if base.__flags__ & HEAP and not is_own(base.__module__):
-                for name in sorted(names & vars(base).keys()):
-                    value = self._refer(functools.partial(found_in, vars(base)), name, ("attribute", id(base), name))
-                    if is_put(value):
-                        self.writes.add((MAIN_ONLY, "modules"))
-
-    def _member(self, value: Any, kind: type, of_meta: bool = False) -> None:
-        """Visit an attribute of a class or of its metaclass: its methods get an instance or the class."""
-        functions = code_of(value)
-        self_ = kind if of_meta or takes_class(value) else ObjectOf(kind)
-        for function in functions:
-            if self._is_new((id(function), id(kind))):
-                self._function(function, self_)
-        if not functions:
-            state = is_data(value) and not is_atomic(type(value))
-            state = state and (is_own(type(value).__module__) or not hasattr(type(value), "__get__"))
-            self.visit(value, frozenset(), ROOT if state else NONE)
-
-    def _methods_of(self, kind: type) -> None:
-        """Visit the methods that code may call on an instance of a class that it gets."""
-        for base in kind.__mro__:
-            for name, value in list(vars(base).items()) if is_own(base.__module__) else ():
-                special = name[:2] == name[-2:] == "__" and name not in CREATION_METHODS and name not in ITSELF
-                if (special or name in self.attributes) and self._is_new((id(base), name, id(kind))):
-                    self._refer(functools.partial(found_in, vars(base)), name, ("attribute", id(base), name))
-                    self.names.append((base, name, value))
-                    self._member(value, kind)
-
-    def _is_new(self, key: tuple) -> bool:
-        if key in self._seen:
-            return False
-        self._seen.add(key)
-        return True
 
     def _instance(self, value: Any, names: frozenset, state: int) -> None:
         kind = type(value)
@@ -409,23 +308,25 @@ class Walk:
             if isinstance(value, GENERATORS) or (hasattr(kind, "__next__") and hasattr(kind, "__iter__")):
                 self.writes.add(("object", id(value)))
         self._wrapped(value)
-        if is_own(kind.__module__):
+        if is_owned(kind):
             self._class(kind, frozenset())
             if state:
                 self._methods(value, names)
         for item in inside(value):
             self.visit(item, names, INSIDE if state else NONE)
+        for function in functions_held(value):
+            self.visit(function, names)
 
     def attributes_of(self, value: Any) -> None:
         """Watch a large object's attributes: a rebinding of one is detected."""
-        space = space_of(value) if is_own(type(value).__module__) else None
+        space = space_of(value) if is_owned(type(value)) else None
         for name in list(space or ())[:ITEMS]:
             self._refer(functools.partial(found_in, space), name, ("object", id(value)))
 
     def _methods(self, value: Any, names: frozenset) -> None:
         """Visit the methods that code may call on a captured instance: what they mutate is captured state."""
         for base in type(value).__mro__:
-            if is_own(base.__module__):
+            if is_owned(base):
                 for name, method in list(vars(base).items()):
                     special = name[:2] == name[-2:] == "__" and name not in CREATION_METHODS
                     if name in names or special:
@@ -435,11 +336,10 @@ class Walk:
     def _record_own_changes(self, method: FunctionType, value: Any, names: frozenset) -> None:
         if not self._is_new((method.__code__, id(value))):
             return
-        facts = facts_of(method.__code__)
-        for change in facts.changes:
+        for change in self._passed.of(method, {ROOT_SELF: value}):
             if change.root == ROOT_SELF:
                 self._record_change(change, {ROOT_SELF: value})
-        self._methods(value, facts.attributes - names)
+        self._methods(value, facts_of(method.__code__).attributes - names)
 
     def _wrapped(self, value: Any) -> None:
         """Visit the function behind a decorator or a cache."""

@@ -1,4 +1,5 @@
-"""What a class says about its objects: how they are copied and pickled, and whether they are their attributes alone."""
+"""What a class says about its objects: how they are copied and pickled, and whether they consist of their attributes
+alone."""
 
 from __future__ import annotations
 
@@ -13,12 +14,12 @@ _STATE_METHODS = ("__getstate__", "__setstate__", "__getnewargs_ex__")
 
 
 def class_entry(kind: type, name: str) -> Any:
-    """A class's own entry under a name. The object is not asked: it might answer anything."""
+    """A class's own entry under a name. The object itself is not asked, because it might answer anything."""
     return next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
 
 
 def is_reduced_as(kind: type, base: type) -> bool:
-    """True for a class whose objects are copied and pickled as those of `base` are."""
+    """True for a class whose objects are copied and pickled like those of `base`."""
     return (
         all([class_entry(kind, name) is vars(base).get(name) for name in ("__reduce_ex__", "__reduce__")])
         and class_entry(kind, "__deepcopy__") is None
@@ -44,12 +45,12 @@ def answers_all(kind: type) -> bool:
 
 
 def defines_its_state(kind: type) -> bool:
-    """True for a class that says by methods of its own what its objects' state is."""
+    """True for a class that defines its objects' state by methods of its own."""
     return any([isinstance(class_entry(kind, name), types.FunctionType) for name in _STATE_METHODS])
 
 
 def is_plain(kind: type) -> bool:
-    """True for a class whose objects are nothing but their attributes, and that leaves it to Python to copy them."""
+    """True for a class whose objects consist of their attributes alone, and are copied by Python's default."""
     return (
         bool(kind.__dictoffset__)
         and kind.__new__ is object.__new__

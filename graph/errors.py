@@ -152,6 +152,22 @@ def _portable(cause: BaseException | None) -> BaseException | None:
     return cause
 
 
+def part_of(error: BaseException, name: str) -> Any:
+    """What Python itself knows of an exception (`args`, `__cause__` ...): its class may answer anything.
+
+    error: an exception.   name: of the attribute.
+    """
+    return vars(BaseException)[name].__get__(error)
+
+
+def set_part(error: BaseException, name: str, value: Any) -> None:
+    """Set what Python itself knows of an exception, whatever its class does when an attribute is set.
+
+    error: an exception.   name: of the attribute.   value: its new value.
+    """
+    vars(BaseException)[name].__set__(error, value)
+
+
 def text_of(error: BaseException) -> str:
     """An exception's text, if there is any: its `__str__` may do anything.
 
@@ -161,7 +177,7 @@ def text_of(error: BaseException) -> str:
         text = str(error)
         return text if type(text) is str else str.__str__(text)
     except BaseException:
-        return ", ".join([shown(arg) for arg in error.args])
+        return ", ".join([shown(arg) for arg in part_of(error, "args")])
 
 
 _SHAPE = re.compile(r"\(([\d,]*)\)")
@@ -307,14 +323,16 @@ def add_remote(error: BaseException, text: str) -> None:
     """
     last, seen = error, {id(error)}
     while True:
-        earlier = last.__cause__ or (None if last.__suppress_context__ else last.__context__)
+        is_suppressed = part_of(last, "__suppress_context__")
+        earlier = part_of(last, "__cause__")
+        if earlier is None and not is_suppressed:
+            earlier = part_of(last, "__context__")
         if earlier is None or id(earlier) in seen:
             break
         seen.add(id(earlier))
         last = earlier
-    is_suppressed = last.__suppress_context__
-    last.__cause__ = RemoteTraceback(text)
-    last.__suppress_context__ = is_suppressed
+    set_part(last, "__cause__", RemoteTraceback(text))
+    set_part(last, "__suppress_context__", is_suppressed)
 
 
 class RemoteTraceback(Exception):

@@ -34,7 +34,7 @@ def in_child(task: Callable[[], None]) -> Callable[[], None]:
 
 @contextmanager
 def children_end() -> Iterator[None]:
-    """A context manager: a process that a function forks off inside, and that outlives the function, ends here.
+    """A context manager: a process that a function forks inside the block, and that outlives the function, ends here.
 
     It is a second copy of this process, and must not do this one's work again.
     """

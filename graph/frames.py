@@ -1,11 +1,11 @@
-"""Frames and tables of other packages, none of which is imported: what copies of them cost nothing.
+"""Frames and tables of other packages, none of which is imported: which can be shared, or copied at no cost.
 
-immutable    what Arrow makes: nobody can change it, so anybody may get it as it is
+immutable    an object of Arrow: nobody can change it, so it is shared without a copy
 lazy         of a pandas frame, series or index that copies on write (pandas 3, or the mode of that name): a copy that
              shares the data until one of the two is written to
-behind       what a few attributes lead to, such as `series.array`: it is written to without such a copy
-mapped       of a frame whose data cannot be written to, because they lie in shared memory: its lazy copies can, as long
-             as the frame itself is there
+behind       the data that some attributes expose, such as `series.array`: writing to it makes no such copy
+mapped       of a frame whose data cannot be written to, because they lie in shared memory: its lazy copies can be
+             written to, as long as the frame itself exists
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 BEHIND = frozenset("array _mgr _data _mask _codes _ndarray _values _pa_array".split())
-"""Attributes that lead to what is behind a frame."""
+"""Attributes that lead behind a frame."""
 _ARROW = frozenset("Array ChunkedArray Table RecordBatch Scalar DataType Field Schema".split())
 
 
@@ -26,13 +26,13 @@ def _package(kind: type) -> str:
 
 
 def is_immutable(kind: type) -> bool:
-    """True for a class of Arrow's own whose objects nobody can change."""
+    """True for a class of Arrow's own whose objects are immutable."""
     return _package(kind) == "pyarrow" and any([base.__name__ in _ARROW for base in kind.__mro__])
 
 
 @functools.lru_cache(maxsize=1024)
 def _is_pandas(kind: type) -> bool:
-    """True for pandas' own frames, series and indices: what is derived from them may do anything."""
+    """True for pandas' own frames, series and indices, but not for derived classes, which may do anything."""
     if _package(kind) != "pandas":
         return False
     return kind.__name__ in ("DataFrame", "Series") or any([base.__name__ == "Index" for base in kind.__mro__])
@@ -50,12 +50,12 @@ def _copies_on_write() -> bool:
 
 
 def lazily_copied(frame: Any, memo: dict | None = None) -> Any:
-    """A lazy copy of what `is_lazy` is true of."""
+    """A lazy copy of an object whose class is lazy (`is_lazy`)."""
     return frame.copy(deep=False)
 
 
 def is_mapped(frame: Any) -> bool:
-    """True for what `is_lazy` is true of, where data of it cannot be written to."""
+    """True for an object whose class is lazy and whose data cannot be written to."""
     manager = getattr(frame, "_mgr", None)  # an index has none, and is never written to
     parts = [] if manager is None else manager.arrays
     return any([_is_fixed(part) or any(map(_is_fixed, getattr(part, "__dict__", {}).values())) for part in parts])

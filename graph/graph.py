@@ -137,7 +137,7 @@ class Graph(Forgetting, Drawn):
             return self._names.unique(f"{scope}/{name}" if scope else name, mark_as_used)
 
     def named(self, name: str) -> str:
-        """The full name, with a slash, that a node which asks for `name` gets; it is kept for that node."""
+        """The full name, with a slash, for a node that requests `name`; the name is reserved for that node."""
         if not isinstance(name, str):
             raise TypeError(f"An operation's name must be a string, but got {name!r}.")
         if name.endswith("/"):
@@ -348,7 +348,7 @@ class Graph(Forgetting, Drawn):
     def control_dependencies(self, control_inputs: Iterable[Any] | None):
         """A context manager: operations created inside run after `control_inputs`; None clears the outer ones.
 
-        Raises TypeError for what is not an Operation or Tensor, ValueError for one of another graph.
+        Raises TypeError for anything but an Operation or Tensor, ValueError for one of another graph.
         """
         if control_inputs is None:
             return self._scopes.controls(None)

@@ -10,7 +10,7 @@ from weakref import ref
 
 import numpy as np
 
-from weftwork.graph.modules import is_own
+from weftwork.graph.modules import is_owned
 
 _ITEMS = 256
 """The largest number of items of a container, or attributes of an instance, that are searched for functions."""
@@ -62,7 +62,7 @@ def attribute(holder: Any, name: str) -> Any:
 
 def has_own(holder: Any, name: str) -> bool:
     """True if the method is the program's own code, which is analyzed."""
-    bases = [base for base in type(holder).__mro__ if is_own(base.__module__)]
+    bases = [base for base in type(holder).__mro__ if is_owned(base)]
     return any([type(vars(base).get(name)) is FunctionType for base in bases])
 
 
@@ -81,7 +81,7 @@ def inside(value: Any) -> list:
         items = list(value)[:_ITEMS] if len(value) <= 64 * _ITEMS else []
     elif kind is dict:
         items = list(value.values())[:_ITEMS] if len(value) <= 64 * _ITEMS else []
-    elif is_own(kind.__module__):
+    elif is_owned(kind):
         items = list((space_of(value) or {}).values())[:_ITEMS]
     else:
         return []

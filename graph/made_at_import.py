@@ -22,7 +22,7 @@ _known: dict[tuple[str, str], tuple[Any, bool]] = {}
 def is_made_at_import(module: ModuleType, name: str) -> bool:
     """True if importing a module gives a name its value, and no function of the module changes it afterwards.
 
-    False if the code cannot be had, or gives the name a small value: then the program has set it since.
+    False if the code is not available, or gives the name a small value: then the program has set it since.
     """
     if not is_own(module.__name__):
         return True
@@ -51,7 +51,8 @@ def _is_made(module: ModuleType, spec: Any, name: str) -> bool:
 
 
 def _is_stored(code: CodeType, module: ModuleType, name: str, filled: bool) -> bool:
-    """Whether the code of a module stores a value under a name which may be large.   filled: it changes it in place."""
+    """Whether the code of a module stores a value that may be large under a name. filled: it changes the value in
+    place."""
     answer, origin = False, ""
     before: list[dis.Instruction] = []
     for instruction in dis.get_instructions(code):

@@ -1,4 +1,4 @@
-"""What TensorFlow's internals note on operations besides what these do: attributes, labels of kernels, originals."""
+"""Notes that TensorFlow's internals keep on operations: further attributes, kernel labels, original operations."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def is_attr_value(value: Any) -> bool:
 
 
 class Marks(Collections):
-    """The part of a graph that keeps them.
+    """The part of a graph that keeps these notes.
 
     marks: the further attributes (AttrValues) of operations that have any.
-    originals: of operations made for another one, such as those of its gradient, that other one.
+    originals: maps an operation made for another one, such as one of its gradient, to that other one.
     """
 
     def __init__(self):
@@ -55,7 +55,7 @@ class Marks(Collections):
     def _kernel_label_map(self, op_to_kernel_label_map: Mapping[str, str]) -> Iterator[None]:
         """A context manager: operations of these types, created inside, have the attribute `_kernel`.
 
-        There is one kernel for each type here, so nothing follows from it.
+        It has no effect, because there is only one kernel for each type.
         """
         words = op_to_kernel_label_map
         if not isinstance(words, dict) or not all(isinstance(w, str) for pair in words.items() for w in pair):
@@ -81,7 +81,7 @@ class Marks(Collections):
             self._marking = was
 
     def _mark(self, op: Operation) -> None:
-        """Note on a new operation what the open scopes say."""
+        """Attach the open scopes' notes to a new operation."""
         if self._original is not None:
             self.originals[op] = self._original
         for key, value in self._attr_scopes.items():

@@ -1,11 +1,13 @@
-"""Which modules are the program's own, and which of these other processes can import."""
+"""Which modules belong to the program, and which of those other processes can import."""
 
 from __future__ import annotations
 
+import copyreg
 import os
 import sys
 import sysconfig
 from importlib.machinery import PathFinder
+from types import FunctionType
 from typing import Any
 
 import cloudpickle
@@ -15,6 +17,8 @@ _PATHS = sysconfig.get_paths()
 _INSTALLED = tuple({os.path.join(_PATHS[name], "") for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
+_HEAP = 1 << 9
+"""The flag of types created at run time."""
 _own: dict[str, bool] = {}
 _looked_at: tuple = ()
 
@@ -25,6 +29,14 @@ def is_own(name: Any) -> bool:
     if known is None:
         known = _own[name] = _is_own(name)
     return known
+
+
+def is_owned(value: Any) -> bool:
+    """True for a function or class of the program's. Code that runs in a bare dict, by `exec`, has no module's name."""
+    name = value.__module__
+    if name is None or name == "builtins":
+        return type(value) is FunctionType or (isinstance(value, type) and bool(value.__flags__ & _HEAP))
+    return is_own(name)
 
 
 def _is_own(name: str) -> bool:
@@ -61,14 +73,25 @@ def settle_modules() -> None:
                 if not _can_be_imported(name, module):
                     cloudpickle.register_pickle_by_value(module)
 
+            if name == _CONNECTIONS and module is not None:
+                copyreg.pickle(module.Connection, _refuse)
+
+
+_CONNECTIONS = "multiprocessing.connection"
+"""Its connections would be pickled with the number of their file, which means another one in another process."""
+
+
+def _refuse(value: Any) -> Any:
+    raise TypeError(f"cannot pickle a {type(value).__name__}: it exists once, in this process")
+
 
 _settled: set[str] = set()
 _specs: dict[str, Any] = {}
-"""Of modules of which something has travelled by name, how they had been loaded then."""
+"""For each module of which something was sent by name: how it had been loaded at that time."""
 
 
 def settle_reloaded(name: Any) -> None:
-    """Something of a module is about to travel by its name: if the module was loaded again, it goes by value."""
+    """Called before something of a module is sent by name: if the module was reloaded, it is sent by value instead."""
     module = sys.modules.get(name) if isinstance(name, str) else None
     spec = getattr(module, "__spec__", None)
     if module is None or spec is None or name == "__main__" or _specs.setdefault(name, spec) is spec:

@@ -254,7 +254,7 @@ class Operation:
         self.device = str(device)
 
     def _set_attr(self, name: str, value: Any) -> None:
-        """Note a further attribute, an AttrValue: `get_attr` and `node_def` tell it, and nothing else follows."""
+        """Set a further attribute, an AttrValue, which only `get_attr` and `node_def` show."""
         self.graph.marks.setdefault(self, {})[name] = value
 
     @property

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+TENSORFLOW_VERSION = "1.15.0"
+"""The version of TensorFlow whose graphs these are."""
 MESSAGES = {
     "AttrValue": "attr_value",
     "GraphDef": "graph",

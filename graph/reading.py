@@ -17,7 +17,7 @@ import numpy as np
 
 from weftwork.graph.codes import facts_of
 from weftwork.graph.frames import BEHIND
-from weftwork.graph.modules import is_own
+from weftwork.graph.modules import is_owned
 
 _STEPS = frozenset(
     """RESUME NOP CACHE PRECALL PUSH_NULL KW_NAMES CALL CALL_FUNCTION CALL_METHOD CALL_FUNCTION_KW CALL_KW POP_TOP
@@ -69,7 +69,7 @@ def _may_bypass_copy(function: Any, seen: set[int]) -> bool:
     names = [*facts.globals, *body.__code__.co_freevars]
     called = [value for name in names if isinstance(value := _looked_up(body, name), FunctionType)]
     return not BEHIND.isdisjoint(facts.attributes) or any(
-        [_may_bypass_copy(each, seen) for each in called if is_own(each.__module__)]
+        [_may_bypass_copy(each, seen) for each in called if is_owned(each)]
     )
 
 

@@ -23,10 +23,30 @@ class Saveable:
         """The device where it is."""
         return self.op.device
 
+    @property
+    def parts(self) -> list[Saveable]:
+        """What of it is in a checkpoint: itself, or several parts, each under a key of its own."""
+        return [self]
+
     def value(self) -> Tensor:
         """A tensor of the state at the beginning of the run that saves it."""
         raise NotImplementedError
 
-    def restored(self, value: Tensor) -> Operation:
-        """The operation that restores a value."""
+    def restored(self, *values: Tensor) -> Operation:
+        """The operation that restores the value, or the values of all parts."""
         raise NotImplementedError
+
+
+class Piece(Saveable):
+    """A tensor of some state that consists of several.
+
+    whole: the state, whose `restored` takes the values of all parts.   ending: the end of the part's key.
+    """
+
+    def __init__(self, whole: Saveable, ending: str, value: Tensor):
+        super().__init__(whole.op, value.dtype.base_dtype, value.raw_shape)
+        self.whole, self.ending, self._value = whole, ending, value
+
+    def value(self) -> Tensor:
+        """The tensor."""
+        return self._value

@@ -81,18 +81,14 @@ class Scopes:
         self._local.variables = value
 
     @property
-    def _state(self) -> _State:
-        return self._shared if self._shared is not None else self._local.state
-
-    @property
     def section(self) -> Any:
         """The section that new operations belong to; None outside all sections."""
-        return self._state.section
+        return self.now().section
 
     @contextmanager
     def within(self, section: Any) -> Iterator[None]:
         """Operations created inside belong to `section`."""
-        state = self._state
+        state = self.now()
         outer, state.section = state.section, section
         try:
             yield
@@ -113,7 +109,7 @@ class Scopes:
 
         pinned: it takes no control inputs.   placed: its place is that of another operation, not of the scopes.
         """
-        state = self._state
+        state = self.now()
         op.container = state.container
         if not placed:
             op.device = _merged_device(state.devices, op)
@@ -135,7 +131,7 @@ class Scopes:
     @contextmanager
     def controls(self, ops: list[Operation] | None) -> Iterator[None]:
         """Operations created inside wait for `ops`; None clears the outer scopes."""
-        state = self._state
+        state = self.now()
         outer = state.controllers
         state.controllers = [] if ops is None else [*outer, _Controller(ops)]
         state.refresh()
@@ -150,7 +146,7 @@ class Scopes:
         """Operations created inside request `device`; None clears the outer scopes."""
         if isinstance(device, str):
             devices.DeviceSpec.from_string(device)
-        state = self._state
+        state = self.now()
         outer = state.devices
         stack = [*outer, device]
         state.devices = stack
@@ -169,7 +165,7 @@ class Scopes:
 
         The place of `op` takes precedence over surrounding device scopes.
         """
-        state = self._state
+        state = self.now()
         outer, devices = state.colocation, state.devices
         state.colocation = (*(() if alone else outer), *(() if op is None else (op,)))
         state.devices = devices if op is None else []
@@ -183,7 +179,7 @@ class Scopes:
     @contextmanager
     def contained(self, name: str) -> Iterator[str]:
         """Stateful operations created inside keep their state under `name`."""
-        state = self._state
+        state = self.now()
         outer, state.container = state.container, name
         state.refresh()
         try:
@@ -195,7 +191,7 @@ class Scopes:
     @contextmanager
     def needing(self, resources: tuple[tuple[str, float], ...], labels: tuple[tuple[str, str], ...]) -> Iterator[None]:
         """Operations created inside request `resources` and `labels`; name by name, an inner scope wins."""
-        state = self._state
+        state = self.now()
         outer = state.resources, state.labels
         state.resources, state.labels = _joined(outer[0], resources), _joined(outer[1], labels)
         state.refresh()

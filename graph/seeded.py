@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,13 +22,75 @@ PYTHON, NUMPY = 1, 2
 """Generators that a function may draw from, as bits of `Captured.draws`."""
 
 
-def new_key() -> tuple[int, int]:
-    """A key for a run: the next number from each of the program's generators.
+class _Aside:
+    """A generator of the program, put aside while functions draw from others, seeded for their calls.
 
-    NumPy caches every second normal number for the next call. It is dropped here, as it is when a function runs here.
+    With several threads it is aside from the first one's call to the end of the last one's: then nobody puts back a
+    state that another thread has drawn from meanwhile.
     """
+
+    def __init__(self, now: Callable[[], Any], use: Callable[[Any], None]):
+        """now: returns the state in use, or what holds it.   use: puts it to use."""
+        self._now, self._use = now, use
+        self._kept: Any = None
+        self._threads = 0
+        self._here = threading.local()
+        self._lock = fresh(threading.Lock())
+
+    def begin(self) -> Any:
+        """A call begins. Returns what `end` needs."""
+        self._here.depth = depth = getattr(self._here, "depth", 0) + 1
+        if depth > 1:  # a run inside a function
+            return self._now()
+        with self._lock:
+            if not self._threads:
+                self._kept = self._now()
+            self._threads += 1
+        return None
+
+    def end(self, before: Any) -> None:
+        """A call ends."""
+        self._here.depth -= 1
+        if before is not None:
+            self._use(before)
+            return
+        with self._lock:
+            self._threads -= 1
+            if not self._threads:
+                self._use(self._kept)
+
+    def draw(self, now: Callable[[], int], aside: Callable[[Any], tuple[int, Any]]) -> int:
+        """A number from what is in use here.   aside: draws it from a kept state, and returns the state after it."""
+        with self._lock:
+            if not self._threads or getattr(self._here, "depth", 0):
+                return now()
+            number, self._kept = aside(self._kept)
+            return number
+
+
+_PYTHON = _Aside(random.getstate, random.setstate)
+_NUMPY = _Aside(np.random.get_bit_generator, np.random.set_bit_generator)  # type: ignore[attr-defined]
+
+
+def _python_aside(state: Any) -> tuple[int, Any]:
+    generator = random.Random()
+    generator.setstate(state)
+    return generator.getrandbits(64), generator.getstate()
+
+
+def _numpy_now() -> int:
+    """NumPy caches every second normal number for the next call. It is dropped, as when a function runs here."""
     np.random.set_bit_generator(np.random.get_bit_generator())  # type: ignore[attr-defined]
-    return random.getrandbits(64), int.from_bytes(np.random.bytes(8), "little")
+    return int.from_bytes(np.random.bytes(8), "little")
+
+
+def _numpy_aside(generator: Any) -> tuple[int, Any]:
+    return int.from_bytes(np.random.RandomState(generator).bytes(8), "little"), generator
+
+
+def new_key() -> tuple[int, int]:
+    """A key for a run: the next number from each of the program's generators."""
+    return _PYTHON.draw(lambda: random.getrandbits(64), _python_aside), _NUMPY.draw(_numpy_now, _numpy_aside)
 
 
 class Seeded:
@@ -53,19 +115,26 @@ class Seeded:
 def seeded(place: tuple, draws: int) -> Iterator[None]:
     """Use generators seeded for one call; restore the program's generators afterwards."""
     (python, numpy), *where = place
-    swap = _Python() if draws & PYTHON else None
-    other = _Numpy() if draws & NUMPY else None
+    before = _PYTHON.begin() if draws & PYTHON else None
+    other = _NUMPY.begin() if draws & NUMPY else None
+    mine = None
     try:
-        if swap is not None:
+        if draws & PYTHON:
             random.seed(int.from_bytes(_digest(python, where), "little"))
-        if other is not None:
+        if draws & NUMPY:
+            with _lock:
+                mine = _spare.pop() if _spare else np.random.MT19937()
+            np.random.set_bit_generator(mine)  # type: ignore[attr-defined]
             np.random.seed(np.frombuffer(_digest(numpy, where), np.uint32))
         yield
     finally:
-        if other is not None:
-            other.back()
-        if swap is not None:
-            swap.back()
+        if draws & NUMPY:
+            _NUMPY.end(other)
+            if mine is not None:
+                with _lock:
+                    _spare.append(mine)
+        if draws & PYTHON:
+            _PYTHON.end(before)
 
 
 def _digest(key: int, where: list) -> bytes:
@@ -73,32 +142,6 @@ def _digest(key: int, where: list) -> bytes:
     return hashlib.blake2b(repr((key, where)).encode(), digest_size=32).digest()
 
 
-class _Python:
-    """The saved state of `random`."""
-
-    def __init__(self):
-        self._state = random.getstate()
-
-    def back(self) -> None:
-        """Restore the state."""
-        random.setstate(self._state)
-
-
 _spare: list[Any] = []
+"""Bit generators of NumPy to be used again: swapping them is faster than copying the state of one."""
 _lock = fresh(threading.Lock())
-
-
-class _Numpy:
-    """The saved bit generator of `numpy.random`: swapping it is faster than copying its state."""
-
-    def __init__(self):
-        with _lock:
-            generator = _spare.pop() if _spare else np.random.MT19937()
-        self._mine, self._its = generator, np.random.get_bit_generator()  # type: ignore[attr-defined]
-        np.random.set_bit_generator(generator)  # type: ignore[attr-defined]
-
-    def back(self) -> None:
-        """Restore the bit generator."""
-        np.random.set_bit_generator(self._its)  # type: ignore[attr-defined]
-        with _lock:
-            _spare.append(self._mine)

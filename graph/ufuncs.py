@@ -1,4 +1,4 @@
-"""What NumPy's elementwise functions are called as nodes, what runs them, and the dtypes they give."""
+"""The names of nodes for NumPy's elementwise functions, the kernels that run them, and the dtypes of their results."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ UFUNC_TYPES = {
     "bitwise_or": ("BitwiseOr", "or"),
     "bitwise_xor": ("BitwiseXor", "xor"),
 }
-"""The type and the name of the nodes of a ufunc, as TensorFlow's operators have them."""
+"""The type and the name of a ufunc's nodes, as for TensorFlow's operators."""
 
 LOGICAL = {
     "bitwise_and": ("LogicalAnd", "and"),
@@ -61,7 +61,7 @@ LOGICAL = {
 
 
 def type_and_name(ufunc: np.ufunc, of_booleans: bool) -> tuple[str, str]:
-    """What a node of `ufunc` is called where nobody says."""
+    """The type and the default name of a node of `ufunc`."""
     word = ufunc.__name__
     found = LOGICAL.get(word) if of_booleans else None
     found = found or UFUNC_TYPES.get(word)

@@ -14,11 +14,12 @@ from collections.abc import Callable
 from time import monotonic, sleep
 from types import MethodType
 from typing import Any
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from weftwork.graph import dtypes, nest
+from weftwork.graph.by_identity import ByIdentity
 from weftwork.graph.callables import awaited, identity, is_async, named
 from weftwork.graph.captured import Captured
 from weftwork.graph.dtypes import DType
@@ -326,18 +327,15 @@ class Token:
     __slots__ = ("__weakref__",)
 
 
-_tokens: WeakKeyDictionary[Any, dict[tuple, Token]] = WeakKeyDictionary()
+_tokens: ByIdentity[dict[tuple, Token]] = ByIdentity()
 _MOST_OPTIONS = 64
 """The number of option sets remembered for each function."""
 
 
 def _token(function: Callable, options: tuple) -> Token:
-    """The token for a function and its options; a new one if the function is not hashable or weakly referenceable."""
+    """The token for a function and its options; a new one if the function is not weakly referenceable."""
     method = isinstance(function, MethodType)
-    try:
-        known = _tokens.setdefault(function.__self__ if method else function, {})
-    except TypeError:
-        return Token()
+    known = _tokens.find(function.__self__ if method else function, dict)
     key = (identity(function) if method else None, options)
     if key not in known and len(known) >= _MOST_OPTIONS:
         known.pop(next(iter(known)), None)

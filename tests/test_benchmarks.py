@@ -6,12 +6,16 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
-from benchmarks import metg, mixed
+import weftwork as tf
+from benchmarks import bound, metg, mixed, oneshot
+from weftwork.scheduler.events.event import IDLE
 
 ROOT = Path(__file__).parent.parent
 
@@ -54,6 +58,48 @@ def test_a_pattern_reads_places_of_the_row_before_and_none_in_the_first_row(patt
             reads = metg.wanted(pattern, step, place, width)
             assert len(set(reads)) == len(reads)
             assert set(reads) <= set(range(width))
+
+
+def run_pattern(pattern):
+    """Runs of a small graph of Task Bench, in which a task hashes for some 0.5 ms."""
+    run = metg.weftwork_graph(pattern, width=8)
+    for _ in range(2):
+        run(500_000)
+
+
+SHARED = {
+    "window 40": partial(oneshot.runs_of, oneshot.unequal(40, 60)(0)),
+    "window 3": partial(oneshot.runs_of, oneshot.unequal(3, 60)(0)),
+    "own functions": partial(oneshot.runs_of, oneshot.unequal(40, 60)(0), own_functions=True),
+    "fed": partial(oneshot.runs_of_fed, oneshot.unequal(40, 60)(0), 0),
+    "coarse": partial(oneshot.runs_of, oneshot.equal(64, 20e-3)(0)),
+    "fine": partial(oneshot.runs_of, oneshot.equal(2000, 0.2e-3)(0)),
+    "tail": partial(oneshot.runs_of, oneshot.heavy_tail(0)),
+    "one asks for a CPU": partial(oneshot.runs_of, oneshot.equal(200, 1e-3)(0), bound_node=True),
+    **{pattern: partial(run_pattern, pattern) for pattern in metg.PATTERNS},
+    **{f.__name__: partial(bound.first_runs, f, 20_000, 60) for f in (bound.wide, bound.tree, bound.stencil)},
+}
+
+
+@pytest.mark.parametrize("runs", SHARED.values(), ids=SHARED)
+def test_the_graph_of_a_benchmark_is_shared_over_lanes(runs, ray_session, monkeypatch):
+    """A slow figure says too little about a graph that stays in the caller: on a busy machine any is slow."""
+    monkeypatch.setattr(oneshot, "RUNS", 2)
+    monkeypatch.setattr(oneshot, "STEPS", 2e6)
+    monkeypatch.setattr(metg, "STEPS", 20)
+    lanes = defaultdict(set)
+
+    def hear(event):
+        # what asks for a CPU is a task, wherever the others are
+        if event.kind == "segment" and event.lane.place not in (*IDLE, "task"):
+            lanes[event.run].add(event.lane)
+
+    with tf.listen(hear):
+        for _ in range(20):  # others may keep the cores busy for a while, and the processes may just be starting
+            runs()
+            if max(map(len, lanes.values())) > 1:
+                return
+    pytest.fail(f"one lane in each run: {dict(lanes)}")
 
 
 def test_memory_of_the_process_tree_counts_arrays_and_a_shared_store_once():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codeop
 import re
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import weftwork as tf
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
-PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "deploy/README.md")] + DOCS
+OUTSIDE = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "deploy/README.md", "benchmarks/README.md"]
+PAGES = [ROOT / name for name in OUTSIDE] + DOCS
 FENCED = re.compile(r"^```(\w*)(?: title=\"([^\"]*)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^()\s]+)\)")
 
@@ -29,6 +31,15 @@ def expected(line: str) -> str | None:
     """
     match = re.search(r"print\(.*\)\s+# ([\[{(\dA-Z-].*)$", line)
     return match.group(1).split(" [[node")[0] if match and not match.group(1).endswith("...") else None
+
+
+def typed(code: str) -> None:
+    """Type lines at Python's prompt, without running them. Raises SyntaxError for one that it does not expect."""
+    waiting: list[str] = []
+    for line in [*code.splitlines(), ""]:
+        waiting.append(line)
+        if codeop.compile_command("\n".join(waiting), "<prompt>", "single") is not None:
+            waiting = []
 
 
 def anchors(page: Path) -> set[str]:
@@ -58,6 +69,11 @@ def test_every_code_block_runs_and_prints_what_its_comments_say(page, ray_sessio
             assert missing == [], printed
     if isinstance(names.get("session"), tf.Session):
         names["session"].close()
+
+
+def test_every_code_block_can_be_typed_at_a_prompt():
+    for code in [code for page in PAGES for code in blocks(page)]:
+        typed(code)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -102,7 +102,7 @@ class Sessions(RuleBasedStateMachine):
         link = self.session._engine.links.at()
         if link.actor is not None:
             try:
-                os.kill(backend.ray().get(link.actor.raw.describe.remote())["pid"], signal.SIGKILL)
+                os.kill(backend.ray().get(link.actor.raw.pid.remote()), signal.SIGKILL)
             except backend.ray().exceptions.RayActorError:  # it is dead, and nobody has needed it since
                 pass
 

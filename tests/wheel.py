@@ -57,6 +57,7 @@ def main() -> None:
     print(called(python, "walkthrough.py", folder=away), end="")
     version = called(python, "-m", "weftwork", "--version", folder=away)
     assert version.split() == ["weftwork", wheel.name.split("-")[1]], version
+    called(python, "-m", "weftwork", "doctor", folder=away)
 
 
 if __name__ == "__main__":

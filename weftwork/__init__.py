@@ -2,8 +2,8 @@
 
 import weftwork as tf
 
-The public names stand in `__init__.pyi`. Each is imported when it is first asked for: a program, and a worker process,
-loads what it uses.
+The public names are listed in `__init__.pyi`. Each is imported when it is first used, so a program or worker process
+loads only what it needs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ keep_old_names()
 
 @functools.cache
 def _homes() -> dict[str, tuple[str, str]]:
-    """Of each public name the module that has it, and its name there."""
+    """For each public name, the module that has it, and its name there."""
     homes: dict[str, tuple[str, str]] = {}
     for node in ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom):
@@ -34,10 +34,9 @@ def _homes() -> dict[str, tuple[str, str]]:
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is first asked for.
+    """Import a name when it is first used, TensorBoard's messages (`tf.Summary` ...) included.
 
-    TensorBoard's messages too (`tf.Summary` ...). Raises AttributeError, which says what to install where an extra is
-    not here: it is as if the name did not exist.
+    Raises AttributeError, which says what to install if an extra is missing: the name then seems not to exist.
     """
     if name == "__all__":
         return sorted([*_homes(), "__version__"])
@@ -62,7 +61,7 @@ def _from_home(module: str, name: str) -> Any:
 
 
 def _message(name: str) -> Any:
-    """A protocol buffer. Raises AttributeError for any other name, which says what is here instead."""
+    """A protocol buffer. For any other name, raises AttributeError, which says what to use instead."""
     if not name.startswith("_"):
         protos = importlib.import_module("weftwork.graph.protos")
         module = {**protos.MESSAGES, **protos.SUMMARY_MESSAGES}.get(name)
@@ -72,21 +71,21 @@ def _message(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}{reason}")
 
 
-_KERAS = "Keras is not here. tf.layers makes layers, tf.train optimizers."
+_KERAS = "Keras is not included: use tf.layers for layers, and tf.train for optimizers."
 _ESTIMATORS = (
-    "Estimators and their feature columns are not here. tf.train.MonitoredTrainingSession runs a training loop."
+    "Estimators and their feature columns are not included: tf.train.MonitoredTrainingSession runs a training loop."
 )
-_GRAPHS = "programs here make graphs and run them in sessions, as TensorFlow 1 does without eager execution."
+_GRAPHS = "there is no eager execution: build a graph and run it in a session, as in TensorFlow 1."
 _OF_TENSORFLOW_2 = ["enable_eager_execution", "GradientTape", "Module", "autograph", "enable_v2_behavior"]
 _NOT_HERE = {
     **dict.fromkeys(["keras"], _KERAS),
     **dict.fromkeys(["estimator", "feature_column"], _ESTIMATORS),
     **dict.fromkeys(_OF_TENSORFLOW_2, _GRAPHS),
-    "distribute": "strategies are not here. tf.train.ClusterSpec and tf.train.replica_device_setter are.",
-    "tpu": "there are no TPUs here.",
-    "lite": "TensorFlow Lite is not here.",
-    "distributions": "distributions are not here. tf.random draws, tf.math has the special functions.",
-    "python": "TensorFlow's own modules are not here. The public names are under `weftwork`.",
-    "examples": "TensorFlow's examples, and the data that they load, are not here.",
+    "distribute": "strategies are not included: use tf.train.ClusterSpec and tf.train.replica_device_setter.",
+    "tpu": "TPUs are not supported.",
+    "lite": "TensorFlow Lite is not included.",
+    "distributions": "distributions are not included: tf.random draws samples, and tf.math has the special functions.",
+    "python": "TensorFlow's internal modules do not exist here: use the public names, as in `weftwork.Session`.",
+    "examples": "TensorFlow's examples, and the data that they load, are not included.",
 }
-"""Names of TensorFlow that programs ask for, and what to say of them."""
+"""Names of TensorFlow that are missing here although programs use them, and what to say about each."""

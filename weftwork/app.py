@@ -1,4 +1,4 @@
-"""tf.app: a program's main function, run with its command line read (the extra `flags`)."""
+"""tf.app: runs a program's main function after parsing the command line (needs the extra `flags`)."""
 
 import sys
 from collections.abc import Callable
@@ -10,7 +10,8 @@ __all__ = ["flags", "run"]
 
 
 def run(main: Callable[[list[str]], Any] | None = None, argv: list[str] | None = None) -> None:
-    """Read the flags, call `main` (by default the program's own) with what is left, exit with what it gives."""
+    """Parse the flags, call `main` (by default the program's own) with the remaining arguments, and exit with its
+    result."""
     from absl import app
 
     app.run(main or sys.modules["__main__"].main, argv)

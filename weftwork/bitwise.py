@@ -1,4 +1,4 @@
-"""tf.bitwise: the bits of integers."""
+"""tf.bitwise: bitwise operations on integers."""
 
 from weftwork.graph.ops.special import (
     bitwise_and,

@@ -1,4 +1,4 @@
-"""tf.compat: text as bytes and bytes as text, and `tf.compat.v1`, which is this library itself."""
+"""tf.compat: conversions between bytes and text, and `tf.compat.v1`, which is this library itself."""
 
 import numbers
 import os
@@ -16,7 +16,7 @@ bytes_or_text_types = (bytes, str)
 
 
 def as_bytes(bytes_or_text: Any, encoding: str = "utf-8") -> bytes:
-    """Text encoded, bytes as they are. Raises TypeError for anything else."""
+    """Encode text; bytes are returned unchanged. Raises TypeError for anything else."""
     if isinstance(bytes_or_text, (bytes, bytearray)):
         return bytes(bytes_or_text)
     if isinstance(bytes_or_text, str):
@@ -25,7 +25,7 @@ def as_bytes(bytes_or_text: Any, encoding: str = "utf-8") -> bytes:
 
 
 def as_text(bytes_or_text: Any, encoding: str = "utf-8") -> str:
-    """Bytes decoded, text as it is. Raises TypeError for anything else."""
+    """Decode bytes; text is returned unchanged. Raises TypeError for anything else."""
     if isinstance(bytes_or_text, str):
         return bytes_or_text
     if isinstance(bytes_or_text, bytes):
@@ -37,27 +37,27 @@ as_str = as_text
 
 
 def as_str_any(value: Any) -> str:
-    """Bytes decoded, anything else as `str` prints it."""
+    """Decode bytes; anything else is converted with `str`."""
     return as_str(value) if isinstance(value, bytes) else str(value)
 
 
 def path_to_str(path: Any) -> Any:
-    """A path as text; anything else as it is."""
+    """Convert a path to text; anything else is returned unchanged."""
     return as_str_any(os.fspath(path)) if hasattr(path, "__fspath__") else path
 
 
 def dimension_value(dimension: Any) -> int | None:
-    """The number that a Dimension stands for."""
+    """The value of a Dimension."""
     return getattr(dimension, "value", dimension)
 
 
 def dimension_at_index(shape: Any, index: int) -> Any:
-    """The Dimension at an index of a TensorShape, whose rank need not be known."""
+    """The Dimension at an index of a TensorShape, which may be of unknown rank."""
     return shape[index]
 
 
 def forward_compatible(year: int, month: int, day: int) -> bool:
-    """True: there is nothing older to be compatible with.
+    """True, because there is no older version to be compatible with.
 
     year, month, day: integers, which are ignored.
     """
@@ -77,7 +77,7 @@ def __getattr__(name: str) -> Any:
     """`v1`: this library."""
     if name == "v1":
         return sys.modules["weftwork"]
-    raise AttributeError(f"tf.compat.{name} is not here.")
+    raise AttributeError(f"tf.compat.{name} is not included.")
 
 
 __all__: Sequence[str] = [

@@ -1,4 +1,4 @@
-"""tf.debugging: assertions, and checks for numbers that are none."""
+"""tf.debugging: assertions, and checks for infinities and NaN."""
 
 from weftwork.graph.ops.asking import (
     assert_proper_iterable,

@@ -1,4 +1,4 @@
-"""tf.dtypes: the types of elements."""
+"""tf.dtypes: data types, and conversions between them."""
 
 from weftwork.graph.dtypes import (
     DType,

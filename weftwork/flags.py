@@ -1,4 +1,4 @@
-"""tf.flags, also tf.app.flags: a program's command line, by absl's flags (the extra `flags`)."""
+"""tf.flags, also tf.app.flags: command-line flags, from absl (needs the extra `flags`)."""
 
 import sys
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 try:
     from absl import flags as _absl
 except ImportError as error:
-    raise ImportError("tf.flags is absl's: pip install 'weftwork[flags]'") from error
+    raise ImportError("tf.flags needs absl: pip install 'weftwork[flags]'") from error
 
 from absl.flags import (
     DEFINE_alias,
@@ -49,7 +49,7 @@ __all__ = [
 
 
 class _Flags:
-    """absl's values, which read the command line when one is first asked for, as TensorFlow 1's do."""
+    """absl's flag values. The command line is parsed when a value is first read, as in TensorFlow 1."""
 
     def __getattr__(self, name: str) -> Any:
         if not _absl.FLAGS.is_parsed():

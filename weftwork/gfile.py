@@ -1,4 +1,4 @@
-"""tf.gfile: the file system, by TensorFlow 1's names (`tf.io.gfile` has Python's)."""
+"""tf.gfile: the file system, by TensorFlow 1's names (`tf.io.gfile` has the newer ones)."""
 
 from weftwork.graph.files.system import GFile
 from weftwork.graph.files.system import GFile as FastGFile

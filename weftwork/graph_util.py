@@ -1,4 +1,4 @@
-"""tf.graph_util: what is done to GraphDefs."""
+"""tf.graph_util: functions that transform GraphDefs."""
 
 from weftwork.graph.interchange.graph_util import (
     convert_variables_to_constants,

@@ -1,4 +1,4 @@
-"""tf.image: images resized, cropped, turned, recoloured, decoded and measured."""
+"""tf.image: operations that resize, crop, rotate, recolour, decode and compare images."""
 
 from weftwork.graph.images.boxes import (
     draw_bounding_boxes,

@@ -1,4 +1,4 @@
-"""tf.initializers: how variables begin."""
+"""tf.initializers: initial values for variables."""
 
 from weftwork.graph.lookup.tables import (
     tables_initializer,

@@ -1,4 +1,4 @@
-"""tf.layers: parts of models, as functions and as classes."""
+"""tf.layers: layers of neural networks, as functions and as classes."""
 
 from weftwork.graph.layers.base import Layer
 from weftwork.graph.layers.convolutions import AveragePooling1D, Conv1D, Conv2DTranspose, MaxPooling1D, SeparableConv2D

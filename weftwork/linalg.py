@@ -1,4 +1,4 @@
-"""tf.linalg: linear algebra, of matrices in the last two axes."""
+"""tf.linalg: linear algebra on matrices in the last two axes."""
 
 from weftwork.graph.nn.ops import (
     l2_normalize,
@@ -102,6 +102,7 @@ from weftwork.graph.ops.spaces import (
 from weftwork.graph.ops.spaces import (
     matrix_transpose as transpose,
 )
+from weftwork.graph.ops.tridiagonal import tridiagonal_matmul, tridiagonal_solve
 
 __all__ = [
     "LinearOperator",
@@ -174,4 +175,6 @@ __all__ = [
     "trace",
     "transpose",
     "triangular_solve",
+    "tridiagonal_matmul",
+    "tridiagonal_solve",
 ]

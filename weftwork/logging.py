@@ -35,7 +35,7 @@ _counts: dict[tuple[int, str], int] = {}
 
 
 def set_verbosity(v: int) -> None:
-    """Show what is logged from this level on; on the standard error, unless the program has set logging up itself.
+    """Show messages of this level and above: on standard error, unless the program has configured logging itself.
 
     v: a level, as `logging.INFO`.
     """
@@ -47,12 +47,12 @@ def set_verbosity(v: int) -> None:
 
 
 def get_logger() -> _logging.Logger:
-    """The logger of all that is logged here."""
+    """The logger that all these functions use."""
     return _logger
 
 
 def get_verbosity() -> int:
-    """The level from which on is shown."""
+    """The lowest level that is shown."""
     return _logger.getEffectiveLevel()
 
 
@@ -84,11 +84,11 @@ def log_first_n(level: int, msg: str, n: int, *args: object) -> None:
 
 
 def flush() -> None:
-    """Write out what the handlers hold."""
+    """Flush the handlers."""
     for handler in [*_logger.handlers, *_logging.getLogger().handlers]:
         handler.flush()
 
 
 def vlog(level: int, msg: str, *args: object, **kwargs: object) -> None:
-    """Log at a level of one's own."""
+    """Log at any level."""
     _logger.log(level, msg, *args, **kwargs)  # type: ignore[arg-type]

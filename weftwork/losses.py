@@ -1,4 +1,4 @@
-"""tf.losses: how far predictions are from labels."""
+"""tf.losses: loss functions."""
 
 from weftwork.graph.training.loss_weights import (
     Reduction,

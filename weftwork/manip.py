@@ -1,4 +1,4 @@
-"""tf.manip: tensors rearranged."""
+"""tf.manip: operations that rearrange tensors."""
 
 from weftwork.graph.ops.array_ops import (
     reshape,

@@ -1,4 +1,4 @@
-"""tf.metrics: what is measured over many runs, kept in local variables."""
+"""tf.metrics: metrics accumulated over many runs, in local variables."""
 
 from weftwork.graph.training.counted_metrics import (
     auc,

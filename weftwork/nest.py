@@ -1,4 +1,4 @@
-"""tf.nest: lists, tuples and mappings as structures of what is none of these."""
+"""tf.nest: nested structures: lists, tuples and mappings, with anything else as leaves."""
 
 from weftwork.graph.structures import assert_same_structure, flatten, is_nested, map_structure, pack_sequence_as
 

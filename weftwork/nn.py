@@ -7,6 +7,8 @@ from weftwork.graph.nn.convolutions import (
     crelu,
     depthwise_conv2d,
     depthwise_conv2d_native,
+    depthwise_conv2d_native_backprop_filter,
+    depthwise_conv2d_native_backprop_input,
     local_response_normalization,
     lrn,
     separable_conv2d,
@@ -19,6 +21,7 @@ from weftwork.graph.nn.ctc import (
     ctc_greedy_decoder,
     ctc_loss,
     ctc_loss_v2,
+    ctc_unique_labels,
 )
 from weftwork.graph.nn.embeddings import (
     all_candidate_sampler,
@@ -117,7 +120,10 @@ from weftwork.graph.ops.spaces import (
 )
 from weftwork.graph.recurrent.dynamic import bidirectional_dynamic_rnn, dynamic_rnn
 from weftwork.graph.recurrent.raw import raw_rnn
-from weftwork.graph.recurrent.static import static_bidirectional_rnn, static_rnn
+from weftwork.graph.recurrent.static import static_bidirectional_rnn, static_rnn, static_state_saving_rnn
+
+depthwise_conv2d_backprop_filter = depthwise_conv2d_native_backprop_filter
+depthwise_conv2d_backprop_input = depthwise_conv2d_native_backprop_input
 
 __all__ = [
     "TopK",
@@ -134,6 +140,7 @@ __all__ = [
     "bias_add",
     "bidirectional_dynamic_rnn",
     "collapse_repeated",
+    "ctc_unique_labels",
     "compute_accidental_hits",
     "conv1d",
     "conv1d_transpose",
@@ -155,7 +162,11 @@ __all__ = [
     "ctc_loss_v2",
     "depth_to_space",
     "depthwise_conv2d",
+    "depthwise_conv2d_backprop_filter",
+    "depthwise_conv2d_backprop_input",
     "depthwise_conv2d_native",
+    "depthwise_conv2d_native_backprop_filter",
+    "depthwise_conv2d_native_backprop_input",
     "dilation2d",
     "dropout",
     "dynamic_rnn",
@@ -210,6 +221,7 @@ __all__ = [
     "sparse_softmax_cross_entropy_with_logits",
     "static_bidirectional_rnn",
     "static_rnn",
+    "static_state_saving_rnn",
     "sufficient_statistics",
     "swish",
     "tanh",

@@ -1,4 +1,4 @@
-"""tf.python_io: files of records."""
+"""tf.python_io: reads and writes files of records."""
 
 from weftwork.graph.files.records import TFRecordCompressionType, TFRecordOptions, TFRecordWriter, tf_record_iterator
 

@@ -1,4 +1,4 @@
-"""tf.quantization: quantization as it is imitated in training."""
+"""tf.quantization: operations that simulate quantization in training."""
 
 from weftwork.graph.ops.quantized import quantize_and_dequantize, quantize_and_dequantize_v2
 from weftwork.graph.ops.special import (

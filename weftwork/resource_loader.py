@@ -1,4 +1,4 @@
-"""tf.resource_loader: files beside the program's own."""
+"""tf.resource_loader: files in the folder of the program's modules."""
 
 import os
 from inspect import currentframe
@@ -23,7 +23,7 @@ def _folder_of(frame: FrameType | None) -> str:
 
 
 def load_resource(path: str) -> bytes:
-    """The content of a file. Raises NotFoundError when there is none."""
+    """The content of a file. Raises NotFoundError if it does not exist."""
     with GFile(path, "rb") as file:
         return file.read()
 

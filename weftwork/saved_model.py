@@ -1,7 +1,6 @@
 """tf.saved_model: models with their signatures, in folders that TensorFlow's tools and servers read.
 
-Its names are there as `tf.saved_model.builder.SavedModelBuilder` and so on, and, as in TensorFlow 1.15, without the
-word in the middle.
+Its names exist as in `tf.saved_model.builder.SavedModelBuilder`, and, as in TensorFlow 1.15, without the submodule.
 """
 
 from types import SimpleNamespace
@@ -78,12 +77,12 @@ constants = SimpleNamespace(
 
 
 def _main_op() -> Operation:
-    """The operation that initialises global and local variables, and tables."""
+    """The operation that initializes global variables, local variables and tables."""
     return group(global_variables_initializer(), local_variables_initializer(), tables_initializer())
 
 
 def main_op_with_restore(restore_op_name: str) -> Operation:
-    """As `main_op.main_op`, after the operation of that name has restored the global variables.
+    """Like `main_op.main_op`, but the operation called `restore_op_name` first restores the global variables.
 
     restore_op_name: the name of an operation of the default graph.
     """

@@ -1,4 +1,4 @@
-"""tf.sets: sets along the last axis."""
+"""tf.sets: operations on sets along the last axis."""
 
 from weftwork.graph.ops.sets import (
     difference,

@@ -1,4 +1,4 @@
-"""tf.signal: Fourier and cosine transforms, frames and windows."""
+"""tf.signal: Fourier and cosine transforms, framing and windows."""
 
 from weftwork.graph.ops.mdct import inverse_mdct, kaiser_bessel_derived_window, kaiser_window, mdct, vorbis_window
 from weftwork.graph.ops.signal import (

@@ -1,4 +1,4 @@
-"""tf.spectral: the transforms of `tf.signal` by their older names."""
+"""tf.spectral: the transforms of `tf.signal`, under their older names."""
 
 from weftwork.graph.ops.signal import (
     dct,

@@ -1,10 +1,10 @@
-"""What switches TensorFlow 1.15 between its two behaviours. There is one here, so they do nothing."""
+"""Functions that switch TensorFlow 1.15 between its two behaviours. Here there is only one, so they do nothing."""
 
 from __future__ import annotations
 
 
 def disable_v2_behavior() -> None:
-    """Nothing: there is no other behaviour here. Programs written for `tensorflow.compat.v1` call it."""
+    """Do nothing: there is no other behaviour. Programs written for `tensorflow.compat.v1` call it."""
 
 
 disable_eager_execution = disable_v2_behavior
@@ -15,7 +15,7 @@ disable_control_flow_v2 = enable_control_flow_v2 = disable_tensor_equality = dis
 
 
 def control_flow_v2_enabled() -> bool:
-    """False: branches and loops are functional in any case."""
+    """False, although branches and loops are always functional."""
     return False
 
 
@@ -25,5 +25,5 @@ def resource_variables_enabled() -> bool:
 
 
 def executing_eagerly() -> bool:
-    """False: what a program makes are nodes."""
+    """False: operations always make nodes of a graph."""
     return False

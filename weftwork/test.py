@@ -1,4 +1,4 @@
-"""tf.test: a TestCase with sessions and comparisons of arrays, and derivatives measured by differences."""
+"""tf.test: a TestCase with sessions and comparisons of arrays, and numerical derivatives."""
 
 from unittest import mock
 

@@ -1,4 +1,4 @@
-"""tf.timeline: what a traced run did, for chrome://tracing and Perfetto."""
+"""tf.timeline: timelines of traced runs, for chrome://tracing and Perfetto."""
 
 from weftwork.scheduler.views.timeline import StepStatsAnalysis, Timeline
 

@@ -1,4 +1,4 @@
-"""tf.train: what a training program needs around its graph."""
+"""tf.train: optimizers, savers, sessions with hooks, queue runners, and more for training programs."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -231,7 +231,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The messages of examples (`Example`, `Features` ...), made when first asked for."""
+    """The messages of examples (`Example`, `Features` ...), created when first used."""
     if name in messages.NAMES:
         return messages.message(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,7 @@
-"""tf.version: the version of TensorFlow whose names these are."""
+"""tf.version: the version of TensorFlow whose names the library provides."""
 
-VERSION = "1.15.0"
+from weftwork.graph.protos import TENSORFLOW_VERSION as VERSION
+
 GIT_VERSION = "weftwork"
 COMPILER_VERSION = ""
 CXX11_ABI_FLAG = MONOLITHIC_BUILD = 0

@@ -215,7 +215,7 @@ def _row(entry: Any) -> Row:
 
 
 def _joined(name: str, row: Row, cuts: list, pieces: dict[bytes, Row]) -> Row:
-    """A row with those of its slices. Raises ValueError where one is missing, or is not what the whole tells."""
+    """A row with those of its slices. Raises ValueError if one is missing, or does not match the whole."""
     if not cuts:
         return row
     parts = []

@@ -192,7 +192,8 @@ def is_absolute(path: str) -> bool:
 
 def absolute(path: str) -> str:
     """An absolute form of `path`, valid in any process of this machine."""
-    return path if is_url(path) else os.path.abspath(path)
+    folder, name = split(path)
+    return path if is_url(path) else os.path.join(os.path.abspath(folder), name)
 
 
 @contextmanager
@@ -200,7 +201,7 @@ def writing(path: str, files: Files) -> Iterator[Any]:
     """Open a temporary file that becomes `path` when the block ends.
 
     If the block raises, `path` is unchanged and nothing is left behind. Errors of the operating system become OpErrors
-    that name `path`. What is no regular file, such as a pipe or /dev/stdout, is written to as it is.
+    that name `path`. A path that is not a regular file, such as a pipe or /dev/stdout, is written to directly.
     """
     if not is_url(path) and os.path.exists(path) and not os.path.isfile(path):
         with file_errors(path), open(path, "wb") as device:

@@ -45,7 +45,7 @@ _HEADER = 200
 class Wanted(NamedTuple):
     """A value to read: its key, expected dtype, and expected shape. A shape of None accepts any shape.
 
-    spec: the slice to read (see `slices`), if it is not the whole.
+    spec: the slice to read (see `slices`); empty for the whole.
     """
 
     key: str
@@ -157,7 +157,7 @@ class CheckpointReader:
         return found
 
     def _from_slices(self, key: str, row: Row, place: tuple[slice, ...] | None, reader: Callable[[Row], Any]) -> Any:
-        """A value that lies in slices, or what is at a place of it."""
+        """A value stored in slices, or a part of it."""
         try:
             if self._sliced is not None:
                 return self._sliced.value(key, place)
@@ -168,7 +168,7 @@ class CheckpointReader:
             raise DataLossError(None, None, f"{self._prefix}: {key}: {error}") from error
 
     def items(self) -> Iterator[tuple[str, str, Any]]:
-        """(key, type, value) of all values; those that lie in slices as a `Cut` for each."""
+        """(key, type, value) of all values; for a value stored in slices, a `Cut` for each slice."""
         for key, row in sorted(self._rows.items()):
             if not row.parts:
                 yield key, row.dtype, self.get_tensor(key)
@@ -286,7 +286,7 @@ def _fill(raw: np.ndarray, offset: int, reader: Any, name: str, extend: Callable
 
 
 def _read_sliced(prefix: str, files: Files) -> sliced.Sliced | None:
-    """What is in the files of a checkpoint without an index; None where there is one, or there are no such files."""
+    """The content of a checkpoint without an index; None if there is an index, or there are no such files."""
     with file_errors(prefix):
         names = [] if files.exists(index_name(prefix)) else single_files(prefix, files)
         contents = []
@@ -346,7 +346,7 @@ def _foreign(name: str) -> DataLossError:
 
 
 def tidy(prefix: str, files: Files | None = None) -> None:
-    """Delete what failed saves left behind: data files of this prefix that no index names. Errors are ignored."""
+    """Delete leftovers of failed saves: data files of this prefix that no index names. Errors are ignored."""
     files = files or files_of(prefix)
     with suppress(OpError, OSError):
         index = index_name(prefix)
@@ -375,7 +375,7 @@ def _row(row: Mapping[str, Any], shards: list[tuple[str, int]]) -> Row:
 
 
 def _in_parts(whole: Row, parts: Any, shards: list[tuple[str, int]]) -> Row:
-    """The row of a value in slices. Raises ValueError for slices that are impossible."""
+    """The row of a value stored in slices. Raises ValueError for impossible slices."""
     found = []
     for ranges, entry in parts:
         cut = tuple([(_whole(start), _whole(length)) for start, length in ranges])

@@ -1,6 +1,6 @@
 """TensorFlow's older checkpoint files, "V1": one sorted table, which holds the values themselves, slice by slice.
 
-meta    the value of the empty key: names, shapes, types, and the slices that are there
+meta    the value of the empty key: the names, shapes, types and slices in the file
 data    the value of a slice's key (`slices`): its numbers, in the field of their type
 
 The file of a checkpoint is the prefix itself; of several shards, `PREFIX-00000-of-00002` and so on.
@@ -29,7 +29,7 @@ _FIELDS = {
     "complex64": "scomplex_val", "complex128": "dcomplex_val", "float16": "half_val", "uint32": "uint32_val",
     "uint64": "uint64_val", **dict.fromkeys(["int32", "uint8", "int16", "int8", "uint16"], "int_val"),
 }  # fmt: skip
-"""Where a TensorProto has its values, by dtype."""
+"""The field in which a TensorProto has its values, by dtype."""
 
 
 @cache
@@ -73,7 +73,7 @@ class Kept(NamedTuple):
 
 
 class Sliced:
-    """The values of V1 files. Raises ValueError for files that are none, or damaged."""
+    """The values of V1 files. Raises ValueError for damaged files, and for files in another format."""
 
     def __init__(self, contents: Iterable[bytes]):
         self.kept: dict[str, Kept] = {}
@@ -95,7 +95,7 @@ class Sliced:
         known.parts.extend([(slice_of(part), slice_key(entry.name, slice_of(part))) for part in entry.slice])
 
     def value(self, name: str, place: tuple[slice, ...] | None = None) -> Any:
-        """The value of a key, or what lies at a place of it.
+        """The value of a key, or a part of it.
 
         Raises ValueError if a slice is missing, or differs from its entry.
         """
@@ -131,7 +131,7 @@ def _parsed(data: bytes) -> Any:
 
 
 def _numbers(proto: Any, dtype: str) -> np.ndarray:
-    """The values of a TensorProto, in one row."""
+    """The values of a TensorProto, as a vector."""
     items = getattr(proto, _FIELDS[dtype])
     if dtype == "string":
         made = np.empty(len(items), object)
@@ -195,4 +195,4 @@ def _fill(proto: Any, dtype: str, value: Any) -> None:
 
 
 def write_index(prefix: str, parts: Sequence[Part], files: Files | None = None) -> None:
-    """Nothing: each file tells what is in it."""
+    """Do nothing: each file describes its own content."""

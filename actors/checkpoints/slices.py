@@ -34,7 +34,7 @@ class Cut(NamedTuple):
 
 
 def parsed(spec: str) -> tuple[tuple[int, ...], Slice]:
-    """The shape of the whole and the slice, from a spec. Raises ValueError for what is none."""
+    """The shape of the whole and the slice, from a spec. Raises ValueError for a malformed one."""
     *sizes, ranges = spec.split(" ")
     shape = tuple(map(int, sizes))
     cut: list[tuple[int, int] | None] = []
@@ -48,9 +48,9 @@ def parsed(spec: str) -> tuple[tuple[int, ...], Slice]:
 def assembled(
     place: tuple[slice, ...], dtype: Any, parts: Iterable[tuple[tuple[slice, ...], Callable[[], Any]]]
 ) -> np.ndarray:
-    """What lies at `place`, from the parts that meet it: (where a part lies, a function that reads it).
+    """The values at `place`, from the parts that overlap it: (position of a part, function that reads it).
 
-    Raises ValueError if the parts are not the whole of it.
+    Raises ValueError if the parts do not cover it.
     """
     made = np.empty([at.stop - at.start for at in place], dtype)
     covered = 0
@@ -67,12 +67,12 @@ def assembled(
 
 
 def slice_of(message: Any) -> Slice:
-    """The slice that a message tells of."""
+    """The slice that a message describes."""
     return tuple([(int(e.start), int(e.length)) if e.length else None for e in message.extent])
 
 
 def place_of(cut: Slice, shape: Sequence[int]) -> tuple[slice, ...]:
-    """The index of a slice in an array of this shape. Raises ValueError where it is not inside."""
+    """The index of a slice in an array of this shape. Raises ValueError if it exceeds the array."""
     if len(cut) != len(shape):
         raise ValueError(f"a slice of {len(cut)} axes of a value of shape {list(shape)}")
     found = []
@@ -101,13 +101,13 @@ def _ordered_text(data: bytes) -> bytes:
 
 
 def _ordered(number: int) -> bytes:
-    """A whole number: how many bytes it has, and these."""
+    """A whole number: its number of bytes, and the bytes."""
     data = number.to_bytes((number.bit_length() + 7) // 8, "big")
     return bytes([len(data)]) + data
 
 
 def _signed(number: int) -> bytes:
-    """A number with a sign: the first bits say how many bytes there are, turned over if it is negative."""
+    """A signed number: the first bits give the number of bytes; they are inverted if the number is negative."""
     size = 1
     while (~number if number < 0 else number) >= 1 << (7 * size - 1):
         size += 1

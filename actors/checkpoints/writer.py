@@ -44,7 +44,7 @@ class Row(NamedTuple):
     bytes: int
     crc32: int
     parts: tuple = ()
-    """Of a value in slices, (range along each axis, row) of each; it has no place of its own then."""
+    """For a value in slices, (range along each axis, row) of each slice; the value itself then has no position."""
 
 
 class Part(NamedTuple):
@@ -58,7 +58,7 @@ class Part(NamedTuple):
 
 
 def note(rows: dict[str, Row], key: str, row: Row, value: Any) -> None:
-    """Add the row of a value, or of a slice of one (a `Cut`), whose other slices may be there."""
+    """Add the row of a value, or of a slice of one (a `Cut`), some of whose slices may be there already."""
     if not isinstance(value, Cut):
         rows[key] = row
         return
@@ -171,7 +171,7 @@ def write_index(prefix: str, parts: Sequence[Part], files: Files | None = None) 
 
 
 def _as_json(row: Row) -> dict[str, Any]:
-    """A row as an index has it."""
+    """A row, in the form of the index."""
     entry = {name: value for name, value in row._asdict().items() if name != "parts"}
     if row.parts:
         entry["parts"] = [[place, _as_json(part)] for place, part in row.parts]

@@ -14,9 +14,10 @@ from weftwork.actors.data.elements import in_columns, in_rows
 from weftwork.actors.data.stage import END, Batchwise, Failed, Pipeline, Stage, element_of, failure, stage, tensors_of
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.data.description import Description
+from weftwork.graph.errors import InvalidArgumentError
 
 _DEFAULT_SIZE = 2
-"""Buffer size where the program leaves it to us."""
+"""Buffer size if the program leaves it to us."""
 
 
 class Ahead(Batchwise):
@@ -131,6 +132,9 @@ class Buffer(Ahead):
 def prefetched(given: Description, pipeline: Pipeline) -> Stage:
     """Make the stage of `prefetch`."""
     inner, size = pipeline.stage(given.sources[0]), int(given.values[0])
+    if size < -1:
+        text = "buffer_size must be >= 0 or set buffer_size to be -1 for auto-tuning"
+        raise InvalidArgumentError(None, None, text)
     return inner if not size else Buffer(inner, _DEFAULT_SIZE if size < 0 else size)
 
 
@@ -151,6 +155,7 @@ class Chunks(Stage):
     """
 
     saved = ("ended",)
+    ended = False
 
     def __init__(self, given: Description, pipeline: Pipeline):
         self.given, self.pipeline = given, pipeline
@@ -158,10 +163,6 @@ class Chunks(Stage):
         self.most = pipeline.functions.cores() if asked < 1 else asked
         self.size = self.most
         self.sources = [ChunkSource(pipeline.stage(given.sources[0]), self)]
-        self.begin()
-
-    def begin(self) -> None:
-        self.ended = False
 
     def next(self) -> Any:
         items = [END] if self.ended else self.source.several(self.size)
@@ -214,13 +215,11 @@ class Mapped(Batchwise):
     """
 
     saved = ("made",)
+    made: deque = deque()
 
     def __init__(self, chunks: Stage, parts: tuple[int, ...]):
         self.pipeline, self.sources, self._parts = chunks.pipeline, [chunks], parts
         self.begin()
-
-    def begin(self) -> None:
-        self.made: deque = deque()
 
     def several(self, most: int) -> list:
         while not self.made:

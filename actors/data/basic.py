@@ -37,9 +37,7 @@ class Concatenate(Stage):
     """Yields the elements of each source in turn."""
 
     saved = ("at",)
-
-    def begin(self) -> None:
-        self.at = 0
+    at = 0
 
     def next(self) -> Any:
         while self.at < len(self.sources):
@@ -63,7 +61,7 @@ class Repeat(Batchwise):
         self.times, self.some = 0, False
 
     def several(self, most: int) -> list:
-        self.pipeline.check_open()  # an endless repetition may be skipped over for ever
+        self.pipeline.check_open()  # an endless repetition may be skipped over forever
         while self.count < 0 or self.times < self.count:
             items = self.source.several(most)
             ended = items[-1] is END
@@ -91,9 +89,7 @@ class Take(Stage):
     """Yields the first elements."""
 
     saved = ("taken",)
-
-    def begin(self) -> None:
-        self.taken = 0
+    taken = 0
 
     def next(self) -> Any:
         count = int(self.given.values[0])
@@ -109,9 +105,7 @@ class Skip(Stage):
     """Drops the first elements."""
 
     saved = ("skipped",)
-
-    def begin(self) -> None:
-        self.skipped = 0
+    skipped = 0
 
     def next(self) -> Any:
         count = int(self.given.values[0])
@@ -127,6 +121,7 @@ class Shard(Stage):
     """Yields every n-th element."""
 
     saved = ("at",)
+    at = 0
 
     def prepare(self) -> None:
         self.many, self.index = [int(value) for value in self.given.values]
@@ -136,9 +131,6 @@ class Shard(Stage):
         if not 0 <= self.index < self.many:
             text = f"Index must be between 0 and {self.many - 1} (currently index = {self.index})."
             raise InvalidArgumentError(None, None, text)
-
-    def begin(self) -> None:
-        self.at = 0
 
     def next(self) -> Any:
         while True:

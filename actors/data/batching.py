@@ -21,6 +21,7 @@ class Batch(Stage):
     """Stacks elements."""
 
     saved = ("ended",)
+    ended = False
 
     def prepare(self) -> None:
         self.size, self.drop = int(self.given.values[0]), bool(self.given.values[1])
@@ -31,9 +32,6 @@ class Batch(Stage):
     def leaves(self) -> tuple[Leaf, ...]:
         """The type and shape of each component."""
         return self.given.option("leaves")
-
-    def begin(self) -> None:
-        self.ended = False
 
     def next(self) -> Any:
         elements: list = []
@@ -142,10 +140,11 @@ class Unbatch(Stage):
     """Yields the rows of each element."""
 
     saved = ("element", "at")
+    element: list = []
+    at = 0
 
     def begin(self) -> None:
-        self.element: list = []
-        self.at = 0
+        super().begin()
         self._rows: list = []
 
     def next(self) -> Any:
@@ -179,6 +178,10 @@ class Window(Stage):
     """Yields windows: datasets of consecutive elements."""
 
     saved = ("held", "ended", "dropped")
+    held: list = []
+    ended = False
+    dropped = 0
+    """Elements between two windows that are still to be skipped."""
 
     def prepare(self) -> None:
         self.size, self.shift, self.stride = [int(value) for value in self.given.values[:3]]
@@ -186,12 +189,6 @@ class Window(Stage):
         for word, value in (("size", self.size), ("shift", self.shift), ("stride", self.stride)):
             if value < 1:
                 raise InvalidArgumentError(None, None, f"Window {word} must be greater than zero.")
-
-    def begin(self) -> None:
-        self.held: list = []
-        self.ended = False
-        self.dropped = 0
-        """Elements between two windows that are still to be skipped."""
 
     def next(self) -> Any:
         wanted = (self.size - 1) * self.stride + 1

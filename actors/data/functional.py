@@ -158,9 +158,7 @@ class TakeWhile(Stage):
     """Yields elements until a function returns False."""
 
     saved = ("ended",)
-
-    def begin(self) -> None:
-        self.ended = False
+    ended = False
 
     def next(self) -> Any:
         element = END if self.ended else self.source.next()

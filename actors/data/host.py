@@ -261,18 +261,19 @@ class Iterators:
             return self._held.setdefault(key, IteratorState(key[1], self._functions))
 
     def _of_handle(self, op: Operation, handle: Any) -> IteratorState:
-        """Look up an iterator by handle. Raises NotFoundError, or InvalidArgumentError if its types differ."""
+        """Look up an iterator by handle. Raises NotFoundError for one of another session, else InvalidArgumentError."""
         with self._lock:
             held = self._held.get(_key(bytes(handle)))
         if held is None:
-            raise NotFoundError(None, None, f"Resource {handle!r} is not an iterator of this session.")
+            kind = NotFoundError if b"\0" in bytes(handle) else InvalidArgumentError  # of another session, or no handle
+            raise kind(None, None, f"Resource {handle!r} is not an iterator of this session.")
         wanted = op.attrs["_types"]
         if held.types and len(held.types) != len(wanted):
             text = f"Number of components does not match: expected {len(wanted)} types but got {len(held.types)}."
             raise InvalidArgumentError(None, None, text)
         for at, (mine, other) in enumerate(zip(held.types, wanted, strict=False)):
             if mine is not other:
-                text = f"Data type mismatch at component {at}: expected {other.name} but got {mine.name}."
+                text = f"Data type mismatch at component {at}: expected {other.cpp_name} but got {mine.cpp_name}."
                 raise InvalidArgumentError(None, None, text)
         return held
 

@@ -44,12 +44,10 @@ class Once(Stage):
     """Yields one element."""
 
     saved = ("done",)
+    done = False
 
     def prepare(self) -> None:
         self.element = _components(self.given.values, self.given.option("leaves"))
-
-    def begin(self) -> None:
-        self.done = False
 
     def next(self) -> Any:
         if self.done:
@@ -58,11 +56,33 @@ class Once(Stage):
         return list(self.element)
 
 
-@stage("TensorSlice")
-class Rows(Stage):
-    """Yields the rows of arrays."""
+class Counted(Stage):
+    """Yields `count` elements, each of which `element` makes from its number."""
 
     saved = ("at",)
+    at = 0
+    count: int
+
+    def element(self, at: int) -> list:
+        """The element with a number."""
+        raise NotImplementedError
+
+    def next(self) -> Any:
+        at = self.at
+        if at >= self.count:
+            return END
+        self.at = at + 1
+        return self.element(at)
+
+    def several(self, most: int) -> list:
+        some = range(self.at, min(self.at + most, self.count))
+        self.at += len(some)
+        return [self.element(at) for at in some] or [END]
+
+
+@stage("TensorSlice")
+class Rows(Counted):
+    """Yields the rows of arrays."""
 
     def prepare(self) -> None:
         components = _components(self.given.values, self.given.option("leaves"))
@@ -73,20 +93,8 @@ class Rows(Stage):
             raise InvalidArgumentError(None, None, text)
         self.count = lengths[0]
 
-    def begin(self) -> None:
-        self.at = 0
-
-    def next(self) -> Any:
-        at = self.at
-        if at >= self.count:
-            return END
-        self.at = at + 1
+    def element(self, at: int) -> list:
         return [rows[at] for rows in self.rows]
-
-    def several(self, most: int) -> list:
-        some = range(self.at, min(self.at + most, self.count))
-        self.at += len(some)
-        return [[rows[at] for rows in self.rows] for at in some] or [END]
 
 
 class SparseRows:
@@ -109,62 +117,40 @@ class SparseRows:
 
 
 @stage("SparseTensorSlice")
-class SparseSlices(Stage):
+class SparseSlices(Counted):
     """Yields the rows of a sparse tensor, as three arrays each."""
-
-    saved = ("at",)
 
     def prepare(self) -> None:
         self.rows = SparseRows(SparseTensorValue(*self.given.values))
+        self.count = len(self.rows)
 
-    def begin(self) -> None:
-        self.at = 0
-
-    def next(self) -> Any:
-        if self.at >= len(self.rows):
-            return END
-        self.at += 1
-        return list(self.rows[self.at - 1])
+    def element(self, at: int) -> list:
+        return list(self.rows[at])
 
 
 @stage("Elements")
-class Elements(Stage):
+class Elements(Counted):
     """Yields given elements: those of a window."""
 
-    saved = ("at",)
+    def prepare(self) -> None:
+        self.count = len(self.given.values)
 
-    def begin(self) -> None:
-        self.at = 0
-
-    def next(self) -> Any:
-        if self.at >= len(self.given.values):
-            return END
-        self.at += 1
-        return list(self.given.values[self.at - 1])
+    def element(self, at: int) -> list:
+        return list(self.given.values[at])
 
 
 @stage("Range")
-class Numbers(Stage):
+class Numbers(Counted):
     """Yields int64 numbers."""
 
-    saved = ("at",)
-
     def prepare(self) -> None:
-        start, stop, step = [int(value) for value in self.given.values]
-        if not step:
+        self.start, stop, self.step = [int(value) for value in self.given.values]
+        if not self.step:
             raise InvalidArgumentError(None, None, "step must be a non-zero integer.")
-        self.numbers = range(start, stop, step)
+        self.count = max(0, -((self.start - stop) // self.step))
 
-    def begin(self) -> None:
-        self.at = 0
-
-    def next(self) -> Any:
-        try:
-            number = self.numbers[self.at]
-        except IndexError:
-            return END
-        self.at += 1
-        return [np.int64(number)]
+    def element(self, at: int) -> list:
+        return [np.int64(self.start + at * self.step)]
 
 
 @stage("Generator")
@@ -248,9 +234,10 @@ class MatchingFiles(Stage):
     """Yields the paths that match patterns, sorted."""
 
     saved = ("at",)
+    at = 0
 
     def begin(self) -> None:
-        self.at = 0
+        super().begin()
         self.paths: list[bytes] | None = None
 
     def next(self) -> Any:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -135,7 +136,11 @@ class Pipeline:
 
 
 class Stage:
-    """Makes elements. `saved` names the attributes that, with the sources, make up its position."""
+    """Makes elements.
+
+    saved: the names of the attributes that, with the sources, make up its position. At the beginning each is what the
+    class says, unless the stage has a `begin` of its own.
+    """
 
     saved: tuple[str, ...] = ()
 
@@ -155,6 +160,8 @@ class Stage:
 
     def begin(self) -> None:
         """Go to the beginning."""
+        for name in self.saved:
+            setattr(self, name, copy(getattr(type(self), name)))
 
     def restart(self) -> None:
         """Go back to the beginning, sources included."""
@@ -230,7 +237,7 @@ def failure(error: Exception, pipeline: Pipeline) -> Any:
     if pipeline.closed:
         return END
     message = error.message if isinstance(error, OpError) else f"{type(error).__name__}: {error}"
-    return Failed(from_exception(error), message, getattr(error, "call", None))
+    return Failed(from_exception(error), message, error.call if isinstance(error, OpError) else None)
 
 
 Made = TypeVar("Made", bound=Callable[[Description, Pipeline], Stage])

@@ -27,12 +27,13 @@ from weftwork.actors.processes.messages import Request, Watch, describe, pack_pa
 from weftwork.actors.processes.replay import tell_inputs
 from weftwork.actors.processes.ticker import Ticker
 from weftwork.actors.processes.transport import Gone, Transport
-from weftwork.actors.processes.worker import RUNNERS, ProgramMissing, Programs, stops_with
+from weftwork.actors.processes.worker import RUNNERS, ProgramMissing, Programs, call, stops_with
 from weftwork.actors.programs.ambient import PLACE, Unknown
 from weftwork.actors.programs.carried import Carried
 from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.lru import Lru
+from weftwork.actors.programs.numbers import raised
 from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import StepFailed, Stopped, spread
 from weftwork.actors.programs.sizes import size_of
@@ -213,7 +214,6 @@ class LocalWorker:
             return pack_parts(["missing", number])
         except Exception as error:  # the code does not unpickle here: a package is missing, say
             return pack_parts(["unfit", number, *describe(error)])
-        measured: list = []
         said.clear()
         try:
             values = [exchange, *unpack_parts(inputs)]
@@ -221,14 +221,7 @@ class LocalWorker:
             return pack_parts(["unfit", number, *describe(error)])
         watch.unpacked()
         try:
-            stops_with(exchange.stop)
-            with children_end(), working(), program.errors():
-                watch.start = perf_counter()
-                if request.measure:
-                    outputs, *measured = program.measure(values, exchange.stop)
-                else:
-                    outputs = program(values, exchange.stop)
-                watch.ran(sum(map(size_of, values[1:])), sum(map(size_of, outputs)))
+            outputs, measured = call(program, values, exchange.stop, request, watch)
         except (Stopped, Gone):
             return pack_parts(["stopped", number])
         except StepFailed as failed:
@@ -418,7 +411,7 @@ def _end_with_parent(parent: int, life: int) -> None:
 
 def _detach_input() -> int:
     """Replace standard input by /dev/null, so that functions do not wait for it. Returns the old descriptor."""
-    was, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    was, nothing = raised(os.dup(0)), os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
     return was

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weftwork.actors.processes import pickling
-from weftwork.graph.errors import printed, shown, text_of
+from weftwork.graph.errors import part_of, printed, set_part, shown, text_of
 from weftwork.graph.frames import is_lazy
 from weftwork.graph.ownership import copied, is_atom
 
@@ -186,7 +186,7 @@ def _dumps_for(values: list) -> Callable:
 
 
 IMMUTABLE, LAZY = "immutable", "lazy"
-"""What may be read where it lies in Ray's store: what nobody can change, and a frame that copies on write."""
+"""Kinds of values that may be read in place in Ray's store: immutable ones, and frames that copy on write."""
 
 
 @dataclass
@@ -207,7 +207,7 @@ def _shares(value: Any) -> str:
 
 
 def _is_immutable(value: Any, depth: int = 0) -> bool:
-    """True for what nobody can change, and for containers of that: these are made anew."""
+    """True for immutable values, and for containers of these: the containers are rebuilt."""
     kind = type(value)
     if kind not in (list, tuple, dict):
         return is_atom(value)
@@ -225,9 +225,9 @@ def wrap(value: Any) -> Any:
 def unwrap(stored: Any, lazily: bool = False) -> Any:
     """The value that was wrapped.
 
-    A plain array, and a value that nobody can change, is a read-only view of the store; data inside other values is
-    writable, because it is copied. lazily: the data of a frame that copies on write is not copied. Then only lazy
-    copies of the frame are writable, and values made from them, as long as the frame itself exists.
+    A plain array, or an immutable value, is a read-only view of the store; data inside other values is writable,
+    because it is copied. lazily: the data of a frame that copies on write is not copied. Then only lazy copies of the
+    frame are writable, and values made from them, as long as the frame itself exists.
     """
     if type(stored) is not Parcel:
         return stored
@@ -263,9 +263,9 @@ def describe(error: BaseException) -> tuple[bytes, str]:
     rows: list[tuple] = [
         (
             _pack_error(each) if group is None else (numbers[id(group)], position),
-            numbers.get(id(each.__cause__)),
-            numbers.get(id(each.__context__)),
-            each.__suppress_context__,
+            numbers.get(id(part_of(each, "__cause__"))),
+            numbers.get(id(part_of(each, "__context__"))),
+            part_of(each, "__suppress_context__"),
         )
         for each, group, position in found
     ]
@@ -276,13 +276,15 @@ def describe(error: BaseException) -> tuple[bytes, str]:
 
 
 def _raised_from(error: BaseException) -> list[tuple[BaseException, BaseException | None, int]]:
-    """An exception and all that it was raised from, as (exception, the group that it is in, its position there)."""
+    """An exception and all exceptions that it was raised from, as (exception, the group that contains it, its position
+    there)."""
     found: list[tuple[BaseException, BaseException | None, int]] = [(error, None, 0)]
     seen = {id(error)}
     for each, _, _ in found:
         members = getattr(each, "exceptions", ()) if isinstance(each, _GROUP) else ()
         parts: list = [(part, each, at) for at, part in enumerate(members)]
-        parts += [(earlier, None, 0) for earlier in (each.__cause__, each.__context__) if earlier is not None]
+        before = [part_of(each, name) for name in ("__cause__", "__context__")]
+        parts += [(earlier, None, 0) for earlier in before if earlier is not None]
         for part in parts:
             if id(part[0]) not in seen and len(found) < _MAX_CHAIN:
                 seen.add(id(part[0]))
@@ -297,8 +299,9 @@ _GROUP: Any = getattr(builtins, "BaseExceptionGroup", ())
 def _pack_error(error: BaseException) -> bytes:
     bare = _try_pack_error(error)
     if bare is None:
-        args = tuple([arg if _pickles(arg) else shown(arg) for arg in error.args])
-        state = {name: value for name, value in vars(error).items() if _pickles(value)}
+        args = tuple([arg if _pickles(arg) else shown(arg) for arg in part_of(error, "args")])
+        space = object.__getattribute__(error, "__dict__")
+        state = {name: value for name, value in space.items() if _pickles(value)}
         bare = _try_pack_error(pickling.Bare(type(error), args, state))
     return bare or pack(RuntimeError(f"{type(error).__name__}: {text_of(error)}"))
 
@@ -332,9 +335,9 @@ def described(bare: bytes, text: str) -> BaseException:
     error = made[0] = made[0] or RuntimeError(text.strip().rpartition("\n")[2])
     for one, (_, cause, context, is_suppressed) in zip(made, rows, strict=True):
         if one is not None:
-            one.__cause__ = None if cause is None else made[cause]
-            one.__context__ = None if context is None else made[context]
-            one.__suppress_context__ = is_suppressed
+            set_part(one, "__cause__", None if cause is None else made[cause])
+            set_part(one, "__context__", None if context is None else made[context])
+            set_part(one, "__suppress_context__", is_suppressed)
     return error
 
 

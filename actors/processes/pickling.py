@@ -31,6 +31,7 @@ import numpy as np
 
 from weftwork.actors.processes import wrappers
 from weftwork.graph.class_facts import HEAP, answers_all
+from weftwork.graph.errors import part_of, set_part
 from weftwork.graph.forks import fresh
 from weftwork.graph.ownership import is_bare
 
@@ -118,7 +119,8 @@ class Pickler(cloudpickle.Pickler):
         if issubclass(kind, tuple) and _is_named(kind):
             return _named, (kind, tuple(obj), getattr(obj, "__dict__", None) or None)
         if issubclass(kind, BaseException) and _is_plain_error(kind):
-            return _error, (kind, obj.args, vars(obj) or None, obj.name if isinstance(obj, _NAMING) else None)
+            state = object.__getattribute__(obj, "__dict__") or None
+            return _error, (kind, part_of(obj, "args"), state, obj.name if isinstance(obj, _NAMING) else None)
         if kind.__flags__ & HEAP:
             return self._reduced(obj, kind)
         return NotImplemented
@@ -343,11 +345,14 @@ def _is_plain_error(kind: type) -> bool:
 
 
 def _error(kind: type, args: tuple, state: dict | None, name: str | None = None) -> BaseException:
-    """Rebuild an exception, whatever arguments its `__init__` takes.   name: what it says was missing."""
-    made: Any = kind.__new__(kind, *args)
-    made.args = args
+    """Rebuild an exception, whatever its class does meanwhile.   name: what it says was missing."""
+    try:
+        made: Any = kind.__new__(kind, *args)
+    except Exception:  # it wants other arguments
+        made = next(base for base in kind.__mro__ if not base.__flags__ & HEAP).__new__(kind, *args)
+    set_part(made, "args", args)
     if state:
-        vars(made).update(state)
+        object.__getattribute__(made, "__dict__").update(state)
     if isinstance(made, _NAMING) and name is not None:
         made.name = name
     return made

@@ -37,7 +37,8 @@ def tell_inputs(failed: StepFailed, values: Sequence[Any], leave: Callable[[Any]
     Returns their positions among the program's `values` (None for one made by the program) with a pickle of the made
     ones, or a string that says why they are not available.   leave: converts a value before it is pickled.
     """
-    if failed.taken is None or isinstance(getattr(failed.__cause__, "call", None), FailedCall):
+    cause = failed.__cause__
+    if failed.taken is None or (isinstance(cause, OpError) and cause.call is not None):
         return "the worker does not know them"
     places = [next((p for p, value in enumerate(values) if value is one), None) for one in failed.taken]
     made = [leave(one) for one, place in zip(failed.taken, places, strict=True) if place is None]

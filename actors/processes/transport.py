@@ -3,7 +3,7 @@
 slot      a process's number; its socket has this name, in a folder that only this user can enter
 channel   a stream of messages between two slots, opened when one first sends to the other
 message   one or more parts, each a buffer; a large part is received straight into its final place
-Invariant: a sender that waits keeps receiving, so two processes that send to each other never wait for ever.
+Invariant: a sender that waits keeps receiving, so two processes that send to each other never wait forever.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from weakref import WeakSet
 
 import numpy as np
 
+from weftwork.actors.programs.numbers import raised_socket
 from weftwork.actors.programs.program import Stopped
 from weftwork.graph.forks import in_child
 
@@ -126,14 +127,15 @@ class Transport:
         self._folder, self._slot = folder, slot
         self._channels: dict[int, _Channel] = {}
         self._inbox: deque[tuple[int, list | None]] = deque()
-        self._selector = selectors.DefaultSelector()
-        self._listener = socket.socket(socket.AF_UNIX)
+        self._selector = selectors.PollSelector() if slot else selectors.DefaultSelector()
+        """In a worker one without a file number: these belong to its functions."""
+        self._listener = self._own(socket.socket(socket.AF_UNIX))
         new = f"{self._path(slot)}.{os.getpid()}"  # renamed once it listens: who finds the final name can connect
         self._listener.bind(new)
         self._listener.listen(64)
         os.rename(new, self._path(slot))
         self._listener.setblocking(False)
-        self._waker, self._woken = socket.socketpair()
+        self._waker, self._woken = map(self._own, socket.socketpair())
         self._waker.setblocking(False)
         self._woken.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -163,7 +165,7 @@ class Transport:
     def next(self, seconds: float | None) -> tuple[int, list | None] | None:
         """The next message as (sending slot, list of parts); (slot, None) if the slot's process is gone.
 
-        Waits at most `seconds`, or for ever if that is None. Returns None if nothing came, or `wake` was called.
+        Waits at most `seconds`, or forever if that is None. Returns None if nothing came, or `wake` was called.
         """
         if not self._inbox:
             self._look(seconds)
@@ -181,11 +183,14 @@ class Transport:
         self._selector.close()
         self._waker.close()
 
+    def _own(self, stream: socket.socket) -> socket.socket:
+        return raised_socket(stream) if self._slot else stream
+
     def _path(self, slot: int) -> str:
         return os.path.join(self._folder, str(slot))
 
     def _connect(self, slot: int) -> _Channel:
-        stream = socket.socket(socket.AF_UNIX)
+        stream = self._own(socket.socket(socket.AF_UNIX))
         try:
             stream.connect(self._path(slot))
             stream.sendall(b"".join(_framed([self._slot.to_bytes(_HEADER_BYTES, "big")])))
@@ -217,7 +222,7 @@ class Transport:
 
     def _accept(self) -> None:
         with suppress(BlockingIOError):
-            stream, _ = self._listener.accept()
+            stream = self._own(self._listener.accept()[0])
             self._selector.register(stream, selectors.EVENT_READ, _Channel(stream))
 
     def _take(self, channel: _Channel) -> None:

@@ -1,11 +1,12 @@
 """Run programs in a process that works for a session: in a Ray task, or in a long-lived actor.
 
-A program is sent to a process once; later requests carry only its id. Requests of a session are numbered, and an actor
-answers a repeated number from memory, so a message that arrives twice takes effect once.
+A program is sent to a process once; later requests carry only its id. It does no harm to run a segment a second time:
+it makes new versions of variables, and the session uses only those whose reply it has read.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
@@ -110,12 +111,6 @@ _TASKS = Programs()
 
 
 @contextmanager
-def _working():
-    with working(), children_end():
-        yield
-
-
-@contextmanager
 def _limited(seconds: float | None):
     """A stop list that fills up after `seconds`, or never."""
     stop: list = []
@@ -160,7 +155,7 @@ class Heartbeat:
             self._current = ""
 
     def limited(self, seconds: float | None) -> None:
-        """Note the begin of a call that may take `seconds`; None: its end."""
+        """Note the beginning of a call that may take `seconds`; None: its end."""
         if self._current and self.tell is not None:
             self._calls, self._limit = self._calls + (seconds is not None), seconds or 0.0
             self.tell(self._current, self._calls, self._limit)
@@ -194,6 +189,20 @@ def _look_for_stop() -> None:
 STOPS.append(_look_for_stop)
 
 
+def call(program: Program, values: list, stop: Any, request: Request, watch: Watch) -> tuple[list, list]:
+    """Run a program. Returns its outputs, and the measurements if the request asks for them."""
+    stops_with(stop)
+    with working(), children_end(), program.errors():
+        measured: list = []
+        watch.start = perf_counter()
+        if request.measure:
+            outputs, *measured = program.measure(values, stop)
+        else:
+            outputs = program(values, stop)
+        watch.ran(sum(map(size_of, values)), sum(map(size_of, outputs)))
+    return outputs, measured
+
+
 def _missing(request: Request) -> list:
     """The reply to a request that refers to something this process does not have."""
     return _reply(request, ["missing"], [])
@@ -224,14 +233,8 @@ def perform(
     failure: list = []
     outputs: list = []
     try:
-        with HEARTBEAT.watching(request.token), _limited(request.deadline) as stop, _working(), program.errors():
-            stops_with(stop)
-            watch.start = perf_counter()
-            if request.measure:
-                outputs, *measured = program.measure(values, stop)
-            else:
-                outputs = program(values, stop)
-            watch.ran(sum(map(size_of, values)), sum(map(size_of, outputs)))
+        with HEARTBEAT.watching(request.token), _limited(request.deadline) as stop:
+            outputs, measured = call(program, values, stop, request, watch)
     except StepFailed as failed:
         taken = tell_inputs(failed, values, gpu.to_host) if device else tell_inputs(failed, values)
         failure = ["failed", failed.step, *describe(failed.__cause__ or failed), taken]
@@ -278,14 +281,14 @@ def _retried(function: UserFunction, attempt: int, text: str) -> None:
 RETRIED.append(_retried)
 
 
-def _reply(request: Request, told: list, said: list) -> list:
+def _reply(request: Request, reply: list, said: list) -> list:
     """A reply without outputs."""
-    return [pack_values(with_said(told, said)), *[None] * len(request.apart)]
+    return [pack_values(with_said(reply, said)), *[None] * len(request.apart)]
 
 
-def with_said(told: list, said: list) -> list:
+def with_said(reply: list, said: list) -> list:
     """A reply, preceded by recorded output if there is any."""
-    return ["said", said, *told] if said else told
+    return ["said", said, *reply] if said else reply
 
 
 def _place_among(output: Any, inputs: list, arrived: Iterable[int]) -> int | None:
@@ -344,20 +347,15 @@ class VariableServer:
     owns_gpu: the process owns a GPU, on which its values lie and its segments run.
     """
 
-    def __init__(self, epoch: str, owns_gpu: bool = False):
+    def __init__(self, owns_gpu: bool = False):
         limit(1)
         PLACE.keep_own()
-        self.epoch = epoch
         self._device = owns_gpu and gpu.available()
         self._programs = Programs(gpu.for_device if self._device else None)
         self._values: dict[str, dict[int, Any]] = {}
-        self._last = -1
-        self._reply: Any = None
 
-    def run(self, epoch: str, sequence: int, message: bytes, *arrived: Any) -> Any:
-        """Run a segment. A repeated sequence number gets the stored reply."""
-        if sequence == self._last:
-            return self._reply
+    def run(self, message: bytes, *arrived: Any) -> Any:
+        """Run a segment and return the reply."""
         watch = Watch()
         request: Request = unpack(message)
         self._forget(request.forget)
@@ -374,9 +372,7 @@ class VariableServer:
             else:
                 watch.unpacked()
                 reply = self._perform(request, values, said, watch)
-        self._last = sequence
-        self._reply = reply[0] if len(reply) == 1 else tuple(reply)
-        return self._reply
+        return reply[0] if len(reply) == 1 else tuple(reply)
 
     def _perform(self, request: Request, values: list, said: list, watch: Watch) -> list:
         """Run a segment, keep the versions that it made, and return the reply."""
@@ -390,7 +386,7 @@ class VariableServer:
                     self._values.setdefault(name, {})[version] = outputs[position]
         return reply
 
-    def store(self, epoch: str, message: bytes) -> None:
+    def store(self, message: bytes) -> None:
         """Store small committed values, given as (name, version, value)."""
         for name, version, value in unpack(message):
             self._values[name] = {version: gpu.to_device(value) if self._device else value}
@@ -413,18 +409,6 @@ class VariableServer:
                 for version in [v for v in known if v < kept]:
                     del known[version]
 
-    def describe(self) -> dict[str, Any]:
-        """The actor's epoch, process id, variable names and versions."""
-        import os
-
-        return {
-            "epoch": self.epoch,
-            "pid": os.getpid(),
-            "variables": {name: sorted(versions) for name, versions in self._values.items()},
-        }
-
-    def read(self, name: str) -> Any:
-        """The newest version of a variable that the actor holds."""
-        versions = self._values[name]
-        value = versions[max(versions)]
-        return gpu.to_host(value) if self._device else value
+    def pid(self) -> int:
+        """The actor's process id."""
+        return os.getpid()

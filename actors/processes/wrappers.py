@@ -19,7 +19,7 @@ from typing import Any
 import cloudpickle
 
 from weftwork.graph.captured_kinds import is_generic
-from weftwork.graph.modules import is_own, settle_reloaded
+from weftwork.graph.modules import is_owned, settle_reloaded
 
 _CACHED = type(functools.lru_cache(len))
 _BOUND = type(functools.singledispatchmethod(len).__get__(None, int))
@@ -33,7 +33,7 @@ def reduced(obj: Any, is_code: bool = False) -> Any:
         settle_reloaded(obj.__module__)
     if kind is _CACHED:
         return obj.__qualname__ if _is_found(obj) else (_cached, (obj.__wrapped__, obj.cache_parameters()))
-    if kind is FunctionType and is_generic(obj) and not (_is_found(obj) and not (is_code and is_own(obj.__module__))):
+    if kind is FunctionType and is_generic(obj) and not (_is_found(obj) and not (is_code and is_owned(obj))):
         return _generic, (obj.__wrapped__, list(obj.registry.items()))  # type: ignore[attr-defined]
     if kind is functools.cached_property:
         return _property, (obj.func, obj.attrname, obj.__doc__)

@@ -8,7 +8,7 @@ the change lasts. A change is one of these:
 in place     a small object's pickled bytes differ
 rebinding    a global of a function pickled by value, a closure cell, or a name of a module or class is another object
 of a large   object: arrays are read-only during the run, so writing raises and the function goes to the program; for a
-             container the length is compared
+             container the length is compared, in the first runs its items as well
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context, ContextVar
+from enum import Enum
 from functools import partial
 from importlib import import_module
+from operator import is_
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -33,29 +35,20 @@ from weftwork.graph.captured import SMALL, Captured, pickled, reference_to
 from weftwork.graph.captured_kinds import is_changed, is_generic
 from weftwork.graph.inspection import MISSING, content, space_of, value_of
 from weftwork.graph.made_at_import import is_made_at_import
-from weftwork.graph.modules import is_own, settle_reloaded
+from weftwork.graph.modules import is_own, is_owned, settle_reloaded
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None))
-
-
 _CODE = (FunctionType, BuiltinFunctionType, type)
 
 
-class _Marker:
+class _Marker(Enum):
     """Stands for a value: the one that the module was imported with, or none."""
 
-    def __init__(self, word: str):
-        self.word = word
-
-    def __reduce__(self):
-        return _marker, (self.word,)
+    IMPORTED = "imported"
+    ABSENT = "absent"
 
 
-_IMPORTED, _ABSENT = _Marker("imported"), _Marker("absent")
-
-
-def _marker(word: str) -> _Marker:
-    return _IMPORTED if word == "imported" else _ABSENT
+_IMPORTED, _ABSENT = _Marker.IMPORTED, _Marker.ABSENT
 
 
 class Carried:
@@ -89,6 +82,7 @@ class Carried:
             self.spoiled = self.spoiled or bool(each.writes)
         self._before: list | None = None
         self._bound: list[_Bound] = []
+        self._looks = _LOOKS
 
     def __bool__(self) -> bool:
         owners = [owner for owner in self.owners if owner is not None]
@@ -107,7 +101,8 @@ class Carried:
                 variable.set(value)
         if self._before is None:
             self._before = [[pickled(value) for value in objects] for objects in self.objects]
-        self._bound = [] if self.apart else [_Bound(*each) for each in self._bindings()]
+        self._looks -= self._looks > 0
+        self._bound = [] if self.apart else [_Bound(*each, self._looks > 0) for each in self._bindings()]
 
     def changed(self) -> list[int]:
         """After a run: restore the names. Returns the numbers of the functions whose state has changed."""
@@ -138,29 +133,54 @@ class Carried:
 class _Bound:
     """What a name is bound to while functions run. A large array is read-only meanwhile."""
 
-    __slots__ = ("_mark", "_look", "_name", "_value", "number")
+    __slots__ = ("_items", "_look", "_mark", "_name", "_value", "number")
 
-    def __init__(self, number: int, look: Callable, name: Any):
+    def __init__(self, number: int, look: Callable, name: Any, closely: bool):
+        """closely: compare the items of containers, too."""
         self.number, self._look, self._name = number, look, name
         self._value = value = look(name)
         self._mark = _mark(value)
+        self._items = [(each, _items_of(each)) for each in _containers(value)] if closely else ()
         for array in _large(value):
             array.flags.writeable = False
             _locked.append(array)
 
     def is_changed(self) -> bool:
-        """True if the name is bound to another object, or if the object's length or attributes have changed."""
-        return self._look(self._name) is not self._value or _mark(self._value) != self._mark
+        """True if the name is bound to another object, or if the object's length, attributes or items have changed."""
+        if self._look(self._name) is not self._value or _mark(self._value) != self._mark:
+            return True
+        return any([not all(map(is_, _items_of(each), items)) for each, items in self._items])
 
 
 _SIZED = frozenset([list, dict, set, bytearray, deque])
+_ORDERED = frozenset([list, dict, deque])
+_ARRAYS = frozenset([np.ndarray, np.memmap])
+_LOOKS = 3
+"""One more than the runs in which the items of containers are compared: what a function changes, it changes soon."""
+_MOST_ITEMS = 1_000_000
+"""Containers with more items are taken as constant: comparing a million takes 20 ms."""
 
 
 def _mark(value: Any) -> Any:
     """A cheap fingerprint that reveals some changes in place."""
     if type(value) in _SIZED:
         return len(value)
-    return list(map(id, (space_of(value) or {}).values())) if is_own(type(value).__module__) else None
+    return list(map(id, _attributes(value))) if is_owned(type(value)) else None
+
+
+def _containers(value: Any) -> list:
+    """The containers whose items are compared: the value itself, or its attributes."""
+    found = [value] if type(value) in _ORDERED else _attributes(value)
+    return [each for each in found if type(each) in _ORDERED and len(each) <= _MOST_ITEMS]
+
+
+def _items_of(container: Any) -> list:
+    return list(container.values() if type(container) is dict else container)
+
+
+def _attributes(value: Any) -> list:
+    """The attributes of an object of the program's; none of another."""
+    return list((space_of(value) or {}).values()) if is_owned(type(value)) else []
 
 
 _locked: list[np.ndarray] = []
@@ -169,13 +189,8 @@ _locked: list[np.ndarray] = []
 
 def _large(value: Any) -> list[np.ndarray]:
     """The large writable arrays in a value: the value itself, or its attributes."""
-    if type(value) is np.ndarray:
-        found = [value]
-    elif is_own(type(value).__module__):
-        found = [item for item in (space_of(value) or {}).values() if type(item) is np.ndarray]
-    else:
-        return []
-    return [array for array in found if array.nbytes > SMALL and array.flags.writeable]
+    found = [value] if type(value) in _ARRAYS else _attributes(value)
+    return [each for each in found if type(each) in _ARRAYS and each.nbytes > SMALL and each.flags.writeable]
 
 
 # In the program
@@ -215,7 +230,7 @@ def _owner(function: Any) -> Any:
         function = function.func
     if isinstance(function, MethodType):
         function = function.__self__
-    return function if not isinstance(function, _CODE) and is_own(type(function).__module__) else None
+    return function if not isinstance(function, _CODE) and is_owned(type(function)) else None
 
 
 def _is_by_name(function: FunctionType) -> bool:

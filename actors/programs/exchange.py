@@ -22,7 +22,7 @@ _CHECKS = 24
 _CHECKSUMMED = bytes(24 * 1024)
 """Its checksum takes about 5 us. With less, the GIL is hardly ever free; with more, a value is seen later."""
 ABSENT = object()
-"""Marks a place whose value has not come yet."""
+"""Marks a place whose value has not arrived yet."""
 
 
 class Meeting(Protocol):

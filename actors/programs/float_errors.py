@@ -1,7 +1,7 @@
 """NumPy's floating-point errors: silent in nodes of the library, and as the program has set them in users' functions.
 
-quiet     the library's nodes run so: inf and nan appear without a warning, as in TensorFlow
-loud      users' functions run so: with the program's settings (`np.errstate`)
+quiet     how nodes of the library run: inf and nan appear without a warning, as in TensorFlow
+loud      how users' functions run: with the program's settings (`np.errstate`)
 A program with both begins quiet and turns loud for each user's function, which takes 0.05 us.
 """
 

@@ -24,6 +24,7 @@ from typing import Any
 
 import cloudpickle
 
+from weftwork.actors.programs.numbers import raised
 from weftwork.actors.programs.stack import under_way
 from weftwork.graph.forks import fresh
 
@@ -142,10 +143,10 @@ class Recorder:
             setattr(sys, name, _Stream(self, kind, number))
             with _stream_errors_ignored():
                 original.flush()
-                before, file = os.dup(number), _file()
+                before, file = raised(os.dup(number)), raised(_file())
                 os.dup2(file, number)
                 self._files.append((kind, file, before))
-        _LogsTo(self).install()
+        _log_to(self)
         _warn_to(self)
 
     def _take_written(self, keep: bool) -> None:
@@ -176,32 +177,24 @@ def _file() -> int:
     return file
 
 
-class _LogsTo:
-    """Replaces `Logger.callHandlers`. Handlers that a function adds itself are still called."""
+def _log_to(recorder: Recorder) -> None:
+    """Replace `Logger.callHandlers`. Handlers that a function adds itself are still called."""
+    usual = logging.Logger.callHandlers
+    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
+    original = {id(h) for logger in loggers if isinstance(logger, logging.Logger) for h in logger.handlers}
 
-    def __init__(self, recorder: Recorder):
-        self._recorder = recorder
-        self._usual = logging.Logger.callHandlers
-        loggers = [logging.root, *logging.root.manager.loggerDict.values()]
-        self._original_handlers = {
-            id(h) for logger in loggers if isinstance(logger, logging.Logger) for h in logger.handlers
-        }
-
-    def install(self) -> None:
-        """Do the replacement."""
-        logging.Logger.callHandlers = lambda logger, record: self.call(logger, record)  # type: ignore[method-assign]
-
-    def call(self, logger: logging.Logger, record: logging.LogRecord) -> None:
-        """Handle a record for a logger."""
-        if logger.name.partition(".")[0] == "ray" or not self._recorder.take("log", _packed(record)):
-            self._usual(logger, record)
+    def call(logger: logging.Logger, record: logging.LogRecord) -> None:
+        if logger.name.partition(".")[0] == "ray" or not recorder.take("log", _packed(record)):
+            usual(logger, record)
             return
         at: logging.Logger | None = logger
         while at is not None:
             for handler in at.handlers:
-                if id(handler) not in self._original_handlers and record.levelno >= handler.level:
+                if id(handler) not in original and record.levelno >= handler.level:
                     handler.handle(record)
             at = at.parent if at.propagate else None
+
+    logging.Logger.callHandlers = call  # type: ignore[method-assign]
 
 
 def _packed(record: logging.LogRecord) -> bytes:

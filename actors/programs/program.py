@@ -26,7 +26,7 @@ from weftwork.graph.lending import Lent
 from weftwork.graph.modules import is_own
 from weftwork.graph.ownership import ATOMS
 
-_INFIX: dict[Callable, str] = {
+_SIGNS: dict[Callable, str] = {
     operator.add: "+",
     operator.sub: "-",
     operator.mul: "*",
@@ -41,6 +41,7 @@ _INFIX: dict[Callable, str] = {
     operator.gt: ">",
     operator.ge: ">=",
 }
+_INFIX = {id(function): sign for function, sign in _SIGNS.items()}
 _STEPS_BETWEEN_CHECKS = 64
 _LARGE_NUMBER = 1 << 62
 COMPILED = "<weftwork segment>"
@@ -401,7 +402,7 @@ def _statement(
     """
     args = [text[slot] for slot in step.inputs]
     light = f"{prefix}light"
-    infix = _INFIX.get(step.kernel)
+    infix = _INFIX.get(id(step.kernel))  # a user's callable is not asked for its hash
     if infix is not None and len(args) == 2 and not step.attrs:
         call = f"{args[0]} {infix} {args[1]}"
     else:

@@ -196,7 +196,7 @@ class BarrierKeeper(Keeper):
         super().__init__(name, definition)
         self._elements: dict[bytes, list] = {}
         self._places: dict[bytes, tuple[int, int]] = {}
-        """Of each key the place that is told, and how many keys came before it."""
+        """For each key, the index that is reported, and the number of keys that came before it."""
         self._came = 0
         self._complete: list[bytes] = []
         self._next, self._sealed = -(2**63), False
@@ -239,7 +239,7 @@ class BarrierKeeper(Keeper):
             element[number] = copied(value)
             if all(part is not None for part in element):
                 self._complete.append(key)
-        self._next += self._came > known  # keys that come together have one place
+        self._next += self._came > known  # keys that arrive together share an index
         return []
 
     def try_take(self, request: _Request) -> bool:

@@ -71,7 +71,7 @@ class QueueHost:
     ) -> Callable[[], None]:
         if self._closed:
             raise CancelledError(None, None, "The session is closed, and its readers with it.")
-        action, reader = attrs["_word"], self._readers.get(attrs["_reader"])
+        action, reader, name = attrs["_word"], self._readers.get(attrs["_reader"]), attrs["_reader"][1]
         if reader is None:
             reader = self._readers[attrs["_reader"]] = Reader(attrs["_records"])
         if action in ("read", "read_up_to"):
@@ -85,6 +85,11 @@ class QueueHost:
         if action == "reset":
             reader.reset()
             on_done([])
+        elif action == "restore_state":
+            reader.restore(name, values[0])
+            on_done([])
+        elif action in ("make", "serialize_state"):
+            on_done([name.encode() if action == "make" else reader.state()])
         else:
             on_done([np.int64(reader.produced if action == "records" else reader.completed)])
         return _nothing
@@ -162,19 +167,22 @@ def _difference(name: str, held: Definition, asked: Definition) -> str:
     if held.kind != asked.kind:
         text = f"Shared queue '{name}' has type '{held.kind}' that does not match type of node '{asked.kind}'"
         return f"Expected {held.kind}, found {asked.kind}V2: {text}"
-    words = {"capacity": "capacity", "dtypes": "component types", "shapes": "component shapes"}
-    for field, label in {**words, "keep": "min_after_dequeue"}.items():
+    told = {
+        "capacity": ("capacity", str, "was"),
+        "dtypes": ("component types", lambda types: ", ".join([kind.cpp_name for kind in types]), "were"),
+        "shapes": ("component shapes", _listed, "were"),
+        "keep": ("min_after_dequeue", str, "was"),
+    }
+    for field, (label, text, was) in told.items():
         has, wants = getattr(held, field), getattr(asked, field)
         if has != wants:
-            was = "was" if field in ("capacity", "keep") else "were"
-            return f"Shared queue '{name}' has {label} {_listed(has)} but requested {label} {was} {_listed(wants)}."
-    return f"Shared queue '{name}' has random seeds {held.seed} but requested seeds are {asked.seed}."
+            return f"Shared queue '{name}' has {label} {text(has)} but requested {label} {was} {text(wants)}."
+    return f"Shared queue '{name}' has random seeds {held.seeds} but requested seeds are {asked.seeds}."
 
 
-def _listed(value: Any) -> str:
-    if not isinstance(value, tuple):
-        return str(value)
-    return f"[{', '.join([shapes.text(v) if isinstance(v, tuple) else v.name for v in value])}]"
+def _listed(known: tuple | None) -> str:
+    """The shapes of the components, in the words of TensorFlow's runtime."""
+    return f"[{', '.join([shapes.bracket_text(shape) for shape in known or ()])}]"
 
 
 def _attempt(action: str, definition: Definition, values: list, on_done: Callable[[Any], None]) -> Attempt | None:

@@ -43,7 +43,8 @@ class Queue:
         self._elements: Any = [] if definition.kind in ("PriorityQueue", "RandomShuffleQueue") else deque()
         self._in: deque[Attempt] = deque()
         self._out: deque[Attempt] = deque()
-        self._random = np.random.default_rng(definition.seed)
+        first, second = definition.seeds
+        self._random = np.random.default_rng((first * 1_000_003 + second) & 0x7FFF_FFFF if first or second else None)
         self._arrival = count()
 
     @property

@@ -7,17 +7,27 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from weftwork.actors.queues.queue import Attempt, Queue
-from weftwork.graph.errors import CancelledError, OpError
+from weftwork.graph.errors import CancelledError, InvalidArgumentError, OpError, UnimplementedError
 from weftwork.graph.files.readers import Records
 from weftwork.graph.files.records import records_from, unpacked
 from weftwork.graph.files.system import as_path, file_errors, open_to_read, read_whole
+from weftwork.graph.kernels.text import shown
+from weftwork.graph.protos import messages
 
 Record = tuple[bytes, bytes]
+
+
+@cache
+def _wire() -> Any:
+    """The message in which TensorFlow keeps a reader's state."""
+    fields = {"work_started": "1 int64", "work_finished": "2 int64", "num_records_produced": "3 int64"}
+    return messages("weftwork.reader", {"ReaderBaseState": {**fields, "current_work": "4 bytes"}})["ReaderBaseState"]
 
 
 class Request:
@@ -45,6 +55,27 @@ class Reader:
         self.produced = self.completed = 0
         self._back: deque[Record] = deque()
         self._file: Iterator[Record] | None = None
+
+    def state(self) -> bytes:
+        """The state as a string. Raises UnimplementedError unless it is that of an IdentityReader."""
+        if self._records.kind != "IdentityReader":
+            raise UnimplementedError(None, None, "Reader SerializeState")
+        count = self.produced
+        return _wire()(work_started=count, work_finished=count, num_records_produced=count).SerializeToString()
+
+    def restore(self, name: str, state: bytes) -> None:
+        """Set the state. Raises InvalidArgumentError if it is none, UnimplementedError as `state` does."""
+        if self._records.kind != "IdentityReader":
+            raise UnimplementedError(None, None, "Reader RestoreState")
+        try:
+            read = _wire().FromString(state)
+        except Exception as error:  # protobuf's DecodeError, which is imported with it
+            if type(error).__name__ != "DecodeError":
+                raise
+            text = f"Could not parse state for {self._records.kind} '{name}': {shown(state)}"
+            raise InvalidArgumentError(None, None, text) from error
+        self.reset()
+        self.produced = self.completed = read.num_records_produced
 
     def start(self, request: Request) -> None:
         """Queue a read. It may be served before this returns."""

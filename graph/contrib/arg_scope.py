@@ -10,15 +10,17 @@ import contextvars
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 Scope = dict[str, dict[str, Any]]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _current: contextvars.ContextVar[Scope] = contextvars.ContextVar("weftwork_arg_scope", default={})  # noqa: B039
-_known: dict[str, Callable] = {}
+_known: dict[str, Callable[..., Any]] = {}
 
 
-def arg_scope_func_key(op: Callable) -> str:
+def arg_scope_func_key(op: Callable[..., Any]) -> str:
     """The key of a function in a scope."""
     return getattr(op, "_key_op", f"{op.__module__}.{getattr(op, '__qualname__', repr(op))}")
 
@@ -28,12 +30,12 @@ def current_arg_scope() -> Scope:
     return _current.get()
 
 
-def has_arg_scope(func: Callable) -> bool:
+def has_arg_scope(func: Callable[..., Any]) -> bool:
     """True if the function is decorated with add_arg_scope."""
     return arg_scope_func_key(func) in _known
 
 
-def add_arg_scope(func: Callable) -> Callable:
+def add_arg_scope(func: Callable[P, R]) -> Callable[P, R]:
     """Decorator: the function uses the defaults of scopes that name it."""
 
     @functools.wraps(func)
@@ -49,7 +51,7 @@ def add_arg_scope(func: Callable) -> Callable:
 
 
 @contextmanager
-def arg_scope(list_ops_or_scope: Sequence[Callable] | Scope, **kwargs: Any) -> Iterator[Scope]:
+def arg_scope(list_ops_or_scope: Sequence[Callable[..., Any]] | Scope, **kwargs: Any) -> Iterator[Scope]:
     """A context manager that sets defaults for functions; yields the scope, which can be opened again.
 
     list_ops_or_scope: functions decorated with add_arg_scope, followed by the defaults; or a scope.

@@ -82,7 +82,7 @@ class AttentionMechanism:
     """
 
     def __init__(
-        self, query_layer: Any, memory: Any, probability_fn: Callable | None, memory_sequence_length: Any,
+        self, query_layer: Any, memory: Any, probability_fn: Callable[..., Any] | None, memory_sequence_length: Any,
         memory_layer: Any, score_mask_value: Any, name: str,
     ):  # fmt: skip
         with name_scope(name, None):
@@ -139,7 +139,7 @@ class LuongAttention(AttentionMechanism):
 
     def __init__(
         self, num_units: int, memory: Any, memory_sequence_length: Any = None, scale: bool = False,
-        probability_fn: Callable | None = None, score_mask_value: Any = None, dtype: Any = None,
+        probability_fn: Callable[..., Any] | None = None, score_mask_value: Any = None, dtype: Any = None,
         custom_key_value_fn: Any = None, name: str = "LuongAttention",
     ):  # fmt: skip
         layer = Dense(num_units, name="memory_layer", use_bias=False, dtype=dtype)
@@ -170,7 +170,7 @@ class BahdanauAttention(AttentionMechanism):
 
     def __init__(
         self, num_units: int, memory: Any, memory_sequence_length: Any = None, normalize: bool = False,
-        probability_fn: Callable | None = None, score_mask_value: Any = None, dtype: Any = None,
+        probability_fn: Callable[..., Any] | None = None, score_mask_value: Any = None, dtype: Any = None,
         custom_key_value_fn: Any = None, name: str = "BahdanauAttention",
     ):  # fmt: skip
         query_layer = Dense(num_units, name="query_layer", use_bias=False, dtype=dtype)
@@ -199,7 +199,7 @@ def _zeros(shape: Any, dtype: Any = dtypes.float32, **_: Any) -> Tensor:
     return zeros(shape, dtype)
 
 
-def _root(units: int) -> Callable:
+def _root(units: int) -> Callable[..., Any]:
     return lambda shape, dtype=dtypes.float32, **_: ones(shape, dtype) * (1.0 / units) ** 0.5
 
 
@@ -217,7 +217,7 @@ class AttentionWrapper(RNNCell):
 
     def __init__(
         self, cell: RNNCell, attention_mechanism: Any, attention_layer_size: Any = None,
-        alignment_history: bool = False, cell_input_fn: Callable | None = None, output_attention: bool = True,
+        alignment_history: bool = False, cell_input_fn: Callable[..., Any] | None = None, output_attention: bool = True,
         initial_cell_state: Any = None, name: str | None = None, attention_layer: Any = None,
         attention_fn: Any = None, dtype: Any = None,
     ):  # fmt: skip

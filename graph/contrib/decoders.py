@@ -62,9 +62,9 @@ class CustomHelper(Helper):
 
     def __init__(
         self,
-        initialize_fn: Callable,
-        sample_fn: Callable,
-        next_inputs_fn: Callable,
+        initialize_fn: Callable[..., Any],
+        sample_fn: Callable[..., Any],
+        next_inputs_fn: Callable[..., Any],
         sample_ids_shape: Any = None,
         sample_ids_dtype: Any = None,
     ):
@@ -149,7 +149,7 @@ class ScheduledOutputTrainingHelper(TrainingHelper):
 
     def __init__(
         self, inputs: Any, sequence_length: Any, sampling_probability: Any, time_major: bool = False,
-        seed: int | None = None, next_inputs_fn: Callable | None = None, auxiliary_inputs: Any = None,
+        seed: int | None = None, next_inputs_fn: Callable[..., Any] | None = None, auxiliary_inputs: Any = None,
         name: str | None = None,
     ):  # fmt: skip
         if auxiliary_inputs is not None:
@@ -206,9 +206,14 @@ class InferenceHelper(Helper):
     """Provides `next_inputs_fn` of the results of `sample_fn`, until `end_fn` of them is true."""
 
     def __init__(
-        self, sample_fn: Callable, sample_shape: Any, sample_dtype: Any, start_inputs: Any, end_fn: Callable,
-        next_inputs_fn: Callable | None = None,
-    ):  # fmt: skip
+        self,
+        sample_fn: Callable[..., Any],
+        sample_shape: Any,
+        sample_dtype: Any,
+        start_inputs: Any,
+        end_fn: Callable[..., Any],
+        next_inputs_fn: Callable[..., Any] | None = None,
+    ):
         self._sample, self._end, self._next = sample_fn, end_fn, next_inputs_fn or (lambda x: x)
         self.sample_ids_shape = shapes.TensorShape(sample_shape)
         self.sample_ids_dtype = dtypes.as_dtype(sample_dtype)
@@ -312,7 +317,7 @@ def dynamic_decode(
     parallel_iterations: int = 32,
     swap_memory: bool = False,
     scope: Any = None,
-) -> tuple:
+) -> tuple[Any, Any, Tensor]:
     """Decode until all sequences are finished: (outputs, final state, lengths of the sequences).
 
     The outputs are [batch, time, ...], or time-major.   impute_finished: finished sequences output zeros, and keep

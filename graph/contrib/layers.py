@@ -116,13 +116,13 @@ def check_format(data_format: str | None) -> None:
 def fully_connected(
     inputs: Any,
     num_outputs: int,
-    activation_fn: Callable | None = nn_ops.relu,
-    normalizer_fn: Callable | None = None,
-    normalizer_params: dict | None = None,
+    activation_fn: Callable[..., Any] | None = nn_ops.relu,
+    normalizer_fn: Callable[..., Any] | None = None,
+    normalizer_params: dict[str, Any] | None = None,
     weights_initializer: Any = XAVIER,
-    weights_regularizer: Callable | None = None,
+    weights_regularizer: Callable[..., Any] | None = None,
     biases_initializer: Any = ZEROS,
-    biases_regularizer: Callable | None = None,
+    biases_regularizer: Callable[..., Any] | None = None,
     reuse: Any = None,
     variables_collections: Any = None,
     outputs_collections: Any = None,
@@ -168,9 +168,9 @@ def batch_norm(
     center: bool = True,
     scale: bool = False,
     epsilon: float = 0.001,
-    activation_fn: Callable | None = None,
-    param_initializers: dict | None = None,
-    param_regularizers: dict | None = None,
+    activation_fn: Callable[..., Any] | None = None,
+    param_initializers: dict[str, Any] | None = None,
+    param_regularizers: dict[str, Any] | None = None,
     updates_collections: Any = GraphKeys.UPDATE_OPS,
     is_training: Any = True,
     reuse: Any = None,
@@ -191,10 +191,12 @@ def batch_norm(
 
     decay: of the averages.   scale: use a gamma.   updates_collections: where to add the updates of the averages; None
     makes the outputs wait for them.   is_training: a bool, or a tensor.
-    Raises ValueError for renorm, batch_weights and adjustment, which are not supported.
+    renorm, renorm_clipping, renorm_decay, adjustment: as `renorm`, `renorm_clipping`, `renorm_momentum` and
+        `adjustment` of `tf.layers.batch_normalization`.
+    Raises ValueError for batch_weights, which are not supported.
     """
-    if batch_weights is not None or adjustment is not None or renorm:
-        raise ValueError("batch_norm does not support batch_weights, adjustment or renorm.")
+    if batch_weights is not None:
+        raise ValueError("batch_norm does not support batch_weights.")
     if data_format not in ("NHWC", "NCHW"):
         raise ValueError("data_format has to be either NCHW or NHWC.")
     starts, losses = param_initializers or {}, param_regularizers or {}
@@ -209,6 +211,7 @@ def batch_norm(
             moving_variance_initializer=starts.get("moving_variance", Ones()),
             beta_regularizer=losses.get("beta"), gamma_regularizer=losses.get("gamma"),
             trainable=trainable, name=at.name.rpartition("/")[2], _scope=at, fused=fused, _reuse=reuse,
+            renorm=renorm, renorm_clipping=renorm_clipping, renorm_momentum=renorm_decay, adjustment=adjustment,
         )  # fmt: skip
         outputs = layer.apply(x, training=is_training)
         if updates_collections is None:
@@ -221,10 +224,10 @@ def batch_norm(
         return collect_named_outputs(outputs_collections, at.original_name_scope, outputs)
 
 
-def _of_model(collections: Any) -> Callable:
+def _of_model(collections: Any) -> Callable[..., Any]:
     """A custom getter that also adds variables to MODEL_VARIABLES."""
 
-    def getter(get: Callable, name: str, *args: Any, **kwargs: Any) -> Any:
+    def getter(get: Callable[..., Any], name: str, *args: Any, **kwargs: Any) -> Any:
         names = [GraphKeys.GLOBAL_VARIABLES, GraphKeys.MODEL_VARIABLES]
         kwargs["collections"] = [*names, *_collections(collections, name.rpartition("/")[2])]
         return get(name, *args, **kwargs)
@@ -237,7 +240,7 @@ def layer_norm(
     inputs: Any,
     center: bool = True,
     scale: bool = True,
-    activation_fn: Callable | None = None,
+    activation_fn: Callable[..., Any] | None = None,
     reuse: Any = None,
     variables_collections: Any = None,
     outputs_collections: Any = None,
@@ -351,9 +354,9 @@ def one_hot_encoding(
 @add_arg_scope
 def bias_add(
     inputs: Any,
-    activation_fn: Callable | None = None,
+    activation_fn: Callable[..., Any] | None = None,
     initializer: Any = ZEROS,
-    regularizer: Callable | None = None,
+    regularizer: Callable[..., Any] | None = None,
     reuse: Any = None,
     variables_collections: Any = None,
     outputs_collections: Any = None,
@@ -378,7 +381,7 @@ def embed_sequence(
     embed_dim: int | None = None,
     unique: bool = False,
     initializer: Any = None,
-    regularizer: Callable | None = None,
+    regularizer: Callable[..., Any] | None = None,
     trainable: bool = True,
     scope: Any = None,
     reuse: Any = None,
@@ -400,7 +403,7 @@ def embed_sequence(
 # Repeated layers
 
 
-def repeat(inputs: Any, repetitions: int, layer: Callable, *args: Any, **kwargs: Any) -> Tensor:
+def repeat(inputs: Any, repetitions: int, layer: Callable[..., Any], *args: Any, **kwargs: Any) -> Tensor:
     """Apply a layer repeatedly, in the scopes NAME/NAME_1, NAME/NAME_2..."""
     scope = kwargs.pop("scope", None)
     with variable_scope(scope, "Repeat", [inputs]):
@@ -411,7 +414,7 @@ def repeat(inputs: Any, repetitions: int, layer: Callable, *args: Any, **kwargs:
         return outputs
 
 
-def stack(inputs: Any, layer: Callable, stack_args: Sequence, **kwargs: Any) -> Tensor:
+def stack(inputs: Any, layer: Callable[..., Any], stack_args: Sequence[Any], **kwargs: Any) -> Tensor:
     """Apply a layer once for each item of stack_args, in the scopes NAME/NAME_1, NAME/NAME_2..."""
     scope = kwargs.pop("scope", None)
     if not isinstance(stack_args, (list, tuple)):

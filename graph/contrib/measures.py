@@ -12,8 +12,8 @@ from weftwork.graph.training import counted_metrics, losses, metrics, ranked_met
 
 
 def _predictions_first(
-    public: str, function: Callable, words: tuple[str, str], options: tuple[str, ...] = ()
-) -> Callable:
+    public: str, function: Callable[..., Any], words: tuple[str, str], options: tuple[str, ...] = ()
+) -> Callable[..., Any]:
     """Wrap a function of (labels, predictions, ...) as one of (predictions, labels, options...)."""
     first, second = words
 
@@ -108,7 +108,7 @@ streaming_sparse_precision_at_k = _predictions_first(
 )
 
 
-def aggregate_metrics(*value_update_tuples: Any) -> tuple[tuple, tuple]:
+def aggregate_metrics(*value_update_tuples: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """(values, updates) of several metrics."""
     if not value_update_tuples:
         raise ValueError("Expected at least one value_tensor/update_op pair")
@@ -116,7 +116,7 @@ def aggregate_metrics(*value_update_tuples: Any) -> tuple[tuple, tuple]:
     return list(values), list(updates)  # type: ignore[return-value]
 
 
-def aggregate_metric_map(names_to_tuples: dict[str, Any]) -> tuple[dict, dict]:
+def aggregate_metric_map(names_to_tuples: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """(values by name, updates by name) of named metrics."""
     return (
         {name: value for name, (value, _) in names_to_tuples.items()},

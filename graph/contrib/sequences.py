@@ -28,7 +28,7 @@ def sequence_loss(
     average_across_batch: bool = True,
     sum_over_timesteps: bool = False,
     sum_over_batch: bool = False,
-    softmax_loss_function: Callable | None = None,
+    softmax_loss_function: Callable[..., Any] | None = None,
     name: str | None = None,
 ) -> Tensor:
     """The weighted cross entropy of sequences of classes.
@@ -71,7 +71,7 @@ def sequence_loss_by_example(
     targets: Sequence[Any],
     weights: Sequence[Any],
     average_across_timesteps: bool = True,
-    softmax_loss_function: Callable | None = None,
+    softmax_loss_function: Callable[..., Any] | None = None,
     name: str | None = None,
 ) -> Tensor:
     """The weighted cross entropy of each example, [batch], from lists with one tensor for each step."""
@@ -95,7 +95,7 @@ def sequence_loss_of_lists(
     weights: Sequence[Any],
     average_across_timesteps: bool = True,
     average_across_batch: bool = True,
-    softmax_loss_function: Callable | None = None,
+    softmax_loss_function: Callable[..., Any] | None = None,
     name: str | None = None,
 ) -> Tensor:
     """The sum of `sequence_loss_by_example`, by default divided by the batch size: a scalar."""
@@ -111,9 +111,9 @@ def rnn_decoder(
     decoder_inputs: Sequence[Any],
     initial_state: Any,
     cell: Any,
-    loop_function: Callable | None = None,
+    loop_function: Callable[..., Any] | None = None,
     scope: str | None = None,
-) -> tuple[list, Any]:
+) -> tuple[list[Any], Any]:
     """(outputs, final state) of a cell along a list of inputs.
 
     loop_function(output, step): computes the input of each step except the first from the previous output.
@@ -153,7 +153,7 @@ class _CellWrapper(RNNCell):
         return self._cell.output_size
 
 
-def _projected(x: Tensor, size: int, activation: Callable | None) -> Tensor:
+def _projected(x: Tensor, size: int, activation: Callable[..., Any] | None) -> Tensor:
     weights = get_variable("kernel", [x.shape.as_list()[-1], size], dtype=x.dtype.base_dtype)
     bias = get_variable("bias", [size], dtype=x.dtype.base_dtype, initializer=Zeros())
     result = math_ops.matmul(x, weights) + bias
@@ -163,7 +163,7 @@ def _projected(x: Tensor, size: int, activation: Callable | None) -> Tensor:
 class OutputProjectionWrapper(_CellWrapper):
     """A cell whose outputs are projected to another size."""
 
-    def __init__(self, cell: Any, output_size: int, activation: Callable | None = None, reuse: Any = None):
+    def __init__(self, cell: Any, output_size: int, activation: Callable[..., Any] | None = None, reuse: Any = None):
         super().__init__(cell, _reuse=reuse)
         self._size, self._activation = output_size, activation
 
@@ -181,7 +181,7 @@ class OutputProjectionWrapper(_CellWrapper):
 class InputProjectionWrapper(_CellWrapper):
     """A cell whose inputs are projected to another size."""
 
-    def __init__(self, cell: Any, num_proj: int, activation: Callable | None = None, input_size: Any = None,
+    def __init__(self, cell: Any, num_proj: int, activation: Callable[..., Any] | None = None, input_size: Any = None,
                  reuse: Any = None):  # fmt: skip
         super().__init__(cell, _reuse=reuse)
         self._size, self._activation = num_proj, activation
@@ -223,7 +223,7 @@ def stack_bidirectional_dynamic_rnn(
     time_major: bool = False,
     scope: str | None = None,
     swap_memory: bool = False,
-) -> tuple[Tensor, tuple, tuple]:
+) -> tuple[Tensor, tuple[Any, ...], tuple[Any, ...]]:
     """(outputs [..., both sizes], final states forward, backward) of stacked `bidirectional_dynamic_rnn` layers."""
     for word, cells in (("cells_fw", cells_fw), ("cells_bw", cells_bw)):
         if not isinstance(cells, (list, tuple)) or not cells:

@@ -34,7 +34,7 @@ from weftwork.graph.variables.initializers import Constant
 from weftwork.graph.variables.sharing import get_variable, variable_scope
 from weftwork.graph.variables.variable import Variable
 
-OPTIMIZER_CLS_NAMES: dict[str, Callable] = {
+OPTIMIZER_CLS_NAMES: dict[str, Callable[..., Any]] = {
     "Adagrad": AdagradOptimizer,
     "Adam": AdamOptimizer,
     "Ftrl": FtrlOptimizer,
@@ -55,9 +55,9 @@ def optimize_loss(
     learning_rate: Any,
     optimizer: Any,
     gradient_noise_scale: float | None = None,
-    gradient_multipliers: dict | None = None,
+    gradient_multipliers: dict[str, Any] | None = None,
     clip_gradients: Any = None,
-    learning_rate_decay_fn: Callable | None = None,
+    learning_rate_decay_fn: Callable[..., Any] | None = None,
     update_ops: Any = None,
     variables: Sequence[Variable] | None = None,
     name: str | None = None,
@@ -127,7 +127,7 @@ def _clipped(pairs: list[Any], clip: Callable[[list[Any]], Any] | float | None) 
     return [(None if g is None else next(clipped), v) for g, v in pairs]
 
 
-def _rate(learning_rate: Any, decay: Callable | None, step: Any) -> Any:
+def _rate(learning_rate: Any, decay: Callable[..., Any] | None, step: Any) -> Any:
     if learning_rate is None:
         return None
     if isinstance(learning_rate, (int, float)) and not isinstance(learning_rate, bool):
@@ -183,7 +183,7 @@ def _with_noise(grad: Any, scale: float) -> Any:
     return grad + random_normal(grad.shape.as_list(), dtype=grad.dtype.base_dtype) * scale
 
 
-def _multiplied(pairs: list, multipliers: dict) -> list:
+def _multiplied(pairs: list[Any], multipliers: dict[str, Any]) -> list[Any]:
     by_name = {getattr(key, "name", key): value for key, value in multipliers.items()}
     found = []
     for grad, variable in pairs:
@@ -201,7 +201,7 @@ def _multiplied(pairs: list, multipliers: dict) -> list:
 multiply_gradients = _multiplied
 
 
-def clip_gradient_norms(gradients_to_variables: Sequence[tuple], max_norm: float) -> list[tuple]:
+def clip_gradient_norms(gradients_to_variables: Sequence[tuple[Any, Any]], max_norm: float) -> list[tuple[Any, Any]]:
     """The pairs, with the norm of each gradient clipped."""
     found = []
     for grad, variable in gradients_to_variables:
@@ -219,14 +219,14 @@ def create_train_op(
     global_step: Any = 0,
     update_ops: Any = None,
     variables_to_train: Any = None,
-    transform_grads_fn: Callable | None = None,
+    transform_grads_fn: Callable[..., Any] | None = None,
     summarize_gradients: bool = False,
     gate_gradients: int = Optimizer.GATE_OP,
     aggregation_method: int | None = None,
     colocate_gradients_with_ops: bool = False,
     check_numerics: bool = True,
     clip_gradient_norm: float = 0,
-    gradient_multipliers: dict | None = None,
+    gradient_multipliers: dict[str, Any] | None = None,
 ) -> Tensor:
     """The loss, available after one step down its gradient; slim's spelling of `optimize_loss`.
 

@@ -118,7 +118,7 @@ def get_variables_to_restore(include: Any = None, exclude: Any = None) -> list[V
 filter_variables_by = get_variables
 
 
-def assign_from_values(var_names_to_values: dict[str, Any]) -> tuple[Any, dict]:
+def assign_from_values(var_names_to_values: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """(an operation that assigns values to variables, its feeds), from a dict of names to arrays."""
     ops, feeds = [], {}
     for name, value in var_names_to_values.items():

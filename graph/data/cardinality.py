@@ -1,4 +1,4 @@
-"""How many elements a dataset has, as far as the graph tells without reading anything."""
+"""The number of elements of a dataset, as far as it is known without reading anything."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ INFINITE_CARDINALITY = -1
 UNKNOWN_CARDINALITY = -2
 
 _SAME = frozenset({"Map", "ParallelMap", "Prefetch", "Cache", "Shuffle", "Scan", "Enumerate"})
-"""Stages that give one element for each that they take."""
+"""Stages that yield one element for each one that they read."""
 
 
 def cardinality(dataset: Dataset) -> Tensor:
-    """The number of elements, int64: INFINITE_CARDINALITY, or UNKNOWN_CARDINALITY where only reading them tells.
+    """The number of elements, int64: INFINITE_CARDINALITY, or UNKNOWN_CARDINALITY if only reading them would tell.
 
     dataset: a Dataset.
     """

@@ -1,4 +1,4 @@
-"""CSV files as batches of columns, whose names and types are found out."""
+"""CSV files as batches of columns, whose names and types are inferred."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from weftwork.graph.data.transformations import as_list
 from weftwork.graph.files.system import GFile
 
 _KINDS = [dtypes.int32, dtypes.int64, dtypes.float32, dtypes.float64, dtypes.string]
-"""Types that a column may have, the narrowest first."""
+"""The types that a column may have, narrowest first."""
 
 
 def make_csv_dataset(
@@ -45,15 +45,15 @@ def make_csv_dataset(
 ) -> Dataset:
     """Batches of CSV files' columns: dicts; with `label_name` pairs of a dict and a label.
 
-    file_pattern: one, or several, as `glob` has them.   num_epochs: how often, None for ever.
-    column_names: by default those in the first line.   select_columns: the names or numbers of those to read.
-    column_defaults: for each column that is read its default, or its dtype if it must be there; by default 0 or "" of
-    the narrowest type that holds the first num_rows_for_inference values.
+    file_pattern: one pattern or several, as for `glob`.   num_epochs: the number of repetitions; None means forever.
+    column_names: by default those in the first line.   select_columns: the names or numbers of the columns to read.
+    column_defaults: for each column that is read, its default, or its dtype if a value is required; by default 0 or ""
+    of the narrowest type that holds the first num_rows_for_inference values.
     label_name: the column of labels.   header: whether the first line of each file has names.
-    field_delim, use_quote_delim, na_value, compression_type: as for CsvDataset. To find out types, files must not be
+    field_delim, use_quote_delim, na_value, compression_type: as for CsvDataset. To infer types, the files must not be
     compressed.   shuffle_buffer_size, shuffle_seed, prefetch_buffer_size: as of `shuffle` and `prefetch`.
-    num_parallel_reads: how many files at a time.   sloppy: accepted as in TensorFlow.
-    Raises ValueError if no file matches, their names differ, or columns are named twice or not at all.
+    num_parallel_reads: the number of files read at a time.   sloppy: accepted as in TensorFlow.
+    Raises ValueError if no file matches, if the files' column names differ, or if a column is unknown or named twice.
     """
     names = _matching(file_pattern)
     rows = _Rows(names, field_delim, use_quote_delim, header)
@@ -92,7 +92,7 @@ def _matching(pattern: Any) -> list[str]:
 
 
 def _chosen(names: Sequence[str], numbers: Sequence[int], label: str | None) -> list[str]:
-    """The names of the columns to read. Raises ValueError if the label is none of them."""
+    """The names of the columns to read. Raises ValueError if the label is not among them."""
     chosen = [names[number] for number in numbers]
     if label is not None and label not in chosen:
         raise ValueError("`label_name` provided must be one of the columns.")
@@ -119,7 +119,7 @@ def _numbers(select: Sequence[Any] | None, names: Sequence[str]) -> list[int]:
 
 
 class _Rows:
-    """The rows of some files, read to find out about them."""
+    """The rows of some files, read to infer their columns."""
 
     def __init__(self, files: list[str], delimiter: str, quoted: bool, header: bool):
         self._files, self._header = files, header
@@ -164,7 +164,7 @@ class _Rows:
 
 
 def _kind_of(text: str) -> int:
-    """The number of the narrowest type that holds a text."""
+    """The index of the narrowest type that holds a text."""
     try:
         whole = int(text)
     except ValueError:

@@ -157,7 +157,7 @@ class Dataset(structures.Structured):
     def zip(datasets: Any) -> Dataset:
         """Combine elements of several datasets, in the structure of the argument; ends with the shortest dataset.
 
-        Raises TypeError for a list, or for what is not a dataset.
+        Raises TypeError for a list, or for anything that is not a dataset.
         """
         for dataset in flatten(datasets):
             if isinstance(dataset, list):
@@ -278,7 +278,7 @@ class Dataset(structures.Structured):
 
     def unbatch(self) -> Dataset:
         """The rows of each element as separate elements."""
-        structure = structures.unbatched(self.structure, "Cannot unbatch an input with scalar components.")
+        structure = structures.rows_of(self.structure)
         return make_dataset("Unbatch", structure, [self], leaves=tuple(flatten(self.structure)))
 
     def window(self, size: Any, shift: Any = None, stride: Any = 1, drop_remainder: bool = False) -> Dataset:

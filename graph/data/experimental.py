@@ -33,7 +33,10 @@ def map_and_batch(
 
     map_func: of the components of an element.   num_parallel_calls: calls at a time.
     num_parallel_batches: accepted as in TensorFlow, without effect.
+    Raises ValueError if both of the last two are given.
     """
+    if num_parallel_batches is not None and num_parallel_calls is not None:
+        raise ValueError("The `num_parallel_batches` and `num_parallel_calls` arguments are mutually exclusive.")
     calls = AUTOTUNE if num_parallel_calls is None else num_parallel_calls
     return lambda dataset: dataset.map(map_func, calls).batch(batch_size, drop_remainder)
 
@@ -41,7 +44,7 @@ def map_and_batch(
 def shuffle_and_repeat(buffer_size: Any, count: Any = None, seed: int | None = None) -> Transformation:
     """`shuffle`, then `repeat`.
 
-    count: how often, None for ever.
+    count: the number of repetitions; None means forever.
     """
     return lambda dataset: dataset.shuffle(buffer_size, seed).repeat(count)
 
@@ -229,8 +232,10 @@ def _common(datasets: Sequence[Dataset]) -> Any:
 def get_single_element(dataset: Dataset) -> Any:
     """The only element of a dataset, as tensors.
 
-    At run time, raises InvalidArgumentError if the dataset has none, or several.
+    Raises TypeError for anything but a dataset. At run time, raises InvalidArgumentError if it has none, or several.
     """
+    if not isinstance(dataset, Dataset):
+        raise TypeError(f"`dataset` must be a `tf.data.Dataset` object, not {dataset!r}")
     outputs = [part for leaf in flatten(dataset.structure) for part in leaf.parts]
     name = "DatasetToSingleElement"
     op = node_of(dataset.graph, name, [dataset.variant_tensor], {"_word": "single"}, outputs, name)

@@ -81,8 +81,8 @@ class Iterator(structures.Structured):
     ) -> Iterator:
         """The iterator whose `string_handle()` has the value of `string_handle` in a run.
 
-        At run time, raises NotFoundError for a handle that the session does not know, InvalidArgumentError for an
-        iterator with other types.
+        At run time, raises NotFoundError for a handle of another session, InvalidArgumentError for a string that is
+        no handle, and for an iterator with other types.
         output_types, output_shapes, output_classes: of an element, in its structure; None means unknown shapes, and
             tensors.
         """
@@ -157,7 +157,8 @@ class Iterator(structures.Structured):
             return self._handle
         outputs = [(dtypes.string, ())]
         attrs = self._attrs("handle")
-        return node_of(self._graph, "IteratorToStringHandle", [], attrs, outputs, name or "StringHandle").outputs[0]
+        kind = "IteratorToStringHandle"
+        return node_of(self._graph, kind, [], attrs, outputs, name or kind).outputs[0]
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._key!r}, types: {self.output_types}>"
@@ -181,9 +182,9 @@ class IteratorState(Saveable):
             self._value = self._node("save", "SerializeIterator", [], [(dtypes.string, ())]).outputs[0]
         return self._value
 
-    def restored(self, value: Tensor) -> Operation:
+    def restored(self, *values: Tensor) -> Operation:
         """The operation that sets the iterator to a state, which must come from the same dataset."""
-        return self._node("restore", "DeserializeIterator", [value], [])
+        return self._node("restore", "DeserializeIterator", [*values], [])
 
     def _node(self, word: str, type: str, inputs: list, outputs: list) -> Operation:
         iterator = self._iterator

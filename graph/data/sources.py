@@ -35,8 +35,8 @@ def CsvDataset(
 ) -> Dataset:
     """The records of CSV files, as tuples of scalars.
 
-    record_defaults: for each column its default, or its dtype if it must be there.   header: skip the first lines.
-    select_cols: the numbers of the columns that are read, in order.
+    record_defaults: for each column, its default, or its dtype if a value is required. header: skip the first line of
+    each file. select_cols: the numbers of the columns to read, in order.
     compression_type: as for TextLineDataset.   buffer_size: ignored.
     At run time, raises InvalidArgumentError for a field that its dtype cannot hold.
     field_delim: one character between fields.
@@ -56,7 +56,7 @@ def CsvDataset(
 
 
 def SqlDataset(driver_name: str, data_source_name: str, query: str, output_types: Sequence[Any]) -> Dataset:
-    """The rows that a query of an SQLite database gives, as tuples of scalars.
+    """The rows that a query of an SQLite database returns, as tuples of scalars.
 
     driver_name: "sqlite".   data_source_name: the path of the database.   output_types: of the columns. At run time,
     raises InvalidArgumentError for another driver.
@@ -79,7 +79,7 @@ def SqlDataset(driver_name: str, data_source_name: str, query: str, output_types
 
 
 def RandomDataset(seed: int | None = None) -> Dataset:
-    """Random whole numbers below 2**32, int64, for ever; the same ones for the same seed."""
+    """Random integers below 2**32, int64, forever; the same ones for the same seed."""
 
     def numbers() -> Iterator[int]:
         generator = np.random.default_rng(seed)
@@ -106,13 +106,13 @@ def make_batched_features_dataset(
     sloppy_ordering: bool = False,
     drop_final_batch: bool = False,
 ) -> Dataset:
-    """Batches of the features of serialized Examples in files: dicts; with `label_key` pairs of a dict and a label.
+    """Batches of the features of serialized Examples in files: dicts; with `label_key`, pairs of a dict and a label.
 
-    file_pattern: one, or several, as `glob` has them.   features: as for `tf.parse_example`.   num_epochs: None for
-    ever. Raises ValueError if no file matches.
-    reader: makes a dataset of a file, called with reader_args as well.
+    file_pattern: one pattern or several, as for `glob`.   features: as for `tf.parse_example`.   num_epochs: the number
+    of repetitions; None means forever. Raises ValueError if no file matches.
+    reader: makes a dataset of a file; reader_args are passed to it too.
     shuffle_buffer_size, shuffle_seed, prefetch_buffer_size: as of `shuffle` and `prefetch`.
-    reader_num_threads, parser_num_threads: files, or batches, at a time.
+    reader_num_threads, parser_num_threads: the number of files, or batches, processed at a time.
     sloppy_ordering: accepted as in TensorFlow.
     drop_final_batch: whether an incomplete last batch is dropped.
     """

@@ -217,6 +217,14 @@ def unbatched(structure: Any, error: str) -> Any:
     return mapped(row_leaf, structure)
 
 
+def rows_of(structure: Any) -> Any:
+    """The structure of an element's rows. Raises ValueError for scalars, and for components with unequal numbers."""
+    rows = unbatched(structure, "Cannot unbatch an input with scalar components.")
+    if len({leaf.shape[0] for leaf in flatten(structure) if leaf.shape} - {None}) > 1:
+        raise ValueError("Cannot unbatch an input whose components have different batch sizes.")
+    return rows
+
+
 def in_common(one: Any, other: Any) -> Any:
     """The most specific structure that matches the elements of both."""
     pairs = zip(flatten(one), flatten(other), strict=True)

@@ -1,4 +1,4 @@
-"""Transformations for `Dataset.apply` that are made of others."""
+"""Transformations for `Dataset.apply` that are composed of others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from weftwork.graph.ops.random_ops import random_uniform
 
 
 def copy_to_device(target_device: Any, source_device: Any = "/cpu:0") -> Transformation:
-    """The same dataset: nodes on a device move what they use there.
+    """Return the same dataset: nodes on a device move the elements that they use there.
 
     target_device, source_device: names of devices, accepted as in TensorFlow.
     """
@@ -28,7 +28,7 @@ def copy_to_device(target_device: Any, source_device: Any = "/cpu:0") -> Transfo
 
 
 def unique() -> Transformation:
-    """Each element once. They must be scalars that can be hashed: numbers, booleans or strings."""
+    """Drop duplicate elements. Elements must be hashable scalars: numbers, booleans or strings."""
 
     def apply(dataset: Dataset) -> Dataset:
         def step(seen: Any, element: Any) -> Any:
@@ -43,7 +43,7 @@ def unique() -> Transformation:
 
 
 def _see(seen: set | None, element: Any) -> tuple[set, bool]:
-    """Add an element to those that have been seen. Returns them, and whether it is new."""
+    """Add an element to those already seen. Returns these, and whether the element is new."""
     seen = set() if seen is None else seen
     word = element.item() if isinstance(element, np.generic) else element
     new = word not in seen
@@ -62,7 +62,8 @@ class Reducer(NamedTuple):
 
 
 def group_by_reducer(key_func: Callable[..., Any], reducer: Reducer) -> Transformation:
-    """One element for each key: what `reducer` makes of the elements for which key_func, an int64 scalar, gives it.
+    """One element for each key: the result of `reducer` for all elements with that key. key_func: maps an element to an
+    int64 scalar.
 
     Raises TypeError unless `reducer` is a Reducer.
     """
@@ -88,7 +89,7 @@ def dense_to_sparse_batch(batch_size: Any, row_shape: Any) -> Transformation:
 def parse_example_dataset(features: Any, num_parallel_calls: Any = 1) -> Transformation:
     """Each element, a batch of serialized Examples, as a dict of their features. See `tf.parse_example`.
 
-    num_parallel_calls: batches parsed at a time.
+    num_parallel_calls: the number of batches parsed at a time.
     """
     return lambda dataset: dataset.map(lambda batch: parse_example(batch, features), num_parallel_calls)
 
@@ -135,7 +136,7 @@ def _counted(counts: np.ndarray, number: int) -> np.ndarray:
 
 
 def _chances(initial: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """How likely an element of each class is kept."""
+    """The probability of keeping an element of each class."""
     wanted = target / np.maximum(initial / initial.sum(), np.finfo(np.float64).tiny)
     return wanted / wanted.max()
 

@@ -1,8 +1,9 @@
-"""Seconds, bytes and places in readable form."""
+"""Seconds, bytes, places and lists in readable form."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 _MINUTES_FROM = 120.0
 """Seconds from which times are given in minutes."""
@@ -27,6 +28,12 @@ def time_text(seconds: float) -> str:
 def bytes_text(count: float) -> str:
     """Bytes in a suitable unit: 90 MB, 1.2 kB, 17 bytes."""
     return _scaled(count, (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("bytes", 1.0)))
+
+
+def listed(items: Sequence[Any], name: Callable[[Any], str] = str, most: int = 3) -> str:
+    """The first items by name: a, b, c and 2 more."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join([name(item) for item in items[:most]]) + more
 
 
 def _scaled(amount: float, units: Sequence[tuple[str, float]]) -> str:

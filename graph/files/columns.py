@@ -57,7 +57,7 @@ class _Column:
         if kind is None:
             return None
         if kind != _LISTS[dtype]:
-            message = f"Data types don't match. Expected type: {_NAMES[_LISTS[dtype]]}, actual type: {_NAMES[kind]}"
+            message = f"Data types don't match. Expected type: {_NAMES[_LISTS[dtype]]}, Actual type: {_NAMES[kind]}"
             raise self.error(number, message)
         return _array(getattr(feature, kind), dtype)
 
@@ -162,7 +162,7 @@ def _joined(rows: list[np.ndarray], dtype: str) -> np.ndarray:
 
 def _mismatch(wanted: Wanted, count: int, shape: str) -> str:
     kind = _NAMES[_LISTS[wanted.dtype]]
-    return f"Number of {kind} values != expected.  values size: {count} but output shape: {shape}"
+    return f"Number of {kind} values != expected.  Values size: {count} but output shape: {shape}"
 
 
 # The kernels
@@ -233,6 +233,11 @@ def parse_sequence(
     """The columns of a SequenceExample: those of its context, like a single example, and one for each feature list."""
     example, one = _parsed("SequenceExample", serialized), _name_list(names)
     context_columns = _read(context, defaults, lambda key: _Column(key, [_get(example.context, key)], one))
+    return _outputs(_without_batch(context, context_columns) + _steps(example, one, steps, defaults))
+
+
+def _steps(example: Any, one: list[bytes], steps: tuple[Wanted, ...], defaults: tuple) -> list:
+    """The columns of a SequenceExample's feature lists. Raises InvalidArgumentError for a list that is missing."""
     lists = example.feature_lists.feature_list
     for wanted in steps:
         for key in wanted.keys:
@@ -240,5 +245,50 @@ def parse_sequence(
                 name = (one or [b"<unknown>"])[0].decode("utf-8", "replace")
                 text = f"Name: {name}, Feature list '{key}' is required but could not be found. Is allow_missing meant?"
                 raise InvalidArgumentError(None, None, text)
-    step_columns = _read(steps, defaults, lambda key: _Column(key, lists[key].feature if key in lists else [], one))
-    return _outputs(_without_batch(context, context_columns) + step_columns)
+    return _read(steps, defaults, lambda key: _Column(key, lists[key].feature if key in lists else [], one))
+
+
+def parse_sequences(
+    serialized: Any, names: Any, *defaults: Any, context: tuple[Wanted, ...], steps: tuple[Wanted, ...]
+) -> Any:
+    """The columns of a vector of SequenceExamples: of their contexts, of their feature lists, and the dense lengths.
+
+    Dense feature lists are padded to the longest, [n, longest, ...shape]; each has a vector of lengths.
+    """
+    examples = [_parsed("SequenceExample", data) for data in serialized]
+    given = [[name] for name in names] or [[]] * len(examples)
+
+    def column(key: str) -> _Column:
+        return _Column(key, [_get(example.context, key) for example in examples], names)
+
+    found = [_steps(example, one, steps, defaults) for example, one in zip(examples, given, strict=True)]
+    outputs, lengths, at = _read(context, defaults, column), [], 0
+    for wanted in steps:
+        count = 1 if wanted.way == "fixed" else 3
+        parts = [parts[at : at + count] for parts in found]
+        at += count
+        if count == 3:
+            outputs += _beside(parts, wanted)
+            continue
+        rows = [array for (array,) in parts]
+        lengths.append(np.array([len(row) for row in rows], np.int64))
+        outputs.append(_filled(rows, wanted))
+    return _outputs(outputs + lengths)
+
+
+def _filled(rows: list[np.ndarray], wanted: Wanted) -> np.ndarray:
+    """Arrays of several lengths in one, padded with 0 or empty strings."""
+    longest = max([len(row) for row in rows], default=0)
+    result = np.full((len(rows), longest, *wanted.shape), _nothing(wanted.dtype), _numpy(wanted.dtype))
+    for i, row in enumerate(rows):
+        result[i, : len(row)] = row
+    return result
+
+
+def _beside(parts: list, wanted: Wanted) -> list[np.ndarray]:
+    """Sparse tensors as one, with an axis in front: indices, values, dense shape."""
+    indices = [np.insert(one, 0, i, axis=1) for i, (one, _, _) in enumerate(parts)]
+    rank = 2 + len(wanted.shape or (0,))
+    shape = np.max([one for _, _, one in parts], axis=0) if parts else np.zeros(rank - 1, np.int64)
+    stacked = np.concatenate(indices) if indices else np.zeros((0, rank), np.int64)
+    return [stacked, _joined([one for _, one, _ in parts], wanted.dtype), np.insert(shape, 0, len(parts))]

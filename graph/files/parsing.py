@@ -218,3 +218,34 @@ def parse_single_sequence_example(
         kind = "ParseSingleSequenceExample"
         result = apply(columns.parse_sequence, inputs, attrs, type=kind, name=scope, outputs=outputs)
         return context.tensors(result), steps.tensors(result)
+
+
+def parse_sequence_example(
+    serialized: Any,
+    context_features: Any = None,
+    sequence_features: Any = None,
+    example_names: Any = None,
+    name: str | None = None,
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Tensor]]:
+    """Parse a vector of serialized `SequenceExample`s: ({key: tensor} for their contexts, {key: tensor} for their
+    feature lists, {key: lengths} for those of fixed length).
+
+    context_features: as for `parse_example`.   sequence_features: {key: FixedLenSequenceFeature, VarLenFeature or
+    SparseFeature}. For n examples of at most t steps these give a tensor [n, t, ...shape], padded with 0 or "", and its
+    lengths [n]; a SparseTensor [n, t, longest] or [n, t, ...size].
+    example_names: a vector of names for the examples, used in errors.
+    Raises ValueError without any features. At run time, raises InvalidArgumentError for an example that does not match.
+    """
+    if not context_features and not sequence_features:
+        raise ValueError("Missing features: neither context_features nor sequence_features were given.")
+    with name_scope(name, "ParseSequenceExample", [serialized]) as scope:
+        inputs = list(_inputs(serialized, example_names, 1))
+        rows = (None,) if inputs[0].raw_shape is None else inputs[0].raw_shape
+        context = _Plan(context_features or {}, rows, inputs)
+        steps = _Plan(sequence_features or {}, (*rows, None), inputs, sequence=True)
+        attrs = {"context": context.wanted, "steps": steps.wanted}
+        dense = [key for key, one in zip(steps.keys, steps.wanted, strict=True) if one.way == "fixed"]
+        outputs = context.outputs() + steps.outputs() + [(dtypes.int64, rows)] * len(dense)
+        kind = "ParseSequenceExample"
+        result = apply(columns.parse_sequences, inputs, attrs, type=kind, name=scope, outputs=outputs)
+        return context.tensors(result), steps.tensors(result), dict(zip(dense, result, strict=True))

@@ -33,18 +33,23 @@ class ReaderBase:
     def __init__(self, records: Records, name: str | None):
         graph = get_default_graph()
         with graph.control_dependencies(None), graph.in_section(None):
-            self._op = graph.add(Kind.NOOP, f"{records.kind}V2", outputs=[], name=name)
+            attrs = {"_records": records, "_word": "make"}
+            self._op = graph.add(
+                Kind.QUEUE, f"{records.kind}V2", attrs=attrs, outputs=[(dtypes.resource, ())], name=name
+            )
+        attrs["_reader"] = (self._op.container, self._op.name)
+        self._op.attrs = attrs
         self._records = records
 
     @property
-    def reader_ref(self) -> Operation:
-        """The operation that stands for the reader."""
-        return self._op
+    def reader_ref(self) -> Tensor:
+        """The tensor that stands for the reader."""
+        return self._op.outputs[0]
 
     @property
     def supports_serialize(self) -> bool:
-        """False: its state cannot be serialized."""
-        return False
+        """Whether its state can be serialized: that of an IdentityReader, which has no file."""
+        return self._records.kind == "IdentityReader"
 
     def read(self, queue: QueueBase, name: str | None = None) -> tuple[Tensor, Tensor]:
         """(key, value) of the next record, two strings. Takes a file name from the queue if needed.
@@ -72,6 +77,19 @@ class ReaderBase:
     def reset(self, name: str | None = None) -> Operation:
         """The operation that makes the reader start over with the next file name."""
         return self._node("reset", [], [], name or f"{self._word()}_Reset")
+
+    def serialize_state(self, name: str | None = None) -> Tensor:
+        """The state as a string. At run time, raises UnimplementedError unless `supports_serialize`."""
+        return self._node("serialize_state", [], [(dtypes.string, ())], name or "ReaderSerializeStateV2").outputs[0]
+
+    def restore_state(self, state: Any, name: str | None = None) -> Operation:
+        """The operation that sets the state to one that `serialize_state` gave.
+
+        state: a string. At run time, raises InvalidArgumentError for another one, UnimplementedError unless
+            `supports_serialize`.
+        """
+        given = convert_to_tensor(state, dtypes.string, name="state")
+        return self._node("restore_state", [given], [], name or "ReaderRestoreStateV2")
 
     def _word(self) -> str:
         return self._op.name.rpartition("/")[2]

@@ -446,5 +446,5 @@ def open_to_write(path: Any) -> Any:
 
 
 def walk_v2(top: Any, topdown: bool = True, onerror: Any = None) -> Iterator[tuple[str, Sequence[Any], Sequence[Any]]]:
-    """As `walk`, with its later names: topdown is in_order. top, onerror: as there."""
+    """Like `walk`, with newer names of its arguments: topdown is in_order. top, onerror: as in `walk`."""
     return walk(top, topdown, onerror)

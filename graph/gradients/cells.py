@@ -40,11 +40,6 @@ def _stack(op: Operation, g: Tensor):
     return [_flow(kernels.place_all, [op.inputs[0], g], "CellsPlaceAll")]
 
 
-@rule("CellsPlaceAll")
-def _place_all(op: Operation, g: Tensor):
-    return [None, _value(kernels.pick_rows, [g, op.inputs[1]], "CellsPickRows", op.inputs[1])]
-
-
 @rule("TensorArrayConcatV3")
 def _join(op: Operation, g: Tensor):
     return [_flow(kernels.place_joined, [op.inputs[0], g], "CellsPlaceJoined")]
@@ -70,7 +65,7 @@ def _pick(op: Operation, g: Tensor):
     return [_flow(kernels.place, [op.inputs[0], op.inputs[1], g], "CellsPlace"), None, None]
 
 
-@rule("TensorArrayUnstack")
+@rule("TensorArrayUnstack", "CellsPlaceAll")
 def _unstack(op: Operation, g: Tensor):
     return [None, _value(kernels.pick_rows, [g, op.inputs[1]], "CellsPickRows", op.inputs[1])]
 

@@ -18,6 +18,7 @@ from weftwork.graph.gradients.registry import no_derivative, rule
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import linalg_ops as linalg
 from weftwork.graph.ops import math_ops as m
+from weftwork.graph.ops import tridiagonal
 from weftwork.graph.ops.array_ops import concat, expand_dims, matrix_diag_part, transpose, zeros_like
 from weftwork.graph.ops.reductions import reduce_max, reduce_sum
 
@@ -185,6 +186,36 @@ def _lstsq(op: Operation, a: Tensor, b: Tensor):
     square = _times(a, a, adjoint_a=True)
     with_ridge = square + linalg.diag(zeros_like(matrix_diag_part(square)) + ridge)
     return linalg.solve(with_ridge, _times(a, b, adjoint_a=True))
+
+
+# Tridiagonal matrices
+
+
+@rule("TridiagonalSolve")
+def _tridiagonal_solve(op: Operation, g: Tensor):
+    right = tridiagonal.solved(tridiagonal.transposed(op.inputs[0]), g)
+    return [lambda: -tridiagonal.outer(right, op.outputs[0]), lambda: right]
+
+
+@rule("TridiagonalMatMul")
+def _tridiagonal_matmul(op: Operation, g: Tensor):
+    diagonals, x = op.inputs
+    left = tridiagonal.transposed(diagonals)
+    return [lambda: tridiagonal.outer(g, x), lambda: tridiagonal.multiplied(left, g)]
+
+
+@rule("TridiagonalOuter")
+def _tridiagonal_outer(op: Operation, g: Tensor):
+    left, right = op.inputs
+    return [
+        lambda: tridiagonal.multiplied(g, right),
+        lambda: tridiagonal.multiplied(tridiagonal.transposed(g), left),
+    ]
+
+
+@rule("TridiagonalAdjoint")
+def _tridiagonal_adjoint(op: Operation, g: Tensor):
+    return [tridiagonal.transposed(g)]
 
 
 # Decompositions

@@ -16,6 +16,7 @@ from weftwork.graph.ops.flow import stop_gradient
 from weftwork.graph.ops.indexing import where
 from weftwork.graph.ops.reductions import (
     cumsum,
+    cumulative_logsumexp,
     reduce_max,
     reduce_mean,
     reduce_prod,
@@ -119,6 +120,19 @@ def _logsumexp(op: Operation, g: Tensor):
 @rule("Cumsum")
 def _cumsum(op: Operation, g: Tensor):
     return _first_only(op, cumsum(g, _axis(op), bool(op.attrs.get("exclusive")), not op.attrs.get("reverse")))
+
+
+@rule("CumulativeLogsumexp")
+def _cumulative_logsumexp(op: Operation, g: Tensor):
+    """exp(x[j]) times the sum of g[i] / exp(y[i]) over all i that see j, in logarithms, apart for each sign of g."""
+    x, y = op.inputs[0], op.outputs[0]
+    exclusive, backwards = bool(op.attrs.get("exclusive")), not op.attrs.get("reverse")
+
+    def share(part: Tensor) -> Tensor:
+        logs = m.log(m.maximum(part, 0)) - y
+        return m.exp(cumulative_logsumexp(logs, _axis(op), exclusive, backwards) + x)
+
+    return _first_only(op, share(g) - share(-g))
 
 
 @rule("Cumprod")

@@ -19,14 +19,13 @@ def extract_glimpse(
     input: Any, size: Any, offsets: Any, centered: bool = True, normalized: bool = True, uniform_noise: bool = True,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Windows of images, around a place in each; what is outside of an image is noise, which each run repeats.
+    """Windows of images, each around a given point; pixels outside the image are noise, the same in each run.
 
-    input: float32 [n, height, width, channels].   size: (height, width) of the windows.
-    offsets: float32 [n, 2], the (y, x) of their middles.
-    centered: offsets count from the middle of the image, in halves, else from its corner.
-    normalized: they are shares, -1 to 1 if centered and 0 to 1 if not, rather than pixels.
-    uniform_noise: the noise is uniform between the least and the greatest pixel, else it is normal, with the mean and
-    deviation of the pixels.
+    input: float32 [n, height, width, channels].   size: (height, width) of the windows. offsets: float32 [n, 2], the
+    (y, x) of their centers. centered: offsets count from the center of the image, else from its top left corner.
+    normalized: offsets are fractions of the image, from -1 to 1 if centered, else from 0 to 1; otherwise they are
+    pixels. uniform_noise: the noise is uniform between the smallest and the largest pixel, else normal with the pixels'
+    mean and deviation.
     """
     images, places = as_floats(convert_to_tensor(input)), convert_to_tensor(offsets, dtypes.float32)
     given = convert_to_tensor(size, dtypes.int32)
@@ -70,12 +69,12 @@ def combined_non_max_suppression(
     score_threshold: Any = float("-inf"), pad_per_class: bool = False, clip_boxes: bool = True,
     name: str | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """(boxes, scores, classes, how many) of the best boxes of all classes together, for each of a batch of images.
+    """(boxes, scores, classes, number of boxes) for the best boxes of all classes together, for each image of a batch.
 
     boxes: [n, boxes, 1 or classes, 4].   scores: [n, boxes, classes].
-    max_output_size_per_class, max_total_size: how many boxes at most.   pad_per_class: pad to the number of all
-    classes, if that is less than max_total_size.   clip_boxes: cut boxes to 0 .. 1.
-    Gives float32 [n, most, 4], [n, most] and [n, most], padded with zeros, and int32 [n].
+    max_output_size_per_class, max_total_size: the maximum number of boxes. pad_per_class: pad only to the maximum of
+    all classes together, if that is less than max_total_size. clip_boxes: clip boxes to the range 0 to 1. Returns
+    float32 [n, most, 4], [n, most] and [n, most], padded with zeros, and int32 [n].
     """
     inputs = [
         convert_to_tensor(boxes, dtypes.float32), convert_to_tensor(scores, dtypes.float32),

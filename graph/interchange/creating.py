@@ -19,10 +19,10 @@ from weftwork.graph.seams import seams
 def create_op(
     graph: Graph, type: str, inputs: Sequence[Tensor], made: list[DType], name: str, attrs: Mapping[str, Any]
 ) -> Operation | None:
-    """The operation, named `name`; None when TensorFlow declares none of this type.
+    """The operation, called `name`; None if TensorFlow does not declare its type.
 
     attrs: Python values or AttrValues; those that follow from the dtypes may be left out.
-    Raises ValueError when inputs, outputs and attributes do not fit the declaration.
+    Raises ValueError if inputs, outputs and attributes do not match the declaration.
     """
     declared = signature(type)
     if declared is None:

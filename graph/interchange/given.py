@@ -106,7 +106,7 @@ def types(args: Sequence[Any], attrs: Mapping[str, Any]) -> list[tuple[DType, bo
 
 
 def named(made: Any, given: Given) -> Any:
-    """What a reader made, with the node's own name and the dtypes that are declared."""
+    """A reader's result, with the node's own name and the declared dtypes."""
     name = given.name[:-1]
     if isinstance(made, Operation):
         return made if made.name == name else group(made, name=given.name)
@@ -122,7 +122,7 @@ def named(made: Any, given: Given) -> Any:
 
 
 def same(tensor: Tensor, name: str) -> Tensor:
-    """A node of this name that hands `tensor` on."""
+    """A node of this name that passes `tensor` on."""
     return apply(
         pass_through, [tensor], type="Identity", name=name, dtype=tensor.dtype.base_dtype, shape=tensor.raw_shape
     )

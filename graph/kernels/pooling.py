@@ -22,7 +22,7 @@ _STEPS = 2
 
 def max_pool(x, sizes, strides, padding):
     """The largest element of each window; padding is never the largest."""
-    return _pooled(np.maximum, x, sizes, strides, padding, _lowest(x.dtype))
+    return _pooled(np.maximum, x, sizes, strides, padding, lowest(x.dtype))
 
 
 def avg_pool(x, sizes, strides, padding):
@@ -34,7 +34,7 @@ def avg_pool(x, sizes, strides, padding):
 def max_pool_grad(grad, x, y, sizes, strides, padding):
     """Each window's gradient goes to its largest element, the first among equals.   y: the result of max_pool."""
     out = np.empty(x.shape, grad.dtype)
-    lowest = _lowest(x.dtype)
+    least = lowest(x.dtype)
     once = all([size <= stride for size, stride in zip(sizes, strides, strict=True)])
     tiled = all([size == stride for size, stride in zip(sizes, strides, strict=True)])
     covered = tiled and (y.shape[1] * sizes[0], y.shape[2] * sizes[1]) == x.shape[1:3]
@@ -42,7 +42,7 @@ def max_pool_grad(grad, x, y, sizes, strides, padding):
     inner = _inner(x, margins)
 
     def block(at: slice) -> None:
-        padded = pad(x[at], margins, lowest)
+        padded = pad(x[at], margins, least)
         spread = out[at] if covered else np.zeros(padded.shape, grad.dtype)
         for place, hit in _hits(padded, y[at], sizes, strides):
             if once:
@@ -59,11 +59,11 @@ def max_pool_grad(grad, x, y, sizes, strides, padding):
 def max_pool_pick(other, x, y, sizes, strides, padding):
     """The elements of `other`, which has x's shape, at the positions of each window's largest element of x."""
     out = np.zeros(y.shape, other.dtype)
-    lowest = _lowest(x.dtype)
+    least = lowest(x.dtype)
     margins = _margins(x, sizes, strides, padding)
 
     def block(at: slice) -> None:
-        padded = pad(x[at], margins, lowest)
+        padded = pad(x[at], margins, least)
         values = pad(other[at], margins, 0)
         for place, hit in _hits(padded, y[at], sizes, strides):
             out[at] += values[place] * hit
@@ -153,7 +153,8 @@ def _counts(x: Any, sizes: Any, strides: Any, padding: Any) -> Any:
     return _pooled(np.add, ones, sizes, strides, padding, 0)
 
 
-def _lowest(dtype: np.dtype) -> Any:
+def lowest(dtype: np.dtype) -> Any:
+    """The lowest value of a dtype."""
     return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph.kernels.indices import refuse
+from weftwork.graph.kernels.pooling import lowest
 from weftwork.graph.kernels.spaces import padded_windows
 
 
@@ -66,16 +67,12 @@ def conv_filter(x: Any, grad: Any, shape: Any, strides: tuple, rates: tuple, pad
 # Pools
 
 
-def _lowest(dtype: np.dtype) -> Any:
-    return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
-
-
 def greatest_at(x: Any, kernel: tuple, strides: tuple, rates: tuple, padding: str) -> np.ndarray:
     """The index of each window's largest element in x as a flat vector, the first among equals; int64."""
     counts, pads, windows = padded_windows(x.shape[1:-1], kernel, strides, rates, padding)
     where = _padded(np.arange(x.size).reshape(x.shape), pads, -1)
-    x = _padded(x, pads, _lowest(x.dtype))
-    best = np.full((x.shape[0], *counts, x.shape[-1]), _lowest(x.dtype), x.dtype)
+    x = _padded(x, pads, lowest(x.dtype))
+    best = np.full((x.shape[0], *counts, x.shape[-1]), lowest(x.dtype), x.dtype)
     at = np.full(best.shape, -1, np.int64)
     for _, window in windows:
         part, place = x[(slice(None), *window)], where[(slice(None), *window)]
@@ -123,8 +120,8 @@ def dilated_at(x: Any, weights: Any, strides: tuple, rates: tuple, padding: str)
         refuse(f"input and filter must have the same depth: {x.shape[-1]} vs {weights.shape[-1]}")
     where = _padded(np.arange(x.size).reshape(x.shape), pads, -1)
     numbers = np.arange(weights.size).reshape(weights.shape)
-    x = _padded(x, pads, _lowest(x.dtype))
-    best = np.full((x.shape[0], *counts, x.shape[-1]), _lowest(x.dtype), x.dtype)
+    x = _padded(x, pads, lowest(x.dtype))
+    best = np.full((x.shape[0], *counts, x.shape[-1]), lowest(x.dtype), x.dtype)
     at = np.zeros(best.shape, np.int64)
     of_weight = np.zeros(best.shape, np.int64)
     for place, window in windows:

@@ -7,7 +7,7 @@ creates variables of its own. The classes document the arguments.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import Parameter
 from typing import Any, ParamSpec, Protocol, overload
 
@@ -191,7 +191,11 @@ def batch_normalization(
     name: str | None = None,
     reuse: Any = None,
     renorm: bool = False,
+    renorm_clipping: Mapping[str, Any] | None = None,
+    renorm_momentum: float = 0.99,
     fused: bool | None = None,
+    virtual_batch_size: int | None = None,
+    adjustment: Callable[[Tensor], Any] | None = None,
 ) -> Tensor:
     """gamma (inputs - mean) / sqrt(variance + epsilon) + beta; in training, adds updates to UPDATE_OPS.
 
@@ -200,6 +204,7 @@ def batch_normalization(
     layer = BatchNormalization(
         axis, momentum, epsilon, center, scale, beta_initializer, gamma_initializer, moving_mean_initializer,
         moving_variance_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint,
-        renorm, trainable, name, fused, _scope=name, _reuse=reuse,
+        renorm, renorm_clipping, renorm_momentum, fused, trainable, virtual_batch_size, adjustment, name,
+        _scope=name, _reuse=reuse,
     )  # fmt: skip
     return layer(inputs, training=training)

@@ -27,7 +27,7 @@ class Entries:
 add_atoms(Entries)
 
 
-def _listed(array: Any) -> list:
+def listed(array: Any) -> list:
     """The elements as Python objects, which are equal keys whatever their dtype."""
     return [array] if isinstance(array, bytes) else np.ravel(array).tolist()
 
@@ -50,7 +50,7 @@ def from_tensors(keys: Any, values: Any) -> Entries:
     if np.shape(keys) != np.shape(values):
         text = f"keys and values must have one shape, not {list(np.shape(keys))} and {list(np.shape(values))}"
         raise InvalidArgumentError(None, None, text)
-    return _entries(_listed(keys), _listed(values))
+    return _entries(listed(keys), listed(values))
 
 
 def from_file(
@@ -75,18 +75,16 @@ def from_file(
 def _field(name: str, line: int, text: bytes, fields: list[bytes], column: int, dtype: np.dtype) -> Any:
     if column == LINE_NUMBER:
         return line
-    if column == WHOLE_LINE:
-        return text
     if column >= len(fields):
-        message = (
-            f"Invalid number of columns in {name} line {line} ({shown(text)}) : expected {column + 1} got {len(fields)}"
-        )
+        counts = f"expected at least {column + 1} got {len(fields)}"
+        message = f"Invalid number of columns in {name} line {line} ({shown(text)}) : {counts}"
         raise InvalidArgumentError(None, None, message)
+    field = text if column == WHOLE_LINE else fields[column]
     if dtype.kind == "O":
-        return fields[column]
-    found = number(fields[column], dtype)
+        return field
+    found = number(field, dtype)
     if found is None:
-        message = f"Field {shown(fields[column])} in line {line} of {name} is not a valid {dtype.name}."
+        message = f"Field {shown(field)} in line {line} of {name} is not a valid {dtype.name}."
         raise InvalidArgumentError(None, None, message)
     return found.item()
 
@@ -102,7 +100,7 @@ def find(table: Any, keys: Any, default: Any, *, dtype: np.dtype) -> Any:
     found = _ready(table)
     result = np.empty(np.shape(keys), dtype)
     flat, otherwise = result.reshape(-1), default if isinstance(default, bytes) else np.asarray(default).item()
-    flat[:] = [found.get(key, otherwise) for key in _listed(keys)]
+    flat[:] = [found.get(key, otherwise) for key in listed(keys)]
     return result[()]
 
 

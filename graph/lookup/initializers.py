@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from weftwork.graph import dtypes
-from weftwork.graph.build import apply, convert_to_tensor
+from weftwork.graph.build import apply, as_tensor, convert_to_tensor
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.lookup import entries as kernels
@@ -96,6 +96,8 @@ class TextFileInitializer(TableInitializerBase):
                 raise ValueError(f"Signature mismatch. {word}s must be dtype {dtypes.int64}, got {dtype}.")
             if index == TextFileIndex.WHOLE_LINE and dtype not in (dtypes.int64, dtypes.string):
                 raise ValueError(f"Signature mismatch. {word}s must be integer or string, got {dtype}.")
+        if as_tensor(filename) is None and not filename:
+            raise ValueError("Filename required for TextFileInitializer.")
         if vocab_size is not None and vocab_size <= 0:
             raise ValueError(f"Invalid vocab_size {vocab_size}.")
         self._path = convert_to_tensor(filename, dtypes.string, name="filename")

@@ -21,6 +21,7 @@ from weftwork.graph.nn.windows import _check_format, _output_sizes, _paddings, _
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.ops.conversion import cast
+from weftwork.graph.ops.filling import zeros
 from weftwork.graph.ops.products import tensordot
 from weftwork.graph.scopes import name_scope
 
@@ -109,11 +110,7 @@ def depthwise_conv2d(
     with name_scope(name, "depthwise", [input, filter]) as scope:
         x, weights = convert_together([input, filter])
         spacing = rate if dilations is None else dilations
-        attrs = {
-            "strides": _pair(1 if strides is None else strides, "strides"),
-            "dilations": _pair(1 if spacing is None else spacing, "dilations"),
-            "paddings": _paddings(padding),
-        }
+        attrs = _depthwise_attrs(strides, spacing, padding)
         image, window = _ranked(x, "input"), _ranked(weights, "filter")
         if None not in (image[3], window[2]) and image[3] != window[2]:
             raise ValueError(f"Depth of input ({image[3]}) is not the input depth of filter ({window[2]})")
@@ -127,6 +124,54 @@ def depthwise_conv2d(
 
 
 depthwise_conv2d_native = depthwise_conv2d
+
+
+def depthwise_conv2d_native_backprop_input(
+    input_sizes: Any,
+    filter: Any,
+    out_backprop: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str = "NHWC",
+    dilations: Any = (1, 1, 1, 1),
+    name: str | None = None,
+) -> Tensor:
+    """The gradient of depthwise_conv2d_native with respect to an input of the shape `input_sizes`."""
+    _check_format(data_format)
+    weights, grad = convert_together([filter, out_backprop])
+    image = zeros(input_sizes, grad.dtype)
+    kernel, word = kernels_depthwise.depthwise_input_grad, "DepthwiseConv2dNativeBackpropInput"
+    attrs = _depthwise_attrs(strides, dilations, padding)
+    inputs = [grad, image, weights]
+    return apply(kernel, inputs, attrs, type=word, name=name or word, dtype=grad.dtype, shape=image.raw_shape)
+
+
+def depthwise_conv2d_native_backprop_filter(
+    input: Any,
+    filter_sizes: Any,
+    out_backprop: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str = "NHWC",
+    dilations: Any = (1, 1, 1, 1),
+    name: str | None = None,
+) -> Tensor:
+    """The gradient of depthwise_conv2d_native with respect to filters of the shape `filter_sizes`."""
+    _check_format(data_format)
+    x, grad = convert_together([input, out_backprop])
+    weights = zeros(filter_sizes, grad.dtype)
+    kernel, word = kernels_depthwise.depthwise_filter_grad, "DepthwiseConv2dNativeBackpropFilter"
+    attrs = _depthwise_attrs(strides, dilations, padding)
+    inputs = [grad, x, weights]
+    return apply(kernel, inputs, attrs, type=word, name=name or word, dtype=grad.dtype, shape=weights.raw_shape)
+
+
+def _depthwise_attrs(strides: Any, dilations: Any, padding: Any) -> dict[str, Any]:
+    return {
+        "strides": _pair(1 if strides is None else strides, "strides"),
+        "dilations": _pair(1 if dilations is None else dilations, "dilations"),
+        "paddings": _paddings(padding),
+    }
 
 
 def separable_conv2d(

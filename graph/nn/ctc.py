@@ -147,7 +147,7 @@ def ctc_beam_search_decoder_v2(
 ) -> tuple[list[SparseTensor], Tensor]:
     """`ctc_beam_search_decoder` that keeps repeated labels.
 
-    beam_width: how many beginnings are kept.   top_paths: how many results are returned.
+    beam_width: the number of prefixes kept. top_paths: the number of results returned.
     """
     return ctc_beam_search_decoder(inputs, sequence_length, beam_width, top_paths, merge_repeated=False)
 
@@ -162,6 +162,26 @@ def collapse_repeated(labels: Any, seq_length: Any, name: str | None = None) -> 
         rows = None if x.raw_shape is None else x.raw_shape[0]
         outputs = [(x.dtype, (rows, None)), (lengths.dtype, (rows,))]
         return tuple(apply(_without_repeats, [x, lengths], type="CtcDecode", outputs=outputs))  # type: ignore[return-value]
+
+
+def ctc_unique_labels(labels: Any, name: str | None = None) -> list[Tensor]:
+    """[the distinct labels of each row, in order of appearance, padded with 0; the place of each label among them].
+
+    labels: [batch, longest], padded with 0. Both results have this shape, as int64 and int32.
+    """
+    with name_scope(name, "ctc_unique_labels", [labels]):
+        x = convert_to_tensor(labels, name="labels")
+        outputs = [(dtypes.int64, x.raw_shape), (dtypes.int32, x.raw_shape)]
+        return list(apply(_distinct, [x], type="CtcUniqueLabels", outputs=outputs))
+
+
+def _distinct(labels):
+    values, places = np.zeros(labels.shape, np.int64), np.zeros(labels.shape, np.int32)
+    for row, given in enumerate(labels.tolist()):
+        order = {label: at for at, label in enumerate(dict.fromkeys(given))}
+        values[row, : len(order)] = list(order)
+        places[row] = [order[label] for label in given]
+    return values, places
 
 
 def _without_repeats(labels, lengths):

@@ -151,7 +151,7 @@ def max_pool_with_argmax(
     """(largest element of each window of images, its position: (row * width + column) * channels + channel).
 
     include_batch_in_index: make it the position within all images together.
-    Targmax: the dtype of the places, int64 or int32.
+    Targmax: the dtype of the positions, int64 or int32.
     """
     checked_padding(padding, data_format, 2)
     kind = output_dtype or Targmax or dtypes.int64
@@ -222,7 +222,7 @@ def fractional_avg_pool(
 ) -> FractionalPool:
     """`fractional_max_pool` with the mean of each window.
 
-    pooling_ratio: [1, rows, columns, 1], by how much each axis shrinks, from 1 on.
+    pooling_ratio: [1, rows, columns, 1], the factor, at least 1, by which each axis shrinks.
     """
     with name_scope(name, "FractionalAvgPool", [value]):
         x, ends, shape = _fractional(value, pooling_ratio, pseudo_random, deterministic, seed, seed2)

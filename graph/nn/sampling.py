@@ -167,8 +167,8 @@ def sampled_softmax_loss(
     """The softmax cross entropy of each example over its classes and drawn ones.  Arguments as in `nce_loss`.
 
     weights, biases: [classes, size] and [classes].
-    remove_accidental_hits: leave out drawn classes that are right by chance.
-    num_classes: how many classes there are.   sampled_values: what a candidate sampler returned.
+    remove_accidental_hits: leave out drawn classes that are correct by chance. num_classes: the number of classes.
+    sampled_values: the result of a candidate sampler.
     """
     with name_scope(name, "sampled_softmax_loss", None):
         logits, targets = _sampled_logits(

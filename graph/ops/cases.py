@@ -1,4 +1,4 @@
-"""The branch that one of several predicates, or a number, selects: conds within conds."""
+"""Branches selected by one of several predicates, or by a number: nested conds."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ def case(
     strict: bool = False,
     name: str = "case",
 ) -> Any:
-    """What the function of the first true predicate made, else what `default` made.
+    """The result of the function of the first true predicate, else that of `default`.
 
     pred_fn_pairs: a list of (boolean tensor of rank 0, function), or a dict of these.
-    exclusive: more than one true predicate is an InvalidArgumentError when it runs.
-    Without a default no true predicate is one too.
-    strict: keep the list around a single result.
+    exclusive: raise InvalidArgumentError at run time if several predicates are true. Without a default, it is also
+    raised if none is. strict: keep the list around a single result.
     """
     if not isinstance(pred_fn_pairs, (list, tuple, dict)):
         raise TypeError("pred_fn_pairs must be a list, tuple, or dict")
@@ -61,7 +60,7 @@ def case(
 
 
 def _asserted(preds: list, function: Callable) -> Callable:
-    """The last function of a case without default: it fails when it runs and none of the predicates is true."""
+    """The last function of a case without a default: it fails at run time if no predicate is true."""
 
     def last() -> Any:
         names = ", ".join([pred.name for pred in preds])
@@ -84,7 +83,7 @@ one_of_them = assert_any  # the name in graphs that older versions wrote
 
 
 def _held(item: Any) -> Any:
-    """What is there once the control dependencies are, of a result that may have been there before."""
+    """A result that waits for the control dependencies."""
     if item is None:
         return None
     element = item._as_graph_element() if hasattr(item, "_as_graph_element") and as_tensor(item) is None else item
@@ -114,7 +113,8 @@ def _only_one(pred: Any, *preds: Any, names: str) -> Any:
 def switch_case(
     branch_index: Any, branch_fns: Any, default: Callable[..., Any] | None = None, name: str = "switch_case"
 ) -> Any:
-    """What function number `branch_index`, an integer tensor, made; the default, or the last one, for any other number.
+    """The result of function number `branch_index`, an integer tensor; for any other number, that of the default or of
+    the last function.
 
     branch_fns: a list of functions, of (number, function) pairs, or a dict of them: numbers from 0 on, without gaps.
     Raises TypeError and ValueError for anything else.

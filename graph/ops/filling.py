@@ -95,7 +95,7 @@ def eye(
 ) -> Tensor:  # fmt: skip
     """Identity matrices, [batch_shape..., num_rows, num_columns]; square by default. batch_shape: ints.
 
-    Raises TypeError for a batch_shape that only a run knows.
+    Raises TypeError for a batch_shape that is known only at run time.
     """
     dtype, columns = as_dtype(dtype), num_rows if num_columns is None else num_columns
     batch = () if batch_shape is None else shape_argument(batch_shape)[0]

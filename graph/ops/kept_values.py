@@ -1,6 +1,6 @@
-"""Values that stay with the program between runs, without being fetched: `get_session_handle` and its kin.
+"""Values that the program keeps between runs without fetching them: `get_session_handle` and related functions.
 
-A handle keeps its value, and forgetting the handle forgets the value. Its name, a text, leads to it from another run.
+A handle keeps its value alive. Its name, a string, identifies the value in another run.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _HERE = Traits(user=True, here=True)
 
 
 class TensorHandle:
-    """A value of an earlier run, as the fetch of `get_session_handle` gives it. You can feed it to any placeholder."""
+    """A value of an earlier run, returned by fetching `get_session_handle`. You can feed it to any placeholder."""
 
     def __init__(self, value: Any):
         self._value = value
         self.handle = f"GetSessionHandle;{next(_numbers)};/job:localhost/replica:0/task:0/device:CPU:0"
-        """Its name, which `get_session_tensor` and `delete_session_tensor` are fed."""
+        """Its name, to be fed to `get_session_tensor` and `delete_session_tensor`."""
         _handles[self.handle] = self
 
     def eval(self) -> Any:
-        """The value. Raises TypeError once it is deleted."""
+        """The value. Raises TypeError if it was deleted."""
         if self.handle not in _handles:
             raise TypeError(f"Persistent tensor {self.handle} may have already been deleted.")
         return self._value.copy() if isinstance(self._value, np.ndarray) else self._value
@@ -43,7 +43,7 @@ class TensorHandle:
     to_numpy_array = eval
 
     def delete(self) -> None:
-        """Forget the value."""
+        """Delete the value."""
         if self.handle not in _handles:
             raise TypeError(f"Persistent tensor {self.handle} may have already been deleted.")
         _forget(self.handle)
@@ -54,7 +54,7 @@ class TensorHandle:
         return self.handle
 
     def fed_to(self, dtype: DType) -> Any:
-        """What it stands for where it is fed: its name for a tensor of text, else its value."""
+        """What is fed in its place: its name for a string tensor, else its value."""
         return self.handle if dtype is dtypes.string else self.eval()
 
     def __str__(self) -> str:
@@ -90,13 +90,13 @@ def _forget(name: Any) -> None:
 
 
 def get_session_handle(data: Any, name: str | None = None) -> Tensor:
-    """A tensor whose fetch is a TensorHandle: it keeps the value of `data` for later runs of this program."""
+    """A tensor that is fetched as a TensorHandle, which keeps the value of `data` for later runs of this program."""
     node = Op(_keep, None, (dtypes.object,), (None,), False, _HERE, name or "GetSessionHandle", numpy=True)
     return node(convert_to_tensor(data))
 
 
 def get_session_tensor(handle: Any, dtype: Any, name: str | None = None) -> tuple[Tensor, Tensor]:
-    """(A placeholder for the name of a handle, the tensor of the value that the handle keeps).
+    """(a placeholder for the name of a handle, the tensor of the value that the handle keeps).
 
     handle: the name of a handle, which says where its value is.   dtype: of the value.
     Raises InvalidArgumentError at run time if there is no such handle.
@@ -106,7 +106,7 @@ def get_session_tensor(handle: Any, dtype: Any, name: str | None = None) -> tupl
 
 
 def delete_session_tensor(handle: Any, name: str | None = None) -> tuple[Tensor, Operation]:
-    """(A placeholder for the name of a handle, the operation that forgets its value).
+    """(a placeholder for the name of a handle, the operation that deletes its value).
 
     handle: the name of a handle, which says where its value is.
     """

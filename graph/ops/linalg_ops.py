@@ -7,7 +7,8 @@ complex numbers, and the result has the same dtype. A singular matrix raises at 
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from weftwork.graph import shapes
 from weftwork.graph.arguments import FLOATS, LAPACK, common_dtype, of_dtype
 from weftwork.graph.build import apply, convert_to_tensor, convert_together
+from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import math_ops
 from weftwork.graph.scopes import name_scope
@@ -33,11 +35,11 @@ matmul = math_ops.matmul
 def inv(input: Any, adjoint: bool = False, name: str | None = None) -> Tensor:
     """The inverse of square matrices (LU), or of their adjoints.
 
-    adjoint: invert the adjoints.
+    adjoint: invert the adjoints. A singular matrix raises InvalidArgumentError at run time.
     """
     with name_scope(name, "MatrixInverse", [input]) as scope:
         x = _square(_adjoint(input) if adjoint else input)
-        return apply(np.linalg.inv, [x], type="MatrixInverse", name=scope, dtype=x.dtype, shape=x.raw_shape)
+        return apply(_inverse, [x], type="MatrixInverse", name=scope, dtype=x.dtype, shape=x.raw_shape)
 
 
 def det(input: Any, name: str | None = None) -> Tensor:
@@ -60,9 +62,12 @@ def logdet(matrix: Any, name: str | None = None) -> Tensor:
 
 
 def cholesky(input: Any, name: str | None = None) -> Tensor:
-    """The lower triangular L with L L^H = input, for Hermitian positive definite matrices."""
+    """The lower triangular L with L L^H = input, for Hermitian positive definite matrices.
+
+    At run time, raises InvalidArgumentError for others.
+    """
     x = _square(input)
-    return apply(np.linalg.cholesky, [x], type="Cholesky", name=name, dtype=x.dtype, shape=x.raw_shape)
+    return apply(_cholesky, [x], type="Cholesky", name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
 def expm(input: Any, name: str | None = None) -> Tensor:
@@ -71,8 +76,35 @@ def expm(input: Any, name: str | None = None) -> Tensor:
     return apply(_expm, [x], type="MatrixExponential", name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
+@contextmanager
+def _or(text: str) -> Iterator[None]:
+    """Raise InvalidArgumentError with this text where LAPACK gives up."""
+    try:
+        yield
+    except np.linalg.LinAlgError as error:
+        raise InvalidArgumentError(None, None, text) from error
+
+
+_SINGULAR = "Input matrix is not invertible."
+
+
+def _inverse(x):
+    with _or("Input is not invertible."):
+        return np.linalg.inv(x)
+
+
+def _cholesky(x):
+    with _or("Cholesky decomposition was not successful. The input might not be valid."):
+        return np.linalg.cholesky(x)
+
+
+def _solve(a, b):
+    with _or(_SINGULAR):
+        return np.linalg.solve(a, b)
+
+
 def _logdet(x):
-    diagonal = np.real(np.diagonal(np.linalg.cholesky(x), axis1=-2, axis2=-1))
+    diagonal = np.real(np.diagonal(_cholesky(x), axis1=-2, axis2=-1))
     return diagonal.dtype.type(2) * np.log(diagonal).sum(axis=-1)
 
 
@@ -91,7 +123,7 @@ def solve(matrix: Any, rhs: Any, adjoint: bool = False, name: str | None = None)
     with name_scope(name, "MatrixSolve", [matrix, rhs]) as scope:
         a, b = convert_together([matrix, rhs])
         a, b = _square(_adjoint(a) if adjoint else a), _matrix(b, "rhs")
-        return _solution(np.linalg.solve, a, b, "MatrixSolve", scope)
+        return _solution(_solve, a, b, "MatrixSolve", scope)
 
 
 def triangular_solve(
@@ -133,9 +165,10 @@ def _triangular_solve(a, b, lower, adjoint):
     if a.ndim == b.ndim == 2:
         import scipy.linalg
 
-        return scipy.linalg.solve_triangular(a, b, lower=lower, check_finite=False)
+        with _or(_SINGULAR):
+            return scipy.linalg.solve_triangular(a, b, lower=lower, check_finite=False)
     # NumPy's general LU is batched in every version; SciPy's triangular solver is not.
-    return np.linalg.solve(np.tril(a) if lower else np.triu(a), b)
+    return _solve(np.tril(a) if lower else np.triu(a), b)
 
 
 def _lstsq(a, b, l2_regularizer):

@@ -1,4 +1,4 @@
-"""Linear operators that are made of others: blocks along the diagonal, Kronecker products, updates of low rank."""
+"""Linear operators composed of others: block diagonals, Kronecker products, low-rank updates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from weftwork.graph.shapes import RawShape
 
 
 class _OfOperators(LinearOperator):
-    """An operator of several square or rectangular ones."""
+    """An operator composed of several, square or rectangular ones."""
 
     def __init__(self, operators: Sequence[LinearOperator], name: str, promises: dict[str, Any]):
         self.operators = same_dtype(operators)
@@ -34,7 +34,7 @@ class _OfOperators(LinearOperator):
         return list(zip(self.operators, self._sizes(axis), strict=True))
 
     def _combined(self, combine: Callable[[Sequence[Any]], Any]) -> tuple[RawShape, Any]:
-        """The shape whose sizes are combined from those of the operators."""
+        """The shape, whose sizes are combined from those of the operators."""
         ends = [None if None in sizes else combine(sizes) for sizes in (self._sizes(-2), self._sizes(-1))]
 
         def made() -> Tensor:
@@ -121,7 +121,7 @@ class LinearOperatorKronecker(_OfOperators):
         return total([op.log_abs_determinant() * self._times(op, real) for op in self.operators])
 
     def _times(self, op: LinearOperator, dtype: Any) -> Tensor:
-        """How many blocks have the size of one operator."""
+        """The number of blocks that have the size of one operator."""
         return conversion.cast(self.domain_dimension_tensor() // op.domain_dimension_tensor(), dtype)
 
 
@@ -130,7 +130,7 @@ class LinearOperatorLowRankUpdate(LinearOperator):
 
     base_operator: [..., rows, columns].   u: [..., rows, k].   diag_update: [..., k]; ones by default.
     v: [..., columns, k]; u by default.
-    is_diag_update_positive: whether all of diag_update are known to be.
+    is_diag_update_positive: whether all elements of diag_update are known to be positive.
     promises: see `tf.linalg.LinearOperator`.
     """
 
@@ -172,7 +172,7 @@ class LinearOperatorLowRankUpdate(LinearOperator):
 
     @property
     def is_diag_update_positive(self) -> bool:
-        """Whether all of the diagonal are known to be positive."""
+        """Whether all elements of the diagonal are known to be positive."""
         return self._positive
 
     def _parameters(self) -> list[Tensor]:
@@ -217,10 +217,10 @@ class LinearOperatorLowRankUpdate(LinearOperator):
 
 
 def _between(x: Tensor, first: int, second: int) -> Tensor:
-    """x with two axes of one element between its own."""
+    """x with two axes of size 1 inserted between its own."""
     return array_ops.expand_dims(array_ops.expand_dims(x, first), second)
 
 
 def _inverse(op: LinearOperator) -> LinearOperator:
-    """The inverse of an operator, whatever it promises, as a product with it."""
+    """The product with an operator's inverse, whatever is promised of the operator."""
     return LinearOperatorInversion(op)

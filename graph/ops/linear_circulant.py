@@ -13,7 +13,7 @@ from weftwork.graph.shapes import RawShape
 
 
 class _Circulant(OfTensor):
-    """A matrix that Fourier transforms make diagonal: `spectrum` is that diagonal, in `_axes` axes."""
+    """A matrix that a Fourier transform makes diagonal: `spectrum` is that diagonal, over `_axes` axes."""
 
     _axes = 1
 
@@ -30,7 +30,7 @@ class _Circulant(OfTensor):
 
     @property
     def spectrum(self) -> Tensor:
-        """What the transform of the convolution kernel is."""
+        """The transform of the convolution kernel."""
         return self._value
 
     @property
@@ -71,7 +71,7 @@ class _Circulant(OfTensor):
         return self._apply(rhs, math_ops.divide(1.0, spectrum))
 
     def convolution_kernel(self, name: str = "convolution_kernel") -> Tensor:
-        """The kernel of the convolution that it is: the inverse transform of the spectrum."""
+        """The kernel of the convolution: the inverse transform of the spectrum."""
         with self._scope(name):
             kernel = self._back(self._value)
             return kernel if self.dtype.is_complex else conversion.cast(conversion.real(kernel), self.dtype)
@@ -86,9 +86,10 @@ class _Circulant(OfTensor):
 
 
 class LinearOperatorCirculant(_Circulant):
-    """A circulant matrix: each column is the one before, turned by one. spectrum [..., n] is its first one's transform.
+    """A circulant matrix: each column is the previous one, rotated by one. spectrum: [..., n], the transform of the
+    first column.
 
-    input_output_dtype: of what it is multiplied with; a real one takes the real part of products.
+    input_output_dtype: the dtype of its factors and products; if real, the real part of a product is taken.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What is known of a linear operator without its entries: see `linear_operator`."""
+"""The properties of a linear operator, apart from its entries: see `linear_operator`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from weftwork.graph.shapes import RawShape, TensorShape
 
 
 class Described:
-    """What is known of a linear operator: its dtype, its shape, and what is promised of it.
+    """The properties of a linear operator: its dtype, its shape, and what you promise about it.
 
     dtype: of its entries.   graph_parents: accepted, for TensorFlow's programs.
-    is_non_singular, is_self_adjoint, is_positive_definite, is_square: what you promise; None for what is not known.
+    is_non_singular, is_self_adjoint, is_positive_definite, is_square: what you promise about it; None if unknown.
     Raises ValueError for promises that contradict each other.
     """
 
@@ -49,7 +49,7 @@ class Described:
         return []
 
     def _matrix_shape(self) -> tuple[RawShape, Any]:
-        """The static shape, and a function that makes the tensor of the shape where that is not fully known."""
+        """The static shape, and a function that makes the tensor of the shape if it is not fully known."""
         raise NotImplementedError(f"{type(self).__name__} has no _matrix_shape.")
 
     def _product(self, x: Tensor, adjoint: bool) -> Tensor:
@@ -75,24 +75,24 @@ class Described:
 
     @property
     def is_non_singular(self) -> bool | None:
-        """Whether it was promised to have an inverse."""
+        """Whether you promised that it has an inverse."""
         return self._is_non_singular
 
     @property
     def is_self_adjoint(self) -> bool | None:
-        """Whether it was promised to equal its adjoint."""
+        """Whether you promised that it equals its adjoint."""
         return self._is_self_adjoint
 
     @property
     def is_positive_definite(self) -> bool | None:
-        """Whether it was promised to be positive definite."""
+        """Whether you promised that it is positive definite."""
         return self._is_positive_definite
 
     @property
     def is_square(self) -> bool | None:
-        """Whether it has as many rows as columns, as far as its shape or a promise tells.
+        """Whether it has as many rows as columns, according to its shape or your promise; None if unknown.
 
-        Raises ValueError for a promise that its shape contradicts.
+        Raises ValueError if the shape contradicts the promise.
         """
         raw = self._matrix_shape()[0]
         if raw is None or None in raw[-2:]:

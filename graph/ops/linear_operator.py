@@ -1,8 +1,9 @@
-"""Linear operators: matrices known by their structure, so that products, solutions and determinants need no matrix.
+"""Linear operators: matrices described by their structure, so products, solutions and determinants need no dense
+matrix.
 
 operator   a batch of matrices [..., rows, columns]; the batch is all axes but the last two
-A class that derives from LinearOperator gives `_parameters`, `_matrix_shape` and `_product`. Everything else has a
-default by way of the dense matrix, and is overridden where the structure knows better.
+A class derived from LinearOperator defines `_parameters`, `_matrix_shape` and `_product`. Everything else has a default
+that uses the dense matrix, and is overridden where the structure allows something better.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from weftwork.graph.shapes import RawShape
 
 
 class LinearOperator(Described):
-    """The base class of linear operators; see `tf.linalg.LinearOperatorDiag` and the like.
+    """The base class of linear operators, such as `tf.linalg.LinearOperatorDiag`.
 
     dtype: of its entries.   graph_parents: accepted, for TensorFlow's programs.
-    is_non_singular, is_self_adjoint, is_positive_definite, is_square: what you promise; None for what is not known.
+    is_non_singular, is_self_adjoint, is_positive_definite, is_square: what you promise about it; None if unknown.
     Raises ValueError for promises that contradict each other.
     """
 
@@ -35,10 +36,10 @@ class LinearOperator(Described):
     # Products and solutions
 
     def matmul(self, x: Any, adjoint: bool = False, adjoint_arg: bool = False, name: str = "matmul") -> Any:
-        """The product with matrices [..., columns, k], or with another operator, which gives a composition.
+        """The product with matrices [..., columns, k], or the composition with another operator.
 
-        x: the matrices, or a LinearOperator.   adjoint: multiply the adjoint.   adjoint_arg: by the adjoint of x.
-        Raises ValueError for sizes that do not fit, TypeError for another dtype.
+        x: the matrices, or a LinearOperator.   adjoint: use this operator's adjoint.   adjoint_arg: use that of x.
+        Raises ValueError if the sizes do not match, TypeError for another dtype.
         """
         if isinstance(x, LinearOperator):
             left, right = self.adjoint() if adjoint else self, x.adjoint() if adjoint_arg else x
@@ -55,7 +56,7 @@ class LinearOperator(Described):
     def matvec(self, x: Any, adjoint: bool = False, name: str = "matvec") -> Tensor:
         """The product with vectors [..., columns].
 
-        adjoint: multiply the adjoint.
+        adjoint: use this operator's adjoint.
         """
         with self._scope(name):
             return array_ops.squeeze(self.matmul(array_ops.expand_dims(self._argument(x), -1), adjoint), [-1])
@@ -93,7 +94,7 @@ class LinearOperator(Described):
             return factoring.cholesky_solve(linalg_ops.cholesky(self.to_dense()), rhs)
         return linalg_ops.solve(self.to_dense(), rhs, adjoint=adjoint)
 
-    # The matrix, and numbers of it
+    # The matrix, and quantities of it
 
     def to_dense(self, name: str = "to_dense") -> Tensor:
         """The matrix [..., rows, columns]."""
@@ -175,7 +176,7 @@ class LinearOperator(Described):
     # Assertions
 
     def assert_non_singular(self, name: str = "assert_non_singular") -> Operation:
-        """An operation that fails if the condition number is beyond what the dtype can tell."""
+        """An operation that fails if the condition number is beyond the precision of the dtype."""
         with self._scope(name):
             values = linalg_ops.svd(self.to_dense(), compute_uv=False)
             least, most = values[..., -1], values[..., 0]
@@ -226,7 +227,7 @@ class _Lower(LinearOperator):
 
 
 class _OfOperator(LinearOperator):
-    """What is made of one other operator."""
+    """An operator derived from another one."""
 
     def __init__(self, operator: LinearOperator, name: str, promises: dict[str, Any]):
         super().__init__(operator.dtype, name=name, **promises)
@@ -234,7 +235,7 @@ class _OfOperator(LinearOperator):
 
     @property
     def operator(self) -> LinearOperator:
-        """The operator that this one is made of."""
+        """The operator that this one is derived from."""
         return self._operator
 
     def _parameters(self) -> list[Tensor]:
@@ -316,7 +317,7 @@ class LinearOperatorComposition(LinearOperator):
     """The product of several operators, the last of which is applied first.
 
     operators: a list of them.   promises: see `tf.linalg.LinearOperator`.
-    Raises ValueError for none, for sizes that do not fit, TypeError for several dtypes.
+    Raises ValueError for an empty list or sizes that do not match, TypeError for different dtypes.
     """
 
     def __init__(self, operators: Sequence[LinearOperator], name: str | None = None, **promises: Any):

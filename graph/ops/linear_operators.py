@@ -32,12 +32,12 @@ def _column(x: Tensor) -> Tensor:
 
 
 class OfTensor(LinearOperator):
-    """An operator that one tensor defines, whose trailing axes say how many rows and columns there are."""
+    """An operator defined by one tensor, whose trailing axes give the numbers of rows and columns."""
 
     _trailing: tuple[int, int] = (-1, -1)
-    """Which axes of the tensor are the rows and the columns."""
+    """The axes of the tensor that are the rows and the columns."""
     _taken = 1
-    """How many of its last axes belong to the matrix."""
+    """The number of its last axes that belong to the matrix."""
 
     def __init__(self, value: Any, named: str, promises: dict[str, Any]):
         self._value = parameter(value, named, self._taken)
@@ -73,7 +73,7 @@ class LinearOperatorFullMatrix(OfTensor):
 
 
 class LinearOperatorLowerTriangular(_Lower):
-    """A lower triangular matrix; what stands above the diagonal of `tril` [..., n, n] counts as zero."""
+    """A lower triangular matrix. tril: [..., n, n]; elements above the diagonal count as zero."""
 
     def __init__(self, tril: Any, *, name: str = "LinearOperatorLowerTriangular", **promises: Any):
         given = parameter(tril, "tril", 2)
@@ -136,7 +136,7 @@ class LinearOperatorDiag(OfTensor):
 
 
 class _OfSizes(LinearOperator):
-    """An operator whose sizes are given, as numbers or tensors. Its batch shape is given, or that of a tensor."""
+    """An operator of given sizes, numbers or tensors. Its batch shape is given, or that of a tensor."""
 
     def __init__(self, rows: Any, columns: Any, batch_shape: Any, dtype: Any, promises: dict[str, Any]):
         super().__init__(dtype, **promises)
@@ -162,7 +162,7 @@ class _OfSizes(LinearOperator):
         return None if raw is None else (*raw, *sizes), both
 
     def _spread(self, x: Tensor, rows: Tensor) -> Tensor:
-        """x, whose batch is broadcast with the operator's, with this many rows of zeros added."""
+        """x, with its batch broadcast with the operator's, and this many rows of zeros added."""
         raw, made = self._batch()
         if raw == ():
             return x
@@ -171,13 +171,13 @@ class _OfSizes(LinearOperator):
 
 
 def static_number(tensor: Tensor) -> int | None:
-    """The value of a constant; None for others."""
+    """The value of a constant; None for other tensors."""
     known = static_value(tensor)
     return None if known is None else int(known)
 
 
 class LinearOperatorIdentity(_OfSizes):
-    """The identity of num_rows rows, in a batch of any shape."""
+    """The identity matrix with num_rows rows, in a batch of any shape."""
 
     def __init__(
         self, num_rows: Any, batch_shape: Any = None, dtype: Any = None, is_non_singular: bool | None = True,
@@ -236,7 +236,7 @@ class LinearOperatorIdentity(_OfSizes):
 
 
 class LinearOperatorScaledIdentity(_OfSizes):
-    """The identity of num_rows rows, times a number.   multiplier: the number, or a batch of them [...]."""
+    """The identity matrix with num_rows rows, times a number.   multiplier: the number, or a batch of them [...]."""
 
     def __init__(
         self, num_rows: Any, multiplier: Any, assert_proper_shapes: bool = False,
@@ -282,7 +282,7 @@ class LinearOperatorScaledIdentity(_OfSizes):
 
 
 class LinearOperatorZeros(_OfSizes):
-    """A matrix of zeros, num_rows by num_columns (by default as many)."""
+    """A matrix of zeros, num_rows by num_columns (square by default)."""
 
     def __init__(
         self, num_rows: Any, num_columns: Any = None, batch_shape: Any = None, dtype: Any = None,
@@ -315,7 +315,7 @@ class LinearOperatorZeros(_OfSizes):
 
 
 class LinearOperatorHouseholder(OfTensor):
-    """The reflection at the hyperplane that a vector is perpendicular to: I - 2 v v* / |v|^2.
+    """The reflection at the hyperplane perpendicular to a vector v: I - 2 v v* / |v|^2.
 
     reflection_axis: the vector [..., n].
     """

@@ -1,4 +1,4 @@
-"""The modified discrete cosine transform, of frames that overlap by half, and windows for it."""
+"""The modified discrete cosine transform of half-overlapping frames, and windows for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from weftwork.graph.scopes import name_scope
 def kaiser_window(window_length: Any, beta: Any = 12.0, dtype: Any = dtypes.float32, name: str | None = None) -> Tensor:
     """A Kaiser window of the given length.
 
-    window_length: a whole number.   beta: the larger, the lower the sides of its spectrum.
+    window_length: an integer.   beta: larger values lower the side lobes of the window's spectrum.
     """
     return _made_window(_kaiser, window_length, dtype, name or "kaiser_window", beta)
 
@@ -29,7 +29,7 @@ def kaiser_bessel_derived_window(
 ) -> Tensor:
     """A Kaiser-Bessel derived window of an even length, for `mdct`.
 
-    window_length: a whole number.   beta: as in `kaiser_window`.
+    window_length: an integer.   beta: as in `kaiser_window`.
     """
     return _made_window(_derived, window_length, dtype, name or "kaiser_bessel_derived_window", beta)
 
@@ -68,11 +68,11 @@ def mdct(
     signals: Any, frame_length: Any, window_fn: Any = vorbis_window, pad_end: bool = False, norm: str | None = None,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """The modified discrete cosine transform of frames that overlap by half: [..., n] -> [..., frames, length / 2].
+    """The modified discrete cosine transform of half-overlapping frames: [..., n] -> [..., frames, length / 2].
 
     signals: floats [..., n].   frame_length: a multiple of 4.   window_fn: makes the window; None for none.
-    pad_end: pad the end with zeros for a last frame.   norm: None, or "ortho" for an orthonormal transform.
-    Raises ValueError for a length that is no multiple of 4.
+    pad_end: pad the end with zeros to complete the last frame.   norm: None, or "ortho" for an orthonormal transform.
+    Raises ValueError for a length that is not a multiple of 4.
     """
     with name_scope(name, "mdct", [signals]):
         count = _quarters(frame_length)
@@ -90,9 +90,9 @@ def mdct(
 def inverse_mdct(
     mdcts: Any, window_fn: Any = vorbis_window, norm: str | None = None, name: str | None = None
 ) -> Tensor:
-    """The signal of `mdct`'s values, [..., frames, n], except for half a frame at its beginning and its end.
+    """Reconstruct a signal from its `mdct`, [..., frames, n], except for half a frame at its beginning and its end.
 
-    mdcts: the values.   window_fn, norm: as they were given to `mdct`.
+    mdcts: the result of `mdct`.   window_fn, norm: as passed to `mdct`.
     """
     with name_scope(name, "inverse_mdct", [mdcts]):
         values = convert_to_tensor(mdcts)

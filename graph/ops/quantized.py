@@ -1,4 +1,4 @@
-"""Quantization as it is imitated in training: values are rounded to what an integer of few bits can tell apart."""
+"""Simulated quantization for training: values are rounded to those that an integer of few bits can represent."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ def quantize_and_dequantize(
     input: Any, input_min: Any, input_max: Any, signed_input: bool = True, num_bits: Any = 8, range_given: bool = False,
     round_mode: str = "HALF_TO_EVEN", name: str | None = None, narrow_range: bool = False, axis: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """The values, rounded to the steps of an integer of num_bits whose range holds all of them. Its gradient is 1.
+    """Round values to the steps of an integer of num_bits whose range contains all of them. The gradient is 1.
 
-    input: a tensor of floats.   input_min, input_max: the range, if range_given; else the values' own is taken.
+    input: a tensor of floats.   input_min, input_max: the range, if range_given; otherwise the range of the values
+    themselves.
     signed_input: the integer has a sign.   round_mode: "HALF_TO_EVEN" or "HALF_UP".
-    narrow_range: without the least integer.   axis: one range for each place along this axis; None for one of all.
-    Raises ValueError for another round_mode. At run time, raises InvalidArgumentError for a range that is none.
+    narrow_range: leave out the smallest integer. axis: use a separate range for each slice along this axis; None for a
+    single one. Raises ValueError for another round_mode. At run time, raises InvalidArgumentError for an empty range.
     """
     if round_mode not in ("HALF_TO_EVEN", "HALF_UP"):
         raise ValueError(f"round_mode must be HALF_TO_EVEN or HALF_UP, not {round_mode!r}")

@@ -24,13 +24,13 @@ from weftwork.graph.stacks import get_default_graph
 
 
 class Definition(NamedTuple):
-    """A queue's definition: class, capacity (-1: none), dtypes, shapes; for a shuffle its seed and minimum size."""
+    """A queue's definition: class, capacity (-1: none), dtypes, shapes; for a shuffle its seeds and minimum size."""
 
     kind: str
     capacity: int
     dtypes: tuple
     shapes: tuple | None
-    seed: int | None = None
+    seeds: tuple[int, int] = (0, 0)
     keep: int = 0
 
 
@@ -62,11 +62,12 @@ class QueueBase:
         self._shapes = self._one_for_each(shapes)
         self._names = None if names is None else tuple(names if isinstance(names, (list, tuple)) else [names])
         if self._names is not None and len(self._names) != len(self._dtypes):
-            raise ValueError("List of names must have the same length as the list of dtypes")
+            counts = f"received len(names)={len(self._names)},len(dtypes)={len(self._dtypes)}"
+            raise ValueError(f"List of names must have the same length as the list of dtypes, {counts}")
         raw = None if self._shapes is None else tuple(self._shapes)
-        seed = None if not seeds or not any(seeds) else (seeds[0] * 1_000_003 + seeds[1]) & 0x7FFF_FFFF
-        self._definition = Definition(kind, -1 if capacity is None else int(capacity), self._dtypes, raw, seed, keep)
-        self._make(get_default_graph(), shared_name or "", name, seeds or (0, 0))
+        size, seeds = -1 if capacity is None else int(capacity), seeds or (0, 0)
+        self._definition = Definition(kind, size, self._dtypes, raw, seeds, keep)
+        self._make(get_default_graph(), shared_name or "", name, seeds)
 
     def _make(self, graph: Graph, shared_name: str, name: str, seeds: tuple[int, int]) -> None:
         """Create the node that makes the queue, unless another node of the session has made it."""
@@ -306,13 +307,6 @@ class QueueBase:
             return graph.add(Kind.QUEUE, kind, inputs=(*given, *inputs), attrs=attrs, outputs=outputs, name=name)
 
 
-def _common(one: dims.RawShape, other: dims.RawShape) -> dims.RawShape:
-    """The common part of two shapes; differing dimensions are unknown."""
-    if one is None or other is None or len(one) != len(other):
-        return None
-    return tuple([a if a == b else None for a, b in zip(one, other, strict=True)])
-
-
 class _ChosenQueue(QueueBase):
     """One of several queues, chosen at run time by the operation's first input."""
 
@@ -320,7 +314,7 @@ class _ChosenQueue(QueueBase):
         first = queues[0]
         self._index, self._dtypes, self._names = index, first._dtypes, first._names
         raw = [q._shapes or (None,) * len(first._dtypes) for q in queues]
-        alike = [functools.reduce(_common, column) for column in zip(*raw, strict=True)]
+        alike = [functools.reduce(dims.common, column) for column in zip(*raw, strict=True)]
         self._shapes = None if all([s is None for s in alike]) else alike
         self._op = index.graph.add(Kind.NOOP, "GatherV2", outputs=[], name="GatherV2")
         self._container, self._key, self._definition = first._container, first._key, first._definition

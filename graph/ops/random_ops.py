@@ -14,6 +14,7 @@ import numpy as np
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply_random, as_tensor, convert_to_tensor, convert_together, static_value
 from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.scopes import name_scope
@@ -167,6 +168,10 @@ def uniform_kernel(rng, shape, loc, scale, dtype):
 
 
 def integers_kernel(rng, shape, low, high, dtype):
+    if low >= high and np.prod(shape):
+        raise InvalidArgumentError(None, None, f"Need minval < maxval, got {low} >= {high}")
+    if low >= high:
+        return np.empty(tuple(shape), dtype)
     return rng.integers(low, high, tuple(shape), dtype)
 
 

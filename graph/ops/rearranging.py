@@ -67,7 +67,7 @@ def pad(
 ) -> Tensor:
     """Add elements around the tensor. paddings: [before, after] for each axis. mode: CONSTANT, REFLECT or SYMMETRIC.
 
-    constant_values: a scalar that stands around in the mode CONSTANT.
+    constant_values: the scalar to pad with in the mode CONSTANT.
     Raises ValueError for another mode, or if the paddings do not match a known shape.
     """
     x, mode = convert_to_tensor(tensor, name="tensor"), mode.lower()
@@ -94,7 +94,7 @@ def pad(
 def reverse(tensor: Any, axis: Any, name: str | None = None) -> Tensor:
     """Reverse the elements along the given axes (a list or a single one).
 
-    Raises ValueError for an axis that comes twice.
+    Raises ValueError for an axis that occurs twice.
     """
     x, axes = convert_to_tensor(tensor, name="tensor"), whole_numbers(axis)
     if axes is None:

@@ -224,8 +224,22 @@ def cumprod(x: Any, axis: Any = 0, exclusive: bool = False, reverse: bool = Fals
     return _scan(np.cumprod, 1, "Cumprod", x, axis, exclusive, reverse, name)
 
 
+def cumulative_logsumexp(
+    x: Any, axis: Any = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
+) -> Tensor:
+    """log of the cumulative sums of exp(x) along an axis, without overflow.
+
+    exclusive: exclude the element itself; the first result is -inf.   reverse: start from the end.
+    """
+    return _scan(_log_cumsum, -np.inf, "CumulativeLogsumexp", x, axis, exclusive, reverse, name)
+
+
+def _log_cumsum(x, axis=0, dtype=None):
+    return np.logaddexp.accumulate(x, axis, dtype)
+
+
 def _scan(
-    function: Callable, unit: int, kind: str, x: Any, axis: Any, exclusive: bool, reverse: bool, name: str | None
+    function: Callable, unit: float, kind: str, x: Any, axis: Any, exclusive: bool, reverse: bool, name: str | None
 ) -> Tensor:
     x = convert_to_tensor(x, name="x")
     number, inputs = whole_numbers(axis), [x]
@@ -386,7 +400,8 @@ def bincount(
     """The number of occurrences of 0, 1, 2... in arr (any shape), or the sum of their weights.
 
     minlength, maxlength: ints.  The result has `dtype`, or that of the weights.
-    Raises TypeError for a minlength or maxlength that only a run knows, ValueError for weights of another shape.
+    Raises TypeError for a minlength or maxlength that is known only at run time, ValueError for weights of another
+    shape.
     """
     x, dtype = convert_to_tensor(arr, name="arr"), as_dtype(dtype)
     attrs = {"minlength": 0 if minlength is None else whole_numbers(minlength), "maxlength": whole_numbers(maxlength)}

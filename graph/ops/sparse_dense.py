@@ -94,7 +94,7 @@ def sparse_tensor_to_dense(
 ) -> Tensor:
     """The dense tensor, with the default (0, or an empty string) where there is no value.
 
-    validate_indices: they must ascend, and each come once: else InvalidArgumentError when it runs.
+    validate_indices: they must ascend without duplicates, or InvalidArgumentError is raised at run time.
     """
     sp = as_sparse(sp_input)
     if default_value is None:
@@ -111,4 +111,7 @@ def sparse_to_indicator(sp_input: Any, vocab_size: int, name: str | None = None)
     with name_scope(name, "SparseToIndicator", [sp.indices, sp.values]):
         ones = array_ops.ones_like(sp.values, dtypes.bool)
         marked = sparse_merge(sp, SparseTensor(sp.indices, ones, sp.dense_shape), vocab_size)
-        return sparse_tensor_to_dense(marked, default_value=False, validate_indices=False)
+        dense = sparse_tensor_to_dense(marked, default_value=False, validate_indices=False)
+        if isinstance(vocab_size, int) and dense.raw_shape is not None:
+            dense.set_shape([*dense.raw_shape[:-1], vocab_size])
+        return dense

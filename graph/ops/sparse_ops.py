@@ -216,7 +216,7 @@ def sparse_concat(
 
     expand_nonconcat_dims: the other axes may differ, and are expanded to the largest length.
     concat_dim, expand_nonconcat_dim: older names of axis and expand_nonconcat_dims.
-    Raises TypeError for what is not a list.
+    Raises TypeError unless it is a list.
     """
     axis = renamed("axis", axis, "concat_dim", concat_dim)
     expand = bool(expand_nonconcat_dim if expand_nonconcat_dims is None else expand_nonconcat_dims)
@@ -284,9 +284,10 @@ def sparse_reset_shape(sp_input: Any, new_shape: Any = None) -> SparseTensor:
 def sparse_mask(a: Any, mask_indices: Any, name: str | None = None) -> Any:
     """IndexedSlices without the rows whose indices are in `mask_indices`."""
     with name_scope(name, "sparse_mask", [a.values, mask_indices]):
-        hidden = math_ops.cast(convert_to_tensor(mask_indices), a.indices.dtype)
-        keep = apply(_not_in, [a.indices, hidden], type="SparseMask", dtype=dtypes.int64, shape=(None,))
-        return type(a)(array_ops.gather(a.values, keep), array_ops.gather(a.indices, keep), a.dense_shape)
+        indices = convert_to_tensor(a.indices)
+        hidden = math_ops.cast(convert_to_tensor(mask_indices), indices.dtype)
+        keep = apply(_not_in, [indices, hidden], type="SparseMask", dtype=dtypes.int64, shape=(None,))
+        return type(a)(array_ops.gather(a.values, keep), array_ops.gather(indices, keep), a.dense_shape)
 
 
 def _not_in(indices, hidden):

@@ -31,10 +31,14 @@ def pack_rows(sparse: SparseTensor) -> Tensor:
     return apply(_pack_rows, _parts(sparse), type="PackSparseRows", dtype=dtypes.object, shape=(None,))
 
 
-def unpack(packed: Tensor, like: SparseTensor) -> SparseTensor:
-    """The SparseTensor [n, ...] with these n objects as rows, as large as the largest; its dtype is that of `like`."""
-    kind = like.values.dtype.base_dtype
-    outputs: list = [(dtypes.int64, (None, None)), (kind, (None,)), (dtypes.int64, (None,))]
+def unpack(packed: Tensor, like: SparseTensor, is_row: bool) -> SparseTensor:
+    """The SparseTensor [n, ...] with these n objects as rows, as large as the largest.
+
+    like: has the dtype, and the rank if is_row is False; else it is one row.
+    """
+    kind, inner = like.values.dtype.base_dtype, like.get_shape().ndims
+    rank = None if inner is None else inner + is_row
+    outputs: list = [(dtypes.int64, (None, rank)), (kind, (None,)), (dtypes.int64, (rank,))]
     return SparseTensor(*apply(_unpack, [packed], {"dtype": kind.numpy}, type="UnpackSparse", outputs=outputs))
 
 

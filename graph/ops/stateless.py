@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes
+from weftwork.graph.arguments import of_dtype
 from weftwork.graph.build import apply, convert_to_tensor, static_value
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.known import shape_argument
@@ -22,7 +23,7 @@ def drawn(seed: Any, *values: Any, kernel: Callable, **attrs: Any) -> Any:
 
 
 def _node(kernel: Callable, kind: str, seed: Any, inputs: list, attrs: dict, dtype: Any, shape: Any, name: Any):
-    key = convert_to_tensor(seed, name="seed")
+    key = of_dtype(seed, "seed", ("int32", "int64"))
     if key.raw_shape is not None and key.raw_shape != (2,):
         raise ValueError(f"seed must have shape [2], not {list(key.raw_shape)}")
     attrs = {"kernel": kernel, **attrs}

@@ -10,6 +10,7 @@ import numpy as np
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.kernels import hashes
 from weftwork.graph.kernels import text as kernels
 from weftwork.graph.known import renamed, whole_numbers
@@ -65,7 +66,8 @@ def as_string(
     """Numbers or booleans as strings, in the formats of C's printf.
 
     precision: digits after the point, 6 by default.   scientific, shortest: like %e, like %g.   width, fill: padding
-    on the left, e.g. 5 and "0".   Raises ValueError for an invalid precision or fill, TypeError for the dtype.
+    on the left, e.g. 5 and "0".
+    Raises InvalidArgumentError for an invalid precision or fill, TypeError for the dtype.
     """
     x = convert_to_tensor(input, name="input")
     kind = x.dtype.numpy.kind
@@ -73,17 +75,29 @@ def as_string(
         raise TypeError(
             f"Value passed to parameter 'input' has DataType {x.dtype.name}, which is neither a number nor a bool"
         )
-    if scientific and shortest:
-        raise ValueError("Cannot select both scientific and shortest notation")
-    if fill not in ("", " ", "+", "-", "0", "#"):
-        raise ValueError(f"Fill argument not supported: {fill!r}")
-    if kind in "iu" and (precision >= 0 or scientific or shortest):
-        raise ValueError(f"Not a floating point dtype, for precision, scientific and shortest: {x.dtype.name}")
+    wrong = _wrong_format(x.dtype, precision, scientific, shortest, fill)
+    if wrong is not None:
+        raise InvalidArgumentError(None, None, wrong)
     letter = "d" if kind in "iu" else "e" if scientific else "g" if shortest else "f"
     room = f"{fill}{width}" if width >= 0 else fill
     pattern = "" if kind in "bO" else f"%{room}{f'.{precision}' if precision >= 0 else ''}{letter}"
     attrs = {"pattern": pattern}
     return apply(kernels.as_string, [x], attrs, type="AsString", name=name, dtype=dtypes.string, shape=x.raw_shape)
+
+
+def _wrong_format(dtype: dtypes.DType, precision: int, scientific: bool, shortest: bool, fill: str) -> str | None:
+    """What is wrong with the arguments of `as_string`, or None."""
+    if scientific and shortest:
+        return "Cannot select both scientific and shortest notation"
+    if len(fill) > 1:
+        return f'Fill string must be one or fewer characters: "{fill}"'
+    if fill not in ("", " ", "+", "-", "0", "#"):
+        return f'Fill argument not supported: "{fill}"'
+    if dtype.numpy.kind in "fc":
+        return None
+    if scientific or shortest:
+        return f"scientific and shortest format not supported for datatype {dtype.cpp_name}"
+    return f"precision not supported for datatype {dtype.cpp_name}" if precision >= 0 else None
 
 
 def format(template: str, inputs: Any, placeholder: str = "{}", summarize: int = 3, name: str | None = None) -> Tensor:

@@ -15,6 +15,8 @@ from weftwork.graph.nest import flatten, rebuild
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.recurrent.cells import check_cell
+from weftwork.graph.stacks import get_default_graph
+from weftwork.graph.structures import is_nested, map_structure, pack_sequence_as
 from weftwork.graph.variables.sharing import variable_scope
 
 
@@ -45,6 +47,41 @@ def static_rnn(
             output, state = step(cell, given, state, time, lengths)
             outputs.append(output)
     return outputs, state
+
+
+def static_state_saving_rnn(
+    cell: Any,
+    inputs: Sequence[Any],
+    state_saver: Any,
+    state_name: Any,
+    sequence_length: Any = None,
+    scope: Any = None,
+) -> tuple[list[Any], Any]:
+    """`static_rnn` along a piece of a sequence, whose state comes from the piece before and is saved for the next.
+
+    state_saver: an object with `state(name)`, a tensor, and `save_state(name, tensor)`, which returns an operation.
+    state_name: a name, or a tuple of names for a cell whose state is a tuple.
+    Raises ValueError if state_name does not match the cell's state.
+    """
+    sizes, names = cell.state_size, state_name
+    if is_nested(sizes) != is_nested(names):
+        raise ValueError(
+            "Argument `state_name` should be the same type as `cell.state_size`. "
+            f"Received: state_name={names!s}, cell.state_size={sizes!s}."
+        )
+    flat = flatten(names)
+    if len(flat) != len(flatten(sizes)):
+        raise ValueError(
+            "Number of elements in argument `state_name` and `cell.state_size` are mismatched. "
+            f"Received state_name={names} with {len(flat)} elements and cell.state_size={sizes} with "
+            f"{len(flatten(sizes))} elements."
+        )
+    initial = pack_sequence_as(sizes, [state_saver.state(one) for one in flat])
+    outputs, state = static_rnn(cell, inputs, initial, sequence_length=sequence_length, scope=scope)
+    saved = [state_saver.save_state(one, part) for one, part in zip(flat, flatten(state), strict=True)]
+    with get_default_graph().control_dependencies(saved):
+        outputs[-1] = map_structure(array_ops.identity, outputs[-1])
+        return outputs, map_structure(array_ops.identity, state)
 
 
 def static_bidirectional_rnn(

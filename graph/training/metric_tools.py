@@ -10,6 +10,7 @@ import numpy as np
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import convert_to_tensor, convert_together
 from weftwork.graph.graph import GraphKeys
+from weftwork.graph.known import rank_of
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.stacks import get_default_graph
@@ -47,28 +48,23 @@ def same_shaped(predictions: Any, labels: Any, weights: Any) -> tuple[Tensor, Te
     Raises ValueError if the shapes of predictions and labels differ.
     """
     predictions, labels = convert_together([predictions, labels])
-    if rank(labels) is not None and rank(predictions) is not None:
-        if rank(labels) == rank(predictions) + 1:  # type: ignore[operator]
+    if rank_of(labels) is not None and rank_of(predictions) is not None:
+        if rank_of(labels) == rank_of(predictions) + 1:  # type: ignore[operator]
             labels = array_ops.squeeze(labels, [-1])
-        elif rank(predictions) == rank(labels) + 1:  # type: ignore[operator]
+        elif rank_of(predictions) == rank_of(labels) + 1:  # type: ignore[operator]
             predictions = array_ops.squeeze(predictions, [-1])
     if not shapes.compatible(labels.raw_shape, predictions.raw_shape):
         raise ValueError(f"Shapes {predictions.shape} and {labels.shape} are incompatible")
     if weights is None:
         return predictions, labels, None
     weights = convert_to_tensor(weights)
-    own_rank, wanted = rank(weights), rank(predictions)
+    own_rank, wanted = rank_of(weights), rank_of(predictions)
     if own_rank is not None and wanted is not None and own_rank:
         if own_rank == wanted + 1:
             weights = array_ops.squeeze(weights, [-1])
         elif wanted == own_rank + 1:
             weights = array_ops.expand_dims(weights, -1)
     return predictions, labels, weights
-
-
-def rank(tensor: Tensor) -> int | None:
-    """The number of axes, or None if unknown."""
-    return None if tensor.raw_shape is None else len(tensor.raw_shape)
 
 
 def weighted(values: Tensor, weights: Any, dtype: Any = dtypes.float32) -> Tensor:

@@ -97,7 +97,7 @@ class AdagradOptimizer(Optimizer):
 class AdadeltaOptimizer(Optimizer):
     """Steps scaled like the previous ones: sqrt(mean of squared steps / mean of squared gradients) g.
 
-    rho: the share of the old means that is kept, 0 to 1.
+    rho: the fraction of the old means that is kept, 0 to 1.
     Source: Zeiler 2012, arXiv:1212.5701. Slots: accum (of gradients), accum_update (of steps).
     """
 

@@ -13,12 +13,13 @@ import numpy as np
 
 from weftwork.graph import dtypes
 from weftwork.graph.build import apply, convert_to_tensor
+from weftwork.graph.known import rank_of
 from weftwork.graph.nn.ops import top_k
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
 from weftwork.graph.ops.flow import identity
-from weftwork.graph.training.metric_tools import Metric, as_metric, metric_variable, rank
+from weftwork.graph.training.metric_tools import Metric, as_metric, metric_variable
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.sharing import variable_scope
 
@@ -68,7 +69,10 @@ def hits(labels: Any, top: Any, class_id: int | None) -> tuple:
 
 
 def averaged(labels: Any, top: Any, sparse: bool) -> Any:
-    """The average precision of each row, float64: the mean of the precisions at the ranks of relevant classes."""
+    """The average precision of each row, float64: the mean of the precisions at the ranks of relevant classes.
+
+    NaN for a row without labels.
+    """
     labels, top = np.asarray(labels), np.asarray(top, np.int64)
     k = top.shape[-1]
     found = (_within(top, labels) & _first(top)).astype(np.float64)
@@ -77,7 +81,8 @@ def averaged(labels: Any, top: Any, sparse: bool) -> Any:
         (_first(labels) & (labels != _NO_LABEL)).sum(-1) if sparse else np.full(labels.shape[:-1], labels.shape[-1])
     )
     relevant = np.minimum(relevant, k)
-    return np.divide((precisions * found).sum(-1), relevant, out=np.zeros(relevant.shape), where=relevant > 0)
+    with np.errstate(invalid="ignore"):
+        return (precisions * found).sum(-1) / relevant
 
 
 # Arguments
@@ -92,7 +97,7 @@ def _rows(labels: Any, top: Tensor) -> tuple[Tensor, bool]:
         inputs = [labels.indices, math_ops.cast(labels.values, dtypes.int64), labels.dense_shape]
         return apply(in_rows, inputs, type="SparseRows", dtype=dtypes.int64, shape=shape), True
     labels = math_ops.cast(convert_to_tensor(labels), dtypes.int64)
-    if rank(labels) is not None and rank(top) is not None and rank(labels) == rank(top) - 1:  # type: ignore[operator]
+    if rank_of(labels) is not None and rank_of(top) is not None and rank_of(labels) == rank_of(top) - 1:  # type: ignore[operator]
         labels = array_ops.expand_dims(labels, -1)
     return labels, False
 
@@ -101,7 +106,7 @@ def _weighted(numbers: Tensor, weights: Any) -> Tensor:
     if weights is None:
         return numbers
     weights = math_ops.cast(convert_to_tensor(weights), dtypes.float64)
-    if rank(weights) and rank(numbers) is not None and rank(weights) == rank(numbers) + 1:  # type: ignore[operator]
+    if rank_of(weights) and rank_of(numbers) is not None and rank_of(weights) == rank_of(numbers) + 1:  # type: ignore[operator]
         weights = array_ops.squeeze(weights, [-1])
     return numbers * weights
 
@@ -115,19 +120,19 @@ def _scope(name: str | None, word: str, k: Any, class_id: int | None) -> str:
 def _ratio(labels, top, k, class_id, weights, metrics_collections, updates_collections, name, word: str) -> Metric:
     """Precision (among the predicted) or recall (among the labels) at k."""
     top = convert_to_tensor(top)
-    with variable_scope(None, _scope(name, word, k, class_id), (top, labels, weights)):
+    with variable_scope(None, _scope(name, word, k, class_id), (top, labels, weights)) as scope:
         rows, _ = _rows(labels, top)
         specs = [(dtypes.float64, None if top.raw_shape is None else top.raw_shape[:-1])] * 3
         tp, fp, fn = apply(hits, [rows, top], {"class_id": class_id}, type="HitsAtK", outputs=specs)
-        at = "" if k is None else f"_at_{k}"
+        at = f"_at_{'k' if k is None else k}" + ("" if class_id is None else f"_class{class_id}")
         words = ("true_positive", "false_positive" if word == "precision" else "false_negative")
         values, updates = [], []
         for label, numbers in zip(words, (tp, fp if word == "precision" else fn), strict=True):
             variable = metric_variable([], dtypes.float64, f"{label}{at}")
             values.append(identity(variable))
             updates.append(state_ops.assign_add(variable, math_ops.reduce_sum(_weighted(numbers, weights))))
-        value = math_ops.div_no_nan(values[0], values[0] + values[1], name=word)
-        update_op = math_ops.div_no_nan(updates[0], updates[0] + updates[1], name="update")
+        value = math_ops.divide(values[0], values[0] + values[1], name=scope.original_name_scope)
+        update_op = math_ops.divide(updates[0], updates[0] + updates[1], name="update")
         return as_metric(value, update_op, metrics_collections, updates_collections)
 
 
@@ -153,7 +158,8 @@ def recall_at_k(
     """(value, update_op) of the fraction of labels that are among the k highest predictions, float64.
 
     labels: int64 [..., labels] or [...], or a SparseTensor.   predictions: a number for each class, [..., classes].
-    class_id: only count this class.   weights: one for each row, or one for all. Raises ValueError for k < 1.
+    class_id: only count this class.   weights: one for each row, or one for all.
+    Both are NaN as long as nothing has been counted. Raises ValueError for k < 1.
     """
     top = _top(predictions, k)
     return _ratio(labels, top, k, class_id, weights, metrics_collections, updates_collections, name, "recall")
@@ -224,7 +230,7 @@ def average_precision_at_k(
     """(value, update_op) of the mean average precision of the k highest predictions, float64.
 
     A row's average precision is the sum of the precisions at the ranks of relevant classes, divided by the number of
-    labels, at most k.
+    labels, at most k: NaN for a row without labels.
     """
     top = _top(predictions, k)
     with variable_scope(None, _scope(name, "average_precision", k, None), (top, labels, weights)):

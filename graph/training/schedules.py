@@ -103,7 +103,7 @@ def cosine_decay_restarts(
 ) -> Tensor:  # fmt: skip
     """`cosine_decay` repeatedly: each period is t_mul times as long, and starts at m_mul times the rate.
 
-    first_decay_steps: the steps of the first time.   alpha: the lowest rate, as a share of learning_rate.
+    first_decay_steps: the length of the first period. alpha: the lowest rate, as a fraction of learning_rate.
     Raises ValueError without global_step.
     """
     with name_scope(name, "SGDRDecay") as scope:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
+import wave
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -59,6 +60,59 @@ def text(name: str, tensor: Any, collections: Any = None) -> Tensor:
     return _summary(_text_summary, "TensorSummaryV2", name, tensor, None, collections)
 
 
+def audio(
+    name: str,
+    tensor: Any,
+    sample_rate: Any,
+    max_outputs: int = 3,
+    collections: Any = None,
+    family: str | None = None,
+) -> Tensor:
+    """Sound: the first `max_outputs` clips of a batch.
+
+    tensor: [batch, frames, channels] or [batch, frames], floats from -1 to 1; the run fails for another rank.
+    sample_rate: in Hz.
+    """
+    rate = convert_to_tensor(sample_rate, dtypes.float32, name="sample_rate")
+    attrs = {"count": int(max_outputs)}
+    return _summary(_audio_summary, "AudioSummaryV2", name, tensor, family, collections, attrs, [rate])
+
+
+def tensor_summary(
+    name: str,
+    tensor: Any,
+    summary_description: str | None = None,
+    collections: Any = None,
+    summary_metadata: Any = None,
+    family: str | None = None,
+    display_name: str | None = None,
+) -> Tensor:
+    """Any tensor, with a description for TensorBoard's plugins.
+
+    summary_description: a text, interpreted as Markdown.   display_name: shown instead of the tag.
+    summary_metadata: a SummaryMetadata, which says what plugin shows it.
+    """
+    metadata = protos("summary").SummaryMetadata() if summary_metadata is None else summary_metadata
+    if summary_description is not None:
+        metadata.summary_description = summary_description
+    if display_name is not None:
+        metadata.display_name = display_name
+    attrs = {"metadata": metadata.SerializeToString()}
+    return _summary(_tensor_summary, "TensorSummaryV2", name, tensor, family, collections, attrs)
+
+
+def get_summary_description(node_def: Any) -> Any:
+    """The SummaryDescription of a NodeDef of type `TensorSummary`. Raises ValueError for another node.
+
+    node_def: a node of a GraphDef.
+    """
+    if node_def.op != "TensorSummary":
+        raise ValueError(f"Can't get_summary_description on {node_def.op}")
+    from google.protobuf import json_format
+
+    return json_format.Parse(node_def.attr["description"].s.decode(), protos("summary").SummaryDescription())
+
+
 def merge(inputs: Any, collections: Any = None, name: str | None = None) -> Tensor:
     """Combine several summaries. Raises ValueError if there are none."""
     inputs = [convert_to_tensor(summary) for summary in inputs]
@@ -85,12 +139,13 @@ def _summary(
     family: str | None,
     collections: Any,
     attrs: dict[str, Any] | None = None,
+    further: Sequence[Tensor] = (),
 ) -> Tensor:
     protos("summary")
     tensor = convert_to_tensor(tensor)
     with _tagged(name, family, tensor) as (tag, scope):
         attrs = {"tag": tag, **(attrs or {})}
-        result = apply(kernel, [tensor], attrs, type=kind, name=scope, dtype=dtypes.string, shape=())
+        result = apply(kernel, [tensor, *further], attrs, type=kind, name=scope, dtype=dtypes.string, shape=())
     return _collected(result, collections, (GraphKeys.SUMMARIES,))
 
 
@@ -194,14 +249,53 @@ def _bytes_of(pixels: np.ndarray) -> np.ndarray:
 
 
 def _text_summary(value, *, tag):
-    summary, tensor, types = protos("summary"), protos("tensor"), protos("types")
+    summary = protos("summary")
+    plugin = summary.SummaryMetadata.PluginData(plugin_name="text")
+    metadata = summary.SummaryMetadata(plugin_data=plugin)
+    return _value(tag, tensor=_content(np.asarray(value, object)), metadata=metadata)
+
+
+def _tensor_summary(value, *, tag, metadata):
+    return _value(
+        tag, tensor=_content(np.asarray(value)), metadata=protos("summary").SummaryMetadata.FromString(metadata)
+    )
+
+
+def _content(value: np.ndarray) -> Any:
+    """An array as a TensorProto."""
+    tensor, types = protos("tensor"), protos("types")
     dims = protos("tensor_shape").TensorShapeProto
     shape = dims(dim=[dims.Dim(size=size) for size in np.shape(value)])
-    content = tensor.TensorProto(
-        dtype=types.DT_STRING, tensor_shape=shape, string_val=np.ravel(np.asarray(value, object)).tolist()
+    if value.dtype == object:
+        return tensor.TensorProto(dtype=types.DT_STRING, tensor_shape=shape, string_val=value.ravel().tolist())
+    kind = dtypes.as_dtype(value.dtype).as_datatype_enum
+    return tensor.TensorProto(dtype=kind, tensor_shape=shape, tensor_content=value.tobytes())
+
+
+def _audio_summary(clips, rate, *, tag, count):
+    if clips.ndim not in (2, 3):
+        raise ValueError(f"Tensor must be 3-D or 2-D, got: {list(clips.shape)}")
+    if not rate > 0:
+        raise ValueError(f"sample_rate must be > 0, got {rate} (tag '{tag}')")
+    clips = clips[:count].reshape(*clips[:count].shape[:2], -1)
+    names = [f"{tag}/audio"] if count == 1 else [f"{tag}/audio/{i}" for i in range(len(clips))]
+    return b"".join([_value(name, audio=_sound(one, float(rate))) for name, one in zip(names, clips, strict=False)])
+
+
+def _sound(frames: np.ndarray, rate: float) -> Any:
+    """A clip [frames, channels] as a WAV file of 16 bits."""
+    samples = np.clip(np.rint(frames.astype(np.float32) * 2**15), -(2**15), 2**15 - 1).astype("<i2")
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((frames.shape[1], 2, int(rate), 0, "NONE", ""))
+        writer.writeframes(samples.tobytes())
+    return protos("summary").Summary.Audio(
+        sample_rate=rate,
+        num_channels=frames.shape[1],
+        length_frames=len(frames),
+        encoded_audio_string=file.getvalue(),
+        content_type="audio/wav",
     )
-    plugin = summary.SummaryMetadata.PluginData(plugin_name="text")
-    return _value(tag, tensor=content, metadata=summary.SummaryMetadata(plugin_data=plugin))
 
 
 def _value(tag: str, **content: Any) -> bytes:

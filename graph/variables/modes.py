@@ -1,4 +1,4 @@
-"""What is said of a variable's copies. There is one copy here, so nothing follows from it but what may be said."""
+"""Settings for a variable's copies. There is only one copy here, so they are checked and have no other effect."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class VariableSynchronization(enum.Enum):
-    """When a variable's copies would be brought together; there is one copy here."""
+    """When a variable's copies would be synchronized. No effect: there is only one copy."""
 
     AUTO = 0
     NONE = 1
@@ -16,7 +16,7 @@ class VariableSynchronization(enum.Enum):
 
 
 class VariableAggregation(enum.Enum):
-    """How the values of a variable's copies would be put together; there is one copy here."""
+    """How a variable's copies would be aggregated. No effect: there is only one copy."""
 
     NONE = 0
     SUM = 1
@@ -25,7 +25,7 @@ class VariableAggregation(enum.Enum):
 
 
 def checked_modes(synchronization: Any, aggregation: Any, trainable: bool | None, name: Any) -> bool:
-    """Whether a variable is trainable. Raises ValueError for modes that are none, or that do not go together."""
+    """Whether a variable is trainable. Raises ValueError for invalid modes, or modes that contradict each other."""
     if not isinstance(synchronization, VariableSynchronization):
         raise ValueError(f"Invalid variable synchronization mode: {synchronization} for variable: {name}")
     if not isinstance(aggregation, VariableAggregation):

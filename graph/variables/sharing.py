@@ -226,7 +226,7 @@ def _getter_arguments(request: _Request, scope: VariableScope, use_resource: Any
 
 
 def _through(custom_getter: Callable, full: str, arguments: dict[str, Any]) -> Any:
-    """What a custom getter gives. It is called by keywords, as in TensorFlow, if it has them."""
+    """The result of a custom getter, which is called with those keyword arguments that it accepts, as in TensorFlow."""
     known = signature(custom_getter).parameters
     takes_any = any([p.kind is Parameter.VAR_KEYWORD for p in known.values()])
     if "constraint" not in known and not takes_any:

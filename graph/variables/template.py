@@ -27,7 +27,6 @@ def make_template(
     create_scope_now_: create the scope now rather than in the first call.
     A later call raises ValueError if it creates a trainable variable that the first did not create.
     custom_getter_: as `custom_getter` of `variable_scope`.
-    custom_getter_: as `custom_getter` of `variable_scope`.
     """
     function = functools.partial(func_, **kwargs) if kwargs else func_
     return Template(name_, function, create_scope_now_, unique_name_, custom_getter_)

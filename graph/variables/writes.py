@@ -330,7 +330,7 @@ def _scatter_op(type: str, kernel: Any, ufunc: np.ufunc | None, ref: Any, indice
 
 
 def _check_updates(type: str, variable: Operation, indices: Tensor, updates: Tensor, by_row: bool) -> None:
-    """ValueError where it is known that there is not a row (or for scatter_nd a slice) for each index."""
+    """Raise ValueError if it is known that there is not one row (or for scatter_nd one slice) for each index."""
     whole, where = variable.outputs[0].raw_shape, indices.raw_shape
     if whole is None or where is None:
         return

@@ -57,7 +57,8 @@ def _found(folder: str) -> list[tuple[str, float]]:
 
 
 def show(path: str, say: Callable[[str], None]) -> int:
-    """List the values of a checkpoint, or of a folder's newest one. Returns the status; ValueError without one."""
+    """List the values of a checkpoint, or of a folder's newest one, and return the status. Raises ValueError if there
+    is none."""
     state = None if checkpoint_exists(path) else get_checkpoint_state(path)
     if state is None and not checkpoint_exists(path):
         raise ValueError(f"{path} is neither a checkpoint nor a folder that contains one.")

@@ -56,7 +56,7 @@ class Finding(NamedTuple):
 
 
 def examine(with_ray: bool = False) -> Iterator[tuple[str, list[Finding]]]:
-    """Yield the sections of the report with their findings.   with_ray: start or join Ray, and try it."""
+    """Yield the sections of the report with their findings. with_ray: start or join Ray, and try it out."""
     yield "installed", [*_software()]
     yield "this machine", [_cpus(), _memory(), _shared_memory(), *_limits(), _folder(), _gpus()]
     yield "Ray", [_ray()]
@@ -232,13 +232,13 @@ def _session() -> Finding:
 
 
 def _where() -> int:
-    """The id of the process that runs it. It takes long enough to be worth a message to another process."""
+    """The id of the process that runs this. It takes long enough to be worth a message to another process."""
     sleep(0.01)
     return os.getpid()
 
 
 def _trial(word: str, placement: str) -> Finding:
-    """Run a function elsewhere."""
+    """Run a function in another process, and report how it went."""
     begin = monotonic()
     try:
         with Graph().as_default(), Session(config=ConfigProto(placement=placement)) as session:

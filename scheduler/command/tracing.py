@@ -29,7 +29,7 @@ def trace(file: str, args: Sequence[str], out: str | None, say: Callable[[str], 
     Raises OSError if the program, or the folder for the files, does not exist, and OpErrors if these cannot be written.
     """
     out = out or os.path.splitext(os.path.basename(file))[0]
-    with open(file, "rb"), open(f"{out}.timeline.json", "ab"):  # otherwise the program would run in vain
+    with open(file, "rb"), open(f"{out}.timeline.json", "ab"):  # otherwise the program would run for nothing
         pass
     events: deque[Event] = deque(maxlen=_MOST)
     with listen(events.append, nodes=True):
@@ -47,7 +47,7 @@ def trace(file: str, args: Sequence[str], out: str | None, say: Callable[[str], 
 
 
 def users_part(trace: TracebackType | None) -> TracebackType | None:
-    """A traceback from the first frame on that is the user's."""
+    """A traceback, from the user's first frame on."""
     while trace is not None and (is_ours(name := trace.tb_frame.f_code.co_filename) or "runpy" in name):
         trace = trace.tb_next
     return trace

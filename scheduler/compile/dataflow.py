@@ -30,8 +30,8 @@ class Dataflow:
     ops, inputs, outputs: for each node, its operation, the values that it reads, the values that it makes.
     kernels, attrs: what each node calls.   after: nodes that must be done before a node, for their effects.
     producer: for each value, the node that makes it, or -1.
-    feeds, constants, pinned, newest, draws: the sources. `pinned` are variables as of the begin of the run, `newest` as
-    of the begin of its writes, `draws` are positions in random streams.
+    feeds, constants, pinned, newest, draws: the sources. `pinned` are variables as of the beginning of the run,
+    `newest` as of the beginning of its writes, `draws` are positions in random streams.
     needs: what nodes need beyond a process, once that is settled.   queued: whether any node uses a queue.
     waiting: the branches and loops that contain queue nodes, or nodes with limits.
     writes: the final value of each written variable.   fetched: the value of each fetch, or None.
@@ -70,7 +70,8 @@ class Dataflow:
         self.state: tuple = ()
         """The versions of its functions' captured state when it last left the caller."""
         self.beside = False
-        """True if it runs beside other runs that occupy the caller, so local workers should call its functions."""
+        """True if it runs at the same time as other runs, which occupy the caller, so local workers should call its
+        functions."""
         self.extra: dict[int, Tensor] = {}
         """For versions made by a branch or a loop, which are outputs of no tensor: the variable's reference."""
         self._takers: bytearray | None = None
@@ -130,39 +131,42 @@ class Dataflow:
         self.fetched = list(outputs)
         self._takers = None
 
-    def part(self, nodes: Sequence[int]) -> tuple[Dataflow, dict[int, int]]:
-        """Extract some nodes as a dataflow of their own. Returns it, and the new number of each value.
+    def alone(self, node: int) -> tuple[Dataflow, dict[int, int]]:
+        """A node as a dataflow of its own, and the new number of each of its values.
 
-        nodes: in order. Their inputs from outside become sources, and all their outputs are fetched.
+        Its inputs are sources, and its outputs are fetched.
         """
-        part = Dataflow()
+        flow = Dataflow()
         number: dict[int, int] = {}
-        position = {node: at for at, node in enumerate(nodes)}
-        for node in nodes:
-            for value in self.inputs[node]:
-                if value not in number:
-                    number[value] = part.new_value()
-                    if value in self.constants:
-                        part.constants[number[value]] = self.constants[value]
-            for value in self.outputs[node]:
-                number[value] = part.new_value(position[node])
-                if value in self.extra:
-                    part.extra[number[value]] = self.extra[value]
-            part.ops.append(self.ops[node])
-            part.kernels.append(self.kernels[node])
-            part.attrs.append(self.attrs[node])
-            part.inputs.append(tuple([number[value] for value in self.inputs[node]]))
-            part.outputs.append(tuple([number[value] for value in self.outputs[node]]))
-            before = tuple([position[other] for other in self.after.get(node, ()) if other in position])
-            if before:
-                part.after[position[node]] = before
-            if node in self.awaited:
-                part.awaited |= {position[node]}
-            if node in self.needs:
-                part.needs[position[node]] = self.needs[node]
-        part.controls = [position[node] for node in self.controls if node in position]
-        part.close([number[value] for node in nodes for value in self.outputs[node]])
-        return part, number
+        for value in self.inputs[node]:
+            if value not in number:
+                number[value] = flow.new_value()
+                if value in self.constants:
+                    flow.constants[number[value]] = self.constants[value]
+        flow.append(self, node, number)
+        if node in self.needs:
+            flow.needs[0] = self.needs[node]
+        flow.close(flow.outputs[0])
+        return flow, number
+
+    def append(self, other: Dataflow, node: int, number: dict[int, int]) -> int:
+        """Append a copy of a node of another dataflow, and return it.
+
+        number: maps the values of the other dataflow to those of this one. The node's outputs are added to it.
+        """
+        copy = len(self.ops)
+        self.inputs.append(tuple([number[value] for value in other.inputs[node]]))
+        self.outputs.append(tuple([self.new_value(copy) for _ in other.outputs[node]]))
+        for value, new in zip(other.outputs[node], self.outputs[copy], strict=True):
+            number[value] = new
+            if value in other.extra:
+                self.extra[new] = other.extra[value]
+        self.ops.append(other.ops[node])
+        self.kernels.append(other.kernels[node])
+        self.attrs.append(other.attrs[node])
+        if node in other.controls:
+            self.controls.append(copy)
+        return copy
 
     def check(self) -> None:
         """Assert the invariant above, for tests."""

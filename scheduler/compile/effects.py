@@ -72,9 +72,9 @@ def settle_effects(flow: Dataflow) -> None:
 
 
 def _share_classes(flow: Dataflow) -> None:
-    """Share classes along values:
+    """Share classes along values.
 
-    who takes a value may call its methods, so its maker's classes are captured state too.
+    A node may call methods of the values that it reads, so their makers' classes are its captured state, too.
     """
     if not any([function.captured.classes for function in flow.functions]):
         return

@@ -1,7 +1,7 @@
 """Emit: write the program of a segment.
 
-slot     a cell of the program's environment; it is reused once its value is not read any more
-direct   a call of a user's function without its wrapper. What the wrapper checks is settled here, once
+slot     a cell of the program's environment; it is reused once its value is no longer read
+direct   a call of a user's function without its wrapper. What the wrapper would check each time is settled here, once
 lent     an argument of a user's function that others see too, so the function gets a copy. The last of several users'
          functions gets a value made in this program as it is, if nobody else takes it
 """
@@ -40,13 +40,17 @@ def write_program(
     outputs: tuple[int, ...],
     sizes: Sequence[float],
     inner: bool = False,
+    crossings: Crossings | None = None,
 ) -> tuple[Program, list[int]]:
     """Write the program of some nodes. Returns it, and the node of each step (-1 for steps that belong to none).
 
     sizes: bytes of each value. Large values are freed at once, not when their slot is reused.
     inner: whether it is part of another program, which is quiet.
+    crossings: for one of several concurrent programs, the values that they exchange.
     """
-    return _Writer(flow, nodes, inputs, outputs, sizes, inner).program()
+    if crossings is None:
+        return _Writer(flow, nodes, inputs, outputs, sizes, inner).program()
+    return _SlotWriter(flow, nodes, inputs, outputs, sizes, crossings).program()
 
 
 @dataclass
@@ -66,13 +70,6 @@ class Crossings:
     signals: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
     expected: dict[int, list[int]] = field(default_factory=dict)
     apart: frozenset[int] = frozenset()
-
-
-def write_slot_program(
-    flow: Dataflow, nodes: Sequence[int], inputs: tuple, outputs: tuple, sizes: Sequence[float], crossings: Crossings
-) -> tuple[Program, list[int]]:
-    """Like `write_program`, for one of several concurrent programs that exchange values."""
-    return _SlotWriter(flow, nodes, inputs, outputs, sizes, crossings).program()
 
 
 def is_users(kernel: Any) -> bool:
@@ -219,6 +216,9 @@ class _Writer:
         self.size += 1
         return self.size - 1
 
+    def _free_slot(self) -> int:
+        return self.free.pop() if self.free else self._new_slot()
+
     def _place_of(self, value: int) -> int:
         place = self.slot[value]
         if place < 0:  # first use of a constant
@@ -252,9 +252,9 @@ class _Writer:
         """Whether a value is sent to other programs."""
         return False
 
-    def _own_step(self, kernel: Callable, attrs: dict, reads: tuple[int, ...], writes: int | tuple) -> None:
+    def _own_step(self, kernel: Callable, attrs: dict, reads: tuple, writes: int | tuple, dead: tuple = ()) -> None:
         """Add a step that belongs to no node."""
-        self.steps.append(Step(kernel, attrs, reads, writes, ()))
+        self.steps.append(Step(kernel, attrs, reads, writes, dead))
         self.owners.append(-1)
 
     def _released(self, at: int, values: tuple[int, ...]) -> list[int]:
@@ -272,7 +272,7 @@ class _Writer:
         writes = []
         outputs = self.flow.outputs[node]
         for value in outputs:
-            place = self.free.pop() if self.free else self._new_slot()
+            place = self._free_slot()
             if place in dead:
                 dead.remove(place)
             self.slot[value] = place
@@ -315,15 +315,14 @@ class _SlotWriter(_Writer):
     def _begin(self, at: int, node: int) -> None:
         values = self.flow.inputs[node]
         reads = (self.exchange, *[self._place_of(value) for value in values])
-        self.steps.append(Step(begin, {"node": node}, reads, (), tuple(self._released(at, values))))
-        self.owners.append(-1)
+        self._own_step(begin, {"node": node}, reads, (), tuple(self._released(at, values)))
 
     def _is_given(self, value: int) -> bool:
         return value in self.crossings.sent
 
     def _place_of(self, value: int) -> int:
         if self.slot[value] < 0 and value not in self.flow.constants:
-            place = self.slot[value] = self.free.pop() if self.free else self._new_slot()
+            place = self.slot[value] = self._free_slot()
             if value in self.crossings.newest:
                 self._own_step(newest, {"number": value}, (self.exchange,), place)
             else:

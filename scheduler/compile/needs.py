@@ -3,7 +3,7 @@
 need     a node's resources, labels, machine, GPU, process of its own, and time limit
 home     the machine and GPU of an actor that holds variables; ANYWHERE if neither is given
 
-A need that no machine meets is refused before anything runs, because Ray would wait for ever.
+A need that no machine meets is refused before anything runs, because Ray would wait forever.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from weftwork.graph.devices import DeviceSpec
+from weftwork.graph.drawing.words import bytes_text
 from weftwork.graph.errors import InvalidArgumentError, OpError, at_node
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import LIBRARY, Operation, Tensor
@@ -162,7 +163,7 @@ def _check_limits(op: Operation, config: Any) -> None:
             raise at_node(
                 InvalidArgumentError,
                 op,
-                f"{op.name} takes {amount} of the limit {name!r}, but the session has {most}. Make it with "
+                f"{op.name} takes {amount} of the limit {name!r}, but the session has {most}. Create the session with "
                 f"ConfigProto(limits={{{name!r}: N}}); its limits are: {there}",
             )
 
@@ -241,7 +242,8 @@ def _cannot_place(op: Operation, reason: str) -> OpError:
 
 
 def _text(resources: dict[str, float]) -> str:
-    return ", ".join(f"{name}: {amount:g}" for name, amount in sorted(resources.items()))
+    texts = {name: bytes_text(amount) if name == "memory" else f"{amount:g}" for name, amount in resources.items()}
+    return ", ".join([f"{name}: {texts[name]}" for name in sorted(texts)])
 
 
 def _shown(cluster: Sequence[Machine]) -> str:

@@ -97,7 +97,11 @@ def unrolled(
     nodes = _nodes(step, [*ends.values(), *kept])
     for iteration in range(times):
         value.update({number: (now | mine[iteration])[p] for p, number in enumerate(step.inputs)})
-        _append(flow, step.flow, nodes, value)
+        copies: dict[int, int] = {}
+        for node in nodes:
+            copies[node] = flow.append(step.flow, node, value)
+            if node in step.flow.after:
+                flow.after[copies[node]] = tuple([copies[other] for other in step.flow.after[node]])
         now.update({position: value[step.outputs[at]] for position, at in ends.items()})
         results += [value[step.outputs[at]] for at in kept]
     outputs = tuple([*[now[position] for position in ends], *results])
@@ -120,25 +124,3 @@ def _nodes(step: SectionFlow, outputs: Sequence[int]) -> list[int]:
             stack += [flow.producer[v] for v in flow.inputs[node]]
             stack += flow.after.get(node, ())
     return sorted(found)
-
-
-def _append(flow: Dataflow, source: Dataflow, nodes: Sequence[int], value: dict[int, int]) -> None:
-    """Append copies of some nodes. value: maps their values to numbers in `flow`; the copies' outputs are added."""
-
-    number = {}
-    for node in nodes:
-        copy = number[node] = len(flow.ops)
-        outputs = tuple([flow.new_value(copy) for _ in source.outputs[node]])
-        flow.ops.append(source.ops[node])
-        flow.inputs.append(tuple([value[v] for v in source.inputs[node]]))
-        flow.outputs.append(outputs)
-        flow.kernels.append(source.kernels[node])
-        flow.attrs.append(source.attrs[node])
-        if node in source.after:
-            flow.after[copy] = tuple([number[other] for other in source.after[node]])
-        if node in source.controls:
-            flow.controls.append(copy)
-        for old, new in zip(source.outputs[node], outputs, strict=True):
-            value[old] = new
-            if old in source.extra:
-                flow.extra[new] = source.extra[old]

@@ -1,6 +1,6 @@
 """Batches: calls of an executor that run as one graph.
 
-node      a call; or a chunk, which is several short calls of one function that are made one after another
+node      a call, or a chunk: several short calls of one function, which are made one after another
 edge      from a call to another call of the batch that has its future as an argument
 """
 
@@ -25,9 +25,9 @@ from weftwork.scheduler.session.session import Session
 _SHORT = 1e-3
 """Calls of at most so many seconds are put into chunks."""
 _CHUNK, _MOST = 5e-3, 1000
-"""Seconds of work in a chunk, and the most calls in one."""
+"""Seconds of work in a chunk, and the maximum number of calls in one."""
 _CHUNKS = 8
-"""Least number of chunks for each slot. At the end, a slot waits for one chunk of another at most."""
+"""Minimum number of chunks for each slot. At the end, a slot waits for at most one chunk of another slot."""
 _LATE = 0.05
 """Seconds after which a chunk ends early, because its calls take longer than they used to."""
 
@@ -41,22 +41,22 @@ class Owner(Protocol):
         """The usual duration of calls with this key, None if unknown."""
 
     def learn(self, key: Any, seconds: float) -> None:
-        """Take note of a call's duration."""
+        """Record a call's duration."""
 
     def done_with(self, batch: Batch) -> None:
-        """Take note that a node of the batch is done."""
+        """Note that a node of the batch is done."""
 
     def again(self, calls: list[Call]) -> None:
         """Take back calls that a chunk did not get to."""
 
     def broken(self, error: BaseException) -> None:
-        """Take note of a call's exception, which may be that of the initializer."""
+        """Note a call's exception, which may be that of the initializer."""
 
 
 class Batch:
     """Calls that run as one graph.
 
-    slots: how many nodes may run at once.   left: how many are not done yet.
+    slots: how many nodes may run at once. left: how many are not done yet.
     """
 
     def __init__(self, owner: Owner, calls: list[Call], slots: int):
@@ -97,8 +97,8 @@ class Batch:
         """Run the graph. A future is done as soon as its node is."""
         try:
             graph = Graph()
-            told = self._build(graph)
-            run_graph(graph, told, {}, self.slots, self._opened)
+            operations = self._build(graph)
+            run_graph(graph, operations, {}, self.slots, self._opened)
         except BaseException as error:  # such as a worker that has died again and again
             finish(self.calls, [Raised(error)] * len(self.calls))
 
@@ -106,12 +106,12 @@ class Batch:
         """Add the nodes. Returns the operations to run: they hand the outcome of each node to `_tell`."""
         made: dict[Future, Tensor] = {}
         tell = staying(self._tell)
-        told = []
+        operations = []
         with graph.as_default(), collecting_later():
             for number, calls in enumerate(self.nodes):
                 outcome = self._single(graph, calls[0], made) if len(calls) == 1 else self._chunk(graph, calls)
-                told.append(tell.of_atoms(graph, (number, outcome)).op)
-        return told
+                operations.append(tell.of_atoms(graph, (number, outcome)).op)
+        return operations
 
     def _opened(self, session: Session) -> None:
         self._session = session
@@ -119,7 +119,7 @@ class Batch:
             session.close()
 
     def stop(self) -> None:
-        """Cancel the run. Futures are done at once, although a function may take its time to notice."""
+        """Cancel the run. Futures are done at once, although a function may take a while to notice."""
         self._stopped.set()
         finish(self.calls, [Raised(CancelledError())] * len(self.calls))
         if self._session is not None:

@@ -249,7 +249,7 @@ def _functions(task: Any) -> Iterator[Callable]:
 
 
 def _inside(function: Any) -> list[Callable]:
-    """A function; or those that it was put together from, since each computation puts them together anew."""
+    """A function; or the functions that it was composed of, because each computation composes them anew."""
     if type(function) is functools.partial:
         bound = [*function.args, *function.keywords.values()]
         parts = [function.func, *[each for each in bound if not _is_plain(each)]]

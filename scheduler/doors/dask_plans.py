@@ -3,8 +3,8 @@
 form      which op each step has, which steps its inputs come from, and which results are wanted
 kept      a graph, with a session that has planned it. Its tasks are fed, because their keys and data differ
 
-Programs compute the same expressions again and again, in a loop over files, say. A form is kept when it comes the
-second time, so that one that comes once costs nothing more than its hash.
+Programs compute the same expressions again and again, in a loop over files, say. A form is kept when it occurs for the
+second time, so a form that occurs only once costs no more than its hash.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from weftwork.scheduler.doors.running import run_graph, session_for
 from weftwork.scheduler.plan.collector import collecting_later
 
 _FORMS, _SEEN = 16, 256
-"""How many forms are kept, and how many are remembered to have come once."""
+"""How many forms are kept, and how many are remembered as having occurred once."""
 _MOST = 50_000
-"""The most steps of a form that is kept."""
+"""Maximum number of steps of a form that is kept."""
 
 
 class Spec(Held):
@@ -115,7 +115,7 @@ def compute(
 
 
 def _find(steps: Sequence[Step], sources: list, wanted: list, known: int, most: int | None, node: Node) -> _Kept | None:
-    """The kept form of some steps, or None if it comes for the first time."""
+    """The kept form of some steps, or None if it occurs for the first time."""
     form = (most, known, *wanted, *[each for step, at in zip(steps, sources, strict=True) for each in (step.make, *at)])
     with _lock:
         kept = _kept.find(form)

@@ -1,11 +1,11 @@
 """Executor: a `concurrent.futures.Executor` that makes its calls through the engine.
 
 batch     calls that were submitted in quick succession. They become one graph, which runs once (see `batches`)
-slot      one of `max_workers` calls that may run at once. A batch takes free slots, and returns those it needs no more
-pending   calls in no batch yet, in order. Those that wait for futures are put aside
+slot      one of `max_workers` calls that may run at once. A batch takes free slots, and returns those that it no longer
+needs pending   calls in no batch yet, in order. Those that wait for futures are put aside
 
-A batch has as much work as is worth being spread over processes, as far as the durations of its calls are known.
-Threads live only as long as there is work, and the program waits for them at its end.
+A batch has enough work to be worth spreading over processes, as far as the durations of its calls are known.
+Threads exist only while there is work, and the program waits for them before it ends.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _WORK = 0.25
 _SHORT, _LONG = 0.1, 0.5
 """If a batch of unknown calls takes less or more than so many seconds, the next one is larger or smaller."""
 _CHUNKS = 16
-"""Chunks of `map` for each worker. At the end, a worker waits for one chunk of another at most."""
+"""Chunks of `map` for each worker. At the end, a worker waits for at most one chunk of another worker."""
 _KNOWN = 256
 """Functions whose durations are remembered."""
 _NEW_WEIGHT = 0.5
@@ -75,7 +75,7 @@ class Executor(concurrent.futures.Executor):
         self._woken = False
         """Whether one of these futures may be done."""
         self._free = self._size = self._max_workers
-        """The free slots; and how many calls of unknown duration a batch takes, which the first calls have to tell."""
+        """The free slots; and how many calls of unknown duration a batch takes, which the first calls will show."""
         self._runners = 0
         self._batches: set[Batch] = set()
         self._gathering = self._down = False
@@ -93,7 +93,8 @@ class Executor(concurrent.futures.Executor):
         return call
 
     def submit_as(self, functions: tuple[Callable[..., Any], ...], fn: Callable[..., Any], *args: Any) -> Future:
-        """Schedule `fn(*args)`, which calls the given functions: it is measured by them, and goes where they can."""
+        """Schedule `fn(*args)`, which calls the given functions: its duration is recorded under them, and it runs where
+        they can run."""
         also = tuple({id(each): each for each in functions}.values())
         call = Call(Callee(fn, also, tuple(map(code_of, also))), args, weight=max(1, len(functions)))
         self._submit([call])
@@ -271,7 +272,7 @@ class _Owner:
             pass
 
     def done_with(self, batch: Batch) -> None:
-        """Take back the slots that a batch needs no more."""
+        """Take back the slots that a batch no longer needs."""
         executor = self._executor
         spare = batch.slots - max(1, batch.left)
         if spare > 0:
@@ -290,7 +291,7 @@ class _Owner:
                 self._executor._run_more()
 
     def broken(self, error: BaseException) -> None:
-        """Take note of a call's exception. If it is that of the initializer, all calls raise it from now on."""
+        """Note a call's exception. If it is that of the initializer, all calls raise it from now on."""
         if self.start.function is None or not isinstance(error, BrokenExecutor):
             return
         executor = self._executor

@@ -28,7 +28,7 @@ _light = fresh(threading.Lock())
 class Callee:
     """A function that is called.
 
-    also: other functions that it calls.   key: under which its duration is remembered; by default its code.
+    also: other functions that it calls.   key: its duration is remembered under this; by default its code.
     """
 
     __slots__ = ("also", "changes", "function", "key", "lasting")
@@ -49,7 +49,8 @@ class Callee:
 class Call(Future):
     """A call, and the future of its result.
 
-    weight: how many times it calls the function that it is measured by.   stays: it must be made in this process.
+    weight: how many times it calls the function under which its duration is recorded.   stays: it must be made in this
+    process.
     needs: the futures among its arguments.   again: a chunk did not get to it, so it is to be a node of its own.
     """
 
@@ -87,7 +88,7 @@ class Call(Future):
     def result(self, timeout: float | None = None) -> Any:
         """What the function returned. Raises what it raised, CancelledError, or TimeoutError.
 
-        timeout: the most seconds to wait.
+        timeout: the maximum number of seconds to wait.
         """
         if self._state == FINISHED and self._exception is None:
             return self._result
@@ -133,7 +134,8 @@ def cancel(calls: Iterable[Call]) -> None:
 
 
 def code_of(function: Any) -> Any:
-    """Under what the duration of a function is remembered: its code or its type, which hold nothing of the program."""
+    """The key under which a function's duration is remembered: its code or its type, which keep no object of the
+    program alive."""
     while True:
         inner = getattr(function, "func", None) or getattr(function, "__func__", None)
         if inner is None:

@@ -1,7 +1,7 @@
 """How many threads BLAS and OpenMP may use inside a job, as joblib's `inner_max_num_threads` says.
 
 These libraries have one setting per process. The first job that runs in a process changes it, the last one to end
-restores it; jobs that run at once and ask for different numbers get the one asked for last.
+restores it; concurrent jobs that ask for different numbers get the one that was asked for last.
 """
 
 from __future__ import annotations

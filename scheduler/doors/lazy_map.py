@@ -1,6 +1,6 @@
 """map: apply a function to more items than fit into memory, a few at a time, with the results in order.
 
-window     the most items that are taken ahead of the results handed out
+window the maximum number of items taken ahead of the results handed out
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _WAITING, _EACH = 100, 4
 class Mapped(Generic[T]):
     """The results of a function for each of many items, in order. Made by `map`.
 
-    Works with `for` and `async for`; each loop starts anew. Leaving a loop early cancels the calls in progress.
+    Works with `for` and `async for`; each loop starts again. Leaving a loop early cancels the calls in progress.
     """
 
     def __init__(self, function: Callable, items: Any, window: int):
@@ -39,7 +39,7 @@ class Mapped(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         if not isinstance(self._items, Iterable):
-            raise TypeError(f"{type(self._items).__name__} can be iterated over by `async for` only: so can its map.")
+            raise TypeError(f"A {type(self._items).__name__} needs `async for`, and so does a map of it.")
         ahead: deque[Future] = deque()
         with ExitStack() as stack:
             start = _starter(self._function, stack)
@@ -114,7 +114,7 @@ def _on_loop(make: Callable) -> Future:
     """A future for a coroutine on the program's event loop. Cancelling the future cancels the coroutine."""
     future: Future = Future()
 
-    def told(task: asyncio.Task) -> None:
+    def pass_on(task: asyncio.Task) -> None:
         if task.cancelled():
             if future.cancel():
                 future.set_running_or_notify_cancel()
@@ -122,7 +122,7 @@ def _on_loop(make: Callable) -> Future:
             error = task.exception()
             future.set_result(task.result()) if error is None else future.set_exception(error)
 
-    cancel = LOOP.start(make, told)
+    cancel = LOOP.start(make, pass_on)
     future.add_done_callback(lambda done: cancel() if done.cancelled() else None)
     return future
 
@@ -145,16 +145,16 @@ def lazy_map(
     function: a plain function or an `@op`, called in threads or local workers, or a coroutine function, called on an
     event loop.
     iterable: may be endless, and asynchronous for `async for`.
-    window: the most items in progress or waiting for their turn. The default is 4 for each CPU, or 100 for coroutines.
-    Each result is available as soon as it and those before it are. An error is raised in its place, unchanged, and
-    cancels the calls in progress. Raises TypeError or ValueError for invalid arguments.
+    window: the maximum number of items in progress or waiting for their turn. The default is 4 for each CPU, or 100 for
+    coroutines. Each result is available as soon as it and those before it are. An error is raised in its place,
+    unchanged, and cancels the calls in progress. Raises TypeError or ValueError for invalid arguments.
 
         for page in weftwork.map(fetch, urls, window=20): ...
     """
     if not isinstance(function, Op):
         check_callable(function)
     elif function.traits.limits:
-        raise ValueError(f"{named(function)} takes limits of a session; map has none. Its `window` is a limit.")
+        raise ValueError(f"{named(function)} takes limits of a session, but map has none: use `window=` as a limit.")
     if not isinstance(iterable, (Iterable, AsyncIterable)):
         raise TypeError(f"map takes an iterable, not {iterable!r}.")
     if window is not None and (not isinstance(window, int) or window < 1):

@@ -16,7 +16,7 @@ from weftwork.scheduler.views.page import advice_html, shares_html
 
 _NOTHING = "No session ran anything in this cell."
 _MOST = 5
-"""Most runs of a cell that are shown; the longest ones."""
+"""Maximum number of runs of a cell that are shown; the longest ones."""
 
 
 class Shown:

@@ -1,7 +1,7 @@
 """What all doors use to run calls of the user's functions as nodes of a graph.
 
-Each run has a session of its own. Sessions share the program's local workers and what was measured, so that a new one
-takes a millisecond at most.
+Each run has a session of its own. Sessions share the program's local workers and what was measured, so a new one takes
+at most a millisecond.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def op_of(
 ) -> Op:
     """The op for nodes that call `runner`, which in turn calls the user's functions.
 
-    The functions are bound to the runner, because their costs and the state that they refer to are those of the node.
+    The functions are bound to the runner, because the node's costs, and the state that it refers to, are theirs.
     name: how errors call the node.   stays: it runs in this process.
     kept: keeps the ops of functions that must not outlive the caller, see `holds_nothing`.
     """

@@ -17,7 +17,7 @@ KINDS = {
     "node": "one node ran; reported only if a listener asks for nodes",
     "retried": "a node failed and is called again, because it has `retries`; `text` is the error",
     "lost": "a process died while running its nodes, which run again; `text` says how it ended",
-    "repaired": "lost variables were made anew, or the run begins again; `text` says why",
+    "repaired": "lost variables were restored, or the run begins again; `text` says why",
     "copied": "a segment is far behind, and a copy of it was started on a free core",
     "stayed": "a function cannot run in another process, so it runs in the caller from now on; `text` says why",
     "spilled": "values went to disk; `bytes_out` of them",

@@ -55,7 +55,7 @@ class Listening:
             self.listener(event)
         except Exception:
             self.close()
-            LOG.exception("A listener failed, and listens no more: %r", self.listener)
+            LOG.exception("A listener failed and was removed: %r", self.listener)
 
     def __enter__(self) -> Listening:
         return self

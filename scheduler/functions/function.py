@@ -2,7 +2,7 @@
 
 trace      the nodes of one kind of call; planned once, and fed with the data of each call
 state      what a function keeps for one graph: its traces and variables. Each object has its own function for a method
-stale      said of a trace once something that the function refers to has changed; it is then made anew
+stale      said of a trace once something that the function refers to has changed; it is then traced again
 
 Calls are traced into the program's graph, and run in its session (`runtime`).
 """
@@ -46,8 +46,8 @@ _LOG = logging.getLogger("weftwork")
 _MANY = (5, 10, 20, 40, 80)
 """Numbers of traces of a function at which a warning is logged."""
 _ADVICE = (
-    "Each trace takes time and memory. What differs from call to call should be data, as numbers and arrays are, and "
-    "arguments that are named in traced=(...); what the function refers to should not change."
+    "Each trace takes time and memory. Pass what differs from call to call as data: numbers, arrays, or arguments "
+    "named in traced=(...). Do not change what the function refers to."
 )
 _WHOLE = (Op, Operation, Operators, Graph, BaseSession)
 """Types of objects that a function may refer to and that count as unchanged."""
@@ -227,9 +227,9 @@ class Function(Generic[P, R]):
             except TypeError as found:
                 value = value.value if type(value) is Whole else value
                 return TypeError(
-                    f"The argument {name!r} of {named(self.function)} is static: a value of it makes a trace, which is "
-                    f"found by its hash, but {value!r} has none ({found}). Pass a tuple or a frozen dataclass, say, or "
-                    "let it be data."
+                    f"The argument {name!r} of {named(self.function)} is static: each value makes a trace of its own, "
+                    f"so it must be hashable, but {value!r} is not ({found}). Pass a tuple or a frozen dataclass, or "
+                    "leave the argument out of static=."
                 )
         return error
 
@@ -285,11 +285,11 @@ class Function(Generic[P, R]):
         new = [line for line in lines if line not in before] or ["what it refers to has changed"]
         if state.count >= self._max_traces:
             raise RuntimeError(
-                f"{name} was traced {state.count} times, the most that max_traces allows. {_ADVICE} "
+                f"{name} was traced {state.count} times, the limit set by max_traces. {_ADVICE} "
                 f"The last call differs from the one before by: {'; '.join(new)}."
             )
         if state.count:
-            _LOG.info("%s is traced again, the %d. time, for %s", name, state.count + 1, "; ".join(new))
+            _LOG.info("%s is traced again (trace %d), for %s", name, state.count + 1, "; ".join(new))
         if state.count + 1 in _MANY:
             _LOG.warning("%s was traced %d times. %s The last one: %s", name, state.count + 1, _ADVICE, "; ".join(new))
 
@@ -398,7 +398,7 @@ def function(
 
     static: names of further static arguments, whose values must be hashable.
     traced: names of arguments that are a single datum each, such as a text or a long list.
-    shapes: True to trace anew for other array shapes, or the shapes of arguments by name: {"x": (None, 784)}.
+    shapes: True to trace again for other array shapes, or the shapes of arguments by name: {"x": (None, 784)}.
     max_traces: how often the function may be traced; beyond that, a call raises RuntimeError.
     Raises TypeError for an `async def` or a generator, which cannot be traced. docs/plain_programs.md has the rules.
 

@@ -144,7 +144,7 @@ def initialize(session: Any, ops: Sequence[Operation], feeds: Mapping) -> bool:
 
 
 def _initialized_node(variable: Variable) -> Tensor:
-    """The node that tells whether a variable has a value; one for each variable."""
+    """The node that says whether a variable has a value; one for each variable."""
     made = vars(variable).get("_has_value")
     if made is None:
         made = variable._has_value = is_variable_initialized(variable)  # type: ignore[attr-defined]

@@ -62,7 +62,7 @@ class Tracing:
     # While nodes are made
 
     def added(self, op: Operation) -> None:
-        """Take note of a new node."""
+        """Record a new node."""
         if op.graph is not self.graph:
             return
         self._places.append(op.index)

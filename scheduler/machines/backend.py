@@ -101,17 +101,6 @@ class Actor(Grip):
 
 
 @dataclass(eq=False)
-class Stored:
-    """One of the library's values in Ray's object store, as opposed to a reference that is itself a user's value."""
-
-    reference: Any
-
-    def hex(self) -> str:
-        """The hexadecimal id that Ray gave it."""
-        return self.reference.hex()
-
-
-@dataclass(eq=False)
 class Handle:
     """A submitted piece of work. apart: references to its large outputs."""
 
@@ -181,9 +170,9 @@ def _set_up_worker() -> None:
 class VariableActor(VariableServer):
     """The variable server as a Ray actor."""
 
-    def __init__(self, epoch: str, owns_gpu: bool):
+    def __init__(self, owns_gpu: bool):
         _set_up_worker()
-        super().__init__(epoch, owns_gpu)
+        super().__init__(owns_gpu)
 
 
 def _report(token: str, call: int, limit: float) -> None:
@@ -252,7 +241,7 @@ def submit(message: bytes, arrived: list[Reference], apart: int, need: Any) -> H
     return Handle.of(_task(1 + apart, need).remote(message, *beside), apart)
 
 
-def new_actor(epoch: str, home: Any) -> Actor:
+def new_actor(home: Any) -> Actor:
     """Start a variable actor of a session: a process that holds no CPU while it waits, but its GPU if it has one."""
     base = _options.get("actor")
     if base is None:
@@ -262,7 +251,7 @@ def new_actor(epoch: str, home: Any) -> Actor:
     options = on_machine(home.machine)
     if home.gpu is not None:
         options["num_gpus"] = 1
-    return Actor((base.options(**options) if options else base).remote(epoch, home.gpu is not None))
+    return Actor((base.options(**options) if options else base).remote(home.gpu is not None))
 
 
 def get(reference: Any, seconds: float | None = None, of: Life | None = None) -> Any:
@@ -285,23 +274,23 @@ def get(reference: Any, seconds: float | None = None, of: Life | None = None) ->
 def is_up(actor: Actor, seconds: float) -> bool:
     """True once an actor answers. False if it does not within `seconds`, because it waits for its resources."""
     try:
-        get(actor.raw.describe.remote(), seconds)
+        get(actor.raw.pid.remote(), seconds)
     except ray().exceptions.GetTimeoutError:
         return False
     return True
 
 
-def submit_to(actor: Actor, epoch: str, sequence: int, message: bytes, arrived: list[Reference], apart: int) -> Handle:
+def submit_to(actor: Actor, message: bytes, arrived: list[Reference], apart: int) -> Handle:
     """Submit a segment to an actor."""
     run = actor.raw.run
     method = run if apart == 0 else run.options(num_returns=1 + apart)
     beside = [reference.raw for reference in arrived]
-    return Handle.of(method.remote(epoch, sequence, message, *beside), apart, actor)
+    return Handle.of(method.remote(message, *beside), apart, actor)
 
 
-def store_in(actor: Actor, epoch: str, message: bytes) -> None:
+def store_in(actor: Actor, message: bytes) -> None:
     """Send committed values to an actor, without waiting."""
-    actor.raw.store.remote(epoch, message)
+    actor.raw.store.remote(message)
 
 
 def drop_in(actor: Actor, names: list[str]) -> None:
@@ -410,8 +399,8 @@ def first_line(error: Exception) -> str:
 def cancel(handles: Iterable[Handle], force: bool) -> None:
     """Ask pieces of work to stop; with `force`, kill their processes. Handles of a Ray that is gone are ignored.
 
-    Calls of an actor are only stopped by force. Ray does not interrupt a running one, and removing a queued one leaves
-    a gap in the sequence, for which the actor waits half a minute.
+    Calls of an actor can only be stopped by force. Ray does not interrupt a running one, and removing a queued one
+    leaves a gap in the sequence, for which the actor waits half a minute.
 
     Tasks are cancelled in Ray's own thread. A cancel from another thread that arrives while a reply is being received
     makes Ray abort this process ("Tried to complete task that was not pending").

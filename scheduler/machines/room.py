@@ -1,8 +1,8 @@
 """Room in shared memory, where Ray keeps its store.
 
-The system gives the store its memory page by page, as values are written. If others have filled shared memory by then,
-the write to the next page ends the process that writes (SIGBUS), and that may be the program. So when little room is
-left, the store gets the pages that it lacks before anything more is written, or the value is refused.
+The system gives the store its memory page by page, as values are written. If other programs have filled shared memory
+by then, writing to the next page kills the process that writes (SIGBUS), which may be the program. So when little room
+is left, all missing pages are allocated before anything more is written, or else the value is refused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SPARE = 64 << 20
 
 
 def left() -> int | None:
-    """The free bytes of shared memory; None where there is no such folder."""
+    """The free bytes of shared memory; None if there is no such folder."""
     try:
         state = os.statvfs(FOLDER)
     except OSError:
@@ -28,7 +28,7 @@ def left() -> int | None:
 
 
 def has_room(raylet: int, size: int) -> bool:
-    """False when a value of `size` bytes might find no page in the store of a raylet, which is a process's number."""
+    """False if a value of `size` bytes might not fit into the store of a raylet, which is given by its process id."""
     free = left()
     if free is None or free > size + _SPARE:
         return True
@@ -36,7 +36,7 @@ def has_room(raylet: int, size: int) -> bool:
 
 
 def shortage(size: int = 0) -> str:
-    """A sentence about shared memory that is short for `size` bytes more; empty where there is enough."""
+    """A sentence that says that shared memory is too small for `size` more bytes; empty if there is enough."""
     free = left()
     if free is None or free > size + _SPARE:
         return ""
@@ -51,7 +51,7 @@ def _stores(raylet: int) -> Iterator[str]:
 
 
 def _is_whole(path: str) -> bool:
-    """Let a file have all of its pages. False when there are not enough of them."""
+    """Allocate all pages of a file. False if there are not enough."""
     try:
         file = os.open(path, os.O_RDWR)
     except OSError:

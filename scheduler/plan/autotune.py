@@ -1,12 +1,13 @@
 """Autotuning: several strategies to run the same dataflow compete, and the fastest one stays.
 
 candidate   a plan, with its predicted and its measured seconds
-price       the seconds that the first runs of a static plan take longer: its programs are sent, loaded and balanced
+price       the extra seconds that the first runs of a static plan take: its programs are sent, loaded and balanced
 due         a candidate whose price is less than what it would have saved in the runs so far. Only these are tried
 autotuner   the candidates for one kind of run. The most promising one is tried first, and dropped as soon as another
             one is predicted to beat its measured times. Each candidate gets a few runs, and a few more later.
 
-That a price is paid once as much was lost without it is the rule of ski rental: it costs at most twice the best choice.
+A price is paid once as much has been lost by not paying it, as in ski rental: the total is at most twice that of the
+best choice.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ class Candidate:
     """One way to run a dataflow."""
 
     def __init__(self, name: str, predicted: float, make: Callable[[], Plan], price: float = 0.0):
-        """make: returns the plan. Its programs are written when the candidate is first run, for most never are."""
+        """make: returns the plan. Its programs are written when the candidate is first run, because most candidates
+        never run."""
         self.name, self.predicted, self.make, self.price = name, predicted, make, price
         self.took: list[float] = []
 
@@ -90,7 +92,7 @@ class Candidate:
 
     @property
     def has_slots(self) -> bool:
-        """True if its nodes are assigned to slots that run beside each other, so they cannot be measured singly."""
+        """True if its nodes are assigned to slots that run concurrently, so they cannot be measured one by one."""
         return self.name in (Place.THREAD.value, Place.RESIDENT.value)
 
     @property
@@ -104,7 +106,7 @@ class Candidate:
         return self.typical if self.took else self.predicted
 
     def take(self, again: Candidate, seconds: Sequence[float | None]) -> None:
-        """Take over the prediction of the same candidate, made later, and its plan if the old one does not fit now.
+        """Adopt a newer prediction of the same candidate, and its plan if the old one no longer fits.
 
         seconds: those of each node, as known now.
         """
@@ -114,7 +116,7 @@ class Candidate:
         self.predicted = min(self.predicted, again.predicted)
 
     def _fits(self, predicted: float, seconds: Sequence[float | None]) -> bool:
-        """True if the plan is as good as one made now; then its programs need not be written, sent and compiled."""
+        """True if the plan is as good as a new one, whose programs would have to be written, sent and compiled."""
         if self.has_slots:
             longest = max([sum([seconds[node] or 0.0 for node in segment.nodes]) for segment in self.plan.segments])
             return longest < HOPELESS * predicted
@@ -156,7 +158,7 @@ class Autotuner:
     def renew(self, fresh: list[Candidate], runs: int, seconds: Sequence[float | None]) -> None:
         """Update the plans after costs have changed: each candidate keeps its measured runs, and new candidates join.
 
-        The lower of the two predictions counts, because nodes measured beside others look slower than they are.
+        The lower of the two predictions counts, because nodes look slower than they are when measured beside others.
         runs: the number of runs so far.   seconds: those of each node, as known now.
         """
         self._runs = max(self._runs, runs)

@@ -130,7 +130,8 @@ def _uses(flow: Dataflow) -> list[int]:
 
 
 def _single(flow: Dataflow, places: Sequence[Place], estimate: Estimate, node: int) -> bool:
-    """True for a node that is a segment of its own: it waits in a queue, is nested, is a user's, or is long."""
+    """True for a node that is a segment of its own: it waits in a queue, runs nested, is a user function, or is
+    long."""
     op = flow.ops[node]
     long = (estimate.seconds[node] or 0.0) >= WORTH_A_TASK
     need = flow.needs.get(node)

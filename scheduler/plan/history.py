@@ -90,7 +90,7 @@ class History:
             return False
 
     def tell_gil(self, kernel: Any, holds: bool, computes: bool = False) -> None:
-        """Note that a function was seen to hold or release the GIL. A busy machine can feign the former.
+        """Note that a function was seen to hold or release the GIL. On a busy machine, a function may seem to hold it.
 
         computes: it used the CPU all the time.
         """

@@ -15,7 +15,7 @@ from weftwork.actors.programs.program import Program
 from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of
-from weftwork.scheduler.compile.emit import Crossings, write_program, write_slot_program
+from weftwork.scheduler.compile.emit import Crossings, write_program
 from weftwork.scheduler.compile.needs import ANYWHERE, Home, Need
 from weftwork.scheduler.plan.cost import shape_bytes
 from weftwork.scheduler.plan.grouping import after_locks, depth_first, groups
@@ -113,7 +113,7 @@ class Plan:
 
     @property
     def beside(self) -> bool:
-        """True if its segments run beside each other in threads of this process."""
+        """True if its segments run concurrently, in threads of this process."""
         return self.local and self.slots > 1
 
 
@@ -161,7 +161,7 @@ def make_plan(
 
 
 def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place: Place) -> Plan:
-    """A plan with one segment for each slot of a schedule: programs that run beside each other and exchange values.
+    """A plan with one segment for each slot of a schedule: programs that run concurrently and exchange values.
 
     place: THREAD or RESIDENT. For residents, all nodes under the write locks are in slot 0, the caller, which may
     otherwise have nothing to do. It also starts the nodes that run apart, and has those that read their values.
@@ -201,8 +201,8 @@ def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place
         made = tuple([v for node in mine for v in flow.outputs[node] if v in wanted])
         segment = Segment(slot, place, mine, False, slot, tuple(taken[slot]), made)
         segment.seconds = segment.priority = sum([estimate.seconds[n] or 0.0 for n in mine])
-        segment.program, segment.owners = write_slot_program(
-            flow, mine, segment.inputs, made, estimate.bytes, crossings[slot]
+        segment.program, segment.owners = write_program(
+            flow, mine, segment.inputs, made, estimate.bytes, crossings=crossings[slot]
         )
         segment.program.unwatched = _unwatched(estimate, segment)
         segments.append(segment)

@@ -9,50 +9,51 @@ from __future__ import annotations
 # Sharing out while a run goes on: `benchmarks.oneshot`, `benchmarks.metg`
 
 HOP = 150e-6
-"""Least seconds of ready work that justify a message to a worker. A message costs a third of that, with pickling."""
+"""Minimum seconds of ready work that justify a message to a worker. A message costs a third of that, with pickling."""
 ROUND_TRIP, THREAD_ROUND_TRIP = 0.6e-3, 0.2e-3
-"""Seconds from a batch of a worker, or of a thread, to the next batch that reads its values. Less work is not split."""
+"""Seconds from a worker's or a thread's batch to the next batch that reads its values. Less work is not split."""
 WORTH_A_THREAD = 40e-6
-"""Least seconds of ready work that justify calling a thread of this process, and of a node that one gets."""
+"""Minimum seconds of ready work that justify calling a thread of this process, and of a node that one gets."""
 SUSPECT_AFTER = 50e-3
 """CPU seconds of calls in threads that may leave it open whether a function holds the GIL. Then it is called alone, for
 as long again at most."""
 SHORTEST_BATCH, LONGEST_BATCH, LONGEST_FINAL_BATCH = 0.3e-3, 4e-3, 40e-3
-"""Least and most seconds of work in a batch of short nodes. The last limit is for nodes of known cost whose values no
-other node waits for."""
+"""Minimum and maximum seconds of work in a batch of short nodes. The third limit is for nodes of known cost whose
+values no other node waits for."""
 BATCHES_A_LANE = 8
-"""Number of batches into which each lane's share of the remaining work is split, at least."""
+"""Minimum number of batches into which each lane's share of the remaining work is split."""
 CALLS_BEFORE_HERE = 8
 """Measured calls of a function before the caller, which feeds the lanes, runs any of its nodes itself."""
 LONGEST_HERE, LITTLE_WORK = 0.5e-3, 25e-3
-"""Most seconds of a node that the caller runs while lanes may wait for their next batch, and of all work that is left
-meanwhile."""
+"""Maximum seconds of a node that the caller runs while lanes may wait for their next batch, and of all work that is
+left meanwhile."""
 UNSEEN_IN_A_ROW = 8
-"""Most nodes of unknown cost that follow another such node in a batch."""
+"""Maximum number of nodes of unknown cost that follow another such node in a batch."""
 GUESSED_SECONDS = 1e-3
 """Assumed seconds of a function that was never seen, for ordering nodes."""
 DROPPED_FROM_BYTES = 64 * 1024
-"""Least bytes of a value for which workers are told to drop it once nobody needs it."""
+"""Minimum bytes of a value that workers are asked to drop as soon as nobody needs it."""
 AHEAD_OF_A_LANE, AHEAD_SHARE = 1e-3, 0.25
 """Seconds of work that a lane has left when it is given the next batch, if batch times are predictable; and for long
 batches the fraction of theirs, for the caller may be busy with the results of another one."""
 MOST_FED = 10_000_000
-"""Most bytes of feeds for a run without a plan: each of its parts that runs elsewhere sends them again."""
+"""Maximum bytes of feeds for a run without a plan: each part that runs elsewhere sends them again."""
 MOST_WORKERS = 64
-"""Most local workers that share one run. Each is a process of some 60 MB."""
+"""Maximum number of local workers that share one run. Each is a process of some 60 MB."""
 WORKER_START = 0.2
 """CPU seconds to start a local worker, mostly for imports."""
 
 # First runs of large graphs: `benchmarks.bound`, `benchmarks.oneshot`
 
 LEAST_COLD_NODES = 20
-"""Least nodes for a run without a plan, and least nodes for each unseen function: trying one takes 0.5 to 4 ms."""
+"""Minimum nodes for a run without a plan, in all and for each unseen function: trying one takes 0.5 to 4 ms."""
 MOST_SPREAD = 16
-"""Most tensors of the graph for each node of a run without a plan, which has a place for each tensor."""
+"""Maximum tensors of the graph for each node of a run without a plan, which keeps a list entry for each tensor."""
 FIRST_CALLS = 4
-"""Most first calls that try a function. One alone would leave the other slots idle, however long it takes."""
+"""Maximum number of first calls that try a function. One alone would leave the other slots idle, however long it
+takes."""
 HEAVY_CALL = 1e-3
-"""Least seconds of a first call that mark a function as heavy. Shorter ones may only show start-up time."""
+"""Minimum seconds of a first call that mark a function as heavy. Shorter ones may only show start-up time."""
 PLANNING_A_NODE, COLD_OVERHEAD_A_NODE = 12e-6, 0.2e-6
 """Seconds for each node to make a plan, and extra seconds for each node of a run without one."""
 CHUNK = 256
@@ -60,33 +61,33 @@ CHUNK = 256
 FIRST_CALLS_AMONG = 300
 """Nodes that are searched for first calls."""
 OFTEN_CALLED = 10
-"""Least calls for each slot of a function that gets a mere trial. With fewer, the trial already makes a good part of
-them."""
+"""Minimum calls per slot of a function that gets only a trial. With fewer, the trial makes a good part of the calls
+already."""
 WORTH_SHARING_ONCE, WORTH_SHARING_NOW = 0.1, 0.025
-"""Least seconds of work to share out a run that may never be repeated, and the same if the local workers are up: a plan
-and the first messages take some 10 ms."""
+"""Minimum seconds of work to share out a run that may never be repeated, and the same if the local workers are up: a
+plan and the first messages take some 10 ms."""
 WORTH_PLANNING_ONCE = 40e-6
-"""Least seconds of an average node to share out such a run: planning costs some 10 us for each node."""
+"""Minimum seconds of an average node to share out such a run: planning costs some 10 us per node."""
 
 # Where a node runs: `benchmarks.coarse`, `benchmarks.mixed`, `benchmarks.big_arrays`
 
 WORTH_A_TASK = 5e-3
-"""Least seconds of a node that gets a Ray task of its own while something can run beside it: several dispatches."""
+"""Minimum seconds of a node that gets a Ray task of its own if other work can overlap with it: several dispatches."""
 REMOTE_BYTES = 100 * 1024
 """Values larger than this stay where they were made; Ray sends smaller ones in the message."""
 WORTH_A_JOURNEY = 1_000_000
-"""Least bytes of inputs that work moves to: to send them between machines takes as long as to dispatch a task."""
+"""Minimum bytes of inputs that work moves to: sending them to another machine takes as long as dispatching a task."""
 UNKNOWN_BYTES = 1e6
 """Assumed bytes of a value of unknown shape from a function that was never seen. It may be large."""
 PARALLEL_GAIN = 1.15
-"""Least ratio of total work to critical path for which leaving the caller pays."""
+"""Minimum ratio of total work to critical path for which leaving the caller pays."""
 
 # Which ways to run compete, and for how long: `benchmarks.replays`, `benchmarks.metg`, `benchmarks.small`
 
 TRIES = 3
 """Runs of each candidate. Their median counts."""
 TRYING_A_NODE = 30e-6
-"""Seconds for each node that the first runs of a static plan take longer: programs are sent, loaded and balanced."""
+"""Extra seconds per node that the first runs of a static plan take: programs are sent, loaded and balanced."""
 AGAIN_AFTER, AGAIN_LATER = 40, 10
 """Runs after which promising candidates are tried again, and then after ten times as many, and so on.
 
@@ -102,17 +103,17 @@ DOUBT = 1.05
 MOVED_WORK = 0.3
 """Fraction of the predicted work that must change before a new plan is made."""
 GAIN = 0.85
-"""A strategy with several workers must be predicted to take at most this fraction of the caller's seconds."""
+"""A strategy with several workers must promise to take at most this fraction of the caller's seconds."""
 WORTH_THREADS = 150e-6
-"""Least seconds of work, in long nodes, for which several workers are considered."""
+"""Minimum seconds of work, in long nodes, for which several workers are considered."""
 MOST_OF = 0.5
-"""Fraction of the work. If more of it holds the GIL, threads are not considered. A static plan needs as much to be
-stable."""
+"""Fraction of the work. If more than this holds the GIL, threads are not considered. A static plan needs this much to
+be stable."""
 LONG_NODE = 3e-6
-"""Least seconds of a node that does more than the interpreter's overhead of calling it."""
+"""Minimum seconds of a node that does more than what it costs the interpreter to call it."""
 WORTH_TASKS, WORTH_TASKS_HERE = 8e-3, 0.25
-"""Least seconds of work for which tasks are considered, and the same where one machine is all there is: local workers
-do what tasks could, and only to measure the dispatch of a task takes 0.1 s in a new program."""
+"""Minimum seconds of work for which tasks are considered, and the same if there is only one machine: there, local
+workers do what tasks could, and just measuring the dispatch of a task takes 0.1 s in a new program."""
 PROCESS_HOP = 60e-6
 """Seconds to send a value from one process to another, with pickling."""
 SECONDS_A_BYTE = 1e-9
@@ -120,11 +121,11 @@ SECONDS_A_BYTE = 1e-9
 SHARED_NODE = 15e-6
 """The caller's seconds for each node that a worker gets in a batch."""
 MOST_SLOTS = 16
-"""Most slots of a plan for local workers. Each is a process of some 100 MB."""
+"""Maximum number of slots of a plan for local workers. Each is a process of some 100 MB."""
 DISPATCHES = 4
 """Seconds of a task's cluster, in dispatches, if there are many clusters; on average at least half of that."""
 CLUSTERS_A_SLOT = 8
-"""Least clusters for each slot, if they are long enough: predictions are too rough to fill slots with fewer."""
+"""Minimum clusters per slot, if they are long enough: predictions are too rough to fill slots with fewer."""
 
 # What is measured, and how it is remembered: `benchmarks.replays`, `benchmarks.oneshot`
 
@@ -133,11 +134,11 @@ NEW_CALL_WEIGHT = 0.3
 OUTLIER = 4.0
 """A measurement is capped at this many times the mean: one interruption must not move a node to another machine."""
 FAR_OFF = 1.25
-"""Factor by which many calls together may miss their prediction before the means are scaled."""
+"""Factor by which the sum of many calls may miss its prediction before the means are scaled."""
 STABLE_AFTER, STABLE_SPREAD = 2, 0.2
-"""Least calls, and greatest spread, of a stable node."""
+"""Minimum calls, and maximum spread, of a stable node."""
 EVEN_AFTER = 8
-"""Least calls of a function before a small spread counts as evidence that its calls all take the same time."""
+"""Minimum calls of a function before a small spread counts as evidence that all its calls take the same time."""
 GIL_HOLDS = 3
 """Times that a function must be seen holding the GIL before it is believed."""
 NEW_RUN_WEIGHT = 0.3
@@ -158,11 +159,12 @@ HOT_RUNS, HOT_LIBRARY_RUNS = 40, 8
 UNWATCHED_SECONDS = 200e-6
 """Seconds of short nodes that may run between two checks whether the run should stop."""
 MOST_UNWATCHED = 32
-"""Most nodes between two such checks, because short nodes may turn out long."""
+"""Maximum number of nodes between two such checks, because short nodes may turn out long."""
 SLOTS_LOOKED_AT = 8
-"""Most slots that are all tried for each node. With more, only its predecessors' slots and the first free one are."""
+"""Maximum number of slots that are all tried for each node. With more, only its predecessors' slots and the first free
+one are."""
 DEPTH_FIRST_BYTES = 64 * 1024 * 1024
-"""Least bytes of a segment's values for which their order of use matters."""
+"""Minimum bytes of a segment's values for which their order of use matters."""
 BUDGET_SHARE = 0.5
 """Fraction of the object store that a run may fill. Ray begins to spill at 0.8, and other runs and variables need room
 too."""
@@ -174,14 +176,15 @@ NEGLIGIBLE_BYTES = 32 * 1024 * 1024
 NESTED_TRIES = 2
 """Runs of a body after which the costs of its nodes are considered known."""
 NESTED_GAIN, NESTED_LOSSES = 0.9, 12
-"""Running an operation nested must take less than this fraction of its nodes' seconds; if it fails to this many times
-in a row, it is vain."""
+"""Running an operation nested must take less than this fraction of its nodes' seconds. If it fails to do so this many
+times in a row, nesting does not pay for it."""
 ELEMENTS_TOGETHER = 64
-"""Most iterations that are unrolled, whatever `parallel_iterations` allows, because each one is planned."""
+"""Maximum number of unrolled iterations, whatever `parallel_iterations` allows, because each one is planned."""
 NESTED_AT_ONCE = 16
-"""Most nested calls of a run at once. Each is a thread."""
+"""Maximum number of nested calls of a run at once. Each is a thread."""
 NESTED_AGAIN = 4.0
-"""A vain nested operation is tried again once it takes this many times as long: its inputs have grown."""
+"""An operation for which nesting did not pay is nested again once it takes this many times as long: its inputs have
+grown."""
 ATTEMPTS = 3
 """Attempts at a segment whose process dies."""
 LATE_AFTER = 1.0

@@ -1,4 +1,4 @@
-"""Scheduling: which nodes are worth running beside each other, and which together.
+"""Scheduling: which nodes are worth running concurrently, and which in one segment.
 
 slot       one of the places that work at the same time: a thread, or a CPU of the Ray cluster
 chain      nodes that can only run one after another; they are scheduled as one, and so run without interruption

@@ -1,7 +1,7 @@
 """Options of sessions and runs: TensorFlow 1's messages, with the same names, in plain Python.
 
-A field with a text below it does what the text says. A field without one is accepted so that existing programs run, and
-has no effect. A test proves that the code reads the fields with a text, and no others.
+A field with a docstring does what the docstring says. A field without one is accepted so that existing programs run,
+but has no effect. A test proves that the code reads the fields with a docstring, and no others.
 """
 
 from __future__ import annotations

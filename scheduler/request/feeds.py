@@ -149,7 +149,7 @@ def convert_feed(tensor: Tensor, value: Any) -> Any:
     if not shapes.compatible(tensor.raw_shape, np.shape(array)):
         raise ValueError(
             f"Cannot feed value of shape {np.shape(array)!r} for Tensor {tensor.name!r}, which has shape "
-            f"{shapes.text(tensor.raw_shape)!r}"
+            f"{shapes.text(tensor.raw_shape)!r}, defined at {tensor.op.source.text}"
         )
     if isinstance(array, np.ndarray):
         if array.ndim == 0:

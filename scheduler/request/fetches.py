@@ -15,6 +15,7 @@ from weftwork.graph.errors import InaccessibleTensorError
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops.composite import IndexedSlices, IndexedSlicesValue, SparseTensor, SparseTensorValue
+from weftwork.graph.ops.control_flow import parts_of
 from weftwork.graph.ownership import ATOMS, copied
 from weftwork.graph.user_function import UserFunction
 from weftwork.graph.variables.variable import Variable
@@ -198,34 +199,23 @@ def owned(values: Sequence[Any], copy: bool, kept: Sequence[bool] = ()) -> list:
     return mine
 
 
-def _slices_parts(slices: IndexedSlices) -> list[Tensor]:
-    return [t for t in (slices.values, slices.indices, slices.dense_shape) if t is not None]
-
-
-def _sparse_parts(sparse: SparseTensor) -> list[Tensor]:
-    return [sparse.indices, sparse.values, sparse.dense_shape]
-
-
-def _feed_parts(composite: Any, parts: list[Tensor], value: Any) -> list[tuple[Tensor, Any]]:
+def _feed_parts(composite: Any, value: Any) -> list[tuple[Tensor, Any]]:
     """The pairs for a fed SparseTensorValue, IndexedSlicesValue, or tuple of their parts."""
-    given = [part for part in value if part is not None]
+    parts, given = parts_of(composite), [part for part in value if part is not None]
     if len(given) != len(parts):
         raise ValueError(f"Cannot feed {len(given)} values to the {len(parts)} tensors of {composite!r}.")
     return list(zip(parts, given, strict=True))
 
 
 register_session_run_conversion_functions(
-    SparseTensor,
-    lambda s: (_sparse_parts(s), lambda parts: SparseTensorValue(*parts)),
-    lambda s, value: _feed_parts(s, _sparse_parts(s), value),
-    _sparse_parts,
+    SparseTensor, lambda s: (parts_of(s), lambda parts: SparseTensorValue(*parts)), _feed_parts, parts_of
 )
 register_session_run_conversion_functions(
     IndexedSlices,
     lambda s: (
-        _slices_parts(s),
+        parts_of(s),
         lambda parts: IndexedSlicesValue(parts[0], parts[1], parts[2] if len(parts) == 3 else None),
     ),
-    lambda s, value: _feed_parts(s, _slices_parts(s), value),
-    _slices_parts,
+    _feed_parts,
+    parts_of,
 )

@@ -19,6 +19,10 @@ import numpy as np
 
 T = TypeVar("T")
 K = TypeVar("K")
+_ESCAPES = str.maketrans({chr(code): f"\\{code:03o}" for code in range(32)} | {
+    "\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\",
+})  # fmt: skip
+"""How protobuf's text format writes special characters."""
 
 
 class Repeated(MutableSequence, Generic[T]):
@@ -307,8 +311,8 @@ def _listed(value: Any) -> list[Any]:
 def _text(value: Any) -> str:
     if isinstance(value, (str, bytes)):
         text = value if isinstance(value, str) else value.decode("latin-1")
-        return json.dumps(text, ensure_ascii=False)
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+        return f'"{text.translate(_ESCAPES)}"'
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _field(hint: Any) -> _Field:

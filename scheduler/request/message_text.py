@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from weftwork.scheduler.request.fields import Map, Message, Repeated
 
+M = TypeVar("M", bound=Message)
 _TOKEN = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[{}:]|[\w.+-]+)""")
+_SEPARATORS = re.compile(r"[\s,;]+")
 
 
-def merge_text(text: str, message: Message) -> Message:
-    """Merge a text into a message. Raises ValueError for malformed text, AttributeError for unknown fields."""
-    tokens = iter(_TOKEN.findall(text))
-    _fields(tokens, message)
+def merge_text(text: str, message: M) -> M:
+    """Merge a text into a message, and return it.
+
+    Raises ValueError for malformed text, AttributeError for an unknown field, TypeError for a value of another type.
+    """
+    if rest := _SEPARATORS.sub("", _TOKEN.sub("", text)):
+        raise ValueError(f"a message's text cannot have {rest[:40]!r}")
+    _fields(iter(_TOKEN.findall(text)), message)
     return message
 
 
@@ -58,6 +65,9 @@ def _plain(text: str, message: Any) -> Any:
         return getattr(type(message), text)
     if text in ("true", "false"):
         return text == "true"
+    if text[:1] in ('"', "'"):
+        content, _ = codecs.escape_decode(text[1:-1].encode("utf-8", "surrogateescape"))
+        return content.decode("utf-8", "surrogateescape")
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

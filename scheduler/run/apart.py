@@ -44,13 +44,13 @@ class Apart:
             told = partial(self._told, node, monotonic())
             self._cancels[node] = self._awaiting.start(self._run, node, lambda outcome: done(told(outcome)))
             return
-        part, number = flow.part([node])
+        part, number = flow.alone(node)
         inner = InnerRun(self._run, part, {number[v]: self._run.values[v] for v in flow.inputs[node]})
         self._inner.add(inner)
         borrow(1)[0].put(lambda: done(self._work(inner, part)))
 
     def _told(self, node: int, since: float, outcome: Any) -> Any:
-        """Turn the outcome of a waiting call into that of an inner run."""
+        """Pass on the outcome of a waiting call as that of an inner run."""
         try:
             raise_outcome(self._run.flow.ops[node], outcome)
         except BaseException as error:

@@ -3,7 +3,7 @@
 loop      the program's event loop, in a thread of its own, which runs the coroutines of all sessions' nodes
 limit     a name with a capacity: "at most 5 calls of this API at a time". A call that asks for more than is free waits
           in a line, and takes no thread
-told      who began a call is told once what has come of it, in another thread
+told      a callback that receives the outcome of a call, once, in another thread
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Limits:
         self._lock = fresh(threading.Lock())
 
     def ask(self, key: Any, asked: Sequence[tuple[str, int]], begin: Callable[[], None]) -> None:
-        """Call `begin` once everything asked for is free, and take that. Calls are served in the order of asking."""
+        """Call `begin` once everything asked for is free, and reserve it. Calls are served in the order of asking."""
         with self._lock:
             self._waiting[key] = asked, begin
         self._let_begin()

@@ -1,4 +1,4 @@
-"""Background: the work that other threads do for a run, whose ends its own thread takes note of."""
+"""Background: work that other threads do for a run. The run's own thread takes note when a piece of it ends."""
 
 from __future__ import annotations
 

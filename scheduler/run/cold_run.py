@@ -7,7 +7,7 @@ piece     nodes called one after another between two readings of the clock: a ch
 swift     a fast way to call a piece while all values are scalars, which are never dropped. Afterwards, values are
           dropped after their last use, and user functions get copies of values that others read too
 unseen    functions that were never called. They may block or crash a process, so a worker makes their first calls
-heavy     said of remaining work that is worth several processes: it is planned, with the existing values as feeds
+heavy     said of remaining work that is worth several processes; it is planned, with the existing values as feeds
 
 Invariant: every value that a remaining node reads, or that is fetched, is kept once it exists.
 """
@@ -354,7 +354,7 @@ class ColdRun:
     def trial(self, slots: int) -> Part:
         """A few first calls of each unseen function that can run now; `slots` calls of a function with few calls.
 
-        They run beside each other. If a single node reads a first call's value, it follows in the same part, so a large
+        They run concurrently. If a single node reads a first call's value, it follows in the same part, so a large
         value stays where it is made. Afterwards these functions are no longer unseen.
         """
         counts = self._call_list.counts

@@ -4,7 +4,7 @@ ready      segments whose predecessors are done; a heap by longest path to the e
 window     how many segments Ray is given at a time: a few more than there are slots, because Ray has no priorities
 budget     bytes of large values that may exist at a time; work that would exceed it waits for memory to be freed
 attempt    one try of a segment in another process; a dead process costs an attempt, not the run
-wait       a queue node in progress; segments that need the write locks start once no other segment may wait in a queue
+wait       a queue node in progress. Segments that need the write locks start once no other segment may wait in a queue
 
 The loop runs in the thread that called `run`; Ray's threads only put finished attempts into `run.events`. The first
 error wins: running work is cancelled, killed if it does not end within a grace time, and nothing is committed.

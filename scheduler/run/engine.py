@@ -43,6 +43,7 @@ from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.awaiting import Awaiting
 from weftwork.scheduler.run.calling import may_do_without, run_locally
+from weftwork.scheduler.run.contexts import hold, let_go
 from weftwork.scheduler.run.dispatch import Dispatcher
 from weftwork.scheduler.run.element_functions import ElementFunctions
 from weftwork.scheduler.run.ending import cancel_at_end
@@ -212,6 +213,7 @@ class Engine:
             raise
         finally:
             run.end()
+            let_go(run)
             if run in running or self.closed:  # otherwise a commit has removed it
                 with self.mirror.mutex:
                     running.discard(run)
@@ -258,6 +260,11 @@ class Engine:
             autotuner = self.planner.plan(run, flow, specialization)
             took = perf_counter() - began
         candidate = autotuner.current
+        if flow.functions and not candidate.plan.local and not hold(run, flow.functions):
+            beside = self.planner.in_caller(flow).current.plan
+            if beside.local:
+                self._execute(run, beside, measure=False)
+                return
         if flow.functions and not candidate.plan.local and not self._carried(run, flow, candidate.plan):
             specialization.autotuner = None
             self.run_flow(run, flow, specialization)

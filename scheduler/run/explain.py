@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from weftwork.graph.drawing.html import marked, table
-from weftwork.graph.drawing.words import time_text
+from weftwork.graph.drawing.words import listed, time_text
 from weftwork.scheduler.compile.needs import ANYWHERE
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.plan.placement import Estimate, Place
@@ -92,9 +92,9 @@ class Explanation:
         for number, s in enumerate(self.segments):
             took = f" (took {time_text(s.measured)})" if s.measured is not None else ""
             took = " (in all lanes together)" if s.place == Place.DYNAMIC.value else took
-            lines.append(f"  {number:3d} {s.place:8s} {time_text(s.predicted):>9s}{took}  {_listed(s.nodes)}: {s.why}")
+            lines.append(f"  {number:3d} {s.place:8s} {time_text(s.predicted):>9s}{took}  {listed(s.nodes)}: {s.why}")
             lines += [f"      | {line}" for item in s.inside for line in str(item).splitlines()]
-        lines.append(f"critical path: {time_text(self.critical_seconds)}: {_listed(self.critical_path)}")
+        lines.append(f"critical path: {time_text(self.critical_seconds)}: {listed(self.critical_path)}")
         lines.append(f"bound: {self.bound}")
         for name, predicted, best in self.ways:
             measured = "not tried" if best is None else f"took {time_text(best)}"
@@ -105,7 +105,7 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         rows = [
-            (_listed(s.nodes), s.place, time_text(s.predicted), time_text(s.measured) if s.measured else "", s.why)
+            (listed(s.nodes), s.place, time_text(s.predicted), time_text(s.measured) if s.measured else "", s.why)
             for s in self.segments[:_SHOWN]
         ]
         if len(self.segments) > _SHOWN:
@@ -131,7 +131,7 @@ class Waiting:
     machine: str = ""
 
     def _repr_html_(self) -> str:
-        row = (escape(_listed(self.nodes)), self.place, time_text(self.seconds), escape(self.machine))
+        row = (escape(listed(self.nodes)), self.place, time_text(self.seconds), escape(self.machine))
         return table(("waits for", "place", "since", "machine"), [row], (2,))
 
 
@@ -265,8 +265,3 @@ def _bound(plan: Plan, work: float, longest: float) -> str:
         return "the critical path: most of the work cannot run beside other work"
     workers = plan.slots if plan.slots > 1 else sum(s.place is Place.TASK for s in plan.segments)
     return f"the workers: {time_text(work)} of work over {workers} of them at most"
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

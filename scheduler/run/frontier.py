@@ -192,7 +192,7 @@ class Frontier:
         A function whose calls vary is explored in small steps: a batch has at most half as many of its nodes as calls
         were measured. Short nodes do not share a batch with long ones, which would delay their results. Other free
         lanes get their share of the ready nodes.
-        lanes: their number.   free: how many have room.   hop: least seconds of work that they share.   may_follow:
+        lanes: their number.   free: how many have room.   hop: minimum seconds of work that they share.   may_follow:
         whether a node may go where the batch goes.
         """
         batch, part = Batch([], 0.0, certain=True), len(self.ready) / free

@@ -61,7 +61,6 @@ _CALLERS = frozenset(
         "graph.user_function",
         "graph.nest",
         "graph.ownership",
-        "graph.seeded",
         "scheduler.run.cold_run",
         "scheduler.run.calling",
     )
@@ -239,7 +238,7 @@ def _threads(run: Any) -> set[int]:
 
 
 class Strikes:
-    """The runs that were told to stop but have not ended. A thread strikes them at growing intervals until they do."""
+    """The runs that were asked to stop but have not ended. A thread strikes them at growing intervals until they do."""
 
     def __init__(self):
         self._since: dict[Any, float] = {}
@@ -248,7 +247,7 @@ class Strikes:
         self._started = False
 
     def begin(self, run: Any) -> None:
-        """Begin to strike a run that was told to stop; called once."""
+        """Begin to strike a run that was asked to stop; called once."""
         with self._lock:
             self._since[run] = monotonic()
             started, self._started = self._started, True
@@ -263,7 +262,7 @@ class Strikes:
         return [other for other in found if _root(other) is run and _threads(other)]
 
     def is_stuck(self, run: Any, grace: float) -> bool:
-        """Whether a function of a run still runs `grace` seconds after the run was told to stop."""
+        """Whether a function of a run still runs `grace` seconds after the run was asked to stop."""
         now = monotonic()
         return any([now - self._since.get(part, now) >= grace for part in self.parts(run)])
 
@@ -289,7 +288,7 @@ class Strikes:
                     self._since.pop(run, None)
 
     def of_thread(self, thread: int) -> bool:
-        """Whether a run that was told to stop is calling a function in a thread."""
+        """Whether a run that was asked to stop is calling a function in a thread."""
         return any([thread in _threads(run) for run in list(self._since)])
 
     def forget(self) -> None:

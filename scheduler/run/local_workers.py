@@ -1,4 +1,4 @@
-"""LocalWorkers: processes on this machine that run parts of a plan beside each other and beside the caller.
+"""LocalWorkers: processes on this machine that run parts of a plan concurrently with each other and the caller.
 
 slot     the caller is slot 0, each resident has another; each runs one program, and they exchange values
 

@@ -3,7 +3,7 @@
 nested    a control-flow operation whose kernel runs in a thread of the caller and whose bodies are separate runs
 call      one such node, in progress in a run of a session
 plain     a body that only the caller can run: it is called directly
-vain      the seconds of a nested operation that gained nothing by nesting, and is an ordinary node from then on
+vain      the seconds of an operation that gained nothing by nesting, and is an ordinary node from then on
 """
 
 from __future__ import annotations
@@ -240,7 +240,7 @@ class Nested:
         return seconds >= WORTH_A_TASK and seconds > NESTED_AGAIN * self.vain
 
     def took(self, seconds: float, work: float) -> bool:
-        """Note the seconds of a call and those of its work. True if nesting turns out to be vain."""
+        """Note the seconds of a call and those of its work. True if nesting turns out not to pay."""
         if self.waits:
             return False
         self._losses = self._losses + 1 if seconds > NESTED_GAIN * work else 0
@@ -255,7 +255,7 @@ class Nested:
 class Nesting:
     """The nested operations of one session.
 
-    epoch: counts up when one turns out to be vain, which outdates the plans that contain it.
+    epoch: counts up when nesting turns out not to pay for one, which outdates the plans that contain it.
     """
 
     def __init__(self, engine: Any):

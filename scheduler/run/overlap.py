@@ -1,6 +1,6 @@
 """Overlapping loops: kernels of nested loops that run several iterations at a time, as one section.
 
-some      the most iterations that run at once: the loop's `parallel_iterations`
+some      the maximum number of iterations that run at once: the loop's `parallel_iterations`
 """
 
 from __future__ import annotations

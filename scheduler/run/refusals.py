@@ -63,6 +63,11 @@ class Refusals:
             if not is_of_the_place(cause):
                 raise node_error(self._flow.ops[rest[0]], cause, text, call_in_run(self._run, rest[0]))
             self.keep_here(rest[:1], cause)
+            if isinstance(cause, OSError):  # a file of the program's: earlier functions may use its other end
+                ops = self._flow.ops[: rest[0] + 1]
+                self._frontier.take_turns(
+                    [n for n, op in enumerate(ops) if op.traits.user and n not in self._flow.needs]
+                )
 
     def does_not_pack(self, nodes: Sequence[int], error: BaseException) -> None:
         """Keep nodes that cannot be pickled for a batch in the caller; all, if each one alone can be."""

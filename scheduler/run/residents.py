@@ -137,7 +137,7 @@ class Team(ProcessExchange):
         elif kind == "missing":
             self.forgotten = True
             self._fail(self._lost(segment, "a resident has forgotten its program"))
-        else:  # it has stopped because it was told to, or because another one died
+        else:  # it has stopped because it was asked to, or because another one died
             self._fail(self._lost(segment, "a resident has died"))
 
     def begin_apart(self, node: int, values: Sequence) -> None:

@@ -1,4 +1,4 @@
-"""Retries: tells runs of calls that are made again because their nodes have `retries`.
+"""Retries: notifies runs of calls that are repeated because their nodes have `retries`.
 
 A function knows neither its node nor its run. In this process both are found on the stack, among its callers; another
 process reports the step of the program in its reply.
@@ -22,7 +22,7 @@ _RUNNERS = frozenset([Run.run_here.__code__, Run.call_here.__code__])
 
 
 def _retried(function: UserFunction, attempt: int, text: str) -> None:
-    """Tell the run of this thread that a call is made again."""
+    """Notify the run of this thread that a call is repeated."""
     step, frame = under_way(sys._getframe(), _RUNNERS)
     if frame is not None:
         run = frame.f_locals["self"]
@@ -31,7 +31,7 @@ def _retried(function: UserFunction, attempt: int, text: str) -> None:
 
 
 def tell_of_retries() -> None:
-    """Tell the runs of this process of retries, from now on."""
+    """From now on, notify the runs of this process of retries."""
     if _retried not in RETRIED:
         RETRIED.append(_retried)
 

@@ -87,9 +87,9 @@ class Run:
     _unread: dict[str, int] = _NOTHING
     _places: list | None = None
     _held = False
-    """It has started to lock the cells that it writes."""
+    """Whether it has begun to lock the cells that it writes."""
     _locked = False
-    """It holds these locks, and has read the newest versions."""
+    """Whether it holds these locks and has read the newest versions."""
 
     def __init__(
         self,
@@ -214,7 +214,7 @@ class Run:
     # Around its functions
 
     def look_around(self) -> None:
-        """Capture the surroundings of this run's functions, once, from the program's thread."""
+        """Capture the surroundings of this run's functions, once, in the program's thread."""
         if self.surroundings is None:
             self.surroundings = LOOK.now()
 

@@ -32,7 +32,7 @@ class Scarcity:
         return self._since + _TOLD_AFTER
 
     def goes_on(self) -> None:
-        """Note that some work has ended."""
+        """Note that the run makes progress: some work has ended."""
         self._since = None
 
     def look(self, attempts: Iterable[Attempt], plan: Plan) -> None:
@@ -51,8 +51,8 @@ class Scarcity:
         held = inventory.holders()
         who = f"These actors live: {', '.join(held[:_NAMED])}" + ", ..." * (len(held) > _NAMED)
         _LOG.warning(
-            "%s has waited for %.0f s to begin: it asks for %s, of which %s is free. %s. It goes on to wait; "
-            "`session.waiting()` tells more, and a time limit ends it.",
+            "%s has waited for %.0f s to begin: it asks for %s, of which %s is free. %s. It keeps waiting: "
+            "`session.waiting()` says more, and a time limit would end it.",
             plan.flow.ops[segment.nodes[0]].defined_at,
             now - waiting[0].since,
             _text(asked),

@@ -1,4 +1,4 @@
-"""Tells a run how long it waited for Ray to start.
+"""Notifies a run of how long it waited for Ray to start.
 
 The code that asks for Ray knows nothing of runs. The run is found on the stack, in the frame of the function that runs
 a dataflow.
@@ -17,7 +17,8 @@ _runners: set[CodeType] = set()
 
 
 def tell_of_starts(runner: Callable) -> None:
-    """Tell the runs of this process of retries, from now on.   runner: runs a dataflow of a `run`, its argument."""
+    """From now on, tell the runs of this process how long they waited for Ray.   runner: runs a dataflow of a `run`,
+    its argument."""
     _runners.add(runner.__code__)
     if _waited not in backend.WAITED:
         backend.WAITED.append(_waited)

@@ -1,7 +1,7 @@
 """Telling: reports the events of one run to the stream of its session.
 
 It is created when there is something to report: at the start of the run if somebody listens, otherwise with the first
-event that took long or is rare. A run of some microseconds without listeners has none. Inner runs share it.
+event that is rare or took long. A run of some microseconds without listeners has none. Inner runs share it.
 
 ticks     seconds by `monotonic` or `perf_counter`; events carry the program's time
 ears      listeners to this run alone
@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from weftwork.actors.processes.messages import Ran
-from weftwork.graph.drawing.words import time_text
+from weftwork.graph.drawing.words import listed, time_text
 from weftwork.graph.errors import text_of
 from weftwork.graph.forks import in_child
 from weftwork.graph.operation import Operation, Tensor
@@ -29,8 +29,6 @@ from weftwork.scheduler.plan.autotune import Autotuner, Candidate
 
 WORTH = 1e-3
 """Least seconds of a segment that is reported even if nobody listens."""
-_NAMED = 3
-"""Most fetches that are named."""
 
 
 class Node(NamedTuple):
@@ -77,7 +75,7 @@ class Telling:
     def begin(self) -> None:
         """Report the start of the run."""
         ops = tuple(dict.fromkeys([getattr(element, "op", element) for element in self._asked]))
-        text = _listed([element.name for element in self._asked])
+        text = listed([element.name for element in self._asked])
         self.tell("began", self._began, lane=lane(), ops=ops, text=text)
 
     @property
@@ -232,8 +230,3 @@ def reason(autotuner: Autotuner, candidate: Candidate, first: bool) -> str:
     else:
         why = f"predicted to take {time_text(candidate.predicted)}"
     return f"{what}, one of {ways} ways: {why}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

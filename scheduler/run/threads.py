@@ -1,4 +1,4 @@
-"""Threads: runs the programs of a plan beside each other, in threads of the caller's process.
+"""Threads: runs the programs of a plan concurrently, in threads of the caller's process.
 
 slot     the caller is slot 0, helper threads are the others; each runs one program, and they exchange values
 

@@ -104,7 +104,7 @@ class PartialRuns:
 
 
 class _Part(NamedTuple):
-    """A part that can run: what is asked of it, and what it computes from which values with which operations."""
+    """A part that can run: what was asked for, and what it computes from which values with which operations."""
 
     asked: list[Tensor]
     wanted: list[Tensor]

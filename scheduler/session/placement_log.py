@@ -1,7 +1,7 @@
 """The log of where a session's nodes run, in TensorFlow 1's format, for `ConfigProto.log_device_placement`.
 
 Every line is printed to standard output and standard error: once when a run first needs a node, and again whenever the
-node was placed elsewhere.
+node is placed elsewhere.
 """
 
 from __future__ import annotations

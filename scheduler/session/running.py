@@ -1,7 +1,7 @@
-"""Running: the part of a session that runs what is fetched, now, in the background, or bit by bit.
+"""Running: the part of a session that runs what is fetched: at once, in the background, or piece by piece.
 
-For type checkers, what a run gives has the types of what was fetched: an int for a `Tensor[int]`, a list of ints for a
-list of these. Where they cannot follow, it is Any.
+For type checkers, a run returns the types of what was fetched: an int for a `Tensor[int]`, a list of ints for a list of
+these. Where they cannot know, it is Any.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Options = RunOptions | None
 
     class How(TypedDict, total=False):
-        """The options of a run, by their names."""
+        """The options of a run."""
 
         options: RunOptions | None
         run_metadata: RunMetadata | None

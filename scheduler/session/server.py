@@ -104,7 +104,7 @@ class Server:
         return f"grpc://localhost:{self._port}"
 
     def join(self) -> None:
-        """Block for ever."""
+        """Block forever."""
         threading.Event().wait()
 
     @staticmethod
@@ -192,7 +192,7 @@ class Found(NamedTuple):
 def find(target: str, seconds: float | None) -> Found:
     """Find the host that serves `target`, "grpc://HOST:PORT". Waits for the cluster's keeper if that is not there yet.
 
-    seconds: how long to wait before DeadlineExceededError; None means for ever. Raises NotFoundError if nobody answers
+    seconds: how long to wait before DeadlineExceededError; None means forever. Raises NotFoundError if nobody answers
     at the target itself, FailedPreconditionError if this process uses another Ray than the cluster.
     """
     end = None if seconds is None else time.monotonic() + seconds

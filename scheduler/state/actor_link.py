@@ -1,14 +1,12 @@
 """A session's links to its actors, which are started when first needed and replaced when they die.
 
 home       where an actor must be: anywhere, on one machine, or on one GPU
-epoch      identifies one life of an actor; its contents are lost at the end of it
 held       the versions that an actor has, so they need not be sent again
 """
 
 from __future__ import annotations
 
 import threading
-import uuid
 from collections.abc import Iterable
 from time import monotonic, sleep
 from typing import Any
@@ -35,16 +33,12 @@ class ActorLink:
     def __init__(self, home: Home = ANYWHERE):
         self.home = home
         self.lock = fresh(threading.Lock())
-        self.epoch = ""
         self.actor: Any = None
         self.held: dict[str, int] = {}
         self.programs: set[str] = set()
-        self.lives = 0
-        self.messages = 0
         self.busy = 0
         """Number of segments that are submitted to the actor."""
         self.closed = False
-        self._sequence = 0
 
     def ensure(self) -> Any:
         """The actor, started if necessary.
@@ -55,25 +49,24 @@ class ActorLink:
             raise backend.WorkerLost("the session is closed")
         self._forget_lost()
         if self.actor is None:
-            actor = self._start()
-            self.lives += 1
-            self.held, self.programs = {}, set()
-            self.actor = actor
+            self.actor = self._start()
         return self.actor
+
+    def _forget(self) -> None:
+        """Forget the actor, and what it held."""
+        self.actor, self.held, self.programs = None, {}, set()
 
     def _forget_lost(self) -> None:
         """Forget an actor that was lost with its Ray."""
         if self.actor is not None and self.actor.is_gone:
-            self.actor = None
-            self.held, self.programs = {}, set()
+            self._forget()
 
     def _start(self) -> Any:
-        epoch = self.epoch = uuid.uuid4().hex
         if self.home.gpu is None:
-            return backend.new_actor(epoch, self.home)
+            return backend.new_actor(self.home)
         with _taking_gpus:  # one at a time: Ray counts GPUs as free while actors on them are starting
             if _is_free(self.home):
-                actor = backend.new_actor(epoch, self.home)
+                actor = backend.new_actor(self.home)
                 if backend.is_up(actor, _UP_WITHIN):
                     return actor
                 backend.kill(actor)
@@ -85,17 +78,14 @@ class ActorLink:
         )
 
     def submit(self, message: bytes, arrived: list, apart: int) -> backend.Handle:
-        """Submit a segment. The caller holds `lock`, so that sequence numbers and messages are in the same order."""
-        self._sequence += 1
-        self.messages += 1
-        return backend.submit_to(self.ensure(), self.epoch, self._sequence, message, arrived, apart)
+        """Submit a segment. The caller holds `lock`, so that messages are sent in the order in which they were made."""
+        return backend.submit_to(self.ensure(), message, arrived, apart)
 
     def dead(self, actor: Any) -> None:
         """Note that `actor` has died. The next use starts another one."""
         with self.lock:
             if self.actor is actor:
-                self.actor = None
-                self.held, self.programs = {}, set()
+                self._forget()
 
     def flush(self, cells: list[Cell]) -> None:
         """Send the newest small committed versions that the actor lacks, in one message."""
@@ -107,8 +97,7 @@ class ActorLink:
                 return
             actor = self.ensure()
             self.held.update([(name, version) for name, version, _ in entries])
-            self.messages += 1
-            backend.store_in(actor, self.epoch, pack(entries))
+            backend.store_in(actor, pack(entries))
 
     def drop(self, names: Iterable[str]) -> None:
         """Make the actor forget values that stayed there for a run."""
@@ -121,8 +110,7 @@ class ActorLink:
         with self.lock:
             if self.actor is not None:
                 backend.kill(self.actor)
-                self.actor = None
-                self.held, self.programs = {}, set()
+                self._forget()
 
     def close(self) -> None:
         """End the actor for good."""

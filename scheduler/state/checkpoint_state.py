@@ -1,14 +1,13 @@
 """The list of checkpoints in a folder: a text file called `checkpoint` names the newest one, and those that are kept.
 
-The file is rewritten in one step, after a new checkpoint is complete and before old ones are deleted. So whoever reads
-it finds a checkpoint that can be loaded. The format is TensorFlow's: CheckpointState in protobuf's text format.
+The file is rewritten in one step, after a new checkpoint is complete and before old ones are deleted. So a reader
+always finds a checkpoint that can be loaded. The format is TensorFlow's: CheckpointState in protobuf's text format.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,12 +17,10 @@ from weftwork.actors.checkpoints.files import file_errors, files_of, is_absolute
 from weftwork.actors.checkpoints.reader import CheckpointReader
 from weftwork.graph.errors import OpError
 from weftwork.scheduler.request.fields import Message, Repeated
+from weftwork.scheduler.request.message_text import merge_text
 
 log = logging.getLogger("weftwork")
 STATE_FILE = "checkpoint"
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_UNESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
-_LINE = re.compile(r'\s*(\w+)\s*:\s*("(?:[^"\\\n]|\\.)*"|[-+.\w]+)\s*')
 
 
 class CheckpointState(Message):
@@ -39,43 +36,6 @@ class CheckpointState(Message):
     """The time of the last checkpoint that is kept for good."""
 
 
-def _text(state: CheckpointState) -> str:
-    lines = [f"model_checkpoint_path: {_quoted(state.model_checkpoint_path)}"]
-    lines += [f"all_model_checkpoint_paths: {_quoted(path)}" for path in state.all_model_checkpoint_paths]
-    lines += [f"all_model_checkpoint_timestamps: {when!r}" for when in state.all_model_checkpoint_timestamps]
-    if state.last_preserved_timestamp:
-        lines.append(f"last_preserved_timestamp: {state.last_preserved_timestamp!r}")
-    return "\n".join(lines) + "\n"
-
-
-def _quoted(text: str) -> str:
-    return '"' + "".join([_ESCAPES.get(char, char) for char in text]) + '"'
-
-
-def _unquoted(text: str) -> str:
-    return re.sub(r"\\(.)", lambda found: _UNESCAPED.get(found[1], found[1]), text[1:-1])
-
-
-def _parsed(text: str) -> CheckpointState:
-    """Parse the text of the file. Raises ValueError if it is malformed."""
-    state, at = CheckpointState(), 0
-    while at < len(text.rstrip()):
-        match = _LINE.match(text, at)
-        if match is None:
-            raise ValueError(f"no field of a CheckpointState at {text[at : at + 40]!r}")
-        name, value = match.groups()
-        at = match.end()
-        content: Any = float(value) if value[0] != '"' else _unquoted(value)
-        try:
-            if name.startswith("all_"):
-                getattr(state, name).append(content)
-            else:
-                setattr(state, name, content)
-        except (AttributeError, TypeError) as error:
-            raise ValueError(str(error)) from error
-    return state
-
-
 def generate_checkpoint_state_proto(
     save_dir: str,
     model_checkpoint_path: str,
@@ -87,7 +47,7 @@ def generate_checkpoint_state_proto(
 
     The newest checkpoint is appended to the list if it is not its last. Raises ValueError if the numbers of paths and
     timestamps differ.
-    last_preserved_timestamp: of the newest checkpoint that is kept for ever, in seconds since 1970.
+    last_preserved_timestamp: of the newest checkpoint that is kept forever, in seconds since 1970.
     """
     paths = list(all_model_checkpoint_paths or ())
     times = list(all_model_checkpoint_timestamps or ())
@@ -127,7 +87,7 @@ def update_checkpoint_state(
 
     save_relative_paths: write paths relative to the folder, so that it can be moved.
     save_dir: the folder.
-    last_preserved_timestamp: of the newest checkpoint that is kept for ever, in seconds since 1970.
+    last_preserved_timestamp: of the newest checkpoint that is kept forever, in seconds since 1970.
     Raises RuntimeError if the checkpoint has the name of the file, and OpErrors of the file system.
     """
     paths = list(all_model_checkpoint_paths or ())
@@ -143,7 +103,7 @@ def update_checkpoint_state(
             f"Save path '{model_checkpoint_path}' conflicts with path used for checkpoint state.  Please use a "
             "different save path."
         )
-    write_whole(name, _text(state).encode("utf-8", "surrogateescape"), files_of(name))
+    write_whole(name, str(state).encode("utf-8", "surrogateescape"), files_of(name))
 
 
 def _inside(path: str, folder: str) -> str:
@@ -172,8 +132,8 @@ def get_checkpoint_state(checkpoint_dir: str, latest_filename: str | None = None
             if not files.exists(name):
                 return None
             with files.open(name) as reader:
-                state = _parsed(reader.read().decode("utf-8", "surrogateescape"))
-    except (OpError, ValueError) as error:
+                state = merge_text(reader.read().decode("utf-8", "surrogateescape"), CheckpointState())
+    except (OpError, ValueError, AttributeError, TypeError) as error:
         log.warning("%s: %s", type(error).__name__, error)
         log.warning("%s: Checkpoint ignored", name)
         return None

@@ -94,7 +94,7 @@ def shuffle_batch(
     return _batched(
         [tensors] * _threads(num_threads), batch_size, _mixed(min_after_dequeue, seed), capacity=capacity,
         many=enqueue_many, shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name,
-        called="shuffle_batch", keep=_keep,
+        called="shuffle_batch", keep=_keep, least=min_after_dequeue,
     )  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def shuffle_batch_join(
     return _batched(
         list(tensors_list), batch_size, _mixed(min_after_dequeue, seed), capacity=capacity,
         many=enqueue_many, shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name,
-        called="shuffle_batch_join", keep=_keep,
+        called="shuffle_batch_join", keep=_keep, least=min_after_dequeue,
     )  # fmt: skip
 
 
@@ -176,9 +176,14 @@ def _batched(
     name: str | None,
     called: str = "batch",
     keep: Any = None,
+    least: int | None = None,
 ) -> Any:
     with name_scope(name, called, [tensor for source in sources for tensor in _list(source)]) as scope:
-        if not sources or not all(map(_list, sources)):
+        if not sources:
+            raise ValueError("Expected at least one set of tensors")
+        if isinstance(sources[0], dict) and any([source.keys() != sources[0].keys() for source in sources]):
+            raise ValueError("All dictionaries in tensors_list must have the same keys")
+        if not all(map(_list, sources)):
             raise ValueError(f"Expected at least one tensor in {called}().")
         if not all([len(_list(source)) == len(_list(sources[0])) for source in sources]):
             raise ValueError(f"{called}() needs examples of as many tensors each.")
@@ -186,13 +191,15 @@ def _batched(
         types = [[tensor.dtype.base_dtype for tensor in example] for example in examples]
         other = next((kinds for kinds in types if kinds != types[0]), None)
         if other is not None:
-            raise TypeError(f"Expected types to be consistent: {types[0]} vs. {other}.")
+            named = [", ".join([kind.name for kind in kinds]) for kinds in (types[0], other)]
+            raise TypeError(f"Expected types to be consistent: {named[0]} vs. {named[1]}.")
         queue = make(capacity, types[0], _shapes(examples, shapes, many), shared_name=shared_name)
         puts = [_put(queue, example, many, keep) for example in examples]
-        fill(queue, puts, capacity, full_name(capacity))
+        level = full_name(capacity) if least is None else f"fraction_over_{least}_of_{capacity - least}_full"
+        fill(queue, puts, capacity, level, least=least or 0)
         taken = (queue.dequeue_up_to if smaller else queue.dequeue_many)(batch_size, name=scope)
         flat = taken if isinstance(taken, list) else [taken]
-        return _like(sources[0], [_unpacked(t, item) for t, item in zip(flat, _list(sources[0]), strict=True)])
+        return _like(sources[0], [_unpacked(t, item, many) for t, item in zip(flat, _list(sources[0]), strict=True)])
 
 
 def _list(example: Any) -> list:
@@ -230,8 +237,8 @@ def _packed(item: Any, many: bool) -> Tensor:
     return pack_rows(item) if many else pack(item)
 
 
-def _unpacked(taken: Tensor, item: Any) -> Any:
-    return unpack(taken, item) if isinstance(item, SparseTensor) else taken
+def _unpacked(taken: Tensor, item: Any, many: bool) -> Any:
+    return unpack(taken, item, not many) if isinstance(item, SparseTensor) else taken
 
 
 def _shapes(examples: list[list[Tensor]], given: Any, many: bool) -> list:
@@ -244,10 +251,12 @@ def _shapes(examples: list[list[Tensor]], given: Any, many: bool) -> list:
             raise ValueError(f"Cannot infer Tensor's rank: {', '.join(map(str, example))}")
     if many:
         raw = [[None if shape is None else shape[1:] for shape in row] for row in raw]
-    return [_common(column) for column in zip(*raw, strict=True)]
+    return [_agreed(column) for column in zip(*raw, strict=True)]
 
 
-def _common(column: Sequence[dims.RawShape]) -> dims.RawShape:
-    if any(shape is None for shape in column) or len({len(shape) for shape in column}) > 1:  # type: ignore[arg-type]
-        return None
-    return tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*column, strict=True))  # type: ignore[arg-type]
+def _agreed(column: Sequence[dims.RawShape]) -> dims.RawShape:
+    """The first shape. Raises ValueError if another one contradicts it."""
+    for other in column[1:]:
+        if not dims.compatible(column[0], other):
+            raise ValueError(f"Shapes {dims.text(column[0])} and {dims.text(other)} are not compatible")
+    return column[0]

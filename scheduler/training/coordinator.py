@@ -131,7 +131,7 @@ class LooperThread(threading.Thread):
 
     timer_interval_secs: seconds from the start of one call to the next; None means no pause.
     target, args, kwargs: what to call; or override `run_loop`. An exception is a request to stop.
-    Raises ValueError for what is not a Coordinator, or arguments without a target.
+    Raises ValueError for anything but a Coordinator, and for arguments without a target.
     """
 
     def __init__(

@@ -23,7 +23,8 @@ def compute_gradient(
     init_targets: Any = None,
     extra_feed_dict: Any = None,
 ) -> Any:
-    """The Jacobian by derivatives and by central differences, as two arrays of shape [elements of x, elements of y].
+    """The Jacobian by symbolic derivatives and by central differences, as two arrays of shape [elements of x, elements
+    of y].
 
     x: a tensor that can be fed, or a list of them, which returns a list of pairs.   x_init_value: the point; by default
     random.   init_targets: what to run first, in the default session.

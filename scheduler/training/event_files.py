@@ -21,11 +21,10 @@ from typing import Any
 from weftwork.graph.files.records import tf_record_iterator
 from weftwork.graph.graph import Graph
 from weftwork.graph.interchange.graph_util import write_graph
-from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.protos import protos
-from weftwork.graph.shapes import RawShape
 from weftwork.graph.stacks import get_default_graph
 from weftwork.scheduler.request.config import RunMetadata
+from weftwork.scheduler.training.meta_graph import export_meta_graph
 
 _numbers = itertools.count()
 
@@ -62,7 +61,7 @@ class FileWriter:
         if graph is not None or graph_def is not None:
             self.add_graph(graph, graph_def=graph_def)
         if graph is not None:
-            self.add_meta_graph(protos("meta_graph").MetaGraphDef(graph_def=graph_proto(graph)))
+            self.add_meta_graph(export_meta_graph(graph=graph))
 
     def _open(self) -> None:
         event = protos("event").Event(wall_time=time.time(), file_version="brain.Event:2")
@@ -100,7 +99,7 @@ class FileWriter:
         if graph is not None and graph_def is not None:
             raise ValueError("Please pass only graph, or graph_def (deprecated), but not both.")
         given = graph if graph is not None else graph_def
-        definition: Any = graph_proto(given) if isinstance(given, Graph) else given
+        definition: Any = given.as_graph_def(add_shapes=True) if isinstance(given, Graph) else given
         if not isinstance(definition, protos("graph").GraphDef):
             raise TypeError("The passed graph must be an instance of `Graph` or the deprecated `GraphDef`")
         self._add(protos("event").Event(graph_def=definition.SerializeToString()), global_step)
@@ -232,49 +231,6 @@ class FileWriterCache:
 
 
 # Graphs
-
-
-def graph_proto(graph: Graph) -> Any:
-    """Convert a graph to TensorBoard's GraphDef: names, types, inputs, devices, shapes, without values of constants."""
-    definition = protos("graph").GraphDef(node=[_node_proto(op) for op in graph.get_operations()])
-    definition.versions.producer = 134
-    return definition
-
-
-def _node_proto(op: Operation) -> Any:
-    inputs = [_input_name(tensor) for tensor in op.inputs] + [f"^{control.name}" for control in op.controls]
-    node = protos("node_def").NodeDef(name=op.name, op=op.type, input=inputs, device=op.device)
-    for output in op.outputs:
-        node.attr["_output_shapes"].list.shape.append(_shape_proto(output.raw_shape))
-    if op.outputs:
-        number = getattr(protos("types"), f"DT_{_TYPE_NAMES.get(op.outputs[0].dtype.base_dtype.name, 'VARIANT')}")
-        node.attr["dtype"].type = number
-    if op.colocation:
-        node.attr["_class"].list.s.extend(op.colocation_groups())
-    return node
-
-
-_TYPE_NAMES = {
-    "float16": "HALF",
-    "float32": "FLOAT",
-    "float64": "DOUBLE",
-    "complex64": "COMPLEX64",
-    "complex128": "COMPLEX128",
-    "bool": "BOOL",
-    "string": "STRING",
-    "resource": "RESOURCE",
-} | {f"{sign}int{bits}": f"{sign}int{bits}".upper() for sign in ("", "u") for bits in (8, 16, 32, 64)}
-
-
-def _input_name(tensor: Tensor) -> str:
-    return tensor.op.name if tensor.index == 0 else tensor.name
-
-
-def _shape_proto(shape: RawShape) -> Any:
-    proto = protos("tensor_shape").TensorShapeProto
-    if shape is None:
-        return proto(unknown_rank=True)
-    return proto(dim=[proto.Dim(size=-1 if size is None else size) for size in shape])
 
 
 def write_graph_text(folder: Any, graph: Graph) -> None:

@@ -79,11 +79,14 @@ def input_producer(
         return queue
 
 
-def fill(queue: QueueBase, enqueues: list, capacity: int, summary_name: str | None, cancel_op: Any = None) -> None:
-    """Add a queue runner for `enqueues`, and a summary of the queue's fill level."""
+def fill(
+    queue: QueueBase, enqueues: list, capacity: int, summary_name: str | None, cancel_op: Any = None, least: int = 0
+) -> None:
+    """Add a queue runner for `enqueues`, and a summary of the queue's fill level above the `least` elements."""
     add_queue_runner(QueueRunner(queue, enqueues, cancel_op=cancel_op))
     if summary_name is not None:
-        full = math_ops.cast(queue.size(), dtypes.float32) * (1.0 / capacity)
+        count = queue.size() if least == 0 else math_ops.maximum(0, queue.size() - least)
+        full = math_ops.cast(count, dtypes.float32) * (1.0 / (capacity - least))
         with suppress(ImportError):  # the user did not ask for the summary, so it may be missing
             scalar(summary_name, full)
 

@@ -17,7 +17,7 @@ from weftwork.graph.interchange.native import Functions
 from weftwork.graph.interchange.reading import import_graph_def
 from weftwork.graph.names import with_scope, without_scope
 from weftwork.graph.operation import Operation, Tensor
-from weftwork.graph.protos import protos
+from weftwork.graph.protos import TENSORFLOW_VERSION, protos
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables.variable import Variable
 from weftwork.scheduler.training.queue_runner import QueueRunner
@@ -75,15 +75,15 @@ def _write_collections(
         try:
             items = [item for item in graph.get_collection(name) if _inside(item, scope)]
             items = [item for item in items if not _belongs(item, left_out)]
-            told_ = [_entry_of(item, scope, name in readers) for item in items]
-            kinds = {kind for kind, _ in told_}
+            entries = [_entry_of(item, scope, name in readers) for item in items]
+            kinds = {kind for kind, _ in entries}
             if len(kinds) > 1:
                 raise TypeError(f"items of several kinds: {', '.join(sorted(kinds))}")
         except TypeError as error:
             log.warning("The collection %s is not written: it holds %s.", name, error)
             continue
-        if told_:
-            getattr(made.collection_def[name], told_[0][0]).value.extend([entry for _, entry in told_])
+        if entries:
+            getattr(made.collection_def[name], entries[0][0]).value.extend([entry for _, entry in entries])
 
 
 def _inside(item: Any, scope: str | None) -> bool:
@@ -196,6 +196,8 @@ def export_meta_graph(
             node.device = ""
     if saver_def is not None:
         made.saver_def.MergeFromString(saver_def.SerializeToString())
+    if not made.meta_info_def.tensorflow_version:
+        made.meta_info_def.tensorflow_version = TENSORFLOW_VERSION
     if not made.meta_info_def.HasField("stripped_op_list"):
         for declared in op_list(made.graph_def):
             made.meta_info_def.stripped_op_list.op.add().MergeFromString(declared.SerializeToString())

@@ -1,4 +1,5 @@
-"""MonitoredSession: a session for training that initializes or restores, calls hooks, and survives failures."""
+"""MonitoredSession: a session for training that initializes or restores variables, calls hooks, and survives
+failures."""
 
 from __future__ import annotations
 
@@ -127,7 +128,7 @@ class MonitoredSession(_Monitored):
     """A session with hooks, which is made again when it is lost.
 
     session_creator: by default a ChiefSessionCreator.   hooks: see SessionRunHook.
-    stop_grace_period_secs: seconds that threads have to end at `close`.
+    stop_grace_period_secs: seconds within which threads must end at `close`.
     """
 
     def __init__(

@@ -68,7 +68,11 @@ class QueueRunner:
         if queue is None or not enqueue_ops:
             raise ValueError("Must provide queue and enqueue_ops.")
         types = (OutOfRangeError,) if queue_closed_exception_types is None else queue_closed_exception_types
-        if not isinstance(types, tuple) or not all([isinstance(t, type) and issubclass(t, OpError) for t in types]):
+        if (
+            not isinstance(types, tuple)
+            or not types
+            or not all([isinstance(t, type) and issubclass(t, OpError) for t in types])
+        ):
             raise TypeError(
                 "queue_closed_exception_types, when provided, must be a tuple of tf.error types, but saw: "
                 f"{queue_closed_exception_types!r}"

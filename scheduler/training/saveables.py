@@ -1,7 +1,7 @@
 """What a Saver saves: variables and other state by their keys, and partitioned variables slice by slice.
 
-slice     a variable that is part of a larger one: it is saved under the larger one's key, with the place where it lies
-          there. So a variable may be restored into other slices than those it was saved from, or as a whole
+slice     a variable that is part of a larger one: it is saved under the larger one's key, with its position in the
+          larger one. So a variable may be restored into other slices than those it was saved from, or as a whole
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from weftwork.actors.checkpoints.encoding import TYPES
 from weftwork.graph.operation import Operation, Tensor
-from weftwork.graph.saveable import Saveable
+from weftwork.graph.saveable import Piece, Saveable
 from weftwork.graph.variables.partitioned import PartitionedVariable
 from weftwork.graph.variables.variable import Variable
 
@@ -30,7 +30,7 @@ class Slice(Saveable):
     def value(self) -> Tensor:
         return self.variable.value()
 
-    def restored(self, value: Tensor) -> Operation:
+    def restored(self, *values: Tensor) -> Operation:
         raise NotImplementedError("The variable of a slice is assigned.")
 
 
@@ -47,7 +47,8 @@ def variable_of(item: Any) -> Any:
 def saveables_of(var_list: Any) -> Saveables:
     """(key, variable) pairs, sorted by key.
 
-    Raises TypeError for what cannot be saved, ValueError for duplicate keys, and for slices of different variables.
+    Raises TypeError for something that cannot be saved, ValueError for duplicate keys, and for slices of different
+    variables.
     """
     if isinstance(var_list, dict):
         items = list(var_list.items())
@@ -64,7 +65,8 @@ def saveables_of(var_list: Any) -> Saveables:
             if id(variable_of(each)) in seen:
                 raise ValueError(f"The same saveable will be restored with two names: {key}")
             seen.add(id(variable_of(each)))
-            found.append((key, each))
+            parts = each.parts if isinstance(each, Saveable) else [each]
+            found += [(key + part.ending if isinstance(part, Piece) else key, part) for part in parts]
     return found
 
 
@@ -101,7 +103,7 @@ def _by_name(items: Iterable[Any]) -> dict[str, Any]:
 
 
 def _slices(parts: Any) -> list[Slice]:
-    """The slices of one variable. Raises ValueError for others, or for what is no slice."""
+    """The slices of one variable. Raises ValueError for slices of other variables, or for anything but a slice."""
     name = None
     for part in parts:
         if not isinstance(part, Variable):

@@ -98,6 +98,9 @@ class Saver:
         self._saving = threading.Lock()
         if saver_def is not None and not isinstance(saver_def, SaverDef):
             raise ValueError(f"saver_def must be a saver_pb2.SaverDef: {saver_def}")
+        for field in ("save_tensor_name", "restore_op_name") if saver_def is not None else ():
+            if not getattr(saver_def, field):
+                raise ValueError(f"saver_def must specify the {field}: {saver_def}")
         self.saver_def: SaverDef | None = saver_def
         if saver_def is not None and max_to_keep == 5:
             self._kept = Kept(saver_def.max_to_keep, saver_def.keep_checkpoint_every_n_hours or 10000.0)
@@ -157,7 +160,7 @@ class Saver:
         save_path: a path or URL. With a `global_step` (a number, tensor or variable), `-STEP` is appended.
         write_state: also write the file `checkpoint` (`latest_filename`), and delete checkpoints beyond the limit.
         write_meta_graph: also write the graph and its collections as a MetaGraphDef, if TensorBoard is installed.
-        strip_default_attrs: leave out of that what has TensorFlow's default.
+        strip_default_attrs: leave out attributes that have TensorFlow's default.
         Until the new checkpoint is completely on disk, the previous one is the newest.
         Raises ValueError or TypeError for invalid arguments, and OpErrors of the file system.
         """
@@ -308,7 +311,7 @@ class Saver:
         """Like `set_last_checkpoints`, for a list of (path, seconds since 1970).
 
         last_checkpoints_with_time: a list of pairs.
-        Raises TypeError for what is not a list.
+        Raises TypeError if it is not a list.
         """
         if not isinstance(last_checkpoints_with_time, list):
             raise TypeError(f"last_checkpoints_with_time must be a list, but got {last_checkpoints_with_time!r}.")

@@ -34,7 +34,7 @@ from weftwork.graph.interchange.nodes import Part as WrittenPart
 from weftwork.graph.interchange.writing import Node, writes
 from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.ops.flow import group, identity
-from weftwork.graph.saveable import Saveable
+from weftwork.graph.saveable import Piece, Saveable
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.seams import seams
 from weftwork.graph.shapes import RawShape
@@ -309,9 +309,12 @@ def _restore_nodes(filename: Tensor, saveables: Saveables, reshape: bool) -> Ope
     wanted = tuple([_wanted(key, variable, reshape) for key, variable in saveables])
     outputs = [(variable.dtype.base_dtype, _shape(variable)) for _, variable in saveables]
     node = _function("RestoreV2", restore_values, [filename], {"wanted": wanted}, outputs, "RestoreV2")
-    assigns = []
+    assigns, parts = [], {}
     for (_, item), value in zip(saveables, node.outputs, strict=True):
         variable = variable_of(item)
+        if isinstance(variable, Piece):
+            parts.setdefault(id(variable.whole), (variable.whole, []))[1].append(value)
+            continue
         if isinstance(variable, Saveable):
             assigns.append(variable.restored(value))
             continue
@@ -319,6 +322,7 @@ def _restore_nodes(filename: Tensor, saveables: Saveables, reshape: bool) -> Ope
         attrs = {"dtype": state_ops.stored_dtype(variable.dtype.base_dtype), "shape": None}
         kind, kernel, shape = Kind.ASSIGN, state_ops.assign_value, variable._variable.raw_shape
         assigns.append(state_ops.write(kind, "Assign", kernel, variable, [value], attrs, shape, "Assign").op)
+    assigns += [whole.restored(*values) for whole, values in parts.values()]
     return group(*assigns, name="restore_all")
 
 

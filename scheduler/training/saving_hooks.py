@@ -16,8 +16,9 @@ from weftwork.graph.graph import GraphKeys
 from weftwork.graph.protos import protos
 from weftwork.scheduler.request.config import RunOptions
 from weftwork.scheduler.training.basic_hooks import SecondOrStepTimer, needed_global_step
-from weftwork.scheduler.training.event_files import FileWriter, FileWriterCache, graph_proto, write_graph_text
+from weftwork.scheduler.training.event_files import FileWriter, FileWriterCache, write_graph_text
 from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
+from weftwork.scheduler.training.meta_graph import export_meta_graph
 from weftwork.scheduler.training.saver import Saver
 from weftwork.scheduler.training.scaffold import Scaffold
 from weftwork.scheduler.views.timeline import Timeline
@@ -111,9 +112,9 @@ class CheckpointSaverHook(SessionRunHook):
         step = int(session.run(self._global_step))
         os.makedirs(self._folder, exist_ok=True)
         if self._writer is not None:
-            definition = graph_proto(session.graph)
-            self._writer.add_graph(definition)
-            self._writer.add_meta_graph(protos("meta_graph").MetaGraphDef(graph_def=definition))
+            self._writer.add_graph(session.graph)
+            saver_def = self._get_saver().saver_def
+            self._writer.add_meta_graph(export_meta_graph(graph=session.graph, saver_def=saver_def))
         write_graph_text(self._folder, session.graph)
         self._save(session, step)
         self._timer.update_last_triggered_step(step)
@@ -294,9 +295,9 @@ class ProfilerHook(SessionRunHook):
 
     def begin(self) -> None:
         """Find the global step."""
-        self._writer = writer_in(self._folder)
         self._next_step: int | None = None
         self._global_step = needed_global_step(self)
+        self._writer = writer_in(self._folder or ".")
 
     def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:
         """Ask for a trace when it is due."""

@@ -30,7 +30,7 @@ def strip_defaults(graph_def: Any) -> None:
 def other_savers(graph_def: Any, saver_def: Any) -> set[str]:
     """The names of nodes that belong to other savers than this one.
 
-    A saver's nodes are in the scope of its SaveV2. A scope from which a node outside takes something is kept.
+    A saver's nodes are in the scope of its SaveV2. A scope is kept if a node outside reads something inside.
     """
     kept = {_scope(saver_def.save_tensor_name), _scope(saver_def.restore_op_name)} if saver_def is not None else set()
     scopes = {_scope(node.name) for node in graph_def.node if node.op in _SAVING} - kept - {""}

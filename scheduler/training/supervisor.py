@@ -10,12 +10,14 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from enum import IntEnum
 from typing import Any
 
 from weftwork.graph import stacks
 from weftwork.graph.build import as_tensor
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.ops.flow import group
+from weftwork.graph.protos import protos
 from weftwork.graph.training.steps import get_global_step
 from weftwork.graph.training.summaries import merge_all
 from weftwork.graph.variables.collected import (
@@ -28,8 +30,17 @@ from weftwork.scheduler.state.checkpoint_state import log
 from weftwork.scheduler.training.coordinator import Coordinator, LooperThread
 from weftwork.scheduler.training.event_files import FileWriter, write_graph_text
 from weftwork.scheduler.training.manager import SessionManager
+from weftwork.scheduler.training.meta_graph import export_meta_graph
 from weftwork.scheduler.training.queue_runner import start_queue_runners
 from weftwork.scheduler.training.saver import Saver
+
+
+class SessionStatus(IntEnum):
+    """What happened to a session, as event files have it."""
+
+    START = 1
+    STOP = 2
+    CHECKPOINT = 3
 
 
 class Supervisor:
@@ -74,7 +85,7 @@ class Supervisor:
         self._is_chief, self._init_fn, self._init_feed_dict = is_chief, init_fn, init_feed_dict
         self._coord, self._recovery = Coordinator(), recovery_wait_secs
         self._save_summaries_secs, self._save_model_secs = save_summaries_secs, save_model_secs
-        self._grace, self._started = stop_grace_secs, False
+        self._grace, self._is_drawn = stop_grace_secs, False
         with self._graph.as_default():
             keys = GraphKeys
             made: dict[str, tuple[Any, str, Callable]] = {
@@ -109,7 +120,7 @@ class Supervisor:
         self._graph.finalize()
 
     def _check_devices(self) -> None:
-        """Raise ValueError unless each variable has a device: one that is in no certain place would be many."""
+        """Raise ValueError unless each variable has a device: without one, each process would have its own."""
         for op in self._graph.get_operations():
             if op.type in ("Variable", "VariableV2") and not op.device:
                 raise ValueError(f"When using replicas, all Variables must have their device set: {op}")
@@ -120,7 +131,7 @@ class Supervisor:
         return FileWriter(self._folder) if self._folder else None
 
     def _of_graph(self, key: str, make: Callable) -> Any:
-        """The first of a collection; else it is made, and put there for those who come later."""
+        """The first item of a collection; if it is empty, a new item, which is added to it."""
         known = self._graph.get_collection(key)
         if known:
             return known[0]
@@ -213,14 +224,23 @@ class Supervisor:
                 master, self.init_op, self.saver, self._folder, None, wait_for_checkpoint, max_wait_secs, config,
                 self._init_feed_dict, self._init_fn,
             )  # fmt: skip
-            if self.summary_writer is not None:
-                self.summary_writer.add_graph(self._graph)
-            if self._folder is not None:
-                write_graph_text(self._folder, self._graph)
+            self._write_graph()
             if start_standard_services:
                 self.start_standard_services(session)
-        self.start_queue_runners(session)
+        if start_standard_services:
+            self.start_queue_runners(session)
         return session
+
+    PrepareSession = prepare_or_wait_for_session
+
+    def _write_graph(self) -> None:
+        if self._folder is not None:
+            write_graph_text(self._folder, self._graph)
+        if self.summary_writer is not None and not self._is_drawn:
+            self._is_drawn = True
+            self.summary_writer.add_graph(self._graph)
+            saver_def = None if self.saver is None else self.saver.saver_def
+            self.summary_writer.add_meta_graph(export_meta_graph(graph=self._graph, saver_def=saver_def))
 
     def start_standard_services(self, sess: Session) -> list[LooperThread] | None:
         """Start the threads that save and write summaries, and return them; None if there is no logdir.
@@ -233,15 +253,19 @@ class Supervisor:
         if self._folder is None:
             log.warning("Standard services need a 'logdir' passed to the SessionManager")
             return None
+        if self.global_step is not None:
+            self._note(SessionStatus.START, self._step(sess))
         threads = []
         if self.summary_op is not None and self.summary_writer is not None and self._save_summaries_secs:
             threads.append(self.loop(self._save_summaries_secs, self._summarise, args=(sess,)))
         if self.global_step is not None and self.summary_writer is not None and self._save_summaries_secs:
-            since: list = []
+            since = [time.monotonic(), self._step(sess)]
             threads.append(self.loop(self._save_summaries_secs, self._count, args=(sess, since)))
         if self.saver is not None and self._save_model_secs:
             threads.append(self.loop(self._save_model_secs, self._save, args=(sess,)))
         return threads
+
+    StartStandardServices = start_standard_services
 
     def start_queue_runners(self, sess: Session, queue_runners: Sequence[Any] | None = None) -> list[Any]:
         """Start the threads of queue runners, by default the graph's, and return them.
@@ -253,6 +277,8 @@ class Supervisor:
         return [
             t for runner in queue_runners for t in runner.create_threads(sess, self._coord, daemon=True, start=True)
         ]
+
+    StartQueueRunners = start_queue_runners
 
     def loop(
         self, timer_interval_secs: float | None, target: Callable[..., Any], args: Any = None, kwargs: Any = None
@@ -280,9 +306,13 @@ class Supervisor:
         """A context manager that asks the threads to stop when an exception is raised inside."""
         return self._coord.stop_on_exception()
 
+    StopOnException = stop_on_exception
+
     def wait_for_stop(self) -> None:
         """Wait until the threads are asked to stop."""
         self._coord.wait_for_stop()
+
+    WaitForStop = wait_for_stop
 
     def stop(
         self, threads: Sequence[Any] | None = None, close_summary_writer: bool = True, ignore_live_threads: bool = False
@@ -293,7 +323,9 @@ class Supervisor:
             self._coord.join(threads, self._grace, ignore_live_threads)
         finally:
             if close_summary_writer and self.summary_writer is not None:
+                self._note(SessionStatus.STOP)
                 self.summary_writer.close()
+                self._is_drawn = False
 
     Stop = stop
 
@@ -305,20 +337,35 @@ class Supervisor:
             global_step = self._step(sess)
         self.summary_writer.add_summary(summary, global_step)
 
+    SummaryComputed = summary_computed
+
     # Services
 
     def _step(self, sess: Session) -> int:
         return int(sess.run(self.global_step))
 
+    def _note(self, status: int, step: int | None = None, path: str | None = None) -> None:
+        """Write to the events that the session has started, saved or stopped."""
+        if self.summary_writer is not None:
+            entry = protos("event").SessionLog(status=status, checkpoint_path=path)
+            self.summary_writer.add_session_log(entry, step)
+
     def _summarise(self, sess: Session) -> None:
-        summary = sess.run(self.summary_op)
-        self.summary_writer.add_summary(summary, None if self.global_step is None else self._step(sess))
+        if self.global_step is None:
+            self.summary_writer.add_summary(sess.run(self.summary_op))
+        else:
+            self.summary_writer.add_summary(*sess.run([self.summary_op, self.global_step]))
 
     def _count(self, sess: Session, since: list) -> None:
         now, step = time.monotonic(), self._step(sess)
-        if since and now > since[0]:
-            log.info("global_step/sec: %g", (step - since[1]) / (now - since[0]))
+        tag, seconds = f"{self.global_step.op.name}/sec", now - since[0]
+        rate = (step - since[1]) / seconds if seconds > 0 else float("inf")
+        log.info("%s: %g", tag, rate)
+        value = protos("summary").Summary.Value(tag=tag, simple_value=rate)
+        self.summary_writer.add_summary(protos("summary").Summary(value=[value]), step)
         since[:] = [now, step]
 
     def _save(self, sess: Session) -> None:
         self.saver.save(sess, self.save_path, global_step=self.global_step)
+        if self.global_step is not None:
+            self._note(SessionStatus.CHECKPOINT, self._step(sess), self.save_path)

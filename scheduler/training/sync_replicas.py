@@ -1,6 +1,6 @@
 """SyncReplicasOptimizer: workers train one model together, and wait for each other's gradients.
 
-accumulator   for each variable, averages the gradients of a step, from whichever workers they come
+accumulator   for each variable, averages the gradients of a step, whichever workers they come from
 token         the number of the step to work on next; after giving its gradients, a worker takes a token from a queue,
               which has tokens once the variables have been updated
 chief         the worker whose queue runner updates the variables and adds the tokens

@@ -63,7 +63,7 @@ class TestCase(MoreAssertions):
         self._folder: str | None = None
 
     def setUp(self) -> None:
-        """Start with an empty default graph and fixed seeds. Graphs that a failed test is still in are left."""
+        """Start with an empty default graph and fixed seeds. Leaves the graphs that a failed test had entered."""
         super().setUp()
         random.seed(_SEED)
         np.random.seed(_SEED)
@@ -322,7 +322,7 @@ class TestCase(MoreAssertions):
             holds: Callable[..., Any] = expected_err_re_or_predicate
         else:
             search = re.compile(expected_err_re_or_predicate).search
-            holds = lambda error: search(_told(error))  # noqa: E731
+            holds = lambda error: search(_text_of(error))  # noqa: E731
 
         try:
             yield
@@ -358,8 +358,8 @@ def _placing(config: Any, force_gpu: bool) -> ConfigProto:
     return placing
 
 
-def _told(error: BaseException) -> str:
-    """The text of an error, and the names of the operation that it is about and of those that this was made for."""
+def _text_of(error: BaseException) -> str:
+    """The text of an error, with the names of its operation and of those from which that was derived."""
     if not isinstance(error, OpError):
         return str(error)
     text, op = error.message, error.op
@@ -415,7 +415,7 @@ def gpu_device_name() -> str:
 
 
 def is_built_with_cuda() -> bool:
-    """False: arrays on GPUs are CuPy's, which brings its own CUDA."""
+    """False: arrays on GPUs belong to CuPy, which brings its own CUDA."""
     return False
 
 

@@ -14,18 +14,19 @@ from itertools import accumulate
 from typing import Any
 
 from weftwork.graph.drawing.boxes import function_of
+from weftwork.graph.drawing.words import listed
 from weftwork.scheduler.events.event import IDLE, Event
 from weftwork.scheduler.views.pieces import Piece, Waits, pieces
 from weftwork.scheduler.views.shares import Span, bounds, critical_path, shares
 
 _NAMED = 2
-"""Most functions that a label names."""
+"""Maximum number of functions that a label names."""
 _SHOWN = 3
-"""Most functions that a sentence names."""
+"""Maximum number of functions that a sentence names."""
 _CELL = re.compile(r"^<ipython-input|/ipykernel_\d+/")
 """Matches the file names that IPython and Jupyter give to notebook cells."""
 _LEAST = 0.01
-"""Least fraction of the run for a share to be mentioned in a sentence."""
+"""Minimum fraction of the run for a share to be mentioned in a sentence."""
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Total:
     """All calls of one function, or of functions that run together.
 
     line: where its first node was made.   seconds: of all its pieces.   waited: those of them on the critical path.
-    longest: of a call; where several ran as one segment, each is taken for its mean.
+    longest: the longest call; calls that ran as one segment count with their mean.
     """
 
     label: str
@@ -143,9 +144,7 @@ class Account:
 
 def label(ops: Sequence[Any]) -> str:
     """The names of the functions of some nodes: `load`, or `load`, `parse` and 3 more."""
-    names = list(dict.fromkeys([f"`{function_of(op)}`" for op in ops]))
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return listed(list(dict.fromkeys([f"`{function_of(op)}`" for op in ops])), most=_NAMED)
 
 
 def line(ops: Sequence[Any]) -> str:

@@ -12,13 +12,13 @@ from weftwork.scheduler.views.account import Account, label
 from weftwork.scheduler.views.pieces import Piece
 
 _MUCH = 0.1
-"""Least fraction of the run that justifies advice."""
+"""Minimum fraction of the run that justifies advice."""
 _LONG = 0.8
 _SHORT = 1e-3
 """A node of fewer seconds is not worth a thread or process."""
 _WAYS = ("hop", "Ray", "pickling")
 _LARGE = 1e6
-"""Least bytes of a value whose transfer is worth a sentence."""
+"""Minimum bytes of a value whose transfer is worth a sentence."""
 NOTHING = "Nothing stands out: no share but the work itself takes a tenth of the run."
 
 

@@ -1,7 +1,7 @@
 """How much CPU time a run has used so far, in this process and in its workers on this machine.
 
-A node that runs somewhere else does not tell how far it is. On a busy machine its time so far says little, because it
-has to share the cores. The CPU time that its process has used is what it has really done.
+A node that runs in another process does not report its progress. On a busy machine its elapsed time says little,
+because it has to share the cores. The CPU time of its process says how much it has really done.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.events.stream import Stream
 
 _FETCHES, _RUNS = 64, 5
-"""Fetches of a session of which runs are remembered, and how many runs of each, the last ones."""
+"""Maximum number of fetches of a session whose runs are remembered, and of the last runs of each."""
 _BUSY = 0.5
 """CPU seconds per second from which a run counts as one that computes. Any other one waits more than it works."""
 _TICK = 1 / os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 0.01
@@ -39,25 +39,25 @@ class CpuClock:
         """Whether all workers were known from the beginning."""
 
     def take(self, event: Event) -> None:
-        """Take note of a worker that is new."""
+        """Note a new worker."""
         if self._whole and not _workers([event]) <= self._before.keys():
             self._whole = False
 
     def used(self) -> float | None:
-        """The CPU seconds used so far, or None if some worker's are not known."""
+        """The CPU seconds used so far, or None if those of some worker are unknown."""
         if not self._whole:
             return None
         now = [(_seconds_of(pid), before) for pid, before in self._before.items()]
         return process_time() - self._begin + sum([new - old for new, old in now if new is not None])
 
     def usual(self, fetched: tuple[Operation, ...]) -> float | None:
-        """The CPU seconds of a whole run of these fetches, if earlier runs have told."""
+        """The CPU seconds of a whole run of these fetches, if known from earlier runs."""
         known = _used.get(self._stream)
         runs = None if known is None else known.find(fetched)
         return median(runs) if runs else None
 
     def end(self, fetched: tuple[Operation, ...], took: float) -> None:
-        """Remember the CPU seconds of a run that has ended well.   took: its seconds."""
+        """Remember the CPU seconds of a run that succeeded. took: its seconds."""
         used = self.used()
         if used is not None and used >= _BUSY * took:
             known = _used.setdefault(self._stream, Lru(_FETCHES))
@@ -72,7 +72,8 @@ def _workers(events: Iterable[Event]) -> set[int]:
 
 
 def _seconds_of(pid: int) -> float | None:
-    """The CPU seconds of another process, in steps of its clock; None if it has ended, or the system does not tell."""
+    """The CPU seconds of another process, at the resolution of its clock; None if it has ended, or if the system does
+    not say."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()

@@ -52,11 +52,11 @@ FUNCTION_COLORS = ("#4e79a7", "#f28e2b", "#59a14f", "#b07aa1", "#76b7b2", "#edc9
 _OTHER_COLOR = "#bab0ac"
 _ROW, _BAR = 22, 16
 _NARROW = 0.05
-"""In hundredths of the run: bars of a lane that are at most so wide, and so far apart, are merged into one."""
+"""In hundredths of the run: bars of a lane that are at most this wide, and at most this far apart, are merged."""
 _NAMED_FROM = 4.0
-"""In hundredths of the run: least width of a bar that shows its name."""
+"""In hundredths of the run: minimum width of a bar that shows its name."""
 _TICKS = 10
-"""Most marks on the time axis."""
+"""Maximum number of marks on the time axis."""
 _ORDER = ("caller", "thread", "resident", "actor", "task", "queue", "loop", "nested")
 """The order of lanes by place, from the top down."""
 

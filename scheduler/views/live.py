@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from html import escape
 from time import time
 
@@ -13,12 +14,12 @@ from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.events.stream import Stream
 from weftwork.scheduler.run.explain import Waiting
 from weftwork.scheduler.views.account import Account, accounts, summary
-from weftwork.scheduler.views.memory import resident_bytes
 from weftwork.scheduler.views.page import NOTEWORTHY, events_html, run_html
 
 _RUNS = 20
-"""Most runs that are listed."""
+"""Maximum number of runs that are listed."""
 _WAITS = 20
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 class Live:
@@ -77,9 +78,18 @@ def _memory(events: Sequence[Event]) -> str:
     """The memory of this process and of the other processes on this machine that ran nodes, in megabytes."""
     places = {event.lane.pid: event.lane.place for event in events if event.lane.pid and not event.lane.machine}
     places[os.getpid()] = "this program"
-    held = resident_bytes(places)
+    held = _resident_bytes(places)
     rows = [(place_text(places[pid]), str(pid), bytes_text(round(count, -6))) for pid, count in sorted(held.items())]
     return table(("process", "pid", "memory"), rows, (1, 2)) if rows else ""
+
+
+def _resident_bytes(pids: Iterable[int]) -> dict[int, int]:
+    """The resident memory of processes in bytes, from Linux. Processes that are gone or elsewhere are left out."""
+    found = {}
+    for pid in pids:
+        with suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/statm") as file:
+            found[pid] = int(file.read().split()[1]) * _PAGE_BYTES
+    return found
 
 
 def _listed(runs: Sequence[Account]) -> str:

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
+from weftwork.graph.drawing.words import listed
 from weftwork.graph.operation import Operation
 from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.events.stream import LOG, listen_passively
 
-_NAMED = 3
-
 
 def _named(ops: Sequence[Operation]) -> str:
-    more = f" and {len(ops) - _NAMED} more" if len(ops) > _NAMED else ""
-    return ", ".join([op.defined_at for op in ops[:_NAMED]]) + more
+    return listed(ops, attrgetter("defined_at"))
 
 
 def _lost(event: Event) -> str:

@@ -22,9 +22,9 @@ _PAGE = (Path(__file__).parent / "page.html").read_text()
 NOTEWORTHY = ("retried", "lost", "repaired", "copied", "stayed", "spilled", "locked")
 """Kinds of events that get their own line."""
 _STEPS = 40
-"""Most steps of a critical path that a page lists; the longest ones."""
+"""Maximum number of steps of a critical path that a page lists; the longest ones."""
 _ROWS = 40
-"""Most functions that a page lists."""
+"""Maximum number of functions that a page lists."""
 
 
 def page(title: str, view: str, live: str = "") -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from weftwork.scheduler.events.event import Event, Lane
 
 _LOOKED_THROUGH = 64
-"""Most nodes without a piece that are searched for the piece that made another one ready."""
+"""Maximum number of nodes without a piece that are searched for the piece that made another one ready."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 left      work that is left, by what each node is known to cost, over the pace
 pace      work that is done each second: in the last half of the time so far, and in earlier runs of the same fetches
 credit    the work done by nodes that are still running: observed in this process; elsewhere as much as the CPU time
-  says that the run has used, or without it, as if they went as predicted
+  says that the run has used, or without it, as if they ran as predicted
 
 It reads events, and a thread looks a few times a second. The run itself does nothing for it.
 """
@@ -43,14 +43,14 @@ _WINDOW, _BEGINNING = 0.5, 0.1
 """Fraction of the time so far over which the pace is measured, and fraction of the work before which it is not
 reliable."""
 _RUNS_BEFORE, _COUNTED = 3, 5
-"""Least number of earlier runs whose pace counts, and most that are considered, the last ones."""
+"""Minimum number of earlier runs whose pace counts, and the maximum that is considered: the last ones."""
 _WEIGHT = 0.25
 """The pace of earlier runs counts as if this fraction of such a run had been observed in this one."""
 _NAMED = 3
-"""Most functions that are named; those with the most work left."""
+"""Maximum number of functions that are named; those with the most work left."""
 _RUNS = frozenset(set(Kind) - {Kind.CONSTANT, Kind.PLACEHOLDER, Kind.VARIABLE, Kind.READ, Kind.NOOP})
 _NEARLY = 0.95
-"""Most of the predicted time of running work that is counted as done."""
+"""Maximum fraction of the predicted time of running work that counts as done."""
 
 _shown = 0
 """The number of active `with` blocks in which all runs show their progress."""

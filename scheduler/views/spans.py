@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
-from weftwork.graph.operation import Operation
+from weftwork.graph.drawing.words import listed
 from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.events.stream import Listening, listen
 
-_NAMED = 3
 _MOMENTS = ("lost", "retried", "repaired", "copied", "stayed", "spilled", "locked", "planned", "committed")
 
 
@@ -64,18 +63,13 @@ class _Spans:
     def _segment(self, span: Any, event: Event) -> None:
         around = self._trace.set_span_in_context(span)
         child = self._tracer.start_span(
-            _named(event.ops), around, attributes=_attributes(event), start_time=_ns(event.start)
+            listed(event.ops, attrgetter("name")), around, attributes=_attributes(event), start_time=_ns(event.start)
         )
         child.end(end_time=_ns(event.end))
 
 
 def _ns(seconds: float) -> int:
     return int(1e9 * seconds)
-
-
-def _named(ops: Sequence[Operation]) -> str:
-    more = f" and {len(ops) - _NAMED} more" if len(ops) > _NAMED else ""
-    return ", ".join([op.name for op in ops[:_NAMED]]) + more
 
 
 def _attributes(event: Event) -> dict[str, Any]:

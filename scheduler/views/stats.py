@@ -111,8 +111,8 @@ class Exporting:
         self._bytes = counter("bytes", "Bytes of the values that nodes took and made.", "direction")
         self._rare = {
             "lost": counter("lost", "Processes that died while running nodes."),
-            "retried": counter("retried", "Calls that failed and were made again."),
-            "repaired": counter("repaired", "Runs that began again, for a value was lost."),
+            "retried": counter("retried", "Calls that failed and were repeated."),
+            "repaired": counter("repaired", "Runs that began again because a value was lost."),
         }
         self._listening: Listening | None = listen(self._take)
 

@@ -13,19 +13,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from weftwork.actors.checkpoints.files import files_of, write_whole
-from weftwork.graph.drawing.words import place_text
+from weftwork.graph.drawing.words import listed, place_text
 from weftwork.graph.operation import Operation
 from weftwork.scheduler.events.event import IDLE, Event, Lane
 from weftwork.scheduler.request.config import StepStats
+from weftwork.scheduler.views.costs import write_text
 from weftwork.scheduler.views.trace_events import Trace
 
 _PROCESSES = ("resident", "task", "actor")
 """Lanes of other processes."""
 _MOMENTS = ("retried", "lost", "repaired", "copied", "stayed", "spilled", "committed")
 """Kinds of events without a duration."""
-_NAMED = 3
-"""Most nodes of a segment that its name lists."""
 
 
 # Of events
@@ -33,8 +31,7 @@ _NAMED = 3
 
 def write_timeline(events: Sequence[Event], path: Any) -> None:
     """Write events as a timeline. Raises an OpError if the file cannot be written."""
-    path = os.fspath(path)
-    write_whole(path, timeline_of(events).to_json().encode(), files_of(path))
+    write_text(os.fspath(path), timeline_of(events).to_json())
 
 
 def timeline_of(events: Sequence[Event]) -> Trace:
@@ -74,12 +71,8 @@ def timeline_of(events: Sequence[Event]) -> Trace:
 def _show(trace: Trace, where: tuple[int, int], event: Event) -> None:
     """Add a segment or a node."""
     show = trace.wait if event.lane.place in IDLE else trace.slice
-    show(where, event.kind, _title(event.ops), trace.at(event.start), 1e6 * event.seconds, _arguments(event))
-
-
-def _title(ops: Sequence[Operation]) -> str:
-    names = ", ".join([op.name for op in ops[:_NAMED]])
-    return names + (f" and {len(ops) - _NAMED} more" if len(ops) > _NAMED else "")
+    title = listed(event.ops, attrgetter("name"))
+    show(where, event.kind, title, trace.at(event.start), 1e6 * event.seconds, _arguments(event))
 
 
 def _arguments(event: Event) -> dict:
@@ -210,7 +203,8 @@ def _process_name(machine: str, places: set[str]) -> str:
 
 
 class StepStatsAnalysis(NamedTuple):
-    """The result of `Timeline.analyze_step_stats`. allocator_maximums: by allocator, the most bytes live at a time."""
+    """The result of `Timeline.analyze_step_stats`. allocator_maximums: by allocator, the maximum number of bytes alive
+    at a time."""
 
     chrome_trace: Trace
     allocator_maximums: dict[str, AllocationMaximum]

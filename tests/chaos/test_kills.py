@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import random
 import time
+from contextlib import suppress
 
+import psutil
 import pytest
 
 import weftwork as tf
-from tests.chaos.killing import Killer, is_actor, is_busy, is_resident, seed, workers
+from tests.chaos.killing import Killer, is_actor, is_busy, is_resident, kill, seed, workers
 from tests.chaos.stages import STAGES, Stages
 from tests.chaos.training import Training
 
@@ -68,13 +70,15 @@ def test_residents_may_die_as_often_as_they_like(ray_session):
 def test_a_process_may_die_at_every_stage_of_a_run(ray_session, placement):
     choose = random.Random(seed())
 
-    def kill():
+    def kill_one():
         """Kill a busy process, if there is one: an actor as often as not."""
-        found = [p for p in workers() if is_busy(p)] or workers()
-        actors = [p for p in found if is_actor(p)]
-        victim = choose.choice(actors if actors and choose.random() < 0.5 else found)
-        victim.kill()
-        victim.wait(10)
+        killed = False
+        while not killed:
+            with suppress(psutil.NoSuchProcess):  # one that just ends
+                found = [p for p in workers() if is_busy(p)] or workers()
+                actors = [p for p in found if is_actor(p)]
+                kill(choose.choice(actors if actors and choose.random() < 0.5 else found))
+                killed = True
 
     training = Training(tf.ConfigProto(placement=placement))
     with training.session, Stages() as stages:
@@ -84,7 +88,7 @@ def test_a_process_may_die_at_every_stage_of_a_run(ray_session, placement):
                 while not workers():  # the last one was killed: Ray starts another one for work alone
                     step += 1
                     training.run(step)
-                stages.arm(stage, kill)
+                stages.arm(stage, kill_one)
                 step += 1
                 training.run(step)
                 assert not stages.armed

@@ -39,5 +39,5 @@ def test_text_and_bytes():
     with pytest.raises(TypeError, match="Expected binary or unicode string"):
         tf.compat.as_bytes(3)
     assert tf.compat.v1.placeholder is tf.placeholder
-    with pytest.raises(AttributeError, match=r"tf\.compat\.v2 is not here"):
+    with pytest.raises(AttributeError, match=r"tf\.compat\.v2 is not included"):
         _ = tf.compat.v2

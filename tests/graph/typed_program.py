@@ -120,6 +120,7 @@ def graphs(session: tf.Session, x: tf.Tensor, day: tf.Tensor[int], name: tf.Tens
     assert_type(tf.placeholder(tf.float32, [None], name="fed"), tf.Tensor)
     assert_type(tf.constant([1, 2]), tf.Tensor)
     assert_type(x + 1, tf.Tensor)
+    assert_type(tf.contrib.layers.fully_connected(x, 3), tf.Tensor)
     assert_type(tf.cond(x > 0, lambda: x, lambda: x * 2), tf.Tensor)
     assert_type(tf.cond(x > 0, lambda: day, lambda: name), tf.Tensor[int | str])
     assert_type(tf.while_loop(lambda i: i < 3, lambda i: i + 1, [x]), tf.Tensor)
@@ -141,5 +142,6 @@ def wrong() -> None:
     mean(load(3), "x")  # pyright: ignore[reportArgumentType]
     Scale().times("x")  # pyright: ignore[reportArgumentType]
     report("x")  # pyright: ignore[reportArgumentType]
+    tf.contrib.layers.flatten()  # pyright: ignore[reportCallIssue]
     list(tf.map(load, ["x"]))  # pyright: ignore[reportCallIssue, reportArgumentType]
     tf.run(load(3), progres=True)  # pyright: ignore[reportCallIssue]

@@ -72,6 +72,25 @@ class Base(BaseException):
     pass
 
 
+class WantsMore(Exception):
+    def __new__(cls, text: str, *, odd: int) -> Any:
+        return super().__new__(cls, text)
+
+    def __init__(self, text: str, *, odd: int):
+        super().__init__(text)
+
+
+class HasArgs(Exception):
+    @property
+    def args(self) -> Any:  # type: ignore[override]
+        return ("other",)
+
+
+class Answers(Exception):
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(f"asked for {name}")
+
+
 RAISED = {
     "by hand": lambda: KeyboardInterrupt("text"),
     "SystemExit": lambda: SystemExit("text"),
@@ -86,6 +105,9 @@ RAISED = {
     "Odd": lambda: Odd(1, "text", c=0.5),
     "HoldsALock": lambda: HoldsALock("text"),
     "Base": lambda: Base("text"),
+    "WantsMore": lambda: WantsMore("text", odd=1),
+    "HasArgs": lambda: HasArgs("text"),
+    "Answers": lambda: Answers("text"),
 }
 
 

@@ -1,4 +1,4 @@
-"""tf.contrib: the names in it that stand for something outside of it."""
+"""tf.contrib: names for what this library has of tf.contrib."""
 
 from typing import Any
 
@@ -32,5 +32,5 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Raises AttributeError, which says what of contrib is here."""
-    raise AttributeError(f"tf.contrib.{name} is not here. Of contrib there are {', '.join(__all__)}.")
+    """Raises AttributeError, which lists the parts of contrib that exist."""
+    raise AttributeError(f"tf.contrib.{name} is not included. tf.contrib has {', '.join(__all__)}.")

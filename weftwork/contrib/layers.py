@@ -1,4 +1,4 @@
-"""tf.contrib.layers: functions that make a layer's variables and its nodes."""
+"""tf.contrib.layers: functions that create the variables and nodes of a layer."""
 
 from weftwork.graph.contrib.convolutions import (
     conv1d,

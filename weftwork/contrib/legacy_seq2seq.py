@@ -1,4 +1,4 @@
-"""tf.contrib.legacy_seq2seq: losses and decoders of lists, a tensor for each step."""
+"""tf.contrib.legacy_seq2seq: losses and decoders for lists of tensors, one for each step."""
 
 from weftwork.graph.contrib.sequences import (
     rnn_decoder,

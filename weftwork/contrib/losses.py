@@ -1,4 +1,4 @@
-"""tf.contrib.losses: losses with the predictions first."""
+"""tf.contrib.losses: losses that take the predictions as their first argument."""
 
 from weftwork.graph.contrib.measures import (
     absolute_difference,

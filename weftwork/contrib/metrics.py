@@ -1,4 +1,4 @@
-"""tf.contrib.metrics: metrics with the predictions first."""
+"""tf.contrib.metrics: metrics that take the predictions as their first argument."""
 
 from weftwork.graph.contrib.measures import (
     accuracy,

@@ -1,4 +1,4 @@
-"""tf.contrib.rnn: cells, and networks along sequences."""
+"""tf.contrib.rnn: recurrent cells, and networks that apply them along sequences."""
 
 from weftwork.graph.contrib.sequences import (
     EmbeddingWrapper,

@@ -1,4 +1,4 @@
-"""tf.contrib.seq2seq: decoders, what they ask, attention, and the loss of sequences."""
+"""tf.contrib.seq2seq: decoders and their helpers, attention, and the loss for sequences."""
 
 from weftwork.graph.contrib.attention import (
     AttentionMechanism,

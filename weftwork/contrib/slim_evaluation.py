@@ -1,4 +1,4 @@
-"""tf.contrib.slim.evaluation: checkpoints, evaluated as they come."""
+"""tf.contrib.slim.evaluation: evaluates checkpoints as they appear."""
 
 from weftwork.scheduler.training.loops import checkpoints_iterator, wait_for_new_checkpoint
 from weftwork.scheduler.training.slim_loops import StopAfterNEvalsHook, evaluation_loop

@@ -1,4 +1,4 @@
-"""tf.contrib.slim.learning: the operation that trains, and the loop that runs it."""
+"""tf.contrib.slim.learning: creates train operations, and runs the training loop."""
 
 from weftwork.graph.contrib.training import clip_gradient_norms, create_train_op, multiply_gradients
 from weftwork.scheduler.training.slim_loops import train, train_step

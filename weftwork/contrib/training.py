@@ -1,4 +1,4 @@
-"""tf.contrib.training: the numbers that a program is told, and operations that train."""
+"""tf.contrib.training: hyperparameters, and train operations."""
 
 from weftwork.graph.contrib.training import (
     HParams,

@@ -1,4 +1,4 @@
-"""tf.contrib.util: what is known of a tensor before anything runs."""
+"""tf.contrib.util: the static value of a tensor."""
 
 from weftwork.graph.build import static_value as constant_value
 

@@ -1,4 +1,4 @@
-"""tf.data: what a program reads, made ahead of and beside its runs."""
+"""tf.data: input pipelines, which prepare a program's data ahead of its runs and in parallel with them."""
 
 from weftwork.data import experimental
 from weftwork.graph.data.dataset import Dataset

@@ -7,6 +7,7 @@ from weftwork.graph.files.parsing import (
     SparseFeature,
     VarLenFeature,
     parse_example,
+    parse_sequence_example,
     parse_single_example,
     parse_single_sequence_example,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "matching_files",
     "parse_example",
     "parse_single_example",
+    "parse_sequence_example",
     "parse_single_sequence_example",
     "parse_tensor",
     "read_file",

@@ -1,4 +1,4 @@
-"""tf.io.gfile: the file system, by Python's names (`tf.gfile` has TensorFlow 1's)."""
+"""tf.io.gfile: the file system, by names in Python's style (`tf.gfile` has TensorFlow 1's)."""
 
 from weftwork.graph.files.system import (
     GFile,

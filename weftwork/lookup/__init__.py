@@ -1,4 +1,4 @@
-"""tf.lookup: tables of what stands for what."""
+"""tf.lookup: lookup tables."""
 
 from weftwork.graph.lookup.initializers import KeyValueTensorInitializer, TextFileIndex, TextFileInitializer
 from weftwork.graph.lookup.tables import StaticHashTable, StaticVocabularyTable

@@ -1,4 +1,4 @@
-"""tf.lookup.experimental: tables whose entries change while the program runs."""
+"""tf.lookup.experimental: tables whose entries the program can change."""
 
 from weftwork.graph.lookup.mutable import MutableDenseHashTable as DenseHashTable
 from weftwork.graph.lookup.mutable import MutableHashTable

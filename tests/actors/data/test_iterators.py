@@ -89,8 +89,10 @@ def test_a_handle_says_in_each_run_which_iterator_is_meant():
         assert session.run(once.get_next()) == 2
         with pytest.raises(tf.errors.OutOfRangeError):
             session.run(element, {handle: two})
-        with pytest.raises(tf.errors.NotFoundError):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="is not an iterator"):
             session.run(element, {handle: "no iterator"})
+        with tf.Session() as other_session, pytest.raises(tf.errors.NotFoundError, match="of this session"):
+            other_session.run(element, {handle: one})
         with pytest.raises(tf.errors.InvalidArgumentError, match="Data type mismatch at component 0"):
             session.run(element, {handle: three})
 

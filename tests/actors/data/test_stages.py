@@ -170,6 +170,7 @@ def test_a_generator_that_yields_what_was_not_said_is_named(items, text):
     [
         (lambda d: d.batch(0), tf.errors.InvalidArgumentError, "Batch size must be greater than zero."),
         (lambda d: d.shuffle(0), tf.errors.InvalidArgumentError, "buffer_size must be greater than zero."),
+        (lambda d: d.prefetch(-2), tf.errors.InvalidArgumentError, "buffer_size must be >= 0"),
         (lambda d: d.shard(2, 2), tf.errors.InvalidArgumentError, "Index must be between 0 and 1"),
         (lambda d: d.window(0).flat_map(lambda w: w), tf.errors.InvalidArgumentError, "greater than zero"),
         (lambda d: d.map(lambda x: tf.fill([x], x)).batch(3), tf.errors.InvalidArgumentError, "different shapes"),

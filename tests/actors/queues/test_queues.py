@@ -453,8 +453,8 @@ def test_producers_and_consumers_lose_and_double_nothing(session):
 def test_the_same_name_must_mean_the_same_queue(session):
     texts = {
         "capacity": "Shared queue 'q' has capacity 10 but requested capacity was 15.",
-        "types": r"Shared queue 'q' has component types \[float32\] but requested component types were \[int32\].",
-        "shapes": r"Shared queue 'q' has component shapes \[\(2,\)\] but requested component shapes were \[\(3,\)\].",
+        "types": r"Shared queue 'q' has component types float but requested component types were int32.",
+        "shapes": r"Shared queue 'q' has component shapes \[\[2\]\] but requested component shapes were \[\[3\]\].",
         "kind": "Shared queue 'q' has type 'FIFOQueue' that does not match type of node 'RandomShuffleQueue'",
     }
     first = tf.FIFOQueue(10, tf.float32, shapes=[(2,)], shared_name="q")

@@ -138,13 +138,59 @@ def test_a_sequence_example_has_a_context_and_lists_of_features():
     assert after["none"].shape == (0, 2)
 
 
+def sequence(context, **steps):
+    made = {key: tf.train.FeatureList(feature=list(map(feature, values))) for key, values in steps.items()}
+    return tf.train.SequenceExample(
+        context=tf.train.Features(feature={key: feature(values) for key, values in context.items()}),
+        feature_lists=tf.train.FeatureLists(feature_list=made),
+    ).SerializeToString()
+
+
+SEQUENCES = [
+    sequence({"n": [1], "word": [b"x"]}, pair=[[1, 2], [3, 4]], some=[[1.0], [2.0, 3.0]]),
+    sequence({"n": [2]}, pair=[[5, 6]], some=[None, None, [4.0]]),
+]
+
+
+def test_many_sequence_examples_are_padded_to_the_longest():
+    context = {"n": tf.FixedLenFeature([], INTS), "word": tf.VarLenFeature(TEXTS)}
+    steps = {
+        "pair": tf.FixedLenSequenceFeature([2], INTS),
+        "some": tf.VarLenFeature(FLOATS),
+        "none": tf.FixedLenSequenceFeature([], TEXTS, allow_missing=True),
+    }
+    with tf.Graph().as_default(), tf.Session() as session:
+        nodes = tf.io.parse_sequence_example(SEQUENCES, context, steps)
+        assert nodes[1]["pair"].shape.as_list() == [2, None, 2]
+        assert nodes[1]["some"].indices.shape.as_list() == [None, 3]
+        before, after, lengths = session.run(nodes)
+    assert before["n"].tolist() == [1, 2]
+    assert lists(before["word"]) == [[[0, 0]], [b"x"], [2, 1]]
+    assert after["pair"].tolist() == [[[1, 2], [3, 4]], [[5, 6], [0, 0]]]
+    assert lists(after["some"]) == [[[0, 0, 0], [0, 1, 0], [0, 1, 1], [1, 2, 0]], [1, 2, 3, 4], [2, 3, 2]]
+    assert after["none"].shape == (2, 0)
+    assert {key: counts.tolist() for key, counts in lengths.items()} == {"pair": [2, 1], "none": [0, 0]}
+
+
+def test_a_sequence_example_that_does_not_match_is_named():
+    wanted = {"none": tf.FixedLenSequenceFeature([2], INTS)}
+    with tf.Graph().as_default(), tf.Session() as session:
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Name: first, Feature list 'none' is required"):
+            session.run(tf.io.parse_sequence_example(SEQUENCES, None, wanted, ["first", "second"])[1])
+        context = {"word": tf.FixedLenFeature([], TEXTS)}
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Name: second, Key: word"):
+            session.run(tf.io.parse_sequence_example(SEQUENCES, context, None, ["first", "second"])[0])
+        with pytest.raises(ValueError, match="Missing features"):
+            tf.io.parse_sequence_example(SEQUENCES)
+
+
 @pytest.mark.parametrize(
     ("features", "text"),
     [
-        ({"words": tf.FixedLenFeature([1], TEXTS)}, r"Name: a, Key: words, Index: 0.*values size: 2 .*shape: \[1\]"),
+        ({"words": tf.FixedLenFeature([1], TEXTS)}, r"Name: a, Key: words, Index: 0.*Values size: 2 .*shape: \[1\]"),
         ({"height": tf.FixedLenFeature([], FLOATS)}, r"Name: c, .*Feature: height \(data type: float\) is required"),
-        ({"size": tf.VarLenFeature(FLOATS)}, r"Data types don't match. Expected type: float, actual type: int64"),
-        ({"words": tf.FixedLenSequenceFeature([3], TEXTS, True)}, r"values size: 2 but output shape: \[\?,3\]"),
+        ({"size": tf.VarLenFeature(FLOATS)}, r"Data types don't match. Expected type: float, Actual type: int64"),
+        ({"words": tf.FixedLenSequenceFeature([3], TEXTS, True)}, r"Values size: 2 but output shape: \[\?,3\]"),
         ({"s": tf.SparseFeature("size", "words", TEXTS, 9)}, r"Key: size, Index: 1.*2 indices do not fit 0 values"),
     ],
 )

@@ -148,3 +148,31 @@ def test_a_reader_wants_a_queue_of_strings(graph):
         tf.WholeFileReader().read(tf.FIFOQueue(1, [tf.int32], [[]]))
     with pytest.raises(TypeError, match="from a queue"):
         tf.WholeFileReader().read(["a"])
+
+
+def test_the_state_of_an_identity_reader_is_a_string(graph):
+    reader, state = tf.IdentityReader(name="same"), tf.placeholder(tf.string, [])
+    queue, fill = queue_of("x", "y", "z")
+    (key, _), kept, restore = reader.read(queue), reader.serialize_state(), reader.restore_state(state)
+    assert reader.supports_serialize
+    assert (reader.reader_ref.op.type, reader.reader_ref.op.name) == ("IdentityReaderV2", "same")
+    with tf.Session() as session:
+        session.run(fill)
+        assert session.run(key) == b"x"
+        saved = session.run(kept)
+        assert [session.run(key), session.run(reader.num_records_produced())] == [b"y", 2]
+        session.run(restore, {state: saved})
+        assert session.run([reader.num_records_produced(), reader.num_work_units_completed()]) == [1, 1]
+        assert session.run(key) == b"z"
+        for wrong in (saved[1:], saved[:-1], saved + b"BOGUS"):
+            with pytest.raises(tf.errors.InvalidArgumentError, match="Could not parse state for IdentityReader 'same'"):
+                session.run(restore, {state: wrong})
+
+
+def test_a_reader_of_files_has_no_state_to_keep(graph):
+    reader = tf.TextLineReader()
+    assert not reader.supports_serialize
+    with tf.Session() as session:
+        for operation in (reader.serialize_state(), reader.restore_state("x")):
+            with pytest.raises(tf.errors.UnimplementedError, match="Reader"):
+                session.run(operation)

@@ -224,6 +224,8 @@ for _function in (tf.cumsum, tf.cumprod):
     case(_function.__name__, _function, positive(2, 3))
     case(_function.__name__, lambda x, f=_function: f(x, axis=1, exclusive=True, reverse=True), positive(2, 3))
     case(_function.__name__, lambda x, f=_function: f(x, axis=tf.placeholder_with_default(-1, [])), positive(2, 3))
+case("cumulative_logsumexp", tf.math.cumulative_logsumexp, normal(2, 3), second=False)
+case("cumulative_logsumexp", lambda x: tf.math.cumulative_logsumexp(x, 1, reverse=True), normal(2, 3), second=False)
 for _function in (tf.segment_sum, tf.segment_prod, tf.segment_max, tf.segment_min):
     case(_function.__name__, lambda x, f=_function: f(x, [0, 0, 1, 3]), apart(4, 2))
 for _name in "sum prod max min".split():

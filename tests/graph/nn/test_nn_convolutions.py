@@ -70,6 +70,20 @@ def test_a_depthwise_convolution_filters_each_channel_by_itself(graph, padding, 
     assert np.allclose(run(mixed), wanted.reshape(2, rows, columns, 6) @ mixing[0, 0])
 
 
+def test_the_gradients_of_a_depthwise_convolution_are_operations(graph):
+    x, filters = tf.constant(RNG.normal(size=(1, 5, 4, 3))), tf.constant(RNG.normal(size=(2, 3, 3, 2)))
+    filtered = tf.nn.depthwise_conv2d_native(x, filters, [1, 1, 1, 1], "SAME")
+    back = tf.constant(RNG.normal(size=filtered.shape.as_list()))
+    to_x, to_filters = tf.gradients(filtered, [x, filters], back)
+    options = {"strides": [1, 1, 1, 1], "padding": "SAME"}
+    by_name = tf.nn.depthwise_conv2d_native_backprop_input(x.shape.as_list(), filters, back, **options)
+    assert (by_name.op.type, by_name.shape.as_list()) == ("DepthwiseConv2dNativeBackpropInput", [1, 5, 4, 3])
+    assert np.allclose(run(by_name), run(to_x))
+    by_name = tf.nn.depthwise_conv2d_native_backprop_filter(x, [2, 3, 3, 2], back, **options)
+    assert (by_name.op.type, by_name.shape.as_list()) == ("DepthwiseConv2dNativeBackpropFilter", [2, 3, 3, 2])
+    assert np.allclose(run(by_name), run(to_filters))
+
+
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize("stride", [1, 3])
 def test_a_convolution_along_one_axis(graph, padding, stride):

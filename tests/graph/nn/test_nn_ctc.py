@@ -110,3 +110,10 @@ def test_repeats_in_rows_are_taken_out(graph):
     rows, lengths = tf.nn.collapse_repeated([[1, 1, 2, 2, 1], [0, 0, 3, 3, 3]], [5, 3])
     assert evaluate(rows).tolist() == [[1, 2, 1], [0, 3, 0]]
     assert evaluate(lengths).tolist() == [3, 2]
+
+
+def test_each_rows_distinct_labels_and_their_places(graph):
+    values, places = tf.nn.ctc_unique_labels([[3, 4, 4, 3], [1, 1, 2, 0]])
+    assert (values.dtype, places.dtype) == (tf.int64, tf.int32)
+    assert evaluate(values).tolist() == [[3, 4, 0, 0], [1, 2, 0, 0]]
+    assert evaluate(places).tolist() == [[0, 1, 1, 0], [0, 0, 1, 2]]

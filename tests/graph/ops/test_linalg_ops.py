@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+import weftwork as tf
 from tests.evaluate import evaluate
 from weftwork.graph import dtypes
 from weftwork.graph.ops import array_ops, linalg_ops
@@ -231,3 +232,19 @@ def test_the_old_names_are_the_same_functions():
     assert linalg_ops.self_adjoint_eig is linalg_ops.eigh
     a, b = random(2, 3), random(3, 2)
     check(linalg_ops.matmul(a, b), a @ b)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: tf.matrix_inverse(np.zeros((2, 2))), "Input is not invertible."),
+        (lambda: tf.matrix_solve(np.zeros((2, 2)), np.ones((2, 1))), "Input matrix is not invertible."),
+        (lambda: tf.matrix_solve(np.zeros((3, 2, 2)), np.ones((3, 2, 1))), "Input matrix is not invertible."),
+        (lambda: tf.matrix_triangular_solve(np.zeros((2, 2)), np.ones((2, 1))), "Input matrix is not invertible."),
+        (lambda: tf.cholesky(-np.eye(2)), "Cholesky decomposition was not successful. The input might not be valid."),
+        (lambda: tf.linalg.logdet(-np.eye(2)), "Cholesky decomposition was not successful."),
+    ],
+)
+def test_a_matrix_that_does_not_allow_it_is_an_error_in_tensorflows_words(make, text):
+    with tf.Graph().as_default(), tf.Session() as session, pytest.raises(tf.errors.InvalidArgumentError, match=text):
+        session.run(make())

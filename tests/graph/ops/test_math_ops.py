@@ -357,6 +357,15 @@ def test_cumulative_sums_and_products_in_every_direction(dtype, axis):
     check(math_ops.cumsum(x[:0], 0, exclusive=True), x[:0])
 
 
+def test_logarithms_of_cumulative_sums_do_not_overflow():
+    x = np.array([[1000.0, 0.0, 999.0], [-2000.0, -2001.0, -1990.0]])
+    expected = np.logaddexp.accumulate(x, axis=1)
+    check(tf.math.cumulative_logsumexp(x, 1), expected)
+    check(tf.math.cumulative_logsumexp(x[:, ::-1], 1, reverse=True), expected[:, ::-1])
+    start = np.full((2, 1), -np.inf)
+    check(tf.math.cumulative_logsumexp(x, 1, exclusive=True), np.concatenate([start, expected[:, :-1]], 1))
+
+
 MATRICES = [((3, 4), (4, 5)), ((2, 3, 4), (2, 4, 5)), ((6, 1, 3, 4), (2, 4, 5)), ((2, 3, 4), (4, 5))]
 
 

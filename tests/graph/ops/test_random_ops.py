@@ -7,8 +7,9 @@ import scipy.stats
 from tests.evaluate import evaluate
 from weftwork.graph import dtypes
 from weftwork.graph.build import convert_to_tensor
+from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.graph import Graph
-from weftwork.graph.ops import array_ops, random_ops
+from weftwork.graph.ops import array_ops, random_ops, stateless
 from weftwork.graph.stacks import get_default_graph
 
 N = 20_000
@@ -185,3 +186,15 @@ def test_equal_seeds_draw_equal_numbers_and_others_do_not():
     a, b, c = (evaluate(random_ops.random_normal([8], seed=seed)) for seed in (5, 5, 6))
     assert (a == b).all()
     assert not (a == c).any()
+
+
+def test_whole_numbers_need_room_between_their_bounds_unless_there_are_none():
+    with pytest.raises(InvalidArgumentError, match="Need minval < maxval, got 5 >= 5"):
+        evaluate(random_ops.random_uniform([2], 5, 5, dtypes.int32))
+    assert evaluate(random_ops.random_uniform([0, 2], 5, 5, dtypes.int32)).shape == (0, 2)
+
+
+def test_the_seed_of_a_stateless_operation_is_two_whole_numbers():
+    for seed, error in (([1.0, 2.0], TypeError), ([1], ValueError)):
+        with Graph().as_default(), pytest.raises(error, match="seed"):
+            stateless.stateless_random_uniform([2], seed)

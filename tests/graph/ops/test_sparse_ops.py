@@ -196,3 +196,15 @@ def test_many_or_unknown_elements_of_slices_are_warned_of_where_a_tensor_is_made
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tf.convert_to_tensor(tf.IndexedSlices(values, indices, tf.constant([3, 100])))
+
+
+def test_rows_of_slices_are_left_out_by_their_indices(graph):
+    slices = tf.IndexedSlices(tf.constant([[1, 2], [3, 4], [5, 6]]), [7, 4, 9])
+    with tf.Session() as session:
+        left = session.run(tf.sparse_mask(slices, [4]))
+    assert (left.values.tolist(), left.indices.tolist()) == ([[1, 2], [5, 6]], [7, 9])
+
+
+def test_the_width_of_an_indicator_is_known(graph):
+    ids = tf.SparseTensor([[0, 0], [1, 1]], [5, 6], [2, 2])
+    assert tf.sparse_to_indicator(ids, 9).shape.as_list() == [2, 9]

@@ -140,8 +140,22 @@ def test_what_is_no_string_is_refused(graph):
         tf.string_split([1])
     with pytest.raises(ValueError, match="UTF8_CHAR"):
         tf.strings.length("a", unit="WORD")
-    with pytest.raises(ValueError, match="Fill argument"):
-        tf.as_string(1, fill="q")
+
+
+@pytest.mark.parametrize(
+    ("value", "options", "text"),
+    [
+        (1, {"fill": "q"}, 'Fill argument not supported: "q"'),
+        (1, {"fill": "ab"}, "Fill string must be one or fewer characters"),
+        (1.5, {"scientific": True, "shortest": True}, "Cannot select both scientific and shortest notation"),
+        (1, {"scientific": True}, "scientific and shortest format not supported for datatype int32"),
+        (True, {"shortest": True}, "scientific and shortest format not supported for datatype bool"),
+        (1, {"precision": 2}, "precision not supported for datatype int32"),
+    ],
+)
+def test_a_number_has_no_format_that_does_not_fit(graph, value, options, text):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=text):
+        tf.as_string(value, **options)
 
 
 def test_fingerprints_are_tensorflows(graph):

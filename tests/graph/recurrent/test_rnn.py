@@ -79,6 +79,35 @@ def close(value, wanted):
 LENGTHS = [None, [3, 0, 1, 2, 3]]
 
 
+def test_a_state_saver_carries_the_state_from_piece_to_piece(graph):
+    class Saver:
+        def __init__(self):
+            self.kept = {name: tf.Variable(tf.zeros([BATCH, UNITS]), name=name) for name in "ch"}
+
+        def state(self, name):
+            return self.kept[name]
+
+        def save_state(self, name, value):
+            return self.kept[name].assign(value)
+
+    cell, saver = tf.nn.rnn_cell.BasicLSTMCell(UNITS), Saver()
+    inputs = [tf.placeholder(tf.float32, [BATCH, INPUTS]) for _ in range(STEPS)]
+    outputs, state = tf.nn.static_state_saving_rnn(cell, inputs, saver, ("c", "h"))
+    assert isinstance(state, tf.nn.rnn_cell.LSTMStateTuple)
+    start = [tf.nn.rnn_cell.LSTMStateTuple(*[tf.placeholder(tf.float32, [BATCH, UNITS]) for _ in "ch"])]
+    again, _ = tf.nn.static_rnn(cell, inputs, start[0], scope="rnn")
+    with tf.variable_scope("rnn", reuse=True), tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        feeds = dict(zip(inputs, X, strict=True))
+        last, first = session.run((outputs[-1], state), feeds)
+        close(last, first.h)
+        close(session.run(outputs, feeds), session.run(again, {**feeds, **dict(zip(start[0], first, strict=True))}))
+    with pytest.raises(ValueError, match="should be the same type as"):
+        tf.nn.static_state_saving_rnn(cell, inputs, saver, "c")
+    with pytest.raises(ValueError, match="are mismatched"):
+        tf.nn.static_state_saving_rnn(cell, inputs, saver, ("c", "h", "c"))
+
+
 # Cells
 
 

@@ -189,6 +189,23 @@ def test_recall_and_precision_at_k_look_at_the_k_greatest(graph):
     )
 
 
+def test_ratios_at_k_are_not_numbers_before_anything_is_counted(graph):
+    nothing = tf.SparseTensor(np.zeros((0, 2), np.int64), np.zeros(0, np.int64), [2, 2])
+    for metric in (tf.metrics.recall_at_k, tf.metrics.average_precision_at_k):
+        value, update = metric(nothing, SCORES, 2)
+        with tf.Session() as session:
+            session.run(tf.local_variables_initializer())
+            assert np.isnan([*session.run([value, update]), session.run(update)][-1])
+    value, update = tf.metrics.precision_at_k(np.array([[1], [0]]), SCORES, 2, class_id=3)
+    assert value.name == "precision_at_2_class3:0"
+    assert [v.op.name for v in tf.local_variables()[-2:]] == [
+        "precision_at_2_class3/true_positive_at_2_class3", "precision_at_2_class3/false_positive_at_2_class3",
+    ]  # fmt: skip
+    with tf.Session() as session:
+        session.run(tf.local_variables_initializer())
+        assert np.isnan(session.run(value))
+
+
 def test_labels_at_k_may_be_sparse_of_one_each_or_no_class(graph):
     sparse = tf.SparseTensor([[0, 0], [1, 0], [1, 1]], np.array([1, 0, 9], np.int64), [2, 2])
     assert _after(tf.metrics.recall_at_k(sparse, SCORES, 1))[0] == pytest.approx(2 / 3)

@@ -62,7 +62,7 @@ def test_async_for_takes_async_sources_too(function):
         return [r async for r in mapped], [r async for r in tf.map(function, range(3))]
 
     assert asyncio.run(main()) == ([0, 1, 4, 9, 16, 25], [0, 1, 4])
-    with pytest.raises(TypeError, match="`async for` only"):
+    with pytest.raises(TypeError, match="needs `async for`"):
         list(tf.map(function, source()))
 
 

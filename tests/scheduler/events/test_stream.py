@@ -59,7 +59,7 @@ def test_a_listener_that_raises_is_logged_once_and_the_others_go_on(caplog: pyte
         stream.tell(Event("began", 1, 0.0))
         stream.tell(Event("ended", 1, 0.0))
     assert len(heard) == 2
-    assert len([record for record in caplog.records if "listens no more" in record.message]) == 1
+    assert len([record for record in caplog.records if "failed and was removed" in record.message]) == 1
 
 
 def test_each_kind_of_event_is_explained():

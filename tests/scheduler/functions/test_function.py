@@ -463,7 +463,7 @@ def test_tracing_again_is_told_and_bounded(caplog):
     with caplog.at_level(logging.INFO, "weftwork"):
         for k in range(7):
             f(1, f"text {k}")
-    assert "f is traced again, the 2. time, for how: 'text 1'" in caplog.text
+    assert "f is traced again (trace 2), for how: 'text 1'" in caplog.text
     (warned,) = [r for r in caplog.records if r.levelno == logging.WARNING]
     assert "was traced 5 times" in warned.getMessage()
     with pytest.raises(RuntimeError, match=r"traced 7 times.*max_traces.*'text 8'"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import re
 import types
 
 import numpy as np
@@ -251,7 +252,9 @@ def test_a_value_must_fit_the_tensors_shape(graph, shape, value, given, wanted):
     for fed in (value, np.array(value, np.float32), np.array(value)):
         with pytest.raises(ValueError, match="Cannot feed") as caught:
             parse_feeds(graph, {tensor: fed})
-        assert str(caught.value) == f"Cannot feed value of shape {given} for Tensor 't:0', which has shape '{wanted}'"
+        text, _, line = str(caught.value).partition(", defined at ")
+        assert text == f"Cannot feed value of shape {given} for Tensor 't:0', which has shape '{wanted}'"
+        assert re.fullmatch(r".*test_feeds\.py:\d+", line)
 
 
 def test_values_fit_a_shape_that_is_open(graph):

@@ -31,7 +31,7 @@ def busy_session():
 
 def actor_pid(session):
     """The process of a session's actor."""
-    return backend.ray().get(session._engine.links.at().actor.raw.describe.remote())["pid"]
+    return backend.ray().get(session._engine.links.at().actor.raw.pid.remote())
 
 
 def test_a_closed_session_leaves_no_process_and_no_thread(ray_session):

@@ -75,7 +75,7 @@ class Stages:
         """SIGKILL, and wait until it is gone."""
         link = self.session._engine.links.at()
         if link.actor is not None:
-            pid = backend.ray().get(link.actor.raw.describe.remote())["pid"]
+            pid = backend.ray().get(link.actor.raw.pid.remote())
             os.kill(pid, signal.SIGKILL)
 
     def before(self, where, name):

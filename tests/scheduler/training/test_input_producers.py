@@ -239,3 +239,30 @@ def test_each_of_many_examples_is_kept_or_dropped(graph):
         tf.train.maybe_shuffle_batch_join([[n]], 2, 10, 2, True),
     ):
         assert batch.shape.as_list() == [2]
+
+
+def test_the_fill_level_of_a_shuffle_is_that_above_what_stays(graph):
+    tf.train.shuffle_batch([1], 2, capacity=10, min_after_dequeue=4)
+    tf.train.batch([1], 2, capacity=8)
+    names = [level.op.name for level in graph.get_collection(tf.GraphKeys.SUMMARIES)]
+    assert names == ["shuffle_batch/fraction_over_4_of_6_full", "batch/fraction_of_8_full"]
+
+
+@pytest.mark.parametrize(
+    ("sources", "text"),
+    [
+        ([], "Expected at least one set of tensors"),
+        ([{"a": 1}, {"b": 1}], "All dictionaries in tensors_list must have the same keys"),
+        ([[[1, 2]], [[1, 2, 3]]], r"Shapes \(2,\) and \(3,\) are not compatible"),
+    ],
+)
+def test_sources_whose_examples_differ_are_refused(graph, sources, text):
+    with pytest.raises(ValueError, match=text):
+        tf.train.batch_join(sources, 2)
+
+
+def test_the_rank_of_a_batch_of_sparse_tensors_is_known(graph):
+    sparse = tf.SparseTensor([[0, 1]], [5], [2, 3])
+    assert tf.train.batch([sparse], 2).indices.shape.as_list() == [None, 3]
+    rows = tf.train.batch([sparse], 2, enqueue_many=True)
+    assert (rows.indices.shape.as_list(), rows.dense_shape.shape.as_list()) == ([None, 2], [2])

@@ -120,6 +120,8 @@ def test_bad_arguments_are_refused(graph):
         tf.train.QueueRunner(queue)
     with pytest.raises(TypeError, match="must be a tuple of tf.error types"):
         tf.train.QueueRunner(queue, [queue.enqueue(1)], queue_closed_exception_types=(ValueError,))
+    with pytest.raises(TypeError, match="must be a tuple of tf.error types, but saw"):
+        tf.train.QueueRunner(queue, [queue.enqueue(1)], queue_closed_exception_types=())
 
 
 def test_only_one_of_several_ending_threads_closes_the_queue(graph):

@@ -914,3 +914,17 @@ def test_slices_of_a_variable_are_told_apart_from_other_variables(graph):
 def test_a_saver_def_must_be_one(graph):
     with pytest.raises(ValueError, match="saver_def must be a saver_pb2.SaverDef: model"):
         tf.train.Saver(saver_def="model")
+
+
+def test_a_saver_def_names_its_operations(graph):
+    with pytest.raises(ValueError, match="saver_def must specify the save_tensor_name"):
+        tf.train.Saver(saver_def=tf.train.SaverDef())
+
+
+def test_an_empty_path_is_no_checkpoint(graph, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tf.Variable(1.0, name="v")
+    saver = tf.train.Saver()
+    assert not tf.train.checkpoint_exists("")
+    with tf.Session() as session, pytest.raises(ValueError, match="not a valid checkpoint"):
+        saver.restore(session, "")

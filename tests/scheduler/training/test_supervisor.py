@@ -78,3 +78,44 @@ def test_a_replica_needs_to_know_where_each_variable_is(graph):
     tf.Variable(1.0, name="v")
     with pytest.raises(ValueError, match="all Variables must have their device set"):
         tf.train.Supervisor(is_chief=False)
+
+
+def _told(path):
+    """What an event file tells of a session, in order, without the summaries of the model."""
+    (file,) = path.glob("events*")
+    for event in tf.train.summary_iterator(str(file)):
+        kind = event.WhichOneof("what")
+        if kind == "session_log":
+            yield tf.SessionLog.SessionStatus.Name(event.session_log.status), event.step
+        elif kind == "summary":
+            yield from [(value.tag, event.step) for value in event.summary.value if "/sec" in value.tag]
+        else:
+            yield kind
+
+
+def test_its_events_tell_of_the_graph_the_start_the_checkpoints_and_the_end(graph, tmp_path):
+    _model()
+    supervisor = tf.train.Supervisor(logdir=str(tmp_path), save_model_secs=1000, save_summaries_secs=1000)
+    with supervisor.managed_session():
+        until(lambda: tf.train.latest_checkpoint(str(tmp_path)))
+    told = [*_told(tmp_path)]
+    assert told[:3] == ["file_version", "graph_def", "meta_graph_def"]
+    assert (told[3], told[-1]) == (("START", 0), ("STOP", 0))
+    assert {*told[4:-1]} <= {("CHECKPOINT", 0), ("global_step/sec", 0)}
+    assert ("CHECKPOINT", 0) in told
+
+
+def test_the_old_names_of_its_methods_still_work(graph):
+    _model()
+    supervisor = tf.train.Supervisor(logdir=None, summary_op=None)
+    session = supervisor.PrepareSession(start_standard_services=False)
+    assert supervisor.StartQueueRunners(session) == []
+    assert supervisor.StartStandardServices(session) is None
+    with pytest.raises(RuntimeError, match="Writing a summary requires a summary writer"):
+        supervisor.SummaryComputed(session, b"")
+    with supervisor.StopOnException():
+        supervisor.RequestStop()
+    supervisor.WaitForStop()
+    assert supervisor.ShouldStop()
+    supervisor.Stop()
+    session.close()

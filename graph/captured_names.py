@@ -1,4 +1,4 @@
-"""What the names in some code tell: whether it changes its surroundings, and whether it depends on its process."""
+"""What the names in some code reveal: whether it changes its surroundings, and whether it depends on its process."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _HANDLED = tuple(
 """Signals whose handlers belong to the program alone."""
 
 
-def told_writes(facts: Facts, roots: dict, is_handled: Callable[[int], bool]) -> set:
-    """The keys of the writes that the names in some code tell.
+def writes_of_names(facts: Facts, roots: dict, is_handled: Callable[[int], bool]) -> set:
+    """The keys of the writes that the names in some code reveal.
 
     roots: the values of its names.   is_handled: whether the program has a handler for a signal.
     """
@@ -46,7 +46,7 @@ def told_writes(facts: Facts, roots: dict, is_handled: Callable[[int], bool]) ->
         writes.add(SURROUNDINGS)
     modules: dict[Any, str] = {root: value.__name__ for root, value in roots.items() if type(value) is ModuleType}
     asked = {(modules.get(root), name) for root, name in facts.asks}
-    if not OF_PROCESS.isdisjoint(asked) and OPENERS.isdisjoint(asked):
+    if not OF_PROCESS.isdisjoint(asked) and OPENERS.isdisjoint(asked) and "open" not in facts.globals:
         writes.add((MAIN_ONLY, "process"))
     if not _SENDERS.isdisjoint(asked) and any([is_handled(number) for number in _HANDLED]):
         writes.add((MAIN_ONLY, "process"))

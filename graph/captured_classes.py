@@ -1,0 +1,119 @@
+"""What a walk over references finds in classes: methods, attributes, metaclasses, members, what was patched."""
+
+from __future__ import annotations
+
+import functools
+from abc import ABCMeta
+from enum import Enum
+from typing import Any
+
+from weftwork.graph.captured_kinds import (
+    CREATION_METHODS,
+    FIRST_SEEN,
+    ITEMS,
+    ITSELF,
+    MAIN_ONLY,
+    NONE,
+    ROOT,
+    ObjectOf,
+    code_of,
+    is_by_value,
+    is_data,
+    is_put,
+    number_registered,
+    registered,
+    takes_class,
+)
+from weftwork.graph.captured_notes import Bound, Notes
+from weftwork.graph.class_facts import HEAP
+from weftwork.graph.inspection import found_in, number_of
+from weftwork.graph.modules import is_own, is_owned
+from weftwork.graph.ownership import is_atomic
+
+
+class Classes(Notes):
+    """The part of a walk that visits classes."""
+
+    def _class(self, kind: type, names: frozenset) -> None:
+        known = set().union(*[vars(base) for base in kind.__mro__])
+        for asked in sorted(names - known) if is_owned(kind) else ():
+            self._refer(functools.partial(found_in, vars(kind)), asked, ("attribute", id(kind), asked))
+        if is_owned(kind):
+            self.classes[id(kind)] = kind
+        self._patched(kind, names)
+        self._registered(kind)
+        self._members(kind)
+        if not is_owned(kind):
+            self._note_module(kind.__module__)
+        meta = type.mro(type(kind))
+        for base in (*kind.__mro__, *meta):
+            if not is_owned(base):
+                continue
+            space = vars(base)
+            self._refer(number_of, space, ("attributes", id(base)))
+            closed = base in meta or issubclass(kind, Enum)
+            for name in list(space):
+                value = space[name]
+                if name in ITSELF or (name[:2] == "__" and not code_of(value)) or name[:5] == "_abc_":
+                    continue
+                if closed and name in CREATION_METHODS:  # they run when a class is made
+                    continue
+                self._refer(functools.partial(found_in, space), name, ("attribute", id(base), name))
+                self.names.append((base, name, value))
+                self._member(value, kind, base in meta)
+
+    def _patched(self, kind: type, names: frozenset) -> None:
+        """Code that uses what the program has patched in a class of a library runs in the main program."""
+        for base in kind.__mro__:
+            if base.__flags__ & HEAP and not is_owned(base):
+                for name in sorted(names & vars(base).keys()):
+                    value = self._refer(functools.partial(found_in, vars(base)), name, ("attribute", id(base), name))
+                    if is_put(value):
+                        self.writes.add((MAIN_ONLY, "modules"))
+
+    def _registered(self, kind: type) -> None:
+        """Code uses an abstract class. Of what is registered with it, others know what its module registers."""
+        if not isinstance(kind, ABCMeta):
+            return
+        count = self._refer(number_registered, kind, ("attribute", id(kind), "register"))
+        if is_by_value(kind):
+            return
+        first = FIRST_SEEN.setdefault((f"{kind.__module__}.{kind.__qualname__}", "register()"), count)
+        others = [each.__module__ for each in registered(kind) if each.__module__ != kind.__module__]
+        if any(map(is_own, others)) or (first != count and is_owned(kind)):
+            self.writes.add((MAIN_ONLY, "modules"))
+
+    def _members(self, kind: type) -> None:
+        """Code uses an enumeration: its members are state. They go by their names, so changed ones stay here."""
+        if not issubclass(kind, Enum) or not is_owned(kind):
+            return
+        self.reads.add(("object", id(kind)))
+        for member in list(kind.__members__.values())[:ITEMS]:
+            space = vars(member)
+            for name in [name for name in space if name[:1] != "_"]:
+                value = self._refer(functools.partial(found_in, space), name, ("object", id(kind)))
+                if FIRST_SEEN.setdefault((str(id(member)), name), id(value)) != id(value):
+                    self.writes.add((MAIN_ONLY, "modules"))
+
+    def _member(self, value: Any, kind: type, of_meta: bool = False) -> None:
+        """Visit an attribute of a class or of its metaclass: its methods get an instance or the class."""
+        functions = code_of(value)
+        self_ = kind if of_meta or takes_class(value) else ObjectOf(kind)
+        for function in functions:
+            if self._is_new((id(function), id(kind))):
+                self._todo.append((Bound(function, self_), frozenset(), NONE))
+        if not functions:
+            state = is_data(value) and not is_atomic(type(value))
+            state = state and (is_owned(type(value)) or not hasattr(type(value), "__get__"))
+            self.visit(value, frozenset(), ROOT if state else NONE)
+
+    def _methods_of(self, kind: type) -> None:
+        """Visit the methods that code may call on an instance of a class that it gets."""
+        self._members(kind)
+        for base in kind.__mro__:
+            for name, value in list(vars(base).items()) if is_owned(base) else ():
+                special = name[:2] == name[-2:] == "__" and name not in CREATION_METHODS and name not in ITSELF
+                if (special or name in self.attributes) and self._is_new((id(base), name, id(kind))):
+                    self._refer(functools.partial(found_in, vars(base)), name, ("attribute", id(base), name))
+                    self.names.append((base, name, value))
+                    self._member(value, kind)

@@ -1,0 +1,39 @@
+"""Contexts: each thread has its own values of context variables, but a function is sent with one value of each.
+
+While a run has such a function in other processes, runs of other threads that call it stay in the caller, where each
+thread has its context.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from weftwork.graph.forks import fresh, in_child
+from weftwork.graph.user_function import UserFunction
+
+_holders: dict[UserFunction, Any] = {}
+"""The run that a function's context variables belong to."""
+_lock = fresh(threading.Lock())
+in_child(_holders.clear)
+
+
+def hold(run: Any, functions: Iterable[UserFunction]) -> bool:
+    """Reserve the functions that use context variables for a run. False if another run has one of them."""
+    wanted = [function for function in functions if function.captured.variables]
+    if not wanted:
+        return True
+    with _lock:
+        if any([_holders.get(function, run) is not run for function in wanted]):
+            return False
+        _holders.update(dict.fromkeys(wanted, run))
+    return True
+
+
+def let_go(run: Any) -> None:
+    """At the end of a run: release its functions."""
+    if _holders:
+        with _lock:
+            for function in [function for function, holder in _holders.items() if holder is run]:
+                del _holders[function]

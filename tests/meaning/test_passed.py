@@ -1,0 +1,177 @@
+"""What helpers change in place is state of their caller: found in the code, or after one of the first calls."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from typing import Any
+
+import pytest
+
+from tests.meaning.places import PLACES, values
+from weftwork.graph.captured import Captured
+
+ROWS = [0] * 20_000
+BOX = {"rows": ROWS}
+NUMBER = 3
+
+
+def put(rows, at):
+    rows[at] += 1
+
+
+def put_twice(rows):
+    put(rows, 1)
+    put(rows, 2)
+
+
+def put_first(*lists):
+    lists[0][0] += 1
+
+
+def put_named(**lists):
+    lists["rows"][0] += 1
+
+
+def wrapped(function):
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    return call
+
+
+def there(rows, depth):
+    return back(rows, depth - 1) if depth else rows
+
+
+def back(rows, depth):
+    rows[depth] += 1
+    return there(rows, depth)
+
+
+def copying(rows):
+    rows = list(rows)
+    rows.append(1)
+    return rows
+
+
+def counting(*args, **kwargs):
+    kwargs["n"] = 1
+    return len(args), args + (1,), kwargs
+
+
+def increased(number):
+    number += 1
+    return number
+
+
+class Putter:
+    """Changes what it gets in each of the ways that a class has."""
+
+    def __init__(self, *filled):
+        for rows in filled:
+            rows[0] = 1
+
+    def put(self, rows):
+        rows[0] += 1
+
+    @staticmethod
+    def put_static(rows):
+        rows[0] += 1
+
+    @classmethod
+    def put_class(cls, rows):
+        rows[0] += 1
+
+    def __call__(self, rows):
+        self.put(rows)
+
+
+PUTTER, BOUND, LATER, WRAPPED = Putter(), functools.partial(put, ROWS), functools.partial(put, at=1), wrapped(put)
+
+
+def calls():
+    """Functions that call others with a captured list, and whether these change it."""
+
+    def own():
+        def inner(given):
+            given[0] = 1
+
+        inner(given=ROWS)
+
+    def alias():
+        mine = ROWS
+
+        def write():
+            mine[0] = 1
+
+        write()
+
+    def in_box():
+        found = BOX["rows"]
+        put(found, 1)
+
+    def of_its_own():
+        rows = list(ROWS)
+        put(rows, 1)
+        return rows
+
+    return [
+        (lambda: put(ROWS, 5), True),
+        (lambda: put(at=1, rows=ROWS), True),
+        (lambda: put_twice(ROWS), True),
+        (lambda: put_first(ROWS), True),
+        (lambda: put_named(rows=ROWS), True),
+        (lambda: WRAPPED(ROWS, 1), True),
+        (lambda: there(ROWS, 3), True),
+        (lambda: (lambda given: given.__setitem__(0, 1))(ROWS), True),
+        (lambda: [put(ROWS, at) for at in range(3)], True),
+        (lambda: PUTTER.put(ROWS), True),
+        (lambda: Putter.put_static(ROWS), True),
+        (lambda: PUTTER.put_class(ROWS), True),
+        (lambda: PUTTER(ROWS), True),
+        (lambda: Putter(ROWS), True),
+        (lambda: BOUND(1), True),
+        (lambda: LATER(ROWS), True),
+        (lambda: functools.partial(put, ROWS)(1), True),
+        (lambda: list(map(put, [ROWS], [1])), False),  # inside a list of its own: a call shows it
+        (lambda: functools.reduce(put, [1], ROWS), True),
+        (own, True),
+        (alias, True),
+        (in_box, True),
+        (of_its_own, False),
+        (lambda: copying(ROWS), False),
+        (lambda: counting(ROWS, rows=ROWS), False),
+        (lambda: increased(NUMBER), False),
+        (lambda: sum(ROWS) + len(ROWS), False),
+        (lambda rows: put(rows, 1), False),
+    ]
+
+
+@pytest.mark.parametrize(("function", "writes"), calls())
+def test_code_tells_what_a_call_changes_in_place(function, writes):
+    """However many functions the object passes through, and however they get it."""
+    assert bool(Captured(function).writes) is writes
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place not in ("isolated", "actor")])
+def test_what_a_helper_changes_in_a_large_container_stays_changed(place):
+    """Without another length: seen in the code, or only in a call, where a container of the function's own hides it."""
+    rows, table = [0] * 20_000, dict.fromkeys(range(20_000), 0)
+    held: Any = Putter()
+    held.rows = [0] * 20_000
+
+    def plainly():
+        put(rows, 5)
+        return rows[5]
+
+    def hidden():
+        for each in (rows, held.rows):
+            put(each, 7)
+        for each in [table]:
+            operator.setitem(each, 3, each[3] + 1)
+        return rows[7], held.rows[7], table[3]
+
+    assert values(place, plainly, runs=3) == [1, 2, 3]
+    assert values(place, hidden, runs=3) == [(run,) * 3 for run in (1, 2, 3)]
