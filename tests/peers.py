@@ -136,6 +136,7 @@ SUITES = [
         "weftwork",
         {
             r"test_nested_loop.(loky|back_compat_backend)-": "the processes of joblib's own backends know no others",
+            "nested_exception_dispatch": "joblib expects it to fail, and it does with processes inside jobs",
             "fastest_first.weftwork-4": "four jobs must run at a time; two CPUs have two workers",
         },
         without=_OF_JOBLIB,
@@ -149,7 +150,6 @@ SUITES = [
         {
             "thread_names|manager_shutdown|del_shutdown|shutdown_no_wait|threads_terminate|default_workers": _POOL,
             "saturation|idle_thread_reuse|cancel_futures_wait_false": _POOL,
-            "test_first_exception": "the first calls of functions that were never seen wait for each other",
             "no_stale_references": "what a call referred to goes with its graph, which the garbage collector frees",
             "submit_after_interpreter_shutdown": "starts a program that imports the class by its name",
         },

@@ -67,8 +67,7 @@ class Ticker:
 
         free, seconds, busy: the seconds of this call, those for which the GIL was free, and those for which its thread
         had a core.
-        alone: whether no other kernel ran meanwhile. If one did, it may be the one that held the GIL, so only a kernel
-        that had to wait is taken to hold it.
+        alone: whether no other kernel ran meanwhile. If one did, it may be the one that held the GIL.
         """
         before = self._calls.pop(token, (0.0, 0.0, 0.0))
         free, seconds, busy = free + before[0], seconds + before[1], min(seconds, busy) + before[2]
@@ -79,9 +78,7 @@ class Ticker:
         if seconds < _SHOWN_AFTER:
             self._calls[token] = free, seconds, busy
             return None
-        if free >= _RELEASE_SHARE * busy or (computes and not alone):
-            return None  # the machine, or another kernel, was busy
-        return True, computes
+        return (True, computes) if alone and free < _RELEASE_SHARE * busy else None  # in between, the machine was busy
 
     def forget(self) -> None:
         """Forget all calls, because tokens stand for other kernels from now on."""

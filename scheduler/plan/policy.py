@@ -14,6 +14,9 @@ ROUND_TRIP, THREAD_ROUND_TRIP = 0.6e-3, 0.2e-3
 """Seconds from a batch of a worker, or of a thread, to the next batch that reads its values. Less work is not split."""
 WORTH_A_THREAD = 40e-6
 """Minimum seconds of ready work that justify calling a thread of this process, and of a node that one gets."""
+SUSPECT_AFTER = 50e-3
+"""CPU seconds of calls in threads that may leave it open whether a function holds the GIL. Then it is called alone, for
+as long again at most."""
 SHORTEST_BATCH, LONGEST_BATCH, LONGEST_FINAL_BATCH = 0.3e-3, 4e-3, 40e-3
 """Minimum and maximum seconds of work in a batch of short nodes. The third limit is for nodes of known cost whose
 values no other node waits for."""

@@ -332,11 +332,11 @@ class Engine:
     def _borrow_residents(self, run: Run, candidate: Candidate, autotuner: Autotuner) -> Any:
         """Borrow the local workers for a run if they are up and free; drop the candidate if they never will be."""
         forced, team = autotuner.certain, local_workers()
-        if not (forced or team.is_up or team.are_worth_starting(autotuner.work)):
+        needed = not (candidate.plan.is_dynamic and may_do_without(candidate.plan.flow))
+        if not (forced or team.is_up or not needed or team.are_worth_starting(autotuner.work)):
             return None
         within = _RESIDENTS_WITHIN if forced else 0.0
         if candidate.plan.is_dynamic:
-            needed = not may_do_without(candidate.plan.flow)
             borrowed = team.borrow_some(min(self.lanes.own_cpus(), MOST_WORKERS), run.stop, needed)
             if borrowed is not None or forced:
                 return borrowed

@@ -261,8 +261,11 @@ class LocalWorkers:
                 self._end(slot)
 
     def _miss(self, seconds: float) -> None:
-        """Take note of work of a run that workers could have done, and start them once they would have paid."""
-        if not self._processes and self.are_worth_starting(seconds):
+        """Take note of work of a run that workers could have done, and start them once they would have paid.
+
+        Each takes its time to start, and about as long again to import what the functions need.
+        """
+        if not self._processes and self.are_worth_starting(seconds / (2 * self._wanted)):
             self._fill(self._wanted + 1)
 
     def _again(self, slot: int) -> None:

@@ -37,6 +37,7 @@ from weftwork.scheduler.plan.policy import (
     LITTLE_WORK,
     LONGEST_HERE,
     ROUND_TRIP,
+    SUSPECT_AFTER,
     WORTH_A_THREAD,
 )
 from weftwork.scheduler.run.apart import Apart
@@ -91,7 +92,11 @@ class Sharing:
         self.locked, self.uses = after_locks(flow), flow.uses()
         self.fits: dict[int, bool] = {}
         """By id, whether kernels fit a thread, once that is known."""
-        self.watches = False
+        self.watches, self.unknown, self.suspects = False, dict[int, float](), set[int]()
+        """Whether functions are watched for the GIL; by id, the CPU seconds of functions of which it is unknown
+        whether they hold it; and those that are called alone to find out."""
+        self.staying = {node for node in range(len(flow.ops)) if self._must_stay(node)}
+        """The nodes left that only the caller may run."""
         self.calling, self.listening = False, False
         """Whether the caller is calling a node, and whether it waits for a message."""
         self.looked = 0.0
@@ -110,7 +115,7 @@ class Sharing:
                 if self.failure is not None:
                     raise self.failure
                 self._feed()
-                if frontier.here and (self.most is None or self._running() < self.most):
+                if frontier.here and self._may_run_here():
                     self._run_here(frontier.pop(frontier.here))
                 elif self._joins() and (node := self._next(self._running() + 1)) is not None:
                     self._run_here(node)
@@ -182,6 +187,8 @@ class Sharing:
     def _heap_for(self, node: int) -> list:
         """The heap for a ready node. One that needs locks gets to the threads once the caller has taken them."""
         if self._must_stay(node):
+            return self.frontier.here
+        if id(self.flow.kernels[node]) in self.suspects:
             return self.frontier.here
         if not self._fits_a_thread(node) or (node in self.locked and not self.run.is_locked):
             return self.frontier.here if self.does_without and not self.workers.lanes else self.frontier.ready
@@ -255,8 +262,28 @@ class Sharing:
     # In threads of this process
 
     def _joins(self) -> bool:
-        """Whether the caller, which feeds the lanes, may run nodes as other threads do."""
-        return not self.workers.busy
+        """Whether the caller, which feeds the lanes, may run the next node for threads itself.
+
+        If nodes follow that only the caller may run, they must not wait for a long one.
+        """
+        if self.workers.busy:
+            return False
+        if not (self.staying and self.frontier.threads):
+            return True
+        seconds = self.frontier.known(self.frontier.threads[0][1]).seconds
+        return seconds is not None and seconds < LONGEST_HERE
+
+    def _may_run_here(self) -> bool:
+        """Whether the caller may run the first node that is for it. A suspect runs while nothing else does."""
+        if self._probes:
+            return not self._running()
+        return self.most is None or self._running() < self.most
+
+    @property
+    def _probes(self) -> bool:
+        """Whether the caller's next node is to show if its function holds the GIL."""
+        here = self.frontier.here
+        return len(here) > 0 and id(self.flow.kernels[here[0][1]]) in self.suspects
 
     def _recruit(self, wanted: int, room: int) -> None:
         """Call threads for some ready nodes, if that is worth it. room: for how many there are cores."""
@@ -268,7 +295,7 @@ class Sharing:
     def _next(self, running: int) -> int | None:
         """Take the next node for a thread, if there is one and a core for it. running: with this thread."""
         frontier = self.frontier
-        if not frontier.threads or self.run.stop or running > self.cores:
+        if not frontier.threads or self.run.stop or running > self.cores or self._probes:
             return None
         if frontier.ready and frontier.ready < frontier.threads and self.workers.some_idle:
             return None  # the core is for a lane
@@ -335,7 +362,7 @@ class Sharing:
         if self.crew.over:
             return
         if unknown:
-            self._learn_gil(kernel, TICKER.verdict(token_of(kernel), free, cost[1], busy, alone))
+            self._learn_gil(kernel, TICKER.verdict(token_of(kernel), free, cost[1], busy, alone), busy)
         elif self.does_without and not self.workers.lanes and HISTORY.holds_gil(kernel):
             self.missed(seconds)
         ready = self.frontier.since[node]
@@ -359,11 +386,19 @@ class Sharing:
         finally:
             TICKER.stop()
 
-    def _learn_gil(self, kernel: Any, verdict: tuple[bool, bool] | None) -> None:
+    def _learn_gil(self, kernel: Any, verdict: tuple[bool, bool] | None, busy: float) -> None:
+        """Learn from a call with so many seconds of CPU time.
+
+        A function whose calls have computed for long and told nothing is a suspect, as long again.
+        """
         if verdict is not None:
             HISTORY.tell_gil(kernel, *verdict)
-            if HISTORY.holds_gil(kernel) is not None:
-                self._sort_again()
+        self.unknown[id(kernel)] = spent = self.unknown.get(id(kernel), 0.0) + busy
+        was, known = id(kernel) in self.suspects, HISTORY.holds_gil(kernel) is not None
+        suspect = not known and SUSPECT_AFTER < spent < 2 * SUSPECT_AFTER
+        (self.suspects.add if suspect else self.suspects.discard)(id(kernel))
+        if known or suspect is not was:
+            self._sort_again()
 
     def _lock_for(self, nodes: list[int]) -> None:
         if not self.locked.isdisjoint(nodes):
@@ -373,6 +408,7 @@ class Sharing:
     def _done(self, node: int) -> list[int]:
         """Note that a node is done, and drop values that nobody needs any more. Returns the nodes that become ready."""
         flow, uses = self.flow, self.uses
+        self.staying.discard(node)
         for number in flow.inputs[node]:
             uses[number] -= 1
             if not uses[number] and flow.producer[number] >= 0:

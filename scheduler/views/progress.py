@@ -49,6 +49,8 @@ _WEIGHT = 0.25
 _NAMED = 3
 """Maximum number of functions that are named; those with the most work left."""
 _RUNS = frozenset(set(Kind) - {Kind.CONSTANT, Kind.PLACEHOLDER, Kind.VARIABLE, Kind.READ, Kind.NOOP})
+_FASTEST = 0.2
+"""Least part of the predicted time that nodes are taken to need."""
 _NEARLY = 0.95
 """Maximum fraction of the predicted time of running work that counts as done."""
 
@@ -89,6 +91,8 @@ class Meter:
         """The remaining nodes, with their predicted seconds."""
         self._done: dict[Operation, float | None] = {}
         self._kernels: dict[Operation, Any] = {}
+        self._took = 0.0
+        """Seconds that finished nodes have taken."""
         self._began = monotonic()
         self._since: float | None = None
         """When the first node started, if known."""
@@ -121,7 +125,9 @@ class Meter:
                 self._since = self._since or monotonic() - event.seconds
                 if event.lane.place == "task":
                     self._tasks.ended()
-                self._done.update([(op, self._todo.pop(op)) for op in event.ops if op in self._todo])
+                over = {op: self._todo.pop(op) for op in event.ops if op in self._todo}
+                self._done.update(over)
+                self._took += event.seconds * len(over) / max(1, len(event.ops))
         elif event.kind == "ended":
             self.error = event.text
             if not event.text:
@@ -140,11 +146,13 @@ class Meter:
         now = monotonic()
         with self._lock:
             todo, done, kernels, since = dict(self._todo), dict(self._done), dict(self._kernels), self._since
+            took = self._took
         work = _Work(kernels)
         credit = begun = 0.0
+        slow = took / expected if (expected := work.of(done)) else 1.0
         for piece in self._under_way(runs):
             since = since or piece.since
-            over, more = piece.credit(now, todo, work)
+            over, more = piece.credit(now, todo, work, slow)
             credit += more
             done.update([(op, todo.pop(op)) for op in over if op in todo])
             begun += work.of({op: todo[op] for op in piece.ops if op in todo})
@@ -281,11 +289,16 @@ class _Piece(NamedTuple):
     seen: bool = False
     """True if all but the last one are known to be done."""
 
-    def credit(self, now: float, todo: dict[Operation, float | None], work: _Work) -> tuple[list[Operation], float]:
-        """The nodes that are done by now, and the estimated seconds done of the next one."""
+    def credit(
+        self, now: float, todo: dict[Operation, float | None], work: _Work, slow: float
+    ) -> tuple[list[Operation], float]:
+        """The nodes that are done by now, and the estimated seconds done of the next one.
+
+        slow: how many times as long as predicted nodes take in this run, as on a busy machine.
+        """
         if self.seen:
             return self.ops[:-1], 0.0
-        over, ops, seconds = list[Operation](), self.ops, now - self.since
+        over, ops, seconds = list[Operation](), self.ops, (now - self.since) / max(slow, _FASTEST)
         step = under_way(frames_of_threads().get(self.thread))[0] if self.thread and self.owners else None
         if step is not None:
             over = [self.flow.ops[node] for node in self.owners[:step] if node >= 0]
