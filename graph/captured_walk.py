@@ -175,14 +175,7 @@ class Walk(Classes):
         if self_ is not MISSING:
             roots[ROOT_SELF] = self_
         for name in facts.imports:
-            module = sys.modules.get(name)
-            roots["import", name] = MISSING if module is None else module
-            if module is not None:
-                self.visit(module, facts.attributes)
-            elif name.partition(".")[0] in ("random", "signal", "asyncio"):
-                self._note_module(name)
-            elif not facts.attributes.isdisjoint(READING.get(name, ())):
-                self.writes.add((MAIN_ONLY, "stdin"))
+            roots["import", name] = self._imported(name, facts.attributes)
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         self.writes |= writes_of_names(facts, roots, self._handled)
         for root, name in facts.asks:
@@ -196,6 +189,18 @@ class Walk(Classes):
         if data or any([is_data(content(cell)) for cell in cells.values()]):
             self.spaces.append((function, tuple(data)))
         self._wrapped(function)
+
+    def _imported(self, name: str, attributes: frozenset[str]) -> Any:
+        """Visit a module that the code imports. Returns it, or MISSING if it is not loaded yet."""
+        module = sys.modules.get(name)
+        if module is not None:
+            self.visit(module, attributes)
+            return module
+        if name.partition(".")[0] in ("random", "signal", "asyncio"):
+            self._note_module(name)
+        elif not attributes.isdisjoint(READING.get(name, ())):
+            self.writes.add((MAIN_ONLY, "stdin"))
+        return MISSING
 
     def _decorated(self, function: FunctionType) -> None:
         """Visit the program's functions and objects in a closure of Python's or of a package, e.g. a decorator's."""

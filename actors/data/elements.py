@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.actors.data.stage import Failed
-from weftwork.actors.programs.control import Body, Control
+from weftwork.actors.programs.bodies import Body, Control
 from weftwork.actors.programs.program import Stopped
 from weftwork.graph.errors import OpError
 from weftwork.graph.ownership import add_atoms

@@ -29,8 +29,8 @@ from weftwork.actors.processes.ticker import Ticker
 from weftwork.actors.processes.transport import Gone, Transport
 from weftwork.actors.processes.worker import RUNNERS, ProgramMissing, Programs, call, stops_with
 from weftwork.actors.programs.ambient import PLACE, Unknown
+from weftwork.actors.programs.bodies import Control
 from weftwork.actors.programs.carried import Carried
-from weftwork.actors.programs.control import Control
 from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.numbers import raised

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from weftwork.actors.programs.control import Control
+from weftwork.actors.programs.bodies import Control
 from weftwork.graph import dtypes
 from weftwork.graph.captured_kinds import SURROUNDINGS, given
 from weftwork.graph.operation import Kind, Operation

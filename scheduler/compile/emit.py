@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from weftwork.actors.programs.control import Control
+from weftwork.actors.programs.bodies import Control
 from weftwork.actors.programs.exchange import begin, expect, newest, receive, send, signal
 from weftwork.actors.programs.float_errors import hush, set_state, states
 from weftwork.actors.programs.program import Program, Step

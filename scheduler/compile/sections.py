@@ -13,17 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from weftwork.actors.programs.control import (
-    Body,
-    Branches,
-    Control,
-    Join,
-    Loop,
-    LoopGradient,
-    Split,
-    Sweep,
-    SweepGradient,
-)
+from weftwork.actors.programs.bodies import Body, Control
+from weftwork.actors.programs.control import Branches, Join, Loop, LoopGradient, Split, Sweep, SweepGradient
 from weftwork.graph.operation import LIBRARY, REFERENCES, Kind, Operation, Tensor, Traits
 from weftwork.graph.sections import Section, sections_of
 from weftwork.graph.shapes import RawShape

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from weftwork.actors.programs.control import Body
+from weftwork.actors.programs.bodies import Body
 from weftwork.graph.operation import Kind
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.sections import SectionFlow, body_of

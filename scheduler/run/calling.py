@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from time import perf_counter
 
-from weftwork.actors.programs.control import Control
+from weftwork.actors.programs.bodies import Control
 from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of

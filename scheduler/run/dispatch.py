@@ -33,19 +33,11 @@ from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
 from weftwork.scheduler.plan.policy import ATTEMPTS
+from weftwork.scheduler.run import failures
 from weftwork.scheduler.run.attempts import Attempt
 from weftwork.scheduler.run.awaiting import Awaiting
 from weftwork.scheduler.run.budget import Budget
-from weftwork.scheduler.run.failures import (
-    block,
-    call_told,
-    does_not_fit,
-    is_of_the_place,
-    lost,
-    node_error,
-    only_call,
-    unloadable,
-)
+from weftwork.scheduler.run.failures import block, call_told, is_of_the_place, lost, node_error, only_call
 from weftwork.scheduler.run.nested import Call, Calls, Nesting
 from weftwork.scheduler.run.post import Post
 from weftwork.scheduler.run.queue_waits import Wait, Waits
@@ -287,7 +279,7 @@ class Dispatcher:
         except Interrupted:
             raise Stopped from None
         except StoreFull as error:
-            raise does_not_fit(self._op(attempt.segment.nodes[0]), "An output", str(error)) from error
+            raise failures.does_not_fit(self._op(attempt.segment.nodes[0]), "An output", str(error)) from error
         else:
             self._give_up(attempt.copy)
             self._take_reply(attempt, self._read(packed), back)
@@ -359,7 +351,7 @@ class Dispatcher:
         elif kind == "wrote":
             self._keep_here(segment, found_writing(self.plan.flow, segment.nodes, reply[1]))
         elif kind == "unloadable":
-            raise unloadable([self._op(node) for node in segment.nodes], described(*rest[:2]), reply[2])
+            raise failures.unloadable([self._op(node) for node in segment.nodes], described(*rest[:2]), reply[2])
         elif kind == "stopped":
             self.run.cancel(TIMED_OUT)
             raise Stopped

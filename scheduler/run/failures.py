@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from weftwork.actors.processes.replay import inputs_told
-from weftwork.actors.programs.control import Control
+from weftwork.actors.programs.bodies import Control
 from weftwork.actors.programs.failed_call import FailedCall, Lying
 from weftwork.graph.errors import (
     FailedPreconditionError,

@@ -17,7 +17,8 @@ from threading import get_native_id
 from time import monotonic, perf_counter
 from typing import Any
 
-from weftwork.actors.programs.control import Body, Control, Loop, Sweep, check_required
+from weftwork.actors.programs.bodies import Body, Control, check_required
+from weftwork.actors.programs.control import Loop, Sweep
 from weftwork.actors.programs.float_errors import quiet
 from weftwork.actors.programs.program import Stopped
 from weftwork.actors.programs.sizes import size_of

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from weftwork.actors.programs.control import Control, Loop, Sweep
+from weftwork.actors.programs.bodies import Control
+from weftwork.actors.programs.control import Loop, Sweep
 from weftwork.actors.programs.program import Stopped
 from weftwork.graph.streams import Places, in_iteration
 from weftwork.scheduler.compile.sections import SectionFlow
