@@ -363,7 +363,7 @@ class Sharing:
             return
         if unknown:
             self._learn_gil(kernel, TICKER.verdict(token_of(kernel), free, cost[1], busy, alone), busy)
-        elif self.does_without and not self.workers.lanes and HISTORY.holds_gil(kernel):
+        if self.does_without and not self.workers.lanes and not self._fits_a_thread(node) and self._may_leave(node):
             self.missed(seconds)
         ready = self.frontier.since[node]
         self._ready(self._done(node))

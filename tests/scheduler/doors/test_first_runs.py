@@ -108,3 +108,21 @@ with ThreadPoolExecutor(3) as pool:
 
 def test_several_computations_at_once_have_threads_each():
     assert said(AT_ONCE).split() == ["True", "0"]
+
+
+DRAWS = """
+import random
+
+def draw(number):
+    time.sleep(0.05)
+    return random.random()
+
+with wf.Executor(2) as executor:
+    found = [executor.submit(draw, n).result() for n in range(40)]
+print(len(set(found)), workers() > 0)
+"""
+
+
+def test_much_work_that_no_thread_may_do_starts_workers_meanwhile():
+    """Functions that draw from the process's random generators are called one after another in one process."""
+    assert said(DRAWS) == "40 True"
