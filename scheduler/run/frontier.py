@@ -114,6 +114,10 @@ class Frontier:
                     ready.append(other)
         return ready
 
+    def is_done(self, node: int) -> bool:
+        """Whether a node is done."""
+        return bool(self._is_done[node])
+
     def again(self, nodes: Sequence[int]) -> list[int]:
         """Take back nodes of a batch that were not done. Returns those that are ready."""
         self._count(nodes, 1)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from time import monotonic, thread_time
 from typing import Any
 
@@ -95,8 +95,6 @@ class Sharing:
         self.watches, self.unknown, self.suspects = False, dict[int, float](), set[int]()
         """Whether functions are watched for the GIL; by id, the CPU seconds of functions of which it is unknown
         whether they hold it; and those that are called alone to find out."""
-        self.staying = {node for node in range(len(flow.ops)) if self._must_stay(node)}
-        """The nodes left that only the caller may run."""
         self.calling, self.listening = False, False
         """Whether the caller is calling a node, and whether it waits for a message."""
         self.looked = 0.0
@@ -268,10 +266,15 @@ class Sharing:
         """
         if self.workers.busy:
             return False
-        if not (self.staying and self.frontier.threads):
+        if not self.frontier.threads or all(map(self.frontier.is_done, self._staying)):
             return True
         seconds = self.frontier.known(self.frontier.threads[0][1]).seconds
         return seconds is not None and seconds < LONGEST_HERE
+
+    @cached_property
+    def _staying(self) -> list[int]:
+        """The nodes that only the caller may run, as far as that is known once a thread could run others."""
+        return [node for node in range(len(self.flow.ops)) if self._must_stay(node)]
 
     def _may_run_here(self) -> bool:
         """Whether the caller may run the first node that is for it. A suspect runs while nothing else does."""
@@ -375,8 +378,8 @@ class Sharing:
     @contextmanager
     def _watched(self) -> Iterator[None]:
         """A context in which this process finds out whether functions hold the GIL, if it calls them first."""
-        nodes = [node for node in range(len(self.flow.ops)) if self.frontier.gil_unknown(node)]
-        self.watches = self.does_without and len(nodes) > 0
+        nodes = [n for n in range(len(self.flow.ops)) if self.frontier.gil_unknown(n)] if self.does_without else []
+        self.watches = len(nodes) > 0
         if not self.watches:
             yield
             return
@@ -408,7 +411,6 @@ class Sharing:
     def _done(self, node: int) -> list[int]:
         """Note that a node is done, and drop values that nobody needs any more. Returns the nodes that become ready."""
         flow, uses = self.flow, self.uses
-        self.staying.discard(node)
         for number in flow.inputs[node]:
             uses[number] -= 1
             if not uses[number] and flow.producer[number] >= 0:

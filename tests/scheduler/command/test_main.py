@@ -142,7 +142,7 @@ def test_a_saved_call_is_replayed_in_another_program(tmp_path):
     assert ended.returncode == 1
     assert ended.stdout.startswith("fails (defined at ")
     assert ended.stderr.splitlines()[-1].startswith("ZeroDivisionError")
-    assert ended.stderr.splitlines()[1] == f'  File "{path}", line 6, in fails'
+    assert ended.stderr.splitlines()[1] == f'  File "{path}", line 7, in fails'
     debugged = subprocess.run(
         [*command, "--debug"], input="p n, text\nq\n", capture_output=True, text=True, timeout=100, cwd=ROOT
     )
