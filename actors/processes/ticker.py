@@ -18,8 +18,6 @@ _SHOWN_AFTER, _SHOWN_AWAKE = 4e-3, 0.1e-3
 a thread that stays awake show that it does."""
 _RELEASE_SHARE = 0.5
 """Share of its time for which the GIL must be free for a kernel to be taken to release it."""
-_BUSY_SHARE = 0.8
-"""Share of its time for which a kernel must have a core to be taken to compute all the time."""
 
 
 class Ticker:
@@ -60,10 +58,8 @@ class Ticker:
             if not self._users:
                 self._wanted.clear()
 
-    def verdict(
-        self, token: int, free: float, seconds: float, busy: float, alone: bool = True
-    ) -> tuple[bool, bool] | None:
-        """Whether a kernel holds the GIL, and whether it computes all the time; None while unknown.
+    def verdict(self, token: int, free: float, seconds: float, busy: float, alone: bool = True) -> bool | None:
+        """Whether a kernel holds the GIL; None while unknown.
 
         free, seconds, busy: the seconds of this call, those for which the GIL was free, and those for which its thread
         had a core.
@@ -71,14 +67,13 @@ class Ticker:
         """
         before = self._calls.pop(token, (0.0, 0.0, 0.0))
         free, seconds, busy = free + before[0], seconds + before[1], min(seconds, busy) + before[2]
-        computes = busy >= _BUSY_SHARE * seconds
         shown = _SHOWN_AWAKE if perf_counter() < self._awake else _SHOWN_AFTER
         if seconds >= shown and free >= _RELEASE_SHARE * seconds:
-            return False, computes
+            return False
         if seconds < _SHOWN_AFTER:
             self._calls[token] = free, seconds, busy
             return None
-        return (True, computes) if alone and free < _RELEASE_SHARE * busy else None  # in between, the machine was busy
+        return True if alone and free < _RELEASE_SHARE * busy else None  # in between, the machine was busy
 
     def forget(self) -> None:
         """Forget all calls, because tokens stand for other kernels from now on."""

@@ -41,7 +41,6 @@ class History:
         self._staying: WeakSet[Any] = WeakSet()
         self._holding: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         """How often each function was seen to hold the GIL; 0 once it was seen to release it."""
-        self._computing: WeakSet[Any] = WeakSet()
         self._lock = fresh(threading.Lock())
 
     def learn(self, op: Operation, taken: int, seconds: float) -> None:
@@ -82,23 +81,9 @@ class History:
             return None
         return seen == GIL_HOLDS if seen in (0, GIL_HOLDS) else None
 
-    def computes(self, kernel: Any) -> bool:
-        """True for a function that was seen to use the CPU all the time: in a thread, it waits only for the GIL."""
-        try:
-            return kernel in self._computing
-        except TypeError:  # it has no weak references
-            return False
-
-    def tell_gil(self, kernel: Any, holds: bool, computes: bool = False) -> None:
-        """Note that a function was seen to hold or release the GIL. On a busy machine, a function may seem to hold it.
-
-        computes: it used the CPU all the time.
-        """
+    def tell_gil(self, kernel: Any, holds: bool) -> None:
+        """Note that a function was seen to hold or release the GIL. A busy machine can feign the former."""
         with self._lock:
-            if computes:
-                self._computing.add(kernel)
-            else:
-                self._computing.discard(kernel)
             seen = self._holding.get(kernel)
             self._holding[kernel] = min(GIL_HOLDS, (seen or 0) + 1) if holds and seen != 0 else 0
 

@@ -12,6 +12,9 @@ HOP = 150e-6
 """Minimum seconds of ready work that justify a message to a worker. A message costs a third of that, with pickling."""
 ROUND_TRIP, THREAD_ROUND_TRIP = 0.6e-3, 0.2e-3
 """Seconds from a batch of a worker, or of a thread, to the next batch that reads its values. Less work is not split."""
+COMPUTES = 0.6
+"""Fraction of its time for which a call beside others must have a core to be taken to compute, so that the rest was
+spent waiting for the GIL."""
 WORTH_A_THREAD = 40e-6
 """Minimum seconds of ready work that justify calling a thread of this process, and of a node that one gets."""
 SUSPECT_AFTER = 50e-3

@@ -33,6 +33,7 @@ from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.placement import stateful
 from weftwork.scheduler.plan.policy import (
     CALLS_BEFORE_HERE,
+    COMPUTES,
     DROPPED_FROM_BYTES,
     LITTLE_WORK,
     LONGEST_HERE,
@@ -357,11 +358,11 @@ class Sharing:
         began, kernel = monotonic(), self.flow.kernels[node]
         unknown, alone = self.watches and self.frontier.gil_unknown(node), self._running() < 2
         with self.crew.outside:
-            computes = self.crew.helping and HISTORY.computes(kernel)
-            before, free = thread_time() if computes or unknown else 0.0, TICKER.free
+            before, free = thread_time(), TICKER.free
             cost = call_node(self.run, node)
-            busy, free = thread_time() - before if computes or unknown else 0.0, TICKER.free - free
-            seconds = min(busy, cost[1]) if computes else cost[1]
+            busy, free = thread_time() - before, TICKER.free - free
+            waited = self.crew.helping and COMPUTES * cost[1] < busy < cost[1]
+            seconds = busy if waited else cost[1]
         if self.crew.over:
             return
         if unknown:
@@ -389,13 +390,13 @@ class Sharing:
         finally:
             TICKER.stop()
 
-    def _learn_gil(self, kernel: Any, verdict: tuple[bool, bool] | None, busy: float) -> None:
+    def _learn_gil(self, kernel: Any, verdict: bool | None, busy: float) -> None:
         """Learn from a call with so many seconds of CPU time.
 
         A function whose calls have computed for long and told nothing is a suspect, as long again.
         """
         if verdict is not None:
-            HISTORY.tell_gil(kernel, *verdict)
+            HISTORY.tell_gil(kernel, verdict)
         self.unknown[id(kernel)] = spent = self.unknown.get(id(kernel), 0.0) + busy
         was, known = id(kernel) in self.suspects, HISTORY.holds_gil(kernel) is not None
         suspect = not known and SUSPECT_AFTER < spent < 2 * SUSPECT_AFTER

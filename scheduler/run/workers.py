@@ -158,7 +158,7 @@ class Workers:
             ran.append(run.learn_node(node, cost, cost[1]))
             lane.large = lane.large or cost[3] >= DROPPED_FROM_BYTES
             if gil is not None and flow.ops[node].traits.user:
-                HISTORY.tell_gil(flow.kernels[node], *gil)
+                HISTORY.tell_gil(flow.kernels[node], gil)
         if ran:
             run.ran_there("resident", nodes, ran, batch.sent, told, back)
         if end is None:

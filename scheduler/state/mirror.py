@@ -3,7 +3,7 @@
 cell      one variable of a session: its committed value, and a token of its version
 mirror    all cells of a session. Only this session writes its variables, so the mirror is always right. A value is
           here, or is a reference to Ray's store
-pin take the committed values of one moment
+pin       take the committed values of one moment
 commit    publish a run's new values, all at once
 
 Locks: a run that writes owns the cells of its write set from its first write to its commit. It takes them in the order
