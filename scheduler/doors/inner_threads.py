@@ -1,7 +1,8 @@
 """How many threads BLAS and OpenMP may use inside a job, as joblib's `inner_max_num_threads` says.
 
-These libraries have one setting per process. The first job that runs in a process changes it, the last one to end
-restores it; concurrent jobs that ask for different numbers get the one that was asked for last.
+BLAS has one setting per process. The first job that runs in a process changes it, the last one to end restores it;
+concurrent jobs that ask for different numbers get the one that was asked for last. OpenMP has one per thread, which
+each job changes for itself.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def check_available() -> None:
 @contextmanager
 def inner_threads(count: int) -> Iterator[None]:
     """A context in which BLAS and OpenMP use at most `count` threads for each call."""
-    with free_blas(), _limited(count):
+    with free_blas(), _limited(count), _thread_limited(count):
         yield
 
 
@@ -45,7 +46,7 @@ def _limited(count: int) -> Iterator[None]:
     with _lock:
         asked = count, len(sys.modules)
         if asked != _now:
-            _changes.append(_libraries().limit(limits=count))
+            _changes.append(_libraries().limit(limits=count, user_api="blas"))
             _now = asked
         _users += 1
     try:
@@ -57,6 +58,17 @@ def _limited(count: int) -> Iterator[None]:
                 while _changes:
                     _changes.pop().restore_original_limits()
                 _now = None
+
+
+@contextmanager
+def _thread_limited(count: int) -> Iterator[None]:
+    with _lock:
+        libraries = _libraries().select(user_api="openmp")
+    if not len(libraries):
+        yield
+        return
+    with libraries.limit(limits=count):
+        yield
 
 
 def _libraries() -> Any:

@@ -16,8 +16,7 @@ the crew's monitor guards all of this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
 from time import monotonic, thread_time
 from typing import Any
@@ -38,7 +37,6 @@ from weftwork.scheduler.plan.policy import (
     LITTLE_WORK,
     LONGEST_HERE,
     ROUND_TRIP,
-    SUSPECT_AFTER,
     WORTH_A_THREAD,
 )
 from weftwork.scheduler.run.apart import Apart
@@ -47,10 +45,10 @@ from weftwork.scheduler.run.calling import call_node, fits_a_thread, may_do_with
 from weftwork.scheduler.run.crew import Crew
 from weftwork.scheduler.run.failures import call_in_run, is_of_the_place, node_error
 from weftwork.scheduler.run.frontier import Frontier
+from weftwork.scheduler.run.gil_watch import GilWatch
 from weftwork.scheduler.run.lane import Lane, idlest, until_room, with_room
 from weftwork.scheduler.run.refusals import Refusals
 from weftwork.scheduler.run.run import Run
-from weftwork.scheduler.run.shipping import token_of
 from weftwork.scheduler.run.telling import Sent, lane
 from weftwork.scheduler.run.workers import Workers
 
@@ -93,9 +91,7 @@ class Sharing:
         self.locked, self.uses = after_locks(flow), flow.uses()
         self.fits: dict[int, bool] = {}
         """By id, whether kernels fit a thread, once that is known."""
-        self.watches, self.unknown, self.suspects = False, dict[int, float](), set[int]()
-        """Whether functions are watched for the GIL; by id, the CPU seconds of functions of which it is unknown
-        whether they hold it; and those that are called alone to find out."""
+        self.gil = GilWatch(flow, self.frontier)
         self.calling, self.listening = False, False
         """Whether the caller is calling a node, and whether it waits for a message."""
         self.looked = 0.0
@@ -106,7 +102,7 @@ class Sharing:
     def execute(self) -> None:
         """Run all nodes. Raises the first error; call `rest` then."""
         frontier = self.frontier
-        with quiet(), self.crew.monitor, self._watched():
+        with quiet(), self.crew.monitor, self.gil.watching(self.does_without):
             self._ready(frontier.first())
             while frontier.left:
                 if self.run.stop:
@@ -185,9 +181,7 @@ class Sharing:
 
     def _heap_for(self, node: int) -> list:
         """The heap for a ready node. One that needs locks gets to the threads once the caller has taken them."""
-        if self._must_stay(node):
-            return self.frontier.here
-        if id(self.flow.kernels[node]) in self.suspects:
+        if self._must_stay(node) or self.gil.suspects(node):
             return self.frontier.here
         if not self._fits_a_thread(node) or (node in self.locked and not self.run.is_locked):
             return self.frontier.here if self.does_without and not self.workers.lanes else self.frontier.ready
@@ -287,13 +281,16 @@ class Sharing:
     def _probes(self) -> bool:
         """Whether the caller's next node is to show if its function holds the GIL."""
         here = self.frontier.here
-        return len(here) > 0 and id(self.flow.kernels[here[0][1]]) in self.suspects
+        return len(here) > 0 and self.gil.suspects(here[0][1])
 
     def _recruit(self, wanted: int, room: int) -> None:
-        """Call threads for some ready nodes, if that is worth it. room: for how many there are cores."""
+        """Call threads for some ready nodes, if that is worth it. room: for how many there are cores.
+
+        If the caller cannot take them, it is.
+        """
         if wanted > 0 and room > 0:
             seconds = self.frontier.known(self.frontier.threads[0][1]).seconds
-            if seconds is None or wanted * seconds >= WORTH_A_THREAD:
+            if seconds is None or wanted * seconds >= WORTH_A_THREAD or not self._joins():
                 self.crew.call(min(wanted, room))
 
     def _next(self, running: int) -> int | None:
@@ -355,8 +352,8 @@ class Sharing:
 
         Only then its cost is learned: what it takes alone, without waiting for the GIL.
         """
-        began, kernel = monotonic(), self.flow.kernels[node]
-        unknown, alone = self.watches and self.frontier.gil_unknown(node), self._running() < 2
+        began = monotonic()
+        unknown, alone = self.gil.wants(node), self._running() < 2
         with self.crew.outside:
             before, free = thread_time(), TICKER.free
             cost = call_node(self.run, node)
@@ -365,8 +362,8 @@ class Sharing:
             seconds = busy if waited else cost[1]
         if self.crew.over:
             return
-        if unknown:
-            self._learn_gil(kernel, TICKER.verdict(token_of(kernel), free, cost[1], busy, alone), busy)
+        if unknown and self.gil.learn(node, free, cost[1], busy, alone):
+            self._sort_again()
         if self.does_without and not self.workers.lanes and not self._fits_a_thread(node) and self._may_leave(node):
             self.missed(seconds)
         ready = self.frontier.since[node]
@@ -375,34 +372,6 @@ class Sharing:
         self.frontier.took(node, seconds)
         self.run.ran_here([self.run.learn_node(node, cost, seconds)], lane(place), Sent(ready, began))
         self.run.count(place, 1)
-
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """A context in which this process finds out whether functions hold the GIL, if it calls them first."""
-        nodes = [n for n in range(len(self.flow.ops)) if self.frontier.gil_unknown(n)] if self.does_without else []
-        self.watches = len(nodes) > 0
-        if not self.watches:
-            yield
-            return
-        TICKER.start({token_of(self.flow.kernels[node]) for node in nodes})
-        try:
-            yield
-        finally:
-            TICKER.stop()
-
-    def _learn_gil(self, kernel: Any, verdict: bool | None, busy: float) -> None:
-        """Learn from a call with so many seconds of CPU time.
-
-        A function whose calls have computed for long and told nothing is a suspect, as long again.
-        """
-        if verdict is not None:
-            HISTORY.tell_gil(kernel, verdict)
-        self.unknown[id(kernel)] = spent = self.unknown.get(id(kernel), 0.0) + busy
-        was, known = id(kernel) in self.suspects, HISTORY.holds_gil(kernel) is not None
-        suspect = not known and SUSPECT_AFTER < spent < 2 * SUSPECT_AFTER
-        (self.suspects.add if suspect else self.suspects.discard)(id(kernel))
-        if known or suspect is not was:
-            self._sort_again()
 
     def _lock_for(self, nodes: list[int]) -> None:
         if not self.locked.isdisjoint(nodes):

@@ -1,0 +1,64 @@
+"""GilWatch: finds out in this process whether functions hold the GIL, where no local worker has called them first.
+
+suspect   a function that has computed for long beside others without showing it. It is called alone, as long again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from weftwork.actors.processes.ticker import TICKER
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.plan.history import HISTORY
+from weftwork.scheduler.plan.policy import SUSPECT_AFTER
+from weftwork.scheduler.run.frontier import Frontier
+from weftwork.scheduler.run.shipping import token_of
+
+
+class GilWatch:
+    """The watch of one run."""
+
+    def __init__(self, flow: Dataflow, frontier: Frontier):
+        self._flow, self._frontier = flow, frontier
+        self._is_on = False
+        self._spent: dict[int, float] = {}
+        """By id, the CPU seconds of functions about which nothing is known yet."""
+        self._suspects: set[int] = set()
+
+    @contextmanager
+    def watching(self, wanted: bool) -> Iterator[None]:
+        """A context in which calls are watched, if that is wanted and something is unknown."""
+        nodes = [node for node in range(len(self._flow.ops)) if wanted and self._frontier.gil_unknown(node)]
+        if not nodes:
+            yield
+            return
+        TICKER.start({token_of(self._flow.kernels[node]) for node in nodes})
+        self._is_on = True
+        try:
+            yield
+        finally:
+            TICKER.stop()
+
+    def wants(self, node: int) -> bool:
+        """Whether a call of a node shall be measured for `learn`."""
+        return self._is_on and self._frontier.gil_unknown(node)
+
+    def suspects(self, node: int) -> bool:
+        """Whether a node must be called alone."""
+        return id(self._flow.kernels[node]) in self._suspects
+
+    def learn(self, node: int, free: float, seconds: float, busy: float, alone: bool) -> bool:
+        """Learn from a call. Returns whether nodes of its function may belong elsewhere now.
+
+        free, busy: its seconds for which the GIL was free, and those of CPU time.   alone: nothing ran beside it.
+        """
+        kernel = self._flow.kernels[node]
+        verdict = TICKER.verdict(token_of(kernel), free, seconds, busy, alone)
+        if verdict is not None:
+            HISTORY.tell_gil(kernel, verdict)
+        self._spent[id(kernel)] = spent = self._spent.get(id(kernel), 0.0) + busy
+        was, known = id(kernel) in self._suspects, HISTORY.holds_gil(kernel) is not None
+        suspect = not known and SUSPECT_AFTER < spent < 2 * SUSPECT_AFTER
+        (self._suspects.add if suspect else self._suspects.discard)(id(kernel))
+        return known or suspect is not was
