@@ -95,12 +95,12 @@ def test_an_empty_graph_is_refused_by_every_way_to_run_it(graph):
 
 
 def test_a_run_that_is_shared_out_has_its_longest_chain_as_its_critical_path(graph):
-    def nap(*_):
-        time.sleep(0.01)
+    def nap(seconds, *_):
+        time.sleep(seconds)
 
-    first = tf.op(nap, name="first")()
-    second = tf.op(nap, name="second")(first)
-    others = [tf.op(nap, name="other")() for _ in range(6)]
+    first = tf.op(nap, name="first")(0.1)
+    second = tf.op(nap, name="second")(0.1, first)
+    others = [tf.op(nap, name="other")(0.01) for _ in range(6)]
     with tf.Session(config=tf.ConfigProto(placement="dynamic")) as session:
         session.run([second, *others])
         explained = session.explain([second, *others])
