@@ -139,11 +139,8 @@ def depthwise_conv2d_native_backprop_input(
     """The gradient of depthwise_conv2d_native with respect to an input of the shape `input_sizes`."""
     _check_format(data_format)
     weights, grad = convert_together([filter, out_backprop])
-    image = zeros(input_sizes, grad.dtype)
-    kernel, word = kernels_depthwise.depthwise_input_grad, "DepthwiseConv2dNativeBackpropInput"
-    attrs = _depthwise_attrs(strides, dilations, padding)
-    inputs = [grad, image, weights]
-    return apply(kernel, inputs, attrs, type=word, name=name or word, dtype=grad.dtype, shape=image.raw_shape)
+    image, attrs = zeros(input_sizes, grad.dtype), _depthwise_attrs(strides, dilations, padding)
+    return _depthwise_grad("Input", [grad, image, weights], image, attrs, name)
 
 
 def depthwise_conv2d_native_backprop_filter(
@@ -159,11 +156,21 @@ def depthwise_conv2d_native_backprop_filter(
     """The gradient of depthwise_conv2d_native with respect to filters of the shape `filter_sizes`."""
     _check_format(data_format)
     x, grad = convert_together([input, out_backprop])
-    weights = zeros(filter_sizes, grad.dtype)
-    kernel, word = kernels_depthwise.depthwise_filter_grad, "DepthwiseConv2dNativeBackpropFilter"
-    attrs = _depthwise_attrs(strides, dilations, padding)
-    inputs = [grad, x, weights]
-    return apply(kernel, inputs, attrs, type=word, name=name or word, dtype=grad.dtype, shape=weights.raw_shape)
+    weights, attrs = zeros(filter_sizes, grad.dtype), _depthwise_attrs(strides, dilations, padding)
+    return _depthwise_grad("Filter", [grad, x, weights], weights, attrs, name)
+
+
+_DEPTHWISE_GRADS = {
+    "Input": kernels_depthwise.depthwise_input_grad,
+    "Filter": kernels_depthwise.depthwise_filter_grad,
+}
+
+
+def _depthwise_grad(of: str, inputs: list[Tensor], like: Tensor, attrs: dict[str, Any], name: str | None) -> Tensor:
+    """The gradient of one of the arguments, which has the shape and the dtype of `like`."""
+    word = f"DepthwiseConv2dNativeBackprop{of}"
+    kernel, dtype, shape = _DEPTHWISE_GRADS[of], like.dtype, like.raw_shape
+    return apply(kernel, inputs, attrs, type=word, name=name or word, dtype=dtype, shape=shape)
 
 
 def _depthwise_attrs(strides: Any, dilations: Any, padding: Any) -> dict[str, Any]:

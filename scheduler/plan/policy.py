@@ -30,6 +30,8 @@ CALLS_BEFORE_HERE = 8
 LONGEST_HERE, LITTLE_WORK = 0.5e-3, 25e-3
 """Maximum seconds of a node that the caller runs while lanes may wait for their next batch, and of all the work that
 is left then."""
+LOOK_FOR_MESSAGES = 0.2e-3
+"""Minimum seconds between two looks for workers' messages while the caller calls nodes."""
 UNSEEN_IN_A_ROW = 8
 """Maximum number of nodes of unknown cost that follow another such node in a batch."""
 GUESSED_SECONDS = 1e-3

@@ -36,6 +36,7 @@ from weftwork.scheduler.plan.policy import (
     DROPPED_FROM_BYTES,
     LITTLE_WORK,
     LONGEST_HERE,
+    LOOK_FOR_MESSAGES,
     ROUND_TRIP,
     WORTH_A_THREAD,
 )
@@ -51,9 +52,6 @@ from weftwork.scheduler.run.refusals import Refusals
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.telling import Sent, lane
 from weftwork.scheduler.run.workers import Workers
-
-_LOOK_FOR_MESSAGES = 0.2e-3
-"""Least seconds between two looks for messages while the caller calls nodes."""
 
 
 class Sharing:
@@ -339,7 +337,7 @@ class Sharing:
             raise self._error_of(node, error) from error
         finally:
             self.calling = False
-        if monotonic() > self.looked + _LOOK_FOR_MESSAGES:
+        if monotonic() > self.looked + LOOK_FOR_MESSAGES:
             self._take(0)
 
     def _error_of(self, node: int, error: BaseException) -> Exception:
