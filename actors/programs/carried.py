@@ -193,21 +193,6 @@ def _is_same(now: Any, before: Any) -> bool:
     return all(map(is_, now, before))
 
 
-class _Hash(io.RawIOBase):
-    """A file that hashes what is written to it, and raises OverflowError at a limit."""
-
-    def __init__(self):
-        self.hash, self._left = hashlib.blake2b(), _MOST_HASHED
-
-    def write(self, data: Any) -> int:
-        size = memoryview(data).nbytes
-        self._left -= size
-        if self._left < 0:
-            raise OverflowError
-        self.hash.update(data)
-        return size
-
-
 def _attributes(value: Any) -> list:
     """The attributes of an object whose class is the program's; no attributes for others."""
     return list((space_of(value) or {}).values()) if is_owned(type(value)) else []
@@ -314,6 +299,19 @@ class _Counter(io.RawIOBase):
         self.left -= size
         if self.left < 0:
             raise OverflowError
+        return size
+
+
+class _Hash(_Counter):
+    """Such a file that hashes what is written to it."""
+
+    def __init__(self):
+        super().__init__(_MOST_HASHED)
+        self.hash = hashlib.blake2b()
+
+    def write(self, data: Any) -> int:
+        size = super().write(data)
+        self.hash.update(data)
         return size
 
 

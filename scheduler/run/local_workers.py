@@ -23,7 +23,6 @@ from typing import Any
 
 from weftwork.actors.processes.messages import unpack_parts
 from weftwork.actors.processes.transport import Transport, is_left
-from weftwork.actors.programs.program import Stopped
 from weftwork.scheduler.machines.folders import socket_folder
 from weftwork.scheduler.machines.local_processes import LocalProcess
 from weftwork.scheduler.plan.plan import Plan
@@ -240,24 +239,16 @@ class LocalWorkers:
             lanes[slot] = self._lanes.setdefault(slot, Lane(self._processes[slot].pid))
             lanes[slot].begin()
         number, again, revive = next(self._numbers), self._again, self._revive
-        cores, missed = cores if most is None else min(cores, most), self._miss
         sharing = Sharing(
-            run, run.flow, self._transport, number, lanes, cores, seconds, again, revive, missed, apart, most
+            run, run.flow, self._transport, number, lanes, cores, seconds, again, revive, self._miss, apart, most
         )
         run.wakers.append(sharing.wake)
-        late: list[int] = []
         try:
-            sharing.execute()
-        except BaseException as error:
-            late = sharing.rest(grace)
-            if isinstance(error, Stopped):
-                raise run.stopped() from None
-            raise
+            sharing.carry_out(grace)
         finally:
             self._up.update(lanes)
             self._deaths = 0 if lanes else self._deaths
-            sharing.let_go()
-            for slot in {*sharing.workers.gone, *late}:
+            for slot in {*sharing.workers.gone, *sharing.late}:
                 self._end(slot)
 
     def _miss(self, seconds: float) -> None:
@@ -301,18 +292,9 @@ class Threads:
     ) -> None:
         """Run the nodes of a dataflow in threads alone, else as `LocalWorkers.share` does."""
         nobody: Any = _Nobody()
-        cores = cores if most is None else min(cores, most)
         sharing = Sharing(run, run.flow, nobody, 0, {}, cores, seconds, _nothing, _nothing, _nothing, apart, most)
         run.wakers.append(sharing.wake)
-        try:
-            sharing.execute()
-        except BaseException as error:
-            sharing.rest(grace)
-            if isinstance(error, Stopped):
-                raise run.stopped() from None
-            raise
-        finally:
-            sharing.let_go()
+        sharing.carry_out(grace)
 
     def give_back(self) -> None:
         """Do nothing."""

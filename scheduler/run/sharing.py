@@ -83,7 +83,8 @@ class Sharing:
         self.crew = Crew(self._help)
         self.background = Background(self.wake)
         """The nodes running apart."""
-        self.apart, self.cores, self.most, self.missed = apart, cores, most, missed
+        self.cores = cores if most is None else min(cores, most)
+        self.apart, self.most, self.missed = apart, most, missed
         self.does_without = may_do_without(flow)
         """Whether this process may call everything, so nothing waits for a worker to start."""
         self.locked, self.uses = after_locks(flow), flow.uses()
@@ -96,6 +97,20 @@ class Sharing:
         """When the caller last looked for messages."""
         self.failure: BaseException | None = None
         """The error that a helper's node has ended with."""
+        self.late: list[int] = []
+        """The slots of workers that have not stopped in time."""
+
+    def carry_out(self, grace: float) -> None:
+        """Run all nodes. The first error is raised once all work has ended, or `grace` seconds have passed."""
+        try:
+            self.execute()
+        except BaseException as error:
+            self.late = self.rest(grace)
+            if isinstance(error, Stopped):
+                raise self.run.stopped() from None
+            raise
+        finally:
+            self.let_go()
 
     def execute(self) -> None:
         """Run all nodes. Raises the first error; call `rest` then."""
