@@ -8,12 +8,14 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import psutil
 
 import weftwork as tf
+from weftwork.scheduler.machines import backend
 from weftwork.scheduler.views.account import accounts
 
 
@@ -137,12 +139,36 @@ def ends() -> dict:
     run("while its head ends", slow)
     threading.Timer(1, ray.shutdown).start()
     run("while it is shut down", slow)
+    with replaced_at_call():
+        run("as its task was sent")
     ray.shutdown()
     ray.init(address="local", num_cpus=3, include_dashboard=False, log_to_driver=False)
     run("in another one")
     seen["cpus"] = int(ray.cluster_resources()["CPU"])
     session.close()
     return seen
+
+
+@contextmanager
+def replaced_at_call() -> Iterator[None]:
+    """Replace Ray by another between the call of the next task and the arrival of its reference, once."""
+    import ray
+    from ray.remote_function import RemoteFunction
+
+    remote = RemoteFunction._remote
+
+    def call(*arguments, **options):
+        RemoteFunction._remote = remote
+        made = remote(*arguments, **options)
+        ray.shutdown()
+        backend.ray()
+        return made
+
+    RemoteFunction._remote = call
+    try:
+        yield
+    finally:
+        RemoteFunction._remote = remote
 
 
 if __name__ == "__main__":

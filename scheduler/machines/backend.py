@@ -9,7 +9,7 @@ import functools
 import statistics
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ from weftwork.scheduler.machines.life import (
     shutdown,
 )
 
-__all__ = ["WAITED", "come_up", "connect", "is_named", "is_running", "ray", "shutdown"]
+__all__ = ["WAITED", "come_up", "connect", "is_named", "is_running", "life", "ray", "shutdown"]
 _options: dict[Any, Any] = {}
 GONE = "Ray has died, or was shut down."
 
@@ -69,8 +69,8 @@ class Grip:
 
     __slots__ = ("life", "_raw")
 
-    def __init__(self, raw: Any):
-        self._raw, self.life = raw, life()
+    def __init__(self, raw: Any, of: Life):
+        self._raw, self.life = raw, of
 
     @property
     def is_gone(self) -> bool:
@@ -109,15 +109,15 @@ class Handle:
     """A submitted piece of work. apart: references to its large outputs."""
 
     head: Reference
-    apart: list[Reference] = field(default_factory=list)
-    actor: Actor | None = None
-    life: Life = field(default_factory=life)
+    apart: list[Reference]
+    actor: Actor | None
+    life: Life
 
     @classmethod
-    def of(cls, refs: Any, apart: int, actor: Actor | None = None) -> Handle:
-        """The handle of a call that returned `refs`, with `apart` large outputs."""
-        head, *rest = [Reference(ref) for ref in (refs if apart else [refs])]
-        return cls(head, rest, actor)
+    def of(cls, refs: Any, apart: int, life: Life, actor: Actor | None = None) -> Handle:
+        """The handle of a call that returned `refs`, with `apart` large outputs, and began in `life`."""
+        head, *rest = [Reference(ref, life) for ref in (refs if apart else [refs])]
+        return cls(head, rest, actor, life)
 
 
 # The cost of dispatching, measured at first use
@@ -127,10 +127,10 @@ class Handle:
 def task_hop() -> float:
     """Seconds for a round trip from the caller to a task, the median of several."""
     took = []
-    message = pack(None)
+    message, of = pack(None), life()
     for _ in range(7):
         start = perf_counter()
-        get(nothing_task().remote(message))
+        get(nothing_task().remote(message), of)
         took.append(perf_counter() - start)
     return statistics.median(took)
 
@@ -241,13 +241,14 @@ def on_machine(machine: str) -> dict[str, Any]:
 
 def submit(message: bytes, arrived: list[Reference], apart: int, need: Any) -> Handle:
     """Submit a segment as a task."""
+    of = life()
     beside = [reference.raw for reference in arrived]
-    return Handle.of(_task(1 + apart, need).remote(message, *beside), apart)
+    return Handle.of(asked(of, _task(1 + apart, need).remote, message, *beside), apart, of)
 
 
 def new_actor(home: Any) -> Actor:
     """Start a variable actor of a session: a process that holds no CPU while it waits, but its GPU if it has one."""
-    base = _options.get("actor")
+    of, base = life(), _options.get("actor")
     if base is None:
         base = _options["actor"] = ray().remote(
             num_cpus=0, max_restarts=0, max_task_retries=0, max_concurrency=1, enable_task_events=False
@@ -255,18 +256,16 @@ def new_actor(home: Any) -> Actor:
     options = on_machine(home.machine)
     if home.gpu is not None:
         options["num_gpus"] = 1
-    return Actor((base.options(**options) if options else base).remote(home.gpu is not None))
+    return Actor(asked(of, (base.options(**options) if options else base).remote, home.gpu is not None), of)
 
 
-def get(reference: Any, seconds: float | None = None, of: Life | None = None) -> Any:
-    """The value of a reference, as stored by Ray. Raises RayGone, and what Ray raises.
+def asked(of: Life, call: Callable, *arguments: Any, **options: Any) -> Any:
+    """The result of a call to the Ray of one life. Raises RayGone if that is gone, and what Ray raises.
 
-    of: the life of the reference. It never leads to another Ray, which would not know it.
+    Take the life first: a Ray may be replaced by another at any moment, which does not know what the last one made.
     """
-    of = of or life()
     try:
-        if of.is_on():
-            return of.module.get(reference, timeout=seconds)
+        return call(*arguments, **options)
     except SystemExit:  # Ray raises it in waiting threads when it is shut down
         pass
     except Exception:
@@ -275,10 +274,17 @@ def get(reference: Any, seconds: float | None = None, of: Life | None = None) ->
     raise RayGone(GONE)
 
 
+def get(reference: Any, of: Life, seconds: float | None = None) -> Any:
+    """The value of a reference of one life, as stored by Ray. Raises RayGone, and what Ray raises."""
+    if not of.is_on():
+        raise RayGone(GONE)
+    return asked(of, of.module.get, reference, timeout=seconds)
+
+
 def is_up(actor: Actor, seconds: float) -> bool:
     """True once an actor answers. False if it does not within `seconds`, because it waits for its resources."""
     try:
-        get(actor.raw.pid.remote(), seconds)
+        get(actor.raw.pid.remote(), actor.life, seconds)
     except ray().exceptions.GetTimeoutError:
         return False
     return True
@@ -286,10 +292,10 @@ def is_up(actor: Actor, seconds: float) -> bool:
 
 def submit_to(actor: Actor, message: bytes, arrived: list[Reference], apart: int) -> Handle:
     """Submit a segment to an actor."""
-    run = actor.raw.run
+    of, run = actor.life, actor.raw.run
     method = run if apart == 0 else run.options(num_returns=1 + apart)
     beside = [reference.raw for reference in arrived]
-    return Handle.of(method.remote(message, *beside), apart, actor)
+    return Handle.of(asked(of, method.remote, message, *beside), apart, of, actor)
 
 
 def store_in(actor: Actor, message: bytes) -> None:
@@ -368,7 +374,7 @@ def result(handle: Handle) -> Any:
     """The head reply. Raises RayGone, ValueLost, WorkerLost, Unplaceable, Interrupted, or any other error of Ray."""
     errors = handle.life.module.exceptions
     try:
-        return get(handle.head.raw, of=handle.life)
+        return get(handle.head.raw, handle.life)
     except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:  # before RayTaskError: a worker's is both
         raise StoreFull(first_line(error)) from error
     except errors.RayTaskError as error:  # it is also an instance of its cause's class

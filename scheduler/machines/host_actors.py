@@ -39,17 +39,16 @@ def host(kind: type, name: str, config: Any, create: bool, lasting: bool) -> Any
 
 
 def _host(kind: type, name: str, config: Any, create: bool, lasting: bool) -> Any:
-    module = backend.ray()
+    of = backend.life()
     if not create:
         try:
-            return backend.Actor(module.get_actor(name, namespace=_NAMESPACE))
+            return backend.Actor(of.module.get_actor(name, namespace=_NAMESPACE), of)
         except ValueError:
             return None
     options = {"lifetime": "detached"} if lasting else {}
-    actor = module.remote(num_cpus=0, max_restarts=0, max_concurrency=_MAX_RUNS, enable_task_events=False)(kind)
-    return backend.Actor(
-        actor.options(name=name, namespace=_NAMESPACE, get_if_exists=True, **options).remote(pack(config))
-    )
+    actor = of.module.remote(num_cpus=0, max_restarts=0, max_concurrency=_MAX_RUNS, enable_task_events=False)(kind)
+    actor = actor.options(name=name, namespace=_NAMESPACE, get_if_exists=True, **options)
+    return backend.Actor(backend.asked(of, actor.remote, pack(config)), of)
 
 
 def ask(actor: Any, method: str, *args: Any) -> Any:
@@ -57,7 +56,7 @@ def ask(actor: Any, method: str, *args: Any) -> Any:
     call = getattr(actor.raw, method)
     errors = backend.ray().exceptions
     try:
-        return backend.get(call.remote(*args))
+        return backend.get(backend.asked(actor.life, call.remote, *args), actor.life)
     except (errors.ActorDiedError, errors.ActorUnavailableError) as error:
         raise backend.WorkerLost(str(error)) from error
 

@@ -161,11 +161,11 @@ def missing_packages(names: tuple[str, ...]) -> dict[str, list[str]]:
         return lacking
 
     missing.__module__ = "__main__"  # pickle it by value: the machine may lack our package
-    asked = {}
+    asked, of = {}, life.life()
     for node in nodes():
         options = {"num_cpus": 0, "max_retries": 0, "enable_task_events": False, **backend.on_machine(node["NodeID"])}
-        asked[node["NodeID"]] = backend.ray().remote(**options)(missing).remote(names)
-    return {machine: backend.get(reference) for machine, reference in asked.items()}
+        asked[node["NodeID"]] = of.module.remote(**options)(missing).remote(names)
+    return {machine: backend.get(reference, of) for machine, reference in asked.items()}
 
 
 @functools.cache
@@ -173,10 +173,9 @@ def has_package(name: str, machine: str) -> bool:
     """Whether a machine has a package."""
     if not machine:
         return importlib.util.find_spec(name) is not None
-    task = backend.ray().remote(num_cpus=0, max_retries=0, enable_task_events=False, **backend.on_machine(machine))(
-        _installed
-    )
-    return backend.get(task.remote(name))
+    of = life.life()
+    options = {"num_cpus": 0, "max_retries": 0, "enable_task_events": False, **backend.on_machine(machine)}
+    return backend.get(of.module.remote(**options)(_installed).remote(name), of)
 
 
 def _installed(name: str) -> bool:

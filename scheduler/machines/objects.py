@@ -100,10 +100,9 @@ def fetch(reference: Any) -> Any:
 
     A value that does not unpickle here is lost, too: it raises backend.Unreadable.
     """
-    raw, life = reference.raw, reference.life
-    errors = life.module.exceptions
+    errors = reference.life.module.exceptions
     try:
-        stored = backend.get(raw, of=life)
+        stored = backend.get(reference.raw, reference.life)
     except errors.ObjectLostError as error:
         raise backend.ValueLost(str(error)) from error
     except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:
@@ -152,9 +151,11 @@ def is_lost(reference: Any) -> bool:
     if reference.is_gone:
         return True
     try:
-        backend.get(backend.nothing_task().options(num_cpus=0).remote(reference.raw))
+        backend.get(backend.nothing_task().options(num_cpus=0).remote(reference.raw), reference.life)
     except backend.ray().exceptions.RayTaskError as error:
         return isinstance(error.cause, backend.ray().exceptions.ObjectLostError)
+    except backend.RayGone:
+        return True
     except backend.ray().exceptions.RayError:
         return False
     return False
@@ -191,7 +192,7 @@ def copies(reference: Any, count: int) -> list:
         copy = backend.ray().remote(num_cpus=0, num_returns=2, max_retries=0, enable_task_events=False)(copied)
         started = [(machine, *copy.options(**backend.on_machine(machine)).remote(reference.raw)) for machine in chosen]
         for machine, result, done in started:
-            copy_of = backend.Reference(result)
+            copy_of = backend.Reference(result, reference.life)
             if _is_copied(reference, copy_of, done):
                 made.append(copy_of)
                 lies_on.add(machine)
@@ -204,7 +205,7 @@ def _is_copied(reference: Any, copy: Any, done: Any) -> bool:
     """Wait for a copy. False if its machine has failed or has no room. Raises ValueLost if the original is gone."""
     module = backend.ray()
     try:
-        backend.get(done)
+        backend.get(done, reference.life)
         check_made(copy, _size(reference) or 0)
         return True
     except module.exceptions.RayTaskError as error:
@@ -222,13 +223,13 @@ def copied(value: Any) -> tuple[Any, bool]:
 
 def put(value: Any) -> Any:
     """Put `value` into the object store, owned by this process. Raises StoreFull, or what pickling raises."""
-    module = backend.ray()
-    raylet = life.life().raylet
+    of = life.life()
+    module, raylet = of.module, of.raylet
     size = size_of(value)
     if raylet is not None and not room.has_room(raylet, size):
         raise backend.StoreFull(room.shortage(size))
     try:
-        return backend.Reference(module.put(wrap(value)))
+        return backend.Reference(module.put(wrap(value)), of)
     except (module.exceptions.ObjectStoreFullError, module.exceptions.OutOfDiskError) as error:
         raise backend.StoreFull(backend.first_line(error)) from error
 

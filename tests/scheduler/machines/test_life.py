@@ -46,6 +46,10 @@ def test_a_ray_that_was_killed_or_shut_down_is_replaced_and_its_runs_are_run_aga
     assert [seen["after its raylet"], seen["while its head ends"], seen["while it is shut down"]] == [2, 5, 5]
 
 
+def test_work_that_was_sent_to_a_ray_just_before_it_was_replaced_is_run_again():
+    assert ENDS.seen()["as its task was sent"] == 2
+
+
 def test_large_values_that_went_down_with_their_ray_are_named_as_lost():
     seen = ENDS.seen()
     assert (seen["large"], seen["large again"]) == ("DataLossError", 0)
