@@ -43,7 +43,7 @@ from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.awaiting import Awaiting
 from weftwork.scheduler.run.calling import may_do_without, run_locally
-from weftwork.scheduler.run.contexts import hold, let_go
+from weftwork.scheduler.run.contexts import HOLDERS, hold, let_go
 from weftwork.scheduler.run.dispatch import Dispatcher
 from weftwork.scheduler.run.element_functions import ElementFunctions
 from weftwork.scheduler.run.ending import cancel_at_end
@@ -214,7 +214,8 @@ class Engine:
             raise
         finally:
             run.end()
-            let_go(run)
+            if HOLDERS:
+                let_go(run)
             if run in running or self.closed:  # otherwise a commit has removed it
                 with self.mirror.mutex:
                     running.discard(run)
