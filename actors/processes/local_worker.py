@@ -83,7 +83,7 @@ class _Exchange(ProcessExchange):
         super().__init__(transport, number, stop)
         self._pending, self._shares = pending, shares
 
-    def told(self, slot: int, message: list | None) -> None:
+    def receive(self, slot: int, message: list | None) -> None:
         """React to the end of the run, or to the death of a process that this one may depend on."""
         if message is None and slot != 0 and self._shares:
             return

@@ -36,12 +36,12 @@ class Record:
     spread: the typical deviation from the mean, as a fraction of it.
     """
 
-    __slots__ = ("bytes", "calls", "seconds", "spread", "told", "total")
+    __slots__ = ("bytes", "calls", "seconds", "spread", "published", "total")
 
     def __init__(self, seconds: float, made: int, calls: int = 1, spread: float = 0.0):
         self.seconds, self.bytes, self.calls, self.total = seconds, float(made), calls, seconds * calls
         self.spread = spread
-        self.told = seconds
+        self.published = seconds
         """The mean at the time of the last change of `Costs.epoch`."""
 
     def add(self, seconds: float, made: int) -> None:
@@ -55,7 +55,7 @@ class Record:
 
     def scale(self, factor: float) -> None:
         """Scale the measured seconds by a factor."""
-        self.seconds, self.total, self.told = self.seconds * factor, self.total * factor, self.told * factor
+        self.seconds, self.total, self.published = self.seconds * factor, self.total * factor, self.published * factor
 
     @property
     def careful(self) -> float:
@@ -146,8 +146,8 @@ class Costs:
                     self.epoch += 1
                     continue
                 record.add(seconds, made)
-                if abs(record.seconds - record.told) > 0.5 * record.told + 1e-6:
-                    record.told = record.seconds
+                if abs(record.seconds - record.published) > 0.5 * record.published + 1e-6:
+                    record.published = record.seconds
                     self.epoch += 1
 
     def learn_together(self, counts: Mapping[Any, int], seconds: float) -> None:

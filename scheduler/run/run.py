@@ -56,7 +56,7 @@ class Run:
     values: by value number: the value, or a reference to it in Ray's store.
     stop: a list that is empty until the run must end.   events: the queue on which the dispatcher waits; it sets this.
     under_way, waits, calls: attempts in other processes, waiting queue nodes, and nested branches and loops, each with
-    its segment.   apart: inner runs of nodes that are not shared out. A run in the caller never creates these.
+    its segment.   detached: inner runs of nodes that are not shared out. A run in the caller never creates these.
     outer: the run that it is part of.   telling: reports its events; created with the first one.
     """
 
@@ -70,7 +70,7 @@ class Run:
     under_way: Mapping[Any, Any] = _NOTHING
     waits: dict[Any, Segment] = _NOTHING
     calls: dict[Any, Segment] = _NOTHING
-    apart: Collection[Any] = ()
+    detached: Collection[Any] = ()
     new_versions: dict[str, int] = _NOTHING
     _unread: dict[str, int] = _NOTHING
     _places: list | None = None
@@ -319,15 +319,15 @@ class Run:
             self.teller().ran_here(ops, nodes, nodes[0].start, took(nodes), lane(place), sent, *sizes)
 
     def ran_there(
-        self, place: str, numbers: Sequence[int], nodes: Sequence[Node], sent: Sent, told: Sequence, back: float
+        self, place: str, numbers: Sequence[int], nodes: Sequence[Node], sent: Sent, report: Sequence, back: float
     ) -> None:
         """Report nodes that ran in another process, if anyone listens.
 
-        nodes: the measured ones.   sent: how they were sent.   told: that process's report, a `Ran`.
+        nodes: the measured ones.   sent: how they were sent.   report: that process's report, a `Ran`.
         """
-        if self.telling is not None or (took(nodes) if nodes else Ran(*told).seconds) >= WORTH:
+        if self.telling is not None or (took(nodes) if nodes else Ran(*report).seconds) >= WORTH:
             ops = [self.flow.ops[node] for node in numbers]
-            self.teller().ran_there(place, ops, nodes, sent, told, back)
+            self.teller().ran_there(place, ops, nodes, sent, report, back)
 
     def stays(self, node: int, why: BaseException) -> None:
         """Note that a function can only run in the program's own process."""

@@ -100,10 +100,10 @@ class Workers:
         except Exception as error:
             self.refusals.does_not_pack(nodes, error)
             return self.frontier.again(nodes)
-        told = [self._number, self._batches, lane.dropped, lane.clear, probe, run.around(lane.known)]
+        header = [self._number, self._batches, lane.dropped, lane.clear, probe, run.around(lane.known)]
         now = monotonic()
         try:
-            self._transport.send(slot, [*pack_parts(["share", *told]), *content], run.stop)
+            self._transport.send(slot, [*pack_parts(["share", *header]), *content], run.stop)
         except Gone:
             return self.lost(slot, nodes)
         parcel.has_left()
@@ -123,14 +123,14 @@ class Workers:
             self.lanes.setdefault(slot, Lane(number))
             self._alone_since = 0.0
         elif kind == "shared" and number == self._number:
-            batch, end, made, costs, said, told = rest
+            batch, end, made, costs, said, report = rest
             again = ()
             if end is not None and is_repeated(*end):  # these run once more, and report it then
                 again = self.lanes[slot].batches[batch].nodes[len(made) :]
             for node, events in said:
                 if node not in again:
                     self.run.heard([self.run.flow.ops[node]], events)
-            return self._finished(slot, batch, end, made, costs, told, back)
+            return self._finished(slot, batch, end, made, costs, report, back)
         return [], []
 
     def _message(self, slot: int, parts: list) -> list:
@@ -142,7 +142,7 @@ class Workers:
             return ["shared", self._number, number, ("unloaded", *describe(error)), [], [], [], []]
 
     def _finished(
-        self, slot: int, number: int, end: Any, made: list, costs: list, told: Sequence, back: float
+        self, slot: int, number: int, end: Any, made: list, costs: list, report: Sequence, back: float
     ) -> tuple[list[int], list[int]]:
         run, flow, lane = self.run, self.run.flow, self.lanes[slot]
         batch = lane.done(number)
@@ -162,7 +162,7 @@ class Workers:
             if gil is not None and flow.ops[node].traits.user:
                 HISTORY.tell_gil(flow.kernels[node], gil)
         if rows:
-            run.ran_there("resident", nodes, run.learn_nodes(rows), batch.sent, told, back)
+            run.ran_there("resident", nodes, run.learn_nodes(rows), batch.sent, report, back)
         if end is None:
             return nodes, []
         lane.held.difference_update([value for node in rest for value in flow.outputs[node]])

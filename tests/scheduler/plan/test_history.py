@@ -45,8 +45,10 @@ def test_nothing_is_known_of_a_node_before_it_ran(node):
     history = History()
     assert (history.of(node), history.is_stable(node), history.has_nodes) == (None, False, False)
     history.learn(node, 0, 1.0)
-    assert history.has_nodes and history.of(node).seconds == 1.0
-    assert history.of(node, 0) is not None and history.of(node, 10**6) is None
+    assert history.has_nodes
+    assert history.of(node).seconds == 1.0
+    assert history.of(node, 0) is not None
+    assert history.of(node, 10**6) is None
 
 
 def test_a_function_that_must_stay_is_told_once_and_stays():
