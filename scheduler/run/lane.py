@@ -13,7 +13,7 @@ from time import monotonic
 
 from weftwork.actors.processes.local_worker import FLOWS
 from weftwork.actors.programs.lru import Lru
-from weftwork.scheduler.plan.policy import AHEAD_OF_A_LANE, AHEAD_SHARE
+from weftwork.scheduler.plan.policy import AHEAD_OF_A_LANE, AHEAD_SHARE, CALLS_BEFORE_HERE
 from weftwork.scheduler.run.telling import HERE, Sent
 
 _MOST_TOKENS = 2048
@@ -92,10 +92,12 @@ class Lane:
         """When it may get the next batch, by `time.monotonic`: 0 for now, infinity for once a batch is done."""
         if not self.batches:
             return 0.0
+        first, *more = self.batches.values()
+        if more and first.calls < CALLS_BEFORE_HERE:  # their results come soon, and show how long a batch can be
+            return inf
         seconds = [batch.seconds for batch in self.batches.values()]
         if None not in seconds and sum(seconds) < AHEAD_OF_A_LANE:  # type: ignore[arg-type]
             return 0.0
-        (first, *more) = self.batches.values()
         if more or not first.certain:
             return inf
         return self.free_at - max(AHEAD_OF_A_LANE, AHEAD_SHARE * first.seconds)  # type: ignore[operator]

@@ -35,6 +35,18 @@ def test_a_lane_has_room_shortly_before_it_has_done_a_batch_whose_seconds_are_ce
     assert until_room([lane]) == 0.0
 
 
+def test_a_lane_gets_two_batches_at_once_of_a_function_that_few_calls_have_shown_and_more_of_others():
+    """The results of the first ones show how long the next can be: a batch for each node would cost far more."""
+    new, known = Lane(), Lane()
+    for number in range(2):
+        assert (new.room_at, known.room_at) == (0.0, 0.0)
+        new.give(number, Batch([number], 1e-5, calls=2))
+        known.give(number, Batch([number], 1e-5, calls=100))
+    assert (new.room_at, known.room_at) == (inf, 0.0)
+    new.done(0)
+    assert new.room_at == 0.0
+
+
 def test_a_lane_without_work_gets_none_while_threads_have_the_cores():
     idle, working = Lane(), Lane()
     working.give(0, Batch([0], 1e-5))
