@@ -11,6 +11,9 @@ from itertools import chain
 
 # Hundreds of processes import the package: compiling it takes each of them longer than all else that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [os.path.join(os.path.dirname(__file__), "lean"), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 
 # Before the first process of Ray starts: no metrics, no memory monitor, no niceness, no surprise init.
 os.environ.update(
@@ -29,6 +32,7 @@ import pytest
 
 import weftwork as tf
 from tests import beside
+from tests.lean import sitecustomize  # noqa: F401
 from tests.meaning.places import PLACES, WITH_RAY
 from tests.programs import Program
 from tests.warm import forked_workers
