@@ -1,8 +1,9 @@
-"""Tests that need no Ray run in a process beside those that do, so that a second core has work.
+"""Tests run in two processes, so that a second core has work.
 
-The test run is forked when its tests are collected. The first process runs the tests that take `ray_session`, of which
-there is one. The second one runs the others, file by file; the first one joins it when its own are done. It also hears
-the reports of the second one and passes them on: what is printed, and the exit status, are those of one run.
+The test run is forked when its tests are collected. The first process begins with the tests that take `ray_session`,
+the second one with the others. Both go file by file, and who has no more of his own takes what is left of the other's:
+each process has a Ray from the first test that takes one. The first one also hears the reports of the second one and
+passes them on: what is printed, and the exit status, are those of one run.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, BinaryIO
 
 import pytest
@@ -37,32 +38,38 @@ def pays(config: pytest.Config, *kinds: list[pytest.Item]) -> bool:
     return not watched and len(os.sched_getaffinity(0)) > 1 and min(map(len, kinds)) >= _LEAST
 
 
+def files(items: list[pytest.Item]) -> list[list[pytest.Item]]:
+    """Tests that follow each other in one file, together."""
+    return [list(group) for _, group in groupby(items, key=lambda item: item.path)]
+
+
 class Shared:
-    """Tests that two processes run, file by file. A pipe holds the numbers of the files that are left."""
+    """Files of tests that two processes run. A pipe holds the numbers of those that are left."""
 
     def __init__(self, items: list[pytest.Item]):
-        self._files = [list(group) for _, group in groupby(items, key=lambda item: item.path)]
+        self._files = files(items)
         self._left, end = os.pipe()
         os.write(end, b"".join(number.to_bytes(2, "little") for number in range(len(self._files))))
         os.close(end)
 
-    def __iter__(self) -> Iterator[pytest.Item]:
+    def __iter__(self) -> Iterator[list[pytest.Item]]:
         while number := os.read(self._left, 2):
-            yield from self._files[int.from_bytes(number, "little")]
+            yield self._files[int.from_bytes(number, "little")]
 
 
-def run(session: pytest.Session, items: Iterator[pytest.Item], after: Callable[[], object] = bool) -> None:
-    """Run tests as pytest's own loop does, and call `after` after each."""
-    item = next(items, None)
-    while item is not None:
-        following = next(items, None)
-        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-        after()
-        if session.shouldfail:
-            raise session.Failed(session.shouldfail)
-        if session.shouldstop:
-            raise session.Interrupted(session.shouldstop)
-        item = following
+def run(session: pytest.Session, parts: Iterable[list[pytest.Item]], after: Callable[[], object] = bool) -> None:
+    """Run the tests of files as pytest's own loop does, and call `after` after each.
+
+    A file is taken when the one before has ended, not earlier: the other process may be idle by then.
+    """
+    for part in parts:
+        for item, following in zip(part, [*part[1:], session], strict=True):  # the session: its fixtures stay
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            after()
+            if session.shouldfail:
+                raise session.Failed(session.shouldfail)
+            if session.shouldstop:
+                raise session.Interrupted(session.shouldstop)
 
 
 def to_word(value: Any) -> bytes:
@@ -89,13 +96,13 @@ class Teller:
         self._file.write(to_word([item.nodeid, item.location]))
         made = runtestprotocol(item, log=False, nextitem=nextitem)
         data = [self._config.hook.pytest_report_to_serializable(config=self._config, report=report) for report in made]
-        ray = sys.modules.get("ray")
+        ray = sys.modules.get("ray") if "ray_session" not in item.fixturenames else None
         assert ray is None or not ray.is_initialized(), "it has started a Ray of its own: it must take `ray_session`"
         self._file.write(b" " + to_word(data) + b"\n")
         return True
 
 
-def work(session: pytest.Session, items: Iterator[pytest.Item], file: BinaryIO) -> None:
+def work(session: pytest.Session, parts: Iterable[list[pytest.Item]], file: BinaryIO) -> None:
     """Be the second process: run tests, and end. The exit status is 0 where all have run, well or not."""
     status = 1
     try:
@@ -106,7 +113,7 @@ def work(session: pytest.Session, items: Iterator[pytest.Item], file: BinaryIO) 
                 os.dup2(own.fileno(), stream.fileno())
         capture.suspend_global_capture()
         session.config.pluginmanager.register(Teller(session.config, file))
-        run(session, items)
+        run(session, parts)
         status = 0
     except KeyboardInterrupt:
         pass
@@ -114,7 +121,7 @@ def work(session: pytest.Session, items: Iterator[pytest.Item], file: BinaryIO) 
         traceback.print_exc(file=sys.__stderr__)
     finally:
         with suppress(BaseException):
-            session._setupstate.teardown_exact(None)  # what an interrupted test leaves
+            session._setupstate.teardown_exact(None)  # a Ray, and what an interrupted test leaves
             atexit._run_exitfuncs()
         os._exit(status)
 
@@ -122,18 +129,18 @@ def work(session: pytest.Session, items: Iterator[pytest.Item], file: BinaryIO) 
 class Beside:
     """The second process, seen from the first one.
 
-    items: the tests that it begins to run, and of which the first one may take some.
+    first, second: the tests with which each process begins; it may also take those of the other.
     """
 
-    def __init__(self, session: pytest.Session, items: list[pytest.Item]):
-        self.shared = Shared(items)
+    def __init__(self, session: pytest.Session, first: list[pytest.Item], second: list[pytest.Item]):
+        self.first, self.second = Shared(first), Shared(second)
         """The tests that nobody has taken yet."""
         self._config, self._file = session.config, tempfile.TemporaryFile(buffering=0)
         self._heard, self._rest = 0, b""
         self._status: int | None = None
         self._process = os.fork()
         if self._process == 0:
-            work(session, iter(self.shared), self._file)
+            work(session, chain(self.second, self.first), self._file)
 
     def hear(self) -> None:
         """Pass on the reports that have come since."""
@@ -167,7 +174,7 @@ class Beside:
             raise session.Failed(session.shouldfail)
         if self._status:
             last = from_word(self._rest)[0] if self._rest else "no test"
-            raise session.Interrupted(f"the process of the tests without Ray has ended with {self._status} in {last}")
+            raise session.Interrupted(f"the second process has ended with {self._status} in {last}")
 
     def stop(self) -> None:
         """End the process, if it has not ended."""

@@ -1,4 +1,4 @@
-"""One Ray for the whole test run. Tests are kept apart by sessions, not by restarts."""
+"""One Ray for all tests of a process. They are kept apart by sessions, not by restarts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from itertools import chain
 
 # Hundreds of processes import the package: compiling it takes each of them longer than all else that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [os.path.join(os.path.dirname(__file__), "lean"), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 
 # Before the first process of Ray starts: no metrics, no memory monitor, no niceness, no surprise init.
 os.environ.update(
@@ -29,6 +32,7 @@ import pytest
 
 import weftwork as tf
 from tests import beside
+from tests.lean import sitecustomize  # noqa: F401
 from tests.meaning.places import PLACES, WITH_RAY
 from tests.programs import Program
 from tests.warm import forked_workers
@@ -54,7 +58,7 @@ def programs_of(item: pytest.Item) -> list[Program]:
 
 
 def needs_ray(item: pytest.Item) -> bool:
-    """True for a test that takes the Ray of the test run."""
+    """True for a test that takes a Ray."""
     return "ray_session" in getattr(item, "fixturenames", ())
 
 
@@ -81,14 +85,15 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     looking = [item for item in session.items if programs_of(item)]
     needing = [item for item in session.items if needs_ray(item) and not programs_of(item)]
     others = [item for item in session.items if not needs_ray(item) and not programs_of(item)]
-    second = beside.Beside(session, others) if beside.pays(session.config, needing, others) else None
+    needing.sort(key=lambda item: len(item.path.parts))  # the last ones decide how long one process waits for the other
+    second = beside.Beside(session, needing, others) if beside.pays(session.config, needing, others) else None
     for item in reversed(looking):  # so that the first ones to look run theirs beside the last ones'
         for program in programs_of(item):
             program.start()  # not before the fork: it starts a thread
     if second is None:
         return None
     try:
-        beside.run(session, chain(needing, second.shared, looking), second.hear)
+        beside.run(session, chain(second.first, second.second, beside.files(looking)), second.hear)
         second.finish(session)
     finally:
         second.stop()

@@ -42,7 +42,7 @@ class Program:
         if command and not self._command[0].startswith("-"):
             self._command.insert(0, "-m")
         self._script, self._given = textwrap.dedent(script), given
-        self._path = [str(ROOT), *map(str, path)]
+        self._path = [str(ROOT), *map(str, path), *filter(None, [os.environ.get("PYTHONPATH")])]
         self._run: Future[subprocess.CompletedProcess[str]] | None = None
         self._process: subprocess.Popen | None = None
 

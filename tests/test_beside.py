@@ -24,7 +24,14 @@ def test_needing(ray_session, tmp_path_factory):
         time.sleep(0.01)
     assert open("others").read() != str(os.getpid())
 def test_needing_too(ray_session):
-    pass
+    while "{way}" != "dies" and not os.path.exists("taken"):
+        time.sleep(0.01)
+"""
+TAKEN = """
+import os
+def test_taken(ray_session):
+    assert open("others").read() == str(os.getpid())
+    open("taken", "w").close()
 """
 OTHERS = """
 import os, pytest
@@ -45,7 +52,12 @@ def test_more(k):
 
 def run_of(folder: Path, way: str) -> tuple[int, str]:
     """The exit status of a small test run, and what it prints."""
-    files = {"conftest.py": CONFTEST, "test_needing.py": NEEDING, "test_others.py": OTHERS.format(way=way)}
+    files = {
+        "conftest.py": CONFTEST,
+        "test_needing.py": NEEDING.format(way=way),
+        "test_others.py": OTHERS.format(way=way),
+    }
+    files |= {"test_taken.py": TAKEN} if way != "dies" else {}
     for name, text in files.items():
         (folder / name).write_text(text)
     done = subprocess.run(
@@ -63,8 +75,8 @@ def run_of(folder: Path, way: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("way", "status", "told"),
     [
-        ("passes", 0, ["5 passed, 1 skipped", "no reason"]),
-        ("fails", 1, ["1 failed, 4 passed, 1 skipped", "as it should", "said by the second", "test_others.py:10"]),
+        ("passes", 0, ["6 passed, 1 skipped", "no reason"]),
+        ("fails", 1, ["1 failed, 5 passed, 1 skipped", "as it should", "said by the second", "test_others.py:10"]),
         ("dies", 2, ["ended with 7", "test_others.py::test_first"]),
     ],
 )

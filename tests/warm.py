@@ -1,7 +1,7 @@
 """A Ray that costs little: its workers are forked off a process that has imported what each needs.
 
 A test run starts hundreds: one for each actor, and one for each that is killed. Each would import Ray, NumPy and the
-package anew. And nobody reads Ray's logs, or asks for more machines: the processes that would are left out.
+package anew.
 """
 
 from __future__ import annotations
@@ -25,17 +25,16 @@ if TYPE_CHECKING:  # the small suite of `make pythons` has no psutil
 
 @contextmanager
 def forked_workers() -> Iterator[None]:
-    """Fork the workers of the Ray that this process starts meanwhile, which has no monitors."""
+    """Fork the workers of the Ray that this process starts meanwhile."""
     from ray._private.parameter import RayParams
 
     program = worker_program.__file__
-    options = {"worker_path": program, "include_log_monitor": False, "no_monitor": True}
     with tempfile.TemporaryDirectory() as folder:
         os.environ[worker_program.SERVER] = path = os.path.join(folder, "server")
         command = [sys.executable, "-m", worker_program.__name__, "serve", path]
         with (
             subprocess.Popen(command, cwd=Path(program).parents[1], stdin=subprocess.PIPE, start_new_session=True),
-            patch.object(RayParams, "__init__", partialmethod(RayParams.__init__, **options)),
+            patch.object(RayParams, "__init__", partialmethod(RayParams.__init__, worker_path=program)),
         ):
             yield
 
