@@ -28,7 +28,6 @@ WHOLE = {
     "mlir": "it is TensorFlow's compiler",
     "profiler": "use `RunMetadata`, `timeline` and `session.explain`",
     "ragged": "these are names of TensorFlow 2",
-    "raw_ops": "use the public function of each operation",
     "tpu": "TPUs are not supported",
     "types": "these are names of TensorFlow 2",
     "xla": "there is no XLA",

@@ -361,8 +361,7 @@ def elementwise(
     checked: dividing integers by zero raises InvalidArgumentError at run time; NumPy would return 0.
     """
     present = [tensor for tensor in map(as_tensor, args) if tensor is not None]
-    of_booleans = bool(present) and present[0].dtype.base_dtype is dtypes.bool
-    default = type_and_name(ufunc, of_booleans)
+    default = type_and_name(ufunc, present[0].dtype.base_dtype if present else None)
     kind = type or default[0]
     name = name or type or default[1]
     if len(present) == len(args):

@@ -34,7 +34,7 @@ OPERATORS: dict[np.ufunc, Callable] = {
 UFUNC_TYPES = {
     "multiply": ("Mul", "mul"),
     "subtract": ("Sub", "sub"),
-    "add": ("Add", "add"),
+    "add": ("AddV2", "add"),
     "divide": ("RealDiv", "truediv"),
     "floor_divide": ("FloorDiv", "floordiv"),
     "remainder": ("FloorMod", "mod"),
@@ -59,12 +59,15 @@ LOGICAL = {
 }
 """The same of booleans."""
 
+OF_TEXT = {"add": ("Add", "add")}
+"""The same of strings, which TensorFlow's AddV2 does not take."""
 
-def type_and_name(ufunc: np.ufunc, of_booleans: bool) -> tuple[str, str]:
-    """The type and the default name of a node of `ufunc`."""
+
+def type_and_name(ufunc: np.ufunc, dtype: DType | None) -> tuple[str, str]:
+    """The type and the default name of a node of `ufunc`. dtype: of its first tensor, if it has one."""
     word = ufunc.__name__
-    found = LOGICAL.get(word) if of_booleans else None
-    found = found or UFUNC_TYPES.get(word)
+    special = LOGICAL if dtype is dtypes.bool else OF_TEXT if dtype is dtypes.string else UFUNC_TYPES
+    found = special.get(word) or UFUNC_TYPES.get(word)
     if found is None:
         word = re.sub(r"\W+", "_", word).strip("_")  # np.frompyfunc's are called "<lambda> (vectorized)"
         found = (word.title().replace("_", ""), word)

@@ -88,6 +88,9 @@ from weftwork import (
     random as random,
 )
 from weftwork import (
+    raw_ops as raw_ops,
+)
+from weftwork import (
     resource_loader as resource_loader,
 )
 from weftwork import (

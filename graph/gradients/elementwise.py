@@ -122,7 +122,7 @@ def _pair(op: Operation, first: Callable[[], Tensor], second: Callable[[], Tenso
     return [lambda: sum_to(first(), x, y), lambda: sum_to(second(), y, x)]
 
 
-@rule("Add", "BiasAdd")
+@rule("Add", "AddV2", "BiasAdd")
 def _add(op: Operation, g: Tensor):
     return _pair(op, lambda: g, lambda: g)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from weftwork.graph.dtypes import DType
 from weftwork.graph.graph import Graph
-from weftwork.graph.interchange.given import Given, lacking, named, reader_of
+from weftwork.graph.interchange.given import Given, lacking, named, reader_of, types
 from weftwork.graph.interchange.nodes import Inexpressible, bound_attrs
 from weftwork.graph.interchange.signatures import Signature, signature
 from weftwork.graph.interchange.values import attr_value
@@ -28,22 +28,35 @@ def create_op(
     if declared is None:
         return None
     given_attrs = {key: _value(declared, key, value) for key, value in attrs.items() if key in declared.attrs}
-    try:
-        bound = bound_attrs(declared, [t.dtype.base_dtype for t in inputs], made, given_attrs)
-    except Inexpressible:
-        words = ", ".join([f"{arg.name}: {arg.type or arg.types or arg.count}" for arg in declared.inputs])
-        raise ValueError(
-            f"An operation of type {type} takes ({words}); {len(inputs)} inputs, the dtypes "
-            f"{[dtype.name for dtype in made]} and the attributes {sorted(attrs)} do not fit."
-        ) from None
-    values = dict.fromkeys(declared.attrs) | {key: value for key, (value, _) in bound.items()}
-    full = graph.named(name)
-    given = Given(full[:-1], type, list(inputs), values, made)
-    tensors = named((reader_of(type) or lacking)(given), given)
+    tensors, _ = make(declared, inputs, made, graph.named(name), given_attrs)
     op = tensors if isinstance(tensors, Operation) else tensors[0].op
     for key in attrs.keys() - declared.attrs.keys():
         graph.marks.setdefault(op, {})[key] = attrs[key]
     return op
+
+
+def make(
+    declared: Signature, inputs: Sequence[Tensor], made: list[DType] | None, full: str, attrs: Mapping[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """The outputs of a new operation, or the operation if it has none, and the values of all its attributes.
+
+    made: the dtypes of the outputs; None if they follow from the inputs and attributes.   full: its name with a slash.
+    attrs: in the form for building nodes. Raises ValueError if anything does not match the declaration.
+    """
+    try:
+        bound = bound_attrs(declared, [t.dtype.base_dtype for t in inputs], made, dict(attrs))
+    except Inexpressible:
+        words = ", ".join([f"{arg.name}: {arg.type or arg.types or arg.count}" for arg in declared.inputs])
+        raise ValueError(
+            f"An operation of type {declared.name} takes ({words}); {len(inputs)} inputs, the dtypes "
+            f"{[dtype.name for dtype in made or [t.dtype for t in inputs]]} and the attributes {sorted(attrs)} do not "
+            "fit."
+        ) from None
+    values = dict.fromkeys(declared.attrs) | {key: value for key, (value, _) in bound.items()}
+    if made is None:
+        made = [dtype for dtype, _ in types(declared.outputs, values)]
+    given = Given(full[:-1], declared.name, list(inputs), values, made)
+    return named((reader_of(declared.name) or lacking)(given), given), values
 
 
 def _value(declared: Signature, key: str, value: Any) -> Any:

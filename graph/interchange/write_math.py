@@ -22,7 +22,7 @@ def _abs(node: Node) -> Written:
     return plain(node)
 
 
-@writes("RealDiv", "Mul", "Sub", "Add", "Maximum", "Minimum", "Pow", "FloorDiv", "FloorMod")
+@writes("RealDiv", "Mul", "Sub", "Add", "AddV2", "Maximum", "Minimum", "Pow", "FloorDiv", "FloorMod")
 def _same_types(node: Node) -> Written:
     """Operands of different dtypes are promoted here, but must be cast for TensorFlow."""
     wanted = node.op.outputs[0].dtype.base_dtype
