@@ -1,4 +1,5 @@
-"""Nested Python structures that contain tensors: lists, tuples, dicts, sets, dataclasses, and subclasses of them.
+"""Nested Python structures that contain tensors: lists, tuples, dicts, sets, dataclasses, classes of `attrs`,
+subclasses of them, and registered types.
 
 template    a structure in which each tensor has been replaced by a `Slot`, its number in a flat list
 Invariant: fill(lift(x, found), found) equals x.
@@ -14,6 +15,7 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 from weftwork.graph.alike import alike
+from weftwork.graph.hidden import refuse_hidden
 from weftwork.graph.ownership import ATOMS, copied, is_atom
 
 
@@ -21,6 +23,51 @@ class Slot(NamedTuple):
     """Stands for tensor number `index` in a template."""
 
     index: int
+
+
+class Packed(NamedTuple):
+    """Stands for an object of a registered type in a template: `pack` makes it of its parts."""
+
+    pack: Callable[[tuple], Any]
+    parts: tuple
+
+
+_registered: dict[type, tuple[Callable[[Any], Sequence], Callable[[tuple], Any]]] = {}
+
+
+def register_structure(
+    kind: type[Any], unpack: Callable[[Any], Sequence[Any]], pack: Callable[[tuple[Any, ...]], Any]
+) -> None:
+    """Let nodes find the tensors in arguments of a type of your own.
+
+    A function that is called with such an object gets an object of the same type, with values in place of tensors.
+    kind: the class; its subclasses count as well unless they are registered themselves.
+    unpack: returns the parts of an object, with or without tensors in them: `unpack(value)` is a sequence.
+    pack: makes an object of its parts: `pack(unpack(value))` is like `value`. It is sent to the processes that need it.
+    Raises TypeError for what is not a class and two functions, and for a class that nodes look into anyway.
+    """
+    if not isinstance(kind, type) or not callable(unpack) or not callable(pack):
+        raise TypeError(f"register_structure needs a class and two functions, not {kind!r}, {unpack!r} and {pack!r}.")
+    if kind in ATOMS or issubclass(kind, (list, tuple, dict, set, frozenset, deque, slice)):
+        raise TypeError(f"{kind.__name__} cannot be registered as a structure: nodes know what it contains.")
+    _registered[kind] = unpack, pack
+
+
+def registration(kind: type) -> tuple[Callable[[Any], Sequence], Callable[[tuple], Any]] | None:
+    """The functions of a registered type, or of the nearest base that is one."""
+    if not _registered:
+        return None
+    return next((_registered[base] for base in kind.__mro__ if base in _registered), None)
+
+
+def fields_of(kind: type) -> Sequence[str] | None:
+    """The names of the fields of a dataclass or of a class of `attrs`; None for any other class."""
+    space = vars(kind)
+    if "__dataclass_fields__" in space:
+        return tuple(space["__dataclass_fields__"])
+    if "__attrs_attrs__" in space:
+        return [each.name for each in space["__attrs_attrs__"]]
+    return None
 
 
 PLAIN = (ATOMS - {FunctionType}) | {Slot}
@@ -67,7 +114,8 @@ class Fixed:
 
 
 def _fixed(value: Any, memo: dict) -> Any:
-    """A copy for use in a template."""
+    """A copy for use in a template. Raises TypeError if it holds a tensor that was not found."""
+    refuse_hidden(value)
     duplicate = copied(value, memo)
     return duplicate if is_atom(duplicate) else Fixed(duplicate, value)
 
@@ -117,6 +165,9 @@ def _lift(structure: Any, found: list, convert: Callable[[Any], Any], memo: dict
     tensor = convert(structure)
     if tensor is not None:
         return slot_of(tensor, found)
+    known = registration(type(structure))
+    if known is not None:
+        return Packed(known[1], tuple([_lift(item, found, convert, memo) for item in known[0](structure)]))
     return rebuild(structure, lambda item: _lift(item, found, convert, memo), lambda item: _fixed(item, memo))
 
 
@@ -161,6 +212,8 @@ def fill(template: Any, values: Sequence[Any], give: Callable[[Any], Any] | None
         return values[template.index]
     if kind is Fixed:
         return give(template.value)
+    if kind is Packed:
+        return template.pack(tuple([fill(item, values, give) for item in template.parts]))
     return rebuild(template, lambda item: fill(item, values, give))
 
 
@@ -201,14 +254,16 @@ def _parts(structure: Any) -> list:
             return list(base.__iter__(structure))
     if kind is slice:
         return [structure.start, structure.stop, structure.step]
-    if "__dataclass_fields__" in vars(kind):
+    fields = fields_of(kind)
+    if fields is not None:
         attributes = object.__getattribute__(structure, "__dict__") if kind.__dictoffset__ else None
         return (
             list(attributes.values())
             if attributes is not None
-            else [object.__getattribute__(structure, field) for field in vars(kind)["__dataclass_fields__"]]
+            else [object.__getattribute__(structure, field) for field in fields]
         )
-    return []
+    known = registration(kind)
+    return [] if known is None else list(known[0](structure))
 
 
 def rebuild(structure: Any, function: Callable[[Any], Any], other: Callable[[Any], Any] | None = None) -> Any:
@@ -233,11 +288,15 @@ def rebuild(structure: Any, function: Callable[[Any], Any], other: Callable[[Any
         for key, item in dict.items(structure) if issubclass(kind, dict) else enumerate(structure):
             result[key] = function(item)
         return result
-    if "__dataclass_fields__" in vars(kind):
+    fields = fields_of(kind)
+    if fields is not None:
         result = copy.copy(structure)
-        for name in vars(kind)["__dataclass_fields__"]:
+        for name in fields:
             object.__setattr__(result, name, function(object.__getattribute__(structure, name)))
         return result
+    known = registration(kind)
+    if known is not None:
+        return known[1](tuple([function(item) for item in known[0](structure)]))
     return structure if other is None else other(structure)
 
 

@@ -379,6 +379,7 @@ from weftwork.graph.lookup.tables import tables_initializer as _tables_initializ
 from weftwork.graph.lookup.tables import (
     tables_initializer as tables_initializer,
 )
+from weftwork.graph.nest import register_structure as register_structure
 from weftwork.graph.operation import (
     Operation as Operation,
 )

@@ -18,6 +18,7 @@ from weftwork.graph.operation import Tensor
 from weftwork.scheduler.doors.calls import Done, Input, Raised, Start, call_chunk, call_node
 from weftwork.scheduler.doors.futures import Call, finish
 from weftwork.scheduler.doors.held import Held
+from weftwork.scheduler.doors.pace import PACES, belongs_beside
 from weftwork.scheduler.doors.running import op_of, run_graph, staying
 from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.session.session import Session
@@ -36,12 +37,8 @@ class Owner(Protocol):
     """What a batch needs from its executor."""
 
     start: Start
-
-    def seconds_of(self, key: Any) -> float | None:
-        """The usual duration of calls with this key, None if unknown."""
-
-    def learn(self, key: Any, seconds: float) -> None:
-        """Record a call's duration."""
+    most: int
+    """How many calls may run at once."""
 
     def done_with(self, batch: Batch) -> None:
         """Note that a node of the batch is done."""
@@ -88,9 +85,10 @@ class Batch:
 
     def _most_of(self, call: Call) -> int:
         """How many calls like this one make a chunk."""
-        seconds = self.owner.seconds_of(call.callee.key)
-        if seconds is None or seconds > _SHORT:
+        pace = PACES.of(call.callee.key)
+        if pace is None or pace.seconds > _SHORT:
             return 1
+        seconds = pace.seconds
         return max(1, min(_MOST, int(_CHUNK / max(seconds, 1e-7)), len(self.calls) // (_CHUNKS * self.slots)))
 
     def run(self) -> None:
@@ -149,14 +147,18 @@ class Batch:
         callee, start = call.callee, self.owner.start.function
         functions = (callee.function, *callee.also, *([] if start is None else [start]))
         name = named((*callee.also, callee.function)[0])
-        return op_of(runner, functions, name, call.stays, self._ops).of_atoms(graph, args)
+        made = op_of(runner, functions, name, call.stays, self._ops)
+        if belongs_beside(made.kernel.captured, call.stays, PACES.of(callee.key), self.owner.most, not callee.also):
+            made = op_of(runner, functions, name, call.stays, self._ops, beside=True)
+        return made.of_atoms(graph, args)
 
     def _tell(self, number: int, outcome: Done) -> None:
         """Finish the calls of a node that is done. Runs in this process, as a node."""
         if self._stopped.is_set():
             return
         calls, self.left = self.nodes[number], self.left - 1
-        self.owner.learn(calls[0].callee.key, outcome.seconds / calls[0].weight)
+        weight = calls[0].weight
+        PACES.learn(calls[0].callee.key, outcome.seconds / weight, outcome.busy / weight)
         self.owner.done_with(self)
         outcomes = [outcome.value] if len(calls) == 1 else outcome.value
         self.owner.again(calls[len(outcomes) :])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any, NamedTuple
 
 from weftwork.actors.processes.messages import describe, described
@@ -40,13 +40,16 @@ def _raised_elsewhere(packed: bytes, traceback: str) -> Raised:
 
 
 class Done(Held):
-    """The outcome of a call, or the list of outcomes of a chunk.   seconds: the time per call."""
+    """The outcome of a call, or the list of outcomes of a chunk.
 
-    __slots__ = ("seconds",)
+    seconds: the time per call.   busy: the CPU seconds of its thread in that time.
+    """
 
-    def __init__(self, value: Any, seconds: float = 0.0):
+    __slots__ = ("busy", "seconds")
+
+    def __init__(self, value: Any, seconds: float = 0.0, busy: float = 0.0):
         super().__init__(value)
-        self.seconds = seconds
+        self.seconds, self.busy = seconds, busy
 
 
 class Input(NamedTuple):
@@ -78,8 +81,9 @@ def call_node(*bound: Any) -> Done:
     if inputs:
         args = [inputs[a.number] if type(a) is Input else a for a in args]
         kwargs = {key: inputs[a.number] if type(a) is Input else a for key, a in (kwargs or {}).items()}
-    began = perf_counter()
-    return Done(_outcome(function, start, args, kwargs), perf_counter() - began)
+    began, before = perf_counter(), thread_time()
+    outcome = _outcome(function, start, args, kwargs)
+    return Done(outcome, perf_counter() - began, thread_time() - before)
 
 
 def call_chunk(*bound: Any) -> Done:
@@ -91,13 +95,14 @@ def call_chunk(*bound: Any) -> Done:
     function = bound[0]
     start, calls, most = bound[-1].value
     outcomes: list = []
-    began = now = perf_counter()
+    began, before = perf_counter(), thread_time()
+    now = began
     for args, kwargs in calls:
         outcomes.append(_outcome(function, start, args, kwargs))
         now = perf_counter()
         if now - began > most:
             break
-    return Done(outcomes, (now - began) / len(outcomes))
+    return Done(outcomes, (now - began) / len(outcomes), (thread_time() - before) / len(outcomes))
 
 
 def _outcome(function: Callable, start: Start, args: Sequence, kwargs: dict | None) -> Any:

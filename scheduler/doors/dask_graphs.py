@@ -9,7 +9,9 @@ see. If there are callbacks, tasks run in Dask's own order. Graphs of the same f
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from time import perf_counter, thread_time
 from typing import Any, NoReturn
 
 from weftwork.graph.callables import named
@@ -19,8 +21,11 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ownership import is_atom
 from weftwork.scheduler.doors.dask_plans import Spec, Step, compute
+from weftwork.scheduler.doors.futures import code_of
 from weftwork.scheduler.doors.held import Held
+from weftwork.scheduler.doors.pace import PACES, belongs_beside
 from weftwork.scheduler.doors.running import changes_given, holds_nothing, op_of, staying
+from weftwork.scheduler.machines.inventory import local_cpus
 
 try:
     from dask import config
@@ -79,6 +84,7 @@ class _Computation:
         self.known: dict[Hashable, Any] = dict(cache or {})
         self._ops: dict = {}
         self._lasting: dict[int, bool] = {}
+        self._cores = self._most = local_cpus()
 
     def run(self, most: int | None) -> Mapping:
         """The values of the wanted keys. Raises KeyError for one that is missing."""
@@ -123,6 +129,7 @@ class _Computation:
         raise RuntimeError("Dask finds nothing wrong with a graph that cannot be ordered")
 
     def _computed(self, most: int | None) -> Mapping:
+        self._most = most or self._cores
         steps = [self._step(*each) for each in self._sequence()]
         wanted = self.wanted.difference(self.known)
         lasting = all(self._lasting.values())
@@ -134,7 +141,12 @@ class _Computation:
             if id(each) not in self._lasting:
                 self._lasting[id(each)] = holds_nothing(each)
         stays = any(map(changes_given, functions)) and not is_atom(tuple(self._given(task, names)))
-        make = op_of(call_task, functions, named((*functions, call_task)[0]), stays, self._ops)
+        name = named((*functions, call_task)[0])
+        make = op_of(call_task, functions, name, stays, self._ops)
+        if self._most > 1 and (stays or self._most > self._cores or make.kernel.captured.writes):
+            pace = PACES.of(tuple(map(code_of, functions)))
+            if belongs_beside(make.kernel.captured, stays, pace, self._most):
+                make = op_of(call_and_learn, functions, name, stays, self._ops, beside=True)
         return Step(key, Spec(task, names), make)
 
     def _node(self, graph: Graph, step: Step, spec: Any, inputs: list) -> Tensor:
@@ -276,3 +288,12 @@ def call_task(*bound: Any) -> Held:
     at = next(place for place, item in enumerate(bound) if isinstance(item, Held))
     (task, names), *values = [held.value for held in bound[at:]]
     return Held(task(dict(zip(names, values, strict=True))))
+
+
+def call_and_learn(*bound: Any) -> Held:
+    """As `call_task`, in a thread beside the others: learn how long the task takes."""
+    began, before = perf_counter(), thread_time()
+    held = call_task(*bound)
+    functions = itertools.takewhile(lambda item: not isinstance(item, Held), bound)
+    PACES.learn(tuple(map(code_of, functions)), perf_counter() - began, thread_time() - before)
+    return held

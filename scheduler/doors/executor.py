@@ -20,10 +20,10 @@ from concurrent.futures import BrokenExecutor, Future
 from time import monotonic, sleep
 from typing import Any, TypeVar
 
-from weftwork.actors.programs.lru import Lru
 from weftwork.scheduler.doors.batches import Batch, results
 from weftwork.scheduler.doors.calls import Raised, Start, chunk_of
 from weftwork.scheduler.doors.futures import Call, Callee, cancel, code_of, finish, start
+from weftwork.scheduler.doors.pace import PACES
 from weftwork.scheduler.machines.inventory import local_cpus
 
 _LOG = logging.getLogger("concurrent.futures")
@@ -38,10 +38,6 @@ _SHORT, _LONG = 0.1, 0.5
 """If a batch of unknown calls takes less or more than so many seconds, the next one is larger or smaller."""
 _CHUNKS = 16
 """Chunks of `map` for each worker. At the end, a worker waits for at most one chunk of another worker."""
-_KNOWN = 256
-"""Functions whose durations are remembered."""
-_NEW_WEIGHT = 0.5
-"""Weight of a new duration against the remembered one."""
 
 
 class Executor(concurrent.futures.Executor):
@@ -228,7 +224,7 @@ class Executor(concurrent.futures.Executor):
             self._aside, self._woken = [], False
         pending, free = self._pending, self._free
         work, unknown = _WORK * free, 0
-        key, seconds = None, None
+        key, pace = None, None
         while pending and (len(taken) < free or (work > 0 and unknown < self._size)):
             call = pending.popleft()
             if call.needs and not all([need.done() or need in among for need in call.needs]):
@@ -238,11 +234,11 @@ class Executor(concurrent.futures.Executor):
             among.add(call)
             if call.callee.key is not key:
                 key = call.callee.key
-                seconds = self._owner.seconds_of(key)
-            if seconds is None:
+                pace = PACES.of(key)
+            if pace is None:
                 unknown += 1
             else:
-                work -= seconds * call.weight
+                work -= pace.seconds * call.weight
         return taken
 
 
@@ -252,24 +248,7 @@ class _Owner:
     def __init__(self, executor: Executor, start: Start):
         self.start = start
         self._executor = executor
-        self._seconds: Lru[Any, float] = Lru(_KNOWN)
-
-    def seconds_of(self, key: Any) -> float | None:
-        """The usual duration of calls with this key, None if unknown."""
-        try:
-            return self._seconds.find(key)
-        except TypeError:  # it has no hash
-            return None
-
-    def learn(self, key: Any, seconds: float) -> None:
-        """Take note of a call's duration."""
-        known = self.seconds_of(key)
-        if known is not None:
-            seconds = known + _NEW_WEIGHT * (seconds - known)
-        try:
-            self._seconds.keep(key, seconds)
-        except TypeError:
-            pass
+        self.most = executor._max_workers
 
     def done_with(self, batch: Batch) -> None:
         """Take back the slots that a batch no longer needs."""

@@ -18,17 +18,21 @@ from weftwork.graph.codes import changes_arguments
 from weftwork.graph.function import Op, op
 from weftwork.graph.graph import Graph
 from weftwork.graph.ownership import is_atom
+from weftwork.scheduler.machines.inventory import local_cpus
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.request.config import ConfigProto
 from weftwork.scheduler.session.session import Session
 
+_BESIDE = "beside"
+"""The limit of a session that counts the calls in threads beside the others."""
 _KEPT = 512
 """The number of functions whose ops are kept, with what was measured of them."""
 
 
 def session_for(graph: Graph, most: int | None) -> Session:
     """A session for a graph of a door.   most: how many nodes may run at once; None stands for the number of CPUs."""
-    return Session(graph=graph, config=ConfigProto(inter_op_parallelism_threads=most or 0, copy=False))
+    limits = {_BESIDE: most or local_cpus()}
+    return Session(graph=graph, config=ConfigProto(inter_op_parallelism_threads=most or 0, copy=False, limits=limits))
 
 
 def run_graph(
@@ -45,30 +49,40 @@ def run_graph(
 
 
 def op_of(
-    runner: Callable, functions: tuple[Callable, ...], name: str, stays: bool = False, kept: dict | None = None
+    runner: Callable,
+    functions: tuple[Callable, ...],
+    name: str,
+    stays: bool = False,
+    kept: dict | None = None,
+    beside: bool = False,
 ) -> Op:
     """The op for nodes that call `runner`, which in turn calls the user's functions.
 
     The functions are bound to the runner, because the node's costs, and the state that it refers to, are theirs.
-    name: how errors call the node.   stays: it runs in this process.
+    name: how errors call the node.   stays: it runs in this process.   beside: in a thread that takes no core there.
     kept: keeps the ops of functions that must not outlive the caller, see `holds_nothing`.
     """
     try:
         if all(map(holds_nothing, functions)):
-            return _kept(runner, functions, name, stays)
+            return _kept(runner, functions, name, stays, beside)
         kept = {} if kept is None else kept
-        made = kept.get((functions, name, runner, stays))
+        key = functions, name, runner, stays, beside
+        made = kept.get(key)
         if made is None:
-            made = kept[functions, name, runner, stays] = _op(runner, functions, name, stays)
+            made = kept[key] = _op(runner, functions, name, stays, beside)
         return made
     except TypeError:  # one cannot be hashed
-        return _op(runner, functions, name, stays)
+        return _op(runner, functions, name, stays, beside)
 
 
-def _op(runner: Callable, functions: tuple[Callable, ...], name: str, stays: bool) -> Op:
+def _op(runner: Callable, functions: tuple[Callable, ...], name: str, stays: bool, beside: bool) -> Op:
     bound = functools.partial(runner, *functions)
     bound.__name__ = name  # type: ignore[attr-defined]
-    made = staying(bound) if stays else op(bound)
+    if beside:
+        made = op(bound, limits={_BESIDE: 1})
+        made.kernel.unordered = True
+    else:
+        made = staying(bound) if stays else op(bound)
     made.kernel.threadsafe = True
     made.kernel.reads  # look now, or it would count as time of the first call  # noqa: B018
     return made

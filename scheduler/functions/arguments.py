@@ -3,7 +3,7 @@
 data        numbers, arrays, and any object of no other kind: the trace has a placeholder for it
 static      values that control a program: None, bool, text, Enum members, functions, classes, ops, variables, dtypes.
             They are part of the trace; another value needs another trace
-structure   lists, tuples, dicts, dataclasses and their subclasses: their items are arguments, too
+structure   lists, tuples, dicts, dataclasses, their subclasses, and registered types: their items are arguments, too
 signature   the structure, the types of the data, and the static values; calls with equal signatures share a trace
 """
 
@@ -120,10 +120,14 @@ def _parts(kind: type, value: Any) -> tuple[Any, Iterable[Any]] | None:
         return tuple(dict.keys(value)), dict.values(value)
     if issubclass(kind, (list, tuple)):
         return len(value), kind.__iter__(value)
-    fields = vars(kind).get("__dataclass_fields__")
+    fields = nest.fields_of(kind)
     if fields is not None:
         return tuple(fields), [object.__getattribute__(value, name) for name in fields]
-    return None
+    known = nest.registration(kind)
+    if known is None:
+        return None
+    items = known[0](value)
+    return len(items), items
 
 
 def filled(value: Any, give: Callable[[Any], Any]) -> Any:

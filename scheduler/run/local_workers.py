@@ -333,6 +333,6 @@ def _of_process(pid: int) -> LocalWorkers:
 def _leave(transport: Transport, folder: str, processes: dict[int, LocalProcess], pid: int) -> None:
     if os.getpid() == pid:  # not in a forked child
         transport.close()
-        for process in processes.values():
+        for process in list(processes.values()):  # a run in the background may be starting one
             process.end()
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,80 @@
+"""Tensors in arguments where nobody can find them, so that a function would get a symbol in the place of a value.
+
+hidden    reached only through an object that is not a structure (`nest`): an attribute, an iterator, a bound argument
+
+No code of the object runs: Python's garbage collector says what it refers to.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import sys
+from types import FrameType, FunctionType, GeneratorType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from weftwork.graph.operation import Tensor
+
+_MOST = 500
+"""Maximum number of objects that are looked at in one argument."""
+_CLOSED = (type, FunctionType, MethodType, ModuleType, FrameType, GeneratorType, BaseException, np.ndarray)
+"""Objects whose contents are their own affair: a function may refer to tensors, and not use them."""
+_PLAIN = (list, tuple, dict, set, frozenset)
+"""Types that hide nothing themselves."""
+_CONTAINERS = frozenset(["builtins", "collections", "functools", "itertools", "types"])
+"""Python's own modules whose objects are looked into."""
+
+
+def refuse_hidden(value: Any) -> None:
+    """Raise TypeError if an argument holds a tensor where it cannot be found."""
+    found = hidden_tensor(value) if _is_open(type(value)) else None
+    if found is not None:
+        holder, tensor = found
+        raise TypeError(
+            f"an argument holds {tensor} in an object of type {holder.__qualname__}, which cannot be looked into, so "
+            "the function would not get its value. Pass the tensor itself, or in a list, tuple, dict or dataclass; or "
+            "say with weftwork.register_structure what such an object contains."
+        )
+
+
+def hidden_tensor(value: Any) -> tuple[type, Tensor] | None:
+    """A tensor to which an object leads, and the type that hides it; None if there is none.
+
+    Graphs, sessions, variables and the like lead to none.
+    """
+    stack, seen = [(value, type(value))], {id(value)}
+    for item, holder in stack:
+        parts = gc.get_referents(item)
+        kinds = set(map(type, parts))
+        if not any([issubclass(kind, Tensor) or _is_open(kind) for kind in kinds]):
+            continue
+        for part in parts:
+            kind = type(part)
+            if issubclass(kind, Tensor):
+                return holder, part
+            if id(part) not in seen and len(seen) < _MOST and _is_open(kind):
+                seen.add(id(part))
+                stack.append((part, holder if kind in _PLAIN else kind))
+    return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_open(kind: type) -> bool:
+    """Whether objects of a class are looked into."""
+    if issubclass(kind, _CLOSED) or not _is_tracked(kind):
+        return False
+    modules = {base.__module__.partition(".")[0] for base in kind.__mro__}
+    if "weftwork" in modules:
+        return False
+    return kind.__module__ in _CONTAINERS or kind.__module__.partition(".")[0] not in sys.stdlib_module_names
+
+
+def _is_tracked(kind: type) -> bool:
+    """Whether objects of a class may refer to others at all."""
+    return bool(kind.__flags__ & _TRACKED)
+
+
+_TRACKED = 1 << 14
+"""The flag of types whose objects the garbage collector visits."""
