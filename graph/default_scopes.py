@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from weftwork.graph.function import needed, selected
+from weftwork.graph.needed import needed, selected
 from weftwork.graph.stacks import get_default_graph
 
 

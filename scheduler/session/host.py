@@ -34,8 +34,9 @@ from weftwork.scheduler.plan.signatures import Signature, Signatures
 from weftwork.scheduler.request.fetches import Fetches
 from weftwork.scheduler.run.ending import cancel_at_end
 from weftwork.scheduler.run.engine import CLOSED, Engine
-from weftwork.scheduler.run.explain import Explanation, Waiting
+from weftwork.scheduler.run.explain import Explanation
 from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.waiting import Waiting
 from weftwork.scheduler.session.cluster import ClusterSpec, Task, place_state
 from weftwork.scheduler.session.far_events import HostListener, PackedEvents, RemoteRun, packed_events
 from weftwork.scheduler.state.mirror import Mirror
