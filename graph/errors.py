@@ -222,8 +222,8 @@ def message_of(error: BaseException, of_library: bool = False) -> str:
 
 def _reshape_words(count: str, shape: str) -> str:
     known = [int(size) for size in shape.split(",") if size.strip().isdigit()]
-    wish = f"requires a multiple of {math.prod(known)}" if "newaxis" in shape else f"has {math.prod(known)}"
-    return f"Input to reshape is a tensor with {count} values, but the requested shape {wish}"
+    wanted = f"requires a multiple of {math.prod(known)}" if "newaxis" in shape else f"has {math.prod(known)}"
+    return f"Input to reshape is a tensor with {count} values, but the requested shape {wanted}"
 
 
 def shown(value: Any) -> str:

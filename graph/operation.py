@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
     R = TypeVar("R", default=Any, covariant=True)
 
-    class Stands(Any):
+    class Symbolic(Any):
         """A tensor stands for its value wherever a function takes one, so it matches every annotation."""
 
 else:
     R = TypeVar("R", covariant=True)
 
-    class Stands:
+    class Symbolic:
         __slots__ = ()
 
 
@@ -291,7 +291,7 @@ class Operation:
         return f"<tf.Operation '{self.name}' type={self.type}>"
 
 
-class Tensor(Operators, Generic[R], Stands):
+class Tensor(Operators, Generic[R], Symbolic):
     """An output of an operation. It holds no value; NumPy functions and operators on it make new nodes.
 
     For type checkers and readers, `Tensor[int]` is a tensor whose value is an int.

@@ -358,7 +358,7 @@ class Dispatcher:
         else:  # "missing" or "lacking": the process does not have what we thought it had
             if attempt.link is not None:
                 if self.requests.depends_on(attempt.handle.actor):
-                    raise Restart(lost([self._op(node) for node in segment.nodes], 1, "it has forgotten a value"))
+                    raise Restart(lost([self._op(node) for node in segment.nodes], 1, "it has lost a value"))
                 with attempt.link.lock:
                     attempt.link.programs.clear()
                     attempt.link.held.clear()

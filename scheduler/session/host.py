@@ -218,8 +218,8 @@ class Host:
             begun.append(active)
             with self._lock:
                 self._runs[run] = (client, active)
-                doomed = run in self._doomed
-            if doomed:
+                to_cancel = run in self._doomed
+            if to_cancel:
                 active.cancel()
 
         return started
@@ -233,8 +233,10 @@ class Host:
                 self._doomed.clear()
             if run and run not in self._runs:
                 self._doomed.add(run)
-            doomed = [active for name, (owner, active) in self._runs.items() if owner == client and run in ("", name)]
-        return all([active.cancel() for active in doomed])
+            to_cancel = [
+                active for name, (owner, active) in self._runs.items() if owner == client and run in ("", name)
+            ]
+        return all([active.cancel() for active in to_cancel])
 
     def reset(self, containers: Sequence[str] | None) -> None:
         """Delete the variables of some containers, or all of them, and close every session."""
