@@ -233,10 +233,8 @@ class Host:
                 self._doomed.clear()
             if run and run not in self._runs:
                 self._doomed.add(run)
-            to_cancel = [
-                active for name, (owner, active) in self._runs.items() if owner == client and run in ("", name)
-            ]
-        return all([active.cancel() for active in to_cancel])
+            found = [active for name, (owner, active) in self._runs.items() if owner == client and run in ("", name)]
+        return all([active.cancel() for active in found])
 
     def reset(self, containers: Sequence[str] | None) -> None:
         """Delete the variables of some containers, or all of them, and close every session."""
