@@ -151,9 +151,12 @@ def is_plain(value: Any, depth: int = 0) -> bool:
         return True
     if kind is np.ndarray or isinstance(value, np.generic):
         return value.dtype.kind in "biufcSU"
-    if kind in (list, tuple):
-        return len(value) < _MAX_PARTS and depth < _MAX_DEPTH and all([is_plain(item, depth + 1) for item in value])
-    return False
+    if kind not in (list, tuple) or len(value) >= _MAX_PARTS or depth >= _MAX_DEPTH:
+        return False
+    for item in value:
+        if type(item) not in _PLAIN and not is_plain(item, depth + 1):
+            return False
+    return True
 
 
 def pack(value: Any) -> bytes:

@@ -73,27 +73,18 @@ class Candidate:
         never run."""
         self.name, self.predicted, self.make, self.price = name, predicted, make, price
         self.took: list[float] = []
+        self.is_dynamic = name == Place.DYNAMIC.value
+        """True if its nodes are shared out as the run goes on."""
+        self.needs_residents = name in (Place.DYNAMIC.value, Place.RESIDENT.value)
+        """True if local workers run it together with the caller."""
+        self.has_slots = name in (Place.THREAD.value, Place.RESIDENT.value)
+        """True if its nodes are assigned to slots that run concurrently, so they cannot be measured one by one."""
 
     @cached_property
     def plan(self) -> Plan:
         """The plan."""
         with collecting_later():
             return self.make()
-
-    @property
-    def is_dynamic(self) -> bool:
-        """True if its nodes are shared out as the run goes on."""
-        return self.name == Place.DYNAMIC.value
-
-    @property
-    def needs_residents(self) -> bool:
-        """True if local workers run it together with the caller."""
-        return self.name in (Place.DYNAMIC.value, Place.RESIDENT.value)
-
-    @property
-    def has_slots(self) -> bool:
-        """True if its nodes are assigned to slots that run concurrently, so they cannot be measured one by one."""
-        return self.name in (Place.THREAD.value, Place.RESIDENT.value)
 
     @property
     def typical(self) -> float:

@@ -42,7 +42,7 @@ from weftwork.scheduler.plan.signatures import Signature, Signatures
 from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.run.awaiting import Awaiting
 from weftwork.scheduler.run.calling import may_do_without, run_locally
-from weftwork.scheduler.run.contexts import hold, let_go
+from weftwork.scheduler.run.contexts import HOLDERS, hold, let_go
 from weftwork.scheduler.run.detached import Detached
 from weftwork.scheduler.run.dispatch import Dispatcher
 from weftwork.scheduler.run.element_functions import ElementFunctions
@@ -215,7 +215,8 @@ class Engine:
             raise
         finally:
             run.end()
-            let_go(run)
+            if HOLDERS:
+                let_go(run)
             if run in running or self.closed:  # otherwise a commit has removed it
                 with self.mirror.mutex:
                     running.discard(run)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import copy_context
 from functools import partial
 from threading import get_native_id
@@ -128,10 +128,11 @@ class InnerRun(Run):
         self.work += segment.measured or 0.0
         return nodes
 
-    def learn_node(self, node: int, cost: Sequence, seconds: float) -> Node:
+    def learn_nodes(self, rows: Iterable[tuple[int, Sequence, float]]) -> list[Node]:
         """As in any run; also adds up the seconds."""
-        self.work += seconds
-        return super().learn_node(node, cost, seconds)
+        rows = list(rows)
+        self.work += sum([seconds for _, _, seconds in rows])
+        return super().learn_nodes(rows)
 
 
 class PlannedBody:

@@ -292,23 +292,28 @@ class Run:
                     HISTORY.learn(self.flow.ops[node], bytes_in, spent)
         return measured(self.flow.ops, segment.owners, costs) if self.telling is not None else []
 
-    def learn_node(self, node: int, cost: Sequence, seconds: float) -> Node:
-        """Add a measurement of one node to the history, with `seconds` as its duration.
+    def learn_nodes(self, rows: Iterable[tuple[int, Sequence, float]]) -> list[Node]:
+        """Add measurements of single nodes to the history. Returns these nodes.
 
-        cost: its start, the elapsed seconds, bytes of inputs and of outputs.
+        rows: a node; its start, the elapsed seconds, bytes of inputs and of outputs; and the seconds that it counts as.
         """
-        _, _, taken, made = cost
-        op = self.flow.ops[node]
-        COSTS.learn(self.flow.kernels[node], taken, seconds, made)
-        HISTORY.learn(op, taken, seconds)
-        return Node(op, *cost)
+        ops, kernels, nodes = self.flow.ops, self.flow.kernels, []
+        calls: dict[Any, list] = {}
+        for node, cost, seconds in rows:
+            op, (_, _, taken, made) = ops[node], cost
+            calls.setdefault(kernels[node], []).append((taken, seconds, made))
+            HISTORY.learn(op, taken, seconds)
+            nodes.append(Node(op, *cost))
+        for kernel, made in calls.items():
+            COSTS.learn_calls(kernel, made)
+        return nodes
 
-    def ran_here(self, nodes: Sequence[Node], where: Lane | None, sent: Sent) -> None:
-        """Report nodes that ran one after another in this process, if anyone listens. where: None for this thread."""
+    def ran_here(self, nodes: Sequence[Node], place: str, sent: Sent) -> None:
+        """Report nodes that ran one after another in this thread, if anyone listens."""
         if nodes and (self.telling is not None or took(nodes) >= WORTH):
             sizes = sum([node.taken for node in nodes]), sum([node.made for node in nodes])
             ops = [node.op for node in nodes]
-            self.teller().ran_here(ops, nodes, nodes[0].start, took(nodes), where or lane(), sent, *sizes)
+            self.teller().ran_here(ops, nodes, nodes[0].start, took(nodes), lane(place), sent, *sizes)
 
     def ran_there(
         self, place: str, numbers: Sequence[int], nodes: Sequence[Node], sent: Sent, report: Sequence, back: float

@@ -50,7 +50,7 @@ from weftwork.scheduler.run.gil_watch import GilWatch
 from weftwork.scheduler.run.lane import Lane, idlest, until_room, with_room
 from weftwork.scheduler.run.refusals import Refusals
 from weftwork.scheduler.run.run import Run
-from weftwork.scheduler.run.telling import Sent, lane
+from weftwork.scheduler.run.telling import Sent
 from weftwork.scheduler.run.workers import Workers
 
 
@@ -79,6 +79,7 @@ class Sharing:
         self.run, self.flow, self.transport = run, flow, transport
         self.frontier = Frontier(flow, seconds)
         self.refusals = Refusals(run, flow, self.frontier)
+        self.refusals.kept.update(flow.here, [node for node, op in enumerate(flow.ops) if stateful(op.kind)])
         self.workers = Workers(run, self.frontier, self.refusals, transport, number, lanes, restart, revive)
         self.crew = Crew(self._help)
         self.background = Background(self.wake)
@@ -218,10 +219,7 @@ class Sharing:
         return self.flow.kernels[node] is not None and node not in self.detached.nodes and not self._must_stay(node)
 
     def _must_stay(self, node: int) -> bool:
-        op = self.flow.ops[node]
-        if node in self.refusals.kept or stateful(op.kind) or self.flow.is_here(node):
-            return True
-        return HISTORY.stays(self.flow.kernels[node])
+        return node in self.refusals.kept or HISTORY.stays(self.flow.kernels[node])
 
     def _fits_a_thread(self, node: int) -> bool:
         kernel = self.flow.kernels[node]
@@ -383,7 +381,7 @@ class Sharing:
         self._ready(self._done(node))
         self._recruit(len(self.frontier.threads) - 1, self.cores - self._running())
         self.frontier.took(node, seconds)
-        self.run.ran_here([self.run.learn_node(node, cost, seconds)], lane(place), Sent(ready, began))
+        self.run.ran_here(self.run.learn_nodes([(node, cost, seconds)]), place, Sent(ready, began))
         self.run.count(place, 1)
 
     def _lock_for(self, nodes: list[int]) -> None:

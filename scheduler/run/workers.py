@@ -14,7 +14,7 @@ from typing import Any
 
 from weftwork.actors.processes.messages import describe, pack_parts, unpack_parts
 from weftwork.actors.processes.transport import Gone, Transport
-from weftwork.actors.programs.program import Stopped
+from weftwork.actors.programs.program import Stopped, spread
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Segment
@@ -149,18 +149,20 @@ class Workers:
         del run.here[number, slot]
         nodes, rest = batch.nodes[: len(made)], batch.nodes[len(made) :]
         run.count("resident", len(nodes))
-        ran = []
+        rows = []
         for node, result, (*cost, gil) in zip(nodes, made, costs, strict=True):
             outputs = flow.outputs[node]
-            for value, one in zip(outputs, (result,) if len(outputs) == 1 else result, strict=True):
-                run.values[value] = one
+            if len(outputs) == 1:
+                run.values[outputs[0]] = result
+            else:
+                spread(run.values, outputs, result)
             self.frontier.took(node, cost[1])
-            ran.append(run.learn_node(node, cost, cost[1]))
+            rows.append((node, cost, cost[1]))
             lane.large = lane.large or cost[3] >= DROPPED_FROM_BYTES
             if gil is not None and flow.ops[node].traits.user:
                 HISTORY.tell_gil(flow.kernels[node], gil)
-        if ran:
-            run.ran_there("resident", nodes, ran, batch.sent, report, back)
+        if rows:
+            run.ran_there("resident", nodes, run.learn_nodes(rows), batch.sent, report, back)
         if end is None:
             return nodes, []
         lane.held.difference_update([value for node in rest for value in flow.outputs[node]])
