@@ -59,7 +59,7 @@ def set_session(session: BaseSession) -> None:
         raise TypeError(f"set_session takes a session, not {session!r}.")
     if session.graph is not graph_of_program():
         raise ValueError(
-            "This session's graph is not the program's. Create it with graph=weftwork.get_session().graph, or "
+            "This session belongs to another graph. Create it with graph=weftwork.get_session().graph, or "
             "without a graph in the main thread."
         )
     session.graph.runtime = session

@@ -99,7 +99,7 @@ class Explanation:
             lines.append(f"critical path: {time_text(self.critical_seconds)}: {listed(self.critical_path)}")
         lines.append(f"bound: {self.bound}")
         for name, predicted, best in () if self.new else self.ways:
-            measured = "not tried" if best is None else f"took {time_text(best)}"
+            measured = "not measured yet" if best is None else f"took {time_text(best)}"
             lines.append(f"way {name}: predicted {time_text(predicted)}, {measured}")
         if self.last:
             lines.append(f"last run: {self.last}")
