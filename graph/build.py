@@ -146,8 +146,8 @@ def convert_to_tensor(
             )
         return tensor
     if isinstance(value, Operation):
-        wish = f"(target dtype={dtype!r}, name={name!r})"
-        raise TypeError(f"Can't convert Operation '{value.name}' to Tensor {wish}: an operation may have any outputs")
+        wanted = f"(target dtype={dtype!r}, name={name!r})"
+        raise TypeError(f"Can't convert Operation '{value.name}' to Tensor {wanted}: an operation may have any outputs")
     if isinstance(value, (list, tuple)) and _holds_tensor(value):
         return _packed(value, dtype, name or "packed")
     if isinstance(value, (shapes.TensorShape, shapes.Dimension)):

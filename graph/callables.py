@@ -24,7 +24,7 @@ def check_callable(function: Any) -> None:
     """Raise TypeError if an object cannot be a node's function. The message says what to write instead."""
     if not callable(function) and not isinstance(function, _DEFERRED):
         raise TypeError(f"weftwork.op takes a function, not {function!r}. Pass options by name, as in @op(outputs=2).")
-    if any([inspect.isasyncgenfunction(each) for each in _layers(function)]):
+    if any([inspect.isasyncgenfunction(each) for each in layers(function)]):
         raise TypeError(
             f"{named(function)} is an async generator, but a node has one value. Make it an `async def` that "
             "collects its items in a list and returns the list."
@@ -77,7 +77,7 @@ def _ids(items: tuple) -> tuple:
 
 def is_async(function: Any) -> bool:
     """True for an `async def`, also under decorators, partial, a method or an object's `__call__`."""
-    return any([inspect.iscoroutinefunction(each) for each in _layers(function)])
+    return any([inspect.iscoroutinefunction(each) for each in layers(function)])
 
 
 def is_coroutine_function(function: Any) -> bool:
@@ -87,11 +87,11 @@ def is_coroutine_function(function: Any) -> bool:
     )
 
 
-def _layers(function: Any) -> list:
+def layers(function: Any) -> list:
     """A function and everything it wraps (`__wrapped__`, partials); for a callable object its class's `__call__`."""
-    layers: list = []
-    while function is not None and not any([function is each for each in layers]):
-        layers.append(function)
+    found: list = []
+    while function is not None and not any([function is each for each in found]):
+        found.append(function)
         if isinstance(function, (functools.partial, functools.partialmethod)):
             function = function.func
         elif isinstance(function, (MethodType, staticmethod, classmethod)):
@@ -100,10 +100,10 @@ def _layers(function: Any) -> list:
             function = function.__dict__.get("__wrapped__")
         elif not isinstance(function, type):
             function = getattr(type(function), "__call__", None)  # noqa: B004
-            return [*layers, function] if isinstance(function, FunctionType) else layers
+            return [*found, function] if isinstance(function, FunctionType) else found
         else:
             break
-    return layers
+    return found
 
 
 def on_loop() -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from weftwork.graph.function import needed, selected
+from weftwork.graph.needed import needed, selected
 from weftwork.graph.stacks import get_default_graph
 
 
@@ -28,7 +28,7 @@ def init_scope() -> Iterator[None]:
 
 
 def device(device_name_or_function: Any):
-    """A context manager that asks for a device: a string, a DeviceSpec, a function of the operation, or None.
+    """A context manager that requests a device: a string, a DeviceSpec, a function of the operation, or None.
 
     with tf.device("/gpu:0"):
         product = tf.matmul(a, b)

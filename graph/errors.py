@@ -34,6 +34,17 @@ from typing import Any
 
 from weftwork.graph.seams import seams
 
+__all__ = [
+    "ABORTED", "ALREADY_EXISTS", "AbortedError", "AlreadyExistsError", "CANCELLED", "CancelledError",
+    "DATA_LOSS", "DEADLINE_EXCEEDED", "DataLossError", "DeadlineExceededError", "FAILED_PRECONDITION",
+    "FailedPreconditionError", "INTERNAL", "INVALID_ARGUMENT", "InaccessibleTensorError", "InternalError",
+    "InvalidArgumentError", "NOT_FOUND", "NotFoundError", "OK", "OUT_OF_RANGE", "OpError", "OutOfRangeError",
+    "PERMISSION_DENIED", "PermissionDeniedError", "RESOURCE_EXHAUSTED", "RemoteTraceback",
+    "ResourceExhaustedError", "UNAUTHENTICATED", "UNAVAILABLE", "UNIMPLEMENTED", "UNKNOWN",
+    "UnauthenticatedError", "UnavailableError", "UnimplementedError", "UnknownError",
+    "error_code_from_exception_type", "exception_type_from_error_code",
+]  # fmt: skip
+
 OK = 0
 CANCELLED = 1
 UNKNOWN = 2
@@ -222,8 +233,8 @@ def message_of(error: BaseException, of_library: bool = False) -> str:
 
 def _reshape_words(count: str, shape: str) -> str:
     known = [int(size) for size in shape.split(",") if size.strip().isdigit()]
-    wish = f"requires a multiple of {math.prod(known)}" if "newaxis" in shape else f"has {math.prod(known)}"
-    return f"Input to reshape is a tensor with {count} values, but the requested shape {wish}"
+    wanted = f"requires a multiple of {math.prod(known)}" if "newaxis" in shape else f"has {math.prod(known)}"
+    return f"Input to reshape is a tensor with {count} values, but the requested shape {wanted}"
 
 
 def shown(value: Any) -> str:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec,
 from weftwork.graph import dtypes, nest, shapes
 from weftwork.graph.agreement import check, parameters_of
 from weftwork.graph.build import as_tensor, convert_to_tensor
+from weftwork.graph.call_shapes import check_shape, shape_of
 from weftwork.graph.callables import bound, check_callable, is_coroutine_function, on_loop, takes_name
 from weftwork.graph.captured_kinds import given
 from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.needed import limited, needed, selected
 from weftwork.graph.operation import Kind, Operation, R, Tensor, Traits
 from weftwork.graph.retries import Retry
 from weftwork.graph.stacks import get_default_graph, inside_node, local
@@ -70,6 +72,9 @@ class Op(Generic[P, R]):
         self._traits = traits
         self._name = name
         self._gradient: Callable | None = None
+        self._fits: set[tuple] = set()
+        """The shapes of calls that its function takes, and those that its methods take."""
+        self._method_fits: tuple[set[tuple], set[tuple]] = set(), set()
         self._kernel = kernel_of(function, outputs, types, traits, numpy=numpy)
 
     def _set_kernel(self) -> None:
@@ -118,6 +123,7 @@ class Op(Generic[P, R]):
         for cached in ("_takes_name", "_claims"):
             method.__dict__.pop(cached, None)
         method.function = method.__wrapped__ = function  # type: ignore[attr-defined]
+        method._fits = self._method_fits[instance is None]
         if self._gradient is not None:
             method._gradient = bound(self._gradient, instance, owner)
         method._set_kernel()
@@ -138,11 +144,16 @@ class Op(Generic[P, R]):
 
         All arguments are passed to the function. Only if it has no parameter `name`, `name=` names the node.
         Inside a function that runs as a node, a call without tensors computes and returns the value(s) at once.
-        Raises TypeError if an argument contradicts the annotation of its parameter.
+        Raises TypeError if the function cannot be called with these arguments, because one is missing or has no
+        parameter, or if an argument contradicts the annotation of its parameter.
         """
         name = self._name or self._kernel.node_name
         if "name" in kwargs and not self._takes_name:
             name = _checked_name(kwargs.pop("name"), self._kernel) or name
+        shape = shape_of(args, kwargs)
+        if shape not in self._fits and not self._kernel.numpy:
+            check_shape(self.function, self._kernel.__name__, shape)
+            self._fits.add(shape)
         found: list[Tensor] = []
         tracing = local.tracing
         convert = as_tensor if tracing is None else tracing.argument
@@ -382,42 +393,6 @@ def _one_for_each_output(given: Any, count: int, default: Any, word: str, one: b
             raise ValueError(f"{word} has {len(given)} entries for {count} outputs.")
         return list(given)
     return [given] * count
-
-
-def needed(
-    num_cpus: float | None, num_gpus: float | None, memory: float | None, resources: Mapping[str, float] | None
-) -> tuple[tuple[str, float], ...]:
-    """Ray resources from the usual options, sorted by name. Raises ValueError for a negative or unnamed amount."""
-    amounts = dict(resources or {})
-    for key, value in (("CPU", num_cpus), ("GPU", num_gpus), ("memory", memory)):
-        if key in amounts:
-            raise ValueError(f"Pass {key} as an option of its own, not in resources.")
-        if value is not None:
-            amounts[key] = value
-    for key, value in amounts.items():
-        if not isinstance(key, str) or not isinstance(value, (int, float)) or value < 0:
-            raise ValueError(f"resources must map names to amounts of at least 0, but got {key!r}: {value!r}.")
-    return tuple(sorted(amounts.items()))
-
-
-def limited(limits: Mapping[str, int] | None) -> tuple[tuple[str, int], ...]:
-    """Named limits, sorted by name. Raises ValueError unless a mapping of text to whole numbers of 1 or more."""
-    amounts = dict(limits or {})
-    for key, value in amounts.items():
-        if not isinstance(key, str) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"limits must map names to integers of at least 1, but got {key!r}: {value!r}.")
-    return tuple(sorted(amounts.items()))
-
-
-def selected(label_selector: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
-    """Ray's label selector, sorted by label. Raises ValueError unless it is a mapping of text to text."""
-    chosen = dict(label_selector or {})
-    for key, value in chosen.items():
-        if not isinstance(key, str) or not isinstance(value, str):
-            raise ValueError(
-                f"label_selector must map labels to the values that they must have, but got {key!r}: {value!r}."
-            )
-    return tuple(sorted(chosen.items()))
 
 
 def py_func(

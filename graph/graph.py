@@ -366,7 +366,7 @@ class Graph(Forgetting, Drawn):
         return self._scopes.controls(ops)
 
     def device(self, device_name_or_function: Any):
-        """A context manager that asks for a device: a string, a DeviceSpec, a function of the operation, or None."""
+        """A context manager that requests a device: a string, a DeviceSpec, a function of the operation, or None."""
         return self._scopes.devices(device_name_or_function)
 
     def colocate_with(self, op: Any, ignore_existing: bool = False):

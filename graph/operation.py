@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
     R = TypeVar("R", default=Any, covariant=True)
 
-    class Stands(Any):
+    class Symbolic(Any):
         """A tensor stands for its value wherever a function takes one, so it matches every annotation."""
 
 else:
     R = TypeVar("R", covariant=True)
 
-    class Stands:
+    class Symbolic:
         __slots__ = ()
 
 
@@ -293,7 +293,7 @@ class Operation:
         return f"<tf.Operation '{self.name}' type={self.type}>"
 
 
-class Tensor(Operators, Generic[R], Stands):
+class Tensor(Operators, Generic[R], Symbolic):
     """An output of an operation. It holds no value; NumPy functions and operators on it make new nodes.
 
     For type checkers and readers, `Tensor[int]` is a tensor whose value is an int.
@@ -442,8 +442,7 @@ def operation_beside(given: dict[str, Any]) -> Operation:
 
 
 def tensor_at(op: Any, *places: int) -> Tensor:
-    """Find a pickled Tensor by (operation, output), or in the form of older versions: (graph, operation's index,
-    output)."""
+    """Find a pickled Tensor by (operation, output), or in older versions' form: (graph, operation's index, output)."""
     *index, output = places
     return (op.operations[index[0]] if index else op).outputs[output]
 

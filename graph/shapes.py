@@ -55,7 +55,7 @@ def compatible(a: RawShape, b: RawShape) -> bool:
 
 
 def merge(a: RawShape, b: RawShape) -> RawShape:
-    """Combine what both shapes tell. Raises ValueError if they contradict each other."""
+    """Combine what is known of both shapes. Raises ValueError if they contradict each other."""
     if a is None:
         return b
     if b is None:

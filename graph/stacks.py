@@ -147,7 +147,7 @@ def entered_graph() -> Graph | None:
 
 
 def reset_default_graph() -> None:
-    """Replace this thread's fallback graph by a fresh one. Raises AssertionError inside `with graph.as_default()`."""
+    """Replace this thread's fallback graph with a new one. Raises AssertionError inside `with graph.as_default()`."""
     if local.graphs:
         raise AssertionError(
             "Do not use tf.reset_default_graph() to clear nested graphs. If you need a cleared graph, exit the nesting "

@@ -196,7 +196,7 @@ class Transport:
             stream.sendall(b"".join(_framed([self._slot.to_bytes(_HEADER_BYTES, "big")])))
         except OSError as error:
             stream.close()
-            raise Gone(f"nobody is in slot {slot}: {error}") from error
+            raise Gone(f"there is no process in slot {slot}: {error}") from error
         channel = self._channels[slot] = _Channel(stream, slot)
         self._selector.register(stream, selectors.EVENT_READ, channel)
         return channel

@@ -102,7 +102,7 @@ class Programs:
         if state is None:
             return []
         changed = state.changed()
-        if changed or state.spoiled:
+        if changed or state.dirty:
             self._known.drop(name)
         return [] if state.isolated else changed
 

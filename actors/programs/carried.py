@@ -59,7 +59,7 @@ class Carried:
     variables: (function number, context variable, value).   objects: for each function, what it may change in place.
     owners: for each function, the program's object that it is or is bound to, else None.
     spaces: for each function, (function pickled by value, names of its globals) of those that it calls.
-    spoiled: true if a run leaves the state changed, judging by the functions' code.
+    dirty: true if a run leaves the state changed, judging by the functions' code.
     """
 
     def __init__(self, captured: Iterable[Captured], isolated: bool):
@@ -71,7 +71,7 @@ class Carried:
         self.variables: list[tuple[int, ContextVar, Any]] = []
         self.objects: list[list] = []
         self.isolated = isolated
-        self.spoiled = False
+        self.dirty = False
         for number, each in enumerate(captured):
             named = [item for holder, name, value in each.names if (item := _named(holder, name, value))]
             self.names += named
@@ -80,14 +80,14 @@ class Carried:
             self.variables += [(number, v, _ABSENT if value is MISSING else value) for v, value in each.variables]
             self.objects.append(each.objects)
             self.owners.append(_owner(each.function))
-            self.spoiled = self.spoiled or bool(each.writes)
+            self.dirty = self.dirty or bool(each.writes)
         self._before: list | None = None
         self._bound: list[_Bound] = []
         self._looks = _LOOKS
 
     def __bool__(self) -> bool:
         owners = [owner for owner in self.owners if owner is not None]
-        return bool(self.names or self.variables or any(self.objects) or any(self.spaces) or owners or self.spoiled)
+        return bool(self.names or self.variables or any(self.objects) or any(self.spaces) or owners or self.dirty)
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_before": None, "_bound": []}

@@ -25,7 +25,7 @@ ABSENT = object()
 """Marks a place whose value has not arrived yet."""
 
 
-class Meeting(Protocol):
+class AnyExchange(Protocol):
     """The interface of an exchange, whether its slots are threads or processes."""
 
     run: Any
@@ -45,7 +45,7 @@ def pause() -> None:
     zlib.crc32(_CHECKSUMMED)
 
 
-def linger(notes: SimpleQueue) -> Any:
+def next_note(notes: SimpleQueue) -> Any:
     """Wait for a note. The thread stays awake for a while, because waking it takes longer than most waits last."""
     for _ in range(_CHECKS):
         if not notes.empty():
@@ -74,7 +74,7 @@ class Exchange:
     def wait(self, place: int, slot: int) -> Any:
         """Wait for the value at `place`. Raises Stopped if the run is stopped first.
 
-        Like `linger`, but it looks at the place.
+        Like `next_note`, but it looks at the place.
         """
         there, notes = self.there, self.notes[slot]
         for _ in range(_CHECKS):
@@ -92,26 +92,26 @@ class Exchange:
             notes.put(None)
 
 
-def receive(exchange: Meeting, *, place: int, slot: int) -> Any:
+def receive(exchange: AnyExchange, *, place: int, slot: int) -> Any:
     """The value at `place`, for `slot`."""
     value = exchange.there[place]
     return exchange.wait(place, slot) if value is ABSENT else value
 
 
-def expect(exchange: Meeting, *, place: int, slot: int) -> tuple:
+def expect(exchange: AnyExchange, *, place: int, slot: int) -> tuple:
     """Wait for the signal at `place`."""
     if exchange.there[place] is ABSENT:
         exchange.wait(place, slot)
     return ()
 
 
-def send(exchange: Meeting, value: Any, *, place: int, to: tuple[int, ...]) -> tuple:
+def send(exchange: AnyExchange, value: Any, *, place: int, to: tuple[int, ...]) -> tuple:
     """Give a value to the slots `to`."""
     exchange.give(place, value, to)
     return ()
 
 
-def signal(exchange: Meeting, *, place: int, to: tuple[int, ...]) -> tuple:
+def signal(exchange: AnyExchange, *, place: int, to: tuple[int, ...]) -> tuple:
     """Give the signal at `place`."""
     exchange.give(place, None, to)
     return ()
@@ -123,7 +123,7 @@ def begin(exchange: Any, *values: Any, node: int) -> tuple:
     return ()
 
 
-def newest(exchange: Meeting, *, number: int) -> Any:
+def newest(exchange: AnyExchange, *, number: int) -> Any:
     """A variable's newest version. The run holds its write locks from now on."""
     exchange.run.lock()
     return exchange.run.local(number)

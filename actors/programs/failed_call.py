@@ -21,8 +21,8 @@ PICKLERS: list[tuple[Callable[[Any], bytes], Callable[[bytes], Any]]] = []
 """(dumps, loads) of the library's pickler. The module that has the pickler registers it here."""
 
 
-class Lying:
-    """An input that is not in this process. `fetch` brings it."""
+class Stored:
+    """An input in the object store, outside this process: `fetch()` loads it."""
 
     __slots__ = ("fetch", "size")
 
@@ -55,7 +55,7 @@ class FailedCall:
             self.why = why or "they were in a process that is gone"
             inputs = []
         else:
-            size = sum([each.size if type(each) is Lying else size_of(each) for each in inputs])
+            size = sum([each.size if type(each) is Stored else size_of(each) for each in inputs])
             if size > KEPT:
                 self.why = f"they take {size / 1e6:.0f} MB, and {KEPT / 1e6:.0f} MB are kept at most"
         self._parts = (kernel, dict(attrs), users, stops, [] if self.why else list(inputs))
@@ -88,7 +88,7 @@ class FailedCall:
         """The values that the node took. Raises RuntimeError if they were not kept, or are gone."""
         *_, inputs = self._read()
         for at, value in enumerate(inputs):
-            if type(value) is Lying:
+            if type(value) is Stored:
                 try:
                     inputs[at] = value.fetch()
                 except Exception as error:

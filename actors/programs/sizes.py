@@ -148,7 +148,7 @@ def register_size(kind: type[Any], sizer: Sizer) -> None:
     Use it if the size of your values is estimated wrongly. Sizes decide whether a value is sent to a worker directly or
     through Ray's object store, how costs are recorded, where a node runs, and what `memory_budget` counts.
     kind: the class; its subclasses count as well unless they have a sizer of their own.
-    Raises TypeError for what is not a class and a function.
+    Raises TypeError unless given a class and a function.
     """
     if not isinstance(kind, type) or not callable(sizer):
         raise TypeError(f"register_size needs a class and a function, not {kind!r} and {sizer!r}.")

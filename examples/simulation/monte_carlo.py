@@ -53,7 +53,7 @@ def main() -> float:
         for number in range(RUNS):
             session.run(step, {first: number * BATCHES})
             hit, drawn = session.run([inside, points])
-            print(f"{drawn:>9,} points, pi is about {4 * hit / drawn:.4f}, {len(os.listdir(deaths))} workers killed")
+            print(f"{drawn:>9,} points, pi is about {4 * hit / drawn:.4f}, workers killed: {len(os.listdir(deaths))}")
     expected = sum(hits(seed) for seed in range(RUNS * BATCHES))
     print(f"counted {hit:,} hits; a plain loop counts {expected:,}")
     return abs(hit - expected) + abs(drawn - RUNS * BATCHES * POINTS)

@@ -325,7 +325,7 @@ class HParams:
             del self._types[name], self.__dict__[name]
 
     def parse(self, values: str) -> HParams:
-        """Set values from a text such as `rate=0.1,sizes=[1,2],name=a`; returns self."""
+        """Set values from a string such as `rate=0.1,sizes=[1,2],name=a`; returns self."""
         for name, text in _assignments(values):
             kind, several = self._known(name)
             if text.startswith("[") != several:

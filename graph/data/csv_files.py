@@ -107,7 +107,7 @@ def _numbers(select: Sequence[Any] | None, names: Sequence[str]) -> list[int]:
     for column in select:
         if isinstance(column, str):
             if column not in names:
-                raise ValueError(f"Value '{column}' in select_columns is no name of a column: {list(names)}")
+                raise ValueError(f"Value '{column}' in select_columns is not the name of a column: {list(names)}")
             made.append(list(names).index(column))
         elif not 0 <= int(column) < len(names):
             raise ValueError(f"Column {column} in select_columns is not in [0, {len(names)})")
@@ -164,7 +164,7 @@ class _Rows:
 
 
 def _kind_of(text: str) -> int:
-    """The index of the narrowest type that holds a text."""
+    """The index of the narrowest type that holds a string."""
     try:
         whole = int(text)
     except ValueError:

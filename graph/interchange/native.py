@@ -291,7 +291,7 @@ class _Reader:
         return getattr(found, "function", found)
 
     def _unwritable_value(self, content: Any) -> Any:
-        raise Refused(f"it holds {content}, which has no written form")
+        raise Refused(f"it holds {content}, which cannot be written")
 
     def __getattr__(self, name: str) -> Any:
         raise ValueError(f"it is damaged: {name}")

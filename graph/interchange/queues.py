@@ -103,7 +103,7 @@ def _text(value: Any) -> str:
 def _read_on_queue(given: Given) -> Any:
     maker = given.inputs[0].op
     if "_definition" not in maker.attrs:
-        raise ValueError(f"{maker.name} makes no queue")
+        raise ValueError(f"{maker.name} does not make a queue")
     queue, word, inputs = _Read(maker), _WORDS[given.type], given.inputs[1:]
     result = queue.node(word, inputs, _outputs(queue, word, inputs), given.name, _cancels(given))
     return list(result.outputs) or result

@@ -159,7 +159,7 @@ def _element(work: Import, text: str) -> Any:
         if name not in work.nodes:
             raise ValueError(f"Requested return node '{name}' not found in graph def")
         if work.ops[name] is None:
-            raise ValueError(f"Node '{name}' is not an operation of its own here: it is part of a branch or loop.")
+            raise ValueError(f"Node '{name}' is not a separate operation here: it is part of a branch or loop.")
         return work.ops[name]
     key = (name, int(index))
     if key in work.mapped:

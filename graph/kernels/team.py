@@ -75,7 +75,7 @@ class _Call:
 
     def run(self, helpers: int) -> None:
         """Runs in the calling thread and returns when everything is done, without waiting for helpers yet to begin."""
-        _hire(helpers)
+        _start_helpers(helpers)
         for _ in range(helpers):
             _calls.put(self)
         try:
@@ -113,7 +113,7 @@ class _Call:
                 yield self._left.popleft()
 
 
-def _hire(count: int) -> None:
+def _start_helpers(count: int) -> None:
     while len(_helpers) < count:
         helper = threading.Thread(target=_serve, name="weftwork-helper", daemon=True)
         _helpers.append(helper)

@@ -325,7 +325,9 @@ class LinearOperatorComposition(LinearOperator):
         for left, right in zip(self.operators, self.operators[1:], strict=False):
             sizes = left.domain_dimension, right.range_dimension
             if not sizes[0].is_compatible_with(sizes[1]):
-                raise ValueError(f"The operators {left.name} and {right.name} do not fit: {sizes[0]} and {sizes[1]}.")
+                raise ValueError(
+                    f"The operators {left.name} and {right.name} have incompatible shapes: {sizes[0]} and {sizes[1]}."
+                )
         if all(op.is_non_singular for op in self.operators):
             promises.setdefault("is_non_singular", True)
         super().__init__(self.operators[0].dtype, name=name or "_o_".join([op.name for op in operators]), **promises)

@@ -34,7 +34,7 @@ def py_function(func: Callable[..., Any], inp: Sequence[Any], Tout: Any, name: s
 
     func: called with arrays that also have a method `numpy()`.   Tout: a dtype, or a list of them.
     Operations of this library make nodes, so they cannot compute inside `func`: use NumPy there. The gradient is None.
-    Raises ValueError for what is not callable.
+    Raises ValueError if `func` is not callable.
     """
     if not callable(func):
         raise ValueError(f"py_function expected func to be callable, but got {func!r}.")

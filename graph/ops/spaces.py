@@ -227,7 +227,7 @@ def matrix_band_part(input: Any, num_lower: Any, num_upper: Any, name: str | Non
 def matrix_set_diag(input: Any, diagonal: Any, name: str | None = None, k: Any = 0, align: str = "LEFT_LEFT") -> Tensor:
     """Replace the main diagonals of matrices [..., m, n] by diagonal [..., min(m, n)], or others.
 
-    k, align: as in `matrix_diag`; two numbers want a diagonal [..., count, longest], the highest first.
+    k, align: as in `matrix_diag`; two numbers require a diagonal [..., count, longest], the highest first.
     """
     x, diagonal = convert_together([input, diagonal])
     band = diagonals.band_of(k, align)

@@ -117,7 +117,7 @@ class TensorArray:
         """An array of the same size for gradients: what is written to a cell more than once adds up.
 
         `tf.gradients` needs none.   source: without effect: each call makes an array of its own.
-        flow: the flow of an array of gradients, to go on with that one.
+        flow: the flow of an array of gradients, to continue with that one.
         """
         start = self._flow if flow is None else flow
         kind = "TensorArrayGradV3"

@@ -89,7 +89,7 @@ def tensor_summary(
 ) -> Tensor:
     """Any tensor, with a description for TensorBoard's plugins.
 
-    summary_description: a text, interpreted as Markdown.   display_name: shown instead of the tag.
+    summary_description: a string, interpreted as Markdown.   display_name: shown instead of the tag.
     summary_metadata: a SummaryMetadata, which says what plugin shows it.
     """
     metadata = protos("summary").SummaryMetadata() if summary_metadata is None else summary_metadata

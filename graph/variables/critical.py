@@ -59,7 +59,7 @@ class CriticalSection:
 
         exclusive_resource_access: whether the variables that fn uses may be used in this section alone.
         Raises ValueError if fn executes something in this section itself, or uses a variable of another one while one
-        of the two wants it for itself.
+        of the two requires exclusive access to it.
         """
         opened = _open.__dict__.setdefault("signatures", [])
         if self._signature in opened:

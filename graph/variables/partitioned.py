@@ -208,7 +208,7 @@ def variable_axis_size_partitioner(
 ) -> Callable[..., Any]:
     """A partitioner with parts of at most max_shard_bytes, and at most max_shards parts. Raises ValueError below 1.
 
-    bytes_per_string_element: the size to assume of a text.
+    bytes_per_string_element: the assumed size of a string.
     """
     if max_shard_bytes < 1 or bytes_per_string_element < 1:
         raise ValueError("Both max_shard_bytes and bytes_per_string_element must be positive.")
@@ -233,7 +233,7 @@ def min_max_variable_partitioner(
 ) -> Callable[..., Any]:
     """A partitioner with at most max_partitions parts along an axis, each of at least min_slice_size bytes.
 
-    bytes_per_string_element: the size to assume of a text.
+    bytes_per_string_element: the assumed size of a string.
     """
 
     def partitioner(shape: Any, dtype: Any) -> list[int]:

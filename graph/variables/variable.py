@@ -15,7 +15,7 @@ from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.export import variable_at
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.names import with_scope, without_scope
-from weftwork.graph.operation import Kind, Operation, Stands, Tensor
+from weftwork.graph.operation import Kind, Operation, Symbolic, Tensor
 from weftwork.graph.operators import Operators
 from weftwork.graph.protos import protos
 from weftwork.graph.references import Reference
@@ -32,7 +32,7 @@ from weftwork.graph.variables.scattering import Scattering
 from weftwork.graph.variables.slices import SaveSliceInfo
 
 
-class Variable(Scattering, Operators, Stands, metaclass=Created):  # type: ignore[metaclass]
+class Variable(Scattering, Operators, Symbolic, metaclass=Created):  # type: ignore[metaclass]
     """State that belongs to each session that runs the graph.
 
     initial_value: a tensor, something that converts to one, or a function that returns one.

@@ -84,7 +84,7 @@ def _shape(shape: Any) -> str:
 
 
 def _shown(size: float) -> str:
-    """A number of bytes, as a text."""
+    """A number of bytes, as a string."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.3g} {unit}"

@@ -186,7 +186,7 @@ def _home(op: Operation, spec: DeviceSpec, cluster: Sequence[Machine], config: A
         if not config.allow_soft_placement:
             raise _cannot_place(
                 op,
-                f"{op.device} was asked for, and the library's operations run on a GPU with CuPy, which is not "
+                f"it is to run on {op.device}, but CuPy, with which the library's operations run on a GPU, is not "
                 "installed there: install weftwork[gpu], or let it run on a CPU with "
                 "ConfigProto(allow_soft_placement=True)",
             )

@@ -154,7 +154,9 @@ def lazy_map(
     if not isinstance(function, Op):
         check_callable(function)
     elif function.traits.limits:
-        raise ValueError(f"{named(function)} takes limits of a session, but map has none: use `window=` as a limit.")
+        raise ValueError(
+            f"{named(function)} has limits, which a session sets, but map has no session: use `window=` instead."
+        )
     if not isinstance(iterable, (Iterable, AsyncIterable)):
         raise TypeError(f"map takes an iterable, not {iterable!r}.")
     if window is not None and (not isinstance(window, int) or window < 1):

@@ -175,7 +175,7 @@ def _encoded(text: str | bytes) -> bytes:
 
 
 def text_of(key: Any) -> str:
-    """One entry of a signature, as a text."""
+    """One entry of a signature, as a string."""
     if type(key) is not tuple:
         return key.name if isinstance(key, np.dtype) else f"one {key.__name__}"
     first, *rest = key

@@ -214,7 +214,9 @@ class Function(Generic[P, R]):
                 state = self._state = State(graph, version)
             elif version != state.seen:
                 if state.traces:
-                    _LOG.info("What %s refers to has changed: it is traced again", named(self.function))
+                    _LOG.info(
+                        "%s is traced again, because something that it refers to has changed", named(self.function)
+                    )
                 state.traces, state.seen = {}, version
             return state
 
@@ -397,7 +399,7 @@ def function(
     None, bools, text, Enum members, functions and classes are static: each value needs another trace.
 
     static: names of further static arguments, whose values must be hashable.
-    traced: names of arguments that are a single datum each, such as a text or a long list.
+    traced: names of arguments that are a single datum each, such as a string or a long list.
     shapes: True to trace again for other array shapes, or the shapes of arguments by name: {"x": (None, 784)}.
     max_traces: how often the function may be traced; beyond that, a call raises RuntimeError.
     Raises TypeError for an `async def` or a generator, which cannot be traced. docs/plain_programs.md has the rules.

@@ -59,7 +59,7 @@ def set_session(session: BaseSession) -> None:
         raise TypeError(f"set_session takes a session, not {session!r}.")
     if session.graph is not graph_of_program():
         raise ValueError(
-            "This session has another graph than the program. Create it with graph=weftwork.get_session().graph, or "
+            "This session belongs to another graph. Create it with graph=weftwork.get_session().graph, or "
             "without a graph in the main thread."
         )
     session.graph.runtime = session
@@ -193,7 +193,7 @@ def shared(value: Any, dtype: Any = None, name: str | None = None) -> Shared:
     """Make a variable in the plain style: `total = weftwork.shared(0)`; `total.add(3)`; `total.get()`.
 
     value: the initial value. Whole numbers become int64 and floats float64, arrays keep their dtype, and anything else
-    stays a Python object: a text, a list, a frame.   dtype: another dtype.   name: the name of its node.
+    stays a Python object: a string, a list, a data frame.   dtype: another dtype.   name: the name of its node.
     It has its value at once, in the program's session (`get_session`). In a function being traced, it belongs to the
     function, and gets its value before the first call.
     """

@@ -359,7 +359,7 @@ def check(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), BACK_WITHIN).close()
     except (OSError, ValueError) as error:
-        raise ConnectionError(f"nobody answers at {where}: {error}.") from None
+        raise ConnectionError(f"no answer from {where}: {error}.") from None
 
 
 def _leave_starting_to_us() -> None:

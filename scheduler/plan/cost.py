@@ -239,7 +239,7 @@ class Costs:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
         if not isinstance(content, dict) or content.get("weftwork_costs") != 1:
-            raise ValueError(f"{path} is not a file of costs: save_costs has not written it.")
+            raise ValueError(f"{path} is not a file that save_costs has written.")
         for row in content["records"]:
             kernel = _import(row["function"])
             if kernel is not None:
@@ -293,7 +293,7 @@ def save_costs(path: str) -> None:
 
 
 def load_costs(path: str) -> None:
-    """Load costs that `save_costs` wrote. Raises OSError or ValueError if the file cannot be read or is another one."""
+    """Load costs that `save_costs` wrote. Raises OSError if the file cannot be read, ValueError for any other file."""
     COSTS.load(path)
 
 

@@ -16,7 +16,7 @@ _SEPARATORS = re.compile(r"[\s,;]+")
 
 
 def merge_text(text: str, message: M) -> M:
-    """Merge a text into a message, and return it.
+    """Merge text into a message, and return it.
 
     Raises ValueError for malformed text, AttributeError for an unknown field, TypeError for a value of another type.
     """
@@ -60,7 +60,7 @@ class _Entry:
 
 
 def _plain(text: str, message: Any) -> Any:
-    """A value: a number, a text, a truth value, or a constant of the message's class."""
+    """A value: a number, a string, a boolean, or a constant of the message's class."""
     if text.isidentifier() and isinstance(getattr(type(message), text, None), int):
         return getattr(type(message), text)
     if text in ("true", "false"):

@@ -16,7 +16,8 @@ from weftwork.scheduler.compile.emit import is_users, users_function
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.plan import Plan
-from weftwork.scheduler.run.run import Called, Run
+from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.waiting import Called
 
 Cost = tuple[float, float, int, int]
 """The cost of a call: its start, its seconds, and the bytes of its inputs and outputs."""

@@ -17,7 +17,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from time import monotonic
 
-from weftwork.actors.programs.exchange import linger
+from weftwork.actors.programs.exchange import next_note
 from weftwork.actors.programs.float_errors import quiet
 from weftwork.graph.kernels.team import single_blas
 from weftwork.scheduler.machines.helpers import borrow
@@ -100,4 +100,4 @@ class Crew:
     def _sleep(self, notes: SimpleQueue) -> None:
         self._idle.append(notes)
         with self.outside:
-            linger(notes)
+            next_note(notes)

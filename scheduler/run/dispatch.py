@@ -43,7 +43,7 @@ from weftwork.scheduler.run.post import Post
 from weftwork.scheduler.run.queue_waits import Wait, Waits
 from weftwork.scheduler.run.requests import RequestBuilder
 from weftwork.scheduler.run.restart import Moved, Restart
-from weftwork.scheduler.run.run import TIMED_OUT, Run
+from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.scarcity import Scarcity
 from weftwork.scheduler.run.telling import Sent
 from weftwork.scheduler.state.actor_link import Links
@@ -353,12 +353,12 @@ class Dispatcher:
         elif kind == "unloadable":
             raise failures.unloadable([self._op(node) for node in segment.nodes], described(*rest[:2]), reply[2])
         elif kind == "stopped":
-            self.run.cancel(TIMED_OUT)
+            self.run.expire()
             raise Stopped
         else:  # "missing" or "lacking": the process does not have what we thought it had
             if attempt.link is not None:
                 if self.requests.depends_on(attempt.handle.actor):
-                    raise Restart(lost([self._op(node) for node in segment.nodes], 1, "it has forgotten a value"))
+                    raise Restart(lost([self._op(node) for node in segment.nodes], 1, "it has lost a value"))
                 with attempt.link.lock:
                     attempt.link.programs.clear()
                     attempt.link.held.clear()

@@ -47,7 +47,7 @@ from weftwork.scheduler.run.detached import Detached
 from weftwork.scheduler.run.dispatch import Dispatcher
 from weftwork.scheduler.run.element_functions import ElementFunctions
 from weftwork.scheduler.run.ending import cancel_at_end
-from weftwork.scheduler.run.explain import Explanation, Waiting, waiting
+from weftwork.scheduler.run.explain import Explanation
 from weftwork.scheduler.run.limits import STRIKES, abandon, expiring, is_bound, within
 from weftwork.scheduler.run.local_workers import LocalWorkers, local_workers
 from weftwork.scheduler.run.nested import Nesting
@@ -60,6 +60,7 @@ from weftwork.scheduler.run.starts import tell_of_starts
 from weftwork.scheduler.run.telling import WORTH, Telling, lane, reason
 from weftwork.scheduler.run.threads import run_in_threads
 from weftwork.scheduler.run.unplanned import Unplanned
+from weftwork.scheduler.run.waiting import Waiting, waiting
 from weftwork.scheduler.state.actor_link import Links
 from weftwork.scheduler.state.autosave import Autosave
 from weftwork.scheduler.state.flusher import Flusher

@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
-from time import monotonic
 from typing import Any
 
 from weftwork.graph.drawing.html import marked, table
 from weftwork.graph.drawing.words import listed, time_text
 from weftwork.scheduler.compile.needs import ANYWHERE
-from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.plan.placement import Estimate, Place
 from weftwork.scheduler.plan.plan import Plan, Segment
-from weftwork.scheduler.run.run import Called
 
 _SHOWN = 50
 """Most segments that a notebook lists."""
-_NAMED = 3
-"""Most nodes of a segment that are named."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +40,7 @@ class Explanation:
     critical_path: names of the nodes on the longest path, which takes `critical_seconds`.
     work: predicted seconds of all segments.   bound: what limits the speed of the run.
     ways: (name, predicted seconds, median of the measured seconds) of the competing strategies.
+    new: names of functions that have never been called, so that nothing can be predicted yet.
     last: where the time of the last run of the same fetches went, or "" if none is remembered.
     """
 
@@ -55,6 +51,7 @@ class Explanation:
     bound: str
     runs: int
     ways: tuple[tuple[str, float, float | None], ...] = field(default=())
+    new: tuple[str, ...] = ()
     last: str = ""
 
     @classmethod
@@ -66,6 +63,7 @@ class Explanation:
         plan: Plan = autotuner.current.plan
         work = sum(s.seconds for s in plan.segments)
         segments = [_report(plan, segment, inside) for segment in plan.segments]
+        new = tuple(_new_functions(plan))
         if plan.is_dynamic:  # what is known by now: the plan stays the same, whatever nodes cost
             seconds = [cost or 0.0 for cost in Estimate(plan.flow, {}).seconds]
             work = sum(seconds)
@@ -80,24 +78,28 @@ class Explanation:
             names,
             longest,
             work,
-            _bound(plan, work, longest),
+            _unknown(new) if new else _bound(plan, work, longest),
             runs,
             tuple([(c.name, c.predicted, c.typical if c.took else None) for c in autotuner.candidates]),
+            new,
         )
 
     def __str__(self) -> str:
         count = len(self.segments)
         times = {0: "not run yet", 1: "run once so far"}.get(self.runs, f"run {self.runs} times so far")
-        lines = [f"{count} segment{'s' * (count != 1)}, {time_text(self.work)} of work, {times}"]
+        work = "" if self.new else f"{time_text(self.work)} of work, "
+        lines = [f"{count} segment{'s' * (count != 1)}, {work}{times}"]
         for number, s in enumerate(self.segments):
             took = f" (took {time_text(s.measured)})" if s.measured is not None else ""
             took = " (in all lanes together)" if s.place == Place.DYNAMIC.value else took
-            lines.append(f"  {number:3d} {s.place:8s} {time_text(s.predicted):>9s}{took}  {listed(s.nodes)}: {s.why}")
+            cost = "?" if self.new and not s.predicted else time_text(s.predicted)
+            lines.append(f"  {number:3d} {s.place:8s} {cost:>9s}{took}  {listed(s.nodes)}: {s.why}")
             lines += [f"      | {line}" for item in s.inside for line in str(item).splitlines()]
-        lines.append(f"critical path: {time_text(self.critical_seconds)}: {listed(self.critical_path)}")
+        if not self.new:
+            lines.append(f"critical path: {time_text(self.critical_seconds)}: {listed(self.critical_path)}")
         lines.append(f"bound: {self.bound}")
-        for name, predicted, best in self.ways:
-            measured = "not tried" if best is None else f"took {time_text(best)}"
+        for name, predicted, best in () if self.new else self.ways:
+            measured = "not measured yet" if best is None else f"took {time_text(best)}"
             lines.append(f"way {name}: predicted {time_text(predicted)}, {measured}")
         if self.last:
             lines.append(f"last run: {self.last}")
@@ -116,64 +118,6 @@ class Explanation:
             f"<p>{marked(head)}</p>{table(heads, [[escape(cell) for cell in row] for row in rows], (2, 3))}"
             + "".join([f"<p>{marked(line)}</p>" for line in below])
         )
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Nodes that a run waits for, the kind of place they run in, and the seconds since they were sent there.
-
-    machine: Ray's id of the machine that runs them, or "" if unknown; a worker reports it after a second.
-    """
-
-    nodes: tuple[str, ...]
-    place: str
-    seconds: float
-    machine: str = ""
-
-    def _repr_html_(self) -> str:
-        row = (escape(listed(self.nodes)), self.place, time_text(self.seconds), escape(self.machine))
-        return table(("waits for", "place", "since", "machine"), [row], (2,))
-
-
-def waiting(run: Any) -> list[Waiting]:
-    """What an active run waits for at this moment."""
-    now = monotonic()
-    attempts = list(run.under_way.values())
-    found = [
-        Waiting(
-            _all_names(run, a.segment),
-            a.segment.place.value,
-            now - a.since,
-            a.segment.home.machine or backend.word(a.token).machine,
-        )
-        for a in attempts
-    ]
-    for key, (segment, since, _) in list(run.here.items()):
-        if type(key) is Called:
-            names, place = (run.flow.ops[key.node].defined_at,), "caller"
-        elif segment is not None:  # if None, it is reported below
-            names = _all_names(run, segment)
-            place = "resident" if segment.place is Place.RESIDENT and segment.slot else "caller"
-        else:
-            continue
-        found.append(Waiting(names, place, now - since, inventory.this_machine()))
-    for call, segment in list(run.calls.items()):
-        inner = waiting(call.inner) if call.inner is not None else []
-        alone = Waiting(_all_names(run, segment), "nested", now - call.since, inventory.this_machine())
-        found += inner or [alone]
-    found += [item for inner in list(run.detached) for item in waiting(inner)]
-    work = run.cold
-    if work is not None and work.inner is not None:
-        found += waiting(work.inner)
-    elif work is not None and work.current is not None:
-        found.append(Waiting((work.current.defined_at,), "caller", now - work.since, inventory.this_machine()))
-    for wait, segment in list(run.waits.items()):
-        found.append(Waiting(_all_names(run, segment), segment.place.value, now - wait.since, inventory.this_machine()))
-    return found
-
-
-def _all_names(run: Any, segment: Segment) -> tuple[str, ...]:
-    return tuple([run.flow.ops[node].defined_at for node in segment.nodes[:_NAMED]])
 
 
 def _names(plan: Plan, segment: Segment) -> tuple[str, ...]:
@@ -203,7 +147,8 @@ def _why(plan: Plan, segment: Segment) -> str:
     if segment.home != ANYWHERE:
         return f"its device is{_at(segment)}"
     if segment.place is Place.DYNAMIC:
-        return "idle lanes take what is ready"
+        first = "first calls of functions in a worker; then " if _new_functions(plan) else ""
+        return f"{first}idle lanes take what is ready"
     if segment.place is Place.ACTOR:
         return "its variables or large inputs lie there"
     if segment.place is Place.QUEUE:
@@ -219,7 +164,7 @@ def _why(plan: Plan, segment: Segment) -> str:
         return f"beside others, in process {segment.slot}" if segment.slot else "beside others, in the caller"
     if segment.place is Place.TASK:
         unseen = any(op.traits.user for op in ops) and segment.seconds == 0.0
-        return "never seen: tried in a worker" if unseen else "worth a process of its own"
+        return "first calls, in a process of their own" if unseen else "worth a process of its own"
     return "under the write locks" if segment.locked else "cheapest here"
 
 
@@ -254,6 +199,17 @@ def _chain(flow: Any, seconds: Sequence[float]) -> tuple[tuple[str, ...], float]
         names.append(flow.ops[node].name)
         node = before[node]
     return tuple(names[::-1]), longest
+
+
+def _new_functions(plan: Plan) -> list[str]:
+    """The names of the user functions that have never been called."""
+    costs = zip(plan.flow.ops, plan.flow.kernels, Estimate(plan.flow, {}).seconds, strict=True)
+    names = [kernel.__name__ for op, kernel, cost in costs if cost is None and op.traits.user and kernel is not None]
+    return list(dict.fromkeys(names))
+
+
+def _unknown(functions: Sequence[str]) -> str:
+    return f"unknown until {listed(functions)} {'has' if len(functions) == 1 else 'have'} run once"
 
 
 def _bound(plan: Plan, work: float, longest: float) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from weftwork.actors.processes.replay import reported_inputs
 from weftwork.actors.programs.bodies import Control
-from weftwork.actors.programs.failed_call import FailedCall, Lying
+from weftwork.actors.programs.failed_call import FailedCall, Stored
 from weftwork.graph.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
@@ -102,7 +102,7 @@ def _kept(value: Any) -> Any:
     """A value as an error keeps it: a value in Ray's store stays there."""
     if type(value) is not backend.Reference:
         return value
-    return Lying(partial(objects.fetch, value), objects.size_in_store(value))
+    return Stored(partial(objects.fetch, value), objects.size_in_store(value))
 
 
 def uninitialized(ops: list[Operation]) -> OpError:
@@ -166,7 +166,7 @@ def let_stay(op: Operation, kernel: Any, why: BaseException) -> bool:
     """Note that a function can only run in the program's own process, and log that once. True the first time."""
     new = HISTORY.let_stay(kernel)
     if new:
-        _LOG.info("%s runs in the program's own process from now on: %s", op.defined_at, why)
+        _LOG.info("From now on, %s runs in this process: %s", op.defined_at, why)
     return new
 
 

@@ -202,7 +202,7 @@ def abandon(run: Any) -> None:
     for inner in STRIKES.parts(run):
         found = _stuck(inner)
         names = ", ".join([function.__name__ for function in found]) or "a function"
-        _LOG.warning("%s does not stop: its run is over, but its thread goes on until it returns", names)
+        _LOG.warning("%s did not stop. The run has ended, but a thread is busy until the function returns", names)
         if all(map(_travels, found)):
             block([kernel for kernel in _kernels(inner) if not found.isdisjoint(functions_of([kernel]))])
 

@@ -128,9 +128,8 @@ class InnerRun(Run):
         self.work += segment.measured or 0.0
         return nodes
 
-    def learn_nodes(self, rows: Iterable[tuple[int, Sequence, float]]) -> list[Node]:
+    def learn_nodes(self, rows: Sequence[tuple[int, Sequence, float]]) -> list[Node]:
         """As in any run; also adds up the seconds."""
-        rows = list(rows)
         self.work += sum([seconds for _, _, seconds in rows])
         return super().learn_nodes(rows)
 

@@ -93,8 +93,11 @@ class Planner:
         estimate = Estimate(flow, {})
         automatic = self.config.placement == "auto"
         nested = self._nesting.choose(flow, estimate) if automatic else frozenset()
-        if automatic and not nested and is_sharable(flow) and _is_seen(flow, estimate):
-            return Autotuner(self._candidates(flow, estimate, set()))
+        if automatic and not nested and is_sharable(flow):
+            if _is_seen(flow, estimate) and not flow.beside:
+                return Autotuner(self._candidates(flow, estimate, set()))
+            if self.can_share(flow, {}):
+                return Autotuner.only("dynamic", partial(make_dynamic_plan, flow, estimate))
         return self._placed(flow, estimate, set(), nested)
 
     def without_workers(self, run: Run, flow: Dataflow) -> Candidate:

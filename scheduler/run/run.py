@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from threading import get_ident
 from time import monotonic
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from weftwork.actors.processes.messages import Ran
 from weftwork.actors.programs.ambient import LOOK, Around
@@ -34,6 +34,7 @@ from weftwork.scheduler.plan.policy import LONG_NODE
 from weftwork.scheduler.run.failures import call_of_step, fetch_output, let_stay, node_error, uninitialized
 from weftwork.scheduler.run.limits import STRIKES
 from weftwork.scheduler.run.telling import HERE, WORTH, Node, Sent, Telling, lane, measured, took
+from weftwork.scheduler.run.waiting import limit_passed
 from weftwork.scheduler.state.mirror import Cell, Cells, new_version
 
 CANCELLED = "Run call was cancelled"
@@ -42,12 +43,6 @@ TIMED_OUT = "Timed out waiting for notification"
 _COMMITS = "commits"
 _NOTHING: Any = MappingProxyType({})
 """A shared, immutable empty mapping: the default of attributes that most runs never fill."""
-
-
-class Called(NamedTuple):
-    """The key in `Run.here` of a node that is called by itself."""
-
-    node: int
 
 
 class Run:
@@ -64,6 +59,8 @@ class Run:
     telling: Telling | None = None
     surroundings: Around | None = None
     """The program's surroundings when the run first left the caller."""
+    late = TIMED_OUT
+    """What the error says if its time limit passes."""
     cold: Any = None
     """The ColdRun of a run without a plan."""
     events: SimpleQueue
@@ -295,28 +292,24 @@ class Run:
                     HISTORY.learn(self.flow.ops[node], bytes_in, spent)
         return measured(self.flow.ops, segment.owners, costs) if self.telling is not None else []
 
-    def learn_nodes(self, rows: Iterable[tuple[int, Sequence, float]]) -> list[Node]:
+    def learn_nodes(self, rows: Sequence[tuple[int, Sequence, float]]) -> list[Node]:
         """Add measurements of single nodes to the history. Returns these nodes.
 
         rows: a node; its start, the elapsed seconds, bytes of inputs and of outputs; and the seconds that it counts as.
         """
-        ops, kernels, nodes = self.flow.ops, self.flow.kernels, []
-        calls: dict[Any, list] = {}
-        for node, cost, seconds in rows:
-            op, (_, _, taken, made) = ops[node], cost
-            calls.setdefault(kernels[node], []).append((taken, seconds, made))
-            HISTORY.learn(op, taken, seconds)
-            nodes.append(Node(op, *cost))
-        for kernel, made in calls.items():
-            COSTS.learn_calls(kernel, made)
-        return nodes
+        ops, calls = self.flow.ops, dict[Any, list]()
+        for node, (_, _, taken, made), seconds in rows:
+            calls.setdefault(self.flow.kernels[node], []).append((taken, seconds, made))
+            HISTORY.learn(ops[node], taken, seconds)
+        for kernel, each in calls.items():
+            COSTS.learn_calls(kernel, each)
+        return [Node(ops[node], *cost) for node, cost, _ in rows]
 
     def ran_here(self, nodes: Sequence[Node], place: str, sent: Sent) -> None:
         """Report nodes that ran one after another in this thread, if anyone listens."""
         if nodes and (self.telling is not None or took(nodes) >= WORTH):
             sizes = sum([node.taken for node in nodes]), sum([node.made for node in nodes])
-            ops = [node.op for node in nodes]
-            self.teller().ran_here(ops, nodes, nodes[0].start, took(nodes), lane(place), sent, *sizes)
+            self.teller().ran_here([n.op for n in nodes], nodes, nodes[0].start, took(nodes), lane(place), sent, *sizes)
 
     def ran_there(
         self, place: str, numbers: Sequence[int], nodes: Sequence[Node], sent: Sent, report: Sequence, back: float
@@ -392,8 +385,11 @@ class Run:
         return True
 
     def expire(self) -> None:
-        """End the run because its time limit has passed."""
-        self.cancel(TIMED_OUT)
+        """End the run because its time limit has passed. The error says what it was waiting for."""
+        try:
+            self.late = f"{TIMED_OUT}: {limit_passed(self)}"
+        finally:
+            self.cancel(TIMED_OUT)
 
     @property
     def is_cancelled(self) -> bool:
@@ -403,7 +399,7 @@ class Run:
     def stopped(self) -> Exception:
         """The error of a run that was cancelled, or has timed out."""
         if TIMED_OUT in (*self.stop[:1], self._end.get("how")):
-            return DeadlineExceededError(None, None, TIMED_OUT)
+            return DeadlineExceededError(None, None, self.late)
         return CancelledError(None, None, CANCELLED)
 
     def commit(self, replicas_of: Callable | None = None) -> None:

@@ -49,15 +49,15 @@ class Scarcity:
         asked = dict(segment.need.resources) if segment.need is not None and segment.need.resources else {"CPU": 1.0}
         free = {name: inventory.free(name, "") for name in asked}
         held = inventory.holders()
-        who = f"These actors live: {', '.join(held[:_NAMED])}" + ", ..." * (len(held) > _NAMED)
+        who = f"These actors are running: {', '.join(held[:_NAMED])}" + ", ..." * (len(held) > _NAMED)
         _LOG.warning(
-            "%s has waited for %.0f s to begin: it asks for %s, of which %s is free. %s. It keeps waiting: "
-            "`session.waiting()` says more, and a time limit would end it.",
+            "%s has been waiting to start for %.0f s: it needs %s, and %s is free. %s. It keeps waiting: "
+            "`session.waiting()` shows for what, and a time limit would end it.",
             plan.flow.ops[segment.nodes[0]].defined_at,
             now - waiting[0].since,
             _text(asked),
             _text(free),
-            who if held else "Tasks hold the rest",
+            who if held else "Tasks use the rest",
         )
 
 

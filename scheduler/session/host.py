@@ -34,15 +34,15 @@ from weftwork.scheduler.plan.signatures import Signature, Signatures
 from weftwork.scheduler.request.fetches import Fetches
 from weftwork.scheduler.run.ending import cancel_at_end
 from weftwork.scheduler.run.engine import CLOSED, Engine
-from weftwork.scheduler.run.explain import Explanation, Waiting
+from weftwork.scheduler.run.explain import Explanation
 from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.waiting import Waiting
 from weftwork.scheduler.session.cluster import ClusterSpec, Task, place_state
 from weftwork.scheduler.session.far_events import HostListener, PackedEvents, RemoteRun, packed_events
 from weftwork.scheduler.state.mirror import Mirror
 from weftwork.scheduler.views.metadata import Metadata, Wanted
 
-_GRACE = 1.0
-_BOUND = 30.0
+_GRACE, _BOUND = 1.0, 30.0
 Reports = tuple[PackedEvents | None, Metadata | None]
 
 
@@ -217,8 +217,8 @@ class Host:
             begun.append(active)
             with self._lock:
                 self._runs[run] = (client, active)
-                doomed = run in self._doomed
-            if doomed:
+                to_cancel = run in self._doomed
+            if to_cancel:
                 active.cancel()
 
         return started
@@ -232,8 +232,8 @@ class Host:
                 self._doomed.clear()
             if run and run not in self._runs:
                 self._doomed.add(run)
-            doomed = [active for name, (owner, active) in self._runs.items() if owner == client and run in ("", name)]
-        return all([active.cancel() for active in doomed])
+            found = [active for name, (owner, active) in self._runs.items() if owner == client and run in ("", name)]
+        return all([active.cancel() for active in found])
 
     def reset(self, containers: Sequence[str] | None) -> None:
         """Delete the variables of some containers, or all of them, and close every session."""

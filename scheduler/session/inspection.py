@@ -16,7 +16,8 @@ from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.events.stream import Listening
 from weftwork.scheduler.machines.devices import list_devices
 from weftwork.scheduler.request.config import ConfigProto
-from weftwork.scheduler.run.explain import Explanation, Waiting
+from weftwork.scheduler.run.explain import Explanation
+from weftwork.scheduler.run.waiting import Waiting
 from weftwork.scheduler.session.cluster import ClusterSpec
 from weftwork.scheduler.views.account import accounts, summary
 from weftwork.scheduler.views.costs import write_text

@@ -256,14 +256,14 @@ class Kept:
 
     def leaving(self) -> list[str]:
         """Remove checkpoints beyond the limit. Returns those to delete now, without those that are kept for good."""
-        doomed = []
+        old = []
         for path, when in self._leaving:
             if when > self._next_for_good:
                 self._next_for_good += self.hours * 3600
             elif path not in self.paths():
-                doomed.append(path)
+                old.append(path)
         self._leaving = []
-        return doomed
+        return old
 
     def recover(self, paths: Iterable[str]) -> None:
         """Take over those of `paths` that exist, with their times of writing."""

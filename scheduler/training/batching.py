@@ -186,7 +186,7 @@ def _batched(
         if not all(map(_list, sources)):
             raise ValueError(f"Expected at least one tensor in {called}().")
         if not all([len(_list(source)) == len(_list(sources[0])) for source in sources]):
-            raise ValueError(f"{called}() needs examples of as many tensors each.")
+            raise ValueError(f"{called}() needs the same number of tensors in each example.")
         examples = [[_packed(item, many) for item in _list(source)] for source in sources]
         types = [[tensor.dtype.base_dtype for tensor in example] for example in examples]
         other = next((kinds for kinds in types if kinds != types[0]), None)

@@ -96,8 +96,8 @@ def _pairs(assignment_map: Mapping[str, Any], reader: CheckpointReader, prefix: 
         variable = _named(target.removesuffix(":0")) if isinstance(target, str) else target
         if variable is None:
             raise ValueError(
-                f"Variable {target} is not found, and is no scope. Assignment map with scope only name {source} should "
-                f"map to scope only {target}. Should be 'scope/': 'other_scope/'."
+                f"Variable {target} is not found, and is not a scope. Assignment map with scope only name {source} "
+                f"should map to scope only {target}. Should be 'scope/': 'other_scope/'."
             )
         if not isinstance(variable, Variable) and not _parts(variable):
             raise ValueError(f"Variable {target} is not found: init_from_checkpoint takes variables and their names")

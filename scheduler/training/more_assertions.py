@@ -12,7 +12,7 @@ from unittest import mock
 
 
 class MoreAssertions(unittest.TestCase):
-    """Comparisons of collections, texts and orders."""
+    """Comparisons of collections, strings and orders."""
 
     # Names that Python dropped or will drop, and programs of TensorFlow 1 use
 
@@ -116,12 +116,12 @@ class MoreAssertions(unittest.TestCase):
     # Texts
 
     def assertStartsWith(self, actual: str, expected_start: str, msg: Any = None) -> None:
-        """Assert that a text starts with another."""
+        """Assert that a string starts with another."""
         if not actual.startswith(expected_start):
             self.fail(f"{actual!r} does not start with {expected_start!r}. {msg or ''}")
 
     def assertEndsWith(self, actual: str, expected_end: str, msg: Any = None) -> None:
-        """Assert that a text ends with another."""
+        """Assert that a string ends with another."""
         if not actual.endswith(expected_end):
             self.fail(f"{actual!r} does not end with {expected_end!r}. {msg or ''}")
 
@@ -131,12 +131,12 @@ class MoreAssertions(unittest.TestCase):
         self.assertEqual(start, list(whole)[: len(start)], msg)
 
     def assertRegexMatch(self, actual_str: Any, regexes: Iterable, message: Any = None) -> None:
-        """Assert that one of several expressions matches somewhere in a text."""
+        """Assert that one of several expressions matches somewhere in a string."""
         if not any(re.search(regex, actual_str) for regex in regexes):
             self.fail(f"{actual_str!r} does not match any of {regexes}. {message or ''}")
 
     def assertContainsInOrder(self, strings: Iterable[str], target: str, msg: Any = None) -> None:
-        """Assert that texts occur in another one, one after the other."""
+        """Assert that strings occur in another one, one after the other."""
         start = 0
         for string in [strings] if isinstance(strings, str) else strings:
             found = target.find(string, start)

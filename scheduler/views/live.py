@@ -12,7 +12,7 @@ from weftwork.graph.drawing.html import marked, table
 from weftwork.graph.drawing.words import bytes_text, place_text, time_text
 from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.events.stream import Stream
-from weftwork.scheduler.run.explain import Waiting
+from weftwork.scheduler.run.waiting import Waiting
 from weftwork.scheduler.views.account import Account, accounts, summary
 from weftwork.scheduler.views.page import NOTEWORTHY, events_html, run_html
 

@@ -29,7 +29,7 @@ from weftwork.scheduler.events.stream import Stream
 from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import Estimate
-from weftwork.scheduler.run.run import Called
+from weftwork.scheduler.run.waiting import Called
 from weftwork.scheduler.views.cpu_clock import CpuClock
 
 _LOG = logging.getLogger("weftwork")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import inspect
 import os
 import pickle
 import threading
@@ -468,9 +469,76 @@ def test_a_function_may_raise_an_error_of_its_own_code(session):
         session.run(tf.op(broken)())
 
 
-def test_wrong_arguments_are_an_error_of_the_node(session):
-    with pytest.raises(InvalidArgumentError, match="missing 1 required positional argument"):
-        session.run(both(1))
+def test_wrong_arguments_raise_where_the_node_is_made(graph):
+    with pytest.raises(TypeError, match=rf"both\(\) missing a required argument: 'b' \(called at {__file__}:\d+\)"):
+        both(1)
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        both(1, 2, 3)
+    with pytest.raises(TypeError, match=r"got an unexpected keyword argument 'c'.* Its parameters are \(a, b\)"):
+        both(1, 2, c=3)
+    with pytest.raises(TypeError, match="multiple values for argument 'a'"):
+        both(1, a=2)
+    assert graph.get_operations() == []
+
+
+def test_wrong_arguments_of_methods_partials_and_classes_raise_where_the_node_is_made(graph):
+    class Scale:
+        def __init__(self, by):
+            self.by = by
+
+        @tf.op
+        def scaled(self, x):
+            return self.by * x
+
+        @tf.op
+        @classmethod
+        def unit(cls, *, name):
+            return cls(1)
+
+        def __call__(self, x):
+            return x
+
+    for call in (
+        lambda: Scale(2).scaled(),
+        lambda: Scale(2).scaled(1, 2),
+        lambda: Scale.unit(),
+        lambda: tf.op(Scale)(),
+        lambda: tf.op(Scale(2))(),
+        lambda: tf.op(functools.partial(both.function, 1))(2, 3),
+        lambda: tf.op(functools.lru_cache(lambda x: x))(),
+        lambda: tf.op(len)(),
+    ):
+        with pytest.raises(TypeError, match="called at"):
+            call()
+
+
+def test_a_function_that_another_one_speaks_for_is_called_as_it_is(session):
+    """What a decorated function shows, by `__wrapped__` or `__signature__`, need not be what it takes."""
+
+    def with_two(function):
+        @functools.wraps(function)
+        def wrapper(*args):
+            return function(*args, 2)
+
+        return wrapper
+
+    def shown(*args):
+        return sum(args)
+
+    shown.__signature__ = inspect.Signature()
+    assert session.run(tf.op(with_two(lambda a, b: a + b))(1)) == 3
+    assert session.run(tf.op(shown)(1, 2)) == 3
+    assert session.run(tf.op(max)(1, 2)) == 2
+
+
+def test_a_function_that_was_changed_since_its_first_call_takes_what_it_takes_now(session):
+    def scale(x):
+        return x
+
+    made = tf.op(scale)
+    made(1)
+    scale.__code__ = (lambda x, by: x * by).__code__
+    assert session.run(made(2, 3)) == 6
 
 
 def test_after_an_exception_the_session_works(session):

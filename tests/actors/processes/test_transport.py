@@ -79,7 +79,7 @@ def test_the_end_of_a_process_is_reported_once_after_all_its_messages(ends):
 
 
 def test_a_message_to_a_slot_where_nobody_is_says_so(ends, tmp_path):
-    with pytest.raises(Gone, match="nobody is in slot 7"):
+    with pytest.raises(Gone, match="there is no process in slot 7"):
         ends[0].send(7, [b"anybody?"])
 
 

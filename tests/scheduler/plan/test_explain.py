@@ -48,6 +48,37 @@ def test_a_plan_of_cheap_nodes_is_one_segment_in_the_caller(graph):
     assert plan.segments[0].nodes == ("mul", "add")
 
 
+def test_before_a_first_run_an_explanation_says_what_is_not_known(graph):
+    new = tf.op(lambda x: x + 1, name="step")
+    nodes = [new(k) for k in range(3)]
+    with tf.Session() as session:
+        plan = session.explain(nodes)
+        assert plan.new == ("<lambda>",)
+        assert plan.bound == "unknown until <lambda> has run once"
+        assert str(plan).startswith("1 segment, not run yet")
+        assert "critical path" not in str(plan)
+        session.run(nodes)
+        assert session.explain(nodes).new == ()
+
+
+def test_the_error_of_a_time_limit_names_the_limit_and_what_the_run_waits_for(graph):
+    slow = tf.op(time.sleep, name="slow")(60)
+    with tf.Session() as session:
+        with pytest.raises(tf.errors.DeadlineExceededError) as caught:
+            session.run(slow, options=tf.RunOptions(timeout_in_ms=300))
+    text = caught.value.message
+    assert text.startswith("Timed out waiting for notification: the run took longer than its limit of 0.3 s, and is ")
+    assert "waiting for slow (defined at" in text
+    assert "test_explain.py:" in text
+
+
+def test_the_error_of_a_time_limit_names_the_queue_that_is_empty(graph):
+    queue = tf.FIFOQueue(1, tf.int32)
+    with tf.Session() as session:
+        with pytest.raises(tf.errors.DeadlineExceededError, match=r"waiting for fifo_queue_Dequeue \(defined at"):
+            session.run(queue.dequeue(), options=tf.RunOptions(timeout_in_ms=200))
+
+
 def test_a_session_says_which_node_a_stuck_run_waits_for(ray_session, graph):
     stuck = hang()
     with tf.Session() as session:

@@ -1,0 +1,92 @@
+"""What an active run waits for at a moment, and the error of a run whose time limit has passed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from time import monotonic
+from typing import Any, NamedTuple
+
+from weftwork.graph.drawing.html import table
+from weftwork.graph.drawing.words import listed, time_text
+from weftwork.scheduler.machines import backend, inventory
+from weftwork.scheduler.plan.placement import Place
+from weftwork.scheduler.plan.plan import Segment
+
+_NAMED = 3
+"""Most nodes of a segment that are named."""
+
+
+class Called(NamedTuple):
+    """The key in `Run.here` of a node that is called by itself."""
+
+    node: int
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Nodes that a run waits for, the kind of place they run in, and the seconds since they were sent there.
+
+    machine: Ray's id of the machine that runs them, or "" if unknown; a worker reports it after a second.
+    """
+
+    nodes: tuple[str, ...]
+    place: str
+    seconds: float
+    machine: str = ""
+
+    def _repr_html_(self) -> str:
+        row = (escape(listed(self.nodes)), self.place, time_text(self.seconds), escape(self.machine))
+        return table(("waits for", "place", "since", "machine"), [row], (2,))
+
+
+def waiting(run: Any) -> list[Waiting]:
+    """What an active run waits for at this moment."""
+    now = monotonic()
+    attempts = list(run.under_way.values())
+    found = [
+        Waiting(
+            _all_names(run, a.segment),
+            a.segment.place.value,
+            now - a.since,
+            a.segment.home.machine or backend.word(a.token).machine,
+        )
+        for a in attempts
+    ]
+    for key, (segment, since, _) in list(run.here.items()):
+        if type(key) is Called:
+            names, place = (run.flow.ops[key.node].defined_at,), "caller"
+        elif segment is not None:  # if None, it is reported below
+            names = _all_names(run, segment)
+            place = "resident" if segment.place is Place.RESIDENT and segment.slot else "caller"
+        else:
+            continue
+        found.append(Waiting(names, place, now - since, inventory.this_machine()))
+    for call, segment in list(run.calls.items()):
+        inner = waiting(call.inner) if call.inner is not None else []
+        alone = Waiting(_all_names(run, segment), "nested", now - call.since, inventory.this_machine())
+        found += inner or [alone]
+    found += [item for inner in list(run.detached) for item in waiting(inner)]
+    work = run.cold
+    if work is not None and work.inner is not None:
+        found += waiting(work.inner)
+    elif work is not None and work.current is not None:
+        found.append(Waiting((work.current.defined_at,), "caller", now - work.since, inventory.this_machine()))
+    for wait, segment in list(run.waits.items()):
+        found.append(Waiting(_all_names(run, segment), segment.place.value, now - wait.since, inventory.this_machine()))
+    return found
+
+
+def _all_names(run: Any, segment: Segment) -> tuple[str, ...]:
+    return tuple([run.flow.ops[node].defined_at for node in segment.nodes[:_NAMED]])
+
+
+def limit_passed(run: Any) -> str:
+    """What to say of a run whose time limit passes now: the limit, and the nodes that it is waiting for."""
+    seconds = "" if run.deadline is None else f" of {run.deadline - run.began:.3g} s"
+    limit = f"the run took longer than its limit{seconds}"
+    nodes = list(dict.fromkeys([node for item in waiting(run) for node in item.nodes]))
+    if not nodes:
+        return f"{limit}."
+    more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
+    return f"{limit}, and is still waiting for {', '.join(nodes[:_NAMED])}{more}."
