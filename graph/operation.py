@@ -252,6 +252,9 @@ class Operation:
     def _add_control_input(self, op: Operation) -> None:
         self.wait_for([op])
 
+    def _remove_all_control_inputs(self) -> None:
+        self.controls = ()
+
     def _set_device(self, device: Any) -> None:
         self.device = str(device)
 
