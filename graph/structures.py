@@ -77,9 +77,7 @@ def assert_same_structure(nest1: Any, nest2: Any, check_types: bool = True, expa
     if (reason := _difference(nest1, nest2, check_types)) is not None:
         kind, text = reason
         shown = f"First structure: {_shown(nest1)}\n\nSecond structure: {_shown(nest2)}"
-        raise kind(
-            f"The two structures don't have the same nested structure.\n\n{shown}\n\nMore specifically: {text}"
-        )
+        raise kind(f"The two structures don't have the same nested structure.\n\n{shown}\n\nMore specifically: {text}")
 
 
 def _shown(structure: Any) -> str:
