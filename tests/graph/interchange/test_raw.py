@@ -28,7 +28,8 @@ def test_inputs_that_share_a_type_take_the_dtype_of_the_first_one(graph):
 def test_several_outputs_come_as_a_namedtuple_a_number_of_outputs_as_a_list(graph):
     top = tf.raw_ops.TopKV2(input=[1.0, 3.0], k=1)
     parts = tf.raw_ops.Split(axis=0, value=[1.0, 2.0], num_split=2)
-    assert top._fields == ("values", "indices") and isinstance(parts, list)
+    assert top._fields == ("values", "indices")
+    assert isinstance(parts, list)
     assert run([top.indices, parts[1]], graph) == [[1], [2.0]]
     assert isinstance(tf.raw_ops.NoOp(), tf.Operation)
 

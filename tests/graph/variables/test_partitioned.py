@@ -264,7 +264,8 @@ def test_parts_may_come_in_any_order_and_must_make_up_the_whole(graph):
         return PartitionedVariable("w", shape, tf.int32, parts, partitions)
 
     made = whole([2], [second, first], [2])
-    assert list(made) == [first, second] and made._partition_axes() == [0]
+    assert list(made) == [first, second]
+    assert made._partition_axes() == [0]
     assert run(made.as_tensor()).tolist() == [0, 1]
     for arguments, text in [
         (([2], [], [1]), "may not be empty"),
