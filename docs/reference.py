@@ -63,8 +63,8 @@ ALIKE = {
     "io.gfile": "gfile",
 }
 """The pages of modules that have none of their own name."""
-LEFT_OUT = {"app", "flags", "contrib"}
-"""Modules that are absl's, or stand for what lies elsewhere."""
+LEFT_OUT = {"app", "flags", "contrib", "raw_ops"}
+"""Modules that are absl's, or stand for what lies elsewhere: types of operations, for `raw_ops`."""
 HEADINGS = {"weftwork.ConfigProto"}
 """Names that come before others of the same thing."""
 

@@ -6,7 +6,7 @@ Python scalars and lists are weak next to typed tensors, as in NumPy (NEP 50).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import repeat
 from typing import Any
@@ -168,8 +168,28 @@ def convert_to_tensor(
 
 def _packed(value: Sequence[Any], dtype: DType | None, name: str) -> Tensor:
     """A list that holds tensors, stacked. Its parts are called NAME/0, NAME/1 ... where they have to be made."""
+    if dtype is None:
+        dtype = _promoted([t.dtype.base_dtype for t in map(as_tensor, _leaves(value)) if t is not None])
     with get_default_graph().name_scope(name) as scope:
-        return seams.stack([convert_to_tensor(item, dtype, str(i)) for i, item in enumerate(value)], name=scope)
+        return seams.stack([_part(item, dtype, str(i)) for i, item in enumerate(value)], name=scope)
+
+
+def _part(item: Any, dtype: DType | None, name: str) -> Tensor:
+    """A part of a list that holds tensors. Tensors are cast to its dtype; Python numbers take it if they fit."""
+    tensor = as_tensor(item)
+    if tensor is not None:
+        return tensor if dtype in (None, tensor.dtype.base_dtype) else seams.cast(tensor, dtype)
+    if isinstance(item, (list, tuple)) and _holds_tensor(item):
+        return _packed(item, dtype, name)
+    return convert_to_tensor(item, name=name) if dtype is None else _weak(item, dtype, get_default_graph(), name)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    for item in value:
+        if isinstance(item, (list, tuple)):
+            yield from _leaves(item)
+        else:
+            yield item
 
 
 def _registered(value: Any, dtype: DType | None, name: str | None) -> Tensor | None:

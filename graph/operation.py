@@ -25,6 +25,8 @@ from weftwork.graph.seams import seams
 from weftwork.graph.source import Source
 from weftwork.graph.stacks import session_for
 from weftwork.graph.traits import Traits as Traits  # older pickles refer to it here
+from weftwork.graph.uninitialized import UNINITIALIZED as UNINITIALIZED
+from weftwork.graph.uninitialized import Uninitialized as Uninitialized
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -75,25 +77,6 @@ class Kind(enum.Enum):
 
     __hash__ = object.__hash__  # Enum's own is a Python function, and slower
 
-
-class Uninitialized:
-    """The value of a variable that has no value yet."""
-
-    _the: Uninitialized | None = None
-
-    def __new__(cls):
-        if cls._the is None:
-            cls._the = super().__new__(cls)
-        return cls._the
-
-    def __repr__(self) -> str:
-        return "UNINITIALIZED"
-
-    def __reduce__(self):
-        return Uninitialized, ()
-
-
-UNINITIALIZED = Uninitialized()
 
 COMPUTES = frozenset({Kind.PURE, Kind.FUNCTION, Kind.RANDOM})
 WRITES = frozenset({Kind.ASSIGN, Kind.UPDATE})
@@ -253,6 +236,9 @@ class Operation:
 
     def _add_control_input(self, op: Operation) -> None:
         self.wait_for([op])
+
+    def _remove_all_control_inputs(self) -> None:
+        self.controls = ()
 
     def _set_device(self, device: Any) -> None:
         self.device = str(device)

@@ -83,3 +83,9 @@ Operators.__rdiv__ = lambda self, other: other // self if self.dtype.is_integer 
 
 for _word in "add sub mul matmul truediv floordiv mod pow lshift rshift and xor or".split():
     setattr(Operators, f"__i{_word}__", getattr(Operators, f"__{_word}__"))
+
+_TURNED = "add sub mul div truediv floordiv mod pow and or xor matmul".split()
+Operators.OVERLOADABLE_OPERATORS = frozenset(  # type: ignore[attr-defined]
+    f"__{word}__"
+    for word in [*_TURNED, *[f"r{word}" for word in _TURNED], *"lt le gt ge eq ne getitem invert neg abs".split()]
+)

@@ -76,23 +76,37 @@ def assert_same_structure(nest1: Any, nest2: Any, check_types: bool = True, expa
     """Raise ValueError if the structures are nested differently, TypeError if their sequences' types differ."""
     if (reason := _difference(nest1, nest2, check_types)) is not None:
         kind, text = reason
-        shown = f"First structure: {nest1}\n\nSecond structure: {nest2}"
-        raise kind(f"The two structures don't have the same nested structure: they differ in {text}.\n\n{shown}")
+        shown = f"First structure: {_shown(nest1)}\n\nSecond structure: {_shown(nest2)}"
+        raise kind(f"The two structures don't have the same nested structure.\n\n{shown}\n\nMore specifically: {text}")
+
+
+def _shown(structure: Any) -> str:
+    return f"type={type(structure).__name__} str={structure}"
 
 
 def _difference(one: Any, other: Any, check_types: bool) -> tuple[type[Exception], str] | None:
     if is_nested(one) != is_nested(other):
-        return ValueError, "depth"
+        inner, leaf = (one, other) if is_nested(one) else (other, one)
+        return ValueError, f'Substructure "{_shown(inner)}" is a sequence, while substructure "{_shown(leaf)}" is not'
     if not is_nested(one):
         return None
     if check_types and type(one) is not type(other) and not (isinstance(one, Mapping) and isinstance(other, Mapping)):
-        return TypeError, f"the type of a sequence: {type(one).__name__} and {type(other).__name__}"
+        return TypeError, (
+            f"The two structures don't have the same sequence type. First structure has type {type(one).__name__}, "
+            f"while second structure has type {type(other).__name__}"
+        )
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         if set(one) != set(other):
-            return ValueError, f"keys: {sorted(map(str, one))} and {sorted(map(str, other))}"
+            return ValueError, (
+                f"The two dictionaries don't have the same set of keys. First structure has keys {list(one)}, while "
+                f"second structure has keys {list(other)}"
+            )
         pairs = [(one[key], other[key]) for key in one]
     else:
         if len(one) != len(other):
-            return ValueError, "the number of elements"
+            return ValueError, (
+                f"The two structures don't have the same number of elements. First structure: {_shown(one)}. "
+                f"Second structure: {_shown(other)}"
+            )
         pairs = list(zip(one, other, strict=True))
     return next((found for a, b in pairs if (found := _difference(a, b, check_types))), None)

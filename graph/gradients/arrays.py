@@ -248,9 +248,24 @@ def slices_of(g: Tensor, ids: Tensor, x: Tensor) -> IndexedSlices:
     return IndexedSlices(g, ids, a.shape(x))
 
 
-@rule("GatherNd", "BooleanMask")
-def _picked(op: Operation, g: Tensor):
-    return selection_gradient(op, g, unique=op.type == "BooleanMask")
+@rule("GatherNd")
+def _gather_nd(op: Operation, g: Tensor):
+    """Sparse where the indices are a list of rows, as in TensorFlow."""
+    x, ids = op.inputs
+    if ids.raw_shape is None or len(ids.raw_shape) != 2 or ids.raw_shape[1] != 1 or x.dtype.base_dtype is dtypes.object:
+        return selection_gradient(op, g)
+    return [lambda: slices_of(g, a.reshape(ids, [-1]), x), None]
+
+
+@rule("BooleanMask")
+def _masked(op: Operation, g: Tensor):
+    return selection_gradient(op, g, unique=True)
+
+
+@rule("InitializedValue")
+def _initialized_value(op: Operation, g: Tensor):
+    """As where the variable has a value; its initial value gets no gradient."""
+    return [g] + [None] * (len(op.inputs) - 1)
 
 
 @rule("DynamicPartition")

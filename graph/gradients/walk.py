@@ -24,12 +24,15 @@ from weftwork.graph.gradients.registry import KNOWS_NONE, RULES, rule_of
 from weftwork.graph.gradients.tools import dense
 from weftwork.graph.kernels import derivatives as kernels
 from weftwork.graph.operation import Operation, Tensor
-from weftwork.graph.ops.array_ops import concat, reshape, stack, zeros_like
+from weftwork.graph.ops.array_ops import concat, reshape, size, stack, zeros_like
+from weftwork.graph.ops.array_ops import shape as shape_of
 from weftwork.graph.ops.composite import IndexedSlices
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.filling import ones, ones_like
 from weftwork.graph.ops.flow import tuple as gate
+from weftwork.graph.ops.functional import map_fn
 from weftwork.graph.ops.math_ops import add_n
+from weftwork.graph.ops.math_ops import range as range_
 from weftwork.graph.scopes import name_scope
 
 
@@ -108,22 +111,39 @@ def hessians(
     gate_gradients: bool = False,
     aggregation_method: int | None = None,
 ) -> list[Tensor]:
-    """Second derivatives of the sum of ys with respect to each of xs, whose shape must be known: shape + shape.
+    """Second derivatives of the sum of ys with respect to each of xs: shape + shape of the x.
 
-    Raises ValueError if the shape of an x is unknown.
+    Rows of the result are computed one after the other, in a loop, if the shape of an x is unknown. Raises ValueError
+    if no y depends on an x.
     """
     found = []
     with name_scope(name, "hessians", [*_listed(ys), *_listed(xs)]):
         for x in _listed(xs):
             source = _source(x)
             if not shapes.is_full(source.raw_shape):
-                raise ValueError(f"hessians needs the shape of {source}, which is not known.")
+                found.append(_looped_hessian(ys, x, source))
+                continue
             raw: Any = source.raw_shape
             flat = reshape(convert_to_tensor(gradients(ys, x)[0]), [-1])
             rows = [gradients(flat[i], x)[0] for i in range(math.prod(raw))]
             rows = [zeros_like(source) if row is None else convert_to_tensor(row) for row in rows]
             found.append(reshape(stack(rows), [*raw, *raw]))
     return found
+
+
+def _looped_hessian(ys: Any, x: Any, source: Tensor) -> Tensor:
+    slopes = gradients(ys, x)[0]
+    if slopes is None:
+        raise ValueError(f"hessians needs ys that depend on {source}, whose shape is not known.")
+    flat = reshape(convert_to_tensor(slopes), [-1])
+
+    def row(i: Tensor) -> Tensor:
+        found = gradients(flat[i], x)[0]
+        return zeros_like(source) if found is None else convert_to_tensor(found)
+
+    rows = map_fn(row, range_(size(flat)), dtype=source.dtype.base_dtype)
+    dims = shape_of(source)
+    return reshape(rows, concat([dims, dims], 0))
 
 
 class _Walk:

@@ -76,8 +76,13 @@ def dimension_at_index(shape: shapes.TensorShape, index: int) -> shapes.Dimensio
 
 
 def convert_to_tensor_or_indexed_slices(value: Any, dtype: Any = None, name: str | None = None) -> Any:
-    """IndexedSlices unchanged, anything else as a tensor."""
-    return value if isinstance(value, IndexedSlices) else convert_to_tensor_or_sparse_tensor(value, dtype, name)
+    """IndexedSlices unchanged, anything else as a tensor. Raises ValueError if slices have another dtype."""
+    if not isinstance(value, IndexedSlices):
+        return convert_to_tensor_or_sparse_tensor(value, dtype, name)
+    if dtype is not None and value.dtype.base_dtype is not as_dtype(dtype).base_dtype:
+        wanted, given = as_dtype(dtype).name, value.dtype.name
+        raise ValueError(f"Tensor conversion requested dtype {wanted} for Tensor with dtype {given}: {value}")
+    return value
 
 
 # Checks

@@ -67,6 +67,11 @@ class _Composite:
             return shapes.TensorShape([int(dim) for dim in known])
         return shapes.unknown_shape(self._dense_shape.raw_shape[0] if self._dense_shape.raw_shape else None)
 
+    def consumers(self) -> list[Operation]:
+        """The operations that use one of its parts, each once."""
+        parts = [self._values, self._indices, self._dense_shape]
+        return list(dict.fromkeys([op for part in parts if part is not None for op in part.consumers()]))
+
     def __repr__(self) -> str:
         parts = f"indices={self._indices}, values={self._values}, dense_shape={self._dense_shape}"
         return f"{type(self).__name__}({parts})"

@@ -204,11 +204,6 @@ def _next_variables(loop_vars: Any, result: Any, section: Section, enter: list[T
     is_wrapped = len(loop_vars) == 1 and isinstance(loop_vars[0], (list, tuple)) and len(result) != 1
     packed = result if isinstance(result, (list, tuple)) and not is_wrapped else [result]
     flat = leaves(packed)
-    if len(packed) != len(loop_vars):
-        raise ValueError(
-            "The number of elements in the loop variables and what body returned must be the same number of elements: "
-            f"{len(loop_vars)}, {len(packed)}"
-        )
     assert_same_structure(list(loop_vars), list(packed))
     kinds = [list(map(composite, nest.flatten(structure))) for structure in (list(packed), list(loop_vars))]
     if len(flat) != len(enter) or kinds[0] != kinds[1]:

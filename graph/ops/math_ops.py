@@ -228,7 +228,7 @@ def add_n(inputs: Any, name: str | None = None) -> Tensor:
 
 def accumulate_n(inputs: Any, shape: Any = None, tensor_dtype: Any = None, name: str | None = None) -> Tensor:
     """The same as `add_n`. Raises TypeError if the tensors are not of `tensor_dtype`."""
-    total = add_n(inputs, name=name or "AccumulateN")
+    total = add_n(inputs, name=name or "AccumulateNV2")
     if tensor_dtype is not None and total.dtype != as_dtype(tensor_dtype):
         raise TypeError(f"tensor_dtype is {as_dtype(tensor_dtype).name}, but input is of type {total.dtype.name}")
     total.set_shape(shape)

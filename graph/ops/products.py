@@ -194,7 +194,7 @@ def trace(x: Any, name: str | None = None) -> Tensor:
         raise ValueError(f"Shape must be at least rank 2 but is rank {len(x.raw_shape)} for 'Trace'.")
     attrs = {"axis1": -2, "axis2": -1, "dtype": x.dtype.numpy}
     shape = None if x.raw_shape is None else x.raw_shape[:-2]
-    return apply(np.trace, [x], attrs, type="Trace", name=name or "trace", dtype=x.dtype.base_dtype, shape=shape)
+    return apply(np.trace, [x], attrs, type="Trace", name=name or "Trace", dtype=x.dtype.base_dtype, shape=shape)
 
 
 seams.matmul = _numpy_matmul

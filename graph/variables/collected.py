@@ -69,12 +69,15 @@ def is_variable_initialized(variable: Any) -> Tensor:
 
 
 def assert_variables_initialized(var_list: Any = None) -> Tensor | None:
-    """The ranks of variables [n]; at run time, FailedPreconditionError if one has no value. None if there are none."""
+    """The ranks of variables [n]; at run time, FailedPreconditionError if one has no value. None if there are none.
+
+    A single variable's rank is a scalar.
+    """
     var_list = list(global_variables() + local_variables() if var_list is None else var_list)
     if not var_list:
         return None
     ranks = [apply(np.ndim, [v._ref()], type="Rank", dtype=dtypes.int32, shape=()) for v in var_list]
-    return seams.stack(ranks)
+    return ranks[0] if len(ranks) == 1 else seams.stack(ranks)
 
 
 def report_uninitialized_variables(var_list: Any = None, name: str = "report_uninitialized_variables") -> Tensor:

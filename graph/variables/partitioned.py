@@ -40,19 +40,21 @@ class PartitionInfo(NamedTuple):
 class PartitionedVariable(Operators):
     """Several variables along an axis that act as one. As a tensor, they are concatenated.
 
-    Raises TypeError for parts that are not variables, ValueError if more than one axis is partitioned.
+    variable_list: the parts, in any order; their save_slice_infos say where they lie in the whole.
+    Raises TypeError for parts that are not variables, ValueError if they do not make up the whole, or if more than one
+    axis is partitioned.
     """
 
     __array_priority__ = 100
 
     def __init__(self, name: str, shape: Any, dtype: Any, variable_list: Sequence[Variable], partitions: Sequence[int]):
-        if not isinstance(variable_list, (list, tuple)) or not all(isinstance(v, Variable) for v in variable_list):
-            raise TypeError(f"variable_list is not a list or tuple of variables: {variable_list!r}")
+        _check_parts(shape, variable_list, partitions)
         divided = [axis for axis, count in enumerate(partitions) if count > 1]
         if len(divided) > 1:
             raise ValueError(f"Cannot concat along more than one dimension: {divided}")
         self._name, self._shape, self._dtype = name, shapes.TensorShape(shape), as_dtype(dtype)
-        self._parts, self._partitions = list(variable_list), list(partitions)
+        self._parts = sorted(variable_list, key=_offset)
+        self._partitions = list(partitions)
         self._axis = divided[0] if divided else 0
 
     @property
@@ -126,6 +128,10 @@ class PartitionedVariable(Operators):
     def _get_partitions(self) -> list[int]:
         return self._partitions
 
+    def _partition_axes(self) -> list[int]:
+        """The axes along which there are several parts; the first one if there is a single part."""
+        return [axis for axis, count in enumerate(self._partitions) if count > 1] or [0]
+
     def __iter__(self) -> Iterator[Variable]:
         return iter(self._parts)
 
@@ -152,6 +158,31 @@ class PartitionedVariable(Operators):
 
     def __repr__(self) -> str:
         return f"<tf.PartitionedVariable '{self._name}' of {len(self._parts)} parts, shape={self._shape}>"
+
+
+def _offset(part: Variable) -> Any:
+    return part.save_slice_info.var_offset  # type: ignore[union-attr]
+
+
+def _check_parts(shape: Any, parts: Any, partitions: Any) -> None:
+    """Raise TypeError or ValueError unless `parts` make up a variable of this shape."""
+    if not isinstance(parts, (list, tuple)) or not all(isinstance(v, Variable) for v in parts):
+        raise TypeError(f"variable_list is not a list or tuple of variables: {parts!r}")
+    if not isinstance(partitions, (list, tuple)):
+        raise TypeError(f"partitions is not a list or tuple: {partitions!r}")
+    if not all(count >= 1 for count in partitions):
+        raise ValueError(f"partition values must be positive: {partitions}")
+    if not parts:
+        raise ValueError("variable_list may not be empty")
+    infos = [part.save_slice_info for part in parts]
+    if None in infos:
+        raise ValueError(f"All variables must have a save_slice_info available: {[part.name for part in parts]}")
+    whole = shapes.TensorShape(shape).as_list()
+    if len(whole) != len(partitions):
+        raise ValueError(f"len(shape) != len(partitions): {whole} vs. {list(partitions)}")
+    full = [list(info.full_shape) for info in infos]
+    if any(one != whole for one in full):
+        raise ValueError(f"All variables full shapes must match shape: {whole}; but full shapes were: {full}")
 
 
 STANDING.append((PartitionedVariable, PartitionedVariable.as_tensor))

@@ -207,7 +207,7 @@ class Metadata:
     def fill(self, metadata: RunMetadata, fetched: Sequence[Tensor | Operation]) -> None:
         """Write the wanted parts to a RunMetadata.
 
-        fetched: what the run computed. The constants and variables among them ran in no time.
+        fetched: what the run computed. What it knew without computing, constants for example, ran in no time.
         """
         if self.wanted.times:
             stats = self._stats()
@@ -220,7 +220,8 @@ class Metadata:
 
     def _add_sources(self, stats: StepStats, fetched: Sequence[Tensor | Operation]) -> None:
         ops = [element.op if isinstance(element, Tensor) else element for element in fetched]
-        sources = [op for op in dict.fromkeys(ops) if op.kind in (Kind.CONSTANT, Kind.VARIABLE)]
+        ran = {node.name for node in self._ran}
+        sources = [op for op in dict.fromkeys(ops) if op.name not in ran]
         if not sources:
             return
         device = next((known for known in stats.dev_stats if known.device == device_name()), None)

@@ -524,3 +524,16 @@ def test_a_shape_becomes_integers(graph):
     assert tf.convert_to_tensor(tf.TensorShape([1, 2]), tf.int64).dtype is tf.int64
     with pytest.raises(TypeError, match="Cannot convert a TensorShape to dtype float32"):
         tf.convert_to_tensor(tf.TensorShape([1, 2]), tf.float32)
+
+
+def test_python_numbers_in_a_list_take_the_dtype_of_the_tensors_in_it(graph):
+    assert tf.convert_to_tensor([tf.constant(1.0), 2]).dtype == tf.float32
+    assert tf.convert_to_tensor([[tf.constant(1, tf.int64), 2], [3, 4]]).dtype == tf.int64
+    assert tf.convert_to_tensor([tf.constant(1), 2.5]).dtype == tf.float64  # it does not fit: promoted as in NumPy
+    assert tf.convert_to_tensor([tf.constant(1.0), 2], tf.int32).dtype == tf.int32
+
+
+def test_an_operator_makes_add_v2_of_numbers_and_add_of_text(graph):
+    numbers, text = tf.constant(1) + 2, tf.constant("a") + "b"
+    assert (numbers.op.type, numbers.op.name) == ("AddV2", "add")
+    assert (text.op.type, tf.add(1, 2).op.type) == ("Add", "Add")

@@ -563,3 +563,18 @@ def test_a_sparse_tensor_says_what_does_not_fit(graph):
     slices = tf.IndexedSlices(tf.constant([1.0]), tf.constant([0]), tf.constant([3]))
     with pytest.raises(ValueError, match="requested dtype int32 for IndexedSlices with dtype float32"):
         tf.convert_to_tensor(slices, tf.int32)
+
+
+def test_sparse_values_know_their_consumers_and_tensors_their_operators(graph):
+    slices = tf.IndexedSlices(tf.constant([1.0]), tf.constant([0]))
+    used = [tf.identity(slices.values).op, tf.stack([slices.indices, slices.indices]).op]
+    assert slices.consumers() == used
+    assert {"__add__", "__radd__", "__getitem__"} <= tf.Tensor.OVERLOADABLE_OPERATORS
+    assert all(hasattr(tf.Tensor, name) for name in tf.Tensor.OVERLOADABLE_OPERATORS)
+
+
+def test_the_control_inputs_of_an_operation_can_be_removed(graph):
+    with tf.control_dependencies([tf.no_op("first")]):
+        second = tf.no_op("second")
+    second._remove_all_control_inputs()
+    assert second.control_inputs == []

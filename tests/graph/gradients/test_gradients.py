@@ -302,8 +302,30 @@ def test_hessians_are_second_derivatives(graph):
     (hessian,) = tf.hessians(y, x)
     at = np.array([1.0, -1.0, 2.0])
     np.testing.assert_allclose(value(hessian, {x: at}), matrix + np.diag(6 * at))
-    with pytest.raises(ValueError, match="shape"):
-        tf.hessians(y, tf.placeholder(tf.float64, [None]))
+
+
+def test_hessians_do_not_need_a_known_shape(graph):
+    x = tf.placeholder(tf.float64)
+    (hessian,) = tf.hessians(tf.reduce_sum(x**3), x)
+    assert value(hessian, {x: [1.0, 2.0]}).tolist() == [[6, 0], [0, 12]]
+    assert value(hessian, {x: [[1.0], [2.0]]}).shape == (2, 1, 2, 1)
+    with pytest.raises(ValueError, match="hessians needs ys that depend on .* whose shape is not known"):
+        tf.hessians(tf.constant(1.0), x)
+
+
+def test_the_gradient_of_gathered_rows_is_sparse_for_gather_nd_too(graph):
+    table = tf.constant([[1.0, 2.0], [3.0, 4.0]])
+    (rows,) = tf.gradients(tf.gather_nd(table, [[1], [1]]), table)
+    assert isinstance(rows, tf.IndexedSlices)
+    assert value(tf.convert_to_tensor(rows)).tolist() == [[0, 0], [2, 2]]
+
+
+def test_an_initialized_value_passes_its_gradient_to_the_variable(graph):
+    v = tf.Variable(3.0)
+    (slope,) = tf.gradients(v.initialized_value() ** 2, v)
+    with tf.Session() as session:
+        session.run(v.initializer)
+        assert session.run(slope) == 6.0
 
 
 def test_threads_may_trace_derivatives_at_the_same_time(graph):

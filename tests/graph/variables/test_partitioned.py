@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import weftwork as tf
+from weftwork.graph.variables.partitioned import PartitionedVariable
 
 
 def run(*fetches, feeds=None):
@@ -248,3 +249,30 @@ def test_parts_are_shared_without_a_partitioner_and_not_taken_for_something_else
     assert whole.shape.as_list() == [4]
     with tf.variable_scope("s"), pytest.raises(ValueError, match="a partitioned version .* was found: s/parts/part_0"):
         tf.get_variable("parts", [4])
+
+
+def part(number: int, start: int, full: list[int]) -> tf.Variable:
+    made = tf.Variable([number])
+    made._set_save_slice_info(tf.Variable.SaveSliceInfo(made.name, full, [start], [1]))
+    return made
+
+
+def test_parts_may_come_in_any_order_and_must_make_up_the_whole(graph):
+    first, second = part(0, 0, [2]), part(1, 1, [2])
+
+    def whole(shape, parts, partitions):
+        return PartitionedVariable("w", shape, tf.int32, parts, partitions)
+
+    made = whole([2], [second, first], [2])
+    assert list(made) == [first, second]
+    assert made._partition_axes() == [0]
+    assert run(made.as_tensor()).tolist() == [0, 1]
+    for arguments, text in [
+        (([2], [], [1]), "may not be empty"),
+        (([1], [tf.Variable([0])], [1]), "must have a save_slice_info"),
+        (([3], [first, second], [2]), "full shapes must match"),
+        (([2], [first, second], [0]), "must be positive"),
+        (([2, 1], [first, second], [2]), r"len\(shape\) != len\(partitions\)"),
+    ]:
+        with pytest.raises(ValueError, match=text):
+            whole(*arguments)

@@ -173,3 +173,14 @@ def test_without_the_option_there_is_no_cost_graph(graph):
     with tf.Session() as session:
         session.run(x + 1, {x: 1.0}, tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE), metadata)
     assert not metadata.HasField("cost_graph")
+
+
+def test_a_traced_run_lists_what_it_fetches_even_if_its_value_was_known(graph):
+    folded, given = tf.constant(2.0) * 3.0, tf.placeholder_with_default(1.0, [])
+    trace = tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)
+    with tf.Session() as session:
+        for fetch in (folded, given * 2.0, tf.no_op("nothing")):
+            session.run(fetch, options=trace, run_metadata=(metadata := tf.RunMetadata()))
+            (device,) = metadata.step_stats.dev_stats
+            op = fetch.op if isinstance(fetch, tf.Tensor) else fetch
+            assert op.name in [node.node_name for node in device.node_stats]
