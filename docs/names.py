@@ -77,9 +77,9 @@ def is_here(library: Any, name: str) -> bool:
     """Whether a dotted name is found in a library."""
     value = library
     for part in name.split("."):
-        value = getattr(value, part, None)
-        if value is None:
+        if not hasattr(value, part):
             return False
+        value = getattr(value, part)
     return True
 
 

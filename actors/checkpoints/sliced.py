@@ -149,9 +149,11 @@ def _numbers(proto: Any, dtype: str) -> np.ndarray:
 
 
 def write_shard(
-    prefix: str, values: Iterable[tuple[str, str, Any]], shard: int = 0, shards: int = 1, files: Files | None = None
+    prefix: str, values: Iterable[tuple[str, str, Any]], shard: int = 0, shards: int = 0, files: Files | None = None
 ) -> Part:
-    """Write one file of (key, type, value). Raises InvalidArgumentError for kinds of values that it cannot hold."""
+    """Write one file of (key, type, value): of `shards` many, or the only one (0).
+
+    Raises InvalidArgumentError for kinds of values that it cannot hold."""
     files = files or files_of(prefix)
     kinds = _messages()
     about, items = kinds["Saved"](), {}
@@ -175,7 +177,7 @@ def write_shard(
         items[slice_key(key, cut)] = kinds["Saved"](data=data).SerializeToString()
     with file_errors(prefix):
         files.make_folder(prefix)
-    name = prefix if shards == 1 else f"{prefix}-{shard:05d}-of-{shards:05d}"
+    name = f"{prefix}-{shard:05d}-of-{shards:05d}" if shards else prefix
     write_whole(name, table([(b"", about.SerializeToString()), *sorted(items.items())]), files)
     return Part(shard, shards, "", 0, {})
 

@@ -13,9 +13,15 @@ from weftwork.graph.data import structure as structures
 from weftwork.graph.data.dataset import AUTOTUNE, Dataset, check_predicate, checked_dataset, make_dataset
 from weftwork.graph.data.functions import traced
 from weftwork.graph.data.iterators import node_of
+from weftwork.graph.data.padding import padded_to, paddings
 from weftwork.graph.data.stages import whole_number
-from weftwork.graph.data.structure import DATASET, Leaf, flatten, mapped, tensor_leaf
+from weftwork.graph.data.structure import DATASET, Leaf, flatten, mapped, pack, tensor_leaf
+from weftwork.graph.default_scopes import control_dependencies
+from weftwork.graph.ops.array_ops import shape
+from weftwork.graph.ops.assertions import assert_less
 from weftwork.graph.ops.conversion import cast
+from weftwork.graph.ops.flow import identity
+from weftwork.graph.ops.rearranging import pad
 from weftwork.graph.ops.reductions import reduce_sum
 from weftwork.graph.seeds import stream_seeds
 
@@ -157,6 +163,7 @@ def bucket_by_sequence_length(
     bucket_batch_sizes: Sequence[int],
     padded_shapes: Any = None,
     padding_values: Any = None,
+    pad_to_bucket_boundary: bool = False,
     no_padding: bool = False,
     drop_remainder: bool = False,
 ) -> Transformation:
@@ -165,6 +172,8 @@ def bucket_by_sequence_length(
     element_length_func: maps an element to its length, int32.   bucket_boundaries: upper limits of all buckets but the
     last.   bucket_batch_sizes: one for each bucket. Raises ValueError if their number does not match.
     padded_shapes, padding_values: as in `Dataset.padded_batch`.
+    pad_to_bucket_boundary: pad to the greatest length of the bucket, not of the batch. Elements must then be shorter
+    than the last boundary; a run raises InvalidArgumentError for one that is not.
     """
     if len(bucket_batch_sizes) != len(bucket_boundaries) + 1:
         raise ValueError("len(bucket_batch_sizes) must equal len(bucket_boundaries) + 1")
@@ -175,17 +184,42 @@ def bucket_by_sequence_length(
 
     def apply(dataset: Dataset) -> Dataset:
         def bucket(*args: Any) -> Any:
-            return reduce_sum(cast(cast(element_length_func(*args), dtypes.int64) >= boundaries, dtypes.int64))
+            number = reduce_sum(cast(cast(element_length_func(*args), dtypes.int64) >= boundaries, dtypes.int64))
+            if not pad_to_bucket_boundary or no_padding:
+                return number
+            message = "When pad_to_bucket_boundary=True, elements must have length < max(bucket_boundaries)."
+            with control_dependencies([assert_less(number, np.int64(len(boundaries)), message=message)]):
+                return identity(number)
 
         def batched(bucket: Any, window: Dataset) -> Dataset:
             if no_padding:
                 return window.batch(size_of(bucket), drop_remainder)
             wanted = dataset.output_shapes if padded_shapes is None else padded_shapes
+            if pad_to_bucket_boundary:
+                window = _grown(window, wanted, padding_values, convert_to_tensor(boundaries)[bucket] - 1)
             return window.padded_batch(size_of(bucket), wanted, padding_values, drop_remainder)
 
         return dataset.apply(group_by_window(bucket, batched, window_size_func=size_of))
 
     return apply
+
+
+def _grown(dataset: Dataset, padded_shapes: Any, padding_values: Any, size: Any) -> Dataset:
+    """The elements of a dataset, padded to `size` along each axis whose padded size is None."""
+    structure = dataset.structure
+    wanted, padding = padded_to(structure, padded_shapes), paddings(structure, padding_values)
+
+    def grow(*args: Any) -> Any:
+        element = args if isinstance(structure, tuple) else args[0]
+        parts = []
+        for value, raw, filler in zip(flatten(element), wanted, padding, strict=True):
+            sizes = cast(shape(value), dtypes.int64)
+            missing = [0 if known is not None else size - sizes[axis] for axis, known in enumerate(raw)]
+            widths = [[0, convert_to_tensor(more, dtypes.int64)] for more in missing]
+            parts.append(pad(value, widths, constant_values=filler) if None in raw else value)
+        return pack(structure, parts)
+
+    return dataset.map(grow)
 
 
 # Sources and combinations

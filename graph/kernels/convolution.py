@@ -162,8 +162,12 @@ def _blocks(batch: int, rows: Axis, line: int, few: bool, budget: int) -> tuple[
 
 
 def _parts(count: int, most: int) -> list[slice]:
-    """Split `count` items into equal parts of at most `most` items."""
+    """Split `count` items into equal parts of at most `most` items: four, eight, ... if that is more than two.
+
+    So two or four threads are done at the same time.
+    """
     parts = -(-count // max(1, most))
+    parts = min(count, parts if parts < 3 else -(-parts // 4) * 4)
     return [slice(count * part // parts, count * (part + 1) // parts) for part in range(parts)]
 
 

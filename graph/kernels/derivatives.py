@@ -11,8 +11,9 @@ import numpy as np
 
 from weftwork.graph.kernels.arrays import index_of
 from weftwork.graph.kernels.indices import inside, places_of
-from weftwork.graph.kernels.nn import softmax
+from weftwork.graph.kernels.nn import SHARED_SIZE, softmax
 from weftwork.graph.kernels.reductions import sum_of_first
+from weftwork.graph.kernels.team import over_rows
 
 # Broadcasts and reductions
 
@@ -246,7 +247,9 @@ def over_root(grad, y):
 
 def relu_grad(grad, y):
     """`grad` where the activation is positive."""
-    return grad * (y > 0)
+    if np.size(y) < SHARED_SIZE or not type(grad) is type(y) is np.ndarray or grad.shape != y.shape:
+        return grad * (y > 0)
+    return over_rows(lambda grad, y, out: np.multiply(grad, y > 0, out=out), grad, y, steps=3)
 
 
 def relu6_grad(grad, y):

@@ -10,9 +10,12 @@ import numpy as np
 
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.kernels.reductions import max_over, sum_over
+from weftwork.graph.kernels.team import over_rows
 
 _WORTHWHILE_SIZE = 1 << 13
 """Below this number of elements there is nothing to gain."""
+SHARED_SIZE = 1 << 19
+"""From this number of elements on, threads share an elementwise kernel."""
 _ROW, _LONGEST_ROW = 256, 1 << 14
 """Length of a row of zeros used for comparison: long enough to be fast, short enough for the cache."""
 
@@ -20,16 +23,22 @@ _ROW, _LONGEST_ROW = 256, 1 << 14
 
 
 def relu(x):
-    """max(x, 0). NumPy compares two rows several times as fast as a row with a scalar."""
+    """max(x, 0)."""
     if x.size < _WORTHWHILE_SIZE or type(x) is not np.ndarray:
         return np.maximum(x, x.dtype.type(0))
+    return over_rows(_positive, x, steps=2) if x.size >= SHARED_SIZE else _positive(x)
+
+
+def _positive(x, out=None):
+    """max(x, 0) of a large array. NumPy compares two rows several times as fast as a row with a scalar."""
     width, axis = 1, x.ndim
     while axis and width < _ROW:
         axis -= 1
         width *= x.shape[axis]
     if not _ROW <= width <= _LONGEST_ROW or not x.flags.c_contiguous:
-        return np.maximum(x, x.dtype.type(0))
-    return np.maximum(x.reshape(-1, width), np.zeros(width, x.dtype)).reshape(x.shape)
+        return np.maximum(x, x.dtype.type(0), out=out)
+    rows = None if out is None else out.reshape(-1, width)
+    return np.maximum(x.reshape(-1, width), np.zeros(width, x.dtype), out=rows).reshape(x.shape)
 
 
 def relu6(x):
@@ -116,7 +125,9 @@ def add_bias(x, bias):
             "Must provide as many biases as the last dimension of the input tensor: "
             f"{list(np.shape(bias))} vs. {list(np.shape(x))}"
         )
-    return x + bias
+    if np.size(x) < SHARED_SIZE or type(x) is not np.ndarray or x.ndim < 2 or x.dtype != bias.dtype:
+        return x + bias
+    return over_rows(lambda rows, out: np.add(rows, bias, out=out), x, steps=2)
 
 
 def l2_loss(x):

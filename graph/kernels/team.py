@@ -25,6 +25,8 @@ import numpy as np
 WORTH = 1 << 21
 """Elementary steps that justify waking a helper, which takes about 50 us. One element copied or added is a step, and
 so are sixteen multiply-adds in BLAS."""
+_BLOCK = 1 << 17
+"""Elements in a block of an elementwise kernel."""
 _NAMES = [f"{prefix}_{{}}_num_threads{suffix}" for prefix in ("scipy_openblas", "openblas") for suffix in ("64_", "")]
 """The functions of NumPy's OpenBLAS, in its various builds, that get and set its number of threads."""
 
@@ -61,6 +63,23 @@ def share_out(work: Callable[[Iterator[int]], Any], count: int, steps: float = W
             _Call(work, count).run(helpers)
         finally:
             _busy.release()
+
+
+def over_rows(rule: Callable, x: np.ndarray, *others: np.ndarray, steps: float) -> np.ndarray:
+    """rule(x, *others, out=...) for an elementwise rule, in blocks of rows of equally shaped arrays.
+
+    steps: the work for each element of x.
+    """
+    out = np.empty(x.shape, x.dtype)
+    rows = max(1, _BLOCK // max(1, x[:1].size))
+
+    def work(numbers: Iterator[int]) -> None:
+        for number in numbers:
+            at = slice(number * rows, (number + 1) * rows)
+            rule(x[at], *[other[at] for other in others], out=out[at])
+
+    share_out(work, -(-len(x) // rows), steps * x.size)
+    return out
 
 
 class _Call:

@@ -194,7 +194,7 @@ def remove_checkpoint(
     with file_errors(checkpoint_prefix):
         for found in checkpoint.single_files(checkpoint_prefix, alone):
             alone.remove(found)
-    name = f"{checkpoint_prefix}.{meta_graph_suffix}"
+    name = f"{checkpoint.unsharded(os.fspath(checkpoint_prefix))}.{meta_graph_suffix}"
     files = files_of(name)
     with file_errors(name):
         if files.exists(name):

@@ -157,6 +157,8 @@ class Saver:
     ) -> str | None:
         """Write a checkpoint of the variables as of one moment. Returns its prefix, for `restore`.
 
+        In shards of the older format, the prefix ends in `-?????-of-00002`.
+
         save_path: a path or URL. With a `global_step` (a number, tensor or variable), `-STEP` is appended.
         write_state: also write the file `checkpoint` (`latest_filename`), and delete checkpoints beyond the limit.
         write_meta_graph: also write the graph and its collections as a MetaGraphDef, if TensorBoard is installed.
@@ -178,18 +180,20 @@ class Saver:
         prefix = save_path + self._step(sess, global_step)
         if not files_of(prefix).has_folder(prefix):
             raise ValueError(f"Parent directory of {save_path} doesn't exist, can't save.")
+        meta_graph = f"{prefix}.{meta_graph_suffix}"
         with self._saving:
             if self.saver_def is not None:
-                names = self.saver_def
+                names, given = self.saver_def, os.fsencode(absolute(prefix))
                 try:
-                    sess.run(names.save_tensor_name, {names.filename_tensor_name: os.fsencode(absolute(prefix))})
+                    saved = sess.run(names.save_tensor_name, {names.filename_tensor_name: given})
+                    prefix += os.fsdecode(saved[len(given) :])
                 except OpError:
                     tidy(prefix)
                     raise
             if self.saver_def is not None and write_state:
                 self._record(prefix, folder, latest_filename, meta_graph_suffix)
             if write_meta_graph:
-                self._write_meta_graph(sess.graph, f"{prefix}.{meta_graph_suffix}", strip_default_attrs)
+                self._write_meta_graph(sess.graph, meta_graph, strip_default_attrs)
         return None if self._is_empty else prefix
 
     def _step(self, sess: BaseSession, global_step: Any) -> str:

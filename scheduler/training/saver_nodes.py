@@ -113,6 +113,11 @@ def shard_name(basename: bytes, shard: Any, count: Any) -> bytes:
     return basename + b"-%05d-of-%05d" % (shard, count)
 
 
+def shards_name(basename: bytes, count: Any) -> bytes:
+    """The kernel of ShardedFilespec: what stands for all shards of a checkpoint in the older format."""
+    return basename + b"-?????-of-%05d" % count
+
+
 def merge_bundles(prefixes: Any, destination: bytes) -> tuple:
     """The kernel of TensorFlow's MergeV2Checkpoints: merges several checkpoints into one."""
     names = [os.fsdecode(prefix) for prefix in np.ravel(prefixes)]
@@ -258,7 +263,8 @@ def _save_nodes(filename: Tensor, saveables: Saveables, sharded: bool, bundled: 
     """Add the nodes that save. Returns the filename as a tensor that is available when everything is written."""
     groups = _in_shards(saveables) if sharded else [saveables]
     named = {"bundled": bundled}
-    if len(groups) == 1:
+    in_shards = sharded and bundled == "V1"
+    if len(groups) == 1 and not in_shards:
         inputs, attrs = _saved(filename, groups[0], bundled)
         done = _function("SaveV2", save_all, inputs, attrs, [], "SaveV2")
     else:
@@ -269,7 +275,11 @@ def _save_nodes(filename: Tensor, saveables: Saveables, sharded: bool, bundled: 
             parts.append(_function("SaveV2", save_shard, inputs, attrs, [(dtypes.object, None)], "SaveV2").outputs[0])
         done = _function("MergeV2Checkpoints", merge_shards, [filename, *parts], named, [], "MergeV2Checkpoints")
     with get_default_graph().control_dependencies([done]):
-        return identity(filename, name="control_dependency")
+        if not in_shards:
+            return identity(filename, name="control_dependency")
+        inputs = [filename, constant(len(groups), name="num_shards")]
+        output = (dtypes.string, ())
+        return _function("ShardedFilespec", shards_name, inputs, {}, [output], "ShardedFilespec").outputs[0]
 
 
 def _saved(filename: Tensor, saveables: Saveables, bundled: bool | str) -> tuple[list[Tensor], dict[str, Any]]:

@@ -49,6 +49,35 @@ def test_a_saver_writes_and_restores_the_older_files(graph, tmp_path):
         assert [v.tolist() for v in session.run([a, b])] == [[1, 2], 3]
 
 
+def test_shards_of_the_older_format_are_files_of_their_own(graph, tmp_path):
+    with tf.device("/cpu:0"):
+        a = tf.Variable([1.0, 2.0], name="a")
+    with tf.device("/cpu:1"):
+        b = tf.Variable(3, name="b")
+    assigned = [a.assign([0.0, 0.0]), b.assign(0)]
+    one = tf.train.Saver([a], write_version=tf.train.SaverDef.V1, sharded=True)
+    both = tf.train.Saver(write_version=tf.train.SaverDef.V1, sharded=True, max_to_keep=1)
+    with tf.Session(config=tf.ConfigProto(device_count={"CPU": 2})) as session:
+        session.run(tf.global_variables_initializer())
+        assert one.save(session, tmp_path / "one", write_state=False) == str(tmp_path / "one-?????-of-00001")
+        assert sorted(os.listdir(tmp_path)) == ["one-00000-of-00001", "one.meta"]
+        both.save(session, tmp_path / "m", global_step=1)
+        prefix = both.save(session, tmp_path / "m", global_step=2)
+        assert prefix == tf.train.latest_checkpoint(tmp_path) == str(tmp_path / "m-2-?????-of-00002")
+        assert both.last_checkpoints == [prefix]
+        assert tf.train.checkpoint_exists(prefix)
+        assert not tf.train.checkpoint_exists(prefix.replace("2", "1", 1))
+        assert sorted(name for name in os.listdir(tmp_path) if name.startswith("m")) == [
+            "m-2-00000-of-00002", "m-2-00001-of-00002", "m-2.meta",
+        ]  # fmt: skip
+        session.run(assigned)
+        both.restore(session, prefix)
+        assert [v.tolist() for v in session.run([a, b])] == [[1, 2], 3]
+        assert dict(tf.train.list_variables(prefix)) == {"a": [2], "b": []}
+        tf.train.remove_checkpoint(prefix, checkpoint_format_version=tf.train.SaverDef.V1)
+        assert not [name for name in os.listdir(tmp_path) if name.startswith("m")]
+
+
 def test_a_damaged_file_is_refused(tmp_path):
     prefix = str(tmp_path / "old")
     sliced.write_shard(prefix, items(VALUES))

@@ -121,6 +121,25 @@ def test_buckets_hold_elements_of_about_one_length():
     assert [batch.shape for batch in read(dataset.apply(transform))] == [(2, 2), (2, 4), (1, 5)]
 
 
+def test_a_bucket_may_be_padded_to_its_boundary():
+    def bucketed(count):
+        dataset = Dataset.range(1, count).map(lambda x: {"long": tf.fill([x], x), "text": tf.fill([x, 1], "s"), "n": x})
+        filled = {"long": np.int64(-1), "text": "-", "n": np.int64(0)}
+        return read(dataset.apply(experimental.bucket_by_sequence_length(
+            lambda element: tf.size(element["long"]), [3, 6], [2, 2, 2], {"long": [None], "text": [None, 2], "n": []},
+            filled, True,
+        )))  # fmt: skip
+
+    short, long, last = bucketed(6)
+    assert short["long"].tolist() == [[1, -1], [2, 2]]
+    assert long["long"].tolist() == [[3, 3, 3, -1, -1], [4, 4, 4, 4, -1]]
+    assert last["long"].tolist() == [[5] * 5]
+    assert long["text"][0].tolist() == [[b"s", b"-"]] * 3 + [[b"-", b"-"]] * 2
+    assert long["n"].tolist() == [3, 4]
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"elements must have length < max\(bucket_boundaries\)"):
+        bucketed(7)
+
+
 def test_a_shuffle_gives_each_element_once_by_its_seed():
     def shuffled(seed, again=None):
         return numbers(Dataset.range(20).shuffle(7, seed, again).repeat(2))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import weftwork as tf
-from weftwork.graph.kernels import team
+from weftwork.graph.kernels import derivatives, nn, team
 
 
 @pytest.fixture(autouse=True)
@@ -129,3 +129,16 @@ def test_blas_has_one_thread_while_functions_run_beside_each_other():
         assert session.placements["caller"][0] == 3  # threads
     assert set(seen) == {1}
     assert team._blas._get() == before
+
+
+@pytest.mark.parametrize("shape", [(64, 28, 28, 16), (1, 1 << 20), (1 << 20,), (3, 700, 251)])
+def test_elementwise_kernels_give_the_same_on_any_number_of_threads(shape):
+    rng = np.random.RandomState(0)
+    x, grad = (rng.normal(size=shape).astype(np.float32) for _ in range(2))
+    bias = rng.normal(size=shape[-1:]).astype(np.float32)
+    for count in (1, 3):
+        team.limit(count)
+        assert np.array_equal(nn.relu(x), np.maximum(x, 0))
+        assert np.array_equal(nn.relu(x.T), np.maximum(x.T, 0))
+        assert np.array_equal(nn.add_bias(x, bias), x + bias)
+        assert np.array_equal(derivatives.relu_grad(grad, x), np.where(x > 0, grad, 0))
