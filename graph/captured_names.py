@@ -55,6 +55,8 @@ def writes_of_names(facts: Facts, roots: dict, is_handled: Callable[[int], bool]
         writes.add((MAIN_ONLY, "process"))
     if not _SENDERS.isdisjoint(asked) and any([is_handled(number) for number in _HANDLED]):
         writes.add((MAIN_ONLY, "process"))
+    if "__subclasses__" in names or not _COUNTED.isdisjoint(asked):
+        writes.add((MAIN_ONLY, "process"))
     for name in facts.imports:
         if sys.modules.get(name, sys) is None:  # the program has forbidden this import
             writes.add((MAIN_ONLY, "modules"))
@@ -68,6 +70,15 @@ def _takes_number(passing: Passing, roots: dict) -> bool:
     return any([at in _AT and type(roots.get(root)) is int and not path for at, root, path in passing.given])
 
 
+_COUNTED = frozenset(
+    [
+        *[("gc", name) for name in ("get_objects", "get_referrers")],
+        *[("threading", name) for name in ("enumerate", "active_count")],
+        *[("sys", name) for name in ("_current_frames", "_current_exceptions")],
+        ("multiprocessing", "active_children"),
+    ]
+)
+"""Functions that list what there is in a process: its objects, threads and children."""
 _BY_NUMBER = frozenset(["open", "fdopen", "FileIO", "socket", "mmap"])
 _AT = (0, "file", "fd", "fileno")
 """Where such a call takes the number."""

@@ -192,8 +192,8 @@ class Walk(Classes):
 
     def _imported(self, name: str, attributes: frozenset[str]) -> Any:
         """Visit a module that the code imports. Returns it, or MISSING if it is not loaded yet."""
-        module = sys.modules.get(name)
-        if module is not None:
+        module = self._refer(functools.partial(found_in, sys.modules), name, ("import", name))
+        if isinstance(module, ModuleType):
             self.visit(module, attributes)
             return module
         if name.partition(".")[0] in ("random", "signal", "asyncio"):
