@@ -40,6 +40,9 @@ class Classes(Notes):
             self._refer(functools.partial(found_in, vars(kind)), asked, ("attribute", id(kind), asked))
         if is_owned(kind):
             self.classes[id(kind)] = kind
+            bases = self._refer(functools.partial(getattr, kind), "__bases__", ("attribute", id(kind), "__bases__"))
+            if FIRST_SEEN.setdefault((str(id(kind)), "__bases__"), hash(bases)) != hash(bases):
+                self.writes.add((MAIN_ONLY, "modules"))  # other processes have made it of the bases that it had
         self._patched(kind, names)
         self._registered(kind)
         self._members(kind)

@@ -69,7 +69,7 @@ loads = pickle.loads
 
 _UNIQUE_TYPES = frozenset([memoryview, weakref.ProxyType, weakref.CallableProxyType, weakref.finalize])
 """Types for which cloudpickle, or Python, would pickle the object behind them; and finalizers, because a copy of a
-`TemporaryDirectory` would lose its folder once the original is gone."""
+`TemporaryDirectory` would lose its folder once the original is gone. What code refers to is not gone while it runs."""
 
 
 def _is_file(obj: Any) -> bool:
@@ -105,7 +105,9 @@ class Pickler(cloudpickle.Pickler):
         wrapped = wrappers.reduced(obj, self.is_code)
         if wrapped is not None:
             return wrapped
-        if kind in _UNIQUE_TYPES or (issubclass(kind, io.IOBase) and _is_file(obj)):
+        if (kind in _UNIQUE_TYPES and not (self.is_code and kind is weakref.finalize)) or (
+            issubclass(kind, io.IOBase) and _is_file(obj)
+        ):
             raise TypeError(f"cannot pickle a {kind.__name__}: it exists once, in this process")
         if kind is object:
             return _bare_of, (_bare_id(obj), object)
