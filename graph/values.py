@@ -153,7 +153,11 @@ def shown(value: Any) -> str:
 
 def as_array(value: Any, dtype: Any = None) -> np.ndarray:
     """`np.asarray`, except that a masked array stays one."""
-    return np.asanyarray(value, dtype) if np.ma.is_masked(value) else np.asarray(value, dtype)
+    return (
+        np.asanyarray(value, dtype)
+        if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)
+        else np.asarray(value, dtype)
+    )
 
 
 def _first(value: Any) -> Any:

@@ -31,7 +31,7 @@ from weftwork.scheduler.plan.lanes import UNBOUNDED, Lanes
 from weftwork.scheduler.plan.placement import Estimate, Place, scattered
 from weftwork.scheduler.plan.plan import (
     Plan,
-    apart_nodes,
+    detached_nodes,
     fits_slots,
     make_dynamic_plan,
     make_plan,
@@ -73,27 +73,18 @@ class Candidate:
         never run."""
         self.name, self.predicted, self.make, self.price = name, predicted, make, price
         self.took: list[float] = []
+        self.is_dynamic = name == Place.DYNAMIC.value
+        """True if its nodes are shared out as the run goes on."""
+        self.needs_residents = name in (Place.DYNAMIC.value, Place.RESIDENT.value)
+        """True if local workers run it together with the caller."""
+        self.has_slots = name in (Place.THREAD.value, Place.RESIDENT.value)
+        """True if its nodes are assigned to slots that run concurrently, so they cannot be measured one by one."""
 
     @cached_property
     def plan(self) -> Plan:
         """The plan."""
         with collecting_later():
             return self.make()
-
-    @property
-    def is_dynamic(self) -> bool:
-        """True if its nodes are shared out as the run goes on."""
-        return self.name == Place.DYNAMIC.value
-
-    @property
-    def needs_residents(self) -> bool:
-        """True if local workers run it together with the caller."""
-        return self.name in (Place.DYNAMIC.value, Place.RESIDENT.value)
-
-    @property
-    def has_slots(self) -> bool:
-        """True if its nodes are assigned to slots that run concurrently, so they cannot be measured one by one."""
-        return self.name in (Place.THREAD.value, Place.RESIDENT.value)
 
     @property
     def typical(self) -> float:
@@ -398,12 +389,12 @@ class _Sharing:
 
 def _kinds(flow: Dataflow, before: Sequence[Sequence[int]]) -> list[Bound]:
     """Where each node may run, whatever it costs."""
-    locked, apart = after_locks(flow), apart_nodes(flow)
+    locked, detached = after_locks(flow), detached_nodes(flow)
     kinds = []
     for node, kernel in enumerate(flow.kernels):
-        if node in apart:
+        if node in detached:
             kinds.append(Bound.APART)
-        elif node in locked or flow.is_here(node) or HISTORY.stays(kernel) or not apart.isdisjoint(before[node]):
+        elif node in locked or flow.is_here(node) or HISTORY.stays(kernel) or not detached.isdisjoint(before[node]):
             kinds.append(Bound.CALLER)
         else:
             kinds.append(Bound.FREE)

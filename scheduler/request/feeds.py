@@ -6,6 +6,7 @@ A fed array is passed on as a read-only view, so that nothing downstream can wri
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,11 @@ def parse_feeds(graph: Graph, feed_dict: Mapping) -> dict[Tensor, Any]:
 
 
 def _fast(tensor: Tensor, value: Any) -> Any:
-    if type(value) is np.ndarray and value.dtype == tensor.dtype.numpy and value.dtype.kind != "O" and value.ndim:
+    dtype = tensor.dtype.numpy
+    if type(value) is list and dtype.kind == "f":
+        with suppress(TypeError, ValueError, OverflowError):  # `convert_feed` finds the words for it
+            value = np.asarray(value, dtype)
+    if type(value) is np.ndarray and value.dtype == dtype and dtype.kind != "O" and value.ndim:
         shape = tensor.raw_shape
         if shape is None or shape == value.shape or shapes.compatible(shape, value.shape):
             view = value.view()

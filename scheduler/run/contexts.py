@@ -13,10 +13,10 @@ from typing import Any
 from weftwork.graph.forks import fresh, in_child
 from weftwork.graph.user_function import UserFunction
 
-_holders: dict[UserFunction, Any] = {}
+HOLDERS: dict[UserFunction, Any] = {}
 """The run that a function's context variables belong to."""
 _lock = fresh(threading.Lock())
-in_child(_holders.clear)
+in_child(HOLDERS.clear)
 
 
 def hold(run: Any, functions: Iterable[UserFunction]) -> bool:
@@ -25,15 +25,14 @@ def hold(run: Any, functions: Iterable[UserFunction]) -> bool:
     if not wanted:
         return True
     with _lock:
-        if any([_holders.get(function, run) is not run for function in wanted]):
+        if any([HOLDERS.get(function, run) is not run for function in wanted]):
             return False
-        _holders.update(dict.fromkeys(wanted, run))
+        HOLDERS.update(dict.fromkeys(wanted, run))
     return True
 
 
 def let_go(run: Any) -> None:
     """At the end of a run: release its functions."""
-    if _holders:
-        with _lock:
-            for function in [function for function, holder in _holders.items() if holder is run]:
-                del _holders[function]
+    with _lock:
+        for function in [function for function, holder in HOLDERS.items() if holder is run]:
+            del HOLDERS[function]

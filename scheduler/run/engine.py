@@ -40,10 +40,10 @@ from weftwork.scheduler.plan.policy import (
 )
 from weftwork.scheduler.plan.signatures import Signature, Signatures
 from weftwork.scheduler.plan.specializations import Specialization
-from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.awaiting import Awaiting
 from weftwork.scheduler.run.calling import may_do_without, run_locally
-from weftwork.scheduler.run.contexts import hold, let_go
+from weftwork.scheduler.run.contexts import HOLDERS, hold, let_go
+from weftwork.scheduler.run.detached import Detached
 from weftwork.scheduler.run.dispatch import Dispatcher
 from weftwork.scheduler.run.element_functions import ElementFunctions
 from weftwork.scheduler.run.ending import cancel_at_end
@@ -214,7 +214,8 @@ class Engine:
             raise
         finally:
             run.end()
-            let_go(run)
+            if HOLDERS:
+                let_go(run)
             if run in running or self.closed:  # otherwise a commit has removed it
                 with self.mirror.mutex:
                     running.discard(run)
@@ -351,12 +352,12 @@ class Engine:
     def _execute(self, run: Run, plan: Plan, measure: bool, team: LocalWorkers | None = None) -> None:
         grace = self.config.cancel_grace_in_ms / 1000
         if team is not None:
-            apart = Apart(run, self.run_flow, self._awaiting)
+            detached = Detached(run, self.run_flow, self._awaiting)
             if plan.is_dynamic:
                 seconds = Estimate(run.flow, {}).seconds
-                team.share(run, seconds, apart, self.lanes.own_cpus(), self.lanes.most, grace)
+                team.share(run, seconds, detached, self.lanes.own_cpus(), self.lanes.most, grace)
             else:
-                team.run(run, plan, measure, apart, grace)
+                team.run(run, plan, measure, detached, grace)
         elif plan.slots > 1:
             run_in_threads(run, plan, measure)
         elif plan.local:
