@@ -6,6 +6,7 @@ import functools
 from abc import ABCMeta
 from enum import Enum
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from weftwork.graph.captured_kinds import (
     CREATION_METHODS,
@@ -30,6 +31,9 @@ from weftwork.graph.inspection import found_in, number_of
 from weftwork.graph.modules import is_own, is_owned
 from weftwork.graph.ownership import is_atomic
 
+_first_bases: WeakKeyDictionary[type, int] = WeakKeyDictionary()
+"""A hash of the bases that a class had when code first referred to it."""
+
 
 class Classes(Notes):
     """The part of a walk that visits classes."""
@@ -40,6 +44,9 @@ class Classes(Notes):
             self._refer(functools.partial(found_in, vars(kind)), asked, ("attribute", id(kind), asked))
         if is_owned(kind):
             self.classes[id(kind)] = kind
+            bases = self._refer(functools.partial(getattr, kind), "__bases__", ("attribute", id(kind), "__bases__"))
+            if _first_bases.setdefault(kind, hash(bases)) != hash(bases):
+                self.writes.add((MAIN_ONLY, "modules"))  # other processes have made it of the bases that it had
         self._patched(kind, names)
         self._registered(kind)
         self._members(kind)

@@ -279,6 +279,14 @@ def step_of(holder: Any, step: str) -> Any:
     return attribute(holder.kind if type(holder) is ObjectOf else holder, step)
 
 
+def value_at(roots: dict, root: Any, path: tuple[str, ...]) -> Any:
+    """The value that code gets to from one of its names; MISSING if that cannot be had without running code."""
+    value = roots.get(root, MISSING)
+    for step in path:
+        value = MISSING if value is MISSING else step_of(value, step)
+    return value
+
+
 _CODE = (ModuleType, FunctionType, BuiltinFunctionType, type, np.ufunc, property, staticmethod, classmethod)
 IMMUTABLE = frozenset([*ATOMS, tuple, frozenset, FunctionType, BuiltinFunctionType, MethodType, functools.partial]) - {
     FunctionType

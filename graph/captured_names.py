@@ -18,6 +18,7 @@ from weftwork.graph.captured_kinds import (
     PRECISION,
     SURROUNDINGS,
     is_logging,
+    value_at,
 )
 from weftwork.graph.codes import Facts
 from weftwork.graph.following import SPACE, Passing
@@ -41,7 +42,7 @@ def writes_of_names(facts: Facts, roots: dict, is_handled: Callable[[int], bool]
         writes.add((MAIN_ONLY, "names"))
     if "exec" in facts.globals or any([change.root == SPACE for change in facts.changes]):  # it may bind any name
         writes.add(SURROUNDINGS)
-    if any([_takes_number(passing, roots) for passing in facts.passings]):
+    if "pass_fds" in names or any([_takes_number(passing, roots) for passing in facts.passings]):
         writes.add((MAIN_ONLY, "process"))
     if not LOGGING.isdisjoint(facts.attributes) and any([is_logging(value) for value in roots.values()]):
         writes.add(SURROUNDINGS)
@@ -55,6 +56,10 @@ def writes_of_names(facts: Facts, roots: dict, is_handled: Callable[[int], bool]
         writes.add((MAIN_ONLY, "process"))
     if not _SENDERS.isdisjoint(asked) and any([is_handled(number) for number in _HANDLED]):
         writes.add((MAIN_ONLY, "process"))
+    if any([(passing.root, passing.path) == _IDENTITY for passing in facts.passings if passing.given[0][1] in roots]):
+        writes.add((MAIN_ONLY, "process"))
+    if "__subclasses__" in names or not _COUNTED.isdisjoint(asked):
+        writes.add((MAIN_ONLY, "process"))
     for name in facts.imports:
         if sys.modules.get(name, sys) is None:  # the program has forbidden this import
             writes.add((MAIN_ONLY, "modules"))
@@ -62,12 +67,29 @@ def writes_of_names(facts: Facts, roots: dict, is_handled: Callable[[int], bool]
 
 
 def _takes_number(passing: Passing, roots: dict) -> bool:
-    """True for a call that opens a file by its number, which is one of the program's."""
-    if (passing.path or passing.root)[-1] not in _BY_NUMBER:
-        return False
-    return any([at in _AT and type(roots.get(root)) is int and not path for at, root, path in passing.given])
+    """True for a call that opens a file by its number, or hands it to a child: it is one of the program's."""
+    name = (passing.path or passing.root)[-1]
+    if name in _STARTS:
+        return any([at in _STREAMS and type(roots.get(root)) is not ModuleType for at, root, _ in passing.given])
+    return name in _BY_NUMBER and any(
+        [at in _AT and type(value_at(roots, *rest)) is int for at, *rest in passing.given]
+    )
 
 
+_IDENTITY = (("global", "id"), ())
+"""The origin of `id`. The ids of what code refers to are other ones in other processes."""
+_COUNTED = frozenset(
+    [
+        *[("gc", name) for name in ("get_objects", "get_referrers")],
+        *[("threading", name) for name in ("enumerate", "active_count")],
+        *[("sys", name) for name in ("_current_frames", "_current_exceptions")],
+        ("multiprocessing", "active_children"),
+    ]
+)
+"""Functions that list what there is in a process: its objects, threads and children."""
 _BY_NUMBER = frozenset(["open", "fdopen", "FileIO", "socket", "mmap"])
+_STARTS = frozenset(["run", "Popen", "call", "check_call", "check_output", "create_subprocess_exec"])
+_STREAMS = ("stdin", "stdout", "stderr")
+"""Where a call that starts a child takes files: what the code itself has opened has no known root."""
 _AT = (0, "file", "fd", "fileno")
 """Where such a call takes the number."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+import threading
 from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
@@ -26,9 +28,10 @@ from weftwork.graph.captured_kinds import (
     THREAD_BOUND,
     WITHOUT_RANDOM,
     is_data,
+    is_patched_in,
 )
 from weftwork.graph.following import CHANGES
-from weftwork.graph.inspection import ATOMS
+from weftwork.graph.inspection import ATOMS, found_in
 from weftwork.graph.modules import is_own
 from weftwork.graph.ownership import is_atom
 from weftwork.graph.seeded import NUMPY, PYTHON
@@ -101,6 +104,10 @@ class Notes:
             self.draws |= NUMPY
         elif top in THREAD_BOUND:
             self.main = True
+        elif top == "threading":
+            hook = self._refer(functools.partial(found_in, vars(threading)), "excepthook", ("threading", "excepthook"))
+            if is_patched_in(hook):  # it hears of errors in the threads that the code may start
+                self.writes.add((MAIN_ONLY, "modules"))
         elif not is_own(name) and top not in WITHOUT_RANDOM and top not in sys.stdlib_module_names:
             self.draws |= PYTHON | NUMPY
 

@@ -46,6 +46,7 @@ from weftwork.graph.captured_kinds import (
     is_patched_in,
     step_of,
     takes_class,
+    value_at,
 )
 from weftwork.graph.captured_names import writes_of_names
 from weftwork.graph.captured_notes import Bound
@@ -67,6 +68,8 @@ from weftwork.graph.modules import is_own, is_owned
 from weftwork.graph.ownership import is_atom
 from weftwork.graph.passed import Passed, bound_arguments
 from weftwork.graph.seeded import NUMPY, PYTHON
+
+_CACHED = type(functools.lru_cache(len))
 
 
 class Walk(Classes):
@@ -167,6 +170,8 @@ class Walk(Classes):
             self.visit(value, facts.attributes, ROOT)
         for name in FUNCTION_PARTS:
             self._refer(functools.partial(getattr, function), name, ("object", id(function)))
+        for name in function.__kwdefaults__ or ():
+            self._refer(functools.partial(found_in, function.__kwdefaults__), name, ("object", id(function)))
         for name in vars(function):
             self._attribute_of(function, name, facts.attributes)
         for name, value in defaults(function):
@@ -180,20 +185,26 @@ class Walk(Classes):
         self.writes |= writes_of_names(facts, roots, self._handled)
         for root, name in facts.asks:
             asked = roots.get(root)
-            if type(asked) is FunctionType and not hasattr(asked, name) and is_owned(asked):
+            if isinstance(asked, _CACHED) and name in ("cache_info", "cache_clear"):
+                self.writes.add(("object", id(asked)))
+            elif type(asked) is FunctionType and not hasattr(asked, name) and is_owned(asked):
                 self._attribute_of(asked, name, facts.attributes)
         self.writes.update([("name", id(space), name) for name in facts.stored_globals])
         self.writes.update([("cell", id(cells[name])) for name in facts.stored_free])
         for change in self._passed.of(function, roots):
             self._record_change(change, roots)
+        for root, path in facts.results:
+            cached = value_at(roots, root, path)
+            if isinstance(cached, _CACHED):  # what it returned is in its cache, for later callers
+                self.writes.add(("object", id(cached)))
         if data or any([is_data(content(cell)) for cell in cells.values()]):
             self.spaces.append((function, tuple(data)))
         self._wrapped(function)
 
     def _imported(self, name: str, attributes: frozenset[str]) -> Any:
         """Visit a module that the code imports. Returns it, or MISSING if it is not loaded yet."""
-        module = sys.modules.get(name)
-        if module is not None:
+        module = self._refer(functools.partial(found_in, sys.modules), name, ("import", name))
+        if isinstance(module, ModuleType):
             self.visit(module, attributes)
             return module
         if name.partition(".")[0] in ("random", "signal", "asyncio"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import CodeType
 
-from weftwork.graph.following import ROOT_SELF, Change, Follower, Passing
+from weftwork.graph.following import CALL, ROOT_SELF, Change, Follower, Passing
 
 _ASKING = frozenset(["getattr", "hasattr"])
 """Functions that take the name of an attribute as text."""
@@ -15,7 +15,7 @@ class Facts:
 
     globals, attributes, imports: names.   stored_globals, stored_free: names that it rebinds.   changes: mutations.
     stores: names of attributes that it sets on anything.   asks: (root, attribute) that it reads from roots.
-    passings: calls that get what it refers to as arguments.
+    passings: calls that get what it refers to as arguments.   results: (root, path) of calls whose results it mutates.
     """
 
     def __init__(self, code: CodeType):
@@ -28,6 +28,7 @@ class Facts:
         self.stores: set[str] = set()
         self.asks: set[tuple[tuple[str, str], str]] = set()
         self.passings: set[Passing] = set()
+        self.results: set[tuple[tuple[str, str], tuple[str, ...]]] = set()
         attributes: set[str] = set()
         follower = Follower(self, code, attributes)
         follower.follow()
@@ -50,12 +51,16 @@ class Facts:
         self.stored_free |= inner.stored_free & around.free
         for change in inner.changes:
             for root, path in around.origins_of(change.root):
-                self.changes.add(change._replace(root=root, path=path + change.path))
+                if CALL not in path:
+                    self.changes.add(change._replace(root=root, path=path + change.path))
+        for root, path in inner.results:
+            self.results |= {(known, first + path) for known, first in around.origins_of(root) if CALL not in first}
         for passing in inner.passings:
             given = [(at, *known, path) for at, root, path in passing.given for known in around.origins_of(root)]
-            given = tuple([(at, root, first + rest) for at, root, first, rest in given])
+            given = tuple([(at, root, first + rest) for at, root, first, rest in given if CALL not in first])
             for root, path in around.origins_of(passing.root) if given else ():
-                self.passings.add(Passing(root, path + passing.path, given))
+                if CALL not in path:
+                    self.passings.add(Passing(root, path + passing.path, given))
         around.attributes.update(inner.attributes)
 
 

@@ -17,6 +17,8 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 ITEM = "[]"
+CALL = "()"
+"""A path step that leads to the result of a call. It counts only where that result is changed (`Facts.results`)."""
 CLASS = ("__class__", "type()")
 """Path steps that lead to an object's class."""
 ROOT_SELF = ("self", "")
@@ -140,7 +142,9 @@ class Follower:
         return self.stack[-depth] if len(self.stack) >= depth else None
 
     def _changed(self, value: Any, how: str, name: str = "") -> None:
-        if value is not None:
+        if value is not None and CALL in value[1]:
+            self.facts.results.add((value[0], value[1][: value[1].index(CALL)]))
+        elif value is not None:
             self.facts.changes.add(Change(value[0], value[1], how, name))
 
     # Names
@@ -325,7 +329,7 @@ class Follower:
     # Calls and operators
 
     def _called(self, name: str, count: int) -> None:
-        """The result of a call has no known root, unless it is a container's item. This stack has no NULLs."""
+        """The result of a call comes from what is called, or is a container's item. This stack has no NULLs."""
         if name == "PRECALL":
             return
         if name.startswith("CALL_INTRINSIC"):
@@ -351,19 +355,23 @@ class Follower:
             if called is not None and called[1][-1:] and called[1][-1] in _VIEWS:
                 self.stack.append((called[0], (*called[1][:-1], ITEM)))
                 return
+            self.stack.append(None if called is None else (called[0], (*called[1], CALL)))
+            return
         self.stack.append(None)
 
     def _arguments_of(self, count: int) -> Any:
         """Take a call's arguments and what is called from the stack; note what it passes on. Returns what is called."""
         values = [self._pop() for _ in range(count)][::-1]
         names, self._names = self._names[:count], ()
+        self.attributes.update({"pass_fds"}.intersection(names))
         keys = [*range(count - len(names)), *names]
         called = self._pop()
         self._passed(called, list(zip(keys, values, strict=True)))
         return called
 
     def _passed(self, called: tuple[tuple[str, Any], tuple[str, ...]] | None, given: list) -> None:
-        known = tuple([(key, *value) for key, value in given if value is not None])
+        known = tuple([(key, *value) for key, value in given if value is not None and CALL not in value[1]])
+        called = None if called is not None and CALL in called[1] else called
         if known and (called is not None or len(known) > 1):
             root, path = called or _UNKNOWN
             self.facts.passings.add(Passing(root, path, known))

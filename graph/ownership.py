@@ -159,6 +159,10 @@ def _copy_plain(value: Any, memo: dict) -> Any:
         return value
 
 
+def _has_finalizer(value: Any) -> bool:
+    return weakref.finalize in map(type, _attributes(value).values())
+
+
 def _copy_container(value: Any, memo: dict) -> Any:
     """Copy nested lists, dicts and plain objects of any depth."""
     pending: list[tuple] = []
@@ -170,6 +174,8 @@ def _copy_container(value: Any, memo: dict) -> Any:
         is_container = kind is list or kind is dict
         if id(item) in memo or not (is_container or (not is_atomic(kind) and _copier_of(kind) is _copy_plain)):
             return _copy(item, memo)
+        if not is_container and _has_finalizer(item):
+            return item  # the finalizer acts when this very object ends
         duplicate = memo[id(item)] = kind() if is_container else object.__new__(kind)
         if is_container:
             pending.append((item, duplicate))

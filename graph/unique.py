@@ -6,6 +6,7 @@ import io
 import socket
 import sys
 import threading
+import weakref
 from types import GeneratorType
 from typing import Any
 
@@ -13,13 +14,13 @@ from weftwork.graph.inspection import space_of
 
 UNIQUE = (
     *(io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO, socket.socket),
-    *(GeneratorType, type(threading.Lock()), type(threading.RLock())),
+    *(GeneratorType, type(threading.Lock()), type(threading.RLock()), weakref.finalize),
 )
 """Types of objects that cannot be copied: functions get the object itself."""
 
 
 def exists_once(value: Any, depth: int = 0) -> bool:
-    """True for an object of Python's that cannot be copied: a lock, an open file, a connection, or what holds one."""
+    """True for an object of Python's that cannot be copied: a lock, an open file, a finalizer, or what holds one."""
     kind = type(value)
     if isinstance(value, UNIQUE):
         return True

@@ -304,7 +304,7 @@ def _pack_error(error: BaseException) -> bytes:
     bare = _try_pack_error(error)
     if bare is None:
         args = tuple([arg if _pickles(arg) else shown(arg) for arg in part_of(error, "args")])
-        space = object.__getattribute__(error, "__dict__")
+        space = {**object.__getattribute__(error, "__dict__"), **pickling.slots_of(error)}
         state = {name: value for name, value in space.items() if _pickles(value)}
         bare = _try_pack_error(pickling.Bare(type(error), args, state))
     return bare or pack(RuntimeError(f"{type(error).__name__}: {text_of(error)}"))

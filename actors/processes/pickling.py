@@ -23,14 +23,14 @@ import weakref
 from collections import ChainMap, OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MemberDescriptorType
 from typing import Any
 
 import cloudpickle
 import numpy as np
 
 from weftwork.actors.processes import wrappers
-from weftwork.graph.class_facts import HEAP, answers_all
+from weftwork.graph.class_facts import HEAP, answers_all, class_entry
 from weftwork.graph.errors import part_of, set_part
 from weftwork.graph.forks import fresh
 from weftwork.graph.ownership import is_bare
@@ -67,8 +67,9 @@ def dumps(value: Any, buffer_callback: Callable | None = None, is_code: bool = F
 loads = pickle.loads
 
 
-_UNIQUE_TYPES = frozenset([memoryview, weakref.ProxyType, weakref.CallableProxyType])
-"""Types for which cloudpickle, or Python, would pickle the object behind them."""
+_UNIQUE_TYPES = frozenset([memoryview, weakref.ProxyType, weakref.CallableProxyType, weakref.finalize])
+"""Types for which cloudpickle, or Python, would pickle the object behind them; and finalizers, because a copy of a
+`TemporaryDirectory` would lose its folder once the original is gone. What code refers to is not gone while it runs."""
 
 
 def _is_file(obj: Any) -> bool:
@@ -104,7 +105,9 @@ class Pickler(cloudpickle.Pickler):
         wrapped = wrappers.reduced(obj, self.is_code)
         if wrapped is not None:
             return wrapped
-        if kind in _UNIQUE_TYPES or (issubclass(kind, io.IOBase) and _is_file(obj)):
+        if (kind in _UNIQUE_TYPES and not (self.is_code and kind is weakref.finalize)) or (
+            issubclass(kind, io.IOBase) and _is_file(obj)
+        ):
             raise TypeError(f"cannot pickle a {kind.__name__}: it exists once, in this process")
         if kind is object:
             return _bare_of, (_bare_id(obj), object)
@@ -119,7 +122,7 @@ class Pickler(cloudpickle.Pickler):
         if issubclass(kind, tuple) and _is_named(kind):
             return _named, (kind, tuple(obj), getattr(obj, "__dict__", None) or None)
         if issubclass(kind, BaseException) and _is_plain_error(kind):
-            state = object.__getattribute__(obj, "__dict__") or None
+            state = {**object.__getattribute__(obj, "__dict__"), **slots_of(obj)} or None
             return _error, (kind, part_of(obj, "args"), state, obj.name if isinstance(obj, _NAMING) else None)
         if kind.__flags__ & HEAP:
             return self._reduced(obj, kind)
@@ -344,6 +347,17 @@ def _is_plain_error(kind: type) -> bool:
     return bool(kind.__flags__ & HEAP) and base.__basicsize__ == BaseException.__basicsize__
 
 
+def slots_of(error: BaseException) -> dict[str, Any]:
+    """The values that an exception has in the slots of its classes."""
+    found = {}
+    for base in type(error).__mro__:
+        for name, slot in list(vars(base).items()) if base.__flags__ & HEAP and "__slots__" in vars(base) else ():
+            if type(slot) is MemberDescriptorType:
+                with suppress(AttributeError):
+                    found[name] = slot.__get__(error)
+    return found
+
+
 def _error(kind: type, args: tuple, state: dict | None, name: str | None = None) -> BaseException:
     """Rebuild an exception, whatever code its class has.   name: what it says was missing."""
     try:
@@ -351,8 +365,12 @@ def _error(kind: type, args: tuple, state: dict | None, name: str | None = None)
     except Exception:  # it takes other arguments
         made = next(base for base in kind.__mro__ if not base.__flags__ & HEAP).__new__(kind, *args)
     set_part(made, "args", args)
-    if state:
-        object.__getattribute__(made, "__dict__").update(state)
+    for attribute, value in (state or {}).items():
+        slot = class_entry(kind, attribute)
+        if type(slot) is MemberDescriptorType:
+            slot.__set__(made, value)
+        else:
+            object.__getattribute__(made, "__dict__")[attribute] = value
     if isinstance(made, _NAMING) and name is not None:
         made.name = name
     return made

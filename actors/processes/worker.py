@@ -26,6 +26,7 @@ from weftwork.actors.processes.messages import (
     unwrap,
     wrap,
 )
+from weftwork.actors.processes.pickling import dumps
 from weftwork.actors.processes.replay import tell_inputs
 from weftwork.actors.programs import gpu
 from weftwork.actors.programs.ambient import PLACE, Unknown
@@ -274,6 +275,7 @@ def perform(
 RUNNERS: set[CodeType] = {perform.__code__}
 """Code objects that run programs in this process."""
 RECORDER.runners = RUNNERS
+RECORDER.dumps = dumps
 
 
 def _retried(function: UserFunction, attempt: int, text: str) -> None:

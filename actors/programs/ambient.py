@@ -20,6 +20,7 @@ import tempfile
 import time
 import warnings
 from contextlib import suppress
+from importlib import import_module
 from importlib.machinery import ModuleSpec
 from typing import Any, NamedTuple
 
@@ -50,6 +51,7 @@ class Surroundings(NamedTuple):
     arguments: `sys.argv`.   digits: the limit for integers in text.   speech: the locale.
     patience: the default timeout of sockets in seconds.   temporary: the folder for temporary files, if set.
     umask: None if it cannot be read.   collects: whether the garbage collector is on.
+    starting: the start method that the program has chosen for `multiprocessing`, None for Python's default.
     """
 
     machine: str
@@ -70,6 +72,7 @@ class Surroundings(NamedTuple):
     temporary: str | None
     umask: int | None
     collects: bool
+    starting: str | None
 
 
 _digits: Any = getattr(sys, "get_int_max_str_digits", int)
@@ -119,6 +122,7 @@ def look() -> Surroundings:
         tempfile.tempdir,
         _umask(),
         gc.isenabled(),
+        _starting(),
     )
 
 
@@ -147,6 +151,11 @@ def _read_umask() -> int | None:
     with suppress(OSError, ValueError), open("/proc/self/status", "rb") as file:
         return int(next(line for line in file if line.startswith(b"Umask:")).split()[1], 8)
     return None
+
+
+def _starting() -> str | None:
+    loaded = sys.modules.get("multiprocessing")  # its import takes as long as all of ours in a worker
+    return None if loaded is None else loaded.get_start_method(allow_none=True)
 
 
 def _main() -> tuple[str | None, str | None]:
@@ -309,6 +318,8 @@ class Place:
             os.umask(wanted.umask)
         if now.collects != wanted.collects:
             (gc.enable if wanted.collects else gc.disable)()
+        if now.starting != wanted.starting:
+            import_module("multiprocessing").set_start_method(wanted.starting, force=True)
         if now.speech != wanted.speech:
             with suppress(locale.Error):  # another machine may lack the locale
                 locale.setlocale(locale.LC_ALL, wanted.speech)

@@ -17,12 +17,10 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from types import CodeType
 from typing import Any
-
-import cloudpickle
 
 from weftwork.actors.programs.numbers import raised
 from weftwork.actors.programs.stack import under_way
@@ -88,6 +86,8 @@ class Recorder:
         self.pid = 0
         self.runners: Collection[CodeType] = frozenset()
         """What runs programs in this process."""
+        self.dumps: Callable[[Any], bytes] = pickle.dumps
+        """The pickler of records and warnings. Workers set the one of messages, so that classes keep their identity."""
         self._said: list[Event] | None = None
         self._files: list[tuple[str, int, int]] = []
         self._lock = fresh(threading.Lock())
@@ -202,12 +202,22 @@ def _packed(record: logging.LogRecord) -> bytes:
     fields = dict(record.__dict__)
     if record.exc_info:
         fields["exc_text"] = record.exc_text or logging.Formatter().formatException(record.exc_info)  # type: ignore[arg-type]
-        fields["exc_info"] = None
+        fields["exc_info"] = _without_frames(record.exc_info)
     try:
-        return cloudpickle.dumps(fields, protocol=5)
+        return RECORDER.dumps(fields)
     except Exception:
         plain = {name: value for name, value in fields.items() if isinstance(value, (str, int, float, type(None)))}
         return pickle.dumps({**plain, "msg": record.getMessage(), "args": None}, protocol=5)
+
+
+def _without_frames(info: Any) -> Any:
+    """What a record says about an exception, for another process: None if the exception cannot be sent."""
+    kind, error, _ = info
+    try:
+        RECORDER.dumps((kind, error))
+    except Exception:
+        return None
+    return kind, error, None
 
 
 def _warn_to(recorder: Recorder) -> None:
@@ -227,7 +237,7 @@ def _warning(message: Any, category: Any, filename: str, lineno: int) -> bytes:
         frame = frame.f_back
     module = None if frame is None else frame.f_globals.get("__name__")
     try:
-        return cloudpickle.dumps((message, category, filename, lineno, module), protocol=5)
+        return RECORDER.dumps((message, category, filename, lineno, module))
     except Exception:
         return pickle.dumps((str(message), UserWarning, filename, lineno, module), protocol=5)
 
