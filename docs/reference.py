@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import weftwork
+from docs.uses import use_of
 
 ROOT = Path(__file__).parent.parent
 INDEX = ROOT / "docs" / "api" / "index.md"
@@ -201,12 +202,25 @@ def described(entry: Entry) -> Iterator[str]:
     """The section of an entry: heading, signature and text; for a class, its members too."""
     yield from [f"## {entry.name} {{#{entry.name}}}", "", *code(short(entry.name), entry.value)]
     yield from [markdown(inspect.getdoc(entry.value) or ""), "", *shared(entry.value)]
+    yield from used(entry)
     if entry.others:
         yield from ["Also " + ", ".join(f"`{name}`" for name in entry.others) + ".", ""]
     if inspect.isclass(entry.value):
         for name, member in members(entry.value):
             yield from [f"### {entry.name.rpartition('.')[2]}.{name}", "", *code(name, member)]
             yield from [markdown(inspect.getdoc(member) or ""), ""]
+
+
+def used(entry: Entry) -> Iterator[str]:
+    """A line of a program that uses the name, unless its docstring has an example."""
+    use = use_of([entry.name, *entry.others])
+    if use is not None and not has_example(entry.value):
+        yield from [f"For example, in `{use.path}`:", "", "```python", use.text, "```", ""]
+
+
+def has_example(value: Any) -> bool:
+    """True if the docstring ends in lines of code, or has some between its paragraphs."""
+    return re.search(r"\n\n {4,}\S", inspect.getdoc(value) or "") is not None
 
 
 @functools.cache
