@@ -6,7 +6,7 @@ The pages themselves are made when the site is built (`pages`, called by docs/si
 package, not from its source: many functions are made by other functions, and have their signature and text from these.
 
 name       as a program writes it: `weftwork.train.Saver`
-entry      what a name stands for. It may have several names; the first one is its heading, the others are told there
+entry      what a name stands for. It may have several names; the first one is its heading, which lists the others
 subject    a page of entries
 """
 
@@ -273,12 +273,12 @@ def code(name: str, value: Any) -> list[str]:
         parameters = inspect.signature(value).parameters.values()
     except (TypeError, ValueError):
         return []
-    told = [
+    shown = [
         re.sub(r"=<.*>$", "=...", str(one.replace(annotation=inspect.Parameter.empty)))
         for one in parameters
         if one.name != "self"
     ]
-    line = f"{name}({', '.join(told)})"
+    line = f"{name}({', '.join(shown)})"
     return ["```python", *textwrap.wrap(line, 100, subsequent_indent=" " * 4, break_long_words=False), "```", ""]
 
 
