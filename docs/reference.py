@@ -6,7 +6,7 @@ The pages themselves are made when the site is built (`pages`, called by docs/si
 package, not from its source: many functions are made by other functions, and have their signature and text from these.
 
 name       as a program writes it: `weftwork.train.Saver`
-entry      what a name stands for. It may have several names; the first one is its heading, the others are told there
+entry      what a name stands for. It may have several names; the first one is its heading, which lists the others
 subject    a page of entries
 """
 
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import weftwork
+from docs.uses import use_of
 
 ROOT = Path(__file__).parent.parent
 INDEX = ROOT / "docs" / "api" / "index.md"
@@ -201,12 +202,25 @@ def described(entry: Entry) -> Iterator[str]:
     """The section of an entry: heading, signature and text; for a class, its members too."""
     yield from [f"## {entry.name} {{#{entry.name}}}", "", *code(short(entry.name), entry.value)]
     yield from [markdown(inspect.getdoc(entry.value) or ""), "", *shared(entry.value)]
+    yield from used(entry)
     if entry.others:
         yield from ["Also " + ", ".join(f"`{name}`" for name in entry.others) + ".", ""]
     if inspect.isclass(entry.value):
         for name, member in members(entry.value):
             yield from [f"### {entry.name.rpartition('.')[2]}.{name}", "", *code(name, member)]
             yield from [markdown(inspect.getdoc(member) or ""), ""]
+
+
+def used(entry: Entry) -> Iterator[str]:
+    """A line of a program that uses the name, unless its docstring has an example."""
+    use = use_of([entry.name, *entry.others])
+    if use is not None and not has_example(entry.value):
+        yield from [f"For example, in `{use.path}`:", "", "```python", use.text, "```", ""]
+
+
+def has_example(value: Any) -> bool:
+    """True if the docstring ends in lines of code, or has some between its paragraphs."""
+    return re.search(r"\n\n {4,}\S", inspect.getdoc(value) or "") is not None
 
 
 @functools.cache
@@ -259,12 +273,12 @@ def code(name: str, value: Any) -> list[str]:
         parameters = inspect.signature(value).parameters.values()
     except (TypeError, ValueError):
         return []
-    told = [
+    shown = [
         re.sub(r"=<.*>$", "=...", str(one.replace(annotation=inspect.Parameter.empty)))
         for one in parameters
         if one.name != "self"
     ]
-    line = f"{name}({', '.join(told)})"
+    line = f"{name}({', '.join(shown)})"
     return ["```python", *textwrap.wrap(line, 100, subsequent_indent=" " * 4, break_long_words=False), "```", ""]
 
 

@@ -13,6 +13,7 @@ import yaml
 
 import weftwork
 from docs import notebook, reference
+from docs.uses import use_of
 
 ROOT = Path(__file__).parent.parent
 SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
@@ -68,6 +69,13 @@ def test_every_parameter_of_a_public_name_is_described_in_its_text_or_among_the_
             lacking = [word for word in reference.undescribed(value) if word not in known and word[0] != "_"]
             left.update({name: lacking} if lacking else {})
     assert left == {}, "say in the docstring what they are, or in docs/parameters.md if others have them too"
+
+
+def test_every_public_name_has_an_example_that_runs(entries):
+    called = [entry for entry in entries if callable(entry.value) and not reference.has_example(entry.value)]
+    assert [entry.name for entry in called if use_of([entry.name, *entry.others]) is None] == [], (
+        "use them in a page of docs/, an example or a test; docs/one_liners.md has the rest"
+    )
 
 
 def test_the_list_of_public_names_is_up_to_date():

@@ -1,4 +1,4 @@
-"""Waiting for something that another thread or process does, for the tests that cannot be told."""
+"""Waiting for something that another thread or process does, for tests that get no notice of it."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def test_a_session_says_which_node_a_stuck_run_waits_for(ray_session, graph):
         assert session.waiting() == []
 
 
-def test_a_shared_out_run_waits_for_what_runs_apart(ray_session, graph):
+def test_a_shared_out_run_waits_for_detached_nodes(ray_session, graph):
     """A node that asks for something is a run inside; others go to idle lanes meanwhile."""
     nodes = [hang(), *[tf.op(time.sleep, name=f"nap_{k}")(0.001) for k in range(3)]]
     with tf.Session(config=tf.ConfigProto(placement="dynamic")) as session:
