@@ -217,6 +217,14 @@ def fill(template: Any, values: Sequence[Any], give: Callable[[Any], Any] | None
     return rebuild(template, lambda item: fill(item, values, give))
 
 
+def fill_call(template: tuple[tuple, dict], values: Sequence[Any]) -> tuple[tuple, dict]:
+    """`fill` for the arguments of a call."""
+    args, kwargs = template
+    if not kwargs and PLAIN.issuperset(map(type, args)):
+        return tuple([values[item.index] if type(item) is Slot else item for item in args]), {}
+    return fill(template, values)
+
+
 def constants(templates: Sequence[Any]) -> list:
     """The parts of templates that contain no tensor, except numbers and the like."""
     found, stack = [], list(templates)

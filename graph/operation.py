@@ -111,7 +111,7 @@ class Operation:
 
     section: the section that contains it (a control-flow operation owns that); None outside all sections.
     compiled: for a control-flow operation, what a run has compiled from it, or None. It lives as long as the operation.
-    index: its place in the graph.
+    index: its place in the graph.   measured: what its runs in this process have taken, or None.
     type, kind, kernel, attrs, outputs, control_inputs, traits: what it does, with what, after what.
     source, device, colocation: where it was made, and where it should run.
     """
@@ -129,6 +129,7 @@ class Operation:
         "inputs",
         "kernel",
         "kind",
+        "measured",
         "name",
         "outputs",
         "section",
@@ -172,6 +173,7 @@ class Operation:
         self.container = container
         self.section = section
         self.compiled: Any = None
+        self.measured: Any = None
         if len(outputs) == 1:  # the most common case, which this makes twice as fast
             self.outputs: tuple[Tensor, ...] = (Tensor(self, 0, *outputs[0]),)
         else:

@@ -104,8 +104,11 @@ class UserFunction:
 
     def __call__(self, *values: Any, template: Any) -> Any:
         """The function's own result. `values` belong to this call; mutable parts of the template are copied."""
-        args, kwargs = nest.fill(template, values)
+        args, kwargs = nest.fill_call(template, values)
         del values
+        if self._bare:
+            result = self.function(*args, **kwargs)
+            return own([result])
         results = self.results(args, kwargs, self._once if self.timeout is None else self._watched)
         return results[0] if len(results) == 1 else tuple(results)
 

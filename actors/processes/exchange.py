@@ -68,10 +68,10 @@ class ProcessExchange:
     def take(self, slot: int, message: list | None) -> None:
         """Handle a message from a slot. None means that the slot's process is gone."""
         if message is None or message[0] != "value":
-            self.told(slot, message)
+            self.receive(slot, message)
         elif message[1] == self.number:
             self.there[message[2]] = message[3]
 
-    def told(self, slot: int, message: list | None) -> None:
+    def receive(self, slot: int, message: list | None) -> None:
         """Handle anything but a value. What it means depends on the process."""
         raise NotImplementedError

@@ -83,7 +83,7 @@ class _Exchange(ProcessExchange):
         super().__init__(transport, number, stop)
         self._pending, self._shares = pending, shares
 
-    def told(self, slot: int, message: list | None) -> None:
+    def receive(self, slot: int, message: list | None) -> None:
         """React to the end of the run, or to the death of a process that this one may depend on."""
         if message is None and slot != 0 and self._shares:
             return
@@ -346,7 +346,7 @@ class LocalWorker:
         values = self._values
         args = [values[number] for number in takes]
         kernel, _, users = self._kernels[token]
-        if users:  # if the node has to be retried elsewhere, it must get the same inputs
+        if users and args:  # the same inputs must be left if the node has to be retried elsewhere
             args = all_lent(args, getattr(kernel, "kernel", kernel).reads)
         free, busy = self._ticker.free, thread_time() if probe else 0.0
         start = perf_counter()

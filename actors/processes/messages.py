@@ -108,7 +108,8 @@ class Request:
     held: inputs that the actor holds, as (position, variable, version).
     keeps: outputs that are new versions, as (position, variable, version).
     forget: versions of variables that no run needs any more.
-    apart: positions of outputs that are separate return values.   stays: positions of outputs that are not sent back.
+    separate: positions of outputs that are return values of their own.
+    stays: positions of outputs that are not sent back.
     deadline: seconds that the program may take, or None.   measure: send the cost of each step back.
     token: the name under which a long segment reports where it runs.
     code_beside: the code is large, and is the last argument beside the request.
@@ -125,7 +126,7 @@ class Request:
     held: tuple[tuple[int, str, int], ...] = ()
     keeps: tuple[tuple[int, str, int], ...] = ()
     forget: tuple[tuple[str, int], ...] = ()
-    apart: tuple[int, ...] = ()
+    separate: tuple[int, ...] = ()
     deadline: float | None = None
     measure: bool = False
     code_beside: bool = False
@@ -150,9 +151,12 @@ def is_plain(value: Any, depth: int = 0) -> bool:
         return True
     if kind is np.ndarray or isinstance(value, np.generic):
         return value.dtype.kind in "biufcSU"
-    if kind in (list, tuple):
-        return len(value) < _MAX_PARTS and depth < _MAX_DEPTH and all([is_plain(item, depth + 1) for item in value])
-    return False
+    if kind not in (list, tuple) or len(value) >= _MAX_PARTS or depth >= _MAX_DEPTH:
+        return False
+    for item in value:
+        if type(item) not in _PLAIN and not is_plain(item, depth + 1):
+            return False
+    return True
 
 
 def pack(value: Any) -> bytes:
@@ -167,15 +171,15 @@ def pack_values(values: list) -> bytes:
 
 def pack_parts(values: list) -> list[Any]:
     """Pack a list of values as the parts of a message."""
-    apart: list[memoryview] = []
+    separate: list[memoryview] = []
 
     def in_band(buffer: pickle.PickleBuffer) -> bool:
         data = buffer.raw()
         if data.nbytes >= _PART_BYTES:
-            apart.append(data)
+            separate.append(data)
         return data.nbytes < _PART_BYTES
 
-    return [_dumps_for(values)(values, buffer_callback=in_band), *apart]
+    return [_dumps_for(values)(values, buffer_callback=in_band), *separate]
 
 
 _plain_dumps = partial(pickle.dumps, protocol=5)
@@ -231,10 +235,10 @@ def unwrap(stored: Any, lazily: bool = False) -> Any:
     """
     if type(stored) is not Parcel:
         return stored
-    head, *apart = map(memoryview, stored.parts)
+    head, *separate = map(memoryview, stored.parts)
     if not stored.shares:
-        apart = [bytearray(data) for data in apart]
-    value = pickling.loads(head, buffers=apart)[0]
+        separate = [bytearray(data) for data in separate]
+    value = pickling.loads(head, buffers=separate)[0]
     return copied(value, lazily=False) if stored.shares == LAZY and not lazily else value
 
 

@@ -50,11 +50,11 @@ def tell_inputs(failed: StepFailed, values: Sequence[Any], leave: Callable[[Any]
         return f"they were made in a worker, and do not pickle ({error})"
 
 
-def inputs_told(told: Any, given: Callable[[int], Any]) -> tuple[list | None, str]:
+def reported_inputs(report: Any, given: Callable[[int], Any]) -> tuple[list | None, str]:
     """The inputs described by `tell_inputs`, or None and why not.   given: the program's input at a position."""
-    if isinstance(told, str):
-        return None, told
-    places, packed = told
+    if isinstance(report, str):
+        return None, report
+    places, packed = report
     try:
         made = iter(pickling.loads(packed))
     except Exception as error:

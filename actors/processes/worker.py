@@ -104,7 +104,7 @@ class Programs:
         changed = state.changed()
         if changed or state.spoiled:
             self._known.drop(name)
-        return [] if state.apart else changed
+        return [] if state.isolated else changed
 
 
 _TASKS = Programs()
@@ -249,23 +249,26 @@ def perform(
     leaving = [None if position in request.stays else value for position, value in enumerate(outputs)]
     if device:
         leaving = [gpu.to_host(value) for value in leaving]
-    apart = {position: None for position in request.apart}
+    separate = {position: None for position in request.separate}
     for position, value in enumerate(leaving):
         try:
-            if position in apart:
-                apart[position] = wrap(value)
+            if position in separate:
+                separate[position] = wrap(value)
             else:
                 check_pickles(value)
         except Exception as error:
             text = f"its output {position} is a {type(value).__name__} that cannot be pickled: {error}"
             return _reply(request, ["unpicklable", position, *describe(TypeError(text))], said), []
-    small = [None if position in apart else value for position, value in enumerate(leaving)]
-    large = [leaving[position] for position in request.apart]
+    small = [None if position in separate else value for position, value in enumerate(leaving)]
+    large = [leaving[position] for position in request.separate]
     came = [_place_among(value, values, request.arrived) for value in large]
     watch.packing += perf_counter() - packs
     done = ["done", small, [size_of(value) for value in large], came, watch.leaves(), *measured]
     head = pack_values(with_said(done, said))
-    return [head, *[apart[p] if place is None else None for p, place in zip(request.apart, came, strict=True)]], outputs
+    return [
+        head,
+        *[separate[p] if place is None else None for p, place in zip(request.separate, came, strict=True)],
+    ], outputs
 
 
 RUNNERS: set[CodeType] = {perform.__code__}
@@ -283,7 +286,7 @@ RETRIED.append(_retried)
 
 def _reply(request: Request, reply: list, said: list) -> list:
     """A reply without outputs."""
-    return [pack_values(with_said(reply, said)), *[None] * len(request.apart)]
+    return [pack_values(with_said(reply, said)), *[None] * len(request.separate)]
 
 
 def with_said(reply: list, said: list) -> list:
@@ -380,9 +383,9 @@ class VariableServer:
             values = [gpu.to_device(value) for value in values]
         reply, outputs = perform(request, values, self._programs, said, watch, self._device)
         if outputs:
-            apart = () if self._device else request.apart
+            separate = () if self._device else request.separate
             for position, name, version in request.keeps:
-                if position not in apart or size_of(outputs[position]) <= KEPT_BYTES:
+                if position not in separate or size_of(outputs[position]) <= KEPT_BYTES:
                     self._values.setdefault(name, {})[version] = outputs[position]
         return reply
 

@@ -62,15 +62,15 @@ class Carried:
     spoiled: true if a run leaves the state changed, judging by the functions' code.
     """
 
-    def __init__(self, captured: Iterable[Captured], apart: bool):
-        """apart: the functions may write, because they run in another process anyway."""
+    def __init__(self, captured: Iterable[Captured], isolated: bool):
+        """isolated: the functions may write, because they run in another process anyway."""
         self.names: list[tuple[Any, str, Any]] = []
         self.of: list[int] = []
         self.spaces: list[list[tuple[FunctionType, tuple[str, ...]]]] = []
         self.owners: list[Any] = []
         self.variables: list[tuple[int, ContextVar, Any]] = []
         self.objects: list[list] = []
-        self.apart = apart
+        self.isolated = isolated
         self.spoiled = False
         for number, each in enumerate(captured):
             named = [item for holder, name, value in each.names if (item := _named(holder, name, value))]
@@ -103,7 +103,7 @@ class Carried:
         if self._before is None:
             self._before = [[pickled(value) for value in objects] for objects in self.objects]
         self._looks -= self._looks > 0
-        self._bound = [] if self.apart else [_Bound(*each, closely=self._looks > 0) for each in self._bindings()]
+        self._bound = [] if self.isolated else [_Bound(*each, closely=self._looks > 0) for each in self._bindings()]
 
     def changed(self) -> list[int]:
         """After a run: restore the names. Returns the numbers of the functions whose state has changed."""

@@ -119,7 +119,7 @@ def signal(exchange: Meeting, *, place: int, to: tuple[int, ...]) -> tuple:
 
 def begin(exchange: Any, *values: Any, node: int) -> tuple:
     """Start a node with its inputs, and do not wait for it. Only the caller's end of an exchange can do this."""
-    exchange.begin_apart(node, values)
+    exchange.begin_detached(node, values)
     return ()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from weftwork.actors.programs.float_errors import quiet, spoken
+from weftwork.actors.programs.float_errors import quiet, reported
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.lending import all_lent
 from weftwork.graph.seeded import Seeded
@@ -101,7 +101,7 @@ class FailedCall:
         kernel, attrs, users, stops, _ = self._parts
         if users:
             values = all_lent(values, False)
-        with spoken() if users else quiet():
+        with reported() if users else quiet():
             return _without_retries(kernel)(*([[]] if stops else []), *values, **attrs)
 
 

@@ -67,7 +67,7 @@ class quiet:
         _chosen.set(self._before)
 
 
-class spoken:
+class reported:
     """A context manager in which users' functions run, with the program's settings for NumPy's errors."""
 
     __slots__ = ("_graphs", "_level", "_turned")

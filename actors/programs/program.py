@@ -20,7 +20,7 @@ from time import perf_counter
 from types import FrameType, MappingProxyType
 from typing import Any, NamedTuple
 
-from weftwork.actors.programs.float_errors import quiet, spoken
+from weftwork.actors.programs.float_errors import quiet, reported
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.lending import Lent
 from weftwork.graph.modules import is_own
@@ -144,9 +144,9 @@ class Program:
             step, frame = self._line_of(error)
             raise StepFailed(step, None if frame is None else self.taken(step, frame.f_locals)) from error
 
-    def errors(self) -> quiet | spoken:
+    def errors(self) -> quiet | reported:
         """The context in which it must run, regarding NumPy's floating-point errors."""
-        return spoken() if self.loud else quiet()
+        return reported() if self.loud else quiet()
 
     def _environment(self, values: Sequence[Any]) -> list:
         slots: list = [None] * self.size
@@ -437,8 +437,8 @@ def _statement(
     if lends and (step.settle is None or type(step.outputs) is not int):
         call += "".join([f"; {light} = {light} and type({text[slot]}) in ATOMS" for slot in _outputs(step)])
     freed = "".join([f"; {text[slot]} = None" for slot in step.dead if slot not in fixed])
-    apart = _STEPS_BETWEEN_CHECKS if infix is not None else unwatched
-    check = "" if at % apart else "; stop and stop_now()"
+    distance = _STEPS_BETWEEN_CHECKS if infix is not None else unwatched
+    check = "" if at % distance else "; stop and stop_now()"
     return f"{target} = {call}{freed}{check}"
 
 

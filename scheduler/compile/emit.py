@@ -60,7 +60,7 @@ class Crossings:
     exchange: the input that is the exchange itself.   sent: for each value, the slots that it goes to.
     newest: the values that are newest versions of variables.
     signals: for a node, the place and slots to notify when it is done.   expected: for a node, the places to wait for.
-    apart: the nodes that it only starts; their values come to their places like those of other slots.
+    detached: the nodes that it only starts; their values come to their places like those of other slots.
     """
 
     slot: int
@@ -69,7 +69,7 @@ class Crossings:
     newest: frozenset[int] = frozenset()
     signals: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
     expected: dict[int, list[int]] = field(default_factory=dict)
-    apart: frozenset[int] = frozenset()
+    detached: frozenset[int] = frozenset()
 
 
 def is_users(kernel: Any) -> bool:
@@ -295,7 +295,7 @@ class _SlotWriter(_Writer):
         crossings = self.crossings
         for place in crossings.expected.get(node, ()):
             self._own_step(expect, {"place": place, "slot": crossings.slot}, (self.exchange,), ())
-        if node in crossings.apart:
+        if node in crossings.detached:
             self._begin(at, node)
             return
         super()._visit(at, node)
@@ -309,7 +309,7 @@ class _SlotWriter(_Writer):
 
     def _look_ahead(self) -> None:
         super()._look_ahead()
-        for node in self.crossings.apart:
+        for node in self.crossings.detached:
             self.made.difference_update(self.flow.outputs[node])
 
     def _begin(self, at: int, node: int) -> None:

@@ -106,17 +106,17 @@ class Actor(Grip):
 
 @dataclass(eq=False)
 class Handle:
-    """A submitted piece of work. apart: references to its large outputs."""
+    """A submitted piece of work. separate: references to its large outputs."""
 
     head: Reference
-    apart: list[Reference]
+    separate: list[Reference]
     actor: Actor | None
     life: Life
 
     @classmethod
-    def of(cls, refs: Any, apart: int, life: Life, actor: Actor | None = None) -> Handle:
-        """The handle of a call that returned `refs`, with `apart` large outputs, and began in `life`."""
-        head, *rest = [Reference(ref, life) for ref in (refs if apart else [refs])]
+    def of(cls, refs: Any, separate: int, life: Life, actor: Actor | None = None) -> Handle:
+        """The handle of a call that returned `refs`, with `separate` large outputs, and began in `life`."""
+        head, *rest = [Reference(ref, life) for ref in (refs if separate else [refs])]
         return cls(head, rest, actor, life)
 
 
@@ -239,11 +239,11 @@ def on_machine(machine: str) -> dict[str, Any]:
     return {"scheduling_strategy": NodeAffinitySchedulingStrategy(machine, soft=False)}
 
 
-def submit(message: bytes, arrived: list[Reference], apart: int, need: Any) -> Handle:
+def submit(message: bytes, arrived: list[Reference], separate: int, need: Any) -> Handle:
     """Submit a segment as a task."""
     of = life()
     beside = [reference.raw for reference in arrived]
-    return Handle.of(asked(of, _task(1 + apart, need).remote, message, *beside), apart, of)
+    return Handle.of(asked(of, _task(1 + separate, need).remote, message, *beside), separate, of)
 
 
 def new_actor(home: Any) -> Actor:
@@ -290,12 +290,12 @@ def is_up(actor: Actor, seconds: float) -> bool:
     return True
 
 
-def submit_to(actor: Actor, message: bytes, arrived: list[Reference], apart: int) -> Handle:
+def submit_to(actor: Actor, message: bytes, arrived: list[Reference], separate: int) -> Handle:
     """Submit a segment to an actor."""
     of, run = actor.life, actor.raw.run
-    method = run if apart == 0 else run.options(num_returns=1 + apart)
+    method = run if separate == 0 else run.options(num_returns=1 + separate)
     beside = [reference.raw for reference in arrived]
-    return Handle.of(asked(of, method.remote, message, *beside), apart, of, actor)
+    return Handle.of(asked(of, method.remote, message, *beside), separate, of, actor)
 
 
 def store_in(actor: Actor, message: bytes) -> None:

@@ -31,7 +31,7 @@ from weftwork.scheduler.plan.lanes import UNBOUNDED, Lanes
 from weftwork.scheduler.plan.placement import Estimate, Place, scattered
 from weftwork.scheduler.plan.plan import (
     Plan,
-    apart_nodes,
+    detached_nodes,
     fits_slots,
     make_dynamic_plan,
     make_plan,
@@ -389,12 +389,12 @@ class _Sharing:
 
 def _kinds(flow: Dataflow, before: Sequence[Sequence[int]]) -> list[Bound]:
     """Where each node may run, whatever it costs."""
-    locked, apart = after_locks(flow), apart_nodes(flow)
+    locked, detached = after_locks(flow), detached_nodes(flow)
     kinds = []
     for node, kernel in enumerate(flow.kernels):
-        if node in apart:
+        if node in detached:
             kinds.append(Bound.APART)
-        elif node in locked or flow.is_here(node) or HISTORY.stays(kernel) or not apart.isdisjoint(before[node]):
+        elif node in locked or flow.is_here(node) or HISTORY.stays(kernel) or not detached.isdisjoint(before[node]):
             kinds.append(Bound.CALLER)
         else:
             kinds.append(Bound.FREE)

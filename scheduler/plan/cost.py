@@ -36,12 +36,12 @@ class Record:
     spread: the typical deviation from the mean, as a fraction of it.
     """
 
-    __slots__ = ("bytes", "calls", "seconds", "spread", "told", "total")
+    __slots__ = ("bytes", "calls", "seconds", "spread", "published", "total")
 
     def __init__(self, seconds: float, made: int, calls: int = 1, spread: float = 0.0):
         self.seconds, self.bytes, self.calls, self.total = seconds, float(made), calls, seconds * calls
         self.spread = spread
-        self.told = seconds
+        self.published = seconds
         """The mean at the time of the last change of `Costs.epoch`."""
 
     def add(self, seconds: float, made: int) -> None:
@@ -55,7 +55,7 @@ class Record:
 
     def scale(self, factor: float) -> None:
         """Scale the measured seconds by a factor."""
-        self.seconds, self.total, self.told = self.seconds * factor, self.total * factor, self.told * factor
+        self.seconds, self.total, self.published = self.seconds * factor, self.total * factor, self.published * factor
 
     @property
     def careful(self) -> float:
@@ -79,7 +79,7 @@ def spread_of(seconds: float, mean: float) -> float:
 
 def size_class(size: float) -> int:
     """The power of four for `size` bytes; 0 for all small sizes."""
-    return max(0, (int(size) >> 10).bit_length() + 1 >> 1)
+    return (int(size) >> 10).bit_length() + 1 >> 1
 
 
 class History:
@@ -130,20 +130,25 @@ class Costs:
 
     def learn(self, kernel: Callable, taken: int, seconds: float, made: int) -> None:
         """Record a call of `kernel`: bytes of its inputs (`taken`), seconds, and bytes of its outputs (`made`)."""
+        self.learn_calls(kernel, ((taken, seconds, made),))
+
+    def learn_calls(self, kernel: Callable, calls: Iterable[tuple[int, float, int]]) -> None:
+        """Record calls of `kernel`, each as (bytes of its inputs, seconds, bytes of its outputs)."""
         if self._blocking and self.blocks(kernel):
             return
-        size = size_class(taken)
         with self._lock:
             records = self._history(kernel).records
-            record = records.get(size)
-            if record is None:
-                records[size] = Record(seconds, made)
-                self.epoch += 1
-                return
-            record.add(seconds, made)
-            if abs(record.seconds - record.told) > 0.5 * record.told + 1e-6:
-                record.told = record.seconds
-                self.epoch += 1
+            for taken, seconds, made in calls:
+                size = size_class(taken)
+                record = records.get(size)
+                if record is None:
+                    records[size] = Record(seconds, made)
+                    self.epoch += 1
+                    continue
+                record.add(seconds, made)
+                if abs(record.seconds - record.published) > 0.5 * record.published + 1e-6:
+                    record.published = record.seconds
+                    self.epoch += 1
 
     def learn_together(self, counts: Mapping[Any, int], seconds: float) -> None:
         """Scale the means of some functions so that their calls add up to `seconds`.

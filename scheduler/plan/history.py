@@ -34,36 +34,33 @@ class NodeCost:
 
 
 class History:
-    """The history of all nodes of a program. A node that is collected takes its history with it."""
+    """The history of all nodes of a program. Nodes carry their own, so that it ends with them."""
 
     def __init__(self):
-        self._nodes: WeakKeyDictionary[Operation, NodeCost] = WeakKeyDictionary()
+        self.has_nodes = False
+        """True if any node has been measured."""
         self._staying: WeakSet[Any] = WeakSet()
+        self._some_stay = False
         self._holding: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         """How often each function was seen to hold the GIL; 0 once it was seen to release it."""
         self._lock = fresh(threading.Lock())
 
     def learn(self, op: Operation, taken: int, seconds: float) -> None:
         """Record the seconds of one call of a node on `taken` bytes of inputs. Those on other sizes are forgotten."""
-        cost, size = self._nodes.get(op), size_class(taken)
+        cost, size = op.measured, size_class(taken)
         if cost is None or cost.size != size:
-            self._nodes[op] = NodeCost(seconds, size)
+            op.measured, self.has_nodes = NodeCost(seconds, size), True
         else:
             cost.add(seconds)
 
-    @property
-    def has_nodes(self) -> bool:
-        """True if any node has been measured."""
-        return len(self._nodes) > 0
-
     def of(self, op: Operation, taken: float | None = None) -> NodeCost | None:
         """The measured cost of a node on `taken` bytes of inputs, or on any; None if there is none."""
-        cost = self._nodes.get(op)
+        cost: NodeCost | None = op.measured
         return cost if cost is None or taken is None or cost.size == size_class(taken) else None
 
     def stays(self, kernel: Any) -> bool:
         """True for a function that must run in the program's own process."""
-        return bool(self._staying) and kernel in self._staying
+        return self._some_stay and kernel in self._staying
 
     def let_stay(self, kernel: Any) -> bool:
         """Let a function run in the program's own process from now on. True the first time."""
@@ -71,6 +68,7 @@ class History:
             if kernel in self._staying:
                 return False
             self._staying.add(kernel)
+            self._some_stay = True
             return True
 
     def holds_gil(self, kernel: Any) -> bool | None:
@@ -89,7 +87,7 @@ class History:
 
     def is_stable(self, op: Operation) -> bool:
         """True for a node that has taken about the same time in each run."""
-        cost = self._nodes.get(op)
+        cost: NodeCost | None = op.measured
         return cost is not None and cost.calls >= STABLE_AFTER and cost.spread < STABLE_SPREAD
 
 

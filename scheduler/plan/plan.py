@@ -32,7 +32,7 @@ class Segment:
     waits: the number of segments that must finish before it.   next: the segments that wait for it.
     slot: the thread or process that runs it, in a plan for slots.
     locked: it needs the newest versions of variables, so it starts only once the run holds its write locks.
-    apart: positions in `outputs` of values that are probably large; each is a separate return value of the Ray call.
+    separate: positions in `outputs` of values that are probably large; each is a separate return value of the Ray call.
     large: the predicted bytes of these.   frees: predicted bytes of its inputs minus those of its outputs.
     seconds, measured: predicted seconds of all its nodes, and those of the last measurement.
     owners: the node that each step of its program belongs to, or -1.
@@ -47,7 +47,7 @@ class Segment:
     slot: int = 0
     inputs: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
-    apart: tuple[int, ...] = ()
+    separate: tuple[int, ...] = ()
     large: float = 0.0
     frees: float = 0.0
     waits: int = 0
@@ -164,7 +164,7 @@ def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place
     """A plan with one segment for each slot of a schedule: programs that run concurrently and exchange values.
 
     place: THREAD or RESIDENT. For residents, all nodes under the write locks are in slot 0, the caller, which may
-    otherwise have nothing to do. It also starts the nodes that run apart, and has those that read their values.
+    otherwise have nothing to do. It also starts the detached nodes, and has those that read their values.
     """
     position = {node: i for i, node in enumerate(foreseen.order)}
     order = sorted(range(len(flow.ops)), key=lambda node: (foreseen.start[node], position[node]))
@@ -174,7 +174,7 @@ def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place
     newest = frozenset(flow.newest.values())
     sent: dict[int, set[int]] = {}
     crossings = [Crossings(slot, len(flow.producer), newest=newest) for slot in range(len(number))]
-    crossings[0].apart = apart = apart_nodes(flow)
+    crossings[0].detached = detached = detached_nodes(flow)
     nodes: list[list[int]] = [[] for _ in number]
     taken: list[dict[int, None]] = [{len(flow.producer): None} for _ in number]
     signals: dict[int, set[int]] = {}
@@ -188,7 +188,7 @@ def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place
             elif producer < 0 and value not in flow.constants and value not in newest:
                 taken[slot][value] = None
         for other in flow.after.get(node, ()):
-            if slots[other] != slot or other in apart:
+            if slots[other] != slot or other in detached:
                 if slots[other] != slot:
                     signals.setdefault(other, set()).add(slot)
                 crossings[slot].expected.setdefault(node, []).append(len(flow.producer) + other)
@@ -209,8 +209,8 @@ def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place
     return Plan(flow, segments, {}, place is Place.THREAD, len(segments), wanted)
 
 
-def apart_nodes(flow: Dataflow) -> frozenset[int]:
-    """The nodes that run apart, beside whatever else a run does: those that need something, and calls that wait."""
+def detached_nodes(flow: Dataflow) -> frozenset[int]:
+    """The detached nodes, which run beside whatever else a run does: those that need something, and calls that wait."""
     return frozenset(flow.needs) | flow.awaited
 
 
@@ -218,13 +218,13 @@ def fits_slots(flow: Dataflow) -> bool:
     """Whether local workers may run a dataflow by a static plan.
 
     Not if a node must run in the caller: should a worker die or a function not fit there, the run begins again, and
-    would repeat what the node has done. Nor if a node that runs apart reads from another one: the caller's program
+    would repeat what the node has done. Nor if a detached node reads from another one: the caller's program
     could not start it on time.
     """
     if any([flow.is_here(node) for node in range(len(flow.ops))]):
         return False
-    apart = apart_nodes(flow)
-    return not any([flow.producer[value] in apart for node in apart for value in flow.inputs[node]])
+    detached = detached_nodes(flow)
+    return not any([flow.producer[value] in detached for node in detached for value in flow.inputs[node]])
 
 
 def make_dynamic_plan(flow: Dataflow, estimate: Estimate) -> Plan:
@@ -282,10 +282,10 @@ def _connect(flow: Dataflow, segments: list[Segment], estimate: Estimate) -> Non
         segment.outputs = tuple(given[segment.number])
         stays = {i for i, v in enumerate(segment.outputs) if _stays(segment, v, wanted)}
         segment.stays = tuple(stays)
-        segment.apart = tuple(
-            [i for i, v in enumerate(segment.outputs) if i not in stays and _apart(flow, estimate, v)]
+        segment.separate = tuple(
+            [i for i, v in enumerate(segment.outputs) if i not in stays and _separate(flow, estimate, v)]
         )
-        segment.large = sum([estimate.bytes[segment.outputs[i]] for i in segment.apart])
+        segment.large = sum([estimate.bytes[segment.outputs[i]] for i in segment.separate])
         made = sum([estimate.bytes[v] for v in segment.outputs])
         segment.frees = sum([estimate.bytes[v] for v in segment.inputs]) - made
 
@@ -303,7 +303,7 @@ def wanted_values(flow: Dataflow) -> set[int]:
     return wanted
 
 
-def _apart(flow: Dataflow, estimate: Estimate, value: int) -> bool:
+def _separate(flow: Dataflow, estimate: Estimate, value: int) -> bool:
     """True for a value that is large, or whose size is unknown."""
     node = flow.producer[value]
     if shape_bytes(flow.tensor(value)) is None and estimate.seconds[node] is None:

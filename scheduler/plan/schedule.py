@@ -2,7 +2,7 @@
 
 slot       one of the places that work at the same time: a thread, or a CPU of the Ray cluster
 chain      nodes that can only run one after another; they are scheduled as one, and so run without interruption
-apart      a node that takes no slot: a Ray task of its own, or a call that only waits
+detached  a node that takes no slot: a Ray task of its own, or a call that only waits
 hop        seconds to move a value from one slot to another, including the receiver's dispatch
 schedule   a slot and a start time for every node, as predicted by list scheduling
 cluster    nodes that a slot runs without waiting for another slot; they become one segment
@@ -25,7 +25,7 @@ from weftwork.scheduler.plan.policy import SLOTS_LOOKED_AT
 
 
 class Bound(IntEnum):
-    """Which slot a node may have: any, the caller's, or none because it runs apart."""
+    """Which slot a node may have: any, the caller's, or none because it is detached."""
 
     FREE = 0
     CALLER = 1

@@ -3,7 +3,7 @@
 loop      the program's event loop, in a thread of its own, which runs the coroutines of all sessions' nodes
 limit     a name with a capacity: "at most 5 calls of this API at a time". A call that asks for more than is free waits
           in a line, and takes no thread
-told      a callback that receives the outcome of a call, once, in another thread
+done      a callback that receives the outcome of a call, once, in another thread
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from weftwork.scheduler.run.calling import call_node
 from weftwork.scheduler.run.failures import node_error
 from weftwork.scheduler.run.run import Run
 
-Told = Callable[[Any], None]
+Done = Callable[[Any], None]
 """A callback that is given a list of a node's outputs, or an error."""
 
 
@@ -41,8 +41,8 @@ class Loop:
         """After a fork, in the child: drop the loop, whose thread exists only in the parent."""
         self._loop = None
 
-    def start(self, make: Callable[[], Coroutine], told: Callable[[asyncio.Task], None]) -> Callable[[], None]:
-        """Run a coroutine, and pass its finished task to `told`. Returns a function that cancels it.
+    def start(self, make: Callable[[], Coroutine], done: Callable[[asyncio.Task], None]) -> Callable[[], None]:
+        """Run a coroutine, and pass its finished task to `done`. Returns a function that cancels it.
 
         It gets this thread's context variables. Cancelling works even before it has begun.
         """
@@ -54,7 +54,7 @@ class Loop:
             turn(True)  # it is a user's
             task = loop.create_task(make())
             tasks.append(task)
-            task.add_done_callback(told)
+            task.add_done_callback(done)
             if cancelled:
                 task.cancel()
 
@@ -135,12 +135,12 @@ class Awaiting:
     def __init__(self, limits: Mapping[str, int]):
         self._limits = Limits(limits)
 
-    def start(self, run: Run, node: int, told: Told) -> Callable[[], None]:
-        """Start a node's call once its limits allow, and pass its outputs or an error to `told`.
+    def start(self, run: Run, node: int, done: Done) -> Callable[[], None]:
+        """Start a node's call once its limits allow, and pass its outputs or an error to `done`.
 
         Returns a function that cancels it; a cancelled call passes Stopped, once it has ended.
         """
-        call = _Call(run, node, told, self._limits)
+        call = _Call(run, node, done, self._limits)
         self._limits.ask(call, call.asked, call.begin)
         return call.cancel
 
@@ -148,8 +148,8 @@ class Awaiting:
 class _Call:
     """One call."""
 
-    def __init__(self, run: Run, node: int, told: Told, limits: Limits):
-        self._run, self._node, self._told, self._limits = run, node, told, limits
+    def __init__(self, run: Run, node: int, done: Done, limits: Limits):
+        self._run, self._node, self._done, self._limits = run, node, done, limits
         op = run.flow.ops[node]
         self.asked = op.traits.limits
         self._is_async = op.traits.waits
@@ -161,7 +161,7 @@ class _Call:
         """Call the function, now that the limits allow it."""
         if self._run.stop:
             self._limits.give_back(self.asked)
-            self._told(Stopped())
+            self._done(Stopped())
             return
         if self._is_async:
             self._cancel = self._context.run(self._on_loop)
@@ -174,7 +174,7 @@ class _Call:
         """Cancel the call as soon as possible."""
         self._cancelled = True
         if self._limits.forget(self):
-            self._told(Stopped())
+            self._done(Stopped())
         elif self._cancel is not None:
             self._cancel()
 
@@ -192,11 +192,11 @@ class _Call:
     def _task_done(self, task: asyncio.Task) -> None:
         self._limits.give_back(self.asked)
         if task.cancelled():
-            self._told(Stopped() if self._run.stop else asyncio.CancelledError("the coroutine was cancelled"))
+            self._done(Stopped() if self._run.stop else asyncio.CancelledError("the coroutine was cancelled"))
             return
         error = task.exception()
         result = None if error is not None else task.result()
-        self._told(error if error is not None else self._outputs(result))
+        self._done(error if error is not None else self._outputs(result))
 
     def _outputs(self, result: Any) -> list:
         return [result] if len(self._run.flow.outputs[self._node]) == 1 else list(result)
@@ -212,7 +212,7 @@ class _Call:
         except BaseException as error:
             outcome = error
         self._limits.give_back(self.asked)
-        self._told(outcome)
+        self._done(outcome)
 
 
 def raise_outcome(op: Operation, outcome: Any) -> None:

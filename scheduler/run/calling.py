@@ -43,7 +43,7 @@ def call_node(run: Run, node: int) -> Cost:
     flow = run.flow
     kernel = flow.kernels[node]
     args = [run.local(number) for number in flow.inputs[node]]
-    if is_users(kernel):
+    if args and is_users(kernel):
         args = all_lent(args, users_function(kernel).reads)
     taken = sum(map(size_of, args))
     turn(is_users(kernel))

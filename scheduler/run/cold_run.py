@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weftwork.actors.programs.failed_call import FailedCall
-from weftwork.actors.programs.float_errors import quiet, spoken, turn
+from weftwork.actors.programs.float_errors import quiet, reported, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.lending import last_taken, lent
@@ -164,7 +164,7 @@ class ColdRun:
         start = perf_counter()
         self.stretch = stretch = Stretch(start, self.stretch.watched)
         try:
-            with spoken() if self._call_list.only_users else quiet():
+            with reported() if self._call_list.only_users else quiet():
                 return self._call(stop)
         finally:
             stretch.seconds = perf_counter() - start

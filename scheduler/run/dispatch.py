@@ -37,7 +37,7 @@ from weftwork.scheduler.run import failures
 from weftwork.scheduler.run.attempts import Attempt
 from weftwork.scheduler.run.awaiting import Awaiting
 from weftwork.scheduler.run.budget import Budget
-from weftwork.scheduler.run.failures import block, call_told, is_of_the_place, lost, node_error, only_call
+from weftwork.scheduler.run.failures import block, is_of_the_place, lost, node_error, only_call, reported_call
 from weftwork.scheduler.run.nested import Call, Calls, Nesting
 from weftwork.scheduler.run.post import Post
 from weftwork.scheduler.run.queue_waits import Wait, Waits
@@ -342,8 +342,8 @@ class Dispatcher:
             self._done(segment)
         elif kind == "failed":
             stays = not self.requests.stayed.keys().isdisjoint(segment.inputs)
-            told = "some of them lie in the memory of a GPU" if stays else reply[4]
-            call = call_told(self.run, segment, reply[1], told)
+            report = "some of them lie in the memory of a GPU" if stays else reply[4]
+            call = reported_call(self.run, segment, reply[1], report)
             raise node_error(self._op(segment.owners[reply[1]]), described(*rest[1:3]), reply[3], call)
         elif kind == "unpicklable":
             op = self._op(self.plan.flow.producer[segment.outputs[reply[1]]])

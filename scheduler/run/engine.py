@@ -40,10 +40,10 @@ from weftwork.scheduler.plan.policy import (
 )
 from weftwork.scheduler.plan.signatures import Signature, Signatures
 from weftwork.scheduler.plan.specializations import Specialization
-from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.awaiting import Awaiting
 from weftwork.scheduler.run.calling import may_do_without, run_locally
 from weftwork.scheduler.run.contexts import HOLDERS, hold, let_go
+from weftwork.scheduler.run.detached import Detached
 from weftwork.scheduler.run.dispatch import Dispatcher
 from weftwork.scheduler.run.element_functions import ElementFunctions
 from weftwork.scheduler.run.ending import cancel_at_end
@@ -352,12 +352,12 @@ class Engine:
     def _execute(self, run: Run, plan: Plan, measure: bool, team: LocalWorkers | None = None) -> None:
         grace = self.config.cancel_grace_in_ms / 1000
         if team is not None:
-            apart = Apart(run, self.run_flow, self._awaiting)
+            detached = Detached(run, self.run_flow, self._awaiting)
             if plan.is_dynamic:
                 seconds = Estimate(run.flow, {}).seconds
-                team.share(run, seconds, apart, self.lanes.own_cpus(), self.lanes.most, grace)
+                team.share(run, seconds, detached, self.lanes.own_cpus(), self.lanes.most, grace)
             else:
-                team.run(run, plan, measure, apart, grace)
+                team.run(run, plan, measure, detached, grace)
         elif plan.slots > 1:
             run_in_threads(run, plan, measure)
         elif plan.local:

@@ -161,7 +161,7 @@ def waiting(run: Any) -> list[Waiting]:
         inner = waiting(call.inner) if call.inner is not None else []
         alone = Waiting(_all_names(run, segment), "nested", now - call.since, inventory.this_machine())
         found += inner or [alone]
-    found += [item for inner in list(run.apart) for item in waiting(inner)]
+    found += [item for inner in list(run.detached) for item in waiting(inner)]
     work = run.cold
     if work is not None and work.inner is not None:
         found += waiting(work.inner)

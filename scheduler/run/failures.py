@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from weftwork.actors.processes.replay import inputs_told
+from weftwork.actors.processes.replay import reported_inputs
 from weftwork.actors.programs.bodies import Control
 from weftwork.actors.programs.failed_call import FailedCall, Lying
 from weftwork.graph.errors import (
@@ -92,9 +92,9 @@ def call_of_step(flow: Dataflow, node: int, taken: list | None, why: str = "") -
     return call_of(flow, node, taken, why)
 
 
-def call_told(run: Any, segment: Any, step: int, told: Any) -> FailedCall | None:
+def reported_call(run: Any, segment: Any, step: int, report: Any) -> FailedCall | None:
     """The call of a segment's step, with the inputs that a worker reported."""
-    taken, why = inputs_told(told, lambda position: _kept(run.values[segment.inputs[position]]))
+    taken, why = reported_inputs(report, lambda position: _kept(run.values[segment.inputs[position]]))
     return call_of_step(run.flow, segment.owners[step], taken, why)
 
 

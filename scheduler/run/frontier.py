@@ -10,10 +10,10 @@ import heapq
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.cost import COSTS, Record
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.policy import (
     BATCHES_A_LANE,
@@ -71,6 +71,9 @@ class Frontier:
         """Nodes that are sent to a lane singly."""
         self.since = [0.0] * len(flow.ops)
         """When each node became ready."""
+        self._records: dict[int, Record | None] = {}
+        """The records of kernels, by id, as of the epoch `_looked_up`."""
+        self._looked_up = COSTS.epoch
 
     def first(self) -> list[int]:
         """The nodes without predecessors."""
@@ -145,12 +148,19 @@ class Frontier:
         own = node in self._own and seconds is not None
         if own and (not op.traits.user or HISTORY.is_stable(op)):
             return Known(seconds, inf, True)
-        record = COSTS.find(self.flow.kernels[node], 0)
+        record = self._record(self.flow.kernels[node])
         if own:
             return Known(seconds, inf, record is not None and record.is_even)
         if record is not None:
             return Known(record.careful, record.calls, record.is_even)
         return Known(seconds, 0, False) if op.traits.user else Known(0.0, inf, True)
+
+    def _record(self, kernel: Any) -> Record | None:
+        if self._looked_up != COSTS.epoch:
+            self._records, self._looked_up = {}, COSTS.epoch
+        if id(kernel) not in self._records:
+            self._records[id(kernel)] = COSTS.find(kernel, 0)
+        return self._records[id(kernel)]
 
     def is_better_here(self, batch: Batch, lanes: Iterable[Lane]) -> bool:
         """True if enough calls have shown that the caller finishes a batch sooner than a lane would.
@@ -158,7 +168,7 @@ class Frontier:
         Either it is not worth a message, or a lane could run nothing beside it. A function goes to workers until they
         have found out whether it holds the GIL, because threads may suit it better.
         """
-        if batch.seconds is None or any([self.known(node).calls < CALLS_BEFORE_HERE for node in batch.nodes]):
+        if batch.seconds is None or batch.calls < CALLS_BEFORE_HERE:
             return False
         if batch.seconds < HOP:
             return True
@@ -199,7 +209,7 @@ class Frontier:
         lanes: their number.   free: how many have room.   hop: minimum seconds of work that they share.   may_follow:
         whether a node may go where the batch goes.
         """
-        batch, part = Batch([], 0.0, certain=True), len(self.ready) / free
+        batch, part = Batch([], 0.0, certain=True, calls=inf), len(self.ready) / free
         share = max(SHORTEST_BATCH, self.work / (BATCHES_A_LANE * max(1, lanes)))
         while self.ready:
             node = self.ready[0][1]
@@ -207,13 +217,13 @@ class Frontier:
             last = known.seconds is None or node in self.singly
             if batch.nodes and (last or 2 * len(batch.nodes) >= known.calls or not may_follow(node)):
                 break
-            batch.certain = batch.certain and known.certain
-            final = batch.certain and not self._after[node]
+            final = batch.certain and known.certain and not self._after[node]
             wanted = min(LONGEST_FINAL_BATCH if final else LONGEST_BATCH, share)
             if batch.nodes and batch.seconds + known.seconds > wanted:  # type: ignore[operator]
                 break
             heapq.heappop(self.ready)
             batch.nodes.append(node)
+            batch.certain, batch.calls = batch.certain and known.certain, min(batch.calls, known.calls)
             if node in self.singly:
                 batch.seconds = known.seconds
                 break
@@ -241,6 +251,6 @@ class Frontier:
                 break
             self._waits[node] = 0
             nodes.append(node)
-            batch.certain = batch.certain and known.certain
+            batch.certain, batch.calls = batch.certain and known.certain, min(batch.calls, known.calls)
             seconds += known.seconds or 0.0
         return seconds

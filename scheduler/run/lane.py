@@ -25,12 +25,13 @@ class Batch:
     """Nodes that a lane runs one after another.
 
     seconds: their predicted seconds; None if one of them was never seen.   certain: the prediction rests on
-    measurements that agree.   sent: when and how they were sent.
+    measurements that agree.   calls: on how many calls it rests, at least.   sent: when and how they were sent.
     """
 
     nodes: list[int]
     seconds: float | None
     certain: bool = False
+    calls: float = 0
     sent: Sent = HERE
 
 

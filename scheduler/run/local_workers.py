@@ -27,7 +27,7 @@ from weftwork.scheduler.machines.folders import socket_folder
 from weftwork.scheduler.machines.local_processes import LocalProcess
 from weftwork.scheduler.plan.plan import Plan
 from weftwork.scheduler.plan.policy import WORKER_START
-from weftwork.scheduler.run.apart import Apart
+from weftwork.scheduler.run.detached import Detached
 from weftwork.scheduler.run.lane import Lane
 from weftwork.scheduler.run.residents import Team
 from weftwork.scheduler.run.run import Run
@@ -198,15 +198,15 @@ class LocalWorkers:
 
     # While borrowed
 
-    def run(self, run: Run, plan: Plan, measure: bool, apart: Apart, grace: float) -> None:
+    def run(self, run: Run, plan: Plan, measure: bool, detached: Detached, grace: float) -> None:
         """Run a plan made for residents. The first error wins, and is raised once all work has ended.
 
-        apart: nodes that run apart. Raises Unfit if residents cannot run the plan, and Restart if one has died.
+        detached: the detached nodes. Raises Unfit if residents cannot run the plan, and Restart if one has died.
         """
         assert self._transport is not None
         self._run = run
         pids = {slot: process.pid for slot, process in self._processes.items()}
-        team = Team(run, plan, self._transport, next(self._numbers), measure, self._up, pids, apart)
+        team = Team(run, plan, self._transport, next(self._numbers), measure, self._up, pids, detached)
         run.wakers.append(self._transport.wake)
         run.values.append(team)
         failure: BaseException | None = None
@@ -225,11 +225,11 @@ class LocalWorkers:
             raise team.verdict(failure)
 
     def share(
-        self, run: Run, seconds: Sequence[float | None], apart: Apart, cores: int, most: int | None, grace: float
+        self, run: Run, seconds: Sequence[float | None], detached: Detached, cores: int, most: int | None, grace: float
     ) -> None:
         """Run the nodes of a dataflow by sharing them out. The first error wins, and is raised once all work has ended.
 
-        seconds: the predicted seconds of each node, or None.   apart: nodes that run apart.   cores: for workers and
+        seconds: the predicted seconds of each node, or None.   detached: the detached nodes.   cores: for workers and
         threads together.   most: the number of nodes that may run at once, or None.
         """
         assert self._transport is not None
@@ -240,7 +240,7 @@ class LocalWorkers:
             lanes[slot].begin()
         number, again, revive = next(self._numbers), self._again, self._revive
         sharing = Sharing(
-            run, run.flow, self._transport, number, lanes, cores, seconds, again, revive, self._miss, apart, most
+            run, run.flow, self._transport, number, lanes, cores, seconds, again, revive, self._miss, detached, most
         )
         run.wakers.append(sharing.wake)
         try:
@@ -278,7 +278,7 @@ class LocalWorkers:
         team.rest(grace)
         for slot in team.left:
             self._end(slot)
-        team.rest(_KILLED_WITHIN, apart=False)
+        team.rest(_KILLED_WITHIN, detached=False)
         if team.forgotten:
             for known in self._programs.values():
                 known.clear()
@@ -288,11 +288,11 @@ class Threads:
     """What a run gets that can do without local workers, while another run has them."""
 
     def share(
-        self, run: Run, seconds: Sequence[float | None], apart: Apart, cores: int, most: int | None, grace: float
+        self, run: Run, seconds: Sequence[float | None], detached: Detached, cores: int, most: int | None, grace: float
     ) -> None:
         """Run the nodes of a dataflow in threads alone, else as `LocalWorkers.share` does."""
         nobody: Any = _Nobody()
-        sharing = Sharing(run, run.flow, nobody, 0, {}, cores, seconds, _nothing, _nothing, _nothing, apart, most)
+        sharing = Sharing(run, run.flow, nobody, 0, {}, cores, seconds, _nothing, _nothing, _nothing, detached, most)
         run.wakers.append(sharing.wake)
         sharing.carry_out(grace)
 

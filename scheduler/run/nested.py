@@ -3,14 +3,14 @@
 nested    a control-flow operation whose kernel runs in a thread of the caller and whose bodies are separate runs
 call      one such node, in progress in a run of a session
 plain     a body that only the caller can run: it is called directly
-vain      the seconds of an operation that gained nothing by nesting, and is an ordinary node from then on
+wasted      the seconds of an operation that gained nothing by nesting, and is an ordinary node from then on
 """
 
 from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import copy_context
 from functools import partial
 from threading import get_native_id
@@ -128,10 +128,11 @@ class InnerRun(Run):
         self.work += segment.measured or 0.0
         return nodes
 
-    def learn_node(self, node: int, cost: Sequence, seconds: float) -> Node:
+    def learn_nodes(self, rows: Iterable[tuple[int, Sequence, float]]) -> list[Node]:
         """As in any run; also adds up the seconds."""
-        self.work += seconds
-        return super().learn_node(node, cost, seconds)
+        rows = list(rows)
+        self.work += sum([seconds for _, _, seconds in rows])
+        return super().learn_nodes(rows)
 
 
 class PlannedBody:
@@ -222,7 +223,7 @@ class Nested:
             overlapped = OverlappedSweep(self.kernel, flows[0], many, self._planned(engine))
             if _promises(nesting, overlapped.unrolled(2).section.flow):
                 self.kernel, promising = overlapped, True
-        self.vain = 0.0 if promising else float("inf")
+        self.wasted = 0.0 if promising else float("inf")
         self._losses = 0
 
     def _planned(self, engine: Any) -> Any:
@@ -238,8 +239,8 @@ class Nested:
     def may_pay(self, seconds: float | None, user: bool) -> bool:
         """Whether to run it nested, given its predicted seconds; None if it was never seen."""
         if seconds is None:
-            return user and not self.vain
-        return seconds >= WORTH_A_TASK and seconds > NESTED_AGAIN * self.vain
+            return user and not self.wasted
+        return seconds >= WORTH_A_TASK and seconds > NESTED_AGAIN * self.wasted
 
     def took(self, seconds: float, work: float) -> bool:
         """Note the seconds of a call and those of its work. True if nesting turns out not to pay."""
@@ -250,7 +251,7 @@ class Nested:
         if self._losses < NESTED_LOSSES and not (tried and all([body.plain for body in tried])):
             return False
         self._losses = 0
-        self.vain = max(self.vain, work)
+        self.wasted = max(self.wasted, work)
         return True
 
 
@@ -390,7 +391,7 @@ def _promises(nesting: Nesting, flow: Dataflow) -> bool:
 
     If there are user functions, only they matter. Also true if nested control flow inside qualifies.
     """
-    if any([nesting.of(op).vain == 0 for op in [flow.ops[node] for node in flow.controls]]):
+    if any([nesting.of(op).wasted == 0 for op in [flow.ops[node] for node in flow.controls]]):
         return True
     users = any([op.traits.user for op in flow.ops])
     longest = total = 0

@@ -38,7 +38,7 @@ class Post:
             self._let_gpus_go(segment.need)
             message, arrived = self._requests.request(segment, None, token)
             left = monotonic()
-            return backend.submit(message, arrived, len(segment.apart), segment.need), None, left
+            return backend.submit(message, arrived, len(segment.separate), segment.need), None, left
         except OpError as error:
             raise error if error.op is not None else at_node(type(error), op, error.message) from None
         except StoreFull as error:
@@ -52,7 +52,7 @@ class Post:
             link.programs.update([code.name, *[block.key for block in code.blocks]])
             link.busy += 1
             left = monotonic()
-            return link.submit(message, arrived, len(segment.apart)), link, left
+            return link.submit(message, arrived, len(segment.separate)), link, left
 
     def _let_gpus_go(self, need: Need | None) -> None:
         """Let idle actors of the session give up their GPUs if a task asks for one."""
@@ -72,7 +72,9 @@ class Post:
         for number, value in zip(segment.outputs, small, strict=True):
             values[number] = value
         large = []
-        for position, made, size, place in zip(segment.apart, attempt.handle.apart, large_bytes, came, strict=True):
+        for position, made, size, place in zip(
+            segment.separate, attempt.handle.separate, large_bytes, came, strict=True
+        ):
             number = segment.outputs[position]
             reference = made if place is None else requests.reference(segment.inputs[place])
             try:
@@ -83,7 +85,7 @@ class Post:
             large.append((number, size))
         if attempt.link is not None:
             with attempt.link.lock:
-                requests.left(segment, attempt.link, dict(zip(segment.apart, large_bytes, strict=True)))
+                requests.left(segment, attempt.link, dict(zip(segment.separate, large_bytes, strict=True)))
                 for _, name, _ in requests.versions_of(segment):
                     self._links.home_of[name] = segment.home
         return large

@@ -26,7 +26,7 @@ class Wait:
         self.cancel: Callable[[], None] | None = None
         self._events = events
 
-    def told(self, outcome: Any) -> None:
+    def done(self, outcome: Any) -> None:
         """Store the outcome, and notify the run."""
         self.outcome = outcome
         self._events.put(self)
@@ -57,13 +57,13 @@ class Waits:
         wait = Wait(segment, run.events)
         run.waits[wait] = segment
         if segment.place is Place.LOOP:
-            wait.cancel = self._awaiting.start(run, node, wait.told)
+            wait.cancel = self._awaiting.start(run, node, wait.done)
             return
         if op in run.moved:
-            wait.told(run.moved[op])
+            wait.done(run.moved[op])
             return
         run.look_again(segment)
-        wait.cancel = self._queues.start(op, [run.local(v) for v in self._plan.flow.inputs[node]], wait.told)
+        wait.cancel = self._queues.start(op, [run.local(v) for v in self._plan.flow.inputs[node]], wait.done)
 
     def end(self, wait: Wait) -> Segment | None:
         """Store the outcome of a node and return its segment; None after a cancel. Raises the node's error."""

@@ -62,7 +62,7 @@ class RequestBuilder:
             tuple(held),
             () if link is None else self._kept_by(segment),
             () if link is None else tuple([(name, self.run.mirror.cell(name).version) for name in link.held]),
-            segment.apart,
+            segment.separate,
             self._seconds_left(),
             self.measure,
             code_beside,

@@ -1,6 +1,6 @@
 """Residents: one run of a static plan by the caller and local workers, each of which runs the program of one slot.
 
-apart    a node that the caller's program only starts: it takes no slot, and its values come to their places later
+detached   a node that the caller's program only starts: it takes no slot, and its values come to their places later
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from weftwork.actors.programs.program import Stopped
 from weftwork.graph.errors import InvalidArgumentError, OpError
 from weftwork.scheduler.machines import objects
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
-from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.background import Background
-from weftwork.scheduler.run.failures import call_told, is_of_the_place, lost, node_error
+from weftwork.scheduler.run.detached import Detached
+from weftwork.scheduler.run.failures import is_of_the_place, lost, node_error, reported_call
 from weftwork.scheduler.run.restart import Restart
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.telling import Sent, resident
@@ -43,10 +43,10 @@ class Team(ProcessExchange):
         measure: bool,
         up: set[int],
         pids: Mapping[int, int],
-        apart: Apart,
+        detached: Detached,
     ):
         super().__init__(transport, number, run.stop, run)
-        self.apart, self.background = apart, Background(transport.wake)
+        self.detached, self.background = detached, Background(transport.wake)
         self.plan, self.measure, self.up, self.pids = plan, measure, up, pids
         self.left: dict[int, Segment] = {}
         """The segments that residents have not finished, by slot."""
@@ -89,7 +89,7 @@ class Team(ProcessExchange):
         self.transport.send(segment.slot, [pack(["run", self.number, request]), *data, *inputs], self.stop)
         known.update([code.name, *[block.key for block in blocks]])
 
-    def told(self, slot: int, message: list | None) -> None:
+    def receive(self, slot: int, message: list | None) -> None:
         """Handle a message of a resident, or its death. Residents without a part in the run may also come up or die."""
         if message is None:
             self.gone.add(slot)
@@ -116,19 +116,19 @@ class Team(ProcessExchange):
             return
         del self.run.here[slot]
         if kind == "done":
-            outputs, told, *costs = rest
+            outputs, report, *costs = rest
             for value, made in zip(segment.outputs, outputs, strict=True):
                 self.run.values[value] = made
             nodes = self.run.learn(self.plan, segment, costs) if costs else []
-            self.run.ran_there("resident", segment.nodes, nodes, self.sent[slot], told, monotonic())
+            self.run.ran_there("resident", segment.nodes, nodes, self.sent[slot], report, monotonic())
             self.run.count("resident", len(segment.nodes))
         elif kind == "failed":
-            error, text, step, told = rest
+            error, text, step, report = rest
             cause = described(error, text)
             if is_of_the_place(cause):
                 self._fail(self._unfit(cause))
                 return
-            call = call_told(self.run, segment, step, told)
+            call = reported_call(self.run, segment, step, report)
             self._fail(node_error(self.plan.flow.ops[segment.owners[step]], cause, text, call))
         elif kind == "wrote":
             found_writing(self.plan.flow, segment.nodes, rest[0])
@@ -141,13 +141,13 @@ class Team(ProcessExchange):
         else:  # it has stopped because it was asked to, or because another one died
             self._fail(self._lost(segment, "a resident has died"))
 
-    def begin_apart(self, node: int, values: Sequence) -> None:
-        """Start a node that runs apart."""
+    def begin_detached(self, node: int, values: Sequence) -> None:
+        """Start a detached node."""
         for number, value in zip(self.plan.flow.inputs[node], values, strict=True):
             self.run.values[number] = value
-        self.apart.start(node, self.background, partial(self._apart_done, node))
+        self.detached.start(node, self.background, partial(self._detached_done, node))
 
-    def _apart_done(self, node: int, outcome: Any) -> None:
+    def _detached_done(self, node: int, outcome: Any) -> None:
         if isinstance(outcome, BaseException):
             self._fail(outcome)
             return
@@ -156,20 +156,20 @@ class Team(ProcessExchange):
         self.there[len(self.plan.flow.producer) + node] = None
 
     def look(self, seconds: float | None) -> None:
-        """Handle the next message, waiting at most `seconds`, and what has ended apart."""
+        """Handle the next message, waiting at most `seconds`, and what has ended of the detached nodes."""
         super().look(seconds)
         self.background.take()
 
     def finish(self) -> None:
-        """Wait for the replies of all residents, and for what runs apart. Raises Stopped if the run must stop first."""
+        """Wait for all residents to reply and for the detached nodes. Raises Stopped if the run must stop first."""
         while (self.left or self.background.under_way) and not self.stop:
             self.look(None)
         if self.stop:
             raise Stopped
 
     def stop_all(self) -> None:
-        """Tell all residents that still work, and what runs apart, to stop."""
-        self.apart.cancel()
+        """Tell all residents that still work, and the detached nodes, to stop."""
+        self.detached.cancel()
         for slot in list(self.left):
             try:
                 self.transport.send(slot, pack_parts(["stop", self.number]), [_FAILED])
@@ -177,10 +177,10 @@ class Team(ProcessExchange):
                 self.gone.add(slot)
                 self.left.pop(slot)
 
-    def rest(self, seconds: float, apart: bool = True) -> None:
-        """Wait up to `seconds` until no resident works on the run, and if `apart`, nothing runs apart."""
+    def rest(self, seconds: float, detached: bool = True) -> None:
+        """Wait up to `seconds` until no resident works on the run, and if `detached`, no detached node does."""
         end = monotonic() + seconds
-        while (self.left or (apart and self.background.under_way)) and (left := end - monotonic()) > 0:
+        while (self.left or (detached and self.background.under_way)) and (left := end - monotonic()) > 0:
             self.look(left)
 
     def verdict(self, error: BaseException) -> BaseException:

@@ -56,7 +56,7 @@ class Run:
     values: by value number: the value, or a reference to it in Ray's store.
     stop: a list that is empty until the run must end.   events: the queue on which the dispatcher waits; it sets this.
     under_way, waits, calls: attempts in other processes, waiting queue nodes, and nested branches and loops, each with
-    its segment.   apart: inner runs of nodes that are not shared out. A run in the caller never creates these.
+    its segment.   detached: inner runs of nodes that are not shared out. A run in the caller never creates these.
     outer: the run that it is part of.   telling: reports its events; created with the first one.
     """
 
@@ -70,7 +70,7 @@ class Run:
     under_way: Mapping[Any, Any] = _NOTHING
     waits: dict[Any, Segment] = _NOTHING
     calls: dict[Any, Segment] = _NOTHING
-    apart: Collection[Any] = ()
+    detached: Collection[Any] = ()
     new_versions: dict[str, int] = _NOTHING
     _unread: dict[str, int] = _NOTHING
     _places: list | None = None
@@ -295,34 +295,39 @@ class Run:
                     HISTORY.learn(self.flow.ops[node], bytes_in, spent)
         return measured(self.flow.ops, segment.owners, costs) if self.telling is not None else []
 
-    def learn_node(self, node: int, cost: Sequence, seconds: float) -> Node:
-        """Add a measurement of one node to the history, with `seconds` as its duration.
+    def learn_nodes(self, rows: Iterable[tuple[int, Sequence, float]]) -> list[Node]:
+        """Add measurements of single nodes to the history. Returns these nodes.
 
-        cost: its start, the elapsed seconds, bytes of inputs and of outputs.
+        rows: a node; its start, the elapsed seconds, bytes of inputs and of outputs; and the seconds that it counts as.
         """
-        _, _, taken, made = cost
-        op = self.flow.ops[node]
-        COSTS.learn(self.flow.kernels[node], taken, seconds, made)
-        HISTORY.learn(op, taken, seconds)
-        return Node(op, *cost)
+        ops, kernels, nodes = self.flow.ops, self.flow.kernels, []
+        calls: dict[Any, list] = {}
+        for node, cost, seconds in rows:
+            op, (_, _, taken, made) = ops[node], cost
+            calls.setdefault(kernels[node], []).append((taken, seconds, made))
+            HISTORY.learn(op, taken, seconds)
+            nodes.append(Node(op, *cost))
+        for kernel, made in calls.items():
+            COSTS.learn_calls(kernel, made)
+        return nodes
 
-    def ran_here(self, nodes: Sequence[Node], where: Lane | None, sent: Sent) -> None:
-        """Report nodes that ran one after another in this process, if anyone listens. where: None for this thread."""
+    def ran_here(self, nodes: Sequence[Node], place: str, sent: Sent) -> None:
+        """Report nodes that ran one after another in this thread, if anyone listens."""
         if nodes and (self.telling is not None or took(nodes) >= WORTH):
             sizes = sum([node.taken for node in nodes]), sum([node.made for node in nodes])
             ops = [node.op for node in nodes]
-            self.teller().ran_here(ops, nodes, nodes[0].start, took(nodes), where or lane(), sent, *sizes)
+            self.teller().ran_here(ops, nodes, nodes[0].start, took(nodes), lane(place), sent, *sizes)
 
     def ran_there(
-        self, place: str, numbers: Sequence[int], nodes: Sequence[Node], sent: Sent, told: Sequence, back: float
+        self, place: str, numbers: Sequence[int], nodes: Sequence[Node], sent: Sent, report: Sequence, back: float
     ) -> None:
         """Report nodes that ran in another process, if anyone listens.
 
-        nodes: the measured ones.   sent: how they were sent.   told: that process's report, a `Ran`.
+        nodes: the measured ones.   sent: how they were sent.   report: that process's report, a `Ran`.
         """
-        if self.telling is not None or (took(nodes) if nodes else Ran(*told).seconds) >= WORTH:
+        if self.telling is not None or (took(nodes) if nodes else Ran(*report).seconds) >= WORTH:
             ops = [self.flow.ops[node] for node in numbers]
-            self.teller().ran_there(place, ops, nodes, sent, told, back)
+            self.teller().ran_there(place, ops, nodes, sent, report, back)
 
     def stays(self, node: int, why: BaseException) -> None:
         """Note that a function can only run in the program's own process."""

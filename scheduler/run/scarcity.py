@@ -11,7 +11,7 @@ from weftwork.scheduler.plan.plan import Plan
 from weftwork.scheduler.run.attempts import Attempt
 
 _LOG = logging.getLogger("weftwork")
-_TOLD_AFTER = 5.0
+_WARN_AFTER = 5.0
 """Seconds without progress in a run before it warns."""
 _NAMED = 10
 
@@ -22,14 +22,14 @@ class Scarcity:
     def __init__(self):
         self._since: float | None = None
         """When progress was last seen."""
-        self._told = False
+        self._warned = False
 
     def looks_at(self, waits: bool) -> float | None:
         """When to check next whether the attempts have begun; None for never. waits: there are attempts."""
-        if self._told or not waits:
+        if self._warned or not waits:
             return None
         self._since = self._since or monotonic()
-        return self._since + _TOLD_AFTER
+        return self._since + _WARN_AFTER
 
     def goes_on(self) -> None:
         """Note that the run makes progress: some work has ended."""
@@ -38,13 +38,13 @@ class Scarcity:
     def look(self, attempts: Iterable[Attempt], plan: Plan) -> None:
         """Warn if none of these has begun for a while: what they wait for, what is free, and what may hold the rest."""
         now = monotonic()
-        if self._told or self._since is None or now < self._since + _TOLD_AFTER:
+        if self._warned or self._since is None or now < self._since + _WARN_AFTER:
             return
         waiting = [a for a in attempts if a.link is None]
         if not waiting or any([backend.word(a.token).machine for a in waiting]):
             self._since = now
             return
-        self._told = True
+        self._warned = True
         segment = waiting[0].segment
         asked = dict(segment.need.resources) if segment.need is not None and segment.need.resources else {"CPU": 1.0}
         free = {name: inventory.free(name, "") for name in asked}

@@ -40,17 +40,17 @@ from weftwork.scheduler.plan.policy import (
     ROUND_TRIP,
     WORTH_A_THREAD,
 )
-from weftwork.scheduler.run.apart import Apart
 from weftwork.scheduler.run.background import Background
 from weftwork.scheduler.run.calling import call_node, fits_a_thread, may_do_without
 from weftwork.scheduler.run.crew import Crew
+from weftwork.scheduler.run.detached import Detached
 from weftwork.scheduler.run.failures import call_in_run, is_of_the_place, node_error
 from weftwork.scheduler.run.frontier import Frontier
 from weftwork.scheduler.run.gil_watch import GilWatch
 from weftwork.scheduler.run.lane import Lane, idlest, until_room, with_room
 from weftwork.scheduler.run.refusals import Refusals
 from weftwork.scheduler.run.run import Run
-from weftwork.scheduler.run.telling import Sent, lane
+from weftwork.scheduler.run.telling import Sent
 from weftwork.scheduler.run.workers import Workers
 
 
@@ -69,7 +69,7 @@ class Sharing:
         restart: Callable[[int], None],
         revive: Callable[[Iterable[int]], bool],
         missed: Callable[[float], None],
-        apart: Apart,
+        detached: Detached,
         most: int | None,
     ):
         """cores: for workers and threads together.   seconds: the predicted seconds of each node; None if never seen.
@@ -79,12 +79,13 @@ class Sharing:
         self.run, self.flow, self.transport = run, flow, transport
         self.frontier = Frontier(flow, seconds)
         self.refusals = Refusals(run, flow, self.frontier)
+        self.refusals.kept.update(flow.here, [node for node, op in enumerate(flow.ops) if stateful(op.kind)])
         self.workers = Workers(run, self.frontier, self.refusals, transport, number, lanes, restart, revive)
         self.crew = Crew(self._help)
         self.background = Background(self.wake)
-        """The nodes running apart."""
+        """The detached nodes."""
         self.cores = cores if most is None else min(cores, most)
-        self.apart, self.most, self.missed = apart, most, missed
+        self.detached, self.most, self.missed = detached, most, missed
         self.does_without = may_do_without(flow)
         """Whether this process may call everything, so nothing waits for a worker to start."""
         self.locked, self.uses = after_locks(flow), flow.uses()
@@ -180,12 +181,12 @@ class Sharing:
             self.frontier.since[node] = now
             if self.flow.kernels[node] is None:
                 ready.extend(self._done(node))
-            elif node in self.apart.nodes:
-                self.apart.start(node, self.background, partial(self._apart_done, node))
+            elif node in self.detached.nodes:
+                self.detached.start(node, self.background, partial(self._detached_done, node))
             else:
                 self.frontier.push(self._heap_for(node), node)
 
-    def _apart_done(self, node: int, result: Any) -> None:
+    def _detached_done(self, node: int, result: Any) -> None:
         if isinstance(result, BaseException):
             raise result
         for number, value in zip(self.flow.outputs[node], result, strict=True):
@@ -215,13 +216,10 @@ class Sharing:
         return known.seconds is not None and known.seconds < WORTH_A_THREAD and known.calls >= CALLS_BEFORE_HERE
 
     def _may_leave(self, node: int) -> bool:
-        return self.flow.kernels[node] is not None and node not in self.apart.nodes and not self._must_stay(node)
+        return self.flow.kernels[node] is not None and node not in self.detached.nodes and not self._must_stay(node)
 
     def _must_stay(self, node: int) -> bool:
-        op = self.flow.ops[node]
-        if node in self.refusals.kept or stateful(op.kind) or self.flow.is_here(node):
-            return True
-        return HISTORY.stays(self.flow.kernels[node])
+        return node in self.refusals.kept or HISTORY.stays(self.flow.kernels[node])
 
     def _fits_a_thread(self, node: int) -> bool:
         kernel = self.flow.kernels[node]
@@ -383,7 +381,7 @@ class Sharing:
         self._ready(self._done(node))
         self._recruit(len(self.frontier.threads) - 1, self.cores - self._running())
         self.frontier.took(node, seconds)
-        self.run.ran_here([self.run.learn_node(node, cost, seconds)], lane(place), Sent(ready, began))
+        self.run.ran_here(self.run.learn_nodes([(node, cost, seconds)]), place, Sent(ready, began))
         self.run.count(place, 1)
 
     def _lock_for(self, nodes: list[int]) -> None:
@@ -413,7 +411,7 @@ class Sharing:
 
     def rest(self, grace: float) -> list[int]:
         """Tell workers to stop, and wait. Returns the slots of those that have not stopped within `grace` seconds."""
-        self.apart.cancel()
+        self.detached.cancel()
         with self.crew.monitor:
             self.crew.end()
         busy = self.workers.stop()

@@ -44,6 +44,7 @@ class Parcel:
         self._blocks: set[str] = set()
         self._inside = {value for node in nodes for value in flow.outputs[node]}
         self._given: dict[int, Any] = {}
+        tokens: dict[Any, int] = {}
         for node in nodes:
             kernel = flow.kernels[node]
             for number in flow.inputs[node]:
@@ -52,7 +53,9 @@ class Parcel:
             if node in self._known:
                 self._rows.append(node)
                 continue
-            token = token_of(kernel)
+            token = tokens.get(kernel)
+            if token is None:
+                token = tokens[kernel] = token_of(kernel)
             if token not in lane.tokens and token not in self._tokens:
                 self._tokens.add(token)
                 self._code.append(kernel)

@@ -113,10 +113,10 @@ class Telling:
         self._ran(where, ops, nodes, start, seconds, 0.0, sent, Ran(taken=taken, made=made))
 
     def ran_there(
-        self, place: str, ops: Sequence, nodes: Sequence[Node], sent: Sent, told: Sequence, back: float
+        self, place: str, ops: Sequence, nodes: Sequence[Node], sent: Sent, report: Sequence, back: float
     ) -> None:
-        """Report nodes that ran in another process, from its report `told`; the reply arrived at `back`."""
-        ran = Ran(*told)
+        """Report nodes that ran in another process, from its `report`; the reply arrived at `back`."""
+        ran = Ran(*report)
         offset = OFFSETS.learn(ran.machine, sent.at, ran.came, ran.left, back)
         start, seconds = ran.start, ran.seconds
         if not start and nodes:  # nodes were sent to it one by one

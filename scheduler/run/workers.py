@@ -14,7 +14,7 @@ from typing import Any
 
 from weftwork.actors.processes.messages import describe, pack_parts, unpack_parts
 from weftwork.actors.processes.transport import Gone, Transport
-from weftwork.actors.programs.program import Stopped
+from weftwork.actors.programs.program import Stopped, spread
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Segment
@@ -100,10 +100,10 @@ class Workers:
         except Exception as error:
             self.refusals.does_not_pack(nodes, error)
             return self.frontier.again(nodes)
-        told = [self._number, self._batches, lane.dropped, lane.clear, probe, run.around(lane.known)]
+        header = [self._number, self._batches, lane.dropped, lane.clear, probe, run.around(lane.known)]
         now = monotonic()
         try:
-            self._transport.send(slot, [*pack_parts(["share", *told]), *content], run.stop)
+            self._transport.send(slot, [*pack_parts(["share", *header]), *content], run.stop)
         except Gone:
             return self.lost(slot, nodes)
         parcel.has_left()
@@ -123,14 +123,14 @@ class Workers:
             self.lanes.setdefault(slot, Lane(number))
             self._alone_since = 0.0
         elif kind == "shared" and number == self._number:
-            batch, end, made, costs, said, told = rest
+            batch, end, made, costs, said, report = rest
             again = ()
             if end is not None and is_repeated(*end):  # these run once more, and report it then
                 again = self.lanes[slot].batches[batch].nodes[len(made) :]
             for node, events in said:
                 if node not in again:
                     self.run.heard([self.run.flow.ops[node]], events)
-            return self._finished(slot, batch, end, made, costs, told, back)
+            return self._finished(slot, batch, end, made, costs, report, back)
         return [], []
 
     def _message(self, slot: int, parts: list) -> list:
@@ -142,25 +142,27 @@ class Workers:
             return ["shared", self._number, number, ("unloaded", *describe(error)), [], [], [], []]
 
     def _finished(
-        self, slot: int, number: int, end: Any, made: list, costs: list, told: Sequence, back: float
+        self, slot: int, number: int, end: Any, made: list, costs: list, report: Sequence, back: float
     ) -> tuple[list[int], list[int]]:
         run, flow, lane = self.run, self.run.flow, self.lanes[slot]
         batch = lane.done(number)
         del run.here[number, slot]
         nodes, rest = batch.nodes[: len(made)], batch.nodes[len(made) :]
         run.count("resident", len(nodes))
-        ran = []
+        rows = []
         for node, result, (*cost, gil) in zip(nodes, made, costs, strict=True):
             outputs = flow.outputs[node]
-            for value, one in zip(outputs, (result,) if len(outputs) == 1 else result, strict=True):
-                run.values[value] = one
+            if len(outputs) == 1:
+                run.values[outputs[0]] = result
+            else:
+                spread(run.values, outputs, result)
             self.frontier.took(node, cost[1])
-            ran.append(run.learn_node(node, cost, cost[1]))
+            rows.append((node, cost, cost[1]))
             lane.large = lane.large or cost[3] >= DROPPED_FROM_BYTES
             if gil is not None and flow.ops[node].traits.user:
                 HISTORY.tell_gil(flow.kernels[node], gil)
-        if ran:
-            run.ran_there("resident", nodes, ran, batch.sent, told, back)
+        if rows:
+            run.ran_there("resident", nodes, run.learn_nodes(rows), batch.sent, report, back)
         if end is None:
             return nodes, []
         lane.held.difference_update([value for node in rest for value in flow.outputs[node]])

@@ -209,7 +209,7 @@ class Meter:
         for run in runs:
             if getattr(run, "telling", None) is not None and run.telling.number == self.number:
                 yield run
-                inner = [*[call.inner for call in list(run.calls)], *run.apart, run.cold and run.cold.inner]
+                inner = [*[call.inner for call in list(run.calls)], *run.detached, run.cold and run.cold.inner]
                 yield from self._inside([one for one in inner if one is not None])
 
     def _under_way(self, runs: Iterable[Any]) -> Iterator[_Piece]:
@@ -275,14 +275,14 @@ class _Work:
 def _usual_seconds(events: Iterable[Event], fetched: tuple[Operation, ...]) -> float:
     """Seconds of earlier runs of the same fetches, without planning and starting."""
     fetches: dict[int, tuple] = {}
-    apart, took = Counter[int](), list[float]()
+    overhead, took = Counter[int](), list[float]()
     for event in events:
         if event.kind == "began":
             fetches[event.run] = event.ops
         elif event.kind in ("planned", "started") and event.lane.place == "caller":
-            apart[event.run] += event.seconds  # type: ignore[assignment]
+            overhead[event.run] += event.seconds  # type: ignore[assignment]
         elif event.kind == "ended" and not event.text and fetches.get(event.run) == fetched:
-            took.append(max(0.0, event.seconds - apart[event.run]))
+            took.append(max(0.0, event.seconds - overhead[event.run]))
     return statistics.median(took[-_COUNTED:]) if len(took) >= _RUNS_BEFORE else 0.0
 
 

@@ -17,7 +17,7 @@ from weftwork.actors.programs.program import Stopped
 class Noting(ProcessExchange):
     """Records messages that are not values, and stops then."""
 
-    def told(self, slot, message):
+    def receive(self, slot, message):
         self.stop.append((slot, message))
 
 

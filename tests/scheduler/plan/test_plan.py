@@ -237,7 +237,7 @@ def test_large_or_possibly_large_outputs_are_separate_return_values(graph):
     unknown = note(x)
     flow = lower([small, large, unknown], [x])
     plan = planned([small, large, unknown], [x], [Place.TASK] * len(flow.ops))
-    apart = {segment.outputs[i] for segment in plan.segments for i in segment.apart}
+    apart = {segment.outputs[i] for segment in plan.segments for i in segment.separate}
     assert flow.fetched[0] not in apart
     assert flow.fetched[1:] == sorted(apart)
 

@@ -202,7 +202,7 @@ def test_a_time_limit_holds_inside_branches_and_loops_for_each_call(ray_session,
 
 def test_what_waits_for_a_cpu_that_somebody_holds_says_so_after_a_while(ray_session, graph, caplog, monkeypatch):
     ray = ray_session
-    monkeypatch.setattr("weftwork.scheduler.run.scarcity._TOLD_AFTER", 0.5)
+    monkeypatch.setattr("weftwork.scheduler.run.scarcity._WARN_AFTER", 0.5)
 
     class Greedy:
         def here(self):

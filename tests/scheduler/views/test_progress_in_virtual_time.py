@@ -47,7 +47,7 @@ class Machine:
         """What the lanes are running, as the session's runs tell it."""
         running = {lane: (SimpleNamespace(nodes=[n], owners=()), since, 0) for lane, (since, n) in self.busy.items()}
         return SimpleNamespace(
-            telling=SimpleNamespace(number=1), calls={}, apart=(), cold=None, here=running, under_way={}, flow=None,
+            telling=SimpleNamespace(number=1), calls={}, detached=(), cold=None, here=running, under_way={}, flow=None,
             ops_of=lambda segment: [self.ops[n] for n in segment.nodes],
         )  # fmt: skip
 

@@ -1,6 +1,6 @@
-"""Apart: nodes of a shared-out run with special needs: a device, a queue, a CPU, a branch or a loop.
+"""Detached: nodes of a shared-out run with special needs: a device, a queue, a CPU, a branch or a loop.
 
-Each is an inner run of its own beside the rest, executed as its needs require. Calls that wait run apart, too.
+Each is an inner run of its own beside the rest, executed as its needs require. Calls that wait are detached, too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.plan.placement import Place
-from weftwork.scheduler.plan.plan import apart_nodes
+from weftwork.scheduler.plan.plan import detached_nodes
 from weftwork.scheduler.plan.specializations import Specialization, Specializations
 from weftwork.scheduler.run.awaiting import Awaiting, raise_outcome
 from weftwork.scheduler.run.background import Background
@@ -31,18 +31,18 @@ class _Part(NamedTuple):
 
 
 _parts: WeakKeyDictionary[Dataflow, dict[int, _Part]] = WeakKeyDictionary()
-"""The nodes that have run apart, by the whole dataflow. Their plans serve later runs."""
+"""The detached nodes that have run, by the whole dataflow. Their plans serve later runs."""
 
 
-class Apart:
-    """The nodes of one run that run apart."""
+class Detached:
+    """The detached nodes of one run."""
 
     def __init__(self, run: Run, run_flow: Callable[[Run, Dataflow, Specialization], None], awaiting: Awaiting):
         """run_flow: runs a dataflow by itself."""
         self._run, self._run_flow, self._awaiting = run, run_flow, awaiting
-        self.nodes = apart_nodes(run.flow)
+        self.nodes = detached_nodes(run.flow)
         self._inner: set[InnerRun] = set()
-        run.apart = self._inner
+        run.detached = self._inner
         self._cancels: dict[int, Callable[[], None]] = {}
 
     def start(self, node: int, background: Background, then: Callable[[Any], None]) -> None:
@@ -54,8 +54,8 @@ class Apart:
             background.tell(node, partial(then, outcome))
 
         if node in flow.awaited:
-            told = partial(self._told, node, monotonic())
-            self._cancels[node] = self._awaiting.start(self._run, node, lambda outcome: done(told(outcome)))
+            outcome_of = partial(self._finished, node, monotonic())
+            self._cancels[node] = self._awaiting.start(self._run, node, lambda outcome: done(outcome_of(outcome)))
             return
         kept = _parts.setdefault(flow, {})
         part = kept.get(node)
@@ -67,7 +67,7 @@ class Apart:
         self._inner.add(inner)
         borrow(1)[0].put(lambda: done(self._work(inner, part.flow, specialization)))
 
-    def _told(self, node: int, since: float, outcome: Any) -> Any:
+    def _finished(self, node: int, since: float, outcome: Any) -> Any:
         """Pass on the outcome of a waiting call as that of an inner run."""
         try:
             raise_outcome(self._run.flow.ops[node], outcome)
