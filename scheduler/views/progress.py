@@ -150,12 +150,13 @@ class Meter:
         for piece in pieces:
             since = since or piece.since
             over, more = piece.credit(now, todo, work, slow)
-            done.update([(op, todo.pop(op)) for op in over if op in todo])
+            ended = {op: todo.pop(op) for op in over if op in todo}
+            done.update(ended)
             rest = work.of({op: todo[op] for op in piece.ops if op in todo})
             if rest:
                 rests.append((rest, more))
                 waiting.difference_update(piece.ops)
-                spent += now - piece.since
+                spent += max(0.0, now - piece.since - slow * work.of(ended))
         left = None
         if since is not None and not work.unknown:
             finished, whole = work.of(done), work.of(done) + work.of(todo)
