@@ -182,7 +182,7 @@ class Meter:
         self,
         pieces: list[_Piece],
         now: float,
-        todo: Mapping[Operation, float | None],
+        todo: dict[Operation, float | None],
         took: float,
         expected: float,
         work: _Work,
