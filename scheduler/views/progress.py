@@ -1,7 +1,6 @@
 """Progress: how many nodes of a run are done, of which functions, and how many seconds are left.
 
-left      work that is left, by what each node is known to cost, over the pace
-pace      work that is done each second: in the last half of the time so far, and in earlier runs of the same fetches
+left      seconds until the end, by what each node is known to cost (`remaining`)
 credit    the work done by nodes that are still running: observed in this process; elsewhere as much as the CPU time
   says that the run has used, or without it, as if they ran as predicted
 
@@ -14,7 +13,7 @@ import logging
 import statistics
 import sys
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
@@ -31,6 +30,7 @@ from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import Estimate
 from weftwork.scheduler.run.waiting import Called
 from weftwork.scheduler.views.cpu_clock import CpuClock
+from weftwork.scheduler.views.remaining import Remaining, Work
 
 _LOG = logging.getLogger("weftwork")
 _EVERY = 0.2
@@ -39,16 +39,13 @@ _SHARE = 20
 """The time to the next update is at least this many times what an update takes."""
 _QUIET_EVERY = 10.0
 """Seconds between two lines if the output cannot overwrite a line."""
-_WINDOW, _BEGINNING = 0.5, 0.1
-"""Fraction of the time so far over which the pace is measured, and fraction of the work before which it is not
-reliable."""
 _RUNS_BEFORE, _COUNTED = 3, 5
 """Minimum number of earlier runs whose pace counts, and the maximum that is considered: the last ones."""
-_WEIGHT = 0.25
-"""The pace of earlier runs counts as if this fraction of such a run had been observed in this one."""
 _NAMED = 3
 """Maximum number of functions that are named; those with the most work left."""
 _RUNS = frozenset(set(Kind) - {Kind.CONSTANT, Kind.PLACEHOLDER, Kind.VARIABLE, Kind.READ, Kind.NOOP})
+_DOUBT = 0.5
+"""The nodes left are taken to need what was predicted as if this many nodes had shown it."""
 _FASTEST = 0.2
 """Least part of the predicted time that nodes are taken to need."""
 _NEARLY = 0.95
@@ -96,8 +93,7 @@ class Meter:
         self._began = monotonic()
         self._since: float | None = None
         """When the first node started, if known."""
-        self._looks: deque[tuple[float, float]] = deque([(self._began, 0.0)])
-        """The times of the updates, and the seconds of work that were done by then."""
+        self._remaining = Remaining()
         self._tasks = _Tasks()
         self._clock = CpuClock(stream)
         self._thread = threading.get_ident()
@@ -148,26 +144,61 @@ class Meter:
             todo, done, kernels, since = dict(self._todo), dict(self._done), dict(self._kernels), self._since
             took = self._took
         work = _Work(kernels)
-        credit = begun = 0.0
-        slow = took / expected if (expected := work.of(done)) else 1.0
-        for piece in self._under_way(runs):
+        pieces, rests = list(self._under_way(runs)), list[tuple[float, float]]()
+        waiting, spent = set(todo), 0.0
+        slow = self._slow(pieces, now, todo, took, work.of(done), work)
+        for piece in pieces:
             since = since or piece.since
             over, more = piece.credit(now, todo, work, slow)
-            credit += more
-            done.update([(op, todo.pop(op)) for op in over if op in todo])
-            begun += work.of({op: todo[op] for op in piece.ops if op in todo})
+            ended = {op: todo.pop(op) for op in over if op in todo}
+            done.update(ended)
+            rest = work.of({op: todo[op] for op in piece.ops if op in todo})
+            if rest:
+                rests.append((rest, more))
+                waiting.difference_update(piece.ops)
+                spent += max(0.0, now - piece.since - slow * work.of(ended))
         left = None
         if since is not None and not work.unknown:
             finished, whole = work.of(done), work.of(done) + work.of(todo)
+            credit, begun = sum([more for _, more in rests]), sum([rest for rest, _ in rests])
             if (used := self._used_part()) is not None:
-                credit = min(max(0.0, used * whole - finished), _NEARLY * begun)
-            left = self._left(now, since, finished + credit, whole - finished - credit)
+                known = min(max(0.0, used * whole - finished), _NEARLY * begun)
+                rests = [(rest, more * known / credit if credit else 0.0) for rest, more in rests]
+                credit, spent, slow = known, known, 1.0
+            running = [max(rest - more, (1 - _NEARLY) * rest) for rest, more in rests]
+            to_come = [work.one(op, seconds) for op, seconds in todo.items() if op in waiting]
+            if self._usual is None:
+                self._usual = _usual_seconds(self._stream.recent(), self._ops)
+            at = Work(finished, whole, credit, spent, running, to_come)
+            left = self._remaining.left(now, since, at, slow, self._usual)
         ran, weights = Counter([function_of(op) for op in done]), Counter[str]()
         for op, seconds in todo.items():
             weights[function_of(op)] += max(work.one(op, seconds), 1e-9)  # type: ignore[assignment]
         whole = ran + Counter([function_of(op) for op in todo])
         functions = [(name, ran[name], whole[name]) for name, _ in weights.most_common(_NAMED)]
         return Look(len(done), len(done) + len(todo), now - self._began, left, functions)
+
+    def _slow(
+        self,
+        pieces: list[_Piece],
+        now: float,
+        todo: dict[Operation, float | None],
+        took: float,
+        expected: float,
+        work: _Work,
+    ) -> float:
+        """How many times as long as predicted nodes take in this run, as on a busy machine.
+
+        took, expected: the seconds of the finished ones, and those predicted. Running ones count if they are late.
+        """
+        for piece in pieces:
+            cost, elapsed = work.of({op: todo[op] for op in piece.ops if op in todo}), now - piece.since
+            if not piece.seen and 0 < cost < elapsed:
+                took, expected = took + elapsed, expected + cost
+        if not expected:
+            return 1.0
+        doubt = _DOUBT * work.of(todo) / max(1, len(todo))  # few nodes say little about the others
+        return max((took + doubt) / (expected + doubt), _FASTEST)
 
     def _used_part(self) -> float | None:
         """The part of the usual CPU time of such a run that was used by now; None if that is not known."""
@@ -197,24 +228,6 @@ class Meter:
         attempts = {attempt: run for run in found for attempt in list(run.under_way.values())}
         for attempt, since in self._tasks.begun(list(attempts)):
             yield _Piece(attempts[attempt].ops_of(attempt.segment), since)
-
-    def _left(self, now: float, since: float, finished: float, work: float) -> float | None:
-        """Seconds left for `work` seconds of work."""
-        self._looks.append((now, finished))
-        while len(self._looks) > 2 and self._looks[1][0] <= since + _WINDOW * (now - since):
-            self._looks.popleft()
-        start, before = self._looks[0] if len(self._looks) > 1 else (since, 0.0)
-        if self._usual is None:
-            self._usual = _usual_seconds(self._stream.recent(), self._ops)
-        seen = _WEIGHT if self._usual else 0.0
-        work_seen, seconds_seen = seen * (finished + work), seen * self._usual
-        spent = now - start + seconds_seen
-        pace = (finished - before + work_seen) / spent if spent > 0 else 0.0
-        if pace <= 0 < now - since:  # a node takes longer than predicted
-            pace = finished / (now - since)
-        if finished < _BEGINNING * (finished + work):  # workers may still be starting: assume one lane
-            pace = max(pace, 1.0)
-        return max(0.0, work) / pace if pace > 0 else None
 
 
 class Look:
@@ -298,7 +311,7 @@ class _Piece(NamedTuple):
         """
         if self.seen:
             return self.ops[:-1], 0.0
-        over, ops, seconds = list[Operation](), self.ops, (now - self.since) / max(slow, _FASTEST)
+        over, ops, seconds = list[Operation](), self.ops, (now - self.since) / slow
         step = under_way(frames_of_threads().get(self.thread))[0] if self.thread and self.owners else None
         if step is not None:
             over = [self.flow.ops[node] for node in self.owners[:step] if node >= 0]

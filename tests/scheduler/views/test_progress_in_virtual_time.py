@@ -17,6 +17,7 @@ from weftwork.scheduler.events.event import Event, Lane
 from weftwork.scheduler.events.stream import Stream
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.views import cpu_clock, progress
+from weftwork.scheduler.views.remaining import makespan
 
 EVERY = 0.2
 """Seconds between two looks, as a progress bar takes them."""
@@ -95,7 +96,26 @@ def worst(costs, known, lanes, speed, with_clock, monkeypatch) -> float:
 @pytest.mark.parametrize("lanes", [1, 2, 4])
 def test_the_seconds_left_are_right_from_a_quarter_of_the_run_on(lanes, speed, with_clock, monkeypatch):
     for seed in range(2):
-        drawn = random.Random(seed)
-        costs = [drawn.choice([0.05, 0.1, 0.3]) * drawn.uniform(0.5, 1.5) for _ in range(25 * lanes)]
-        known = [cost * drawn.uniform(0.8, 1.25) for cost in costs]
+        costs, known = drawn_costs(seed, 25 * lanes, 1.0)
         assert worst(costs, known, lanes, speed, with_clock, monkeypatch) <= 0.2, seed
+
+
+@pytest.mark.parametrize(("speed", "with_clock"), [(1.0, True), (0.3, True), (1.0, False)])
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+def test_the_seconds_left_are_right_with_five_nodes_for_each_lane(lanes, speed, with_clock, monkeypatch):
+    for seed in range(6):
+        costs, known = drawn_costs(seed, 5 * lanes, 10.0)
+        assert worst(costs, known, lanes, speed, with_clock, monkeypatch) <= 0.2, seed
+
+
+def drawn_costs(seed, count, scale):
+    """The seconds of nodes, and those that were measured before."""
+    drawn = random.Random(seed)
+    costs = [drawn.choice([0.05, 0.1, 0.3]) * drawn.uniform(0.5, 1.5) * scale for _ in range(count)]
+    return costs, [cost * drawn.uniform(0.8, 1.25) for cost in costs]
+
+
+def test_nodes_that_wait_begin_on_the_lane_that_is_free_first():
+    assert makespan([], [], 2) == 0.0
+    assert makespan([3.0, 1.0], [1.0, 5.0], 2) == 7.0
+    assert makespan([1.0], [1.0, 1.0], 3) == 1.0
