@@ -215,11 +215,11 @@ def test_what_waits_for_a_cpu_that_somebody_holds_says_so_after_a_while(ray_sess
         node = tf.op(num_cpus=2)(lambda: 5)()
         with tf.Session() as session:
             future = session.submit(node)
-            until(lambda: "has waited for" in caplog.text, seconds=30)
-            assert re.search("it asks for 2 CPU, of which [01] CPU is free. These actors live: ", caplog.text)
+            until(lambda: "has been waiting to start for" in caplog.text, seconds=30)
+            assert re.search("it needs 2 CPU, and [01] CPU is free. These actors are running: ", caplog.text)
             assert "Greedy (" in caplog.text
             ray.kill(holder)
             assert future.result(60) == 5
-        assert caplog.text.count("has waited for") == 1
+        assert caplog.text.count("has been waiting to start for") == 1
     finally:
         ray.kill(holder)
