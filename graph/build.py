@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
+from weftwork.graph.conversions import CONVERSIONS, registered
 from weftwork.graph.divisions import DIVISIONS
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.graph import Graph
@@ -25,26 +26,8 @@ from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.ufuncs import OPERATORS, type_and_name, ufunc_dtypes
 from weftwork.graph.values import dtype_of, filled, freeze, to_value
 
-_conversions: list[tuple[int, type | tuple[type, ...], Callable]] = []
-
-
 STANDING: list[tuple[type, Callable[[Any], Tensor]]] = []
 """Classes whose objects stand for a tensor everywhere, each with the function that returns the tensor."""
-
-
-def register_tensor_conversion_function(
-    base_type: Any, conversion_func: Callable[..., Any], priority: int = 100
-) -> None:
-    """Let conversion_func(value, dtype, name, as_ref) convert a `base_type` (or several); lower `priority` first."""
-    listed = base_type if isinstance(base_type, tuple) else (base_type,)
-    if not all([isinstance(kind, type) for kind in listed]):
-        raise TypeError("base_type must be a type or a tuple of types.")
-    if any([issubclass(kind, (int, float, np.generic, np.ndarray)) for kind in listed]):
-        raise TypeError("Cannot register conversions for Python numeric types and NumPy scalars and arrays.")
-    if not callable(conversion_func):
-        raise TypeError("conversion_func must be callable.")
-    _conversions.append((priority, base_type, conversion_func))
-    _conversions.sort(key=lambda entry: entry[0])
 
 
 def as_tensor(value: Any) -> Tensor | None:
@@ -132,8 +115,8 @@ def convert_to_tensor(
     """
     dtype = None if dtype is None else as_dtype(dtype).base_dtype
     tensor = as_tensor(value)
-    if tensor is None and _conversions:
-        tensor = _registered(value, dtype, name)
+    if tensor is None and CONVERSIONS:
+        tensor = registered(value, dtype, name)
     if tensor is not None:
         if dtype is not None and tensor.dtype.base_dtype is not dtype:
             if tensor is not value:
@@ -190,26 +173,6 @@ def _leaves(value: Any) -> Iterator[Any]:
             yield from _leaves(item)
         else:
             yield item
-
-
-def _registered(value: Any, dtype: DType | None, name: str | None) -> Tensor | None:
-    for _, base_type, convert in _conversions:
-        if isinstance(value, base_type):
-            tensor = convert(value, dtype=dtype, name=name, as_ref=False)
-            if tensor is not NotImplemented:
-                return _checked_conversion(tensor, convert, base_type, dtype)
-    return None
-
-
-def _checked_conversion(tensor: Any, convert: Callable, base_type: Any, dtype: DType | None) -> Tensor:
-    """Check the result of a registered conversion: RuntimeError unless it is a tensor of the requested dtype."""
-    subject = f"Conversion function {convert!r} for type {base_type} returned"
-    if not isinstance(tensor, Tensor):
-        raise RuntimeError(f"{subject} non-Tensor: {tensor!r}")
-    if dtype is not None and tensor.dtype.base_dtype is not dtype:
-        text = f"requested = {dtype.name}, actual = {tensor.dtype.name}"
-        raise RuntimeError(f"{subject} incompatible dtype: {text}")
-    return tensor
 
 
 def _holds_tensor(value: Any) -> bool:

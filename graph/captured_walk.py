@@ -183,23 +183,27 @@ class Walk(Classes):
             roots["import", name] = self._imported(name, facts.attributes)
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         self.writes |= writes_of_names(facts, roots, self._handled)
+        self._asked(facts, roots)
+        self.writes.update([("name", id(space), name) for name in facts.stored_globals])
+        self.writes.update([("cell", id(cells[name])) for name in facts.stored_free])
+        for change in self._passed.of(function, roots):
+            self._record_change(change, roots)
+        if data or any([is_data(content(cell)) for cell in cells.values()]):
+            self.spaces.append((function, tuple(data)))
+        self._wrapped(function)
+
+    def _asked(self, facts: Any, roots: dict[Any, Any]) -> None:
+        """Note which functions the code asks for attributes, and which caches it changes: what these keep is state."""
         for root, name in facts.asks:
             asked = roots.get(root)
             if isinstance(asked, _CACHED) and name in ("cache_info", "cache_clear"):
                 self.writes.add(("object", id(asked)))
             elif type(asked) is FunctionType and not hasattr(asked, name) and is_owned(asked):
                 self._attribute_of(asked, name, facts.attributes)
-        self.writes.update([("name", id(space), name) for name in facts.stored_globals])
-        self.writes.update([("cell", id(cells[name])) for name in facts.stored_free])
-        for change in self._passed.of(function, roots):
-            self._record_change(change, roots)
         for root, path in facts.results:
             cached = value_at(roots, root, path)
             if isinstance(cached, _CACHED):  # what it returned is in its cache, for later callers
                 self.writes.add(("object", id(cached)))
-        if data or any([is_data(content(cell)) for cell in cells.values()]):
-            self.spaces.append((function, tuple(data)))
-        self._wrapped(function)
 
     def _imported(self, name: str, attributes: frozenset[str]) -> Any:
         """Visit a module that the code imports. Returns it, or MISSING if it is not loaded yet."""

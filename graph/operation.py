@@ -85,6 +85,7 @@ REFERENCES = frozenset({Kind.VARIABLE, Kind.READ})
 
 LIBRARY = Traits()
 _NO_ATTRS: Mapping[str, Any] = {}
+_UNSENT = ("__weakref__", "compiled", "measured")  # they belong to this process
 _STATIC = " In a weftwork.function, name an argument in static=(...) if its value is to steer the function."
 """Advice for error messages about symbolic tensors."""
 
@@ -263,7 +264,7 @@ class Operation:
     def __reduce__(self):
         if self.listed is self:
             return operation_at, (self.graph, self.index)
-        given = {name: getattr(self, name) for name in self.__slots__ if name not in ("__weakref__", "compiled")}
+        given = {name: getattr(self, name) for name in self.__slots__ if name not in _UNSENT}
         given["control_inputs"] = given.pop("controls")
         given["outputs"] = [(t.dtype, t.raw_shape) for t in self.outputs]
         given["section"] = None if self.section is None else self.section.index
@@ -428,7 +429,7 @@ def operation_beside(given: dict[str, Any]) -> Operation:
 
 
 def tensor_at(op: Any, *places: int) -> Tensor:
-    """Find a pickled Tensor by (operation, output), or in older versions' form: (graph, operation's index, output)."""
+    """Find a pickled Tensor by (operation, output), or by (graph, operation's index, output) of older versions."""
     *index, output = places
     return (op.operations[index[0]] if index else op).outputs[output]
 

@@ -8,8 +8,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import numpy as np
 import psutil
@@ -139,8 +140,21 @@ def ends() -> dict:
     run("while its head ends", slow)
     threading.Timer(1, ray.shutdown).start()
     run("while it is shut down", slow)
-    with replaced_at_call():
+    from ray.experimental import internal_kv
+    from ray.remote_function import RemoteFunction
+
+    with at_call(RemoteFunction, "_remote", after=replace):
         run("as its task was sent")
+    with at_call(RemoteFunction, "_remote", before=lambda: end("raylet")):
+        run("as its raylet dies")
+    with at_call(ray, "put", before=ray.shutdown):
+        run("as its input is put", tf.size(plus(tf.placeholder_with_default(np.ones(100_000), [100_000]))))
+    with at_call(internal_kv, "_internal_kv_get", before=ray.shutdown):
+        run(
+            "as its limit is watched", tf.op(isolated=True, timeout=100, dtype=tf.int64)(lambda: time.sleep(0.2) or 7)()
+        )
+    with at_call(ray, "nodes", before=ray.shutdown):
+        seen["devices"] = len(session.list_devices())
     ray.shutdown()
     ray.init(address="local", num_cpus=3, include_dashboard=False, log_to_driver=False)
     run("in another one")
@@ -150,25 +164,30 @@ def ends() -> dict:
 
 
 @contextmanager
-def replaced_at_call() -> Iterator[None]:
-    """Replace Ray by another between the call of the next task and the arrival of its reference, once."""
-    import ray
-    from ray.remote_function import RemoteFunction
-
-    remote = RemoteFunction._remote
+def at_call(owner: Any, name: str, before: Callable = int, after: Callable = int) -> Iterator[None]:
+    """Do something just before or after the next call of a function of Ray's."""
+    function = getattr(owner, name)
 
     def call(*arguments, **options):
-        RemoteFunction._remote = remote
-        made = remote(*arguments, **options)
-        ray.shutdown()
-        backend.ray()
+        setattr(owner, name, function)
+        before()
+        made = function(*arguments, **options)
+        after()
         return made
 
-    RemoteFunction._remote = call
+    setattr(owner, name, call)
     try:
         yield
     finally:
-        RemoteFunction._remote = remote
+        setattr(owner, name, function)
+
+
+def replace() -> None:
+    """Replace Ray by another."""
+    import ray
+
+    ray.shutdown()
+    backend.ray()
 
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ from weftwork.graph.build import (
 from weftwork.graph.build import (
     placeholder_with_default as placeholder_with_default,
 )
-from weftwork.graph.build import (
+from weftwork.graph.conversions import (
     register_tensor_conversion_function as register_tensor_conversion_function,
 )
 from weftwork.graph.default_scopes import (

@@ -11,7 +11,8 @@ from collections import namedtuple
 from typing import Any
 
 from weftwork.graph import shapes
-from weftwork.graph.build import apply, as_tensor, convert_to_tensor, register_tensor_conversion_function, static_value
+from weftwork.graph.build import apply, as_tensor, convert_to_tensor, static_value
+from weftwork.graph.conversions import register_tensor_conversion_function
 from weftwork.graph.dtypes import int64
 from weftwork.graph.kernels.derivatives import rows_in
 from weftwork.graph.operation import Operation, Tensor

@@ -130,7 +130,7 @@ def task_hop() -> float:
     message, of = pack(None), life()
     for _ in range(7):
         start = perf_counter()
-        get(nothing_task().remote(message), of)
+        get(asked(of, nothing_task().remote, message), of)
         took.append(perf_counter() - start)
     return statistics.median(took)
 
@@ -269,7 +269,7 @@ def asked(of: Life, call: Callable, *arguments: Any, **options: Any) -> Any:
     except SystemExit:  # Ray raises it in waiting threads when it is shut down
         pass
     except Exception:
-        if of.is_on():
+        if not of.is_over():
             raise
     raise RayGone(GONE)
 
@@ -284,8 +284,8 @@ def get(reference: Any, of: Life, seconds: float | None = None) -> Any:
 def is_up(actor: Actor, seconds: float) -> bool:
     """True once an actor answers. False if it does not within `seconds`, because it waits for its resources."""
     try:
-        get(actor.raw.pid.remote(), actor.life, seconds)
-    except ray().exceptions.GetTimeoutError:
+        get(asked(actor.life, actor.raw.pid.remote), actor.life, seconds)
+    except actor.life.module.exceptions.GetTimeoutError:
         return False
     return True
 
@@ -299,14 +299,14 @@ def submit_to(actor: Actor, message: bytes, arrived: list[Reference], separate: 
 
 
 def store_in(actor: Actor, message: bytes) -> None:
-    """Send committed values to an actor, without waiting."""
-    actor.raw.store.remote(message)
+    """Send committed values to an actor, without waiting. Raises RayGone."""
+    asked(actor.life, actor.raw.store.remote, message)
 
 
 def drop_in(actor: Actor, names: list[str]) -> None:
     """Make an actor forget values, without waiting."""
-    if not actor.is_gone:
-        actor.raw.drop.remote(names)
+    with suppress(RayGone):
+        asked(actor.life, actor.raw.drop.remote, names)
 
 
 class Word(NamedTuple):
@@ -320,23 +320,26 @@ class Word(NamedTuple):
     limit: float = 0.0
 
 
-def word(token: str) -> Word:
-    """What a segment has reported so far."""
+def word(of: Life, token: str) -> Word:
+    """What a segment has reported so far; nothing once its Ray is gone."""
     from ray.experimental.internal_kv import _internal_kv_get
 
-    text = _internal_kv_get(token) if is_running() else None
+    text = None
+    with suppress(RayGone):
+        text = asked(of, _internal_kv_get, token) if of.is_on() else None
     if not text:
         return Word()
     machine, call, limit = text.decode().split()
     return Word(machine, int(call), float(limit))
 
 
-def forget_word(token: str) -> None:
+def forget_word(of: Life, token: str) -> None:
     """Delete the report of a segment that is done."""
     from ray.experimental.internal_kv import _internal_kv_del
 
-    if is_running():
-        _internal_kv_del(token)
+    if of.is_on():
+        with suppress(RayGone):
+            asked(of, _internal_kv_del, token)
 
 
 def address() -> str:
@@ -351,8 +354,8 @@ def is_task() -> bool:
 
 def wait(handles: list[Handle], seconds: float) -> None:
     """Wait until one of the handles is done, at most `seconds`. Inside a task, its CPU is released meanwhile."""
-    heads = [handle.head.raw for handle in handles]
-    ray().wait(heads, num_returns=1, timeout=seconds, fetch_local=False)
+    of, heads = handles[0].life, [handle.head.raw for handle in handles]
+    asked(of, of.module.wait, heads, num_returns=1, timeout=seconds, fetch_local=False)
 
 
 def on_done(handle: Handle, callback: Callable[[], None]) -> None:
@@ -365,7 +368,7 @@ def on_done(handle: Handle, callback: Callable[[], None]) -> None:
             callback()
 
     try:
-        handle.head.raw._on_ready(ready)
+        asked(handle.life, handle.head.raw._on_ready, ready)
     except RayGone:
         ready()
 

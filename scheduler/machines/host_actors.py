@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 from typing import Any
 
 from weftwork.actors.processes.messages import pack
 from weftwork.scheduler.machines import backend
+from weftwork.scheduler.machines.life import Life
 
 _NAMESPACE = "weftwork"
 _MAX_RUNS = 512
@@ -20,29 +22,36 @@ def host(kind: type, name: str, config: Any, create: bool, lasting: bool) -> Any
     """
     if not (create or backend.is_named()):  # there can be no host, so Ray is not started to look for one
         return None
+    while True:
+        with suppress(backend.RayGone):  # then in the next Ray
+            return _living(backend.life(), kind, name, config, create, lasting)
+
+
+def _living(of: Life, kind: type, name: str, config: Any, create: bool, lasting: bool) -> Any:
+    """The host of one Ray. Raises RayGone."""
     from ray.experimental.internal_kv import _internal_kv_exists, _internal_kv_put
 
-    backend.ray()
-    for life in itertools.count():  # Ray may still find a dead actor by its name, so each life has its own name
-        full = f"{name} {life}"
-        if _internal_kv_exists(f"weftwork dead {full}"):
+    for number in itertools.count():  # Ray may still find a dead actor by its name, so each has a name of its own
+        full = f"{name} {number}"
+        if backend.asked(of, _internal_kv_exists, f"weftwork dead {full}"):
             continue
-        actor = _host(kind, full, config, create, lasting)
+        actor = _host(of, kind, full, config, create, lasting)
         if actor is None:
             return None
         try:
             ask(actor, "hello")
             return actor
+        except backend.RayGone:
+            raise
         except backend.WorkerLost:
-            _internal_kv_put(f"weftwork dead {full}", b"1")
+            backend.asked(of, _internal_kv_put, f"weftwork dead {full}", b"1")
     return None
 
 
-def _host(kind: type, name: str, config: Any, create: bool, lasting: bool) -> Any:
-    of = backend.life()
+def _host(of: Life, kind: type, name: str, config: Any, create: bool, lasting: bool) -> Any:
     if not create:
         try:
-            return backend.Actor(of.module.get_actor(name, namespace=_NAMESPACE), of)
+            return backend.Actor(backend.asked(of, of.module.get_actor, name, namespace=_NAMESPACE), of)
         except ValueError:
             return None
     options = {"lifetime": "detached"} if lasting else {}
@@ -54,7 +63,7 @@ def _host(kind: type, name: str, config: Any, create: bool, lasting: bool) -> An
 def ask(actor: Any, method: str, *args: Any) -> Any:
     """Call a host's method and return the result. Raises WorkerLost if the host is gone."""
     call = getattr(actor.raw, method)
-    errors = backend.ray().exceptions
+    errors = actor.life.module.exceptions
     try:
         return backend.get(backend.asked(actor.life, call.remote, *args), actor.life)
     except (errors.ActorDiedError, errors.ActorUnavailableError) as error:
@@ -63,8 +72,8 @@ def ask(actor: Any, method: str, *args: Any) -> Any:
 
 def tell(actor: Any, method: str, *args: Any) -> None:
     """Call a host's method without waiting."""
-    if not actor.is_gone:
-        getattr(actor.raw, method).remote(*args)
+    with suppress(backend.RayGone):
+        backend.asked(actor.life, getattr(actor.raw, method).remote, *args)
 
 
 def end_host(actor: Any) -> None:

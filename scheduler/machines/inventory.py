@@ -6,6 +6,8 @@ import functools
 import glob
 import importlib.util
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
@@ -16,14 +18,22 @@ _CACHED_SECONDS = 1.0
 """Seconds for which facts about the cluster are cached."""
 
 
+def _asked(question: Callable[[Any], Any]) -> Any:
+    """What a function finds out about Ray, which it is given. If that is gone meanwhile, it asks the next one."""
+    while True:
+        of = life.life()
+        with suppress(backend.RayGone):
+            return backend.asked(of, question, of.module)
+
+
 def resources() -> dict[str, float]:
     """The cluster's total resources, as in {"CPU": 8.0}."""
-    return dict(backend.ray().cluster_resources())
+    return dict(_asked(lambda ray: ray.cluster_resources()))
 
 
 def nodes() -> list[dict[str, Any]]:
     """The living machines of the cluster, as Ray describes them."""
-    return [node for node in backend.ray().nodes() if node["Alive"]]
+    return [node for node in _asked(lambda ray: ray.nodes()) if node["Alive"]]
 
 
 def cluster() -> frozenset[str]:
@@ -50,12 +60,12 @@ def _facts() -> tuple[frozenset[str], int, int]:
 
 def store_bytes() -> float:
     """The capacity of all object stores, in bytes."""
-    return backend.ray().cluster_resources().get("object_store_memory", float("inf"))
+    return resources().get("object_store_memory", float("inf"))
 
 
 def this_machine() -> str:
     """Ray's id of this machine; "" while Ray does not run."""
-    return backend.ray().get_runtime_context().get_node_id() if backend.is_running() else ""
+    return _asked(lambda ray: ray.get_runtime_context().get_node_id()) if backend.is_running() else ""
 
 
 def address_of(machine: str) -> str:
@@ -127,12 +137,11 @@ def slots() -> int:
 
 def free(resource: str, machine: str) -> float:
     """The amount of a resource that is free, on one machine or, for "", in the whole cluster."""
-    module = backend.ray()
     if not machine:
-        return module.available_resources().get(resource, 0.0)
+        return _asked(lambda ray: ray.available_resources()).get(resource, 0.0)
     from ray._private.state import available_resources_per_node
 
-    return available_resources_per_node().get(machine, {}).get(resource, 0.0)
+    return _asked(lambda _: available_resources_per_node()).get(machine, {}).get(resource, 0.0)
 
 
 def holders() -> list[str]:
@@ -140,7 +149,7 @@ def holders() -> list[str]:
     from ray._private.state import actors
 
     pids: dict[str, list[int]] = {}
-    for actor in actors().values():
+    for actor in _asked(lambda _: actors()).values():
         if actor["State"] == "ALIVE":
             pids.setdefault(actor["ActorClassName"], []).append(actor["Pid"])
     return [f"{k} (pid {some[0]})" if len(some) == 1 else f"{k} ({len(some)} of them)" for k, some in pids.items()]
@@ -161,11 +170,19 @@ def missing_packages(names: tuple[str, ...]) -> dict[str, list[str]]:
         return lacking
 
     missing.__module__ = "__main__"  # pickle it by value: the machine may lack our package
-    asked, of = {}, life.life()
-    for node in nodes():
-        options = {"num_cpus": 0, "max_retries": 0, "enable_task_events": False, **backend.on_machine(node["NodeID"])}
-        asked[node["NodeID"]] = of.module.remote(**options)(missing).remote(names)
-    return {machine: backend.get(reference, of) for machine, reference in asked.items()}
+
+    def on_each(ray: Any) -> dict[str, Any]:
+        machines = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+        tasks = [_light_task(ray, missing, machine).remote(names) for machine in machines]
+        return dict(zip(machines, ray.get(tasks), strict=True))
+
+    return _asked(on_each)
+
+
+def _light_task(ray: Any, function: Callable, machine: str) -> Any:
+    """A remote function that takes no CPU of its machine."""
+    options = {"num_cpus": 0, "max_retries": 0, "enable_task_events": False, **backend.on_machine(machine)}
+    return ray.remote(**options)(function)
 
 
 @functools.cache
@@ -173,9 +190,7 @@ def has_package(name: str, machine: str) -> bool:
     """Whether a machine has a package."""
     if not machine:
         return importlib.util.find_spec(name) is not None
-    of = life.life()
-    options = {"num_cpus": 0, "max_retries": 0, "enable_task_events": False, **backend.on_machine(machine)}
-    return backend.get(of.module.remote(**options)(_installed).remote(name), of)
+    return _asked(lambda ray: ray.get(_light_task(ray, _installed, machine).remote(name)))
 
 
 def _installed(name: str) -> bool:

@@ -13,12 +13,10 @@ life     one Ray, from start to end. References, actors and options of one life 
 from __future__ import annotations
 
 import atexit
-import ctypes
 import functools
 import gc
 import os
 import select
-import signal
 import socket
 import sys
 import threading
@@ -34,6 +32,7 @@ from weftwork.graph.errors import UnavailableError
 from weftwork.graph.forks import fresh, in_child
 from weftwork.graph.ownership import add_atoms
 from weftwork.scheduler.machines import room
+from weftwork.scheduler.machines.core_library import end_without_ray, sigterm_kept
 from weftwork.scheduler.machines.folders import is_writable, socket_folder
 from weftwork.scheduler.machines.lines import BACK_WITHIN, LOOK, lines_of
 from weftwork.scheduler.machines.reaper import Reaper
@@ -42,6 +41,8 @@ FORGETTERS: list[Callable[[], None]] = []
 """Functions to call when a life ends, to drop what was cached about it."""
 _STOP_CHECK_SECONDS = 0.05
 """Maximum delay in seconds until a run that waits for Ray to start notices a stop."""
+_NOTICED_WITHIN = 5.0
+"""Seconds within which the keeper surely notices that a process of Ray's has died."""
 WAITED: list[Callable[[float, float], None]] = []
 """Callbacks for the thread that has waited for Ray to start; they get the start (`monotonic`) and the seconds."""
 
@@ -59,7 +60,8 @@ class Life:
         self._core = getattr(self._worker, "core_worker", None)
         self.node: Any = getattr(worker, "_global_node", None)
         self.is_driver = self._worker.mode == worker.SCRIPT_MODE
-        self.raylet: Any = self.node.all_processes["raylet"][0].process.pid if started else None
+        self._vital = [self.node.all_processes[kind] for kind in ("raylet", "gcs_server")] if started else []
+        self.raylet: Any = self._vital[0][0].process.pid if started else None
         """The process that holds the store, if it is this program's own."""
         self._reaper = Reaper(self.raylet) if started else None
         self.pending: dict[Any, Callable[[], None]] = {}
@@ -72,7 +74,22 @@ class Life:
 
     def is_on(self) -> bool:
         """True while this is the Ray that the process uses."""
-        return self is _life and getattr(self._worker, "core_worker", None) is self._core and _is_up(self.module)
+        return self is _life and self.is_connected() and _is_up(self.module)
+
+    def is_connected(self) -> bool:
+        """True while this process is connected to it, dead or alive, and to no other Ray."""
+        return getattr(self._worker, "core_worker", None) is self._core
+
+    def is_over(self) -> bool:
+        """True once it is gone. If a process has died without which it cannot live, wait until the keeper has seen it.
+
+        Else work would be sent to the same dead Ray again.
+        """
+        if self.started and any([kind[0].process.poll() is not None for kind in self._vital]):
+            end = time.monotonic() + _NOTICED_WITHIN
+            while self.is_on() and time.monotonic() < end:
+                time.sleep(_STOP_CHECK_SECONDS)
+        return not self.is_on()
 
     def end(self) -> None:
         """Notify everybody who waits for it that it is gone."""
@@ -199,7 +216,7 @@ def shutdown() -> None:
     try:
         life.end()
         if life.started:
-            life.module.shutdown()
+            _disconnect(life)
             life.clear_up()
         _forget()
     finally:
@@ -213,24 +230,10 @@ def _after_fork() -> None:
     module: Any = sys.modules.get("ray")
     if _is_starting or (module is not None and _is_up(module)):
         _is_parents = True
-        _end_without_ray()
+        end_without_ray()
     _life = _left = _beginning = _keeper = None
     _asked, _is_starting = SimpleQueue(), False
     _forget()
-
-
-def _end_without_ray() -> None:
-    """Skip Ray's cleanup in a forked child, which would wait for threads that do not exist here, or crash."""
-    worker, state = sys.modules.get("ray._private.worker"), sys.modules.get("ray._private.state")
-    if worker is not None and state is not None:
-        atexit.unregister(worker.shutdown)
-        for holder in filter(None, (worker.global_worker, getattr(worker, "_global_node", None), state.state)):
-            for thing in vars(holder).values():
-                if type(thing).__module__ == "ray._raylet":
-                    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))  # so that it is never destroyed
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "on_exit"):  # runs after Python's cleanup and before C++'s
-        libc.on_exit(ctypes.cast(libc._exit, ctypes.c_void_p), None)
 
 
 def _is_up(module: Any) -> bool:
@@ -310,7 +313,7 @@ def _found_or_started() -> Life:
     address = _address()
     _is_starting = True
     try:
-        with _sigterm_kept():
+        with sigterm_kept():
             if address != "local":
                 check(address)
                 module.init(address=address, logging_level="ERROR")
@@ -369,18 +372,6 @@ def _leave_starting_to_us() -> None:
     auto_init_hook.enable_auto_connect = False
 
 
-@contextmanager
-def _sigterm_kept() -> Iterator[None]:
-    """Keep the program's SIGTERM handler. Ray's core replaces it by one that prints a stack trace."""
-    libc, kept = ctypes.CDLL(None), ctypes.create_string_buffer(1024)
-    has_signals = hasattr(libc, "sigaction") and libc.sigaction(signal.SIGTERM, None, kept) == 0
-    try:
-        yield
-    finally:
-        if has_signals:
-            libc.sigaction(signal.SIGTERM, kept, None)
-
-
 def _forget() -> None:
     """Drop everything that was cached about the last Ray."""
     for forget in FORGETTERS:
@@ -426,9 +417,15 @@ def _give_up(life: Life) -> None:
         _named = _named or life.cluster
         _lose(life)
         with suppress(Exception):
-            life.module.shutdown()
+            _disconnect(life)
     finally:
         _left = None
+
+
+def _disconnect(life: Life) -> None:
+    """Shut a Ray down, unless the program has done so and uses another one by now."""
+    if life.is_connected():
+        life.module.shutdown()
 
 
 @functools.cache

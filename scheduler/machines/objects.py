@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import random
 import weakref
+from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
@@ -132,31 +134,42 @@ def _size(reference: Any) -> int | None:
     """The size of an object owned by this process, if known."""
     from ray.experimental import get_local_object_locations
 
-    return get_local_object_locations([reference.raw]).get(reference.raw, {}).get("object_size")
+    raw = reference.raw
+    return backend.asked(reference.life, get_local_object_locations, [raw]).get(raw, {}).get("object_size")
 
 
 def spilled(references: list) -> int:
     """Total size of those values that Ray has spilled to disk, as far as this process knows."""
-    alive = [reference.raw for reference in references if not reference.is_gone]
-    if not alive:  # so a run without any loads no Ray
+    if not references:  # so a run without any loads no Ray
         return 0
     from ray.experimental import get_local_object_locations
 
-    places = get_local_object_locations(alive)
+    places = _places(get_local_object_locations, references)
     return sum([place.get("object_size") or 0 for place in places.values() if place.get("did_spill")])
+
+
+def _places(locate: Callable, references: list) -> dict[Any, dict]:
+    """What a function of Ray's says about values, by Ray's references; nothing about those whose Ray is gone."""
+    places = {}
+    for of in {reference.life for reference in references}:
+        with suppress(backend.RayGone):
+            places.update(backend.asked(of, locate, [each.raw for each in references if each.life is of]))
+    return places
 
 
 def is_lost(reference: Any) -> bool:
     """Whether a value is gone. Starts a task on its machine to find out."""
     if reference.is_gone:
         return True
+    of, errors = reference.life, reference.life.module.exceptions
     try:
-        backend.get(backend.nothing_task().options(num_cpus=0).remote(reference.raw), reference.life)
-    except backend.ray().exceptions.RayTaskError as error:
-        return isinstance(error.cause, backend.ray().exceptions.ObjectLostError)
+        task = backend.nothing_task().options(num_cpus=0)
+        backend.get(backend.asked(of, task.remote, reference.raw), of)
     except backend.RayGone:
         return True
-    except backend.ray().exceptions.RayError:
+    except errors.RayTaskError as error:
+        return isinstance(error.cause, errors.ObjectLostError)
+    except errors.RayError:
         return False
     return False
 
@@ -165,8 +178,7 @@ def lie_on(references: list) -> set[str]:
     """The living machines on which at least one of the values lies."""
     from ray.experimental import get_object_locations
 
-    alive = [reference.raw for reference in references if not reference.is_gone]
-    places = get_object_locations(alive) if alive else {}
+    places = _places(get_object_locations, references)
     return {machine for place in places.values() for machine in place["node_ids"]} & inventory.cluster()
 
 
@@ -175,7 +187,7 @@ def copies(reference: Any, count: int) -> list:
 
     Returns references once the copies exist. A value that Ray keeps in this process needs none. Raises ValueLost.
     """
-    made, failed = [], set()
+    made, failed, of = [], set(), reference.life
     end = monotonic() + _LOCATED_WITHIN
     while not (lies_on := lie_on([reference])):  # the location of a new value is not known at once
         if (size := _size(reference)) is not None and size <= _KEPT_BY_OWNER:
@@ -189,10 +201,11 @@ def copies(reference: Any, count: int) -> list:
         if not others:
             break
         chosen = random.sample(others, min(len(others), count - len(made)))  # random, so that copies spread evenly
-        copy = backend.ray().remote(num_cpus=0, num_returns=2, max_retries=0, enable_task_events=False)(copied)
-        started = [(machine, *copy.options(**backend.on_machine(machine)).remote(reference.raw)) for machine in chosen]
+        copy = of.module.remote(num_cpus=0, num_returns=2, max_retries=0, enable_task_events=False)(copied)
+        tasks = [(machine, copy.options(**backend.on_machine(machine))) for machine in chosen]
+        started = [(machine, *backend.asked(of, task.remote, reference.raw)) for machine, task in tasks]
         for machine, result, done in started:
-            copy_of = backend.Reference(result, reference.life)
+            copy_of = backend.Reference(result, of)
             if _is_copied(reference, copy_of, done):
                 made.append(copy_of)
                 lies_on.add(machine)
@@ -203,7 +216,7 @@ def copies(reference: Any, count: int) -> list:
 
 def _is_copied(reference: Any, copy: Any, done: Any) -> bool:
     """Wait for a copy. False if its machine has failed or has no room. Raises ValueLost if the original is gone."""
-    module = backend.ray()
+    module = reference.life.module
     try:
         backend.get(done, reference.life)
         check_made(copy, _size(reference) or 0)
@@ -222,14 +235,14 @@ def copied(value: Any) -> tuple[Any, bool]:
 
 
 def put(value: Any) -> Any:
-    """Put `value` into the object store, owned by this process. Raises StoreFull, or what pickling raises."""
+    """Put `value` into the object store, owned by this process. Raises StoreFull, RayGone, or what pickling raises."""
     of = life.life()
     module, raylet = of.module, of.raylet
     size = size_of(value)
     if raylet is not None and not room.has_room(raylet, size):
         raise backend.StoreFull(room.shortage(size))
     try:
-        return backend.Reference(module.put(wrap(value)), of)
+        return backend.Reference(backend.asked(of, module.put, wrap(value)), of)
     except (module.exceptions.ObjectStoreFullError, module.exceptions.OutOfDiskError) as error:
         raise backend.StoreFull(backend.first_line(error)) from error
 

@@ -55,7 +55,7 @@ class Attempt:
         """Read its report, if that is due. True once a call has exceeded its time limit."""
         assert self.looks_at is not None
         if now >= self.looks_at:
-            before, self.word = self.word, backend.word(self.token)
+            before, self.word = self.word, backend.word(self.handle.life, self.token)
             if self.word != before:  # a call has begun or ended since: the new one gets its full time
                 self.expires = now + self.word.limit if self.word.limit else None
             self.looks_at = now + min(_LOOKS_WITHIN, max(_LOOKS_AFTER, _PRECISION * self.limit))  # type: ignore[operator]

@@ -290,7 +290,7 @@ class Dispatcher:
         if attempt.link is not None:
             attempt.link.busy -= 1
         if attempt.may_have_said:
-            backend.forget_word(attempt.token)
+            backend.forget_word(attempt.handle.life, attempt.token)
 
     def _give_up(self, copy: Attempt | None) -> None:
         """Cancel an attempt whose copy was faster."""

@@ -41,7 +41,7 @@ class Scarcity:
         if self._warned or self._since is None or now < self._since + _WARN_AFTER:
             return
         waiting = [a for a in attempts if a.link is None]
-        if not waiting or any([backend.word(a.token).machine for a in waiting]):
+        if not waiting or any([backend.word(a.handle.life, a.token).machine for a in waiting]):
             self._since = now
             return
         self._warned = True

@@ -49,7 +49,7 @@ def waiting(run: Any) -> list[Waiting]:
             _all_names(run, a.segment),
             a.segment.place.value,
             now - a.since,
-            a.segment.home.machine or backend.word(a.token).machine,
+            a.segment.home.machine or backend.word(a.handle.life, a.token).machine,
         )
         for a in attempts
     ]

@@ -50,6 +50,12 @@ def test_work_that_was_sent_to_a_ray_just_before_it_was_replaced_is_run_again():
     assert ENDS.seen()["as its task was sent"] == 2
 
 
+def test_a_ray_may_end_at_any_moment_of_a_run_or_a_look():
+    seen = ENDS.seen()
+    assert (seen["as its raylet dies"], seen["as its input is put"], seen["as its limit is watched"]) == (2, 100_000, 7)
+    assert seen["devices"] == 1
+
+
 def test_large_values_that_went_down_with_their_ray_are_named_as_lost():
     seen = ENDS.seen()
     assert (seen["large"], seen["large again"]) == ("DataLossError", 0)

@@ -131,7 +131,7 @@ def test_a_run_that_is_shared_out_has_its_longest_chain_as_its_critical_path(gra
 
     first = tf.op(nap, name="first")(0.1)
     second = tf.op(nap, name="second")(0.1, first)
-    others = [tf.op(nap, name="other")(0.01) for _ in range(6)]
+    others = [tf.op(nap, name="other")(0.05) for _ in range(8)]
     with tf.Session(config=tf.ConfigProto(placement="dynamic")) as session:
         session.run([second, *others])
         explained = session.explain([second, *others])

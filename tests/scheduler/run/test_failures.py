@@ -6,19 +6,15 @@ import importlib
 import inspect
 import os
 import pickle
-import signal
-import subprocess
 import sys
-import textwrap
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import weftwork as tf
-from tests.programs import ended
+from tests.programs import Program
 from weftwork.graph import errors
 
 PLACEMENTS = ["caller", "actor", "task", "mixed", "auto"]
@@ -576,58 +572,44 @@ def test_a_function_is_called_again_as_often_as_it_says(graph):
 
 # Ctrl-C
 
-INTERRUPTED = """
-    import sys, time
+INTERRUPTED = Program(
+    script="""
+    import json, os, signal, tempfile, threading, time
     import weftwork as tf
 
-    placement, address = sys.argv[1:]
-
-    @tf.op
-    def hang(value):
-        open(sys.argv[0] + ".begun", "w").close()
-        while True:
-            time.sleep(0.05)
-
-    @tf.op
-    def double(value):
-        return value * 2
-
-    w = tf.Variable(1.0)
-    with tf.control_dependencies([w.assign_add(1.0)]):
-        stuck = hang(w)
-    session = tf.Session(address, config=tf.ConfigProto(placement=placement, cancel_grace_in_ms=200))
-    session.run(w.initializer)
-    try:
-        session.run(stuck)
-    except KeyboardInterrupt:
-        print("interrupted", session.run(w), session.run(double(w)), session.run(w.assign_add(1.0)))
-    session.close()
-"""
-
-
-def test_a_session_is_usable_after_ctrl_c(ray_session, tmp_path):
-    """In four programs beside each other, one for each placement."""
-    root = str(Path(__file__).parents[3])
-    programs = {}
-    for placement in ("caller", "task", "actor", "auto"):
-        script = tmp_path / f"{placement}.py"
-        script.write_text(textwrap.dedent(INTERRUPTED).replace("sys.argv[0]", repr(str(script))))
-        address = "" if placement == "caller" else ray_session.get_runtime_context().gcs_address
-        programs[script] = subprocess.Popen(
-            [sys.executable, str(script), placement, address],
-            # What the machine's Ray tells all programs that use it is none of what this one prints.
-            env={**os.environ, "PYTHONPATH": root, "RAY_LOG_TO_DRIVER": "0"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    for script, process in programs.items():
-        end = time.monotonic() + 60
-        while process.poll() is None and not os.path.exists(f"{script}.begun") and time.monotonic() < end:
+    def interrupt(begun):
+        while not os.path.exists(begun):
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-    for script, process in programs.items():
-        out, err = ended(process)
-        said = [line for line in out.splitlines() if "(raylet)" not in line]  # it warns of the programs' many workers
-        assert said == ["interrupted 1.0 2.0 2.0"], f"{script}: {err}"
-        assert process.returncode == 0, err
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def seen(placement, begun):
+        @tf.op
+        def hang(value):
+            open(begun, "w").close()
+            while True:
+                time.sleep(0.05)
+
+        @tf.op
+        def double(value):
+            return value * 2
+
+        w = tf.Variable(1.0)
+        with tf.control_dependencies([w.assign_add(1.0)]):
+            stuck = hang(w)
+        with tf.Session(config=tf.ConfigProto(placement=placement, cancel_grace_in_ms=200)) as session:
+            session.run(w.initializer)
+            threading.Thread(target=interrupt, args=[begun]).start()
+            try:
+                session.run(stuck)
+            except KeyboardInterrupt:
+                return [float(session.run(x)) for x in (w, double(w), w.assign_add(1.0))]
+
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps({place: seen(place, f"{folder}/{place}") for place in ("caller", "task", "actor", "auto")}))
+    """
+)
+
+
+def test_a_session_is_usable_after_ctrl_c():
+    """In each placement, one after another."""
+    assert INTERRUPTED.seen() == {place: [1.0, 2.0, 2.0] for place in ("caller", "task", "actor", "auto")}
