@@ -96,7 +96,7 @@ def main(folder: str) -> None:
         "model": loaded(f"{theirs}/model"),
         "checkpoint": restored(f"{theirs}/checkpoints/c"),
         "old": read(f"{theirs}/checkpoints/old"),
-        "slices": [in_halves(f"{theirs}/checkpoints/slices-{version}") for version in (1, 2)],
+        "slices": [in_halves(f"{theirs}/checkpoints/slices-{name}") for name in ("1-?????-of-00001", "2")],
         "flows": ran(f"{theirs}/flows.pb"),
         "expressions": expressed(f"{theirs}/expressions.pb"),
         "records": records(theirs),

@@ -24,7 +24,8 @@ def session(graph):
 @pytest.fixture
 def conversions(monkeypatch):
     """A registry of conversions that the test may fill."""
-    monkeypatch.setattr(build, "_conversions", [])
+    monkeypatch.setattr(build, "CONVERSIONS", made := [])
+    monkeypatch.setattr("weftwork.graph.conversions.CONVERSIONS", made)
 
 
 # Constants

@@ -11,7 +11,7 @@ import weftwork as tf
 
 
 @tf.op
-def seen(*values):
+def seen(*values, word=""):
     """A user's function."""
     return values
 

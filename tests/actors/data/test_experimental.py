@@ -75,7 +75,7 @@ def test_csv_files_come_as_batches_of_columns_whose_types_are_found_out(graph, t
         ({"label_name": "z"}, "must be one of the columns"),
         ({"header": False}, "Cannot infer column names"),
         ({"column_names": ["a", "a"]}, "duplicate column names"),
-        ({"select_columns": ["z"]}, "no name of a column"),
+        ({"select_columns": ["z"]}, "is not the name of a column"),
         ({"column_defaults": [1]}, "but 1 defaults"),
     ):
         with pytest.raises(ValueError, match=text):

@@ -162,7 +162,7 @@ def test_promises_and_sizes_must_agree(graph):
         linalg.LinearOperatorFullMatrix(MATRIX, is_self_adjoint=True, is_square=False)
     with pytest.raises(ValueError, match="Dimensions must be equal"):
         full().matmul(np.ones((2, 2)))
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(ValueError, match="have incompatible shapes"):
         linalg.LinearOperatorComposition([full(), full(MATRIX[:2, :2])])
     with pytest.raises(TypeError, match="same dtype"):
         linalg.LinearOperatorBlockDiag([full(), linalg.LinearOperatorIdentity(2)])

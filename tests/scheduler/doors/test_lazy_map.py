@@ -97,5 +97,5 @@ def test_wrong_arguments_are_refused_at_once():
         tf.map(square, 3)
     with pytest.raises(TypeError, match="takes a function"):
         tf.map(3, [])
-    with pytest.raises(ValueError, match="takes limits of a session"):
+    with pytest.raises(ValueError, match="has limits, which a session sets"):
         tf.map(tf.op(limits={"api": 1})(later), [])

@@ -170,7 +170,7 @@ def test_what_cannot_be_batched_is_refused(graph):
         tf.train.batch([1], 2, num_threads=0)
     with pytest.raises(TypeError, match="Expected types to be consistent"):
         tf.train.batch_join([[1], [1.0]], 2)
-    with pytest.raises(ValueError, match="examples of as many tensors each"):
+    with pytest.raises(ValueError, match="the same number of tensors in each example"):
         tf.train.batch_join([[1], [1, 2]], 2)
 
 
