@@ -87,7 +87,7 @@ class Captured:
         walk = Walk(self.function, self._kinds, given)
         if self._was_seen_writing:
             walk.writes |= walk.data or {SURROUNDINGS}
-        self.names, self.variables = walk.names, walk.variables
+        self.names, self.imported, self.variables = walk.names, walk.imported, walk.variables
         self.spaces, self.classes = walk.spaces, list(walk.classes.values())
         self.draws, self.main = walk.draws, walk.main
         self.ends = walk.ends and not walk.forks  # if it forks, it ends the child

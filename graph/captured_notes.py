@@ -61,6 +61,8 @@ class Notes:
         self.reads: set = set()
         self.data: set = set()
         self.names: list[tuple[Any, str, Any]] = []
+        self.imported: set[str] = set()
+        """The modules that the code imports while it runs: other processes import them then, too."""
         self.classes: dict[int, type] = {}
         self.attributes: set[str] = set()
         self.draws, self.main, self.ends, self.forks = 0, False, False, False

@@ -209,6 +209,7 @@ class Walk(Classes):
         """Visit a module that the code imports. Returns it, or MISSING if it is not loaded yet."""
         module = self._refer(functools.partial(found_in, sys.modules), name, ("import", name))
         if isinstance(module, ModuleType):
+            self.imported.add(name)
             self.visit(module, attributes)
             return module
         if name.partition(".")[0] in ("random", "signal", "asyncio"):

@@ -73,7 +73,8 @@ class Carried:
         self.isolated = isolated
         self.dirty = False
         for number, each in enumerate(captured):
-            named = [item for holder, name, value in each.names if (item := _named(holder, name, value))]
+            found = [_named(holder, name, value, each.imported) for holder, name, value in each.names]
+            named = [item for item in found if item is not None]
             self.names += named
             self.of += [number] * len(named)
             self.spaces.append([(f, names) for f, names in each.spaces if not _is_by_name(f)])
@@ -211,19 +212,22 @@ def _large(value: Any) -> list[np.ndarray]:
 # In the program
 
 
-def _named(holder: Any, name: str, value: Any) -> tuple | None:
-    """How to send a name's value with a program. None if it is not needed or not possible."""
+def _named(holder: Any, name: str, value: Any, imported: set[str]) -> tuple | None:
+    """How to send a name's value with a program. None if it is not needed or not possible.
+
+    imported: the modules that the functions import while they run.
+    """
     if isinstance(holder, FunctionType) and not _is_by_name(holder):
         return None  # its attributes go with it
     if isinstance(holder, ModuleType):
-        settle_reloaded(holder.__name__)
-        by_value = holder.__name__ in cloudpickle.list_registry_pickle_by_value()
-        if by_value or sys.modules.get(holder.__name__) is not holder:
+        where = home = holder.__name__
+        settle_reloaded(where)
+        by_value = where == "__main__" or where in cloudpickle.list_registry_pickle_by_value()
+        if (by_value and where not in ("__main__", *imported)) or sys.modules.get(where) is not holder:
             return None
-        where, home = holder.__name__, holder.__name__
         full = name
     else:
-        where, home = holder, holder.__module__
+        where, home, by_value = holder, holder.__module__, False
         full = f"{holder.__qualname__}.{name}"
     if value is MISSING:
         return where, name, _ABSENT
@@ -232,7 +236,7 @@ def _named(holder: Any, name: str, value: Any) -> tuple | None:
     if isinstance(value, FunctionType) and is_generic(value):
         return where, name, value
     if isinstance(value, _CODE) and (value.__module__, value.__qualname__) == (home, full):
-        return where, name, value if where == "__main__" else _IMPORTED
+        return where, name, value if by_value else _IMPORTED
     if isinstance(value, (ModuleType, property, classmethod, staticmethod)) or _is_made_by(value, holder):
         return None
     if not isinstance(value, (*_PLAIN, FunctionType)) and not _is_to_go(holder, where, name, value):

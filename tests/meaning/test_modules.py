@@ -9,9 +9,11 @@ import queue
 import signal
 import socket
 import sqlite3
+import sys
 import threading
 import time
 from collections import defaultdict
+from functools import partial
 
 import numpy as np
 import pytest
@@ -102,6 +104,23 @@ def test_what_a_module_holds_is_what_the_program_has_put_there(ray_session, plac
     module.LATER = np.zeros(30_000)
     seen = values(place, module.look, runs=5, between=module.bind)
     assert seen == [(20_000, 20_000.0 * run, 0.0) for run in range(5)]
+
+
+@pytest.mark.parametrize("place", ["caller", "thread", "resident", "dynamic", "task", "isolated"])
+def test_a_module_that_code_imports_itself_is_the_programs_each_time(ray_session, place, tmp_path, monkeypatch):
+    """Other processes may still have a file of the same name that the program has long replaced."""
+    code = "def look():\n    import replaced_often\n    return replaced_often.LEVEL, replaced_often.grown()"
+    for attempt in range(3):
+        folder, space = tmp_path / str(attempt), {"__name__": __name__}
+        folder.mkdir()
+        (folder / "replaced_often.py").write_text(f"LEVEL = 1\ndef grown():\n    return {attempt}")
+        exec(code, space)
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(str(folder))
+            module = importlib.import_module("replaced_often")
+            seen = values(place, space["look"], runs=3, between=partial(setattr, module, "LEVEL"))
+            del sys.modules["replaced_often"]
+        assert seen == [(run, attempt) for run in range(3)]
 
 
 def test_code_tells_which_large_data_an_import_makes(module):
