@@ -64,6 +64,9 @@ class Life:
         self.raylet: Any = self._vital[0][0].process.pid if started else None
         """The process that holds the store, if it is this program's own."""
         self._reaper = Reaper(self.raylet) if started else None
+        self._processes = (
+            [each.process for kind in self.node.all_processes.values() for each in kind] if started else []
+        )
         self.pending: dict[Any, Callable[[], None]] = {}
         """Callbacks for when a piece of work is done, or this Ray is gone."""
 
@@ -98,9 +101,10 @@ class Life:
                 self.pending.popitem()[1]()
 
     def clear_up(self) -> None:
-        """End processes that would outlive it."""
+        """End processes that would outlive it, and keep hold of those that are ending: Python warns of lost ones."""
         if self._reaper is not None:
             self._reaper.close()
+        _ending[:] = [process for process in (*_ending, *self._processes) if process.poll() is None]
 
 
 _RETRY_AFTER = 1.0
@@ -117,6 +121,8 @@ _FORKED = (
 )
 
 _lock = fresh(threading.Lock())
+_ending: list[Any] = []
+"""Processes of Rays that are over, which had not ended when last seen."""
 _life: Life | None = None
 _left: Any = None
 """The last life that was given up, while its Ray is being shut down."""
