@@ -215,7 +215,7 @@ def _large(value: Any) -> list[np.ndarray]:
 def _named(holder: Any, name: str, value: Any, imported: set[str]) -> tuple | None:
     """How to send a name's value with a program. None if it is not needed or not possible.
 
-    imported: the modules that the functions import while they run.
+    imported: the modules that the functions import while they run; those inside of packages among them, too.
     """
     if isinstance(holder, FunctionType) and not _is_by_name(holder):
         return None  # its attributes go with it
@@ -223,7 +223,8 @@ def _named(holder: Any, name: str, value: Any, imported: set[str]) -> tuple | No
         where = home = holder.__name__
         settle_reloaded(where)
         by_value = where == "__main__" or where in cloudpickle.list_registry_pickle_by_value()
-        if (by_value and where not in ("__main__", *imported)) or sys.modules.get(where) is not holder:
+        theirs = where == "__main__" or any([f"{where}.".startswith(f"{each}.") for each in imported])
+        if (by_value and not theirs) or sys.modules.get(where) is not holder:
             return None
         full = name
     else:

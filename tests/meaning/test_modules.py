@@ -106,20 +106,32 @@ def test_what_a_module_holds_is_what_the_program_has_put_there(ray_session, plac
     assert seen == [(20_000, 20_000.0 * run, 0.0) for run in range(5)]
 
 
+IMPORTS = {
+    "replaced_often": "import replaced_often as it",
+    "replaced_inside.inner": "from replaced_inside import inner as it",
+}
+
+
+@pytest.mark.parametrize("name", IMPORTS)
 @pytest.mark.parametrize("place", ["caller", "thread", "resident", "dynamic", "task", "isolated"])
-def test_a_module_that_code_imports_itself_is_the_programs_each_time(ray_session, place, tmp_path, monkeypatch):
+def test_a_module_that_code_imports_itself_is_the_programs_each_time(ray_session, place, name, tmp_path, monkeypatch):
     """Other processes may still have a file of the same name that the program has long replaced."""
-    code = "def look():\n    import replaced_often\n    return replaced_often.LEVEL, replaced_often.grown()"
+    code, (package, _, inner) = (
+        f"def look():\n    {IMPORTS[name]}\n    return it.LEVEL, it.grown()",
+        name.partition("."),
+    )
     for attempt in range(3):
         folder, space = tmp_path / str(attempt), {"__name__": __name__}
-        folder.mkdir()
-        (folder / "replaced_often.py").write_text(f"LEVEL = 1\ndef grown():\n    return {attempt}")
+        (folder / package if inner else folder).mkdir(parents=True)
+        file = folder.joinpath(*name.split(".")).with_suffix(".py")
+        file.write_text(f"LEVEL = 1\ndef grown():\n    return {attempt}")
         exec(code, space)
         with monkeypatch.context() as patch:
             patch.syspath_prepend(str(folder))
-            module = importlib.import_module("replaced_often")
+            module = importlib.import_module(name)
             seen = values(place, space["look"], runs=3, between=partial(setattr, module, "LEVEL"))
-            del sys.modules["replaced_often"]
+            for each in {name, package}:
+                del sys.modules[each]
         assert seen == [(run, attempt) for run in range(3)]
 
 
