@@ -502,6 +502,33 @@ def a_cache_that_functions_fill(at):
     assert calls == [1, 2]
 
 
+@case(places=SHARED)
+def what_a_cached_function_remembers(at):
+    """What a cached function has returned in the program is what other functions get, as the program has changed it."""
+    level = 0
+
+    @functools.cache
+    def settings():
+        return types.SimpleNamespace(level=0)
+
+    @functools.lru_cache(maxsize=4)
+    def rows(k):
+        return [k]
+
+    @functools.cache
+    def at_first():
+        return level
+
+    nodes = [at.op(lambda: settings().level)(), at.op(lambda k: len(rows(k)))(3), at.op(lambda: at_first())()]
+    at_first()
+    for run in range(45):
+        level = run
+        settings().level = run + 2
+        if run == 20:
+            rows(3).append(1)
+        assert (yield nodes) == [run + 2, 2 if run >= 20 else 1, 0]
+
+
 # 11. What is around a function is as in the program when the run begins
 
 
@@ -540,6 +567,32 @@ def the_contexts_of_numbers(at):
             with np.printoptions(precision=run % 7 + 1):
                 wanted = asks()
                 assert tuple((yield node)) == wanted
+
+
+@case(alone=True, places=SHARED)
+def a_handler_of_numpys_errors(at):
+    """What `seterrcall` was given is called in the program, for "call" and for "log"."""
+
+    class Log:
+        times = 0
+
+        def write(self, text):
+            self.times += 1
+
+    def divides(how):
+        with np.errstate(divide=how):
+            return float((np.ones(1) / np.zeros(1))[0])
+
+    heard, log = [], Log()
+    nodes = {how: at.op(divides)(how) for how in ("call", "log")}
+    before = np.geterrcall()
+    try:
+        for run in range(45):
+            np.seterrcall(log if run % 2 else lambda kind, flag: heard.append(kind))
+            assert (yield nodes["log" if run % 2 else "call"]) == float("inf")
+            assert len(heard) + log.times == run + 1
+    finally:
+        np.seterrcall(before)
 
 
 @case(alone=True)
