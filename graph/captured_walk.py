@@ -44,6 +44,7 @@ from weftwork.graph.captured_kinds import (
     is_imported,
     is_of_main,
     is_patched_in,
+    is_put_in,
     step_of,
     takes_class,
     value_at,
@@ -300,8 +301,9 @@ class Walk(Classes):
         for asked in sorted(names & space.keys()) if not own else sorted(names):
             value = self._refer(functools.partial(found_in, space), asked, ("name", id(space), asked))
             first = FIRST_SEEN.setdefault((name, asked), id(value))
-            if not own and name not in PER_PROCESS and (first != id(value) or is_patched_in(value)):
-                REBOUND.add((name, asked))
+            if not own and name not in PER_PROCESS and (name, asked) not in REBOUND:
+                if first != id(value) or is_patched_in(value) or is_put_in(module, asked, value):
+                    REBOUND.add((name, asked))
             if (own and name != "__main__") or (name, asked) in REBOUND:
                 self.names.append((module, asked, value))
                 if own and is_imported(module):

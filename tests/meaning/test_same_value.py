@@ -19,6 +19,7 @@ import itertools
 import logging
 import os
 import random
+import string
 import sys
 import threading
 import types
@@ -378,6 +379,19 @@ def what_a_module_holds(at):
             assert list((yield node)) == [-1 if run >= 30 else run, run]
     finally:
         del sys.modules[name]
+
+
+@case
+def what_is_put_into_another_module(at):
+    """A name that the program has put into a module of Python's is found, with its value of now."""
+    name = f"MEANING_{id(at)}"
+    node = at.op(eval(f"lambda: string.{name}", globals()))()
+    try:
+        for run in range(45):
+            setattr(string, name, run)
+            assert (yield node) == run
+    finally:
+        delattr(string, name)
 
 
 @case
