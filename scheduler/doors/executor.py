@@ -15,10 +15,10 @@ import logging
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from time import monotonic, sleep
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from weftwork.scheduler.doors.batches import Batch, results
 from weftwork.scheduler.doors.calls import Raised, Start, chunk_of
@@ -64,7 +64,8 @@ class Executor(concurrent.futures.Executor):
         self._owner = _Owner(self, Start(uuid.uuid4().hex, initializer, tuple(initargs)))
         self._callee: Callee | None = None
         """The last one, for the next call of the same function."""
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._pending: deque[Call] = deque()
         self._aside: list[Call] = []
         """Calls that wait for futures."""
@@ -85,7 +86,7 @@ class Executor(concurrent.futures.Executor):
             if callee.lasting:
                 self._callee = callee
         call = Call(callee, args, kwargs)
-        self._submit([call])
+        self._submit((call,))
         return call
 
     def submit_as(self, functions: tuple[Callable[..., Any], ...], fn: Callable[..., Any], *args: Any) -> Future:
@@ -154,17 +155,22 @@ class Executor(concurrent.futures.Executor):
         for batch in batches:
             batch.stop()
 
-    def _submit(self, calls: list[Call]) -> None:
-        with self._changed:
-            if self._broken is not None:
-                raise BrokenExecutor(str(self._broken)) from self._broken
-            if self._down:
-                raise RuntimeError("cannot schedule new futures after shutdown")
+    def _submit(self, calls: Sequence[Call]) -> None:
+        with self._lock:
+            if self._down or self._broken is not None:
+                self._refuse()
             self._pending.extend(calls)
-            self._run_more()
+            if self._free and not self._gathering:
+                self._run_more()
         for call in calls:
-            for future in call.needs:
-                future.add_done_callback(self._wake)
+            if call.needs:
+                for future in call.needs:
+                    future.add_done_callback(self._wake)
+
+    def _refuse(self) -> NoReturn:
+        if self._broken is not None:
+            raise BrokenExecutor(str(self._broken)) from self._broken
+        raise RuntimeError("cannot schedule new futures after shutdown")
 
     def _wake(self, _: Any = None) -> None:
         with self._changed:
@@ -260,10 +266,10 @@ class _Owner:
                 executor._free += spare
                 executor._run_more()
 
-    def again(self, calls: list[Call]) -> None:
-        """Take back calls that a chunk did not get to. Each will be a node of its own."""
+    def again(self, calls: list[Call], alone: bool) -> None:
+        """Take back calls that a chunk did not get to.   alone: each will be a node of its own."""
         for call in calls:
-            call.again = True
+            call.alone = alone
         if calls:
             with self._executor._changed:
                 self._executor._pending.extendleft(reversed(calls))
