@@ -411,6 +411,8 @@ class Graph(Forgetting, Drawn):
         finally:
             override[1] = self.version
 
+    place = property(lambda self: self._scopes.place, doc="The section of new operations, and what they wait for.")
+
     @property
     def section(self) -> Section | None:
         """The section that new operations belong to."""

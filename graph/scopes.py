@@ -85,6 +85,12 @@ class Scopes:
         """The section that new operations belong to; None outside all sections."""
         return self.now().section
 
+    @property
+    def place(self) -> tuple:
+        """The section that new operations belong to, and the control dependencies that they get; equal if unchanged."""
+        state = self.now()
+        return state.section, *state.controllers
+
     @contextmanager
     def within(self, section: Any) -> Iterator[None]:
         """Operations created inside belong to `section`."""
