@@ -37,6 +37,7 @@ from weftwork.actors.programs.numbers import raised
 from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import StepFailed, Stopped, spread
 from weftwork.actors.programs.sizes import size_of
+from weftwork.actors.programs.stack import step_of
 from weftwork.graph.forks import children_end
 from weftwork.graph.kernels.team import limit
 from weftwork.graph.lending import all_lent
@@ -222,14 +223,15 @@ class LocalWorker:
         watch.unpacked()
         try:
             outputs, measured = call(program, values, exchange.stop, request, watch)
-        except (Stopped, Gone):
-            return pack_parts(["stopped", number])
+        except (Stopped, Gone) as stopped:
+            return pack_parts(["stopped", number, step_of(stopped), watch.leaves()])
         except StepFailed as failed:
             cause = failed.__cause__ or failed
             if isinstance(cause, Gone):
-                return pack_parts(["stopped", number])
+                return pack_parts(["stopped", number, failed.step, watch.leaves()])
             kind = "unfit" if isinstance(cause, Unsendable) else "failed"
-            return pack_parts([kind, number, *describe(cause), failed.step, tell_inputs(failed, values)])
+            inputs = tell_inputs(failed, values)
+            return pack_parts([kind, number, *describe(cause), failed.step, inputs, watch.leaves()])
         try:
             return pack_parts(["done", number, outputs, watch.leaves(), *measured])
         except Exception as error:

@@ -82,6 +82,9 @@ class StepFailed(Exception):
     taken: the values of the step's inputs, without the stop list, or None if they are not known.
     """
 
+    measured: Sequence[Sequence] = ()
+    """What `measure` would have returned beside the values, of the steps so far."""
+
     def __init__(self, step: int, taken: list | None = None):
         super().__init__(step)
         self.step, self.taken = step, taken
@@ -156,15 +159,11 @@ class Program:
             slots[slot] = value
         return slots
 
-    def _started(self, values: Sequence[Any], stop: list) -> list:
+    def _interpret(self, values: Sequence[Any], stop: list, probe: Callable | None = None) -> list:
+        """probe: called after each kernel with (step, start time, arguments, result)."""
         slots = self._environment(values)
         if self.stop is not None:
             slots[self.stop] = stop
-        return slots
-
-    def _interpret(self, values: Sequence[Any], stop: list, probe: Callable | None = None) -> list:
-        """probe: called after each kernel with (step, start time, arguments, result)."""
-        slots = self._started(values, stop)
         at, began = 0, 0.0
         try:
             for at, (kernel, attrs, inputs, outputs, dead, settle, lent) in enumerate(self.steps):
@@ -206,7 +205,11 @@ class Program:
             elif hasattr(result, "__len__"):  # else the step is about to fail
                 made[at] = sum(map(size_of, result))
 
-        return self._interpret(values, stop, probe), starts, seconds, taken, made
+        try:
+            return self._interpret(values, stop, probe), starts, seconds, taken, made
+        except StepFailed as failed:
+            failed.measured = [costs[: failed.step] for costs in (starts, seconds, taken, made)]
+            raise
 
     # Compiled form
 

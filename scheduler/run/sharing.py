@@ -40,6 +40,7 @@ from weftwork.scheduler.plan.policy import (
     ROUND_TRIP,
     WORTH_A_THREAD,
 )
+from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.background import Background
 from weftwork.scheduler.run.calling import call_node, fits_a_thread, may_do_without
 from weftwork.scheduler.run.crew import Crew
@@ -50,7 +51,7 @@ from weftwork.scheduler.run.gil_watch import GilWatch
 from weftwork.scheduler.run.lane import Lane, idlest, until_room, with_room
 from weftwork.scheduler.run.refusals import Refusals
 from weftwork.scheduler.run.run import Run
-from weftwork.scheduler.run.telling import Sent
+from weftwork.scheduler.run.telling import HERE, Node, Sent
 from weftwork.scheduler.run.workers import Workers
 
 
@@ -367,11 +368,16 @@ class Sharing:
         unknown, alone = self.gil.wants(node), self._running() < 2
         with self.crew.outside:
             before, free = thread_time(), TICKER.free
-            cost = call_node(self.run, node)
+            try:
+                cost = call_node(self.run, node)
+            except BaseException as error:
+                unfinished.nodes_here(self.run, [self.flow.ops[node]], place, began, error)
+                raise
             busy, free = thread_time() - before, TICKER.free - free
             waited = self.crew.helping and COMPUTES * cost[1] < busy < cost[1]
             seconds = busy if waited else cost[1]
         if self.crew.over:
+            self.run.ran_here([Node(self.flow.ops[node], *cost)], place, HERE)
             return
         if unknown and self.gil.learn(node, free, cost[1], busy, alone):
             self._sort_again()

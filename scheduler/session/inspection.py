@@ -92,6 +92,7 @@ class Inspection:
         """
         self._check_open()
         signature, fed, _ = self._find(fetches, feed_dict)
+        signature.asked = None  # no run has to wait for it
         return replace(self._engine.explain(signature, fed), last=self._last_run(signature.fetches.elements))
 
     def waiting(self) -> list[Waiting]:

@@ -53,7 +53,7 @@ class Piece:
 def pieces(events: Sequence[Event]) -> tuple[list[Piece], list[Piece]]:
     """The pieces of a run by their ends, so that each follows those it needs; and the nested operations around them."""
     nodes = [event for event in events if event.kind == "node"]
-    segments = [event for event in events if event.kind == "segment"]
+    segments = [event for event in events if event.kind in ("segment", "failed")]
     reported = {op for event in nodes for op in event.ops}
     around_of = {op: event for event in segments for op in event.ops}
     found = [_piece(node, around_of.get(node.ops[0], node)) for node in nodes if node.ops]

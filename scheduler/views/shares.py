@@ -26,14 +26,14 @@ SHARES = {
     "hop": "values and messages crossed between threads and processes",
     "Ray": "the same, by way of Ray",
     "lock": "another run wrote the same variables",
-    "planning": "plans were made",
+    "planning": "the graph was compiled, and plans were made",
     "starting": "Ray, its processes or local workers were being started, or local workers were another run's",
     "queue": "a queue was empty or full",
     "lost": "work that was lost with the process that did it",
     "rest": "no event covers it: mostly Python's own work in the caller",
 }
 """The shares, and what each one means."""
-_OVERHEADS = {"locked": "lock", "planned": "planning", "started": "starting"}
+_OVERHEADS = {"locked": "lock", "compiled": "planning", "planned": "planning", "started": "starting"}
 """Events during which the run, or a lane of another process, did nothing else, and their shares."""
 _THROUGH_RAY = ("task", "actor")
 _HERE = ("caller", "thread")
