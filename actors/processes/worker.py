@@ -225,7 +225,9 @@ def perform(
     device: the values are on a GPU, and outputs are copied from it.
     """
     try:
+        loads = perf_counter()
         program = programs.get(request)
+        watch.loaded(loads)
     except ProgramMissing:
         return _missing(request), []
     except Exception as error:  # the code does not unpickle here: a package is missing, say
@@ -239,7 +241,7 @@ def perform(
             outputs, measured = call(program, values, stop, request, watch)
     except StepFailed as failed:
         taken = tell_inputs(failed, values, gpu.to_host) if device else tell_inputs(failed, values)
-        failure = ["failed", failed.step, *describe(failed.__cause__ or failed), taken, watch.leaves()]
+        failure = ["failed", failed.step, *describe(failed.__cause__ or failed), taken, watch.leaves(), failed.measured]
     except Stopped as stopped:
         failure = ["stopped", step_of(stopped), watch.leaves()]
     RECORDER.gather()
@@ -336,6 +338,7 @@ def run_segment(message: bytes, *arrived: Any) -> Any:
     PLACE.keep_own()
     with RECORDER.listening() as said:
         PLACE.enter(*request.around)  # a task is always sent its surroundings
+        watch.loaded(watch.came)
         try:
             values = inputs_of(request, arrived)
         except Unreadable as error:
@@ -369,6 +372,7 @@ class VariableServer:
         with RECORDER.listening() as said:
             try:
                 PLACE.enter(*request.around)
+                watch.loaded(watch.came)
                 values = inputs_of(request, arrived, self._held)
             except Unknown:
                 reply = _missing(request)

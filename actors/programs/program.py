@@ -80,14 +80,12 @@ class StepFailed(Exception):
     """A step's kernel raised. `step` is the step's number, `__cause__` the exception.
 
     taken: the values of the step's inputs, without the stop list, or None if they are not known.
+    measured: if the program was measured: when the step began, and what `measure` returns of the steps before it.
     """
-
-    measured: Sequence[Sequence] = ()
-    """What `measure` would have returned beside the values, of the steps so far."""
 
     def __init__(self, step: int, taken: list | None = None):
         super().__init__(step)
-        self.step, self.taken = step, taken
+        self.step, self.taken, self.measured = step, taken, []
 
 
 Measured = tuple[list, list[float], list[float], list[int], list[int]]
@@ -189,7 +187,9 @@ class Program:
         except BaseException as error:
             if is_from_outside(error):
                 raise
-            raise StepFailed(at, [slots[i] for i in self.steps[at].inputs if i != self.stop]) from error
+            failed = StepFailed(at, [slots[i] for i in self.steps[at].inputs if i != self.stop])
+            failed.measured = [began]
+            raise failed from error
         return [slots[i] for i in self.outputs]
 
     def measure(self, values: Sequence[Any], stop: list) -> Measured:
@@ -208,7 +208,7 @@ class Program:
         try:
             return self._interpret(values, stop, probe), starts, seconds, taken, made
         except StepFailed as failed:
-            failed.measured = [costs[: failed.step] for costs in (starts, seconds, taken, made)]
+            failed.measured += [costs[: failed.step] for costs in (starts, seconds, taken, made)]
             raise
 
     # Compiled form

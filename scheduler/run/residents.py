@@ -125,9 +125,10 @@ class Team(ProcessExchange):
             self.run.ran_there("resident", segment.nodes, nodes, self.sent[slot], report, monotonic())
             self.run.count("resident", len(segment.nodes))
         elif kind == "failed":
-            error, text, step, report, ran = rest
+            error, text, step, report, ran, known = rest
             cause = described(error, text)
-            unfinished.segment_there(self.run, segment, step, self.sent[slot], ran, unfinished.why_of(cause))
+            why = unfinished.why_of(cause)
+            unfinished.segment_there(self.run, segment, step, self.sent[slot], ran, known, why)
             if is_of_the_place(cause):
                 self._fail(self._unfit(cause))
                 return

@@ -31,6 +31,9 @@ WORTH = 1e-3
 """Least seconds of a segment that is reported even if nobody listens."""
 
 
+_LOADING = "functions and their modules"
+
+
 class Node(NamedTuple):
     """A node that ran: its start, in ticks of its process, its seconds, and the bytes of its inputs and outputs."""
 
@@ -135,6 +138,8 @@ class Telling:
         if sent.at and waited >= WORTH and where not in self._started:
             self._started.add(where)
             self.tell("started", sent.at, waited, lane=where, ops=tuple(ops), text=f"process {ran.pid}")
+        if ran.loading >= WORTH:
+            self.tell("started", ran.came + offset, ran.loading, lane=where, ops=tuple(ops), text=_LOADING)
         self._ran(where, ops, nodes, start, seconds, offset, sent, ran, back)
 
     def _ran(

@@ -17,7 +17,7 @@ from weftwork.graph.errors import text_of
 from weftwork.graph.operation import Operation
 from weftwork.scheduler.events.event import Lane
 from weftwork.scheduler.plan.plan import Segment
-from weftwork.scheduler.run.telling import WORTH, Sent, lane, measured, took
+from weftwork.scheduler.run.telling import WORTH, Node, Sent, lane, measured, took
 from weftwork.scheduler.run.waiting import Called
 
 STOPPED = "stopped"
@@ -38,15 +38,22 @@ def segment_here(run: Any, segment: Segment, beside: bool, began: float, error: 
     step = error.step if isinstance(error, StepFailed) else step_of(error)
     if step is None or not (run.telling is not None or monotonic() - began >= WORTH):
         return
-    flow, owners, done = run.flow, segment.owners, []
-    if isinstance(error, StepFailed) and error.measured and run.telling is not None and run.telling.wants_nodes:
-        done = measured(flow.ops, owners[:step], error.measured)
-    first = len(done)
-    ops = [flow.ops[node] for node in owners[: step + 1] if node >= 0]
+    ops, done, since = _parts(run, segment, step, getattr(error, "measured", ()))
     if done:
-        run.teller().ran_here(ops[:first], done, done[0].start, took(done), lane(place))
-        began = done[-1].start + done[-1].seconds
-    nodes_here(run, ops[first:], place, began, error)
+        run.teller().ran_here(ops[: len(done)], done, done[0].start, took(done), lane(place))
+    nodes_here(run, ops[len(done) :], place, since or began, error)
+
+
+def _parts(run: Any, segment: Segment, step: int, known: Sequence) -> tuple[list[Operation], list[Node], float]:
+    """The nodes of a segment up to a step; those before it if they were measured; and when the step began, or 0.0.
+
+    known: the `measured` of the StepFailed.
+    """
+    ops, owners = run.flow.ops, segment.owners
+    called = [ops[node] for node in owners[: step + 1] if node >= 0]
+    if len(known) < 2 or run.telling is None or not run.telling.wants_nodes:
+        return called, [], 0.0
+    return called, measured(ops, owners[:step], known[1:]), known[0]
 
 
 def nodes_here(run: Any, ops: Sequence[Operation], place: str, began: float, error: BaseException) -> None:
@@ -63,18 +70,26 @@ def nodes_there(
     since: when it called them, by its clock, if that is not in the report.
     """
     ran = Ran(*report)
-    start = since or ran.start or ran.came + ran.packing
+    start = since or ran.start or ran.came + ran.packing + ran.loading
     if run.telling is not None or ran.left - start >= WORTH:
         run.teller().failed_there(place, ops, sent, report, start, monotonic(), why)
 
 
 def segment_there(
-    run: Any, segment: Segment, step: int | None, sent: Sent, report: Sequence, why: str = STOPPED
+    run: Any, segment: Segment, step: int | None, sent: Sent, report: Sequence, known: Sequence = (), why: str = STOPPED
 ) -> None:
-    """Report a segment that another process ran until a step failed or was stopped. step: None if none has begun."""
-    if step is not None:
-        ops = [run.flow.ops[node] for node in segment.owners[: step + 1] if node >= 0]
-        nodes_there(run, segment.place.value, ops, sent, report, why)
+    """Report a segment that another process ran until a step failed or was stopped.
+
+    step: None if none has begun.   known: the `measured` of the StepFailed.
+    """
+    if step is None:
+        return
+    ops, done, since = _parts(run, segment, step, known)
+    place = segment.place.value
+    if done:
+        own = Ran(*report)._replace(start=0.0)
+        run.teller().ran_there(place, ops[: len(done)], done, sent, own, monotonic())
+    nodes_there(run, place, ops[len(done) :], sent, report, why, since)
 
 
 def waited(run: Any, place: str, op: Operation, since: float, error: BaseException | None = None) -> None:
