@@ -39,6 +39,7 @@ from weftwork.scheduler.plan.policy import (
     ROUND_TRIP,
     WORTH_A_THREAD,
 )
+from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.background import Background
 from weftwork.scheduler.run.calling import Call, fits_a_thread, may_do_without, timed_call
 from weftwork.scheduler.run.crew import Crew
@@ -49,7 +50,7 @@ from weftwork.scheduler.run.gil_watch import GilWatch
 from weftwork.scheduler.run.lane import Lane, idlest, until_room, with_room
 from weftwork.scheduler.run.refusals import Refusals
 from weftwork.scheduler.run.run import Run
-from weftwork.scheduler.run.telling import Sent
+from weftwork.scheduler.run.telling import HERE, Node, Sent
 from weftwork.scheduler.run.workers import Workers
 
 
@@ -371,8 +372,14 @@ class Sharing:
                 while todo and not (called and self.run.stop):
                     called.append(timed_call(self.run, todo[-1]))
                     todo.pop()
+        except BaseException as error:
+            since = sum(called[-1].cost[:2]) if called else began
+            unfinished.nodes_here(self.run, [self.flow.ops[todo[-1]]], place, since, error)
+            raise
         finally:
-            if called and not self.crew.over:
+            if self.crew.over:
+                self.run.ran_here([Node(self.flow.ops[call.node], *call.cost) for call in called], place, HERE)
+            elif called:
                 self._called(called, place, began, wants, alone)
 
     def _called(self, called: list[Call], place: str, began: float, wants: bool, alone: bool) -> None:

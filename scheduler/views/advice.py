@@ -118,7 +118,10 @@ def _planning(account: Account) -> Iterator[str]:
 
 def _starting(account: Account) -> Iterator[str]:
     if seconds := _is_much(account, "starting"):
-        yield f"{_percent(account, seconds)} of the run waited for workers to start. Later runs find them running."
+        yield (
+            f"{_percent(account, seconds)} of the run waited for processes to start and to load functions. Later runs "
+            "find them ready."
+        )
 
 
 def _locks(account: Account) -> Iterator[str]:

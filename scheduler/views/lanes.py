@@ -49,7 +49,7 @@ SHARE_COLORS = {
     "rest": "#c9d1d9",
 }
 FUNCTION_COLORS = ("#4e79a7", "#f28e2b", "#59a14f", "#b07aa1", "#76b7b2", "#edc948", "#ff9da7", "#9c755f")
-_OTHER_COLOR = "#bab0ac"
+_OTHER_COLOR, _FAILED_COLOR = "#bab0ac", "#d62828"
 _ROW, _BAR = 22, 16
 _NARROW = 0.05
 """In hundredths of the run: bars of a lane that are at most this wide, and at most this far apart, are merged."""
@@ -147,8 +147,10 @@ def _piece_bar(account: Account, piece: Piece, colors: dict[str, str]) -> Bar:
     text = f"{name} ({line(piece.ops)}): {nodes}{time_text(piece.seconds)}"
     if piece.bytes_in or piece.bytes_out:
         text += f", {bytes_text(piece.bytes_in)} in, {bytes_text(piece.bytes_out)} out"
-    shown = name.replace("`", "")
-    return Bar(*_hundredths(account, piece.start, piece.end), colors.get(name, _OTHER_COLOR), text, shown)
+    shown, color = name.replace("`", ""), colors.get(name, _OTHER_COLOR)
+    if piece.error:
+        text, shown, color = f"{text}, did not finish: {piece.error}", f"{shown} ✗", _FAILED_COLOR
+    return Bar(*_hundredths(account, piece.start, piece.end), color, text, shown)
 
 
 def _joined(bars: Sequence[Bar]) -> list[Bar]:

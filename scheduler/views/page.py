@@ -19,7 +19,7 @@ from weftwork.scheduler.views.lanes import SHARE_COLORS, STYLE, lanes_html
 from weftwork.scheduler.views.shares import SHARES, Span
 
 _PAGE = (Path(__file__).parent / "page.html").read_text()
-NOTEWORTHY = ("retried", "lost", "repaired", "copied", "stayed", "spilled", "locked")
+NOTEWORTHY = ("failed", "retried", "lost", "repaired", "copied", "stayed", "spilled", "locked")
 """Kinds of events that get their own line."""
 _STEPS = 40
 """Maximum number of steps of a critical path that a page lists; the longest ones."""

@@ -196,8 +196,11 @@ def test_sessions_futures_and_waits_show_themselves_in_a_notebook(session, total
     assert "running" in cancelled._repr_html_()
     until(session.waiting)
     assert "sleep" in session.waiting()[0]._repr_html_()
+    assert session.waiting()._repr_html_().count("sleep") == len(session.waiting()) == 1
     cancelled.cancel()
     assert "cancelled" in cancelled._repr_html_()
+    until(lambda: not session.waiting())
+    assert session.waiting()._repr_html_() == "<p>Nothing is being waited for.</p>"
     session.close()
 
 

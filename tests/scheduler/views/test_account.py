@@ -130,7 +130,7 @@ def test_planning_locks_and_queues_are_advised_upon(nodes):
 
 def test_a_first_run_says_that_workers_were_started(nodes):
     text = sentences(moment("started", 0.0, 4), ran(nodes[0], 4, 6))
-    assert text == "40 % of the run waited for workers to start. Later runs find them running."
+    assert text == "40 % of the run waited for processes to start and to load functions. Later runs find them ready."
 
 
 def test_losses_and_functions_that_stay_are_told(nodes):
