@@ -74,8 +74,9 @@ class Waits:
             return None
         (node,) = segment.nodes
         op = self._plan.flow.ops[node]
-        if isinstance(wait.outcome, BaseException):
-            unfinished.waited(run, segment.place.value, op, wait.since, wait.outcome)
+        error = wait.outcome if isinstance(wait.outcome, BaseException) else None
+        if error is not None:
+            unfinished.waited(run, segment.place.value, op, wait.since, error)
         if segment.place is Place.LOOP:
             raise_outcome(op, wait.outcome)
         elif isinstance(wait.outcome, OpError):
