@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from weftwork.graph import shapes, stacks
+from weftwork.graph.dead import skipped_if_dead
 from weftwork.graph.drawn import Drawn
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.forgetting import FORGOTTEN, Forgetting
@@ -74,10 +75,7 @@ class Graph(Forgetting, Drawn):
         name: the requested name, which is made unique. If it ends in "/", it is used as it is, without the slash.
         colocate: an operation (a variable) that must share this one's place.
         pinned: ignore the control inputs of the open scopes, as variables do.
-        kind, type: what the operation is.
-        kernel: its function.
-        attrs: its attributes.
-        traits: how its function may run.
+        kind, type, kernel, attrs, traits: what it is, its function, its attributes, and how its function may run.
         Raises RuntimeError if the graph is finalized, ValueError for a bad name or an input of another graph.
         """
         source = caller()
@@ -89,6 +87,8 @@ class Graph(Forgetting, Drawn):
                 raise ValueError(f"{tensor} must be from the same graph as the other inputs of {name or type}.")
             if maker.section is not section:
                 check_use(tensor, section, name or type)
+        if self.dead:
+            kind, kernel, inputs = skipped_if_dead(self.dead, kind, kernel, inputs, self.waited_for, len(outputs))
         with self._lock:
             if self._finalized:
                 raise RuntimeError("Graph is finalized and cannot be modified.")
@@ -300,10 +300,7 @@ class Graph(Forgetting, Drawn):
             outputs=outputs, name=name,
         )  # fmt: skip
 
-    @property
-    def building_function(self) -> bool:
-        """False: a graph is not being built for a function."""
-        return False
+    building_function = property(lambda self: False, doc="False: no graph is built for a function.")
 
     # Scopes
 
@@ -411,7 +408,8 @@ class Graph(Forgetting, Drawn):
         finally:
             override[1] = self.version
 
-    place = property(lambda self: self._scopes.place, doc="The section of new operations, and what they wait for.")
+    place = property(lambda self: self._scopes.place, doc="The section of new operations, and their control scopes.")
+    waited_for = property(lambda self: self._scopes.waited_for, doc="The operations that new operations wait for.")
 
     @property
     def section(self) -> Section | None:
