@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from weftwork.graph import shapes, stacks
+from weftwork.graph.dead import skipped_if_dead
 from weftwork.graph.drawn import Drawn
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.forgetting import FORGOTTEN, Forgetting
@@ -87,6 +88,8 @@ class Graph(Forgetting, Drawn):
                 raise ValueError(f"{tensor} must be from the same graph as the other inputs of {name or type}.")
             if maker.section is not section:
                 check_use(tensor, section, name or type)
+        if self.dead:
+            kind, kernel, inputs = skipped_if_dead(self.dead, kind, kernel, inputs, self.waited_for, len(outputs))
         with self._lock:
             if self._finalized:
                 raise RuntimeError("Graph is finalized and cannot be modified.")
@@ -300,10 +303,7 @@ class Graph(Forgetting, Drawn):
             outputs=outputs, name=name,
         )  # fmt: skip
 
-    @property
-    def building_function(self) -> bool:
-        """False: a graph is not being built for a function."""
-        return False
+    building_function = property(lambda self: False, doc="False: no graph is built for a function.")
 
     # Scopes
 
@@ -411,7 +411,8 @@ class Graph(Forgetting, Drawn):
         finally:
             override[1] = self.version
 
-    place = property(lambda self: self._scopes.place, doc="The section of new operations, and what they wait for.")
+    place = property(lambda self: self._scopes.place, doc="The section of new operations, and their control scopes.")
+    waited_for = property(lambda self: self._scopes.waited_for, doc="The operations that new operations wait for.")
 
     @property
     def section(self) -> Section | None:

@@ -91,6 +91,11 @@ class Scopes:
         state = self.now()
         return state.section, *state.controllers
 
+    @property
+    def waited_for(self) -> list[Operation]:
+        """The operations that new operations wait for, because of open control dependencies."""
+        return [op for controller in self.now().controllers for op in controller.ops]
+
     @contextmanager
     def within(self, section: Any) -> Iterator[None]:
         """Operations created inside belong to `section`."""
