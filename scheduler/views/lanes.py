@@ -55,8 +55,8 @@ _NARROW = 0.05
 """In hundredths of the run: bars of a lane that are at most this wide, and at most this far apart, are merged."""
 _NAMED_FROM = 4.0
 """In hundredths of the run: minimum width of a bar that shows its name."""
-_TICKS = 10
-"""Maximum number of marks on the time axis."""
+_TICKS, _LAST_TICK = 10, 95.0
+"""Maximum number of marks on the time axis, and the hundredths up to which their text is to the right of them."""
 _ORDER = ("caller", "thread", "resident", "actor", "task", "queue", "loop", "nested")
 """The order of lanes by place, from the top down."""
 
@@ -86,7 +86,7 @@ def lanes_html(account: Account) -> str:
         (100 * tick / (account.seconds or 1.0), time_text(tick) if tick else "0") for tick in ticks_of(account.seconds)
     ]
     grid = "".join([f'<line x1="{at:.3f}%" x2="{at:.3f}%" y1="0" y2="100%"/>' for at, _ in marks])
-    ticks = "".join([f'<span style="left:{at:.3f}%">{text}</span>' for at, text in marks])
+    ticks = "".join([f'<span style="{_beside(at)}">{text}</span>' for at, text in marks])
     keys = _keys("functions", colors.items()) + _keys(
         "shares", [(share, SHARE_COLORS[share]) for share in account.shares]
     )
@@ -95,6 +95,11 @@ def lanes_html(account: Account) -> str:
         f'<svg width="100%" height="{len(rows) * _ROW}" role="img" aria-label="Lanes">{grid}{bars}</svg>'
         f'<div class="ticks">{ticks}</div></div></div></div>{keys}'
     )
+
+
+def _beside(at: float) -> str:
+    """The place of a tick's text: to its right, or to its left if it would be cut off there."""
+    return f"left:{at:.3f}%" if at <= _LAST_TICK else f"right:{100 - at:.3f}%;padding-right:3px"
 
 
 def _keys(title: str, keys: Iterable[tuple[str, str]]) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 import weftwork as tf
 from tests.tracing import check_order, check_run, lanes, of_kind, traced
+from tests.waiting import until
 from weftwork.scheduler.plan.cost import COSTS
 
 
@@ -269,6 +270,7 @@ def test_a_wait_in_a_queue_is_told_and_takes_no_lane(graph, ray_session):
         heard = []
         with session.listen(heard.append):
             waits = session.submit(taken)
+            until(session.waiting)
             time.sleep(0.05)
             session.run(put)
             assert waits.result() == 7

@@ -63,9 +63,12 @@ def test_a_node_that_fails_shows_where_and_for_how_long_it_ran(graph, ray_sessio
 
 @pytest.mark.parametrize("placement", ["caller", "thread", "dynamic", "task"])
 def test_a_node_that_a_time_limit_stops_shows_too(graph, ray_session, placement):
-    node = tf.op(lambda: [time.sleep(0.005) for _ in range(100)], name="slow")()
+    naps = tf.placeholder(tf.int32, [])
+    node = tf.op(lambda naps: [time.sleep(0.005) for _ in range(naps)], name="slow")(naps)
+    both = [node, tf.op(where)(0.0)]
     with placed(placement) as session:
-        events = failing(session, [node, tf.op(where)(0.0)], options=tf.RunOptions(timeout_in_ms=60))
+        session.run(both, {naps: 1})  # now a process for it has started
+        events = failing(session, both, feed_dict={naps: 400}, options=tf.RunOptions(timeout_in_ms=300))
     (failed,) = [event for event in of_kind(events, "failed") if node.op in event.ops]
     assert failed.seconds > 0.03
     assert "time" in events[-1].text.lower()
