@@ -23,7 +23,7 @@ from weftwork.graph.ownership import add_atoms
 from weftwork.graph.scopes import Scopes
 from weftwork.graph.seams import seams
 from weftwork.graph.sections import Section, check_use
-from weftwork.graph.source import caller
+from weftwork.graph.source import Source, caller
 from weftwork.graph.statistics import GraphStatistics
 
 GRADIENT_OVERRIDES = ("_weftwork_gradient_overrides",)
@@ -42,6 +42,7 @@ class Graph(Forgetting, Drawn):
         self._statistics = GraphStatistics()
         self._by_name: dict[str, Operation] = {}
         self._names = Names()
+        self._sources: dict[tuple[int, int], Source] = {}
         self._scopes = Scopes()
         self._unfeedable: set[Tensor] = set()
         self._unfetchable: set[Operation] = set()
@@ -74,13 +75,10 @@ class Graph(Forgetting, Drawn):
         name: the requested name, which is made unique. If it ends in "/", it is used as it is, without the slash.
         colocate: an operation (a variable) that must share this one's place.
         pinned: ignore the control inputs of the open scopes, as variables do.
-        kind, type: what the operation is.
-        kernel: its function.
-        attrs: its attributes.
-        traits: how its function may run.
+        kind, type: what the operation is.   kernel, attrs: its function and attributes.   traits: how it may run.
         Raises RuntimeError if the graph is finalized, ValueError for a bad name or an input of another graph.
         """
-        source = caller()
+        source = caller(self._sources)
         scopes = self._scopes.now()
         section = scopes.section
         for tensor in inputs:
@@ -156,9 +154,7 @@ class Graph(Forgetting, Drawn):
         """The number of operations ever added."""
         return len(self._operations)
 
-    @property
-    def _last_id(self) -> int:
-        return len(self._operations)
+    _last_id = version
 
     def get_operations(self) -> list[Operation]:
         """All operations, in creation order."""
@@ -173,6 +169,13 @@ class Graph(Forgetting, Drawn):
     def statistics(self) -> GraphStatistics:
         """The statistics kept while the graph grows. Do not modify them."""
         return self._statistics
+
+    def calls(self) -> tuple[list[tuple], list]:
+        """The calls of all nodes, and the constants in them. Both may grow; do not modify them."""
+        with self._lock:
+            statistics = self._statistics
+            statistics.add_calls(self._operations)
+            return statistics.calls, statistics.constants
 
     def all_for(self, wanted: Iterable[Operation]) -> tuple[list[Operation], GraphStatistics] | None:
         """All operations and their statistics if a run of `wanted` needs every operation; else None."""
@@ -251,10 +254,7 @@ class Graph(Forgetting, Drawn):
         return tensor.op.section is None and tensor not in self._unfeedable
 
     def is_fetchable(self, element: Any) -> bool:
-        """False for elements inside a control-flow construct.
-
-        element: a Tensor or an Operation.
-        """
+        """False for an element, a Tensor or an Operation, inside a control-flow construct."""
         op = element.op if isinstance(element, Tensor) else element
         return op.section is None and op not in self._unfetchable
 

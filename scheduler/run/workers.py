@@ -62,6 +62,8 @@ class Workers:
         self._transport, self._number, self._restart, self._revive = transport, number, restart, revive
         self._tries: dict[int, int] = {}
         self._lethal: set[int] = set()
+        self._packed: dict[int, tuple] = {}
+        """By token, the kernels that were sent."""
         self._batches = 0
         self._alone_since = 0.0
 
@@ -96,9 +98,9 @@ class Workers:
     def send(self, slot: int, batch: Batch) -> list[int]:
         """Send a batch to a lane. Returns the nodes that could not be sent, and are ready again."""
         run, lane, nodes, began = self.run, self.lanes[slot], batch.nodes, monotonic()
-        probe = any([self.frontier.gil_unknown(node) for node in nodes])
+        probe = self.frontier.gil_unknown_in(nodes)
         self._batches += 1
-        parcel = Parcel(run, lane, nodes)
+        parcel = Parcel(run, lane, nodes, self._packed)
         try:
             content = parcel.packed()
         except Exception as error:
