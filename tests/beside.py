@@ -87,6 +87,7 @@ class Teller:
 
     def __init__(self, config: pytest.Config, file: BinaryIO):
         self._config, self._file, self._listener = config, file, os.getppid()
+        self._has_ray = False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
@@ -94,9 +95,10 @@ class Teller:
         if os.getppid() != self._listener:
             raise KeyboardInterrupt
         self._file.write(to_word([item.nodeid, item.location]))
+        self._has_ray = self._has_ray or "ray_session" in item.fixturenames  # type: ignore[attr-defined]
         made = runtestprotocol(item, log=False, nextitem=nextitem)
         data = [self._config.hook.pytest_report_to_serializable(config=self._config, report=report) for report in made]
-        ray = sys.modules.get("ray") if "ray_session" not in item.fixturenames else None
+        ray = None if self._has_ray else sys.modules.get("ray")
         assert ray is None or not ray.is_initialized(), "it has started a Ray of its own: it must take `ray_session`"
         self._file.write(b" " + to_word(data) + b"\n")
         return True

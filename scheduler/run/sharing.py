@@ -375,10 +375,10 @@ class Sharing:
                     todo.pop()
         except BaseException as error:
             since = sum(called[-1].cost[:2]) if called else began
-            unfinished.nodes_here(self.run, [self.flow.ops[todo[-1]]], place, since, error)
+            unfinished.nodes_here(self.run, [self.flow.ops[node] for node in todo[-1:]], place, since, error)
             raise
         finally:
-            if self.crew.over:
+            if called and self.crew.over:
                 self.run.ran_here([Node(self.flow.ops[call.node], *call.cost) for call in called], place, HERE)
             elif called:
                 self._called(called, place, began, wants, alone)
