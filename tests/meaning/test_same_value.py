@@ -546,7 +546,7 @@ def what_a_cached_function_remembers(at):
 # 11. What is around a function is as in the program when the run begins
 
 
-@case(alone=True)
+@case
 def the_folder_the_environment_and_the_path(at):
     """Folder, os.environ and sys.path are those of the program when the run begins."""
     node = at.op(lambda: (os.getcwd(), os.environ.get("MEANING"), "MEANING_GONE" in os.environ, sys.path[0]))()
@@ -564,7 +564,7 @@ def the_folder_the_environment_and_the_path(at):
         sys.path[:] = path
 
 
-@case(alone=True)
+@case
 def the_contexts_of_numbers(at):
     """Decimal's context, NumPy's errstate and print options are those of the program when the run begins."""
 
@@ -583,7 +583,7 @@ def the_contexts_of_numbers(at):
                 assert tuple((yield node)) == wanted
 
 
-@case(alone=True, places=SHARED)
+@case(places=SHARED)
 def a_handler_of_numpys_errors(at):
     """What `seterrcall` was given is called in the program, for "call" and for "log"."""
 
@@ -609,7 +609,7 @@ def a_handler_of_numpys_errors(at):
         np.seterrcall(before)
 
 
-@case(alone=True)
+@case
 def context_variables_and_limits(at):
     """Context variables, the recursion limit and the filters of warnings are those of the program."""
 
@@ -634,7 +634,7 @@ def context_variables_and_limits(at):
         WORD.reset(token)
 
 
-@case(alone=True)
+@case
 def the_main_thread(at):
     """A function that needs the main thread runs in the main thread of its process."""
     node = at.op(lambda: (signal_of_main(), threading.current_thread() is threading.main_thread()))()
@@ -661,7 +661,7 @@ class _Heard(logging.Handler):
         self.texts.append(record.getMessage())
 
 
-@case(alone=True)
+@case
 def what_functions_say(at):
     """Prints, logs and warnings come out once each, unprefixed, before the run returns."""
 
@@ -693,7 +693,7 @@ def what_functions_say(at):
 # 13. Random numbers
 
 
-@case(alone=True)
+@case
 def seeded_numbers(at):
     """With seeds a second program draws the same numbers; without, no two calls draw the same."""
 
