@@ -158,6 +158,30 @@ def make():
     cell, kept, calls = [1], {"rows": [0]}, 0
 '''
 """The beginning of a program. Its functions follow inside `make`."""
+WRITERS = {
+    """    def hit(self):
+        self.hits = getattr(self, "hits", 0) + 1
+        return self.hits
+""": "",
+    """    def add(self):
+        Box.total += 1
+        return Box.total
+    def count(self):
+        type(self).total += 1
+        return self.total
+""": "",
+    """    def more(self, by):
+        Box.total += by
+        return Box.total
+    one_more = functools.partialmethod(more, 1)
+""": "",
+    """    global COUNT
+    COUNT += 1
+    return COUNT
+""": "    return COUNT\n",
+}
+"""What of it writes state, and what stands there in a program that only reads: a class with a method that writes keeps
+the functions that make its objects in the program."""
 LINES = {
     "global": "seen.append(LEVEL)",
     "closure": "seen.append(cell[0])",
@@ -275,7 +299,7 @@ class Program:
     def __init__(self, chance, isolated):
         """isolated: none of its functions writes state, because such writes would be lost."""
         self.bodies, self.calls = [], []
-        reads = isolated or chance.random() < 0.5
+        self.reads = reads = isolated or chance.random() < 0.5
         lines = sorted(LINES.keys() - WRITING if reads else LINES)
         constants = sorted(CONSTANTS.keys() - {"writer"} if reads else CONSTANTS)
         for number in range(chance.randint(2, 5)):
@@ -297,7 +321,11 @@ class Program:
             text = "\n        ".join([*body, ENDS[end].replace("NUMBER", str(number))])
             functions += f"    def function_{number}(*given):\n        {text}\n"
         names = "".join([f"function_{number}, " for number in range(len(self.bodies))])
-        return f"{MODULE}{functions}    return [{names}]\n"
+        module = MODULE
+        for text, other in WRITERS.items() if self.reads else ():
+            assert text in module
+            module = module.replace(text, other)
+        return f"{module}{functions}    return [{names}]\n"
 
     @contextmanager
     def module(self, folder):
