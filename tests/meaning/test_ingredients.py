@@ -308,7 +308,10 @@ class Program:
             self.bodies.append((chance.sample(lines, chance.randint(1, 5)), chance.choice(ends)))
             sources = [*range(number)] * 3 + constants
             self.calls.append([chance.choice(sources) for _ in range(chance.randint(0, 3))])
-        self.change = CHANGES[chance.choice(sorted(CHANGES))]
+        changed = chance.choice(sorted(CHANGES))
+        self.change = CHANGES[changed]
+        if changed in lines and changed not in self.bodies[0][0]:
+            self.bodies[0][0].append(changed)  # what changes is read
         self.imported = chance.random() < 0.5
         self.fetched = chance.sample(range(len(self.calls)), chance.randint(1, len(self.calls)))
 
