@@ -83,6 +83,11 @@ WRITES = frozenset({Kind.ASSIGN, Kind.UPDATE})
 REFERENCES = frozenset({Kind.VARIABLE, Kind.READ})
 
 
+def _is_read(op: Operation) -> bool:
+    """True for a variable's reference, and for a read of a variable."""
+    return op.kind in REFERENCES or op.type == "ReadVariableOp"
+
+
 LIBRARY = Traits()
 _NO_ATTRS: Mapping[str, Any] = {}
 _UNSENT = ("__weakref__", "compiled", "measured")  # they belong to this process
@@ -337,7 +342,7 @@ class Tensor(Operators, Generic[R], Symbolic):
     def assign(self) -> Callable[..., Any]:
         """For a slice of a variable: `assign(value)`, the new value of the whole variable. Other tensors have none."""
         op = self.op
-        if op.type == "StridedSlice" and "spec" in op.attrs and op.inputs[0].op.kind in REFERENCES:
+        if op.type == "StridedSlice" and "spec" in op.attrs and _is_read(op.inputs[0].op):
             return functools.partial(seams.assign_slice, self)
         raise AttributeError("'Tensor' object has no attribute 'assign': it is not a slice of a variable.")
 

@@ -31,7 +31,7 @@ def _write_maker(node: Node) -> tuple[list[Part], dict[str, Any]]:
     return [], {**public, "container": node.op.container.encode()}
 
 
-@writes(*{type for made in _CLASSES.values() for type, _ in made._types.values()})
+@writes(*{type for made in _CLASSES.values() for type, _ in made.op_types.values()})
 def _write_use(node: Node) -> tuple[list[Part], dict[str, Any]]:
     if node.op.section is not None:
         raise Inexpressible
@@ -55,13 +55,13 @@ def _read_maker(given: Given) -> Tensor:
         return made.accumulator_ref
 
 
-@reads(*{type for made in _CLASSES.values() for type, _ in made._types.values()})
+@reads(*{type for made in _CLASSES.values() for type, _ in made.op_types.values()})
 def _read_use(given: Given) -> Any:
     maker: Operation = given.inputs[0].op
     if maker.type not in _CLASSES:
         raise ValueError(f"{maker.name} makes neither an accumulator nor a barrier")
     held, inputs, name = _CLASSES[maker.type].made_by(maker), given.inputs[1:], given.name
-    word = next(word for word, (type, _) in held._types.items() if type == given.type)
+    word = next(word for word, (type, _) in held.op_types.items() if type == given.type)
     own = [given[_GIVEN[given.type]]] if given.type in _GIVEN else []
     if word in ("apply", "insert", "set_step", "close"):
         return held._node(word, inputs, [], name, own)

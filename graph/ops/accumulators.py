@@ -28,7 +28,7 @@ from weftwork.graph.stacks import get_default_graph
 class _SessionObject:
     """An object that the session holds; an operation stands for it."""
 
-    _types: dict[str, tuple[str, str]]
+    op_types: dict[str, tuple[str, str]]
     """The type and the name of the operation for each word, where NAME is the object's own name."""
     _handle: tuple[kinds_of.DType, tuple[int, ...]] = (kinds_of.string._as_ref, (2,))
     """The dtype and shape of the tensor that stands for the object."""
@@ -56,7 +56,7 @@ class _SessionObject:
     @contextmanager
     def _scope(self, word: str, name: str | None) -> Iterator[str]:
         """The scope of an operation's own constants, in the object's graph; the operation has its name."""
-        called = self._types[word][1].replace("NAME", self._op.name.rpartition("/")[2])
+        called = self.op_types[word][1].replace("NAME", self._op.name.rpartition("/")[2])
         with self._op.graph.as_default() as graph, graph.name_scope(name or called) as scope:
             yield scope
 
@@ -68,7 +68,7 @@ class _SessionObject:
         }  # fmt: skip
         graph = self._op.graph
         with graph.colocate_with(self._op) if self._handle[0]._is_ref_dtype else nullcontext():
-            kind = self._types[word][0]
+            kind = self.op_types[word][0]
             return graph.add(Kind.QUEUE, kind, inputs=tuple(inputs), attrs=attrs, outputs=outputs, name=scope)
 
 
@@ -142,7 +142,7 @@ class ConditionalAccumulator(ConditionalAccumulatorBase):
     dtype, shape: of the gradients.   reduction_type: "MEAN" or "SUM".
     """
 
-    _types = _types_of("Resource", "Resource")
+    op_types = _types_of("Resource", "Resource")
     _handle = (kinds_of.resource, (2,))
 
     def __init__(
@@ -182,7 +182,7 @@ class SparseGradient(NamedTuple):
 class SparseConditionalAccumulator(ConditionalAccumulatorBase):
     """A ConditionalAccumulator of IndexedSlices: the mean of a row is over the gradients that have this row."""
 
-    _types = _types_of("", "Sparse")
+    op_types = _types_of("", "Sparse")
 
     def __init__(
         self, dtype: Any, shape: Any = None, shared_name: str | None = None,
@@ -250,7 +250,7 @@ class Barrier(_SessionObject):
     Raises ValueError unless there is one such shape per type.
     """
 
-    _types = {
+    op_types = {
         word: (f"Barrier{kind}", f"NAME_Barrier{kind}")
         for word, kind in {
             "insert": "InsertMany", "take": "TakeMany", "close": "Close", "ready_size": "ReadySize",

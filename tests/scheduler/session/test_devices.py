@@ -48,9 +48,19 @@ def test_settings_are_given_back():
         assert tf.config.get_soft_device_placement()
         assert optimizer.get_jit() is True
         assert optimizer.get_experimental_options()["constant_folding"] is False
-        (cpu,) = tf.config.list_physical_devices("CPU")
-        assert tf.config.experimental.get_virtual_device_configuration(cpu) is None
+        threading.set_inter_op_parallelism_threads(2)
+        assert threading.get_inter_op_parallelism_threads() == 2
     finally:
+        threading.set_inter_op_parallelism_threads(0)
         threading.set_intra_op_parallelism_threads(before[0])
         tf.config.set_soft_device_placement(before[1])
         optimizer.set_jit(before[2])
+
+
+def test_the_parts_of_a_device_are_given_back():
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    assert tf.config.get_logical_device_configuration(cpu) is None
+    parts = [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration(memory_limit=512)]
+    tf.config.set_logical_device_configuration(cpu, parts)
+    assert tf.config.experimental.get_virtual_device_configuration(cpu) == parts
+    assert tf.config.LogicalDevice("/device:CPU:0", "CPU") in tf.config.list_logical_devices()
