@@ -23,10 +23,11 @@ from weakref import ref
 
 import numpy as np
 
-from weftwork.graph.captured_kinds import SURROUNDINGS, UNPICKLABLE, is_per_process
+from weftwork.graph.captured_kinds import SURROUNDINGS, UNPICKLABLE, is_data, is_per_process
 from weftwork.graph.captured_walk import Walk
-from weftwork.graph.inspection import ATOMS, kept_weakly
+from weftwork.graph.inspection import ATOMS, kept_weakly, remembered
 from weftwork.graph.modules import settle_modules
+from weftwork.graph.ownership import is_atom
 
 SMALL = 1 << 16
 """Largest pickled size, in bytes, of an object whose mutations are detected. Larger ones are taken as constant."""
@@ -51,6 +52,8 @@ class Captured:
         self.version = 0
         self._kinds = whole
         self._was_seen_writing = False
+        self._seen_by: dict[int, tuple[list, list]] = {}
+        """By the id of a cached function that has results: what it referred to then."""
         self._looked_at: list = []
         self._bytes: list[bytes | None] = []
         self._given = {id(part): reference_to(part) for part in given}
@@ -87,6 +90,7 @@ class Captured:
         walk = Walk(self.function, self._kinds, given)
         if self._was_seen_writing:
             walk.writes |= walk.data or {SURROUNDINGS}
+        walk.writes.update([("object", id(cached)) for cached in walk.caches if self._matters(cached)])
         self.names, self.imported, self.variables = walk.names, walk.imported, walk.variables
         self.spaces, self.classes = walk.spaces, list(walk.classes.values())
         self.draws, self.main = walk.draws, walk.main
@@ -108,6 +112,18 @@ class Captured:
         self._bytes = [text for _, text, _ in found if text is not None]
         self.objects = [value for value, _, travels in found if travels]
 
+    def _matters(self, cached: Any) -> bool:
+        """Whether what a cached function has remembered in this process may differ from what it would return elsewhere.
+
+        It does if the program can change it, or if something that the function refers to has changed since.
+        """
+        if any([_may_change(value) and fingerprint(value, self._kinds)[0] is not None for value in remembered(cached)]):
+            return True
+        values = Walk(cached.__wrapped__, self._kinds, []).values
+        weak, strong = self._seen_by.setdefault(id(cached), kept_weakly(values))
+        known = {id(value() if type(value) is ref else value) for value in (*weak, *strong)}
+        return known != {*map(id, values)}
+
     def _fingerprints(self) -> list[bytes | None]:
         return [fingerprint(value, self._kinds)[0] for value in self._looked_at]
 
@@ -115,6 +131,10 @@ class Captured:
 def _is_watched() -> bool:
     """True while a debugger, a profiler or a coverage tool follows this thread: it cannot follow other processes."""
     return sys.gettrace() is not None or sys.getprofile() is not None
+
+
+def _may_change(value: Any) -> bool:
+    return is_data(value) and not is_atom(value) and not (isinstance(value, np.ndarray) and not value.flags.writeable)
 
 
 def reference_to(part: Any) -> Callable[[], Any]:

@@ -13,7 +13,7 @@ from abc import ABCMeta
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from importlib import import_module
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import cloudpickle
@@ -297,6 +297,33 @@ FIRST_SEEN: dict[tuple[str, str], int] = {}
 """By (module, name): the id of the value when code first referred to it."""
 REBOUND: set[tuple[str, str]] = set()
 """Names of foreign modules that the program has rebound: other processes must be told."""
+
+
+def is_put_in(module: ModuleType, name: str, value: Any) -> bool:
+    """True for plain data that a foreign module has, but that its code does not name: the program has put it there."""
+    if type(value) not in _PLAIN:
+        return False
+    names = _names_in(module.__name__)
+    return names is not None and name not in names
+
+
+@functools.lru_cache(maxsize=256)
+def _names_in(module: str) -> frozenset[str] | None:
+    """The names in a module's code; None if it has none, or if it takes names from other modules by a star."""
+    try:
+        todo = [sys.modules[module].__loader__.get_code(module)]  # type: ignore[union-attr]
+    except Exception:  # a loader may raise anything
+        return None
+    names: set[str] = set()
+    for code in todo:
+        if not isinstance(code, CodeType) or ("*",) in code.co_consts:
+            return None
+        names.update(code.co_names)
+        todo += [each for each in code.co_consts if isinstance(each, CodeType)]
+    return frozenset(names)
+
+
+_PLAIN = frozenset([*ATOMS, list, dict, set, tuple, frozenset]) - {CodeType, np.dtype}
 
 
 def is_changed(module: ModuleType, name: str) -> bool:

@@ -44,6 +44,7 @@ from weftwork.graph.captured_kinds import (
     is_imported,
     is_of_main,
     is_patched_in,
+    is_put_in,
     step_of,
     takes_class,
     value_at,
@@ -53,12 +54,14 @@ from weftwork.graph.captured_notes import Bound
 from weftwork.graph.codes import facts_of
 from weftwork.graph.following import ROOT_SELF, Change
 from weftwork.graph.inspection import (
+    CACHED,
     MISSING,
     content,
     defaults,
     found_in,
     has_own,
     inside,
+    is_filled,
     owners,
     reachable,
     space_of,
@@ -68,8 +71,6 @@ from weftwork.graph.modules import is_own, is_owned
 from weftwork.graph.ownership import is_atom
 from weftwork.graph.passed import Passed, bound_arguments
 from weftwork.graph.seeded import NUMPY, PYTHON
-
-_CACHED = type(functools.lru_cache(len))
 
 
 class Walk(Classes):
@@ -81,6 +82,8 @@ class Walk(Classes):
         self.spaces: list[tuple[FunctionType, tuple[str, ...]]] = []
         self.objects: dict[int, Any] = {}
         self.variables: list[tuple[ContextVar, Any]] = []
+        self.caches: list[Any] = []
+        """The program's cached functions that have been called in this process."""
         self.each: set[int] = set()
         """Ids of values in modules that other processes import: if one cannot be pickled, each process has its own."""
         self._passed = Passed()
@@ -196,13 +199,13 @@ class Walk(Classes):
         """Note which functions the code asks for attributes, and which caches it changes: what these keep is state."""
         for root, name in facts.asks:
             asked = roots.get(root)
-            if isinstance(asked, _CACHED) and name in ("cache_info", "cache_clear"):
+            if isinstance(asked, CACHED) and name in ("cache_info", "cache_clear"):
                 self.writes.add(("object", id(asked)))
             elif type(asked) is FunctionType and not hasattr(asked, name) and is_owned(asked):
                 self._attribute_of(asked, name, facts.attributes)
         for root, path in facts.results:
             cached = value_at(roots, root, path)
-            if isinstance(cached, _CACHED):  # what it returned is in its cache, for later callers
+            if isinstance(cached, CACHED):  # what it returned is in its cache, for later callers
                 self.writes.add(("object", id(cached)))
 
     def _imported(self, name: str, attributes: frozenset[str]) -> Any:
@@ -298,8 +301,9 @@ class Walk(Classes):
         for asked in sorted(names & space.keys()) if not own else sorted(names):
             value = self._refer(functools.partial(found_in, space), asked, ("name", id(space), asked))
             first = FIRST_SEEN.setdefault((name, asked), id(value))
-            if not own and name not in PER_PROCESS and (first != id(value) or is_patched_in(value)):
-                REBOUND.add((name, asked))
+            if not own and name not in PER_PROCESS and (name, asked) not in REBOUND:
+                if first != id(value) or is_patched_in(value) or is_put_in(module, asked, value):
+                    REBOUND.add((name, asked))
             if (own and name != "__main__") or (name, asked) in REBOUND:
                 self.names.append((module, asked, value))
                 if own and is_imported(module):
@@ -332,6 +336,8 @@ class Walk(Classes):
             if isinstance(value, GENERATORS) or (hasattr(kind, "__next__") and hasattr(kind, "__iter__")):
                 self.writes.add(("object", id(value)))
         self._wrapped(value)
+        if kind is CACHED and is_owned(value.__wrapped__) and self._refer(is_filled, value, ("cache", id(value))):
+            self.caches.append(value)
         if is_owned(kind):
             self._class(kind, frozenset())
             if state:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 from collections.abc import Iterable
 from contextvars import ContextVar
+from itertools import islice
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 from weakref import ref
@@ -16,6 +19,8 @@ _ITEMS = 256
 """The largest number of items of a container, or attributes of an instance, that are searched for functions."""
 MISSING = type("Missing", (), {"__repr__": lambda self: "MISSING"})()
 """Stands for the value of an unbound name."""
+CACHED = type(functools.lru_cache(len))
+"""The type of functions that remember their results."""
 ATOMS = frozenset([int, float, complex, bool, str, bytes, type(None), type(...), range, np.dtype, CodeType])
 """Types of values that contain no other values."""
 
@@ -30,6 +35,25 @@ def number_of(space: Any) -> int:
     Counted up to 256, because Python has one object for each such number.
     """
     return min(len(space) - ("__slotnames__" in space), 256)
+
+
+def is_filled(cached: Any) -> bool:
+    """Whether a cached function remembers any results in this process."""
+    return cached.cache_info().currsize > 0
+
+
+def remembered(cached: Any) -> list:
+    """What a cached function remembers: its results, perhaps among other parts of the cache."""
+    parts = [part for part in gc.get_referents(cached) if part is not vars(cached) and not isinstance(part, type)]
+    tables = [part for part in parts if type(part) is dict and _is_linked(part)]
+    if tables:
+        return [part for part in parts if part is not tables[0] and part is not cached.__wrapped__]
+    return [value for part in parts if type(part) is dict for value in islice(part.values(), _ITEMS)]
+
+
+def _is_linked(table: dict) -> bool:
+    """Whether this is the table of a cache of limited size: it has links, and the results stand beside it."""
+    return type(next(iter(table.values()), None)).__name__ == "_lru_list_elem"
 
 
 def content(cell: CellType) -> Any:

@@ -253,7 +253,7 @@ class Engine:
         functions = call_list.functions if flow is _NO_FLOW and call_list is not None else flow.functions
         grace = self.config.cancel_grace_in_ms / 1000
         if is_bound(functions, any([op.traits.here for op in flow.ops]), fed):
-            with expiring(run, timeout):
+            with expiring(run, timeout, grace):
                 return work()
         return within(run, timeout, grace, work, lambda: local_workers().leave(run))
 

@@ -36,7 +36,13 @@ from weftwork.scheduler.plan.specializations import forget_plans
 _LOG = logging.getLogger("weftwork")
 _OF_THE_PLACE = (
     *("main thread", "event loop", "Ray has not been", "read-only", "read only"),
-    *("unknown encoding", "unknown error handler", "python callback specified", "Bad file descriptor"),
+    *(
+        "unknown encoding",
+        "unknown error handler",
+        "python callback specified",
+        "log specified for",
+        "Bad file descriptor",
+    ),
 )
 """Words in errors of functions that cannot run in another thread or process: there a captured array is read-only, and
 what the program has registered with Python, or opened, is missing."""

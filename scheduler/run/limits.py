@@ -43,6 +43,7 @@ from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.plan.history import HISTORY
+from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.run.failures import block
 from weftwork.scheduler.run.shipping import carrying
 
@@ -67,6 +68,7 @@ _CALLERS = frozenset(
     )
 )
 """Modules that call functions without holding a lock or another resource meanwhile."""
+_HERE = frozenset([Place.CALLER.value, Place.THREAD.value])
 _PLAIN = (list, tuple, dict, set, frozenset, bytearray)
 _THREAD = itemgetter(2)
 """The thread of an entry of `Run.here`."""
@@ -126,11 +128,11 @@ def _is_plain(value: Any) -> bool:
 
 
 @contextmanager
-def expiring(run: Any, seconds: float | None) -> Iterator[None]:
-    """Cancel a run that this thread drives after `seconds`."""
+def expiring(run: Any, seconds: float | None, grace: float) -> Iterator[None]:
+    """Cancel a run that this thread drives after `seconds`.   grace: seconds that its end may be late."""
     timer = None
     if seconds is not None:
-        timer = threading.Timer(seconds, run.expire)
+        timer = threading.Timer(seconds, _expire, [run, monotonic() + seconds, grace])
         timer.daemon = True
         timer.start()
     try:
@@ -189,9 +191,11 @@ def _outcome(run: Any, came: SimpleQueue, seconds: float | None, grace: float) -
         except Empty:
             outcome = None
             if end is not None and monotonic() >= end:
+                _expire(run, end, grace)
                 end = None
-                run.expire()
         if outcome is not None:
+            if end is not None and monotonic() > end + grace:
+                _expire(run, end, grace)
             if run.stop and STRIKES.parts(run):  # another thread of the run is stuck
                 abandon(run)
             return outcome
@@ -200,14 +204,26 @@ def _outcome(run: Any, came: SimpleQueue, seconds: float | None, grace: float) -
             return None
 
 
+def _expire(run: Any, end: float, grace: float) -> None:
+    """Cancel a run whose time is over. If that is late, then because a function here held the GIL until just now."""
+    late = monotonic() - end
+    if late > grace and (run.cold or _threads(run) or not _HERE.isdisjoint(run.ran)):
+        _keep_out(run, f"held the GIL, so that the run could not end in time: it took {late:.1f} s longer")
+    run.expire()
+
+
 def abandon(run: Any) -> None:
     """Log that functions of a run are stuck, and keep them out of this process from now on, if possible."""
     for inner in STRIKES.parts(run):
-        found = _stuck(inner)
-        names = ", ".join([function.__name__ for function in found]) or "a function"
-        _LOG.warning("%s did not stop. The run has ended, but a thread is busy until the function returns", names)
-        if all(map(_travels, found)):
-            block([kernel for kernel in _kernels(inner) if not found.isdisjoint(functions_of([kernel]))])
+        _keep_out(inner, "did not stop. The run has ended, but a thread is busy until the function returns")
+
+
+def _keep_out(run: Any, why: str) -> None:
+    """Log which functions a run is in, and never call them in this process again, if they can be called in others."""
+    found = _stuck(run)
+    _LOG.warning("%s %s", ", ".join([function.__name__ for function in found]) or "a function", why)
+    if all(map(_travels, found)):
+        block([kernel for kernel in _kernels(run) if not found.isdisjoint(functions_of([kernel]))])
 
 
 def _kernels(run: Any) -> list:
@@ -215,8 +231,13 @@ def _kernels(run: Any) -> list:
 
 
 def _stuck(run: Any) -> set[UserFunction]:
-    """The functions that a run is in, as far as visible: functions without Python code leave no frame."""
+    """The functions that a run is in, as far as visible: functions without Python code leave no frame.
+
+    If it has left them just now, they are any.
+    """
     functions = [f for f in functions_of(_kernels(run)) if f is not None]
+    if not _threads(run):
+        return set(functions)
     frames = _frames()
     codes = {frame.f_code for thread in _threads(run) for frame in _outward(frames.get(thread))}
     return {f for f in functions if _code(f) in codes} or {f for f in functions if _code(f) is None}

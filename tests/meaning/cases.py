@@ -1,8 +1,8 @@
 """Cases of what functions mean: each is run 45 times in every place.
 
 A case is a generator. It makes nodes with `at.op`, and yields what it fetches, once a run; the value comes back from
-the `yield`. Its docstring is the rule. So that many cases are cheap, those of a file run together, all in one
-`session.run` each time. Those that change or see what is around a run (its output, its folder, its errors) run alone.
+the `yield`. Its docstring is the rule. The cases of a file share a session, but no run: a function that writes state
+would keep those of others in the program.
 
 Each case must pass `by_the_rule`, the plainest thing that obeys the rules, and fail in one of the `BROKEN` ways of
 calling functions, which do what other libraries do: else it would show nothing.
@@ -22,6 +22,7 @@ from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 import cloudpickle
+import pytest
 
 import weftwork as tf
 from tests.meaning.places import PLACES, op_in, session_in
@@ -33,11 +34,10 @@ SHARED = [place for place in PLACES if place not in ("isolated", "actor")]
 
 
 class Case(NamedTuple):
-    """A case.   places: where it holds.   alone: whether its runs are its own."""
+    """A case.   places: where it holds."""
 
     make: Callable
     places: list[str]
-    alone: bool
 
     @property
     def name(self) -> str:
@@ -46,31 +46,30 @@ class Case(NamedTuple):
 
 
 class Cases(list):
-    """The cases of a file, each added by a decorator: `@case` or `@case(alone=True)`."""
+    """The cases of a file, each added by a decorator: `@case` or `@case(places=SHARED)`."""
 
-    def __call__(self, make: Any = None, *, places: list[str] = PLACES, alone: bool = False) -> Any:
+    def __call__(self, make: Any = None, *, places: list[str] = PLACES) -> Any:
         """Add a case."""
         if make is None:
-            return lambda make: self(make, places=places, alone=alone)
+            return lambda make: self(make, places=places)
         assert inspect.isgeneratorfunction(make)
         assert make.__doc__, "a case begins with its rule"
-        self.append(Case(make, places, alone))
+        self.append(Case(make, places))
         return make
 
     def failures(self, place: str) -> dict[str, str]:
         """What fails in a place, by the names of the cases."""
-        cases = [case for case in self if place in case.places]
-        together = [case for case in cases if not case.alone]
         found: dict[str, str] = {}
         with tf.Graph().as_default(), session_in(place) as session:
             at = InSession(place, session)
-            for group in [together, *[[case] for case in cases if case.alone]]:
-                found.update(play(group, at))
+            for case in self:
+                if place in case.places:
+                    found.update(play(case, at))
         return found
 
     def wrong(self) -> dict[str, str]:
         """The cases that show nothing: those that do not pass by the rule, and those that never fail."""
-        found = {name: text for each in self for name, text in play([each], ByTheRule()).items()}
+        found = {name: text for each in self for name, text in play(each, ByTheRule()).items()}
         for each in self:
             if not any(_fails(each, broken) for broken in BROKEN):  # the first one that fails is enough
                 found[each.name] = "it never fails"
@@ -85,39 +84,26 @@ class Fetch(NamedTuple):
     fails: bool = False
 
 
-def play(cases: list[Case], at: Any) -> dict[str, str]:
-    """Run cases together. Returns what failed, by the names of the cases."""
-    going = {case.name: case.make(at) for case in cases}
-    found: dict[str, str] = {}
-    answers: dict[str, Any] = dict.fromkeys(going)
-    for number in (0, *RUNS):
-        asked: dict[str, Fetch] = {}
-        for name, answer in answers.items():
-            try:
-                wanted = going[name].send(answer)
-                asked[name] = wanted if isinstance(wanted, Fetch) else Fetch(wanted)
-            except StopIteration:
-                if number < RUNS[-1]:
-                    found[name] = f"it has {number} runs"
-            except Exception as error:
-                found[name] = f"run {number}: {''.join(traceback.format_exception(error, limit=-1))}"
-        if not asked:
-            break
+def play(case: Case, at: Any) -> dict[str, str]:
+    """Run a case. Returns what failed, by its name."""
+    going, answer, number = case.make(at), None, 0
+    with closing(going):
         try:
-            answers = at.run(asked)
+            for number in (*RUNS, len(RUNS) + 1):
+                asked = going.send(answer)
+                assert number in RUNS, "it goes on"
+                answer = at.run(asked if isinstance(asked, Fetch) else Fetch(asked))
+        except StopIteration:
+            return {} if number not in RUNS else {case.name: f"it has {number - 1} runs"}
         except Exception as error:
-            text = f"run {number + 1}: {''.join(traceback.format_exception(error, limit=-2))}"
-            found.update(dict.fromkeys(asked, text))
-            break
-    for generator in going.values():
-        generator.close()
-    return found
+            return {case.name: f"after {number - 1} runs: {''.join(traceback.format_exception(error, limit=-2))}"}
+    return {}
 
 
 def _fails(case: Case, broken: Callable) -> bool:
     with closing(broken()) as at:
         try:
-            return bool(play([case], at))
+            return bool(play(case, at))
         except BaseException:  # a case may raise any
             return True
 
@@ -136,16 +122,13 @@ class InSession:
         """A node whose value is fed."""
         return tf.placeholder(tf.object)
 
-    def run(self, asked: dict[str, Fetch]) -> dict[str, Any]:
-        """Run what cases ask for."""
-        feeds = {node: value for each in asked.values() for node, value in each.feeds.items()}
-        failing = [name for name, each in asked.items() if each.fails]
-        try:
-            return self._session.run({name: each.fetches for name, each in asked.items()}, feeds)
-        except tf.errors.OpError as error:
-            if not failing:
-                raise
-            return {failing[0]: error.__cause__ or error}
+    def run(self, asked: Fetch) -> Any:
+        """Run what a case asks for."""
+        if not asked.fails:
+            return self._session.run(asked.fetches, asked.feeds)
+        with pytest.raises(tf.errors.OpError) as caught:
+            self._session.run(asked.fetches, asked.feeds)
+        return caught.value.__cause__ or caught.value
 
 
 class Call:
@@ -167,18 +150,14 @@ class ByTheRule:
         """A node whose value is fed."""
         return Call()
 
-    def run(self, asked: dict[str, Fetch]) -> dict[str, Any]:
-        """Run what cases ask for."""
-        found = {}
-        for name, each in asked.items():
-            values = dict(each.feeds)
-            try:
-                found[name] = self._value(each.fetches, values)
-            except BaseException as error:  # a case may raise any
-                if not each.fails:
-                    raise
-                found[name] = error
-        return found
+    def run(self, asked: Fetch) -> Any:
+        """Run what a case asks for."""
+        try:
+            return self._value(asked.fetches, dict(asked.feeds))
+        except BaseException as error:  # a case may raise any
+            if not asked.fails:
+                raise
+            return error
 
     def _value(self, node: Any, values: dict) -> Any:
         if isinstance(node, (list, tuple)):

@@ -124,14 +124,16 @@ def test_a_time_limit_holds_in_every_place(ray_session, place):
             assert len(session.run(nodes, {nap: 0.0})) == 2
 
 
-def test_a_time_limit_holds_in_every_run():
-    nap = tf.placeholder(tf.float32, [])
-    node = tf.op(lambda seconds: spin(float(seconds)))(nap)
-    with tf.Session() as session:
-        for run in range(45):
-            if run in (0, 1, 2, 5, 17, 41, 44):
-                assert limited(session, node, {nap: LONG}, 0.05) < SOON
-            session.run(node, {nap: 0.0}, options=tf.RunOptions(timeout_in_ms=30_000))
+@pytest.mark.parametrize("place", PLACES)
+def test_a_time_limit_holds_in_every_run(ray_session, place):
+    with tf.Graph().as_default():
+        nap = tf.placeholder(tf.float32, [])
+        node = op_in(place, spin)(nap)
+        with session_in(place, cancel_grace_in_ms=GRACE) as session:
+            for run in range(45):
+                if run in (0, 2, 5, 17, 44):
+                    assert limited(session, node, {nap: LONG}, 0.05) < SOON
+                session.run(node, {nap: 0.0}, options=tf.RunOptions(timeout_in_ms=30_000))
 
 
 @pytest.mark.parametrize("function", [spin, in_c])
@@ -258,6 +260,25 @@ def test_a_function_that_did_not_return_is_not_called_in_the_caller_again():
         assert os.getpid() not in {session.run(node, {nap: 0.0}) for _ in range(45)}
     with tf.Session() as session:  # nor in other sessions
         assert os.getpid() not in {session.run([node, tf.constant(1)], {nap: 0.0})[0] for _ in range(5)}
+
+
+def test_a_function_that_holds_the_gil_is_told_of_and_not_called_in_the_caller_again(caplog):
+    """Nothing can end it there: the run ends late, with the error of its limit, and later ones in time."""
+    nap = tf.placeholder(tf.float32, [])
+
+    def holds(seconds: Any) -> int:
+        if seconds:
+            ctypes.PyDLL(None).poll(None, 0, int(1000 * seconds))
+        return os.getpid()
+
+    node = tf.op(holds)(nap)
+    with impatient() as session:
+        while session.run(node, {nap: 0.0}) != os.getpid():
+            pass
+        limited(session, node, {nap: 1.5})
+        assert "holds held the GIL" in caplog.text
+        assert os.getpid() not in {session.run(node, {nap: 0.0}) for _ in range(45)}
+        assert limited(session, node, {nap: LONG}) < SOON
 
 
 def test_a_large_graph_that_is_called_without_a_plan_keeps_its_limit():

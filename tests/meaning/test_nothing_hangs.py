@@ -75,7 +75,7 @@ def test_a_run_inside_of_one_that_has_the_workers_does_not_wait_for_them():
 # 3. Functions that start processes and threads
 
 
-@case(alone=True)
+@case
 def functions_that_start_processes(at):
     """A function may fork, and start programs: their output is its own, and no child is left."""
 
@@ -188,7 +188,7 @@ def _raise(error):
     raise error
 
 
-@case(alone=True)
+@case
 def errors_of_every_kind(at):
     """Whatever a function raises is an error of its node whose cause is of its class; the next run is as before."""
 

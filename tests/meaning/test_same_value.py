@@ -19,6 +19,7 @@ import itertools
 import logging
 import os
 import random
+import string
 import sys
 import threading
 import types
@@ -381,6 +382,19 @@ def what_a_module_holds(at):
 
 
 @case
+def what_is_put_into_another_module(at):
+    """A name that the program has put into a module of Python's is found, with its value of now."""
+    name = f"MEANING_{id(at)}"
+    node = at.op(eval(f"lambda: string.{name}", globals()))()
+    try:
+        for run in range(45):
+            setattr(string, name, run)
+            assert (yield node) == run
+    finally:
+        delattr(string, name)
+
+
+@case
 def parts_of_a_function(at):
     """Defaults, keyword defaults, attributes and code of a function are those of the moment at which the run began."""
 
@@ -502,10 +516,37 @@ def a_cache_that_functions_fill(at):
     assert calls == [1, 2]
 
 
+@case(places=SHARED)
+def what_a_cached_function_remembers(at):
+    """What a cached function has returned in the program is what other functions get, as the program has changed it."""
+    level = 0
+
+    @functools.cache
+    def settings():
+        return types.SimpleNamespace(level=0)
+
+    @functools.lru_cache(maxsize=4)
+    def rows(k):
+        return [k]
+
+    @functools.cache
+    def at_first():
+        return level
+
+    nodes = [at.op(lambda: settings().level)(), at.op(lambda k: len(rows(k)))(3), at.op(lambda: at_first())()]
+    at_first()
+    for run in range(45):
+        level = run
+        settings().level = run + 2
+        if run == 20:
+            rows(3).append(1)
+        assert (yield nodes) == [run + 2, 2 if run >= 20 else 1, 0]
+
+
 # 11. What is around a function is as in the program when the run begins
 
 
-@case(alone=True)
+@case
 def the_folder_the_environment_and_the_path(at):
     """Folder, os.environ and sys.path are those of the program when the run begins."""
     node = at.op(lambda: (os.getcwd(), os.environ.get("MEANING"), "MEANING_GONE" in os.environ, sys.path[0]))()
@@ -523,7 +564,7 @@ def the_folder_the_environment_and_the_path(at):
         sys.path[:] = path
 
 
-@case(alone=True)
+@case
 def the_contexts_of_numbers(at):
     """Decimal's context, NumPy's errstate and print options are those of the program when the run begins."""
 
@@ -542,7 +583,33 @@ def the_contexts_of_numbers(at):
                 assert tuple((yield node)) == wanted
 
 
-@case(alone=True)
+@case(places=SHARED)
+def a_handler_of_numpys_errors(at):
+    """What `seterrcall` was given is called in the program, for "call" and for "log"."""
+
+    class Log:
+        times = 0
+
+        def write(self, text):
+            self.times += 1
+
+    def divides(how):
+        with np.errstate(divide=how):
+            return float((np.ones(1) / np.zeros(1))[0])
+
+    heard, log = [], Log()
+    nodes = {how: at.op(divides)(how) for how in ("call", "log")}
+    before = np.geterrcall()
+    try:
+        for run in range(45):
+            np.seterrcall(log if run % 2 else lambda kind, flag: heard.append(kind))
+            assert (yield nodes["log" if run % 2 else "call"]) == float("inf")
+            assert len(heard) + log.times == run + 1
+    finally:
+        np.seterrcall(before)
+
+
+@case
 def context_variables_and_limits(at):
     """Context variables, the recursion limit and the filters of warnings are those of the program."""
 
@@ -567,7 +634,7 @@ def context_variables_and_limits(at):
         WORD.reset(token)
 
 
-@case(alone=True)
+@case
 def the_main_thread(at):
     """A function that needs the main thread runs in the main thread of its process."""
     node = at.op(lambda: (signal_of_main(), threading.current_thread() is threading.main_thread()))()
@@ -594,7 +661,7 @@ class _Heard(logging.Handler):
         self.texts.append(record.getMessage())
 
 
-@case(alone=True)
+@case
 def what_functions_say(at):
     """Prints, logs and warnings come out once each, unprefixed, before the run returns."""
 
@@ -626,7 +693,7 @@ def what_functions_say(at):
 # 13. Random numbers
 
 
-@case(alone=True)
+@case
 def seeded_numbers(at):
     """With seeds a second program draws the same numbers; without, no two calls draw the same."""
 
