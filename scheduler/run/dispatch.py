@@ -347,7 +347,7 @@ class Dispatcher:
             report = "some of them lie in the memory of a GPU" if stays else reply[4]
             call = reported_call(self.run, segment, reply[1], report)
             why = unfinished.why_of(described(*rest[1:3]))
-            unfinished.segment_there(self.run, segment, reply[1], attempt.sent, *reply[5:7], why)
+            unfinished.segment_there(self.run, segment, reply[1], attempt.sent, reply[5], reply[6], why)
             raise node_error(self._op(segment.owners[reply[1]]), described(*rest[1:3]), reply[3], call)
         elif kind == "unpicklable":
             op = self._op(self.plan.flow.producer[segment.outputs[reply[1]]])
