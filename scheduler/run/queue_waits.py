@@ -84,7 +84,7 @@ class Waits:
             raise at_node(type(outcome), op, outcome.message, outcome.call)
         else:
             run.moved[op] = outcome
-        for number, value in zip(self._plan.flow.outputs[node], outcome, strict=True):
+        for number, value in zip(self._plan.flow.outputs[node], wait.outcome, strict=True):
             run.values[number] = value
         run.count(segment.place.value, 1)
         run.waited(segment.place.value, op, wait.since)
