@@ -19,10 +19,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from weftwork.actors.checkpoints.files import files_of, write_whole
+from weftwork.graph.dtypes import resource
 from weftwork.graph.forks import fresh
 from weftwork.graph.function import Op
 from weftwork.graph.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
+from weftwork.graph.variables.handles import spec_of
 from weftwork.scheduler.plan.policy import EVEN_AFTER, FAR_OFF, NEW_CALL_WEIGHT, OUTLIER, STABLE_SPREAD
 
 _MOST_LASTING = 2048
@@ -300,8 +302,13 @@ def load_costs(path: str) -> None:
 
 
 def shape_bytes(tensor: Any) -> int | None:
-    """The size of a tensor's value in bytes, if its static shape and dtype determine it, else None."""
+    """The size of a tensor's value in bytes, if its static shape and dtype determine it, else None.
+
+    The value of a resource variable's handle is that of the variable.
+    """
     shape, dtype = tensor.raw_shape, tensor.dtype
+    if dtype is resource:
+        dtype, shape = spec_of(tensor)
     if shape is None or dtype.numpy.kind == "O":
         return None
     size = dtype.numpy.itemsize

@@ -341,7 +341,7 @@ class Engine:
             return None
         within = _RESIDENTS_WITHIN if forced else 0.0
         if candidate.plan.is_dynamic:
-            borrowed = team.borrow_some(min(self.lanes.own_cpus(), MOST_WORKERS), run.stop, needed)
+            borrowed = team.borrow_some(min(self.lanes.own_cpus(), MOST_WORKERS), run, needed)
             if borrowed is not None or forced:
                 return borrowed
         elif team.borrow(candidate.plan.slots, within):

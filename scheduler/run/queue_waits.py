@@ -74,16 +74,15 @@ class Waits:
             return None
         (node,) = segment.nodes
         op = self._plan.flow.ops[node]
-        outcome: Any = wait.outcome
-        error = outcome if isinstance(outcome, BaseException) else None
+        error = wait.outcome if isinstance(wait.outcome, BaseException) else None
         if error is not None:
             unfinished.waited(run, segment.place.value, op, wait.since, error)
         if segment.place is Place.LOOP:
-            raise_outcome(op, outcome)
-        elif isinstance(outcome, OpError):
-            raise at_node(type(outcome), op, outcome.message, outcome.call)
+            raise_outcome(op, wait.outcome)
+        elif isinstance(wait.outcome, OpError):
+            raise at_node(type(wait.outcome), op, wait.outcome.message, wait.outcome.call)
         else:
-            run.moved[op] = outcome
+            run.moved[op] = wait.outcome
         for number, value in zip(self._plan.flow.outputs[node], wait.outcome, strict=True):
             run.values[number] = value
         run.count(segment.place.value, 1)

@@ -52,15 +52,15 @@ class Run:
     stop: a list that is empty until the run must end.   events: the queue on which the dispatcher waits; it sets this.
     under_way, waits, calls: attempts in other processes, waiting queue nodes, and nested branches and loops, each with
     its segment.   detached: inner runs of nodes that are not shared out. A run in the caller never creates these.
-    outer: the run that it is part of.   telling: reports its events; created with the first one.
+    outer: the run that it is part of.   telling: reports its events.   asked_in: the thread that waits for its driver.
     """
 
     called: float | None = None
     """When `session.run` was called, if something was compiled before the run was made."""
     outer: Run | None = None
     telling: Telling | None = None
-    surroundings: Around | None = None
-    """The program's surroundings when the run first left the caller."""
+    surroundings: Around | None = None  # those of the program when the run first left the caller
+    asked_in = 0
     late = TIMED_OUT
     """What the error says if its time limit passes."""
     cold: Any = None

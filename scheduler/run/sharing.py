@@ -298,9 +298,10 @@ class Sharing:
     def _recruit(self, wanted: int, room: int) -> None:
         """Call threads for some ready nodes, if that is worth it. room: for how many there are cores.
 
-        If the caller cannot take them, it is.
+        If the caller cannot take them, it is. While the caller waits for all threads, to run a suspect alone, none is
+        called: they would take nothing, wake the caller, and be called again without end.
         """
-        if wanted > 0 and room > 0:
+        if wanted > 0 and room > 0 and not self._probes:
             seconds = self.frontier.known(self.frontier.threads[0][1]).seconds
             if seconds is None or wanted * seconds >= WORTH_A_THREAD or not self._joins():
                 self.crew.call(min(wanted, room))
