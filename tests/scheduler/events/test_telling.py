@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import weftwork as tf
-from tests.tracing import check_order, check_run, lanes, of_kind, traced
+from tests.tracing import CLOSE, check_order, check_run, lanes, of_kind, traced
 from tests.waiting import until
 from weftwork.scheduler.plan.cost import COSTS
 
@@ -412,7 +412,9 @@ def test_a_shared_session_hears_of_its_own_runs_with_its_own_operations(ray_sess
 
     (graph, node, one), (_, other_node, two) = made(), made()
     with one, two:
+        before = time.time()
         value, events = traced(one, node)
+        after = time.time()
         quiet, early = [], []
         with one.listen(quiet.append):
             two.run(other_node)
@@ -431,7 +433,8 @@ def test_a_shared_session_hears_of_its_own_runs_with_its_own_operations(ray_sess
         assert ran.ops == (node.op,)
         assert (ran.lane.pid, ran.lane.thread) == value
         assert ran.lane.pid != os.getpid()
-        assert abs(events[0].start - time.time()) < 60
+        assert before - CLOSE <= events[0].start == events[-1].start, "it begins when this session asks"
+        assert min([event.start for event in of_kind(events, "planned")]) < events[-1].end <= after + CLOSE
         bad = tf.op(lambda: 1 / 0, name="bad")
         with graph.as_default():
             failing = bad()
