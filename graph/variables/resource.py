@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from weftwork.graph import shapes
-from weftwork.graph.build import STANDING, convert_to_tensor, pass_through
+from weftwork.graph.build import STANDING, apply, convert_to_tensor, pass_through
 from weftwork.graph.dtypes import DType, resource
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.ops.flow import identity
@@ -18,7 +18,7 @@ from weftwork.graph.scopes import name_scope
 from weftwork.graph.seams import seams
 from weftwork.graph.stacks import local
 from weftwork.graph.variables import writes as state_ops
-from weftwork.graph.variables.handles import HANDLE, value_dtype, value_shape
+from weftwork.graph.variables.handles import HANDLE, is_handle, value_dtype, value_shape
 from weftwork.graph.variables.variable import Variable
 
 
@@ -30,6 +30,13 @@ def read_handle(handle: Tensor, name: str = "ReadVariableOp") -> Tensor:
             Kind.PURE, "ReadVariableOp", kernel=pass_through, inputs=(handle,),
             outputs=[(value_dtype(op), value_shape(op))], name=name,
         ).outputs[0]  # fmt: skip
+
+
+def value_now(ref: Tensor) -> Tensor:
+    """A node that reads the variable behind a handle or reference when it runs; a copy of any other tensor."""
+    if is_handle(ref):
+        return read_handle(ref)
+    return apply(pass_through, [ref], type="Identity", dtype=ref.dtype.base_dtype, shape=ref.raw_shape)
 
 
 class ResourceVariable(Variable):

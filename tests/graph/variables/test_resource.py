@@ -205,7 +205,7 @@ def test_a_caching_device_gives_one_cached_read(graph):
     assert w.value().op.type == "Identity"
 
 
-def test_every_place_of_a_run_gives_the_same(graph):
+def test_every_place_of_a_run_gives_the_same(graph, ray_session):
     w = tf.Variable(np.ones([3], np.float32), use_resource=True)
     double = tf.op(dtype=tf.float32, shape=[3])(lambda x: 2 * x)
     with tf.control_dependencies([w.assign_add(double(w))]):
@@ -313,3 +313,13 @@ def test_its_definition_makes_it_again(graph, session):
     assert (same.handle, same.dtype, same.shape) == (w.handle, tf.float32, tf.TensorShape([2]))
     initialize(session)
     assert session.run(same + 1).tolist() == [2, 3]
+
+
+def test_raw_updates_of_an_optimizer_train_a_handle(graph, session):
+    raw = tf.raw_ops
+    w, slot = (tf.Variable([1.0, 1.0], use_resource=True) for _ in range(2))
+    step = raw.ResourceApplyMomentum(var=w.handle, accum=slot.handle, lr=0.1, grad=[1.0, 2.0], momentum=0.5)
+    initialize(session)
+    session.run(step)
+    assert session.run(slot).tolist() == [1.5, 2.5]
+    assert session.run(w).tolist() == pytest.approx([0.85, 0.75])
