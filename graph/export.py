@@ -95,13 +95,6 @@ def flatten_graph(graph: Graph) -> dict[str, Any]:
     }
 
 
-def restore_graph(flat: dict[str, Any]) -> Graph:
-    """Rebuild a graph from the tables of `flatten_graph`."""
-    graph = Graph()
-    fill_graph(graph, flat)
-    return graph
-
-
 def fill_graph(graph: Graph, flat: dict[str, Any]) -> None:
     """Fill an empty graph from the tables of `flatten_graph`."""
     ops = graph.operations

@@ -164,9 +164,9 @@ class Operation:
         self.compiled: Any = None
         self.measured: Any = None
         if len(outputs) == 1:  # the most common case, which this makes twice as fast
-            self.outputs: tuple[Tensor, ...] = (Tensor(self, 0, *outputs[0]),)
+            self.outputs: list[Tensor] = [Tensor(self, 0, *outputs[0])]
         else:
-            self.outputs = tuple([Tensor(self, i, dtype, shape) for i, (dtype, shape) in enumerate(outputs)])
+            self.outputs = [Tensor(self, i, dtype, shape) for i, (dtype, shape) in enumerate(outputs)]
 
     @property
     def listed(self) -> Operation:
@@ -263,7 +263,7 @@ class Operation:
 
     def values(self) -> tuple[Tensor, ...]:
         """The outputs."""
-        return self.outputs
+        return tuple(self.outputs)
 
     def run(self, feed_dict: Mapping[Any, Any] | None = None, session: Any = None) -> None:
         """Run this operation, and everything it depends on, in `session` or the default session."""

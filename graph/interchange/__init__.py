@@ -1,6 +1,7 @@
 """Reading and writing graphs as protocol buffers, the format that TensorFlow's programs and tools exchange."""
 
 from weftwork.graph.interchange import (
+    accumulators,
     queues,
     read_arrays,
     read_flow,
@@ -11,4 +12,14 @@ from weftwork.graph.interchange import (
     write_nn,
 )
 
-__all__ = ["queues", "read_arrays", "read_flow", "read_math", "read_training", "write_arrays", "write_math", "write_nn"]
+__all__ = [
+    "accumulators",
+    "queues",
+    "read_arrays",
+    "read_flow",
+    "read_math",
+    "read_training",
+    "write_arrays",
+    "write_math",
+    "write_nn",
+]

@@ -43,8 +43,8 @@ class Owner(Protocol):
     def done_with(self, batch: Batch) -> None:
         """Note that a node of the batch is done."""
 
-    def again(self, calls: list[Call]) -> None:
-        """Take back calls that a chunk did not get to."""
+    def again(self, calls: list[Call], alone: bool) -> None:
+        """Take back calls that a chunk did not get to.   alone: each will be a node of its own."""
 
     def broken(self, error: BaseException) -> None:
         """Note a call's exception, which may be that of the initializer."""
@@ -70,7 +70,7 @@ class Batch:
         chunk: list[Call] = []
         most = 1
         for call in self.calls:
-            alone = call.needs or call.weight > 1 or call.again or call in needed
+            alone = call.needs or call.weight > 1 or call.alone or call in needed
             if chunk and (alone or len(chunk) >= most or not self._alike(call, chunk[0])):
                 yield chunk
                 chunk = []
@@ -161,7 +161,7 @@ class Batch:
         PACES.learn(calls[0].callee.key, outcome.seconds / weight, outcome.busy / weight)
         self.owner.done_with(self)
         outcomes = [outcome.value] if len(calls) == 1 else outcome.value
-        self.owner.again(calls[len(outcomes) :])
+        self.owner.again(calls[len(outcomes) :], alone=outcome.seconds > _SHORT)
         for value in outcomes:
             if type(value) is Raised:
                 self.owner.broken(value.error)

@@ -6,14 +6,17 @@ An exception is part of the outcome of its call (`Raised`), so that the other ca
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor
+from contextlib import nullcontext
 from time import perf_counter, thread_time
 from typing import Any, NamedTuple
 
 from weftwork.actors.processes.messages import describe, described
 from weftwork.actors.programs.program import Stopped
 from weftwork.graph.errors import add_remote
+from weftwork.graph.forks import fresh
 from weftwork.scheduler.doors.held import Held
 
 
@@ -59,11 +62,15 @@ class Input(NamedTuple):
 
 
 class Start(NamedTuple):
-    """The initializer of an executor. Each process calls it once; `key` identifies the executor."""
+    """The initializer of an executor, which has a `key`.
+
+    Each process calls it once; each thread, if it is `per_thread` because it sets attributes of a `threading.local`.
+    """
 
     key: str
     function: Callable | None
     arguments: tuple
+    per_thread: bool = False
 
 
 def call_node(*bound: Any) -> Done:
@@ -126,17 +133,33 @@ def _raised(error: BaseException) -> Raised:
 
 _initialized: dict[str, BaseException | None] = {}
 """The executors whose initializer this process has called, with the exception if it raised one."""
+_here = threading.local()
+"""The same for those whose initializer each thread calls."""
+_lock = fresh(threading.Lock())
+_locks: dict[str, Any] = {}
+"""One for each initializer that a thread is calling: the other threads wait for its end."""
 
 
 def _initialize(start: Start) -> None:
-    if start.key not in _initialized:
-        _initialized[start.key] = None
-        try:
-            start.function(*start.arguments)  # type: ignore[misc]
-        except Exception as error:
-            _initialized[start.key] = error
-    if (failed := _initialized[start.key]) is not None:
+    known = _here.__dict__ if start.per_thread else _initialized
+    if start.key not in known:
+        with _lock:
+            lock = _locks.setdefault(start.key, threading.Lock())
+        with nullcontext() if start.per_thread else lock:
+            if start.key not in known:
+                known[start.key] = _error_of(start)
+        _locks.pop(start.key, None)
+    if (failed := known[start.key]) is not None:
         raise BrokenExecutor(f"the initializer failed: {type(failed).__name__}: {failed}") from failed
+
+
+def _error_of(start: Start) -> Exception | None:
+    """Call an initializer. Returns the exception that it raised."""
+    try:
+        start.function(*start.arguments)  # type: ignore[misc]
+    except Exception as error:
+        return error
+    return None
 
 
 def call_each(function: Callable, items: Iterable[tuple]) -> list:

@@ -15,11 +15,14 @@ import logging
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future
+from numbers import Integral
 from time import monotonic, sleep
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
+from weftwork.graph.captured_walk import Walk
+from weftwork.graph.inspection import inside
 from weftwork.scheduler.doors.batches import Batch, results
 from weftwork.scheduler.doors.calls import Raised, Start, chunk_of
 from weftwork.scheduler.doors.futures import Call, Callee, cancel, code_of, finish, start
@@ -44,10 +47,12 @@ class Executor(concurrent.futures.Executor):
     """Calls functions in the program's threads and local workers, whichever is faster; see docs/doors.md.
 
     max_workers: how many calls may run at once; by default as many as there are CPUs.
-    initializer, initargs: a function that each process calls once before its first call, and its arguments.
+    initializer, initargs: a function that each process calls once before its first call, and its arguments. If it
+    refers to a `threading.local`, each thread calls it.
     A call may have futures as arguments: it waits for them, gets their results, and fails if one of them fails.
     Within a process, arguments and results are passed as they are; between processes, they are pickled.
-    Raises ValueError for a max_workers below 1, TypeError for an initializer that cannot be called.
+    Raises ValueError for a max_workers below 1, TypeError for one that is not an integer, and for an initializer that
+    cannot be called.
     """
 
     def __init__(
@@ -56,15 +61,17 @@ class Executor(concurrent.futures.Executor):
         initializer: Callable[..., Any] | None = None,
         initargs: tuple[Any, ...] = (),
     ):
-        if max_workers is not None and max_workers < 1:
-            raise ValueError(f"max_workers must be greater than 0, not {max_workers!r}.")
+        if max_workers is not None:
+            _check_count("max_workers", max_workers)
         if initializer is not None and not callable(initializer):
             raise TypeError(f"initializer must be callable, not {initializer!r}.")
         self._max_workers = max_workers or local_cpus()
-        self._owner = _Owner(self, Start(uuid.uuid4().hex, initializer, tuple(initargs)))
+        per_thread = _is_per_thread(initializer)
+        self._owner = _Owner(self, Start(uuid.uuid4().hex, initializer, tuple(initargs), per_thread))
         self._callee: Callee | None = None
         """The last one, for the next call of the same function."""
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._pending: deque[Call] = deque()
         self._aside: list[Call] = []
         """Calls that wait for futures."""
@@ -85,7 +92,7 @@ class Executor(concurrent.futures.Executor):
             if callee.lasting:
                 self._callee = callee
         call = Call(callee, args, kwargs)
-        self._submit([call])
+        self._submit((call,))
         return call
 
     def submit_as(self, functions: tuple[Callable[..., Any], ...], fn: Callable[..., Any], *args: Any) -> Future:
@@ -109,8 +116,8 @@ class Executor(concurrent.futures.Executor):
         timeout: seconds from now, after which TimeoutError is raised.   chunksize: how many calls are sent to a worker
         together; by default such that each worker gets several chunks.
         """
-        if chunksize is not None and chunksize < 1:
-            raise ValueError(f"chunksize must be 1 or more, not {chunksize!r}.")
+        if chunksize is not None:
+            _check_count("chunksize", chunksize)
         if kwargs:  # buffersize, of Python 3.14
             return super().map(fn, *iterables, timeout=timeout, **kwargs)
         end = None if timeout is None else monotonic() + timeout
@@ -154,17 +161,22 @@ class Executor(concurrent.futures.Executor):
         for batch in batches:
             batch.stop()
 
-    def _submit(self, calls: list[Call]) -> None:
-        with self._changed:
-            if self._broken is not None:
-                raise BrokenExecutor(str(self._broken)) from self._broken
-            if self._down:
-                raise RuntimeError("cannot schedule new futures after shutdown")
+    def _submit(self, calls: Sequence[Call]) -> None:
+        with self._lock:
+            if self._down or self._broken is not None:
+                self._refuse()
             self._pending.extend(calls)
-            self._run_more()
+            if self._free and not self._gathering:
+                self._run_more()
         for call in calls:
-            for future in call.needs:
-                future.add_done_callback(self._wake)
+            if call.needs:
+                for future in call.needs:
+                    future.add_done_callback(self._wake)
+
+    def _refuse(self) -> NoReturn:
+        if self._broken is not None:
+            raise BrokenExecutor(str(self._broken)) from self._broken
+        raise RuntimeError("cannot schedule new futures after shutdown")
 
     def _wake(self, _: Any = None) -> None:
         with self._changed:
@@ -242,6 +254,21 @@ class Executor(concurrent.futures.Executor):
         return taken
 
 
+def _check_count(name: str, count: Any) -> None:
+    if not isinstance(count, Integral):
+        raise TypeError(f"{name} must be an integer, not {count!r}.")
+    if count < 1:
+        raise ValueError(f"{name} must be greater than 0, not {count!r}.")
+
+
+def _is_per_thread(initializer: Callable | None) -> bool:
+    """Whether an initializer refers to a `threading.local`, whose attributes only the thread that sets them sees."""
+    if initializer is None:
+        return False
+    held = Walk(initializer, (), []).objects.values()
+    return any([isinstance(each, threading.local) for value in held for each in (value, *inside(value))])
+
+
 class _Owner:
     """The side of an executor that its batches see."""
 
@@ -260,10 +287,10 @@ class _Owner:
                 executor._free += spare
                 executor._run_more()
 
-    def again(self, calls: list[Call]) -> None:
-        """Take back calls that a chunk did not get to. Each will be a node of its own."""
+    def again(self, calls: list[Call], alone: bool) -> None:
+        """Take back calls that a chunk did not get to.   alone: each will be a node of its own."""
         for call in calls:
-            call.again = True
+            call.alone = alone
         if calls:
             with self._executor._changed:
                 self._executor._pending.extendleft(reversed(calls))

@@ -21,6 +21,7 @@ from weftwork.graph.ownership import is_atom
 from weftwork.scheduler.doors.calls import Raised
 from weftwork.scheduler.doors.running import changes_given, holds_nothing, in_c
 
+_OPEN = (PENDING, RUNNING)
 _light = fresh(threading.Lock())
 """Protects the state of calls without a condition. Whoever holds it takes no other lock."""
 
@@ -51,20 +52,28 @@ class Call(Future):
 
     weight: how many times it calls the function under which its duration is recorded.   stays: it must be made in this
     process.
-    needs: the futures among its arguments.   again: a chunk did not get to it, so it is to be a node of its own.
+    needs: the futures among its arguments.   alone: it is to be a node of its own, as calls like it take long.
     """
 
     _state = PENDING
     _result = _exception = None
     _made: threading.Condition | None = None
-    again = False
+    kwargs: dict[str, Any] | None = None
+    needs: Sequence[Future] = ()
+    weight = 1
+    stays = alone = False
 
     def __init__(self, callee: Callee, args: Sequence[Any], kwargs: dict[str, Any] | None = None, weight: int = 1):
-        # Future's attributes have defaults above, or are made with the condition
-        self.callee, self.args, self.kwargs, self.weight = callee, args, kwargs, weight
-        values = (*args, *kwargs.values()) if kwargs else args
-        self.stays = callee.changes and not is_atom(tuple(values))
-        self.needs: Sequence[Future] = ()
+        # Attributes that most calls never set have their defaults above; those of Future are made with the condition.
+        self.callee, self.args = callee, args
+        values = args
+        if kwargs:
+            self.kwargs = kwargs
+            values = (*args, *kwargs.values())
+        if weight != 1:
+            self.weight = weight
+        if callee.changes and not is_atom(tuple(values)):
+            self.stays = True
         for value in values:
             if isinstance(value, Future):
                 self.needs = (*self.needs, value)
@@ -83,7 +92,7 @@ class Call(Future):
 
     def done(self) -> bool:
         """Whether it has finished or was cancelled."""
-        return self._state not in (PENDING, RUNNING)
+        return self._state not in _OPEN
 
     def result(self, timeout: float | None = None) -> Any:
         """What the function returned. Raises what it raised, CancelledError, or TimeoutError.
@@ -109,10 +118,11 @@ def finish(calls: Sequence[Call], outcomes: Sequence[Any]) -> None:
     watched = []
     with _light:
         for call, outcome in zip(calls, outcomes, strict=True):
-            if call.done():
+            if call._state not in _OPEN:
                 continue
-            call.callee = call.args = call.kwargs = None  # type: ignore[assignment]  # nobody needs them any more
-            call.needs = ()
+            call.callee = call.args = None  # type: ignore[assignment]  # nobody needs them any more
+            if call.kwargs or call.needs:
+                call.kwargs, call.needs = None, ()
             if call._made is None and type(outcome) is not Raised:
                 call._result = outcome
                 call._state = FINISHED

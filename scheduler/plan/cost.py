@@ -123,6 +123,7 @@ class Costs:
         """Histories of functions without weak references, by identity; the oldest ones are dropped."""
         self._lock = fresh(threading.Lock())
         self._blocking: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._some_block = False
         self.epoch = 0
         """Counts up when a function is measured for the first time, or a mean changes considerably."""
 
@@ -136,7 +137,7 @@ class Costs:
 
     def learn_calls(self, kernel: Callable, calls: Iterable[tuple[int, float, int]]) -> None:
         """Record calls of `kernel`, each as (bytes of its inputs, seconds, bytes of its outputs)."""
-        if self._blocking and self.blocks(kernel):
+        if self.blocks(kernel):
             return
         with self._lock:
             records = self._history(kernel).records
@@ -169,7 +170,7 @@ class Costs:
     def find(self, kernel: Callable, taken: float) -> Record | None:
         """The record of `kernel` for inputs of so many bytes, or that of the nearest size class; None if unseen."""
         history = self._find(kernel)
-        if history is None or (self._blocking and self.blocks(kernel)):
+        if history is None or self.blocks(kernel):
             return None
         records, wanted = history.records, size_class(taken)
         record = records.get(wanted)
@@ -181,15 +182,16 @@ class Costs:
             return
         with self._lock:
             self._blocking.add(_key(kernel))
+            self._some_block = True
             self.epoch += 1
 
     def blocks(self, kernel: Any) -> bool:
         """Whether a function is blocked."""
-        return bool(self._blocking) and _is_weak(kernel) and _key(kernel) in self._blocking
+        return self._some_block and _is_weak(kernel) and _key(kernel) in self._blocking
 
     def blocks_any(self, kernels: Iterable[Callable | None]) -> bool:
         """Whether any of these functions is blocked."""
-        return bool(self._blocking) and any(map(self.blocks, kernels))
+        return self._some_block and any(map(self.blocks, kernels))
 
     def _find(self, kernel: Callable) -> History | None:
         return (self._histories if _is_weak(kernel) else self._lasting).get(_key(kernel))

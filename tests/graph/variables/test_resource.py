@@ -205,7 +205,7 @@ def test_a_caching_device_gives_one_cached_read(graph):
     assert w.value().op.type == "Identity"
 
 
-def test_every_place_of_a_run_gives_the_same(graph, ray_session):
+def test_every_place_of_a_run_gives_the_same(ray_session, graph):
     w = tf.Variable(np.ones([3], np.float32), use_resource=True)
     double = tf.op(dtype=tf.float32, shape=[3])(lambda x: 2 * x)
     with tf.control_dependencies([w.assign_add(double(w))]):

@@ -19,6 +19,7 @@ import pytest
 import weftwork as tf
 from tests.waiting import until
 from weftwork.scheduler.doors.calls import Raised
+from weftwork.scheduler.run.gil_watch import GilWatch
 
 ROOT = Path(__file__).parents[3]
 
@@ -91,6 +92,24 @@ def test_a_future_is_done_when_its_own_call_is(executor):
         wait([executor.submit(sleep, 0.2) for _ in range(2)])
     futures = [executor.submit(sleep, seconds) for seconds in (2.0, 0.1)]
     assert [future.result() for future in as_completed(futures)] == [0.1, 2.0]
+
+
+def test_a_call_that_must_be_made_alone_does_not_wait_for_threads_that_wait_for_it(monkeypatch):
+    def alone(k):
+        return sum(range(1000 * k))
+
+    def beside(k):
+        return sum(range(1000 * k))
+
+    def suspects(watch, node):
+        return watch._flow.ops[node].name.startswith("alone")
+
+    monkeypatch.setattr(GilWatch, "suspects", suspects)
+    with tf.Executor(2) as executor:
+        futures = [executor.submit(function, k) for k in range(40) for function in (alone, beside)]
+        left = wait(futures, 60).not_done
+        executor.terminate_workers()
+    assert not left
 
 
 def test_a_later_call_does_not_wait_for_a_long_one(executor):
@@ -291,6 +310,28 @@ def test_the_initializer_comes_before_the_calls():
         assert list(executor.map(lambda n: list(started), range(4))) == [["a"]] * 4
 
 
+def test_no_call_begins_before_the_end_of_the_initializer():
+    started = []
+
+    def start():
+        time.sleep(0.2)
+        started.append(1)
+
+    with tf.Executor(4, start) as executor:
+        futures = [executor.submit(lambda n: len(started), n) for n in range(8)]
+        assert [future.result() for future in futures] == [1] * 8
+
+
+def test_each_thread_calls_an_initializer_that_sets_its_own_attributes():
+    here = threading.local()
+
+    def start(value):
+        here.value = value
+
+    with tf.Executor(4, start, (7,)) as executor:
+        assert [future.result() for future in [executor.submit(lambda: here.value) for _ in range(20)]] == [7] * 20
+
+
 def test_an_executor_whose_initializer_fails_is_broken():
     def start():
         raise ValueError("no room")
@@ -304,7 +345,9 @@ def test_an_executor_whose_initializer_fails_is_broken():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "kind"), [({"max_workers": 0}, ValueError), ({"initializer": 3}, TypeError)], ids=str
+    ("arguments", "kind"),
+    [({"max_workers": 0}, ValueError), ({"max_workers": 2.5}, TypeError), ({"initializer": 3}, TypeError)],
+    ids=str,
 )
 def test_options_that_make_no_sense_are_refused(arguments, kind):
     with pytest.raises(kind):
@@ -314,6 +357,8 @@ def test_options_that_make_no_sense_are_refused(arguments, kind):
 def test_a_chunk_has_at_least_one_call(executor):
     with pytest.raises(ValueError, match="chunksize"):
         executor.map(pow, [1], [1], chunksize=0)
+    with pytest.raises(TypeError, match="chunksize"):
+        executor.map(pow, [1], [1], chunksize=1.5)
 
 
 def test_a_program_that_ends_waits_for_its_calls_and_leaves_nothing():
