@@ -163,18 +163,19 @@ class UnreadVariable(ResourceVariable):
     `op` is the operation that writes.
     """
 
-    def __init__(self, written: Operation, handle: Tensor):
-        self._op, self._variable, self._parent = handle.op, handle, written
-        self._snapshot = self._read()
+    def __init__(self, written: Operation, read: Tensor):
+        self._variable = read.op.inputs[0]
+        self._op, self._parent, self._snapshot = self._variable.op, written, read
         self._initializer = None  # type: ignore[assignment]
         self.trainable, self.constraint = True, None
 
     @classmethod
     def of(cls, written: Tensor, variable: Operation) -> UnreadVariable:
         """The variable after the operation that makes `written`."""
-        made = object.__new__(cls)
-        made.__init__(written.op, variable.outputs[0])
-        return made
+        return _unread(written.op, _read_after(written.op, variable.outputs[0]))
+
+    def __reduce__(self):
+        return _unread, (self._parent, self._snapshot)
 
     @property
     def op(self) -> Operation:
@@ -187,8 +188,19 @@ class UnreadVariable(ResourceVariable):
         return self._parent.name
 
     def _read(self) -> Tensor:
-        with self.graph.as_default(), self.graph.control_dependencies([self._parent]):
-            return read_handle(self.handle)
+        return _read_after(self._parent, self.handle)
+
+
+def _read_after(written: Operation, handle: Tensor) -> Tensor:
+    with written.graph.as_default(), written.graph.control_dependencies([written]):
+        return read_handle(handle)
+
+
+def _unread(written: Operation, read: Tensor) -> UnreadVariable:
+    """The variable after a write, without the creators of variables in between."""
+    made = object.__new__(UnreadVariable)
+    made.__init__(written, read)
+    return made
 
 
 seams.resource_variable, seams.unread = ResourceVariable, UnreadVariable.of
