@@ -46,8 +46,7 @@ DIFFERS = {
     "nn.learned_unigram_candidate_sampler": "raises NotImplementedError",
     "py_function": "its function gets NumPy arrays that also have `numpy()`, and it has no gradient",
     "raw_ops": "an operation that no other function here makes fails when it runs",
-    "resource_variables_enabled": "there is one kind of variable",
-    "Variable": "there is one kind; `use_resource`, `synchronization` and `aggregation` have no effect",
+    "Variable": "`synchronization` and `aggregation` have no effect",
     "VERSION": "the version of TensorFlow that these names are from",
 }
 """Names that exist but behave differently."""

@@ -91,14 +91,8 @@ def flatten_graph(graph: Graph) -> dict[str, Any]:
         "finalized": graph.finalized,
         "unfeedable": [(t.op.index, t.index) for t in graph._unfeedable],
         "unfetchable": [op.index for op in graph._unfetchable],
+        "dead": [op.index for op in graph.dead],
     }
-
-
-def restore_graph(flat: dict[str, Any]) -> Graph:
-    """Rebuild a graph from the tables of `flatten_graph`."""
-    graph = Graph()
-    fill_graph(graph, flat)
-    return graph
 
 
 def fill_graph(graph: Graph, flat: dict[str, Any]) -> None:
@@ -143,6 +137,8 @@ def fill_graph(graph: Graph, flat: dict[str, Any]) -> None:
     graph.seed = flat["seed"]
     graph._unfeedable = {ops[i].outputs[k] for i, k in flat["unfeedable"]}
     graph._unfetchable = {ops[i] for i in flat["unfetchable"]}
+    for index in flat.get("dead", ()):
+        graph.may_be_dead(ops[index])
     known: dict = {}
     for name, items in flat["collections"].items():
         graph._collections[name] = [_restored_item(graph, item, known) for item in items]

@@ -12,25 +12,27 @@ from contextlib import contextmanager
 from typing import Any
 
 from weftwork.graph import shapes, stacks
+from weftwork.graph.dead import skipped_if_dead
 from weftwork.graph.drawn import Drawn
 from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.elements import Elements
 from weftwork.graph.forgetting import FORGOTTEN, Forgetting
 from weftwork.graph.keys import GraphKeys as GraphKeys  # older pickles refer to them here
 from weftwork.graph.keys import NoKernel as NoKernel
-from weftwork.graph.names import Names, check_op_name, check_scope_name, find
+from weftwork.graph.names import Names, check_op_name, check_scope_name
 from weftwork.graph.operation import _NO_ATTRS, LIBRARY, Kind, Operation, Tensor, Traits
 from weftwork.graph.ownership import add_atoms
 from weftwork.graph.scopes import Scopes
 from weftwork.graph.seams import seams
 from weftwork.graph.sections import Section, check_use
-from weftwork.graph.source import caller
+from weftwork.graph.source import Source, caller
 from weftwork.graph.statistics import GraphStatistics
 
 GRADIENT_OVERRIDES = ("_weftwork_gradient_overrides",)
 """The collection that records each `gradient_override_map`: (first operation, end, names)."""
 
 
-class Graph(Forgetting, Drawn):
+class Graph(Forgetting, Elements, Drawn):
     """A computation, defined once and run in any number of sessions.
 
     Any number of threads may build and run it at the same time.
@@ -42,6 +44,7 @@ class Graph(Forgetting, Drawn):
         self._statistics = GraphStatistics()
         self._by_name: dict[str, Operation] = {}
         self._names = Names()
+        self._sources: dict[tuple[int, int], Source] = {}
         self._scopes = Scopes()
         self._unfeedable: set[Tensor] = set()
         self._unfetchable: set[Operation] = set()
@@ -74,13 +77,10 @@ class Graph(Forgetting, Drawn):
         name: the requested name, which is made unique. If it ends in "/", it is used as it is, without the slash.
         colocate: an operation (a variable) that must share this one's place.
         pinned: ignore the control inputs of the open scopes, as variables do.
-        kind, type: what the operation is.
-        kernel: its function.
-        attrs: its attributes.
-        traits: how its function may run.
+        kind, type: what the operation is.   kernel, attrs: its function and attributes.   traits: how it may run.
         Raises RuntimeError if the graph is finalized, ValueError for a bad name or an input of another graph.
         """
-        source = caller()
+        source = caller(self._sources)
         scopes = self._scopes.now()
         section = scopes.section
         for tensor in inputs:
@@ -89,6 +89,8 @@ class Graph(Forgetting, Drawn):
                 raise ValueError(f"{tensor} must be from the same graph as the other inputs of {name or type}.")
             if maker.section is not section:
                 check_use(tensor, section, name or type)
+        if self.dead:
+            kind, kernel, inputs = skipped_if_dead(self.dead, kind, kernel, inputs, self.waited_for, len(outputs))
         with self._lock:
             if self._finalized:
                 raise RuntimeError("Graph is finalized and cannot be modified.")
@@ -156,9 +158,7 @@ class Graph(Forgetting, Drawn):
         """The number of operations ever added."""
         return len(self._operations)
 
-    @property
-    def _last_id(self) -> int:
-        return len(self._operations)
+    _last_id = version
 
     def get_operations(self) -> list[Operation]:
         """All operations, in creation order."""
@@ -173,6 +173,13 @@ class Graph(Forgetting, Drawn):
     def statistics(self) -> GraphStatistics:
         """The statistics kept while the graph grows. Do not modify them."""
         return self._statistics
+
+    def calls(self) -> tuple[list[tuple], list]:
+        """The calls of all nodes, and the constants in them. Both may grow; do not modify them."""
+        with self._lock:
+            statistics = self._statistics
+            statistics.add_calls(self._operations)
+            return statistics.calls, statistics.constants
 
     def all_for(self, wanted: Iterable[Operation]) -> tuple[list[Operation], GraphStatistics] | None:
         """All operations and their statistics if a run of `wanted` needs every operation; else None."""
@@ -198,73 +205,10 @@ class Graph(Forgetting, Drawn):
         """The VersionDef of the graph's GraphDef."""
         return seams.graph_def(self, self.version).versions
 
-    def get_operation_by_name(self, name: str) -> Operation:
-        """The operation called `name`. Raises KeyError if there is none, TypeError if it is not a string."""
-        if not isinstance(name, str):
-            raise TypeError(f"Operation names are strings (or similar), not {type(name).__name__}.")
-        return self.as_graph_element(name, allow_tensor=False, allow_operation=True)
-
-    def get_tensor_by_name(self, name: str) -> Tensor:
-        """The tensor `OPERATION:INDEX`. Raises KeyError if there is none, TypeError if it is not a string."""
-        if not isinstance(name, str):
-            raise TypeError(f"Tensor names are strings (or similar), not {type(name).__name__}.")
-        return self.as_graph_element(name, allow_tensor=True, allow_operation=False)
-
-    def as_graph_element(self, obj: Any, allow_tensor: bool = True, allow_operation: bool = True) -> Any:
-        """The Tensor or Operation that `obj` is, names, or returns from its `_as_graph_element`.
-
-        allow_tensor, allow_operation: whether the result may be one.
-        Raises TypeError if `obj` cannot be either, ValueError or KeyError if it is not in this graph.
-        """
-        types = " or ".join(["Tensor"] * allow_tensor + ["Operation"] * allow_operation)
-        if not types:
-            raise ValueError("allow_tensor and allow_operation can't both be False.")
-        if hasattr(type(obj), "_as_graph_element"):
-            obj = obj._as_graph_element()
-        if isinstance(obj, bytes):
-            obj = obj.decode()
-        if isinstance(obj, str):
-            return find(self._by_name, obj, allow_tensor, allow_operation)
-        if (isinstance(obj, Tensor) and allow_tensor) or (isinstance(obj, Operation) and allow_operation):
-            if obj.graph is not self:
-                kind = "Tensor" if isinstance(obj, Tensor) else "Operation"
-                raise ValueError(f"{kind} {obj!r} is not an element of this graph.")
-            return obj
-        raise TypeError(f"Can not convert a {type(obj).__name__} into a {types}.")
-
-    def also_named(self, name: str, op: Operation) -> None:
-        """Let an operation be found by one more name, which must be unused."""
-        self._by_name[name] = op
-
     @property
     def devices(self) -> dict[str, Operation]:
         """The requested devices, each with the first operation that requested it."""
         return self._statistics.devices
-
-    @property
-    def all_feedable(self) -> bool:
-        """True if every tensor of the graph may be fed."""
-        return not (self._unfeedable or self._sections)
-
-    def is_feedable(self, tensor: Any) -> bool:
-        """False for tensors inside a control-flow construct."""
-        return tensor.op.section is None and tensor not in self._unfeedable
-
-    def is_fetchable(self, element: Any) -> bool:
-        """False for elements inside a control-flow construct.
-
-        element: a Tensor or an Operation.
-        """
-        op = element.op if isinstance(element, Tensor) else element
-        return op.section is None and op not in self._unfetchable
-
-    def prevent_feeding(self, tensor: Tensor) -> None:
-        """Do not allow `tensor` to be fed."""
-        self._unfeedable.add(tensor)
-
-    def prevent_fetching(self, op: Operation) -> None:
-        """Do not allow `op` to be fetched."""
-        self._unfetchable.add(op)
 
     def create_op(
         self,
@@ -410,6 +354,16 @@ class Graph(Forgetting, Drawn):
             yield
         finally:
             override[1] = self.version
+
+    @property
+    def place(self) -> tuple:
+        """The section of new operations, and the control dependencies that they get; equal if unchanged."""
+        return self._scopes.place
+
+    @property
+    def waited_for(self) -> list[Operation]:
+        """The operations that new operations wait for, because of open control dependencies."""
+        return self._scopes.waited_for
 
     @property
     def section(self) -> Section | None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from weftwork.graph.collections import Collections
+from weftwork.graph.dead import may_die
 
 if TYPE_CHECKING:
     from weftwork.graph.operation import Operation
@@ -21,6 +22,7 @@ class Marks(Collections):
     """The part of a graph that keeps these notes.
 
     marks: the further attributes (AttrValues) of operations that have any.
+    dead: operations whose outputs may be dead (`graph/dead.py`).
     originals: maps an operation made for another one, such as one of its gradient, to that other one.
     """
 
@@ -31,6 +33,7 @@ class Marks(Collections):
         self._attr_scopes: dict[str, Any] = {}
         self._kernel_labels: dict[str, str] = {}
         self._original: Operation | None = None
+        self.dead: set[Operation] = set()
         self._marking = False
 
     @contextmanager
@@ -78,10 +81,17 @@ class Marks(Collections):
             yield
         finally:
             setattr(self, name, outer)
-            self._marking = was
+            self._marking = was or bool(self.dead)
+
+    def may_be_dead(self, op: Operation) -> None:
+        """Note that outputs of an operation may be dead, so that operations that use them can be skipped."""
+        self.dead.add(op)
+        self._marking = True
 
     def _mark(self, op: Operation) -> None:
         """Attach the open scopes' notes to a new operation."""
+        if self.dead and may_die(op, self.dead):
+            self.dead.add(op)
         if self._original is not None:
             self.originals[op] = self._original
         for key, value in self._attr_scopes.items():

@@ -83,6 +83,11 @@ WRITES = frozenset({Kind.ASSIGN, Kind.UPDATE})
 REFERENCES = frozenset({Kind.VARIABLE, Kind.READ})
 
 
+def _is_read(op: Operation) -> bool:
+    """True for a variable's reference, and for a read of a variable."""
+    return op.kind in REFERENCES or op.type == "ReadVariableOp"
+
+
 LIBRARY = Traits()
 _NO_ATTRS: Mapping[str, Any] = {}
 _UNSENT = ("__weakref__", "compiled", "measured")  # they belong to this process
@@ -159,9 +164,9 @@ class Operation:
         self.compiled: Any = None
         self.measured: Any = None
         if len(outputs) == 1:  # the most common case, which this makes twice as fast
-            self.outputs: tuple[Tensor, ...] = (Tensor(self, 0, *outputs[0]),)
+            self.outputs: list[Tensor] = [Tensor(self, 0, *outputs[0])]
         else:
-            self.outputs = tuple([Tensor(self, i, dtype, shape) for i, (dtype, shape) in enumerate(outputs)])
+            self.outputs = [Tensor(self, i, dtype, shape) for i, (dtype, shape) in enumerate(outputs)]
 
     @property
     def listed(self) -> Operation:
@@ -255,7 +260,7 @@ class Operation:
 
     def values(self) -> tuple[Tensor, ...]:
         """The outputs."""
-        return self.outputs
+        return tuple(self.outputs)
 
     def run(self, feed_dict: Mapping[Any, Any] | None = None, session: Any = None) -> None:
         """Run this operation, and everything it depends on, in `session` or the default session."""
@@ -337,7 +342,7 @@ class Tensor(Operators, Generic[R], Symbolic):
     def assign(self) -> Callable[..., Any]:
         """For a slice of a variable: `assign(value)`, the new value of the whole variable. Other tensors have none."""
         op = self.op
-        if op.type == "StridedSlice" and "spec" in op.attrs and op.inputs[0].op.kind in REFERENCES:
+        if op.type == "StridedSlice" and "spec" in op.attrs and _is_read(op.inputs[0].op):
             return functools.partial(seams.assign_slice, self)
         raise AttributeError("'Tensor' object has no attribute 'assign': it is not a slice of a variable.")
 

@@ -85,6 +85,17 @@ class Scopes:
         """The section that new operations belong to; None outside all sections."""
         return self.now().section
 
+    @property
+    def place(self) -> tuple:
+        """The section that new operations belong to, and the control dependencies that they get; equal if unchanged."""
+        state = self.now()
+        return state.section, *state.controllers
+
+    @property
+    def waited_for(self) -> list[Operation]:
+        """The operations that new operations wait for, because of open control dependencies."""
+        return [op for controller in self.now().controllers for op in controller.ops]
+
     @contextmanager
     def within(self, section: Any) -> Iterator[None]:
         """Operations created inside belong to `section`."""

@@ -47,6 +47,9 @@ class Seams:
     """`ops.products`: `a @ b`, like np.matmul."""
     variable_class: type
     """`variables.variable.Variable`."""
+    resource_variable: type
+    unread: Callable[[Any, Any], Any]
+    """`variables.resource`: the class of resource variables, and one as it is after a write."""
     saving: bool
     """True. Importing `training.saver_nodes` sets it, and registers the nodes that save and restore."""
     failed_inputs: Callable[[Any], list[Any]]
@@ -85,6 +88,7 @@ _HOMES = {
     "cwise": "graph.ops.sparse_ops",
     "matmul": "graph.ops.products",
     "variable_class": "graph.variables.variable",
+    **dict.fromkeys(["resource_variable", "unread"], "graph.variables.resource"),
     **dict.fromkeys(["visualize", "graph_html", "tensor_html"], "graph.drawing.visualize"),
     **dict.fromkeys(["costs_of", "write_text", "write_bytes"], "scheduler.views.costs"),
     "saving": "scheduler.training.saver_nodes",

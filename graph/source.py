@@ -67,12 +67,21 @@ def is_ours(filename: str) -> bool:
     return os.path.abspath(filename).startswith(_OURS)
 
 
-def caller() -> Source:
-    """The innermost frame outside this package, at least two of whose functions are on the stack."""
+def caller(known: dict[tuple[int, int], Source] | None = None) -> Source:
+    """The innermost frame outside this package, at least two of whose functions are on the stack.
+
+    known: sources to share, by code object and instruction; a new one is added.
+    """
     frame = sys._getframe(2)
     while frame is not None:
         code = frame.f_code
         if not is_ours(code.co_filename):
-            return Source(code, frame.f_lasti)
+            if known is None:
+                return Source(code, frame.f_lasti)
+            place = id(code), frame.f_lasti  # the source keeps the code object alive
+            source = known.get(place)
+            if source is None:
+                source = known[place] = Source(code, frame.f_lasti)
+            return source
         frame = frame.f_back
     return Source(None, 0)

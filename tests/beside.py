@@ -1,9 +1,9 @@
-"""Tests run in two processes, so that a second core has work.
+"""Tests run in three processes: two cores have work, also while some of the tests wait.
 
-The test run is forked when its tests are collected. The first process begins with the tests that take `ray_session`,
-the second one with the others. Both go file by file, and who has no more of his own takes what is left of the other's:
-each process has a Ray from the first test that takes one. The first one also hears the reports of the second one and
-passes them on: what is printed, and the exit status, are those of one run.
+The test run is forked when its tests are collected. Two processes begin with the tests that take `ray_session`, which
+are the most work, and one with the others. All go file by file, and one that has no more of its own takes what is left
+of the others: each process has a Ray from the first test that takes one. The first process also hears the reports of
+the rest and passes them on: what is printed, and the exit status, are those of one run.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 _LEAST = 100
-"""So many tests that need Ray, and so many that do not, are worth a second process."""
+"""So many tests that need Ray, and so many that do not, are worth further processes."""
 _PATIENCE = 60.0
-"""Seconds that the second process has to end its test, once it is told to stop."""
+"""Seconds that a process has to end its test, once it is told to stop."""
 
 
 def pays(config: pytest.Config, *kinds: list[pytest.Item]) -> bool:
-    """True if two processes are better than one: there are many tests, more than one core, and no debugger."""
+    """True if several processes are better than one: there are many tests, more than one core, and no debugger."""
     watched = config.option.capture == "no" or config.option.usepdb
     return not watched and len(os.sched_getaffinity(0)) > 1 and min(map(len, kinds)) >= _LEAST
 
@@ -44,7 +44,7 @@ def files(items: list[pytest.Item]) -> list[list[pytest.Item]]:
 
 
 class Shared:
-    """Files of tests that two processes run. A pipe holds the numbers of those that are left."""
+    """Files of tests that several processes run. A pipe holds the numbers of those that are left."""
 
     def __init__(self, items: list[pytest.Item]):
         self._files = files(items)
@@ -60,7 +60,7 @@ class Shared:
 def run(session: pytest.Session, parts: Iterable[list[pytest.Item]], after: Callable[[], object] = bool) -> None:
     """Run the tests of files as pytest's own loop does, and call `after` after each.
 
-    A file is taken when the one before has ended, not earlier: the other process may be idle by then.
+    A file is taken when the one before has ended, not earlier: another process may be idle by then.
     """
     for part in parts:
         for item, following in zip(part, [*part[1:], session], strict=True):  # the session: its fixtures stay
@@ -83,10 +83,11 @@ def from_word(word: bytes) -> Any:
 
 
 class Teller:
-    """In the second process: writes what each test did as a line of a file, and shows nothing."""
+    """In a further process: writes what each test did as a line of a file, and shows nothing."""
 
     def __init__(self, config: pytest.Config, file: BinaryIO):
         self._config, self._file, self._listener = config, file, os.getppid()
+        self._has_ray = False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
@@ -94,21 +95,22 @@ class Teller:
         if os.getppid() != self._listener:
             raise KeyboardInterrupt
         self._file.write(to_word([item.nodeid, item.location]))
+        self._has_ray = self._has_ray or "ray_session" in item.fixturenames  # type: ignore[attr-defined]
         made = runtestprotocol(item, log=False, nextitem=nextitem)
         data = [self._config.hook.pytest_report_to_serializable(config=self._config, report=report) for report in made]
-        ray = sys.modules.get("ray") if "ray_session" not in item.fixturenames else None
+        ray = None if self._has_ray else sys.modules.get("ray")
         assert ray is None or not ray.is_initialized(), "it has started a Ray of its own: it must take `ray_session`"
         self._file.write(b" " + to_word(data) + b"\n")
         return True
 
 
 def work(session: pytest.Session, parts: Iterable[list[pytest.Item]], file: BinaryIO) -> None:
-    """Be the second process: run tests, and end. The exit status is 0 where all have run, well or not."""
+    """Be a further process: run tests, and end. The exit status is 0 where all have run, well or not."""
     status = 1
     try:
         capture = session.config.pluginmanager.getplugin("capturemanager")
         capture.resume_global_capture()
-        for stream in (sys.stdout, sys.stderr):  # what a test prints must not get into the first process's files
+        for stream in (sys.stdout, sys.stderr):  # what a test prints must not get into another process's files
             with suppress(io.UnsupportedOperation), tempfile.TemporaryFile() as own:
                 os.dup2(own.fileno(), stream.fileno())
         capture.suspend_global_capture()
@@ -127,20 +129,18 @@ def work(session: pytest.Session, parts: Iterable[list[pytest.Item]], file: Bina
 
 
 class Beside:
-    """The second process, seen from the first one.
+    """A further process, seen from the first one.
 
-    first, second: the tests with which each process begins; it may also take those of the other.
+    parts: the tests that it runs, one part after the other, as far as no other process has taken them.
     """
 
-    def __init__(self, session: pytest.Session, first: list[pytest.Item], second: list[pytest.Item]):
-        self.first, self.second = Shared(first), Shared(second)
-        """The tests that nobody has taken yet."""
+    def __init__(self, session: pytest.Session, *parts: Shared):
         self._config, self._file = session.config, tempfile.TemporaryFile(buffering=0)
         self._heard, self._rest = 0, b""
         self._status: int | None = None
         self._process = os.fork()
         if self._process == 0:
-            work(session, chain(self.second, self.first), self._file)
+            work(session, chain(*parts), self._file)
 
     def hear(self) -> None:
         """Pass on the reports that have come since."""
@@ -174,7 +174,7 @@ class Beside:
             raise session.Failed(session.shouldfail)
         if self._status:
             last = from_word(self._rest)[0] if self._rest else "no test"
-            raise session.Interrupted(f"the second process has ended with {self._status} in {last}")
+            raise session.Interrupted(f"a process beside has ended with {self._status} in {last}")
 
     def stop(self) -> None:
         """End the process, if it has not ended."""

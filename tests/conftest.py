@@ -79,24 +79,30 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    """Run the tests, in two processes where that pays, and what they will look at meanwhile."""
+    """Run the tests, in several processes where that pays, and what they will look at meanwhile."""
     if session.config.option.collectonly or session.testsfailed:
         return None
     looking = [item for item in session.items if programs_of(item)]
     needing = [item for item in session.items if needs_ray(item) and not programs_of(item)]
     others = [item for item in session.items if not needs_ray(item) and not programs_of(item)]
-    needing.sort(key=lambda item: len(item.path.parts))  # the last ones decide how long one process waits for the other
-    second = beside.Beside(session, needing, others) if beside.pays(session.config, needing, others) else None
+    needing.sort(key=lambda item: len(item.path.parts))  # the last ones decide how long one process waits for another
+    further: list[beside.Beside] = []
+    with_ray, without = beside.Shared(needing), beside.Shared(others)
+    if beside.pays(session.config, needing, others):
+        further = [beside.Beside(session, without, with_ray), beside.Beside(session, with_ray, without)]
     for item in reversed(looking):  # so that the first ones to look run theirs beside the last ones'
         for program in programs_of(item):
             program.start()  # not before the fork: it starts a thread
-    if second is None:
+    if not further:
         return None
     try:
-        beside.run(session, chain(second.first, second.second, beside.files(looking)), second.hear)
-        second.finish(session)
+        everything = chain(with_ray, without, beside.files(looking))
+        beside.run(session, everything, lambda: [process.hear() for process in further])
+        for process in further:
+            process.finish(session)
     finally:
-        second.stop()
+        for process in further:
+            process.stop()
     return True
 
 

@@ -1,4 +1,4 @@
-"""A test run in two processes is told as one: all its tests, what they print, and how it ends."""
+"""A test run in several processes is told as one: all its tests, what they print, and how it ends."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ def test_needing(ray_session, tmp_path_factory):
 def test_needing_too(ray_session):
     while "{way}" != "dies" and not os.path.exists("taken"):
         time.sleep(0.01)
+    assert "{way}" == "dies" or open("taken").read() != str(os.getpid())
 """
 TAKEN = """
 import os
 def test_taken(ray_session):
-    assert open("others").read() == str(os.getpid())
-    open("taken", "w").close()
+    with open("being taken", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename("being taken", "taken")
 """
 OTHERS = """
 import os, pytest
@@ -80,6 +82,6 @@ def run_of(folder: Path, way: str) -> tuple[int, str]:
         ("dies", 2, ["ended with 7", "test_others.py::test_first"]),
     ],
 )
-def test_two_processes_tell_of_their_tests_as_one(tmp_path, way, status, told):
+def test_several_processes_tell_of_their_tests_as_one(tmp_path, way, status, told):
     ended, printed = run_of(tmp_path, way)
     assert (ended, [text for text in told if text not in printed]) == (status, []), printed

@@ -10,7 +10,7 @@ from weftwork.scheduler.events.event import KINDS, Event
 
 CLOSE = 1e-4
 """Seconds by which two clocks may differ."""
-WAITS = ("queue", "nested")
+WAITS = ("queue", "loop", "nested")
 """Places that are no lanes: what is in them lies beside each other."""
 
 

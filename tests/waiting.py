@@ -7,7 +7,8 @@ import time
 
 def until(condition, seconds: float = 60.0) -> None:
     """Return once `condition()` is true; AssertionError when that takes longer than `seconds`."""
-    end = time.monotonic() + seconds
+    end, pause = time.monotonic() + seconds, 1e-4
     while not condition():
         assert time.monotonic() < end, f"waited {seconds} s in vain"
-        time.sleep(0.005)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.005)

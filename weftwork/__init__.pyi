@@ -1557,6 +1557,15 @@ from weftwork.graph.variables.initializers import (
 from weftwork.graph.variables.initializers import (
     zeros_initializer as zeros_initializer,
 )
+from weftwork.graph.variables.modes import (
+    disable_resource_variables as disable_resource_variables,
+)
+from weftwork.graph.variables.modes import (
+    enable_resource_variables as enable_resource_variables,
+)
+from weftwork.graph.variables.modes import (
+    resource_variables_enabled as resource_variables_enabled,
+)
 from weftwork.graph.variables.partitioned import (
     fixed_size_partitioner as fixed_size_partitioner,
 )
@@ -1714,9 +1723,6 @@ from weftwork.switches import (
     disable_eager_execution as disable_eager_execution,
 )
 from weftwork.switches import (
-    disable_resource_variables as disable_resource_variables,
-)
-from weftwork.switches import (
     disable_tensor_equality as disable_tensor_equality,
 )
 from weftwork.switches import (
@@ -1729,13 +1735,7 @@ from weftwork.switches import (
     enable_control_flow_v2 as enable_control_flow_v2,
 )
 from weftwork.switches import (
-    enable_resource_variables as enable_resource_variables,
-)
-from weftwork.switches import (
     executing_eagerly as executing_eagerly,
-)
-from weftwork.switches import (
-    resource_variables_enabled as resource_variables_enabled,
 )
 from weftwork.version import COMPILER_VERSION as COMPILER_VERSION
 from weftwork.version import CXX11_ABI_FLAG as CXX11_ABI_FLAG

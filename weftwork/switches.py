@@ -8,7 +8,6 @@ def disable_v2_behavior() -> None:
 
 
 disable_eager_execution = disable_v2_behavior
-disable_resource_variables = enable_resource_variables = disable_v2_behavior
 disable_control_flow_v2 = enable_control_flow_v2 = disable_tensor_equality = disable_v2_tensorshape = (
     disable_v2_behavior
 )
@@ -16,11 +15,6 @@ disable_control_flow_v2 = enable_control_flow_v2 = disable_tensor_equality = dis
 
 def control_flow_v2_enabled() -> bool:
     """False, although branches and loops are always functional."""
-    return False
-
-
-def resource_variables_enabled() -> bool:
-    """False. There is one kind of variable: see "Order of reads and writes" for what a read gives."""
     return False
 
 

@@ -37,6 +37,7 @@ from weftwork.actors.programs.numbers import raised
 from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import StepFailed, Stopped, spread
 from weftwork.actors.programs.sizes import size_of
+from weftwork.actors.programs.stack import step_of
 from weftwork.graph.forks import children_end
 from weftwork.graph.kernels.team import limit
 from weftwork.graph.lending import all_lent
@@ -208,8 +209,10 @@ class LocalWorker:
     def _reply_of(self, request: Request, inputs: list, exchange: _Exchange, said: list, watch: Watch) -> list:
         number = exchange.number
         try:
+            loads = perf_counter()
             PLACE.enter(*request.around)
             program = self._programs.get(request)
+            watch.loaded(loads)
         except (ProgramMissing, Unknown):
             return pack_parts(["missing", number])
         except Exception as error:  # the code does not unpickle here: a package is missing, say
@@ -222,14 +225,15 @@ class LocalWorker:
         watch.unpacked()
         try:
             outputs, measured = call(program, values, exchange.stop, request, watch)
-        except (Stopped, Gone):
-            return pack_parts(["stopped", number])
+        except (Stopped, Gone) as stopped:
+            return pack_parts(["stopped", number, step_of(stopped), watch.leaves()])
         except StepFailed as failed:
             cause = failed.__cause__ or failed
             if isinstance(cause, Gone):
-                return pack_parts(["stopped", number])
+                return pack_parts(["stopped", number, failed.step, watch.leaves()])
             kind = "unfit" if isinstance(cause, Unsendable) else "failed"
-            return pack_parts([kind, number, *describe(cause), failed.step, tell_inputs(failed, values)])
+            inputs = tell_inputs(failed, values)
+            return pack_parts([kind, number, *describe(cause), failed.step, inputs, watch.leaves(), failed.measured])
         try:
             return pack_parts(["done", number, outputs, watch.leaves(), *measured])
         except Exception as error:
@@ -266,7 +270,9 @@ class LocalWorker:
         said: list[tuple] = []
         end: tuple | None = ("missing",)
         with suppress(Unknown), RECORDER.listening() as heard:
+            loads = perf_counter()
             PLACE.enter(*around)
+            watch.loaded(loads)
             end = self._work(content, probe, made, costs, heard, said, watch)
         if self._stop.exchange.gone:
             return False
@@ -285,13 +291,8 @@ class LocalWorker:
         except Exception as error:  # a value does not unpickle here
             return "unreadable", -1, *describe(error)
         self._values.update(given)
-        for token, text, keys, came in code:
-            try:
-                self._kernels[token] = unpack_code(text, keys, came)
-            except BlockMissing:
-                return ("missing",)
-            except Exception as error:  # a package is missing here, say
-                return "unreadable", token, *describe(error)
+        if code and (end := self._load(code, watch)) is not None:
+            return end
         known = self._rows.find(flow)
         if known is None:
             known = self._rows.keep(flow, {})
@@ -315,6 +316,19 @@ class LocalWorker:
             del self._kernels[visit.token], made[visit.first :], costs[visit.first :]
             return "wrote", visit.changed
         return end
+
+    def _load(self, code: list, watch: Watch) -> tuple | None:
+        """Load functions. Returns why that fails, or None."""
+        loads = perf_counter()
+        for token, text, keys, came in code:
+            try:
+                self._kernels[token] = unpack_code(text, keys, came)
+            except BlockMissing:
+                return ("missing",)
+            except Exception as error:  # a package is missing here, say
+                return "unreadable", token, *describe(error)
+        watch.loaded(loads)
+        return None
 
     def _calls(
         self, todo: list, probe: bool, visit: _Visit, made: list, costs: list, heard: list, said: list

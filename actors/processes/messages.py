@@ -47,6 +47,7 @@ class Ran(NamedTuple):
     came: when the message arrived.   packing: seconds spent on pickling and unpickling values.
     start, seconds: of the nodes.   taken, made: bytes of the nodes' inputs and outputs.
     left: when the reply was about to be sent.   up: when the process could take its first message.
+    loading: seconds spent on loading functions, and the modules that they import.
     """
 
     machine: str = ""
@@ -60,6 +61,7 @@ class Ran(NamedTuple):
     made: int = 0
     left: float = 0.0
     up: float = 0.0
+    loading: float = 0.0
 
 
 class Watch:
@@ -70,12 +72,16 @@ class Watch:
 
     def __init__(self, came: float | None = None):
         self.came = perf_counter() if came is None else came
-        self.packing = self.start = self.seconds = 0.0
+        self.packing = self.loading = self.start = self.seconds = 0.0
         self.taken = self.made = 0
 
     def unpacked(self) -> None:
-        """Note that the inputs are unpacked."""
-        self.packing += perf_counter() - self.came
+        """Note that the inputs are unpacked, and functions loaded."""
+        self.packing += perf_counter() - self.came - self.loading
+
+    def loaded(self, since: float) -> None:
+        """Note that functions, their modules, or the program's surroundings were loaded from `since` until now."""
+        self.loading += perf_counter() - since
 
     def ran(self, taken: int = 0, made: int = 0) -> None:
         """Note that the nodes, which began at `start`, have finished."""
@@ -95,6 +101,7 @@ class Watch:
             self.made,
             perf_counter(),
             _UP,
+            self.loading,
         )
 
 

@@ -34,6 +34,7 @@ from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import Program, StepFailed, Stopped
 from weftwork.actors.programs.sizes import size_of
+from weftwork.actors.programs.stack import step_of
 from weftwork.graph.forks import children_end
 from weftwork.graph.frames import is_lazy, is_mapped, lazily_copied
 from weftwork.graph.kernels.team import limit
@@ -224,7 +225,9 @@ def perform(
     device: the values are on a GPU, and outputs are copied from it.
     """
     try:
+        loads = perf_counter()
         program = programs.get(request)
+        watch.loaded(loads)
     except ProgramMissing:
         return _missing(request), []
     except Exception as error:  # the code does not unpickle here: a package is missing, say
@@ -238,9 +241,9 @@ def perform(
             outputs, measured = call(program, values, stop, request, watch)
     except StepFailed as failed:
         taken = tell_inputs(failed, values, gpu.to_host) if device else tell_inputs(failed, values)
-        failure = ["failed", failed.step, *describe(failed.__cause__ or failed), taken]
-    except Stopped:
-        failure = ["stopped"]
+        failure = ["failed", failed.step, *describe(failed.__cause__ or failed), taken, watch.leaves(), failed.measured]
+    except Stopped as stopped:
+        failure = ["stopped", step_of(stopped), watch.leaves()]
     RECORDER.gather()
     if changed := programs.end(request.program):
         return _reply(request, ["wrote", changed], []), []
@@ -279,8 +282,9 @@ RECORDER.dumps = dumps
 
 
 def _retried(function: UserFunction, attempt: int, text: str) -> None:
-    """Record that a call is being retried. The run learns of it from the reply."""
-    RECORDER.take("retried", (attempt, text))
+    """Record that a call is being retried: when, and where. The run learns of it from the reply."""
+    here = Watch.machine, os.getpid(), threading.get_native_id()
+    RECORDER.take("retried", (attempt, text, perf_counter(), *here))
 
 
 RETRIED.append(_retried)
@@ -334,6 +338,7 @@ def run_segment(message: bytes, *arrived: Any) -> Any:
     PLACE.keep_own()
     with RECORDER.listening() as said:
         PLACE.enter(*request.around)  # a task is always sent its surroundings
+        watch.loaded(watch.came)
         try:
             values = inputs_of(request, arrived)
         except Unreadable as error:
@@ -367,6 +372,7 @@ class VariableServer:
         with RECORDER.listening() as said:
             try:
                 PLACE.enter(*request.around)
+                watch.loaded(watch.came)
                 values = inputs_of(request, arrived, self._held)
             except Unknown:
                 reply = _missing(request)

@@ -26,7 +26,7 @@ class Body:
     """A section as a callable.
 
     where: for each step, its node as errors print it.
-    required: (input position, name, creation line) of each variable that must have a value.
+    required: (input position, error text, creation line) of each variable that must have a value.
     """
 
     def __init__(self, program: Program, where: list[str], required: list[tuple[int, str, str]]):
@@ -76,10 +76,9 @@ class Body:
 
 def check_required(required: list[tuple[int, str, str]], values: list) -> None:
     """Raise FailedPreconditionError if a variable that must have a value has none."""
-    for position, name, defined_at in required:
+    for position, text, defined_at in required:
         if values[position] is UNINITIALIZED:
-            text = f"Attempting to use uninitialized value {name}\n\t [[node {defined_at} ]]"
-            raise FailedPreconditionError(None, None, text)
+            raise FailedPreconditionError(None, None, f"{text}\n\t [[node {defined_at} ]]")
 
 
 class Control:

@@ -80,11 +80,12 @@ class StepFailed(Exception):
     """A step's kernel raised. `step` is the step's number, `__cause__` the exception.
 
     taken: the values of the step's inputs, without the stop list, or None if they are not known.
+    measured: if the program was measured: when the step began, and what `measure` returns of the steps before it.
     """
 
     def __init__(self, step: int, taken: list | None = None):
         super().__init__(step)
-        self.step, self.taken = step, taken
+        self.step, self.taken, self.measured = step, taken, []
 
 
 Measured = tuple[list, list[float], list[float], list[int], list[int]]
@@ -156,15 +157,11 @@ class Program:
             slots[slot] = value
         return slots
 
-    def _started(self, values: Sequence[Any], stop: list) -> list:
+    def _interpret(self, values: Sequence[Any], stop: list, probe: Callable | None = None) -> list:
+        """probe: called after each kernel with (step, start time, arguments, result)."""
         slots = self._environment(values)
         if self.stop is not None:
             slots[self.stop] = stop
-        return slots
-
-    def _interpret(self, values: Sequence[Any], stop: list, probe: Callable | None = None) -> list:
-        """probe: called after each kernel with (step, start time, arguments, result)."""
-        slots = self._started(values, stop)
         at, began = 0, 0.0
         try:
             for at, (kernel, attrs, inputs, outputs, dead, settle, lent) in enumerate(self.steps):
@@ -190,7 +187,9 @@ class Program:
         except BaseException as error:
             if is_from_outside(error):
                 raise
-            raise StepFailed(at, [slots[i] for i in self.steps[at].inputs if i != self.stop]) from error
+            failed = StepFailed(at, [slots[i] for i in self.steps[at].inputs if i != self.stop])
+            failed.measured = [began]
+            raise failed from error
         return [slots[i] for i in self.outputs]
 
     def measure(self, values: Sequence[Any], stop: list) -> Measured:
@@ -206,7 +205,11 @@ class Program:
             elif hasattr(result, "__len__"):  # else the step is about to fail
                 made[at] = sum(map(size_of, result))
 
-        return self._interpret(values, stop, probe), starts, seconds, taken, made
+        try:
+            return self._interpret(values, stop, probe), starts, seconds, taken, made
+        except StepFailed as failed:
+            failed.measured += [costs[: failed.step] for costs in (starts, seconds, taken, made)]
+            raise
 
     # Compiled form
 

@@ -31,6 +31,21 @@ def under_way(
     return step, frame
 
 
+def step_of(error: BaseException) -> int | None:
+    """The program step in which an error was raised, or None. Of nested programs, it is the outermost one's."""
+    trace, start = error.__traceback__, 0
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_code is INTERPRETED:
+            return start + frame.f_locals.get("at", 0)
+        if frame.f_code.co_filename == COMPILED:
+            return start + max(0, trace.tb_lineno - 2)
+        if frame.f_code is IN_PARTS:
+            start = frame.f_locals.get("start", 0)
+        trace = trace.tb_next
+    return None
+
+
 def frames_of_threads() -> dict[int, FrameType]:
     """The current frame of each thread of this process.
 

@@ -29,7 +29,12 @@ class _Request:
 
 
 class Keeper:
-    """The common base of accumulators and barriers. Requests are served in order of arrival."""
+    """The common base of accumulators and barriers. Requests are served in order of arrival.
+
+    least: the smallest number that one may take.
+    """
+
+    least = 1
 
     def __init__(self, name: str, definition: Definition):
         self.name, self.definition = name, definition
@@ -43,7 +48,7 @@ class Keeper:
             self.serve()
             return _nothing
         count = int(values[0])
-        if count < 1:
+        if count < self.least:
             raise InvalidArgumentError(None, None, f"Argument num_required must be positive, but was {count}")
         request = _Request(count, len(values) > 1 and bool(values[1]), on_done)
         self._waiting.append(request)
@@ -178,7 +183,9 @@ class Accumulator(Keeper):
         order = sorted(self._rows)
         rows = [self._rows[i][0] if summed else self._rows[i][0] / kind.type(self._rows[i][1]) for i in order]
         values = np.array(rows, kind) if rows else np.zeros((0,), kind)
-        return [np.array(order, np.int64), values, self._shape]
+        known: Any = self.definition.shapes[0]  # type: ignore[index]
+        shape = self._shape if known is None or None in known or self._shape.size else np.array(known, np.int64)
+        return [np.array(order, np.int64), values, shape]
 
     def _put_back(self, before: tuple) -> None:
         step, count, total, rows = before
@@ -191,6 +198,8 @@ class Accumulator(Keeper):
 
 class BarrierKeeper(Keeper):
     """Elements that are filled component by component, by key. They are taken in the order of their first insertion."""
+
+    least = 0
 
     def __init__(self, name: str, definition: Definition):
         super().__init__(name, definition)
@@ -216,7 +225,7 @@ class BarrierKeeper(Keeper):
         self.closed, self._sealed = True, bool(cancel)
         return []
 
-    def do_insert(self, component: Any, keys: Any, values: Any) -> list:
+    def do_insert(self, keys: Any, values: Any, component: Any) -> list:
         """Insert one component of the elements with these keys."""
         if len(keys) != len(values):
             raise InvalidArgumentError(None, None, f"keys and values differ: {len(keys)} vs. {len(values)}")
@@ -257,11 +266,16 @@ class BarrierKeeper(Keeper):
         self._complete = [key for key in self._complete if key in self._elements]
         names = np.empty(count, object)
         names[:] = keys
-        columns = zip(*[element for _, _, element in taken], strict=True)
-        parts = [np.array(column, kind.numpy) for column, kind in zip(columns, self.definition.dtypes, strict=True)]
+        elements = [element for _, _, element in taken]
+        parts = [self._column([e[at] for e in elements], at) for at in range(len(self.definition.dtypes))]
         request.on_done([np.array([place for _, (place, _), _ in taken], np.int64), names, *parts])
         request.undo = lambda: self._put_back(taken)
         return True
+
+    def _column(self, values: list, component: int) -> Any:
+        """The values of one component as an array."""
+        kind, shape = self.definition.dtypes[component], (self.definition.shapes or ())[component]
+        return np.array(values, kind.numpy) if values else np.zeros((0, *(shape or ())), kind.numpy)
 
     def _put_back(self, taken: list) -> None:
         for key, place, element in taken:
@@ -270,7 +284,7 @@ class BarrierKeeper(Keeper):
 
 
 KEEPERS: dict[str, type[Keeper]] = {
-    "ConditionalAccumulator": Accumulator,
+    "ResourceConditionalAccumulator": Accumulator,
     "SparseConditionalAccumulator": Accumulator,
     "Barrier": BarrierKeeper,
 }

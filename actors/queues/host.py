@@ -46,7 +46,7 @@ class QueueHost:
                     return self._start_reader(attrs, values, on_done)
                 queue, values = self._found(attrs, values)
                 if isinstance(queue, Keeper):
-                    give_up = queue.begin(action, values, on_done)
+                    give_up = queue.begin(action, [*values, *attrs["_given"]], on_done)
                     return lambda: self._locked(give_up)
                 attempt = _attempt(action, queue.definition, values, on_done)
             except OpError as error:

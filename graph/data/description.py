@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from weftwork.graph.graph import Graph
 from weftwork.graph.operation import REFERENCES, Tensor
 from weftwork.graph.ownership import add_atoms
 from weftwork.graph.sections import Section, captures
@@ -46,8 +45,3 @@ def describe(
 def captured_by(section: Section) -> list[Tensor]:
     """The outside tensors that a function's nodes use; variables are read at each call instead."""
     return [tensor for tensor in captures([section]) if tensor.op.kind not in REFERENCES]
-
-
-def function_at(graph: Graph, number: int) -> Section:
-    """The section of a graph that is a dataset's function."""
-    return graph.sections[number]

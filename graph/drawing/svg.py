@@ -78,7 +78,8 @@ def to_svg(picture: Picture, color: str | None = None, costs: Mapping[Operation,
 
 
 def _lines(box: Box, ink: Ink) -> tuple[str, str]:
-    return _short(box.title), _short(" ".join([part for part in (box.text, ink.text) if part]))
+    text = "" if box.text == box.title else box.text
+    return _short(box.title), _short(" ".join([part for part in (text, ink.text) if part]))
 
 
 def _short(text: str) -> str:

@@ -17,7 +17,7 @@ from weftwork.graph.build import apply, constant, pass_through
 from weftwork.graph.dtypes import DType
 from weftwork.graph.gradients.registry import no_derivative, rule
 from weftwork.graph.gradients.tools import dense
-from weftwork.graph.gradients.walk import gradients, is_trainable
+from weftwork.graph.gradients.walk import gradients, is_trainable, value_of
 from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
 from weftwork.graph.ops.array_ops import shape
 from weftwork.graph.ops.composite import IndexedSlices
@@ -30,6 +30,7 @@ from weftwork.graph.ops.math_ops import range as numbers
 from weftwork.graph.ops.owners import add_owner, section_of
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.sections import Section, captures, sections_of
+from weftwork.graph.variables.handles import spec_of
 
 
 def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor], draws: bool = True) -> list[Tensor]:
@@ -141,8 +142,8 @@ def _given(op: Operation, grads: Sequence[Any], numbers: Sequence[int]) -> list[
 
 def _dense(grad: Any, x: Tensor) -> Tensor:
     if isinstance(grad, IndexedSlices):
-        return dense(grad, x)
-    return zeros_like(x) if grad is None else grad
+        return dense(grad, value_of(x))
+    return zeros_like(value_of(x)) if grad is None else grad
 
 
 def _matched(tensors: Sequence[Tensor], wanted: Sequence[Tensor], found: Sequence[Tensor]) -> list:
@@ -176,7 +177,7 @@ def _cond_gradient(op: Operation, *grads: Tensor) -> list:
             add_owner(graph, "If", [backward for backward, _ in ways], [op.inputs[0]], specs, "Merge", {}).outputs
         )
     joined: list[Any] = [
-        next(outputs) if kind is None else IndexedSlices(next(outputs), next(outputs), shape(x))
+        next(outputs) if kind is None else IndexedSlices(next(outputs), next(outputs), shape(value_of(x)))
         for x, kind in zip(wanted, kinds, strict=True)
     ]
     for number in range(len(wanted)):
@@ -198,7 +199,7 @@ def _branch_outputs(grad: Any, x: Tensor, kind: DType | None) -> list[Tensor]:
     if kind is None:
         return [_dense(grad, x)]
     if grad is None:
-        return [x[:0], constant(np.zeros(0, kind.numpy), kind)]
+        return [value_of(x)[:0], constant(np.zeros(0, kind.numpy), kind)]
     return [grad.values, cast(grad.indices, kind)]
 
 
@@ -281,7 +282,7 @@ def _separate_inputs(op: Operation) -> tuple[list[Tensor], dict[Tensor, Tensor]]
 
     This is needed for partial derivatives.
     """
-    inputs = [identity(t) if is_trainable(t) else t for t in op.inputs]
+    inputs = [identity(value_of(t)) if is_trainable(t) else t for t in op.inputs]
     given = op.attrs["_given"]
     return inputs, dict(zip(op.inputs[given:], inputs[given:], strict=True))
 
@@ -293,7 +294,7 @@ def _with_shape_of(t: Tensor, parameter: Tensor) -> Tensor:
 
 def _initial_total(op: Operation, place: int, like: Tensor) -> Tensor:
     """Zeros of the shape of a captured value, which is an input of the operation."""
-    return zeros_like(op.inputs[place] if place >= 0 else like)
+    return zeros_like(value_of(op.inputs[place]) if place >= 0 else like)
 
 
 @rule("Sweep")
@@ -367,5 +368,5 @@ def _gradient_of(
     """The operation that runs a loop forward and backward; its outputs are gradients of tensors `like` these."""
     every = captures(sections)
     places = tuple([len(inputs) + every.index(t) if t in every else -1 for t in captured])
-    outputs = [(t.dtype.base_dtype, t.raw_shape) for t in like]
+    outputs = [spec_of(t) for t in like]
     return add_owner(op.graph, type, sections, inputs, outputs, type, {**attrs, "_captures": places}).outputs

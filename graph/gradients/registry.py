@@ -35,7 +35,7 @@ _CUSTOM = "CustomGradient"
 _CUSTOM_RULES = ("_weftwork_custom_gradients",)
 
 
-KNOWS_NONE = frozenset({"While", "Sweep"})
+KNOWS_NONE = frozenset({"While", "Sweep", "Switch", "Merge"})
 """Types whose rules take None for outputs through which no gradient flows. Others get zeros."""
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import apply, constant, convert_to_tensor, elementwise
+from weftwork.graph.build import apply, constant, convert_to_tensor, elementwise, pass_through
 from weftwork.graph.gradients.registry import KNOWS_NONE, RULES, rule_of
 from weftwork.graph.gradients.tools import dense
 from weftwork.graph.kernels import derivatives as kernels
@@ -34,6 +34,7 @@ from weftwork.graph.ops.functional import map_fn
 from weftwork.graph.ops.math_ops import add_n
 from weftwork.graph.ops.math_ops import range as range_
 from weftwork.graph.scopes import name_scope
+from weftwork.graph.variables.handles import is_handle, spec_of
 
 
 class AggregationMethod:
@@ -99,7 +100,7 @@ def gradients(
         walk.run()
         found = [walk.total(x) for x in sources]
         if wants_zeros:
-            found = [zeros_like(x) if g is None else g for x, g in zip(sources, found, strict=True)]
+            found = [zeros_like(value_of(x)) if g is None else g for x, g in zip(sources, found, strict=True)]
     return found
 
 
@@ -235,7 +236,7 @@ def pass_on(op: Operation, grad: Any) -> list:
     return [grad] + [None] * (len(op.inputs) - 1)
 
 
-for _type in ("Identity", "PlaceholderWithDefault", "Print", "CheckNumerics"):
+for _type in ("Identity", "ReadVariableOp", "PlaceholderWithDefault", "Print", "CheckNumerics"):
     RULES[_type] = pass_on
 
 
@@ -248,8 +249,10 @@ RULES["IdentityN"] = pass_each
 
 
 def is_trainable(tensor: Tensor) -> bool:
-    """True if a tensor's dtype is differentiable."""
+    """True if a tensor's dtype is differentiable; for a handle, that of the variable's values."""
     dtype = tensor.dtype.base_dtype
+    if dtype is dtypes.resource:
+        dtype = spec_of(tensor)[0]
     return dtype.numpy.kind in "fc" or dtype is dtypes.object or dtype is dtypes.variant
 
 
@@ -269,7 +272,7 @@ def _with_values(grad: Any, values: Tensor) -> Any:
 
 def _fitted(op: Operation, number: int, x: Tensor, grad: Any) -> Any:
     """Convert a gradient to its input's dtype, and merge in the input's static shape."""
-    dtype = x.dtype.base_dtype
+    dtype, shape = spec_of(x)
     if isinstance(grad, IndexedSlices):
         if grad.dtype.base_dtype is not dtype:
             grad = IndexedSlices(cast(grad.values, dtype), grad.indices, grad.dense_shape)
@@ -277,13 +280,13 @@ def _fitted(op: Operation, number: int, x: Tensor, grad: Any) -> Any:
     grad = convert_to_tensor(grad)
     if grad.dtype.base_dtype is not dtype and dtype is not dtypes.object:
         grad = cast(grad, dtype)
-    if grad.raw_shape != x.raw_shape:
+    if grad.raw_shape != shape:
         try:
-            grad.set_shape(x.shape)
+            grad.set_shape(shape)
         except ValueError:
             raise ValueError(
                 f"Incompatible shapes between op input and calculated input gradient. Forward operation: {op.name}. "
-                f"Input index: {number}. Original input shape: {shapes.text(x.raw_shape)}. Calculated input gradient "
+                f"Input index: {number}. Original input shape: {shapes.text(shape)}. Calculated input gradient "
                 f"shape: {shapes.text(grad.raw_shape)}"
             ) from None
     return grad
@@ -295,7 +298,7 @@ def _sum(parts: list, x: Tensor) -> Any:
         values = concat([part.values for part in parts], 0)
         indices = concat([part.indices for part in parts], 0)
         return IndexedSlices(values, indices, parts[0].dense_shape)
-    tensors = [dense(part, x) if isinstance(part, IndexedSlices) else part for part in parts]
+    tensors = [dense(part, value_of(x)) if isinstance(part, IndexedSlices) else part for part in parts]
     return elementwise(np.add, *tensors, type="AddN") if len(tensors) == 2 else add_n(tensors)
 
 
@@ -308,6 +311,14 @@ def _listed(value: Any) -> list:
 
 def _target(y: Any) -> Tensor:
     return y.values if isinstance(y, IndexedSlices) else convert_to_tensor(y, name="y")
+
+
+def value_of(x: Tensor) -> Tensor:
+    """A tensor of x's shape and dtype: x itself, or a read of the variable behind a handle."""
+    if not is_handle(x):
+        return x
+    dtype, shape = spec_of(x)
+    return apply(pass_through, [x], type="ReadVariableOp", dtype=dtype, shape=shape)
 
 
 def _source(x: Any) -> Tensor:

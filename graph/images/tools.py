@@ -22,14 +22,6 @@ def image_of(value: Any, what: str = "image") -> Tensor:
     return x
 
 
-def one_image(value: Any) -> Tensor:
-    """A tensor whose rank is 3 or unknown. Raises ValueError for another."""
-    x = convert_to_tensor(value, name="image")
-    if x.raw_shape is not None and len(x.raw_shape) != 3:
-        raise ValueError(f"'image' (shape {x.shape}) must be three-dimensional.")
-    return x
-
-
 def batched(value: Any, what: str = "image") -> tuple[bool, Tensor]:
     """(whether it is a single image, a batch of images). Raises ValueError for another or an unknown rank."""
     x = convert_to_tensor(value, name=what)

@@ -1,5 +1,25 @@
 """Reading and writing graphs as protocol buffers, the format that TensorFlow's programs and tools exchange."""
 
-from weftwork.graph.interchange import queues, read_arrays, read_math, read_training, write_arrays, write_math, write_nn
+from weftwork.graph.interchange import (
+    accumulators,
+    queues,
+    read_arrays,
+    read_flow,
+    read_math,
+    read_training,
+    write_arrays,
+    write_math,
+    write_nn,
+)
 
-__all__ = ["queues", "read_arrays", "read_math", "read_training", "write_arrays", "write_math", "write_nn"]
+__all__ = [
+    "accumulators",
+    "queues",
+    "read_arrays",
+    "read_flow",
+    "read_math",
+    "read_training",
+    "write_arrays",
+    "write_math",
+    "write_nn",
+]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph.build import apply, constant, pass_through, placeholder_with_default, static_value
+from weftwork.graph.dtypes import resource
 from weftwork.graph.interchange.given import READERS, Given, reads
 from weftwork.graph.kernels import arrays as kernels
 from weftwork.graph.operation import Kind, Tensor
@@ -23,6 +24,8 @@ from weftwork.graph.ops import (
 )
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables import writes as state_ops
+from weftwork.graph.variables.handles import is_handle, value_dtype, value_shape
+from weftwork.graph.variables.resource import read_handle
 
 # Sources
 
@@ -102,7 +105,17 @@ def _assert(given: Given) -> Any:
 # Variables
 
 
-@reads("VariableV2", "Variable", "VarHandleOp")
+@reads("VarHandleOp")
+def _handle(given: Given) -> Any:
+    attrs = {"dtype": given["dtype"].base_dtype, "shape": _shape_of(given["shape"], given)}
+    attrs["shared_name"] = given["shared_name"] or given.name.rstrip("/")
+    spec: list = [(resource, ())]
+    op = get_default_graph().add(Kind.VARIABLE, "VarHandleOp", attrs=attrs, outputs=spec, name=given.name, pinned=True)
+    op.container = given["container"]
+    return op.outputs[0]
+
+
+@reads("VariableV2", "Variable")
 def _variable(given: Given) -> Any:
     kind = given["dtype"].base_dtype
     shape = _shape_of(given["shape"], given)
@@ -117,7 +130,10 @@ def _variable(given: Given) -> Any:
 
 @reads("ReadVariableOp")
 def _read(given: Given) -> Any:
+    """A read of a handle; of a value, where a loop or a branch has read the variable already."""
     (x,) = given.inputs
+    if is_handle(x):
+        return read_handle(x, given.name)
     return apply(pass_through, [x], type="Identity", name=given.name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
 
 
@@ -126,7 +142,7 @@ def _assign(given: Given) -> Any:
     ref, value = given.inputs
     variable = state_ops.variable_of(ref)
     checked = given.attrs.get("validate_shape", True)
-    kind, shape = variable.outputs[0].dtype.base_dtype, variable.outputs[0].raw_shape if checked else None
+    kind, shape = value_dtype(variable), value_shape(variable) if checked else None
     attrs: dict[str, Any] = {"dtype": state_ops.stored_dtype(kind), "shape": shape}
     if given.name == f"{variable.name}/Assign/":
         attrs["_initializer"] = True
@@ -137,8 +153,10 @@ def _assign(given: Given) -> Any:
 
 @reads("AssignAdd", "AssignSub", "AssignAddVariableOp", "AssignSubVariableOp")
 def _update(given: Given) -> Any:
-    function = state_ops.assign_add if "Add" in given.type else state_ops.assign_sub
-    result = function(*given.inputs, name=given.name)
+    type, kernel = (
+        ("AssignAdd", state_ops.add_value) if "Add" in given.type else ("AssignSub", state_ops.subtract_value)
+    )
+    result = state_ops.update(type, kernel, *given.inputs, name=given.name)
     return result.op if given.type.endswith("VariableOp") else result
 
 
@@ -147,27 +165,47 @@ def _initialized(given: Given) -> Any:
     return state_ops.is_variable_initialized(given.inputs[0], name=given.name)
 
 
-def _scatter(word: str) -> Any:
-    function = getattr(state_ops, f"scatter_{word}")
-    return lambda given: function(*given.inputs, name=given.name)
+@reads("CountUpTo", "ResourceCountUpTo")
+def _count(given: Given) -> Any:
+    return state_ops.count_up_to(given.inputs[0], given["limit"], name=given.name)
 
 
-for _word in ("update", "add", "sub", "mul", "div", "min", "max"):
-    READERS[f"Scatter{_word.title()}"] = _scatter(_word)
+_UFUNCS: dict[str, Any] = {
+    "update": None, "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "min": np.minimum,
+    "max": np.maximum,
+}  # fmt: skip
+
+
+def _scatter(type: str, word: str, kernel: Any) -> None:
+    """Read ScatterX and ResourceScatterX."""
+
+    def read(given: Given) -> Any:
+        result = state_ops.scatter(type, kernel, _UFUNCS[word], *given.inputs, name=given.name)
+        return result.op if given.type.startswith("Resource") else result
+
+    READERS[type] = READERS[f"Resource{type}"] = read
+
+
+for _word in _UFUNCS:
+    _scatter(f"Scatter{_word.title()}", _word, state_ops.scatter_value)
 for _word in ("update", "add", "sub"):
-    READERS[f"ScatterNd{_word.title()}"] = _scatter(f"nd_{_word}")
+    _scatter(f"ScatterNd{_word.title()}", _word, state_ops.scatter_nd_value)
 
 
-@reads("ResourceGather")
+def _now(x: Tensor) -> Tensor:
+    """The value behind a handle."""
+    return read_handle(x) if is_handle(x) else x
+
+
+@reads("ResourceGather", "ResourceGatherNd")
 def _resource_gather(given: Given) -> Any:
-    x = given.inputs[0]
-    value = apply(pass_through, [x], type="Identity", dtype=x.dtype.base_dtype, shape=x.raw_shape)
-    return indexing.gather(value, given.inputs[1], name=given.name)
+    function = indexing.gather if given.type == "ResourceGather" else indexing.gather_nd
+    return function(_now(given.inputs[0]), given.inputs[1], name=given.name)
 
 
 @reads("VariableShape")
 def _variable_shape(given: Given) -> Any:
-    return array_ops.shape(given.inputs[0], name=given.name, out_type=given["out_type"])
+    return array_ops.shape(_now(given.inputs[0]), name=given.name, out_type=given["out_type"])
 
 
 # Shapes

@@ -15,6 +15,7 @@ from weftwork.graph.kernels import indices as kernels_indices
 from weftwork.graph.kernels.arrays import Input
 from weftwork.graph.shapes import is_full
 from weftwork.graph.variables import writes as state_ops
+from weftwork.graph.variables.handles import RESOURCE_SCATTERS, is_handle, type_for, value_dtype, value_shape
 
 Written = tuple[list[Part], dict[str, Any]]
 
@@ -47,6 +48,22 @@ def _variable(node: Node) -> Written:
     return [], {"dtype": output.dtype.base_dtype, "shape": output.raw_shape, "container": node.op.container}
 
 
+@writes("VarHandleOp")
+def _handle(node: Node) -> Written:
+    op = node.op
+    attrs = {"dtype": value_dtype(op), "shape": value_shape(op), "shared_name": op.attrs["shared_name"]}
+    return [], {**attrs, "container": op.container}
+
+
+@writes("ReadVariableOp", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
+@writes("VarIsInitializedOp", *RESOURCE_SCATTERS)
+def _of_handle(node: Node) -> Written:
+    handle = node.op.inputs[0]
+    if not is_handle(handle):
+        raise Inexpressible
+    return node.inputs(), {} if node.type == "VarIsInitializedOp" else {"dtype": value_dtype(handle.op)}
+
+
 @writes("Assign")
 def _assign(node: Node) -> Written:
     checked = node.attrs.get("shape") is not None or node.op.inputs[1].op.type == "RestoreV2"
@@ -71,11 +88,16 @@ def _initialized_value(node: Node) -> Written:
     ref, initial = node.inputs()
     if node.op.kernel is not state_ops.value_or:
         raise Inexpressible
-    has = node.helper("IsVariableInitialized", "IsVariableInitialized", [ref], {"dtype": ref.dtype}, dtypes.bool)
+    kind = type_for(node.op.inputs[0].op, "IsVariableInitialized")
+    by_handle = kind != "IsVariableInitialized"
+    has = node.helper(kind, kind, [ref], {} if by_handle else {"dtype": ref.dtype}, dtypes.bool)
     new = node.helper("Switch", "Switch", [initial, has], {}, initial.dtype)
-    old = node.helper("Switch_1", "RefSwitch", [ref, has], {}, ref.dtype)
+    old = node.helper("Switch_1", "Switch" if by_handle else "RefSwitch", [ref, has], {}, ref.dtype)
+    value = Part(f"{old.name}:1", ref.dtype)
+    if by_handle:
+        value = node.helper("ReadVariableOp", "ReadVariableOp", [value], {"dtype": initial.dtype}, initial.dtype)
     node.type = "Merge"
-    return [new, Part(f"{old.name}:1", ref.dtype)], {}
+    return [new, value], {}
 
 
 # Shapes

@@ -23,6 +23,7 @@ from weftwork.graph.operation import WRITES, Kind, Operation, Tensor, Traits
 from weftwork.graph.protos import protos
 from weftwork.graph.seams import seams
 from weftwork.graph.sections import Section, sections_of
+from weftwork.graph.variables.handles import OF_HANDLES
 
 PRODUCER = 134
 """The GraphDef version that we write: that of TensorFlow 1.15."""
@@ -214,13 +215,15 @@ class GraphWriter:
         if op.kind is Kind.PLACEHOLDER and op.section is not None:
             raise Inexpressible
         known = signature(op.type)
-        if op.kind in WRITES and not (known and known.inputs and known.inputs[0].ref):
+        by_handle = op.type in OF_HANDLES
+        if op.kind in WRITES and not by_handle and not (known and known.inputs and known.inputs[0].ref):
             raise Inexpressible
         inputs, attrs = WRITERS.get(op.type, plain)(node)
         declared = signature(node.type)
         if declared is None or any(t.dtype.base_dtype is dtypes.object for t in (*op.inputs, *op.outputs)):
             raise Inexpressible
-        bound = bound_attrs(declared, [part.dtype for part in inputs], [t.dtype for t in op.outputs], attrs)
+        made = op.outputs if declared.outputs else ()  # a write through a handle has no output in TensorFlow
+        bound = bound_attrs(declared, [part.dtype for part in inputs], [t.dtype for t in made], attrs)
         return node_proto(op.name, node.type, inputs, bound, declared)
 
     def _native(self, op: Operation) -> Any:

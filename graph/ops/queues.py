@@ -114,7 +114,7 @@ class QueueBase:
     @property
     def queue_ref(self) -> Any:
         """The tensor that stands for the queue; its operation makes the queue unless another one has."""
-        return self._op.outputs[0] if self._op.outputs else self._op
+        return self._op.outputs[0]
 
     @property
     def name(self) -> str:
@@ -316,7 +316,7 @@ class _ChosenQueue(QueueBase):
         raw = [q._shapes or (None,) * len(first._dtypes) for q in queues]
         alike = [functools.reduce(dims.common, column) for column in zip(*raw, strict=True)]
         self._shapes = None if all([s is None for s in alike]) else alike
-        self._op = index.graph.add(Kind.NOOP, "GatherV2", outputs=[], name="GatherV2")
+        self._op = index.graph.add(Kind.NOOP, "GatherV2", outputs=[(types.resource, ())], name="GatherV2")
         self._container, self._key, self._definition = first._container, first._key, first._definition
         self._choices = tuple([(q._container, q._key, q._definition) for q in queues])
 
@@ -346,7 +346,8 @@ class FIFOQueue(QueueBase):
     """
 
     def __init__(self, capacity: int, dtypes: Any, shapes=None, names=None, shared_name=None, name: str = "fifo_queue"):
-        super().__init__("FIFOQueue", capacity, dtypes, shapes, names, shared_name, name)
+        with get_default_graph().device("CPU"):
+            super().__init__("FIFOQueue", capacity, dtypes, shapes, names, shared_name, name)
 
 
 class RandomShuffleQueue(QueueBase):

@@ -123,4 +123,4 @@ class ExponentialMovingAverage:
 
 
 def _write(variable: Variable, type: str, kernel: Any, *values: Tensor) -> Tensor:
-    return write(Kind.UPDATE, type, kernel, variable, list(values), {}, variable._variable.raw_shape, type)
+    return write(Kind.UPDATE, type, kernel, variable, list(values), {}, variable.raw_shape, type)

@@ -251,7 +251,7 @@ class Optimizer:
 
         def initial() -> Tensor:
             dtype = var.dtype.base_dtype
-            raw = var._variable.raw_shape
+            raw = var.raw_shape
             start = zeros(raw, dtype) if shapes.is_full(raw) else zeros_like(var.initialized_value())
             return start if number == 0 else start + number
 

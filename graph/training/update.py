@@ -10,6 +10,7 @@ from weftwork.graph.build import convert_to_tensor
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.training import kernels
+from weftwork.graph.variables.handles import written_dtype
 from weftwork.graph.variables.sharing import variable_scope
 from weftwork.graph.variables.variable import Variable
 
@@ -22,7 +23,7 @@ class Update:
     """
 
     def __init__(self, variable: Variable, grad: Tensor, rows: Tensor | None = None):
-        shape: Any = variable._variable.raw_shape
+        shape: Any = variable.raw_shape
         given = grad.raw_shape if rows is None or not grad.raw_shape or not shape else (*shape[:1], *grad.raw_shape[1:])
         if not shapes.compatible(shape, given):
             raise ValueError(
@@ -65,8 +66,7 @@ class Update:
         if rows is not None:
             attrs.update(kernel=kernel, tables=tuple([t in self._tables for t in values]))
             kernel, inputs = kernels.on_rows, (variable._ref(), rows, *values)
-        reference = op.outputs[0]
-        outputs = [(reference.dtype, reference.raw_shape), *further]
+        outputs = [(written_dtype(op), variable.raw_shape), *further]
         result = op.graph.add(
             Kind.UPDATE, type, kernel=kernel, inputs=inputs, attrs=attrs, outputs=outputs, name=type, colocate=op
         )
@@ -81,5 +81,7 @@ def make_slot(primary: Variable, initial: Any, name: str) -> Variable:
         with variable_scope(None, f"{primary.op.name}/{name}", auxiliary_name_scope=False) as scope:
             full = scope.name
         with graph.name_scope(None), graph.colocate_with(primary):
-            checked = shapes.is_full(primary._variable.raw_shape)
-            return Variable(initial, name=full, trainable=False, validate_shape=checked)
+            checked = shapes.is_full(primary.raw_shape)
+            return Variable(
+                initial, name=full, trainable=False, validate_shape=checked, use_resource=primary.is_resource
+            )

@@ -40,6 +40,8 @@ def _safe_copy(op: Operation, copies: dict, graph) -> tuple[Tensor, ...]:
             if variable.op.name == name:
                 return (variable.initialized_value(),)
         return op.outputs
+    if op.type == "ReadVariableOp":
+        return copies[op.inputs[0].op]
     inputs = tuple([copies[t.op][t.index] if t.op in copies else t for t in op.inputs])
     twin = graph.add(
         op.kind,

@@ -1,9 +1,47 @@
-"""Settings for a variable's copies. There is only one copy here, so they are checked and have no other effect."""
+"""Settings of new variables: whether they are resource variables, and what would hold for copies.
+
+There is only one copy here, so the latter are checked and have no other effect.
+"""
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import Any
+
+from weftwork.graph.stacks import get_default_graph
+
+_POSITION = 11
+"""The place of `use_resource` among the arguments of Variable."""
+_by_default = False
+
+
+def enable_resource_variables() -> None:
+    """Make new variables resource variables, unless they or their scope say otherwise."""
+    global _by_default
+    _by_default = True
+
+
+def disable_resource_variables() -> None:
+    """Make new variables reference variables again, unless they or their scope say otherwise."""
+    global _by_default
+    _by_default = False
+
+
+def resource_variables_enabled() -> bool:
+    """Whether new variables are resource variables unless they or their scope say otherwise."""
+    return _by_default
+
+
+def wants_resource(args: tuple, kwargs: Mapping[str, Any]) -> bool:
+    """Whether a variable with these arguments is a resource variable."""
+    if kwargs.get("variable_def") is not None:
+        return kwargs["variable_def"].is_resource
+    given = args[_POSITION] if len(args) > _POSITION else kwargs.get("use_resource")
+    scope = get_default_graph().variable_scope if given is None else None
+    if scope is not None:
+        given = scope.use_resource
+    return _by_default if given is None else bool(given)
 
 
 class VariableSynchronization(enum.Enum):

@@ -23,6 +23,7 @@ from weftwork.graph.dtypes import DType, as_dtype, float32
 from weftwork.graph.graph import Graph, GraphKeys
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables.initial_values import initial_value, part_initializer
+from weftwork.graph.variables.modes import resource_variables_enabled
 from weftwork.graph.variables.partitioned import PartitionedVariable, PartitionInfo, parts_of
 from weftwork.graph.variables.slices import SaveSliceInfo
 from weftwork.graph.variables.variable import Variable, VariableAggregation, VariableSynchronization
@@ -188,6 +189,7 @@ def get_variable(
     shape: fully defined, unless the initializer is a value. dtype: None for the scope's (float32).
     initializer: a function of (shape, dtype) or a value; else the scope's; else Glorot uniform for floats, and zeros
         for integers and booleans.
+    use_resource: True makes a resource variable; None takes the scope's setting, else `enable_resource_variables`'s.
     regularizer: a function of the variable's tensor; its result is added to REGULARIZATION_LOSSES.
     Raises ValueError if the variable exists but must be new, must exist but does not, or has another shape or dtype.
 
@@ -198,6 +200,7 @@ def get_variable(
     request = _Request(
         shape, dtype, initializer, regularizer, trainable, collections, caching_device, validate_shape, constraint,
         scope.reuse, _first_given(partitioner, scope.partitioner), synchronization, aggregation,
+        _first_given(use_resource, scope.use_resource, resource_variables_enabled()),
     )  # fmt: skip
     full = "/".join([part for part in (scope.name, name) if part])
     if not full:
@@ -207,17 +210,13 @@ def get_variable(
         raise ValueError(f"Passed a custom_getter which is not callable: {getter}")
     if getter is not None:
         with get_default_graph().name_scope(None):
-            return _through(getter, full, _getter_arguments(request, scope, _first_given(use_resource, False)))
+            return _through(getter, full, _getter_arguments(request, scope))
     return _create_or_share(full, request)
 
 
-def _getter_arguments(request: _Request, scope: VariableScope, use_resource: Any) -> dict[str, Any]:
+def _getter_arguments(request: _Request, scope: VariableScope) -> dict[str, Any]:
     """The keyword arguments of a custom getter: those of the request, completed by the scope's defaults."""
-    arguments = {
-        **vars(request),
-        "use_resource": _first_given(scope.use_resource, use_resource),
-        "reuse": request.reuse or False,
-    }
+    arguments = {**vars(request), "reuse": request.reuse or False}
     for key in ("dtype", "initializer", "regularizer", "caching_device", "constraint"):
         arguments[key] = _first_given(arguments[key], getattr(scope, key))
     if arguments["trainable"] is None:
@@ -261,6 +260,7 @@ class _Request:
     partitioner: Callable | None = None
     synchronization: VariableSynchronization = VariableSynchronization.AUTO
     aggregation: VariableAggregation = VariableAggregation.NONE
+    use_resource: bool | None = None
 
 
 def _get(name: str, *args: Any, **kwargs: Any) -> Any:
@@ -310,6 +310,7 @@ def _create_or_share(name: str, request: _Request) -> Any:
             constraint=_first_given(request.constraint, scope.constraint),
             synchronization=request.synchronization,
             aggregation=request.aggregation,
+            use_resource=request.use_resource,
         )
         store[name] = variable
         _regularize(graph, name, variable, _first_given(request.regularizer, scope.regularizer))
@@ -417,10 +418,10 @@ def _shared(known: Variable, name: str, shape: Any, wanted: DType | None, reuse:
             f"VarScope? Originally defined at:\n\n{known.op.source.text}"
         )
     raw = shapes.as_raw(shape)
-    if raw is not None and not shapes.compatible(raw, known._variable.raw_shape):
+    if raw is not None and not shapes.compatible(raw, known.raw_shape):
         raise ValueError(
             f"Trying to share variable {name}, but specified shape {shapes.text(raw)} and found shape "
-            f"{shapes.text(known._variable.raw_shape)}."
+            f"{shapes.text(known.raw_shape)}."
         )
     if wanted is not None and wanted is not known.dtype.base_dtype:
         raise ValueError(

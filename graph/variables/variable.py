@@ -14,25 +14,24 @@ from weftwork.graph.build import STANDING, apply, as_tensor, convert_to_tensor, 
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.export import variable_at
 from weftwork.graph.graph import GraphKeys
-from weftwork.graph.names import with_scope, without_scope
 from weftwork.graph.operation import Kind, Operation, Symbolic, Tensor
 from weftwork.graph.operators import Operators
-from weftwork.graph.protos import protos
 from weftwork.graph.references import Reference
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.seams import seams
-from weftwork.graph.stacks import get_default_graph, get_default_session, local
+from weftwork.graph.stacks import get_default_session, local
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.creators import Created
 from weftwork.graph.variables.guarding import safe_initial
 from weftwork.graph.variables.modes import VariableAggregation as VariableAggregation
 from weftwork.graph.variables.modes import VariableSynchronization as VariableSynchronization
-from weftwork.graph.variables.modes import checked_modes
+from weftwork.graph.variables.modes import checked_modes, wants_resource
 from weftwork.graph.variables.scattering import Scattering
 from weftwork.graph.variables.slices import SaveSliceInfo
+from weftwork.graph.variables.storing import Storing
 
 
-class Variable(Scattering, Operators, Symbolic, metaclass=Created):  # type: ignore[metaclass]
+class Variable(Scattering, Storing, Operators, Symbolic, metaclass=Created):  # type: ignore[metaclass]
     """State that belongs to each session that runs the graph.
 
     initial_value: a tensor, something that converts to one, or a function that returns one.
@@ -40,7 +39,9 @@ class Variable(Scattering, Operators, Symbolic, metaclass=Created):  # type: ign
     validate_shape=False: the shape may change and need not be known.
     shape: the shape of all values it may have, if it is not that of the initial value.
     caching_device: the device recorded for its cached read; values are available on every machine of a session.
-    use_resource, synchronization, aggregation: accepted and ignored; there is one kind of variable, and one copy.
+    use_resource: True makes a resource variable (`ResourceVariable`), whose reads are operations; None takes the
+        variable scope's setting, else that of `enable_resource_variables`.
+    synchronization, aggregation: accepted and ignored; there is one copy.
     variable_def: a VariableDef to be made from.   expected_shape: accepted as in TensorFlow.
     Raises ValueError if the initial value is missing or of unknown shape.
 
@@ -52,8 +53,13 @@ class Variable(Scattering, Operators, Symbolic, metaclass=Created):  # type: ign
 
     __array_priority__ = 100
     SaveSliceInfo = SaveSliceInfo
-    save_slice_info: SaveSliceInfo | None = None
-    """The larger variable that it is a part of, or None."""
+    is_resource = False
+    """True for a resource variable (`use_resource=True`)."""
+
+    def __new__(cls, *args: Any, **kwargs: Any):
+        if cls is Variable and wants_resource(args, kwargs):
+            cls = seams.resource_variable
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -107,11 +113,7 @@ class Variable(Scattering, Operators, Symbolic, metaclass=Created):  # type: ign
         given_shape: Any,
     ) -> None:  # fmt: skip
         first = len(graph.operations)
-        if from_function:
-            with graph.name_scope("Initializer"), graph.device(None):
-                initial = convert_to_tensor(initial_value(), dtype, name="initial_value")
-        else:
-            initial = convert_to_tensor(initial_value, dtype, name="initial_value")
+        initial = self._initial(graph, initial_value, from_function, dtype)
         if initial.op.section is not None:
             raise ValueError(
                 f"Initializer for variable {scope} is from inside a control-flow construct, such as a loop or "
@@ -119,9 +121,10 @@ class Variable(Scattering, Operators, Symbolic, metaclass=Created):  # type: ign
             )
         self._initial_value = initial
         kind = initial.dtype.base_dtype
-        if validate_shape and not shapes.is_full(initial.raw_shape) and kind.numpy.kind != "O":
+        fixed = validate_shape and not self.is_resource  # a resource variable may leave its shape open
+        if fixed and not shapes.is_full(initial.raw_shape) and kind.numpy.kind != "O":
             raise ValueError(f"initial_value must have a shape specified: {initial}")
-        shape = initial.raw_shape if validate_shape else None
+        shape = initial.raw_shape if validate_shape or self.is_resource else None
         if given_shape is not None:
             shape = shapes.as_raw(given_shape)
             if not shapes.compatible(shape, initial.raw_shape):
@@ -129,7 +132,7 @@ class Variable(Scattering, Operators, Symbolic, metaclass=Created):  # type: ign
                     f"The variable's shape is {given_shape}, but its initial value is {initial}. "
                     f"{shapes.difference(shape, initial.raw_shape)}"
                 )
-        self._op = graph.add(Kind.VARIABLE, "VariableV2", outputs=[(kind._as_ref, shape)], name=scope, pinned=True)
+        self._op = self._add_operation(graph, scope, kind, shape)
         for op in graph.operations[first : self._op.index] if from_function else ():
             if op.name.startswith(scope):
                 op.colocation = op.colocation or (self._op.name,)
@@ -147,18 +150,33 @@ class Variable(Scattering, Operators, Symbolic, metaclass=Created):  # type: ign
             initial.raw_shape,
             "Assign",
         ).op
-        with nullcontext() if cached is None else graph.device(cached):
+        self._snapshot = self._add_read(graph, cached)
+
+    def _initial(self, graph: Any, given: Any, from_function: bool, dtype: Any) -> Tensor:
+        """The initial value as a tensor."""
+        if not from_function:
+            return convert_to_tensor(given, dtype, name="initial_value")
+        with graph.name_scope("Initializer"), graph.device(None):
+            return convert_to_tensor(given(), dtype, name="initial_value")
+
+    def _add_operation(self, graph: Any, scope: str, kind: Any, shape: shapes.RawShape) -> Operation:
+        """The operation that stands for the variable."""
+        return graph.add(Kind.VARIABLE, "VariableV2", outputs=[(kind._as_ref, shape)], name=scope, pinned=True)
+
+    def _add_read(self, graph: Any, caching_device: Any) -> Tensor:
+        """The cached read."""
+        with nullcontext() if caching_device is None else graph.device(caching_device):
             read = graph.add(
                 Kind.READ,
                 "Identity",
                 inputs=(self._variable,),
                 attrs={"_variable": self._op.name},
-                outputs=[(kind, shape)],
+                outputs=[(self._variable.dtype.base_dtype, self._variable.raw_shape)],
                 name="read",
-                colocate=self._op if cached is None else None,
+                colocate=self._op if caching_device is None else None,
                 pinned=True,
             )
-        self._snapshot = read.outputs[0]
+        return read.outputs[0]
 
     # Properties
 
@@ -192,6 +210,11 @@ class Variable(Scattering, Operators, Symbolic, metaclass=Created):  # type: ign
         return self._variable.dtype
 
     @property
+    def raw_shape(self) -> shapes.RawShape:
+        """The shape as a tuple, None where it is not known."""
+        return self._variable.raw_shape
+
+    @property
     def shape(self) -> shapes.TensorShape:
         """The shape, as far as it is fixed."""
         return self._variable.shape
@@ -219,7 +242,7 @@ class Variable(Scattering, Operators, Symbolic, metaclass=Created):  # type: ign
         """Use the tensor `value` as the initial value from now on."""
         self._initial_value = value
         attrs = dict(self._initializer.attrs)
-        kind, shape = Kind.ASSIGN, self._variable.raw_shape
+        kind, shape = Kind.ASSIGN, self.raw_shape
         with self.graph.as_default(), self.graph.control_dependencies(None), name_scope(self._op.name + "/"):
             result = state_ops.write(
                 kind, "Assign", state_ops.assign_value, self._variable, [value], attrs, shape, "Assign"
@@ -283,22 +306,21 @@ class Variable(Scattering, Operators, Symbolic, metaclass=Created):  # type: ign
 
     def assign(self, value: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True) -> Any:
         """Set the variable to `value`; the result is the new value, available once it is assigned."""
-        out = state_ops.assign(self._variable, value, use_locking=use_locking, name=name)
-        return out if read_value else out.op
+        return state_ops.result(state_ops.assigned(self._variable, value, name=name), self, read_value)
 
     def assign_add(
         self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
     ) -> Any:
         """Add to the variable; the result is the sum, available once it is assigned."""
-        out = state_ops.assign_add(self._variable, delta, name=name)
-        return out if read_value else out.op
+        written = state_ops.update("AssignAdd", state_ops.add_value, self._variable, delta, name)
+        return state_ops.result(written, self, read_value)
 
     def assign_sub(
         self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
     ) -> Any:
         """Subtract from the variable; the result is the difference, available once it is assigned."""
-        out = state_ops.assign_sub(self._variable, delta, name=name)
-        return out if read_value else out.op
+        written = state_ops.update("AssignSub", state_ops.subtract_value, self._variable, delta, name)
+        return state_ops.result(written, self, read_value)
 
     def count_up_to(self, limit: int) -> Tensor:
         """See `weftwork.count_up_to`.
@@ -355,84 +377,6 @@ class Variable(Scattering, Operators, Symbolic, metaclass=Created):  # type: ign
 
     def __repr__(self) -> str:
         return f"<tf.Variable '{self.name}' shape={shapes.text(self._variable.raw_shape)} dtype={self.dtype.name}>"
-
-    # Protocol buffers
-
-    def to_proto(self, export_scope: str | None = None) -> Any:
-        """The VariableDef: the names of its operations, relative to `export_scope`; None if it is outside that scope.
-
-        Raises ImportError if TensorBoard is not installed.
-        """
-        if export_scope and not self.name.startswith(f"{export_scope.rstrip('/')}/"):
-            return None
-        definition = protos("variable").VariableDef(
-            variable_name=without_scope(self.name, export_scope),
-            initializer_name=without_scope(self._initializer.name, export_scope),
-            snapshot_name=without_scope(self._snapshot.name, export_scope),
-            initial_value_name=without_scope(self._initial_value.name, export_scope),
-            trainable=self.trainable,
-            synchronization=self.synchronization.value,
-            aggregation=self.aggregation.value,
-        )
-        if self.save_slice_info is not None:
-            definition.save_slice_info_def.MergeFrom(self.save_slice_info.to_proto(export_scope))
-        return definition
-
-    @classmethod
-    def from_proto(cls, variable_def: Any, import_scope: str | None = None) -> Variable:
-        """The variable for a VariableDef, whose operations are in the default graph, under `import_scope`.
-
-        variable_def: a VariableDef.
-        Raises KeyError if one of them is missing.
-        """
-        graph = get_default_graph()
-        variable = cls.__new__(cls)
-
-        def found(name: str) -> Any:
-            return graph.as_graph_element(with_scope(name, import_scope))
-
-        variable._variable = found(variable_def.variable_name)
-        variable._op = variable._variable.op
-        variable._initializer = found(variable_def.initializer_name)
-        variable._snapshot = found(variable_def.snapshot_name)
-        named = variable_def.initial_value_name
-        variable._initial_value = found(named) if named else variable._initializer.inputs[1]
-        variable.trainable, variable.constraint = variable_def.trainable, None
-        variable._synchronization = VariableSynchronization(variable_def.synchronization)
-        variable._aggregation = VariableAggregation(variable_def.aggregation)
-        if variable_def.HasField("save_slice_info_def"):
-            slice_def = variable_def.save_slice_info_def
-            variable.save_slice_info = SaveSliceInfo(save_slice_info_def=slice_def, import_scope=import_scope)
-        return variable
-
-    # Plain data
-
-    def to_flat(self) -> dict[str, Any]:
-        """The data that recreates the variable in a copy of its graph: numbers of its operations."""
-        return {
-            "op": self._op.index,
-            "read": self._snapshot.op.index,
-            "initializer": self._initializer.index,
-            "initial_value": (self._initial_value.op.index, self._initial_value.index),
-            "trainable": self.trainable,
-            "constraint": self.constraint,
-            "slice": self.save_slice_info,
-        }
-
-    @classmethod
-    def from_flat(cls, graph: Any, flat: dict[str, Any]) -> Variable:
-        """Recreate the variable from the data of `to_flat`."""
-        ops = graph.operations
-        variable = cls.__new__(cls)
-        variable._op = ops[flat["op"]]
-        variable._variable = variable._op.outputs[0]
-        variable._snapshot = ops[flat["read"]].outputs[0]
-        variable._initializer = ops[flat["initializer"]]
-        at, output = flat["initial_value"]
-        variable._initial_value = ops[at].outputs[output]
-        variable.trainable, variable.constraint = flat["trainable"], flat["constraint"]
-        variable.save_slice_info = flat.get("slice")
-        return variable
 
     def __reduce__(self):
         return variable_at, (self.graph, self.to_flat())

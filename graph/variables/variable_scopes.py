@@ -90,7 +90,7 @@ class VariableScope:
         self.dtype = as_dtype(dtype)
 
     def set_use_resource(self, use_resource: bool) -> None:
-        """Accepted and ignored: there is one kind of variable."""
+        """Set whether variables created inside are resource variables; None leaves it to the outer setting."""
         self.use_resource = use_resource
 
     def set_custom_getter(self, custom_getter: Callable[..., Any] | None) -> None:

@@ -6,7 +6,6 @@ without it (Kind.ASSIGN). The scheduler threads the values through, so kernels n
 
 from __future__ import annotations
 
-from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -17,56 +16,17 @@ from weftwork.graph.dtypes import DType
 from weftwork.graph.errors import InvalidArgumentError, OutOfRangeError
 from weftwork.graph.kernels.arrays import filled_index
 from weftwork.graph.kernels.indices import inside, rows_inside
-from weftwork.graph.operation import UNINITIALIZED, WRITES, Kind, Operation, Tensor
-from weftwork.graph.ownership import copied
+from weftwork.graph.operation import UNINITIALIZED, Kind, Operation, Tensor
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.seams import seams
 from weftwork.graph.shapes import bracket_text
 from weftwork.graph.stacks import get_default_graph
-
-
-def variable_of(ref: Any) -> Operation:
-    """The operation of a variable, given a Variable, its reference, or the output of an assignment to it."""
-    tensor = ref._ref() if hasattr(ref, "_ref") else ref
-    if isinstance(tensor, Tensor):
-        op = tensor.op
-        if op.kind is Kind.VARIABLE:
-            return op
-        if op.kind in WRITES:
-            return op.graph.get_operation_by_name(op.attrs["_variable"])
-    raise TypeError(f"Expected a variable or the output of an assignment to one, but got {ref!r}.")
+from weftwork.graph.variables.handles import HANDLE, type_for, value_dtype, value_shape, variable_of, written_dtype
+from weftwork.graph.variables.settling import settle
 
 
 def _reference(ref: Any) -> Tensor:
     return ref._ref() if hasattr(ref, "_ref") else ref
-
-
-def settle(value: Any, dtype: np.dtype | None) -> Any:
-    """`value` as a variable stores it: of the variable's dtype, in an array that nobody else can write to."""
-    if dtype is None:
-        return copied(value)
-    if not isinstance(value, np.ndarray) or value.dtype != dtype:
-        value = np.asarray(value).astype(dtype)[()]
-        if not isinstance(value, np.ndarray):
-            return value
-    elif (value.base is not None or not value.flags.owndata) and not _is_immutable(value):
-        value = value.copy()
-    value.flags.writeable = False
-    return value
-
-
-def _is_immutable(value: np.ndarray) -> bool:
-    """True for an array that covers a whole read-only buffer, as arrays in Ray's object store do."""
-    base: Any = value
-    while isinstance(base, np.ndarray):
-        if base.flags.writeable:
-            return False
-        base = base.base
-    try:
-        view = memoryview(base)
-    except TypeError:
-        return False
-    return view.readonly and view.nbytes == value.nbytes and not isinstance(base, mmap)
 
 
 def assign_value(value: Any, *, dtype: np.dtype | None, shape: shapes.RawShape) -> Any:
@@ -181,17 +141,13 @@ def names_of_uninitialized(*values: Any, names: tuple[bytes, ...]) -> Any:
 # Building
 
 
-def _variable_dtype(variable: Operation) -> DType:
-    return variable.outputs[0].dtype.base_dtype
-
-
 def stored_dtype(dtype: DType) -> np.dtype | None:
     return None if dtype.numpy.kind == "O" else dtype.numpy
 
 
 def _value_for(variable: Operation, value: Any, what: str, name: str | None = None) -> Tensor:
     """`value` as a tensor, called `name`, that can be stored in `variable`. TypeError for an incompatible dtype."""
-    dtype = _variable_dtype(variable)
+    dtype = value_dtype(variable)
     tensor = as_tensor(value)
     if tensor is None:
         tensor = convert_to_tensor(value, dtype, name)
@@ -210,19 +166,30 @@ def _value_for(variable: Operation, value: Any, what: str, name: str | None = No
 def write(
     kind: Kind, type: str, kernel: Any, ref: Any, values: list[Tensor], attrs: dict, shape: Any, name: str | None
 ) -> Tensor:
-    """A node that gives a variable a new value, which is also the node's output."""
+    """A node that gives a variable a new value, which is also the node's output.
+
+    type: what TensorFlow calls it for a reference variable.
+    """
     variable = variable_of(ref)
     op = variable.graph.add(
         kind,
-        type,
+        type_for(variable, type),
         kernel=kernel,
         inputs=(_reference(ref), *values),
         attrs={**attrs, "_variable": variable.name},
-        outputs=[(variable.outputs[0].dtype, shape)],
+        outputs=[(written_dtype(variable), shape)],
         name=name,
         colocate=variable,
     )
     return op.outputs[0]
+
+
+def result(written: Tensor, ref: Any, read_value: bool = True) -> Any:
+    """What a write returns: its output, or the resource variable as it is then. Without read_value, the operation."""
+    variable = variable_of(ref)
+    if not read_value:
+        return written.op
+    return seams.unread(written, variable) if variable.type == HANDLE else written
 
 
 def assign(
@@ -233,17 +200,23 @@ def assign(
     Unless validate_shape=False, the shape must be the variable's: ValueError if it is known to differ while the graph
     is built, InvalidArgumentError if it differs at run time. Raises TypeError for an incompatible dtype.
     """
+    return result(assigned(ref, value, validate_shape, name), ref)
+
+
+def assigned(ref: Any, value: Any, validate_shape: bool | None = None, name: str | None = None) -> Tensor:
+    """The write of `assign`."""
     variable = variable_of(ref)
-    name = variable.graph.named(name or "Assign")
+    name = variable.graph.named(name or type_for(variable, "Assign"))
     tensor = _value_for(variable, value, "assign", f"{name}value/")
-    dtype = _variable_dtype(variable)
-    shape = variable.outputs[0].raw_shape
+    dtype = value_dtype(variable)
+    shape = value_shape(variable)
     if validate_shape is False:
         shape = None
     elif not shapes.compatible(shape, tensor.raw_shape):
         raise ValueError(
             f"Dimension mismatch: variable {variable.defined_at} has shape {shapes.text(shape)}, but the value "
-            f"{tensor.name} has shape {shapes.text(tensor.raw_shape)}. {shapes.difference(shape, tensor.raw_shape)}"
+            f"{tensor.name} has shape {shapes.text(tensor.raw_shape)}. {shapes.difference(shape, tensor.raw_shape)} "
+            f"Shapes {shapes.text(shape)} and {shapes.text(tensor.raw_shape)} are incompatible"
         )
     attrs = {"dtype": stored_dtype(dtype), "shape": shape}
     out = tensor.raw_shape if shape is None else shapes.merge(shape, tensor.raw_shape)
@@ -274,39 +247,39 @@ def _with_grid(rows: Any, grid: Any) -> Any:
     return np.concatenate([wide, np.asarray(rows)[..., None]], -1).astype(np.int64)
 
 
-def _update(type: str, kernel: Any, ref: Any, value: Any, name: str | None) -> Tensor:
+def update(type: str, kernel: Any, ref: Any, value: Any, name: str | None) -> Tensor:
+    """A write of kernel(old, value), for a value of the variable's shape."""
     variable = variable_of(ref)
-    name = variable.graph.named(name or type)
+    name = variable.graph.named(name or type_for(variable, type))
     tensor = _value_for(variable, value, type, f"{name}value/")
-    shape = variable.outputs[0].raw_shape
+    shape = value_shape(variable)
     if not shapes.compatible(shape, tensor.raw_shape):
         raise ValueError(
             f"Parameters and update must be the same size: variable {variable.defined_at} has shape "
             f"{shapes.text(shape)}, the update {tensor.name} has shape {shapes.text(tensor.raw_shape)}. "
             f"{shapes.difference(shape, tensor.raw_shape)}"
         )
-    return write(
-        Kind.UPDATE, type, kernel, ref, [tensor], {"dtype": stored_dtype(_variable_dtype(variable))}, shape, name
-    )
+    attrs = {"dtype": stored_dtype(value_dtype(variable))}
+    return write(Kind.UPDATE, type, kernel, ref, [tensor], attrs, shape, name)
 
 
 def assign_add(ref: Any, value: Any, use_locking: bool | None = None, name: str | None = None) -> Tensor:
     """Add `value`, of the variable's shape, to a variable; the output is the sum. No update is ever lost."""
-    return _update("AssignAdd", add_value, ref, value, name)
+    return result(update("AssignAdd", add_value, ref, value, name), ref)
 
 
 def assign_sub(ref: Any, value: Any, use_locking: bool | None = None, name: str | None = None) -> Tensor:
     """Subtract `value`, of the variable's shape, from a variable; the output is the difference."""
-    return _update("AssignSub", subtract_value, ref, value, name)
+    return result(update("AssignSub", subtract_value, ref, value, name), ref)
 
 
 def count_up_to(ref: Any, limit: int, name: str | None = None) -> Tensor:
     """Add 1 to an integer variable and output its previous value. Raises OutOfRangeError once it reaches `limit`."""
     variable = variable_of(ref)
-    dtype = _variable_dtype(variable)
+    dtype = value_dtype(variable)
     if not dtype.is_integer:
         raise TypeError(f"count_up_to needs an integer variable, but {variable.defined_at} is {dtype.name}.")
-    shape = variable.outputs[0].raw_shape
+    shape = value_shape(variable)
     if not shapes.compatible(shape, ()):
         raise ValueError(f"Shape must be rank 0: count_up_to got {variable.defined_at} of shape {shapes.text(shape)}.")
     if not isinstance(limit, (int, np.integer)):
@@ -317,21 +290,23 @@ def count_up_to(ref: Any, limit: int, name: str | None = None) -> Tensor:
         return apply(previous, [new], type="CountUpTo", name=scope, dtype=dtype, shape=new.raw_shape)
 
 
-def _scatter_op(type: str, kernel: Any, ufunc: np.ufunc | None, ref: Any, indices: Any, updates: Any, name: Any):
+def scatter(type: str, kernel: Any, ufunc: np.ufunc | None, ref: Any, indices: Any, updates: Any, name: Any) -> Tensor:
+    """A write of some rows (`scatter_value`) or slices (`scatter_nd_value`), combined with the old ones by `ufunc`."""
     variable = variable_of(ref)
-    name = variable.graph.named(name or type)
+    name = variable.graph.named(name or type_for(variable, type))
     where = convert_to_tensor(indices, name=f"{name}indices/")
     if not where.dtype.base_dtype.is_integer:
         raise TypeError(f"{type} of {variable.defined_at} needs integer indices, but got {where.dtype.name}.")
     value = _value_for(variable, updates, type, f"{name}updates/")
     if kernel is not scatter_value or value.raw_shape != ():
         _check_updates(type, variable, where, value, kernel is scatter_value)
-    return write(Kind.UPDATE, type, kernel, ref, [where, value], {"ufunc": ufunc}, variable.outputs[0].raw_shape, name)
+    attrs = {"ufunc": ufunc}
+    return write(Kind.UPDATE, type, kernel, ref, [where, value], attrs, value_shape(variable), name)
 
 
 def _check_updates(type: str, variable: Operation, indices: Tensor, updates: Tensor, by_row: bool) -> None:
     """Raise ValueError if it is known that there is not one row (or for scatter_nd one slice) for each index."""
-    whole, where = variable.outputs[0].raw_shape, indices.raw_shape
+    whole, where = value_shape(variable), indices.raw_shape
     if whole is None or where is None:
         return
     if by_row:
@@ -349,16 +324,17 @@ def _check_updates(type: str, variable: Operation, indices: Tensor, updates: Ten
 
 
 def _scatter_family(suffix: str, ufunc: np.ufunc | None, words: str):
-    def scatter(ref: Any, indices: Any, updates: Any, use_locking: bool | None = None, name: str | None = None):
-        return _scatter_op(f"Scatter{suffix.title()}", scatter_value, ufunc, ref, indices, updates, name)
+    def function(ref: Any, indices: Any, updates: Any, use_locking: bool | None = None, name: str | None = None):
+        type = f"Scatter{suffix.title()}"
+        return result(scatter(type, scatter_value, ufunc, ref, indices, updates, name), ref)
 
-    scatter.__name__ = f"scatter_{suffix}"
-    scatter.__doc__ = (
+    function.__name__ = f"scatter_{suffix}"
+    function.__doc__ = (
         f"{words} the rows `indices` of a variable (duplicates count each time); the output is the new value.\n\n"
         "    updates: of shape indices.shape + ref.shape[1:], or a scalar. Raises InvalidArgumentError for an index\n"
         "    outside of the variable."
     )
-    return scatter
+    return function
 
 
 scatter_update = _scatter_family("update", None, "Set")
@@ -372,17 +348,17 @@ scatter_max = _scatter_family("max", np.maximum, "Take the maximum with")
 
 def scatter_nd_update(ref: Any, indices: Any, updates: Any, use_locking: bool | None = None, name: str | None = None):
     """Replace slices of a variable; the last axis of `indices` indexes into it."""
-    return _scatter_op("ScatterNdUpdate", scatter_nd_value, None, ref, indices, updates, name)
+    return result(scatter("ScatterNdUpdate", scatter_nd_value, None, ref, indices, updates, name), ref)
 
 
 def scatter_nd_add(ref: Any, indices: Any, updates: Any, use_locking: bool | None = None, name: str | None = None):
     """Add to slices of a variable; the last axis of `indices` indexes into it."""
-    return _scatter_op("ScatterNdAdd", scatter_nd_value, np.add, ref, indices, updates, name)
+    return result(scatter("ScatterNdAdd", scatter_nd_value, np.add, ref, indices, updates, name), ref)
 
 
 def scatter_nd_sub(ref: Any, indices: Any, updates: Any, use_locking: bool | None = None, name: str | None = None):
     """Subtract from slices of a variable; the last axis of `indices` indexes into it."""
-    return _scatter_op("ScatterNdSub", scatter_nd_value, np.subtract, ref, indices, updates, name)
+    return result(scatter("ScatterNdSub", scatter_nd_value, np.subtract, ref, indices, updates, name), ref)
 
 
 def slice_value(old: Any, value: Any, *parts: Any, spec: tuple, dtype: np.dtype | None) -> Any:
@@ -404,6 +380,8 @@ def assign_slice(part: Tensor, value: Any, name: str | None = None) -> Tensor:
     """
     op = part.op
     whole = op.inputs[0].op
+    if whole.type == "ReadVariableOp":
+        whole = whole.inputs[0].op
     variable = op.graph.get_operation_by_name(whole.attrs.get("_variable", whole.name))
     tensor = _value_for(variable, value, "assign")
     if tensor.raw_shape != () and not shapes.compatible(part.raw_shape, tensor.raw_shape):
@@ -411,12 +389,12 @@ def assign_slice(part: Tensor, value: Any, name: str | None = None) -> Tensor:
             f"The slice {part.name} has shape {shapes.text(part.raw_shape)}, but the value {tensor.name} has shape "
             f"{shapes.text(tensor.raw_shape)}."
         )
-    attrs = {"spec": op.attrs["spec"], "dtype": stored_dtype(_variable_dtype(variable))}
-    shape = variable.outputs[0].raw_shape
+    attrs = {"spec": op.attrs["spec"], "dtype": stored_dtype(value_dtype(variable))}
+    shape = value_shape(variable)
     values = [tensor, *op.inputs[1:]]
     with op.graph.as_default():
         ref, name = variable.outputs[0], name or f"{op.name.rpartition('/')[2]}/_assign"
-        return write(Kind.UPDATE, "StridedSliceAssign", slice_value, ref, values, attrs, shape, name)
+        return result(write(Kind.UPDATE, "StridedSliceAssign", slice_value, ref, values, attrs, shape, name), ref)
 
 
 seams.assign_slice = assign_slice
@@ -435,12 +413,14 @@ def peek(type: str, kernel: Any, refs: list[Any], rest: list[Tensor], attrs: dic
 
 def is_variable_initialized(ref: Any, name: str | None = None) -> Tensor:
     """A boolean: whether the variable has a value."""
-    return peek("IsVariableInitialized", initialized, [ref], [], {}, (dtypes.bool, ()), name)
+    return peek(
+        type_for(variable_of(ref), "IsVariableInitialized"), initialized, [ref], [], {}, (dtypes.bool, ()), name
+    )
 
 
 def initialized_value(ref: Any, initial: Tensor) -> Tensor:
     """The variable's value, or `initial` if it has none; read after the variable's initializer if that runs as well."""
     variable = variable_of(ref)
-    output = _variable_dtype(variable), variable.outputs[0].raw_shape
+    output = value_dtype(variable), value_shape(variable)
     with variable.graph.as_default(), variable.graph.name_scope("cond"):
         return peek("InitializedValue", value_or, [ref], [initial], {"_after_initializer": True}, output, "Merge")

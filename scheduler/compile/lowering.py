@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
+from weftwork.graph.dead import alive
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import REFERENCES, WRITES, Kind, Operation, Tensor
 from weftwork.graph.seeded import Seeded
@@ -287,7 +288,16 @@ class _Lowering:
     def _fetched(self, fetch: Tensor | Operation) -> int | None:
         if isinstance(fetch, Operation):
             return None
-        return self._read(fetch)
+        value = self._read(fetch)
+        return self._alive(fetch, value) if fetch.op in fetch.graph.dead else value
+
+    def _alive(self, fetch: Tensor, value: int) -> int:
+        """A node beside the graph that checks that a fetched value is not dead."""
+        op, outputs = fetch.op, [(fetch.dtype.base_dtype, fetch.raw_shape)]
+        beside = Operation(
+            op.graph, op.index, op.name, op.type, Kind.PURE, alive, (fetch,), {}, outputs, (), op.traits, op.source
+        )
+        return self._node(beside, (value,))[0]
 
     def _node(self, op: Operation, inputs: tuple[int, ...], kernel: Any = None, extra: int = 0) -> tuple[int, ...]:
         flow, kind, attrs = self.flow, op.kind, op.attrs

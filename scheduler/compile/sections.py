@@ -18,6 +18,7 @@ from weftwork.actors.programs.control import Branches, Join, Loop, LoopGradient,
 from weftwork.graph.operation import LIBRARY, REFERENCES, Kind, Operation, Tensor, Traits
 from weftwork.graph.sections import Section, sections_of
 from weftwork.graph.shapes import RawShape
+from weftwork.graph.variables.handles import no_value_text
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.emit import write_program
@@ -49,7 +50,7 @@ class SectionFlow:
 
     owner: the operation that the section belongs to.
     inputs: the number of each value of the owner's kernel.   outputs: its results.
-    required: (input position, name, creation line) of each variable that must have a value.
+    required: (input position, error text, creation line) of each variable that must have a value.
     """
 
     owner: Operation
@@ -201,13 +202,13 @@ def _closed(
             number = flow.feeds.get(tensor)
             if number in used and tensor.op.kind in REFERENCES:
                 variable = op.graph.get_operation_by_name(variable_name(tensor))
-                required.append((position, variable.name, variable.defined_at))
+                required.append((position, no_value_text(variable), variable.defined_at))
         elif word == "draw":
             number = draws.get(what)
         else:
             number = flow.newest.get(what, flow.pinned.get(what))
             if number is not None and what in flow.required:
-                required.append((position, what, flow.variables[what].defined_at))
+                required.append((position, no_value_text(flow.variables[what]), flow.variables[what].defined_at))
         inputs.append(flow.new_value() if number is None else number)
     place = {what: inputs[position] for position, (word, what) in enumerate(order) if word == "state"}
     outputs = [v for v in flow.fetched if v is not None] + [flow.writes.get(name, place[name]) for name in state]

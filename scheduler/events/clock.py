@@ -40,7 +40,16 @@ class Offsets:
         if known is not None and max(low, known[0]) <= min(high, known[1]):  # else a clock has drifted
             low, high = max(low, known[0]), min(high, known[1])
         self._ranges[machine] = low, high
-        return 0.0 if low <= 0.0 <= high else (low + high) / 2
+        return _middle(low, high)
+
+    def of(self, machine: str) -> float | None:
+        """The offset of a machine; None if no message came from it yet. "" is this machine."""
+        known = self._ranges.get(machine)
+        return _middle(*known) if known is not None else None if machine else 0.0
+
+
+def _middle(low: float, high: float) -> float:
+    return 0.0 if low <= 0.0 <= high else (low + high) / 2
 
 
 OFFSETS = Offsets()

@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 
 KINDS = {
     "began": "a run began; `text` names its fetches, `ops` are theirs",
+    "compiled": "the graph was compiled in `seconds`, before the first run of these fetches",
     "planned": "a plan was made in `seconds`, or chosen; `text` says which way to run, and why; `ops` are its nodes",
-    "started": "the run, or what was sent to a lane, waited `seconds` for processes to start; `text` says for which",
+    "started": "the run, or what was sent to a lane, waited `seconds` for processes to start, or to load functions; "
+    "`text` says for which",
     "segment": "nodes ran in one lane, one after another",
     "node": "one node ran; reported only if a listener asks for nodes",
+    "failed": "nodes ran in one lane until the last of them failed, or until the run was stopped; `text` says why",
     "retried": "a node failed and is called again, because it has `retries`; `text` is the error",
     "lost": "a process died while running its nodes, which run again; `text` says how it ended",
     "repaired": "lost variables were restored, or the run begins again; `text` says why",

@@ -5,15 +5,12 @@ handle   a submitted task or actor call: references to its head reply and to its
 
 from __future__ import annotations
 
-import functools
-import statistics
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any, NamedTuple
 
-from weftwork.actors.processes.messages import Watch, pack
+from weftwork.actors.processes.messages import Watch
 from weftwork.actors.processes.worker import HEARTBEAT, VariableServer, run_segment
 from weftwork.scheduler.machines.life import (
     FORGETTERS,
@@ -120,19 +117,7 @@ class Handle:
         return cls(head, rest, actor, life)
 
 
-# The cost of dispatching, measured at first use
-
-
-@functools.cache
-def task_hop() -> float:
-    """Seconds for a round trip from the caller to a task, the median of several."""
-    took = []
-    message, of = pack(None), life()
-    for _ in range(7):
-        start = perf_counter()
-        get(asked(of, nothing_task().remote, message), of)
-        took.append(perf_counter() - start)
-    return statistics.median(took)
+# Calls that do nothing
 
 
 def nothing_task() -> Any:
@@ -147,12 +132,7 @@ def nothing(message: bytes) -> None:
     """A task that does nothing, so it costs as much as its dispatch."""
 
 
-def _forget() -> None:
-    _options.clear()
-    task_hop.cache_clear()
-
-
-FORGETTERS.append(_forget)
+FORGETTERS.append(_options.clear)
 
 
 # In worker processes

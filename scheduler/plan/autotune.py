@@ -22,7 +22,7 @@ from typing import Any
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of, need_one_thread
 from weftwork.scheduler.machines import backend, inventory
-from weftwork.scheduler.machines.helpers import thread_hop
+from weftwork.scheduler.machines.hops import task_hop, thread_hop
 from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.grouping import after_locks
@@ -302,7 +302,7 @@ class _Sharing:
         before, after = neighbours(flow)
         kinds = _kinds(flow, before)
         if Bound.APART in kinds:
-            seconds = [s + backend.task_hop() if node in flow.needs else s for node, s in enumerate(seconds)]
+            seconds = [s + task_hop() if node in flow.needs else s for node, s in enumerate(seconds)]
         chained = Contracted.of(seconds, before, after, kinds)
         rank = ranks(chained.seconds, chained.after)
         bound = [kinds[nodes[0]] for nodes in chained.chains]
@@ -341,7 +341,7 @@ class _Sharing:
         slots, alone = self.lanes.cpus(), inventory.machine_count() == 1
         if slots < 2 or self.total < (WORTH_TASKS_HERE if alone else WORTH_TASKS) or not backend.is_running():
             return None
-        hop = backend.task_hop()
+        hop = task_hop()
         chained, bound = self.chained, self.bound
         foreseen = self._schedule(slots, hop)
         limit = max(DISPATCHES * hop, self.total / (CLUSTERS_A_SLOT * slots))

@@ -19,10 +19,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from weftwork.actors.checkpoints.files import files_of, write_whole
+from weftwork.graph.dtypes import resource
 from weftwork.graph.forks import fresh
 from weftwork.graph.function import Op
 from weftwork.graph.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
+from weftwork.graph.variables.handles import spec_of
 from weftwork.scheduler.plan.policy import EVEN_AFTER, FAR_OFF, NEW_CALL_WEIGHT, OUTLIER, STABLE_SPREAD
 
 _MOST_LASTING = 2048
@@ -121,6 +123,7 @@ class Costs:
         """Histories of functions without weak references, by identity; the oldest ones are dropped."""
         self._lock = fresh(threading.Lock())
         self._blocking: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._some_block = False
         self.epoch = 0
         """Counts up when a function is measured for the first time, or a mean changes considerably."""
 
@@ -134,7 +137,7 @@ class Costs:
 
     def learn_calls(self, kernel: Callable, calls: Iterable[tuple[int, float, int]]) -> None:
         """Record calls of `kernel`, each as (bytes of its inputs, seconds, bytes of its outputs)."""
-        if self._blocking and self.blocks(kernel):
+        if self.blocks(kernel):
             return
         with self._lock:
             records = self._history(kernel).records
@@ -167,7 +170,7 @@ class Costs:
     def find(self, kernel: Callable, taken: float) -> Record | None:
         """The record of `kernel` for inputs of so many bytes, or that of the nearest size class; None if unseen."""
         history = self._find(kernel)
-        if history is None or (self._blocking and self.blocks(kernel)):
+        if history is None or self.blocks(kernel):
             return None
         records, wanted = history.records, size_class(taken)
         record = records.get(wanted)
@@ -179,15 +182,16 @@ class Costs:
             return
         with self._lock:
             self._blocking.add(_key(kernel))
+            self._some_block = True
             self.epoch += 1
 
     def blocks(self, kernel: Any) -> bool:
         """Whether a function is blocked."""
-        return bool(self._blocking) and _is_weak(kernel) and _key(kernel) in self._blocking
+        return self._some_block and _is_weak(kernel) and _key(kernel) in self._blocking
 
     def blocks_any(self, kernels: Iterable[Callable | None]) -> bool:
         """Whether any of these functions is blocked."""
-        return bool(self._blocking) and any(map(self.blocks, kernels))
+        return self._some_block and any(map(self.blocks, kernels))
 
     def _find(self, kernel: Callable) -> History | None:
         return (self._histories if _is_weak(kernel) else self._lasting).get(_key(kernel))
@@ -298,8 +302,13 @@ def load_costs(path: str) -> None:
 
 
 def shape_bytes(tensor: Any) -> int | None:
-    """The size of a tensor's value in bytes, if its static shape and dtype determine it, else None."""
+    """The size of a tensor's value in bytes, if its static shape and dtype determine it, else None.
+
+    The value of a resource variable's handle is that of the variable.
+    """
     shape, dtype = tensor.raw_shape, tensor.dtype
+    if dtype is resource:
+        dtype, shape = spec_of(tensor)
     if shape is None or dtype.numpy.kind == "O":
         return None
     size = dtype.numpy.itemsize

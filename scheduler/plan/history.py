@@ -43,6 +43,8 @@ class History:
         self._some_stay = False
         self._holding: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         """How often each function was seen to hold the GIL; 0 once it was seen to release it."""
+        self.gil_epoch = 0
+        """Counts up when more is known about a function and the GIL."""
         self._lock = fresh(threading.Lock())
 
     def learn(self, op: Operation, taken: int, seconds: float) -> None:
@@ -83,7 +85,10 @@ class History:
         """Note that a function was seen to hold or release the GIL. A busy machine can feign the former."""
         with self._lock:
             seen = self._holding.get(kernel)
-            self._holding[kernel] = min(GIL_HOLDS, (seen or 0) + 1) if holds and seen != 0 else 0
+            now = min(GIL_HOLDS, (seen or 0) + 1) if holds and seen != 0 else 0
+            if now != seen:
+                self._holding[kernel] = now
+                self.gil_epoch += 1
 
     def is_stable(self, op: Operation) -> bool:
         """True for a node that has taken about the same time in each run."""

@@ -17,6 +17,8 @@ COMPUTES = 0.6
 spent waiting for the GIL."""
 WORTH_A_THREAD = 40e-6
 """Minimum seconds of ready work that justify calling a thread of this process, and of a node that one gets."""
+LONGEST_TURN = 0.4e-3
+"""Maximum seconds of short nodes that a thread of this process takes at once."""
 SUSPECT_AFTER = 50e-3
 """CPU seconds of calls in threads that may leave it open whether a function holds the GIL. Then it is called alone, for
 as long again at most."""

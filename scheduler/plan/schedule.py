@@ -170,6 +170,28 @@ def schedule(
     return Schedule(max(end, default=0.0), slot, start, order)
 
 
+@dataclass(slots=True)
+class _Cluster:
+    """A cluster in the making.
+
+    kind: the `bound` of its nodes.   began, ended: positions in the order of nodes by their start.
+    work: seconds of its nodes.   due: the time at which another slot first needs one of its values.
+    """
+
+    slot: int
+    kind: int
+    began: int
+    nodes: list[int]
+    work: float = 0.0
+    due: float = float("inf")
+    is_open: bool = True
+    ended: int = 0
+
+    def end(self, position: int) -> None:
+        """Take no further node."""
+        self.is_open, self.ended = False, position
+
+
 def clusters(
     plan: Schedule,
     seconds: Sequence[float],
@@ -185,43 +207,36 @@ def clusters(
     hop: seconds that a value may be late, because a cut costs as much.
     """
     needed = _needed(plan, before)
-    position = {node: i for i, node in enumerate(plan.order)}
-    nodes = sorted(range(len(seconds)), key=lambda n: (plan.start[n], position[n]))
-    made: list[tuple[int, list[int]]] = []
-    open_cluster: dict[int, int] = {}
-    home: list[int] = [-1] * len(seconds)
-    closed: list[bool] = []
-    born: list[int] = []
-    died: list[int] = []
-    work: list[float] = []
-    due: list[float] = []
-    for clock, node in enumerate(nodes):
+    rank = {node: i for i, node in enumerate(plan.order)}
+    made: list[_Cluster] = []
+    latest: dict[int, _Cluster] = {}
+    """The last cluster of each slot."""
+    home: dict[int, _Cluster] = {}
+    for position, node in enumerate(sorted(range(len(seconds)), key=lambda n: (plan.start[n], rank[n]))):
         slot = plan.slot[node]
-        mine = open_cluster.get(slot, -1)
-        late = mine >= 0 and plan.start[node] + seconds[node] > due[mine] + hop
-        if mine >= 0 and (late or bound[made[mine][1][0]] != bound[node] or work[mine] >= limit):
-            closed[mine], died[mine], mine = True, clock, -1
+        mine = latest.get(slot)
+        if mine is not None:
+            late = plan.start[node] + seconds[node] > mine.due + hop
+            if late or mine.kind != bound[node] or mine.work >= limit:
+                mine.end(position)
+                mine = None
         for pred in before[node]:
             other = home[pred]
-            if other == mine:
+            if other is mine:
                 continue
-            if not closed[other]:
-                closed[other], died[other] = True, clock
-            if mine >= 0 and died[other] > born[mine]:
-                closed[mine], died[mine], mine = True, clock, -1
-        if mine < 0 or closed[mine]:
-            mine = open_cluster[slot] = len(made)
-            made.append((slot, []))
-            closed.append(False)
-            born.append(clock)
-            died.append(0)
-            work.append(0.0)
-            due.append(float("inf"))
-        made[mine][1].append(node)
-        due[mine] = min(due[mine], needed[node])
-        work[mine] += seconds[node]
+            if other.is_open:
+                other.end(position)
+            if mine is not None and other.ended > mine.began:
+                mine.end(position)
+                mine = None
+        if mine is None or not mine.is_open:
+            mine = latest[slot] = _Cluster(slot, bound[node], position, [])
+            made.append(mine)
+        mine.nodes.append(node)
+        mine.work += seconds[node]
+        mine.due = min(mine.due, needed[node])
         home[node] = mine
-    return made
+    return [(cluster.slot, cluster.nodes) for cluster in made]
 
 
 def _needed(plan: Schedule, before: list[tuple[int, ...]]) -> list[float]:

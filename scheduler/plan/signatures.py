@@ -28,10 +28,24 @@ class Signature:
     """A kind of run.
 
     flow, cells: None until it is compiled.   call_list: the calls of a run without a plan, or None.
-    numbers: numbers its runs, from 0.
+    numbers: numbers its runs, from 0.   asked: when the run was asked for that made it necessary; None once that began.
+    starts: for how long its compilation waited for Ray to start, as (since, seconds).
     """
 
-    __slots__ = ("_specializations", "cells", "fed", "fetches", "flow", "kept", "call_list", "finish", "numbers", "ran")
+    __slots__ = (
+        "_specializations",
+        "asked",
+        "call_list",
+        "cells",
+        "fed",
+        "fetches",
+        "finish",
+        "flow",
+        "kept",
+        "numbers",
+        "ran",
+        "starts",
+    )
 
     def __init__(
         self,
@@ -49,6 +63,8 @@ class Signature:
         self.cells: Cells | None = None
         self.call_list: CallList | None = None
         self.numbers = itertools.count()
+        self.asked: float | None = None
+        self.starts: list[tuple[float, float]] = []
         self._specializations = Specializations()
 
     def specialization_for(self, fed: Sequence[Any]) -> Specialization:

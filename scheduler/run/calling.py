@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from time import perf_counter
+from time import perf_counter, thread_time
+from typing import NamedTuple
 
+from weftwork.actors.processes.ticker import TICKER
 from weftwork.actors.programs.bodies import Control
 from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
@@ -21,6 +23,15 @@ from weftwork.scheduler.run.waiting import Called
 
 Cost = tuple[float, float, int, int]
 """The cost of a call: its start, its seconds, and the bytes of its inputs and outputs."""
+
+
+class Call(NamedTuple):
+    """A node that was called.   free: the seconds of it for which the GIL was free.   busy: its seconds of CPU time."""
+
+    node: int
+    cost: Cost
+    free: float
+    busy: float
 
 
 def run_locally(run: Run, plan: Plan, measure: bool) -> None:
@@ -63,6 +74,13 @@ def call_node(run: Run, node: int) -> Cost:
     else:
         spread(run.values, outputs, result)
     return start, seconds, taken, size_of(result)
+
+
+def timed_call(run: Run, node: int) -> Call:
+    """`call_node`, with what shows whether the call has computed, or waited for the GIL."""
+    busy, free = thread_time(), TICKER.free
+    cost = call_node(run, node)
+    return Call(node, cost, TICKER.free - free, thread_time() - busy)
 
 
 def may_do_without(flow: Dataflow) -> bool:

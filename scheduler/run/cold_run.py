@@ -77,6 +77,8 @@ class Stretch:
         self.seconds = 0.0
         self.pieces: list[list[Operation]] = []
         self.nodes: list[Node] = []
+        self.called: list[Operation] = []
+        """After an error: the nodes called, of which the last one failed."""
 
     @property
     def ops(self) -> list[Operation]:
@@ -166,6 +168,9 @@ class ColdRun:
         try:
             with reported() if self._call_list.only_users else quiet():
                 return self._call(stop)
+        except BaseException:
+            stretch.called = [op for op in self.begun if op.kind in CALLED]
+            raise
         finally:
             stretch.seconds = perf_counter() - start
             self.seconds += stretch.seconds

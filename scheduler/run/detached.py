@@ -16,6 +16,7 @@ from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import detached_nodes
 from weftwork.scheduler.plan.specializations import Specialization, Specializations
+from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.awaiting import Awaiting, raise_outcome
 from weftwork.scheduler.run.background import Background
 from weftwork.scheduler.run.nested import InnerRun
@@ -69,12 +70,15 @@ class Detached:
 
     def _finished(self, node: int, since: float, outcome: Any) -> Any:
         """Pass on the outcome of a waiting call as that of an inner run."""
+        op, place = self._run.flow.ops[node], Place.LOOP.value
+        if isinstance(outcome, BaseException):
+            unfinished.waited(self._run, place, op, since, outcome)
         try:
-            raise_outcome(self._run.flow.ops[node], outcome)
+            raise_outcome(op, outcome)
         except BaseException as error:
             return error
-        self._run.count(Place.LOOP.value, 1)
-        self._run.waited(Place.LOOP.value, self._run.flow.ops[node], since)
+        self._run.count(place, 1)
+        self._run.waited(place, op, since)
         return outcome
 
     def _work(self, inner: InnerRun, part: Dataflow, specialization: Specialization) -> Any:

@@ -33,7 +33,7 @@ from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
 from weftwork.scheduler.plan.policy import ATTEMPTS
-from weftwork.scheduler.run import failures
+from weftwork.scheduler.run import failures, unfinished
 from weftwork.scheduler.run.attempts import Attempt
 from weftwork.scheduler.run.awaiting import Awaiting
 from weftwork.scheduler.run.budget import Budget
@@ -44,6 +44,7 @@ from weftwork.scheduler.run.queue_waits import Wait, Waits
 from weftwork.scheduler.run.requests import RequestBuilder
 from weftwork.scheduler.run.restart import Moved, Restart
 from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.said import heard
 from weftwork.scheduler.run.scarcity import Scarcity
 from weftwork.scheduler.run.telling import Sent
 from weftwork.scheduler.state.actor_link import Links
@@ -331,7 +332,8 @@ class Dispatcher:
         kind, *rest = reply
         if self._moves_here(segment, kind, rest):
             return
-        self.run.heard([self._op(node) for node in segment.nodes], said, segment.owners)
+        ops = [self._op(node) for node in segment.nodes]
+        heard(self.run, segment.place.value, ops, said, segment.owners)
         if kind == "done":
             for number, size in self.post.take(attempt, *reply[1:4]):
                 self.budget.made(number, size)
@@ -344,6 +346,8 @@ class Dispatcher:
             stays = not self.requests.stayed.keys().isdisjoint(segment.inputs)
             report = "some of them lie in the memory of a GPU" if stays else reply[4]
             call = reported_call(self.run, segment, reply[1], report)
+            why = unfinished.why_of(described(*rest[1:3]))
+            unfinished.segment_there(self.run, segment, reply[1], attempt.sent, reply[5], reply[6], why)
             raise node_error(self._op(segment.owners[reply[1]]), described(*rest[1:3]), reply[3], call)
         elif kind == "unpicklable":
             op = self._op(self.plan.flow.producer[segment.outputs[reply[1]]])
@@ -353,6 +357,7 @@ class Dispatcher:
         elif kind == "unloadable":
             raise failures.unloadable([self._op(node) for node in segment.nodes], described(*rest[:2]), reply[2])
         elif kind == "stopped":
+            unfinished.segment_there(self.run, segment, reply[1], attempt.sent, reply[2])
             self.run.expire()
             raise Stopped
         else:  # "missing" or "lacking": the process does not have what we thought it had
@@ -417,6 +422,7 @@ class Dispatcher:
         self.queued.cancel()
         self.nested.cancel()
         pending: dict[Any, Attempt] = dict(self.under_way)
+        drained = list(pending.values())
         self.under_way.clear()
         for attempt in pending.values():
             self._ended(attempt)
@@ -428,7 +434,8 @@ class Dispatcher:
                 if force and handle.actor is not None:
                     self.links.dead(handle.actor)
             if self._gathered(pending, monotonic() + seconds):
-                return
+                break
+        unfinished.attempts(self.run, drained)
 
     def _gathered(self, pending: dict[Any, Attempt], end: float) -> bool:
         """Wait for running work until `until`. True if all of it has ended."""

@@ -21,7 +21,7 @@ from weftwork.graph.modules import settle_modules
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import settle_effects, take_fed
 from weftwork.scheduler.compile.needs import settle_needs
-from weftwork.scheduler.events.stream import LOG, Listening, Stream
+from weftwork.scheduler.events.stream import LOG, Stream
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines.freed_memory import keep_freed_memory
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate
@@ -40,6 +40,7 @@ from weftwork.scheduler.plan.policy import (
 )
 from weftwork.scheduler.plan.signatures import Signature, Signatures
 from weftwork.scheduler.plan.specializations import Specialization
+from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.awaiting import Awaiting
 from weftwork.scheduler.run.calling import may_do_without, run_locally
 from weftwork.scheduler.run.contexts import HOLDERS, hold, let_go
@@ -53,11 +54,12 @@ from weftwork.scheduler.run.local_workers import LocalWorkers, local_workers
 from weftwork.scheduler.run.nested import Nesting
 from weftwork.scheduler.run.planner import Planner
 from weftwork.scheduler.run.residents import Unfit
-from weftwork.scheduler.run.restart import Moved, Restart
+from weftwork.scheduler.run.restart import Moved, Restart, cause_of
 from weftwork.scheduler.run.retried import tell_of_retries
 from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.said import speak
 from weftwork.scheduler.run.starts import tell_of_starts
-from weftwork.scheduler.run.telling import WORTH, Telling, lane, reason
+from weftwork.scheduler.run.telling import WORTH, Telling, reason, tell_compiled, telling_of
 from weftwork.scheduler.run.threads import run_in_threads
 from weftwork.scheduler.run.unplanned import Unplanned
 from weftwork.scheduler.run.waiting import Waiting, waiting
@@ -116,7 +118,7 @@ class Engine:
         self._refusal = CLOSED
         cancel_at_end(self)
         tell_of_retries()
-        tell_of_starts(Engine.run_flow)
+        tell_of_starts(Engine.run_flow, Signatures.compile)
 
     # Execution
 
@@ -133,11 +135,16 @@ class Engine:
         fed: values in the order of the signature's feeds.   timeout: seconds, or None.   started: called with the run.
         listener: called with the events of this run; its attribute `nodes` says whether it wants events of kind "node".
         """
-        flow, telling = signature.flow, None
+        flow, telling, asked = signature.flow, None, signature.asked
+        if asked is None and flow is None and signature.call_list is None:
+            asked = monotonic()
         timeout = None if self.config.debug else timeout
         if listener is not None or self.events.is_heard:
-            telling = self._new_telling(signature, listener)
+            telling = telling_of(self.events, signature.fetches.elements, listener, asked)
         if flow is not None and not flow.ops and not flow.pinned:  # everything is fed or constant, so nothing runs
+            if telling is not None and asked is not None:
+                telling.compiled(asked, signature.starts)
+            signature.asked = None
             if telling is not None:
                 telling.ended()
             return _sources(flow, fed)
@@ -146,33 +153,28 @@ class Engine:
         try:
             for attempt in range(ATTEMPTS):
                 run = self._new_run(signature, fed, timeout, moved, telling)
+                if asked is not None:
+                    asked = signature.asked = tell_compiled(run, asked, signature.starts)
                 try:
                     fetched = self._attempt(run, signature, fed, timeout, started)
                     break
                 except (Restart, backend.ValueLost) as lost:
                     if attempt + 1 == ATTEMPTS:
-                        raise _cause_of(lost) from None
-                    why = text_of(_cause_of(lost))
+                        raise cause_of(lost) from None
+                    why = text_of(cause_of(lost))
                 telling = run.teller()
                 self._recovery.repair(signature.flow or self.signatures.compile(signature))
                 telling.tell("repaired", text=f"the run begins again: {why}")
         except BaseException as error:
             telling = telling if run is None else run.teller()
+            if run is not None:
+                unfinished.left_behind(run)
             if telling is not None:
                 telling.ended(error)
             raise
         if run.telling is not None:
             run.telling.ended()
         return fetched
-
-    def _new_telling(self, signature: Signature, listener: Any) -> Telling:
-        """The Telling of a run about to begin, for the listeners of the stream and an optional one of this run."""
-        ears: list[Listening] = []
-        if listener is not None:
-            Listening(listener, listener.nodes, ears)
-        telling = Telling(self.events, signature.fetches.elements, monotonic(), ears)
-        telling.begin()
-        return telling
 
     def _new_run(
         self, signature: Signature, fed: Sequence[Any], timeout: float | None, moved: dict, telling: Telling | None
@@ -223,7 +225,7 @@ class Engine:
                     if self.closed:  # otherwise nobody waits for it
                         self._idle.notify_all()
             if run.said and not again:
-                run.speak()
+                speak(run)
         self.runs += 1
         for where, (segments, nodes) in run.ran.items():
             count = self.ran.setdefault(where, [0, 0])
@@ -277,7 +279,7 @@ class Engine:
             since = monotonic()
             team = self._borrow_residents(run, candidate, autotuner)
             if (waited := monotonic() - since) >= WORTH:
-                run.teller().tell("started", since, waited, lane=lane(), text="local workers")
+                run.teller().tell("started", since, waited, text="local workers")
             if team is None and autotuner.certain:
                 candidate = self.planner.without_workers(run, flow)
             elif team is None:
@@ -339,7 +341,7 @@ class Engine:
             return None
         within = _RESIDENTS_WITHIN if forced else 0.0
         if candidate.plan.is_dynamic:
-            borrowed = team.borrow_some(min(self.lanes.own_cpus(), MOST_WORKERS), run.stop, needed)
+            borrowed = team.borrow_some(min(self.lanes.own_cpus(), MOST_WORKERS), run, needed)
             if borrowed is not None or forced:
                 return borrowed
         elif team.borrow(candidate.plan.slots, within):
@@ -424,11 +426,6 @@ class Engine:
         self._autosave.close()
         self.flusher.close()
         self.links.close()
-
-
-def _cause_of(lost: Restart | backend.ValueLost) -> Exception:
-    """The error of a run that has lost a value, and may not start again."""
-    return lost.cause if isinstance(lost, Restart) else UnavailableError(None, None, str(lost))
 
 
 _NO_FLOW = Dataflow()

@@ -25,6 +25,7 @@ from weftwork.graph.errors import (
 from weftwork.graph.nest import Slot
 from weftwork.graph.operation import Kind, Operation
 from weftwork.graph.user_function import UserFunction
+from weftwork.graph.variables.handles import no_value_text
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.emit import is_users
 from weftwork.scheduler.machines import backend, objects, room
@@ -108,7 +109,7 @@ def _kept(value: Any) -> Any:
 def uninitialized(ops: list[Operation]) -> OpError:
     """The error of a run that reads variables without a value; it names all of them."""
     op = ops[0]
-    message = f"Attempting to use uninitialized value {op.name}"
+    message = no_value_text(op)
     if len(ops) > 1:
         message += "; also uninitialized: " + ", ".join(sorted(o.defined_at for o in ops[1:]))
     return FailedPreconditionError(None, op, f"{message}\n\t [[node {op.defined_at} ]]")

@@ -22,6 +22,7 @@ from weftwork.scheduler.plan.policy import (
     HOP,
     LONGEST_BATCH,
     LONGEST_FINAL_BATCH,
+    LONGEST_TURN,
     SHORTEST_BATCH,
     UNSEEN_IN_A_ROW,
 )
@@ -89,6 +90,29 @@ class Frontier:
         self._count([node], -1)
         return node
 
+    def next_turn(self, threads: int) -> list[int]:
+        """Pop nodes that a thread calls one after another, of the heap for threads.
+
+        They are several if they are known to be short, and the other threads find as many: taking a turn, and waking
+        up, costs as much as a short node. threads: their number.
+        """
+        nodes, others = [], dict[int, Known]()
+        most, seconds = len(self.threads) // (2 * threads), 0.0
+        while True:
+            node = heapq.heappop(self.threads)[1]
+            nodes.append(node)
+            if len(nodes) >= most:
+                break
+            known = self.known(node, others)
+            if known.seconds is None or known.calls < CALLS_BEFORE_HERE or self.gil_unknown(node):
+                break
+            seconds += known.seconds
+            following = self.known(self.threads[0][1], others).seconds
+            if following is None or seconds + following > LONGEST_TURN:
+                break
+        self._count(nodes, -1)
+        return nodes
+
     def keep_here(self, batch: Batch) -> None:
         """Give the nodes of a batch to the caller: they are not worth a message."""
         self._count(batch.nodes, 1)
@@ -142,17 +166,26 @@ class Frontier:
             heap[:] = [each for each in heap if not self._waits[each[1]]]
             heapq.heapify(heap)
 
-    def known(self, node: int) -> Known:
-        """The cost of a node, by what is known now."""
+    def known(self, node: int, others: dict[int, Known] | None = None) -> Known:
+        """The cost of a node, by what is known now.
+
+        others: by the id of its kernel, what was just found for another call of the same function.
+        """
         seconds, op = self.seconds[node], self.flow.ops[node]
         own = node in self._own and seconds is not None
         if own and (not op.traits.user or HISTORY.is_stable(op)):
             return Known(seconds, inf, True)
-        record = self._record(self.flow.kernels[node])
+        kernel = self.flow.kernels[node]
+        if others is not None and not own and (found := others.get(id(kernel))) is not None:
+            return found
+        record = self._record(kernel)
         if own:
             return Known(seconds, inf, record is not None and record.is_even)
         if record is not None:
-            return Known(record.careful, record.calls, record.is_even)
+            found = Known(record.careful, record.calls, record.is_even)
+            if others is not None:
+                others[id(kernel)] = found
+            return found
         return Known(seconds, 0, False) if op.traits.user else Known(0.0, inf, True)
 
     def _record(self, kernel: Any) -> Record | None:
@@ -174,7 +207,7 @@ class Frontier:
             return True
         if self.ready or any([lane.batches for lane in lanes]):
             return False
-        return not any([self.gil_unknown(node) for node in batch.nodes])
+        return not self.gil_unknown_in(batch.nodes)
 
     def took(self, node: int, seconds: float) -> None:
         """Note how long a node took."""
@@ -200,6 +233,11 @@ class Frontier:
         """True for a user function that is not yet known to hold or release the GIL."""
         return self.flow.ops[node].traits.user and HISTORY.holds_gil(self.flow.kernels[node]) is None
 
+    def gil_unknown_in(self, nodes: Sequence[int]) -> bool:
+        """`gil_unknown` for any of some nodes."""
+        kernels = self.flow.kernels
+        return any([self.gil_unknown(node) for node in {id(kernels[node]): node for node in nodes}.values()])
+
     def next_batch(self, lanes: int, free: int, hop: float, may_follow: Callable[[int], bool]) -> Batch:
         """Pop a batch of ready nodes, large enough to be worth a message if there are enough nodes.
 
@@ -210,10 +248,11 @@ class Frontier:
         whether a node may go where the batch goes.
         """
         batch, part = Batch([], 0.0, certain=True, calls=inf), len(self.ready) / free
+        others: dict[int, Known] = {}
         share = max(SHORTEST_BATCH, self.work / (BATCHES_A_LANE * max(1, lanes)))
         while self.ready:
             node = self.ready[0][1]
-            known = self.known(node)
+            known = self.known(node, others)
             last = known.seconds is None or node in self.singly
             if batch.nodes and (last or 2 * len(batch.nodes) >= known.calls or not may_follow(node)):
                 break

@@ -147,6 +147,7 @@ def within(run: Any, seconds: float | None, grace: float, work: Callable[[], lis
     """
     came: SimpleQueue = SimpleQueue()
     context = copy_context()
+    run.asked_in = threading.get_ident()
 
     def drive() -> None:
         try:
@@ -228,6 +229,11 @@ def _outward(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back
+
+
+def is_around(run: Any, inner: Any) -> bool:
+    """Whether a function of a run has asked for another run, which this thread is about to drive, and waits for it."""
+    return (_root(inner).asked_in or threading.get_ident()) in _threads(run)
 
 
 def _threads(run: Any) -> set[int]:

@@ -29,6 +29,7 @@ from weftwork.scheduler.plan.plan import Plan
 from weftwork.scheduler.plan.policy import WORKER_START
 from weftwork.scheduler.run.detached import Detached
 from weftwork.scheduler.run.lane import Lane
+from weftwork.scheduler.run.limits import is_around
 from weftwork.scheduler.run.residents import Team
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.sharing import Sharing
@@ -64,6 +65,8 @@ class LocalWorkers:
         self._missed = 0.0
         self._run: Run | None = None
         """The run that has borrowed them."""
+        self._slow: Run | None = None
+        """The same run, once another one has waited for it in vain."""
         self._deaths = 0
         """How many have died in a row while starting."""
         self._wanted = 0
@@ -89,21 +92,21 @@ class LocalWorkers:
         self._missed += seconds
         return self._missed > WORKER_START
 
-    def borrow(self, slots: int, seconds: float = 0.0, patience: float | None = None, stop: Sequence = ()) -> bool:
+    def borrow(self, slots: int, seconds: float = 0.0, patience: float | None = None, run: Run | None = None) -> bool:
         """Borrow the residents of slots 1 to `slots` - 1, if they are up and free; call `give_back` afterwards.
 
-        Missing ones are started, and awaited for up to `seconds`, or until `stop` is filled. Another run that has them
-        is awaited for up to `patience` seconds.
+        Missing ones are started, and awaited for up to `seconds`, or until `run`, which asks, is to stop. Another run
+        that has them is awaited for up to `patience` seconds.
         """
         end = monotonic() + seconds
-        if self.failed or not self._lock.acquire(timeout=seconds if patience is None else patience):
+        if self.failed or not self._get_hold(seconds if patience is None else patience, run):
             return False
         up = False
         try:
             while not self.failed:
                 self._fill(slots)
                 up = self._are_up(slots, end - monotonic())
-                if up or stop or monotonic() >= end:
+                if up or (run is not None and run.stop) or monotonic() >= end:
                     break
         except OSError:  # no sockets on this machine
             self._give_up()
@@ -112,17 +115,33 @@ class LocalWorkers:
                 self._lock.release()
         return up
 
-    def borrow_some(self, count: int, stop: Sequence, needed: bool = True) -> LocalWorkers | Threads | None:
+    def _get_hold(self, patience: float, asker: Run | None) -> bool:
+        """Keep other runs away. A run that has the workers is awaited, unless it waits for the one that asks.
+
+        Nor is one awaited for which another run has waited in vain.
+        """
+        if self._lock.acquire(blocking=False):
+            return True
+        having = self._run
+        if having is not None and (having is self._slow or (asker is not None and is_around(having, asker))):
+            return False
+        if self._lock.acquire(timeout=patience):
+            return True
+        if patience >= _PATIENCE:
+            self._slow = having
+        return False
+
+    def borrow_some(self, count: int, run: Run, needed: bool = True) -> LocalWorkers | Threads | None:
         """Borrow those of slots 1 to `count` that are up; call `give_back` afterwards. None without a CPU for them.
 
-        needed: at least one is needed. The others are started, and the first one is awaited until `stop` is filled.
+        needed: at least one is needed. The others are started, and the first one is awaited until the run is to stop.
         Another run that has them is awaited for a second. If none is needed, none is started, and nothing is awaited.
         """
         if not count:
             return None
         if not needed and not self.borrow(1, patience=0.0):
             return Threads()
-        if needed and not self.borrow(2, _UP_WITHIN, patience=_PATIENCE, stop=stop):
+        if needed and not self.borrow(2, _UP_WITHIN, patience=_PATIENCE, run=run):
             return None
         if needed:
             self._fill(count + 1)
@@ -132,7 +151,7 @@ class LocalWorkers:
 
     def give_back(self) -> None:
         """Note that the run is over."""
-        self._run = None
+        self._run = self._slow = None
         self._lock.release()
 
     def leave(self, run: Run) -> None:

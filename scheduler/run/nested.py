@@ -48,6 +48,7 @@ from weftwork.scheduler.plan.policy import (
     WORTH_A_TASK,
 )
 from weftwork.scheduler.plan.specializations import Specialization, Specializations
+from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.explain import Explanation
 from weftwork.scheduler.run.failures import node_error
 from weftwork.scheduler.run.overlap import OverlappedLoop, OverlappedSweep
@@ -327,6 +328,7 @@ class Nesting:
                 self.epoch += 1
         except BaseException as error:
             call.error = error
+            unfinished.waited(call.outer, "nested", flow.ops[node], start, error)
         finally:
             call.outer.events.put(call)
 

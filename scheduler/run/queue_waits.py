@@ -13,6 +13,7 @@ from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import OpError, at_node
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment
+from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.awaiting import Awaiting, raise_outcome
 from weftwork.scheduler.run.run import Run
 
@@ -73,6 +74,9 @@ class Waits:
             return None
         (node,) = segment.nodes
         op = self._plan.flow.ops[node]
+        error = wait.outcome if isinstance(wait.outcome, BaseException) else None
+        if error is not None:
+            unfinished.waited(run, segment.place.value, op, wait.since, error)
         if segment.place is Place.LOOP:
             raise_outcome(op, wait.outcome)
         elif isinstance(wait.outcome, OpError):
@@ -90,5 +94,6 @@ class Waits:
         for wait, segment in reversed(list(self._run.waits.items())):  # calls waiting for limits first
             if wait.cancel is not None:
                 wait.cancel()
+            unfinished.waited(self._run, segment.place.value, self._plan.flow.ops[segment.nodes[0]], wait.since)
             if segment.place is Place.QUEUE:
                 self._run.waits.pop(wait, None)

@@ -17,11 +17,13 @@ from weftwork.actors.programs.program import Stopped
 from weftwork.graph.errors import InvalidArgumentError, OpError
 from weftwork.scheduler.machines import objects
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
+from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.background import Background
 from weftwork.scheduler.run.detached import Detached
 from weftwork.scheduler.run.failures import is_of_the_place, lost, node_error, reported_call
 from weftwork.scheduler.run.restart import Restart
 from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.said import heard
 from weftwork.scheduler.run.telling import Sent, resident
 
 _FAILED = "failed"
@@ -105,7 +107,7 @@ class Team(ProcessExchange):
             return
         if kind == "said":
             if number == self.number and slot in self.left:
-                self.run.heard(self._ops(self.left[slot]), rest[0], self.left[slot].owners)
+                heard(self.run, "resident", self._ops(self.left[slot]), rest[0], self.left[slot].owners)
             return
         if number is None:  # it cannot read a value that arrived, for which it waits: stop it
             if slot in self.left:
@@ -123,8 +125,10 @@ class Team(ProcessExchange):
             self.run.ran_there("resident", segment.nodes, nodes, self.sent[slot], report, monotonic())
             self.run.count("resident", len(segment.nodes))
         elif kind == "failed":
-            error, text, step, report = rest
+            error, text, step, report, ran, known = rest
             cause = described(error, text)
+            why = unfinished.why_of(cause)
+            unfinished.segment_there(self.run, segment, step, self.sent[slot], ran, known, why)
             if is_of_the_place(cause):
                 self._fail(self._unfit(cause))
                 return
@@ -139,6 +143,8 @@ class Team(ProcessExchange):
             self.forgotten = True
             self._fail(self._lost(segment, "a resident has forgotten its program"))
         else:  # it has stopped because it was asked to, or because another one died
+            step, ran = rest
+            unfinished.segment_there(self.run, segment, step, self.sent[slot], ran)
             self._fail(self._lost(segment, "a resident has died"))
 
     def begin_detached(self, node: int, values: Sequence) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from weftwork.graph.errors import UnavailableError
+from weftwork.scheduler.machines import backend
+
 
 class Restart(Exception):
     """Raised if a run has lost values with a dead process. It may start again; if not, `cause` is raised."""
@@ -13,3 +16,8 @@ class Restart(Exception):
 
 class Moved(Restart):
     """Raised if the cluster no longer matches the plan. The run may start again."""
+
+
+def cause_of(lost: Restart | backend.ValueLost) -> Exception:
+    """The error of a run that has lost a value, and may not start again."""
+    return lost.cause if isinstance(lost, Restart) else UnavailableError(None, None, str(lost))

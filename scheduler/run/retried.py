@@ -16,7 +16,6 @@ from weftwork.graph.user_function import RETRIED, UserFunction
 from weftwork.scheduler.run.cold_run import ColdRun
 from weftwork.scheduler.run.nested import Call
 from weftwork.scheduler.run.run import Run
-from weftwork.scheduler.run.telling import lane
 
 _RUNNERS = frozenset([Run.run_here.__code__, Run.call_here.__code__])
 
@@ -27,7 +26,7 @@ def _retried(function: UserFunction, attempt: int, text: str) -> None:
     if frame is not None:
         run = frame.f_locals["self"]
         op = _node(run, step, frame)
-        run.teller().tell("retried", lane=lane(), ops=() if op is None else (op,), attempt=attempt, text=text)
+        run.teller().tell("retried", ops=() if op is None else (op,), attempt=attempt, text=text)
 
 
 def tell_of_retries() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from operator import itemgetter
 from queue import SimpleQueue
 from threading import get_ident
 from time import monotonic
@@ -17,7 +16,7 @@ from typing import Any
 
 from weftwork.actors.processes.messages import Ran
 from weftwork.actors.programs.ambient import LOOK, Around
-from weftwork.actors.programs.output import Event, replay
+from weftwork.actors.programs.output import Event
 from weftwork.actors.programs.program import StepFailed, Stopped
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.errors import CancelledError, DeadlineExceededError, text_of
@@ -31,6 +30,7 @@ from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.plan import Plan, Segment
 from weftwork.scheduler.plan.policy import LONG_NODE
+from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.failures import call_of_step, fetch_output, let_stay, node_error, uninitialized
 from weftwork.scheduler.run.limits import STRIKES
 from weftwork.scheduler.run.telling import HERE, WORTH, Node, Sent, Telling, lane, measured, took
@@ -52,13 +52,15 @@ class Run:
     stop: a list that is empty until the run must end.   events: the queue on which the dispatcher waits; it sets this.
     under_way, waits, calls: attempts in other processes, waiting queue nodes, and nested branches and loops, each with
     its segment.   detached: inner runs of nodes that are not shared out. A run in the caller never creates these.
-    outer: the run that it is part of.   telling: reports its events; created with the first one.
+    outer: the run that it is part of.   telling: reports its events.   asked_in: the thread that waits for its driver.
     """
 
+    called: float | None = None
+    """When `session.run` was called, if something was compiled before the run was made."""
     outer: Run | None = None
     telling: Telling | None = None
-    surroundings: Around | None = None
-    """The program's surroundings when the run first left the caller."""
+    surroundings: Around | None = None  # those of the program when the run first left the caller
+    asked_in = 0
     late = TIMED_OUT
     """What the error says if its time limit passes."""
     cold: Any = None
@@ -117,7 +119,7 @@ class Run:
     def teller(self) -> Telling:
         """The Telling of the run, created if needed."""
         if self.telling is None:
-            made = Telling(*(self._asked or (Stream(), ())), self.began)
+            made = Telling(*(self._asked or (Stream(), ())), self.began if self.called is None else self.called)
             if self.__dict__.setdefault("telling", made) is made:  # atomic, for concurrent threads
                 made.begin()
         assert self.telling is not None
@@ -178,7 +180,7 @@ class Run:
                 except Stopped:
                     raise self.stopped() from None
                 if (waited := monotonic() - since) >= WORTH or self.telling is not None:
-                    self.teller().tell("locked", since, waited, lane=lane(), text=cell.name)
+                    self.teller().tell("locked", since, waited, text=cell.name)
             if number is not None:  # nobody else can commit a newer one now
                 values[number] = cell.value
         self._locked = True
@@ -215,23 +217,6 @@ class Run:
         known.add(found.name)
         return found
 
-    def heard(self, ops: Sequence[Operation], events: list, owners: Sequence[int] = ()) -> None:
-        """Note the output of nodes in another process, which is repeated here before the run returns.
-
-        owners: the node of each step of their program, if it has several nodes.
-        """
-        for event in events:
-            kind, content, step = event
-            op = ops[0] if step is None or not owners or owners[step] < 0 else self.flow.ops[owners[step]]
-            if kind == "retried":
-                self.teller().tell("retried", ops=(op,), attempt=content[0], text=content[1])
-            self.said.append((op.index, event))
-
-    def speak(self) -> None:
-        """Repeat the output of other processes, in creation order of the nodes."""
-        replay([event for _, event in sorted(self.said, key=itemgetter(0))])
-        self.said.clear()
-
     # In the caller
 
     def run_here(self, plan: Plan, segment: Segment, measure: bool, quieted: bool = False, sent: Sent = HERE) -> None:
@@ -252,7 +237,10 @@ class Run:
                     outputs, *costs = segment.program.measure(inputs, self.stop)
                 else:
                     outputs = segment.program(inputs, self.stop)
-        except StepFailed as failed:
+        except BaseException as failed:
+            unfinished.segment_here(self, segment, plan.beside, began, failed)
+            if not isinstance(failed, StepFailed):
+                raise
             if self.is_cancelled:  # the function has turned the Interrupted raised in it into another error
                 raise Stopped from failed
             node, cause = segment.owners[failed.step], failed.__cause__

@@ -18,10 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
-from time import monotonic, thread_time
+from time import monotonic
 from typing import Any
 
-from weftwork.actors.processes.ticker import TICKER
 from weftwork.actors.processes.transport import Transport
 from weftwork.actors.programs.float_errors import quiet
 from weftwork.actors.programs.program import Stopped, is_from_outside
@@ -40,8 +39,9 @@ from weftwork.scheduler.plan.policy import (
     ROUND_TRIP,
     WORTH_A_THREAD,
 )
+from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.background import Background
-from weftwork.scheduler.run.calling import call_node, fits_a_thread, may_do_without
+from weftwork.scheduler.run.calling import Call, fits_a_thread, may_do_without, timed_call
 from weftwork.scheduler.run.crew import Crew
 from weftwork.scheduler.run.detached import Detached
 from weftwork.scheduler.run.failures import call_in_run, is_of_the_place, node_error
@@ -50,7 +50,7 @@ from weftwork.scheduler.run.gil_watch import GilWatch
 from weftwork.scheduler.run.lane import Lane, idlest, until_room, with_room
 from weftwork.scheduler.run.refusals import Refusals
 from weftwork.scheduler.run.run import Run
-from weftwork.scheduler.run.telling import Sent
+from weftwork.scheduler.run.telling import HERE, Node, Sent
 from weftwork.scheduler.run.workers import Workers
 
 
@@ -90,7 +90,8 @@ class Sharing:
         """Whether this process may call everything, so nothing waits for a worker to start."""
         self.locked, self.uses = after_locks(flow), flow.uses()
         self.fits: dict[int, bool] = {}
-        """By id, whether kernels fit a thread, once that is known."""
+        """By id, whether kernels fit a thread, as of the epoch `fits_at`."""
+        self.fits_at = HISTORY.gil_epoch
         self.gil = GilWatch(flow, self.frontier)
         self.calling, self.listening = False, False
         """Whether the caller is calling a node, and whether it waits for a message."""
@@ -125,11 +126,11 @@ class Sharing:
                     raise self.failure
                 self._feed()
                 if frontier.here and self._may_run_here():
-                    self._run_here(frontier.pop(frontier.here))
-                elif self._joins() and (node := self._next(self._running() + 1)) is not None:
-                    self._run_here(node)
+                    self._run_here([frontier.pop(frontier.here)])
+                elif self._joins() and (nodes := self._next(self._running() + 1)):
+                    self._run_here(nodes)
                 elif self._takes_ready():
-                    self._run_here(frontier.pop(frontier.ready))
+                    self._run_here([frontier.pop(frontier.ready)])
                 elif frontier.left:
                     self._wait()
 
@@ -222,12 +223,12 @@ class Sharing:
         return node in self.refusals.kept or HISTORY.stays(self.flow.kernels[node])
 
     def _fits_a_thread(self, node: int) -> bool:
-        kernel = self.flow.kernels[node]
-        fits = self.fits.get(id(kernel))
+        if self.fits_at != HISTORY.gil_epoch:
+            self.fits, self.fits_at = {}, HISTORY.gil_epoch
+        kernel = id(self.flow.kernels[node])
+        fits = self.fits.get(kernel)
         if fits is None:
-            fits = fits_a_thread(self.run, node)
-            if not self.frontier.gil_unknown(node):
-                self.fits[id(kernel)] = fits
+            fits = self.fits[kernel] = fits_a_thread(self.run, node)
         return fits
 
     def _feed(self) -> None:
@@ -305,50 +306,51 @@ class Sharing:
             if seconds is None or wanted * seconds >= WORTH_A_THREAD or not self._joins():
                 self.crew.call(min(wanted, room))
 
-    def _next(self, running: int) -> int | None:
-        """Take the next node for a thread, if there is one and a core for it. running: with this thread."""
+    def _next(self, running: int) -> list[int]:
+        """Take the next nodes for a thread, if there are any and a core for them. running: with this thread."""
         frontier = self.frontier
         if not frontier.threads or self.run.stop or running > self.cores or self._probes:
-            return None
+            return []
         if frontier.ready and frontier.ready < frontier.threads and self.workers.some_idle:
-            return None  # the core is for a lane
-        return frontier.pop(frontier.threads)
+            return []  # the core is for a lane
+        return frontier.next_turn(self.cores)
 
     def _help(self) -> bool:
-        """Run a node in a helper of the crew. Returns False if there is none."""
-        node = self._next(self._running())
-        if node is not None:
+        """Run nodes in a helper of the crew. Returns False if there are none."""
+        nodes = self._next(self._running())
+        if nodes:
+            todo = nodes[::-1]
             try:
-                self._call(node, "thread")
+                self._call(todo, "thread")
             except BaseException as error:
-                self._failed(node, error)
+                self._failed(todo, error)
         frontier = self.frontier
         if not self.calling and (frontier.ready or frontier.here or not frontier.left or self.failure is not None):
             self.crew.wake()
             if self.listening:
                 self.transport.wake()
-        return node is not None
+        return bool(nodes)
 
-    def _failed(self, node: int, error: BaseException) -> None:
-        """Handle the error of a helper's node."""
+    def _failed(self, todo: list[int], error: BaseException) -> None:
+        """Handle the error of a helper's node, the last one of those it had to call."""
         if is_from_outside(error) or isinstance(error, Stopped):
             self.failure = error
         elif is_of_the_place(error):
-            self.refusals.keep_here([node], error)
-            self._ready(self.frontier.again([node]))
+            self.refusals.keep_here(todo[-1:], error)
+            self._ready(self.frontier.again(todo))
         else:
-            self.failure = self._error_of(node, error)
+            self.failure = self._error_of(todo[-1], error)
 
-    def _run_here(self, node: int) -> None:
-        """Run a node in the caller, and look for messages if that has taken long."""
-        self._lock_for([node])
-        self.calling = True
+    def _run_here(self, nodes: list[int]) -> None:
+        """Run nodes in the caller, and look for messages if that has taken long."""
+        self._lock_for(nodes)
+        self.calling, todo = True, nodes[::-1]
         try:
-            self._call(node, "caller")
+            self._call(todo, "caller")
         except BaseException as error:
             if is_from_outside(error) or isinstance(error, Stopped):
                 raise
-            raise self._error_of(node, error) from error
+            raise self._error_of(todo[-1], error) from error
         finally:
             self.calling = False
         if monotonic() > self.looked + LOOK_FOR_MESSAGES:
@@ -359,31 +361,51 @@ class Sharing:
         failure.__cause__ = error
         return failure
 
-    def _call(self, node: int, place: str) -> None:
-        """Call a node in this thread, and then threads for what it has made ready.
+    def _call(self, todo: list[int], place: str) -> None:
+        """Call nodes in this thread, from the last one on, and then threads for what they have made ready.
 
-        Only then its cost is learned: what it takes alone, without waiting for the GIL.
+        todo: what is not done is left in it, after an error or when the run stops.
         """
-        began = monotonic()
-        unknown, alone = self.gil.wants(node), self._running() < 2
-        with self.crew.outside:
-            before, free = thread_time(), TICKER.free
-            cost = call_node(self.run, node)
-            busy, free = thread_time() - before, TICKER.free - free
-            waited = self.crew.helping and COMPUTES * cost[1] < busy < cost[1]
-            seconds = busy if waited else cost[1]
-        if self.crew.over:
-            return
-        if unknown and self.gil.learn(node, free, cost[1], busy, alone):
+        called: list[Call] = []
+        began, wants, alone = monotonic(), self.gil.wants(todo[-1]), self._running() < 2
+        try:
+            with self.crew.outside:
+                while todo and not (called and self.run.stop):
+                    called.append(timed_call(self.run, todo[-1]))
+                    todo.pop()
+        except BaseException as error:
+            since = sum(called[-1].cost[:2]) if called else began
+            unfinished.nodes_here(self.run, [self.flow.ops[node] for node in todo[-1:]], place, since, error)
+            raise
+        finally:
+            if called and self.crew.over:
+                self.run.ran_here([Node(self.flow.ops[call.node], *call.cost) for call in called], place, HERE)
+            elif called:
+                self._called(called, place, began, wants, alone)
+
+    def _called(self, called: list[Call], place: str, began: float, wants: bool, alone: bool) -> None:
+        """Take note of nodes that this thread has called, one after another since `began`.
+
+        Their costs are what they take alone, without waiting for the GIL.   wants: whether it is to be learned if the
+        first one holds it.   alone: nothing ran beside them.
+        """
+        first, frontier = called[0], self.frontier
+        if wants and self.gil.learn(first.node, first.free, first.cost[1], first.busy, alone):
             self._sort_again()
-        if self.does_without and not self.workers.lanes and not self._fits_a_thread(node) and self._may_leave(node):
-            self.missed(seconds)
-        ready = self.frontier.since[node]
-        self._ready(self._done(node))
-        self._recruit(len(self.frontier.threads) - 1, self.cores - self._running())
-        self.frontier.took(node, seconds)
-        self.run.ran_here(self.run.learn_nodes([(node, cost, seconds)]), place, Sent(ready, began))
-        self.run.count(place, 1)
+        ready, rows = frontier.since[first.node], []
+        for call in called:
+            node, seconds = call.node, call.cost[1]
+            if self.crew.helping and COMPUTES * seconds < call.busy < seconds:  # the rest was waiting
+                seconds = call.busy
+            rows.append((node, call.cost, seconds))
+            if self.does_without and not self.workers.lanes and not self._fits_a_thread(node) and self._may_leave(node):
+                self.missed(seconds)
+            self._ready(self._done(node))
+        self._recruit(len(frontier.threads) - 1, self.cores - self._running())
+        for node, _, seconds in rows:
+            frontier.took(node, seconds)
+        self.run.ran_here(self.run.learn_nodes(rows), place, Sent(ready, began))
+        self.run.count(place, len(rows))
 
     def _lock_for(self, nodes: list[int]) -> None:
         if not self.locked.isdisjoint(nodes):

@@ -33,9 +33,10 @@ _NUMBERS = count()
 class Parcel:
     """Nodes for a worker, with the kernels, rows and inputs that it lacks. The inputs are brought to this process."""
 
-    def __init__(self, run: Any, lane: Lane, nodes: Sequence[int]):
+    def __init__(self, run: Any, lane: Lane, nodes: Sequence[int], packed: dict[int, tuple]):
+        """packed: by token, the pickled kernels of the run's other parcels; new ones are added."""
         flow = run.flow
-        self._lane, self._nodes, self._key = lane, nodes, key_of(flow)
+        self._lane, self._nodes, self._packed, self._key = lane, nodes, packed, key_of(flow)
         known = lane.rows.find(self._key)
         self._known: set[int] = lane.rows.keep(self._key, set()) if known is None else known
         self._rows: list = []
@@ -63,7 +64,7 @@ class Parcel:
 
     def packed(self) -> list:
         """The parts of a message for it. Raises whatever pickling raises."""
-        kernels, self._blocks = shipped(self._code, self._lane.blocks)
+        kernels, self._blocks = shipped(self._code, self._lane.blocks, self._packed)
         return pack_parts([self._key, kernels, self._rows, self._given])
 
     def has_left(self) -> None:
@@ -96,16 +97,19 @@ def token_of(kernel: Any) -> int:
     return token[1]
 
 
-def shipped(kernels: Sequence[Any], known: Iterable[str]) -> tuple[list[tuple], set[str]]:
+def shipped(kernels: Sequence[Any], known: Iterable[str], packed: dict[int, tuple]) -> tuple[list[tuple], set[str]]:
     """Kernels as sent: (token, code, keys of its blocks, missing blocks) of each one; and all the keys.
 
-    known: the keys of the blocks that the worker has.
+    known: the keys of the blocks that the worker has.   packed: see `Parcel`.
     """
     made, keys = [], set(known)
     for kernel in kernels:
-        code, blocks = pack_code(carrying(kernel))
+        token = token_of(kernel)
+        if token not in packed:
+            packed[token] = pack_code(carrying(kernel))
+        code, blocks = packed[token]
         came = [None if key in keys else np.frombuffer(data, np.uint8) for key, data in blocks]
-        made.append((token_of(kernel), code, [key for key, _ in blocks], came))
+        made.append((token, code, [key for key, _ in blocks], came))
         keys.update([key for key, _ in blocks])
     return made, keys
 

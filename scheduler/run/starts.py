@@ -11,15 +11,19 @@ from collections.abc import Callable
 from types import CodeType
 
 from weftwork.scheduler.machines import backend
-from weftwork.scheduler.run.telling import WORTH, lane
+from weftwork.scheduler.run.telling import WORTH
 
 _runners: set[CodeType] = set()
+_compilers: set[CodeType] = set()
 
 
-def tell_of_starts(runner: Callable) -> None:
-    """From now on, tell the runs of this process how long they waited for Ray.   runner: runs a dataflow of a `run`,
-    its argument."""
+def tell_of_starts(runner: Callable, compiler: Callable) -> None:
+    """From now on, tell the runs of this process how long they waited for Ray.
+
+    runner: runs a dataflow of a `run`, its argument.   compiler: compiles a `signature`, its argument, before a run.
+    """
     _runners.add(runner.__code__)
+    _compilers.add(compiler.__code__)
     if _waited not in backend.WAITED:
         backend.WAITED.append(_waited)
 
@@ -27,7 +31,9 @@ def tell_of_starts(runner: Callable) -> None:
 def _waited(since: float, seconds: float) -> None:
     """Tell the run of this thread, if there is one, that it has waited for Ray."""
     frame = sys._getframe() if seconds >= WORTH else None
-    while frame is not None and frame.f_code not in _runners:
+    while frame is not None and frame.f_code not in _runners | _compilers:
         frame = frame.f_back
-    if frame is not None:
-        frame.f_locals["run"].teller().tell("started", since, seconds, lane=lane(), text="Ray")
+    if frame is not None and frame.f_code in _compilers:
+        frame.f_locals["signature"].starts.append((since, seconds))
+    elif frame is not None:
+        frame.f_locals["run"].teller().tell("started", since, seconds, text="Ray")

@@ -31,6 +31,9 @@ WORTH = 1e-3
 """Least seconds of a segment that is reported even if nobody listens."""
 
 
+_LOADING = "functions and their modules"
+
+
 class Node(NamedTuple):
     """A node that ran: its start, in ticks of its process, its seconds, and the bytes of its inputs and outputs."""
 
@@ -62,7 +65,7 @@ HERE = Sent()
 class Telling:
     """Reports one run. number: the run's number."""
 
-    __slots__ = ("_asked", "_began", "_ears", "_epoch", "_started", "_stream", "number")
+    __slots__ = ("_asked", "_began", "_ears", "_epoch", "_over", "_started", "_stream", "number")
 
     def __init__(
         self, stream: Stream, asked: Sequence[Tensor | Operation], began: float, ears: Sequence[Listening] = ()
@@ -71,12 +74,13 @@ class Telling:
         self._stream, self._ears, self._asked, self._began = stream, ears, asked, began
         self._epoch, self.number = epoch(), new_run()
         self._started: set[Lane] = set()
+        self._over = False
 
     def begin(self) -> None:
         """Report the start of the run."""
         ops = tuple(dict.fromkeys([getattr(element, "op", element) for element in self._asked]))
         text = listed([element.name for element in self._asked])
-        self.tell("began", self._began, lane=lane(), ops=ops, text=text)
+        self.tell("began", self._began, ops=ops, text=text)
 
     @property
     def heard(self) -> bool:
@@ -89,8 +93,15 @@ class Telling:
         return self._stream.wants_nodes or any([one.nodes for one in self._ears])
 
     def tell(self, kind: str, start: float | None = None, seconds: float = 0.0, **more: Any) -> None:
-        """Report an event that happens now, or began at `start`, in ticks. more: further fields of the event."""
+        """Report an event that happens now, or began at `start`, in ticks, in this thread unless `more` has its lane.
+
+        more: further fields of the event. What an abandoned thread does after the end of the run is not reported.
+        """
+        if self._over:
+            return
         when = self._epoch + (monotonic() if start is None else start)
+        if "lane" not in more:
+            more["lane"] = lane()
         self._stream.tell(Event(kind, self.number, when, seconds, **more), self._ears)
 
     # Where nodes ran
@@ -127,6 +138,8 @@ class Telling:
         if sent.at and waited >= WORTH and where not in self._started:
             self._started.add(where)
             self.tell("started", sent.at, waited, lane=where, ops=tuple(ops), text=f"process {ran.pid}")
+        if ran.loading >= WORTH:
+            self.tell("started", ran.came + offset, ran.loading, lane=where, ops=tuple(ops), text=_LOADING)
         self._ran(where, ops, nodes, start, seconds, offset, sent, ran, back)
 
     def _ran(
@@ -143,14 +156,7 @@ class Telling:
     ) -> None:
         if not ops or not (seconds >= WORTH or self.heard):
             return
-        travelled: dict[str, Any] = {}
-        if sent is not HERE:
-            travelled = {
-                "ready": sent.ready and self._epoch + sent.ready,
-                "sent": sent.at and self._epoch + sent.at,
-                "back": back and self._epoch + back,
-                "attempt": sent.attempt,
-            }
+        travelled = self._travelled(sent, back)
         self.tell(
             "segment",
             start + offset,
@@ -168,6 +174,31 @@ class Telling:
                     "node", began + offset, spent, lane=where, ops=(op,), bytes_in=taken, bytes_out=made, **travelled
                 )
 
+    def _travelled(self, sent: Sent, back: float) -> dict[str, Any]:
+        """The fields of an event on how its nodes were sent and came back."""
+        if sent is HERE:
+            return {}
+        return {
+            "ready": sent.ready and self._epoch + sent.ready,
+            "sent": sent.at and self._epoch + sent.at,
+            "back": back and self._epoch + back,
+            "attempt": sent.attempt,
+        }
+
+    def failed(self, ops: Sequence, start: float, seconds: float, where: Lane, why: str, **more: Any) -> None:
+        """Report nodes that ran one after another until the last one failed, or the run was stopped."""
+        if ops and (seconds >= WORTH or self.heard):
+            self.tell("failed", start, seconds, lane=where, ops=tuple(ops), text=why, **more)
+
+    def failed_there(
+        self, place: str, ops: Sequence, sent: Sent, report: Sequence, start: float, back: float, why: str
+    ) -> None:
+        """The same, in another process. start: when they began, by its clock."""
+        ran = Ran(*report)
+        offset = OFFSETS.learn(ran.machine, sent.at, ran.came, ran.left, back)
+        where = Lane(place, inventory.address_of(ran.machine), ran.pid, ran.thread)
+        self.failed(ops, start + offset, ran.left - start, where, why, **self._travelled(sent, back))
+
     def waited(self, place: str, op: Operation, since: float, thread: int = 0) -> None:
         """Report a finished node that took no lane: it waited in a queue, or its bodies ran separately."""
         seconds = monotonic() - since
@@ -181,12 +212,41 @@ class Telling:
 
     def planned(self, ops: Sequence, text: str, start: float, seconds: float, plan: Any = None) -> None:
         """Report how the run, or a part of it, is executed."""
-        self.tell("planned", start, seconds, lane=lane(), ops=tuple(ops), text=text, plan=plan)
+        self.tell("planned", start, seconds, ops=tuple(ops), text=text, plan=plan)
+
+    def compiled(self, since: float, starts: Sequence[tuple[float, float]]) -> None:
+        """Report that the graph was compiled from `since` until now. starts: waits for Ray meanwhile."""
+        seconds = monotonic() - since
+        self.tell("compiled", since, seconds)
+        for start, waited in starts:
+            self.tell("started", start, waited, text="Ray")
 
     def ended(self, error: BaseException | None = None) -> None:
         """Note that the run is over."""
         text = "" if error is None else f"{type(error).__name__}: {text_of(error)}"
-        self.tell("ended", self._began, monotonic() - self._began, lane=lane(), text=text)
+        self.tell("ended", self._began, monotonic() - self._began, text=text)
+        self._over = True
+
+
+def telling_of(stream: Stream, asked: Sequence[Tensor | Operation], listener: Any, began: float | None) -> Telling:
+    """The Telling of a run about to begin, for the listeners of the stream and an optional one of this run.
+
+    began: when it was asked for, if that is not now.
+    """
+    ears: list[Listening] = []
+    if listener is not None:
+        Listening(listener, listener.nodes, ears)
+    telling = Telling(stream, asked, monotonic() if began is None else began, ears)
+    telling.begin()
+    return telling
+
+
+def tell_compiled(run: Any, since: float, starts: list[tuple[float, float]]) -> None:
+    """Report the compilation before a run, which began at `since`, if it took long or anyone listens."""
+    run.called = since
+    if run.telling is not None or monotonic() - since >= WORTH:
+        run.teller().compiled(since, starts)
+    starts.clear()
 
 
 def lane(place: str = "caller") -> Lane:

@@ -19,12 +19,13 @@ from weftwork.scheduler.plan.placement import Estimate
 from weftwork.scheduler.plan.plan import make_dynamic_plan
 from weftwork.scheduler.plan.signatures import Signature, settled
 from weftwork.scheduler.plan.specializations import Specialization
+from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.cold_run import ColdRun, Next, Part, Stretch
 from weftwork.scheduler.run.local_workers import local_workers
 from weftwork.scheduler.run.nested import InnerRun
 from weftwork.scheduler.run.planner import Planner
 from weftwork.scheduler.run.run import Run
-from weftwork.scheduler.run.telling import WORTH, lane
+from weftwork.scheduler.run.telling import WORTH, lane, took
 
 _COLD = "cold: called one after another, without a plan; one is made once it pays"
 
@@ -48,7 +49,12 @@ class Unplanned:
         slots = self._planner.lanes.slots()
         try:
             while True:
-                following = run.call_here(work, work.go_on, run.stop)
+                began = monotonic()
+                try:
+                    following = run.call_here(work, work.go_on, run.stop)
+                except BaseException as error:
+                    _tell_unfinished(run, work, began, error)
+                    raise
                 _tell_stretch(run, work.stretch)
                 if following is Next.NOTHING:
                     break
@@ -86,6 +92,16 @@ class Unplanned:
         finally:
             run.wakers.pop()
             work.inner = None
+
+
+def _tell_unfinished(run: Run, work: ColdRun, began: float, error: BaseException) -> None:
+    """Report the nodes that a cold run called here until one failed or the run was stopped, if anyone listens."""
+    done, called = work.stretch.nodes, work.stretch.called
+    if done:
+        work.stretch.seconds = took(done)
+        run.teller().ran_here([n.op for n in done], done, done[0].start, took(done), lane())
+        began = done[-1].start + done[-1].seconds
+    unfinished.nodes_here(run, called[len(done) :], "caller", began, error)
 
 
 def _tell_stretch(run: Run, stretch: Stretch) -> None:

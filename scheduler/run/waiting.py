@@ -8,11 +8,12 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from weftwork.graph.drawing.html import table
-from weftwork.graph.drawing.words import listed, time_text
+from weftwork.graph.drawing.words import listed, place_text, time_text
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Segment
 
+_HEADS = ("waits for", "place", "since", "machine")
 _NAMED = 3
 """Most nodes of a segment that are named."""
 
@@ -35,9 +36,19 @@ class Waiting:
     seconds: float
     machine: str = ""
 
+    def row(self) -> tuple[str, ...]:
+        """Its row of a table, as HTML."""
+        return escape(listed(self.nodes)), place_text(self.place), time_text(self.seconds), escape(self.machine)
+
     def _repr_html_(self) -> str:
-        row = (escape(listed(self.nodes)), self.place, time_text(self.seconds), escape(self.machine))
-        return table(("waits for", "place", "since", "machine"), [row], (2,))
+        return table(_HEADS, [self.row()], (2,))
+
+
+class Waits(list[Waiting]):
+    """What the active runs of a session wait for: a list, with a display for notebooks."""
+
+    def _repr_html_(self) -> str:
+        return table(_HEADS, [item.row() for item in self], (2,)) if self else "<p>Nothing is being waited for.</p>"
 
 
 def waiting(run: Any) -> list[Waiting]:

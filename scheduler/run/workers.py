@@ -12,18 +12,20 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-from weftwork.actors.processes.messages import describe, pack_parts, unpack_parts
+from weftwork.actors.processes.messages import describe, described, pack_parts, unpack_parts
 from weftwork.actors.processes.transport import Gone, Transport
 from weftwork.actors.programs.program import Stopped, spread
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Segment
 from weftwork.scheduler.plan.policy import ATTEMPTS, DROPPED_FROM_BYTES
+from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.failures import block, call_in_run, lost
 from weftwork.scheduler.run.frontier import Frontier
 from weftwork.scheduler.run.lane import Batch, Lane
 from weftwork.scheduler.run.refusals import Refusals, is_repeated
 from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.said import heard
 from weftwork.scheduler.run.shipping import Parcel
 from weftwork.scheduler.run.telling import Sent, resident
 
@@ -31,6 +33,8 @@ _UP_WITHIN = 60.0
 """Seconds for which a run that has lost all workers waits for one."""
 _DEAD_WITHIN = 10.0
 """The same, if workers keep dying while they start."""
+_UNFINISHED = ("failed", "stopped")
+"""Why a worker ends a batch inside a call."""
 _LOOK = 0.2
 """Seconds between two checks whether it is still starting."""
 
@@ -58,6 +62,8 @@ class Workers:
         self._transport, self._number, self._restart, self._revive = transport, number, restart, revive
         self._tries: dict[int, int] = {}
         self._lethal: set[int] = set()
+        self._packed: dict[int, tuple] = {}
+        """By token, the kernels that were sent."""
         self._batches = 0
         self._alone_since = 0.0
 
@@ -92,9 +98,9 @@ class Workers:
     def send(self, slot: int, batch: Batch) -> list[int]:
         """Send a batch to a lane. Returns the nodes that could not be sent, and are ready again."""
         run, lane, nodes, began = self.run, self.lanes[slot], batch.nodes, monotonic()
-        probe = any([self.frontier.gil_unknown(node) for node in nodes])
+        probe = self.frontier.gil_unknown_in(nodes)
         self._batches += 1
-        parcel = Parcel(run, lane, nodes)
+        parcel = Parcel(run, lane, nodes, self._packed)
         try:
             content = parcel.packed()
         except Exception as error:
@@ -129,7 +135,7 @@ class Workers:
                 again = self.lanes[slot].batches[batch].nodes[len(made) :]
             for node, events in said:
                 if node not in again:
-                    self.run.heard([self.run.flow.ops[node]], events)
+                    heard(self.run, "resident", [self.run.flow.ops[node]], events)
             return self._finished(slot, batch, end, made, costs, report, back)
         return [], []
 
@@ -144,6 +150,18 @@ class Workers:
     def _finished(
         self, slot: int, number: int, end: Any, made: list, costs: list, report: Sequence, back: float
     ) -> tuple[list[int], list[int]]:
+        nodes, rest = self._results(slot, number, end, made, costs, report, back)
+        if end is None:
+            return nodes, []
+        lane = self.lanes[slot]
+        lane.held.difference_update([value for node in rest for value in self.run.flow.outputs[node]])
+        self.refusals.ended_early(lane, rest, *end)
+        return nodes, self.frontier.again(rest)
+
+    def _results(
+        self, slot: int, number: int, end: Any, made: list, costs: list, report: Sequence, back: float
+    ) -> tuple[list[int], list[int]]:
+        """Take the results of a batch. Returns the nodes that are done, and those that are not."""
         run, flow, lane = self.run, self.run.flow, self.lanes[slot]
         batch = lane.done(number)
         del run.here[number, slot]
@@ -163,11 +181,11 @@ class Workers:
                 HISTORY.tell_gil(flow.kernels[node], gil)
         if rows:
             run.ran_there("resident", nodes, run.learn_nodes(rows), batch.sent, report, back)
-        if end is None:
-            return nodes, []
-        lane.held.difference_update([value for node in rest for value in flow.outputs[node]])
-        self.refusals.ended_early(lane, rest, *end)
-        return nodes, self.frontier.again(rest)
+        if rest and end is not None and end[0] in _UNFINISHED and not is_repeated(*end):
+            why = unfinished.why_of(described(*end[1:])) if end[0] == "failed" else unfinished.STOPPED
+            since = costs[-1][0] + costs[-1][1] if costs else 0.0
+            unfinished.nodes_there(run, "resident", [flow.ops[rest[0]]], batch.sent, report, why, since)
+        return nodes, rest
 
     def lost(self, slot: int, nodes: Sequence[int] = ()) -> list[int]:
         """Take back the work of a dead worker, and `nodes`. Returns those that are ready.
@@ -217,6 +235,8 @@ class Workers:
         if kind == "up":
             self.lanes.setdefault(slot, Lane(number))
         elif kind == "shared" and number == self._number and slot in self.lanes:
-            self.lanes[slot].batches.pop(rest[0], None)
+            batch, end, made, costs, _, report = rest
+            if batch in self.lanes[slot].batches:
+                self._results(slot, batch, end, made, costs, report, monotonic())
             return not self.lanes[slot].batches
         return False

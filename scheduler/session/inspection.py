@@ -17,7 +17,7 @@ from weftwork.scheduler.events.stream import Listening
 from weftwork.scheduler.machines.devices import list_devices
 from weftwork.scheduler.request.config import ConfigProto
 from weftwork.scheduler.run.explain import Explanation
-from weftwork.scheduler.run.waiting import Waiting
+from weftwork.scheduler.run.waiting import Waiting, Waits
 from weftwork.scheduler.session.cluster import ClusterSpec
 from weftwork.scheduler.views.account import accounts, summary
 from weftwork.scheduler.views.costs import write_text
@@ -92,11 +92,12 @@ class Inspection:
         """
         self._check_open()
         signature, fed, _ = self._find(fetches, feed_dict)
+        signature.asked = None  # no run has to wait for it
         return replace(self._engine.explain(signature, fed), last=self._last_run(signature.fetches.elements))
 
     def waiting(self) -> list[Waiting]:
         """What the active runs wait for at this moment: which nodes, where, and since when."""
-        return self._engine.waiting()
+        return Waits(self._engine.waiting())
 
     def stats(self) -> Stats:
         """Totals for the session so far: runs, nodes and seconds by place, bytes, losses, retries."""

@@ -7,6 +7,7 @@ these. Where they cannot know, it is Any.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, overload
 
 from weftwork.graph.errors import InvalidArgumentError, OpError
@@ -114,7 +115,9 @@ class Running(Inspection):
             key = ("elements", parsed.elements)
         signature = self._engine.signatures.find((key, fed))
         if signature is None:
+            now = monotonic()
             signature = self._engine.signatures.add((key, fed), parsed or parse_fetches(self._graph, fetches), fed)
+            signature.asked = now
         return signature, list(feeds.values()), (parsed or signature.fetches).build
 
     def _run(

@@ -23,7 +23,7 @@ class Slice(Saveable):
     """A slice of a variable. spec: which one, as in `actors.checkpoints.slices`."""
 
     def __init__(self, variable: Variable):
-        super().__init__(variable.op, variable.dtype.base_dtype, variable._variable.raw_shape)
+        super().__init__(variable.op, variable.dtype.base_dtype, variable.raw_shape)
         assert variable.save_slice_info is not None
         self.variable, self.spec = variable, variable.save_slice_info.spec
 

@@ -330,7 +330,7 @@ def _restore_nodes(filename: Tensor, saveables: Saveables, reshape: bool) -> Ope
             continue
         # RestoreV2 has checked the shape before reading anything.
         attrs = {"dtype": state_ops.stored_dtype(variable.dtype.base_dtype), "shape": None}
-        kind, kernel, shape = Kind.ASSIGN, state_ops.assign_value, variable._variable.raw_shape
+        kind, kernel, shape = Kind.ASSIGN, state_ops.assign_value, variable.raw_shape
         assigns.append(state_ops.write(kind, "Assign", kernel, variable, [value], attrs, shape, "Assign").op)
     assigns += [whole.restored(*values) for whole, values in parts.values()]
     return group(*assigns, name="restore_all")
@@ -341,7 +341,7 @@ def _wanted(key: str, variable: Variable | Saveable, reshape: bool) -> Wanted:
 
 
 def _shape(variable: Variable | Saveable) -> RawShape:
-    return variable.raw_shape if isinstance(variable, Saveable) else variable._variable.raw_shape
+    return variable.raw_shape if isinstance(variable, Saveable) else variable.raw_shape
 
 
 def restored_value(prefix: str, key: str, variable: Variable, info: SaveSliceInfo | None = None) -> Tensor:

@@ -124,7 +124,7 @@ class Account:
     def chain(self) -> float:
         """Seconds of the longest chain of dependent nodes: no number of cores makes the run shorter."""
         found, around = pieces(self.events)
-        return Waits(found, around).chain()
+        return min(Waits(found, around).chain(), self.seconds)
 
     @cached_property
     def at_work(self) -> tuple[float, int]:

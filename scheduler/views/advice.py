@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from weftwork.graph.drawing.words import bytes_text, time_text
@@ -51,14 +51,21 @@ def _one_chain(account: Account) -> Iterator[str]:
 def _more_cores(account: Account) -> Iterator[str]:
     if not (seconds := _is_much(account, "waiting for a core")):
         return
-    mean = sum([piece.seconds for piece in account.pieces]) / max(1, sum([len(piece.ops) for piece in account.pieces]))
-    if len({piece.lane for piece in account.pieces}) == 1 and mean < _SHORT:
+    usual = _usual(account.pieces)
+    if len({piece.lane for piece in account.pieces}) == 1 and usual < _SHORT:
         yield (
             f"For {_percent(account, seconds)} of the run nodes that could run side by side ran one after another. "
-            f"They take {time_text(mean)} on average, too little for another thread or process: do more in each."
+            f"Most of that went into nodes of about {time_text(usual)}, too little for another thread or process: do "
+            "more in each."
         )
     else:
         yield f"{_percent(account, seconds)} of the run waited for a core. {_with_more(account)}"
+
+
+def _usual(pieces: Sequence[Piece]) -> float:
+    """The seconds of a node in which a typical moment of work was spent: many short nodes count by their sum."""
+    spent = sum([piece.seconds for piece in pieces])
+    return sum([piece.seconds**2 / max(1, len(piece.ops)) for piece in pieces]) / spent if spent else 0.0
 
 
 def _with_more(account: Account) -> str:
@@ -118,7 +125,10 @@ def _planning(account: Account) -> Iterator[str]:
 
 def _starting(account: Account) -> Iterator[str]:
     if seconds := _is_much(account, "starting"):
-        yield f"{_percent(account, seconds)} of the run waited for workers to start. Later runs find them running."
+        yield (
+            f"{_percent(account, seconds)} of the run waited for processes to start and to load functions. Later runs "
+            "find them ready."
+        )
 
 
 def _locks(account: Account) -> Iterator[str]:

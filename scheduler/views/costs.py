@@ -30,14 +30,17 @@ def costs_of(graph: Graph) -> dict[Operation, Cost]:
     """The cost of each operation when it last ran, as far as sessions remember."""
     with _LOCK:
         streams = list(_STREAMS.get(graph, ()))
-    events = sorted([event for stream in streams for event in stream.recent()], key=lambda event: event.end)
+    events = [event for stream in streams for event in stream.recent(nodes=True)]
     return {op: cost for op, cost in costs_in(events).items() if op.graph is graph}
 
 
 def costs_in(events: Iterable[Event]) -> dict[Any, Cost]:
-    """The costs of operations in some events. Nodes without events of their own share the seconds of their segment."""
+    """The costs of operations in some events, when they last ran.
+
+    Nodes without events of their own share the seconds of their segment.
+    """
     found: dict[Any, Cost] = {}
-    for event in events:
+    for event in sorted(events, key=lambda event: (event.run, event.kind == "node", event.end)):
         if event.kind in ("segment", "node"):
             cost = Cost(event.seconds / max(1, len(event.ops)), event.lane.place)
             found.update({op.listed: cost for op in event.ops})

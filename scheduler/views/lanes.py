@@ -49,14 +49,14 @@ SHARE_COLORS = {
     "rest": "#c9d1d9",
 }
 FUNCTION_COLORS = ("#4e79a7", "#f28e2b", "#59a14f", "#b07aa1", "#76b7b2", "#edc948", "#ff9da7", "#9c755f")
-_OTHER_COLOR = "#bab0ac"
+_OTHER_COLOR, _FAILED_COLOR = "#bab0ac", "#d62828"
 _ROW, _BAR = 22, 16
 _NARROW = 0.05
 """In hundredths of the run: bars of a lane that are at most this wide, and at most this far apart, are merged."""
 _NAMED_FROM = 4.0
 """In hundredths of the run: minimum width of a bar that shows its name."""
-_TICKS = 10
-"""Maximum number of marks on the time axis."""
+_TICKS, _LAST_TICK = 10, 95.0
+"""Maximum number of marks on the time axis, and the hundredths up to which their text is to the right of them."""
 _ORDER = ("caller", "thread", "resident", "actor", "task", "queue", "loop", "nested")
 """The order of lanes by place, from the top down."""
 
@@ -86,7 +86,7 @@ def lanes_html(account: Account) -> str:
         (100 * tick / (account.seconds or 1.0), time_text(tick) if tick else "0") for tick in ticks_of(account.seconds)
     ]
     grid = "".join([f'<line x1="{at:.3f}%" x2="{at:.3f}%" y1="0" y2="100%"/>' for at, _ in marks])
-    ticks = "".join([f'<span style="left:{at:.3f}%">{text}</span>' for at, text in marks])
+    ticks = "".join([f'<span style="{_beside(at)}">{text}</span>' for at, text in marks])
     keys = _keys("functions", colors.items()) + _keys(
         "shares", [(share, SHARE_COLORS[share]) for share in account.shares]
     )
@@ -95,6 +95,11 @@ def lanes_html(account: Account) -> str:
         f'<svg width="100%" height="{len(rows) * _ROW}" role="img" aria-label="Lanes">{grid}{bars}</svg>'
         f'<div class="ticks">{ticks}</div></div></div></div>{keys}'
     )
+
+
+def _beside(at: float) -> str:
+    """The place of a tick's text: to its right, or to its left if it would be cut off there."""
+    return f"left:{at:.3f}%" if at <= _LAST_TICK else f"right:{100 - at:.3f}%;padding-right:3px"
 
 
 def _keys(title: str, keys: Iterable[tuple[str, str]]) -> str:
@@ -147,8 +152,10 @@ def _piece_bar(account: Account, piece: Piece, colors: dict[str, str]) -> Bar:
     text = f"{name} ({line(piece.ops)}): {nodes}{time_text(piece.seconds)}"
     if piece.bytes_in or piece.bytes_out:
         text += f", {bytes_text(piece.bytes_in)} in, {bytes_text(piece.bytes_out)} out"
-    shown = name.replace("`", "")
-    return Bar(*_hundredths(account, piece.start, piece.end), colors.get(name, _OTHER_COLOR), text, shown)
+    shown, color = name.replace("`", ""), colors.get(name, _OTHER_COLOR)
+    if piece.error:
+        text, shown, color = f"{text}, did not finish: {piece.error}", f"{shown} ✗", _FAILED_COLOR
+    return Bar(*_hundredths(account, piece.start, piece.end), color, text, shown)
 
 
 def _joined(bars: Sequence[Bar]) -> list[Bar]:

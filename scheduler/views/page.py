@@ -19,10 +19,10 @@ from weftwork.scheduler.views.lanes import SHARE_COLORS, STYLE, lanes_html
 from weftwork.scheduler.views.shares import SHARES, Span
 
 _PAGE = (Path(__file__).parent / "page.html").read_text()
-NOTEWORTHY = ("retried", "lost", "repaired", "copied", "stayed", "spilled", "locked")
+NOTEWORTHY = ("failed", "retried", "lost", "repaired", "copied", "stayed", "spilled", "locked")
 """Kinds of events that get their own line."""
-_STEPS = 40
-"""Maximum number of steps of a critical path that a page lists; the longest ones."""
+_STEPS, _LEAST = 40, 1e-3
+"""Maximum number of steps of a critical path that a page lists, the longest ones, and their least part of the run."""
 _ROWS = 40
 """Maximum number of functions that a page lists."""
 
@@ -98,15 +98,15 @@ def _path_html(account: Account) -> str:
     for (share, name, where), group in groupby(account.path, _step):
         spans = list(group)
         steps.append((sum([span.seconds for span in spans]), spans[0].start - account.start, share, name, where))
-    longest = set(sorted(range(len(steps)), key=lambda number: -steps[number][0])[:_STEPS])
+    worth = [number for number, (seconds, *_) in enumerate(steps) if seconds >= _LEAST * account.seconds]
+    longest = set(sorted(worth, key=lambda number: -steps[number][0])[:_STEPS])
     rows = [
         (f"{time_text(start) if start > 0 else '0'}", time_text(seconds), _key(share), marked(name), escape(where))
         for number, (seconds, start, share, name, where) in enumerate(steps)
         if number in longest
     ]
-    more = (
-        f'<p class="quiet">{len(steps) - len(rows):,} shorter steps are left out.</p>' if len(steps) > len(rows) else ""
-    )
+    left = len(steps) - len(rows)
+    more = f'<p class="quiet">{left:,} shorter step{"s" * (left != 1)} left out.</p>' if left else ""
     return table(("at", "time", "share", "function", "line"), rows, (0, 1)) + more
 
 

@@ -19,12 +19,15 @@ from weftwork.scheduler.events.event import Event, Lane
 
 _LOOKED_THROUGH = 64
 """Maximum number of nodes without a piece that are searched for the piece that made another one ready."""
+_RIGHT_BEFORE = 1e-3
+"""Most seconds from the end of a piece until the one that it made way for is ready."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
     """Work in one lane. The fields are those of `Event`.
 
+    error: why its last node did not finish, or "".
     ready, sent: 0.0 if unknown, or not sent.   came: when the lane began with what it was sent.   back: at least `end`.
     """
 
@@ -39,6 +42,7 @@ class Piece:
     packing: float = 0.0
     bytes_in: int = 0
     bytes_out: int = 0
+    error: str = ""
 
     @property
     def seconds(self) -> float:
@@ -53,7 +57,7 @@ class Piece:
 def pieces(events: Sequence[Event]) -> tuple[list[Piece], list[Piece]]:
     """The pieces of a run by their ends, so that each follows those it needs; and the nested operations around them."""
     nodes = [event for event in events if event.kind == "node"]
-    segments = [event for event in events if event.kind == "segment"]
+    segments = [event for event in events if event.kind in ("segment", "failed")]
     reported = {op for event in nodes for op in event.ops}
     around_of = {op: event for event in segments for op in event.ops}
     found = [_piece(node, around_of.get(node.ops[0], node)) for node in nodes if node.ops]
@@ -84,6 +88,7 @@ def _piece(event: Event, segment: Event) -> Piece:
         packing=segment.packing if event.ops[:1] == segment.ops[:1] else 0.0,
         bytes_in=event.bytes_in,
         bytes_out=event.bytes_out,
+        error=event.text,
     )
 
 
@@ -109,17 +114,20 @@ class Waits:
     def before(self, number: int) -> tuple[int, bool] | None:
         """The piece that delivered an input of this one last, and True. None if it needed no other piece.
 
-        The inputs of a branch or an iteration come from no node of its own; the result is then the last piece before
-        it, and False. Either one precedes this piece in the list, so repeated calls come to an end.
+        The inputs of a branch or an iteration come from no node of its own, and functions that must run in the caller
+        take turns. The result is then the last piece before it, or the one that ended right before it became ready, and
+        False. Each of these precedes this piece in the list, so repeated calls come to an end.
         """
         piece = self._pieces[number]
         made = [maker for maker in self._makers_for(piece) if maker < number]
         if made:
             return max(made, key=lambda maker: self._pieces[maker].arrival(piece.lane)), True
-        if all([op.section is None for op in piece.ops]):
+        ready = piece.ready or piece.sent or piece.start
+        earlier = min(bisect_right(self._ends, ready), number) - 1
+        if earlier < 0:
             return None
-        earlier = min(bisect_right(self._ends, piece.ready or piece.sent or piece.start), number) - 1
-        return (earlier, False) if earlier >= 0 else None
+        took_turns = piece.ready and ready - self._ends[earlier] < _RIGHT_BEFORE
+        return (earlier, False) if took_turns or any([op.section is not None for op in piece.ops]) else None
 
     def chain(self) -> float:
         """The seconds of the longest chain of pieces in which each one needs the previous one."""

@@ -14,9 +14,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from math import inf
+from operator import attrgetter
 from typing import NamedTuple
 
-from weftwork.scheduler.events.event import Event
+from weftwork.scheduler.events.event import Event, Lane
 from weftwork.scheduler.views.pieces import Piece, Waits, pieces
 
 SHARES = {
@@ -26,14 +27,14 @@ SHARES = {
     "hop": "values and messages crossed between threads and processes",
     "Ray": "the same, by way of Ray",
     "lock": "another run wrote the same variables",
-    "planning": "plans were made",
-    "starting": "Ray, its processes or local workers were being started, or local workers were another run's",
+    "planning": "the graph was compiled, and plans were made",
+    "starting": "Ray, its processes or local workers were being started or loaded functions, or were another run's",
     "queue": "a queue was empty or full",
     "lost": "work that was lost with the process that did it",
     "rest": "no event covers it: mostly Python's own work in the caller",
 }
 """The shares, and what each one means."""
-_OVERHEADS = {"locked": "lock", "planned": "planning", "started": "starting"}
+_OVERHEADS = {"locked": "lock", "compiled": "planning", "planned": "planning", "started": "starting"}
 """Events during which the run, or a lane of another process, did nothing else, and their shares."""
 _THROUGH_RAY = ("task", "actor")
 _HERE = ("caller", "thread")
@@ -107,7 +108,9 @@ class _BackwardWalk:
         spans = [event for event in events if event.kind in _OVERHEADS]
         run = [_interval_of(event) for event in spans if event.lane.place in _HERE]
         self._overheads = _disjoint(run)
-        self._starts = {event.lane: [_interval_of(event)] for event in spans if event.lane.place not in _HERE}
+        self._starts: dict[Lane, list[_Interval]] = {}
+        for event in sorted([event for event in spans if event.lane.place not in _HERE], key=attrgetter("start")):
+            self._starts.setdefault(event.lane, []).append(_interval_of(event))
         self._of_lane = {lane: _disjoint([*run, *its]) for lane, its in self._starts.items()}
         self._lost = [event for event in events if event.kind == "lost"]
 

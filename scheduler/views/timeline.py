@@ -50,9 +50,9 @@ def timeline_of(events: Sequence[Event]) -> Trace:
             trace.slice(callers[event.run], "run", name, trace.at(event.start), 1e6 * event.seconds, _arguments(event))
     for event in events:
         where = tracks.of(event.lane)
-        if event.kind in ("segment", "node"):
-            is_alone, is_node = (event.run, event.ops[:1]) in alone, event.kind == "node"
-            if is_node == (event.run in nodes):
+        if event.kind in ("segment", "node", "failed"):
+            is_alone, is_node = (event.run, event.ops[:1]) in alone, event.kind != "segment"
+            if is_node == (event.run in nodes) and not _is_outside(event.lane):  # no slice, so no end of an arrow
                 for op in event.ops:
                     ran.setdefault((event.run, op), []).append(event)
             if is_alone and not is_node and event.run in nodes:
@@ -60,7 +60,7 @@ def timeline_of(events: Sequence[Event]) -> Trace:
             _show(trace, where, event)
             if event.sent and event.run in callers and is_node == (is_alone and event.run in nodes):
                 _show_way(trace, callers[event.run], where, event)
-        elif event.kind in ("planned", "started", "locked") and event.seconds:
+        elif event.kind in ("compiled", "planned", "started", "locked") and event.seconds:
             trace.slice(where, event.kind, event.kind, trace.at(event.start), 1e6 * event.seconds, _arguments(event))
         elif event.kind in _MOMENTS:
             trace.moment(where, event.kind, event.kind, trace.at(event.start), _arguments(event))
@@ -68,9 +68,14 @@ def timeline_of(events: Sequence[Event]) -> Trace:
     return trace
 
 
+def _is_outside(lane: Lane) -> bool:
+    """True for what takes no lane, and for what was stopped in a process that has not told its number."""
+    return lane.place in IDLE or not lane.pid
+
+
 def _show(trace: Trace, where: tuple[int, int], event: Event) -> None:
     """Add a segment or a node."""
-    show = trace.wait if event.lane.place in IDLE else trace.slice
+    show = trace.wait if _is_outside(event.lane) else trace.slice
     title = listed(event.ops, attrgetter("name"))
     show(where, event.kind, title, trace.at(event.start), 1e6 * event.seconds, _arguments(event))
 
@@ -97,7 +102,7 @@ def _arguments(event: Event) -> dict:
 
 def _show_way(trace: Trace, caller: tuple[int, int], where: tuple[int, int], event: Event) -> None:
     """Add arrows for a segment that was sent by the caller, and for its results."""
-    if where == caller:
+    if where == caller or _is_outside(event.lane):
         return
     trace.flow("sent", (caller, trace.at(event.sent)), (where, trace.at(event.start)))
     if event.back:
@@ -167,7 +172,7 @@ class _Tracks:
         self._threads: set[tuple[int, int]] = set()
         places: dict[tuple[str, int], set[str]] = {}
         for event in events:
-            if event.lane.pid:
+            if event.lane.pid or event.kind == "failed":
                 places.setdefault((event.lane.machine, event.lane.pid), set()).add(event.lane.place)
         for (machine, pid), found in sorted(places.items(), key=lambda item: (_rank(item[1]), item[0])):
             number = pid

@@ -13,7 +13,7 @@ import weftwork as tf
 from tests.chaos.killing import Killer, seed
 from tests.chaos.test_kills import LONG
 
-ACCOUNTS, THREADS, EACH = 100, 16, 25
+ACCOUNTS, THREADS, EACH = 100, 16, 12
 
 
 @tf.op

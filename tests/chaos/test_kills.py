@@ -22,7 +22,7 @@ LONG = int(os.environ.get("WEFTWORK_CHAOS", "1"))
 @pytest.mark.parametrize("placement", ["auto", "actor", "task"])
 def test_a_training_loop_under_kills_ends_where_it_would_have_without(ray_session, placement):
     training = Training(tf.ConfigProto(placement=placement))
-    with training.session, Stages() as stages, Killer(seed(), (0.1, 0.6), 5 * LONG, stages=stages) as killer:
+    with training.session, Stages() as stages, Killer(seed(), (0.1, 0.6), 3 * LONG, stages=stages) as killer:
         step = 0
         while not killer.done:
             step += 1

@@ -464,7 +464,7 @@ def test_an_operation_of_a_declared_type_is_made_from_its_inputs_and_runs(graph)
     again = graph.create_op("MatMul", [x, x], [tf.float32], attrs={"transpose_b": True, "_mine": tf.AttrValue(i=3)})
     whole = graph.create_op("Cast", [x], [tf.int32], attrs={"DstT": tf.AttrValue(type=3)})
     nothing = graph.create_op("NoOp", [], [], name="nothing")
-    assert (product.name, again.name, again.get_attr("_mine"), nothing.outputs) == ("MatMul", "MatMul_1", 3, ())
+    assert (product.name, again.name, again.get_attr("_mine"), nothing.outputs) == ("MatMul", "MatMul_1", 3, [])
     with tf.Session() as session:
         found = session.run([root.outputs[0], product.outputs[0], again.outputs[0], whole.outputs[0], nothing])
     assert [v.tolist() for v in found[:4]] == [[[1, 2]], [[17]], [[17]], [[1, 4]]]

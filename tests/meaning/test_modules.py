@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import importlib
 import os
@@ -44,6 +45,8 @@ TASKS: queue.Queue = queue.Queue()
 PAIR: tuple = ("rows", [])
 DATABASE = sqlite3.connect(":memory:", check_same_thread=False)
 HERE, THERE = socket.socketpair()
+for each in (DATABASE, HERE, THERE):
+    atexit.register(each.close)
 LOCKS, LIBRARY = defaultdict(threading.Lock, one=threading.Lock()), ctypes.CDLL(None)
 
 
@@ -78,13 +81,6 @@ def look_at_itself():
 
 def look_at_another():
     return look_at_itself.level, look_at_itself.new  # type: ignore[attr-defined]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _closed_at_the_end():
-    yield
-    for each in (HERE, THERE, DATABASE):
-        each.close()
 
 
 @pytest.fixture

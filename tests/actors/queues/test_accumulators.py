@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -119,3 +121,87 @@ def test_keys_that_come_together_have_one_place(session):
     assert keys.tolist() == [b"a", b"b", b"c"]
     with pytest.raises(ValueError, match="Empty tensors are not supported"):
         tf.queue.Barrier([tf.int32], shapes=[(0,)])
+
+
+def test_a_thread_without_a_default_graph_can_use_them(session):
+    held, barrier = tf.ConditionalAccumulator(tf.float32, shape=[]), tf.queue.Barrier([tf.float32], shapes=[()])
+    made: list = []
+
+    def build() -> None:
+        made.extend([held.apply_grad(3.0, local_step=0), held.take_grad(1), held.set_global_step(4)])
+        made.extend([barrier.insert_many(0, ["a"], [1.0]), barrier.take_many(1).keys, barrier.close()])
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    thread.join()
+    put, taken, later, insert, keys, close = made
+    session.run(put)
+    assert session.run(taken) == 3
+    session.run([later, insert])
+    assert session.run(keys).tolist() == [b"a"]
+    session.run(close)
+
+
+def test_nothing_taken_has_the_shape_of_no_elements(session):
+    taken = session.run(tf.queue.Barrier([tf.float32, tf.int32], shapes=[(), (2,)]).take_many(0))
+    assert [part.shape for part in (taken.indices, taken.keys, *taken.values)] == [(0,), (0,), (0,), (0, 2)]
+
+
+def test_a_mean_of_rows_tells_the_whole_shape(session):
+    held = tf.SparseConditionalAccumulator(tf.float32, shape=[3, 2])
+    session.run(held.apply_grad([1], [[2.0, 4.0]]))
+    assert session.run(held.take_grad(1)).shape.tolist() == [3, 2]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda: tf.ConditionalAccumulator(tf.float32).take_grad([1, 2]),
+        lambda: tf.ConditionalAccumulator(tf.float32).apply_grad(1.0, local_step=[1]),
+        lambda: tf.SparseConditionalAccumulator(tf.float32).set_global_step([1]),
+        lambda: tf.SparseConditionalAccumulator(tf.float32).apply_grad([[0]], [[1.0]]),
+        lambda: tf.queue.Barrier([tf.float32]).take_many([1]),
+        lambda: tf.queue.Barrier([tf.float32], shapes=[()]).insert_many(0, ["a", "b"], [1.0]),
+        lambda: tf.queue.Barrier([tf.float32], shapes=[()]).insert_many(0, ["a"], [[1.0]]),
+        lambda: tf.queue.Barrier([]),
+        lambda: tf.queue.Barrier([tf.float32], shapes=[[None]]),
+    ],
+)
+def test_shapes_that_cannot_fit_are_refused_at_once(graph, use):
+    with pytest.raises(ValueError, match=r"(?i)shape|length 0"):
+        use()
+
+
+def test_only_numbers_have_a_mean(graph):
+    for dtype in (tf.string, tf.bool):
+        with pytest.raises(TypeError, match=f"DataType {dtype.name}"):
+            tf.ConditionalAccumulator(dtype)
+
+
+def test_they_go_out_and_come_back_as_tensorflows_operations(graph):
+    dense = tf.ConditionalAccumulator(tf.float32, shape=[2], reduction_type="SUM", name="dense")
+    dense.apply_grad(tf.placeholder(tf.float32, [2], name="x"), name="put")
+    dense.take_grad(2, name="take")
+    rows = tf.SparseConditionalAccumulator(tf.float32, shape=[3, 2], shared_name="rows")
+    rows.apply_grad([1], [[1.0, 2.0]], [3, 2], name="put_rows")
+    rows.take_grad(1, name="take_rows")
+    barrier = tf.queue.Barrier([tf.string], shapes=[()], name="barrier")
+    barrier.insert_many(0, ["k"], ["v"], name="insert")
+    barrier.take_many(9, allow_small_batch=True, name="take_keys")
+    barrier.close(name="close")
+    barrier.ready_size(name="ready")
+    definition = graph.as_graph_def()
+    assert not [node.name for node in definition.node if "_weftwork" in node.attr]
+    with tf.Graph().as_default() as again:
+        tf.import_graph_def(definition, name="")
+        assert again.as_graph_def() == definition
+        with tf.Session() as session:
+            for _ in range(2):
+                session.run("put", {"x:0": [1, 2]})
+            assert session.run("take:0").tolist() == [2, 4]
+            session.run("put_rows")
+            assert session.run("take_rows:1").tolist() == [[1, 2]]
+            session.run("insert")
+            assert session.run("ready:0") == 1
+            session.run("close")
+            assert session.run(["take_keys:1", "take_keys:2"]) == [[b"k"], [b"v"]]

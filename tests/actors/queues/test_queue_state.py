@@ -103,7 +103,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(count=st.integers(1, 6))
     def time_out(self, count):
         wanted = len(self.held) + count
-        with_limit = tf.RunOptions(timeout_in_ms=20)
+        with_limit = tf.RunOptions(timeout_in_ms=5)
         try:
             self.session.run(self.take, {self.n: wanted}, options=with_limit)
         except tf.errors.DeadlineExceededError:

@@ -203,7 +203,7 @@ def test_stop_gradient_has_the_same_value(session):
 
 def test_no_op_does_nothing(session):
     made = tf.no_op(name="nothing")
-    assert (made.name, made.type, made.outputs) == ("nothing", "NoOp", ())
+    assert (made.name, made.type, made.outputs) == ("nothing", "NoOp", [])
     assert session.run(made) is None
     assert made.run() is None
 

@@ -14,6 +14,7 @@ import pytest
 
 import weftwork as tf
 from tests.tracing import check_order, check_run, lanes, of_kind, traced
+from tests.waiting import until
 from weftwork.scheduler.plan.cost import COSTS
 
 
@@ -269,6 +270,7 @@ def test_a_wait_in_a_queue_is_told_and_takes_no_lane(graph, ray_session):
         heard = []
         with session.listen(heard.append):
             waits = session.submit(taken)
+            until(session.waiting)
             time.sleep(0.05)
             session.run(put)
             assert waits.result() == 7
@@ -379,7 +381,7 @@ def test_a_listener_to_all_sessions_hears_this_one(graph):
         with tf.listen(heard.append):
             session.run(y)
         session.run(y)
-    assert [event.kind for event in heard] == ["began", "planned", "segment", "ended"]
+    assert [event.kind for event in heard] == ["began", "compiled", "planned", "segment", "ended"]
     with pytest.raises(TypeError, match="must be callable"):
         tf.listen("no function")
 
@@ -387,7 +389,7 @@ def test_a_listener_to_all_sessions_hears_this_one(graph):
 def test_a_run_in_which_nothing_runs_has_a_begin_and_an_end(graph):
     with placed("caller") as session:
         _, events = traced(session, tf.constant(1.0))
-    assert [event.kind for event in events] == ["began", "ended"]
+    assert [event.kind for event in events] == ["began", "compiled", "ended"]
 
 
 def test_a_plan_says_which_way_was_chosen_and_why(graph):

@@ -105,7 +105,7 @@ def wanted(flow):
     return [v for v in [*flow.fetched, *flow.writes.values()] if v is not None]
 
 
-QUIET = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+QUIET = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @QUIET

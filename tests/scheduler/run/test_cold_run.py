@@ -80,7 +80,7 @@ def random_graph(data):
     return tensors, ops
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_first_run_without_a_plan_gives_what_the_reference_interpreter_gives(ray_session, monkeypatch, data):
     monkeypatch.setattr(listings, "LEAST_COLD_NODES", 1)

@@ -187,7 +187,7 @@ def grown(random, values, variables, depth):
     return tf.foldl(lambda t, e: section([t, e]), tf.range(np.int64(times)) * 7, b)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False), st.integers(-50, 50))
 def test_random_control_flow_gives_the_same_nested(always, random, fed):
     with tf.Graph().as_default():

@@ -63,10 +63,10 @@ def test_worker_and_lane_drop_the_rows_of_the_same_dataflows():
 def test_a_block_of_data_goes_with_the_first_kernel_that_needs_it_and_never_again():
     table = np.arange(200_000)
     one, other = tf.op(lambda k: table[k]).kernel, tf.op(lambda k: table[-k]).kernel
-    (first, second), keys = shipped([one, other], ())
+    (first, second), keys = shipped([one, other], (), {})
     assert [key for key in first[2]] == [key for key in second[2]] == list(keys)
     assert [block is None for block in first[3]] == [False]
     assert [block is None for block in second[3]] == [True]
-    (again,), _ = shipped([one], keys)
+    (again,), _ = shipped([one], keys, {})
     assert [block is None for block in again[3]] == [True]
     assert first[0] == again[0] != second[0]

@@ -196,8 +196,11 @@ def test_sessions_futures_and_waits_show_themselves_in_a_notebook(session, total
     assert "running" in cancelled._repr_html_()
     until(session.waiting)
     assert "sleep" in session.waiting()[0]._repr_html_()
+    assert session.waiting()._repr_html_().count("sleep") == len(session.waiting()) == 1
     cancelled.cancel()
     assert "cancelled" in cancelled._repr_html_()
+    until(lambda: not session.waiting())
+    assert session.waiting()._repr_html_() == "<p>Nothing is being waited for.</p>"
     session.close()
 
 
@@ -222,3 +225,16 @@ def test_a_path_that_cannot_be_written_is_named_as_it_was_given(session, tmp_pat
             write(tmp_path / "no_folder" / "run.html")
         with pytest.raises(tf.errors.FailedPreconditionError, match=tmp_path.name):
             write(tmp_path)
+
+
+def test_a_picture_shows_what_each_node_took_if_that_was_measured(graph):
+    slow = tf.op(lambda: time.sleep(0.02), name="slow")()
+    quick = tf.op(lambda x: x, name="quick")(slow)
+    with tf.Session(config=CALLER) as session:
+        session.run(quick)
+        together = graph.visualize(quick, color="seconds")
+        with session.listen(lambda event: None, nodes=True):
+            session.run(quick)
+        apart = graph.visualize(quick, color="seconds")
+    assert re.search(r"quick</text><text[^>]*>[\d.]+ ms<", together), "nodes of a segment share its seconds"
+    assert re.search(r"quick</text><text[^>]*>[\d.]+ us<", apart)

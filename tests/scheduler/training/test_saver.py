@@ -775,8 +775,8 @@ def test_a_sharded_saver_writes_a_file_for_each_device_and_part(graph, tmp_path,
 @pytest.mark.parametrize("sharded", [False, True])
 def test_saving_and_restoring_are_the_same_in_any_place(ray_session, graph, tmp_path, monkeypatch, placement, sharded):
     monkeypatch.chdir(tmp_path)
-    a = tf.Variable(np.arange(5 << 20, dtype=np.float32), name="a")
-    b = tf.Variable(np.arange(5 << 20, dtype=np.float32) * 2, name="b")
+    values = np.arange(5 << 20, dtype=np.float32), np.arange(1 << 18, dtype=np.float32)  # more than a piece of a file
+    a, b = (tf.Variable(value, name=name) for name, value in zip("ab", values, strict=True))
     c = tf.Variable(["x"], name="c")
     saver = tf.train.Saver(sharded=sharded)
     with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
@@ -786,8 +786,8 @@ def test_saving_and_restoring_are_the_same_in_any_place(ray_session, graph, tmp_
         session.run([v.initializer for v in (b, a)], {a.initializer.inputs[1]: np.zeros(5 << 20, np.float32)})
         saver.restore(session, "m")
         one, two, three = session.run([a, b, c])
-        np.testing.assert_array_equal(one, np.arange(5 << 20, dtype=np.float32))
-        np.testing.assert_array_equal(two, one * 2)
+        np.testing.assert_array_equal(one, values[0])
+        np.testing.assert_array_equal(two, values[1])
         assert three.tolist() == [b"x"]
         with pytest.raises(tf.errors.InvalidArgumentError, match="lhs shape"):
             tf.train.Saver({"a": a, "c": tf.Variable(["a", "b"])}).restore(session, "m")

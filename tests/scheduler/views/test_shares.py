@@ -206,3 +206,26 @@ def test_a_long_chain_is_walked_in_no_time(graph):
         events.append(ran(node, number, 1.0, worker(number % 2)))
         node = step(node)
     assert shares_of(whole(2_000.0, *events)) == {"work": 2_000.0}
+
+
+def test_functions_that_take_turns_in_the_caller_wait_for_those_before_them(graph):
+    first, second, third = [tf.op(lambda: 0, name=name)() for name in ("first", "second", "third")]
+    events = whole(
+        3.0, ran(first, 0.0, 1, ready=0.0), ran(second, 1.0001, 0.9999, ready=1.0), ran(third, 2, 1, ready=2.0)
+    )
+    assert "rest" not in shares_of(events)
+    assert [span.piece.ops[0].name for span in critical_path(events) if span.share == "work"] == [
+        "first", "second", "third",
+    ]  # fmt: skip
+
+
+def test_loading_functions_is_starting_and_no_pickling(chain):
+    a, b, _ = chain
+    lane = worker(1)
+    events = whole(
+        4.0,
+        moment("started", 0.0, 1.0, lane=lane),
+        moment("started", 1.0, 1.0, lane=lane),
+        ran(a, 2, 2, lane, sent=0.01),
+    )
+    assert shares(critical_path(events))["starting"] == pytest.approx(1.99)

@@ -60,9 +60,8 @@ def check_trace(text: str) -> list[dict]:
             slices.setdefault((event["pid"], event["tid"]), []).append(event)
     for event in events:  # an arrow begins and ends in a slice
         if event["ph"] in "sf":
-            assert any(
-                one["ts"] <= event["ts"] <= one["ts"] + one["dur"] for one in slices[event["pid"], event["tid"]]
-            ), event
+            track = slices.get((event["pid"], event["tid"]), [])
+            assert any(one["ts"] <= event["ts"] <= one["ts"] + one["dur"] for one in track), event
     for track in slices.values():
         check_nested(track)
     named = {(event["pid"], event["name"]) for event in events if event["ph"] == "M"}

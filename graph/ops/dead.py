@@ -1,0 +1,59 @@
+"""Switch and Merge as operations of their own, and what else programs make control flow from by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from weftwork.graph import dtypes, shapes
+from weftwork.graph.build import apply, convert_to_tensor, pass_through
+from weftwork.graph.dead import merged, switched
+from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.composite import IndexedSlices
+from weftwork.graph.scopes import name_scope
+
+
+def switch(data: Any, pred: Any, name: str | None = None) -> tuple[Any, Any]:
+    """`data` as the second output if `pred`, a boolean, is true, else as the first. The other one is not computed.
+
+    data: a tensor or IndexedSlices.
+    """
+    if isinstance(data, IndexedSlices):
+        values, indices = switch(data.values, pred, name), switch(data.indices, pred, name)
+        return IndexedSlices(values[0], indices[0]), IndexedSlices(values[1], indices[1])
+    with name_scope(name, "Switch", [data]) as scope:
+        data, pred = convert_to_tensor(data, name="data"), convert_to_tensor(pred, dtypes.bool, name="pred")
+        spec = (data.dtype.base_dtype, data.raw_shape)
+        outputs = apply(switched, [data, pred], type="Switch", name=scope, outputs=[spec, spec])
+    data.graph.may_be_dead(outputs[0].op)
+    return outputs[0], outputs[1]
+
+
+def merge(inputs: Sequence[Any], name: str | None = None) -> tuple[Any, Tensor]:
+    """The first input that is computed, and its number, an int32.
+
+    inputs: tensors of one dtype, or IndexedSlices, for which the number is that of the values.
+    Raises ValueError for None or dtypes that differ.
+    """
+    if any([item is None for item in inputs]):
+        raise ValueError(f"At least one of the merge inputs is None: {inputs}")
+    if any([isinstance(item, IndexedSlices) for item in inputs]):
+        values, chosen = merge([item.values for item in inputs], name)
+        return IndexedSlices(values, merge([item.indices for item in inputs], name)[0]), chosen
+    with name_scope(name, "Merge", list(inputs)) as scope:
+        given = [convert_to_tensor(item) for item in inputs]
+        kinds = {t.dtype.base_dtype for t in given}
+        if len(kinds) > 1:
+            raise ValueError(f"merge needs inputs of one dtype, but got {[t.dtype.name for t in given]}.")
+        shape = given[0].raw_shape
+        for each in given[1:]:
+            shape = shapes.common(shape, each.raw_shape)
+        outputs = [(given[0].dtype.base_dtype, shape), (dtypes.int32, ())]
+        value, chosen = apply(merged, given, type="Merge", name=scope, outputs=outputs)
+    value.graph.may_be_dead(value.op)
+    return value, chosen
+
+
+def passed(type: str, data: Tensor, name: str | None = None) -> Tensor:
+    """An operation that passes on its input, such as an Enter or Exit outside of loops."""
+    return apply(pass_through, [data], type=type, name=name, dtype=data.dtype.base_dtype, shape=data.raw_shape)

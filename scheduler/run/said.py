@@ -1,0 +1,45 @@
+"""Said: what nodes in other processes printed, logged and warned of. It is repeated here before their run returns.
+
+Retries are among it. They are reported as events, with the time and the process of the failed call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any
+
+from weftwork.actors.programs.output import replay
+from weftwork.graph.operation import Operation
+from weftwork.scheduler.events.clock import OFFSETS
+from weftwork.scheduler.events.event import Lane
+from weftwork.scheduler.machines import inventory
+
+
+def heard(run: Any, place: str, ops: Sequence[Operation], events: list, owners: Sequence[int] = ()) -> None:
+    """Note what nodes said in another process.
+
+    place: the kind of process.   owners: the node of each step of their program, if it has several nodes.
+    """
+    for event in events:
+        kind, content, step = event
+        op = ops[0] if step is None or not owners or owners[step] < 0 else run.flow.ops[owners[step]]
+        if kind == "retried":
+            _tell_retry(run, place, op, *content)
+        run.said.append((op.index, event))
+
+
+def _tell_retry(
+    run: Any, place: str, op: Operation, attempt: int, text: str, when: float, machine: str, pid: int, thread: int
+) -> None:
+    """Report a retry in another process. when: by its clock; unknown before the first message from its machine."""
+    offset = OFFSETS.of(machine)
+    start = None if offset is None else when + offset
+    where = Lane(place, inventory.address_of(machine), pid, thread)
+    run.teller().tell("retried", start, lane=where, ops=(op,), attempt=attempt, text=text)
+
+
+def speak(run: Any) -> None:
+    """Repeat what was said, in creation order of the nodes."""
+    replay([event for _, event in sorted(run.said, key=itemgetter(0))])
+    run.said.clear()
