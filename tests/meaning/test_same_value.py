@@ -40,7 +40,7 @@ LOG.propagate = False
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_the_value_is_the_same(place):
+def test_the_value_is_the_same(ray_session, place):
     assert case.failures(place) == {}
 
 
