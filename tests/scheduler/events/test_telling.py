@@ -281,22 +281,25 @@ def test_a_wait_in_a_queue_is_told_and_takes_no_lane(graph, ray_session):
 
 def test_a_wait_for_a_variable_and_its_commit_are_told(graph):
     v = tf.Variable(0.0, name="v")
-    slow = v.assign_add(tf.op(lambda x: (time.sleep(0.1), x)[1], dtype=tf.float32, shape=[])(v + 1.0))
+    began, go_on = threading.Event(), threading.Event()
     first = v.assign_add(1.0)
     with tf.control_dependencies([first]):
-        long = tf.op(lambda: time.sleep(0.1))()
+        long = tf.op(lambda: began.set() or go_on.wait(60), here=True)()
     with placed("caller") as session:
         session.run(v.initializer)
         heard = []
         with session.listen(heard.append):
             running = session.submit([first, long])
-            time.sleep(0.03)
-            session.run(first)
+            assert began.wait(60)
+            later = session.submit(first)
+            until(lambda: len(of_kind(heard, "began")) == 2)
+            time.sleep(0.1)  # it waits next
+            go_on.set()
             running.result()
-    assert slow is not None
+            later.result()
     (locked,) = of_kind(heard, "locked")
     assert locked.text == "v"
-    assert 0.01 < locked.seconds < 5
+    assert 0.01 < locked.seconds < 60
     assert [event.text for event in of_kind(heard, "committed")] == ["v", "v"]
     waiter = locked.run
     assert [e.kind for e in heard if e.run == waiter][-2:] == ["committed", "ended"]
