@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 import weftwork as tf
 from tests.meaning.places import op_in, session_in
 
-PLACES = ["caller", "thread", "resident", "task", "dynamic", "auto"]
+PLACES = ["caller", "thread", "resident", "task", "dynamic", "auto", "isolated"]
 EXAMPLES = 12 * int(os.environ.get("WEFTWORK_CHAOS", "1"))
 """For each place."""
 RUNS = {"auto": 45}
@@ -158,6 +158,30 @@ def make():
     cell, kept, calls = [1], {"rows": [0]}, 0
 '''
 """The beginning of a program. Its functions follow inside `make`."""
+WRITERS = {
+    """    def hit(self):
+        self.hits = getattr(self, "hits", 0) + 1
+        return self.hits
+""": "",
+    """    def add(self):
+        Box.total += 1
+        return Box.total
+    def count(self):
+        type(self).total += 1
+        return self.total
+""": "",
+    """    def more(self, by):
+        Box.total += by
+        return Box.total
+    one_more = functools.partialmethod(more, 1)
+""": "",
+    """    global COUNT
+    COUNT += 1
+    return COUNT
+""": "    return COUNT\n",
+}
+"""What of it writes state, and what stands there in a program that only reads: a class with a method that writes keeps
+the functions that make its objects in the program."""
 LINES = {
     "global": "seen.append(LEVEL)",
     "closure": "seen.append(cell[0])",
@@ -231,6 +255,9 @@ ENDS = {
 }
 if sys.version_info < (3, 11):
     del ENDS["raise in group"]
+WRITING = {*[line for line in LINES if line[:5] == "write"], "singleton", "count in arguments", "call arguments"}
+"""Lines that write state, or may. In half of the programs there is none: one keeps the functions of its run in the
+program, where nothing can be forgotten."""
 QUIET_ENDS = [end for end in ENDS if end[:5] != "raise"]
 """Of several functions that raise, it is open which one is first: a program has one at most."""
 CONSTANTS = {
@@ -269,12 +296,17 @@ NAMES = itertools.count()
 class Program:
     """A program that was drawn. calls: for each of its functions where its arguments come from: a call, or a text."""
 
-    def __init__(self, chance):
+    def __init__(self, chance, isolated):
+        """isolated: none of its functions writes state, because such writes would be lost."""
         self.bodies, self.calls = [], []
+        self.reads = reads = isolated or chance.random() < 0.5
+        lines = sorted(LINES.keys() - WRITING if reads else LINES)
+        constants = sorted(CONSTANTS.keys() - {"writer"} if reads else CONSTANTS)
         for number in range(chance.randint(2, 5)):
             ends = sorted(ENDS if all([end[:5] != "raise" for _, end in self.bodies]) else QUIET_ENDS)
-            self.bodies.append((chance.sample(sorted(LINES), chance.randint(1, 5)), chance.choice(ends)))
-            sources = [*range(number)] * 3 + sorted(CONSTANTS)
+            ends = [end for end in ends if end != "kept"] if reads else ends
+            self.bodies.append((chance.sample(lines, chance.randint(1, 5)), chance.choice(ends)))
+            sources = [*range(number)] * 3 + constants
             self.calls.append([chance.choice(sources) for _ in range(chance.randint(0, 3))])
         self.change = CHANGES[chance.choice(sorted(CHANGES))]
         self.imported = chance.random() < 0.5
@@ -289,7 +321,11 @@ class Program:
             text = "\n        ".join([*body, ENDS[end].replace("NUMBER", str(number))])
             functions += f"    def function_{number}(*given):\n        {text}\n"
         names = "".join([f"function_{number}, " for number in range(len(self.bodies))])
-        return f"{MODULE}{functions}    return [{names}]\n"
+        module = MODULE
+        for text, other in WRITERS.items() if self.reads else ():
+            assert text in module
+            module = module.replace(text, other)
+        return f"{module}{functions}    return [{names}]\n"
 
     @contextmanager
     def module(self, folder):
@@ -410,7 +446,7 @@ def test_a_program_of_functions_gives_in_a_graph_what_it_gives_in_a_loop(place, 
     )
     @given(st.randoms(use_true_random=True))  # else most of the programs are alike
     def compare(chance):
-        program = Program(chance)
+        program = Program(chance, place == "isolated")
         with program.module(folder) as module, hearing(capsys) as expected:
             rule = program.in_a_loop(module, runs)
         with program.module(folder) as module, hearing(capsys) as said:
