@@ -336,7 +336,11 @@ class Walk(Classes):
             if isinstance(value, GENERATORS) or (hasattr(kind, "__next__") and hasattr(kind, "__iter__")):
                 self.writes.add(("object", id(value)))
         self._wrapped(value)
-        if kind is CACHED and is_owned(value.__wrapped__) and self._refer(is_filled, value, ("cache", id(value))):
+        if (
+            kind is CACHED
+            and is_owned(getattr(value, "__wrapped__", None))
+            and self._refer(is_filled, value, ("cache", id(value)))
+        ):
             self.caches.append(value)
         if is_owned(kind):
             self._class(kind, frozenset())
