@@ -187,6 +187,24 @@ def _holds_tensor(value: Any) -> bool:
     return False
 
 
+def operands(type: str, name: str | None, **given: Any) -> tuple[str, list[Tensor]]:
+    """A node's name, and its inputs as tensors, `given` by their names.
+
+    Constants made for them are called NODE/INPUT, as in TensorFlow.
+    """
+    tensors = [as_tensor(value) for value in given.values()]
+    present = [tensor for tensor in tensors if tensor is not None]
+    if len(present) == len(tensors):
+        return name or type, present
+    graph = graph_of(present)
+    full = graph.named(name or type)
+    with graph.as_default():
+        return full, [
+            convert_to_tensor(value, name=graph.reserve(full + word) + "/") if tensor is None else tensor
+            for tensor, (word, value) in zip(tensors, given.items(), strict=True)
+        ]
+
+
 _NUMBERS = frozenset({int, float, bool, complex})
 _OPERANDS = ("x", "y")
 """What TensorFlow calls the inputs of elementwise operations."""

@@ -338,7 +338,7 @@ class Walk(Classes):
         self._wrapped(value)
         if (
             kind is CACHED
-            and is_owned(object.__getattribute__(value, "__wrapped__"))
+            and is_owned(getattr(value, "__wrapped__", None))
             and self._refer(is_filled, value, ("cache", id(value)))
         ):
             self.caches.append(value)

@@ -119,4 +119,4 @@ def held_by(item: Any) -> Iterator[Operation]:
 def _empty(op: Operation) -> None:
     """Keep of a node only what a listener may still ask for: its name, its line, and its type."""
     op.inputs, op.controls, op.attrs, op.compiled, op.section = (), (), {}, None, None
-    op.kernel, op.kind, op.outputs = None, Kind.NOOP, ()
+    op.kernel, op.kind, op.outputs = None, Kind.NOOP, []

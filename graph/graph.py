@@ -88,7 +88,7 @@ class Graph(Forgetting, Elements, Drawn):
             if maker.graph is not self:
                 raise ValueError(f"{tensor} must be from the same graph as the other inputs of {name or type}.")
             if maker.section is not section:
-                check_use(tensor, section, name or type)
+                check_use(tensor, section, name or type, self._scopes.name)
         if self.dead:
             kind, kernel, inputs = skipped_if_dead(self.dead, kind, kernel, inputs, self.waited_for, len(outputs))
         with self._lock:

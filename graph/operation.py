@@ -258,6 +258,9 @@ class Operation:
         """The operation that this one was made for (`Graph._original_op`)."""
         return self.graph.originals.get(self)
 
+    def _get_control_flow_context(self) -> Any:
+        return self.section
+
     def values(self) -> tuple[Tensor, ...]:
         """The outputs."""
         return tuple(self.outputs)

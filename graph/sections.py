@@ -87,8 +87,8 @@ def captures(sections: Sequence[Section]) -> list[Tensor]:
     return list(found)
 
 
-def check_use(tensor: Tensor, section: Section | None, user: str) -> None:
-    """Raise ValueError if a tensor of a section is used outside it."""
+def check_use(tensor: Tensor, section: Section | None, user: str, scope: str = "") -> None:
+    """Raise ValueError if a tensor of a section is used outside it, by the node `user` in a name scope."""
     home = tensor.op.section
     if home is None or (section is not None and section.inside(home)):
         return
@@ -98,7 +98,7 @@ def check_use(tensor: Tensor, section: Section | None, user: str) -> None:
         where = "they are in different while loops"
     else:
         where = f"'{tensor.op.name}' is in a while loop"
-    user = user.rstrip("/")
+    user = user[:-1] if user.endswith("/") else f"{scope}/{user}" if scope else user
     raise ValueError(
         f"Cannot use '{tensor.op.name}' as input to '{user}' because {where}. See info log for more details."
     )

@@ -97,9 +97,11 @@ class Teller:
         self._file.write(to_word([item.nodeid, item.location]))
         self._has_ray = self._has_ray or "ray_session" in item.fixturenames  # type: ignore[attr-defined]
         made = runtestprotocol(item, log=False, nextitem=nextitem)
-        data = [self._config.hook.pytest_report_to_serializable(config=self._config, report=report) for report in made]
         ray = None if self._has_ray else sys.modules.get("ray")
-        assert ray is None or not ray.is_initialized(), "it has started a Ray of its own: it must take `ray_session`"
+        if ray is not None and ray.is_initialized():
+            made[-1].outcome, made[-1].longrepr = "failed", "It has started a Ray of its own: let it take `ray_session`"
+            ray.shutdown()
+        data = [self._config.hook.pytest_report_to_serializable(config=self._config, report=report) for report in made]
         self._file.write(b" " + to_word(data) + b"\n")
         return True
 

@@ -113,12 +113,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             program.stop()
 
 
-@pytest.fixture(scope="session")
-def ray_session():
-    """A Ray of this machine's own, with 4 CPUs whatever the machine has, and a made-up resource."""
+def start_ray(attempts: int = 3) -> None:
+    """Start a Ray, again if it gives up: a part of it that is not up within 15 s, on a busy machine, ends it."""
     import ray
 
-    with forked_workers():
+    try:
         ray.init(
             address="local",
             num_cpus=4,
@@ -128,6 +127,20 @@ def ray_session():
             log_to_driver=False,
             configure_logging=False,
         )
+    except Exception as error:
+        if attempts == 1 or "timed out during startup" not in str(error):
+            raise
+        ray.shutdown()
+        start_ray(attempts - 1)
+
+
+@pytest.fixture(scope="session")
+def ray_session():
+    """A Ray of this machine's own, with 4 CPUs whatever the machine has, and a made-up resource."""
+    import ray
+
+    with forked_workers():
+        start_ray()
         yield ray
         ray.shutdown()
 

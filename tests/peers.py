@@ -140,7 +140,14 @@ SUITES = [
             "test_from_array_with_lock|test_from_array_getitem": _PACKAGE,
         },
     ),
-    Suite("Dask: frames", "dask", _in("dask", "dataframe/tests"), _DASK, "", {}),
+    Suite(
+        "Dask: frames",
+        "dask",
+        _in("dask", "dataframe"),
+        _DASK,
+        "",
+        {"test_fsspec_to_parquet_filesystem_option": _PACKAGE},
+    ),
     Suite(
         "joblib: Parallel",
         "joblib",

@@ -16,6 +16,9 @@ from weftwork import (
     compat as compat,
 )
 from weftwork import (
+    config as config,
+)
+from weftwork import (
     contrib as contrib,
 )
 from weftwork import (
@@ -267,6 +270,9 @@ from weftwork.graph.files.nodes import (
 )
 from weftwork.graph.files.nodes import (
     decode_csv as decode_csv,
+)
+from weftwork.graph.files.nodes import (
+    decode_json_example as decode_json_example,
 )
 from weftwork.graph.files.nodes import (
     decode_raw as decode_raw,

@@ -7,12 +7,14 @@ _logger = _logging.getLogger("weftwork")
 
 debug, info, warn, warning = _logger.debug, _logger.info, _logger.warning, _logger.warning
 error, fatal, log = _logger.error, _logger.fatal, _logger.log
+TaskLevelStatusMessage = error
 
 __all__ = [
     "DEBUG",
     "ERROR",
     "FATAL",
     "INFO",
+    "TaskLevelStatusMessage",
     "WARN",
     "debug",
     "error",

@@ -12,6 +12,7 @@ from weftwork.graph.ops.strings import (
     substr,
     to_number,
     unicode_transcode,
+    unsorted_segment_join,
     upper,
 )
 from weftwork.graph.ops.strings import string_length as length
@@ -37,5 +38,6 @@ __all__ = [
     "to_hash_bucket_strong",
     "to_number",
     "unicode_transcode",
+    "unsorted_segment_join",
     "upper",
 ]

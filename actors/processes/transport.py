@@ -19,6 +19,7 @@ from weakref import WeakSet
 
 import numpy as np
 
+from weftwork.actors.programs.exchange import NAP
 from weftwork.actors.programs.numbers import raised_socket
 from weftwork.actors.programs.program import Stopped
 from weftwork.graph.forks import in_child
@@ -165,7 +166,7 @@ class Transport:
     def next(self, seconds: float | None) -> tuple[int, list | None] | None:
         """The next message as (sending slot, list of parts); (slot, None) if the slot's process is gone.
 
-        Waits at most `seconds`, or forever if that is None. Returns None if nothing came, or `wake` was called.
+        Waits at most `seconds`, or for long if that is None. Returns None if nothing came, or `wake` was called.
         """
         if not self._inbox:
             self._look(seconds)
@@ -211,7 +212,9 @@ class Transport:
                 self._selector.modify(channel.stream, selectors.EVENT_READ, channel)
 
     def _look(self, seconds: float | None) -> None:
-        """Receive what is there; wait if there is nothing."""
+        """Receive what is there; wait if there is nothing. The program's own process wakes up to notice signals."""
+        if seconds is None and not self._slot:
+            seconds = NAP
         for key, events in self._selector.select(seconds):
             if key.fileobj is self._listener:
                 self._accept()

@@ -12,13 +12,16 @@ All slots follow one common order, that of the schedule, so no two wait for each
 from __future__ import annotations
 
 import zlib
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from weftwork.actors.programs.program import Stopped
 
 _CHECKS = 24
 """Number of checks before a waiting thread sleeps."""
+NAP = 1.0
+"""Maximum seconds that a thread sleeps at once: a signal that comes just before it falls asleep does not wake it."""
 _CHECKSUMMED = bytes(24 * 1024)
 """Its checksum takes about 5 us. With less, the GIL is hardly ever free; with more, a value is seen later."""
 ABSENT = object()
@@ -51,7 +54,14 @@ def next_note(notes: SimpleQueue) -> Any:
         if not notes.empty():
             break
         pause()
-    return notes.get()
+    return asleep(notes)
+
+
+def asleep(notes: SimpleQueue) -> Any:
+    """Wait for a note, and wake up now and then to notice signals."""
+    while True:
+        with suppress(Empty):
+            return notes.get(timeout=NAP)
 
 
 class Exchange:
@@ -82,7 +92,7 @@ class Exchange:
             if there[place] is not ABSENT:
                 return there[place]
         while there[place] is ABSENT:
-            if notes.get() is None:
+            if asleep(notes) is None:
                 raise Stopped
         return there[place]
 

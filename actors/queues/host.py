@@ -103,6 +103,9 @@ class QueueHost:
         choices = attrs.get("_choices")
         if choices is None:
             return self._queue(attrs["_container"], attrs["_queue"], attrs["_definition"]), values
+        if np.ndim(values[0]):
+            text = f"The index of a queue must be a scalar, but has shape {list(np.shape(values[0]))}"
+            raise InvalidArgumentError(None, None, text)
         return self._queue(*choices[int(inside(values[0], len(choices)))]), values[1:]
 
     def _queue(self, container: str, name: str, definition: Definition) -> Any:

@@ -5,6 +5,7 @@ The files are those of the program that runs the session, so nodes that access t
 
 from __future__ import annotations
 
+import importlib
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from weftwork.graph.build import apply, convert_to_tensor, graph_of
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import DataLossError, InvalidArgumentError
 from weftwork.graph.files import csv, system
+from weftwork.graph.files.messages import message
 from weftwork.graph.kernels.text import each
 from weftwork.graph.known import renamed
 from weftwork.graph.operation import Kind, Operation, Tensor, Traits
@@ -115,6 +117,31 @@ def decode_raw(
     known = None if strings.raw_shape is None else (*strings.raw_shape, None)
     attrs = {"dtype": dtype.numpy.newbyteorder("<" if little_endian else ">")}
     return apply(raw, [strings], attrs, type="DecodeRaw", name=name, dtype=dtype, shape=known)
+
+
+def from_json(texts: Any) -> Any:
+    """The kernel of DecodeJSONExample."""
+    json_format = importlib.import_module("google.protobuf.json_format")
+
+    def serialized(text: bytes) -> bytes:
+        try:
+            return json_format.Parse(text, message("Example")()).SerializeToString()
+        except json_format.ParseError as error:
+            raise InvalidArgumentError(None, None, f"Error while parsing JSON: {error}") from None
+
+    return each(serialized, texts)
+
+
+def decode_json_example(json_examples: Any, name: str | None = None) -> Tensor:
+    """Examples in JSON, as protocol buffers write them, in the serialized form that `parse_example` takes.
+
+    json_examples: a string tensor of any shape. At run time, raises InvalidArgumentError for text that is no Example.
+
+        tf.io.decode_json_example('{"features": {"feature": {"x": {"floatList": {"value": [1.0]}}}}}')
+    """
+    texts = _string(json_examples, "json_examples")
+    kind = "DecodeJSONExample"
+    return apply(from_json, [texts], {}, type=kind, name=name, dtype=dtypes.string, shape=texts.raw_shape)
 
 
 _COLUMNS = (dtypes.float32, dtypes.float64, dtypes.int32, dtypes.int64, dtypes.string)

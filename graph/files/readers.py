@@ -104,7 +104,7 @@ class ReaderBase:
             raise TypeError(f"A queue of file names has one component, of strings: {queue.name!r} has {queue.dtypes}.")
         place, attrs = queue.handle()
         outputs: list = [(dtypes.string, shape)] * 2
-        return self._node(word, [*place, *inputs], outputs, name, attrs).outputs
+        return tuple(self._node(word, [*place, *inputs], outputs, name, attrs).outputs)
 
     def _node(self, word: str, inputs: list, outputs: list, name: str, queue: Any = None) -> Operation:
         graph = self._op.graph

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from weftwork.graph import dtypes
 from weftwork.graph.graph import Graph
 from weftwork.graph.interchange.frames import source
 from weftwork.graph.interchange.reading import as_message
 from weftwork.graph.interchange.values import number_dtype, tensor_proto
+from weftwork.graph.operation import Operation
 from weftwork.graph.protos import protos
 from weftwork.graph.shapes import TensorShape
 
@@ -170,3 +172,22 @@ def write_graph(graph_or_graph_def: Any, logdir: Any, name: str, as_text: bool =
     with open(path, "wb") as file:
         file.write(data)
     return path
+
+
+def must_run_on_cpu(node: Any, pin_variables_on_cpu: bool = False) -> bool:
+    """Whether TensorFlow runs an operation on the CPU only: for text, and for integers that are shapes and indices.
+
+    node: an Operation or a NodeDef.   pin_variables_on_cpu: count variables as well.
+    """
+    definition = node.node_def if isinstance(node, Operation) else node
+
+    def has(attr: str, *kinds: Any) -> bool:
+        return definition.attr[attr].type in [kind.as_datatype_enum for kind in kinds]
+
+    if pin_variables_on_cpu and definition.op in VARIABLES:
+        return True
+    if definition.op == "Const":
+        return has("dtype", dtypes.string, dtypes.int32)
+    if definition.op in ("DynamicStitch", "ParallelDynamicStitch"):
+        return has("T", dtypes.int32)
+    return definition.op == "Cast" and has("SrcT", dtypes.string)

@@ -25,7 +25,7 @@ from weftwork.graph.ops import (
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.handles import is_handle, value_dtype, value_shape
-from weftwork.graph.variables.resource import read_handle
+from weftwork.graph.variables.resource import read_handle, value_now
 
 # Sources
 
@@ -192,20 +192,15 @@ for _word in ("update", "add", "sub"):
     _scatter(f"ScatterNd{_word.title()}", _word, state_ops.scatter_nd_value)
 
 
-def _now(x: Tensor) -> Tensor:
-    """The value behind a handle."""
-    return read_handle(x) if is_handle(x) else x
-
-
 @reads("ResourceGather", "ResourceGatherNd")
 def _resource_gather(given: Given) -> Any:
     function = indexing.gather if given.type == "ResourceGather" else indexing.gather_nd
-    return function(_now(given.inputs[0]), given.inputs[1], name=given.name)
+    return function(value_now(given.inputs[0]), given.inputs[1], name=given.name)
 
 
 @reads("VariableShape")
 def _variable_shape(given: Given) -> Any:
-    return array_ops.shape(_now(given.inputs[0]), name=given.name, out_type=given["out_type"])
+    return array_ops.shape(value_now(given.inputs[0]), name=given.name, out_type=given["out_type"])
 
 
 # Shapes

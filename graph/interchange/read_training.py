@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.build import apply, pass_through
+from weftwork.graph.build import apply
 from weftwork.graph.interchange.given import Given, reads
 from weftwork.graph.kernels import convolution, pooling
-from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, conversion, math_ops, reductions
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.variables import writes as state_ops
+from weftwork.graph.variables.resource import value_now
 
 # Derivatives
 
@@ -125,11 +125,6 @@ def _pool_grad(given: Given) -> Any:
 # Updates
 
 
-def _now(ref: Tensor) -> Tensor:
-    """The variable's value at this moment."""
-    return apply(pass_through, [ref], type="Identity", dtype=ref.dtype.base_dtype, shape=ref.raw_shape)
-
-
 def _updates(*types: str) -> Callable[[Callable], Callable]:
     """Decorator: the function makes an optimizer's update, and returns what to subtract from the first input."""
 
@@ -137,7 +132,7 @@ def _updates(*types: str) -> Callable[[Callable], Callable]:
         def read(given: Given) -> Any:
             with name_scope(given.name):
                 step = function(given, *given.inputs[1:])
-                result = state_ops.assign_sub(given.inputs[0], step, name=given.name)
+                result = state_ops.update("AssignSub", state_ops.subtract_value, given.inputs[0], step, given.name)
             return result.op if given.type.startswith("Resource") else result
 
         return reads(*types)(read)
@@ -152,7 +147,7 @@ def _gradient_descent(given: Given, rate: Any, grad: Any) -> Any:
 
 @_updates("ApplyMomentum", "ResourceApplyMomentum")
 def _momentum(given: Given, slot: Any, rate: Any, grad: Any, momentum: Any) -> Any:
-    new = _now(state_ops.assign(slot, _now(slot) * momentum + grad))
+    new = value_now(state_ops.assigned(slot, value_now(slot) * momentum + grad))
     return rate * (grad + momentum * new if given["use_nesterov"] else new)
 
 
@@ -160,8 +155,8 @@ def _momentum(given: Given, slot: Any, rate: Any, grad: Any, momentum: Any) -> A
 def _adam(
     given: Given, m: Any, v: Any, power1: Any, power2: Any, rate: Any, beta1: Any, beta2: Any, epsilon: Any, grad: Any
 ) -> Any:
-    mean = _now(state_ops.assign(m, beta1 * _now(m) + (1 - beta1) * grad))
-    spread = _now(state_ops.assign(v, beta2 * _now(v) + (1 - beta2) * grad * grad))
+    mean = value_now(state_ops.assigned(m, beta1 * value_now(m) + (1 - beta1) * grad))
+    spread = value_now(state_ops.assigned(v, beta2 * value_now(v) + (1 - beta2) * grad * grad))
     size = rate * math_ops.sqrt(1 - power2) / (1 - power1)
     ahead = beta1 * mean + (1 - beta1) * grad if given["use_nesterov"] else mean
     return size * ahead / (math_ops.sqrt(spread) + epsilon)
@@ -169,21 +164,23 @@ def _adam(
 
 @_updates("ApplyAdagrad", "ResourceApplyAdagrad")
 def _adagrad(given: Given, slot: Any, rate: Any, grad: Any) -> Any:
-    total = _now(state_ops.assign(slot, _now(slot) + grad * grad)) if given["update_slots"] else _now(slot)
+    total = value_now(slot)
+    if given["update_slots"]:
+        total = value_now(state_ops.assigned(slot, total + grad * grad))
     return rate * grad * math_ops.rsqrt(total)
 
 
 @_updates("ApplyRMSProp", "ResourceApplyRMSProp")
 def _rmsprop(given: Given, ms: Any, mom: Any, rate: Any, rho: Any, momentum: Any, epsilon: Any, grad: Any) -> Any:
-    mean = _now(state_ops.assign(ms, rho * _now(ms) + (1 - rho) * grad * grad))
-    return _now(state_ops.assign(mom, momentum * _now(mom) + rate * grad * math_ops.rsqrt(mean + epsilon)))
+    mean = value_now(state_ops.assigned(ms, rho * value_now(ms) + (1 - rho) * grad * grad))
+    return value_now(state_ops.assigned(mom, momentum * value_now(mom) + rate * grad * math_ops.rsqrt(mean + epsilon)))
 
 
 @_updates("ApplyAdadelta", "ResourceApplyAdadelta")
 def _adadelta(given: Given, slot: Any, steps: Any, rate: Any, rho: Any, epsilon: Any, grad: Any) -> Any:
-    mean = _now(state_ops.assign(slot, rho * _now(slot) + (1 - rho) * grad * grad))
-    before = _now(steps)
+    mean = value_now(state_ops.assigned(slot, rho * value_now(slot) + (1 - rho) * grad * grad))
+    before = value_now(steps)
     step = math_ops.sqrt(before + epsilon) * math_ops.rsqrt(mean + epsilon) * grad
-    kept = state_ops.assign(steps, rho * before + (1 - rho) * step * step)
+    kept = state_ops.assigned(steps, rho * before + (1 - rho) * step * step)
     with given.inputs[0].graph.control_dependencies([kept.op]):
         return rate * step

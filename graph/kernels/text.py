@@ -109,6 +109,26 @@ def reduce_join(strings: Any, *axes: Any, axis: tuple[int, ...] | None, separato
     return array[()] if keepdims else array.reshape([d for i, d in enumerate(array.shape) if i not in set(order)])[()]
 
 
+def segment_join(strings: Any, ids: Any, count: Any, *, separator: bytes) -> Any:
+    """The kernel of UnsortedSegmentJoin: the rows with one number are joined element by element."""
+    array, numbers = np.asarray(strings, object), np.asarray(ids)
+    if array.shape[: numbers.ndim] != numbers.shape:
+        text = f"segment_ids' shape {list(numbers.shape)} does not begin that of the inputs, {list(array.shape)}"
+        raise InvalidArgumentError(None, None, text)
+    rest = array.shape[numbers.ndim :]
+    found: list[list] = [[] for _ in range(int(count))]
+    for number, row in zip(numbers.reshape(-1).tolist(), array.reshape(numbers.size, *rest), strict=True):
+        if number >= len(found):
+            raise InvalidArgumentError(None, None, f"segment_ids {number} is not in [0, {len(found)})")
+        if number >= 0:
+            found[number].append(row)
+    result = np.full((len(found), *rest), b"", object)
+    for number, rows in enumerate(found):
+        if rows:
+            result[number] = reduce_join(np.array(rows, object), axis=(0,), separator=separator, keepdims=False)
+    return result
+
+
 def normal(axis: int, rank: int) -> int:
     """A nonnegative axis. Raises InvalidArgumentError if there is no such axis."""
     if not -rank <= axis < rank:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import apply, constant, convert_to_tensor, static_value
+from weftwork.graph.build import apply, constant, convert_to_tensor, operands, static_value
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.kernels import arrays as kernels
 from weftwork.graph.kernels.cells import emptied
@@ -86,7 +86,7 @@ def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
 
     dims: the shape of the result, an integer vector.
     """
-    x = convert_to_tensor(value, name="value")
+    name, (x,) = operands("Fill", name, value=value)
     if x.raw_shape not in (None, ()):
         raise ValueError(f"Shape must be rank 0 but is rank {len(x.raw_shape)} for 'Fill'.")  # type: ignore[arg-type]
     known, vector, raw = shape_argument(dims)

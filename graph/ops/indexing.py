@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import apply, as_tensor, convert_to_tensor, convert_together, static_value
+from weftwork.graph.build import apply, as_tensor, convert_to_tensor, convert_together, operands, static_value
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.kernels import arrays as kernels
 from weftwork.graph.kernels import indices as kernels_indices
@@ -172,7 +172,7 @@ def strided_slice(
         steps = (1,) * len(first) if isinstance(first, tuple) else None
     else:
         steps = whole_numbers(strides)
-    name = name or "strided_slice"
+    name = name or "StridedSlice"
     if isinstance(first, tuple) and isinstance(last, tuple) and isinstance(steps, tuple):
         spec = kernels.masked_spec(first, last, steps, *masks)
         return apply(
@@ -212,7 +212,7 @@ def gather(
     batch_dims: the number of leading axes that both share; `axis` must then be batch_dims.
     validate_indices: accepted as in TensorFlow; indices are always checked.
     """
-    x, at = convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices")
+    name, (x, at) = operands("GatherV2", name, params=params, indices=indices)
     if not at.dtype.is_integer:
         raise TypeError(f"Value passed to parameter 'indices' has DataType {at.dtype.name}: not an integer type.")
     number = batch_dims if axis is None else whole_numbers(axis)
@@ -260,7 +260,7 @@ def gather_nd(params: Any, indices: Any, name: str | None = None, batch_dims: in
     InvalidArgumentError at run time.
     batch_dims: so many first axes of both are a batch, and the indices are within an element of it.
     """
-    x, at = convert_to_tensor(params, name="params"), convert_to_tensor(indices, name="indices")
+    name, (x, at) = operands("GatherNd", name, params=params, indices=indices)
     _check_indices(at, "GatherNd")
     if batch_dims:
         at = _in_batch(x, at, int(batch_dims))
@@ -289,7 +289,7 @@ def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) 
     An index out of range, including a negative one, raises InvalidArgumentError at run time.
     Raises ValueError if the known shapes contradict [i..., n], [i..., shape[n:]] and `shape`.
     """
-    at, x = convert_to_tensor(indices, name="indices"), convert_to_tensor(updates, name="updates")
+    name, (at, x) = operands("ScatterNd", name, indices=indices, updates=updates)
     _check_indices(at, "ScatterNd")
     dims, tensor, raw = shape_argument(shape)
     _check_updates(at.raw_shape, x.raw_shape, raw)
@@ -328,7 +328,7 @@ def one_hot(
     axis: the position of the new axis; -1 is last.   dtype: None for that of the values, else float32.
     Raises TypeError if on_value or off_value is not of `dtype`, or if the indices are no integers.
     """
-    at = convert_to_tensor(indices, name="indices")
+    name, (at,) = operands("OneHot", name or "one_hot", indices=indices)
     if not at.dtype.is_integer and at.dtype is not dtypes.object:
         raise TypeError(f"one_hot needs integer indices, but got {at.dtype.name}: {at}")
     tensors = [as_tensor(v) for v in (on_value, off_value)]

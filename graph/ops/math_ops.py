@@ -21,6 +21,7 @@ from weftwork.graph.build import (
     convert_to_tensor,
     convert_together,
     elementwise,
+    graph_of,
     static_value,
     to_value,
 )
@@ -193,10 +194,13 @@ def rsqrt(x: Any, name: str | None = None) -> Tensor:
 
 def _fused(kernel: Callable, like: np.ufunc, args: list, kind: str, name: str | None) -> Tensor:
     """An elementwise node with a kernel of our own; the ufunc `like` determines the dtypes."""
-    tensors = convert_together(args)
+    full = name or kind
+    if len(args) > 1:
+        full = graph_of([t for t in map(as_tensor, args) if t is not None]).named(full)
+    tensors = convert_together(args, folder=full)
     dtype = ufunc_dtypes(like, tuple([t.dtype.base_dtype for t in tensors]), kind)[0]
     shape = functools.reduce(shapes.broadcast, [t.raw_shape for t in tensors])
-    return apply(kernel, tensors, type=kind, name=name, dtype=dtype, shape=shape)
+    return apply(kernel, tensors, type=kind, name=full, dtype=dtype, shape=shape)
 
 
 def scalar_mul(scalar: Any, x: Any, name: str | None = None) -> Any:

@@ -152,8 +152,8 @@ class QueueBase:
     def from_list(index: Any, queues: Sequence[QueueBase]) -> QueueBase:
         """Choose queue number `index` of a list at run time, whenever an operation on it runs.
 
-        Raises TypeError unless the queues have the same dtypes and names. At run time, raises InvalidArgumentError for
-        an index out of range.
+        Raises TypeError unless the queues have the same dtypes and names, ValueError for an index that is no scalar. At
+        run time, raises InvalidArgumentError for an index out of range.
         """
         if not queues or not isinstance(queues, (list, tuple)) or not all([isinstance(q, QueueBase) for q in queues]):
             raise TypeError("A list of queues expected")
@@ -312,6 +312,8 @@ class _ChosenQueue(QueueBase):
 
     def __init__(self, index: Tensor, queues: list[QueueBase]):
         first = queues[0]
+        if index.raw_shape:
+            raise ValueError(f"Shape must be rank 0 but is rank {len(index.raw_shape)}: the index of a queue, {index}")
         self._index, self._dtypes, self._names = index, first._dtypes, first._names
         raw = [q._shapes or (None,) * len(first._dtypes) for q in queues]
         alike = [functools.reduce(dims.common, column) for column in zip(*raw, strict=True)]

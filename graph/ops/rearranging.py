@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import apply, convert_to_tensor, static_value
+from weftwork.graph.build import apply, convert_to_tensor, operands, static_value
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.kernels import arrays as kernels
 from weftwork.graph.kernels import indices as kernels_indices
@@ -161,7 +161,7 @@ def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Tensor:
 
 def diag(diagonal: Any, name: str | None = None) -> Tensor:
     """A tensor of twice the rank, [s..., s...], with the input [s...] on its diagonal and zeros elsewhere."""
-    x = convert_to_tensor(diagonal, name="diagonal")
+    name, (x,) = operands("Diag", name, diagonal=diagonal)
     raw = None if x.raw_shape is None else x.raw_shape * 2
     return apply(kernels.diag, [x], type="Diag", name=name, dtype=x.dtype, shape=raw)
 

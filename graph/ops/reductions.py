@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import apply, convert_to_tensor
+from weftwork.graph.build import apply, convert_to_tensor, operands
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.kernels import arrays as kernels_array
 from weftwork.graph.kernels import elementwise as kernels
@@ -276,7 +276,7 @@ class UnsortedSegment(Protocol):
 
 def _segment(public: str, ufunc: np.ufunc, unit: Any, doc: str, empty: Any = None) -> Segment:
     def segment(data, segment_ids, name=None):
-        x, ids = convert_to_tensor(data, name="data"), convert_to_tensor(segment_ids, name="segment_ids")
+        name, (x, ids) = operands(_camel(public), name, data=data, segment_ids=segment_ids)
         if ids.raw_shape is not None and len(ids.raw_shape) != 1:
             raise ValueError(f"Shape must be rank 1 but is rank {len(ids.raw_shape)} for the segment_ids of {public}.")
         shape = _segment_shape(x, ids, None)
@@ -294,7 +294,7 @@ def _segment(public: str, ufunc: np.ufunc, unit: Any, doc: str, empty: Any = Non
 
 def _unsorted_segment(public: str, ufunc: np.ufunc, unit: Any, doc: str) -> UnsortedSegment:
     def unsorted_segment(data, segment_ids, num_segments, name=None):
-        x, ids = convert_to_tensor(data, name="data"), convert_to_tensor(segment_ids, name="segment_ids")
+        name, (x, ids) = operands(_camel(public), name, data=data, segment_ids=segment_ids)
         count = whole_numbers(num_segments)
         shape = _segment_shape(x, ids, count)
         attrs: dict[str, Any] = {"ufunc": ufunc, "unit": _unit(unit, x.dtype)}

@@ -238,6 +238,33 @@ def reduce_join(
     return apply(kernels.reduce_join, given, attrs, type="ReduceJoin", name=name, dtype=dtypes.string, shape=raw)
 
 
+def unsorted_segment_join(
+    inputs: Any, segment_ids: Any, num_segments: Any, separator: str = "", name: str | None = None
+) -> Tensor:
+    """Join the strings that have the same number: segment_ids' shape + rest -> [num_segments] + rest.
+
+    segment_ids: a number for each string or row; negative ones are left out.   separator: text between strings.
+    Raises ValueError if the shapes do not fit. At run time, raises InvalidArgumentError for a number too large.
+
+        tf.strings.unsorted_segment_join(["a", "b", "c"], [0, 1, 0], 2, ":")  # [b"a:c", b"b"]
+    """
+    x, ids = _strings(inputs, "inputs"), convert_to_tensor(segment_ids, name="segment_ids")
+    count = convert_to_tensor(num_segments, name="num_segments")
+    rows = whole_numbers(num_segments)
+    shape: shapes.RawShape = None
+    if x.raw_shape is not None and ids.raw_shape is not None:
+        rank = len(ids.raw_shape)
+        if not shapes.compatible(x.raw_shape[:rank], ids.raw_shape):
+            both = f"{shapes.text(ids.raw_shape)} and {shapes.text(x.raw_shape)}"
+            raise ValueError(f"Shapes of segment_ids and inputs do not fit: {both}")
+        shape = (rows if isinstance(rows, int) else None, *x.raw_shape[rank:])
+    attrs = {"separator": _bytes(separator)}
+    return apply(
+        kernels.segment_join, [x, ids, count], attrs,
+        type="UnsortedSegmentJoin", name=name, dtype=dtypes.string, shape=shape,
+    )  # fmt: skip
+
+
 def _reduced(shape: shapes.RawShape, axes: Any, keep: bool) -> shapes.RawShape:
     if shape is None:
         return () if axes is None and not keep else None

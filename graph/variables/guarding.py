@@ -39,7 +39,7 @@ def _safe_copy(op: Operation, copies: dict, graph) -> tuple[Tensor, ...]:
         ):
             if variable.op.name == name:
                 return (variable.initialized_value(),)
-        return op.outputs
+        return tuple(op.outputs)
     if op.type == "ReadVariableOp":
         return copies[op.inputs[0].op]
     inputs = tuple([copies[t.op][t.index] if t.op in copies else t for t in op.inputs])
@@ -53,4 +53,4 @@ def _safe_copy(op: Operation, copies: dict, graph) -> tuple[Tensor, ...]:
         name=op.name.rpartition("/")[2],
         traits=op.traits,
     )
-    return twin.outputs
+    return tuple(twin.outputs)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from weftwork.graph import shapes
-from weftwork.graph.build import STANDING, convert_to_tensor, pass_through
+from weftwork.graph.build import STANDING, apply, convert_to_tensor, pass_through
 from weftwork.graph.dtypes import DType, resource
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.ops.flow import identity
@@ -18,7 +18,7 @@ from weftwork.graph.scopes import name_scope
 from weftwork.graph.seams import seams
 from weftwork.graph.stacks import local
 from weftwork.graph.variables import writes as state_ops
-from weftwork.graph.variables.handles import HANDLE, value_dtype, value_shape
+from weftwork.graph.variables.handles import HANDLE, is_handle, value_dtype, value_shape
 from weftwork.graph.variables.variable import Variable
 
 
@@ -30,6 +30,13 @@ def read_handle(handle: Tensor, name: str = "ReadVariableOp") -> Tensor:
             Kind.PURE, "ReadVariableOp", kernel=pass_through, inputs=(handle,),
             outputs=[(value_dtype(op), value_shape(op))], name=name,
         ).outputs[0]  # fmt: skip
+
+
+def value_now(ref: Tensor) -> Tensor:
+    """A node that reads the variable behind a handle or reference when it runs; a copy of any other tensor."""
+    if is_handle(ref):
+        return read_handle(ref)
+    return apply(pass_through, [ref], type="Identity", dtype=ref.dtype.base_dtype, shape=ref.raw_shape)
 
 
 class ResourceVariable(Variable):
@@ -156,18 +163,19 @@ class UnreadVariable(ResourceVariable):
     `op` is the operation that writes.
     """
 
-    def __init__(self, written: Operation, handle: Tensor):
-        self._op, self._variable, self._parent = handle.op, handle, written
-        self._snapshot = self._read()
+    def __init__(self, written: Operation, read: Tensor):
+        self._variable = read.op.inputs[0]
+        self._op, self._parent, self._snapshot = self._variable.op, written, read
         self._initializer = None  # type: ignore[assignment]
         self.trainable, self.constraint = True, None
 
     @classmethod
     def of(cls, written: Tensor, variable: Operation) -> UnreadVariable:
         """The variable after the operation that makes `written`."""
-        made = object.__new__(cls)
-        made.__init__(written.op, variable.outputs[0])
-        return made
+        return _unread(written.op, _read_after(written.op, variable.outputs[0]))
+
+    def __reduce__(self):
+        return _unread, (self._parent, self._snapshot)
 
     @property
     def op(self) -> Operation:
@@ -180,8 +188,19 @@ class UnreadVariable(ResourceVariable):
         return self._parent.name
 
     def _read(self) -> Tensor:
-        with self.graph.as_default(), self.graph.control_dependencies([self._parent]):
-            return read_handle(self.handle)
+        return _read_after(self._parent, self.handle)
+
+
+def _read_after(written: Operation, handle: Tensor) -> Tensor:
+    with written.graph.as_default(), written.graph.control_dependencies([written]):
+        return read_handle(handle)
+
+
+def _unread(written: Operation, read: Tensor) -> UnreadVariable:
+    """The variable after a write, without the creators of variables in between."""
+    made = object.__new__(UnreadVariable)
+    made.__init__(written, read)
+    return made
 
 
 seams.resource_variable, seams.unread = ResourceVariable, UnreadVariable.of

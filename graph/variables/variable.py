@@ -87,7 +87,7 @@ class Variable(Scattering, Storing, Operators, Symbolic, metaclass=Created):  # 
         if initial_value is None:
             raise ValueError("initial_value must be specified.")
         if constraint is not None and not callable(constraint):
-            raise ValueError("The `constraint` argument must be a function.")
+            raise ValueError("The `constraint` argument must be a callable.")
         if collections is not None and not isinstance(collections, (list, tuple, set)):
             raise ValueError(
                 "collections argument to Variable constructor must be a list, tuple, or set. "

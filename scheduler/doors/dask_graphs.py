@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from time import perf_counter, thread_time
 from typing import Any, NoReturn
 
+from weftwork.actors.processes.pickling import use_reducers
 from weftwork.graph.callables import named
 from weftwork.graph.default_scopes import control_dependencies
 from weftwork.graph.errors import OpError
@@ -140,6 +141,8 @@ class _Computation:
         for each in functions:
             if id(each) not in self._lasting:
                 self._lasting[id(each)] = holds_nothing(each)
+                if type(each).__name__ == "maybe_buffered_partd":
+                    _keep_buffers_here()
         stays = any(map(changes_given, functions)) and not is_atom(tuple(self._given(task, names)))
         name = named((*functions, call_task)[0])
         make = op_of(call_task, functions, name, stays, self._ops)
@@ -228,6 +231,20 @@ class _Watched(_Computation):
         for callback in self._after:
             callback(key.value, value.value, self.dsk, self.state, None)
         return value
+
+
+@functools.cache
+def _keep_buffers_here() -> None:
+    """Let the buffers of a shuffle stay in this process, and with them the tasks that write into them and read them.
+
+    A pickled buffer is a copy: what a task in another process writes into it would be lost.
+    """
+    import partd
+
+    def refuse(buffer: Any) -> NoReturn:
+        raise TypeError(f"cannot pickle a partd.{type(buffer).__name__}: it exists once, in this process")
+
+    use_reducers({partd.Buffer: refuse, partd.Dict: refuse})
 
 
 def _is_data(task: Any) -> bool:

@@ -33,6 +33,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from weftwork.actors.processes.code import pack_code
+from weftwork.actors.programs.exchange import NAP
 from weftwork.actors.programs.program import Stopped
 from weftwork.actors.programs.stack import frames_of_threads
 from weftwork.graph.forks import fresh, in_child
@@ -185,7 +186,8 @@ def _outcome(run: Any, came: SimpleQueue, seconds: float | None, grace: float) -
     end = None if seconds is None else monotonic() + seconds
     while True:
         try:
-            outcome = came.get(timeout=_LOOK if run.stop else None if end is None else max(0.0, end - monotonic()))
+            left = NAP if end is None else max(0.0, min(NAP, end - monotonic()))
+            outcome = came.get(timeout=_LOOK if run.stop else left)
         except Empty:
             outcome = None
             if end is not None and monotonic() >= end:

@@ -27,6 +27,11 @@ class Wait:
         self.cancel: Callable[[], None] | None = None
         self._events = events
 
+    @property
+    def error(self) -> BaseException | None:
+        """The outcome, if it is an error."""
+        return self.outcome if isinstance(self.outcome, BaseException) else None
+
     def done(self, outcome: Any) -> None:
         """Store the outcome, and notify the run."""
         self.outcome = outcome
@@ -74,9 +79,8 @@ class Waits:
             return None
         (node,) = segment.nodes
         op = self._plan.flow.ops[node]
-        error = wait.outcome if isinstance(wait.outcome, BaseException) else None
-        if error is not None:
-            unfinished.waited(run, segment.place.value, op, wait.since, error)
+        if wait.error is not None:
+            unfinished.waited(run, segment.place.value, op, wait.since, wait.error)
         if segment.place is Place.LOOP:
             raise_outcome(op, wait.outcome)
         elif isinstance(wait.outcome, OpError):

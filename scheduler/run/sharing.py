@@ -226,10 +226,9 @@ class Sharing:
         if self.fits_at != HISTORY.gil_epoch:
             self.fits, self.fits_at = {}, HISTORY.gil_epoch
         kernel = id(self.flow.kernels[node])
-        fits = self.fits.get(kernel)
-        if fits is None:
-            fits = self.fits[kernel] = fits_a_thread(self.run, node)
-        return fits
+        if kernel not in self.fits:
+            self.fits[kernel] = fits_a_thread(self.run, node)
+        return self.fits[kernel]
 
     def _feed(self) -> None:
         """Give ready nodes to lanes with room, and to threads. Nodes that are not worth a message run in the caller."""

@@ -62,11 +62,14 @@ class HostListener:
 
 
 class RemoteRun:
-    """Reports the host's events of one run to the session's stream, each event once."""
+    """Reports the host's events of one run to the session's stream, each event once.
+
+    The run begins when the session asks for it, and ends when the reply is there.
+    """
 
     def __init__(self, stream: Stream, graph: Graph):
         self._stream, self._graph = stream, graph
-        self._number, self._reported = 0, 0
+        self._number, self._reported, self._began = 0, 0, time()
         self._lock, self._over = threading.Lock(), threading.Event()
 
     def take(self, packed: PackedEvents, sent: float) -> None:
@@ -103,6 +106,10 @@ class RemoteRun:
         machine = inventory.address_of(inventory.machine_at(lane.machine)) if lane.machine else there
         times = {name: at + offset for name in ("start", "ready", "sent", "back") if (at := getattr(event, name))}
         ops = tuple([op for name in event.ops if (op := self._operation(name)) is not None])
+        if event.kind in ("began", "ended"):
+            times["start"] = self._began
+        if event.kind == "ended":
+            times["seconds"] = time() - self._began
         return replace(event, run=self._number, lane=lane._replace(machine=machine), ops=ops, **times)
 
     def _operation(self, name: Any) -> Operation | None:

@@ -77,9 +77,18 @@ def add_tell_nodes(graph: Graph, channel: Tensor) -> Callable[[Dataflow], None]:
     return add
 
 
+class _Unlisted(Operation):
+    """An operation that no graph lists."""
+
+    @property
+    def listed(self) -> Operation:
+        """Itself."""
+        return self
+
+
 def _unlisted_operation(graph: Graph, name: str, type: str, kind: Kind, kernel: Any, outputs: list) -> Operation:
     source = graph.operations[-1].source
-    return Operation(graph, graph.version, name, type, kind, kernel, (), {}, outputs, (), LIBRARY, source)
+    return _Unlisted(graph, graph.version, name, type, kind, kernel, (), {}, outputs, (), LIBRARY, source)
 
 
 class Parts:

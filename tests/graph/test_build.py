@@ -538,3 +538,24 @@ def test_an_operator_makes_add_v2_of_numbers_and_add_of_text(graph):
     numbers, text = tf.constant(1) + 2, tf.constant("a") + "b"
     assert (numbers.op.type, numbers.op.name) == ("AddV2", "add")
     assert (text.op.type, tf.add(1, 2).op.type) == ("Add", "Add")
+
+
+def test_constants_made_for_an_operation_are_named_after_it_and_its_inputs(graph):
+    x = tf.placeholder(tf.float32, [2, 3])
+    tf.gather(x, [0, 1])
+    tf.gather_nd(x, [[0, 1]], name="picked")
+    tf.segment_sum(x, [0, 1])
+    tf.squared_difference(x, 1.0)
+    tf.fill([2], 3.0)
+    names = [op.name for op in graph.get_operations() if op.type == "Const"]
+    assert names == [
+        "GatherV2/indices", "picked/indices", "SegmentSum/segment_ids", "SquaredDifference/y", "Fill/value",
+    ]  # fmt: skip
+
+
+def test_two_nodes_of_one_exact_name_scope_have_constants_of_their_own(graph):
+    x = tf.placeholder(tf.float32, [2, 3])
+    with tf.name_scope("lookup") as scope:
+        tf.constant(1, name="indices")
+        rows = tf.gather(x, [0, 1], name=scope)
+    assert (rows.op.name, rows.op.inputs[1].op.name) == ("lookup", "lookup/indices_1")

@@ -32,7 +32,7 @@ case = Cases()
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_it_means_what_it_means_in_a_plain_call(place):
+def test_it_means_what_it_means_in_a_plain_call(ray_session, place):
     assert case.failures(place) == {}
 
 

@@ -27,7 +27,7 @@ case = Cases()
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_function_does_and_fails_as_in_a_plain_loop(place):
+def test_a_function_does_and_fails_as_in_a_plain_loop(ray_session, place):
     assert case.failures(place) == {}
 
 

@@ -8,6 +8,7 @@ from weftwork.graph.contrib.arg_scope import (
     current_arg_scope,
     has_arg_scope,
 )
+from weftwork.graph.contrib.smart import smart_cond, smart_constant_value
 from weftwork.graph.contrib.variables import (
     assign_from_values,
     assign_from_values_fn,
@@ -50,6 +51,8 @@ __all__ = [
     "argsort",
     "init_from_checkpoint",
     "nest",
+    "smart_cond",
+    "smart_constant_value",
     "sort",
     "add_arg_scope",
     "arg_scope",

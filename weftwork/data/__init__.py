@@ -1,6 +1,7 @@
 """tf.data: input pipelines, which prepare a program's data ahead of its runs and in parallel with them."""
 
 from weftwork.data import experimental
+from weftwork.graph.data.cardinality import INFINITE_CARDINALITY, UNKNOWN_CARDINALITY
 from weftwork.graph.data.dataset import Dataset
 from weftwork.graph.data.iterators import Iterator
 from weftwork.graph.data.options import Options
@@ -13,7 +14,12 @@ from weftwork.graph.data.properties import (
 )
 from weftwork.graph.data.readers import FixedLengthRecordDataset, TextLineDataset, TFRecordDataset
 
+AUTOTUNE = experimental.AUTOTUNE
+
 __all__ = [
+    "AUTOTUNE",
+    "INFINITE_CARDINALITY",
+    "UNKNOWN_CARDINALITY",
     "Dataset",
     "FixedLengthRecordDataset",
     "Iterator",

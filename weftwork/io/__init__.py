@@ -1,6 +1,14 @@
 """tf.io: reading and writing files, records, examples and pictures."""
 
-from weftwork.graph.files.nodes import decode_compressed, decode_csv, decode_raw, matching_files, read_file, write_file
+from weftwork.graph.files.nodes import (
+    decode_compressed,
+    decode_csv,
+    decode_json_example,
+    decode_raw,
+    matching_files,
+    read_file,
+    write_file,
+)
 from weftwork.graph.files.parsing import (
     FixedLenFeature,
     FixedLenSequenceFeature,
@@ -49,6 +57,7 @@ __all__ = [
     "decode_bmp",
     "decode_compressed",
     "decode_csv",
+    "decode_json_example",
     "decode_gif",
     "decode_image",
     "decode_jpeg",

@@ -749,3 +749,19 @@ def test_queues_that_make_no_sense_are_refused_where_they_are_made(graph):
         tf.FIFOQueue("a", tf.int32)
     with pytest.raises(ValueError, match="2 dtypes and 1 shapes"):
         tf.PaddingFIFOQueue(1, [tf.int32, tf.int32], [()])
+
+
+def test_the_index_of_a_queue_is_a_scalar(graph):
+    queues = [tf.FIFOQueue(2, tf.float32, [()]) for _ in range(2)]
+    with pytest.raises(ValueError, match="must be rank 0 but is rank 1"):
+        tf.QueueBase.from_list(tf.constant([1]), queues)
+    index = tf.placeholder(tf.int32)
+    chosen = tf.QueueBase.from_list(index, queues)
+    assert chosen.queue_ref.dtype is tf.resource
+    with tf.Session() as session, pytest.raises(tf.errors.InvalidArgumentError, match="must be a scalar"):
+        session.run(chosen.size(), {index: [1]})
+
+
+def test_a_fifo_queue_asks_for_the_cpu(graph):
+    with tf.device("/job:ps"):
+        assert tf.FIFOQueue(2, tf.float32).queue_ref.device == "/job:ps/device:CPU:*"

@@ -289,3 +289,19 @@ def test_an_error_says_what_is_not_included_and_what_to_use(name):
         getattr(tf, name)
     with pytest.raises(AttributeError, match="tf.contrib.learn is not included"):
         _ = tf.contrib.learn
+
+
+def test_smart_cond_chooses_a_branch_early_if_it_can(graph):
+    smart_cond = tf.contrib.framework.smart_cond
+    assert smart_cond(True, lambda: "yes", lambda: "no") == "yes"
+    assert smart_cond(0, lambda: "yes", lambda: "no") == "no"
+    assert smart_cond(tf.constant(False), lambda: "yes", lambda: "no") == "no"
+    p = tf.placeholder(tf.bool, [])
+    chosen = smart_cond(p, lambda: tf.constant(1), lambda: tf.constant(2))
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        assert [session.run(chosen, {p: value}) for value in (True, False)] == [1, 2]
+    assert tf.contrib.framework.smart_constant_value(p) is None
+    with pytest.raises(TypeError, match="`pred` must be a Tensor, or a Python bool, or 1 or 0. Found instead: 5"):
+        smart_cond(5, lambda: 1, lambda: 2)
+    with pytest.raises(TypeError, match="`true_fn` must be callable"):
+        smart_cond(True, 1, lambda: 2)

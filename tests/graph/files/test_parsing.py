@@ -215,3 +215,14 @@ def test_bad_input_is_told(graph):
         tf.parse_example(THREE, {"a": tf.FixedLenFeature([2], tf.int32)})
     with pytest.raises(ValueError, match="must be rank 1 but is rank 0"):
         tf.parse_example(THREE[0], {"a": tf.VarLenFeature(INTS)})
+
+
+def test_examples_in_json_are_parsed_like_others(graph):
+    text = '{"features": {"feature": {"x": {"int64List": {"value": [%d]}}}}}'
+    serialized = tf.io.decode_json_example([text % 4, text % 5])
+    assert serialized.shape == (2,)
+    parsed = tf.parse_example(serialized, {"x": tf.FixedLenFeature([], tf.int64)})
+    with tf.Session() as session:
+        assert session.run(parsed["x"]).tolist() == [4, 5]
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Error while parsing JSON"):
+            session.run(tf.decode_json_example("{x"))

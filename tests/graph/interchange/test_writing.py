@@ -134,3 +134,12 @@ except tf.errors.InvalidArgumentError as error: assert error.op is not None
 def test_without_tensorboard_it_is_said_what_to_install():
     done = WITHOUT_TENSORBOARD.done()
     assert done.returncode == 0, done.stderr
+
+
+def test_text_and_shapes_stay_on_the_cpu(graph):
+    stays = tf.graph_util.must_run_on_cpu
+    assert stays(tf.constant("a").op)
+    assert stays(tf.constant(1).op.node_def)
+    assert not stays(tf.constant(1.0).op)
+    variable = tf.Variable(1.0)
+    assert [stays(variable.op), stays(variable.op, pin_variables_on_cpu=True)] == [False, True]

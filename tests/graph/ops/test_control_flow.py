@@ -824,3 +824,16 @@ def test_results_of_map_fn_may_have_no_known_shape(graph):
     elements = tf.placeholder(tf.float32, [None, 3])
     assert tf.map_fn(lambda x: x, elements).shape.as_list() == [None, 3]
     assert tf.map_fn(lambda x: x, elements, infer_shape=False).shape.ndims is None
+
+
+def test_the_error_of_a_tensor_used_in_another_loop_names_the_user_in_full(graph):
+    inside = []
+
+    def body(i):
+        inside.append(i + 1)
+        return inside[0]
+
+    tf.while_loop(lambda i: i < 3, body, [0])
+    assert inside[0].op._get_control_flow_context() is not None
+    with pytest.raises(ValueError, match="Cannot use 'while/add' as input to 'while_1/add' because they are in diff"):
+        tf.while_loop(lambda i: i < 3, lambda i: i + inside[0], [0])

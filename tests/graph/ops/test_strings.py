@@ -169,3 +169,18 @@ def test_fingerprints_are_tensorflows(graph):
         assert int.from_bytes(texts[0].tobytes(), "little") % 2**31 == session.run(bucket)[0]
     with pytest.raises(ValueError, match="at least rank 1"):
         tf.fingerprint("abc")
+
+
+def test_strings_with_one_number_are_joined(graph):
+    rows = [["Y", "q"], ["Y", "6"], ["p", "G"]]
+    joined = tf.strings.unsorted_segment_join(rows, [1, 0, 1], 3, separator=":")
+    assert joined.shape == (3, 2)
+    left_out = tf.strings.unsorted_segment_join([["a", "b"], ["c", "d"]], [[0, -1], [0, 0]], tf.placeholder(tf.int32))
+    outside = tf.strings.unsorted_segment_join(["a"], [2], 2)
+    with tf.Session() as session:
+        assert session.run(joined).tolist() == [[b"Y", b"6"], [b"Y:p", b"q:G"], [b"", b""]]
+        assert session.run(left_out, {left_out.op.inputs[2]: 1}).tolist() == [b"acd"]
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"2 is not in \[0, 2\)"):
+            session.run(outside)
+    with pytest.raises(ValueError, match="do not fit"):
+        tf.strings.unsorted_segment_join(["a", "b"], [0, 1, 2], 3)

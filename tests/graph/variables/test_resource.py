@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -313,3 +315,36 @@ def test_its_definition_makes_it_again(graph, session):
     assert (same.handle, same.dtype, same.shape) == (w.handle, tf.float32, tf.TensorShape([2]))
     initialize(session)
     assert session.run(same + 1).tolist() == [2, 3]
+
+
+def test_raw_updates_of_an_optimizer_train_a_handle(graph, session):
+    raw = tf.raw_ops
+    w, slot = (tf.Variable([1.0, 1.0], use_resource=True) for _ in range(2))
+    step = raw.ResourceApplyMomentum(var=w.handle, accum=slot.handle, lr=0.1, grad=[1.0, 2.0], momentum=0.5)
+    initialize(session)
+    session.run(step)
+    assert session.run(slot).tolist() == [1.5, 2.5]
+    assert session.run(w).tolist() == pytest.approx([0.85, 0.75])
+
+
+def test_a_variable_and_the_result_of_a_write_can_be_pickled(graph):
+    more = tf.Variable(1.0, name="w", use_resource=True).assign_add(1.0)
+    again = pickle.loads(pickle.dumps(more))
+    (w,) = again.graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)
+    assert (w.op.type, again.name, again.handle) == ("VarHandleOp", more.name, w.handle)
+    with tf.Session(graph=again.graph, config=HERE) as session:
+        session.run(w.initializer)
+        assert session.run([again, again * 10.0]) == [2.0, 20.0]
+
+
+def test_a_traced_function_reads_and_writes_them_line_by_line(graph):
+    w = tf.Variable(1.0, use_resource=True)
+
+    @tf.function
+    def step(x):
+        w.assign_add(x)
+        double = w * 2.0
+        w.assign(w + 1.0)
+        return double, w + 0.0
+
+    assert [step(3.0), step(1.0)] == [(8.0, 5.0), (12.0, 7.0)]

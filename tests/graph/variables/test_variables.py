@@ -190,7 +190,7 @@ def test_a_variable_that_failed_leaves_no_collection_entry(graph):
 
 
 def test_a_constraint_must_be_callable(graph):
-    with pytest.raises(ValueError, match=r"^The `constraint` argument must be a function\.$"):
+    with pytest.raises(ValueError, match=r"^The `constraint` argument must be a callable\.$"):
         tf.Variable(1.0, constraint=3)
     clip = tf.Variable(1.0, constraint=abs)
     assert clip.constraint is abs

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import dask.array as da
 import dask.bag as db
+import dask.dataframe as dd
 import dask.tests
 import numpy as np
+import pandas as pd
+import partd
 import pytest
 from dask import config
 from dask._task_spec import Alias, DataNode, Dict, List, Task, TaskRef
@@ -23,6 +26,7 @@ from dask.diagnostics.profile import Profiler
 from dask.diagnostics.progress import ProgressBar
 
 import weftwork as tf
+from weftwork.actors.processes.pickling import dumps
 from weftwork.dask import get
 
 ROOT = Path(__file__).parents[3]
@@ -208,3 +212,10 @@ def test_dasks_own_tests_pass(tmp_path):
         timeout=120,
     )
     assert done.returncode == 0, done.stdout[-4000:]
+
+
+def test_the_buffer_of_a_shuffle_stays_in_this_process_with_the_tasks_that_fill_it():
+    frame = dd.from_pandas(pd.DataFrame({"key": np.arange(3000) % 7, "value": 1.0}), npartitions=20)
+    assert frame.set_index("key").value.sum().compute(scheduler=get) == 3000
+    with pytest.raises(TypeError, match="exists once"):
+        dumps(partd.Buffer(partd.Dict(), partd.Dict()))

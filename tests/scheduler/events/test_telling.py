@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import weftwork as tf
-from tests.tracing import check_order, check_run, lanes, of_kind, traced
+from tests.tracing import CLOSE, check_order, check_run, lanes, of_kind, traced
 from tests.waiting import until
 from weftwork.scheduler.plan.cost import COSTS
 
@@ -281,22 +281,25 @@ def test_a_wait_in_a_queue_is_told_and_takes_no_lane(graph, ray_session):
 
 def test_a_wait_for_a_variable_and_its_commit_are_told(graph):
     v = tf.Variable(0.0, name="v")
-    slow = v.assign_add(tf.op(lambda x: (time.sleep(0.1), x)[1], dtype=tf.float32, shape=[])(v + 1.0))
+    began, go_on = threading.Event(), threading.Event()
     first = v.assign_add(1.0)
     with tf.control_dependencies([first]):
-        long = tf.op(lambda: time.sleep(0.1))()
+        long = tf.op(lambda: began.set() or go_on.wait(60), here=True)()
     with placed("caller") as session:
         session.run(v.initializer)
         heard = []
         with session.listen(heard.append):
             running = session.submit([first, long])
-            time.sleep(0.03)
-            session.run(first)
+            assert began.wait(60)
+            later = session.submit(first)
+            until(lambda: len(of_kind(heard, "began")) == 2)
+            time.sleep(0.1)  # it waits next
+            go_on.set()
             running.result()
-    assert slow is not None
+            later.result()
     (locked,) = of_kind(heard, "locked")
     assert locked.text == "v"
-    assert 0.01 < locked.seconds < 5
+    assert 0.01 < locked.seconds < 60
     assert [event.text for event in of_kind(heard, "committed")] == ["v", "v"]
     waiter = locked.run
     assert [e.kind for e in heard if e.run == waiter][-2:] == ["committed", "ended"]
@@ -412,7 +415,9 @@ def test_a_shared_session_hears_of_its_own_runs_with_its_own_operations(ray_sess
 
     (graph, node, one), (_, other_node, two) = made(), made()
     with one, two:
+        before = time.time()
         value, events = traced(one, node)
+        after = time.time()
         quiet, early = [], []
         with one.listen(quiet.append):
             two.run(other_node)
@@ -431,7 +436,8 @@ def test_a_shared_session_hears_of_its_own_runs_with_its_own_operations(ray_sess
         assert ran.ops == (node.op,)
         assert (ran.lane.pid, ran.lane.thread) == value
         assert ran.lane.pid != os.getpid()
-        assert abs(events[0].start - time.time()) < 60
+        assert before - CLOSE <= events[0].start == events[-1].start, "it begins when this session asks"
+        assert min([event.start for event in of_kind(events, "planned")]) < events[-1].end <= after + CLOSE
         bad = tf.op(lambda: 1 / 0, name="bad")
         with graph.as_default():
             failing = bad()

@@ -68,7 +68,7 @@ def test_what_a_trace_that_is_gone_held_is_free_and_its_nodes_leave_the_graph(go
     assert nodes_and_alive()[0] <= before + 5
 
 
-def test_variables_and_what_others_use_outlive_the_trace_that_made_them():
+def test_variables_and_what_others_use_outlive_the_trace_that_made_them(graph):
     kept = {}
 
     def once():

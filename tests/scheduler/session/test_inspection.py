@@ -238,3 +238,15 @@ def test_a_picture_shows_what_each_node_took_if_that_was_measured(graph):
         apart = graph.visualize(quick, color="seconds")
     assert re.search(r"quick</text><text[^>]*>[\d.]+ ms<", together), "nodes of a segment share its seconds"
     assert re.search(r"quick</text><text[^>]*>[\d.]+ us<", apart)
+
+
+def test_a_run_whose_results_were_taken_as_they_came_is_reported_too(graph, tmp_path):
+    parts = [tf.op(lambda k=k: time.sleep(0.002) or k, name=f"part_{k}")() for k in range(4)]
+    with tf.Session() as session, session.listen(lambda event: None, nodes=True):
+        assert sorted(value for _, value in session.stream(parts)) == [0, 1, 2, 3]
+        tf.op(lambda: 0, name="later")()
+        session.report(tmp_path / "run.html")
+        session.timeline(tmp_path / "run.json")
+    page = (tmp_path / "run.html").read_text()
+    assert "part_3" in page
+    assert "later" not in page
