@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
 import statistics
+import sys
 import time
 
 import pytest
