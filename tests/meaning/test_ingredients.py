@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 import weftwork as tf
 from tests.meaning.places import op_in, session_in
 
-PLACES = ["caller", "thread", "resident", "task", "dynamic", "auto", "isolated"]
+PLACES = ["caller", "thread", "resident", "task", "dynamic", "auto"]
 EXAMPLES = 12 * int(os.environ.get("WEFTWORK_CHAOS", "1"))
 """For each place."""
 RUNS = {"auto": 45}
@@ -124,7 +124,8 @@ def show(value):
     if isinstance(value, np.ndarray):
         return "array", str(value.dtype), value.tolist()
     if callable(value):
-        return next((name for name in ("Box", "show", "helper", "bump") if globals()[name] is value), "method")
+        names = {Box: "Box", show: "show", helper: "helper", bump: "bump"}
+        return names.get(value, "method")
     if type(value) in (Box, Point):
         return type(value).__name__, [(name, show(item)) for name, item in vars(value).items()]
     if type(value) in (list, tuple):
@@ -296,10 +297,9 @@ NAMES = itertools.count()
 class Program:
     """A program that was drawn. calls: for each of its functions where its arguments come from: a call, or a text."""
 
-    def __init__(self, chance, isolated):
-        """isolated: none of its functions writes state, because such writes would be lost."""
+    def __init__(self, chance):
         self.bodies, self.calls = [], []
-        self.reads = reads = isolated or chance.random() < 0.5
+        self.reads = reads = chance.random() < 0.5
         lines = sorted(LINES.keys() - WRITING if reads else LINES)
         constants = sorted(CONSTANTS.keys() - {"writer"} if reads else CONSTANTS)
         for number in range(chance.randint(2, 5)):
@@ -449,7 +449,7 @@ def test_a_program_of_functions_gives_in_a_graph_what_it_gives_in_a_loop(place, 
     )
     @given(st.randoms(use_true_random=True))  # else most of the programs are alike
     def compare(chance):
-        program = Program(chance, place == "isolated")
+        program = Program(chance)
         with program.module(folder) as module, hearing(capsys) as expected:
             rule = program.in_a_loop(module, runs)
         with program.module(folder) as module, hearing(capsys) as said:
