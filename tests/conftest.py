@@ -117,6 +117,7 @@ def start_ray(attempts: int = 3) -> None:
     """Start a Ray, again if it gives up: a part of it that is not up within 15 s, on a busy machine, ends it."""
     import ray
 
+    ray.shutdown()  # one that a session has started for nodes that looked coarse
     try:
         ray.init(
             address="local",
@@ -130,7 +131,6 @@ def start_ray(attempts: int = 3) -> None:
     except Exception as error:
         if attempts == 1 or "timed out during startup" not in str(error):
             raise
-        ray.shutdown()
         start_ray(attempts - 1)
 
 
