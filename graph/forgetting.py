@@ -14,6 +14,7 @@ from weftwork.graph.marks import Marks
 from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor
 from weftwork.graph.sections import sections_of
 from weftwork.graph.source import Source
+from weftwork.graph.weak import members
 
 _NO_GRAPH: Any = None
 FORGOTTEN = Operation(_NO_GRAPH, -1, "forgotten", "NoOp", Kind.NOOP, None, (), {}, [], (), LIBRARY, Source(None, 0))
@@ -65,7 +66,7 @@ class Forgetting(Marks):
             self._keep_used(gone)
             if gone:
                 self._forget(gone)
-        for keeper in list(self.keepers) if gone else ():
+        for keeper in members(self.keepers) if gone else ():
             keeper.let_go()
 
     def _keep_used(self, gone: set[Operation]) -> None:

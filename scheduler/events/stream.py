@@ -13,6 +13,7 @@ from operator import attrgetter
 from weakref import WeakSet
 
 from weftwork.graph.forgetting import FORGOTTEN
+from weftwork.graph.weak import members
 from weftwork.scheduler.events.event import Event
 
 LOG = logging.getLogger("weftwork")
@@ -70,7 +71,7 @@ _streams: WeakSet[Stream] = WeakSet()
 
 def _update_streams() -> None:
     """Make each stream notice that a listener was added or removed."""
-    for stream in list(_streams):
+    for stream in members(_streams):
         stream.look()
 
 

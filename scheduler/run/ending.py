@@ -16,6 +16,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from weftwork.graph.forks import in_child
+from weftwork.graph.weak import members
 
 _LAST = 3.0
 """Seconds without progress after which runs are cancelled."""
@@ -32,7 +33,7 @@ def cancel_at_end(engine: Any) -> None:
 
 @in_child
 def _after_fork() -> None:
-    for engine in list(_ways):
+    for engine in members(_ways):
         engine.belong_to_parent()
     _ways.clear()
     _watcher.cache_clear()
@@ -48,7 +49,7 @@ def _watch() -> None:
     before: set = set()
     since = monotonic()
     while True:
-        runs = {run for engine in list(_ways) for run in engine.under_way()}
+        runs = {run for engine in members(_ways) for run in engine.under_way()}
         if runs != before:
             before, since = runs, monotonic()
         elif monotonic() > since + _LAST:
