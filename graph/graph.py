@@ -174,13 +174,6 @@ class Graph(Forgetting, Elements, Drawn):
         """The statistics kept while the graph grows. Do not modify them."""
         return self._statistics
 
-    def calls(self) -> tuple[list[tuple], list]:
-        """The calls of all nodes, and the constants in them. Both may grow; do not modify them."""
-        with self._lock:
-            statistics = self._statistics
-            statistics.add_calls(self._operations)
-            return statistics.calls, statistics.constants
-
     def all_for(self, wanted: Iterable[Operation]) -> tuple[list[Operation], GraphStatistics] | None:
         """All operations and their statistics if a run of `wanted` needs every operation; else None."""
         with self._lock:

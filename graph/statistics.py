@@ -12,7 +12,6 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import islice
 from operator import attrgetter
 from typing import Any
 
@@ -29,8 +28,7 @@ _UNKNOWN = -(2**62)
 class GraphStatistics:
     """The counts for a graph, or for some of its nodes.
 
-    tensors: of the graph.   calls: of all nodes of the graph, once somebody needs them (`Graph.calls`).   constants:
-    in these calls; the place of the first one is -1.
+    tensors, constants: of the graph; the place of the first constant is -1.   calls: of all nodes of the graph.
     last: for each tensor number, the index of the last node that uses it, or -1.   ends: the number of ends.
     counts: the number of calls of each kernel.   first: the first node of each kernel.   others: nodes that are not
     plain.   devices: the first node that requests each device.
@@ -48,8 +46,9 @@ class GraphStatistics:
         self.devices: dict[str, Operation] = {}
 
     def add(self, op: Operation) -> None:
-        """Number a new node's outputs, and count it."""
+        """Number a new node's outputs, work out its call, and count it."""
         number, last, index, outputs = self.tensors, self.last, op.index, op.outputs
+        self.calls.append(self._call(op, number))
         for tensor in outputs:
             tensor.number = number
             last.append(-1)
@@ -78,13 +77,8 @@ class GraphStatistics:
 
     def leave_out(self) -> None:
         """Count a node that is gone."""
+        self.calls.append(())
         self.ends = _UNKNOWN
-
-    def add_calls(self, ops: Sequence[Operation]) -> None:
-        """Work out the calls of nodes that have none yet. ops: all nodes of the graph."""
-        calls = self.calls
-        for op in islice(ops, len(calls), None):
-            calls.append(self._call(op))
 
     def forget(self, gone: set[Operation]) -> None:
         """Forget nodes. From now on, no run is taken to need the whole graph, because its ends are no longer known.
@@ -93,11 +87,10 @@ class GraphStatistics:
         """
         self.calls, self.constants = self.calls[:], self.constants[:]  # snapshots share the old lists
         for op in gone:
-            if op.index < len(self.calls):
-                for place in self.calls[op.index][2:]:
-                    if type(place) is int and place < 0:
-                        self.constants[-1 - place] = None
-                self.calls[op.index] = ()
+            for place in self.calls[op.index][2:]:
+                if type(place) is int and place < 0:
+                    self.constants[-1 - place] = None
+            self.calls[op.index] = ()
             if op.kind in CALLED:
                 self.counts[op.kernel] -= 1
         self.counts = {kernel: count for kernel, count in self.counts.items() if count}
@@ -129,17 +122,17 @@ class GraphStatistics:
         copy.first, copy.others, copy.devices = self.first[:], self.others[:], dict(self.devices)
         return copy
 
-    def _call(self, op: Operation) -> tuple:
+    def _call(self, op: Operation, number: int) -> tuple:
         kernel = op.kernel
         if op.kind not in CALLED or kernel is None:
             return (op,)
         if not op.traits.user:
             simple = not op.attrs and len(op.outputs) == 1
-            return (op.outputs[0].number, kernel, *[tensor.number for tensor in op.inputs]) if simple else (op,)
+            return (number, kernel, *[tensor.number for tensor in op.inputs]) if simple else (op,)
         direct = kernel.direct(op.attrs["template"])
         if direct is None or direct[1]:
             return (op,)
-        return (op.outputs[0].number, kernel.function, *[self._place(argument, op.inputs) for argument in direct[0]])
+        return (number, kernel.function, *[self._place(argument, op.inputs) for argument in direct[0]])
 
     def _place(self, argument: Any, inputs: Sequence[Tensor]) -> int:
         if type(argument) is Slot:

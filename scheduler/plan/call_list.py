@@ -69,8 +69,8 @@ class CallList:
         indexes = [op.index for op in ops[CHUNK::CHUNK]]
         self.watched = {bisect_right(indexes, op.index) for op in self.measured}
         """The chunks that contain measured nodes."""
-        self.calls, constants = ops[0].graph.calls()
-        self._blank = [ABSENT] * statistics.tensors + constants[::-1]
+        self.calls = statistics.calls
+        self._blank = [ABSENT] * statistics.tensors + statistics.constants[::-1]
         self._saved = 0.0
         """Seconds that a plan could have saved so far."""
 

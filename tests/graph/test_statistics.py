@@ -43,8 +43,7 @@ def test_numbers_takers_and_ends_are_those_of_a_count_of_all_nodes(rows):
 def test_a_call_names_its_output_its_function_and_where_its_arguments_stand(graph):
     x = tf.constant(1.0)
     y = seen(x, "word", 2, x)
-    calls, constants = graph.calls()
-    call = calls[y.op.index]
+    constants, call = graph.statistics.constants, graph.statistics.calls[y.op.index]
     assert call[:2] == (y.number, seen.function)
     assert call[2] == call[5] == x.number
     assert [constants[-place - 1] for place in call[3:5]] == ["word", 2]
@@ -64,7 +63,7 @@ def test_a_call_names_its_output_its_function_and_where_its_arguments_stand(grap
 )
 def test_a_node_that_is_more_than_a_call_stands_for_itself(graph, make):
     op = make(tf.constant([1.0])).op
-    assert graph.calls()[0][op.index] == (op,)
+    assert graph.statistics.calls[op.index] == (op,)
 
 
 @pytest.mark.parametrize(
