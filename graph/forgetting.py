@@ -36,6 +36,7 @@ class Forgetting(Marks):
     _statistics: Any
     _unfeedable: set[Tensor]
     _unfetchable: set[Operation]
+    _sources: dict[tuple[int, int], Source]
     weak: set[Tensor]
 
     def __init__(self):
@@ -91,6 +92,8 @@ class Forgetting(Marks):
         self._unfeedable -= tensors
         self.weak -= tensors
         self._unfetchable -= gone
+        self.dead -= gone
+        self._sources.clear()  # they keep code, that of gone functions too
         for name, items in self._collections.items():
             kept = [item for item in items if not isinstance(item, (Tensor, Operation)) or item not in gone | tensors]
             if len(kept) < len(items):

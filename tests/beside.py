@@ -98,8 +98,13 @@ class Teller:
         self._has_ray = self._has_ray or "ray_session" in item.fixturenames  # type: ignore[attr-defined]
         made = runtestprotocol(item, log=False, nextitem=nextitem)
         ray = None if self._has_ray else sys.modules.get("ray")
-        if ray is not None and ray.is_initialized():  # on a busy machine, nodes can look coarse enough for it
+        if ray is not None and ray.is_initialized():
             ray.shutdown()
+            if "place" not in item.fixturenames:  # in a place, nodes can look coarse enough on a busy machine
+                made[-1].outcome, made[-1].longrepr = (
+                    "failed",
+                    "It has started a Ray of its own: it must take `ray_session`",
+                )
         data = [self._config.hook.pytest_report_to_serializable(config=self._config, report=report) for report in made]
         self._file.write(b" " + to_word(data) + b"\n")
         return True

@@ -19,6 +19,8 @@ _TRIES, _PAUSE = 3, 3e-3
 """Maximum number of further measurements, and the seconds between them."""
 _GUESSED_TASK_HOP = 1e-3
 """Seconds of a hop to a task, before it is measured."""
+_ANSWERED_WITHIN = 5.0
+"""Seconds for which a measurement waits: others may hold all CPUs."""
 
 _task_hops: list[float] = []
 FORGETTERS.append(_task_hops.clear)
@@ -37,11 +39,11 @@ def task_hop() -> float:
 
 def _measure_task_hop() -> None:
     """Measure round trips. The best quarter counts, because a run is under way."""
-    with suppress(Exception):  # Ray is gone, and with it the question
+    with suppress(Exception):  # Ray is gone, or has no CPU for it: the guess stays
         took, message, of = [], pack(None), backend.life()
         for _ in range(7):
             start = perf_counter()
-            backend.get(backend.asked(of, backend.nothing_task().remote, message), of)
+            backend.get(backend.asked(of, backend.nothing_task().remote, message), of, _ANSWERED_WITHIN)
             took.append(perf_counter() - start)
         if of.is_on():
             _task_hops.append(statistics.quantiles(took, n=4)[0])

@@ -96,20 +96,18 @@ class Frontier:
         They are several if they are known to be short, and the other threads find as many: taking a turn, and waking
         up, costs as much as a short node. threads: their number.
         """
-        nodes, others = [], dict[int, Known]()
-        most, seconds = len(self.threads) // (2 * threads), 0.0
-        while True:
-            node = heapq.heappop(self.threads)[1]
-            nodes.append(node)
-            if len(nodes) >= most:
-                break
+        nodes, others = list[int](), dict[int, Known]()
+        most, seconds = max(1, len(self.threads) // (2 * threads)), 0.0
+        while len(nodes) < most and self.threads:
+            node = self.threads[0][1]
             known = self.known(node, others)
-            if known.seconds is None or known.calls < CALLS_BEFORE_HERE or self.gil_unknown(node):
+            new = known.seconds is None or known.calls < CALLS_BEFORE_HERE or self.gil_unknown(node)
+            if nodes and (new or seconds + known.seconds > LONGEST_TURN):  # type: ignore[operator]
                 break
-            seconds += known.seconds
-            following = self.known(self.threads[0][1], others).seconds
-            if following is None or seconds + following > LONGEST_TURN:
+            nodes.append(heapq.heappop(self.threads)[1])
+            if new:
                 break
+            seconds += known.seconds  # type: ignore[operator]
         self._count(nodes, -1)
         return nodes
 

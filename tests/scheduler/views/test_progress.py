@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import statistics
 import sys
 import time
 
@@ -154,8 +153,10 @@ def test_a_branch_is_taken_to_go_as_it_went_before(graph, looks, line):
     nodes = [tf.cond(yes, lambda k=k: nap(0.2 + k), lambda: nap(0.0)) for k in (0.0, 0.1)]
     with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
         session.run(nodes)
-        found = errors(session, nodes, looks)
-    assert statistics.median(found or [0.0]) < 0.35  # a machine that stands still may show no more than the end
+        worst = [max(errors(session, nodes, looks), default=0.0)]
+        while worst[-1] >= 0.2 and len(worst) < 3:  # the machine may have stood still
+            worst.append(max(errors(session, nodes, looks), default=0.0))
+    assert worst[-1] < 0.2
 
 
 def test_a_first_run_counts_nodes_until_the_first_of_them_has_told_what_it_costs(graph, looks, line):
