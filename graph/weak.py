@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import TypeVar
 from weakref import WeakSet
@@ -10,7 +9,7 @@ from weakref import WeakSet
 T = TypeVar("T")
 
 
-def members(weak: WeakSet[T] | Iterable[T]) -> list[T]:
+def members(weak: WeakSet[T]) -> list[T]:
     """The members of a weak set, to which another thread may be adding one: Python ends a walk over it then."""
     while True:
         with suppress(RuntimeError):

@@ -151,3 +151,10 @@ def graph():
     graph = tf.Graph()
     with graph.as_default():
         yield graph
+
+
+@pytest.fixture
+def session(graph):
+    """A session that runs everything in this process."""
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        yield session

@@ -5,14 +5,13 @@ specialization   the competing plans of a dataflow for sources of certain sizes
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 from weakref import WeakSet
 
 from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.sizes import size_of
-from weftwork.graph.forks import fresh
+from weftwork.graph.weak import members
 from weftwork.scheduler.plan.autotune import Autotuner
 from weftwork.scheduler.plan.cost import size_class
 
@@ -22,14 +21,11 @@ _SMALL = 1024
 
 
 _all: WeakSet[Specialization] = WeakSet()
-_lock = fresh(threading.Lock())
 
 
 def forget_plans() -> None:
     """Make all plans of this process anew: the places where functions may be called have changed."""
-    with _lock:
-        found = list(_all)
-    for specialization in found:
+    for specialization in members(_all):
         specialization.autotuner = None
 
 
@@ -42,8 +38,7 @@ class Specialization:
     __slots__ = ("__weakref__", "autotuner", "known", "runs", "sizes")
 
     def __init__(self):
-        with _lock:
-            _all.add(self)
+        _all.add(self)
         self.autotuner: Autotuner | None = None
         self.known: Any = None
         self.runs = 0

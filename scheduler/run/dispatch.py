@@ -345,10 +345,10 @@ class Dispatcher:
         elif kind == "failed":
             stays = not self.requests.stayed.keys().isdisjoint(segment.inputs)
             report = "some of them lie in the memory of a GPU" if stays else reply[4]
-            call = reported_call(self.run, segment, reply[1], report)
-            why = unfinished.why_of(described(*rest[1:3]))
+            call, cause = reported_call(self.run, segment, reply[1], report), described(*rest[1:3])
+            why = unfinished.why_of(cause)
             unfinished.segment_there(self.run, segment, reply[1], attempt.sent, reply[5], reply[6], why)
-            raise node_error(self._op(segment.owners[reply[1]]), described(*rest[1:3]), reply[3], call)
+            raise node_error(self._op(segment.owners[reply[1]]), cause, reply[3], call)
         elif kind == "unpicklable":
             op = self._op(self.plan.flow.producer[segment.outputs[reply[1]]])
             raise at_node(InvalidArgumentError, op, text_of(described(*rest[1:3])))

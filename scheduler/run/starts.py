@@ -31,7 +31,7 @@ def tell_of_starts(runner: Callable, compiler: Callable) -> None:
 def _waited(since: float, seconds: float) -> None:
     """Tell the run of this thread, if there is one, that it has waited for Ray."""
     frame = sys._getframe() if seconds >= WORTH else None
-    while frame is not None and frame.f_code not in _runners | _compilers:
+    while frame is not None and frame.f_code not in _runners and frame.f_code not in _compilers:
         frame = frame.f_back
     if frame is not None and frame.f_code in _compilers:
         frame.f_locals["signature"].starts.append((since, seconds))

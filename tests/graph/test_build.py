@@ -11,15 +11,6 @@ import weftwork as tf
 from weftwork.graph import build, shapes
 from weftwork.graph.build import apply, convert_together, elementwise, pass_through, static_value
 
-HERE = tf.ConfigProto(placement="caller")
-
-
-@pytest.fixture
-def session(graph):
-    """A session that runs everything in this process."""
-    with tf.Session(config=HERE) as session:
-        yield session
-
 
 @pytest.fixture
 def conversions(monkeypatch):

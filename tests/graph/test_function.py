@@ -27,13 +27,6 @@ from weftwork.graph.operation import Kind
 HERE = tf.ConfigProto(placement="caller")
 
 
-@pytest.fixture
-def session(graph):
-    """A session that runs everything in this process."""
-    with tf.Session(config=HERE) as session:
-        yield session
-
-
 @tf.op
 def whole(*args, **kwargs):
     """The arguments of the call."""

@@ -16,13 +16,6 @@ A = np.array([[4.0, 1.0], [2.0, 3.0]])
 V = np.array([1.0, 2.0])
 
 
-@pytest.fixture
-def session(graph):
-    """A session that runs everything in this process."""
-    with tf.Session(config=HERE) as session:
-        yield session
-
-
 def check(session, made, expected, exact=False):
     """`made` has the value `expected`, and its static dtype and shape do not lie."""
     value = session.run(made)

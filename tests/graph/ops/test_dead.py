@@ -14,13 +14,6 @@ HERE = tf.ConfigProto(placement="caller")
 raw = tf.raw_ops
 
 
-@pytest.fixture
-def session(graph):
-    """A session that runs everything in this process."""
-    with tf.Session(config=HERE) as session:
-        yield session
-
-
 def test_a_merge_gives_the_side_that_a_switch_chose(graph, session):
     pred = tf.placeholder(tf.bool, [])
     no, yes = raw.Switch(data=tf.constant([1, 2]), pred=pred)

@@ -9,15 +9,6 @@ import weftwork as tf
 from weftwork.graph.errors import UnknownError
 from weftwork.graph.ops.flow import with_dependencies
 
-HERE = tf.ConfigProto(placement="caller")
-
-
-@pytest.fixture
-def session(graph):
-    """A session that runs everything in this process."""
-    with tf.Session(config=HERE) as session:
-        yield session
-
 
 class Log:
     """Records when nodes run."""

@@ -14,13 +14,6 @@ HERE = tf.ConfigProto(placement="caller")
 
 
 @pytest.fixture
-def session(graph):
-    """A session that runs everything in this process."""
-    with tf.Session(config=HERE) as session:
-        yield session
-
-
-@pytest.fixture
 def by_default():
     """Variables are resource variables during the test."""
     tf.enable_resource_variables()

@@ -8,15 +8,6 @@ import pytest
 import weftwork as tf
 from weftwork.graph.errors import InvalidArgumentError, OutOfRangeError
 
-HERE = tf.ConfigProto(placement="caller")
-
-
-@pytest.fixture
-def session(graph):
-    """A session that runs everything in this process."""
-    with tf.Session(config=HERE) as session:
-        yield session
-
 
 def variable(session, value, **options):
     """A variable that has its initial value."""

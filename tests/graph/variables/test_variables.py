@@ -13,13 +13,6 @@ from weftwork.graph.errors import FailedPreconditionError, InvalidArgumentError
 HERE = tf.ConfigProto(placement="caller")
 
 
-@pytest.fixture
-def session(graph):
-    """A session that runs everything in this process."""
-    with tf.Session(config=HERE) as session:
-        yield session
-
-
 def initialize(session):
     """Give all variables their initial values."""
     session.run(tf.global_variables_initializer())

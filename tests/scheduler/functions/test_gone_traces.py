@@ -12,6 +12,7 @@ import pytest
 
 import weftwork as wf
 from tests.waiting import until
+from weftwork.graph import codes
 
 
 class Scaler:
@@ -66,6 +67,18 @@ def test_what_a_trace_that_is_gone_held_is_free_and_its_nodes_leave_the_graph(go
     refs = [ref for _ in range(5) for ref in once()]
     until(lambda: not nodes_and_alive(*refs)[1])
     assert nodes_and_alive()[0] <= before + 5
+
+
+def test_the_graph_does_not_keep_the_code_of_a_trace_that_is_gone(graph):
+    def once():
+        space = {"wf": wf}
+        exec("f = wf.function(lambda x: x + 1)", space)
+        assert space["f"](3) == 4
+        return weakref.ref(space["f"].function.__code__)
+
+    ref = once()
+    codes._facts.clear()  # what is known of the latest few thousand
+    until(lambda: not nodes_and_alive(ref)[1])
 
 
 def test_variables_and_what_others_use_outlive_the_trace_that_made_them(graph):

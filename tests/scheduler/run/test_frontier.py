@@ -169,3 +169,37 @@ def test_the_caller_runs_what_no_lane_could_do_beside_something_else():
         HISTORY.tell_gil(frontier.flow.kernels[0], True)
     assert frontier.is_better_here(last, [idle, idle])
     assert not frontier.is_better_here(last, [idle, busy])
+
+
+def turns(costs: Sequence[float | None], threads: int = 2, known_gil: bool = True) -> list[int]:
+    """The lengths of the turns in which threads take nodes that cost as much."""
+    frontier = frontier_of(costs, [()] * len(costs))
+    for _, node in list(frontier.ready):
+        frontier.move_first()
+        frontier.push(frontier.threads, node)
+    kernel = frontier.flow.kernels[0]
+    if known_gil:
+        HISTORY.tell_gil(kernel, False)
+    for _ in range(10):
+        COSTS.learn(kernel, 0, 45e-6, 0)
+    lengths = []
+    while frontier.threads:
+        lengths.append(len(frontier.next_turn(threads)))
+    assert sum(lengths) == len(costs)
+    return lengths
+
+
+def test_a_thread_takes_several_short_nodes_and_leaves_the_others_their_part():
+    lengths = turns([None] * 40)
+    assert lengths[0] == 8, "0.4 ms of nodes of 45 us"
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[-1] == 1
+
+
+@pytest.mark.parametrize("costs", [[1e-3] * 20, [None] * 3])
+def test_a_thread_takes_a_long_node_or_one_of_a_few_alone(costs):
+    assert set(turns(costs)) == {1}
+
+
+def test_a_node_that_may_hold_the_gil_is_called_alone():
+    assert set(turns([None] * 20, known_gil=False)) == {1}

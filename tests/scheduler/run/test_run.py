@@ -15,13 +15,6 @@ HERE = tf.ConfigProto(placement="caller")
 PLACEMENTS = ["caller", "actor", "task", "mixed", "auto"]
 
 
-@pytest.fixture
-def session(graph):
-    """A session that runs everything in this process."""
-    with tf.Session(config=HERE) as session:
-        yield session
-
-
 class Counted:
     """A function that counts its calls, as a node."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import signal
 import time
@@ -85,6 +86,35 @@ def test_an_error_in_a_thread_names_its_node_and_ends_the_run(session):
         session.run([*[step(k) for k in range(1, 5)], step(0, name="wrong")])
     assert isinstance(e.value.__cause__, ZeroDivisionError)
     assert session.run(step(1)) == 1
+
+
+def hashed(k):
+    """Releases the GIL for some 50 us, so that threads take several of its nodes at once."""
+    hashlib.sha256(bytes(100_000)).digest()
+    return 1 // k
+
+
+def many_in_threads(session, numbers):
+    """A run of many short nodes, after another one has shown what they cost."""
+    step = tf.op(hashed)
+    session.run([step(k) for k in range(1, 400)])
+    return [step(k, name=f"number_{k}") for k in numbers]
+
+
+def test_of_nodes_that_a_thread_takes_at_once_the_one_that_fails_is_named(session):
+    nodes = many_in_threads(session, [*range(1, 200), 0, *range(200, 400)])
+    for _ in range(3):
+        with pytest.raises(tf.errors.OpError, match=r"(?s)ZeroDivisionError.*node number_0.*test_sharing"):
+            session.run(nodes)
+        assert session.run(nodes[:3]) == [1, 0, 0]
+
+
+def test_nodes_that_a_thread_takes_at_once_all_run_and_count(session):
+    nodes = many_in_threads(session, range(1, 400))
+    for _ in range(3):
+        before = sum([count for _, count in session.placements.values()])
+        assert session.run(nodes) == [1 // k for k in range(1, 400)]
+        assert sum([count for _, count in session.placements.values()]) == before + 399
 
 
 def test_a_chain_in_threads_hands_its_values_on(session):

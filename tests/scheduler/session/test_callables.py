@@ -15,13 +15,6 @@ TRACED = tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)
 SHORT = tf.RunOptions(timeout_in_ms=200)
 
 
-@pytest.fixture
-def session(graph):
-    """A session that runs everything in this process."""
-    with tf.Session(config=HERE) as session:
-        yield session
-
-
 @tf.op
 def hang():
     """Never returns."""
