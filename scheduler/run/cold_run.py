@@ -310,10 +310,8 @@ class ColdRun:
             attrs, places = op.attrs, [tensor.number for tensor in op.inputs]
         if self._call_list.mixed:
             turn(op.traits.user)
-        if op.traits.user and not self.scalars:
-            given = self._given(op, places)
-        else:
-            given = [values[place] for place in places]
+        shared = op.traits.user and not self.scalars
+        given = self._given(op, places) if shared else [values[place] for place in places]
         if self.stretch.watched or op in self._call_list.measured:
             start = perf_counter()
             result = function(*given, **attrs)
