@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -72,6 +72,17 @@ def fields_of(kind: type) -> Sequence[str] | None:
 
 PLAIN = (ATOMS - {FunctionType}) | {Slot}
 """Types of template parts that refer to no state."""
+
+
+_CONSTANTS = PLAIN - {Slot}
+
+
+def are_plain(templates: Iterable[Any]) -> bool:
+    """True if some templates are slots, constants that refer to no state, and tuples of such constants."""
+    others = [item for item in templates if type(item) not in PLAIN]
+    return not others or all([type(item) is tuple and _CONSTANTS.issuperset(map(type, item)) for item in others])
+
+
 SLOTS = tuple(map(Slot, range(256)))
 """Shared slots, enough for nearly all templates."""
 
@@ -127,7 +138,8 @@ def lift(structure: Any, found: list, convert: Callable[[Any], Any], memo: dict 
     Raises TypeError for a tensor among the keys of a mapping, ValueError for a structure with tensors that contains
     itself or is nested too deeply.
     """
-    if type(structure) in ATOMS:
+    kind = type(structure)
+    if kind in ATOMS or (kind is tuple and ATOMS.issuperset(map(type, structure))):
         return structure
     tensor = convert(structure)
     if tensor is not None:
@@ -220,7 +232,7 @@ def fill(template: Any, values: Sequence[Any], give: Callable[[Any], Any] | None
 def fill_call(template: tuple[tuple, dict], values: Sequence[Any]) -> tuple[tuple, dict]:
     """`fill` for the arguments of a call."""
     args, kwargs = template
-    if not kwargs and PLAIN.issuperset(map(type, args)):
+    if not kwargs and are_plain(args):
         return tuple([values[item.index] if type(item) is Slot else item for item in args]), {}
     return fill(template, values)
 

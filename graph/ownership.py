@@ -76,6 +76,8 @@ def is_bare(kind: type) -> bool:
 
 def is_atom(value: Any) -> bool:
     """True for a value that may be shared as it is."""
+    if type(value) in ATOMS:
+        return True
     stack = [value]
     for item in stack:
         kind = type(item)
@@ -316,7 +318,7 @@ def own(box: list, more: int = 0) -> Any:
     An array of rank 0 becomes a scalar.
     """
     kind = type(box[0])
-    if kind in ATOMS:
+    if kind in ATOMS or (kind is tuple and ATOMS.issuperset(map(type, box[0]))):
         return box[0]
     holders, of_base = _holders(box)
     value = box[0]

@@ -322,6 +322,8 @@ class _Hash(_Counter):
 
 def _pickles(value: Any, limit: int) -> bool | None:
     """Whether a value can be pickled; None if it takes more bytes than `limit`."""
+    if type(value) is memoryview and value.nbytes > limit:  # cloudpickle would copy it first
+        return None
     counter = _Counter(limit)
     try:
         cloudpickle.Pickler(counter, 5, lambda buffer: not counter.write(buffer)).dump(value)

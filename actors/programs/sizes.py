@@ -36,15 +36,9 @@ def size_of(value: Any) -> int:
     Only the class is consulted, because an object may answer anything to an attribute access.
     """
     kind = type(value)
-    if issubclass(kind, (np.ndarray, np.generic)):
-        return value.nbytes
-    return (
-        _DEFAULT_BYTES
-        if kind in _ATOMS
-        else len(value)
-        if kind in _TEXT
-        else _size(value, kind, 0, [_MAX_PARTS_IN_ALL])
-    )
+    if kind in _ATOMS:
+        return _DEFAULT_BYTES
+    return len(value) if kind in _TEXT else _size(value, kind, 0, [_MAX_PARTS_IN_ALL])
 
 
 def _size(value: Any, kind: type, depth: int, left: list[int]) -> int:

@@ -22,7 +22,7 @@ from weftwork.graph.lending import all_lent
 from weftwork.graph.operation import Operation
 from weftwork.scheduler.compile.emit import users_function
 from weftwork.scheduler.machines.helpers import borrow
-from weftwork.scheduler.run.calling import call_node
+from weftwork.scheduler.run.calling import call_nodes
 from weftwork.scheduler.run.failures import node_error
 from weftwork.scheduler.run.run import Run
 
@@ -207,7 +207,7 @@ class _Call:
             if self._run.stop:
                 raise Stopped
             with quiet():
-                call_node(self._run, self._node)
+                call_nodes(self._run, [self._node], [])
             outcome = [self._run.values[number] for number in self._run.flow.outputs[self._node]]
         except BaseException as error:
             outcome = error

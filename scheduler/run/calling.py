@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-from time import perf_counter, thread_time
-from typing import NamedTuple
+from threading import get_ident
+from time import monotonic, perf_counter, thread_time
+from typing import Any, NamedTuple
 
 from weftwork.actors.processes.ticker import TICKER
 from weftwork.actors.programs.bodies import Control
@@ -18,6 +18,7 @@ from weftwork.scheduler.compile.emit import is_users, users_function
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.plan import Plan
+from weftwork.scheduler.plan.policy import LONGEST_TURN
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.waiting import Called
 
@@ -26,7 +27,10 @@ Cost = tuple[float, float, int, int]
 
 
 class Call(NamedTuple):
-    """A node that was called.   free: the seconds of it for which the GIL was free.   busy: its seconds of CPU time."""
+    """A node that was called.   free: the seconds of it for which the GIL was free.   busy: its seconds of CPU time.
+
+    The last two show whether the call has computed, or waited for the GIL.
+    """
 
     node: int
     cost: Cost
@@ -47,40 +51,48 @@ def run_locally(run: Run, plan: Plan, measure: bool) -> None:
         raise run.stopped() from None
 
 
-def call_node(run: Run, node: int) -> Cost:
-    """Call a node, and store its outputs in the run's values.
+def call_nodes(run: Run, todo: list[int], called: list[Call]) -> None:
+    """Call nodes, from the last of `todo` on, and store their outputs in the run's values.
 
-    Call it inside a `float_errors` context. Raises what the node raises.
+    A node that is done goes from `todo` to `called`. At least one is called. The rest stays in `todo` if the run stops,
+    or once a turn has lasted long enough. Call it inside a `float_errors` context. Raises what the last node of `todo`
+    raises, or Stopped.
     """
-    flow = run.flow
-    kernel = flow.kernels[node]
-    args = [run.local(number) for number in flow.inputs[node]]
-    if args and is_users(kernel):
-        args = all_lent(args, users_function(kernel).reads)
-    taken = sum(map(size_of, args))
-    turn(is_users(kernel))
-    start = perf_counter()
-    given = [run.stop, *args] if isinstance(kernel, Control) else args
+    flow, values = run.flow, run.values
+    kernels, inputs, outputs, attrs = flow.kernels, flow.inputs, flow.outputs, flow.attrs
+    current = Called(todo[-1])
+    run.here[current] = (None, monotonic(), get_ident())
+    end = perf_counter() + LONGEST_TURN
+    start = 0.0
     try:
-        result = run.call_here(Called(node), partial(flow.kernels[node], *given, **flow.attrs[node]))
+        while todo and not (called and (run.stop or start > end)):
+            node = current.node = todo[-1]
+            kernel: Any = kernels[node]
+            users = is_users(kernel)
+            args = [run.local(number) for number in inputs[node]]
+            if args and users:
+                args = all_lent(args, users_function(kernel).reads)
+            taken = sum(map(size_of, args))
+            if isinstance(kernel, Control):
+                args.insert(0, run.stop)
+            turn(users)
+            busy, free, start = thread_time(), TICKER.free, perf_counter()
+            result = kernel(*args, **attrs[node])
+            seconds, free, busy = perf_counter() - start, TICKER.free - free, thread_time() - busy
+            del args
+            if len(outputs[node]) == 1:
+                values[outputs[node][0]] = result
+            else:
+                spread(values, outputs[node], result)
+            called.append(Call(node, (start, seconds, taken, size_of(result)), free, busy))
+            del result
+            todo.pop()
     except BaseException as error:
         if run.is_cancelled and not is_from_outside(error):
             raise Stopped from error  # the function has turned the Interrupted raised in it into another error
         raise
-    seconds = perf_counter() - start
-    outputs = flow.outputs[node]
-    if len(outputs) == 1:
-        run.values[outputs[0]] = result
-    else:
-        spread(run.values, outputs, result)
-    return start, seconds, taken, size_of(result)
-
-
-def timed_call(run: Run, node: int) -> Call:
-    """`call_node`, with what shows whether the call has computed, or waited for the GIL."""
-    busy, free = thread_time(), TICKER.free
-    cost = call_node(run, node)
-    return Call(node, cost, TICKER.free - free, thread_time() - busy)
+    finally:
+        run.here.pop(current)  # a method call, so a pending strike arrives now at the latest
 
 
 def may_do_without(flow: Dataflow) -> bool:

@@ -13,18 +13,18 @@ from typing import Any
 from weftwork.actors.programs.stack import under_way
 from weftwork.graph.operation import Operation
 from weftwork.graph.user_function import RETRIED, UserFunction
+from weftwork.scheduler.run.calling import call_nodes
 from weftwork.scheduler.run.cold_run import ColdRun
-from weftwork.scheduler.run.nested import Call
 from weftwork.scheduler.run.run import Run
 
-_RUNNERS = frozenset([Run.run_here.__code__, Run.call_here.__code__])
+_RUNNERS = frozenset([Run.run_here.__code__, Run.call_here.__code__, call_nodes.__code__])
 
 
 def _retried(function: UserFunction, attempt: int, text: str) -> None:
     """Notify the run of this thread that a call is repeated."""
     step, frame = under_way(sys._getframe(), _RUNNERS)
     if frame is not None:
-        run = frame.f_locals["self"]
+        run = frame.f_locals["run" if frame.f_code is call_nodes.__code__ else "self"]
         op = _node(run, step, frame)
         run.teller().tell("retried", ops=() if op is None else (op,), attempt=attempt, text=text)
 
@@ -40,8 +40,10 @@ def _node(run: Run, step: int | None, frame: FrameType) -> Operation | None:
     ops = run.flow.ops
     if frame.f_code is Run.run_here.__code__:
         return ops[frame.f_locals["segment"].owners[step]] if step is not None else None
+    if frame.f_code is call_nodes.__code__:
+        return ops[frame.f_locals["node"]]
     key: Any = frame.f_locals["key"]
     if isinstance(key, ColdRun):
         return key.current
-    (node,) = key.segment.nodes if isinstance(key, Call) else key
+    (node,) = key.segment.nodes
     return ops[node]

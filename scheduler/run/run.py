@@ -278,13 +278,15 @@ class Run:
         return measured(self.flow.ops, segment.owners, costs) if self.telling is not None else []
 
     def learn_nodes(self, rows: Sequence[tuple[int, Sequence, float]]) -> list[Node]:
-        """Add measurements of single nodes to the history. Returns these nodes.
+        """Add measurements of single nodes to the history. Returns these nodes if they are to be reported.
 
         rows: a node; its start, the elapsed seconds, bytes of inputs and of outputs; and the seconds that it counts as.
         """
         self._learn([(node, taken, seconds, made) for node, (_, _, taken, made), seconds in rows])
-        ops = self.flow.ops
-        return [Node(ops[node], *cost) for node, cost, _ in rows]
+        (_, first, _), (_, last, _) = rows[0], rows[-1]
+        if self.telling is None and last[0] + last[1] - first[0] < WORTH:
+            return []
+        return [Node(self.flow.ops[node], *cost) for node, cost, _ in rows]
 
     def _learn(self, calls: Sequence[tuple[int, int, float, int]]) -> None:
         """Add calls of nodes to the history, each as (node, bytes of its inputs, seconds, bytes of its outputs)."""
@@ -299,7 +301,7 @@ class Run:
             COSTS.learn_calls(kernel, each)
 
     def ran_here(self, nodes: Sequence[Node], place: str, sent: Sent) -> None:
-        """Report nodes that ran one after another in this thread, if anyone listens."""
+        """Report nodes that ran one after another in this thread, if anyone listens or they took long."""
         if nodes and (self.telling is not None or took(nodes) >= WORTH):
             sizes = sum([node.taken for node in nodes]), sum([node.made for node in nodes])
             self.teller().ran_here([n.op for n in nodes], nodes, nodes[0].start, took(nodes), lane(place), sent, *sizes)

@@ -8,10 +8,9 @@ Costs need not be known: idle lanes and threads take more nodes. Known costs imp
 caller if it must, if it is shorter than a message, or if a worker turns out to be unable to run it: because its code,
 an input or an output does not pickle, or it needs something only the caller has.
 
-A run whose functions may all be called in this process waits for no worker to start: it begins with the crew.
-
-The caller feeds the lanes, and joins the crew while no lane is at work. Whoever finishes a node takes note of it, so
-the crew's monitor guards all of this.
+A run whose functions may all be called in this process waits for no worker to start: it begins with the crew. The
+caller feeds the lanes, and joins the crew while no lane is at work. Whoever finishes a node takes note of it, so the
+crew's monitor guards all of this.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ from weftwork.scheduler.plan.policy import (
 )
 from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.background import Background
-from weftwork.scheduler.run.calling import Call, fits_a_thread, may_do_without, timed_call
+from weftwork.scheduler.run.calling import Call, call_nodes, fits_a_thread, may_do_without
 from weftwork.scheduler.run.crew import Crew
 from weftwork.scheduler.run.detached import Detached
 from weftwork.scheduler.run.failures import call_in_run, is_of_the_place, node_error
@@ -93,6 +92,8 @@ class Sharing:
         """By id, whether kernels fit a thread, as of the epoch `fits_at`."""
         self.fits_at = HISTORY.gil_epoch
         self.gil = GilWatch(flow, self.frontier)
+        self.computing: set[int] = set()
+        """By id, functions that have computed all through a call: where others had less of a core, they waited."""
         self.calling, self.listening = False, False
         """Whether the caller is calling a node, and whether it waits for a message."""
         self.looked = 0.0
@@ -205,10 +206,7 @@ class Sharing:
     def _sort_again(self) -> None:
         """Choose heaps for all ready nodes anew: there is a worker now, or more is known about a function."""
         heaps = self.frontier.ready, self.frontier.threads, self.frontier.here
-        nodes = [node for heap in heaps for _, node in heap]
-        for heap in heaps:
-            heap.clear()
-        for node in nodes:
+        for node in [heap.pop()[1] for heap in heaps for _ in heap[:]]:
             self.frontier.push(self._heap_for(node), node)
 
     def _is_short(self, node: int) -> bool:
@@ -280,7 +278,7 @@ class Sharing:
     @cached_property
     def _staying(self) -> list[int]:
         """The nodes that only the caller may run, as far as that is known once a thread could run others."""
-        return [node for node in range(len(self.flow.ops)) if self._must_stay(node)]
+        return list(filter(self._must_stay, range(len(self.flow.ops))))
 
     def _may_run_here(self) -> bool:
         """Whether the caller may run the first node that is for it. A suspect runs while nothing else does."""
@@ -295,12 +293,11 @@ class Sharing:
         return len(here) > 0 and self.gil.suspects(here[0][1])
 
     def _recruit(self, wanted: int, room: int) -> None:
-        """Call threads for some ready nodes, if that is worth it. room: for how many there are cores.
+        """Call threads for some ready nodes, if that is worth it; it is if the caller cannot take them.
 
-        If the caller cannot take them, it is. While the caller waits for all threads, to run a suspect alone, none is
-        called: they would take nothing, wake the caller, and be called again without end.
+        room: for how many there are cores. None is called while the caller waits to run a suspect alone.
         """
-        if wanted > 0 and room > 0 and not self._probes:
+        if wanted > 0 and room > 0 and not self._probes:  # else they would take nothing, and be called without end
             seconds = self.frontier.known(self.frontier.threads[0][1]).seconds
             if seconds is None or wanted * seconds >= WORTH_A_THREAD or not self._joins():
                 self.crew.call(min(wanted, room))
@@ -321,6 +318,7 @@ class Sharing:
             todo = nodes[::-1]
             try:
                 self._call(todo, "thread")
+                self._ready(self.frontier.again(todo))
             except BaseException as error:
                 self._failed(todo, error)
         frontier = self.frontier
@@ -352,6 +350,7 @@ class Sharing:
             raise self._error_of(todo[-1], error) from error
         finally:
             self.calling = False
+        self._ready(self.frontier.again(todo))
         if monotonic() > self.looked + LOOK_FOR_MESSAGES:
             self._take(0)
 
@@ -369,9 +368,7 @@ class Sharing:
         began, wants, alone = monotonic(), self.gil.wants(todo[-1]), self._running() < 2
         try:
             with self.crew.outside:
-                while todo and not (called and self.run.stop):
-                    called.append(timed_call(self.run, todo[-1]))
-                    todo.pop()
+                call_nodes(self.run, todo, called)
         except BaseException as error:
             since = sum(called[-1].cost[:2]) if called else began
             unfinished.nodes_here(self.run, [self.flow.ops[node] for node in todo[-1:]], place, since, error)
@@ -391,19 +388,21 @@ class Sharing:
         first, frontier = called[0], self.frontier
         if wants and self.gil.learn(first.node, first.free, first.cost[1], first.busy, alone):
             self._sort_again()
-        ready, rows = frontier.since[first.node], []
-        for call in called:
-            node, seconds = call.node, call.cost[1]
-            if self.crew.helping and COMPUTES * seconds < call.busy < seconds:  # the rest was waiting
-                seconds = call.busy
-            rows.append((node, call.cost, seconds))
+        since, rows, ready = frontier.since[first.node], [], []
+        for node, cost, _, busy in called:
+            seconds, kernel = cost[1], id(self.flow.kernels[node])
+            if busy > COMPUTES * seconds:
+                self.computing.add(kernel)
+            if kernel in self.computing and self.crew.helping:  # the rest was waiting for the GIL
+                seconds = min(busy, seconds)
+            rows.append((node, cost, seconds))
             if self.does_without and not self.workers.lanes and not self._fits_a_thread(node) and self._may_leave(node):
                 self.missed(seconds)
-            self._ready(self._done(node))
-        self._recruit(len(frontier.threads) - 1, self.cores - self._running())
-        for node, _, seconds in rows:
             frontier.took(node, seconds)
-        self.run.ran_here(self.run.learn_nodes(rows), place, Sent(ready, began))
+            ready += self._done(node)
+        self._ready(ready)
+        self._recruit(len(frontier.threads) - 1, self.cores - self._running())
+        self.run.ran_here(self.run.learn_nodes(rows), place, Sent(since, began))
         self.run.count(place, len(rows))
 
     def _lock_for(self, nodes: list[int]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 from weftwork.graph.drawing.html import table
 from weftwork.graph.drawing.words import listed, place_text, time_text
@@ -18,10 +18,13 @@ _NAMED = 3
 """Most nodes of a segment that are named."""
 
 
-class Called(NamedTuple):
-    """The key in `Run.here` of a node that is called by itself."""
+class Called:
+    """The key in `Run.here` of a thread that calls nodes one after another.   node: the current one."""
 
-    node: int
+    __slots__ = ("node",)
+
+    def __init__(self, node: int):
+        self.node = node
 
 
 @dataclass(frozen=True)

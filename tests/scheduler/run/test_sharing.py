@@ -117,6 +117,16 @@ def test_nodes_that_a_thread_takes_at_once_all_run_and_count(session):
         assert sum([count for _, count in session.placements.values()]) == before + 399
 
 
+def test_a_turn_that_takes_longer_than_foreseen_gives_nodes_back(session):
+    step = tf.op(lambda k, seconds: time.sleep(seconds) or hashed(k + 1))
+    session.run([step(k, 0.0) for k in range(400)])
+    nodes = [step(k, 2e-3 if k % 7 == 3 else 0.0) for k in range(400)]
+    for _ in range(3):
+        before = sum([count for _, count in session.placements.values()])
+        assert session.run(nodes) == [1, *[0] * 399]
+        assert sum([count for _, count in session.placements.values()]) == before + 400
+
+
 def test_a_chain_in_threads_hands_its_values_on(session):
     step = tf.op(lambda total, k: nap(k) + total)
     session.run([step(0, k) for k in range(8)])
