@@ -74,7 +74,7 @@ class Detached:
         if isinstance(outcome, BaseException):
             unfinished.waited(self._run, place, op, since, outcome)
         try:
-            raise_outcome(op, outcome)
+            raise_outcome(self._run, node, outcome)
         except BaseException as error:
             return error
         self._run.count(place, 1)

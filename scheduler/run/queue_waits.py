@@ -82,7 +82,7 @@ class Waits:
         if wait.error is not None:
             unfinished.waited(run, segment.place.value, op, wait.since, wait.error)
         if segment.place is Place.LOOP:
-            raise_outcome(op, wait.outcome)
+            raise_outcome(run, node, wait.outcome)
         elif isinstance(wait.outcome, OpError):
             raise at_node(type(wait.outcome), op, wait.outcome.message, wait.outcome.call)
         else:
