@@ -22,7 +22,7 @@ from weftwork.graph.errors import text_of
 from weftwork.graph.forks import in_child
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.events.clock import OFFSETS, epoch
-from weftwork.scheduler.events.event import Event, Lane
+from weftwork.scheduler.events.event import SILENT, Event, Lane
 from weftwork.scheduler.events.stream import Listening, Stream, new_run
 from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate
@@ -154,7 +154,7 @@ class Telling:
         ran: Ran,
         back: float = 0.0,
     ) -> None:
-        if not ops or not (seconds >= WORTH or self.heard):
+        if not (seconds >= WORTH or self.heard) or not (named := _named(ops)):
             return
         travelled = self._travelled(sent, back)
         self.tell(
@@ -162,7 +162,7 @@ class Telling:
             start + offset,
             seconds,
             lane=where,
-            ops=tuple(ops),
+            ops=named,
             bytes_in=ran.taken,
             bytes_out=ran.made,
             packing=sent.packing + ran.packing,
@@ -170,9 +170,9 @@ class Telling:
         )
         if self.wants_nodes:
             for op, began, spent, taken, made in nodes:
-                self.tell(
-                    "node", began + offset, spent, lane=where, ops=(op,), bytes_in=taken, bytes_out=made, **travelled
-                )
+                if op.type not in SILENT:
+                    own = {"ops": (op,), "bytes_in": taken, "bytes_out": made}
+                    self.tell("node", began + offset, spent, lane=where, **own, **travelled)
 
     def _travelled(self, sent: Sent, back: float) -> dict[str, Any]:
         """The fields of an event on how its nodes were sent and came back."""
@@ -187,8 +187,8 @@ class Telling:
 
     def failed(self, ops: Sequence, start: float, seconds: float, where: Lane, why: str, **more: Any) -> None:
         """Report nodes that ran one after another until the last one failed, or the run was stopped."""
-        if ops and (seconds >= WORTH or self.heard):
-            self.tell("failed", start, seconds, lane=where, ops=tuple(ops), text=why, **more)
+        if (seconds >= WORTH or self.heard) and (named := _named(ops)):
+            self.tell("failed", start, seconds, lane=where, ops=named, text=why, **more)
 
     def failed_there(
         self, place: str, ops: Sequence, sent: Sent, report: Sequence, start: float, back: float, why: str
@@ -212,7 +212,7 @@ class Telling:
 
     def planned(self, ops: Sequence, text: str, start: float, seconds: float, plan: Any = None) -> None:
         """Report how the run, or a part of it, is executed."""
-        self.tell("planned", start, seconds, ops=tuple(ops), text=text, plan=plan)
+        self.tell("planned", start, seconds, ops=_named(ops), text=text, plan=plan)
 
     def compiled(self, since: float, starts: Sequence[tuple[float, float]]) -> None:
         """Report that the graph was compiled from `since` until now. starts: waits for Ray meanwhile."""
@@ -247,6 +247,11 @@ def tell_compiled(run: Any, since: float, starts: list[tuple[float, float]]) -> 
     if run.telling is not None or monotonic() - since >= WORTH:
         run.teller().compiled(since, starts)
     starts.clear()
+
+
+def _named(ops: Iterable[Operation]) -> tuple[Operation, ...]:
+    """The operations of which events tell."""
+    return tuple([op for op in ops if op.type not in SILENT])
 
 
 def lane(place: str = "caller") -> Lane:
