@@ -38,7 +38,8 @@ STYLE = """
 .weft-run .keys b { margin-right: .6rem }
 .weft-run .keys span { display: inline-block; margin-right: 1rem; overflow-wrap: anywhere }
 .weft-run .key { white-space: nowrap }
-.weft-run :is(.key, .keys) i { display: inline-block; width: 11px; height: 11px; margin-right: .35rem; border-radius: 2px }
+.weft-run :is(.key, .keys) i { display: inline-block; width: 11px; height: 11px }
+.weft-run :is(.key, .keys) i { margin-right: .35rem; border-radius: 2px }
 """
 """The styles of lanes and shares, inside elements of class `weft-run`."""
 SHARE_COLORS = {
