@@ -153,8 +153,10 @@ def _run_named_task(message: bytes, *arrived: Any) -> Any:
 
 def _seen_in_ray() -> Any:
     """A context whose time `ray timeline` shows under the name of its task; by itself, it shows functions' names."""
-    core = ray()._private.worker.global_worker.core_worker
-    return core.profile_event(b"weftwork", {"name": ray().get_runtime_context().get_task_name()})
+    from ray._private.worker import global_worker
+
+    name = ray().get_runtime_context().get_task_name()
+    return global_worker.core_worker.profile_event(b"weftwork", {"name": name})
 
 
 def _set_up_worker() -> None:
