@@ -318,6 +318,20 @@ def test_a_run_that_fails_says_so_at_its_end_also_when_nobody_listens(graph):
 # Who listens
 
 
+@pytest.mark.parametrize("placement", ["resident", "dynamic", "thread"])
+def test_a_call_that_waits_beside_a_plan_is_told_once(graph, placement):
+    async def wait():
+        return 1
+
+    nodes = [tf.op(where, name="work")(0.002), tf.op(wait)(), tf.op(limits={"api": 1})(lambda: 2)()]
+    with placed(placement, limits={"api": 1}) as session:
+        for _ in range(2):
+            events = traced(session, nodes)[1]
+            check_run(events)
+            assert sorted(event.ops[0].name for event in of_kind(events, "node")) == sorted(n.op.name for n in nodes)
+        assert sum(session.stats().nodes.values()) == 2 * len(nodes)
+
+
 @pytest.mark.parametrize("placement", ["caller", "thread", "dynamic"])
 def test_what_computes_nothing_is_not_told(graph, tmp_path, placement):
     nodes = [tf.op(where, name=f"where_{k}")(0.002) for k in range(4)]
