@@ -90,6 +90,12 @@ os.execv(sys.argv[1], sys.argv[1:])"""
         assert "exceptionDetails" not in answer, answer["result"].get("description")
         return answer["result"].get("value")
 
+    def look_as(self, width: int, height: int, dark: bool) -> None:
+        """Show the page in a window of another size, or as for people who prefer dark pages."""
+        self._ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._ask("Emulation.setEmulatedMedia", features=[scheme])
+
     def picture(self) -> bytes:
         """A screenshot of the tab, as PNG."""
         return base64.b64decode(self._ask("Page.captureScreenshot", format="png")["data"])

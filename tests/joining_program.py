@@ -10,7 +10,12 @@ import os
 import subprocess
 import sys
 
+os.environ["RAY_task_events_report_interval_ms"] = "50"  # Ray reads it when it is imported; other tests want none
+
+import numpy as np
+
 import weftwork as tf
+from tests.waiting import until
 from tests.warm import forked_workers
 from weftwork.scheduler.plan.cost import COSTS
 
@@ -37,6 +42,29 @@ def failing() -> dict:
         return {"failed": failed, "works": session.run(tasks)}
 
 
+def named_in_ray() -> dict:
+    """By which names Ray knows the work of a session, that of one that did not ask for it too."""
+    from ray._private.state import state
+
+    weights = tf.Variable(np.zeros(100_000), name="weights")
+    with tf.name_scope("files"):
+        ones = tf.op(num_cpus=1, dtype=tf.float64, shape=[100_000], name="ones")(np.ones)(100_000)
+    update = weights.assign_add(ones, name="update")
+
+    def shown() -> list[str]:
+        return sorted([event["name"] for event in state.chrome_tracing_dump() if event.get("cat") == "weftwork"])
+
+    for named in (False, True):
+        with tf.Session(config=tf.ConfigProto(names_in_ray=named)) as session:
+            session.run(weights.initializer)
+            for _ in range(2):
+                session.run(update)
+            if named:
+                until(lambda: len(shown()) == 4)  # processes tell from time to time
+    listed = [event.task_info.name for event in state._get_all_task_events()]  # what `ray list tasks` shows
+    return {"timeline": shown(), "listed": sorted(filter(None, listed))}
+
+
 def join() -> dict:
     """Whether a Ray that was there stays after the session that joined it."""
     import ray
@@ -56,7 +84,8 @@ def join() -> dict:
         for kind, where in {"named": address, "nowhere": "127.0.0.1:1"}.items()
     }
     found = {kind: json.loads(text.splitlines()[-1])["cpus"] for kind, text in named.items()}
-    return {"after": ray.is_initialized(), "cpus": int(ray.cluster_resources()["CPU"]), **found, **failing()}
+    there = {"after": ray.is_initialized(), "cpus": int(ray.cluster_resources()["CPU"])}
+    return {**there, **found, **failing(), **named_in_ray()}
 
 
 def named() -> dict:

@@ -45,6 +45,17 @@ def first_program() -> None:
         draw(names["week"], "first_program.svg", by="node")
 
 
+def settled(browser: Browser) -> bytes:
+    """A picture of a page that no longer changes, and whose queries are answered."""
+    last, still = b"", 0
+    while still < 3:
+        time.sleep(1)
+        picture, busy = browser.picture(), browser.value("app.trace.engine.engine.numRequestsPending > 0")
+        still = still + 1 if picture == last and not busy else 0
+        last = picture
+    return last
+
+
 def timeline(trace: str) -> None:
     """Keep a timeline in Perfetto as a picture."""
     perfetto = Perfetto(height=540)
@@ -52,8 +63,7 @@ def timeline(trace: str) -> None:
     tracks = "(app.trace.currentWorkspace ?? app.trace.workspace)?.flatTracks"
     until(lambda: perfetto.browser.value(f"{tracks}?.length > 0"))
     perfetto.browser.value(f"void {tracks}.forEach((track) => track.expand?.())")
-    time.sleep(2)
-    (PICTURES / "timeline.png").write_bytes(perfetto.browser.picture())
+    (PICTURES / "timeline.png").write_bytes(settled(perfetto.browser))
     perfetto.close()
 
 
@@ -76,6 +86,7 @@ def main() -> None:
         draw(total, "graph.svg", by="function", color="seconds")
         browser = Browser(width=1000, height=1100)
         browser.open(f"file://{folder}/run.html")
+        browser.look_as(1000, browser.value("document.documentElement.scrollHeight"), dark=False)
         (PICTURES / "report.png").write_bytes(browser.picture())
         browser.close()
 

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 from weftwork.graph.function import op
 from weftwork.graph.graph import Graph
-from weftwork.scheduler.machines import inventory, life
-from weftwork.scheduler.machines.folders import socket_folder
+from weftwork.scheduler.machines import inventory, life, room
+from weftwork.scheduler.machines.folders import is_writable, socket_folder
 from weftwork.scheduler.request.config import ConfigProto
 from weftwork.scheduler.session.session import Session
 
@@ -143,14 +143,17 @@ def _memory() -> Finding:
 
 
 def _shared_memory() -> Finding:
+    where = room.FOLDER
     try:
-        room = shutil.disk_usage("/dev/shm")
+        space = shutil.disk_usage(where)
     except OSError:
-        return Finding("no /dev/shm: Ray keeps large values in files")
-    text = f"/dev/shm: {_bytes(room.free)} of {_bytes(room.total)} free (Ray keeps large values there)"
-    if room.free >= _SHARED_BYTES:
+        return Finding(f"no {where}: Ray keeps large values in files")
+    if not is_writable(where):
+        return Finding(f"{where} cannot be written to", f"make {where} writable: else Ray's store is on disk, and slow")
+    text = f"{where}: {_bytes(space.free)} of {_bytes(space.total)} free (Ray keeps large values there)"
+    if space.free >= _SHARED_BYTES:
         return Finding(text)
-    return Finding(text, "give /dev/shm more room (docker run --shm-size=8g): else Ray's store is on disk, and slow")
+    return Finding(text, f"give {where} more room (docker run --shm-size=8g): else Ray's store is on disk, and slow")
 
 
 def _limits() -> Iterator[Finding]:

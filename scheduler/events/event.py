@@ -47,6 +47,10 @@ class Lane(NamedTuple):
     thread: int = 0
 
 
+SILENT = frozenset(["NoOp", "Tell"])
+"""Types of operations of which no event tells: groups, which compute nothing, and what passes on a result while the
+run goes on."""
+
 IDLE = ("queue", "loop", "nested")
 """Places in which nothing computes."""
 

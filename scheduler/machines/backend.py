@@ -145,6 +145,20 @@ def run_task(message: bytes, *arrived: Any) -> Any:
     return run_segment(message, *arrived)
 
 
+def _run_named_task(message: bytes, *arrived: Any) -> Any:
+    """`run_task`, of a task that Ray knows by the names of its nodes."""
+    with _seen_in_ray():
+        return run_task(message, *arrived)
+
+
+def _seen_in_ray() -> Any:
+    """A context whose time `ray timeline` shows under the name of its task; by itself, it shows functions' names."""
+    from ray._private.worker import global_worker
+
+    name = ray().get_runtime_context().get_task_name()
+    return global_worker.core_worker.profile_event(b"weftwork", {"name": name})
+
+
 def _set_up_worker() -> None:
     """Set this worker process up to report where segments run."""
     HEARTBEAT.tell = _report
@@ -158,6 +172,11 @@ class VariableActor(VariableServer):
         _set_up_worker()
         super().__init__(owns_gpu)
 
+    def run_named(self, message: bytes, *arrived: Any) -> Any:
+        """`run`, of a call that Ray knows by the names of its nodes."""
+        with _seen_in_ray():
+            return self.run(message, *arrived)
+
 
 def _report(token: str, call: int, limit: float) -> None:
     from ray.experimental.internal_kv import _internal_kv_put
@@ -169,25 +188,31 @@ def _report(token: str, call: int, limit: float) -> None:
 # Work
 
 
-def _task(returns: int, need: Any) -> Any:
-    """The remote function for a number of returns and a need. Cached, because `.options` takes 10 us."""
+def _task(returns: int, need: Any, name: str) -> Any:
+    """The remote function for a number of returns and a need. Cached, because `.options` takes 10 us.
+
+    name: what Ray's dashboard calls the task; if it is empty, the dashboard does not show it.
+    """
     key = (returns, need)
-    function = _options.get(key)
-    if function is None:
-        options: dict[str, Any] = {
-            "num_returns": returns,
-            "max_retries": 0,
-            "max_calls": 0,
-            "enable_task_events": False,
-        }
-        if need is not None:
-            options.update(ray_options(need))
-        base = _options.get("task")
-        if base is None:
-            base = _options["task"] = ray().remote(max_calls=0)(run_task)
-        options.pop("max_calls")
-        function = _options[key] = base.options(**options)
+    function = None if name else _options.get(key)
+    if function is not None:
+        return function
+    options: dict[str, Any] = {"num_returns": returns, "max_retries": 0, **_known_as(name)}
+    if need is not None:
+        options.update(ray_options(need))
+    runs = _run_named_task if name else run_task
+    base = _options.get(runs)
+    if base is None:
+        base = _options[runs] = ray().remote(max_calls=0)(runs)
+    function = base.options(**options)
+    if not name:
+        _options[key] = function
     return function
+
+
+def _known_as(name: str) -> dict[str, Any]:
+    """Ray's options for a task or call with a name; what has none takes no place in Ray's records."""
+    return {"name": name, "enable_task_events": True} if name else {"enable_task_events": False}
 
 
 def ray_options(need: Any) -> dict[str, Any]:
@@ -219,11 +244,11 @@ def on_machine(machine: str) -> dict[str, Any]:
     return {"scheduling_strategy": NodeAffinitySchedulingStrategy(machine, soft=False)}
 
 
-def submit(message: bytes, arrived: list[Reference], separate: int, need: Any) -> Handle:
-    """Submit a segment as a task."""
+def submit(message: bytes, arrived: list[Reference], separate: int, need: Any, name: str = "") -> Handle:
+    """Submit a segment as a task.   name: under which Ray's dashboard shows it; "" for not at all."""
     of = life()
     beside = [reference.raw for reference in arrived]
-    return Handle.of(asked(of, _task(1 + separate, need).remote, message, *beside), separate, of)
+    return Handle.of(asked(of, _task(1 + separate, need, name).remote, message, *beside), separate, of)
 
 
 def new_actor(home: Any) -> Actor:
@@ -270,10 +295,12 @@ def is_up(actor: Actor, seconds: float) -> bool:
     return True
 
 
-def submit_to(actor: Actor, message: bytes, arrived: list[Reference], separate: int) -> Handle:
-    """Submit a segment to an actor."""
-    of, run = actor.life, actor.raw.run
-    method = run if separate == 0 else run.options(num_returns=1 + separate)
+def submit_to(actor: Actor, message: bytes, arrived: list[Reference], separate: int, name: str = "") -> Handle:
+    """Submit a segment to an actor.   name: as for `submit`."""
+    of = actor.life
+    method = actor.raw.run_named if name else actor.raw.run
+    if name or separate:
+        method = method.options(num_returns=1 + separate, **_known_as(name))
     beside = [reference.raw for reference in arrived]
     return Handle.of(asked(of, method.remote, message, *beside), separate, of, actor)
 

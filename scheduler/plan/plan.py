@@ -59,8 +59,8 @@ class Segment:
     stays: tuple[int, ...] = ()
     program: Program = None  # type: ignore[assignment]
     owners: list[int] = field(default_factory=list)
-    ops: tuple = ()
-    """Its operations, once they have been asked for."""
+    ops: tuple | None = None
+    """The operations that it runs, without those that it only starts; once they have been asked for."""
 
     @property
     def is_callers_slot(self) -> bool:
@@ -205,6 +205,7 @@ def make_slot_plan(flow: Dataflow, foreseen: Schedule, estimate: Estimate, place
             flow, mine, segment.inputs, made, estimate.bytes, crossings=crossings[slot]
         )
         segment.program.unwatched = _unwatched(estimate, segment)
+        segment.ops = tuple([flow.ops[node] for node in mine if node not in detached])
         segments.append(segment)
     return Plan(flow, segments, {}, place is Place.THREAD, len(segments), wanted)
 

@@ -194,6 +194,9 @@ class ConfigProto(Message):
     limits: Map[str, int]
     """Weftwork only. The amount of each named limit that functions take with `@tf.op(limits={"api": 1})`. With
     {"api": 5}, five such calls run at once, in all runs of the session."""
+    names_in_ray: bool = False
+    """Weftwork only. Ray's dashboard, `ray timeline` and `ray list tasks` show what runs in tasks and actors, under the
+    names of its nodes. It costs some 20 us a task; without it, Ray's records do not list them."""
     cancel_grace_in_ms: int = 1000
     """Weftwork only. Milliseconds that a cancelled function has to return before its process is killed."""
 

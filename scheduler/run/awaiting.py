@@ -19,11 +19,10 @@ from weftwork.actors.programs.program import Stopped, is_from_outside
 from weftwork.graph import nest, stacks
 from weftwork.graph.forks import fresh, in_child
 from weftwork.graph.lending import all_lent
-from weftwork.graph.operation import Operation
 from weftwork.scheduler.compile.emit import users_function
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.run.calling import call_nodes
-from weftwork.scheduler.run.failures import node_error
+from weftwork.scheduler.run.failures import call_in_run, node_error
 from weftwork.scheduler.run.run import Run
 
 Done = Callable[[Any], None]
@@ -215,9 +214,9 @@ class _Call:
         self._done(outcome)
 
 
-def raise_outcome(op: Operation, outcome: Any) -> None:
-    """Raise the outcome of a node's call if it is an error, naming the node."""
+def raise_outcome(run: Run, node: int, outcome: Any) -> None:
+    """Raise the outcome of a node's call if it is an error, naming the node and keeping the call."""
     if isinstance(outcome, Stopped) or (isinstance(outcome, BaseException) and is_from_outside(outcome)):
         raise outcome
     if isinstance(outcome, BaseException):
-        raise node_error(op, outcome) from outcome
+        raise node_error(run.flow.ops[node], outcome, call=call_in_run(run, node)) from outcome

@@ -72,9 +72,9 @@ class Detached:
         """Pass on the outcome of a waiting call as that of an inner run."""
         op, place = self._run.flow.ops[node], Place.LOOP.value
         if isinstance(outcome, BaseException):
-            unfinished.waited(self._run, place, op, since, outcome)
+            self._run.waited(place, op, since, why=unfinished.why_of(outcome))
         try:
-            raise_outcome(op, outcome)
+            raise_outcome(self._run, node, outcome)
         except BaseException as error:
             return error
         self._run.count(place, 1)

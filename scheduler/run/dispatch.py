@@ -33,6 +33,7 @@ from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
 from weftwork.scheduler.plan.policy import ATTEMPTS
+from weftwork.scheduler.request.config import ConfigProto
 from weftwork.scheduler.run import failures, unfinished
 from weftwork.scheduler.run.attempts import Attempt
 from weftwork.scheduler.run.awaiting import Awaiting
@@ -66,15 +67,15 @@ class Dispatcher:
         queues: QueueHost,
         nesting: Nesting,
         measure: bool,
-        grace: float,
-        budget: int,
+        config: ConfigProto,
         lanes: Lanes,
         awaiting: Awaiting,
     ):
-        self.run, self.plan, self.links, self.measure, self.grace = run, plan, links, measure, grace
+        self.run, self.plan, self.links, self.measure = run, plan, links, measure
+        self.grace = config.cancel_grace_in_ms / 1000
         self.requests = RequestBuilder(run, plan, measure)
-        self.post = Post(run, plan, links, self.requests)
-        self.budget = Budget(plan, budget)
+        self.post = Post(run, plan, links, self.requests, config.names_in_ray)
+        self.budget = Budget(plan, config.memory_budget)
         self.waits = {segment.number: segment.waits for segment in plan.segments}
         self.left = len(plan.segments)
         self.readers = dict(plan.readers)

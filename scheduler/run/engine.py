@@ -366,9 +366,9 @@ class Engine:
         elif plan.local:
             run_locally(run, plan, measure)
         else:
-            budget = self.config.memory_budget
+            nesting = self._nesting
             Dispatcher(
-                run, plan, self.links, self.queues, self._nesting, measure, grace, budget, self.lanes, self._awaiting
+                run, plan, self.links, self.queues, nesting, measure, self.config, self.lanes, self._awaiting
             ).execute()
 
     # Inspection

@@ -328,7 +328,7 @@ class Nesting:
                 self.epoch += 1
         except BaseException as error:
             call.error = error
-            unfinished.waited(call.outer, "nested", flow.ops[node], start, error)
+            call.outer.waited("nested", flow.ops[node], start, why=unfinished.why_of(error))
         finally:
             call.outer.events.put(call)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import monotonic
 
+from weftwork.graph.drawing.words import listed
 from weftwork.graph.errors import OpError, at_node
 from weftwork.graph.operation import Operation
 from weftwork.scheduler.compile.needs import Need
@@ -20,10 +21,10 @@ from weftwork.scheduler.state.actor_link import ActorLink, Links
 
 
 class Post:
-    """Sends the segments of one run of one plan."""
+    """Sends the segments of one run of one plan.   named: Ray shows them, by the names of their nodes."""
 
-    def __init__(self, run: Run, plan: Plan, links: Links, requests: RequestBuilder):
-        self._run, self._plan, self._links, self._requests = run, plan, links, requests
+    def __init__(self, run: Run, plan: Plan, links: Links, requests: RequestBuilder, named: bool):
+        self._run, self._plan, self._links, self._requests, self._named = run, plan, links, requests, named
 
     def send(self, segment: Segment, token: str) -> tuple[Handle, ActorLink | None, float]:
         """Send a segment. Returns the pending call, the link to its actor, and when it was sent.
@@ -38,7 +39,8 @@ class Post:
             self._let_gpus_go(segment.need)
             message, arrived = self._requests.request(segment, None, token)
             left = monotonic()
-            return backend.submit(message, arrived, len(segment.separate), segment.need), None, left
+            name = self._name(segment)
+            return backend.submit(message, arrived, len(segment.separate), segment.need, name), None, left
         except OpError as error:
             raise error if error.op is not None else at_node(type(error), op, error.message) from None
         except StoreFull as error:
@@ -52,7 +54,11 @@ class Post:
             link.programs.update([code.name, *[block.key for block in code.blocks]])
             link.busy += 1
             left = monotonic()
-            return link.submit(message, arrived, len(segment.separate)), link, left
+            return link.submit(message, arrived, len(segment.separate), self._name(segment)), link, left
+
+    def _name(self, segment: Segment) -> str:
+        """What Ray calls a segment: the names of its nodes. "" if Ray is not to show it."""
+        return listed([op.name for op in self._run.ops_of(segment)]) if self._named else ""
 
     def _let_gpus_go(self, need: Need | None) -> None:
         """Let idle actors of the session give up their GPUs if a task asks for one."""

@@ -80,9 +80,9 @@ class Waits:
         (node,) = segment.nodes
         op = self._plan.flow.ops[node]
         if wait.error is not None:
-            unfinished.waited(run, segment.place.value, op, wait.since, wait.error)
+            run.waited(segment.place.value, op, wait.since, why=unfinished.why_of(wait.error))
         if segment.place is Place.LOOP:
-            raise_outcome(op, wait.outcome)
+            raise_outcome(run, node, wait.outcome)
         elif isinstance(wait.outcome, OpError):
             raise at_node(type(wait.outcome), op, wait.outcome.message, wait.outcome.call)
         else:
@@ -98,6 +98,7 @@ class Waits:
         for wait, segment in reversed(list(self._run.waits.items())):  # calls waiting for limits first
             if wait.cancel is not None:
                 wait.cancel()
-            unfinished.waited(self._run, segment.place.value, self._plan.flow.ops[segment.nodes[0]], wait.since)
+            (op,) = self._run.ops_of(segment)
+            self._run.waited(segment.place.value, op, wait.since, why=unfinished.STOPPED)
             if segment.place is Place.QUEUE:
                 self._run.waits.pop(wait, None)

@@ -123,7 +123,7 @@ class Team(ProcessExchange):
                 self.run.values[value] = made
             nodes = self.run.learn(self.plan, segment, costs) if costs else []
             self.run.ran_there("resident", segment.nodes, nodes, self.sent[slot], report, monotonic())
-            self.run.count("resident", len(segment.nodes))
+            self.run.count("resident", len(self.run.ops_of(segment)))
         elif kind == "failed":
             error, text, step, report, ran, known = rest
             cause = described(error, text)

@@ -238,7 +238,7 @@ class Run:
                 else:
                     outputs = segment.program(inputs, self.stop)
         except BaseException as failed:
-            unfinished.segment_here(self, segment, plan.beside, began, failed)
+            unfinished.segment_here(self, segment, _place(plan, segment), began, failed)
             if not isinstance(failed, StepFailed):
                 raise
             if self.is_cancelled:  # the function has turned the Interrupted raised in it into another error
@@ -251,11 +251,11 @@ class Run:
         seconds = monotonic() - began
         for number, value in zip(segment.outputs, outputs, strict=True):
             values[number] = value
-        self.count("caller", len(segment.nodes))
+        self.count("caller", len(self.ops_of(segment)))
         nodes = self.learn(plan, segment, costs) if measure else ()
         if seconds >= WORTH or self.telling is not None:
-            where = lane("thread" if plan.beside and segment.slot else "caller")
             sizes = sum(map(size_of, inputs)), sum(map(size_of, outputs))
+            where = lane(_place(plan, segment))
             self.teller().ran_here(self.ops_of(segment), nodes, began, seconds, where, sent, *sizes)
 
     def call_here(self, key: Any, function: Callable, *args: Any) -> Any:
@@ -300,7 +300,7 @@ class Run:
         for kernel, each in by_kernel.items():
             COSTS.learn_calls(kernel, each)
 
-    def ran_here(self, nodes: Sequence[Node], place: str, sent: Sent) -> None:
+    def ran_here(self, nodes: Sequence[Node], place: str, sent: Sent = HERE) -> None:
         """Report nodes that ran one after another in this thread, if anyone listens or they took long."""
         if nodes and (self.telling is not None or took(nodes) >= WORTH):
             sizes = sum([node.taken for node in nodes]), sum([node.made for node in nodes])
@@ -317,6 +317,10 @@ class Run:
             ops = [self.flow.ops[node] for node in numbers]
             self.teller().ran_there(place, ops, nodes, sent, report, back)
 
+    def failed(self, ops: Sequence[Operation], place: str, began: float, error: BaseException) -> None:
+        """Report nodes that this thread called, one after another from `began`, until the last one raised `error`."""
+        self.teller().ran_here(ops, (), began, monotonic() - began, lane(place), why=unfinished.why_of(error))
+
     def stays(self, node: int, why: BaseException) -> None:
         """Note that a function can only run in the program's own process."""
         op = self.flow.ops[node]
@@ -332,14 +336,17 @@ class Run:
         """Report that a process died while running some nodes, which run again."""
         self.teller().tell("lost", lane=where, ops=tuple([self.flow.ops[node] for node in nodes]), text=why)
 
-    def waited(self, place: str, op: Operation, since: float, thread: int = 0) -> None:
-        """Report a finished node that took no lane: it has waited since `since`, or its bodies ran separately."""
+    def waited(self, place: str, op: Operation, since: float, thread: int = 0, why: str = "") -> None:
+        """Report a node that took no lane: it has waited since `since`, or its bodies ran separately.
+
+        why: why it did not finish; "" if it did.
+        """
         if self.telling is not None or monotonic() - since >= WORTH:
-            self.teller().waited(place, op, since, thread)
+            self.teller().waited(place, op, since, thread, why)
 
     def ops_of(self, segment: Segment) -> tuple[Operation, ...]:
-        """The operations of a segment."""
-        if not segment.ops:
+        """The operations that a segment runs."""
+        if segment.ops is None:
             ops = self.flow.ops
             segment.ops = tuple([ops[node] for node in segment.nodes])
         return segment.ops
@@ -443,3 +450,8 @@ class Run:
         """The sizes of the sources' values."""
         numbers = [*self.flow.feeds.values(), *self.flow.pinned.values(), *self.flow.newest.values()]
         return {n: size_of(self.values[n]) for n in numbers if not objects.is_reference(self.values[n])}
+
+
+def _place(plan: Plan, segment: Segment) -> str:
+    """The kind of lane in which a thread of this process runs a segment of a plan."""
+    return "thread" if plan.beside and segment.slot else "caller"

@@ -38,7 +38,6 @@ from weftwork.scheduler.plan.policy import (
     ROUND_TRIP,
     WORTH_A_THREAD,
 )
-from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.background import Background
 from weftwork.scheduler.run.calling import Call, call_nodes, fits_a_thread, may_do_without
 from weftwork.scheduler.run.crew import Crew
@@ -49,7 +48,7 @@ from weftwork.scheduler.run.gil_watch import GilWatch
 from weftwork.scheduler.run.lane import Lane, idlest, until_room, with_room
 from weftwork.scheduler.run.refusals import Refusals
 from weftwork.scheduler.run.run import Run
-from weftwork.scheduler.run.telling import HERE, Node, Sent
+from weftwork.scheduler.run.telling import Node, Sent
 from weftwork.scheduler.run.workers import Workers
 
 
@@ -371,11 +370,11 @@ class Sharing:
                 call_nodes(self.run, todo, called)
         except BaseException as error:
             since = sum(called[-1].cost[:2]) if called else began
-            unfinished.nodes_here(self.run, [self.flow.ops[node] for node in todo[-1:]], place, since, error)
+            self.run.failed([self.flow.ops[node] for node in todo[-1:]], place, since, error)
             raise
         finally:
             if called and self.crew.over:
-                self.run.ran_here([Node(self.flow.ops[call.node], *call.cost) for call in called], place, HERE)
+                self.run.ran_here([Node(self.flow.ops[call.node], *call.cost) for call in called], place)
             elif called:
                 self._called(called, place, began, wants, alone)
 

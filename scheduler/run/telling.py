@@ -22,7 +22,7 @@ from weftwork.graph.errors import text_of
 from weftwork.graph.forks import in_child
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.events.clock import OFFSETS, epoch
-from weftwork.scheduler.events.event import Event, Lane
+from weftwork.scheduler.events.event import SILENT, Event, Lane
 from weftwork.scheduler.events.stream import Listening, Stream, new_run
 from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate
@@ -116,21 +116,37 @@ class Telling:
         sent: Sent = HERE,
         taken: int = 0,
         made: int = 0,
+        why: str = "",
     ) -> None:
         """Report nodes that ran in a thread of this process, one after another.
 
         nodes: the measured ones.   taken, made: the bytes of their inputs and outputs.
+        why: why the last one did not finish; "" if it did.
         """
-        self._ran(where, ops, nodes, start, seconds, 0.0, sent, Ran(taken=taken, made=made))
+        self._ran(where, ops, nodes, start, seconds, 0.0, sent, Ran(taken=taken, made=made), why=why)
 
     def ran_there(
-        self, place: str, ops: Sequence, nodes: Sequence[Node], sent: Sent, report: Sequence, back: float
+        self,
+        place: str,
+        ops: Sequence,
+        nodes: Sequence[Node],
+        sent: Sent,
+        report: Sequence,
+        back: float,
+        since: float = 0.0,
+        why: str = "",
     ) -> None:
-        """Report nodes that ran in another process, from its `report`; the reply arrived at `back`."""
+        """The same, in another process, from its `report`; the reply arrived at `back`.
+
+        since: when those of which the last one did not finish began, if the report does not say so.
+        """
         ran = Ran(*report)
         offset = OFFSETS.learn(ran.machine, sent.at, ran.came, ran.left, back)
         start, seconds = ran.start, ran.seconds
-        if not start and nodes:  # nodes were sent to it one by one
+        if why:
+            start = since or start or ran.came + ran.packing + ran.loading
+            seconds = ran.left - start
+        elif not start and nodes:  # nodes were sent to it one by one
             start, seconds = nodes[0].start, took(nodes)
             ran = ran._replace(taken=sum([n.taken for n in nodes]), made=sum([n.made for n in nodes]))
         where = Lane(place, inventory.address_of(ran.machine), ran.pid, ran.thread)
@@ -140,7 +156,7 @@ class Telling:
             self.tell("started", sent.at, waited, lane=where, ops=tuple(ops), text=f"process {ran.pid}")
         if ran.loading >= WORTH:
             self.tell("started", ran.came + offset, ran.loading, lane=where, ops=tuple(ops), text=_LOADING)
-        self._ran(where, ops, nodes, start, seconds, offset, sent, ran, back)
+        self._ran(where, ops, nodes, start, seconds, offset, sent, ran, back, why)
 
     def _ran(
         self,
@@ -153,26 +169,28 @@ class Telling:
         sent: Sent,
         ran: Ran,
         back: float = 0.0,
+        why: str = "",
     ) -> None:
-        if not ops or not (seconds >= WORTH or self.heard):
+        if not (seconds >= WORTH or self.heard) or not (named := _named(ops)):
             return
         travelled = self._travelled(sent, back)
         self.tell(
-            "segment",
+            "failed" if why else "segment",
             start + offset,
             seconds,
             lane=where,
-            ops=tuple(ops),
+            ops=named,
             bytes_in=ran.taken,
             bytes_out=ran.made,
             packing=sent.packing + ran.packing,
+            text=why,
             **travelled,
         )
-        if self.wants_nodes:
+        if self.wants_nodes and not why:
             for op, began, spent, taken, made in nodes:
-                self.tell(
-                    "node", began + offset, spent, lane=where, ops=(op,), bytes_in=taken, bytes_out=made, **travelled
-                )
+                if op.type not in SILENT:
+                    own = {"ops": (op,), "bytes_in": taken, "bytes_out": made}
+                    self.tell("node", began + offset, spent, lane=where, **own, **travelled)
 
     def _travelled(self, sent: Sent, back: float) -> dict[str, Any]:
         """The fields of an event on how its nodes were sent and came back."""
@@ -185,34 +203,16 @@ class Telling:
             "attempt": sent.attempt,
         }
 
-    def failed(self, ops: Sequence, start: float, seconds: float, where: Lane, why: str, **more: Any) -> None:
-        """Report nodes that ran one after another until the last one failed, or the run was stopped."""
-        if ops and (seconds >= WORTH or self.heard):
-            self.tell("failed", start, seconds, lane=where, ops=tuple(ops), text=why, **more)
-
-    def failed_there(
-        self, place: str, ops: Sequence, sent: Sent, report: Sequence, start: float, back: float, why: str
-    ) -> None:
-        """The same, in another process. start: when they began, by its clock."""
-        ran = Ran(*report)
-        offset = OFFSETS.learn(ran.machine, sent.at, ran.came, ran.left, back)
-        where = Lane(place, inventory.address_of(ran.machine), ran.pid, ran.thread)
-        self.failed(ops, start + offset, ran.left - start, where, why, **self._travelled(sent, back))
-
-    def waited(self, place: str, op: Operation, since: float, thread: int = 0) -> None:
-        """Report a finished node that took no lane: it waited in a queue, or its bodies ran separately."""
+    def waited(self, place: str, op: Operation, since: float, thread: int = 0, why: str = "") -> None:
+        """Report a node that took no lane: it waited in a queue, or its bodies ran separately."""
         seconds = monotonic() - since
-        if seconds >= WORTH or self.heard:
-            where = Lane(place, "", os.getpid(), thread)
-            self.tell("segment", since, seconds, lane=where, ops=(op,))
-            if self.wants_nodes:
-                self.tell("node", since, seconds, lane=where, ops=(op,))
+        self.ran_here([op], [Node(op, since, seconds)], since, seconds, Lane(place, "", os.getpid(), thread), why=why)
 
     # The run
 
     def planned(self, ops: Sequence, text: str, start: float, seconds: float, plan: Any = None) -> None:
         """Report how the run, or a part of it, is executed."""
-        self.tell("planned", start, seconds, ops=tuple(ops), text=text, plan=plan)
+        self.tell("planned", start, seconds, ops=_named(ops), text=text, plan=plan)
 
     def compiled(self, since: float, starts: Sequence[tuple[float, float]]) -> None:
         """Report that the graph was compiled from `since` until now. starts: waits for Ray meanwhile."""
@@ -247,6 +247,11 @@ def tell_compiled(run: Any, since: float, starts: list[tuple[float, float]]) -> 
     if run.telling is not None or monotonic() - since >= WORTH:
         run.teller().compiled(since, starts)
     starts.clear()
+
+
+def _named(ops: Iterable[Operation]) -> tuple[Operation, ...]:
+    """The operations of which events tell."""
+    return tuple([op for op in ops if op.type not in SILENT])
 
 
 def lane(place: str = "caller") -> Lane:

@@ -19,7 +19,6 @@ from weftwork.scheduler.plan.placement import Estimate
 from weftwork.scheduler.plan.plan import make_dynamic_plan
 from weftwork.scheduler.plan.signatures import Signature, settled
 from weftwork.scheduler.plan.specializations import Specialization
-from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.cold_run import ColdRun, Next, Part, Stretch
 from weftwork.scheduler.run.local_workers import local_workers
 from weftwork.scheduler.run.nested import InnerRun
@@ -99,9 +98,9 @@ def _tell_unfinished(run: Run, work: ColdRun, began: float, error: BaseException
     done, called = work.stretch.nodes, work.stretch.called
     if done:
         work.stretch.seconds = took(done)
-        run.teller().ran_here([n.op for n in done], done, done[0].start, took(done), lane())
+        run.ran_here(done, "caller")
         began = done[-1].start + done[-1].seconds
-    unfinished.nodes_here(run, called[len(done) :], "caller", began, error)
+    run.failed(called[len(done) :], "caller", began, error)
 
 
 def _tell_stretch(run: Run, stretch: Stretch) -> None:

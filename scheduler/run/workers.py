@@ -184,7 +184,7 @@ class Workers:
         if rest and end is not None and end[0] in _UNFINISHED and not is_repeated(*end):
             why = unfinished.why_of(described(*end[1:])) if end[0] == "failed" else unfinished.STOPPED
             since = costs[-1][0] + costs[-1][1] if costs else 0.0
-            unfinished.nodes_there(run, "resident", [flow.ops[rest[0]]], batch.sent, report, why, since)
+            run.teller().ran_there("resident", [flow.ops[rest[0]]], (), batch.sent, report, back, since, why)
         return nodes, rest
 
     def lost(self, slot: int, nodes: Sequence[int] = ()) -> list[int]:

@@ -78,10 +78,22 @@ class Inspection:
         """Write a timeline to a file, for Perfetto (ui.perfetto.dev) or chrome://tracing.
 
         It shows the recorded events of one run, by its number, or of all runs. Single nodes are shown if somebody asked
-        for them (`listen(..., nodes=True)`), else segments. Raises NotFoundError or PermissionDeniedError, of
-        `tf.errors`, if the file cannot be written.
+        for them (`listen(..., nodes=True)`), else segments. Raises FailedPreconditionError if no run, or not this one,
+        is remembered, and an OpError if the file cannot be written, which leaves an existing file unchanged.
         """
-        write_timeline(self._engine.events.recent(run, nodes=True), path)
+        write_timeline(self._remembered(run), path)
+
+    def _remembered(self, run: int | None = None) -> list[Event]:
+        """The events of one run or of all, single nodes too. Raises FailedPreconditionError if there are none."""
+        events = self._engine.events.recent(run, nodes=True)
+        if not events:
+            which = "No run of this session is remembered" if run is None else f"Run {run!r} is not remembered"
+            raise FailedPreconditionError(
+                None, None,
+                f"{which}: run something first. Runs of less than a millisecond are remembered only while somebody "
+                "listens, as in `with session.listen(print):`.",
+            )  # fmt: skip
+        return events
 
     def explain(self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Explanation:
         """The plan of a run as readable text: print it. Nothing runs.
@@ -116,13 +128,7 @@ class Inspection:
         """
         if not isinstance(runs, int) or runs < 1:
             raise ValueError(f"runs must be at least 1, but got {runs!r}.")
-        found = accounts(self._engine.events.recent(nodes=True))[-runs:]
-        if not found:
-            raise FailedPreconditionError(
-                None, None,
-                "No run of this session is remembered: run something first. Runs of less than a millisecond are "
-                "remembered only while somebody listens, as in `with session.listen(print):`.",
-            )  # fmt: skip
+        found = accounts(self._remembered())[-runs:]
         write_text(fspath(path), report(found))
 
     def serve(self, port: int = 0) -> Serving:
@@ -130,7 +136,7 @@ class Inspection:
 
         port: a port of the loopback address; 0 picks a free one. To open the page you need the address as returned,
         because a token is part of it. The page is served until you call `close()` on the returned object, or close the
-        session. Raises OSError if the port is not available.
+        session. Raises ValueError if `port` is no port, and OSError if it is not available.
 
             with session.serve() as page:
                 print(page.url)

@@ -77,9 +77,12 @@ class ActorLink:
             "tasks. Close them, or ask for another device.",
         )
 
-    def submit(self, message: bytes, arrived: list, separate: int) -> backend.Handle:
-        """Submit a segment. The caller holds `lock`, so that messages are sent in the order in which they were made."""
-        return backend.submit_to(self.ensure(), message, arrived, separate)
+    def submit(self, message: bytes, arrived: list, separate: int, name: str) -> backend.Handle:
+        """Submit a segment, under a name or "".
+
+        The caller holds `lock`, so that messages are sent in the order in which they were made.
+        """
+        return backend.submit_to(self.ensure(), message, arrived, separate, name)
 
     def dead(self, actor: Any) -> None:
         """Note that `actor` has died. The next use starts another one."""

@@ -73,7 +73,7 @@ def _with_more(account: Account) -> str:
     mean, most = account.at_work
     work, chain = mean * account.seconds, account.chain
     longest = f"The longest chain of nodes that need each other takes {time_text(chain)}"
-    if chain >= account.seconds:
+    if chain >= account.seconds or not most:
         return f"{longest}, so more cores gain nothing."
     best = {count: max(chain, work / count) for count in (2 * most, 4 * most)}
     more = f", and {time_text(best[4 * most])} with {4 * most}" if best[4 * most] < best[2 * most] else ""

@@ -20,19 +20,26 @@ from weftwork.scheduler.views.shares import Span
 STYLE = """
 .weft-run .stack { display: flex; height: 22px; border-radius: 4px; overflow: hidden; margin: .4rem 0 }
 .weft-run .lanes { display: flex; gap: .6rem }
-.weft-run .titles { font-size: 12px; line-height: 22px; white-space: nowrap }
-.weft-run .titles div { height: 22px }
+.weft-run .titles { font-size: 12px; line-height: 22px; max-width: 40% }
+.weft-run .titles div { height: 22px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
 .weft-run .scroll { flex: 1; overflow-x: auto; min-width: 0 }
-.weft-run .wide { min-width: 100% }
-.weft-run .lanes svg { display: block; background: #f7f9fb }
-.weft-run .lanes line { stroke: #dde4ea }
-.weft-run .lanes text { font-size: 11px; pointer-events: none }
-.weft-run .ticks { position: relative; height: 16px; font-size: 11px; color: #52616f; overflow: hidden }
+.weft-run .wide { min-width: 100%; container-type: inline-size }
+.weft-run .lanes svg { display: block; background: rgb(128 144 160 / .08) }
+.weft-run .lanes line { stroke: rgb(128 144 160 / .3) }
+.weft-run .lanes foreignObject { pointer-events: none }
+.weft-run .name { font-size: 11px; line-height: 16px; padding: 0 4px }
+.weft-run .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
+.weft-run .ticks { position: relative; height: 16px; font-size: 11px; line-height: 16px }
+.weft-run .ticks { opacity: .8; overflow: hidden }
 .weft-run .ticks span { position: absolute; padding-left: 3px; white-space: nowrap }
+@container (max-width: 560px) { .weft-run .ticks span:nth-child(even) { display: none } }
+@container (max-width: 280px) { .weft-run .ticks span:nth-child(4n + 3) { display: none } }
 .weft-run .keys { font-size: 12px; margin: .4rem 0 }
 .weft-run .keys b { margin-right: .6rem }
-.weft-run .keys span { margin-right: 1rem; white-space: nowrap }
-.weft-run .keys i { display: inline-block; width: 11px; height: 11px; margin-right: .35rem; border-radius: 2px }
+.weft-run .keys span { display: inline-block; margin-right: 1rem; overflow-wrap: anywhere }
+.weft-run .key { white-space: nowrap }
+.weft-run :is(.key, .keys) i { display: inline-block; width: 11px; height: 11px }
+.weft-run :is(.key, .keys) i { margin-right: .35rem; border-radius: 2px }
 """
 """The styles of lanes and shares, inside elements of class `weft-run`."""
 SHARE_COLORS = {
@@ -45,7 +52,7 @@ SHARE_COLORS = {
     "planning": "#577590",
     "starting": "#90a955",
     "queue": "#b08968",
-    "lost": "#000000",
+    "lost": "#ff006e",
     "rest": "#c9d1d9",
 }
 FUNCTION_COLORS = ("#4e79a7", "#f28e2b", "#59a14f", "#b07aa1", "#76b7b2", "#edc948", "#ff9da7", "#9c755f")
@@ -80,7 +87,7 @@ def lanes_html(account: Account) -> str:
         by_lane.setdefault(piece.lane, []).append(piece)
     for lane, title in titles_of(by_lane).items():
         rows.append((title, _joined([_piece_bar(account, piece, colors) for piece in by_lane[lane]])))
-    titles = "".join([f"<div>{escape(title)}</div>" for title, _ in rows])
+    titles = "".join([f'<div title="{escape(title)}">{escape(title)}</div>' for title, _ in rows])
     bars = "".join([_bar(bar, number * _ROW) for number, (_, its) in enumerate(rows) for bar in its])
     marks = [
         (100 * tick / (account.seconds or 1.0), time_text(tick) if tick else "0") for tick in ticks_of(account.seconds)
@@ -200,11 +207,12 @@ def _bar(bar: Bar, top: float) -> str:
 
 
 def _name(bar: Bar, top: float) -> str:
-    """The text inside a bar that is wide enough, cut to fit."""
+    """The text inside a bar that is wide enough. A text that does not fit ends in an ellipsis."""
     if not bar.name or bar.width < _NAMED_FROM:
         return ""
     box = f'x="{bar.start:.3f}%" y="{top + (_ROW - _BAR) / 2:g}" width="{bar.width:.3f}%" height="{_BAR}"'
-    return f'<svg {box}><text x="4" y="12" fill="{_ink(bar.color)}">{escape(bar.name)}</text></svg>'
+    text = f'<div class="name" style="color:{_ink(bar.color)}">{escape(bar.name)}</div>'
+    return f"<foreignObject {box}>{text}</foreignObject>"
 
 
 def _ink(color: str) -> str:

@@ -27,7 +27,8 @@ def _lost(event: Event) -> str:
 
 
 def _planned(event: Event) -> str:
-    return f"run {event.run}: {len(event.ops)} nodes, {event.text} (planned in {1e3 * event.seconds:.3g} ms)"
+    nodes = f"{len(event.ops):,} node{'s' * (len(event.ops) != 1)}"
+    return f"run {event.run}: {nodes}, {event.text} (planned in {1e3 * event.seconds:.3g} ms)"
 
 
 _MESSAGES: dict[str, tuple[int, Callable[[Event], str]]] = {

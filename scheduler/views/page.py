@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from html import escape
@@ -30,8 +31,7 @@ _ROWS = 40
 def page(title: str, view: str, live: str = "") -> str:
     """A complete page.   view: its content as HTML.   live: the address of updates, or "" for none."""
     parts = {"title": escape(title), "view": view, "live": live, "style": STYLE}
-    pieces = _PAGE.split("@")
-    return "".join([parts.get(piece, piece) if number % 2 else piece for number, piece in enumerate(pieces)])
+    return re.sub("@(title|view|live|style)@", lambda name: parts[name[1]], _PAGE)
 
 
 def report(runs: Sequence[Account]) -> str:
@@ -84,7 +84,7 @@ def shares_html(account: Account) -> str:
 
 
 def _key(share: str) -> str:
-    return f'<span class="keys"><i style="background:{SHARE_COLORS[share]}"></i></span>{share}'
+    return f'<span class="key"><i style="background:{SHARE_COLORS[share]}"></i>{share}</span>'
 
 
 def advice_html(account: Account) -> str:

@@ -41,8 +41,10 @@ class Serving:
         """view: returns the content as HTML; None once there is nothing more to show.   port: 0 picks a free one.
 
         listen: starts listening to the events that the page shows.
-        Raises OSError if the port is not available.
+        Raises ValueError if `port` is no port, and OSError if it is not available.
         """
+        if not isinstance(port, int) or not 0 <= port < 1 << 16:
+            raise ValueError(f"port must be a number from 0 to 65535, but got {port!r}.")
         try:
             self._server = _Server(title, view, port)
         except OSError as error:

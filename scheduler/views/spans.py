@@ -49,7 +49,7 @@ class _Spans:
         span = self._runs.get(event.run)
         if span is None:
             return
-        if event.kind == "segment":
+        if event.kind in ("segment", "failed"):
             self._segment(span, event)
         elif event.kind in _MOMENTS:
             span.add_event(event.kind, _attributes(event), timestamp=_ns(event.start))
@@ -65,6 +65,8 @@ class _Spans:
         child = self._tracer.start_span(
             listed(event.ops, attrgetter("name")), around, attributes=_attributes(event), start_time=_ns(event.start)
         )
+        if event.kind == "failed":
+            child.set_status(self._trace.StatusCode.ERROR, event.text.splitlines()[0])
         child.end(end_time=_ns(event.end))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import io
 import pickle
@@ -60,6 +61,22 @@ def test_a_node_that_failed_is_called_again_with_its_inputs_wherever_it_ran(plac
         error = failed(session, node)
     assert error.op is node.op
     check_replay(error, [[1, 2.5], 7])
+
+
+async def ratio_later(values, top):
+    """Like `ratio`, after a moment."""
+    await asyncio.sleep(0)
+    return ratio(values, top)
+
+
+@pytest.mark.parametrize("detached", [False, True])
+@pytest.mark.parametrize("waits", [ratio_later, tf.op(limits={"api": 1})(ratio)])
+def test_a_call_that_waits_outside_all_lanes_is_called_again(graph, waits, detached):
+    """detached: it runs beside a run that is shared out."""
+    config = tf.ConfigProto(limits={"api": 1}, placement="dynamic" if detached else "caller")
+    node = tf.op(waits)(pair(tf.constant(1)), tf.constant(7))
+    with tf.Session(config=config) as session:
+        check_replay(failed(session, node), [[1, 2.5], 7])
 
 
 @pytest.mark.parametrize("place", ["caller", "resident", "task"])

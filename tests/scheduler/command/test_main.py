@@ -87,6 +87,14 @@ def test_doctor_says_what_to_do_about_a_ray_that_does_not_answer(capsys, monkeyp
     )
 
 
+def test_doctor_says_what_to_do_where_large_values_go_to_disk(capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "_trial", lambda *_: doctor.Finding("a local worker is not tried here"))
+    monkeypatch.setattr(doctor, "is_writable", lambda folder: False)  # as in a container with a read-only system
+    lines = said(capsys, "doctor")
+    assert "  /dev/shm cannot be written to" in lines
+    assert "  make /dev/shm writable: else Ray's store is on disk, and slow" in lines[lines.index("what to do:") :]
+
+
 def test_doctor_knows_the_extras_of_the_package():
     section = (ROOT / "pyproject.toml").read_text().split("[project.optional-dependencies]")[1].split("\n[")[0]
     declared = set(re.findall(r"^(\w+) = \[", section, re.MULTILINE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -16,18 +17,24 @@ from tests.scheduler.events.test_telling import is_first, pids_of, placed, where
 from tests.scheduler.views.test_timeline import check_trace
 from tests.tracing import CLOSE, check_order, check_run, of_kind, traced
 from weftwork.scheduler.views.account import Account
+from weftwork.scheduler.views.page import report
 from weftwork.scheduler.views.timeline import timeline_of
 
 
 def check_views(events):
     """The timeline shows each node once, in its lane. The account has each once, and shares that are the whole run."""
-    ran = Counter([(event.ops[0].name, event.lane.pid, event.lane.thread) for event in of_kind(events, "node")])
+    nodes = of_kind(events, "node")
+    ran = Counter([(event.ops[0].name, event.lane.pid, event.lane.thread or event.lane.place) for event in nodes])
     shown = [event for event in check_trace(timeline_of(events).to_json()) if event.get("cat") == "node"]
-    assert Counter([(event["name"], event["pid"], event["tid"]) for event in shown if event["ph"] == "X"]) == ran
+    assert (
+        Counter([(e["name"], e["pid"], e["tid"] if e["ph"] == "X" else "loop") for e in shown if e["ph"] in "Xb"])
+        == ran
+    )
     account = Account(events)
     assert sum(account.shares.values()) == pytest.approx(account.seconds)
     assert Counter([op.name for piece in account.pieces for op in piece.ops]) == Counter([name for name, *_ in ran])
     assert account.chain <= account.seconds + CLOSE
+    assert report([account])
 
 
 @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -39,14 +46,28 @@ def test_the_events_agree_with_the_graph_for_any_graph_and_placement(data):
         for number in range(data.draw(st.integers(1, 12))):
             inputs = data.draw(st.lists(st.sampled_from(nodes), max_size=3)) if nodes else []
             spends = data.draw(st.sampled_from([0.0, 0.0005, 0.003]))
-            nodes.append(tf.op(lambda *_, spends=spends: where(spends), name=f"node_{number}")(*inputs))
-        with placed(placement) as session:
-            for _ in range(2):
+            how = data.draw(st.sampled_from([{}, {}, {"limits": {"api": 1}}, None]))
+            nodes.append(made(number, spends, how)(*inputs))
+        with placed(placement, limits={"api": 1}) as session:
+            for _ in range(3):
                 values, events = traced(session, nodes)
                 check_run(events)
                 check_order(events)
-                assert pids_of(events) == {n.op.name: v for n, v in zip(nodes, values, strict=True)}
+                ran = {n.op.name: v for n, v in zip(nodes, values, strict=True)}
+                seen = pids_of([event for event in events if event.lane.place != "loop"])
+                assert seen == {name: ran[name] for name in seen}
+                assert {event.ops[0].name for event in of_kind(events, "node")} == ran.keys()
                 check_views(events)
+
+
+def made(number, spends, how):
+    """A function that says where it runs, with options; or one that waits outside all lanes."""
+
+    async def wait(*_):
+        await asyncio.sleep(spends)
+
+    function = wait if how is None else lambda *_: where(spends)
+    return tf.op(function, name=f"node_{number}", **(how or {}))
 
 
 def test_each_of_several_kills_shows_as_lost_with_the_node_under_which_it_came(graph, tmp_path):

@@ -318,6 +318,40 @@ def test_a_run_that_fails_says_so_at_its_end_also_when_nobody_listens(graph):
 # Who listens
 
 
+@pytest.mark.parametrize("placement", ["resident", "dynamic", "thread"])
+def test_a_call_that_waits_beside_a_plan_is_told_once(graph, placement):
+    async def wait():
+        return 1
+
+    nodes = [tf.op(where, name="work")(0.002), tf.op(wait)(), tf.op(limits={"api": 1})(lambda: 2)()]
+    with placed(placement, limits={"api": 1}) as session:
+        for _ in range(2):
+            events = traced(session, nodes)[1]
+            check_run(events)
+            assert sorted(event.ops[0].name for event in of_kind(events, "node")) == sorted(n.op.name for n in nodes)
+        assert sum(session.stats().nodes.values()) == 2 * len(nodes)
+
+
+@pytest.mark.parametrize("placement", ["caller", "thread", "dynamic"])
+def test_what_computes_nothing_is_not_told(graph, tmp_path, placement):
+    nodes = [tf.op(where, name=f"where_{k}")(0.002) for k in range(4)]
+    variable = tf.Variable(np.zeros(2), name="variable")
+    saver = tf.train.Saver()
+    heard = []
+    with placed(placement) as session:
+        session.run(variable.initializer)
+        path = saver.save(session, f"{tmp_path}/values")
+        with session.listen(heard.append, nodes=True):
+            assert len(list(session.stream(nodes))) == 4
+            streamed, _ = heard.copy(), heard.clear()
+            saver.restore(session, path)
+    for events in (streamed, heard):  # the stream passes on each value, and a group restores all variables
+        check_run(events)
+        planned = of_kind(events, "planned")[0].ops
+        assert set(planned) == {event.ops[0] for event in of_kind(events, "node")}
+    assert sorted(event.ops[0].name for event in of_kind(streamed, "node")) == [n.op.name for n in nodes]
+
+
 def test_what_takes_more_than_a_millisecond_is_kept_though_nobody_listens(graph):
     seconds = tf.placeholder(tf.float32, [], name="seconds")
     short = tf.add(seconds, 1.0, name="short")

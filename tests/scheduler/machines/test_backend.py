@@ -21,6 +21,11 @@ def test_ray_address_is_joined_and_one_where_nobody_answers_is_an_error_at_once(
     assert seen["nowhere"] == "The Ray at '127.0.0.1"
 
 
+def test_ray_shows_work_by_the_names_of_its_nodes_where_a_session_asks_for_it():
+    seen = JOINS.seen()
+    assert seen["timeline"] == seen["listed"] == ["files/ones", "files/ones", "update", "update"]
+
+
 def test_a_session_in_a_task_uses_the_ray_that_the_task_is_in(ray_session):
     @ray_session.remote
     def inside():

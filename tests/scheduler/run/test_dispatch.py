@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import weftwork as tf
+from tests.tracing import check_order, check_run, of_kind, traced
 from tests.waiting import until
 from weftwork.scheduler.compile.lowering import lower
 from weftwork.scheduler.plan.cost import COSTS
@@ -147,7 +148,12 @@ def test_a_copy_is_started_of_pure_work_that_is_far_behind_and_of_no_other(ray_s
     y = node(path)
     COSTS.learn(node.kernel, 64, 0.01, 8)
     with tf.Session() as session:
-        assert session.run(y, {path: str(tmp_path / "calls")}) == "done"
+        value, events = traced(session, y, {path: str(tmp_path / "calls")})
+    assert value == "done"
+    check_run(events)
+    check_order(events)  # the copy counts once
+    assert [event.ops for event in of_kind(events, "copied")] == [(y.op,)] * pure
+    assert session.stats().copied == pure
     calls = (tmp_path / "calls").read_text().split()
     assert len(calls) == (2 if pure else 1)
     if pure:

@@ -96,10 +96,15 @@ def test_a_report_that_cannot_be_written_leaves_what_was_there(session, tmp_path
     assert [file.name for file in tmp_path.iterdir()] == ["run.html"]
 
 
-def test_a_report_of_nothing_says_what_to_do(graph, tmp_path):
+def test_a_report_or_a_timeline_of_nothing_says_what_to_do(graph, tmp_path):
     with tf.Session() as session:
         with pytest.raises(tf.errors.FailedPreconditionError, match="No run of this session is remembered"):
             session.report(tmp_path / "run.html")
+        with pytest.raises(tf.errors.FailedPreconditionError, match="No run of this session is remembered"):
+            session.timeline(tmp_path / "run.json")
+        with pytest.raises(tf.errors.FailedPreconditionError, match="Run 10000000 is not remembered"):
+            session.timeline(tmp_path / "run.json", run=10_000_000)
+        assert list(tmp_path.iterdir()) == []
         for runs in (0, -1, 1.5, "2"):
             with pytest.raises(ValueError, match="runs must be at least 1"):
                 session.report(tmp_path / "run.html", runs)

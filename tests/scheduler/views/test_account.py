@@ -109,6 +109,11 @@ def test_short_nodes_in_one_thread_would_not_gain_from_more_cores(graph):
     assert "more cores" not in text
 
 
+def test_calls_that_only_wait_do_not_gain_from_more_cores(nodes):
+    waits = [ran(node, 6, 2, worker(0, "loop"), ready=1.0) for node in nodes[:1]]
+    assert "so more cores gain nothing" in sentences(*waits, seconds=8.0)
+
+
 def test_large_values_on_the_way_are_named_with_who_reads_them(nodes):
     far = [
         ran(node, 6, 2, worker(5, "task", "far"), sent=2.0, ready=2.0, back=9.0, bytes_in=9 * 10**7)

@@ -223,6 +223,12 @@ def test_all_runs_inside_the_context_show_theirs_also_in_the_background(graph, l
         assert line().count(": done after") == 2
 
 
+def test_what_hands_a_streamed_value_on_does_not_count(graph, looks, line):
+    with tf.Session() as session, tf.progress():
+        assert len(list(session.stream([nap(0.001 * k) for k in range(5)]))) == 5
+    assert (looks[-1].done, looks[-1].total) == (5, 5)
+
+
 def test_what_cannot_be_shown_does_not_end_the_run(graph, line, looks, monkeypatch, caplog):
     monkeypatch.setattr(progress._Line, "show", lambda *_: 1 // 0)
     with tf.Session(config=tf.ConfigProto(placement="caller")) as session:

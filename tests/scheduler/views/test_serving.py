@@ -128,3 +128,9 @@ def test_a_port_that_is_taken_is_named(shown, serving):
     port = int(serving.url.partition("/?")[0].rpartition(":")[2])
     with pytest.raises(OSError, match=f"Port {port} of 127.0.0.1 cannot be served: Address already in use"):
         shown.serve(port)
+
+
+@pytest.mark.parametrize("port", [-1, 65536, "8000", None])
+def test_what_is_no_port_is_refused(shown, port):
+    with pytest.raises(ValueError, match=f"port must be a number from 0 to 65535, but got {port!r}"):
+        shown.serve(port)

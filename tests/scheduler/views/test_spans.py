@@ -42,6 +42,8 @@ def test_an_error_is_the_status_of_the_runs_span_and_a_retry_an_event_of_it(grap
     provider, ended = spans
     with tf.Session() as session, tf.export_spans(provider), pytest.raises(tf.errors.OpError):
         session.run(tf.op(retries=1, here=True)(lambda: {}["nothing"])())
-    run = ended()[-1]
+    node, run = ended()
+    assert node.parent.span_id == run.context.span_id
+    assert node.status.description == "KeyError: 'nothing'"
     assert run.status.description.startswith("UnknownError: KeyError: 'nothing'")
     assert "retried" in [event.name for event in run.events]
