@@ -18,7 +18,7 @@ from typing import Any
 
 from weftwork.graph.forks import fresh
 from weftwork.graph.ownership import is_atom
-from weftwork.scheduler.doors.calls import Raised
+from weftwork.scheduler.doors.calls import Raised, calls_here, waiting
 from weftwork.scheduler.doors.running import changes_given, holds_nothing, in_c
 
 _OPEN = (PENDING, RUNNING)
@@ -97,11 +97,23 @@ class Call(Future):
     def result(self, timeout: float | None = None) -> Any:
         """What the function returned. Raises what it raised, CancelledError, or TimeoutError.
 
+        In a call of an executor, another call may take its place while it waits.
         timeout: the maximum number of seconds to wait.
         """
         if self._state == FINISHED and self._exception is None:
             return self._result
-        return super().result(timeout)
+        if calls_here() is None or self.done():
+            return super().result(timeout)
+        with waiting():
+            return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What the function raised, or None. Waits as `result` does, and raises CancelledError or TimeoutError.
+
+        timeout: the maximum number of seconds to wait.
+        """
+        with waiting():
+            return super().exception(timeout)
 
 
 def start(calls: Iterable[Call]) -> list[Call]:
