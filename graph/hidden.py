@@ -2,8 +2,7 @@
 
 hidden    reached only through an object that is not a structure (`nest`): an attribute, an iterator, a bound argument
 
-No code of the object runs: Python's garbage collector says what it refers to, except for arrays of objects, which it does
-not know.
+No code of the object runs: Python's garbage collector says what it refers to, and NumPy what an array of objects holds.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def _frame(value: Any) -> int:
             continue
         column = value.iloc[:, number] if value.ndim == 2 else value
         total += int(column.nbytes)
-        if dtype == object and rows:
+        if rows and isinstance(dtype, np.dtype):
             step = max(1, rows // _MAX_PARTS)
             sample = [len(item) if type(item) in (str, bytes) else size_of(item) for item in column.array[::step]]
             total += sum(sample) * rows // len(sample)

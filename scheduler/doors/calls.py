@@ -1,7 +1,7 @@
 """How a worker makes the calls of an executor, and what it sends back.
 
-place     one of the calls that an executor may make at once. A call that waits for a future gives its place back, so that
-          the calls that it waits for can be made
+place     one of the calls that an executor may make at once. A call that waits for a future gives its place back, so
+          that the calls that it waits for can be made
 
 An exception is part of the outcome of its call (`Raised`), so that the other calls of the graph go on.
 """

@@ -25,8 +25,9 @@ from weftwork.graph.captured_walk import Walk
 from weftwork.graph.inspection import inside
 from weftwork.scheduler.doors.batches import Batch, results
 from weftwork.scheduler.doors.calls import PLACES, Raised, Start, calls_here, chunk_of
-from weftwork.scheduler.doors.futures import Call, Callee, cancel, code_of, finish, start
+from weftwork.scheduler.doors.futures import Call, Callee, cancel, finish, start
 from weftwork.scheduler.doors.pace import PACES
+from weftwork.scheduler.doors.running import code_of
 from weftwork.scheduler.machines.inventory import local_cpus
 
 _LOG = logging.getLogger("concurrent.futures")

@@ -19,7 +19,7 @@ from typing import Any
 from weftwork.graph.forks import fresh
 from weftwork.graph.ownership import is_atom
 from weftwork.scheduler.doors.calls import Raised, calls_here, waiting
-from weftwork.scheduler.doors.running import changes_given, holds_nothing, in_c
+from weftwork.scheduler.doors.running import changes_given, code_of, holds_nothing
 
 _OPEN = (PENDING, RUNNING)
 _light = fresh(threading.Lock())
@@ -153,15 +153,3 @@ def cancel(calls: Iterable[Call]) -> None:
     for call in calls:
         if call.cancel():
             call.set_running_or_notify_cancel()
-
-
-def code_of(function: Any) -> Any:
-    """The key under which a function's duration is remembered: its code or its type, which keep no object of the
-    program alive."""
-    while True:
-        inner = getattr(function, "func", None) or getattr(function, "__func__", None)
-        if inner is None:
-            break
-        function = inner
-    code = getattr(function, "__code__", None)
-    return code if code is not None else function if in_c(function) else type(function)

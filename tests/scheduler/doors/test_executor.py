@@ -372,7 +372,7 @@ tf.Executor().submit(time.sleep, 0.5).add_done_callback(lambda future: print("do
 
 @pytest.mark.parametrize("most", [1, 2])
 def test_a_call_that_waits_for_another_lets_it_be_made(most):
-    """Python's pools wait for ever here. No more calls compute at once than allowed, except for those that have waited."""
+    """Python's pools wait for ever here."""
     with tf.Executor(most) as executor:
 
         def fibonacci(n):
