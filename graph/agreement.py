@@ -198,7 +198,7 @@ def _part(annotation: Any) -> Claim | None:
     origin = typing.get_origin(annotation) or annotation
     try:
         family = _FAMILIES.get(origin)
-    except TypeError:
+    except Exception:  # an annotation may be any object, and its hash may raise
         return None
     if family is not None:
         return Claim(frozenset([family]))

@@ -21,6 +21,7 @@ from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.needed import limited, needed, selected
 from weftwork.graph.operation import Kind, Operation, R, Tensor, Traits
 from weftwork.graph.retries import Retry
+from weftwork.graph.source import Source
 from weftwork.graph.stacks import get_default_graph, inside_node, local
 from weftwork.graph.user_function import UserFunction, kernel_of
 
@@ -72,6 +73,8 @@ class Op(Generic[P, R]):
         self._traits = traits
         self._name = name
         self._gradient: Callable | None = None
+        self.source: Source | None = None
+        """Where all its nodes were made, if not at the lines of their callers."""
         self._fits: set[tuple] = set()
         """The shapes of calls that its function takes, and those that its methods take."""
         self._method_fits: tuple[set[tuple], set[tuple]] = set(), set()
@@ -197,6 +200,7 @@ class Op(Generic[P, R]):
             outputs=self._specs,
             name=name,
             traits=self._traits,
+            source=self.source,
         )
 
     def _kernel_for(self, items: list) -> UserFunction:

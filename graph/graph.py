@@ -70,6 +70,7 @@ class Graph(Forgetting, Elements, Drawn):
         traits: Traits = LIBRARY,
         colocate: Operation | None = None,
         pinned: bool = False,
+        source: Source | None = None,
     ) -> Operation:
         """Create an operation. This is the only place where a graph grows.
 
@@ -78,9 +79,10 @@ class Graph(Forgetting, Elements, Drawn):
         colocate: an operation (a variable) that must share this one's place.
         pinned: ignore the control inputs of the open scopes, as variables do.
         kind, type: what the operation is.   kernel, attrs: its function and attributes.   traits: how it may run.
+        source: where it was made; by default the caller's line.
         Raises RuntimeError if the graph is finalized, ValueError for a bad name or an input of another graph.
         """
-        source = caller(self._sources)
+        source = source or caller(self._sources)
         scopes = self._scopes.now()
         section = scopes.section
         for tensor in inputs:

@@ -2,7 +2,7 @@
 
 hidden    reached only through an object that is not a structure (`nest`): an attribute, an iterator, a bound argument
 
-No code of the object runs: Python's garbage collector says what it refers to.
+No code of the object runs: Python's garbage collector says what it refers to, and NumPy what an array of objects holds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import gc
 import sys
-from types import FrameType, FunctionType, GeneratorType, MethodType, ModuleType
+from itertools import islice
+from types import FrameType, FunctionType, GeneratorType, MethodType, ModuleType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from weftwork.graph.operation import Tensor
 
 _MOST = 500
 """Maximum number of objects that are looked at in one argument."""
-_CLOSED = (type, FunctionType, MethodType, ModuleType, FrameType, GeneratorType, BaseException, np.ndarray)
+_CLOSED = (type, FunctionType, MethodType, ModuleType, FrameType, GeneratorType, TracebackType)
 """Objects whose contents are their own affair: a function may refer to tensors, and not use them."""
 _PLAIN = (list, tuple, dict, set, frozenset)
 """Types that hide nothing themselves."""
@@ -29,7 +30,7 @@ _CONTAINERS = frozenset(["builtins", "collections", "functools", "itertools", "t
 
 def refuse_hidden(value: Any) -> None:
     """Raise TypeError if an argument holds a tensor where it cannot be found."""
-    found = hidden_tensor(value) if _is_open(type(value)) else None
+    found = hidden_tensor(value) if _may_hide(value) else None
     if found is not None:
         holder, tensor = found
         raise TypeError(
@@ -46,7 +47,7 @@ def hidden_tensor(value: Any) -> tuple[type, Tensor] | None:
     """
     stack, seen = [(value, type(value))], {id(value)}
     for item, holder in stack:
-        parts = gc.get_referents(item)
+        parts = list(islice(item.flat, _MOST)) if isinstance(item, np.ndarray) else gc.get_referents(item)
         kinds = set(map(type, parts))
         if not any([issubclass(kind, Tensor) or _is_open(kind) for kind in kinds]):
             continue
@@ -54,15 +55,22 @@ def hidden_tensor(value: Any) -> tuple[type, Tensor] | None:
             kind = type(part)
             if issubclass(kind, Tensor):
                 return holder, part
-            if id(part) not in seen and len(seen) < _MOST and _is_open(kind):
+            if id(part) not in seen and len(seen) < _MOST and _may_hide(part):
                 seen.add(id(part))
                 stack.append((part, holder if kind in _PLAIN else kind))
     return None
 
 
+def _may_hide(value: Any) -> bool:
+    """Whether a value is looked into."""
+    return _is_open(type(value)) and not (isinstance(value, np.ndarray) and not value.dtype.hasobject)
+
+
 @functools.lru_cache(maxsize=1024)
 def _is_open(kind: type) -> bool:
     """Whether objects of a class are looked into."""
+    if issubclass(kind, np.ndarray):
+        return True
     if issubclass(kind, _CLOSED) or not _is_tracked(kind):
         return False
     modules = {base.__module__.partition(".")[0] for base in kind.__mro__}

@@ -1,5 +1,8 @@
 """How a worker makes the calls of an executor, and what it sends back.
 
+place     one of the calls that an executor may make at once. A call that waits for a future gives its place back, so
+          that the calls that it waits for can be made
+
 An exception is part of the outcome of its call (`Raised`), so that the other calls of the graph go on.
 """
 
@@ -7,11 +10,12 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from time import perf_counter, thread_time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
+from weakref import WeakValueDictionary
 
 from weftwork.actors.processes.messages import describe, described
 from weftwork.actors.programs.program import Stopped
@@ -73,6 +77,49 @@ class Start(NamedTuple):
     per_thread: bool = False
 
 
+class Places(Protocol):
+    """The places of an executor."""
+
+    def free(self, count: int) -> None:
+        """Note that there are so many more free places, or fewer."""
+
+
+PLACES: WeakValueDictionary[str, Places] = WeakValueDictionary()
+"""Those of the executors of this process, by the keys of their initializers."""
+_making = threading.local()
+"""The key of the executor whose call this thread makes."""
+
+
+def calls_here() -> str | None:
+    """The key of the executor whose call this thread makes, or None."""
+    return getattr(_making, "key", None)
+
+
+@contextmanager
+def _of(start: Start) -> Iterator[None]:
+    """A context in which this thread makes calls of an executor."""
+    outer, _making.key = calls_here(), start.key
+    try:
+        yield
+    finally:
+        _making.key = outer
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """A context in which this thread waits. If it makes a call of an executor, another call may be made meanwhile."""
+    key = calls_here()
+    places = None if key is None else PLACES.get(key)
+    if places is None:
+        yield
+        return
+    places.free(1)
+    try:
+        yield
+    finally:
+        places.free(-1)
+
+
 def call_node(*bound: Any) -> Done:
     """Make one call. Runs as a node.
 
@@ -89,7 +136,8 @@ def call_node(*bound: Any) -> Done:
         args = [inputs[a.number] if type(a) is Input else a for a in args]
         kwargs = {key: inputs[a.number] if type(a) is Input else a for key, a in (kwargs or {}).items()}
     began, before = perf_counter(), thread_time()
-    outcome = _outcome(function, start, args, kwargs)
+    with _of(start):
+        outcome = _outcome(function, start, args, kwargs)
     return Done(outcome, perf_counter() - began, thread_time() - before)
 
 
@@ -104,11 +152,12 @@ def call_chunk(*bound: Any) -> Done:
     outcomes: list = []
     began, before = perf_counter(), thread_time()
     now = began
-    for args, kwargs in calls:
-        outcomes.append(_outcome(function, start, args, kwargs))
-        now = perf_counter()
-        if now - began > most:
-            break
+    with _of(start):
+        for args, kwargs in calls:
+            outcomes.append(_outcome(function, start, args, kwargs))
+            now = perf_counter()
+            if now - began > most:
+                break
     return Done(outcomes, (now - began) / len(outcomes), (thread_time() - before) / len(outcomes))
 
 

@@ -22,10 +22,9 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ownership import is_atom
 from weftwork.scheduler.doors.dask_plans import Spec, Step, compute
-from weftwork.scheduler.doors.futures import code_of
 from weftwork.scheduler.doors.held import Held
 from weftwork.scheduler.doors.pace import PACES, belongs_beside
-from weftwork.scheduler.doors.running import changes_given, holds_nothing, op_of, staying
+from weftwork.scheduler.doors.running import changes_given, code_of, holds_nothing, op_of, staying
 from weftwork.scheduler.machines.inventory import local_cpus
 
 try:

@@ -24,9 +24,10 @@ from typing import Any, NoReturn, TypeVar
 from weftwork.graph.captured_walk import Walk
 from weftwork.graph.inspection import inside
 from weftwork.scheduler.doors.batches import Batch, results
-from weftwork.scheduler.doors.calls import Raised, Start, chunk_of
-from weftwork.scheduler.doors.futures import Call, Callee, cancel, code_of, finish, start
+from weftwork.scheduler.doors.calls import PLACES, Raised, Start, calls_here, chunk_of
+from weftwork.scheduler.doors.futures import Call, Callee, cancel, finish, start
 from weftwork.scheduler.doors.pace import PACES
+from weftwork.scheduler.doors.running import code_of
 from weftwork.scheduler.machines.inventory import local_cpus
 
 _LOG = logging.getLogger("concurrent.futures")
@@ -49,7 +50,8 @@ class Executor(concurrent.futures.Executor):
     max_workers: how many calls may run at once; by default as many as there are CPUs.
     initializer, initargs: a function that each process calls once before its first call, and its arguments. If it
     refers to a `threading.local`, each thread calls it.
-    A call may have futures as arguments: it waits for them, gets their results, and fails if one of them fails.
+    A call may have futures as arguments: it waits for them, gets their results, and fails if one of them fails. While a
+    call waits for the `result` of another one, a third may take its place.
     Within a process, arguments and results are passed as they are; between processes, they are pickled.
     Raises ValueError for a max_workers below 1, TypeError for one that is not an integer, and for an initializer that
     cannot be called.
@@ -68,6 +70,7 @@ class Executor(concurrent.futures.Executor):
         self._max_workers = max_workers or local_cpus()
         per_thread = _is_per_thread(initializer)
         self._owner = _Owner(self, Start(uuid.uuid4().hex, initializer, tuple(initargs), per_thread))
+        PLACES[self._owner.start.key] = self._owner
         self._callee: Callee | None = None
         """The last one, for the next call of the same function."""
         self._lock = threading.RLock()
@@ -78,7 +81,8 @@ class Executor(concurrent.futures.Executor):
         self._woken = False
         """Whether one of these futures may be done."""
         self._free = self._size = self._max_workers
-        """The free slots; and how many calls of unknown duration a batch takes, which the first calls will show."""
+        """The free slots, which may be below 0 once calls have waited; and how many calls of unknown duration a batch
+        takes, which the first calls will show."""
         self._runners = 0
         self._batches: set[Batch] = set()
         self._gathering = self._down = False
@@ -134,16 +138,19 @@ class Executor(concurrent.futures.Executor):
         """Accept no more calls.
 
         wait: return when all calls are done.   cancel_futures: cancel those that are in no batch yet.
+        Raises RuntimeError if one of the calls waits for all of them.
         """
         with self._changed:
             self._down = True
             cancelled: list[Call] = []
             if cancel_futures:
                 ready = [call for call in self._pending if all([need.done() for need in call.needs])]
-                begun = ready[: self._free] if self._gathering else []  # the next batch, which is being made
+                begun = ready[: max(0, self._free)] if self._gathering else []  # the next batch, which is being made
                 cancelled = [call for call in (*self._aside, *self._pending) if call not in begun]
                 self._aside, self._pending = [], deque(begun)
         cancel(cancelled)
+        if wait and calls_here() == self._owner.start.key:
+            raise RuntimeError("A call cannot wait for the end of all calls of its executor: use shutdown(wait=False).")
         with self._changed:
             if wait:
                 self._changed.wait_for(lambda: not (self._aside or self._pending or self._runners))
@@ -166,7 +173,7 @@ class Executor(concurrent.futures.Executor):
             if self._down or self._broken is not None:
                 self._refuse()
             self._pending.extend(calls)
-            if self._free and not self._gathering:
+            if self._free > 0 and not self._gathering:
                 self._run_more()
         for call in calls:
             if call.needs:
@@ -187,7 +194,7 @@ class Executor(concurrent.futures.Executor):
 
     def _run_more(self) -> None:
         """Start a thread for a batch if there are calls and free slots, and no other gathers one. Under the lock."""
-        if (self._pending or (self._woken and self._aside)) and self._free and not self._gathering:
+        if (self._pending or (self._woken and self._aside)) and self._free > 0 and not self._gathering:
             self._gathering = True
             self._runners += 1
             threading.Thread(target=self._work, name="weftwork-executor").start()
@@ -217,7 +224,7 @@ class Executor(concurrent.futures.Executor):
         with self._changed:
             self._gathering = False
             calls: list[Call] = []
-            while not calls and (taken := self._take()):
+            while self._free > 0 and not calls and (taken := self._take()):
                 calls = start(taken)
             if not calls:
                 return None
@@ -279,13 +286,18 @@ class _Owner:
 
     def done_with(self, batch: Batch) -> None:
         """Take back the slots that a batch no longer needs."""
-        executor = self._executor
         spare = batch.slots - max(1, batch.left)
         if spare > 0:
-            with executor._changed:
+            with self._executor._changed:
                 batch.slots -= spare
-                executor._free += spare
-                executor._run_more()
+                self.free(spare)
+
+    def free(self, count: int) -> None:
+        """Note that there are so many more free slots, or fewer."""
+        executor = self._executor
+        with executor._changed:
+            executor._free += count
+            executor._run_more()
 
     def again(self, calls: list[Call], alone: bool) -> None:
         """Take back calls that a chunk did not get to.   alone: each will be a node of its own."""

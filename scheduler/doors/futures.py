@@ -18,8 +18,8 @@ from typing import Any
 
 from weftwork.graph.forks import fresh
 from weftwork.graph.ownership import is_atom
-from weftwork.scheduler.doors.calls import Raised
-from weftwork.scheduler.doors.running import changes_given, holds_nothing, in_c
+from weftwork.scheduler.doors.calls import Raised, calls_here, waiting
+from weftwork.scheduler.doors.running import changes_given, code_of, holds_nothing
 
 _OPEN = (PENDING, RUNNING)
 _light = fresh(threading.Lock())
@@ -97,11 +97,23 @@ class Call(Future):
     def result(self, timeout: float | None = None) -> Any:
         """What the function returned. Raises what it raised, CancelledError, or TimeoutError.
 
+        In a call of an executor, another call may take its place while it waits.
         timeout: the maximum number of seconds to wait.
         """
         if self._state == FINISHED and self._exception is None:
             return self._result
-        return super().result(timeout)
+        if calls_here() is None or self.done():
+            return super().result(timeout)
+        with waiting():
+            return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What the function raised, or None. Waits as `result` does, and raises CancelledError or TimeoutError.
+
+        timeout: the maximum number of seconds to wait.
+        """
+        with waiting():
+            return super().exception(timeout)
 
 
 def start(calls: Iterable[Call]) -> list[Call]:
@@ -141,15 +153,3 @@ def cancel(calls: Iterable[Call]) -> None:
     for call in calls:
         if call.cancel():
             call.set_running_or_notify_cancel()
-
-
-def code_of(function: Any) -> Any:
-    """The key under which a function's duration is remembered: its code or its type, which keep no object of the
-    program alive."""
-    while True:
-        inner = getattr(function, "func", None) or getattr(function, "__func__", None)
-        if inner is None:
-            break
-        function = inner
-    code = getattr(function, "__code__", None)
-    return code if code is not None else function if in_c(function) else type(function)

@@ -44,24 +44,40 @@ class Mapped(Generic[T]):
         with ExitStack() as stack:
             start = _starter(self._function, stack)
             stack.callback(_cancel, ahead)
-            for item in self._items:
+            items = iter(self._items)
+            while True:
+                try:
+                    item = next(items)
+                except Exception as error:  # the end of the items, or an error of theirs
+                    ending = error
+                    break
                 ahead.append(start(item))
                 if len(ahead) >= self._window:
                     yield _result(ahead.popleft().result)
             while ahead:
                 yield _result(ahead.popleft().result)
+            if not isinstance(ending, StopIteration):
+                raise ending
 
     async def __aiter__(self) -> AsyncIterator[T]:
         ahead: deque[Future] = deque()
         with ExitStack() as stack:
             start = _starter(self._function, stack)
             stack.callback(_cancel, ahead)
-            async for item in _each(self._items):
+            items = _each(self._items)
+            while True:
+                try:
+                    item = await anext(items)
+                except Exception as error:
+                    ending = error
+                    break
                 ahead.append(start(item))
                 if len(ahead) >= self._window:
                     yield await _awaited(ahead.popleft())
             while ahead:
                 yield await _awaited(ahead.popleft())
+            if not isinstance(ending, StopAsyncIteration):
+                raise ending
 
 
 async def _each(items: Any) -> AsyncIterator[Any]:
@@ -146,8 +162,9 @@ def lazy_map(
     event loop.
     iterable: may be endless, and asynchronous for `async for`.
     window: the maximum number of items in progress or waiting for their turn. The default is 4 for each CPU, or 100 for
-    coroutines. Each result is available as soon as it and those before it are. An error is raised in its place,
-    unchanged, and cancels the calls in progress. Raises TypeError or ValueError for invalid arguments.
+    coroutines. Each result is available as soon as it and those before it are. An error of a call or of the iterable is
+    raised in its place, unchanged, and cancels the calls in progress. Raises TypeError or ValueError for invalid
+    arguments.
 
         for page in weftwork.map(fetch, urls, window=20): ...
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Mapping
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from weftwork.graph.codes import changes_arguments
 from weftwork.graph.function import Op, op
 from weftwork.graph.graph import Graph
 from weftwork.graph.ownership import is_atom
+from weftwork.graph.source import Source, is_ours
 from weftwork.scheduler.machines.inventory import local_cpus
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.request.config import ConfigProto
@@ -83,12 +84,19 @@ def _op(runner: Callable, functions: tuple[Callable, ...], name: str, stays: boo
         made.kernel.unordered = True
     else:
         made = staying(bound) if stays else op(bound)
+    made.source = _source_of(functions)
     made.kernel.threadsafe = True
     made.kernel.reads  # look now, or it would count as time of the first call  # noqa: B018
     return made
 
 
 _kept = functools.lru_cache(_KEPT)(_op)
+
+
+def _source_of(functions: tuple[Callable, ...]) -> Source | None:
+    """Where the program defines the first of these functions that it defines. Doors make nodes in threads of theirs."""
+    codes = [code for code in map(code_of, functions) if isinstance(code, CodeType)]
+    return next((Source(code, 0) for code in codes if not is_ours(code.co_filename)), None)
 
 
 def holds_nothing(function: Any) -> bool:
@@ -129,3 +137,15 @@ def staying(function: Callable) -> Op:
     made.kernel.unordered = made.kernel.threadsafe = True
     HISTORY.let_stay(made.kernel)
     return made
+
+
+def code_of(function: Any) -> Any:
+    """The key under which a function's duration is remembered: its code or its type, which keep no object of the
+    program alive."""
+    while True:
+        inner = getattr(function, "func", None) or getattr(function, "__func__", None)
+        if inner is None:
+            break
+        function = inner
+    code = getattr(function, "__code__", None)
+    return code if code is not None else function if in_c(function) else type(function)

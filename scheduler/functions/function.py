@@ -362,7 +362,11 @@ def _methods(instance: Any) -> _Methods:
         return _slotted.setdefault(id(instance), (instance, _Methods()))[1]
     known = space.get(_ATTRIBUTE)
     if type(known) is not _Methods or known.owner is None or known.owner() is not instance:
-        known = space[_ATTRIBUTE] = _Methods(instance)
+        known = _Methods(instance)
+        if isinstance(instance, type):
+            type.__setattr__(instance, _ATTRIBUTE, known)
+        else:
+            space[_ATTRIBUTE] = known
     return known
 
 

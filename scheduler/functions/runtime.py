@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from weftwork.graph import dtypes, nest, stacks
+from weftwork.graph.build import as_tensor, constant, placeholder
 from weftwork.graph.errors import FailedPreconditionError
 from weftwork.graph.forks import fresh
 from weftwork.graph.graph import Graph, GraphKeys
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.sections import sections_of
+from weftwork.graph.values import to_value
 from weftwork.graph.variables.variable import Variable
 from weftwork.graph.variables.writes import is_variable_initialized
 from weftwork.scheduler.compile.pruning import prune
@@ -174,19 +176,31 @@ class Shared(Variable):
 
     def get(self) -> Any:
         """Return its value: now, or as of this line in a function being traced."""
-        return self._now(self.value())
+        return self.value() if stacks.local.tracing is not None else run(self.value())
 
     def set(self, value: Any) -> Any:
         """Set its value, and return it."""
-        return self._now(self.assign(value))
+        return self._update("assign", value)
 
     def add(self, value: Any) -> Any:
         """Add to its value, and return the sum. No addition is lost, even with many threads."""
-        return self._now(self.assign_add(value))
+        return self._update("assign_add", value)
 
-    def _now(self, tensor: Tensor) -> Any:
-        """A tensor while a function is being traced, else the value."""
-        return tensor if stacks.local.tracing is not None else run(tensor)
+    def _update(self, how: str, value: Any) -> Any:
+        """The new value: a tensor while a function is being traced. Otherwise, one node takes all values."""
+        write = getattr(self, how)
+        if stacks.local.tracing is not None:
+            return write(value)
+        with _making, self.graph.as_default():
+            if as_tensor(value) is not None:
+                return run(write(value))
+            kept = vars(self).setdefault("_writes", {})
+            if how not in kept:
+                with self.graph.control_dependencies(None), self.graph.in_section(None), self.graph.name_scope(None):
+                    fed = placeholder(self.dtype.base_dtype, self.shape, f"{self.op.name}/{how}/value")
+                    kept[how] = fed, write(fed)
+        fed, node = kept[how]
+        return run(node, {fed: to_value(value, fed.dtype)})
 
 
 def shared(value: Any, dtype: Any = None, name: str | None = None) -> Shared:
@@ -202,7 +216,8 @@ def shared(value: Any, dtype: Any = None, name: str | None = None) -> Shared:
     tracing = stacks.local.tracing
     graph = graph_of_program() if tracing is None else tracing.graph
     with graph.as_default():
-        made = Shared(value, dtype=dtype, name=name or "shared", trainable=False)
+        initial = constant(None, dtypes.object) if value is None else value
+        made = Shared(initial, dtype=dtype, name=name or "shared", trainable=False)
     if tracing is None:
         session_of(graph).run(made.initializer)
     return made

@@ -25,6 +25,8 @@ from weftwork.scheduler.run.calling import call_nodes
 from weftwork.scheduler.run.failures import call_in_run, node_error
 from weftwork.scheduler.run.run import Run
 
+_EVERY = 0.5
+"""Seconds between two looks at the loops that are watched."""
 Done = Callable[[Any], None]
 """A callback that is given a list of a node's outputs, or an error."""
 
@@ -35,10 +37,37 @@ class Loop:
     def __init__(self):
         self._lock = fresh(threading.Lock())
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._watched: dict[object, tuple[asyncio.AbstractEventLoop, Callable[[], Any]]] = {}
+        self._looks = False
+        """Whether it will look at the loops that are watched."""
 
     def forget(self) -> None:
         """After a fork, in the child: drop the loop, whose thread exists only in the parent."""
         self._loop = None
+        self._watched.clear()
+        self._looks = False
+
+    def watch(self, other: asyncio.AbstractEventLoop, closed: Callable[[], Any]) -> Callable[[], Any]:
+        """Call `closed` within a second after another loop was closed, of which nobody is told.
+
+        Returns a function that ends this.
+        """
+        key = object()
+        self._watched[key] = other, closed
+        if not self._looks:
+            self._looks = True
+            loop = self._running()
+            loop.call_soon_threadsafe(loop.call_later, _EVERY, self._look)
+        return lambda: self._watched.pop(key, None)
+
+    def _look(self) -> None:
+        self._looks = False
+        for key, (other, closed) in list(self._watched.items()):
+            if other.is_closed() and self._watched.pop(key, None):
+                closed()
+        if self._watched and not self._looks:
+            self._looks = True
+            self._running().call_later(_EVERY, self._look)
 
     def start(self, make: Callable[[], Coroutine], done: Callable[[asyncio.Task], None]) -> Callable[[], None]:
         """Run a coroutine, and pass its finished task to `done`. Returns a function that cancels it.

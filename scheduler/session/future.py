@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from weftwork.graph.errors import CancelledError
 from weftwork.scheduler.machines.helpers import borrow
+from weftwork.scheduler.run.awaiting import LOOP
 from weftwork.scheduler.run.run import CANCELLED
 
 T = TypeVar("T")
@@ -103,9 +104,11 @@ class RunFuture(Future[T]):
                 loop.call_soon_threadsafe(done.set)
 
         self.add_done_callback(tell)
+        unwatch = LOOP.watch(loop, self.cancel)
         try:
             await done.wait()
         finally:  # also reached when the coroutine is abandoned
+            unwatch()
             if not self.done():
                 self.cancel()
         if self.cancelled():

@@ -20,6 +20,7 @@ from weftwork.graph.ownership import add_atoms, copied
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.request.fetches import Fetches, owned, parse_fetches
+from weftwork.scheduler.run.awaiting import LOOP
 from weftwork.scheduler.session.future import RunFuture
 
 K = TypeVar("K")
@@ -181,6 +182,7 @@ class ResultStream(Generic[K, T]):
                 self.close()
 
         self._channel.listener = tell_loop
+        unwatch = LOOP.watch(loop, self._future.cancel)
         try:
             while (item := self._next()) is None:
                 await came.wait()
@@ -188,6 +190,8 @@ class ResultStream(Generic[K, T]):
         except asyncio.CancelledError:
             self.close()
             raise
+        finally:
+            unwatch()
         if item is _END:
             raise StopAsyncIteration
         return item

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Annotated, Any, Literal, Optional, Protocol, Union
+from typing import Annotated, Any, ForwardRef, Literal, Optional, ParamSpec, Protocol, TypeVar, Union
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 import weftwork as tf
 
@@ -99,6 +99,41 @@ def test_a_plain_contradiction_is_refused_with_both_lines(gives, wants, graph):
 def test_what_could_work_is_not_refused(gives, wants, graph):
     value = maker(gives)()
     assert isinstance(taker(wants)(value, value, key=value), tf.Tensor)
+
+
+class Odd:
+    """An object that raises whatever is asked of it."""
+
+    def __hash__(self):
+        raise ValueError("hash")
+
+    def __eq__(self, other):
+        raise ValueError("eq")
+
+    def __getattr__(self, name):
+        raise ValueError(name)
+
+
+ODD = [
+    *(Odd(), "list[", "Foo.bar", "not a name", ForwardRef("Gone"), TypeVar("T"), TypeVar("B", bound=int), 3, (), [int]),
+    *(np.dtype("f4"), print, Callable[..., Any], ParamSpec("P"), ArrayLike, Union["Gone", int], type[int], tf.float32),
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: type(odd).__name__)
+def test_an_annotation_may_be_anything(odd, graph):
+    def makes():
+        return 1
+
+    def takes(value, *more, key=None):
+        return value
+
+    makes.__annotations__ = {"return": odd}
+    takes.__annotations__ = dict.fromkeys(["value", "more", "key"], odd)
+    value = tf.op(makes)()
+    assert isinstance(tf.op(takes)(value, value, key=value), tf.Tensor)
+    for known in (maker("int")(), maker("str")()):
+        tf.op(takes)(known, known, key=known)
 
 
 def test_dtypes_of_nodes_say_what_they_give(graph):

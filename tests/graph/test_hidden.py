@@ -8,6 +8,8 @@ from collections import ChainMap, UserDict
 from types import SimpleNamespace
 
 import attrs
+import numpy as np
+import pandas as pd
 import pytest
 
 import weftwork as tf
@@ -28,6 +30,13 @@ class Slotted:
 
     def __init__(self, value):
         self.value = value
+
+
+def of_objects(value):
+    """An array that holds a value: NumPy converts no tensor, but takes one."""
+    array = np.empty((2, 3), object)
+    array[1, 2] = value
+    return array.T[::-1]
 
 
 @attrs.define
@@ -69,7 +78,8 @@ def test_tensors_in_classes_of_attrs_are_found(same):
     [
         Holder, Slotted, ChainMap, UserDict, iter, lambda d: d.values(), lambda d: map(str, d), lambda d: [Holder(d)],
         lambda d: SimpleNamespace(**d), lambda d: functools.partial(max, d), lambda d: Measured(Holder(d)),
-        lambda d: itertools.chain([d], [1]), lambda d: Holder(Holder(d)),
+        lambda d: itertools.chain([d], [1]), lambda d: Holder(Holder(d)), lambda d: ValueError("text", d),
+        lambda d: of_objects(d["a"]), lambda d: pd.DataFrame(of_objects(d["a"])),
     ],
 )  # fmt: skip
 def test_a_tensor_where_it_cannot_be_found_is_refused_when_the_node_is_made(same, hide):
@@ -79,6 +89,11 @@ def test_a_tensor_where_it_cannot_be_found_is_refused_when_the_node_is_made(same
         held = map(str, [t])
     with pytest.raises(TypeError, match=r"holds Tensor\(.* cannot be looked into"):
         same(held)
+
+
+def test_arrays_of_objects_without_tensors_are_arguments(same):
+    assert same(of_objects([1])).tolist() == of_objects([1]).tolist()
+    assert same(ValueError("text")).args == ("text",)
 
 
 def test_objects_that_only_know_a_graph_or_a_variable_are_no_reason_to_refuse(same):

@@ -6,6 +6,7 @@ import array
 import dataclasses
 import importlib
 import sys
+from collections import deque
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
@@ -37,6 +38,21 @@ class Sample:
     label: int
 
 
+class Named(dict):
+    """A dict with attributes, as some of scipy's sparse matrices are."""
+
+    def __init__(self, **items):
+        super().__init__(items)
+        self.more = NUMBERS[: MIB // 16]
+
+
+def of_objects(items):
+    """An array of Python objects."""
+    array = np.empty(len(items), object)
+    array[:] = items
+    return array
+
+
 NUMBERS = np.zeros(MIB // 8)
 
 
@@ -58,6 +74,14 @@ NUMBERS = np.zeros(MIB // 8)
         memoryview(bytes(MIB)),
         [b"x" * 1000] * (MIB // 1000),
         frozenset([b"x" * MIB]),
+        deque([NUMBERS]),
+        ValueError("text", NUMBERS),
+        of_objects([NUMBERS[: MIB // 16], NUMBERS[MIB // 16 :]]),
+        pd.DataFrame({"arrays": [NUMBERS[: MIB // 16], NUMBERS[MIB // 16 :]]}),
+        pd.Categorical.from_codes(np.zeros(MIB, np.int8), ["x", "y"]),
+        pd.Index(NUMBERS),
+        pd.DataFrame({"x": NUMBERS[: MIB // 16], "y": pd.array(np.ones(MIB // 16), dtype="Float64")}),
+        Named(x=NUMBERS[: MIB // 16]),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -102,6 +126,8 @@ def test_the_size_of_a_class_can_be_registered_and_an_error_of_it_ends_nothing()
 
     register_size(Handle, lambda value: value.size)
     assert size_of(Handle()) == size_of([Broken()]) - 64 == 5 * MIB
+    register_size(Named, lambda value: 7)
+    assert size_of(Named()) == 7
     register_size(Broken, lambda value: 1 // 0)
     assert size_of(Broken()) == 64
     with pytest.raises(TypeError, match="a class and a function"):

@@ -368,3 +368,37 @@ tf.Executor().submit(time.sleep, 0.5).add_done_callback(lambda future: print("do
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_a_call_that_waits_for_another_lets_it_be_made(most):
+    """Python's pools wait for ever here."""
+    with tf.Executor(most) as executor:
+
+        def fibonacci(n):
+            if n < 2:
+                return n
+            low, high = [executor.submit(fibonacci, n - k) for k in (2, 1)]
+            return low.result(60) + high.result(60)
+
+        def waits(n):
+            inner = executor.submit(refuse, n)
+            return repr(inner.exception(60)), list(executor.map(abs, [-n, n]))
+
+        assert [future.result(60) for future in [executor.submit(fibonacci, n) for n in range(7)]] == [
+            *(0, 1, 1, 2, 3, 5, 8)
+        ]
+        for _ in range(2):
+            futures = [executor.submit(waits, n) for n in range(6)]
+            assert [future.result(60) for future in futures] == [(f"KeyError({n})", [n, n]) for n in range(6)]
+
+
+def test_a_call_cannot_wait_for_the_end_of_all_calls():
+    executor = tf.Executor(2)
+    with pytest.raises(RuntimeError, match="cannot wait for the end of all calls"):
+        executor.submit(executor.shutdown).result(60)
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(abs, 1)
+    executor = tf.Executor(2)
+    executor.submit(executor.shutdown, wait=False).result(60)
+    executor.shutdown()

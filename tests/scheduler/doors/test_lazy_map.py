@@ -66,6 +66,27 @@ def test_async_for_takes_async_sources_too(function):
         list(tf.map(function, source()))
 
 
+def test_an_error_of_the_items_comes_after_the_results_of_those_before_it():
+    def source():
+        yield from (1, 2, 3)
+        raise OSError("no more lines")
+
+    async def later_source():
+        for item in source():
+            yield item
+
+    async def main():
+        async for result in tf.map(square, later_source(), window=2):
+            came.append(result)
+
+    came: list = []
+    for read in (lambda: came.extend(tf.map(square, source(), window=9)), lambda: asyncio.run(main())):
+        came.clear()
+        with pytest.raises(OSError, match="no more lines"):
+            read()
+        assert came == [1, 4, 9]
+
+
 def test_coroutines_wait_beside_each_other_and_who_leaves_ends_them():
     begun, ended = threading.Event(), threading.Event()
 

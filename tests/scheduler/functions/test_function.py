@@ -379,6 +379,23 @@ def test_a_method_has_traces_for_each_object():
     assert [two.summed(1.0), two.summed(1.0), one.summed(5.0)] == [1, 2, 5]
 
 
+def test_a_method_of_a_class_has_traces_for_each_class():
+    class Model:
+        by = 2
+
+        @classmethod
+        @wf.function
+        def times(cls, x):
+            return x * cls.by
+
+    class Other(Model):
+        by = 3
+
+    assert [Model.times(1), Other.times(1), Other().times(2), Model().times(2)] == [2, 3, 6, 4]
+    Model.by = 10
+    assert [Model.times(1), Other.times(1)] == [10, 3]
+
+
 def test_a_function_in_a_function_is_part_of_its_trace():
     inner, runs = traced(lambda x: x + 1)
     outer = wf.function(lambda x: inner(inner(x)) * 2)
@@ -510,8 +527,35 @@ def test_run_gives_the_values_of_nodes():
         assert wf.run(kind_of("there")) == ["there", "str"]
 
 
+def test_a_shared_value_is_written_from_any_thread_and_graph_by_one_node():
+    """Its graph does not grow with each call, and a value that does not fit is refused."""
+    total, rows = wf.shared(0), wf.shared([0])
+    given = [1]
+
+    def write(count):
+        total.add(count)
+        rows.set(given)
+        with wf.Graph().as_default():
+            return rows.add([count])
+
+    with ThreadPoolExecutor(2) as pool:
+        assert len(list(pool.map(write, range(4)))) == 4
+    given.append(2)
+    assert (total.get(), rows.get()[0]) == (6, 1)
+    nodes = len(total.graph.get_operations())
+    for count in range(10):
+        total.add(count)
+        total.set(total.get() * 2)
+    assert len(total.graph.get_operations()) == nodes + 2  # of the first `set`
+    assert total.set(wf.constant(5, wf.int64)) == total.get() == 5
+    for wrong in ("x", 2.5, [1, 2], None):
+        with pytest.raises((TypeError, ValueError)):
+            total.add(wrong)
+    assert total.get() == 5
+
+
 def test_a_shared_value_is_any_object():
-    for value in (1, 2.5, True, "text", [1, 2], {"a": 1}, np.float32([1, 2])):
+    for value in (1, 2.5, True, "text", None, [1, 2], {"a": 1}, np.float32([1, 2])):
         holder = wf.shared(value)
         assert np.array_equal(holder.get(), value) if isinstance(value, np.ndarray) else holder.get() == value
     assert wf.shared(2**40).add(1) == 2**40 + 1

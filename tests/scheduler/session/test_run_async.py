@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -105,15 +106,20 @@ def test_a_loop_that_ends_takes_its_runs_with_it(graph):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_loop_that_is_closed_under_a_run_ends_it(graph, caplog):
-    """Its coroutine is given up, which nobody can tell it otherwise; nothing is logged, and nothing goes on."""
+@pytest.mark.parametrize("given_up", [True, False], ids=["given up", "kept"])
+def test_a_loop_that_is_closed_under_a_run_ends_it(graph, caplog, given_up):
+    """Whether or not the program gives up the coroutine, too. Nothing is logged, and nothing goes on."""
     counter = tf.Variable(0)
+    ended = threading.Event()
 
     def wait():
-        for _ in range(3000):  # in steps: what cannot be ended in a thread is warned of
-            time.sleep(0.01)
+        try:
+            for _ in range(3000):  # in steps: what cannot be ended in a thread is warned of
+                time.sleep(0.01)
+        finally:
+            ended.set()
 
-    with tf.control_dependencies([tf.op(wait)()]):
+    with tf.control_dependencies([tf.op(wait, here=True)()]):
         late = tf.assign_add(counter, 1)
     with tf.Session(config=tf.ConfigProto(cancel_grace_in_ms=100)) as session:
         session.run(counter.initializer)
@@ -124,8 +130,10 @@ def test_a_loop_that_is_closed_under_a_run_ends_it(graph, caplog):
         loop.run_forever()
         loop.close()
         task._log_destroy_pending = False  # what this test is about
-        del task
-        waiting.close()
+        if given_up:
+            del task
+            waiting.close()
+        assert ended.wait(20)
         until(lambda: not session.waiting(), 20)
         assert session.run(counter) == 0
     assert caplog.records == []

@@ -164,6 +164,13 @@ def test_leaving_the_loop_or_cancelling_the_task_cancels_the_run(graph):
         loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
         loop.close()
         until(5)
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(anext(session.stream([nodes[1]])))
+        loop.call_later(0.1, loop.stop)
+        loop.run_forever()
+        loop.close()
+        task._log_destroy_pending = False
+        until(6)
 
 
 def test_wrong_fetches_and_a_closed_session_are_refused_at_once(graph):
