@@ -274,7 +274,7 @@ def _weak(value: Any, dtype: DType | None, graph: Graph, name: str) -> Tensor:
         try:
             return convert_to_tensor(value, dtype, name=name)
         except TypeError:
-            if dtype is dtypes.object:
+            if dtype is dtypes.object or isinstance(value, (str, bytes)):
                 raise
             return convert_to_tensor(value, name=name)
 

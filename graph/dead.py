@@ -51,6 +51,11 @@ def merged(*values: Any) -> tuple[Any, Any]:
     return DEAD, DEAD
 
 
+def entered(data: Any, **attrs: Any) -> Any:
+    """The kernel of Enter: its input."""
+    return data
+
+
 def alive(value: Any) -> Any:
     """The kernel that checks a fetched value."""
     if value is DEAD:

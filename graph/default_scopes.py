@@ -23,7 +23,7 @@ def control_dependencies(control_inputs: Iterable[Any] | None):
 def init_scope() -> Iterator[None]:
     """A context manager: operations created inside are outside all branches, loops and control dependencies."""
     graph = get_default_graph()
-    with graph.control_dependencies(None), graph.in_section(None):
+    with graph.control_dependencies(None):
         yield
 
 

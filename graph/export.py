@@ -61,6 +61,8 @@ def needed(graph: Graph, fetches: Iterable[Any] | None) -> list[Operation]:
 
 def flatten_graph(graph: Graph) -> dict[str, Any]:
     """The graph as tables without cycles or long chains. Its open scopes are left out: they are transient."""
+    if graph.back_edges:
+        seams.close_loops(graph)
     rows = [
         (
             op.name,
@@ -92,6 +94,7 @@ def flatten_graph(graph: Graph) -> dict[str, Any]:
         "unfeedable": [(t.op.index, t.index) for t in graph._unfeedable],
         "unfetchable": [op.index for op in graph._unfetchable],
         "dead": [op.index for op in graph.dead],
+        "closed": [op.index for op in graph.closed],
     }
 
 
@@ -139,6 +142,7 @@ def fill_graph(graph: Graph, flat: dict[str, Any]) -> None:
     graph._unfetchable = {ops[i] for i in flat["unfetchable"]}
     for index in flat.get("dead", ()):
         graph.may_be_dead(ops[index])
+    graph.closed = {ops[i] for i in flat.get("closed", ())}
     known: dict = {}
     for name, items in flat["collections"].items():
         graph._collections[name] = [_restored_item(graph, item, known) for item in items]

@@ -6,12 +6,13 @@ place     the position of a node in the graph, which stays. `FORGOTTEN` stands t
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 from weakref import WeakSet
 
 from weftwork.graph.marks import Marks
 from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor
+from weftwork.graph.seams import seams
 from weftwork.graph.sections import sections_of
 from weftwork.graph.source import Source
 from weftwork.graph.weak import members
@@ -45,6 +46,12 @@ class Forgetting(Marks):
         """Places of nodes that may be forgotten."""
         self.keepers: WeakSet[Keeper] = WeakSet()
         """The keepers of data about nodes of this graph."""
+        self.rewired = 0
+        """How often inputs of nodes have been replaced. What a session compiled before is not used again."""
+        self.back_edges: dict[Operation, dict[int, Tensor]] = {}
+        """The inputs of Merges that close loops made by hand (`rewiring.py`), until a session asks for the loops."""
+        self.closed: set[Operation] = set()
+        """The operations of loops made by hand that have become loops: they are not run, nor written to GraphDefs."""
 
     def drop(self, places: array) -> None:
         """Let `forget` consider the nodes in these places. May be called at any time, as from a finalizer."""
@@ -54,6 +61,25 @@ class Forgetting(Marks):
         """Leave the next place empty."""
         self._operations.append(FORGOTTEN)
         self._statistics.leave_out()
+
+    def finalize(self) -> None:
+        """Make any further change raise RuntimeError. The graph can still be run."""
+        if self.back_edges:
+            seams.close_loops(self)
+        super().finalize()
+
+    def move(self, ops: Sequence[Operation]) -> None:
+        """Move operations to the end of the creation order.
+
+        ops: in creation order, with all that depend on them.
+        """
+        with self._lock:
+            self.rewired += 1
+            for op in ops:
+                place, op.index = op.index, len(self._operations)
+                self._operations[place] = FORGOTTEN
+                self._operations.append(op)
+                self._statistics.move(op, place)
 
     def forget(self) -> None:
         """Forget the nodes that were dropped, except variables, and whatever is used by them or by other nodes."""
@@ -93,6 +119,7 @@ class Forgetting(Marks):
         self.weak -= tensors
         self._unfetchable -= gone
         self.dead -= gone
+        self.closed -= gone
         self._sources.clear()  # they keep code, that of gone functions too
         for name, items in self._collections.items():
             kept = [item for item in items if not isinstance(item, (Tensor, Operation)) or item not in gone | tensors]

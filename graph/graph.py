@@ -286,7 +286,9 @@ class Graph(Forgetting, Elements, Drawn):
         self._scopes.variables = scope
 
     def control_dependencies(self, control_inputs: Iterable[Any] | None):
-        """A context manager: operations created inside run after `control_inputs`; None clears the outer ones.
+        """A context manager: operations created inside run after `control_inputs`.
+
+        None clears the outer ones, and leaves the branches and loops around, as in TensorFlow.
 
         Raises TypeError for anything but an Operation or Tensor, ValueError for one of another graph.
         """

@@ -55,6 +55,25 @@ class Names:
         return f"{path}_{suffix}"
 
 
+def output_name(operations: Mapping[str, Any], owner: Any, index: int) -> str:
+    """The name of an output of an operation; of a branch or a loop, that of the Merge or Exit it is in TensorFlow."""
+    alone = f"{owner.name}_{index}"
+    plain = index == 0 or owner.type not in _OWNERS or alone in operations
+    return f"{owner.name}:{index}" if plain else f"{alone}:0"
+
+
+def _output(operations: Mapping[str, Any], name: str) -> Any:
+    """The output of a branch or a loop that has the name of an operation of its own; else None."""
+    owner, _, number = name.rpartition("_")
+    op = operations.get(owner)
+    known = op is not None and op.type in _OWNERS and number.isdigit() and 0 < int(number) < len(op.outputs)
+    return op.outputs[int(number)] if known else None
+
+
+_OWNERS = ("If", "While")
+"""Operations whose outputs are operations of their own in TensorFlow: `cond/Merge`, `cond/Merge_1` ..."""
+
+
 def find(operations: Mapping[str, Any], name: str, allow_tensor: bool, allow_operation: bool) -> Any:
     """Find an operation or tensor by name. Raises ValueError for an invalid name, KeyError if it does not exist."""
     if ":" in name and allow_tensor:
@@ -65,6 +84,9 @@ def find(operations: Mapping[str, Any], name: str, allow_tensor: bool, allow_ope
                 'the form "<op_name>:<output_index>".'
             )
         op = operations.get(op_name)
+        alone = _output(operations, op_name) if op is None and not int(index) else None
+        if alone is not None:
+            return alone
         if op is None:
             raise KeyError(
                 f"The name {name!r} refers to a Tensor which does not exist. The operation, {op_name!r}, does "
@@ -77,11 +99,11 @@ def find(operations: Mapping[str, Any], name: str, allow_tensor: bool, allow_ope
             )
         return op.outputs[int(index)]
     if ":" in name:
-        if name.rpartition(":")[0] in operations:
-            raise ValueError(f"The name {name!r} appears to refer to a Tensor, not a Operation.")
-        raise ValueError(f"The name {name!r} looks like an (invalid) Operation name, not a Tensor.")
+        raise ValueError(f"Name {name!r} appears to refer to a Tensor, not a Operation.")
     if allow_operation:
         op = operations.get(name)
+        if op is None and (alone := _output(operations, name)) is not None:
+            return alone.op
         if op is None:
             raise KeyError(f"The name {name!r} refers to an Operation not in the graph.")
         return op

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from weftwork.graph import shapes
 from weftwork.graph.dtypes import DType
+from weftwork.graph.names import output_name
 from weftwork.graph.operators import Operators
 from weftwork.graph.ownership import add_atoms
 from weftwork.graph.references import Reference
@@ -225,23 +226,20 @@ class Operation:
         return [op for op in self.graph.operations[self.index :] if self in op.controls]
 
     def wait_for(self, ops: Iterable[Operation]) -> None:
-        """Wait for further operations as well. They must be older: creation order is the order of a run.
+        """Wait for further operations as well. Sessions that have run this one may go on without.
 
-        ops: operations of the same graph.
-        Raises ValueError for a newer one, or one of another graph.
+        ops: operations of the same graph, none of which depends on this one.
         """
-        for op in ops:
-            if op.graph is not self.graph or op.index >= self.index:
-                raise ValueError(
-                    f"{op!r} cannot be a control input of {self!r}: it belongs to another graph, or was made later."
-                )
-            if op not in self.controls:
-                self.controls = (*self.controls, op)
+        seams.wait_for(self, ops)
 
     _add_control_inputs = wait_for
 
     def _add_control_input(self, op: Operation) -> None:
         self.wait_for([op])
+
+    def _update_input(self, index: int, tensor: Tensor) -> None:
+        """Replace an input. A tensor that depends on this operation, a Merge, closes a loop made by hand."""
+        seams.update_input(self, index, tensor)
 
     def _remove_all_control_inputs(self) -> None:
         self.controls = ()
@@ -310,8 +308,9 @@ class Tensor(Operators, Generic[R], Symbolic):
 
     @property
     def name(self) -> str:
-        """`OPERATION:INDEX`."""
-        return f"{self.op.name}:{self.index}"
+        """`OPERATION:INDEX`; `cond/Merge_1:0` for the second result of a branch or a loop."""
+        op, index = self.op, self.index
+        return output_name(op.graph._by_name, op, index) if index else f"{op.name}:0"
 
     @property
     def value_index(self) -> int:
@@ -339,7 +338,10 @@ class Tensor(Operators, Generic[R], Symbolic):
 
     def set_shape(self, shape: Any) -> None:
         """Add what you know about the shape. Raises ValueError if it contradicts what is known already."""
-        self.raw_shape = shapes.merge(self.raw_shape, shapes.as_raw(shape))
+        raw = shapes.as_raw(shape)
+        if not shapes.compatible(self.raw_shape, raw):
+            raise ValueError(shapes.difference(self.raw_shape, raw))
+        self.raw_shape = shapes.merge(self.raw_shape, raw)
 
     @property
     def assign(self) -> Callable[..., Any]:

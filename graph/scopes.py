@@ -141,15 +141,16 @@ class Scopes:
 
     @contextmanager
     def controls(self, ops: list[Operation] | None) -> Iterator[None]:
-        """Operations created inside wait for `ops`; None clears the outer scopes."""
+        """Operations created inside wait for `ops`; None clears the outer scopes, and leaves all sections."""
         state = self.now()
-        outer = state.controllers
+        outer, section = state.controllers, state.section
         state.controllers = [] if ops is None else [*outer, _Controller(ops)]
+        state.section = None if ops is None else section
         state.refresh()
         try:
             yield
         finally:
-            state.controllers = outer
+            state.controllers, state.section = outer, section
             state.refresh()
 
     @contextmanager

@@ -26,6 +26,11 @@ class Seams:
     attr_of: Callable[[Any], Any]
     create_op: Callable[..., Any]
     """`interchange`: a graph or an operation as protocol buffers, an attribute in their form, and `create_op`."""
+    update_input: Callable[..., None]
+    wait_for: Callable[..., None]
+    """`rewiring`: another input, or further control inputs, of an operation that exists."""
+    close_loops: Callable[[Any], None]
+    """`interchange.closing`: make loops of the back edges that a program has added by hand."""
     divide: Callable[..., Any]
     """`build`: the node for a dividing ufunc; dividing an integer by zero is an error."""
     graph_of: Callable[[Any], Any]
@@ -79,6 +84,8 @@ _HOMES = {
     **dict.fromkeys(["flatten_graph", "fill_graph"], "graph.export"),
     **dict.fromkeys(["graph_def", "node_def", "op_def", "get_attr", "attr_of"], "graph.interchange.writing"),
     "create_op": "graph.interchange.creating",
+    "close_loops": "graph.interchange.closing",
+    **dict.fromkeys(["update_input", "wait_for"], "graph.rewiring"),
     **dict.fromkeys(["divide", "graph_of"], "graph.build"),
     **dict.fromkeys(["array_ufunc", "array_function"], "graph.numpy_protocol"),
     "getitem": "graph.ops.indexing",

@@ -98,6 +98,22 @@ class GraphStatistics:
         self.others = [op for op in self.others if op not in gone]
         self.ends = _UNKNOWN
 
+    def move(self, op: Operation, place: int) -> None:
+        """Number a node that has moved to the end of the graph anew. From then on, the ends are not known.
+
+        place: where it was.
+        """
+        self.calls = self.calls[:]  # snapshots share the old list
+        self.calls[place] = ()
+        self.calls.append(self._call(op, self.tensors))
+        for number, tensor in enumerate(op.outputs, self.tensors):
+            tensor.number = number
+            self.last.append(-1)
+        self.tensors += len(op.outputs)
+        for tensor in op.inputs:
+            self.last[tensor.number] = op.index
+        self.ends = _UNKNOWN
+
     def part(self, ops: Sequence[Operation]) -> GraphStatistics:
         """The statistics of just these nodes of the graph, in creation order; without the ends."""
         part = GraphStatistics()

@@ -78,12 +78,12 @@ def type_and_name(ufunc: np.ufunc, dtype: DType | None) -> tuple[str, str]:
 def ufunc_dtypes(ufunc: np.ufunc, given: tuple[DType, ...], name: str) -> tuple[DType, ...]:
     """The dtypes of the outputs; object where an input is one. Text is compared with text, and added to text."""
     if any(d.is_quantized for d in given):
-        raise TypeError(f"{name} does not take {', '.join(d.name for d in given)}")
+        raise TypeError(f"{name.rstrip('/')} does not take {', '.join(d.name for d in given)}")
     if any(d.numpy.kind not in "biufc" for d in given):
         of_text = dtypes.string in given and all(d is dtypes.string or d.numpy.kind in "biufc" for d in given)
         compares = ufunc.__name__ in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
         if of_text and (len(set(given)) > 1 or not (compares or ufunc is np.add)):
-            raise TypeError(f"{name} does not take {', '.join(d.name for d in given)}")
+            raise TypeError(f"{name.rstrip('/')} does not take {', '.join(d.name for d in given)}")
         if compares:
             return (dtypes.bool,) * ufunc.nout
         if of_text:
@@ -92,5 +92,5 @@ def ufunc_dtypes(ufunc: np.ufunc, given: tuple[DType, ...], name: str) -> tuple[
     try:
         resolved = ufunc.resolve_dtypes((*[d.numpy for d in given], *[None] * ufunc.nout))
     except TypeError as error:
-        raise TypeError(f"{name} does not take {', '.join(d.name for d in given)}: {error}") from None
+        raise TypeError(f"{name.rstrip('/')} does not take {', '.join(d.name for d in given)}: {error}") from None
     return tuple([as_dtype(d) for d in resolved[ufunc.nin :]])

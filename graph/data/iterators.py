@@ -202,7 +202,7 @@ def _names_of_classes() -> dict[Any, str]:
 
 def _name_node(graph: Graph, name: str = "IteratorV2") -> Operation:
     """The node that an iterator is named after; only one, however often a loop iterates."""
-    with graph.control_dependencies(None), graph.in_section(None):
+    with graph.control_dependencies(None):
         return graph.add(Kind.NOOP, "IteratorV2", outputs=[], name=name)
 
 

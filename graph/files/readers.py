@@ -32,7 +32,7 @@ class ReaderBase:
 
     def __init__(self, records: Records, name: str | None):
         graph = get_default_graph()
-        with graph.control_dependencies(None), graph.in_section(None):
+        with graph.control_dependencies(None):
             attrs = {"_records": records, "_word": "make"}
             self._op = graph.add(
                 Kind.QUEUE, f"{records.kind}V2", attrs=attrs, outputs=[(dtypes.resource, ())], name=name

@@ -181,11 +181,15 @@ class _Walk:
         self.grads.setdefault(tensor, []).append(grad)
 
     def total(self, tensor: Tensor) -> Any:
-        """Sum up the parts of the gradient, None if there are none; the sum becomes the only part."""
+        """Sum up the parts of the gradient, None if there are none; the sum becomes the only part.
+
+        As in TensorFlow, that of the oldest operation comes first, and the sum is placed with it.
+        """
         parts = self.grads.get(tensor)
         if not parts:
             return None
         if len(parts) > 1:
+            parts.reverse()
             place = tensor.graph.colocate_with(parts[0].op, True) if self.colocate else nullcontext()
             with place:
                 parts[:] = [_sum(parts, tensor)]

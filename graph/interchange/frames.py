@@ -87,6 +87,7 @@ class Places:
     def __init__(self, nodes: Mapping[str, Any]):
         self._nodes = nodes
         self.inputs = {name: [source(text) for text in node.input] for name, node in nodes.items()}
+        self._left = {self.inputs[name][0] for name in nodes if self.type(name) in EXITS}
         self._before = {name: self._sources(name) for name in nodes}
         self.inside: dict[str, Place] = {}
         self._turns: dict[str, dict] = {}
@@ -110,8 +111,10 @@ class Places:
         return self.type(name) in MERGES and any(self.type(other) in NEXTS for other, _ in self.inputs[name])
 
     def is_loop_switch(self, name: str) -> bool:
-        """True if the node is where a loop ends or continues."""
-        return self.type(name) in SWITCHES and self.type(self.inputs[name][1][0]) == "LoopCond"
+        """True if the node is where a loop ends or continues: its predicate is a LoopCond, or an Exit follows it."""
+        if self.type(name) not in SWITCHES:
+            return False
+        return self.type(self.inputs[name][1][0]) == "LoopCond" or (name, 0) in self._left
 
     def branch(self, switch: str, side: int) -> Branch:
         """The branch that starts at an output of a Switch."""

@@ -250,6 +250,8 @@ class Import:
         if self.places.is_loop_switch(name):
             frame = self._frame(place)
             self.made[name, 1] = frame.parameter(edges[0][0], inside=True)
+            if self.places.type(edges[1][0]) != "LoopCond":
+                frame.test = self._in_place(name, *edges[1])
         elif node.op in ("Switch", "RefSwitch"):
             self.made[name, 0] = self.made[name, 1] = self._in_place(name, *edges[0])
         elif node.op in ENTERS:
@@ -356,13 +358,10 @@ class _Frame:
         for section, result in zip(self._sections, self._parameters, strict=True):
             assert section is not None
             with work.graph.in_section(section):
-                name = f"{work.full(merge)}/{'body' if result is self._parameters[1] else 'cond'}"
+                name = work.full(merge)
+                name = f"{name}/" if result is self._parameters[0] else _free_name(work, f"{name}/body")
                 spec = (start.dtype.base_dtype, shape)
-                result.append(
-                    work.graph.add(
-                        Kind.PLACEHOLDER, "LoopVariable", outputs=[spec], name=_free_name(work, name)
-                    ).outputs[0]
-                )
+                result.append(work.graph.add(Kind.PLACEHOLDER, "LoopVariable", outputs=[spec], name=name).outputs[0])
         self.merges.append(merge)
         self._enters.append(start)
 

@@ -175,16 +175,18 @@ def _lower_while(writing: Writing, op: Operation) -> None:
     if attrs["_limited"]:
         starts.append(writing.constant(f"{folder}/start", 0))
     merges = []
-    for start in starts:
+    named = [[tensor.op.name for tensor in section.parameters] for section in sections_of(op)]
+    if attrs["_limited"]:
+        for names, word in zip(named, ("Merge", "Identity"), strict=True):
+            names.append(writing.free(f"{folder}/{word}"))
+    for start, merge in zip(starts, named[0], strict=True):
         name = writing.free(f"{folder}/Enter")
         enter = writing.emit(name, "Enter", [start], {**frame, "is_constant": False}, controls)
         following = writing.free(f"{folder}/NextIteration")
         next_iteration = writing.emit(
             following, "NextIteration", [start], {}
         )  # its input is only known after writing the body
-        merges.append(
-            (writing.emit(writing.free(f"{folder}/Merge"), "Merge", [enter, next_iteration], {}), next_iteration)
-        )
+        merges.append((writing.emit(merge, "Merge", [enter, next_iteration], {}), next_iteration))
     test.pivot = merges[0][0].name if merges else ""
     test.variables = dict(zip(sections_of(op)[0].parameters, [merge for merge, _ in merges], strict=False))
     assert test.section is not None
@@ -196,7 +198,10 @@ def _lower_while(writing: Writing, op: Operation) -> None:
         less = writing.emit(writing.free(f"{folder}/Less"), "Less", [merges[-1][0], limit], {})
         wanted = writing.emit(writing.free(f"{folder}/LogicalAnd"), "LogicalAnd", [wanted, less], {})
     condition = writing.emit(f"{folder}/LoopCond", "LoopCond", [wanted], {})
-    turns = [_write_switch(writing, merge, condition, folder, number, op) for number, (merge, _) in enumerate(merges)]
+    turns = [
+        _write_switch(writing, merge, condition, f"{folder}/Switch", number, op, name)
+        for number, ((merge, _), name) in enumerate(zip(merges, named[1], strict=True))
+    ]
     body.pivot = turns[0].name if turns else ""
     body.variables = dict(zip(body.section.parameters, turns, strict=False))
     writing.within(body, body.section.ops)
@@ -208,11 +213,12 @@ def _lower_while(writing: Writing, op: Operation) -> None:
         writing.redirect(next_iteration, end)
 
 
-def _write_switch(writing: Writing, merge: Part, going: Part, folder: str, number: int, op: Operation) -> Part:
-    """Write the Switch of a loop variable and its Exit; returns the value with which the loop continues."""
-    turn = writing.emit(writing.free(f"{folder}/Switch"), "Switch", [merge, going], {})
+def _write_switch(
+    writing: Writing, merge: Part, going: Part, switch: str, number: int, op: Operation, inside: str
+) -> Part:
+    """Write the Switch of a loop variable, its Exit, and the value `inside`, with which the loop continues."""
+    turn = writing.emit(writing.free(switch), "Switch", [merge, going], {})
     if number < len(op.outputs):
         name = op.name if number == 0 else writing.free(f"{op.name}_{number}")
         writing.rename(op.outputs[number], writing.emit(name, "Exit", [Part(turn.name, merge.dtype)], {}))
-    inside = Part(f"{turn.name}:1", merge.dtype)
-    return writing.emit(writing.free(f"{folder}/Identity"), "Identity", [inside], {})
+    return writing.emit(inside, "Identity", [Part(f"{turn.name}:1", merge.dtype)], {})

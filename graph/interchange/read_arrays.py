@@ -55,7 +55,7 @@ def _no_op(given: Given) -> Any:
     return flow.no_op(name=given.name)
 
 
-@reads("Identity", "RefIdentity", "Snapshot", "StopGradient", "DeepCopy", "EnsureShape")
+@reads("Identity", "Snapshot", "StopGradient", "DeepCopy", "EnsureShape")
 def _identity(given: Given) -> Any:
     (x,) = given.inputs
     if x.op.kind is Kind.VARIABLE and given.name == f"{x.op.name}/read/":

@@ -132,7 +132,7 @@ class GraphWriter:
         inside = {section for op in self._lowered for section in _inside(op)}
         kept = {section for op in owners for section in sections_of(op)} - inside
         for op in ops:
-            if op.section is None or op.section in kept:
+            if (op.section is None or op.section in kept) and op not in self._graph.closed:
                 self.write(op)
 
     def within(self, scope: Scope, ops: Iterable[Operation]) -> None:
@@ -184,7 +184,8 @@ class GraphWriter:
     def named(self, tensor: Tensor) -> Part:
         """The name of a tensor within its own section."""
         known = self._renamed.get(tensor)
-        return known or Part(tensor.op.name if tensor.index == 0 else tensor.name, tensor.dtype.base_dtype)
+        op, index = tensor.op, tensor.index
+        return known or Part(f"{op.name}:{index}" if index else op.name, tensor.dtype.base_dtype)
 
     def rename(self, tensor: Tensor, part: Part) -> None:
         """Set a tensor's name."""
@@ -299,6 +300,8 @@ def as_graph_def(graph: Graph, from_version: int | None = None, add_shapes: bool
     add_shapes: write each node's output shapes to the attribute `_output_shapes`.
     Raises ImportError if TensorBoard, which ships the protocol buffers, is not installed.
     """
+    if graph.back_edges:
+        seams.close_loops(graph)
     definition = protos("graph").GraphDef()
     definition.versions.producer = PRODUCER
     writer = GraphWriter(graph, add_shapes)

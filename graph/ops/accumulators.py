@@ -36,7 +36,7 @@ class _SessionObject:
     def __init__(self, definition: Definition, attrs: dict[str, Any], shared_name: str | None, name: str):
         graph = get_default_graph()
         attrs = {**attrs, "shared_name": (shared_name or "").encode(), "_definition": definition}
-        with graph.control_dependencies(None), graph.in_section(None):
+        with graph.control_dependencies(None):
             self._op = graph.add(Kind.NOOP, definition.kind, attrs=attrs, outputs=[self._handle], name=name)
         self._key, self._definition = shared_name or self._op.name, definition
 

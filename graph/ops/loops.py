@@ -121,11 +121,11 @@ def while_loop(
         enter = [convert_to_tensor(item) for item in first]
         allowed = _invariants(loop_vars, enter, shape_invariants)
         with section_of(graph, "while loop") as test:
-            given = _loop_parameters(graph, test, enter, allowed)
+            given = _loop_parameters(graph, test, enter, allowed, "Merge")
             wanted = convert_to_tensor(cond(*repacked(list(loop_vars), iter(given))))
             test.outputs = [scalar_predicate(wanted, "condition of the loop")]
         with section_of(graph, "while loop") as step:
-            given = _loop_parameters(graph, step, enter, allowed)
+            given = _loop_parameters(graph, step, enter, allowed, "Identity")
             result = body(*repacked(list(loop_vars), iter(given)))
             flat = _next_variables(loop_vars, result, step, enter, allowed)
         step.outputs = flat
@@ -188,9 +188,10 @@ def _shapes_of(structure: Any, given: Any) -> list:
     return [()] if isinstance(structure, TensorArray) else [shape]
 
 
-def _loop_parameters(graph: Graph, section: Section, enter: list[Tensor], allowed: list) -> list[Tensor]:
+def _loop_parameters(graph: Graph, section: Section, enter: list[Tensor], allowed: list, name: str) -> list[Tensor]:
+    """The loop variables in the test or the body, by TensorFlow's names."""
     parameters = [
-        graph.add(Kind.PLACEHOLDER, "LoopVariable", outputs=[(t.dtype.base_dtype, shape)], name="Identity").outputs[0]
+        graph.add(Kind.PLACEHOLDER, "LoopVariable", outputs=[(t.dtype.base_dtype, shape)], name=name).outputs[0]
         for t, shape in zip(enter, allowed, strict=True)
     ]
     section.parameters = parameters

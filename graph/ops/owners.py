@@ -27,7 +27,7 @@ def add_owner(
     controls = dict.fromkeys([c for section in sections for c in section.controls()])
     attrs = {**attrs, "_sections": tuple([section.index for section in sections]), "_given": len(given)}
     with graph.as_default(), graph.control_dependencies(list(controls)):
-        return graph.add(
+        op = graph.add(
             Kind.CONTROL,
             type,
             inputs=(*given, *captured),
@@ -36,6 +36,9 @@ def add_owner(
             name=name,
             traits=asked_together([op.traits for section in sections for op in section.ops]),
         )
+    for index in range(1, len(outputs)):
+        graph.reserve(f"{op.name}_{index}")  # see `names.output_name`
+    return op
 
 
 def _check_places(ops: Sequence[Operation]) -> None:

@@ -82,7 +82,7 @@ class QueueBase:
         if kind == "RandomShuffleQueue":
             public |= {"min_after_dequeue": keep, "seed": seeds[0], "seed2": seeds[1]}
         attrs = {**public, "_definition": self._definition, "_word": "make", "_cancel": False, "_choices": None}
-        with graph.control_dependencies(None), graph.in_section(None):  # one queue, however often a loop iterates
+        with graph.control_dependencies(None):  # one queue, however often a loop iterates
             outputs: list = [(types.resource, ())]
             self._op = graph.add(Kind.QUEUE, f"{kind}V2", attrs=attrs, outputs=outputs, name=name)
         self._container, self._key = self._op.container, shared_name or self._op.name

@@ -59,7 +59,7 @@ class ExponentialMovingAverage:
                 raise TypeError(f"The variables must be half, float, or double: {item.name}")
             if item not in self._averages:
                 # its initialization must neither wait for anything nor be inside a branch
-                with item.graph.control_dependencies(None), item.graph.in_section(None):
+                with item.graph.control_dependencies(None):
                     self._averages[item] = self._create_average(item)
         with name_scope(self._name, None, [*items]) as scope:
             decay = convert_to_tensor(self._decay, name="decay")

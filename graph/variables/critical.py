@@ -100,7 +100,7 @@ class CriticalSection:
 
 
 def _mutex(graph: Graph, scope: str) -> Operation:
-    with graph.control_dependencies(None), graph.in_section(None):
+    with graph.control_dependencies(None):
         return graph.add(Kind.VARIABLE, "MutexV2", outputs=[(dtypes.bool._as_ref, ())], name=scope, pinned=True)
 
 

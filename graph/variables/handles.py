@@ -26,6 +26,8 @@ RESOURCE_TYPES = {
     **{name.removeprefix("Resource"): name for name in RESOURCE_SCATTERS},
 }
 """What TensorFlow calls operations on a resource variable, by their names for reference variables."""
+PASS_REFERENCES = frozenset("RefIdentity RefSwitch RefMerge RefEnter RefExit RefNextIteration".split())
+"""Operations that pass on a reference, so that the variable can be written through their output."""
 OF_HANDLES = frozenset(RESOURCE_TYPES.values())
 
 
@@ -35,10 +37,12 @@ def type_for(variable: Operation, type: str) -> str:
 
 
 def variable_of(ref: Any) -> Operation:
-    """The operation of a variable, given a Variable, its reference, or the output of an assignment to it."""
+    """The operation of a variable, given a Variable, a reference to it, or the output of an assignment to it."""
     tensor = ref._ref() if hasattr(ref, "_ref") else ref
     if isinstance(tensor, Tensor):
         op = tensor.op
+        if op.type in PASS_REFERENCES and tensor.dtype._is_ref_dtype:
+            return variable_of(op.inputs[0])
         if op.kind is Kind.VARIABLE:
             return op
         if op.kind in WRITES:

@@ -100,7 +100,7 @@ class Variable(Scattering, Storing, Operators, Symbolic, metaclass=Created):  # 
         dtype = None if dtype is None else as_dtype(dtype).base_dtype
         from_function = callable(initial_value) and as_tensor(initial_value) is None
         graph = graph_of([] if from_function else [initial_value])
-        with graph.as_default(), graph.control_dependencies(None), graph.in_section(None):
+        with graph.as_default(), graph.control_dependencies(None):
             with name_scope(name, "Variable", [] if from_function else [initial_value]) as scope:
                 self._build(graph, scope, initial_value, from_function, dtype, validate_shape, caching_device, shape)
         names = [GraphKeys.GLOBAL_VARIABLES] if collections is None else list(collections)

@@ -12,6 +12,7 @@ import numpy as np
 
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, as_tensor, convert_to_tensor
+from weftwork.graph.dead import Unless
 from weftwork.graph.dtypes import DType
 from weftwork.graph.errors import InvalidArgumentError, OutOfRangeError
 from weftwork.graph.kernels.arrays import filled_index
@@ -21,7 +22,15 @@ from weftwork.graph.scopes import name_scope
 from weftwork.graph.seams import seams
 from weftwork.graph.shapes import bracket_text
 from weftwork.graph.stacks import get_default_graph
-from weftwork.graph.variables.handles import HANDLE, type_for, value_dtype, value_shape, variable_of, written_dtype
+from weftwork.graph.variables.handles import (
+    HANDLE,
+    PASS_REFERENCES,
+    type_for,
+    value_dtype,
+    value_shape,
+    variable_of,
+    written_dtype,
+)
 from weftwork.graph.variables.settling import settle
 
 
@@ -170,12 +179,15 @@ def write(
 
     type: what TensorFlow calls it for a reference variable.
     """
-    variable = variable_of(ref)
+    variable, source, waits = variable_of(ref), _reference(ref), ()
+    if source.op.type in PASS_REFERENCES:  # it is only written if the reference gets here
+        kernel, kind = Unless(kernel, 1, 1, 1, True, kind is not Kind.ASSIGN), Kind.UPDATE
+        source, waits = variable.outputs[0], (source,)
     op = variable.graph.add(
         kind,
         type_for(variable, type),
         kernel=kernel,
-        inputs=(_reference(ref), *values),
+        inputs=(source, *values, *waits),
         attrs={**attrs, "_variable": variable.name},
         outputs=[(written_dtype(variable), shape)],
         name=name,

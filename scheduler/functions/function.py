@@ -255,7 +255,7 @@ class Function(Generic[P, R]):
             graph.switch_to_thread_local()
             outer, graph.variable_scope = graph.variable_scope, None
             try:
-                with graph.as_default(), graph.name_scope(None), graph.in_section(None), graph.device(None):
+                with graph.as_default(), graph.name_scope(None), graph.device(None):
                     with graph.control_dependencies(None):
                         trace = self._made(state, graph, args, kwargs)
             finally:

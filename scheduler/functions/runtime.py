@@ -137,7 +137,7 @@ def initialize(session: Any, ops: Sequence[Operation], feeds: Mapping) -> bool:
         for name in (GraphKeys.GLOBAL_VARIABLES, GraphKeys.LOCAL_VARIABLES):
             known.update({v.op: v for v in graph.get_collection(name) if isinstance(v, Variable)})
         found = [known[op] for op in needed if op in known]
-        with graph.as_default(), graph.control_dependencies(None), graph.in_section(None):
+        with graph.as_default(), graph.control_dependencies(None):
             asked = [_initialized_node(variable) for variable in found]
         missing = [v for v, has_one in zip(found, session.run(asked), strict=True) if not has_one]
         if missing:

@@ -105,7 +105,7 @@ class Tracing:
         tensor = as_tensor(value)
         if tensor is None or not (tensor in self._kept or tensor in self.graph.weak):
             return tensor
-        with self.graph.in_section(None), self.graph.control_dependencies(None), self.graph.name_scope(None):
+        with self.graph.control_dependencies(None), self.graph.name_scope(None):
             return self._objects(tensor)
 
     def _objects(self, tensor: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ class Running(Inspection):
     """The part of a session that runs what is fetched."""
 
     _placed: PlacementLog | None
-    _check_not_empty: Any
+    _make_ready: Any
 
     @overload
     def run(self, fetches: Tensor[T], feed_dict: Feeds = ..., **how: Unpack[How]) -> T: ...
@@ -106,17 +106,18 @@ class Running(Inspection):
 
     def _find(self, fetches: Any, feed_dict: Mapping | None) -> tuple[Signature, list, Callable]:
         """The signature for fetches and feeds, the fed values, and the function that builds the result."""
-        self._check_not_empty()
+        self._make_ready()
         feeds = parse_feeds(self._graph, feed_dict) if feed_dict else {}
         fed, parsed = tuple(feeds), None
         key = structure_of(fetches)
         if key is None:  # the structure has no cache key, but its elements have
             parsed = parse_fetches(self._graph, fetches)
             key = ("elements", parsed.elements)
-        signature = self._engine.signatures.find((key, fed))
+        key = (key, fed, self._graph.rewired)
+        signature = self._engine.signatures.find(key)
         if signature is None:
             now = monotonic()
-            signature = self._engine.signatures.add((key, fed), parsed or parse_fetches(self._graph, fetches), fed)
+            signature = self._engine.signatures.add(key, parsed or parse_fetches(self._graph, fetches), fed)
             signature.asked = now
         return signature, list(feeds.values()), (parsed or signature.fetches).build
 
@@ -264,7 +265,7 @@ class Running(Inspection):
             async for name, page in session.stream({"a": fetch(a), "b": fetch(b)}): ...
         """
         self._check_open()
-        self._check_not_empty()
+        self._make_ready()
         feeds = parse_feeds(self._graph, feed_dict) if feed_dict else {}
         parts, channel = Parts(self._graph, fetches), Channel()
         fed, values = list(feeds), list(feeds.values())
@@ -295,7 +296,7 @@ class Running(Inspection):
         if feed_list is not None and not isinstance(feed_list, (list, tuple)):
             raise TypeError("`feed_list` must be a list or tuple.")
         self._check_open()
-        self._check_not_empty()
+        self._make_ready()
         feeds = FeedList(self._graph, feed_list or ())
         parsed = parse_fetches(self._graph, fetches)
         try:

@@ -15,6 +15,7 @@ from weftwork.graph.errors import NotFoundError
 from weftwork.graph.forks import fresh
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.seams import seams
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines import host_actors as hosts
 from weftwork.scheduler.machines.devices import check_packages
@@ -101,7 +102,7 @@ class BaseSession(Running):
         InvalidArgumentError for a tensor that is in both.
         """
         self._check_open()
-        self._check_not_empty()
+        self._make_ready()
         return self._partial.setup(self._graph, fetches, feeds)
 
     def partial_run(self, handle: str, fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
@@ -118,7 +119,10 @@ class BaseSession(Running):
         signature = signatures.find(key) or signatures.add(key, parse_fetches(self._graph, list(elements)), known, ran)
         return self._run(signature, list(values.values()), copy=False)
 
-    def _check_not_empty(self) -> None:
+    def _make_ready(self) -> None:
+        """Close the loops of the graph that were made by hand. Raises RuntimeError if the graph is empty."""
+        if self._graph.back_edges:
+            seams.close_loops(self._graph)
         if self._graph.version == 0:
             raise RuntimeError("The Session graph is empty.  Add operations to the graph before calling run().")
 

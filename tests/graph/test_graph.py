@@ -326,7 +326,7 @@ def test_control_inputs_are_given_by_name_too_and_seen_from_both_sides(graph):
     c._add_control_input(b)
     assert c.control_inputs == [a, b]
     assert (a._control_outputs, b._control_outputs) == ([c], [c])
-    with pytest.raises(ValueError, match="made later"):
+    with pytest.raises(ValueError, match="would contain a cycle"):
         a._add_control_input(c)
 
 
@@ -411,7 +411,7 @@ def test_set_shape_adds_what_is_known(graph):
     x = tf.placeholder(tf.float32, [None, 3])
     x.set_shape([2, None])
     assert x.shape.as_list() == [2, 3]
-    with pytest.raises(ValueError, match="not compatible"):
+    with pytest.raises(ValueError, match="Dimension 0 in both shapes must be equal, but are 2 and 4"):
         x.set_shape([4, 3])
 
 
