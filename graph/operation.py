@@ -79,6 +79,9 @@ class Kind(enum.Enum):
     __hash__ = object.__hash__  # Enum's own is a Python function, and slower
 
 
+HANDLES = "_handles"
+"""The attribute of an operation on an object of the session (a queue, a reader ...) that says how many of its first
+inputs are handles of such objects. They are there for programs that look at the graph, and have no values in a run."""
 COMPUTES = frozenset({Kind.PURE, Kind.FUNCTION, Kind.RANDOM})
 WRITES = frozenset({Kind.ASSIGN, Kind.UPDATE})
 REFERENCES = frozenset({Kind.VARIABLE, Kind.READ})
@@ -168,6 +171,11 @@ class Operation:
             self.outputs: list[Tensor] = [Tensor(self, 0, *outputs[0])]
         else:
             self.outputs = [Tensor(self, i, dtype, shape) for i, (dtype, shape) in enumerate(outputs)]
+
+    @property
+    def valued(self) -> tuple[Tensor, ...]:
+        """The inputs that have values in a run: all but handles."""
+        return self.inputs[self.attrs.get(HANDLES, 0) :] if self.kind is Kind.QUEUE else self.inputs
 
     @property
     def listed(self) -> Operation:

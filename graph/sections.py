@@ -80,7 +80,7 @@ def captures(sections: Sequence[Section]) -> list[Tensor]:
     found: dict[Tensor, None] = {}
     for section in sections:
         own_ops = set(section.ops)
-        for tensor in [*[t for op in section.ops for t in op.inputs], *section.outputs]:
+        for tensor in [*[t for op in section.ops for t in op.valued], *section.outputs]:
             op = tensor.op
             if op not in own_ops and (op.kind not in REFERENCES or op.attrs.get("_variable", op.name) not in changing):
                 found[tensor] = None

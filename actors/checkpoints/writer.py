@@ -96,12 +96,12 @@ def exists(prefix: str, files: Files | None = None) -> bool:
 def single_files(prefix: str, files: Files) -> list[str]:
     """The files of a checkpoint without an index (`sliced`): the prefix itself, or its shards.
 
-    A prefix that ends in `-?????-of-00002` stands for its two shards.
+    A prefix that ends in `-?????-of-00002` stands for its two shards, one that ends in `-?????-of-?????` for any.
     """
     if files.exists(prefix):
         return [prefix]
     base = unsharded(prefix)
-    count = prefix[-5:] if base != prefix else r"\d{5}"
+    count = prefix[-5:] if base != prefix and not prefix.endswith("?") else r"\d{5}"
     with suppress(OSError):
         shard = re.compile(rf"{re.escape(base)}-\d{{5}}-of-{count}")
         return [name for name in files.starting_with(f"{base}-") if shard.fullmatch(name)]
@@ -110,7 +110,7 @@ def single_files(prefix: str, files: Files) -> list[str]:
 
 def unsharded(prefix: str) -> str:
     """A prefix without an ending that stands for all shards, such as `-?????-of-00002`."""
-    return re.sub(r"-\?{5}-of-\d{5}$", "", prefix)
+    return re.sub(r"-\?{5}-of-(\d{5}|\?{5})$", "", prefix)
 
 
 # Writing

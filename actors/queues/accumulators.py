@@ -96,7 +96,6 @@ class Accumulator(Keeper):
         self._step, self._count = 0, 0
         self._sum: Any = None
         self._rows: dict[int, list] = {}
-        self._shape: Any = np.zeros(0, np.int64)
 
     def do_size(self) -> list:
         """The number of gradients in the sum."""
@@ -128,7 +127,6 @@ class Accumulator(Keeper):
         wrong = self._mismatch(indices, values, shape)
         if wrong:
             raise InvalidArgumentError(None, None, wrong)
-        self._shape = np.asarray(shape, np.int64) if np.size(shape) else self._shape
         seen: set[int] = set()
         for index, value in zip(np.asarray(indices).tolist(), values, strict=True):
             held = self._rows.get(index)
@@ -184,8 +182,8 @@ class Accumulator(Keeper):
         rows = [self._rows[i][0] if summed else self._rows[i][0] / kind.type(self._rows[i][1]) for i in order]
         values = np.array(rows, kind) if rows else np.zeros((0,), kind)
         known: Any = self.definition.shapes[0]  # type: ignore[index]
-        shape = self._shape if known is None or None in known or self._shape.size else np.array(known, np.int64)
-        return [np.array(order, np.int64), values, shape]
+        rows_in_all = -1 if not known or known[0] is None else known[0]  # the gradients' own shapes do not count
+        return [np.array(order, np.int64), values, np.array([rows_in_all, *values.shape[1:]], np.int64)]
 
     def _put_back(self, before: tuple) -> None:
         step, count, total, rows = before
@@ -203,11 +201,13 @@ class BarrierKeeper(Keeper):
 
     def __init__(self, name: str, definition: Definition):
         super().__init__(name, definition)
-        self._elements: dict[bytes, list] = {}
-        self._places: dict[bytes, tuple[int, int]] = {}
-        """For each key, the index that is reported, and the number of keys that came before it."""
+        self._elements: dict[bytes, tuple[tuple[int, int], list]] = {}
+        """The incomplete elements by key: their place, and their components.
+
+        The place is the index that is reported, and the number of keys that came before."""
         self._came = 0
-        self._complete: list[bytes] = []
+        self._complete: list[tuple[tuple[int, int], bytes, list]] = []
+        """The complete ones, whose keys may come again: (place, key, components)."""
         self._next, self._sealed = -(2**63), False
 
     def do_ready_size(self) -> list:
@@ -216,7 +216,7 @@ class BarrierKeeper(Keeper):
 
     def do_incomplete_size(self) -> list:
         """The number of incomplete elements."""
-        return [np.int32(len(self._elements) - len(self._complete))]
+        return [np.int32(len(self._elements))]
 
     def do_close(self, cancel: Any) -> list:
         """Accept no new keys; with `cancel`, no further components either."""
@@ -234,53 +234,47 @@ class BarrierKeeper(Keeper):
             raise CancelledError(None, None, f"Barrier {self.name} is closed.  Pending enqueues cancelled.")
         place, known = self._next, self._came
         for key, value in zip(np.asarray(keys, object).tolist(), values, strict=True):
-            element = self._elements.get(key)
-            if element is None:
+            if key not in self._elements:
                 if self.closed:
                     text = f"Barrier {self.name} is closed, but attempted to insert a brand new key: {_shown(key)}"
                     raise CancelledError(None, None, text)
-                element = self._elements[key] = [None] * size
-                self._places[key] = (place, self._came)
+                self._elements[key] = (place, self._came), [None] * size
                 self._came += 1
+            at, element = self._elements[key]
             if element[number] is not None:
                 text = f"Key {_shown(key)} already has a value for component {number} in barrier {self.name}"
                 raise InvalidArgumentError(None, None, text)
             element[number] = copied(value)
             if all(part is not None for part in element):
-                self._complete.append(key)
+                self._complete.append((at, key, element))
+                del self._elements[key]
         self._next += self._came > known  # keys that arrive together share an index
         return []
 
     def try_take(self, request: _Request) -> bool:
-        waits_for_more = not self.closed or (not self._sealed and len(self._elements) > len(self._complete))
+        waits_for_more = not self.closed or (not self._sealed and bool(self._elements))
         count = min(request.wanted, len(self._complete))
         if count < request.wanted:
             if waits_for_more:
                 return False
             if not (request.allow_small and count):
+                total = len(self._elements) + len(self._complete)
                 text = f"Barrier '{self.name}' is closed and has insufficient elements (requested {request.wanted}, "
-                request.on_done(OutOfRangeError(None, None, f"{text}total size {len(self._elements)})"))
+                request.on_done(OutOfRangeError(None, None, f"{text}total size {total})"))
                 return True
-        keys = sorted(self._complete, key=self._places.__getitem__)[:count]
-        taken = [(key, self._places.pop(key), self._elements.pop(key)) for key in keys]
-        self._complete = [key for key in self._complete if key in self._elements]
+        self._complete.sort(key=lambda entry: entry[0])
+        taken, self._complete = self._complete[:count], self._complete[count:]
         names = np.empty(count, object)
-        names[:] = keys
-        elements = [element for _, _, element in taken]
-        parts = [self._column([e[at] for e in elements], at) for at in range(len(self.definition.dtypes))]
-        request.on_done([np.array([place for _, (place, _), _ in taken], np.int64), names, *parts])
-        request.undo = lambda: self._put_back(taken)
+        names[:] = [key for _, key, _ in taken]
+        parts = [self._column([e[at] for _, _, e in taken], at) for at in range(len(self.definition.dtypes))]
+        request.on_done([np.array([place for (place, _), _, _ in taken], np.int64), names, *parts])
+        request.undo = lambda: self._complete.extend(taken)
         return True
 
     def _column(self, values: list, component: int) -> Any:
         """The values of one component as an array."""
         kind, shape = self.definition.dtypes[component], (self.definition.shapes or ())[component]
         return np.array(values, kind.numpy) if values else np.zeros((0, *(shape or ())), kind.numpy)
-
-    def _put_back(self, taken: list) -> None:
-        for key, place, element in taken:
-            self._places[key], self._elements[key] = place, element
-            self._complete.append(key)
 
 
 KEEPERS: dict[str, type[Keeper]] = {

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from weftwork.graph import dtypes
 from weftwork.graph.build import convert_to_tensor
 from weftwork.graph.files.records import TFRecordOptions
-from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.operation import HANDLES, Kind, Operation, Tensor
 from weftwork.graph.ops.queues import QueueBase
 from weftwork.graph.stacks import get_default_graph
 
@@ -111,8 +111,10 @@ class ReaderBase:
         attrs = {"_reader": (self._op.container, self._op.name), "_records": self._records, "_word": word}
         kind = "Reader" + "".join([part.capitalize() for part in word.split("_")]) + "V2"
         with graph.as_default():
-            attrs = {**attrs, **(queue or {})}
-            return graph.add(Kind.QUEUE, kind, inputs=tuple(inputs), attrs=attrs, outputs=outputs, name=name)
+            queue = queue or {}
+            attrs = {**attrs, **queue, HANDLES: 1 + queue.get(HANDLES, 0)}
+            taken = (self.reader_ref, *inputs)
+            return graph.add(Kind.QUEUE, kind, inputs=taken, attrs=attrs, outputs=outputs, name=name)
 
 
 class TextLineReader(ReaderBase):

@@ -8,7 +8,7 @@ from weftwork.graph import dtypes
 from weftwork.graph.interchange.given import Given, reads
 from weftwork.graph.interchange.nodes import Inexpressible, Part
 from weftwork.graph.interchange.writing import Node, writes
-from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.operation import HANDLES, Operation, Tensor
 from weftwork.graph.ops.accumulators import Barrier, ConditionalAccumulator, SparseConditionalAccumulator
 from weftwork.graph.stacks import get_default_graph
 
@@ -39,8 +39,8 @@ def _write_use(node: Node) -> tuple[list[Part], dict[str, Any]]:
     given = node.attrs["_given"]
     attrs: dict[str, Any] = {_GIVEN[node.type]: given[0]} if node.type in _GIVEN else {}
     if node.type == "SparseAccumulatorApplyGradient":
-        attrs["has_known_shape"] = node.op.inputs[3].raw_shape != (0,)
-    return [Part(maker.name, maker.outputs[0].dtype.base_dtype), *node.inputs()], attrs
+        attrs["has_known_shape"] = node.op.valued[3].raw_shape != (0,)
+    return [Part(maker.name, maker.outputs[0].dtype.base_dtype), *node.inputs()[node.attrs.get(HANDLES, 0) :]], attrs
 
 
 @reads(*_CLASSES)

@@ -10,7 +10,7 @@ from weftwork.graph.build import convert_to_tensor, static_value
 from weftwork.graph.interchange.given import Given, reads
 from weftwork.graph.interchange.nodes import Inexpressible, Part
 from weftwork.graph.interchange.writing import Node, writes
-from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.operation import HANDLES, Operation, Tensor
 from weftwork.graph.ops.queues import QueueBase
 from weftwork.graph.stacks import get_default_graph
 
@@ -54,7 +54,7 @@ def _write_on_queue(node: Node) -> tuple[list[Part], dict[str, Any]]:
         attrs = {"component_types": list(node.attrs["_definition"].dtypes)}
     if node.type == "QueueCloseV2":
         attrs = {"cancel_pending_enqueues": node.attrs["_cancel"]}
-    return [Part(maker, dtypes.resource), *node.inputs()], attrs
+    return [Part(maker, dtypes.resource), *node.inputs()[node.attrs.get(HANDLES, 0) :]], attrs
 
 
 # Reading

@@ -16,7 +16,7 @@ from weftwork.graph import dtypes as kinds_of
 from weftwork.graph import shapes
 from weftwork.graph.build import convert_to_tensor, static_value
 from weftwork.graph.dtypes import as_dtype
-from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.operation import HANDLES, Kind, Operation, Tensor
 from weftwork.graph.ops.composite import IndexedSlices
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.queues import Definition
@@ -64,12 +64,13 @@ class _SessionObject:
         """An operation on the object.   word: what it does.   given: values that follow its inputs."""
         attrs = {
             "_queue": self._key, "_container": self._op.container, "_definition": self._definition, "_word": word,
-            "_cancel": False, "_choices": None, "_made_by": self._op.name, "_given": tuple(given),
+            "_cancel": False, "_choices": None, "_made_by": self._op.name, "_given": tuple(given), HANDLES: 1,
         }  # fmt: skip
         graph = self._op.graph
         with graph.colocate_with(self._op) if self._handle[0]._is_ref_dtype else nullcontext():
             kind = self.op_types[word][0]
-            return graph.add(Kind.QUEUE, kind, inputs=tuple(inputs), attrs=attrs, outputs=outputs, name=scope)
+            taken = (self._op.outputs[0], *inputs)
+            return graph.add(Kind.QUEUE, kind, inputs=taken, attrs=attrs, outputs=outputs, name=scope)
 
 
 def _scalar(value: Any, kind: kinds_of.DType, scope: str, name: str) -> Tensor:
@@ -171,7 +172,7 @@ class ConditionalAccumulator(ConditionalAccumulatorBase):
             return self._node("take", [count], [(self.dtype, self._shape)], scope).outputs[0]
 
 
-class SparseGradient(NamedTuple):
+class SparseAccumulatorTakeGradient(NamedTuple):
     """The rows of a gradient, and the shape of the whole."""
 
     indices: Tensor
@@ -216,13 +217,13 @@ class SparseConditionalAccumulator(ConditionalAccumulatorBase):
                 raise ValueError(f"{text} for {scope.rstrip('/')!r}: grad_indices")
             return self._node("apply", inputs, [], scope)
 
-    def take_grad(self, num_required: Any, name: str | None = None) -> SparseGradient:
+    def take_grad(self, num_required: Any, name: str | None = None) -> SparseAccumulatorTakeGradient:
         """Wait for the required number of gradients, and return (indices, values, shape) of their mean."""
         rows = None if self._shape is None else (None, *self._shape[1:])
         outputs = [(kinds_of.int64, (None,)), (self.dtype, rows), (kinds_of.int64, (None,))]
         with self._scope("take", name) as scope:
             count = _scalar(num_required, kinds_of.int32, scope, "num_required")
-            return SparseGradient(*self._node("take", [count], outputs, scope).outputs)
+            return SparseAccumulatorTakeGradient(*self._node("take", [count], outputs, scope).outputs)
 
     def take_indexed_slices_grad(self, num_required: Any, name: str | None = None) -> IndexedSlices:
         """Wait for the required number of gradients, and return their mean as IndexedSlices."""

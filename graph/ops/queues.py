@@ -1,6 +1,7 @@
 """Queues: nodes that put elements into a queue of the session or take elements out, and wait until they can.
 
 element    a list of components, one for each dtype of the queue
+handle     the tensor that stands for the queue. It is the first input of the queue's operations, and has no value
 A queue belongs to the session, like a variable: two sessions of one graph have two queues.
 """
 
@@ -18,7 +19,7 @@ from weftwork.graph import dtypes as types
 from weftwork.graph import shapes as dims
 from weftwork.graph.build import convert_to_tensor, static_value
 from weftwork.graph.graph import Graph
-from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.operation import HANDLES, Kind, Operation, Tensor
 from weftwork.graph.seeds import stream_seeds
 from weftwork.graph.stacks import get_default_graph
 
@@ -291,8 +292,9 @@ class QueueBase:
     def handle(self) -> tuple[list[Tensor], dict[str, Any]]:
         """The inputs and attributes that identify the queue, for the nodes of this queue and of readers."""
         key, container, definition = self._key, self._container, self._definition
-        made_by = {"_made_by": self._op.name}
-        return [], {"_queue": key, "_container": container, "_definition": definition, "_choices": None, **made_by}
+        made_by = {"_made_by": self._op.name, HANDLES: 1}
+        attrs = {"_queue": key, "_container": container, "_definition": definition, "_choices": None, **made_by}
+        return [self.queue_ref], attrs
 
     def node(self, word: str, inputs: Sequence[Tensor], outputs: list, name: str, cancel: bool = False) -> Operation:
         """An operation on the queue: its kind, its inputs, and the (dtype, shape) of its outputs.
@@ -308,7 +310,7 @@ class QueueBase:
 
 
 class _ChosenQueue(QueueBase):
-    """One of several queues, chosen at run time by the operation's first input."""
+    """One of several queues, chosen at run time by the operation's first input after the handle."""
 
     def __init__(self, index: Tensor, queues: list[QueueBase]):
         first = queues[0]
@@ -333,7 +335,7 @@ class _ChosenQueue(QueueBase):
         return queue
 
     def handle(self) -> tuple[list[Tensor], dict[str, Any]]:
-        return [self._index], {**super().handle()[1], "_choices": self._choices, "_made_by": None}
+        return [self.queue_ref, self._index], {**super().handle()[1], "_choices": self._choices, "_made_by": None}
 
 
 class FIFOQueue(QueueBase):

@@ -166,7 +166,7 @@ class _Lowering:
             self._control(op)
         elif kind is Kind.QUEUE:
             self.flow.queued = True
-            self._node(op, tuple([self._read(t) for t in op.inputs]))
+            self._node(op, tuple([self._read(t) for t in op.valued]))
         elif kind is Kind.RANDOM:
             stream = op.attrs.get("_stream")
             place = self._place(op if stream is None else op.graph._by_name[stream])

@@ -32,7 +32,8 @@ def prune(targets: Iterable[Operation], fed: set[Tensor], ran: Collection[Operat
         if op is FORGOTTEN:
             raise ValueError(_GONE.format(", ".join([op.name for op in wanted])))
         found.append(op)
-        for tensor in op.inputs if not fed else [tensor for tensor in op.inputs if tensor not in fed]:
+        inputs = op.inputs if op.kind is not Kind.QUEUE else op.valued
+        for tensor in inputs if not fed else [tensor for tensor in inputs if tensor not in fed]:
             needed[tensor.op.index] = 1
         for control in op.controls:
             satisfied = control.kind is Kind.PLACEHOLDER and control.outputs[0] in fed

@@ -232,13 +232,13 @@ class Kept:
     """The checkpoints that a saver has written and keeps, as (path, seconds since 1970), oldest first.
 
     limit: their maximum number. With None or 0 nothing is deleted, and nothing is listed.
-    hours: one checkpoint per this many hours is kept for good.
+    hours: one checkpoint per this many hours is kept for good.   next_for_good: the time after which the next one is.
     """
 
     def __init__(self, limit: int | None, hours: float):
         self.limit, self.hours = limit, hours
         self.entries: list[tuple[str, float]] = []
-        self._next_for_good = time.time() + hours * 3600
+        self.next_for_good = time.time() + hours * 3600
         self._leaving: list[tuple[str, float]] = []
 
     def paths(self) -> list[str]:
@@ -258,8 +258,8 @@ class Kept:
         """Remove checkpoints beyond the limit. Returns those to delete now, without those that are kept for good."""
         old = []
         for path, when in self._leaving:
-            if when > self._next_for_good:
-                self._next_for_good += self.hours * 3600
+            if when > self.next_for_good:
+                self.next_for_good += self.hours * 3600
             elif path not in self.paths():
                 old.append(path)
         self._leaving = []

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import nest, stacks
+from weftwork.graph.errors import OutOfRangeError
 from weftwork.graph.training.steps import get_or_create_global_step_read
 from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
 
@@ -35,34 +36,34 @@ class SecondOrStepTimer:
             raise ValueError("Either every_secs or every_steps should be provided.")
         if every_secs is not None and every_steps is not None:
             raise ValueError("Can not provide both every_secs and every_steps.")
-        self._secs, self._steps = every_secs, every_steps
+        self._every_secs, self._every_steps = every_secs, every_steps
         self.reset()
 
     def reset(self) -> None:
         """Start over, as if it had never been due."""
-        self._time: float | None = None
-        self._step: int | None = None
+        self._last_triggered_time: float | None = None
+        self._last_triggered_step: int | None = None
 
     def should_trigger_for_step(self, step: int) -> bool:
         """Whether it is due at this step. True for the first step, and at most once per step."""
-        if self._step is None:
+        if self._last_triggered_step is None:
             return True
-        if step == self._step:
+        if step == self._last_triggered_step:
             return False
-        if self._secs is not None:
-            return time.monotonic() >= self._time + self._secs  # type: ignore[operator]
-        return step >= self._step + self._steps  # type: ignore[operator]
+        if self._every_secs is not None:
+            return time.monotonic() >= self._last_triggered_time + self._every_secs  # type: ignore[operator]
+        return step >= self._last_triggered_step + self._every_steps  # type: ignore[operator]
 
     def update_last_triggered_step(self, step: int) -> tuple[float | None, int | None]:
         """Note that it happened at this step. Returns seconds and steps since the last time, or (None, None)."""
         now = time.monotonic()
-        passed = (None, None) if self._step is None else (now - self._time, step - self._step)  # type: ignore[operator]
-        self._time, self._step = now, step
-        return passed
+        since, before = self._last_triggered_time, self._last_triggered_step
+        self._last_triggered_time, self._last_triggered_step = now, step
+        return (None, None) if since is None or before is None else (now - since, step - before)
 
     def last_triggered_step(self) -> int | None:
         """The step at which it last happened."""
-        return self._step
+        return self._last_triggered_step
 
 
 class StopAtStepHook(SessionRunHook):
@@ -80,22 +81,22 @@ class StopAtStepHook(SessionRunHook):
 
     def begin(self) -> None:
         """Find the global step."""
-        self._global_step = needed_global_step(self)
+        self._global_step_tensor = needed_global_step(self)
 
     def after_create_session(self, session: Any, coord: Any) -> None:
         """Compute the last step. A session that is made again does not change it."""
         if self._last_step is None:
-            self._last_step = int(session.run(self._global_step)) + self._num_steps  # type: ignore[operator]
+            self._last_step = int(session.run(self._global_step_tensor)) + self._num_steps  # type: ignore[operator]
 
     def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:
         """Fetch the global step."""
-        return SessionRunArgs(self._global_step)
+        return SessionRunArgs(self._global_step_tensor)
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Check the global step. The fetched value may be from before the step, so it is read again near the end."""
         assert self._last_step is not None
         if run_values.results + 1 >= self._last_step:
-            if int(run_context.session.run(self._global_step)) >= self._last_step:
+            if int(run_context.session.run(self._global_step_tensor)) >= self._last_step:
                 run_context.request_stop()
 
 
@@ -113,20 +114,38 @@ class NanTensorHook(SessionRunHook):
     """
 
     def __init__(self, loss_tensor: Any, fail_on_nan_loss: bool = True):
-        self._loss, self._fail = loss_tensor, fail_on_nan_loss
+        self._loss_tensor, self._fail_on_nan_loss = loss_tensor, fail_on_nan_loss
 
     def before_run(self, run_context: SessionRunContext) -> SessionRunArgs:
         """Fetch the loss."""
-        return SessionRunArgs(self._loss)
+        return SessionRunArgs(self._loss_tensor)
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Check the loss. Raises NanLossDuringTrainingError, or requests a stop, if it is not a number."""
         if np.isnan(run_values.results):
-            if self._fail:
+            if self._fail_on_nan_loss:
                 log.error("Model diverged with loss = NaN.")
                 raise NanLossDuringTrainingError
             log.warning("Model diverged with loss = NaN.")
             run_context.request_stop()
+
+
+def _element(item: Any) -> Any:
+    """A tensor, or the tensor of that name in the default graph; the name of an operation means its only output.
+
+    Raises ValueError for a tensor of another graph, and for an operation with several outputs; KeyError for a name that
+    is not in the graph.
+    """
+    graph = stacks.get_default_graph()
+    if not isinstance(item, str):
+        if getattr(item, "graph", None) is not graph:
+            raise ValueError(f"Passed {item} should have graph attribute that is equal to current graph {graph}.")
+        return item
+    if ":" in item:
+        return graph.as_graph_element(item)
+    if len(graph.get_operation_by_name(item).outputs) > 1:
+        raise ValueError(f"Name {item} is ambiguous, as this `Operation` has multiple outputs (at least 2).")
+    return graph.as_graph_element(f"{item}:0")
 
 
 class LoggingTensorHook(SessionRunHook):
@@ -151,42 +170,40 @@ class LoggingTensorHook(SessionRunHook):
             raise ValueError("either at_end and/or exactly one of every_n_iter and every_n_secs must be provided.")
         if every_n_iter is not None and every_n_iter <= 0:
             raise ValueError(f"invalid every_n_iter={every_n_iter}.")
-        self._named = (
-            tensors if isinstance(tensors, dict) else {getattr(t, "name", t): t for t in nest.flatten(tensors)}
-        )
-        self._formatter, self._at_end = formatter, at_end
+        self._tag_order = sorted(tensors) if isinstance(tensors, dict) else nest.flatten(tensors)
+        self._tensors = tensors if isinstance(tensors, dict) else {tensor: tensor for tensor in self._tag_order}
+        self._formatter, self._log_at_end = formatter, at_end
         self._timer = None if only_at_end else SecondOrStepTimer(every_n_secs, every_n_iter)
 
     def begin(self) -> None:
         """Resolve names to tensors."""
         if self._timer is not None:
             self._timer.reset()
-        self._iteration = 0
-        graph = stacks.get_default_graph()
-        self._tensors = {name: graph.as_graph_element(tensor) for name, tensor in self._named.items()}
+        self._iter_count = 0
+        self._current_tensors = {tag: _element(tensor) for tag, tensor in self._tensors.items()}
 
     def before_run(self, run_context: SessionRunContext) -> SessionRunArgs | None:
         """Fetch the tensors if they are due."""
-        self._due = self._timer is not None and self._timer.should_trigger_for_step(self._iteration)
-        return SessionRunArgs(self._tensors) if self._due else None
+        self._should_trigger = self._timer is not None and self._timer.should_trigger_for_step(self._iter_count)
+        return SessionRunArgs(self._current_tensors) if self._should_trigger else None
 
     def after_run(self, run_context: SessionRunContext, run_values: SessionRunValues) -> None:
         """Log the values."""
-        if self._due:
+        if self._should_trigger:
             self._log(run_values.results)
-        self._iteration += 1
+        self._iter_count += 1
 
     def end(self, session: Any) -> None:
         """Log the values at the end."""
-        if self._at_end:
-            self._log(session.run(self._tensors))
+        if self._log_at_end:
+            self._log(session.run(self._current_tensors))
 
     def _log(self, values: dict) -> None:
-        seconds = None if self._timer is None else self._timer.update_last_triggered_step(self._iteration)[0]
+        seconds = None if self._timer is None else self._timer.update_last_triggered_step(self._iter_count)[0]
         if self._formatter is not None:
             log.info(self._formatter(values))
             return
-        text = ", ".join([f"{name} = {value}" for name, value in values.items()])
+        text = ", ".join([f"{tag} = {values[tag]}" for tag in self._tag_order])
         log.info("%s%s", text, "" if seconds is None else f" ({seconds:.3f} sec)")
 
 
@@ -195,20 +212,20 @@ class GlobalStepWaiterHook(SessionRunHook):
 
     def __init__(self, wait_until_step: int):
         self._wait_until_step = wait_until_step
-        self._reached = wait_until_step <= 0
+        self._worker_is_started = wait_until_step <= 0
 
     def begin(self) -> None:
         """Find the global step."""
-        self._global_step = needed_global_step(self)
+        self._global_step_tensor = needed_global_step(self)
 
     def before_run(self, run_context: SessionRunContext) -> None:
         """Read the global step twice a second until it is reached."""
-        while not self._reached:
-            step = int(run_context.session.run(self._global_step))
-            self._reached = step >= self._wait_until_step
-            if not self._reached:
-                log.info("Waiting for global step %d before starting training; it is %d.", self._wait_until_step, step)
-                time.sleep(0.5)
+        if self._worker_is_started:
+            return
+        log.info("Waiting for global step %d before starting training.", self._wait_until_step)
+        while int(run_context.session.run(self._global_step_tensor)) < self._wait_until_step:
+            time.sleep(0.5)
+        self._worker_is_started = True
 
 
 class FinalOpsHook(SessionRunHook):
@@ -218,18 +235,27 @@ class FinalOpsHook(SessionRunHook):
     """
 
     def __init__(self, final_ops: Any, final_ops_feed_dict: Mapping[Any, Any] | None = None):
-        self._final_ops, self._feeds = final_ops, final_ops_feed_dict
-        self._values: Any = None
+        self._final_ops, self._final_ops_feed_dict = final_ops, final_ops_feed_dict
+        self._final_ops_values: Any = None
 
     @property
     def final_ops_values(self) -> Any:
         """The values, once the session has ended."""
-        return self._values
+        return self._final_ops_values
 
     def end(self, session: Any) -> None:
         """Evaluate the fetches."""
-        if self._final_ops is not None:
-            self._values = session.run(self._final_ops, feed_dict=self._feeds)
+        if self._final_ops is None:
+            return
+        try:
+            self._final_ops_values = session.run(self._final_ops, feed_dict=self._final_ops_feed_dict)
+        except (OutOfRangeError, StopIteration):
+            log.warning(
+                "An OutOfRangeError or StopIteration exception is raised by the code in FinalOpsHook. This typically "
+                "means the Ops running by the FinalOpsHook have a dependency back to some input source, which should "
+                "not happen: let them read variables only."
+            )
+            raise
 
 
 class FeedFnHook(SessionRunHook):

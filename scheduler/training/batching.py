@@ -45,8 +45,9 @@ def batch(
     without tensors.
     """
     return _batched(
-        [tensors] * _threads(num_threads), batch_size, _padded(dynamic_pad), capacity=capacity, many=enqueue_many,
+        [tensors], batch_size, _padded(dynamic_pad), capacity=capacity, many=enqueue_many,
         shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name, keep=_keep,
+        threads=_threads(num_threads),
     )  # fmt: skip
 
 
@@ -92,9 +93,9 @@ def shuffle_batch(
     min_after_dequeue: minimum number of examples that stay in the queue, for better mixing, while more are to come.
     """
     return _batched(
-        [tensors] * _threads(num_threads), batch_size, _mixed(min_after_dequeue, seed), capacity=capacity,
+        [tensors], batch_size, _mixed(min_after_dequeue, seed), capacity=capacity,
         many=enqueue_many, shapes=shapes, smaller=allow_smaller_final_batch, shared_name=shared_name, name=name,
-        called="shuffle_batch", keep=_keep, least=min_after_dequeue,
+        called="shuffle_batch", keep=_keep, least=min_after_dequeue, threads=_threads(num_threads),
     )  # fmt: skip
 
 
@@ -177,6 +178,7 @@ def _batched(
     called: str = "batch",
     keep: Any = None,
     least: int | None = None,
+    threads: int = 1,
 ) -> Any:
     with name_scope(name, called, [tensor for source in sources for tensor in _list(source)]) as scope:
         if not sources:
@@ -194,7 +196,7 @@ def _batched(
             named = [", ".join([kind.name for kind in kinds]) for kinds in (types[0], other)]
             raise TypeError(f"Expected types to be consistent: {named[0]} vs. {named[1]}.")
         queue = make(capacity, types[0], _shapes(examples, shapes, many), shared_name=shared_name)
-        puts = [_put(queue, example, many, keep) for example in examples]
+        puts = [_put(queue, example, many, keep) for example in examples] * threads
         level = full_name(capacity) if least is None else f"fraction_over_{least}_of_{capacity - least}_full"
         fill(queue, puts, capacity, level, least=least or 0)
         taken = (queue.dequeue_up_to if smaller else queue.dequeue_many)(batch_size, name=scope)

@@ -28,12 +28,12 @@ class Coordinator:
 
     def __init__(self, clean_stop_exception_types: Sequence[type[Any]] | None = None):
         clean = (OutOfRangeError,) if clean_stop_exception_types is None else clean_stop_exception_types
-        self._clean = tuple(clean)
+        self._clean_stop_exception_types = tuple(clean)
         self._lock = threading.Lock()
-        self._stop = threading.Event()
+        self._stop_event = threading.Event()
         self._cause: BaseException | None = None
         self._joined = False
-        self._threads: set[threading.Thread] = set()
+        self._registered_threads: set[threading.Thread] = set()
 
     @property
     def joined(self) -> bool:
@@ -48,30 +48,30 @@ class Coordinator:
         """
         with self._lock:
             error = ex[1] if isinstance(ex, tuple) else ex
-            if isinstance(error, self._clean):
+            if isinstance(error, self._clean_stop_exception_types):
                 error = None
             if self._joined and error is not None:
                 raise error
-            if not self._stop.is_set():
+            if not self._stop_event.is_set():
                 if error is not None:
                     log.info("Error reported to Coordinator: %s, %s", type(error), error)
                     self._cause = error
-                self._stop.set()
+                self._stop_event.set()
 
     def clear_stop(self) -> None:
         """Withdraw the request to stop, and its reason."""
         with self._lock:
             self._joined = False
             self._cause = None
-            self._stop.clear()
+            self._stop_event.clear()
 
     def should_stop(self) -> bool:
         """Whether a stop was requested."""
-        return self._stop.is_set()
+        return self._stop_event.is_set()
 
     def wait_for_stop(self, timeout: float | None = None) -> bool:
         """Wait for a stop request, at most `timeout` seconds. Returns whether there was one."""
-        return self._stop.wait(timeout)
+        return self._stop_event.wait(timeout)
 
     @contextmanager
     def stop_on_exception(self) -> Iterator[None]:
@@ -84,7 +84,7 @@ class Coordinator:
     def register_thread(self, thread: threading.Thread) -> None:
         """Make `join` wait for a thread."""
         with self._lock:
-            self._threads.add(thread)
+            self._registered_threads.add(thread)
 
     def join(
         self,
@@ -98,7 +98,7 @@ class Coordinator:
         there is none, raises RuntimeError if threads are still running, unless ignore_live_threads is set.
         """
         with self._lock:
-            waited = [*self._threads.union(threads or ())]
+            waited = [*self._registered_threads.union(threads or ())]
         while any([t.is_alive() for t in waited]) and not self.wait_for_stop(0.05):
             pass
         end = time.monotonic() + stop_grace_period_secs
@@ -108,7 +108,7 @@ class Coordinator:
         running = " ".join([t.name for t in waited if t.is_alive()])
         with self._lock:
             self._joined = True
-            self._threads = set()
+            self._registered_threads = set()
             cause = self._cause
         if cause is not None:
             raise cause
@@ -145,7 +145,7 @@ class LooperThread(threading.Thread):
         if not isinstance(coord, Coordinator):
             raise ValueError(f"'coord' argument must be a Coordinator: {coord}")
         super().__init__(daemon=True)
-        self._coord, self._interval = coord, timer_interval_secs
+        self._coord, self._timer_interval_secs = coord, timer_interval_secs
         if target is None and (args or kwargs):
             raise ValueError("'args' and 'kwargs' argument require that you also pass 'target'")
         self._called = None if target is None else lambda: target(*(args or ()), **(kwargs or {}))
@@ -170,8 +170,8 @@ class LooperThread(threading.Thread):
             self.start_loop()
             due = time.monotonic()
             while not self._coord.wait_for_stop(max(0.0, due - time.monotonic())):
-                if self._interval is not None:
-                    due += self._interval
+                if self._timer_interval_secs is not None:
+                    due += self._timer_interval_secs
                 self.run_loop()
             self.stop_loop()
 

@@ -32,13 +32,13 @@ class SessionRunContext:
     """
 
     def __init__(self, original_args: SessionRunArgs, session: Any):
-        self._args, self._session = original_args, session
-        self._stop = False
+        self._original_args, self._session = original_args, session
+        self._stop_requested = False
 
     @property
     def original_args(self) -> SessionRunArgs:
         """What the caller requested."""
-        return self._args
+        return self._original_args
 
     @property
     def session(self) -> Any:
@@ -48,11 +48,11 @@ class SessionRunContext:
     @property
     def stop_requested(self) -> bool:
         """Whether a hook has asked to stop."""
-        return self._stop
+        return self._stop_requested
 
     def request_stop(self) -> None:
         """Ask that no runs follow after this one."""
-        self._stop = True
+        self._stop_requested = True
 
 
 class SessionRunHook:

@@ -62,7 +62,7 @@ def input_producer(
     summary_name: name of a scalar summary of the queue's fill level.   cancel_op: the queue runner's.
     Raises ValueError if the shape of a row is unknown.
     """
-    with name_scope(name, "input_producer", [input_tensor]) as scope:
+    with name_scope(name, "input_producer", [input_tensor]):
         rows = convert_to_tensor(input_tensor, name="input_tensor")
         if rows.raw_shape == ():
             raise ValueError("Shape () must have rank at least 1")
@@ -74,7 +74,7 @@ def input_producer(
             )
         if shuffle:
             rows = random_shuffle(rows, seed=seed)
-        queue = FIFOQueue(capacity, [rows.dtype.base_dtype], [row], shared_name=shared_name, name=scope)
+        queue = FIFOQueue(capacity, [rows.dtype.base_dtype], [row], shared_name=shared_name, name=name)  # type: ignore[arg-type]
         fill(queue, [queue.enqueue_many([limit_epochs(rows, num_epochs)])], capacity, summary_name, cancel_op)
         return queue
 

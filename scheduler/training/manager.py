@@ -202,6 +202,6 @@ def _lacking(session: Session, op: Any) -> str | None:
         if "uninitialized" not in str(error):
             raise
         return str(error)
-    if names is None or names.dtype == np.int32 or names.size == 0:
+    if names is None or (names := np.asarray(names)).dtype.kind == "i" or names.size == 0:
         return None
-    return "Variables not initialized: " + ", ".join([name.decode() for name in names])
+    return "Variables not initialized: " + ", ".join([name.decode() for name in np.ravel(names)])

@@ -39,9 +39,10 @@ class _Monitored:
         self._hooks = list(hooks or ())
         for hook in self._hooks:
             hook.begin()
-        made = LayerCreator(creator or ChiefSessionCreator(), self._hooks, stop_grace_period_secs)
+        self._coordinated_creator = LayerCreator(creator or ChiefSessionCreator(), self._hooks, stop_grace_period_secs)
+        layers = Recoverable if recovers else Plain
         try:
-            self._session: Recoverable | Plain | None = Recoverable(made) if recovers else Plain(made)
+            self._sess: Recoverable | Plain | None = layers(self._coordinated_creator)
         except BaseException:
             self._unfinalize()
             raise
@@ -51,7 +52,7 @@ class _Monitored:
     @property
     def graph(self) -> Graph | None:
         """The session's graph; None after `close`."""
-        return None if self._session is None else self._graph
+        return None if self._sess is None else self._graph
 
     def run(
         self,
@@ -83,12 +84,18 @@ class _Monitored:
 
     def should_stop(self) -> bool:
         """Whether a hook or a thread has asked to stop, or the session is closed."""
-        return self._session is None or self._session.should_stop()
+        return self._sess is None or self._sess.should_stop()
+
+    def _is_closed(self) -> bool:
+        return self._coordinated_creator.tf_sess is None
+
+    def _tf_sess(self) -> Session | None:
+        return self._coordinated_creator.tf_sess
 
     def _open(self) -> Recoverable | Plain:
-        if self._session is None:
+        if self._sess is None:
             raise RuntimeError("Session is already closed.")
-        return self._session
+        return self._sess
 
     def close(self) -> None:
         """Call the hooks' `end`, stop the threads, and close the session.
@@ -113,10 +120,11 @@ class _Monitored:
                 for hook in self._hooks:
                     hook.end(session.coordinated().hooked.session)
         finally:
-            self._session = None
+            self._sess = None
             try:
                 session.close()
             finally:
+                self._coordinated_creator.forget()
                 self._unfinalize()
 
     def _unfinalize(self) -> None:
@@ -158,7 +166,7 @@ class SingularMonitoredSession(_Monitored):
 
     def raw_session(self) -> Session | None:
         """The underlying session; None after `close`."""
-        return None if self._session is None else self._session.coordinated().hooked.session
+        return None if self._sess is None else self._tf_sess()
 
 
 def MonitoredTrainingSession(

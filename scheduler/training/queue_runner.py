@@ -80,10 +80,10 @@ class QueueRunner:
         self._queue, self._enqueue_ops = queue, list(enqueue_ops)
         self._close_op = queue.close() if close_op is None else close_op
         self._cancel_op = queue.close(cancel_pending_enqueues=True) if cancel_op is None else cancel_op
-        self._types = types
+        self._queue_closed_exception_types = types
         self._lock = threading.Lock()
-        self._running: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
-        self._raised: list[Exception] = []
+        self._runs_per_session: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self._exceptions_raised: list[Exception] = []
 
     def to_flat(self) -> dict[str, Any]:
         """The runner as plain data, without references to the graph."""
@@ -91,7 +91,7 @@ class QueueRunner:
         return {
             "queue": (Operation, self._queue.index) if read else (type(self._queue), self._queue.to_flat()),
             "ops": [op.index for op in (*self._enqueue_ops, self._close_op, self._cancel_op)],
-            "types": self._types,
+            "types": self._queue_closed_exception_types,
         }
 
     @classmethod
@@ -110,12 +110,13 @@ class QueueRunner:
         def name(item: Any) -> str:
             return without_scope(item.name, export_scope)
 
+        closed = [error_code_from_exception_type(kind) for kind in self._queue_closed_exception_types]
         return _wire()(
             queue_name=name(self._queue),
             enqueue_op_name=[name(op) for op in self._enqueue_ops],
             close_op_name=name(self._close_op),
             cancel_op_name=name(self._cancel_op),
-            queue_closed_exception_types=[error_code_from_exception_type(kind) for kind in self._types],
+            queue_closed_exception_types=closed,
         )
 
     @classmethod
@@ -162,7 +163,7 @@ class QueueRunner:
     @property
     def queue_closed_exception_types(self) -> tuple[Any, ...]:
         """Errors that mean "no more data"."""
-        return self._types
+        return self._queue_closed_exception_types
 
     @property
     def name(self) -> str:
@@ -172,12 +173,12 @@ class QueueRunner:
     @property
     def exceptions_raised(self) -> list[Exception]:
         """Errors of its threads, if there was no coordinator to report to."""
-        return self._raised
+        return self._exceptions_raised
 
     def is_running(self, sess: Any) -> bool:
         """Whether it has threads in a session."""
         with self._lock:
-            return self._running.get(sess, 0) > 0
+            return self._runs_per_session.get(sess, 0) > 0
 
     def create_threads(
         self, sess: Any, coord: Coordinator | None = None, daemon: bool = False, start: bool = False
@@ -188,10 +189,10 @@ class QueueRunner:
         this session already.   daemon: make daemon threads.   start: start them.
         """
         with self._lock:
-            if self._running.get(sess, 0) > 0:
+            if self._runs_per_session.get(sess, 0) > 0:
                 return []
-            self._running[sess] = len(self._enqueue_ops)
-            self._raised = []
+            self._runs_per_session[sess] = len(self._enqueue_ops)
+            self._exceptions_raised = []
         threads = [
             threading.Thread(target=self._run, args=(sess, op, coord), name=f"QueueRunnerThread-{self.name}-{op.name}")
             for op in self._enqueue_ops
@@ -214,7 +215,7 @@ class QueueRunner:
             enqueue = self._caller(sess, enqueue_op)
             while coord is None or not coord.should_stop():
                 enqueue()
-        except self._types:
+        except self._queue_closed_exception_types:
             clean = True
         except Exception as error:
             if isinstance(error, CancelledError) and coord is not None and coord.should_stop():
@@ -224,11 +225,11 @@ class QueueRunner:
             else:
                 log.error("Exception in QueueRunner: %s", error)
                 with self._lock:
-                    self._raised.append(error)
+                    self._exceptions_raised.append(error)
         finally:
             with self._lock:  # atomic, so that exactly one of several ending threads is the last
-                self._running[sess] -= 1
-                last = self._running[sess] == 0
+                self._runs_per_session[sess] -= 1
+                last = self._runs_per_session[sess] == 0
         if clean and last:
             _try(sess, self._close_op)
 

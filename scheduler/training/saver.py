@@ -302,6 +302,18 @@ class Saver:
         """The checkpoints that this saver has written and kept, oldest first."""
         return self._kept.paths()
 
+    @property
+    def _last_checkpoints(self) -> list[tuple[str, float]]:
+        return self._kept.entries
+
+    @property
+    def _next_checkpoint_time(self) -> float:
+        return self._kept.next_for_good
+
+    @_next_checkpoint_time.setter
+    def _next_checkpoint_time(self, value: float) -> None:
+        self._kept.next_for_good = value
+
     def set_last_checkpoints(self, last_checkpoints: Sequence[str]) -> None:
         """Adopt checkpoints, to be deleted when their turn comes. Raises TypeError if it is not a list.
 

@@ -48,6 +48,9 @@ class Scaffold:
     ):
         if copy_from_scaffold is not None and not isinstance(copy_from_scaffold, Scaffold):
             raise TypeError("copy_from_scaffold is not a Scaffold instance.")
+        if init_fn is None and copy_from_scaffold is not None:
+            init_fn = copy_from_scaffold._user_init_fn  # it is to see this scaffold, not the other one
+        self._user_init_fn = init_fn
         self.init_op, self.init_feed_dict = init_op, init_feed_dict
         self.init_fn = None if init_fn is None else lambda session: init_fn(self, session)
         self.ready_op, self.ready_for_local_init_op = ready_op, ready_for_local_init_op

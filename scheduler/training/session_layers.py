@@ -96,8 +96,9 @@ class Hooked:
 
 
 def _check_disjoint(one: Mapping, two: Mapping, message: str) -> None:
-    if set(one) & set(two):
-        raise RuntimeError(message)
+    both = set(one) & set(two)
+    if both:
+        raise RuntimeError(f"{message} Conflict(s): {list(both)}")
 
 
 def _merge(options: RunOptions, more: RunOptions) -> None:
@@ -151,14 +152,23 @@ class Coordinated:
 
 
 class LayerCreator:
-    """Creates coordinated sessions, and notifies the hooks."""
+    """Creates coordinated sessions, and notifies the hooks.
+
+    tf_sess, coord: the session and the coordinator that it has created last; None after `forget`.
+    """
 
     def __init__(self, creator: SessionCreator, hooks: list[SessionRunHook], grace: float):
         self._creator, self._hooks, self._grace = creator, hooks, grace
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of a session that is closed."""
+        self.tf_sess: Session | None = None
+        self.coord: Coordinator | None = None
 
     def create_session(self) -> Coordinated:
-        session = self._creator.create_session()
-        coord = Coordinator(clean_stop_exception_types=[])
+        self.tf_sess = session = self._creator.create_session()
+        self.coord = coord = Coordinator(clean_stop_exception_types=[])
         made = Coordinated(Hooked(session, self._hooks), coord, self._grace)
         try:
             if session.graph.get_collection(GraphKeys.QUEUE_RUNNERS):

@@ -108,8 +108,8 @@ class Supervisor:
         self.saver: Any
         self.summary_op: Any
         self.global_step: Any
-        self._folder = os.fspath(logdir) if logdir and is_chief else None
-        self.save_path = os.path.join(self._folder, checkpoint_basename) if self._folder else None
+        self._logdir = os.fspath(logdir) if logdir and is_chief else None
+        self.save_path = os.path.join(self._logdir, checkpoint_basename) if self._logdir else None
         self.summary_writer = self._writer(summary_writer)
         self._manager = session_manager or SessionManager(
             self.local_init_op, self.ready_op, self.ready_for_local_init_op, self._graph, recovery_wait_secs,
@@ -128,7 +128,7 @@ class Supervisor:
     def _writer(self, given: Any) -> Any:
         if self._is_chief and given is not self.USE_DEFAULT:
             return given
-        return FileWriter(self._folder) if self._folder else None
+        return FileWriter(self._logdir) if self._logdir else None
 
     def _of_graph(self, key: str, make: Callable) -> Any:
         """The first item of a collection; if it is empty, a new item, which is added to it."""
@@ -221,7 +221,7 @@ class Supervisor:
             session = self._manager.wait_for_session(master, config=config, max_wait_secs=max_wait_secs)
         else:
             session = self._manager.prepare_session(
-                master, self.init_op, self.saver, self._folder, None, wait_for_checkpoint, max_wait_secs, config,
+                master, self.init_op, self.saver, self._logdir, None, wait_for_checkpoint, max_wait_secs, config,
                 self._init_feed_dict, self._init_fn,
             )  # fmt: skip
             self._write_graph()
@@ -234,8 +234,8 @@ class Supervisor:
     PrepareSession = prepare_or_wait_for_session
 
     def _write_graph(self) -> None:
-        if self._folder is not None:
-            write_graph_text(self._folder, self._graph)
+        if self._logdir is not None:
+            write_graph_text(self._logdir, self._graph)
         if self.summary_writer is not None and not self._is_drawn:
             self._is_drawn = True
             self.summary_writer.add_graph(self._graph)
@@ -250,7 +250,7 @@ class Supervisor:
         if not self._is_chief:
             raise RuntimeError("Only chief supervisor can start standard services. Because only chief supervisors can "
                                "write events.")  # fmt: skip
-        if self._folder is None:
+        if self._logdir is None:
             log.warning("Standard services need a 'logdir' passed to the SessionManager")
             return None
         if self.global_step is not None:

@@ -74,6 +74,9 @@ def test_shards_of_the_older_format_are_files_of_their_own(graph, tmp_path):
         both.restore(session, prefix)
         assert [v.tolist() for v in session.run([a, b])] == [[1, 2], 3]
         assert dict(tf.train.list_variables(prefix)) == {"a": [2], "b": []}
+        session.run(assigned)
+        both.restore(session, prefix.replace("00002", "?????"))
+        assert [v.tolist() for v in session.run([a, b])] == [[1, 2], 3]
         tf.train.remove_checkpoint(prefix, checkpoint_format_version=tf.train.SaverDef.V1)
         assert not [name for name in os.listdir(tmp_path) if name.startswith("m")]
 

@@ -153,6 +153,21 @@ def test_a_mean_of_rows_tells_the_whole_shape(session):
     assert session.run(held.take_grad(1)).shape.tolist() == [3, 2]
 
 
+def test_the_number_of_rows_is_the_accumulators_not_the_gradients(session):
+    held = tf.SparseConditionalAccumulator(tf.float32, shape=[None, 2])
+    session.run(held.apply_grad([1], [[2.0, 4.0]], grad_shape=[3, 2]))
+    assert session.run(held.take_grad(1)).shape.tolist() == [-1, 2]
+
+
+def test_a_complete_key_may_come_again_before_it_is_taken(session):
+    barrier = tf.queue.Barrier((tf.float32,), shapes=((),))
+    session.run(barrier.insert_many(0, ["a", "b"], [1.0, 2.0]))
+    session.run(barrier.insert_many(0, ["a"], [3.0]))
+    assert session.run([barrier.ready_size(), barrier.incomplete_size()]) == [3, 0]
+    taken = session.run(barrier.take_many(3))
+    assert (list(taken.keys), list(taken.values[0])) == ([b"a", b"b", b"a"], [1.0, 2.0, 3.0])
+
+
 @pytest.mark.parametrize(
     "use",
     [
@@ -205,3 +220,11 @@ def test_they_go_out_and_come_back_as_tensorflows_operations(graph):
             assert session.run("ready:0") == 1
             session.run("close")
             assert session.run(["take_keys:1", "take_keys:2"]) == [[b"k"], [b"v"]]
+
+
+def test_the_handle_is_the_first_input(session):
+    held = tf.ConditionalAccumulator(tf.float32, [])
+    put, taken = held.apply_grad(2.0), held.take_grad(1)
+    assert put.inputs[0] is taken.op.inputs[0] is held.accumulator_ref
+    session.run(put)
+    assert session.run(taken) == 2.0

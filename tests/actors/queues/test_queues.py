@@ -765,3 +765,24 @@ def test_the_index_of_a_queue_is_a_scalar(graph):
 def test_a_fifo_queue_asks_for_the_cpu(graph):
     with tf.device("/job:ps"):
         assert tf.FIFOQueue(2, tf.float32).queue_ref.device == "/job:ps/device:CPU:*"
+
+
+def test_the_handle_is_the_first_input_of_what_uses_a_queue(session):
+    names, other = tf.FIFOQueue(9, tf.string, [[]], name="names"), tf.FIFOQueue(4, tf.string, [[]], name="other")
+    put, taken = names.enqueue("a"), names.dequeue()
+    in_branch = tf.cond(tf.constant(True), names.dequeue, lambda: tf.constant("none"))
+    count = tf.while_loop(lambda i: i < 2, lambda i: i + tf.strings.length(names.dequeue()), [0])
+    reader = tf.IdentityReader()
+    _, read = reader.read(names)
+    number = tf.placeholder(tf.int32, [])
+    chosen = tf.QueueBase.from_list(number, [names, other])
+    for op in (put, taken.op, names.dequeue_many(2).op, names.close(), names.size().op):
+        assert op.inputs[0] is names.queue_ref
+    assert list(read.op.inputs) == [reader.reader_ref, names.queue_ref]
+    into_chosen = chosen.enqueue("b")
+    assert into_chosen.inputs[0] is chosen.queue_ref
+    for _ in range(5):
+        session.run(put)
+    assert session.run([taken, in_branch, count, read]) == [b"a", b"a", 2, b"a"]
+    session.run(into_chosen, {number: 1})
+    assert session.run([other.queue_ref, other.size()]) == [b"other", 1]

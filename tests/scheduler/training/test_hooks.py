@@ -252,3 +252,38 @@ def test_the_graph_and_the_start_are_written_beside_checkpoints(graph, tmp_path)
         event.session_log.status for event in tf.train.summary_iterator(str(file)) if event.HasField("session_log")
     ]
     assert starts == [1]
+
+
+def test_a_global_step_that_stays_is_warned_of(train, caplog):
+    with tf.train.SingularMonitoredSession([tf.train.StepCounterHook(every_n_steps=1)]) as session:
+        session.run(train)
+        session.run(train)
+        assert "has not been increased" not in caplog.text
+        session.run("w:0")
+        session.run("w:0")
+    assert "It seems that global step (tf.train.get_global_step) has not been increased." in caplog.text
+
+
+def test_runs_of_several_steps_report_when_a_step_inside_was_due(graph, caplog):
+    by_five = tf.train.get_or_create_global_step().assign_add(5)
+    hook = tf.train.StepCounterHook(every_n_steps=7)
+    hook._set_steps_per_run(5)
+    with caplog.at_level(logging.INFO, logger="weftwork"):
+        run_all(by_five, hook, tf.train.StopAtStepHook(last_step=20))
+    assert caplog.text.count("global_step/sec") == 2  # at 15 and 25, after the first run at 5
+
+
+def test_labels_are_logged_as_they_were_given(train, caplog):
+    x = tf.constant(2.0, name="x")
+    pair = tf.split(tf.constant([1.0, 2.0]), 2, name="pair")
+    assert pair[0].op.outputs[1:]
+    with caplog.at_level(logging.INFO, logger="weftwork"):
+        once = {"every_n_iter": 100}
+        given = ["x", x], {"z": x, "a": "x:0"}
+        run_all(train, *[tf.train.LoggingTensorHook(g, **once) for g in given], tf.train.StopAtStepHook(1))
+    assert f"x = 2.0, {x} = 2.0" in caplog.text
+    assert "a = 2.0, z = 2.0" in caplog.text
+    with pytest.raises(ValueError, match="Name pair is ambiguous"):
+        tf.train.LoggingTensorHook(["pair"], 1).begin()
+    with tf.Graph().as_default(), pytest.raises(ValueError, match="equal to current graph"):
+        tf.train.LoggingTensorHook([x], 1).begin()

@@ -266,3 +266,10 @@ def test_the_rank_of_a_batch_of_sparse_tensors_is_known(graph):
     assert tf.train.batch([sparse], 2).indices.shape.as_list() == [None, 3]
     rows = tf.train.batch([sparse], 2, enqueue_many=True)
     assert (rows.indices.shape.as_list(), rows.dense_shape.shape.as_list()) == ([None, 2], [2])
+
+
+def test_threads_of_a_batch_run_one_operation(graph):
+    tf.train.batch([tf.constant(1)], 2, num_threads=3)
+    (runner,) = tf.get_collection(tf.GraphKeys.QUEUE_RUNNERS)
+    first, *others = runner.enqueue_ops
+    assert others == [first, first]

@@ -216,7 +216,7 @@ def test_a_loss_that_a_thread_has_seen_counts(step):
         hook.coord.request_stop(ValueError("mine"))
         assert session.should_stop()
         with pytest.raises(ValueError, match="mine"):
-            session._session.close()
+            session._sess.close()
 
 
 def test_queue_runners_are_started_and_stopped(graph):
@@ -293,3 +293,31 @@ def test_several_savers_in_a_graph_are_refused(graph):
         tf.add_to_collection(tf.GraphKeys.SAVERS, tf.train.Saver())
     with pytest.raises(RuntimeError, match="More than one item in collection savers"):
         tf.train.Scaffold().finalize()
+
+
+def test_what_programs_look_at_beside_the_public_names(step):
+    session = tf.train.MonitoredSession()
+    creator = session._coordinated_creator
+    assert isinstance(creator.coord, tf.train.Coordinator)
+    assert session._tf_sess() is creator.tf_sess
+    assert isinstance(creator.tf_sess, tf.Session)
+    assert not session._is_closed()
+    session.close()
+    assert session._is_closed()
+    assert (creator.coord, creator.tf_sess, session._sess) == (None, None, None)
+
+
+def test_a_copied_scaffold_is_the_one_that_its_function_sees(graph):
+    seen = []
+    first = tf.train.Scaffold(init_fn=lambda scaffold, session: seen.append((scaffold, session)))
+    second = tf.train.Scaffold(copy_from_scaffold=first)
+    second.init_fn("session")
+    assert seen == [(second, "session")]
+
+
+def test_feeds_that_collide_are_named(step):
+    x = tf.placeholder(tf.float32, name="x")
+    hook = tf.train.FeedFnHook(lambda: {x: 1.0})
+    with tf.train.MonitoredSession(hooks=[hook]) as session:
+        with pytest.raises(RuntimeError, match=r"fed by a SessionRunHook and user\. Conflict\(s\): .*'x:0'"):
+            session.run(step, {x: 2.0})
