@@ -31,6 +31,7 @@ from weftwork.graph.inspection import found_in, number_of
 from weftwork.graph.modules import is_own, is_owned
 from weftwork.graph.ownership import is_atomic
 
+_NOT_CALLED = CREATION_METHODS.union(ITSELF)
 _first_bases: WeakKeyDictionary[type, int] = WeakKeyDictionary()
 """A hash of the bases that a class had when code first referred to it."""
 
@@ -97,10 +98,14 @@ class Classes(Notes):
         self.reads.add(("object", id(kind)))
         for member in list(kind.__members__.values())[:ITEMS]:
             space = vars(member)
-            for name in [name for name in space if name[:1] != "_"]:
+            self._refer(len, space, ("object", id(kind)))
+            own = [name for name in space if name[:1] != "_"]
+            changed = FIRST_SEEN.setdefault((str(id(member)), "vars()"), len(own)) != len(own)
+            for name in own:
                 value = self._refer(functools.partial(found_in, space), name, ("object", id(kind)))
-                if FIRST_SEEN.setdefault((str(id(member)), name), id(value)) != id(value):
-                    self.writes.add((MAIN_ONLY, "modules"))
+                changed = changed or FIRST_SEEN.setdefault((str(id(member)), name), id(value)) != id(value)
+            if changed:
+                self.writes.add((MAIN_ONLY, "modules"))
 
     def _member(self, value: Any, kind: type, of_meta: bool = False) -> None:
         """Visit an attribute of a class or of its metaclass: its methods get an instance or the class."""
@@ -119,7 +124,7 @@ class Classes(Notes):
         self._members(kind)
         for base in kind.__mro__:
             for name, value in list(vars(base).items()) if is_owned(base) else ():
-                special = name[:2] == name[-2:] == "__" and name not in CREATION_METHODS and name not in ITSELF
+                special = name[:2] == name[-2:] == "__" and name not in _NOT_CALLED and code_of(value)
                 if (special or name in self.attributes) and self._is_new((id(base), name, id(kind))):
                     self._refer(functools.partial(found_in, vars(base)), name, ("attribute", id(base), name))
                     self.names.append((base, name, value))

@@ -1,7 +1,7 @@
 """Programs that end in several ways, each with a Ray of its own, beside each other: prints what they left as JSON.
 
-One forgets to close its session, one dies, one is told to end. One has no shared memory that it can write to, one an
-odd folder for temporary files, one none.
+One forgets to close its session, one dies, one is told to end, one gets Ctrl-C. One has no shared memory that it can
+write to, one an odd folder for temporary files, one none.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,9 @@ pids = [process.pid for process in psutil.Process().children(recursive=True)]
 print(local_workers()._folder, *pids, flush=True)
 if sys.argv[1] == "die":
     os._exit(5)
+if sys.argv[1] == "interrupt":
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(100)
 if sys.argv[1] == "term":
     threading.Thread(target=session.run, args=[tf.op(lambda: time.sleep(100))()]).start()
     time.sleep(0.5)
@@ -76,6 +80,7 @@ def main() -> dict:
             "forget": started("forget", "/tmp", READ_ONLY if may_mount else []),
             "die": started("die", odd, []),
             "term": started("term", "/nowhere", []),
+            "interrupt": started("interrupt", folder, []),
         }
         for way, process in programs.items():
             output, errors = ended(process)
@@ -83,9 +88,13 @@ def main() -> dict:
             folders[way], *pids = said[0].split() if said else [""]
             left = [pid for pid in pids if not gone(int(pid), 25)]
             seen[way] = {"status": process.returncode, "errors": errors, "processes": len(pids), "left": left}
-        seen["folder of the first"] = os.path.exists(folders["forget"])
-        LocalWorkers().borrow(2)  # whoever comes next clears up after those that died
         seen["folders"] = [way for way, path in folders.items() if os.path.exists(path)]
+        old = tempfile.mkdtemp(prefix=os.path.basename(folders["forget"])[:-8], dir=folder)
+        with socket.socket(socket.AF_UNIX) as stream:
+            stream.bind(os.path.join(old, "0"))
+        os.environ["TMPDIR"] = folder
+        LocalWorkers().borrow(2)  # whoever comes next clears up after those that died with their workers
+        seen["left by all"] = os.path.exists(old)
     return seen
 
 

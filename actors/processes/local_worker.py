@@ -26,7 +26,7 @@ from weftwork.actors.processes.exchange import ProcessExchange, Unsendable, read
 from weftwork.actors.processes.messages import Request, Watch, describe, pack_parts, unpack_parts
 from weftwork.actors.processes.replay import tell_inputs
 from weftwork.actors.processes.ticker import Ticker
-from weftwork.actors.processes.transport import Gone, Transport
+from weftwork.actors.processes.transport import Gone, Transport, is_left
 from weftwork.actors.processes.worker import RUNNERS, ProgramMissing, Programs, call, stops_with
 from weftwork.actors.programs.ambient import PLACE, Unknown
 from weftwork.actors.programs.bodies import Control
@@ -405,22 +405,22 @@ def _packed(reply: list) -> list:
 def main(folder: str, slot: int) -> None:
     """Run the worker process until the program is gone."""
     threading.Thread(
-        target=_end_with_parent, args=(os.getppid(), _detach_input()), name="weftwork-end", daemon=True
+        target=_end_with_parent, args=(os.getppid(), _detach_input(), folder), name="weftwork-end", daemon=True
     ).start()
     limit(1)
     with suppress(Gone, OSError):
         LocalWorker().serve(folder, slot)
     sys.stdout.flush()
-    _end()
+    _end(folder)
 
 
-def _end_with_parent(parent: int, life: int) -> None:
+def _end_with_parent(parent: int, life: int, folder: str) -> None:
     """End this process once its standard input is closed, which happens when the program ends."""
     poll = select.poll()
     poll.register(life, select.POLLIN | select.POLLHUP)
     while os.getppid() == parent and not poll.poll(_PARENT_CHECK_SECONDS * 1000):
         pass
-    _end()
+    _end(folder)
 
 
 def _detach_input() -> int:
@@ -431,8 +431,16 @@ def _detach_input() -> int:
     return was
 
 
-def _end() -> None:
-    """Kill this process, together with processes that functions have started and left behind."""
+def _end(folder: str) -> None:
+    """Kill this process, together with processes that functions have started and left behind.
+
+    Remove the sockets' folder if the program could not: a signal has ended it, or `os._exit`.
+    """
+    with suppress(OSError):  # another worker removes it as well
+        if is_left(folder):
+            for name in os.listdir(folder):
+                os.unlink(os.path.join(folder, name))
+            os.rmdir(folder)
     if os.getpgrp() == os.getpid():  # else a function forked, and this is its child
         os.killpg(0, signal.SIGKILL)
     os._exit(0)

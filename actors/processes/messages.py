@@ -31,7 +31,7 @@ from weftwork.graph.ownership import copied, is_atom
 
 _PART_BYTES = 1 << 16
 """Minimum size in bytes of data that is sent as a part of its own."""
-_MAX_CHAIN = 16
+_MAX_CHAIN = 1000
 """Maximum number of chained exceptions that are sent with an exception."""
 _MAX_DEPTH, _MAX_PARTS = 4, 1000
 """Maximum depth of nested containers that may count as plain, and of parts of one."""

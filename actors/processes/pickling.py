@@ -24,7 +24,7 @@ from collections import ChainMap, OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from types import CodeType, FunctionType, MemberDescriptorType
-from typing import Any
+from typing import Any, NamedTuple
 
 import cloudpickle
 import numpy as np
@@ -168,7 +168,9 @@ _MAKES = "_make_skeleton_class"
 
 
 def _has_slots(kind: type) -> bool:
-    return type(vars(kind).get("__slots__")) in (str, tuple, list, dict)
+    """Whether a class must be told its slots when it is made: `typing.NamedTuple` refuses that, as it sets its own."""
+    makes_own = NamedTuple in vars(kind).get("__orig_bases__", ())
+    return type(vars(kind).get("__slots__")) in (str, tuple, list, dict) and not makes_own
 
 
 def _id_of(kind: Any) -> str:

@@ -50,7 +50,8 @@ class Surroundings(NamedTuple):
     main: file and name of the main module, with which child processes of functions begin.
     arguments: `sys.argv`.   digits: the limit for integers in text.   speech: the locale.
     patience: the default timeout of sockets in seconds.   temporary: the folder for temporary files, if set.
-    umask: None if it cannot be read.   collects: whether the garbage collector is on.
+    umask: None if it cannot be read.   collects: whether the garbage collector is on.   thresholds: when it collects.
+    turn: the switch interval of threads in seconds.
     starting: the start method that the program has chosen for `multiprocessing`, None for Python's default.
     """
 
@@ -72,6 +73,8 @@ class Surroundings(NamedTuple):
     temporary: str | None
     umask: int | None
     collects: bool
+    thresholds: tuple[int, int, int]
+    turn: float
     starting: str | None
 
 
@@ -122,6 +125,8 @@ def look() -> Surroundings:
         tempfile.tempdir,
         _umask(),
         gc.isenabled(),
+        gc.get_threshold(),
+        sys.getswitchinterval(),
         _starting(),
     )
 
@@ -318,6 +323,10 @@ class Place:
             os.umask(wanted.umask)
         if now.collects != wanted.collects:
             (gc.enable if wanted.collects else gc.disable)()
+        if now.thresholds != wanted.thresholds:
+            gc.set_threshold(*wanted.thresholds)
+        if now.turn != wanted.turn:
+            sys.setswitchinterval(wanted.turn)
         if now.starting != wanted.starting:
             import_module("multiprocessing").set_start_method(wanted.starting, force=True)
         if now.speech != wanted.speech:

@@ -52,6 +52,10 @@ class _Marker(Enum):
 _IMPORTED, _ABSENT = _Marker.IMPORTED, _Marker.ABSENT
 
 
+class _Made(str):
+    """The name of a module of the program that no other process can import."""
+
+
 class Carried:
     """The state of some functions at one moment.
 
@@ -226,6 +230,7 @@ def _named(holder: Any, name: str, value: Any, imported: set[str]) -> tuple | No
         theirs = where == "__main__" or any([f"{where}.".startswith(f"{each}.") for each in imported])
         if (by_value and not theirs) or sys.modules.get(where) is not holder:
             return None
+        where = _Made(where) if by_value and where != "__main__" else where
         full = name
     else:
         where, home, by_value = holder, holder.__module__, False
@@ -349,7 +354,20 @@ def _undo() -> None:
 
 
 def _holder_of(holder: Any) -> Any:
+    if type(holder) is _Made:
+        return _made(holder)
     return (sys.modules.get(holder) or import_module(holder)) if type(holder) is str else holder
+
+
+def _made(name: str) -> ModuleType:
+    """A module that is on no path, for functions that import it themselves: it begins empty."""
+    module = sys.modules.get(name)
+    if module is None:
+        module = sys.modules[name] = ModuleType(name)
+        parent, _, last = name.rpartition(".")
+        if parent:
+            setattr(sys.modules.get(parent) or _made(parent), last, module)
+    return module
 
 
 def _set_name(holder: Any, name: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""What Ray's library of C++ does to the whole process, undone: its signal handler, and its end in a forked child."""
+"""What Ray does to the whole process, undone: its signal handler, a forked child's end, the status after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import ctypes
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 def end_without_ray() -> None:
@@ -22,6 +22,17 @@ def end_without_ray() -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "on_exit"):  # runs after Python's cleanup and before C++'s
         libc.on_exit(ctypes.cast(libc._exit, ctypes.c_void_p), None)
+
+
+def end_as_interrupted() -> None:
+    """If a KeyboardInterrupt has ended the program, let it end by SIGINT, as it would without Ray.
+
+    Python forgets that when text is run as code, as Ray's shutdown does: it imports modules that define dataclasses.
+    """
+    trace = getattr(sys, "last_traceback", None)
+    if getattr(sys, "last_type", None) is KeyboardInterrupt and trace is not None and trace.tb_frame.f_back is None:
+        with suppress(KeyboardInterrupt):
+            exec("raise KeyboardInterrupt")
 
 
 @contextmanager

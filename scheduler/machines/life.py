@@ -32,7 +32,7 @@ from weftwork.graph.errors import UnavailableError
 from weftwork.graph.forks import fresh, in_child
 from weftwork.graph.ownership import add_atoms
 from weftwork.scheduler.machines import room
-from weftwork.scheduler.machines.core_library import end_without_ray, sigterm_kept
+from weftwork.scheduler.machines.core_library import end_as_interrupted, end_without_ray, sigterm_kept
 from weftwork.scheduler.machines.folders import is_writable, socket_folder
 from weftwork.scheduler.machines.lines import BACK_WITHIN, LOOK, lines_of
 from weftwork.scheduler.machines.reaper import Reaper
@@ -445,3 +445,4 @@ def _end() -> None:
     with _lock:
         _is_ending = True
     shutdown()
+    end_as_interrupted()

@@ -263,6 +263,8 @@ def _forced(flow: Dataflow, node: int, forced: str) -> Place:
         return needed
     if forced == "mixed":
         return (Place.CALLER, Place.ACTOR, Place.TASK)[scattered(op.index, 3)]
+    if HISTORY.stays(flow.kernels[node]):
+        return Place.CALLER
     if COSTS.blocks(flow.kernels[node]):
         return Place.TASK
     whole = (Place.RESIDENT.value, Place.THREAD.value, Place.DYNAMIC.value)  # planned as a whole

@@ -48,6 +48,7 @@ from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.said import heard
 from weftwork.scheduler.run.scarcity import Scarcity
 from weftwork.scheduler.run.telling import Sent
+from weftwork.scheduler.run.unsendable import unsendable
 from weftwork.scheduler.state.actor_link import Links
 
 _KILLS = 10
@@ -178,7 +179,6 @@ class Dispatcher:
         self.run.look_again(segment)
         self.sent += 1
         token = f"{self.name}{self.sent}"
-        op = self._op(segment.nodes[0])
         packs = monotonic()
         try:
             handle, link, left = self.post.send(segment, token)
@@ -187,7 +187,7 @@ class Dispatcher:
         except Exception as error:  # an input that does not pickle, or a value too large for Ray
             if self._stays(segment, error):
                 return None
-            raise node_error(op, TypeError(f"an input of {op.name} could not be sent to a worker: {error}")) from error
+            raise unsendable(self.run, segment.nodes, error) from error
         tries = 1 + self.tries.get(segment.number, 0)
         sent = Sent(self.since[segment.number], left, left - packs, tries)
         attempt = Attempt(segment, handle, token, link, sent)

@@ -50,7 +50,8 @@ def around():
         "locale": locale.setlocale(locale.LC_ALL),
         "clock": time.localtime(0).tm_hour,
         "permissions": mode_of_a_new_file(),
-        "collects": gc.isenabled(),
+        "collects": (gc.isenabled(), gc.get_threshold()),
+        "turn": sys.getswitchinterval(),
     }
 
 
@@ -81,6 +82,10 @@ def other_surroundings(folder, k):
         time.tzset()
         stack.callback(os.umask, os.umask(0o020 * k))
         stack.callback(gc.enable)
+        stack.callback(gc.set_threshold, *gc.get_threshold())
+        gc.set_threshold(5000 + k, 10, 10)
+        stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(0.006 + k / 1000)
         if k == 1:
             gc.disable()
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import builtins
 import contextvars
+import dataclasses
 import decimal
 import functools
 import heapq
@@ -576,6 +577,16 @@ def test_code_tells_whether_it_may_draw(function, draws):
 def test_of_an_argument_s_class_only_the_methods_count_that_are_called(function, writes):
     """A class with a counting method keeps only those functions in the program that call it."""
     assert bool(Captured(function, given=[Tally]).writes) is writes
+
+
+@dataclasses.dataclass
+class Reading:
+    level: int = 0
+
+
+def test_a_dataclass_as_an_argument_keeps_no_function_in_the_program():
+    """What a class says of its fields is not state, though it cannot be pickled."""
+    assert not Captured(lambda reading: reading.level, given=[Reading]).writes
 
 
 def test_a_look_sees_changes_and_nothing_else():

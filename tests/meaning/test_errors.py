@@ -150,6 +150,16 @@ def raises_a_chain():
         raise KeyError("k")  # noqa: B904
 
 
+def raises_a_long_chain():
+    error = None
+    for number in range(40):
+        try:
+            raise ValueError(number) from error
+        except ValueError as now:
+            error = now
+    raise error
+
+
 def raises_without_context():
     try:
         _ = 1 / 0
@@ -175,7 +185,7 @@ def chain_of(error):
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("function", [raises_a_chain, raises_without_context])
+@pytest.mark.parametrize("function", [raises_a_chain, raises_a_long_chain, raises_without_context])
 def test_the_chain_of_an_error_is_that_of_a_plain_call(ray_session, place, function):
     """Which was the cause and which the context, and whether the context counts."""
     try:

@@ -14,6 +14,7 @@ import multiprocessing
 import sys
 import threading
 import weakref
+from typing import NamedTuple
 from unittest import mock
 
 import cloudpickle
@@ -173,10 +174,15 @@ def test_so_is_a_class_that_a_function_defines(place):
     class Inner:
         pass
 
-    node = op_in(place, lambda: (Local.ONE, Inner()))()
-    for member, instance in runs_in(place, node):
+    class Row(NamedTuple):
+        n: int
+        rest: tuple = ()
+
+    node = op_in(place, lambda: (Local.ONE, Inner(), Row(1)))()
+    for member, instance, row in runs_in(place, node):
         assert member is Local.ONE
         assert type(instance) is Inner
+        assert (type(row), row, hasattr(row, "__dict__")) == (Row, Row(n=1, rest=()), False)
 
 
 def test_a_class_stays_what_it_is_at_home(place):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import os
@@ -393,15 +394,40 @@ def test_an_argument_that_does_not_pickle_is_an_error_where_it_must_travel(graph
         assert session.run(node, {x: 1}) == 2
 
 
+class Locked:
+    """An object that holds a lock."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def ask(self):
+        """Whether it is locked."""
+        return self.lock.locked()
+
+
+def ways_to_a_lock():
+    """Functions that refer to a lock, and how an error tells the way to it."""
+    held = {"deep": [1, (lock := threading.Lock(),)]}
+
+    def helper():
+        return held
+
+    yield lambda: lock.locked(), "it refers to lock"
+    yield lambda: len(helper()), "which refers to held['deep'][1][0]"
+    yield Locked().ask, "it refers to self.lock"
+    yield functools.partial(len, [lock]), "it has the argument 0[0]"
+
+
 @pytest.mark.parametrize("placement", WORKERS)
-def test_a_function_that_does_not_pickle_is_an_error_where_it_must_travel(graph, ray_session, placement):
-    lock = threading.Lock()
-    node = tf.op(lambda: lock.locked(), name="locked", isolated=True)()
-    with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
-        caught = failure(session, node, kind=errors.InvalidArgumentError)
-        assert "could not be sent to a worker" in caught.message
-        assert "lock" in caught.message
-        assert caught.op is node.op
+def test_a_function_that_does_not_pickle_is_an_error_where_it_must_travel(ray_session, placement):
+    """The error says what in it cannot be pickled, and where that was captured."""
+    for function, way in ways_to_a_lock():
+        with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(placement=placement)) as session:
+            node = tf.op(function, name="locked", isolated=True)()
+            caught = failure(session, node, kind=errors.InvalidArgumentError)
+            assert "locked could not be sent to a worker: it " in caught.message
+            assert f"{way}: cannot pickle '_thread.lock' object" in caught.message
+            assert caught.op is node.op
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)

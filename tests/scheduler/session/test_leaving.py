@@ -74,9 +74,11 @@ def test_large_values_go_with_their_session(ray_session):
 LEAVING = Program("tests.leaving_program")
 
 
-@pytest.mark.parametrize(("way", "status"), [("forget", 0), ("die", 5), ("term", -signal.SIGTERM)])
+@pytest.mark.parametrize(
+    ("way", "status"), [("forget", 0), ("die", 5), ("term", -signal.SIGTERM), ("interrupt", -signal.SIGINT)]
+)
 def test_a_program_ends_with_its_own_status_and_leaves_no_process(way, status):
-    """One forgets to close its session, one dies, one is told to end."""
+    """One forgets to close its session, one dies, one is told to end, one gets Ctrl-C."""
     seen = LEAVING.seen()[way]
     assert seen["status"] == status, seen["errors"]
     assert "SIGTERM" not in seen["errors"]
@@ -84,10 +86,11 @@ def test_a_program_ends_with_its_own_status_and_leaves_no_process(way, status):
     assert seen["left"] == [], seen["errors"]
 
 
-def test_a_program_leaves_no_folder_or_one_that_the_next_program_clears_up():
+def test_a_program_leaves_no_folder_however_it_ended():
+    """The workers remove it if the program could not, and the next program does if all of them died at once."""
     seen = LEAVING.seen()
-    assert not seen["folder of the first"]
     assert seen["folders"] == []
+    assert not seen["left by all"]
 
 
 WAITING = Program(

@@ -184,3 +184,11 @@ def test_wrong_fetches_and_a_closed_session_are_refused_at_once(graph):
         assert dict(session.stream([x], {x: 1})) == {0: 1}
     with pytest.raises(RuntimeError, match="closed"):
         session.stream([x], {x: 1})
+
+
+@pytest.mark.parametrize("placement", ["thread", "resident", "task", "dynamic", "actor"])
+def test_results_come_from_every_place(graph, ray_session, placement):
+    node = tf.op(lambda k: k + 1)
+    with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
+        for _ in range(3):
+            assert dict(session.stream([node(1), node(2)])) == {0: 2, 1: 3}
