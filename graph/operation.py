@@ -80,8 +80,7 @@ class Kind(enum.Enum):
 
 
 HANDLES = "_handles"
-"""The attribute of an operation on an object of the session (a queue, a reader ...) that says how many of its first
-inputs are handles of such objects. They are there for programs that look at the graph, and have no values in a run."""
+"""Attribute: how many of the first inputs are handles of queues and the like, which have no values in a run."""
 COMPUTES = frozenset({Kind.PURE, Kind.FUNCTION, Kind.RANDOM})
 WRITES = frozenset({Kind.ASSIGN, Kind.UPDATE})
 REFERENCES = frozenset({Kind.VARIABLE, Kind.READ})
@@ -234,10 +233,7 @@ class Operation:
         return [op for op in self.graph.operations[self.index :] if self in op.controls]
 
     def wait_for(self, ops: Iterable[Operation]) -> None:
-        """Wait for further operations as well. Sessions that have run this one may go on without.
-
-        ops: operations of the same graph, none of which depends on this one.
-        """
+        """Wait for operations of the graph that do not depend on this one; sessions that have run it may not notice."""
         seams.wait_for(self, ops)
 
     _add_control_inputs = wait_for
@@ -346,10 +342,7 @@ class Tensor(Operators, Generic[R], Symbolic):
 
     def set_shape(self, shape: Any) -> None:
         """Add what you know about the shape. Raises ValueError if it contradicts what is known already."""
-        raw = shapes.as_raw(shape)
-        if not shapes.compatible(self.raw_shape, raw):
-            raise ValueError(shapes.difference(self.raw_shape, raw))
-        self.raw_shape = shapes.merge(self.raw_shape, raw)
+        self.raw_shape = shapes.agreed(self.raw_shape, shapes.as_raw(shape))
 
     @property
     def assign(self) -> Callable[..., Any]:

@@ -116,6 +116,13 @@ def bracket_text(shape: Sequence[Any] | None) -> str:
     return "[" + ",".join(["?" if dim is None else str(dim) for dim in shape]) + "]"
 
 
+def agreed(a: RawShape, b: RawShape) -> RawShape:
+    """As `merge`, but the error is worded as by TensorFlow's runtime."""
+    if not compatible(a, b):
+        raise ValueError(difference(a, b))
+    return merge(a, b)
+
+
 def difference(a: RawShape, b: RawShape) -> str:
     """How two shapes contradict each other, in the words of TensorFlow's runtime."""
     assert a is not None

@@ -8,13 +8,15 @@ holding   a function that holds the GIL while it computes, so threads do not spe
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from weftwork.graph.forks import fresh
 from weftwork.graph.operation import Operation
-from weftwork.scheduler.plan.cost import size_class, spread_of
-from weftwork.scheduler.plan.policy import GIL_HOLDS, NEW_RUN_WEIGHT, STABLE_AFTER, STABLE_SPREAD
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.plan.cost import COSTS, size_class, spread_of
+from weftwork.scheduler.plan.policy import GIL_HOLDS, LONG_NODE, NEW_RUN_WEIGHT, STABLE_AFTER, STABLE_SPREAD
 
 
 class NodeCost:
@@ -98,3 +100,18 @@ class History:
 
 HISTORY = History()
 """The instance of this process."""
+
+
+def learn(flow: Dataflow, calls: Iterable[tuple[int, int, float, int]]) -> None:
+    """Add calls of a dataflow's nodes to what is known of the nodes and of their functions.
+
+    calls: of each the node, the bytes of its inputs, the seconds, and the bytes of its outputs.
+    """
+    by_kernel: dict[Any, list] = {}
+    for node, *call in calls:
+        by_kernel.setdefault(flow.kernels[node], []).append(call)
+        taken, seconds, _ = call
+        if seconds > LONG_NODE:
+            HISTORY.learn(flow.ops[node], taken, seconds)
+    for kernel, each in by_kernel.items():
+        COSTS.learn_calls(kernel, each)

@@ -188,8 +188,7 @@ class Dispatcher:
             if self._stays(segment, error):
                 return None
             raise unsendable(self.run, segment.nodes, error) from error
-        tries = 1 + self.tries.get(segment.number, 0)
-        sent = Sent(self.since[segment.number], left, left - packs, tries)
+        sent = Sent(self.since[segment.number], left, left - packs, 1 + self.tries.get(segment.number, 0))
         attempt = Attempt(segment, handle, token, link, sent)
         self.under_way[handle] = attempt
         self.budget.started(segment)

@@ -26,10 +26,8 @@ from weftwork.scheduler.events.event import Lane
 from weftwork.scheduler.events.stream import Stream
 from weftwork.scheduler.machines import backend, objects
 from weftwork.scheduler.machines.backend import Reference
-from weftwork.scheduler.plan.cost import COSTS
-from weftwork.scheduler.plan.history import HISTORY
+from weftwork.scheduler.plan.history import learn
 from weftwork.scheduler.plan.plan import Plan, Segment
-from weftwork.scheduler.plan.policy import LONG_NODE
 from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.failures import call_of_step, fetch_output, let_stay, node_error, uninitialized
 from weftwork.scheduler.run.limits import STRIKES
@@ -274,7 +272,7 @@ class Run:
         if not plan.beside:
             rows = [row for row in zip(segment.owners, *costs[1:], strict=True) if row[0] >= 0]
             segment.measured = sum([spent for _, spent, _, _ in rows])
-            self._learn([(node, taken, spent, made) for node, spent, taken, made in rows])
+            learn(self.flow, [(node, taken, spent, made) for node, spent, taken, made in rows])
         return measured(self.flow.ops, segment.owners, costs) if self.telling is not None else []
 
     def learn_nodes(self, rows: Sequence[tuple[int, Sequence, float]]) -> list[Node]:
@@ -282,23 +280,11 @@ class Run:
 
         rows: a node; its start, the elapsed seconds, bytes of inputs and of outputs; and the seconds that it counts as.
         """
-        self._learn([(node, taken, seconds, made) for node, (_, _, taken, made), seconds in rows])
+        learn(self.flow, [(node, taken, seconds, made) for node, (_, _, taken, made), seconds in rows])
         (_, first, _), (_, last, _) = rows[0], rows[-1]
         if self.telling is None and last[0] + last[1] - first[0] < WORTH:
             return []
         return [Node(self.flow.ops[node], *cost) for node, cost, _ in rows]
-
-    def _learn(self, calls: Sequence[tuple[int, int, float, int]]) -> None:
-        """Add calls of nodes to the history, each as (node, bytes of its inputs, seconds, bytes of its outputs)."""
-        ops, kernels = self.flow.ops, self.flow.kernels
-        by_kernel: dict[Any, list] = {}
-        for node, *call in calls:
-            by_kernel.setdefault(kernels[node], []).append(call)
-            taken, seconds, _ = call
-            if seconds > LONG_NODE:
-                HISTORY.learn(ops[node], taken, seconds)
-        for kernel, each in by_kernel.items():
-            COSTS.learn_calls(kernel, each)
 
     def ran_here(self, nodes: Sequence[Node], place: str, sent: Sent = HERE) -> None:
         """Report nodes that ran one after another in this thread, if anyone listens or they took long."""
