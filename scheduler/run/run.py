@@ -238,7 +238,7 @@ class Run:
                 else:
                     outputs = segment.program(inputs, self.stop)
         except BaseException as failed:
-            unfinished.segment_here(self, segment, _place(plan, segment), began, failed)
+            unfinished.segment_here(self, segment, plan.lane_of(segment), began, failed)
             if not isinstance(failed, StepFailed):
                 raise
             if self.is_cancelled:  # the function has turned the Interrupted raised in it into another error
@@ -255,7 +255,7 @@ class Run:
         nodes = self.learn(plan, segment, costs) if measure else ()
         if seconds >= WORTH or self.telling is not None:
             sizes = sum(map(size_of, inputs)), sum(map(size_of, outputs))
-            where = lane(_place(plan, segment))
+            where = lane(plan.lane_of(segment))
             self.teller().ran_here(self.ops_of(segment), nodes, began, seconds, where, sent, *sizes)
 
     def call_here(self, key: Any, function: Callable, *args: Any) -> Any:
@@ -274,10 +274,7 @@ class Run:
         if not plan.beside:
             rows = [row for row in zip(segment.owners, *costs[1:], strict=True) if row[0] >= 0]
             segment.measured = sum([spent for _, spent, _, _ in rows])
-            for node, spent, bytes_in, bytes_out in rows:
-                COSTS.learn(self.flow.kernels[node], bytes_in, spent, bytes_out)
-                if spent > LONG_NODE:
-                    HISTORY.learn(self.flow.ops[node], bytes_in, spent)
+            self._learn([(node, taken, spent, made) for node, spent, taken, made in rows])
         return measured(self.flow.ops, segment.owners, costs) if self.telling is not None else []
 
     def learn_nodes(self, rows: Sequence[tuple[int, Sequence, float]]) -> list[Node]:
@@ -285,13 +282,21 @@ class Run:
 
         rows: a node; its start, the elapsed seconds, bytes of inputs and of outputs; and the seconds that it counts as.
         """
-        ops, calls = self.flow.ops, dict[Any, list]()
-        for node, (_, _, taken, made), seconds in rows:
-            calls.setdefault(self.flow.kernels[node], []).append((taken, seconds, made))
-            HISTORY.learn(ops[node], taken, seconds)
-        for kernel, each in calls.items():
-            COSTS.learn_calls(kernel, each)
+        self._learn([(node, taken, seconds, made) for node, (_, _, taken, made), seconds in rows])
+        ops = self.flow.ops
         return [Node(ops[node], *cost) for node, cost, _ in rows]
+
+    def _learn(self, calls: Sequence[tuple[int, int, float, int]]) -> None:
+        """Add calls of nodes to the history, each as (node, bytes of its inputs, seconds, bytes of its outputs)."""
+        ops, kernels = self.flow.ops, self.flow.kernels
+        by_kernel: dict[Any, list] = {}
+        for node, *call in calls:
+            by_kernel.setdefault(kernels[node], []).append(call)
+            taken, seconds, _ = call
+            if seconds > LONG_NODE:
+                HISTORY.learn(ops[node], taken, seconds)
+        for kernel, each in by_kernel.items():
+            COSTS.learn_calls(kernel, each)
 
     def ran_here(self, nodes: Sequence[Node], place: str, sent: Sent = HERE) -> None:
         """Report nodes that ran one after another in this thread, if anyone listens."""
@@ -443,8 +448,3 @@ class Run:
         """The sizes of the sources' values."""
         numbers = [*self.flow.feeds.values(), *self.flow.pinned.values(), *self.flow.newest.values()]
         return {n: size_of(self.values[n]) for n in numbers if not objects.is_reference(self.values[n])}
-
-
-def _place(plan: Plan, segment: Segment) -> str:
-    """The kind of lane in which a thread of this process runs a segment of a plan."""
-    return "thread" if plan.beside and segment.slot else "caller"
