@@ -75,6 +75,8 @@ class UserFunction:
         """Identifies this kernel in another process."""
         self.unordered = False
         """No other function sees what it changes, so it need not run in creation order."""
+        self.silent = False
+        """It only passes on what others have made: reports of a run leave it out."""
         self.threadsafe = False
         """Any thread of the program may call it, even for the first time: the library that it was written for would."""
 

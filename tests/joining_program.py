@@ -52,7 +52,7 @@ def named_in_ray() -> dict:
     update = weights.assign_add(ones, name="update")
 
     def shown() -> list[str]:
-        return sorted([event["name"] for event in state.chrome_tracing_dump() if event.get("cat") == "weftwork"])
+        return sorted([event["name"] for event in state.chrome_tracing_dump() or () if event.get("cat") == "weftwork"])
 
     for named in (False, True):
         with tf.Session(config=tf.ConfigProto(names_in_ray=named)) as session:

@@ -83,7 +83,7 @@ def _op(runner: Callable, functions: tuple[Callable, ...], name: str, stays: boo
         made = op(bound, limits={_BESIDE: 1})
         made.kernel.unordered = True
     else:
-        made = staying(bound) if stays else op(bound)
+        made = staying(bound, silent=False) if stays else op(bound)
     made.source = _source_of(functions)
     made.kernel.threadsafe = True
     made.kernel.reads  # look now, or it would count as time of the first call  # noqa: B018
@@ -131,10 +131,14 @@ def changes_given(function: Callable) -> bool:
     return isinstance(function, FunctionType) and changes_arguments(function.__code__)
 
 
-def staying(function: Callable) -> Op:
-    """The op of a function that runs in this process as soon as its inputs are there, in no particular order."""
+def staying(function: Callable, silent: bool = True) -> Op:
+    """The op of a function that runs in this process as soon as its inputs are there, in no particular order.
+
+    silent: it is the door's own, so no event tells of it.
+    """
     made = op(function)
     made.kernel.unordered = made.kernel.threadsafe = True
+    made.kernel.silent = silent
     HISTORY.let_stay(made.kernel)
     return made
 

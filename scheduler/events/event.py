@@ -47,9 +47,13 @@ class Lane(NamedTuple):
     thread: int = 0
 
 
-SILENT = frozenset(["NoOp", "Tell"])
-"""Types of operations of which no event tells: groups, which compute nothing, and what passes on a result while the
-run goes on."""
+_SILENT = frozenset(["NoOp", "Tell"])
+
+
+def is_told(op: Any) -> bool:
+    """Whether events tell of an operation. Not of groups, nor of what only passes a result on while the run goes on."""
+    return op.type not in _SILENT and not getattr(op.kernel, "silent", False)
+
 
 IDLE = ("queue", "loop", "nested")
 """Places in which nothing computes."""

@@ -155,8 +155,8 @@ def _seen_in_ray() -> Any:
     """A context whose time `ray timeline` shows under the name of its task; by itself, it shows functions' names."""
     from ray._private.worker import global_worker
 
-    name = ray().get_runtime_context().get_task_name()
-    return global_worker.core_worker.profile_event(b"weftwork", {"name": name})
+    worker: Any = global_worker
+    return worker.core_worker.profile_event(b"weftwork", {"name": ray().get_runtime_context().get_task_name()})
 
 
 def _set_up_worker() -> None:

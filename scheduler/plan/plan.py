@@ -95,6 +95,10 @@ class Plan:
     compiled: bool = False
     """True once all programs that run in this process are compiled."""
 
+    def lane_of(self, segment: Segment) -> str:
+        """The kind of lane in which a thread of this process runs a segment."""
+        return "thread" if self.beside and segment.slot else "caller"
+
     def carry(self, state: tuple) -> None:
         """Put the state that its functions capture, whose version is `state`, into its programs."""
         if self.state == state:

@@ -236,7 +236,7 @@ class Run:
                 else:
                     outputs = segment.program(inputs, self.stop)
         except BaseException as failed:
-            unfinished.segment_here(self, segment, _place(plan, segment), began, failed)
+            unfinished.segment_here(self, segment, plan.lane_of(segment), began, failed)
             if not isinstance(failed, StepFailed):
                 raise
             if self.is_cancelled:  # the function has turned the Interrupted raised in it into another error
@@ -253,7 +253,7 @@ class Run:
         nodes = self.learn(plan, segment, costs) if measure else ()
         if seconds >= WORTH or self.telling is not None:
             sizes = sum(map(size_of, inputs)), sum(map(size_of, outputs))
-            where = lane(_place(plan, segment))
+            where = lane(plan.lane_of(segment))
             self.teller().ran_here(self.ops_of(segment), nodes, began, seconds, where, sent, *sizes)
 
     def call_here(self, key: Any, function: Callable, *args: Any) -> Any:
@@ -436,8 +436,3 @@ class Run:
         """The sizes of the sources' values."""
         numbers = [*self.flow.feeds.values(), *self.flow.pinned.values(), *self.flow.newest.values()]
         return {n: size_of(self.values[n]) for n in numbers if not objects.is_reference(self.values[n])}
-
-
-def _place(plan: Plan, segment: Segment) -> str:
-    """The kind of lane in which a thread of this process runs a segment of a plan."""
-    return "thread" if plan.beside and segment.slot else "caller"

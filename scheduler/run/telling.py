@@ -22,7 +22,7 @@ from weftwork.graph.errors import text_of
 from weftwork.graph.forks import in_child
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.events.clock import OFFSETS, epoch
-from weftwork.scheduler.events.event import SILENT, Event, Lane
+from weftwork.scheduler.events.event import Event, Lane, is_told
 from weftwork.scheduler.events.stream import Listening, Stream, new_run
 from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate
@@ -188,7 +188,7 @@ class Telling:
         )
         if self.wants_nodes and not why:
             for op, began, spent, taken, made in nodes:
-                if op.type not in SILENT:
+                if is_told(op):
                     own = {"ops": (op,), "bytes_in": taken, "bytes_out": made}
                     self.tell("node", began + offset, spent, lane=where, **own, **travelled)
 
@@ -251,7 +251,7 @@ def tell_compiled(run: Any, since: float, starts: list[tuple[float, float]]) -> 
 
 def _named(ops: Iterable[Operation]) -> tuple[Operation, ...]:
     """The operations of which events tell."""
-    return tuple([op for op in ops if op.type not in SILENT])
+    return tuple([op for op in ops if is_told(op)])
 
 
 def lane(place: str = "caller") -> Lane:

@@ -23,7 +23,7 @@ from weftwork.actors.programs.stack import frames_of_threads, under_way
 from weftwork.graph.drawing.boxes import function_of
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.scheduler.compile.pruning import prune
-from weftwork.scheduler.events.event import SILENT, Event
+from weftwork.scheduler.events.event import Event, is_told
 from weftwork.scheduler.events.stream import Stream
 from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.plan.cost import COSTS
@@ -131,7 +131,7 @@ class Meter:
 
     def _planned(self, flow: Any) -> None:
         """Take the nodes from the plan of the whole run, in which equal nodes are merged and constants folded."""
-        nodes = [node for node, kernel in enumerate(flow.kernels) if kernel and flow.ops[node].type not in SILENT]
+        nodes = [node for node, kernel in enumerate(flow.kernels) if kernel and is_told(flow.ops[node])]
         mine = [op for op in self._todo if op.traits.user] or list(self._todo)
         if 2 * len({flow.ops[node] for node in nodes}.intersection(mine)) >= len(mine):
             seconds = Estimate(flow, {}).seconds

@@ -172,7 +172,7 @@ class _Tracks:
         self._threads: set[tuple[int, int]] = set()
         places: dict[tuple[str, int], set[str]] = {}
         for event in events:
-            if event.lane.pid or event.kind == "failed":
+            if event.lane.pid or event.kind in ("failed", "lost"):  # these may have been in a process not known here
                 places.setdefault((event.lane.machine, event.lane.pid), set()).add(event.lane.place)
         for (machine, pid), found in sorted(places.items(), key=lambda item: (_rank(item[1]), item[0])):
             number = pid

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import weftwork as tf
+from tests.tracing import check_run, of_kind
 from tests.waiting import until
 from weftwork.scheduler.doors.calls import Raised
 from weftwork.scheduler.run.gil_watch import GilWatch
@@ -402,3 +403,15 @@ def test_a_call_cannot_wait_for_the_end_of_all_calls():
     executor = tf.Executor(2)
     executor.submit(executor.shutdown, wait=False).result(60)
     executor.shutdown()
+
+
+def test_events_tell_of_each_call_once(executor):
+    heard = []
+    with tf.listen(heard.append, nodes=True):
+        assert sorted(executor.submit(slow, k / 1000).result() for k in range(3)) == [0.0, 0.001, 0.002]
+        until(
+            lambda: [event.kind for event in heard].count("ended") == 3
+        )  # the last result is there before its run ends
+    assert [event.ops[0].name for event in of_kind(heard, "node")] == ["slow"] * 3
+    for run in {event.run for event in heard}:
+        check_run([event for event in heard if event.run == run])

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 import weftwork as tf
+from tests.scheduler.views.test_timeline import check_trace
 from tests.tracing import CLOSE, check_order, check_run, lanes, of_kind, traced
 from tests.waiting import until
 from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.views.timeline import timeline_of
 
 
 def placed(placement, **options):
@@ -188,6 +190,7 @@ def test_a_killed_worker_shows_as_lost_and_its_node_runs_again(graph, ray_sessio
     assert (ran.lane.pid, ran.lane.thread) == value
     assert ran.attempt == 2
     assert lost.lane.pid != ran.lane.pid
+    check_trace(timeline_of(events).to_json())
 
 
 @pytest.mark.parametrize("placement", ["caller", "thread", "resident", "dynamic", "task", "auto"])
