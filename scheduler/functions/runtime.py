@@ -194,7 +194,7 @@ class Shared(Variable):
         with _making, self.graph.as_default():
             if as_tensor(value) is not None:
                 return run(write(value))
-            kept = vars(self).setdefault("_writes", {})
+            kept = self.__dict__.setdefault("_writes", {})
             if how not in kept:
                 with self.graph.control_dependencies(None), self.graph.in_section(None), self.graph.name_scope(None):
                     fed = placeholder(self.dtype.base_dtype, self.shape, f"{self.op.name}/{how}/value")
