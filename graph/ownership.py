@@ -42,7 +42,7 @@ ATOMS: frozenset[type] = frozenset(
     [
         *(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), range, object),
         *(types.FunctionType, types.ModuleType, types.CodeType, types.GeneratorType),
-        *(types.CoroutineType, types.AsyncGeneratorType, types.GetSetDescriptorType, types.MappingProxyType),
+        *(types.CoroutineType, types.AsyncGeneratorType, types.GetSetDescriptorType),
         *(types.MethodDescriptorType, types.WrapperDescriptorType, types.MethodWrapperType, types.GenericAlias),
         *(type, weakref.ref, property, staticmethod, classmethod, memoryview, types.FrameType, types.TracebackType),
         *(datetime.date, datetime.time, datetime.datetime, datetime.timedelta, datetime.timezone),
@@ -52,7 +52,8 @@ ATOMS: frozenset[type] = frozenset(
 )
 """Types of atoms. Checked first: this is all that a number costs."""
 _ATOM_BASES: list[type] = [
-    *(type, enum.Enum, BaseException, types.ModuleType, np.dtype, np.ufunc, pathlib.PurePath, datetime.tzinfo)
+    *(type, enum.Enum, BaseException, types.ModuleType, np.dtype, np.ufunc, pathlib.PurePath, datetime.tzinfo),
+    types.MappingProxyType,  # which cannot be copied, but may hold a tensor: it is looked into
 ]
 """Types that are atoms along with their subclasses."""
 

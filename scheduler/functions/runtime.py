@@ -191,14 +191,16 @@ class Shared(Variable):
         write = getattr(self, how)
         if stacks.local.tracing is not None:
             return write(value)
-        with _making, self.graph.as_default():
-            if as_tensor(value) is not None:
+        if as_tensor(value) is not None:
+            with self.graph.as_default():
                 return run(write(value))
-            kept = vars(self).setdefault("_writes", {})
+        with _making:
+            kept = self.__dict__.setdefault("_writes", {})
             if how not in kept:
-                with self.graph.control_dependencies(None), self.graph.in_section(None), self.graph.name_scope(None):
-                    fed = placeholder(self.dtype.base_dtype, self.shape, f"{self.op.name}/{how}/value")
-                    kept[how] = fed, write(fed)
+                with self.graph.as_default(), self.graph.control_dependencies(None), self.graph.in_section(None):
+                    with self.graph.name_scope(None):
+                        fed = placeholder(self.dtype.base_dtype, self.shape, f"{self.op.name}/{how}/value")
+                        kept[how] = fed, write(fed)
         fed, node = kept[how]
         return run(node, {fed: to_value(value, fed.dtype)})
 

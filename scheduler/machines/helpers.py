@@ -8,6 +8,8 @@ from queue import SimpleQueue
 
 from weftwork.graph.forks import children_end, fresh, in_child
 
+_MOST = 32
+"""Idle helpers that are kept. A program that once has waited for a thousand runs at once does not keep its threads."""
 _idle: list[SimpleQueue] = []
 in_child(_idle.clear)
 _lock = fresh(threading.Lock())
@@ -20,6 +22,8 @@ def _help(jobs: SimpleQueue) -> None:
             job()
         del job
         with _lock:
+            if len(_idle) >= _MOST:
+                return
             _idle.append(jobs)
 
 

@@ -115,17 +115,8 @@ class Odd:
 
 
 ODD = [
-    *(Odd(), "list[", "Foo.bar", "not a name", ForwardRef("Gone"), TypeVar("T"), TypeVar("B", bound=int), 3, (), [int]),
-    *(
-        np.dtype("f4"),
-        print,
-        Callable[..., Any],
-        ParamSpec("P"),
-        ArrayLike,
-        Union[ForwardRef("Gone"), int],  # noqa: UP007
-        type[int],
-        tf.float32,
-    ),
+    *(Odd(), "list[", "Foo.bar", "not a name", "Gone | int", ForwardRef("Gone"), TypeVar("T"), TypeVar("B", bound=int)),
+    *(3, (), [int], np.dtype("f4"), print, Callable[..., Any], ParamSpec("P"), ArrayLike, type[int], tf.float32),
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections import ChainMap, UserDict
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import attrs
 import numpy as np
@@ -79,7 +79,7 @@ def test_tensors_in_classes_of_attrs_are_found(same):
         Holder, Slotted, ChainMap, UserDict, iter, lambda d: d.values(), lambda d: map(str, d), lambda d: [Holder(d)],
         lambda d: SimpleNamespace(**d), lambda d: functools.partial(max, d), lambda d: Measured(Holder(d)),
         lambda d: itertools.chain([d], [1]), lambda d: Holder(Holder(d)), lambda d: ValueError("text", d),
-        lambda d: of_objects(d["a"]), lambda d: pd.DataFrame(of_objects(d["a"])),
+        MappingProxyType, lambda d: of_objects(d["a"]), lambda d: pd.DataFrame(of_objects(d["a"])),
     ],
 )  # fmt: skip
 def test_a_tensor_where_it_cannot_be_found_is_refused_when_the_node_is_made(same, hide):

@@ -137,3 +137,21 @@ def test_a_loop_that_is_closed_under_a_run_ends_it(graph, caplog, given_up):
         until(lambda: not session.waiting(), 20)
         assert session.run(counter) == 0
     assert caplog.records == []
+
+
+def test_threads_that_waited_for_many_runs_at_once_end_with_them(graph):
+    @tf.op
+    async def wait(x):
+        await asyncio.sleep(0.2)
+        return x
+
+    x = tf.placeholder(tf.int32)
+    y = wait(x)
+
+    async def main(session):
+        return await asyncio.gather(*[session.run_async(y, {x: n}) for n in range(100)])
+
+    before = threading.active_count()
+    with tf.Session() as session:
+        assert asyncio.run(main(session)) == list(range(100))
+    until(lambda: threading.active_count() <= before + 40, 20)

@@ -112,15 +112,21 @@ def test_async_for_lets_the_loop_go_on(graph):
 
 def test_leaving_the_loop_or_cancelling_the_task_cancels_the_run(graph):
     """So does the end of a `with` block, and closing the loop. Nothing continues after that."""
+    begun: list = []
     ended: list = []
 
     async def wait():
+        begun.append(1)
         try:
             await asyncio.sleep(60)
         finally:
             ended.append(1)
 
-    nodes = [after(0.05, 1), tf.op(wait)()]  # the second one has begun when the first one is done
+    async def first():
+        while len(begun) == len(ended):
+            await asyncio.sleep(0.01)
+
+    nodes = [tf.op(first)(), tf.op(wait)()]  # the second one has begun when the first one is done
 
     async def cancelled(session):
         async def read():
@@ -128,7 +134,8 @@ def test_leaving_the_loop_or_cancelling_the_task_cancels_the_run(graph):
                 pass
 
         task = asyncio.create_task(read())
-        await asyncio.sleep(0.1)
+        while len(begun) < 3:
+            await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -137,6 +144,18 @@ def test_leaving_the_loop_or_cancelling_the_task_cancels_the_run(graph):
         async with session.stream(nodes) as stream:
             async for _ in stream:
                 return
+
+    def read_until(count):
+        """A loop that waits for the first result, and is stopped meanwhile."""
+        loop = asyncio.new_event_loop()
+
+        def look():
+            loop.stop() if len(begun) >= count else loop.call_later(0.01, look)
+
+        task = loop.create_task(anext(session.stream([nodes[1]])))
+        loop.call_soon(look)
+        loop.run_forever()
+        return loop, task
 
     def until(count):
         end = time.monotonic() + 20
@@ -155,19 +174,12 @@ def test_leaving_the_loop_or_cancelling_the_task_cancels_the_run(graph):
         until(3)
         asyncio.run(left(session))
         until(4)
-        loop = asyncio.new_event_loop()
-        stream = session.stream([after(0.1, 1), nodes[1]])
-        task = loop.create_task(stream.__anext__())
-        loop.call_later(0.02, loop.stop)
-        loop.run_forever()
+        loop, task = read_until(5)
         task.cancel()
         loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
         loop.close()
         until(5)
-        loop = asyncio.new_event_loop()
-        task = loop.create_task(anext(session.stream([nodes[1]])))
-        loop.call_later(0.1, loop.stop)
-        loop.run_forever()
+        loop, task = read_until(6)
         loop.close()
         task._log_destroy_pending = False
         until(6)
