@@ -10,7 +10,7 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -34,6 +34,14 @@ def interleaved(functions: dict[Any, Callable], rounds: int, warm: int = 10) -> 
             function()
             took[name].append(perf_counter() - start)
     return {name: statistics.median(times) for name, times in took.items()}
+
+
+def of_runs(took: Sequence[float], which: slice) -> float:
+    """The typical seconds of a run among `which`: the mean if these are the first runs, the median of all later ones.
+
+    Plans are made and tried in the first runs. A median would leave out exactly those runs that pay for it.
+    """
+    return (statistics.median if which.stop is None else statistics.mean)(took[which])
 
 
 def repeat(call: Callable, times: int) -> None:

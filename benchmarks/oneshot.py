@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 import weftwork as tf
-from benchmarks.common import figure, row
+from benchmarks.common import figure, of_runs, row
 
 GRAPHS, RUNS = 5, 13
 CORES = min(2, os.cpu_count() or 1)
@@ -180,16 +180,16 @@ def print_phases(
     goals: Sequence[float],
     of: str = "bound",
 ) -> None:
-    """Three rows: for each phase the median over graphs of the median of its runs, of ours and of the peer's.
+    """Three rows: for each phase the median over graphs of what its runs take (`of_runs`), of ours and of the peer's.
 
     Ours are ratios already where there are no peers.
     """
     for (phase, which), goal in zip(PHASES.items(), goals, strict=True):
-        mine = statistics.median([statistics.median(took[which]) for took in ours])
+        mine = statistics.median([of_runs(took, which) for took in ours])
         if peers is None:
             row(f"{name}: {phase}", mine, 1.0, goal, of, unit="", scale=1.0)
             continue
-        theirs = statistics.median([statistics.median(took[which]) for took in peers])
+        theirs = statistics.median([of_runs(took, which) for took in peers])
         row(f"{name}: {phase}", mine, theirs, goal, of, "ms", 1e3)
 
 
@@ -350,9 +350,7 @@ def cores_taken() -> None:
             finally:
                 programs[0].__exit__(None, None, None)
     for phase, which in {"runs 5-10": slice(4, 10), "steady": slice(10, None)}.items():
-        median = {
-            name: statistics.median([statistics.median(each[which]) for each in runs]) for name, runs in took.items()
-        }
+        median = {name: statistics.median([of_runs(each, which) for each in runs]) for name, runs in took.items()}
         better = min((median["dynamic"], "dynamic"), (median["resident"], "static"))
         row(f"a core is taken away from run 5 on: {phase}", median["auto"], better[0], 1.1, better[1], "ms", 1e3)
 

@@ -328,7 +328,7 @@ def own(box: list, more: int = 0) -> Any:
         return value
     if is_lazy(kind):  # what lies in the store stays there, and cannot be written to elsewhere either
         return copied(value, lazily=not is_mapped(value))
-    if is_atomic(kind) or (holders <= _FRESH + more and _is_alone(value)):
+    if is_atomic(kind) or (holders <= _FRESH + more and (_is_flat(value) or _is_alone(value))):
         return value
     return copied(value)
 
@@ -361,6 +361,14 @@ def _own_part(values: Sequence, at: int) -> Any:
 def _holders(box: list) -> tuple[int, int]:
     """The reference counts of the boxed value and, if it is an array, of its base."""
     return sys.getrefcount(box[0]), sys.getrefcount(box[0].base) if type(box[0]) is np.ndarray else 0
+
+
+def _is_flat(value: Any) -> bool:
+    """True for a list or dict that contains only atoms."""
+    kind = type(value)
+    if kind is dict:
+        return ATOMS.issuperset(map(type, value)) and ATOMS.issuperset(map(type, value.values()))
+    return kind is list and ATOMS.issuperset(map(type, value))
 
 
 def _is_alone(value: Any) -> bool:

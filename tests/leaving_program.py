@@ -45,8 +45,12 @@ READ_ONLY = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o ro tmpfs /dev/shm 
 
 def gone(pid: int, within: float = 30) -> bool:
     """Wait until a process has ended."""
-    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=within)
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    try:
+        process = psutil.Process(pid)
+        psutil.wait_procs([process], timeout=within)
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def started(way: str, temporary: str, prefix: list[str]) -> subprocess.Popen:

@@ -11,7 +11,10 @@ LONGEST = {"file": 450, "function": 60, "line": 120}
 
 
 def measured() -> dict[str, list[tuple[int, str]]]:
-    """The lines of each file and function of the product, and the columns of each line, the largest first."""
+    """The lines of each file and function of the product, and the columns of each line, the largest first.
+
+    Lines of the documentation count too, but for those of tables.
+    """
     found: dict[str, list[tuple[int, str]]] = {kind: [] for kind in LONGEST}
     for folder in ("graph", "actors", "scheduler", "weftwork"):
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -24,6 +27,10 @@ def measured() -> dict[str, list[tuple[int, str]]]:
                 if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                     size = (node.end_lineno or node.lineno) - node.lineno + 1
                     found["function"].append((size, f"{name}:{node.lineno} {node.name}"))
+    for path in sorted(path for path in ROOT.rglob("*.md") if not path.relative_to(ROOT).parts[0].startswith(".")):
+        lines = enumerate(path.read_text().splitlines(), 1)
+        name = path.relative_to(ROOT).as_posix()
+        found["line"] += [(len(line), f"{name}:{i}") for i, line in lines if not line.startswith("|")]
     return {kind: sorted(items, reverse=True) for kind, items in found.items()}
 
 

@@ -47,6 +47,7 @@ from weftwork.scheduler.plan.policy import (
     GAIN,
     HOPELESS,
     LONG_NODE,
+    LONGER_NODES,
     MOST_OF,
     MOST_SLOTS,
     MOVED_WORK,
@@ -102,23 +103,37 @@ class Candidate:
         seconds: those of each node, as known now.
         """
         if "plan" not in self.__dict__ or not self._fits(again.predicted, seconds):
-            self.make = again.make
+            self.make, self.price = again.make, again.price
             self.__dict__.pop("plan", None)
         self.predicted = min(self.predicted, again.predicted)
+
+    def take_plan(self, earlier: Sequence[Candidate]) -> None:
+        """Take over the plan for the caller from earlier candidates of the same dataflow, if it fits."""
+        for candidate in earlier:
+            if candidate.name == self.name == Place.CALLER.value and "plan" in candidate.__dict__:
+                if candidate._fits(self.predicted, ()):
+                    self.plan = candidate.plan
 
     def _fits(self, predicted: float, seconds: Sequence[float | None]) -> bool:
         """True if the plan is as good as a new one, whose programs would have to be written, sent and compiled."""
         if self.has_slots:
             longest = max([sum([seconds[node] or 0.0 for node in segment.nodes]) for segment in self.plan.segments])
             return longest < HOPELESS * predicted
-        return self.name == Place.CALLER.value and predicted > (1 - MOVED_WORK) * self.predicted
+        return self.name == Place.CALLER.value and predicted < LONGER_NODES * self.predicted
+
+    def paid(self) -> bool:
+        """Pay its price. False if there was none to pay."""
+        price, self.price = self.price, 0.0
+        return price > 0
 
 
 class Autotuner:
     """The candidates of one kind of run."""
 
-    def __init__(self, candidates: list[Candidate], runs: int = 0):
-        """runs: the number of runs before these candidates were known."""
+    def __init__(self, candidates: list[Candidate], runs: int = 0, before: Autotuner | None = None):
+        """runs: the number of runs before these candidates were known.   before: the earlier candidates, if any."""
+        for candidate in candidates:
+            candidate.take_plan(before.candidates if before is not None else ())
         self.candidates = sorted(candidates, key=lambda c: c.predicted)
         self.work = next((c.predicted for c in candidates if c.name in ("caller", "placed")), 0.0)
         """Predicted seconds of all nodes, run one after another."""
@@ -178,9 +193,12 @@ class Autotuner:
         return min(untried or others, key=lambda c: c.estimate)
 
     def record(self, candidate: Candidate, seconds: float) -> None:
-        """Note how long a run of a candidate took, and choose the candidate for the next run."""
+        """Note how long a run of a candidate took, and choose the candidate for the next run.
+
+        The first run of a static plan pays its price, so its seconds do not count.
+        """
         took = candidate.took
-        if len(took) < TRIES:
+        if not candidate.paid() and len(took) < TRIES:
             took.append(seconds)
         if candidate is not self.current:
             return
@@ -188,11 +206,12 @@ class Autotuner:
         if self._runs >= self._again_at:
             self._again_at = AGAIN_LATER * self._runs
             self._again()
-        elif self._runs + 1 >= self._due_at:
-            self._next()
-        elif not self._settled:
+        elif self._settled:
+            if self._runs + 1 >= self._due_at:
+                self._next()
+        else:
             others = [c.estimate for c in self.candidates if c is not candidate and not self._due(c)]
-            broken = min(took) > HOPELESS * min(others, default=inf) and (len(took) > 1 or not candidate.price)
+            broken = min(took, default=0.0) > HOPELESS * min(others, default=inf)
             if broken or len(took) >= TRIES:
                 self._next()
 

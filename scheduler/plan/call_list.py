@@ -22,10 +22,12 @@ from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import worth_sharing_once
 from weftwork.scheduler.plan.policy import (
     CHUNK,
-    COLD_OVERHEAD_A_NODE,
+    COLD_OBJECT,
+    COLD_SCALAR,
     FIRST_CALLS,
     HEAVY_CALL,
     LEAST_COLD_NODES,
+    LONG_NODE,
     MOST_SPREAD,
     PLANNING_A_NODE,
 )
@@ -117,13 +119,15 @@ class CallList:
             return self.calls[first : last + 1]
         return [self.calls[op.index] for op in ops]
 
-    def is_worth_a_plan(self, called: int, seconds: float, slots: int) -> bool:
+    def is_worth_a_plan(self, called: int, seconds: float, scalars: bool, slots: int) -> bool:
         """Whether to plan the next run, given that this one called so many nodes in so many seconds.
 
-        Planning pays once plans, which run `slots` nodes at a time, could have saved as much time as making one costs.
-        So the total is at most twice that of the better choice, however often the graph is run.
+        Planning pays once plans, which run `slots` long nodes at a time, could have saved as much time as making one
+        costs. So the total is at most twice that of the better choice, however often the graph is run.
+        scalars: whether all values were scalars.
         """
-        self._saved += COLD_OVERHEAD_A_NODE * called + seconds * (1 - 1 / slots)
+        together = max(0.0, seconds - LONG_NODE * called) * (1 - 1 / slots)
+        self._saved += (COLD_SCALAR if scalars else COLD_OBJECT) * called + together
         return self._saved >= PLANNING_A_NODE * len(self.ops)
 
 

@@ -61,8 +61,10 @@ FIRST_CALLS = 4
 takes."""
 HEAVY_CALL = 1e-3
 """Minimum seconds of a first call that mark a function as heavy. Shorter ones may only show start-up time."""
-PLANNING_A_NODE, COLD_OVERHEAD_A_NODE = 12e-6, 0.2e-6
-"""Seconds for each node to make a plan, and extra seconds for each node of a run without one."""
+PLANNING_A_NODE = 40e-6
+"""Seconds for each node to compile a dataflow, to compare its plans, and to measure it in two runs."""
+COLD_SCALAR, COLD_OBJECT = 0.15e-6, 1.4e-6
+"""Extra seconds for each node of a run without a plan, while all values are scalars, and otherwise."""
 CHUNK = 256
 """Calls between two readings of the clock."""
 FIRST_CALLS_AMONG = 300
@@ -109,6 +111,8 @@ DOUBT = 1.05
 """Factor by which several workers must beat the caller alone: three runs can be lucky."""
 MOVED_WORK = 0.3
 """Fraction of the predicted work that must change before a new plan is made."""
+LONGER_NODES = 4.0
+"""Multiple of the predicted work from which the caller's plan is made anew: it checks too rarely whether to stop."""
 GAIN = 0.85
 """A strategy with several workers must promise to take at most this fraction of the caller's seconds."""
 WORTH_THREADS = 150e-6

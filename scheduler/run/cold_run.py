@@ -117,6 +117,8 @@ class ColdRun:
         self._are_up = are_up
         self.called, self.seconds = 0, 0.0
         """The number of nodes called in this process, and their seconds."""
+        self.scalars = _SCALARS.issuperset(map(type, feeds.values()))
+        """True while all values are scalars."""
         self.heavy = False
         """True once part of the run was planned."""
         self.inner: Any = None
@@ -126,6 +128,8 @@ class ColdRun:
         """The nodes called since the run last continued."""
         self._call_list = call_list
         self._values = call_list.values(feeds)
+        self._own = bytearray(len(self._values))
+        """By tensor number, 1 for an object that a user function made here: nobody else holds it or a view of it."""
         self._at = 0
         """The number of nodes at the front of the call list that are done."""
         self._ahead: set[Operation] = set()
@@ -133,8 +137,6 @@ class ColdRun:
         self._unseen = unseen(call_list.functions) - call_list.bound
         self._longest = 1
         """Most nodes of the next piece. The first pieces are short, because costs are unknown."""
-        self._swift = _SCALARS.issuperset(map(type, feeds.values()))
-        """True while all values are scalars."""
         self._calls: list[tuple] = []
         """The calls of the current swift piece, as a copy."""
         self._calling: tuple[list[Operation], Iterator] = ([], iter(()))
@@ -192,7 +194,7 @@ class ColdRun:
             begun, count = 0, len(rows)
             self.stretch.pieces.append(rows)
             try:
-                if self._swift and len(rows) > 1 and not self.stretch.watched:
+                if self.scalars and len(rows) > 1 and not self.stretch.watched:
                     self._calls = self._call_list.calls_of(rows)
                     if self._call_list.mixed:
                         rows, self._calls = with_turns(rows, self._calls)
@@ -271,7 +273,7 @@ class ColdRun:
                 result = function(values[a], values[b], values[c])
             elif count == 1:
                 self._step(call[0])
-                if not self._swift:
+                if not self.scalars:
                     return
                 continue
             else:
@@ -306,50 +308,59 @@ class ColdRun:
             _, function, *places = call
         else:
             attrs, places = op.attrs, [tensor.number for tensor in op.inputs]
-        if op.traits.user and not self._swift:
-            given = self._given(op, places)
-        else:
-            given = [values[place] for place in places]
         if self._call_list.mixed:
             turn(op.traits.user)
-        start = perf_counter()
-        result = function(*given, **attrs)
+        shared = op.traits.user and not self.scalars
+        given = self._given(op, places) if shared else [values[place] for place in places]
         if self.stretch.watched or op in self._call_list.measured:
+            start = perf_counter()
+            result = function(*given, **attrs)
             seconds, taken, made = perf_counter() - start, sum([size_of(value) for value in given]), size_of(result)
             if op in self._call_list.measured:
                 COSTS.learn(kernel, taken, seconds, made)
             if self.stretch.watched:
                 self.stretch.nodes.append(Node(op, start, seconds, taken, made))
+        else:
+            result = function(*given, **attrs)
         if len(call) > 1 and op.traits.user and type(result) not in ATOMS:
             del given
             result = own([result])  # here, because it counts references
+            self._own[call[0]] = type(result) is not np.ndarray
         self._keep(op, result)
 
     def _given(self, op: Operation, places: Sequence[int]) -> list:
         """The arguments of a user function. It owns a value that it is the last to read and no one else holds."""
-        values, last, reads = self._values, self._call_list.last, op.kernel.reads  # type: ignore[union-attr]
-        given: dict[int, Any] = {}
+        values, last, index = self._values, self._call_list.last, op.index
+        reads = op.kernel.reads  # type: ignore[union-attr]
+        if len(places) > 1 and len({*places}) < len(places):
+            once = list(dict.fromkeys(places))
+            found = dict(zip(once, self._given(op, once), strict=True))
+            return [found[place] for place in places]
+        given = []
         for place in places:
-            if place in given:
-                continue
             value = values[place]
-            if place >= 0 and last[place] == op.index:
+            if place >= 0 and last[place] == index:
                 values[place] = ABSENT
-                given[place] = last_taken(value, reads)
+                given.append(value if type(value) in ATOMS or self._own[place] else last_taken(value, reads))
             else:
-                given[place] = lent(value, reads)
-        return [given[place] for place in places]
+                given.append(value if type(value) in ATOMS else lent(value, reads))
+        return given
 
     def _keep(self, op: Operation, result: Any) -> None:
         """Store the outputs of a node, and drop the inputs that it read last."""
         values, last, outputs = self._values, self._call_list.last, op.outputs
-        if type(result) not in _SCALARS:
-            self._swift = False
-        made: dict[Tensor, Any] = {}
-        spread(made, outputs, (result,) if len(outputs) == 1 else result)
-        for tensor, value in made.items():
-            if last[tensor.number] >= 0:
-                values[tensor.number] = value
+        if self.scalars and type(result) not in _SCALARS:
+            self.scalars = False
+        if len(outputs) == 1:
+            number = outputs[0].number
+            if last[number] >= 0:
+                values[number] = result
+        else:
+            made: dict[Tensor, Any] = {}
+            spread(made, outputs, result)
+            for tensor, value in made.items():
+                if last[tensor.number] >= 0:
+                    values[tensor.number] = value
         for tensor in op.inputs:
             if last[tensor.number] == op.index:
                 values[tensor.number] = ABSENT
@@ -431,7 +442,7 @@ class ColdRun:
             if isinstance(element, Tensor):
                 self._values[element.number] = value
         self._ahead |= part.nodes
-        self._swift = self._swift and _SCALARS.issuperset(map(type, values))
+        self.scalars = self.scalars and _SCALARS.issuperset(map(type, values))
 
     def values(self) -> list:
         """The values of the fetched elements, None for operations; once no node is left."""

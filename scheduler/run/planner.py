@@ -79,7 +79,8 @@ class Planner:
                     or not autotuner.still_holds(estimate.seconds)
                 ):
                     with collecting_later():
-                        autotuner = Autotuner(self._candidates(flow, estimate, remote), specialization.runs)
+                        ways = self._candidates(flow, estimate, remote)
+                        autotuner = Autotuner(ways, specialization.runs, autotuner)
                 else:
                     autotuner.renew(self._candidates(flow, estimate, remote), specialization.runs, estimate.seconds)
         if autotuner is None:

@@ -274,10 +274,7 @@ class Run:
         if not plan.beside:
             rows = [row for row in zip(segment.owners, *costs[1:], strict=True) if row[0] >= 0]
             segment.measured = sum([spent for _, spent, _, _ in rows])
-            for node, spent, bytes_in, bytes_out in rows:
-                COSTS.learn(self.flow.kernels[node], bytes_in, spent, bytes_out)
-                if spent > LONG_NODE:
-                    HISTORY.learn(self.flow.ops[node], bytes_in, spent)
+            self._learn([(node, taken, spent, made) for node, spent, taken, made in rows])
         return measured(self.flow.ops, segment.owners, costs) if self.telling is not None else []
 
     def learn_nodes(self, rows: Sequence[tuple[int, Sequence, float]]) -> list[Node]:
@@ -285,13 +282,21 @@ class Run:
 
         rows: a node; its start, the elapsed seconds, bytes of inputs and of outputs; and the seconds that it counts as.
         """
-        ops, calls = self.flow.ops, dict[Any, list]()
-        for node, (_, _, taken, made), seconds in rows:
-            calls.setdefault(self.flow.kernels[node], []).append((taken, seconds, made))
-            HISTORY.learn(ops[node], taken, seconds)
-        for kernel, each in calls.items():
-            COSTS.learn_calls(kernel, each)
+        self._learn([(node, taken, seconds, made) for node, (_, _, taken, made), seconds in rows])
+        ops = self.flow.ops
         return [Node(ops[node], *cost) for node, cost, _ in rows]
+
+    def _learn(self, calls: Sequence[tuple[int, int, float, int]]) -> None:
+        """Add calls of nodes to the history, each as (node, bytes of its inputs, seconds, bytes of its outputs)."""
+        ops, kernels = self.flow.ops, self.flow.kernels
+        by_kernel: dict[Any, list] = {}
+        for node, *call in calls:
+            by_kernel.setdefault(kernels[node], []).append(call)
+            taken, seconds, _ = call
+            if seconds > LONG_NODE:
+                HISTORY.learn(ops[node], taken, seconds)
+        for kernel, each in by_kernel.items():
+            COSTS.learn_calls(kernel, each)
 
     def ran_here(self, nodes: Sequence[Node], place: str, sent: Sent) -> None:
         """Report nodes that ran one after another in this thread, if anyone listens."""

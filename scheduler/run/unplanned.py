@@ -69,7 +69,7 @@ class Unplanned:
             if not work.heavy:  # trials ran elsewhere: as if all had been called here
                 every = sum(call_list.counts.values())
                 COSTS.learn_together(call_list.counts, work.seconds * every / work.called)
-        if work.heavy or call_list.is_worth_a_plan(work.called, work.seconds, slots):
+        if work.heavy or call_list.is_worth_a_plan(work.called, work.seconds, work.scalars, slots):
             signature.call_list = None
         return work.values()
 

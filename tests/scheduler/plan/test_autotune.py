@@ -82,6 +82,19 @@ def test_a_static_plan_is_tried_once_the_runs_so_far_would_have_paid_its_price()
     assert tried_at(price=1000.0, predicted=0.6, runs=300) == []
 
 
+def test_a_trial_is_not_cut_short_by_another_plan_that_becomes_due():
+    """The first run of a plan pays its price, so it is not a reason to leave it."""
+    ways = [Candidate("caller", 1.0, no_plan), Candidate("resident", 0.6, no_plan, 1.0)]
+    autotuner = Autotuner([*ways, Candidate("thread", 0.7, no_plan, 1.2)])
+    chosen = []
+    for _ in range(20):
+        name = autotuner.current.name
+        seconds = 9.0 if name not in chosen else {"caller": 1.0, "resident": 0.6, "thread": 0.7}[name]
+        autotuner.record(autotuner.current, seconds if name != "caller" else 1.0)
+        chosen.append(name)
+    assert chosen == ["caller"] * 2 + ["resident"] * 18
+
+
 @pytest.mark.parametrize("wanted", ["dynamic", "resident"])
 def test_a_run_that_cannot_have_the_local_workers_gets_a_plan_without_them(wanted):
     ways = {"caller": 1.0, "thread": 0.9, "dynamic": 0.6, "resident": 0.6, wanted: 0.5}
