@@ -38,6 +38,24 @@ def flows(tf: Any) -> Any:
     return tf.identity(spread, name="flows")
 
 
+def arrays(tf: Any) -> list[Any]:
+    """Functions over elements, and loops that read and write arrays of tensors."""
+    x = tf.placeholder(tf.float32, [None, 4], name="x")
+    rows = tf.TensorArray(tf.float32, tf.shape(x)[0]).unstack(x)
+    wide = tf.constant([[0.5, 0.2, 0.0, 0.1]] * 4)
+
+    def step(i: Any, state: Any, out: Any) -> tuple:
+        return i + 1, tf.tanh(tf.matmul(state, wide) + rows.read(i)), out.write(i, state)
+
+    start = [0, tf.zeros([1, 4]), tf.TensorArray(tf.float32, 0, dynamic_size=True, clear_after_read=False)]
+    _, last, states = tf.while_loop(lambda i, *_: i < tf.shape(x)[0], step, start)
+    parts = tf.TensorArray(tf.float32, 2, infer_shape=False).split(x, [1, 2])
+    twice, sums = tf.map_fn(lambda row: (row * 2, tf.reduce_sum(row)), x, dtype=(tf.float32, tf.float32))
+    made = [twice, sums, tf.scan(tf.add, x), tf.foldl(tf.multiply, x), last, states.concat(), parts.read(1)]
+    made += [tf.cast(states.size(), tf.float32), states.stack()]
+    return [tf.identity(value, name=f"array_{number}") for number, value in enumerate(made)]
+
+
 def expressions(tf: Any) -> dict[str, Any]:
     """One tensor for each way to use an operation, by name, of the placeholder `x` [3, 4], `im` and whole numbers."""
     x = tf.placeholder(tf.float32, [3, 4], name="x")

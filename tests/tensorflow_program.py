@@ -13,7 +13,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import tensorflow.compat.v1 as tf  # pyright: ignore[reportMissingImports]
 
-from tests.models import FEED, build, expressions, flows
+from tests.models import FEED, arrays, build, expressions, flows
 
 tf.disable_v2_behavior()
 
@@ -138,6 +138,10 @@ def main(folder: str) -> None:
         names = [tensor.op.name for tensor in expressions(tf).values()]
         tf.train.write_graph(graph, ours, "expressions.pb", as_text=False)
         wrote["expressions"] = computed(session, names)
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        names = [tensor.op.name for tensor in arrays(tf)]
+        tf.train.write_graph(graph, ours, "arrays.pb", as_text=False)
+        wrote["arrays"] = computed(session, names)
     print(json.dumps({"found": found, "wrote": wrote}))
 
 

@@ -183,17 +183,30 @@ class _Walk:
     def total(self, tensor: Tensor) -> Any:
         """Sum up the parts of the gradient, None if there are none; the sum becomes the only part.
 
-        As in TensorFlow, that of the oldest operation comes first, and the sum is placed with it.
+        That of the oldest operation comes first, and the sum is placed with it, as in TensorFlow.
         """
         parts = self.grads.get(tensor)
         if not parts:
             return None
         if len(parts) > 1:
             parts.reverse()
-            place = tensor.graph.colocate_with(parts[0].op, True) if self.colocate else nullcontext()
-            with place:
-                parts[:] = [_sum(parts, tensor)]
+            parts[:] = [self._placed_sum(parts, tensor) if self.colocate else _sum(parts, tensor)]
         return parts[0]
+
+    def _placed_sum(self, parts: list, tensor: Tensor) -> Any:
+        """The sum of the parts: of each device on that device first, then of all of them with the tensor."""
+        graph, on_devices = tensor.graph, {part.device: [] for part in parts}
+        for part in parts:
+            on_devices[part.device].append(part)
+        if len(on_devices) == 1 or any([isinstance(part, IndexedSlices) for part in parts]):
+            with graph.colocate_with(parts[0].op, True):
+                return _sum(parts, tensor)
+        sums = []
+        for _, group in sorted(on_devices.items()):
+            with graph.colocate_with(group[0].op, True):
+                sums.append(_sum(group, tensor) if len(group) > 1 else group[0])
+        with graph.colocate_with(tensor.op, True):
+            return _sum(sums, tensor)
 
     def run(self) -> None:
         """Visit every connecting operation."""

@@ -19,6 +19,7 @@ from weftwork.graph.interchange.writing import SECTION
 from weftwork.graph.operation import Kind, Operation, Tensor, Traits
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.owners import add_owner
+from weftwork.graph.ops.spaces import ensure_shape
 from weftwork.graph.sections import Section
 
 
@@ -138,7 +139,7 @@ class Import:
         edges = [edge for edge in self.places.inputs[name] if edge[1] >= 0]
         for number, (tensor, (dtype, ref), edge) in enumerate(zip(inputs, expected, edges, strict=True)):
             have = tensor.dtype
-            if dtypes.object in (have.base_dtype, dtype) or dtype is dtypes.resource:
+            if dtypes.object in (have.base_dtype, dtype) or dtype is dtypes.resource or have is dtypes.variant:
                 continue
             if have.base_dtype is not dtype or (ref and not have._is_ref_dtype):
                 origin = tensor.name if edge in self.mapped else self.full(f"{edge[0]}:{edge[1]}")
@@ -382,8 +383,11 @@ class _Frame:
         test.outputs = [self.test]
         body.outputs = [self._next(merge) for merge in self.merges]
         test.parameters, body.parameters = self._parameters
-        for parameter, following in zip(body.parameters, body.outputs, strict=True):
-            if not shapes.less_specific(parameter.raw_shape, following.raw_shape):
+        for at, (parameter, following) in enumerate(zip(body.parameters, body.outputs, strict=True)):
+            if following.raw_shape is None and parameter.raw_shape is not None:
+                with work.graph.in_section(body):
+                    body.outputs[at] = ensure_shape(following, parameter.raw_shape)
+            elif not shapes.less_specific(parameter.raw_shape, following.raw_shape):
                 raise UnimplementedError(
                     None, None, f"A variable of the loop that ends in '{name}' changes its number of dimensions"
                 )

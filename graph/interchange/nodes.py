@@ -74,7 +74,7 @@ def _match(args: Iterable[Any], given: list[DType], bind: Callable[[str, Any], N
                 raise Inexpressible
         for dtype in part:
             if arg.type in dtypes.ALL:
-                if dtype.name != arg.type:
+                if dtype.name != arg.type and dtype is not dtypes.variant:  # the flow of a TensorArray
                     raise Inexpressible
             else:
                 bind(arg.type, dtype)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from weftwork.graph import shapes
+from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.dtypes import ALL, DType, as_dtype
 from weftwork.graph.interchange.creating import make
@@ -139,7 +139,7 @@ def _input(declared: Signature, arg: Arg, value: Any, known: dict[str, Any], nam
                 f"Expected {'a tensor' if wanted is None else wanted.name} passed to parameter '{arg.name}' of op "
                 f"'{declared.name}', got {value!r} of type '{type(value).__name__}' instead. Error: {error}"
             ) from error
-    if wanted is not None and tensor.dtype.base_dtype is not wanted:
+    if wanted is not None and tensor.dtype.base_dtype is not wanted and tensor.dtype is not dtypes.variant:
         first = next((a.name for a in declared.inputs if a.type == arg.type), "")
         than = f"type {wanted.name} of argument '{first}'" if first != arg.name else f"expected type of {wanted.name}"
         raise TypeError(

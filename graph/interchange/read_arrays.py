@@ -133,6 +133,11 @@ def _read(given: Given) -> Any:
     """A read of a handle; of a value, where a loop or a branch has read the variable already."""
     (x,) = given.inputs
     if is_handle(x):
+        held, wanted = value_dtype(x.op), given.outputs[0]
+        if held is not wanted:
+            raise ValueError(
+                f"Trying to read variable with wrong dtype. Expected {held.cpp_name} got {wanted.cpp_name}: {x.op!r}"
+            )
         return read_handle(x, given.name)
     return apply(pass_through, [x], type="Identity", name=given.name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
 

@@ -159,6 +159,11 @@ def join(cells: Cells, shape: Any, dtype: np.dtype) -> np.ndarray:
     return np.concatenate(parts) if parts else np.zeros((0, *[dim or 0 for dim in shape or ()]), dtype)
 
 
+def lengths(cells: Cells) -> np.ndarray:
+    """The lengths of all cells along their first axis."""
+    return np.array([len(cells.cells.get(index, ())) for index in range(cells.size)], np.int64)
+
+
 # Writing
 
 
@@ -175,14 +180,21 @@ def write(cells: Cells, indices: Any, value: Any, shape: Any) -> Cells:
             f"TensorArray {cells.name}: Expected len(indices) == values.shape[0], but saw: {len(rows)} vs. "
             f"{len(value) if np.ndim(value) else 'a scalar'}"
         )
-    return _written(cells, rows, list(value), shape)
+    return _scattered(cells, rows, value, shape)
 
 
 def unstack(cells: Cells, value: Any, shape: Any) -> Cells:
     """Write the rows of a value, starting at index 0. There must be one row for each cell."""
     if not np.ndim(value):
         refuse(f"TensorArray {cells.name}: cannot unstack a scalar")
-    return _written(cells, list(range(len(value))), list(value), shape)
+    return _scattered(cells, list(range(len(value))), value, shape)
+
+
+def _scattered(cells: Cells, rows: list[int], value: Any, shape: Any) -> Cells:
+    most = max(rows, default=-1)
+    if most >= cells.size and not cells.grows:
+        refuse(f"TensorArray {cells.name}: Max scatter index must be < array size ({most} vs. {cells.size})")
+    return _written(cells, rows, list(value), shape)
 
 
 def write_parts(cells: Cells, value: Any, lengths: Any, shape: Any) -> Cells:
@@ -190,6 +202,8 @@ def write_parts(cells: Cells, value: Any, lengths: Any, shape: Any) -> Cells:
     sizes = _several(lengths)
     if np.ndim(lengths) != 1:
         refuse(f"Expected lengths to be a vector, received shape: {bracket_text(np.shape(lengths))}")
+    if not np.ndim(value):
+        refuse("Expected value to be at least a vector, but received shape: []")
     if sum(sizes) != len(value):
         refuse(
             f"Expected sum of lengths to be equal to values.shape[0], but sum of lengths is {sum(sizes)} and value's "

@@ -6,7 +6,7 @@ outside is evaluated once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from weftwork.graph import nest, shapes
@@ -142,7 +142,8 @@ def while_loop(
 
 def _invariants(loop_vars: Any, enter: list[Tensor], shape_invariants: Any) -> list:
     if shape_invariants is None:
-        return [shape for leaf in nest.flatten(loop_vars) for shape in _default_invariants(leaf)]
+        parts = iter(enter)
+        return [shape for leaf in nest.flatten(loop_vars) for shape in _default_invariants(leaf, parts)]
     given = _shapes_of(loop_vars, shape_invariants)
     for tensor, shape in zip(enter, given, strict=True):
         if not shapes.less_specific(shape, tensor.raw_shape):
@@ -154,12 +155,16 @@ def _invariants(loop_vars: Any, enter: list[Tensor], shape_invariants: Any) -> l
     return given
 
 
-def _default_invariants(leaf: Any) -> list:
-    """The default shape invariants of a loop variable. The number of values in a SparseTensor may vary."""
+def _default_invariants(leaf: Any, enter: Iterator[Tensor]) -> list:
+    """The default shape invariants of a loop variable. The number of values in a SparseTensor may vary.
+
+    enter: its initial tensors come next.
+    """
+    given = [next(enter).raw_shape for _ in parts_of(leaf)]
     if isinstance(leaf, SparseTensor):
         rank = None if leaf.dense_shape.raw_shape is None else leaf.dense_shape.raw_shape[0]
         return [(None, rank), (None,), (rank,)]
-    return [convert_to_tensor(part).raw_shape for part in parts_of(leaf)]
+    return given
 
 
 def _shapes_of(structure: Any, given: Any) -> list:

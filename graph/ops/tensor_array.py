@@ -156,6 +156,10 @@ class TensorArray:
             kernels.join, [self._flow], attrs, type="TensorArrayConcatV3", name=name, dtype=self._dtype, shape=shape
         )
 
+    def lengths(self) -> Tensor:
+        """The lengths of all cells along their first axis, int64."""
+        return apply(kernels.lengths, [self._flow], type="TensorArrayLengths", dtype=dtypes.int64, shape=(None,))
+
     def _stacked_shape(self, count: int | None) -> shapes.RawShape:
         known = self._known[0]
         return None if known is None else (count, *known)
@@ -174,14 +178,12 @@ class TensorArray:
 
     def scatter(self, indices: Any, value: Any, name: str | None = None) -> TensorArray:
         """Write the rows of `value` at a vector of indices, and return the new array."""
-        value = self._value(value)
-        self._fits(None if not value.raw_shape else value.raw_shape[1:])
+        value = self._rows(value)
         return self._written(kernels.write, [_index(indices), value], "TensorArrayScatterV3", name)
 
     def unstack(self, value: Any, name: str | None = None) -> TensorArray:
         """Write the rows of `value`, starting at the first cell, and return the new array."""
-        value = self._value(value)
-        self._fits(None if not value.raw_shape else value.raw_shape[1:])
+        value = self._rows(value)
         return self._written(kernels.unstack, [value], "TensorArrayUnstack", name)
 
     def split(self, value: Any, lengths: Any, name: str | None = None) -> TensorArray:
@@ -192,6 +194,14 @@ class TensorArray:
             alike = known is not None and len(set(known)) == 1
             self._fits((known[0] if alike else None, *value.raw_shape[1:]))  # type: ignore[index]
         return self._written(kernels.write_parts, [value, sizes], "TensorArraySplitV3", name)
+
+    def _rows(self, value: Any) -> Tensor:
+        """A value whose rows are to be written. Raises ValueError if they do not fit, or it is a scalar."""
+        tensor = self._value(value)
+        if tensor.raw_shape == ():
+            raise ValueError(f"A TensorArray takes the rows of a value: {tensor} is a scalar.")
+        self._fits(None if tensor.raw_shape is None else tensor.raw_shape[1:])
+        return tensor
 
     def _value(self, value: Any) -> Tensor:
         return convert_to_tensor(value, self._dtype, name="value")

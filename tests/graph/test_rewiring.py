@@ -189,3 +189,45 @@ def test_the_part_of_the_oldest_operation_comes_first_in_a_gradient(graph, sessi
     table = tf.Variable(np.zeros([3, 1], np.float32))
     rows = tf.gradients([tf.gather(table, [0]), tf.gather(table, [2])], table)[0]
     assert session.run(rows.indices).tolist() == [0, 2]
+
+
+def test_the_sum_of_parts_on_several_devices_is_placed_with_their_tensor(graph):
+    with tf.device("/cpu:1"):
+        w = tf.constant([[1.0]])
+    x, products = tf.constant([[1.0, 2.0]]), []
+    for device in ("/task:1", "/task:2"):
+        with tf.device(device):
+            products.append(tf.matmul(w, x))
+    total = tf.gradients(tf.add(*products), [w], colocate_gradients_with_ops=True)[0]
+    assert (total.op.colocation_groups(), total.device) == (w.op.colocation_groups(), "/device:CPU:1")
+
+
+def test_a_loop_makes_each_constant_once(graph):
+    tf.while_loop(lambda i: i < 3, lambda i: i + 1, [0])
+    assert [op.name for op in graph.get_operations() if op.type == "Const"] == [
+        "while/Const",
+        "while/Less/y",
+        "while/add/y",
+    ]
+
+
+def test_operations_on_arrays_of_tensors_made_by_hand(graph, session):
+    handle, flow = raw.TensorArrayV3(size=3, dtype=tf.float32)
+    for index in range(3):
+        flow = raw.TensorArrayWriteV3(handle=handle, index=index, value=[index + 0.5], flow_in=flow)
+    array = {"handle": handle, "flow_in": flow}
+    found = [
+        raw.TensorArrayReadV3(index=1, dtype=tf.float32, **array),
+        raw.TensorArrayGatherV3(indices=[2, 0], dtype=tf.float32, **array),
+        *raw.TensorArrayConcatV3(dtype=tf.float32, **array),
+        raw.TensorArraySizeV3(**array),
+    ]
+    expected = [[0.5 + 1], [[2.5], [0.5]], [0.5, 1.5, 2.5], [1, 1, 1], 3]
+    assert [np.asarray(value).tolist() for value in session.run(found)] == expected
+
+
+def test_a_read_of_a_handle_as_another_dtype_is_refused(graph):
+    handle = raw.VarHandleOp(dtype=tf.int32, shape=[])
+    raw.ReadVariableOp(resource=handle, dtype=tf.int32)
+    with pytest.raises(ValueError, match="Trying to read variable with wrong dtype. Expected int32 got float"):
+        raw.ReadVariableOp(resource=handle, dtype=tf.float32)

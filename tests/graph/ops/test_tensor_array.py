@@ -176,3 +176,21 @@ def test_the_size_of_an_array_is_a_number_that_is_not_negative(graph):
         run(tf.TensorArray(tf.float32, -1).size())
     with pytest.raises(tf.errors.InvalidArgumentError, match="Concat saw a scalar at index 0"):
         run(tf.TensorArray(tf.float32, 1).write(0, 1.0).concat())
+
+
+def test_rows_and_parts_that_do_not_fit_an_array_are_refused(graph, session):
+    with pytest.raises(ValueError, match="is a scalar"):
+        tf.TensorArray(tf.float32, 3).unstack(3.0)
+    scalar = tf.placeholder_with_default(1.0, None)
+    cases = {
+        tf.TensorArray(tf.float32, 3).unstack(
+            [1.0, 2.0, 3.0, 4.0]
+        ): r"Max scatter index must be < array size \(3 vs. 3\)",
+        tf.TensorArray(tf.float32, 5).scatter(
+            [1, 9], [1.0, 2.0]
+        ): r"Max scatter index must be < array size \(9 vs. 5\)",
+        tf.TensorArray(tf.float32, 3).split(scalar, [1]): "Expected value to be at least a vector",
+    }
+    for array, text in cases.items():
+        with pytest.raises(tf.errors.InvalidArgumentError, match=text):
+            session.run(array.flow)

@@ -146,6 +146,14 @@ def test_branches_and_loops_of_tensorflows_run(crossed):
             np.testing.assert_allclose(session.run("flows:0", {"x:0": FEED * sign}), expected, rtol=1e-5)
 
 
+def test_arrays_of_tensors_of_tensorflows_run(crossed):
+    _, told, folder = crossed
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.import_graph_def(tf.GraphDef.FromString((folder / "arrays.pb").read_bytes()), name="")
+        for name, expected in told["wrote"]["arrays"].items():
+            np.testing.assert_allclose(session.run(f"{name}:0", {"x:0": FEED}), expected, rtol=1e-5)
+
+
 def test_tensorflow_computes_what_is_written_for_each_operation(crossed):
     computed, told, _ = crossed
     assert differing(told["found"]["expressions"], computed["expressions"]) == []
