@@ -78,9 +78,7 @@ class Kind(enum.Enum):
     __hash__ = object.__hash__  # Enum's own is a Python function, and slower
 
 
-HANDLES = "_handles"
-"""The attribute of an operation on an object of the session (a queue, a reader ...) that says how many of its first
-inputs are handles of such objects. They are there for programs that look at the graph, and have no values in a run."""
+HANDLES = "_handles"  # how many of a QUEUE node's first inputs are handles, which have no values in a run
 COMPUTES = frozenset({Kind.PURE, Kind.FUNCTION, Kind.RANDOM})
 WRITES = frozenset({Kind.ASSIGN, Kind.UPDATE})
 REFERENCES = frozenset({Kind.VARIABLE, Kind.READ})
@@ -173,7 +171,7 @@ class Operation:
 
     @property
     def valued(self) -> tuple[Tensor, ...]:
-        """The inputs that have values in a run: all but handles."""
+        """The inputs but for handles."""
         return self.inputs[self.attrs.get(HANDLES, 0) :] if self.kind is Kind.QUEUE else self.inputs
 
     @property
@@ -235,8 +233,7 @@ class Operation:
     def wait_for(self, ops: Iterable[Operation]) -> None:
         """Wait for further operations as well. They must be older: creation order is the order of a run.
 
-        ops: operations of the same graph.
-        Raises ValueError for a newer one, or one of another graph.
+        ops: operations of the same graph. Raises ValueError for a newer one, or one of another graph.
         """
         for op in ops:
             if op.graph is not self.graph or op.index >= self.index:
