@@ -173,7 +173,7 @@ class Operation:
 
     @property
     def valued(self) -> tuple[Tensor, ...]:
-        """The inputs that have values in a run: all but handles."""
+        """The inputs but for handles."""
         return self.inputs[self.attrs.get(HANDLES, 0) :] if self.kind is Kind.QUEUE else self.inputs
 
     @property

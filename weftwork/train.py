@@ -117,6 +117,7 @@ from weftwork.scheduler.training.supervisor import (
 )
 from weftwork.scheduler.training.sync_replicas import SyncReplicasOptimizer
 from weftwork.scheduler.training.variables_file import export_variables, import_variables
+from weftwork.scheduler.training.vocabularies import VocabInfo
 
 queue_runner = SimpleNamespace(
     QueueRunner=QueueRunner, add_queue_runner=add_queue_runner, start_queue_runners=start_queue_runners
@@ -185,6 +186,7 @@ __all__ = [
     "StopAtStepHook",
     "SummarySaverHook",
     "Supervisor",
+    "VocabInfo",
     "WorkerSessionCreator",
     "add_queue_runner",
     "assert_global_step",

@@ -88,9 +88,9 @@ class ExponentialMovingAverage:
         average, value = self._averages[item], convert_to_tensor(item)
         keep = cast(decay, average.dtype.base_dtype)
         if item not in self._biased:
-            return _write(average, "MovingAverage", kernels.mean_of, value, keep)
+            return _write(average, "AssignMovingAvg", kernels.mean_of, value, keep)
         biased, step = self._biased[item]
-        new = _write(biased, "MovingAverage", kernels.mean_of, value, keep)
+        new = _write(biased, "AssignMovingAvg", kernels.mean_of, value, keep)
         count = _write(step, "CountSteps", kernels.plus_one)
         return _write(average, "Debiased", kernels.debiased, new, keep, count)
 

@@ -55,7 +55,7 @@ class Optimizer:
         self._use_locking = use_locking
         self._name = name
         self._slots: dict[str, dict[Any, Variable]] = {}
-        self._non_slot: dict[Any, Variable] = {}
+        self._non_slot_dict: dict[Any, Variable] = {}
 
     def get_name(self) -> str:
         """The name used for its operations and slots."""
@@ -229,7 +229,7 @@ class Optimizer:
     def variables(self) -> list[Variable]:
         """The optimizer's own variables in the default graph, sorted by name."""
         graph = get_default_graph()
-        kept = [*self._non_slot.values(), *[v for of_name in self._slots.values() for v in of_name.values()]]
+        kept = [*self._non_slot_dict.values(), *[v for of_name in self._slots.values() for v in of_name.values()]]
         return sorted([v for v in kept if v.graph is graph], key=lambda v: v.name)
 
     def _slot_dict(self, slot_name: str) -> dict:
@@ -259,16 +259,16 @@ class Optimizer:
 
     def _create_non_slot_variable(self, initial_value: Any, name: str, colocate_with: Variable) -> Variable:
         key = (colocate_with.graph, name)
-        if key not in self._non_slot:
+        if key not in self._non_slot_dict:
             with colocate_with.graph.colocate_with(colocate_with):
-                self._non_slot[key] = Variable(initial_value, name=name, trainable=False)
-        return self._non_slot[key]
+                self._non_slot_dict[key] = Variable(initial_value, name=name, trainable=False)
+        return self._non_slot_dict[key]
 
     def _get_non_slot_variable(self, name: str, graph: Any = None) -> Variable | None:
-        return self._non_slot.get((graph or get_default_graph(), name))
+        return self._non_slot_dict.get((graph or get_default_graph(), name))
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_slots": {}, "_non_slot": {}}
+        return {**self.__dict__, "_slots": {}, "_non_slot_dict": {}}
 
 
 def _key(var: Any) -> tuple:

@@ -1,21 +1,21 @@
-"""Initial values from checkpoints: init_from_checkpoint, warm_start."""
+"""Initial values from checkpoints: init_from_checkpoint, warm_start. See also `vocabularies`."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from weftwork.actors.checkpoints.files import absolute
+from weftwork.actors.checkpoints.files import absolute, files_of
 from weftwork.actors.checkpoints.reader import CheckpointReader
 from weftwork.graph import shapes
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables.partitioned import PartitionedVariable
 from weftwork.graph.variables.variable import Variable
-from weftwork.scheduler.state.checkpoint_state import checkpoint_exists, latest_checkpoint
+from weftwork.scheduler.state.checkpoint_state import checkpoint_exists, latest_checkpoint, state_file
 from weftwork.scheduler.training.saver_nodes import restored_value
+from weftwork.scheduler.training.vocabularies import start_with_vocabulary
 
 
 def init_from_checkpoint(ckpt_dir_or_file: Any, assignment_map: Mapping[str, Any]) -> None:
@@ -25,13 +25,21 @@ def init_from_checkpoint(ckpt_dir_or_file: Any, assignment_map: Mapping[str, Any
     where "/" is everything. Values are read when the initializers run.
     Raises ValueError for an unknown key or variable, or if shapes differ.
     """
-    path = os.fspath(ckpt_dir_or_file)
-    prefix = path if checkpoint_exists(path) else latest_checkpoint(path)
-    if prefix is None:
-        raise ValueError(f"Couldn't find 'checkpoint' file or checkpoints in given directory {path}")
+    prefix = _prefix(ckpt_dir_or_file)
     reader = CheckpointReader(prefix)
     for key, variable in list(_pairs(assignment_map, reader, prefix)):
         _initialize(key, variable, reader, prefix)
+
+
+def _prefix(ckpt_dir_or_file: Any) -> str:
+    """A checkpoint, or the newest one of a folder. Raises ValueError if a folder has none."""
+    path = os.fspath(ckpt_dir_or_file)
+    if checkpoint_exists(path) or not (os.path.isdir(path) or files_of(path).exists(state_file(path))):
+        return path
+    newest = latest_checkpoint(path)
+    if newest is None:
+        raise ValueError(f"Couldn't find 'checkpoint' file or checkpoints in given directory {path}")
+    return newest
 
 
 def warm_start(
@@ -43,35 +51,46 @@ def warm_start(
     """Make the initializers of the graph's variables read a checkpoint, by the variables' names.
 
     vars_to_warm_start: a regular expression, which the names of trainable variables match from the start; or a list of
-    expressions, which apply to all global variables, or of variables; None for none.
+    expressions, which apply to all global variables, or of variables. None means those with a vocabulary.
+    var_name_to_vocab_info: VocabInfo by the names of variables whose rows or columns belong to other entries now.
     var_name_to_prev_var_name: names in the checkpoint, where they differ.
-    ckpt_to_initialize_from: the path of a checkpoint, or of a folder.   var_name_to_vocab_info: None.
-    Raises NotImplementedError for vocabularies, ValueError for names that are not in the checkpoint.
+    ckpt_to_initialize_from: the path of a checkpoint, or of a folder.
+    Raises ValueError for names that are not in the checkpoint or not used.
     """
-    if var_name_to_vocab_info:
-        raise NotImplementedError("warm_start does not support vocabularies: var_name_to_vocab_info must be None.")
-    names = dict(var_name_to_prev_var_name or {})
+    names, infos = dict(var_name_to_prev_var_name or {}), dict(var_name_to_vocab_info or {})
     chosen: dict[str, list[Variable]] = {}
     for variable in _chosen(vars_to_warm_start):
         info = variable.save_slice_info
         chosen.setdefault(variable.op.name if info is None else info.full_name, []).append(variable)
-    unused = sorted(set(names) - set(chosen))
-    if unused:
-        raise ValueError(f"You provided previous variable names that were not used: {unused}")
+    for argument, given in (("var_name_to_prev_var_name", names), ("var_name_to_vocab_info", infos)):
+        unused = set(given) - set(chosen)
+        if unused:
+            raise ValueError(
+                f"You provided the following variables in {argument} that were not used: {unused}.  Perhaps you "
+                f"misspelled them?  Here is the list of viable variable names: {list(chosen)}"
+            )
     for name, parts in chosen.items():
-        init_from_checkpoint(ckpt_to_initialize_from, {names.get(name, name): parts if len(parts) > 1 else parts[0]})
+        key = names.get(name, name)
+        if name in infos:
+            start_with_vocabulary(parts, infos[name], _prefix(ckpt_to_initialize_from), key)
+        elif vars_to_warm_start:
+            init_from_checkpoint(ckpt_to_initialize_from, {key: parts if len(parts) > 1 else parts[0]})
 
 
 def _chosen(wanted: Any) -> list[Variable]:
     graph = get_default_graph()
-    if wanted is None:
-        return []
-    if isinstance(wanted, str):
-        known = graph.get_collection(GraphKeys.TRAINABLE_VARIABLES)
-        return [v for v in known if re.match(wanted, v.op.name)]
+    if wanted is None or isinstance(wanted, str):
+        return graph.get_collection(GraphKeys.TRAINABLE_VARIABLES, wanted)
+    if not isinstance(wanted, (list, tuple)):
+        raise ValueError(f"`vars_to_warm_start must be a `list` or `str`.  Given type is {type(wanted)}")
     if all([isinstance(item, str) for item in wanted]):
-        known = graph.get_collection(GraphKeys.GLOBAL_VARIABLES)
-        return [v for v in known if any([re.match(expression, v.op.name) for expression in wanted])]
+        found = [v for scope in wanted for v in graph.get_collection(GraphKeys.GLOBAL_VARIABLES, scope)]
+        return list(dict.fromkeys(found))
+    if not all([isinstance(item, (Variable, PartitionedVariable)) for item in wanted]):
+        raise ValueError(
+            "If `vars_to_warm_start` is a list, it must be all `Variable` or all `str`.  Given types are "
+            f"{[type(item) for item in wanted]}"
+        )
     return [part for item in wanted for part in (item if isinstance(item, PartitionedVariable) else [item])]
 
 

@@ -370,6 +370,9 @@ def import_meta_graph(
     Raises OSError if the file is missing or malformed, and what `tf.import_graph_def` raises.
     """
     made, scope = read_meta_graph(meta_graph_or_file, clear_devices, import_scope, input_map, functions)
+    if GraphKeys.SAVERS in made.collection_def:
+        savers = get_default_graph().get_collection_ref(GraphKeys.SAVERS)
+        savers[:] = [Saver(saver_def=item) if isinstance(item, SaverDef) else item for item in savers]
     if made.HasField("saver_def"):
         return Saver.from_proto(SaverDef.FromString(made.saver_def.SerializeToString()), scope)
     if get_default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES, scope):

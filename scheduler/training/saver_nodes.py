@@ -346,10 +346,20 @@ def _shape(variable: Variable | Saveable) -> RawShape:
 
 def restored_value(prefix: str, key: str, variable: Variable, info: SaveSliceInfo | None = None) -> Tensor:
     """A node that reads a variable's value from a checkpoint; with `info`, this slice of one."""
+    wanted = _wanted(key, variable, False)._replace(spec="" if info is None else info.spec)
+    return _restored(prefix, variable, wanted, _shape(variable))
+
+
+def whole_value(prefix: str, key: str, variable: Variable, shape: Sequence[int]) -> Tensor:
+    """A node that reads a value of another shape than the variable's from a checkpoint."""
+    return _restored(prefix, variable, _wanted(key, variable, False)._replace(shape=tuple(shape)), tuple(shape))
+
+
+def _restored(prefix: str, variable: Variable, wanted: Wanted, shape: Any) -> Tensor:
     with variable.graph.as_default(), variable.graph.control_dependencies(None), name_scope(variable.op.name + "/"):
         filename = constant(prefix, dtypes.string, name="checkpoint")
-        outputs = [(variable.dtype.base_dtype, _shape(variable))]
-        attrs = {"wanted": (_wanted(key, variable, False)._replace(spec="" if info is None else info.spec),)}
+        outputs = [(variable.dtype.base_dtype, shape)]
+        attrs = {"wanted": (wanted,)}
         return _function("RestoreV2", restore_values, [filename], attrs, outputs, "RestoreV2").outputs[0]
 
 

@@ -56,6 +56,63 @@ def test_variables_start_from_a_checkpoint_by_their_names(graph, tmp_path):
         tf.train.warm_start(path, "v", var_name_to_prev_var_name={"nobody": "v"})
 
 
+def vocabulary(folder, name, *entries):
+    (folder / name).write_text("".join(f"{entry}\n" for entry in entries))
+    return str(folder / name)
+
+
+@pytest.fixture
+def lettered(tmp_path):
+    """A checkpoint of a 3 x 2 variable whose rows are a, b, c, and its vocabulary."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.get_variable("v", initializer=[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+        session.run(tf.global_variables_initializer())
+        return tf.train.Saver().save(session, str(tmp_path / "model")), vocabulary(tmp_path, "old", "a", "b", "c")
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_rows_follow_their_entries_into_another_vocabulary(graph, tmp_path, lettered, parts):
+    path, old = lettered
+    new = vocabulary(tmp_path, "new", "c", "d", "a", "not used")
+    v = tf.get_variable("v", [4, 2], partitioner=tf.fixed_size_partitioner(parts))
+    info = tf.train.VocabInfo(new, 3, 1, old, backup_initializer=tf.constant_initializer(9.0))
+    tf.train.warm_start(path, "v", {"v": info})
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        assert session.run(v.as_tensor()).tolist() == [[5, 6], [9, 9], [1, 2], [9, 9]]
+
+
+def test_columns_follow_their_entries_and_old_entries_may_be_left_out(graph, tmp_path, lettered):
+    path, _ = lettered
+    old, new = vocabulary(tmp_path, "two", "x", "y"), vocabulary(tmp_path, "new", "y", "z", "x")
+    v, w = tf.get_variable("v", [3, 3]), tf.get_variable("w", [3, 4])
+    infos = {"v": tf.train.VocabInfo(new, 3, 0, old, axis=1), "w": tf.train.VocabInfo(new, 3, 1, old, 1, axis=1)}
+    tf.train.warm_start(path, None, infos, {"w": "v"})
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        assert session.run(v).tolist() == [[2, 0, 1], [4, 0, 3], [6, 0, 5]]
+        assert session.run(w).tolist() == [[0, 0, 1, 0], [0, 0, 3, 0], [0, 0, 5, 0]]
+
+
+def test_a_warm_start_that_does_not_fit_is_refused(graph, tmp_path, lettered):
+    path, old = lettered
+    v = tf.get_variable("v", [4, 2])
+    kinds = [
+        (dict(vars_to_warm_start="v", var_name_to_vocab_info={"x": tf.train.VocabInfo(old, 3, 1, old)}), "not used"),
+        (dict(vars_to_warm_start=len), "must be a `list` or `str`"),
+        (dict(vars_to_warm_start=[graph]), "must be all `Variable` or all `str`"),
+        (dict(var_name_to_vocab_info={"v": tf.train.VocabInfo(old, 4, 0, old)}), "3 entries, but new_vocab_size is 4"),
+        (dict(var_name_to_vocab_info={"v": tf.train.VocabInfo(old, 3, 0, old)}), r"has 4 rows, but .* 3 \+ 0"),
+    ]
+    for given, text in kinds:
+        with pytest.raises(ValueError, match=text):
+            tf.train.warm_start(path, **given)
+    with pytest.raises(ValueError, match="Provided axis: 2"):
+        tf.train.VocabInfo(old, 3, 0, old, axis=2)
+    with pytest.raises(tf.errors.NotFoundError):
+        tf.train.warm_start(str(tmp_path / "nowhere"), [v])
+
+
 def test_slim_trains_and_evaluates(graph, tmp_path):
     x = np.random.default_rng(0).normal(size=(64, 3)).astype("f")
     y = (x.sum(1) > 0).astype(np.int64)

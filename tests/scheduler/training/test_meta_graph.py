@@ -276,6 +276,18 @@ def test_other_savers_are_left_out_when_asked_for(graph):
     assert {node.name.split("/")[0] for node in second.export_meta_graph().graph_def.node} == {"v", "mine", "save"}
 
 
+def test_savers_come_back_as_savers(graph):
+    tf.Variable(1.0, name="v")
+    tf.add_to_collection(tf.GraphKeys.SAVERS, tf.train.Saver(max_to_keep=2))
+    made = tf.train.export_meta_graph()
+    with tf.Graph().as_default() as other:
+        tf.train.import_meta_graph(made)
+        (saver,) = other.get_collection(tf.GraphKeys.SAVERS)
+        assert isinstance(saver, tf.train.Saver)
+        assert saver.saver_def.max_to_keep == 2
+        assert tf.train.Scaffold().finalize().saver is saver
+
+
 def test_a_graph_to_export_is_a_graph_def(graph):
     with pytest.raises(TypeError, match="graph_def must be of type GraphDef"):
         tf.train.export_meta_graph(graph_def=3)
