@@ -12,6 +12,7 @@ _MAX_PATH = 107 - len("/ray/session_2026-11-28_07-09-51_916483_4194304/sockets/p
 def socket_folder() -> str:
     """The folder for temporary files if sockets fit into it, else another one. Raises OSError."""
     for folder in (os.environ.get("RAY_TMPDIR"), _temporary_folder(), "/tmp", "/var/tmp", "/dev/shm"):
+        folder = folder and os.path.abspath(folder)
         if folder and folder.isascii() and len(folder) <= _MAX_PATH and is_writable(folder):
             return folder
     raise OSError(

@@ -189,7 +189,7 @@ def owned(values: Sequence[Any], copy: bool, kept: Sequence[bool] = ()) -> list:
                 value = value[()]
             elif copy:
                 if value.base is not None or not value.flags.writeable or id(value) in given:
-                    value = value.copy()
+                    value = value.copy(order="K")
                 given.add(id(value))  # equal nodes share a value
         elif copy and kind not in ATOMS:
             if id(value) in given or (kept and kept[len(mine)]):

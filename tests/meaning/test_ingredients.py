@@ -8,6 +8,7 @@ is written in creation order, and what is said comes out once. `WEFTWORK_CHAOS=n
 reading   a program that writes nothing, so that its functions may run anywhere; each line that reads stands in at least
           one function, so that one example meets every kind of state
 writing   a program with a few lines that write, which keep some functions in the program
+hiding    a program with one line of which only a call shows that it writes
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ from tests.meaning.places import op_in, session_in
 
 PLACES = ["caller", "thread", "resident", "task", "dynamic", "auto"]
 EXAMPLES = 4 * int(os.environ.get("WEFTWORK_CHAOS", "1"))
-"""For each place, in turn of programs that only read and programs that write."""
+"""For each place: programs of each of the `TURNS`."""
+TURNS = ["reading", "writing", "reading", "hiding"]
 RUNS, SEVERAL = 12, {"auto": 45}
 CHANGES_A_RUN = 2
 
@@ -110,6 +112,12 @@ def helper():
 
 PART = functools.partial(helper)
 
+def helper_of(run):
+    def helper():
+        return "new", run, LEVEL
+    helper.calls = -run
+    return helper
+
 helper.calls = 0
 
 def push(rows):
@@ -138,19 +146,19 @@ def chain(error):
         error = error.__cause__ or error.__context__
     return found
 
-def show(value):
-    """A value as plain data, with what its class is here."""
+def show(value, exact=EXACT):
+    """A value as plain data, with what its class is here. exact: a function is known by its identity."""
     if isinstance(value, np.ndarray):
         return "array", str(value.dtype), value.tolist()
     if callable(value):
         names = {Box: "Box", show: "show", helper: "helper", bump: "bump"}
-        return names.get(value, "method")
+        return names.get(value) or (getattr(value, "__name__", "callable") if not exact else "method")
     if type(value) in (Box, Point):
-        return type(value).__name__, [(name, show(item)) for name, item in vars(value).items()]
+        return type(value).__name__, [(name, show(item, exact)) for name, item in vars(value).items()]
     if type(value) in (list, tuple):
-        return type(value).__name__, [show(item) for item in value]
+        return type(value).__name__, [show(item, exact) for item in value]
     if type(value) is dict:
-        return [(show(key), show(item)) for key, item in value.items()]
+        return [(show(key, exact), show(item, exact)) for key, item in value.items()]
     if isinstance(value, enum.Enum):
         return [name for name, member in Status.__members__.items() if member is value]
     return type(value).__name__, value
@@ -285,7 +293,7 @@ ENDS = {
 }
 if sys.version_info < (3, 11):
     del ENDS["raise in group"]
-MAY_WRITE = {"singleton", "count in arguments", "call arguments", "buffer"}
+MAY_WRITE = {"singleton", "count in arguments", "call arguments", "buffer", "member"}
 WRITING = MAY_WRITE.union([line for line in LINES if line[:5] == "write"])
 """Lines that write state, or may. In half of the programs there is none: one keeps the functions of its run in the
 program, where nothing can be forgotten."""
@@ -306,7 +314,7 @@ CONSTANTS = {
 }
 CHANGES = {
     "global": lambda module, run: setattr(module, "LEVEL", run),
-    "helper": lambda module, run: setattr(module, "helper", changed_helper(module, run)),
+    "helper": lambda module, run: setattr(module, "helper", module.helper_of(run)),
     "class": lambda module, run: setattr(module.Box, "total", 10 * run),
     "table": lambda module, run: module.TABLE.update(n=run),
     "pair": lambda module, run: module.PAIR[1].append(run),
@@ -328,17 +336,9 @@ CHANGES = {
     "decimal": lambda module, run: setattr(decimal.getcontext(), "prec", 5 + run),
 }
 """What the program changes between two runs, each read by the lines of that name, or by others as well."""
-NAMES, TURNS = itertools.count(), itertools.count()
-
-
-def changed_helper(module, run):
-    """Another function in the place of the helper, with the attribute that the lines read."""
-
-    def helper():
-        return "new", run, module.LEVEL
-
-    helper.calls = -run
-    return helper
+NAMES, NUMBERS = itertools.count(), itertools.count()
+HIDDEN = {"write hidden items": "items"}
+"""What only a call shows, and the line that reads it: in the first run, others may have read it before."""
 
 
 class Program:
@@ -347,14 +347,16 @@ class Program:
     turns: for each of the first runs the changes before it; they come again and again.
     """
 
-    def __init__(self, chance, reads):
-        self.bodies, self.calls, self.reads = [], [], reads
-        lines = sorted(LINES.keys() - WRITING)
+    def __init__(self, chance, kind):
+        self.bodies, self.calls = [], []
+        reads = kind != "writing"
+        hidden = [chance.choice(sorted(HIDDEN))] if kind == "hiding" else []
+        lines = sorted(LINES.keys() - WRITING - {HIDDEN[line] for line in hidden})
         count = chance.randint(4, 6)
         dealt = deque(chance.sample(lines, len(lines)))
         constants = sorted(CONSTANTS)
         ends = sorted(set(QUIET_ENDS) - {"kept"} if reads else QUIET_ENDS)
-        writing = [] if reads else chance.sample(sorted(WRITING), chance.randint(1, 3))
+        writing = hidden if reads else chance.sample(sorted(WRITING), chance.randint(1, 3))
         self.writing = set(writing)
         for number in range(count):
             body = [dealt.popleft() for _ in range(len(lines) // count + 1) if dealt]
@@ -365,7 +367,8 @@ class Program:
         last = chance.randrange(count)
         self.fails = f"    if FAILS: {ENDS[chance.choice(sorted(ENDS.keys() - set(QUIET_ENDS)))]}"
         self.failing = last
-        changes = chance.sample(sorted(CHANGES), len(CHANGES))
+        known = sorted(CHANGES.keys() - WRITING if reads else CHANGES)  # a changed member stays in the program
+        changes = chance.sample(known, len(known))
         self.turns = [changes[at : at + CHANGES_A_RUN] for at in range(0, len(changes), CHANGES_A_RUN)]
         self.imported = chance.random() < 0.5
         self.fetched = chance.sample(range(count), count if reads else chance.randint(2, count))
@@ -384,6 +387,7 @@ class Program:
         for text, (other, lines) in WRITERS.items():
             assert text in module
             module = module if lines & self.writing else module.replace(text, other)
+        module = module.replace("EXACT", str(self.imported))  # functions that no import finds are copies elsewhere
         return f"{module}{functions}    return turn, [{names}]\n"
 
     @contextmanager
@@ -435,7 +439,7 @@ class Program:
             except Exception as error:
                 outcomes.append(outcome_of(error, module))
                 break
-            outcomes.append([module.show(values[number]) for number in (*self.fetched, "fed")])
+            outcomes.append([module.show(values[number], True) for number in (*self.fetched, "fed")])
             outcomes.append(heard())
         return outcomes
 
@@ -455,7 +459,7 @@ class Program:
                 except tf.errors.OpError as error:
                     outcomes.append(outcome_of(error.__cause__, module))
                     break
-                outcomes.append([module.show(value) for value in [*values, fed]])
+                outcomes.append([module.show(value, True) for value in [*values, fed]])
                 outcomes.append(heard())
                 module.spoil(values)
         return outcomes
@@ -518,7 +522,7 @@ def test_a_program_of_functions_gives_in_a_graph_what_it_gives_in_a_loop(place, 
     )
     @given(st.randoms(use_true_random=True))  # else most of the programs are alike
     def compare(chance):
-        program = Program(chance, next(TURNS) % 2 == 0)
+        program = Program(chance, TURNS[next(NUMBERS) % len(TURNS)])
         with program.module(folder) as module, hearing(capsys) as heard:
             rule = program.in_a_loop(module, runs, heard)
         with program.module(folder) as module, hearing(capsys) as heard:

@@ -672,7 +672,7 @@ def check_same(value, expected, name):
         assert value.fill_value == expected.fill_value
     elif isinstance(expected, np.ndarray):
         assert value.tolist() == expected.tolist()
-        assert value.dtype == expected.dtype
+        assert (value.dtype, value.strides) == (expected.dtype, expected.strides)
     elif name == "large list":
         assert value[1] == expected[1]
         assert len(value[0]) == LARGE

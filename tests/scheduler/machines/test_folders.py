@@ -40,3 +40,11 @@ def test_the_error_says_what_to_set_where_no_folder_can_be_written_to(temporary,
     monkeypatch.setattr("weftwork.scheduler.machines.folders.is_writable", lambda folder: False)
     with pytest.raises(OSError, match="Set TMPDIR to"):
         socket_folder()
+
+
+def test_a_folder_that_is_named_relative_to_the_current_one_has_an_absolute_path(temporary, monkeypatch):
+    """Ray takes no other."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        monkeypatch.chdir(folder)
+        temporary(".")
+        assert socket_folder() == folder
