@@ -151,7 +151,7 @@ def raises_a_chain():
 
 
 def raises_a_long_chain():
-    error = None
+    error = ValueError("first")
     for number in range(40):
         try:
             raise ValueError(number) from error

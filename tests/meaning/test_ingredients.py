@@ -36,7 +36,7 @@ import weftwork as tf
 from tests.meaning.places import op_in, session_in
 
 PLACES = ["caller", "thread", "resident", "task", "dynamic", "auto"]
-EXAMPLES = 4 * int(os.environ.get("WEFTWORK_CHAOS", "1"))
+EXAMPLES = 8 * int(os.environ.get("WEFTWORK_CHAOS", "1"))
 """For each place: programs of each of the `TURNS`."""
 TURNS = ["reading", "writing", "reading", "hiding"]
 RUNS, SEVERAL = 12, {"auto": 45}
@@ -137,6 +137,12 @@ def chained():
         {}["chained"]
     except KeyError as error:
         raise ValueError(LEVEL) from error
+
+def handling():
+    try:
+        {}["handled"]
+    except KeyError:
+        raise ValueError(LEVEL)
 
 def chain(error):
     """What an exception was raised from."""
@@ -289,6 +295,7 @@ ENDS = {
     "functions": "return [show, bump, seen]",
     "raise": "raise Wrong('wrong NUMBER', odd=seen)",
     "raise from": "chained()",
+    "raise while handling": "handling()",
     "raise in group": "raise ExceptionGroup('group NUMBER', [Wrong('inner', odd=seen), KeyError(LEVEL)])",
 }
 if sys.version_info < (3, 11):
@@ -356,7 +363,7 @@ class Program:
         dealt = deque(chance.sample(lines, len(lines)))
         constants = sorted(CONSTANTS)
         ends = sorted(set(QUIET_ENDS) - {"kept"} if reads else QUIET_ENDS)
-        writing = hidden if reads else chance.sample(sorted(WRITING), chance.randint(1, 3))
+        writing = hidden if reads else [*chance.sample(sorted(WRITING), chance.randint(1, 3)), "member"]
         self.writing = set(writing)
         for number in range(count):
             body = [dealt.popleft() for _ in range(len(lines) // count + 1) if dealt]
@@ -365,7 +372,7 @@ class Program:
             sources = [*range(number)] * 3 + constants
             self.calls.append([chance.choice(sources) for _ in range(chance.randint(0, 3))] + ["fed"])
         last = chance.randrange(count)
-        self.fails = f"    if FAILS: {ENDS[chance.choice(sorted(ENDS.keys() - set(QUIET_ENDS)))]}"
+        self.fails = f"if FAILS: {ENDS[chance.choice(sorted(ENDS.keys() - set(QUIET_ENDS)))]}"
         self.failing = last
         known = sorted(CHANGES.keys() - WRITING if reads else CHANGES)  # a changed member stays in the program
         changes = chance.sample(known, len(known))
@@ -379,7 +386,7 @@ class Program:
         for number, (lines, end) in enumerate(self.bodies):
             body = [LINES[line].replace("NUMBER", str(number)) for line in lines]
             body = ["global COUNT; nonlocal calls; seen, drawn = [], []", *body, "seen.append(len(drawn))"]
-            body += [self.fails.strip()] if number == self.failing else []
+            body += [self.fails] if number == self.failing else []
             text = "\n        ".join([*body, ENDS[end]]).replace("NUMBER", str(number))
             functions += f"    def function_{number}(*given):\n        {text}\n"
         names = "".join([f"function_{number}, " for number in range(len(self.bodies))])

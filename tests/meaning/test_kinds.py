@@ -103,6 +103,24 @@ def test_what_the_program_sets_in_a_member_is_seen(place):
     assert values(place, lambda: Level.LOW.hits, runs=3, between=change) == [0, 1, 2]
 
 
+class Quiet(enum.Enum):
+    """No code writes to its members."""
+
+    ONE = 1
+
+
+@pytest.mark.parametrize("place", SHARING)
+def test_what_the_program_sets_in_a_member_later_is_seen(ray_session, place):
+    """An attribute that it did not have in the first run."""
+
+    def change(run):
+        if run:
+            setattr(Quiet.ONE, f"late in {place}", run)
+
+    seen = values(place, lambda: getattr(Quiet.ONE, f"late in {place}", None), runs=4, between=change)
+    assert seen == [None, 1, 2, 3]
+
+
 def callables():
     """Callables that write, each in a way of its own, and that do not."""
     return [
