@@ -233,7 +233,7 @@ class Operation:
         return [op for op in self.graph.operations[self.index :] if self in op.controls]
 
     def wait_for(self, ops: Iterable[Operation]) -> None:
-        """Wait for operations of the graph that do not depend on this one; sessions that have run it may not notice."""
+        """Wait for further operations. Sessions that have run this one may go on without.   ops: none depends on it."""
         seams.wait_for(self, ops)
 
     _add_control_inputs = wait_for

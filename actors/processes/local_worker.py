@@ -18,7 +18,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from time import monotonic, perf_counter, thread_time
+from time import monotonic, perf_counter, sleep, thread_time
 from typing import Any
 
 from weftwork.actors.processes.code import BlockMissing, unpack_code
@@ -45,6 +45,8 @@ from weftwork.graph.stacks import working
 
 _STOP_CHECK_SECONDS = 5e-3
 """Seconds between two checks for a stop while a program runs."""
+_PARENT_ENDS_WITHIN = 0.3
+"""Seconds that the program may take to end once it has closed this process's input."""
 _PARENT_CHECK_SECONDS = 2.0
 """Seconds between two checks that the program is alive, in case its pipe does not show it."""
 _VISIT = 0.3e-3
@@ -404,14 +406,15 @@ def _packed(reply: list) -> list:
 
 def main(folder: str, slot: int) -> None:
     """Run the worker process until the program is gone."""
+    parent = os.getppid()
     threading.Thread(
-        target=_end_with_parent, args=(os.getppid(), _detach_input(), folder), name="weftwork-end", daemon=True
+        target=_end_with_parent, args=(parent, _detach_input(), folder), name="weftwork-end", daemon=True
     ).start()
     limit(1)
     with suppress(Gone, OSError):
         LocalWorker().serve(folder, slot)
     sys.stdout.flush()
-    _end(folder)
+    _end(folder, parent)
 
 
 def _end_with_parent(parent: int, life: int, folder: str) -> None:
@@ -420,7 +423,7 @@ def _end_with_parent(parent: int, life: int, folder: str) -> None:
     poll.register(life, select.POLLIN | select.POLLHUP)
     while os.getppid() == parent and not poll.poll(_PARENT_CHECK_SECONDS * 1000):
         pass
-    _end(folder)
+    _end(folder, parent)
 
 
 def _detach_input() -> int:
@@ -431,11 +434,11 @@ def _detach_input() -> int:
     return was
 
 
-def _end(folder: str) -> None:
-    """Kill this process, together with processes that functions have started and left behind.
-
-    Remove the sockets' folder if the program could not: a signal has ended it, or `os._exit`.
-    """
+def _end(folder: str, parent: int) -> None:
+    """Kill this process, and what functions have left behind; and remove the folder if the program could not."""
+    end = monotonic() + _PARENT_ENDS_WITHIN
+    while os.getppid() == parent and monotonic() < end:  # it closes its files one by one
+        sleep(0.01)
     with suppress(OSError):  # another worker removes it as well
         if is_left(folder):
             for name in os.listdir(folder):

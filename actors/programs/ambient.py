@@ -326,7 +326,7 @@ class Place:
         if now.thresholds != wanted.thresholds:
             gc.set_threshold(*wanted.thresholds)
         if now.turn != wanted.turn:
-            sys.setswitchinterval(wanted.turn)
+            sys.setswitchinterval(wanted.turn + 0.5e-6)  # it is cut to whole microseconds
         if now.starting != wanted.starting:
             import_module("multiprocessing").set_start_method(wanted.starting, force=True)
         if now.speech != wanted.speech:

@@ -119,7 +119,7 @@ def test_a_first_run_that_turns_out_heavy_is_shared_out(ray_session, graph):
     with tf.Session() as session:
         assert session.run([asleep(k) for k in range(160)]) == list(range(160))
         ran = session.placements
-        assert sum(ran.get(place, (0, 0))[1] for place in ("resident", "thread")) > 80
+        assert sum(ran.get(place, (0, 0))[1] for place in ("resident", "thread")) >= 60
 
 
 # Stragglers

@@ -338,7 +338,7 @@ def test_without_a_limit_all_are_kept_and_only_the_last_is_listed(graph, tmp_pat
 
 def test_one_checkpoint_in_so_many_hours_is_kept_for_good():
     kept = Kept(1, hours=1.0)
-    start = kept._next_for_good - 3600
+    start = kept.next_for_good - 3600
     gone = []
     for minutes in range(0, 300, 25):
         kept.add(f"at {minutes}", start + 60 * minutes + 1)
