@@ -66,8 +66,9 @@ def _output(operations: Mapping[str, Any], name: str) -> Any:
     """The output of a branch or a loop that has the name of an operation of its own; else None."""
     owner, _, number = name.rpartition("_")
     op = operations.get(owner)
-    known = op is not None and op.type in _OWNERS and number.isdigit() and 0 < int(number) < len(op.outputs)
-    return op.outputs[int(number)] if known else None
+    if op is None or op.type not in _OWNERS or not number.isdigit():
+        return None
+    return op.outputs[int(number)] if 0 < int(number) < len(op.outputs) else None
 
 
 _OWNERS = ("If", "While")

@@ -108,9 +108,8 @@ def learn(flow: Dataflow, calls: Iterable[tuple[int, int, float, int]]) -> None:
     calls: of each the node, the bytes of its inputs, the seconds, and the bytes of its outputs.
     """
     by_kernel: dict[Any, list] = {}
-    for node, *call in calls:
-        by_kernel.setdefault(flow.kernels[node], []).append(call)
-        taken, seconds, _ = call
+    for node, taken, seconds, made in calls:
+        by_kernel.setdefault(flow.kernels[node], []).append((taken, seconds, made))
         if seconds > LONG_NODE:
             HISTORY.learn(flow.ops[node], taken, seconds)
     for kernel, each in by_kernel.items():

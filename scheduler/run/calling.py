@@ -73,7 +73,7 @@ def call_nodes(run: Run, todo: list[int], called: list[Call]) -> None:
             if args and users:
                 args = all_lent(args, users_function(kernel).reads)
             taken = sum(map(size_of, args))
-            if isinstance(kernel, Control):
+            if isinstance(kernels[node], Control):
                 args.insert(0, run.stop)
             turn(users)
             busy, free, start = thread_time(), TICKER.free, perf_counter()

@@ -87,7 +87,7 @@ def _entries(path: Any, size: int) -> list[bytes]:
 
 
 def _start(part: Variable, info: VocabInfo, prefix: str, key: str, stored: Any, places: np.ndarray) -> None:
-    shape, slice_info, axis = part.shape.as_list(), part.save_slice_info, info.axis
+    shape, slice_info, axis = [size or 0 for size in part.shape.as_list()], part.save_slice_info, info.axis
     if len(shape) <= axis or len(stored or ()) != len(shape):
         raise ValueError(f"Variable {part.name} has shape {shape}, but tensor {key} of the checkpoint has {stored}")
     start = slice_info.var_offset[axis] if slice_info is not None else 0
