@@ -186,11 +186,12 @@ class Telling:
             text=why,
             **travelled,
         )
-        if self.wants_nodes and not why:
-            for op, began, spent, taken, made in nodes:
-                if is_told(op):
-                    own = {"ops": (op,), "bytes_in": taken, "bytes_out": made}
-                    self.tell("node", began + offset, spent, lane=where, **own, **travelled)
+        if self.wants_nodes and not why and not self._over:
+            told, tell, began = {*named}, self._stream.tell, self._epoch + offset
+            for op, start, spent, taken, made in nodes:
+                if op in told:
+                    more = {"lane": where, "ops": (op,), "bytes_in": taken, "bytes_out": made, **travelled}
+                    tell(Event("node", self.number, began + start, spent, **more), self._ears)
 
     def _travelled(self, sent: Sent, back: float) -> dict[str, Any]:
         """The fields of an event on how its nodes were sent and came back."""
