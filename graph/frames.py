@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-BEHIND = frozenset("array _mgr _data _mask _codes _ndarray _values _pa_array".split())
-"""Attributes that lead behind a frame."""
+BEHIND = frozenset("array flags setflags _mgr _data _mask _codes _ndarray _values _pa_array".split())
+"""Attributes that lead behind a frame, or make its read-only arrays writable."""
 _ARROW = frozenset("Array ChunkedArray Table RecordBatch Scalar DataType Field Schema".split())
 
 

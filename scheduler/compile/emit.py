@@ -242,10 +242,12 @@ class _Writer:
                 if value not in self.flow.constants or not is_atom(self.flow.constants[value]):
                     shared.append(position)
             elif takers & ONE and self.flow.ops[node].kind not in _OTHERS:
-                if value not in self.made:
+                if value not in self.made or kernel.reads is None:
                     alone.append(position)
             elif takers & LIBRARY or value not in self.made or self.last[value] != at or self._is_given(value):
                 shared.append(position)
+            elif kernel.reads is None:  # earlier takers may have a frame that shares its data with this one
+                alone.append(position)
         return Lent(tuple(shared), tuple(alone), kernel.reads) if shared or alone else None
 
     def _is_given(self, value: int) -> bool:

@@ -341,7 +341,8 @@ class ColdRun:
             value = values[place]
             if place >= 0 and last[place] == index:
                 values[place] = ABSENT
-                given.append(value if type(value) in ATOMS or self._own[place] else last_taken(value, reads))
+                whole = type(value) in ATOMS or (self._own[place] and reads is not None)
+                given.append(value if whole else last_taken(value, reads))
             else:
                 given.append(value if type(value) in ATOMS else lent(value, reads))
         return given

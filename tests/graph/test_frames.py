@@ -90,6 +90,14 @@ def written_behind(given):
     return given["a"]
 
 
+def unlocked(given):
+    """Writes to an array that pandas has made read-only."""
+    column = given["a"].to_numpy()
+    column.setflags(write=True)
+    column[0] = -1.0
+    return given["a"]
+
+
 def widened(given):
     """A new frame of old columns."""
     return given.assign(e=given["a"] + 1.0)
@@ -107,7 +115,7 @@ def marked(column):
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("function", [written, written_behind, widened])
+@pytest.mark.parametrize("function", [written, written_behind, unlocked, widened])
 def test_what_a_function_writes_into_a_frame_is_its_own(function, place):
     value, x = frame(50_000), tf.placeholder(tf.object)
     made, alone = tf.op(**PLACES[place])(frame)(50_000), tf.op(**PLACES[place])(function)
@@ -154,6 +162,27 @@ def test_a_function_may_keep_the_frame_that_it_returns():
     got, again = tf.Session().run([made := tf.op(here=True)(keep)(), tf.op(here=True)(written)(made)])
     got.loc[0, "a"] = 9.0
     assert (kept[0].loc[0, "a"], got.loc[0, "c"], again.iloc[0]) == (0.0, 0.0, 7.0)
+
+
+@pytest.mark.parametrize("function", [written_behind, unlocked])
+@pytest.mark.parametrize("placement", ["auto", "caller", "thread", "resident", "dynamic"])
+def test_what_the_last_taker_writes_behind_a_frame_no_earlier_one_sees(placement, function):
+    """Not who returned the frame to the fetches, nor who made it and keeps it."""
+    made = [tf.op(lambda k: frame(10) + k)(k) for k in range(30)]
+    same, behind, alone = tf.op(lambda given: given), tf.op(function), []
+
+    def keeps(k):
+        alone.append(frame(10))
+        return alone[-1]
+
+    kept = [tf.op(here=True)(keeps)(k) for k in range(3)]
+    fetches = [[same(one) for one in made], [behind(one) for one in made], [behind(one) for one in kept]]
+    with tf.Session(config=tf.ConfigProto(placement=placement)) as session:
+        for _ in range(5):
+            seen, written, _ = session.run(fetches)
+            assert [one.loc[0, "a"] for one in seen] == list(range(30))
+            assert [column.iloc[0] for column in written] == [-1.0] * 30
+            assert [one.loc[0, "a"] for one in alone] == [0.0] * len(alone)
 
 
 def test_a_frame_whose_class_is_the_programs_own_is_copied_at_once():
