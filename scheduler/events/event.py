@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from weftwork.graph.user_function import UserFunction
+
 KINDS = {
     "began": "a run began; `text` names its fetches, `ops` are theirs",
     "compiled": "the graph was compiled in `seconds`, before the first run of these fetches",
@@ -52,7 +54,7 @@ _SILENT = frozenset(["NoOp", "Tell"])
 
 def is_told(op: Any) -> bool:
     """Whether events tell of an operation. Not of groups, nor of what only passes a result on while the run goes on."""
-    return op.type not in _SILENT and not getattr(op.kernel, "silent", False)
+    return op.type not in _SILENT and not (type(op.kernel) is UserFunction and op.kernel.silent)
 
 
 IDLE = ("queue", "loop", "nested")

@@ -132,8 +132,9 @@ class Autotuner:
 
     def __init__(self, candidates: list[Candidate], runs: int = 0, before: Autotuner | None = None):
         """runs: the number of runs before these candidates were known.   before: the earlier candidates, if any."""
-        for candidate in candidates:
-            candidate.take_plan(before.candidates if before is not None else ())
+        if before is not None:
+            for candidate in candidates:
+                candidate.take_plan(before.candidates)
         self.candidates = sorted(candidates, key=lambda c: c.predicted)
         self.work = next((c.predicted for c in candidates if c.name in ("caller", "placed")), 0.0)
         """Predicted seconds of all nodes, run one after another."""

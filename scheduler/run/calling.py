@@ -63,9 +63,9 @@ def call_nodes(run: Run, todo: list[int], called: list[Call]) -> None:
     current = Called(todo[-1])
     run.here[current] = (None, monotonic(), get_ident())
     end = perf_counter() + LONGEST_TURN
-    start = 0.0
+    start = seconds = 0.0
     try:
-        while todo and not (called and (run.stop or start > end)):
+        while todo and not (called and (run.stop or start + seconds > end)):
             node = current.node = todo[-1]
             kernel: Any = kernels[node]
             users = is_users(kernel)

@@ -117,6 +117,14 @@ class Frontier:
         for node in batch.nodes:
             self.push(self.here, node)
 
+    def take_back(self) -> list[int]:
+        """Take all ready nodes off their heaps."""
+        heaps = self.ready, self.threads, self.here
+        nodes = [node for heap in heaps for _, node in heap]
+        for heap in heaps:
+            heap.clear()
+        return nodes
+
     def move_first(self) -> None:
         """Take the first node off the ready heap, for another heap."""
         heapq.heappop(self.ready)

@@ -204,8 +204,7 @@ class Sharing:
 
     def _sort_again(self) -> None:
         """Choose heaps for all ready nodes anew: there is a worker now, or more is known about a function."""
-        heaps = self.frontier.ready, self.frontier.threads, self.frontier.here
-        for node in [heap.pop()[1] for heap in heaps for _ in heap[:]]:
+        for node in self.frontier.take_back():
             self.frontier.push(self._heap_for(node), node)
 
     def _is_short(self, node: int) -> bool:
@@ -277,7 +276,7 @@ class Sharing:
     @cached_property
     def _staying(self) -> list[int]:
         """The nodes that only the caller may run, as far as that is known once a thread could run others."""
-        return list(filter(self._must_stay, range(len(self.flow.ops))))
+        return [node for node in range(len(self.flow.ops)) if self._must_stay(node)]
 
     def _may_run_here(self) -> bool:
         """Whether the caller may run the first node that is for it. A suspect runs while nothing else does."""

@@ -6,7 +6,7 @@ pickling parts, one inside the other, until a part has no such part itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from types import FunctionType, MethodType
@@ -24,7 +24,7 @@ _ITEMS = 256
 """Parts of one value that are tried."""
 
 
-def unsendable(run: Any, nodes: tuple[int, ...] | list[int], error: Exception) -> OpError:
+def unsendable(run: Any, nodes: Sequence[int], error: Exception) -> OpError:
     """The error of nodes that could not be sent to a worker. It names the node, what is in its way, and where."""
     flow = run.flow
     for node in nodes:
@@ -38,7 +38,7 @@ def unsendable(run: Any, nodes: tuple[int, ...] | list[int], error: Exception) -
             return _of_input(flow.ops[node], f"{error} (at {way.partition(']')[2]} of its arguments)")
     for node in nodes:
         for place, number in enumerate(flow.inputs[node]):
-            way = _way_to_stuck(run.values[number]) if _is_stuck(run.values[number]) else None
+            way = _way_to_stuck(run.values[number])
             if way is not None:
                 return _of_input(flow.ops[node], f"{error}" + (f" (input {place}: {way})" if way else ""))
     return _of_input(flow.ops[nodes[0]], f"{error}")
