@@ -305,7 +305,7 @@ class LocalWorker:
             return ("missing",)
         watch.unpacked()
         if probe:
-            self._ticker.start([row[1] for row in todo])
+            self._ticker.start()
         visit = _Visit()
         with children_end(), working(), quiet():
             end = self._calls(todo, probe, visit, made, costs, heard, said)

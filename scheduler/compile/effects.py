@@ -119,7 +119,7 @@ def take_turns(flow: Dataflow, nodes: Sequence[int]) -> None:
         if node not in waiting:
             last[False] = node
         if before is not None:
-            flow.after[node] = tuple(dict.fromkeys([*flow.after.get(node, ()), before]))
+            flow.wait_for(node, before)
 
 
 def _behind_queues(flow: Dataflow) -> set[int]:

@@ -63,7 +63,7 @@ from weftwork.scheduler.plan.policy import (
     WORTH_TASKS_HERE,
     WORTH_THREADS,
 )
-from weftwork.scheduler.plan.schedule import Bound, Contracted, Schedule, clusters, neighbours, ranks, schedule
+from weftwork.scheduler.plan.schedule import Bound, Contracted, Schedule, clusters, ranks, schedule
 
 
 class Candidate:
@@ -319,7 +319,7 @@ class _Sharing:
     @classmethod
     def of(cls, flow: Dataflow, estimate: Estimate, seconds: list[float], lanes: Lanes) -> _Sharing:
         """Contract the chains."""
-        before, after = neighbours(flow)
+        before, after = flow.neighbours()
         kinds = _kinds(flow, before)
         if Bound.APART in kinds:
             seconds = [s + task_hop() if node in flow.needs else s for node, s in enumerate(seconds)]
@@ -427,7 +427,7 @@ def scattered_plan(flow: Dataflow, estimate: Estimate, place: Place) -> Plan:
     Residents call all of the user's functions: if one does not fit there, the run begins again, and must not repeat
     what another has done in the caller.
     """
-    kinds = _kinds(flow, neighbours(flow)[0])
+    kinds = _kinds(flow, flow.neighbours()[0])
     nodes = list(range(len(flow.ops)))
     slot = []
     for node in nodes:

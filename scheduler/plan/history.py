@@ -45,8 +45,8 @@ class History:
         self._some_stay = False
         self._holding: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         """How often each function was seen to hold the GIL; 0 once it was seen to release it."""
-        self.gil_epoch = 0
-        """Counts up when more is known about a function and the GIL."""
+        self.epoch = 0
+        """Counts up when more is known about where a function may run."""
         self._lock = fresh(threading.Lock())
 
     def learn(self, op: Operation, taken: int, seconds: float) -> None:
@@ -73,6 +73,7 @@ class History:
                 return False
             self._staying.add(kernel)
             self._some_stay = True
+            self.epoch += 1
             return True
 
     def holds_gil(self, kernel: Any) -> bool | None:
@@ -90,7 +91,7 @@ class History:
             now = min(GIL_HOLDS, (seen or 0) + 1) if holds and seen != 0 else 0
             if now != seen:
                 self._holding[kernel] = now
-                self.gil_epoch += 1
+                self.epoch += 1
 
     def is_stable(self, op: Operation) -> bool:
         """True for a node that has taken about the same time in each run."""

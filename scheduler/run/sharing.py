@@ -35,6 +35,7 @@ from weftwork.scheduler.plan.policy import (
     LITTLE_WORK,
     LONGEST_HERE,
     LOOK_FOR_MESSAGES,
+    LOOK_FOR_WORKERS,
     ROUND_TRIP,
     WORTH_A_THREAD,
 )
@@ -50,6 +51,9 @@ from weftwork.scheduler.run.refusals import Refusals
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.telling import Node, Sent
 from weftwork.scheduler.run.workers import Workers
+
+_CALLER, _THREADS, _LANES = "caller", "threads", "lanes"
+"""Where calls of a function belong: in the caller, in any thread of this process, or in any lane or the caller."""
 
 
 class Sharing:
@@ -87,9 +91,9 @@ class Sharing:
         self.does_without = may_do_without(flow)
         """Whether this process may call everything, so nothing waits for a worker to start."""
         self.locked, self.uses = after_locks(flow), flow.uses()
-        self.fits: dict[int, bool] = {}
-        """By id, whether kernels fit a thread, as of the epoch `fits_at`."""
-        self.fits_at = HISTORY.gil_epoch
+        self.homes: dict[int, str] = {}
+        """By id, where calls of kernels belong, as of the epoch `homes_at`."""
+        self.homes_at = HISTORY.epoch
         self.gil = GilWatch(flow, self.frontier)
         self.computing: set[int] = set()
         """By id, functions that have computed all through a call: where others had less of a core, they waited."""
@@ -126,7 +130,7 @@ class Sharing:
                     raise self.failure
                 self._feed()
                 if frontier.here and self._may_run_here():
-                    self._run_here([frontier.pop(frontier.here)])
+                    self._run_here(frontier.next_turn(frontier.here, len(frontier.here), self.gil.suspects))
                 elif self._joins() and (nodes := self._next(self._running() + 1)):
                     self._run_here(nodes)
                 elif self._takes_ready():
@@ -196,11 +200,12 @@ class Sharing:
 
     def _heap_for(self, node: int) -> list:
         """The heap for a ready node. One that needs locks gets to the threads once the caller has taken them."""
-        if self._must_stay(node) or self.gil.suspects(node):
-            return self.frontier.here
-        if not self._fits_a_thread(node) or (node in self.locked and not self.run.is_locked):
-            return self.frontier.here if self.does_without and not self.workers.lanes else self.frontier.ready
-        return self.frontier.here if self._is_short(node) else self.frontier.threads
+        home, frontier = self._home(node), self.frontier
+        if home == _CALLER or node in self.refusals.kept or self.gil.suspects(node):
+            return frontier.here
+        if home == _LANES or (node in self.locked and not self.run.is_locked):
+            return frontier.here if self.does_without and not self.workers.lanes else frontier.ready
+        return frontier.here if self._is_short(node) else frontier.threads
 
     def _sort_again(self) -> None:
         """Choose heaps for all ready nodes anew: there is a worker now, or more is known about a function."""
@@ -216,22 +221,25 @@ class Sharing:
         return self.flow.kernels[node] is not None and node not in self.detached.nodes and not self._must_stay(node)
 
     def _must_stay(self, node: int) -> bool:
-        return node in self.refusals.kept or HISTORY.stays(self.flow.kernels[node])
+        return node in self.refusals.kept or self._home(node) == _CALLER
 
-    def _fits_a_thread(self, node: int) -> bool:
-        if self.fits_at != HISTORY.gil_epoch:
-            self.fits, self.fits_at = {}, HISTORY.gil_epoch
-        kernel = id(self.flow.kernels[node])
-        if kernel not in self.fits:
-            self.fits[kernel] = fits_a_thread(self.run, node)
-        return self.fits[kernel]
+    def _home(self, node: int) -> str:
+        """Where calls of a node's function belong, by what is known now."""
+        if self.homes_at != HISTORY.epoch:
+            self.homes, self.homes_at = {}, HISTORY.epoch
+        kernel = self.flow.kernels[node]
+        home = self.homes.get(id(kernel))
+        if home is None:
+            home = _CALLER if HISTORY.stays(kernel) else _THREADS if fits_a_thread(self.run, node) else _LANES
+            self.homes[id(kernel)] = home
+        return home
 
     def _feed(self) -> None:
         """Give ready nodes to lanes with room, and to threads. Nodes that are not worth a message run in the caller."""
         frontier, lanes = self.frontier, self.workers.lanes
         while frontier.ready:
             first = frontier.ready[0][1]
-            if self._fits_a_thread(first) and self._may_leave(first):
+            if self._home(first) == _THREADS and self._may_leave(first):
                 frontier.move_first()
                 self._lock_for([first])
                 frontier.push(self._heap_for(first), first)
@@ -301,13 +309,17 @@ class Sharing:
                 self.crew.call(min(wanted, room))
 
     def _next(self, running: int) -> list[int]:
-        """Take the next nodes for a thread, if there are any and a core for them. running: with this thread."""
+        """Take the next nodes for a thread, if there are any and a core for them. running: with this thread.
+
+        The other threads are to find as many.
+        """
         frontier = self.frontier
         if not frontier.threads or self.run.stop or running > self.cores or self._probes:
             return []
         if frontier.ready and frontier.ready < frontier.threads and self.workers.some_idle:
             return []  # the core is for a lane
-        return frontier.next_turn(self.cores)
+        share = max(1, len(frontier.threads) // (2 * self.cores))
+        return frontier.next_turn(frontier.threads, share, frontier.gil_unknown)
 
     def _help(self) -> bool:
         """Run nodes in a helper of the crew. Returns False if there are none."""
@@ -316,7 +328,8 @@ class Sharing:
             todo = nodes[::-1]
             try:
                 self._call(todo, "thread")
-                self._ready(self.frontier.again(todo))
+                if todo:
+                    self._ready(self.frontier.again(todo))
             except BaseException as error:
                 self._failed(todo, error)
         frontier = self.frontier
@@ -348,8 +361,10 @@ class Sharing:
             raise self._error_of(todo[-1], error) from error
         finally:
             self.calling = False
-        self._ready(self.frontier.again(todo))
-        if monotonic() > self.looked + LOOK_FOR_MESSAGES:
+        if todo:
+            self._ready(self.frontier.again(todo))
+        expects = self.workers.busy or self.background.under_way
+        if monotonic() > self.looked + (LOOK_FOR_MESSAGES if expects else LOOK_FOR_WORKERS):
             self._take(0)
 
     def _error_of(self, node: int, error: BaseException) -> Exception:
@@ -366,7 +381,7 @@ class Sharing:
         began, wants, alone = monotonic(), self.gil.wants(todo[-1]), self._running() < 2
         try:
             with self.crew.outside:
-                call_nodes(self.run, todo, called)
+                call_nodes(self.run, todo, called, wants or not alone)
         except BaseException as error:
             since = sum(called[-1].cost[:2]) if called else began
             self.run.failed([self.flow.ops[node] for node in todo[-1:]], place, since, error)
@@ -383,18 +398,16 @@ class Sharing:
         Their costs are what they take alone, without waiting for the GIL.   wants: whether it is to be learned if the
         first one holds it.   alone: nothing ran beside them.
         """
-        first, frontier = called[0], self.frontier
+        first, frontier, missed = called[0], self.frontier, self.does_without and not self.workers.lanes
         if wants and self.gil.learn(first.node, first.free, first.cost[1], first.busy, alone):
             self._sort_again()
         since, rows, ready = frontier.since[first.node], [], []
         for node, cost, _, busy in called:
-            seconds, kernel = cost[1], id(self.flow.kernels[node])
-            if busy > COMPUTES * seconds:
-                self.computing.add(kernel)
-            if kernel in self.computing and self.crew.helping:  # the rest was waiting for the GIL
-                seconds = min(busy, seconds)
+            seconds = cost[1]
+            if busy:
+                seconds = self._alone(node, seconds, busy)
             rows.append((node, cost, seconds))
-            if self.does_without and not self.workers.lanes and not self._fits_a_thread(node) and self._may_leave(node):
+            if missed and self._home(node) == _LANES and self._may_leave(node):
                 self.missed(seconds)
             frontier.took(node, seconds)
             ready += self._done(node)
@@ -402,6 +415,13 @@ class Sharing:
         self._recruit(len(frontier.threads) - 1, self.cores - self._running())
         self.run.ran_here(self.run.learn_nodes(rows), place, Sent(since, began))
         self.run.count(place, len(rows))
+
+    def _alone(self, node: int, seconds: float, busy: float) -> float:
+        """The seconds that a node would have taken without others beside it. busy: those for which it had a core."""
+        kernel = id(self.flow.kernels[node])
+        if busy > COMPUTES * seconds:
+            self.computing.add(kernel)
+        return min(busy, seconds) if kernel in self.computing and self.crew.helping else seconds
 
     def _lock_for(self, nodes: list[int]) -> None:
         if not self.locked.isdisjoint(nodes):
