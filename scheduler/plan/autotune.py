@@ -57,6 +57,7 @@ from weftwork.scheduler.plan.policy import (
     SECONDS_A_BYTE,
     SHARED_NODE,
     THREAD_ROUND_TRIP,
+    TRIAL_LOSS,
     TRIES,
     TRYING_A_NODE,
     WORTH_TASKS,
@@ -239,8 +240,9 @@ class Autotuner:
         """The number of the run, from 1, in which a candidate will be due; 0 if it is."""
         if candidate.took or not candidate.price:
             return 0
-        gain = min([c.estimate for c in self.candidates if c.took or not c.price]) - candidate.predicted
-        at = ceil(candidate.price / gain) if gain > 0 else inf
+        best = min([c.estimate for c in self.candidates if c.took or not c.price])
+        gain = best - candidate.predicted
+        at = ceil((candidate.price + TRIAL_LOSS * best) / gain) if gain > 0 else inf
         return 0 if at <= self._runs + 1 else at
 
 
@@ -280,7 +282,7 @@ def candidates(
         shared,
         sharing.in_threads() if steady and holding < MOST_OF * total else None,
         sharing.in_residents() if steady and releasing < MOST_OF * total else None,
-        sharing.in_tasks() if steady or shared is None else None,
+        sharing.in_tasks() if shared is None or (steady and releasing < MOST_OF * total) else None,
     ]
     return [*found, *[way for way in ways if way is not None and way.predicted < GAIN * total]]
 

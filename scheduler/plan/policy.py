@@ -103,6 +103,9 @@ AGAIN_AFTER, AGAIN_LATER = 40, 10
 
 A program's first runs are slow, three can be lucky, and a machine may be busy for a while.
 """
+TRIAL_LOSS = 0.3
+"""Fraction of a run that the trial of a static plan is taken to lose, because predictions err. A trial waits until its
+predicted gain would have made up for it in the runs so far."""
 HOPELESS = 1.1
 """A candidate predicted to take this many times the seconds of a measured one is not tried: each try is a run of the
 user's."""
