@@ -164,9 +164,7 @@ class Sharing:
         while came is not None:
             slot, parts = came
             done, again = ([], self.workers.lost(slot)) if parts is None else self.workers.take(slot, parts)
-            self._ready(again)
-            for node in done:
-                self._ready(self._done(node))
+            self._ready([*again, *[other for node in done for other in self._done(node)]])
             came = self.transport.next(0)
         if alone and self.workers.lanes:
             self._sort_again()
@@ -182,7 +180,7 @@ class Sharing:
     def _ready(self, nodes: Iterable[int]) -> None:
         """Queue nodes that have become ready. Those without a kernel are done at once."""
         ready, now = list(nodes), monotonic()
-        for node in ready:
+        for node in ready:  # it grows meanwhile
             self.frontier.since[node] = now
             if self.flow.kernels[node] is None:
                 ready.extend(self._done(node))
