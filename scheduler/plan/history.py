@@ -51,7 +51,11 @@ class History:
 
     def learn(self, op: Operation, taken: int, seconds: float) -> None:
         """Record the seconds of one call of a node on `taken` bytes of inputs. Those on other sizes are forgotten."""
-        cost, size = op.measured, size_class(taken)
+        self.learn_size(op, size_class(taken), seconds)
+
+    def learn_size(self, op: Operation, size: int, seconds: float) -> None:
+        """`learn`, for the size class of the inputs."""
+        cost = op.measured
         if cost is None or cost.size != size:
             op.measured, self.has_nodes = NodeCost(seconds, size), True
         else:
@@ -109,9 +113,11 @@ def learn(flow: Dataflow, calls: Iterable[tuple[int, int, float, int]]) -> None:
     calls: of each the node, the bytes of its inputs, the seconds, and the bytes of its outputs.
     """
     by_kernel: dict[Any, list] = {}
+    kernels, ops = flow.kernels, flow.ops
     for node, taken, seconds, made in calls:
-        by_kernel.setdefault(flow.kernels[node], []).append((taken, seconds, made))
+        size = size_class(taken)
+        by_kernel.setdefault(kernels[node], []).append((size, seconds, made))
         if seconds > LONG_NODE:
-            HISTORY.learn(flow.ops[node], taken, seconds)
+            HISTORY.learn_size(ops[node], size, seconds)
     for kernel, each in by_kernel.items():
         COSTS.learn_calls(kernel, each)
