@@ -12,12 +12,8 @@ from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.lending import all_lent
-from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.compile.effects import functions_of, need_one_thread
 from weftwork.scheduler.compile.emit import is_users, users_function
 from weftwork.scheduler.machines.backend import Reference
-from weftwork.scheduler.plan.cost import COSTS
-from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.plan import Plan
 from weftwork.scheduler.plan.policy import LONGEST_TURN
 from weftwork.scheduler.run.run import Run
@@ -100,28 +96,3 @@ def call_nodes(run: Run, todo: list[int], called: list[Call], watched: bool = Fa
         raise
     finally:
         run.here.pop(current)  # a method call, so a pending strike arrives now at the latest
-
-
-def may_do_without(flow: Dataflow) -> bool:
-    """Whether a dataflow may be shared out without local workers: this process may call all its functions."""
-    functions = flow.functions
-    return bool(functions) and all([f.threadsafe and not f.captured.ends and not COSTS.blocks(f) for f in functions])
-
-
-def fits_a_thread(run: Run, node: int) -> bool:
-    """True for a node that may run beside others in a thread of this process: it releases the GIL while it computes.
-
-    A function that is `threadsafe` may try. False for functions that share their process's random generators, depend on
-    their thread, or may end their process, and if the caller has other runs to serve.
-    """
-    flow = run.flow
-    if flow.beside:
-        return False
-    kernel = flow.kernels[node]
-    if not flow.ops[node].traits.user:
-        return not isinstance(kernel, Control)
-    holds = HISTORY.holds_gil(kernel)
-    if holds or COSTS.blocks(kernel):
-        return False
-    functions = functions_of([kernel])
-    return (holds is False or all([function.threadsafe for function in functions])) and not need_one_thread(functions)

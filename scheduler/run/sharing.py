@@ -16,7 +16,7 @@ crew's monitor guards all of this.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property, partial
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -26,8 +26,6 @@ from weftwork.actors.programs.program import Stopped, is_from_outside
 from weftwork.actors.programs.sizes import size_of
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.grouping import after_locks
-from weftwork.scheduler.plan.history import HISTORY
-from weftwork.scheduler.plan.placement import stateful
 from weftwork.scheduler.plan.policy import (
     CALLS_BEFORE_HERE,
     COMPUTES,
@@ -39,8 +37,9 @@ from weftwork.scheduler.plan.policy import (
     ROUND_TRIP,
     WORTH_A_THREAD,
 )
+from weftwork.scheduler.run.allowed import CALLER, LANES, THREADS, Allowed, may_do_without
 from weftwork.scheduler.run.background import Background
-from weftwork.scheduler.run.calling import Call, call_nodes, fits_a_thread, may_do_without
+from weftwork.scheduler.run.calling import Call, call_nodes
 from weftwork.scheduler.run.crew import Crew
 from weftwork.scheduler.run.detached import Detached
 from weftwork.scheduler.run.failures import call_in_run, is_of_the_place, node_error
@@ -51,9 +50,6 @@ from weftwork.scheduler.run.refusals import Refusals
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.telling import Node, Sent
 from weftwork.scheduler.run.workers import Workers
-
-_CALLER, _THREADS, _LANES = "caller", "threads", "lanes"
-"""Where calls of a function belong: in the caller, in any thread of this process, or in any lane or the caller."""
 
 
 class Sharing:
@@ -80,8 +76,8 @@ class Sharing:
         """
         self.run, self.flow, self.transport = run, flow, transport
         self.frontier = Frontier(flow, seconds)
-        self.refusals = Refusals(run, flow, self.frontier)
-        self.refusals.kept.update(flow.here, [node for node, op in enumerate(flow.ops) if stateful(op.kind)])
+        self.allowed = Allowed(flow, detached.nodes)
+        self.refusals = Refusals(run, flow, self.frontier, self.allowed)
         self.workers = Workers(run, self.frontier, self.refusals, transport, number, lanes, restart, revive)
         self.crew = Crew(self._help)
         self.background = Background(self.wake)
@@ -91,9 +87,6 @@ class Sharing:
         self.does_without = may_do_without(flow)
         """Whether this process may call everything, so nothing waits for a worker to start."""
         self.locked, self.uses = after_locks(flow), flow.uses()
-        self.homes: dict[int, str] = {}
-        """By id, where calls of kernels belong, as of the epoch `homes_at`."""
-        self.homes_at = HISTORY.epoch
         self.gil = GilWatch(flow, self.frontier)
         self.computing: set[int] = set()
         """By id, functions that have computed all through a call: where others had less of a core, they waited."""
@@ -198,10 +191,10 @@ class Sharing:
 
     def _heap_for(self, node: int) -> list:
         """The heap for a ready node. One that needs locks gets to the threads once the caller has taken them."""
-        home, frontier = self._home(node), self.frontier
-        if home == _CALLER or node in self.refusals.kept or self.gil.suspects(node):
+        where, frontier = self.allowed.where(node), self.frontier
+        if where is CALLER or self.gil.suspects(node):
             return frontier.here
-        if home == _LANES or (node in self.locked and not self.run.is_locked):
+        if where is LANES or (node in self.locked and not self.run.is_locked):
             return frontier.here if self.does_without and not self.workers.lanes else frontier.ready
         return frontier.here if self._is_short(node) else frontier.threads
 
@@ -215,29 +208,12 @@ class Sharing:
         known = self.frontier.known(node)
         return known.seconds is not None and known.seconds < WORTH_A_THREAD and known.calls >= CALLS_BEFORE_HERE
 
-    def _may_leave(self, node: int) -> bool:
-        return self.flow.kernels[node] is not None and node not in self.detached.nodes and not self._must_stay(node)
-
-    def _must_stay(self, node: int) -> bool:
-        return node in self.refusals.kept or self._home(node) == _CALLER
-
-    def _home(self, node: int) -> str:
-        """Where calls of a node's function belong, by what is known now."""
-        if self.homes_at != HISTORY.epoch:
-            self.homes, self.homes_at = {}, HISTORY.epoch
-        kernel = self.flow.kernels[node]
-        home = self.homes.get(id(kernel))
-        if home is None:
-            home = _CALLER if HISTORY.stays(kernel) else _THREADS if fits_a_thread(self.run, node) else _LANES
-            self.homes[id(kernel)] = home
-        return home
-
     def _feed(self) -> None:
         """Give ready nodes to lanes with room, and to threads. Nodes that are not worth a message run in the caller."""
         frontier, lanes = self.frontier, self.workers.lanes
         while frontier.ready:
             first = frontier.ready[0][1]
-            if self._home(first) == _THREADS and self._may_leave(first):
+            if self.allowed.where(first) is THREADS and self.allowed.may_leave(first):
                 frontier.move_first()
                 self._lock_for([first])
                 frontier.push(self._heap_for(first), first)
@@ -245,7 +221,7 @@ class Sharing:
             free = with_room(lanes, self.cores - self._running() - self._takes_ready())
             if not free:
                 break
-            batch = frontier.next_batch(len(lanes), len(free), ROUND_TRIP, self._may_leave)
+            batch = frontier.next_batch(len(lanes), len(free), ROUND_TRIP, self.allowed.may_leave)
             if frontier.is_better_here(batch, lanes.values()):
                 frontier.keep_here(batch)
                 break
@@ -274,15 +250,10 @@ class Sharing:
         """
         if self.workers.busy:
             return False
-        if not self.frontier.threads or all(map(self.frontier.is_done, self._staying)):
+        if not self.frontier.threads or all(map(self.frontier.is_done, self.allowed.staying)):
             return True
         seconds = self.frontier.known(self.frontier.threads[0][1]).seconds
         return seconds is not None and seconds < LONGEST_HERE
-
-    @cached_property
-    def _staying(self) -> list[int]:
-        """The nodes that only the caller may run, as far as that is known once a thread could run others."""
-        return [node for node in range(len(self.flow.ops)) if self._must_stay(node)]
 
     def _may_run_here(self) -> bool:
         """Whether the caller may run the first node that is for it. A suspect runs while nothing else does."""
@@ -405,7 +376,7 @@ class Sharing:
             if busy:
                 seconds = self._alone(node, seconds, busy)
             rows.append((node, cost, seconds))
-            if missed and self._home(node) == _LANES and self._may_leave(node):
+            if missed and self.allowed.where(node) is LANES and self.allowed.may_leave(node):
                 self.missed(seconds)
             frontier.took(node, seconds)
             ready += self._done(node)
