@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 
+import numpy as np
 import pytest
+from dask.bag import from_sequence
 from dask.base import compute
 from dask.delayed import delayed
 from joblib import Parallel, parallel_config
 from joblib import delayed as job
+from scipy import stats
 
 import weftwork as tf
 import weftwork.joblib  # registers the backend
@@ -45,12 +48,40 @@ def by_dask(function, count):
     return compute(*[delayed(function)(number) for number in range(count)], scheduler=get, num_workers=count)
 
 
-@pytest.mark.parametrize("by", [by_executor, by_submit, by_dask])
+def by_bag(function, count):
+    """Dask's own function gets ours as an argument."""
+    bag = from_sequence(range(count), npartitions=count).map(function)
+    return bag.compute(scheduler=get, num_workers=count)
+
+
+@pytest.mark.parametrize("by", [by_executor, by_submit, by_dask, by_bag])
 @pytest.mark.parametrize("count", [2, MANY])
 def test_calls_may_wait_for_each_other(by, count):
     meet = meeting(count)
     for _ in range(3):  # also once they are known
         assert sorted(by(meet, count)) == list(range(count))
+
+
+@pytest.mark.parametrize("by", [by_dask, by_bag])
+def test_tasks_that_use_packages_run_at_once_and_draw_the_same_numbers(by):
+    """SciPy draws from NumPy's global generator: some normal numbers, which come in pairs."""
+    barrier = threading.Barrier(2)
+
+    def drawn(number, meet):
+        found = []
+        for _ in range(4):
+            meet()
+            found += [stats.norm.rvs(), *stats.uniform.rvs(size=number), stats.randint.rvs(0, 1000)]
+        return found
+
+    def seeded(meet):
+        np.random.seed(7)
+        return str(by(lambda number: drawn(number, meet), 2)), np.random.random()
+
+    one_by_one = seeded(lambda: None)
+    for _ in range(3):
+        assert seeded(lambda: barrier.wait(LONG)) == one_by_one
+    assert type(np.random.get_bit_generator()) is np.random.MT19937  # the program has its own again
 
 
 def test_a_call_may_wait_for_what_a_later_one_sets():
