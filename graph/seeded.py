@@ -10,27 +10,29 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
+import numpy as np
+
 from weftwork.graph.forks import fresh
-from weftwork.graph.turns import TURNS
 
 PYTHON, NUMPY, PACKAGES = 1, 2, 4
-"""What a function may draw from, as bits of `Captured.draws`: generators that its own code names, and either of them in
-the code of an installed package."""
+"""What a function may draw from, as bits of `Captured.draws`: generators that its code names, and either of them in the
+code of an installed package."""
 
 
 class _Aside:
-    """The program's `random`, set aside while functions draw from it after it was seeded for their calls.
+    """A generator of the program, set aside while functions draw from others, which are seeded for their calls.
 
     With several threads, it is set aside from the first call to the end of the last one: so nobody puts back a
     state that another thread has drawn from meanwhile.
     """
 
-    def __init__(self):
+    def __init__(self, now: Callable[[], Any], use: Callable[[Any], None]):
+        """now: returns the state in use, or what holds it.   use: puts a state to use."""
+        self._now, self._use = now, use
         self._kept: Any = None
         self._threads = 0
         self._here = threading.local()
@@ -40,10 +42,10 @@ class _Aside:
         """A call begins. Returns what `end` needs."""
         self._here.depth = depth = getattr(self._here, "depth", 0) + 1
         if depth > 1:  # a run inside a function
-            return random.getstate()
+            return self._now()
         with self._lock:
             if not self._threads:
-                self._kept = random.getstate()
+                self._kept = self._now()
             self._threads += 1
         return None
 
@@ -51,40 +53,55 @@ class _Aside:
         """A call ends."""
         self._here.depth -= 1
         if before is not None:
-            random.setstate(before)
+            self._use(before)
             return
         with self._lock:
             self._threads -= 1
             if not self._threads:
-                random.setstate(self._kept)
+                self._use(self._kept)
 
-    def number(self) -> int:
-        """A number of 64 bits from the generator in use here."""
+    def draw(self, now: Callable[[], int], aside: Callable[[Any], tuple[int, Any]]) -> int:
+        """A number from the generator in use here.   aside: draws it from a kept state, and returns the next state."""
         with self._lock:
             if not self._threads or getattr(self._here, "depth", 0):
-                return random.getrandbits(64)
-            generator = random.Random()
-            generator.setstate(self._kept)
-            number, self._kept = generator.getrandbits(64), generator.getstate()
+                return now()
+            number, self._kept = aside(self._kept)
             return number
 
 
-_ASIDE = _Aside()
+_PYTHON = _Aside(random.getstate, random.setstate)
+_NUMPY = _Aside(np.random.get_bit_generator, np.random.set_bit_generator)  # type: ignore[attr-defined]
+
+
+def _python_aside(state: Any) -> tuple[int, Any]:
+    generator = random.Random()
+    generator.setstate(state)
+    return generator.getrandbits(64), generator.getstate()
+
+
+def _numpy_now() -> int:
+    """NumPy caches every second normal number for the next call. It is dropped, as when a function runs here."""
+    np.random.set_bit_generator(np.random.get_bit_generator())  # type: ignore[attr-defined]
+    return int.from_bytes(np.random.bytes(8), "little")
+
+
+def _numpy_aside(generator: Any) -> tuple[int, Any]:
+    return int.from_bytes(np.random.RandomState(generator).bytes(8), "little"), generator
 
 
 def new_key() -> tuple[int, int]:
     """A key for a run: the next number from each of the program's generators."""
-    return _ASIDE.number(), TURNS.number()
+    return _PYTHON.draw(lambda: random.getrandbits(64), _python_aside), _NUMPY.draw(_numpy_now, _numpy_aside)
 
 
 def draws_of(function: Any) -> int:
-    """What is seeded for the calls of a user function, as bits.
+    """The generators that are seeded for the calls of a user function, as bits.
 
-    A `threadsafe` one may be called in several threads at once, where only NumPy's generators are seeded for what
-    packages draw.
+    What an installed package draws in a `threadsafe` function is left to it: the library that this was written for runs
+    its tasks at once, in threads that share the generators.
     """
     draws = function.captured.draws
-    return draws | PYTHON if draws & PACKAGES and not function.threadsafe else draws
+    return PYTHON | NUMPY if draws & PACKAGES and not function.threadsafe else draws & (PYTHON | NUMPY)
 
 
 class Seeded:
@@ -109,20 +126,33 @@ class Seeded:
 def seeded(place: tuple, draws: int) -> Iterator[None]:
     """Use generators seeded for one call; restore the program's generators afterwards."""
     (python, numpy), *where = place
-    before = _ASIDE.begin() if draws & PYTHON else None
+    before = _PYTHON.begin() if draws & PYTHON else None
+    other = _NUMPY.begin() if draws & NUMPY else None
+    mine = None
     try:
         if draws & PYTHON:
             random.seed(int.from_bytes(_digest(python, where), "little"))
-        if draws == PYTHON:
-            yield
-        else:
-            with TURNS.call(partial(_digest, numpy, where), surely=bool(draws & NUMPY)):
-                yield
+        if draws & NUMPY:
+            with _lock:
+                mine = _spare.pop() if _spare else np.random.MT19937()
+            np.random.set_bit_generator(mine)  # type: ignore[attr-defined]
+            np.random.seed(np.frombuffer(_digest(numpy, where), np.uint32))
+        yield
     finally:
+        if draws & NUMPY:
+            _NUMPY.end(other)
+            if mine is not None:
+                with _lock:
+                    _spare.append(mine)
         if draws & PYTHON:
-            _ASIDE.end(before)
+            _PYTHON.end(before)
 
 
 def _digest(key: int, where: list) -> bytes:
     """A 256-bit seed for one place."""
     return hashlib.blake2b(repr((key, where)).encode(), digest_size=32).digest()
+
+
+_spare: list[Any] = []
+"""Bit generators of NumPy, to be reused: swapping them is faster than copying a state."""
+_lock = fresh(threading.Lock())

@@ -14,7 +14,7 @@ from weftwork.actors.programs.bodies import Control
 from weftwork.graph import dtypes
 from weftwork.graph.captured_kinds import SURROUNDINGS, given
 from weftwork.graph.operation import Kind, Operation
-from weftwork.graph.seeded import PYTHON, Seeded, draws_of
+from weftwork.graph.seeded import Seeded, draws_of
 from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.dataflow import Dataflow
 
@@ -52,8 +52,8 @@ def bound_together(functions: Iterable[UserFunction]) -> frozenset[UserFunction]
 
 
 def need_one_thread(functions: Iterable[UserFunction]) -> bool:
-    """Whether a function may draw from `random`, which all threads share, or depends on the thread it runs in."""
-    return any([function.captured.main or draws_of(function) & PYTHON for function in functions])
+    """Whether a function uses the random generators of its process, or depends on the thread it runs in."""
+    return any([function.captured.main or draws_of(function) for function in functions])
 
 
 def settle_effects(flow: Dataflow) -> None:

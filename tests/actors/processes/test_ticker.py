@@ -1,4 +1,4 @@
-"""Whether a kernel releases the GIL is judged from ticks of a thread. These tests run no thread: they give the ticks."""
+"""Whether a kernel releases the GIL is judged from ticks of a thread. These tests give the ticks, without a thread."""
 
 from __future__ import annotations
 
