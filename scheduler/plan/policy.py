@@ -22,10 +22,10 @@ LONGEST_TURN = 0.4e-3
 SUSPECT_AFTER = 50e-3
 """CPU seconds of calls in threads that may leave it open whether a function holds the GIL. Then it is called alone, for
 as long again at most."""
-SHORTEST_BATCH, LONGEST_BATCH, LONGEST_FINAL_BATCH = 0.3e-3, 4e-3, 40e-3
+SHORTEST_BATCH, LONGEST_BATCH, LONGEST_FINAL_BATCH = 0.8e-3, 4e-3, 40e-3
 """Minimum and maximum seconds of work in a batch of short nodes. The third limit is for nodes of known cost whose
 values no other node waits for."""
-BATCHES_A_LANE = 8
+BATCHES_A_LANE = 4
 """Minimum number of batches into which each lane's share of the remaining work is split."""
 CALLS_BEFORE_HERE = 8
 """Measured calls of a function before the caller, which feeds the lanes, runs any of its nodes itself."""

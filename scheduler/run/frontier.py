@@ -87,12 +87,6 @@ class Frontier:
         """Push a node onto a heap, by rank."""
         heapq.heappush(heap, (-self._rank[node], node))
 
-    def pop(self, heap: list[tuple[float, int]]) -> int:
-        """Pop a node that starts now off a heap."""
-        node = heapq.heappop(heap)[1]
-        self._count([node], -1)
-        return node
-
     def next_turn(self, heap: list[tuple[float, int]], most: int, alone: Callable[[int], bool]) -> list[int]:
         """Pop nodes off a heap that a thread calls one after another: at least one, at most `most`.
 

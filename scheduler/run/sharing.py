@@ -127,7 +127,7 @@ class Sharing:
                 elif self._joins() and (nodes := self._next(self._running() + 1)):
                     self._run_here(nodes)
                 elif self._takes_ready():
-                    self._run_here([frontier.pop(frontier.ready)])
+                    self._run_here(frontier.next_turn(frontier.ready, len(frontier.ready) // 2 or 1, self.gil.suspects))
                 elif frontier.left:
                     self._wait()
 
