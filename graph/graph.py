@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weftwork.graph import shapes, stacks
 from weftwork.graph.dead import skipped_if_dead
@@ -27,6 +27,9 @@ from weftwork.graph.seams import seams
 from weftwork.graph.sections import Section, check_use
 from weftwork.graph.source import Source, caller
 from weftwork.graph.statistics import GraphStatistics
+
+if TYPE_CHECKING:
+    from weftwork.graph.contexts import ControlFlowContext
 
 GRADIENT_OVERRIDES = ("_weftwork_gradient_overrides",)
 """The collection that records each `gradient_override_map`: (first operation, end, names)."""
@@ -380,6 +383,17 @@ class Graph(Forgetting, Elements, Drawn):
     def in_section(self, section: Section | None):
         """A context manager: operations created inside belong to `section`, or for None to the graph itself."""
         return self._scopes.within(section)
+
+    def enter(self, section: Section | None) -> None:
+        """From now on, new operations belong to `section`; None means to the graph itself."""
+        self._scopes.now().section = section
+
+    def _get_control_flow_context(self) -> ControlFlowContext | None:
+        """The branch or the loop that new operations belong to; None outside of all."""
+        return None if self.section is None else self.section.context_around
+
+    def _set_control_flow_context(self, context: ControlFlowContext | None) -> None:
+        self.enter(None if context is None else context.section)
 
     def switch_to_thread_local(self) -> None:
         """From now on, each thread has its own device, colocation and control scopes."""

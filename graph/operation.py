@@ -261,7 +261,9 @@ class Operation:
         return self.graph.originals.get(self)
 
     def _get_control_flow_context(self) -> Any:
-        return self.section
+        return None if self.section is None else self.section.context_around
+
+    _control_flow_context = property(_get_control_flow_context)
 
     def values(self) -> tuple[Tensor, ...]:
         """The outputs."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from weftwork.graph.operation import REFERENCES, WRITES, Kind, Operation, Tensor
 
 if TYPE_CHECKING:
+    from weftwork.graph.contexts import ControlFlowContext
     from weftwork.graph.graph import Graph
 
 
@@ -22,12 +23,13 @@ class Section:
     """A part of a graph with an owner.
 
     word: the kind of its owner, for messages.   outer: the enclosing section, or None.
+    context: what programs may ask about it (`graph/contexts.py`), or None.
     parameters: placeholders that the owner supplies values for.   outputs: the tensors that it returns.
     targets: operations that must run as well.   naming: in a derivative, the name scope that all derivatives inside
     share; else "".
     """
 
-    __slots__ = ("index", "naming", "ops", "outer", "outputs", "parameters", "targets", "word")
+    __slots__ = ("context", "index", "naming", "ops", "outer", "outputs", "parameters", "targets", "word")
 
     def __init__(self, graph: Graph, word: str, outer: Section | None):
         self.word, self.outer = word, outer
@@ -36,7 +38,16 @@ class Section:
         self.parameters: list[Tensor] = []
         self.outputs: list[Tensor] = []
         self.targets: list[Operation] = []
+        self.context: ControlFlowContext | None = None
         self.index = graph.add_section(self)
+
+    @property
+    def context_around(self) -> ControlFlowContext | None:
+        """The context of this section, else of the nearest one around it that has any."""
+        section: Section | None = self
+        while section is not None and section.context is None:
+            section = section.outer
+        return None if section is None else section.context
 
     def inside(self, outer: Section | None) -> bool:
         """True if this section is `outer` or inside it. Every section is inside None."""

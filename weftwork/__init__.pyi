@@ -1590,13 +1590,13 @@ from weftwork.graph.variables.sharing import (
 from weftwork.graph.variables.sharing import (
     get_variable as get_variable,
 )
-from weftwork.graph.variables.sharing import (
+from weftwork.graph.variables.scoping import (
     get_variable_scope as get_variable_scope,
 )
-from weftwork.graph.variables.sharing import (
+from weftwork.graph.variables.scoping import (
     variable_op_scope as variable_op_scope,
 )
-from weftwork.graph.variables.sharing import (
+from weftwork.graph.variables.scoping import (
     variable_scope as variable_scope,
 )
 from weftwork.graph.variables.template import make_template as make_template

@@ -23,7 +23,8 @@ from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.recurrent.cells import RNNCell
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.structures import map_structure
-from weftwork.graph.variables.sharing import get_variable, variable_scope
+from weftwork.graph.variables.scoping import variable_scope
+from weftwork.graph.variables.sharing import get_variable
 
 AttentionWrapperState_ = namedtuple(
     "AttentionWrapperState", ["cell_state", "attention", "time", "alignments", "alignment_history", "attention_state"]

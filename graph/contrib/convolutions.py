@@ -24,7 +24,7 @@ from weftwork.graph.nn.convolutions import separable_conv2d as nn_separable_conv
 from weftwork.graph.nn.volumes import convolution as nn_convolution
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops
-from weftwork.graph.variables.sharing import variable_scope
+from weftwork.graph.variables.scoping import variable_scope
 
 
 @add_arg_scope

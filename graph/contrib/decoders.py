@@ -26,7 +26,7 @@ from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.recurrent.cells import RNNCell
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.structures import flatten, map_structure, pack_sequence_as
-from weftwork.graph.variables.sharing import variable_scope
+from weftwork.graph.variables.scoping import variable_scope
 
 BasicDecoderOutput = namedtuple("BasicDecoderOutput", ["rnn_output", "sample_id"])
 

@@ -29,7 +29,7 @@ from weftwork.graph.ops.products import tensordot
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables.initializers import Ones, VarianceScaling, Zeros, xavier_initializer
-from weftwork.graph.variables.sharing import variable_scope
+from weftwork.graph.variables.scoping import variable_scope
 
 xavier_initializer_conv2d = xavier_initializer
 XAVIER = xavier_initializer()

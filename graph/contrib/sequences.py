@@ -15,7 +15,8 @@ from weftwork.graph.recurrent.cells import RNNCell
 from weftwork.graph.recurrent.dynamic import bidirectional_dynamic_rnn
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.variables.initializers import Zeros
-from weftwork.graph.variables.sharing import get_variable, variable_scope
+from weftwork.graph.variables.scoping import variable_scope
+from weftwork.graph.variables.sharing import get_variable
 
 # Losses
 

@@ -31,7 +31,8 @@ from weftwork.graph.training.regularized import FtrlOptimizer
 from weftwork.graph.training.steps import get_global_step, get_or_create_global_step
 from weftwork.graph.variables.collected import trainable_variables
 from weftwork.graph.variables.initializers import Constant
-from weftwork.graph.variables.sharing import get_variable, variable_scope
+from weftwork.graph.variables.scoping import variable_scope
+from weftwork.graph.variables.sharing import get_variable
 from weftwork.graph.variables.variable import Variable
 
 OPTIMIZER_CLS_NAMES: dict[str, Callable[..., Any]] = {

@@ -21,7 +21,8 @@ from weftwork.graph.nn import ops as nn_ops
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables import initializers as init_ops
-from weftwork.graph.variables.sharing import get_variable, variable_scope
+from weftwork.graph.variables.scoping import variable_scope
+from weftwork.graph.variables.sharing import get_variable
 from weftwork.graph.variables.variable import Variable
 from weftwork.graph.variables.variable_scopes import VariableScope
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from weftwork.graph import dtypes, nest, shapes
 from weftwork.graph.build import apply, as_tensor, convert_to_tensor, graph_of
+from weftwork.graph.contexts import CondContext
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
@@ -97,6 +98,7 @@ def cond(
         results, flats, sections = [], [], []
         for function, word in ((true_fn, "true_fn"), (false_fn, "false_fn")):
             with section_of(graph, "a branch of a cond") as section:
+                section.context = CondContext(graph, section, pred, int(word == "true_fn"))
                 result = function()
                 flats.append(_branch_outputs(graph, section, result, word, word == "true_fn"))
                 results.append(result)

@@ -11,6 +11,7 @@ from typing import Any
 
 from weftwork.graph import nest, shapes
 from weftwork.graph.build import as_tensor, convert_to_tensor, graph_of
+from weftwork.graph.contexts import WhileContext
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Kind, Tensor
@@ -40,6 +41,7 @@ def sweep(
     graph = graph_of([*initial, *elements])
     count = _length(elements)
     with section_of(graph, "a function over elements") as section:
+        section.context = WhileContext(graph, section, parallel or 10)
         carried = [_placeholder_for(graph, t.dtype, t.raw_shape) for t in initial]
         element = [_placeholder_for(graph, t.dtype, None if t.raw_shape is None else t.raw_shape[1:]) for t in elements]
         section.parameters = [*carried, *element]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from weftwork.graph import nest, shapes
 from weftwork.graph.build import as_tensor, convert_to_tensor, graph_of
+from weftwork.graph.contexts import WhileContext
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.ops.composite import IndexedSlices, SparseTensor
@@ -121,10 +122,13 @@ def while_loop(
         enter = [convert_to_tensor(item) for item in first]
         allowed = _invariants(loop_vars, enter, shape_invariants)
         with section_of(graph, "while loop") as test:
+            context = WhileContext(graph, test, parallel_iterations, back_prop, swap_memory, limit)
+            test.context = context
             given = _loop_parameters(graph, test, enter, allowed, "Merge")
             wanted = convert_to_tensor(cond(*repacked(list(loop_vars), iter(given))))
             test.outputs = [scalar_predicate(wanted, "condition of the loop")]
         with section_of(graph, "while loop") as step:
+            step.context, context.section, context.pivot = context, step, test.outputs[0]
             given = _loop_parameters(graph, step, enter, allowed, "Identity")
             result = body(*repacked(list(loop_vars), iter(given)))
             flat = _next_variables(loop_vars, result, step, enter, allowed)

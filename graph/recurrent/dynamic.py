@@ -12,7 +12,7 @@ from weftwork.graph.ops.functional import sweep
 from weftwork.graph.ops.rearranging import reverse, reverse_sequence, transpose
 from weftwork.graph.recurrent.cells import check_cell
 from weftwork.graph.recurrent.static import first_state, step, vector_of_lengths
-from weftwork.graph.variables.sharing import variable_scope
+from weftwork.graph.variables.scoping import variable_scope
 
 
 def dynamic_rnn(

@@ -14,7 +14,7 @@ from weftwork.graph.ops.loops import while_loop
 from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.recurrent.cells import check_cell
 from weftwork.graph.recurrent.dynamic import filled
-from weftwork.graph.variables.sharing import variable_scope
+from weftwork.graph.variables.scoping import variable_scope
 
 
 def raw_rnn(

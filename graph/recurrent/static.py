@@ -17,7 +17,7 @@ from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.recurrent.cells import check_cell
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.structures import is_nested, map_structure, pack_sequence_as
-from weftwork.graph.variables.sharing import variable_scope
+from weftwork.graph.variables.scoping import variable_scope
 
 
 def static_rnn(

@@ -15,7 +15,7 @@ from weftwork.graph.nn import ops as nn_ops
 from weftwork.graph.operation import Tensor
 from weftwork.graph.recurrent.cells import LSTMStateTuple, RNNCell, check_cell
 from weftwork.graph.scopes import name_scope
-from weftwork.graph.variables.sharing import variable_scope
+from weftwork.graph.variables.scoping import variable_scope
 
 
 class MultiRNNCell(RNNCell):

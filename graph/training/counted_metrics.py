@@ -27,7 +27,7 @@ from weftwork.graph.training.metric_tools import (
     weighted,
 )
 from weftwork.graph.variables import writes as state_ops
-from weftwork.graph.variables.sharing import variable_scope
+from weftwork.graph.variables.scoping import variable_scope
 
 EPSILON = 1e-7
 

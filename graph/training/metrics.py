@@ -20,7 +20,7 @@ from weftwork.graph.scopes import name_scope
 from weftwork.graph.training.loss_weights import broadcast_weights, check_weights, safe_div
 from weftwork.graph.training.metric_tools import Metric, as_metric, metric_variable, no_nan, same_shaped, weighted
 from weftwork.graph.variables import writes as state_ops
-from weftwork.graph.variables.sharing import variable_scope
+from weftwork.graph.variables.scoping import variable_scope
 
 
 def mean(

@@ -21,7 +21,7 @@ from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
 from weftwork.graph.ops.flow import identity
 from weftwork.graph.training.metric_tools import Metric, as_metric, metric_variable
 from weftwork.graph.variables import writes as state_ops
-from weftwork.graph.variables.sharing import variable_scope
+from weftwork.graph.variables.scoping import variable_scope
 
 _NO_LABEL = np.iinfo(np.int64).min
 """The label at an empty position."""

@@ -11,7 +11,7 @@ from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.training import kernels
 from weftwork.graph.variables.handles import written_dtype
-from weftwork.graph.variables.sharing import variable_scope
+from weftwork.graph.variables.scoping import variable_scope
 from weftwork.graph.variables.variable import Variable
 
 

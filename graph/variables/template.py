@@ -8,7 +8,7 @@ from typing import Any
 
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.stacks import get_default_graph
-from weftwork.graph.variables.sharing import variable_scope
+from weftwork.graph.variables.scoping import variable_scope
 from weftwork.graph.variables.variable_scopes import VariableScope
 
 
@@ -45,15 +45,15 @@ class Template:
         self._scope: VariableScope | None = None
         self._called = False
         if create_scope_now:
-            with self._opened() as scope:
+            with self._opened(names_too=False) as scope:
                 self._scope = scope
 
-    def _opened(self) -> Any:
-        """Enter the scope, which the first call creates."""
+    def _opened(self, names_too: bool = True) -> Any:
+        """Enter the scope, which the first call creates.   names_too: also its name scope, as calls do."""
         if self._scope is not None:
             return variable_scope(self._scope, reuse=self._called or None)
         named = (self._unique_name,) if self._unique_name else (None, self._name)
-        return variable_scope(*named, custom_getter=self._custom_getter)
+        return variable_scope(*named, custom_getter=self._custom_getter, auxiliary_name_scope=names_too)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with self._opened() as scope:

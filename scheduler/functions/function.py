@@ -29,7 +29,7 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.operators import Operators
 from weftwork.graph.ops.flow import identity
-from weftwork.graph.variables.sharing import variable_scope
+from weftwork.graph.variables.scoping import variable_scope
 from weftwork.graph.variables.variable import Variable
 from weftwork.graph.variables.variable_scopes import AUTO_REUSE
 from weftwork.scheduler.functions.arguments import Symbolic, Whole, declared, describe, text_of

@@ -315,13 +315,13 @@ class Saver:
         self._kept.next_for_good = value
 
     def set_last_checkpoints(self, last_checkpoints: Sequence[str]) -> None:
-        """Adopt checkpoints, to be deleted when their turn comes. Raises TypeError if it is not a list.
+        """Adopt checkpoints, which are kept for good, since nobody knows when they were written.
 
-        last_checkpoints: a list of paths.
+        last_checkpoints: a list of paths. Raises TypeError for anything else. See `recover_last_checkpoints`.
         """
         if not isinstance(last_checkpoints, list):
             raise TypeError(f"last_checkpoints must be a list, but got {last_checkpoints!r}.")
-        self._kept.entries = [(path, float("-inf")) for path in last_checkpoints]
+        self._kept.entries = [(path, float("inf")) for path in last_checkpoints]
 
     def set_last_checkpoints_with_time(self, last_checkpoints_with_time: Sequence[tuple[str, float]]) -> None:
         """Like `set_last_checkpoints`, for a list of (path, seconds since 1970).

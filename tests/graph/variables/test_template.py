@@ -60,3 +60,8 @@ def test_a_template_tells_the_scope_of_its_variables():
     assert template.variable_scope_name is None
     template()
     assert (template.variable_scope_name, template.var_scope.name) == ("t/", "t")
+
+
+def test_a_scope_made_at_once_leaves_its_name_to_the_first_call(graph):
+    double = tf.make_template("t", lambda x: x * tf.get_variable("w", []), create_scope_now_=True)
+    assert [double(tf.constant(1.0)).name for _ in range(2)] == ["t/mul:0", "t_1/mul:0"]

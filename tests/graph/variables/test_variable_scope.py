@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import threading
 
@@ -287,3 +288,35 @@ def test_scopes_are_left_in_the_order_of_their_nesting(graph):
     with pytest.raises(RuntimeError, match="Improper nesting of variable_scope"):
         outer.__exit__(None, None, None)
     inner.__exit__(None, None, None)
+
+
+def test_a_scope_is_a_class_that_checks_its_arguments_at_once(graph):
+    with pytest.raises(TypeError, match="If default_name is None then name_or_scope is required"):
+        tf.variable_scope(None)
+    scope = tf.variable_scope("again")
+    assert isinstance(scope, tf.variable_scope)
+    for prefix in ("again/", "again_1/"):
+        with scope as opened:
+            assert (opened.name, opened.original_name_scope) == ("again", prefix)
+    assert list(inspect.signature(tf.variable_scope).parameters)[:3] == ["name_or_scope", "default_name", "values"]
+
+
+def test_local_variables_take_the_arguments_of_others(graph):
+    one, other = (inspect.signature(f).parameters for f in (tf.get_variable, tf.get_local_variable))
+    assert list(one) == list(other)
+    assert {name for name in one if one[name].default != other[name].default} == {"trainable"}
+    local = tf.get_local_variable("v", [2], tf.int32, tf.zeros_initializer(), None, True, ["mine"])
+    assert tf.local_variables() == tf.get_collection("mine") == [local]
+    assert tf.trainable_variables() == []
+
+
+def test_a_shared_divided_variable_must_fit(graph):
+    with tf.variable_scope("s", partitioner=tf.fixed_size_partitioner(2), reuse=tf.AUTO_REUSE) as scope:
+        tf.get_variable("v", [4, 2])
+        with pytest.raises(ValueError, match=r"partitioned variable s/v, but specified shape \(8, 2\) and found shape"):
+            tf.get_variable("v", [8, 2])
+    with (
+        tf.variable_scope(scope, reuse=True),
+        pytest.raises(ValueError, match="s/w does not exist"),
+    ):
+        tf.get_variable("w", [4, 2])

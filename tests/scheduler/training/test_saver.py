@@ -362,6 +362,9 @@ def test_another_saver_takes_over_the_list_and_deletes_from_it(graph, tmp_path):
         assert third.last_checkpoints == [path(2), path(3)]
         third.set_last_checkpoints([path(3)])
         assert third.last_checkpoints == [path(3)]
+        third.save(session, str(tmp_path / "m"), 4)
+        third.save(session, str(tmp_path / "m"), 5)
+        assert names(tmp_path) == files("m-2", "m-3", "m-4", "m-5")  # nobody knows when m-3 was written
     for setter in (third.set_last_checkpoints, third.set_last_checkpoints_with_time):
         with pytest.raises(TypeError, match="must be a list"):
             setter((path(1),))
