@@ -208,7 +208,7 @@ def test_of_what_cannot_be_pickled_in_a_module_there_is_one(ray_session, place):
     functions = [
         append,
         lambda: TASKS.put(1),
-        lambda: TASKS.get(timeout=5),
+        lambda: TASKS.get(block=False),
         insert,
         lambda: DATABASE.execute("select count(*) from t").fetchone()[0],
         lambda: HERE.send(b"a"),
