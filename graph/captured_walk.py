@@ -9,8 +9,10 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from enum import Enum
+from importlib.util import resolve_name
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -124,6 +126,7 @@ class Walk(Classes):
         elif kind is BuiltinFunctionType:
             self._foreign(value)
         elif kind is functools.partial:
+            self._refer_to_parts(value)
             for part in (value.func, *value.args, *value.keywords.values()):
                 self.visit(part, names, state)
             if type(value.func) is FunctionType:
@@ -183,7 +186,7 @@ class Walk(Classes):
         if self_ is not MISSING:
             roots[ROOT_SELF] = self_
         for name in facts.imports:
-            roots["import", name] = self._imported(name, facts.attributes)
+            roots["import", name] = self._imported(name, facts.attributes, space.get("__package__"))
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         self.writes |= writes_of_names(facts, roots, self._handled)
         self._asked(facts, roots)
@@ -203,13 +206,28 @@ class Walk(Classes):
                 self.writes.add(("object", id(asked)))
             elif type(asked) is FunctionType and not hasattr(asked, name) and is_owned(asked):
                 self._attribute_of(asked, name, facts.attributes)
+            elif isinstance(asked, ModuleType) and name not in vars(asked) and is_own(asked.__name__):
+                self.visit(vars(asked).get("__getattr__"), facts.attributes, ROOT)
         for root, path in facts.results:
             cached = value_at(roots, root, path)
             if isinstance(cached, CACHED):  # what it returned is in its cache, for later callers
                 self.writes.add(("object", id(cached)))
 
-    def _imported(self, name: str, attributes: frozenset[str]) -> Any:
-        """Visit a module that the code imports. Returns it, or MISSING if it is not loaded yet."""
+    def _refer_to_parts(self, value: functools.partial) -> None:
+        """Watch what a partial calls, and its arguments: its dict of keywords may be changed."""
+        for name in ("func", "args", "keywords"):
+            self._refer(functools.partial(getattr, value), name, ("object", id(value)))
+        for name in value.keywords:
+            self._refer(functools.partial(found_in, value.keywords), name, ("object", id(value)))
+
+    def _imported(self, name: str, attributes: frozenset[str], package: str | None) -> Any:
+        """Visit a module that the code imports. Returns it, or MISSING if it is not loaded yet.
+
+        package: that of the code, from which a name that begins with dots leads.
+        """
+        if name[:1] == ".":
+            with suppress(ImportError, TypeError):
+                name = resolve_name(name, package)
         module = self._refer(functools.partial(found_in, sys.modules), name, ("import", name))
         if isinstance(module, ModuleType):
             self.imported.add(name)

@@ -71,8 +71,9 @@ class Follower:
         self.locals.update({name: ((REST, name), ()) for name in rest_of(code)})
         self._names: tuple = ()
         """The names of the next call's keyword arguments."""
+        self._level: Any = None
         self._constant: Any = None
-        """The last constant that was loaded."""
+        """The last constant that was loaded, and `_level` the one before: of an import, how many dots come first."""
         if code.co_argcount:
             self.locals[code.co_varnames[0]] = (ROOT_SELF, ())
 
@@ -170,7 +171,9 @@ class Follower:
 
     def _load_const(self, value: Any, instruction: Any) -> None:
         self.stack.append(((MADE, value), ()) if isinstance(value, CodeType) else None)
-        self._constant = value
+        self._level, self._constant = self._constant, value
+
+    _load_small_int = _load_const
 
     def _kw_names(self, number: int, instruction: Any) -> None:
         self._names = self.code.co_consts[instruction.arg]
@@ -228,8 +231,10 @@ class Follower:
 
     def _import_name(self, name: str, instruction: Any) -> None:
         self._pop(2)
+        if type(self._level) is int:  # the list of names was loaded after it
+            name = "." * self._level + name
         self.facts.imports.append(name)
-        if "." in name:
+        if "." in name and name[0] != ".":
             self.facts.imports.append(name.partition(".")[0])
         self.stack.append((("import", name), ()))
 

@@ -36,6 +36,7 @@ from tests.lean import sitecustomize  # noqa: F401
 from tests.meaning.places import PLACES, WITH_RAY
 from tests.programs import Program
 from tests.warm import forked_workers
+from weftwork.scheduler.machines.starting import DiedEarly, watched
 
 sys.dont_write_bytecode = False
 with suppress(ImportError):  # `make pythons` does without
@@ -119,17 +120,18 @@ def start_ray(attempts: int = 3) -> None:
 
     ray.shutdown()  # one that a session has started for nodes that looked coarse
     try:
-        ray.init(
-            address="local",
-            num_cpus=4,
-            resources={"loom": 2},
-            object_store_memory=150 * 1024 * 1024,
-            include_dashboard=False,
-            log_to_driver=False,
-            configure_logging=False,
-        )
-    except Exception as error:
-        if attempts == 1 or "timed out during startup" not in str(error):
+        with watched():
+            ray.init(
+                address="local",
+                num_cpus=4,
+                resources={"loom": 2},
+                object_store_memory=150 * 1024 * 1024,
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+            )
+    except DiedEarly:
+        if attempts == 1:
             raise
         start_ray(attempts - 1)
 

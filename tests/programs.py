@@ -16,11 +16,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import LONG
+
 ROOT = Path(__file__).parent.parent
 _RUNS = ThreadPoolExecutor(1, "program")
 
 
-def ended(process: subprocess.Popen, seconds: float = 100, given: str | None = None) -> tuple[str, str]:
+def ended(process: subprocess.Popen, seconds: float = LONG, given: str | None = None) -> tuple[str, str]:
     """What a process has printed, when it has ended; it is killed where that takes too long. given: what it reads."""
     try:
         return process.communicate(given, timeout=seconds)

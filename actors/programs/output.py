@@ -220,6 +220,10 @@ def _without_frames(info: Any) -> Any:
     return kind, error, None
 
 
+_PAST_THE_STACK = {"sys": "sys", "<sys>": "sys"}
+"""The module of a warning whose `stacklevel` is larger than the stack, by its file's name."""
+
+
 def _warn_to(recorder: Recorder) -> None:
     usual = warnings.showwarning
 
@@ -235,7 +239,7 @@ def _warning(message: Any, category: Any, filename: str, lineno: int) -> bytes:
     frame: Any = sys._getframe(1)
     while frame is not None and not (frame.f_code.co_filename == filename and frame.f_lineno == lineno):
         frame = frame.f_back
-    module = None if frame is None else frame.f_globals.get("__name__")
+    module = _PAST_THE_STACK.get(filename) if frame is None else frame.f_globals.get("__name__")
     try:
         return RECORDER.dumps((message, category, filename, lineno, module))
     except Exception:
@@ -259,19 +263,20 @@ def replay(events: list[Event]) -> None:
                 logger.handle(record)
         elif kind == "warn":
             message, category, filename, lineno, module = pickle.loads(content)
-            warnings.warn_explicit(message, category, filename, lineno, module, _registry(module))
+            where = (module, _registry(module)) if module else ()  # with None, nothing would be shown
+            warnings.warn_explicit(message, category, filename, lineno, *where)
         elif kind in ("out", "err"):
             stream = sys.stdout if kind == "out" else sys.stderr
             if stream is not None:
                 stream.write(content)
 
 
-_registries: dict[str | None, dict] = {}
+_registries: dict[str, dict] = {}
 
 
-def _registry(module: str | None) -> dict:
+def _registry(module: str) -> dict:
     """The registry in which Python notes the warnings of a module that were shown."""
-    known = sys.modules.get(module) if module else None
+    known = sys.modules.get(module)
     if known is None:
         return _registries.setdefault(module, {})
     return vars(known).setdefault("__warningregistry__", {})

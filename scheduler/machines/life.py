@@ -36,6 +36,7 @@ from weftwork.scheduler.machines.core_library import end_as_interrupted, end_wit
 from weftwork.scheduler.machines.folders import is_writable, socket_folder
 from weftwork.scheduler.machines.lines import BACK_WITHIN, LOOK, lines_of
 from weftwork.scheduler.machines.reaper import Reaper
+from weftwork.scheduler.machines.starting import watched
 
 FORGETTERS: list[Callable[[], None]] = []
 """Functions to call when a life ends, to drop what was cached about it."""
@@ -344,14 +345,15 @@ def _start(module: Any) -> None:
     for name in _SETTINGS:
         os.environ.setdefault(name, _SETTINGS[name])
     folder = socket_folder()
-    module.init(
-        address="local",
-        include_dashboard=False,
-        log_to_driver=True,
-        logging_level="ERROR",
-        _temp_dir=os.path.join(folder, "ray"),
-        _plasma_directory=None if is_writable(room.FOLDER) or not os.path.exists(room.FOLDER) else folder,
-    )
+    with watched():
+        module.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=True,
+            logging_level="ERROR",
+            _temp_dir=os.path.join(folder, "ray"),
+            _plasma_directory=None if is_writable(room.FOLDER) or not os.path.exists(room.FOLDER) else folder,
+        )
     if gc.isenabled():  # Ray's 40,000 objects would make a run soon wait for a full collection, which takes 50 ms
         gc.collect()
 

@@ -16,7 +16,7 @@ class Reaper:
 
     def __init__(self, raylet: int):
         self._process = None
-        agents = [pid for pid in _children(raylet) if b"agent" in _command(pid).lower()]
+        agents = [pid for pid in children_of(raylet) if b"agent" in _command(pid).lower()]
         with suppress(OSError):  # there is no shell
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", _SCRIPT, "sh", *agents], stdin=subprocess.PIPE, start_new_session=True
@@ -30,7 +30,8 @@ class Reaper:
             self._process.wait()
 
 
-def _children(pid: int) -> list[str]:
+def children_of(pid: int) -> list[str]:
+    """The ids of a process's children, also of those that have ended and nobody has noticed."""
     found = []
     for path in glob.glob(f"/proc/{pid}/task/*/children"):
         with suppress(OSError):

@@ -29,6 +29,7 @@ import numpy as np
 import pytest
 
 import weftwork as tf
+from tests.waiting import LONG
 from weftwork.actors.processes.messages import pack, unpack
 
 PLACES = ("auto", "caller", "actor", "task", "resident", "mixed")
@@ -583,14 +584,14 @@ def test_an_op_in_a_graph_that_a_function_has_entered_makes_a_node(everywhere):
 def test_outside_of_functions_an_op_makes_a_node(graph):
     """Also after a run, after one that failed, and while runs go on in other threads."""
     begun, goes_on = threading.Event(), threading.Event()
-    waits = tf.op(here=True)(lambda: (begun.set(), goes_on.wait(20))[1])()
+    waits = tf.op(here=True)(lambda: (begun.set(), goes_on.wait(LONG))[1])()
     fails = tf.op(lambda: 1 / 0)()
     with tf.Session() as session:
         with pytest.raises(tf.errors.OpError):
             session.run(fails)
         assert isinstance(fibonacci(3), tf.Tensor)
         future = session.submit(waits)
-        assert begun.wait(20)
+        assert begun.wait(LONG)
         assert isinstance(fibonacci(3), tf.Tensor)
         goes_on.set()
         assert future.result()

@@ -635,7 +635,7 @@ def test_what_depends_on_each_other_by_what_cannot_travel_runs_in_creation_order
         nodes = [
             op_in(place, lambda: here.send(b"a"))(),
             op_in(place, lambda: there.recv(1))(),
-            op_in(place, lambda: lock.acquire(timeout=1))(),
+            op_in(place, lambda: lock.acquire(blocking=False))(),
             op_in(place, lambda: lines.readline())(),
             op_in(place, lambda file: file.readline())(lines),
             op_in(place, lambda: (lock.locked(), lock.release(), lock.locked()))(),

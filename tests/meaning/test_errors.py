@@ -21,7 +21,7 @@ import pytest
 import weftwork as tf
 from tests.meaning.places import PLACES, op_in, session_in
 from tests.programs import Program
-from tests.waiting import until
+from tests.waiting import LONG, until
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -327,14 +327,14 @@ def test_a_function_that_has_crashed_a_worker_is_never_called_in_the_program():
         assert os.getpid() not in {session.run(node, {x: 0}) for _ in range(45)}
 
 
-@pytest.mark.parametrize("limit", [0, 60_000])
+@pytest.mark.parametrize("limit", [0, 1000 * LONG])
 @pytest.mark.parametrize("place", ["caller", "dynamic", "auto"])
 def test_ctrl_c_ends_the_run_as_itself(place, limit, tmp_path):
     begun, mine = tmp_path / "begun", os.getpid()
 
     def waits() -> None:
         begun.touch()
-        threading.Event().wait(30)
+        threading.Event().wait(LONG)
 
     def strike() -> None:
         until(begun.exists)
@@ -352,11 +352,16 @@ def test_a_handler_of_the_program_that_raises_ends_the_run_as_well():
     def handler(*_: Any) -> None:
         raise KeyboardInterrupt("mine")
 
+    def strike() -> None:
+        assert begun.wait(LONG)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    begun = threading.Event()
     before = signal.signal(signal.SIGINT, handler)
     try:
-        node = tf.op(lambda: threading.Event().wait(30), here=True)()
+        node = tf.op(lambda: begun.set() or threading.Event().wait(LONG), here=True)()
         with tf.Session() as session:
-            threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
+            threading.Thread(target=strike).start()
             with pytest.raises(KeyboardInterrupt, match="mine"):
                 session.run(node)
     finally:

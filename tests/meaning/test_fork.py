@@ -14,7 +14,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 import warnings
 
 import psutil
@@ -23,7 +22,7 @@ import pytest
 import weftwork as tf
 from tests.meaning.places import PLACES, values
 from tests.programs import Program
-from tests.waiting import until
+from tests.waiting import LONG, until
 
 pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -129,7 +128,7 @@ def in_child(work) -> tuple:
         warnings.simplefilter("ignore")
         child = os.fork()
     if child == 0:
-        signal.alarm(100)
+        signal.alarm(LONG)
         try:
             told = ("done", work())
         except BaseException as error:
@@ -151,18 +150,16 @@ def test_a_session_is_refused_at_once_in_a_forked_child_and_stays_where_it_was()
     with tf.Session() as session:
         session.run(v.initializer)
         for _ in range(3):
-            session.run(node, {x: 2}, options=tf.RunOptions(timeout_in_ms=60_000))
-        began = time.monotonic()
+            session.run(node, {x: 2}, options=tf.RunOptions(timeout_in_ms=1000 * LONG))
         for work in (
             lambda: session.run(node, {x: 2}),
-            lambda: session.submit(node, {x: 2}).result(50),
-            lambda: session.run(plus, options=tf.RunOptions(timeout_in_ms=50_000)),
+            lambda: session.submit(node, {x: 2}).result(LONG),
+            lambda: session.run(plus, options=tf.RunOptions(timeout_in_ms=1000 * LONG)),
         ):
             kind, text = in_child(work)
             assert kind == "RuntimeError"
             assert "forked" in text
         assert in_child(session.close) == ("done", None)
-        assert time.monotonic() - began < 30
         assert session.run([node, plus], {x: 3}) == [9, 2]
 
 
@@ -171,15 +168,15 @@ def test_a_forked_child_has_sessions_of_its_own():
     node = tf.op(square)(x)
     session = tf.Session()
     for _ in range(3):
-        session.run(node, {x: 2}, options=tf.RunOptions(timeout_in_ms=60_000))
+        session.run(node, {x: 2}, options=tf.RunOptions(timeout_in_ms=1000 * LONG))
 
     def work() -> list:
         with tf.Session() as own:
             new = tf.op(lambda a: a + 1)(x)  # is tried in a local worker of the child's
             return [
                 own.run(node, {x: 3}),
-                own.run(node, {x: 4}, options=tf.RunOptions(timeout_in_ms=50_000)),
-                own.submit(node, {x: 5}).result(50),
+                own.run(node, {x: 4}, options=tf.RunOptions(timeout_in_ms=1000 * LONG)),
+                own.submit(node, {x: 5}).result(LONG),
                 own.run(new, {x: 6}),
             ]
 

@@ -131,6 +131,29 @@ def test_a_module_that_code_imports_itself_is_the_programs_each_time(ray_session
         assert seen == [(run, attempt) for run in range(3)]
 
 
+@pytest.mark.parametrize("place", ["caller", "thread", "resident", "dynamic", "task", "isolated"])
+def test_names_from_which_a_package_computes_others_are_the_programs(ray_session, place, tmp_path, monkeypatch):
+    """A package's `__getattr__`, and what its modules import from it where they need it."""
+    name, text = (
+        f"computing_{time.monotonic_ns()}",
+        "def look():\n    from . import LEVEL\n    from .deep import DEPTH\n",
+    )
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "__init__.py").write_text("LEVEL = 7\ndef __getattr__(name):\n    return name, LEVEL\n")
+    (folder / "deep.py").write_text("DEPTH = 8")
+    (folder / "inner.py").write_text(f"{text}    return LEVEL, DEPTH\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    package, inner = importlib.import_module(name), importlib.import_module(f"{name}.inner")
+    deep = importlib.import_module(f"{name}.deep")
+
+    def change(run):
+        package.LEVEL, deep.DEPTH = run, -run
+
+    assert values(place, lambda: package.computed, runs=3, between=change) == [("computed", run) for run in range(3)]
+    assert values(place, inner.look, runs=3, between=change) == [(run, -run) for run in range(3)]
+
+
 def test_code_tells_which_large_data_an_import_makes(module):
     """Only that need not be sent, however large it is."""
     made = {name: is_made_at_import(module, name) for name in ("TABLE", "ROWS", "LATER", "filled", "pi", "missing")}
@@ -208,7 +231,7 @@ def test_of_what_cannot_be_pickled_in_a_module_there_is_one(ray_session, place):
     functions = [
         append,
         lambda: TASKS.put(1),
-        lambda: TASKS.get(timeout=5),
+        lambda: TASKS.get(block=False),
         insert,
         lambda: DATABASE.execute("select count(*) from t").fetchone()[0],
         lambda: HERE.send(b"a"),

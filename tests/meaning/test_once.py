@@ -165,6 +165,27 @@ def test_a_class_and_a_function_are_as_the_program_has_changed_them(place):
 
 
 @pytest.mark.parametrize("place", ["resident", "dynamic"])
+def test_a_partial_has_the_arguments_that_the_program_has_given_it(place):
+    """Its keywords are a dict, and it can be made anew; as a node, and as a helper."""
+
+    def told(*args, **kwargs):
+        return args, sorted(kwargs.items())
+
+    partial = functools.partial(told, 1, key=0)
+
+    def change(run):
+        if run == 2:
+            partial.__setstate__((told, (2,), {"new": 2}, {}))
+        else:
+            partial.keywords["key"] = run
+
+    expected = [((1,), [("key", 0)]), ((1,), [("key", 1)]), ((2,), [("new", 2)])]
+    for function in (partial, lambda: partial()):
+        assert values(place, function, runs=RUNS, between=change) == expected
+        partial.__setstate__((told, (1,), {"key": 0}, {}))
+
+
+@pytest.mark.parametrize("place", ["resident", "dynamic"])
 def test_the_start_method_of_processes_is_the_program_s(place):
     before = multiprocessing.get_start_method(allow_none=True)
 

@@ -124,6 +124,23 @@ def test_warnings_obey_the_filters_of_the_program(place):
 
 
 @pytest.mark.parametrize("place", PLACES)
+def test_a_warning_of_no_line_of_the_program_is_shown(place):
+    """Its `stacklevel` is larger than the stack, or the function says where it is from."""
+
+    def warn_from_afar():
+        warnings.warn("far", stacklevel=1000)
+        warnings.warn_explicit("said", DeprecationWarning, "file", 3)
+
+    with tf.Graph().as_default(), session_in(place) as session:
+        node = op_in(place, warn_from_afar)().op
+        for _ in range(3):
+            with warnings.catch_warnings(record=True) as seen:
+                warnings.simplefilter("always")
+                session.run(node)
+            assert [(str(w.message), w.category) for w in seen] == [("far", UserWarning), ("said", DeprecationWarning)]
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_a_call_that_is_repeated_in_the_program_says_things_once(ray_session, place, capsys):
     """It changes captured state unseen, returns what cannot be pickled, or fails as if only the place were wrong."""
     kept = [0]

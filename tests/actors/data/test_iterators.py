@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 import threading
-from time import monotonic
 
 import numpy as np
 import pytest
 
 import weftwork as tf
 from tests.actors.data.reading import drained
+from tests.waiting import LONG
 
 Dataset, Iterator, experimental = tf.data.Dataset, tf.data.Iterator, tf.data.experimental
 pytestmark = pytest.mark.usefixtures("graph")
@@ -120,7 +120,7 @@ def test_a_run_that_is_cancelled_takes_nothing():
 
     def slow():
         yield 1
-        go_on.wait(20)
+        go_on.wait(LONG)
         yield 2
 
     element = Dataset.from_generator(slow, tf.int32, []).make_one_shot_iterator().get_next()
@@ -134,7 +134,7 @@ def test_a_run_that_is_cancelled_takes_nothing():
 
 def test_a_run_that_waits_for_an_element_is_cancelled_when_its_session_closes():
     go_on, raised = threading.Event(), []
-    element = Dataset.from_generator(lambda: iter([go_on.wait(20)]), tf.bool, []).make_one_shot_iterator().get_next()
+    element = Dataset.from_generator(lambda: iter([go_on.wait(LONG)]), tf.bool, []).make_one_shot_iterator().get_next()
     session = tf.Session()
 
     def wait():
@@ -147,12 +147,10 @@ def test_a_run_that_waits_for_an_element_is_cancelled_when_its_session_closes():
     waiting.start()
     while not session.waiting():
         pass
-    start = monotonic()
     session.close()
-    waiting.join(20)
+    waiting.join(LONG)
     go_on.set()
     assert raised == [tf.errors.CancelledError]
-    assert monotonic() - start < 15
 
 
 def test_what_is_prefetched_is_made_while_nobody_asks():

@@ -15,7 +15,7 @@ import pytest
 import weftwork as tf
 from tests.scheduler.views.test_timeline import check_trace
 from tests.tracing import CLOSE, check_order, check_run, lanes, of_kind, traced
-from tests.waiting import until
+from tests.waiting import LONG, until
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.views.timeline import timeline_of
 
@@ -287,13 +287,13 @@ def test_a_wait_for_a_variable_and_its_commit_are_told(graph):
     began, go_on = threading.Event(), threading.Event()
     first = v.assign_add(1.0)
     with tf.control_dependencies([first]):
-        long = tf.op(lambda: began.set() or go_on.wait(60), here=True)()
+        long = tf.op(lambda: began.set() or go_on.wait(LONG), here=True)()
     with placed("caller") as session:
         session.run(v.initializer)
         heard = []
         with session.listen(heard.append):
             running = session.submit([first, long])
-            assert began.wait(60)
+            assert began.wait(LONG)
             later = session.submit(first)
             until(lambda: len(of_kind(heard, "began")) == 2)
             time.sleep(0.1)  # it waits next
@@ -302,7 +302,7 @@ def test_a_wait_for_a_variable_and_its_commit_are_told(graph):
             later.result()
     (locked,) = of_kind(heard, "locked")
     assert locked.text == "v"
-    assert 0.01 < locked.seconds < 60
+    assert 0.01 < locked.seconds < LONG
     assert [event.text for event in of_kind(heard, "committed")] == ["v", "v"]
     waiter = locked.run
     assert [e.kind for e in heard if e.run == waiter][-2:] == ["committed", "ended"]

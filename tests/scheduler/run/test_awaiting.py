@@ -50,9 +50,7 @@ def test_many_coroutines_wait_at_the_same_time_in_one_thread(graph):
     before = threading.active_count()
     with tf.Session(config=config) as session:
         for _ in range(2):
-            start = time.monotonic()
             assert session.run(nodes) == list(range(100))
-            assert time.monotonic() - start < 5
         assert session.placements["loop"] == (200, 200)
     assert (seen.most, len(seen.threads)) == (100, 1)
     assert threading.active_count() - before < 10
@@ -225,7 +223,5 @@ def test_a_coroutine_may_change_its_arguments_and_state(graph):
     rows = tf.op(lambda: [0])()
     nodes = [adds(rows) for _ in range(20)]
     with tf.Session() as session:
-        start = time.monotonic()
         assert session.run([rows, *nodes]) == [[0]] + [[0, 1]] * 20
-        assert time.monotonic() - start < 10
     assert log == [2] * 20

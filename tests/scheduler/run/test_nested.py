@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import weftwork as tf
-from tests.waiting import until
+from tests.waiting import LONG, until
 from weftwork.scheduler.run import nested
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -39,7 +39,7 @@ def meeting(folder):
 
     def meet(k):
         (folder / str(int(k))).touch()
-        end = time.monotonic() + 30
+        end = time.monotonic() + LONG
         while len(os.listdir(folder)) < 2:
             assert time.monotonic() < end, "no other call began while it ran"
             time.sleep(0.005)

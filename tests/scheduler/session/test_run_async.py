@@ -9,7 +9,7 @@ import time
 import pytest
 
 import weftwork as tf
-from tests.waiting import until
+from tests.waiting import LONG, until
 
 
 def test_coroutines_get_what_run_gives_while_the_loop_goes_on(graph):
@@ -62,7 +62,7 @@ def test_errors_are_those_of_run(graph):
 def test_a_cancelled_task_cancels_its_run_which_changes_nothing(graph):
     counter = tf.Variable(0)
     with tf.control_dependencies([tf.assign_add(counter, 1)]):
-        hang = tf.op(time.sleep)(30)
+        hang = tf.op(time.sleep)(2 * LONG)
 
     async def main(session):
         with pytest.raises(asyncio.TimeoutError):
@@ -73,15 +73,16 @@ def test_a_cancelled_task_cancels_its_run_which_changes_nothing(graph):
         session.run(counter.initializer)
         start = time.monotonic()
         assert asyncio.run(main(session)) == 0
-        assert time.monotonic() - start < 25
+        assert time.monotonic() - start < LONG
 
 
 def test_a_session_that_closes_cancels_who_waits(graph):
-    hang = tf.op(time.sleep)(30)
+    hang = tf.op(time.sleep)(2 * LONG)
 
     async def main(session):
         waiting = asyncio.create_task(session.run_async(hang))
-        await asyncio.sleep(0.3)
+        while not session.waiting():
+            await asyncio.sleep(0.01)
         await asyncio.to_thread(session.close)
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -91,7 +92,7 @@ def test_a_session_that_closes_cancels_who_waits(graph):
 
 def test_a_loop_that_ends_takes_its_runs_with_it(graph):
     counter = tf.Variable(0)
-    with tf.control_dependencies([tf.op(time.sleep)(30)]):
+    with tf.control_dependencies([tf.op(time.sleep)(2 * LONG)]):
         late = tf.assign_add(counter, 1)
 
     async def main(session):
@@ -101,7 +102,7 @@ def test_a_loop_that_ends_takes_its_runs_with_it(graph):
     with tf.Session(config=tf.ConfigProto(cancel_grace_in_ms=100)) as session:
         session.run(counter.initializer)
         asyncio.run(main(session))
-        until(lambda: not session.waiting(), 20)  # its function is ended after the grace time
+        until(lambda: not session.waiting())  # its function is ended after the grace time
         assert session.run(counter) == 0
 
 
@@ -110,11 +111,12 @@ def test_a_loop_that_ends_takes_its_runs_with_it(graph):
 def test_a_loop_that_is_closed_under_a_run_ends_it(graph, caplog, given_up):
     """Whether or not the program gives up the coroutine, too. Nothing is logged, and nothing goes on."""
     counter = tf.Variable(0)
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
 
     def wait():
+        begun.set()
         try:
-            for _ in range(3000):  # in steps: what cannot be ended in a thread is warned of
+            for _ in range(100 * LONG):  # in steps: what cannot be ended in a thread is warned of
                 time.sleep(0.01)
         finally:
             ended.set()
@@ -126,15 +128,15 @@ def test_a_loop_that_is_closed_under_a_run_ends_it(graph, caplog, given_up):
         loop = asyncio.new_event_loop()
         waiting = session.run_async(late)
         task = loop.create_task(waiting)
-        loop.call_later(0.2, loop.stop)
+        threading.Thread(target=lambda: (begun.wait(LONG), loop.call_soon_threadsafe(loop.stop))).start()
         loop.run_forever()
         loop.close()
         task._log_destroy_pending = False  # what this test is about
         if given_up:
             del task
             waiting.close()
-        assert ended.wait(20)
-        until(lambda: not session.waiting(), 20)
+        assert ended.wait(LONG)
+        until(lambda: not session.waiting())
         assert session.run(counter) == 0
     assert caplog.records == []
 
