@@ -105,14 +105,7 @@ def while_loop(
 
         i, total = tf.while_loop(lambda i, total: i < 10, lambda i, total: (i + 1, total + i), [0, 0])  # total is 45
     """
-    if not callable(cond):
-        raise TypeError("cond must be callable.")
-    if not callable(body):
-        raise TypeError("body must be callable.")
-    if not isinstance(parallel_iterations, int) or parallel_iterations < 1:
-        raise TypeError("parallel_iterations must be a positive integer.")
-    if not loop_vars:
-        raise ValueError("No loop variables provided")
+    _check_arguments(cond, body, loop_vars, parallel_iterations)
     first = leaves(loop_vars)
     graph = graph_of([t for t in first if as_tensor(t) is not None])
     with graph.as_default(), name_scope(name, "while", first):
@@ -142,6 +135,17 @@ def while_loop(
         as_returned = isinstance(result, (list, tuple)) and len(result) == len(loop_vars)
         packed = repacked(result if as_returned else loop_vars, iter(op.outputs))
     return packed[0] if len(enter) == 1 and not return_same_structure else packed
+
+
+def _check_arguments(cond: Any, body: Any, loop_vars: Any, parallel_iterations: Any) -> None:
+    if not callable(cond):
+        raise TypeError("cond must be callable.")
+    if not callable(body):
+        raise TypeError("body must be callable.")
+    if not isinstance(parallel_iterations, int) or parallel_iterations < 1:
+        raise TypeError("parallel_iterations must be a positive integer.")
+    if not loop_vars:
+        raise ValueError("No loop variables provided")
 
 
 def _invariants(loop_vars: Any, enter: list[Tensor], shape_invariants: Any) -> list:

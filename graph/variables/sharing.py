@@ -240,12 +240,10 @@ def _create_partitioned(name: str, request: _Request) -> PartitionedVariable | N
     counts = request.partitioner(shape=shapes.TensorShape(shape), dtype=dtype)
     if not isinstance(counts, Sequence):
         raise ValueError(f"Partitioner must return a sequence, but saw: {counts}")
-    counts = list(counts)
-    if known is not None and counts != known.partitions:
-        raise ValueError(
-            f"Trying to reuse partitioned variable {name}, but specified partitions {counts} and found partitions "
-            f"{known.partitions}."
-        )
+    counts, found = list(counts), None if known is None else known.partitions
+    if found is not None and counts != found:
+        text = f"Trying to reuse partitioned variable {name}, but specified partitions {counts} and found partitions"
+        raise ValueError(f"{text} {found}.")
     parts = []
     for number, (offset, part) in enumerate(parts_of(name, dims, counts)):
         info = PartitionInfo(list(dims), offset)
