@@ -129,6 +129,28 @@ def ranks(seconds: Sequence[float], after: list[list[int]]) -> list[float]:
     return rank
 
 
+def depth_first(before: list[tuple[int, ...]], after: list[list[int]]) -> list[int]:
+    """The place of each node in an order in which a node follows the nodes that only it still waited for.
+
+    So values are used soon after they are made, and few are there at a time.
+    """
+    place = [-1] * len(before)
+    last = 0
+    for end, others in enumerate(after):
+        left = [] if others else [end]
+        while left:
+            node = left[-1]
+            waiting = [other for other in before[node] if place[other] < 0]
+            if waiting:
+                left += sorted(waiting, reverse=True)
+                continue
+            left.pop()
+            if place[node] < 0:
+                place[node] = last
+                last += 1
+    return place
+
+
 def schedule(
     seconds: Sequence[float],
     before: list[tuple[int, ...]],
