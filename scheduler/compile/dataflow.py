@@ -76,6 +76,7 @@ class Dataflow:
         """For versions made by a branch or a loop, which are outputs of no tensor: the variable's reference."""
         self._takers: bytearray | None = None
         self._neighbours: tuple[list[tuple[int, ...]], list[list[int]]] | None = None
+        self._depth_first: list[int] | None = None
         self._has_users = False
 
     def tensor(self, value: int) -> Tensor:
@@ -92,7 +93,7 @@ class Dataflow:
     def wait_for(self, node: int, other: int) -> None:
         """Add a control edge: a node waits for another one."""
         self.after[node] = tuple(dict.fromkeys([*self.after.get(node, ()), other]))
-        self._neighbours = None
+        self._neighbours = self._depth_first = None
 
     def neighbours(self) -> tuple[list[tuple[int, ...]], list[list[int]]]:
         """The predecessors and the successors of each node, control edges included. Cached: do not change them."""
@@ -110,6 +111,29 @@ class Dataflow:
                 before.append(tuple(others))
             self._neighbours = before, after
         return self._neighbours
+
+    def depth_first(self) -> list[int]:
+        """The place of each node in an order in which a node follows the nodes that only it still waited for. Cached.
+
+        So values are used soon after they are made, and few are there at a time.
+        """
+        if self._depth_first is None:
+            before, after = self.neighbours()
+            place, last = [-1] * len(before), 0
+            for end, others in enumerate(after):
+                left = [] if others else [end]
+                while left:
+                    node = left[-1]
+                    waiting = [other for other in before[node] if place[other] < 0]
+                    if waiting:
+                        left += sorted(waiting, reverse=True)
+                        continue
+                    left.pop()
+                    if place[node] < 0:
+                        place[node] = last
+                        last += 1
+            self._depth_first = place
+        return self._depth_first
 
     def uses(self) -> list[int]:
         """The number of uses of each value: by nodes, as fetches, and as final values of variables."""

@@ -37,6 +37,8 @@ LOOK_FOR_MESSAGES, LOOK_FOR_WORKERS = 0.2e-3, 2e-3
 that only one that has come up can have sent any."""
 UNSEEN_IN_A_ROW = 8
 """Maximum number of nodes of unknown cost that follow another such node in a batch."""
+URGENT = 0.2
+"""Fraction of the time that is left from which the path from a node to the end is long."""
 GUESSED_SECONDS = 1e-3
 """Assumed seconds of a function that was never seen, for ordering nodes."""
 DROPPED_FROM_BYTES = 64 * 1024

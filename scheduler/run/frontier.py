@@ -1,6 +1,8 @@
-"""Frontier: the ready nodes of a dataflow, those with the longest path to the end first.
+"""Frontier: the ready nodes of a dataflow. Urgent ones come first: those with the longest path to the end.
 
 batch     ready nodes that go to a lane in one message
+urgent    said of a node whose path to the end takes a good part of the time that is left. The others run depth first,
+          so that values are used soon and memory stays small
 rank      the predicted seconds from the start of a node to the end of the run, without any overhead
 """
 
@@ -25,6 +27,7 @@ from weftwork.scheduler.plan.policy import (
     LONGEST_TURN,
     SHORTEST_BATCH,
     UNSEEN_IN_A_ROW,
+    URGENT,
 )
 from weftwork.scheduler.plan.schedule import ranks
 from weftwork.scheduler.run.lane import Batch, Lane
@@ -45,12 +48,13 @@ class Known(NamedTuple):
 class Frontier:
     """The ready, waiting and remaining nodes of one run."""
 
-    def __init__(self, flow: Dataflow, seconds: Sequence[float | None]):
-        """seconds: the predicted seconds of each node; None if never seen."""
-        self.flow, self.seconds = flow, list(seconds)
+    def __init__(self, flow: Dataflow, seconds: Sequence[float | None], lanes: int = 1):
+        """seconds: the predicted seconds of each node; None if never seen.   lanes: how many run nodes at once."""
+        self.flow, self.seconds, self._lanes = flow, list(seconds), max(1, lanes)
         before, after = flow.neighbours()
         self.before, self._after = list(before), list(after)
         self._rank = ranks([GUESSED_SECONDS if s is None else s for s in seconds], self._after)
+        self._place = flow.depth_first()
         self._waits = [len(preds) for preds in self.before]
         self._is_done = bytearray(len(flow.ops))
         self.left = len(flow.ops)
@@ -84,8 +88,10 @@ class Frontier:
         return [node for node, waits in enumerate(self._waits) if not waits]
 
     def push(self, heap: list[tuple[float, int]], node: int) -> None:
-        """Push a node onto a heap, by rank."""
-        heapq.heappush(heap, (-self._rank[node], node))
+        """Push a node onto a heap: by rank if it is urgent, else depth first."""
+        rank = self._rank[node]
+        time_left = (self._work + self._unseen * GUESSED_SECONDS) / self._lanes
+        heapq.heappush(heap, (-rank if rank > URGENT * time_left else float(self._place[node]), node))
 
     def next_turn(self, heap: list[tuple[float, int]], most: int, alone: Callable[[int], bool]) -> list[int]:
         """Pop nodes off a heap that a thread calls one after another: at least one, at most `most`.

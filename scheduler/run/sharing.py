@@ -75,14 +75,14 @@ class Sharing:
         missed: takes note of seconds of work for which there was no worker, and starts them once they would pay.
         """
         self.run, self.flow, self.transport = run, flow, transport
-        self.frontier = Frontier(flow, seconds)
+        self.cores = cores if most is None else min(cores, most)
+        self.frontier = Frontier(flow, seconds, self.cores)
         self.allowed = Allowed(flow, detached.nodes)
         self.refusals = Refusals(run, flow, self.frontier, self.allowed)
         self.workers = Workers(run, self.frontier, self.refusals, transport, number, lanes, restart, revive)
         self.crew = Crew(self._help)
         self.background = Background(self.wake)
         """The detached nodes."""
-        self.cores = cores if most is None else min(cores, most)
         self.detached, self.most, self.missed = detached, most, missed
         self.does_without = may_do_without(flow)
         """Whether this process may call everything, so nothing waits for a worker to start."""

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from operator import add
 from pathlib import Path
 
@@ -219,3 +220,21 @@ def test_the_buffer_of_a_shuffle_stays_in_this_process_with_the_tasks_that_fill_
     assert frame.set_index("key").value.sum().compute(scheduler=get) == 3000
     with pytest.raises(TypeError, match="exists once"):
         dumps(partd.Buffer(partd.Dict(), partd.Dict()))
+
+
+def made_at(_):
+    time.sleep(2e-3)
+    return time.perf_counter()
+
+
+def made_and_used_at(made):
+    time.sleep(2e-3)
+    return made, time.perf_counter()
+
+
+def test_values_are_used_soon_after_they_are_made():
+    """Dask orders tasks depth first, so that few values are there at a time. So do we."""
+    steps = [delayed(made_and_used_at)(delayed(made_at)(number)) for number in range(9)]
+    spans = compute(*steps, scheduler=get, num_workers=1)
+    for made, _ in spans:
+        assert len([one for one, used in spans if one <= made < used]) <= 2
