@@ -263,8 +263,10 @@ def replay(events: list[Event]) -> None:
                 logger.handle(record)
         elif kind == "warn":
             message, category, filename, lineno, module = pickle.loads(content)
-            where = (module, _registry(module)) if module else ()  # with None, nothing would be shown
-            warnings.warn_explicit(message, category, filename, lineno, *where)
+            if module:
+                warnings.warn_explicit(message, category, filename, lineno, module, _registry(module))
+            else:  # with a registry for None, nothing would be shown
+                warnings.warn_explicit(message, category, filename, lineno)
         elif kind in ("out", "err"):
             stream = sys.stdout if kind == "out" else sys.stderr
             if stream is not None:

@@ -94,7 +94,7 @@ class variable_scope:
             parent = given if isinstance(given, VariableScope) else outer
             reentered = parent is given
             name = _scope_name(graph, outer, given, self._default_name)
-            local = parent.name.rpartition("/")[2] if reentered else (given or self._default_name)
+            local: Any = parent.name.rpartition("/")[2] if reentered else (given or self._default_name)
             with graph.name_scope(local) if self._names_too and local else _same_names(graph) as prefix:
                 scope = VariableScope(
                     self._reuse or (outer.reuse if not reentered else parent.reuse or outer.reuse),

@@ -28,7 +28,7 @@ class DiedEarly(Exception):
 def watched() -> Iterator[None]:
     """For a call of `ray.init`: while it waits for a process, it fails if one has died. Then nothing of it is left."""
     from ray._private import node, services
-    from ray._raylet import GcsClient
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
     before: Any = _vital().keys()
     begun: dict[str, str] = {}
