@@ -17,7 +17,7 @@ _VITAL = frozenset(["raylet", "gcs_server"])
 _LOOK = 0.05
 """Seconds between two checks that they live."""
 _ANSWERS = 30.0
-"""Seconds within which the head answers."""
+"""Seconds within which the head answers, and a node is registered with it."""
 
 
 class DiedEarly(Exception):
@@ -57,8 +57,10 @@ def watched() -> Iterator[None]:
 
     def registered(of: Any, gcs_address: str, node_id: str) -> dict:
         check()
-        known = GcsClient(address=gcs_address)
+        known, end = GcsClient(address=gcs_address), time.monotonic() + _ANSWERS
         while node_id not in [number.hex() for number in known.get_all_node_info(timeout=_ANSWERS)]:
+            if time.monotonic() > end:
+                break
             time.sleep(_LOOK)
             check()
         return of(gcs_address, node_id)  # it waits for ten seconds in C++ for a node that is not there yet
