@@ -1581,15 +1581,6 @@ from weftwork.graph.variables.partitioned import (
 from weftwork.graph.variables.partitioned import (
     variable_axis_size_partitioner as variable_axis_size_partitioner,
 )
-from weftwork.graph.variables.sharing import (
-    create_partitioned_variables as create_partitioned_variables,
-)
-from weftwork.graph.variables.sharing import (
-    get_local_variable as get_local_variable,
-)
-from weftwork.graph.variables.sharing import (
-    get_variable as get_variable,
-)
 from weftwork.graph.variables.scoping import (
     get_variable_scope as get_variable_scope,
 )
@@ -1598,6 +1589,15 @@ from weftwork.graph.variables.scoping import (
 )
 from weftwork.graph.variables.scoping import (
     variable_scope as variable_scope,
+)
+from weftwork.graph.variables.sharing import (
+    create_partitioned_variables as create_partitioned_variables,
+)
+from weftwork.graph.variables.sharing import (
+    get_local_variable as get_local_variable,
+)
+from weftwork.graph.variables.sharing import (
+    get_variable as get_variable,
 )
 from weftwork.graph.variables.template import make_template as make_template
 from weftwork.graph.variables.variable import (
