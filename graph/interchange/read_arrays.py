@@ -99,7 +99,7 @@ def _checked(given: Given) -> Any:
 
 @reads("Assert")
 def _assert(given: Given) -> Any:
-    return assertions.Assert(given.inputs[0], given.inputs[1:], summarize=given["summarize"], name=given.name)
+    return assertions.asserted(given.inputs[0], given.inputs[1:], given["summarize"], given.name)
 
 
 # Variables

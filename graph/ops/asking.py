@@ -135,7 +135,7 @@ def assert_rank_in(
             return no_op(name=scope)
         details = data if data is not None else [message or "", f"Tensor {x.name} must have rank in {tuple(ranks)}"]
         fits = math_ops.reduce_any(math_ops.equal(array_ops.rank(x), np.array(tuple(ranks), np.int32)))
-        return Assert(fits, details, summarize, name=scope)
+        return Assert(fits, details, summarize)
 
 
 def assert_shapes(shapes: Any, data: Any = None, summarize: int | None = None, message: str | None = None,

@@ -7,6 +7,7 @@ whose value is known while the graph is built are checked then.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,13 +30,26 @@ _TOLERANCE = 10
 
 
 def summarized(value: Any, most: int | None) -> str:
-    """The first elements of a value, in TensorFlow's format: [1 2 3...]."""
+    """The first elements of a value, in TensorFlow's format: [1 2 3...], or [[1 2][3...]...] for several axes."""
     if isinstance(value, bytes):
         return f"[{value.decode('utf-8', 'replace')}]"
-    elements = np.ravel(np.asarray(value))
-    shown = elements[: _SHOWN_ELEMENTS if most is None else most] if most is None or most >= 0 else elements
-    texts = [e.decode("utf-8", "replace") if isinstance(e, bytes) else str(e).removesuffix(".0") for e in shown]
-    return f"[{' '.join(texts)}{'...' if len(shown) < len(elements) else ''}]"
+    array = np.asarray(value)
+    limit = _SHOWN_ELEMENTS if most is None else most if most >= 0 else array.size
+    texts = [e.decode("utf-8", "replace") if isinstance(e, bytes) else str(e) for e in np.ravel(array)[:limit]]
+    shown = _rows([text.removesuffix(".0") for text in texts], array.shape)
+    return f"[{shown}{'...' if limit < array.size else ''}]"
+
+
+def _rows(texts: list[str], shape: tuple[int, ...]) -> str:
+    """The first elements of an array of this shape, in the brackets of its inner axes."""
+    if len(shape) < 2:
+        return " ".join(texts)
+    size, rows = math.prod(shape[1:]), []
+    for start in range(0, len(texts), size or 1):
+        row = texts[start : start + size]
+        cut = len(row) < size and len(shape) == 2
+        rows.append(f"[{_rows(row, shape[1:])}{'...' if cut else ''}]")
+    return "".join(rows)
 
 
 def check(holds: Any, *data: Any, summarize: int | None) -> tuple:
@@ -54,18 +68,23 @@ def Assert(condition: Any, data: Sequence[Any], summarize: int | None = None, na
     -1 for all.
     Raises TypeError for a condition of another dtype.
     """
-    with name_scope(name, "Assert", [condition, *data]) as scope:
-        holds = convert_to_tensor(condition)
-        if not holds.dtype.is_bool and holds.dtype is not dtypes.object:
-            text = (
-                f"Input 'condition' of 'Assert' has type {holds.dtype.name} that does not match expected type of bool"
-            )
-            raise TypeError(f"{text}: {condition!r}")
-        tensors = (holds, *map(convert_to_tensor, data))
-        attrs = {"summarize": summarize}
-        return graph_of(tensors).add(
-            Kind.PURE, "Assert", kernel=check, inputs=tensors, attrs=attrs, outputs=[], name=scope
-        )
+    with name_scope(name, "Assert", [condition, *data]):
+        tensors = [convert_to_tensor(item) for item in data]
+        # TensorFlow puts other assertions into a branch, and returns its result.
+        plain = all([t.dtype.base_dtype in (dtypes.string, dtypes.int32) for t in tensors])
+        return asserted(condition, tensors, summarize, "Assert" if plain else "AssertGuard/Merge")
+
+
+def asserted(condition: Any, data: Sequence[Tensor], summarize: int | None, name: str) -> Operation:
+    """The operation of `Assert`, by its own name."""
+    holds = convert_to_tensor(condition)
+    if not holds.dtype.is_bool and holds.dtype is not dtypes.object:
+        text = f"Input 'condition' of 'Assert' has type {holds.dtype.name} that does not match expected type of bool"
+        raise TypeError(f"{text}: {condition!r}")
+    inputs = (holds, *data)
+    return graph_of(inputs).add(
+        Kind.PURE, "Assert", kernel=check, inputs=inputs, attrs={"summarize": summarize}, outputs=[], name=name
+    )
 
 
 # Comparisons of elements
@@ -74,7 +93,7 @@ def Assert(condition: Any, data: Sequence[Any], summarize: int | None = None, na
 def _compared(sign: str, holds: Callable, x: Any, y: Any, data: Any, summarize: int | None, message: Any, name: str):
     """An assertion that `holds` is true for all pairs of elements; checked at once if both are known."""
     with name_scope(name, None, [x, y]) as scope:
-        x, y = convert_together([x, y])
+        x, y = convert_together([x, y], folder=scope)
         if data is None:
             data = [f"Condition x {sign} y did not hold element-wise:", f"x ({x.name}) = ", x, f"y ({y.name}) = ", y]
         if message is not None:
@@ -82,7 +101,7 @@ def _compared(sign: str, holds: Callable, x: Any, y: Any, data: Any, summarize: 
         shapes.broadcast(x.raw_shape, y.raw_shape)
         known = [static_value(x), static_value(y)]
         if any(value is None for value in known):
-            return Assert(holds(x, y), data, summarize, name=scope)
+            return Assert(holds(x, y), data, summarize)
         check(holds(*known), *map(_shown, data), summarize=summarize)
         return no_op(name=scope)
 
@@ -177,13 +196,13 @@ def assert_near(
 ) -> Operation:
     """Assert |x - y| <= atol + rtol * |y| for every element. By default both are 10 times the dtype's epsilon."""
     with name_scope(name, "assert_near", [x, y]) as scope:
-        x, y = convert_together([x, y])
+        x, y = convert_together([x, y], folder=scope)
         eps = float(_TOLERANCE * np.finfo(x.dtype.numpy).eps)
         rtol, atol = (eps if t is None else t for t in (rtol, atol))
         details = [] if message is None else [message]
         if data is None:
             data = ["x and y not equal to tolerance rtol and atol:", f"x ({x.name}) = ", x, f"y ({y.name}) = ", y]
-        return Assert(np.abs(x - y) <= atol + rtol * np.abs(y), [*details, *data], summarize, name=scope)
+        return Assert(np.abs(x - y) <= atol + rtol * np.abs(y), [*details, *data], summarize)
 
 
 # Ranks and types
@@ -218,7 +237,7 @@ def _ranked(what: str, holds: Callable, x: Any, rank: int, data: Any, summarize:
             return no_op(name=scope)
         if data is None:
             data = [text, f"Tensor {x.name} must have {what}", rank, "Received shape: ", array_ops.shape(x)]
-        return Assert(holds(array_ops.rank(x), rank), data, summarize, name=scope)
+        return Assert(holds(array_ops.rank(x), rank), data, summarize)
 
 
 def whole_number(rank: Any) -> Any:

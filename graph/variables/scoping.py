@@ -92,9 +92,9 @@ class variable_scope:
             outer = get_variable_scope()
             given = self._name_or_scope
             parent = given if isinstance(given, VariableScope) else outer
-            reentered = parent is given
+            reentered = isinstance(given, VariableScope)
             name = _scope_name(graph, outer, given, self._default_name)
-            local: Any = parent.name.rpartition("/")[2] if reentered else (given or self._default_name)
+            local = given.name.rpartition("/")[2] if isinstance(given, VariableScope) else given or self._default_name
             with graph.name_scope(local) if self._names_too and local else _same_names(graph) as prefix:
                 scope = VariableScope(
                     self._reuse or (outer.reuse if not reentered else parent.reuse or outer.reuse),

@@ -271,7 +271,7 @@ def read_meta_graph(
         for node in made.graph_def.node:
             node.device = ""
     graph = get_default_graph()
-    scope = None
+    scope = graph.get_name_scope() or None
     if import_scope:
         with graph.name_scope(import_scope) as whole:
             scope = whole.rstrip("/")

@@ -60,7 +60,45 @@ def test_the_error_shows_the_values_the_message_and_the_line(graph):
     text = str(info.value)
     assert text.startswith("assertion failed: [too much] [Condition x < y did not hold element-wise:] [x (x:0) = ]")
     assert "[1.5 12 3...]" in text
-    assert f"limit (defined at {__file__}:" in text
+    assert f"limit/Assert/AssertGuard/Merge (defined at {__file__}:" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "most", "shown"),
+    [
+        (7, None, "[7]"),
+        ([1, 2, 3], 3, "[1 2 3]"),
+        ([[1, 2], [3, 4]], None, "[[1 2][3...]...]"),
+        ([[1, 2], [3, 4]], 2, "[[1 2]...]"),
+        ([[[1, 2], [3, 4]], [[5, 6], [7, 8]]], 5, "[[[1 2][3 4]][[5...]]...]"),
+        ([[[1, 2], [3, 4]], [[5, 6], [7, 8]]], -1, "[[[1 2][3 4]][[5 6][7 8]]]"),
+        ([[b"a"], [b"b"]], None, "[[a][b]]"),
+        (np.zeros((2, 0)), None, "[]"),
+    ],
+)
+def test_values_of_several_axes_are_shown_in_brackets(graph, value, most, shown):
+    x = tf.placeholder_with_default(value, np.shape(value))
+    with tf.Session() as session, pytest.raises(tf.errors.InvalidArgumentError) as info:
+        session.run(tf.Assert(tf.constant(False), [x], summarize=most))
+    assert info.value.message.startswith(f"assertion failed: {shown}\n")
+
+
+def test_assertions_have_tensorflows_names(graph):
+    x, n = tf.placeholder(tf.float32, [2]), tf.placeholder(tf.int32, [2])
+    made = [
+        tf.Assert(n > 0, ["text", n]),
+        tf.Assert(x > 0, [x]),
+        tf.assert_less(x, 1.0),
+        tf.assert_less(n, 1, name="n"),
+    ]
+    assert [op.name for op in made] == [
+        "Assert/Assert", "Assert_1/AssertGuard/Merge", "assert_less/Assert/AssertGuard/Merge", "n/Assert/Assert",
+    ]  # fmt: skip
+    assert graph.get_operation_by_name("n/y").type == "Const"
+    copy = tf.Graph()
+    with copy.as_default():
+        tf.import_graph_def(graph.as_graph_def(), name="")
+    assert [op.name for op in copy.get_operations() if op.type == "Assert"] == [op.name for op in made]
 
 
 @pytest.mark.parametrize("placement", ["auto", "actor", "task"])

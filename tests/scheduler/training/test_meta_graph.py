@@ -52,6 +52,23 @@ def test_a_training_program_goes_on_from_its_files(graph, tmp_path, scope, versi
         assert tf.gradients(other.get_tensor_by_name(f"{start}loss:0"), tf.trainable_variables()) != [None]
 
 
+def test_a_graph_is_imported_into_the_name_scope_that_is_open(graph, tmp_path):
+    doubled = tf.multiply(tf.Variable([1.0], name="w"), 2.0, name="doubled")
+    saver = tf.train.Saver()
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        prefix = saver.save(session, tmp_path / "model")
+        assert session.run(doubled) == [2.0]
+    with tf.Graph().as_default(), tf.Session() as session:
+        with tf.name_scope("outer"):
+            again = tf.train.import_meta_graph(f"{prefix}.meta")
+        with tf.variable_scope("tower"):
+            tf.train.import_meta_graph(f"{prefix}.meta", import_scope="inner")
+        assert [v.name for v in tf.global_variables()] == ["outer/w:0", "tower/inner/w:0"]
+        again.restore(session, prefix)
+        assert session.run("outer/doubled:0") == [2.0]
+
+
 def test_text_and_chosen_collections(graph, tmp_path):
     model()
     made = tf.train.export_meta_graph(tmp_path / "m.txt", collection_list=["sizes"], as_text=True, clear_devices=True)
