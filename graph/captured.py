@@ -42,7 +42,7 @@ class Captured:
     names: (module or class, name, value) of references into the program's modules and classes.
     spaces: (function, names) of the program's functions that it calls, itself included, and the data in their globals.
     classes: classes of the program that it may instantiate.
-    draws: bits that tell whether it may draw from `random` or `numpy.random`.   main: it depends on its thread.
+    draws: bits that tell what it may draw random numbers from.   main: it depends on its thread.
     ends: it may end the process that it runs in.
     """
 

@@ -34,7 +34,7 @@ from weftwork.graph.following import CHANGES
 from weftwork.graph.inspection import ATOMS, found_in
 from weftwork.graph.modules import is_own
 from weftwork.graph.ownership import is_atom
-from weftwork.graph.seeded import NUMPY, PYTHON
+from weftwork.graph.seeded import NUMPY, PACKAGES, PYTHON
 
 
 class Bound(NamedTuple):
@@ -111,7 +111,7 @@ class Notes:
             if is_patched_in(hook):  # it hears of errors in the threads that the code may start
                 self.writes.add((MAIN_ONLY, "modules"))
         elif not is_own(name) and top not in WITHOUT_RANDOM and top not in sys.stdlib_module_names:
-            self.draws |= PYTHON | NUMPY
+            self.draws |= PACKAGES
 
     def _note_function(self, function: Any) -> Any:
         """Code names a function that is not the program's. Returns the object that it is bound to, if it has state."""

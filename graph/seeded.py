@@ -18,8 +18,9 @@ import numpy as np
 
 from weftwork.graph.forks import fresh
 
-PYTHON, NUMPY = 1, 2
-"""Generators that a function may draw from, as bits of `Captured.draws`."""
+PYTHON, NUMPY, PACKAGES = 1, 2, 4
+"""What a function may draw from, as bits of `Captured.draws`: generators that its code names, and either of them in the
+code of an installed package."""
 
 
 class _Aside:
@@ -91,6 +92,16 @@ def _numpy_aside(generator: Any) -> tuple[int, Any]:
 def new_key() -> tuple[int, int]:
     """A key for a run: the next number from each of the program's generators."""
     return _PYTHON.draw(lambda: random.getrandbits(64), _python_aside), _NUMPY.draw(_numpy_now, _numpy_aside)
+
+
+def draws_of(function: Any) -> int:
+    """The generators that are seeded for the calls of a user function, as bits.
+
+    What an installed package draws in a `threadsafe` function is left to it: the library that this was written for runs
+    its tasks at once, in threads that share the generators.
+    """
+    draws = function.captured.draws
+    return PYTHON | NUMPY if draws & PACKAGES and not function.threadsafe else draws & (PYTHON | NUMPY)
 
 
 class Seeded:

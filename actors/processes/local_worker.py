@@ -49,7 +49,7 @@ _PARENT_ENDS_WITHIN = 0.3
 """Seconds that the program may take to end once it has closed this process's input."""
 _PARENT_CHECK_SECONDS = 2.0
 """Seconds between two checks that the program is alive, in case its pipe does not show it."""
-_VISIT = 0.3e-3
+_VISIT = 1e-3
 """Seconds for which calls of a function may go on before its captured state is looked at."""
 FLOWS = 64
 """Number of dataflows whose rows are remembered."""
@@ -109,7 +109,7 @@ class _Exchange(ProcessExchange):
 class _Visit:
     """Successive calls of one kernel. The state that it captures is set before them, and checked after them.
 
-    That takes some 15 us, so short calls share it. If one of them has changed the state, none of them counts.
+    That takes some 15 to 30 us, so short calls share it. If one of them has changed the state, none of them counts.
     changed: the numbers of the functions that have changed theirs.   first: the number of nodes before the visit.
     """
 
@@ -305,7 +305,7 @@ class LocalWorker:
             return ("missing",)
         watch.unpacked()
         if probe:
-            self._ticker.start([row[1] for row in todo])
+            self._ticker.start()
         visit = _Visit()
         with children_end(), working(), quiet():
             end = self._calls(todo, probe, visit, made, costs, heard, said)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from time import perf_counter, sleep
 
 from weftwork.actors.programs.exchange import pause
 from weftwork.graph.forks import in_child
 
-_TICK, _AWAKE_TICK = 1e-3, 20e-6
-"""Maximum seconds that a tick stands for, in a thread that sleeps in between, and in one that stays awake."""
-_AWAKE = 1e-3
-"""Seconds for which the thread stays awake."""
-_SHOWN_AFTER, _SHOWN_AWAKE = 4e-3, 0.1e-3
-"""Total length of calls from which ticks show whether a kernel releases the GIL; and the length from which the ticks of
-a thread that stays awake show that it does."""
+_TICK, _LONGEST_TICK = 0.1e-3, 0.2e-3
+"""Seconds for which the thread sleeps between ticks, and the maximum that a tick stands for: sleeping takes longer than
+asked for."""
+_AT_ONCE = 50e-6
+"""Maximum seconds to let go of the GIL and get it back while nobody else wants it; a third of that is usual."""
+_SHOWN_FREE, _SHOWN_HELD = 1e-3, 4e-3
+"""Total length of calls from which ticks show that a kernel releases the GIL, or that it holds it: a tick can be late
+because the machine is busy."""
 _RELEASE_SHARE = 0.5
 """Share of its time for which the GIL must be free for a kernel to be taken to release it."""
 
@@ -23,8 +23,10 @@ _RELEASE_SHARE = 0.5
 class Ticker:
     """Measures, in a thread that ticks, for how long the GIL is free. While a kernel holds it, there are no ticks.
 
-    A short call sees few ticks, so the calls of a kernel are added up until they are long enough. To see a first call
-    well, the thread stays awake at first.
+    A kernel that lets go of the GIL for a moment, to open a file, lets a waiting tick through. So a tick counts only if
+    the thread gets the GIL a second time at once.
+
+    A short call sees few ticks, so the calls of a kernel are added up until they are long enough.
     """
 
     def __init__(self):
@@ -32,7 +34,6 @@ class Ticker:
         """Seconds for which the GIL was free."""
         self._calls: dict[int, tuple[float, float, float]] = {}
         """By kernel, the free seconds, seconds and CPU seconds of the calls that were too short for a verdict."""
-        self._awake = 0.0
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -41,18 +42,17 @@ class Ticker:
         self._wanted = threading.Event()
         self._started = False
 
-    def start(self, tokens: Iterable[int]) -> None:
-        """Start measuring calls of some kernels, until all who have started it call `stop`."""
+    def start(self) -> None:
+        """Start to tick, until all who have started it call `stop`."""
         with self._lock:
             self._users += 1
             if not self._started:
                 self._started = True
                 threading.Thread(target=self._count, name="weftwork-ticker", daemon=True).start()
-        self._awake = 0.0 if self._calls.keys() >= set(tokens) else perf_counter() + _AWAKE
         self._wanted.set()
 
     def stop(self) -> None:
-        """Stop measuring."""
+        """Stop ticking."""
         with self._lock:
             self._users = max(0, self._users - 1)
             if not self._users:
@@ -67,10 +67,9 @@ class Ticker:
         """
         before = self._calls.pop(token, (0.0, 0.0, 0.0))
         free, seconds, busy = free + before[0], seconds + before[1], min(seconds, busy) + before[2]
-        shown = _SHOWN_AWAKE if perf_counter() < self._awake else _SHOWN_AFTER
-        if seconds >= shown and free >= _RELEASE_SHARE * seconds:
+        if seconds >= _SHOWN_FREE and free >= _RELEASE_SHARE * seconds:
             return False
-        if seconds < _SHOWN_AFTER:
+        if seconds < _SHOWN_HELD:
             self._calls[token] = free, seconds, busy
             return None
         return True if alone and free < _RELEASE_SHARE * busy else None  # in between, the machine was busy
@@ -84,12 +83,12 @@ class Ticker:
             self._wanted.wait()
             last = perf_counter()
             while self._wanted.is_set():
-                if awake := last < self._awake:
-                    pause()
-                else:
-                    sleep(_TICK)
+                sleep(_TICK)
+                awake = perf_counter()
+                pause()
                 now = perf_counter()
-                self.free += min(now - last, _AWAKE_TICK if awake else _TICK)
+                if now - awake < _AT_ONCE:
+                    self.free += min(awake - last, _LONGEST_TICK)
                 last = now
 
 

@@ -75,6 +75,7 @@ class Dataflow:
         self.extra: dict[int, Tensor] = {}
         """For versions made by a branch or a loop, which are outputs of no tensor: the variable's reference."""
         self._takers: bytearray | None = None
+        self._neighbours: tuple[list[tuple[int, ...]], list[list[int]]] | None = None
         self._has_users = False
 
     def tensor(self, value: int) -> Tensor:
@@ -87,6 +88,28 @@ class Dataflow:
     def is_here(self, node: int) -> bool:
         """Whether a node must run in the caller."""
         return node in self.here or self.ops[node].traits.here
+
+    def wait_for(self, node: int, other: int) -> None:
+        """Add a control edge: a node waits for another one."""
+        self.after[node] = tuple(dict.fromkeys([*self.after.get(node, ()), other]))
+        self._neighbours = None
+
+    def neighbours(self) -> tuple[list[tuple[int, ...]], list[list[int]]]:
+        """The predecessors and the successors of each node, control edges included. Cached: do not change them."""
+        if self._neighbours is None:
+            before: list[tuple[int, ...]] = []
+            after: list[list[int]] = [[] for _ in self.ops]
+            producer = self.producer
+            for node, inputs in enumerate(self.inputs):
+                others = {producer[v] for v in inputs}
+                others.discard(-1)
+                if node in self.after:
+                    others.update(self.after[node])
+                for other in others:
+                    after[other].append(node)
+                before.append(tuple(others))
+            self._neighbours = before, after
+        return self._neighbours
 
     def uses(self) -> list[int]:
         """The number of uses of each value: by nodes, as fetches, and as final values of variables."""

@@ -14,7 +14,7 @@ from weftwork.actors.programs.bodies import Control
 from weftwork.graph import dtypes
 from weftwork.graph.captured_kinds import SURROUNDINGS, given
 from weftwork.graph.operation import Kind, Operation
-from weftwork.graph.seeded import Seeded
+from weftwork.graph.seeded import Seeded, draws_of
 from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.dataflow import Dataflow
 
@@ -53,7 +53,7 @@ def bound_together(functions: Iterable[UserFunction]) -> frozenset[UserFunction]
 
 def need_one_thread(functions: Iterable[UserFunction]) -> bool:
     """Whether a function uses the random generators of its process, or depends on the thread it runs in."""
-    return any([function.captured.main or function.captured.draws for function in functions])
+    return any([function.captured.main or draws_of(function) for function in functions])
 
 
 def settle_effects(flow: Dataflow) -> None:
@@ -119,7 +119,7 @@ def take_turns(flow: Dataflow, nodes: Sequence[int]) -> None:
         if node not in waiting:
             last[False] = node
         if before is not None:
-            flow.after[node] = tuple(dict.fromkeys([*flow.after.get(node, ()), before]))
+            flow.wait_for(node, before)
 
 
 def _behind_queues(flow: Dataflow) -> set[int]:

@@ -13,7 +13,7 @@ from typing import Any
 from weftwork.graph.dead import alive
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import REFERENCES, WRITES, Kind, Operation, Tensor
-from weftwork.graph.seeded import Seeded
+from weftwork.graph.seeded import Seeded, draws_of
 from weftwork.graph.shapes import bracket_text
 from weftwork.graph.streams import Draw
 from weftwork.scheduler.compile.dataflow import Dataflow
@@ -141,7 +141,7 @@ class _Lowering:
     def _visit(self, op: Operation) -> None:
         kind = op.kind
         if kind is Kind.PURE or kind is Kind.FUNCTION:
-            if kind is Kind.FUNCTION and op.traits.user and (draws := op.kernel.captured.draws):  # type: ignore[union-attr]
+            if kind is Kind.FUNCTION and op.traits.user and (draws := draws_of(op.kernel)):
                 place = self.flow.new_value()
                 self.flow.draws[place] = op
                 self._node(op, (place, *self._inputs(op.inputs)), kernel=Seeded(op.kernel, draws))

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from weftwork.actors.processes.pickling import use_reducers
 from weftwork.graph.callables import named
+from weftwork.graph.captured_kinds import given
 from weftwork.graph.default_scopes import control_dependencies
 from weftwork.graph.errors import OpError
 from weftwork.graph.graph import Graph
@@ -270,9 +271,12 @@ def _parts(task: Any) -> list[Any]:
 
 
 def _functions(task: Any) -> Iterator[Callable]:
-    """The functions that a task calls, including those of tasks among its arguments."""
+    """The functions that a task calls, including those of tasks among its arguments, and those of the program that it
+    is given."""
     for part in _parts(task):
-        if isinstance(part, GraphNode) and callable(function := getattr(part, "func", None)):
+        if not isinstance(part, GraphNode):
+            yield from given([part]) if callable(part) else []
+        elif callable(function := getattr(part, "func", None)):
             yield from _inside(function)
 
 

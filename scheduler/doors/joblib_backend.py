@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import nullcontext
 from types import FunctionType
 from typing import Any
 
 from weftwork.scheduler.doors.executor import Executor
 from weftwork.scheduler.doors.inner_threads import check_available, inner_threads
+from weftwork.scheduler.doors.running import one_at_a_time
 
 try:
     from joblib import cpu_count, register_parallel_backend
@@ -68,7 +68,9 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
         """
         assert self._executor is not None, "configure comes first"
         functions = tuple(map(_plain, func.items))  # type: ignore[attr-defined]
-        future = self._executor.submit_as(functions, _run, func, self.inner_max_num_threads)
+        threads = self.inner_max_num_threads
+        run, given = (_run, ()) if threads is None else (_run_within, (threads,))
+        future = self._executor.submit_as(functions, run, func, *given)
         if callback is not None:
             future.add_done_callback(callback)
         return future
@@ -99,12 +101,15 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
             self.configure(n_jobs=self.parallel.n_jobs, parallel=self.parallel)
 
 
-def _run(batch: Callable, threads: int | None) -> Any:
-    """Run a batch of jobs. A worker imports this module to call it, and so has the backend for nested calls.
+def _run(batch: Callable) -> Any:
+    """Run a batch of jobs. A worker imports this module to call it, and so has the backend for nested calls."""
+    return batch()
 
-    threads: how many threads BLAS and OpenMP may use, or None.
-    """
-    with nullcontext() if threads is None else inner_threads(threads):
+
+@one_at_a_time  # some versions of OpenBLAS ignore all threads but the first one that sets the number
+def _run_within(batch: Callable, threads: int) -> Any:
+    """Run a batch of jobs.   threads: how many threads BLAS and OpenMP may use."""
+    with inner_threads(threads):
         return batch()
 
 

@@ -26,8 +26,16 @@ from weftwork.scheduler.session.session import Session
 
 _BESIDE = "beside"
 """The limit of a session that counts the calls in threads beside the others."""
+_SINGLE: set[Callable] = set()
+"""The doors' own functions of which a process makes one call at a time."""
 _KEPT = 512
 """The number of functions whose ops are kept, with what was measured of them."""
+
+
+def one_at_a_time(function: Callable) -> Callable:
+    """Let a process make one call of a door's own function at a time, because it changes state of the process."""
+    _SINGLE.add(function)
+    return function
 
 
 def session_for(graph: Graph, most: int | None) -> Session:
@@ -85,7 +93,7 @@ def _op(runner: Callable, functions: tuple[Callable, ...], name: str, stays: boo
     else:
         made = staying(bound, silent=False) if stays else op(bound)
     made.source = _source_of(functions)
-    made.kernel.threadsafe = True
+    made.kernel.threadsafe = not _SINGLE.intersection(functions)
     made.kernel.reads  # look now, or it would count as time of the first call  # noqa: B018
     return made
 

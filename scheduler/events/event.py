@@ -54,7 +54,8 @@ _SILENT = frozenset(["NoOp", "Tell"])
 
 def is_told(op: Any) -> bool:
     """Whether events tell of an operation. Not of groups, nor of what only passes a result on while the run goes on."""
-    return op.type not in _SILENT and not (type(op.kernel) is UserFunction and op.kernel.silent)
+    kernel = op.kernel
+    return not (kernel.silent if type(kernel) is UserFunction else op.type in _SILENT)
 
 
 IDLE = ("queue", "loop", "nested")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from operator import attrgetter
 from weakref import WeakSet
@@ -50,8 +50,6 @@ class Listening:
 
     def tell(self, event: Event) -> None:
         """Call the listener. If it raises, log the error once and stop listening."""
-        if event.kind == "node" and not self.nodes:
-            return
         try:
             self.listener(event)
         except Exception:
@@ -111,10 +109,18 @@ class Stream:
         return Listening(listener, nodes, self._listening, passive)
 
     def tell(self, event: Event, also: Iterable[Listening] = ()) -> None:
-        """Keep an event and pass it to the listeners.   also: listeners to its run alone."""
-        (self._nodes if event.kind == "node" else self._kept).append(event)
+        """Keep an event, not of kind "node", and pass it to the listeners.   also: listeners to its run alone."""
+        self._kept.append(event)
         for one in (*self._listening, *_EVERYWHERE, *also):
             one.tell(event)
+
+    def tell_nodes(self, events: Sequence[Event], also: Iterable[Listening] = ()) -> None:
+        """The same for events of kind "node"."""
+        self._nodes.extend(events)
+        for one in (*self._listening, *_EVERYWHERE, *also):
+            if one.nodes:
+                for event in events:
+                    one.tell(event)
 
     def recent(self, run: int | None = None, nodes: bool = False) -> list[Event]:
         """The kept events, oldest first, of one run or of all.

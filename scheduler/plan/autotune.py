@@ -57,13 +57,14 @@ from weftwork.scheduler.plan.policy import (
     SECONDS_A_BYTE,
     SHARED_NODE,
     THREAD_ROUND_TRIP,
+    TRIAL_LOSS,
     TRIES,
     TRYING_A_NODE,
     WORTH_TASKS,
     WORTH_TASKS_HERE,
     WORTH_THREADS,
 )
-from weftwork.scheduler.plan.schedule import Bound, Contracted, Schedule, clusters, neighbours, ranks, schedule
+from weftwork.scheduler.plan.schedule import Bound, Contracted, Schedule, clusters, ranks, schedule
 
 
 class Candidate:
@@ -239,8 +240,9 @@ class Autotuner:
         """The number of the run, from 1, in which a candidate will be due; 0 if it is."""
         if candidate.took or not candidate.price:
             return 0
-        gain = min([c.estimate for c in self.candidates if c.took or not c.price]) - candidate.predicted
-        at = ceil(candidate.price / gain) if gain > 0 else inf
+        best = min([c.estimate for c in self.candidates if c.took or not c.price])
+        gain = best - candidate.predicted
+        at = ceil((candidate.price + TRIAL_LOSS * best) / gain) if gain > 0 else inf
         return 0 if at <= self._runs + 1 else at
 
 
@@ -280,7 +282,7 @@ def candidates(
         shared,
         sharing.in_threads() if steady and holding < MOST_OF * total else None,
         sharing.in_residents() if steady and releasing < MOST_OF * total else None,
-        sharing.in_tasks() if steady or shared is None else None,
+        sharing.in_tasks() if shared is None or (steady and releasing < MOST_OF * total) else None,
     ]
     return [*found, *[way for way in ways if way is not None and way.predicted < GAIN * total]]
 
@@ -319,7 +321,7 @@ class _Sharing:
     @classmethod
     def of(cls, flow: Dataflow, estimate: Estimate, seconds: list[float], lanes: Lanes) -> _Sharing:
         """Contract the chains."""
-        before, after = neighbours(flow)
+        before, after = flow.neighbours()
         kinds = _kinds(flow, before)
         if Bound.APART in kinds:
             seconds = [s + task_hop() if node in flow.needs else s for node, s in enumerate(seconds)]
@@ -427,7 +429,7 @@ def scattered_plan(flow: Dataflow, estimate: Estimate, place: Place) -> Plan:
     Residents call all of the user's functions: if one does not fit there, the run begins again, and must not repeat
     what another has done in the caller.
     """
-    kinds = _kinds(flow, neighbours(flow)[0])
+    kinds = _kinds(flow, flow.neighbours()[0])
     nodes = list(range(len(flow.ops)))
     slot = []
     for node in nodes:

@@ -133,16 +133,15 @@ class Costs:
 
     def learn(self, kernel: Callable, taken: int, seconds: float, made: int) -> None:
         """Record a call of `kernel`: bytes of its inputs (`taken`), seconds, and bytes of its outputs (`made`)."""
-        self.learn_calls(kernel, ((taken, seconds, made),))
+        self.learn_calls(kernel, ((size_class(taken), seconds, made),))
 
     def learn_calls(self, kernel: Callable, calls: Iterable[tuple[int, float, int]]) -> None:
-        """Record calls of `kernel`, each as (bytes of its inputs, seconds, bytes of its outputs)."""
+        """Record calls of `kernel`, each as (size class of its inputs, seconds, bytes of its outputs)."""
         if self.blocks(kernel):
             return
         with self._lock:
             records = self._history(kernel).records
-            for taken, seconds, made in calls:
-                size = size_class(taken)
+            for size, seconds, made in calls:
                 record = records.get(size)
                 if record is None:
                     records[size] = Record(seconds, made)

@@ -45,13 +45,17 @@ class History:
         self._some_stay = False
         self._holding: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         """How often each function was seen to hold the GIL; 0 once it was seen to release it."""
-        self.gil_epoch = 0
-        """Counts up when more is known about a function and the GIL."""
+        self.epoch = 0
+        """Counts up when more is known about where a function may run."""
         self._lock = fresh(threading.Lock())
 
     def learn(self, op: Operation, taken: int, seconds: float) -> None:
         """Record the seconds of one call of a node on `taken` bytes of inputs. Those on other sizes are forgotten."""
-        cost, size = op.measured, size_class(taken)
+        self.learn_size(op, size_class(taken), seconds)
+
+    def learn_size(self, op: Operation, size: int, seconds: float) -> None:
+        """`learn`, for the size class of the inputs."""
+        cost = op.measured
         if cost is None or cost.size != size:
             op.measured, self.has_nodes = NodeCost(seconds, size), True
         else:
@@ -73,6 +77,7 @@ class History:
                 return False
             self._staying.add(kernel)
             self._some_stay = True
+            self.epoch += 1
             return True
 
     def holds_gil(self, kernel: Any) -> bool | None:
@@ -90,7 +95,7 @@ class History:
             now = min(GIL_HOLDS, (seen or 0) + 1) if holds and seen != 0 else 0
             if now != seen:
                 self._holding[kernel] = now
-                self.gil_epoch += 1
+                self.epoch += 1
 
     def is_stable(self, op: Operation) -> bool:
         """True for a node that has taken about the same time in each run."""
@@ -108,9 +113,11 @@ def learn(flow: Dataflow, calls: Iterable[tuple[int, int, float, int]]) -> None:
     calls: of each the node, the bytes of its inputs, the seconds, and the bytes of its outputs.
     """
     by_kernel: dict[Any, list] = {}
+    kernels, ops = flow.kernels, flow.ops
     for node, taken, seconds, made in calls:
-        by_kernel.setdefault(flow.kernels[node], []).append((taken, seconds, made))
+        size = size_class(taken)
+        by_kernel.setdefault(kernels[node], []).append((size, seconds, made))
         if seconds > LONG_NODE:
-            HISTORY.learn(flow.ops[node], taken, seconds)
+            HISTORY.learn_size(ops[node], size, seconds)
     for kernel, each in by_kernel.items():
         COSTS.learn_calls(kernel, each)

@@ -61,6 +61,8 @@ class Segment:
     owners: list[int] = field(default_factory=list)
     ops: tuple | None = None
     """The operations that it runs, without those that it only starts; once they have been asked for."""
+    told: tuple | None = None
+    """Those of them of which events tell; once it was reported."""
 
     @property
     def is_callers_slot(self) -> bool:

@@ -32,8 +32,9 @@ CALLS_BEFORE_HERE = 8
 LONGEST_HERE, LITTLE_WORK = 0.5e-3, 25e-3
 """Maximum seconds of a node that the caller runs while lanes may wait for their next batch, and of all the work that
 is left then."""
-LOOK_FOR_MESSAGES = 0.2e-3
-"""Minimum seconds between two looks for workers' messages while the caller calls nodes."""
+LOOK_FOR_MESSAGES, LOOK_FOR_WORKERS = 0.2e-3, 2e-3
+"""Minimum seconds between two looks for messages while the caller calls nodes: if a worker is busy, and if none is, so
+that only one that has come up can have sent any."""
 UNSEEN_IN_A_ROW = 8
 """Maximum number of nodes of unknown cost that follow another such node in a batch."""
 GUESSED_SECONDS = 1e-3
@@ -102,6 +103,9 @@ AGAIN_AFTER, AGAIN_LATER = 40, 10
 
 A program's first runs are slow, three can be lucky, and a machine may be busy for a while.
 """
+TRIAL_LOSS = 0.3
+"""Fraction of a run that the trial of a static plan is taken to lose, because predictions err. A trial waits until its
+predicted gain would have made up for it in the runs so far."""
 HOPELESS = 1.1
 """A candidate predicted to take this many times the seconds of a measured one is not tried: each try is a run of the
 user's."""

@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.policy import SLOTS_LOOKED_AT
 
 
@@ -40,22 +39,6 @@ class Schedule:
     slot: list[int]
     start: list[float]
     order: list[int]
-
-
-def neighbours(flow: Dataflow) -> tuple[list[tuple[int, ...]], list[list[int]]]:
-    """The predecessors and the successors of each node, control edges included."""
-    before: list[tuple[int, ...]] = []
-    after: list[list[int]] = [[] for _ in flow.ops]
-    producer = flow.producer
-    for node, inputs in enumerate(flow.inputs):
-        others = {producer[v] for v in inputs}
-        others.discard(-1)
-        if node in flow.after:
-            others.update(flow.after[node])
-        for other in others:
-            after[other].append(node)
-        before.append(tuple(others))
-    return before, after
 
 
 def chains(before: list[tuple[int, ...]], after: list[list[int]], kinds: Sequence[int]) -> list[list[int]]:

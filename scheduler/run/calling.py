@@ -12,11 +12,8 @@ from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.lending import all_lent
-from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.compile.effects import functions_of, need_one_thread
 from weftwork.scheduler.compile.emit import is_users, users_function
-from weftwork.scheduler.plan.cost import COSTS
-from weftwork.scheduler.plan.history import HISTORY
+from weftwork.scheduler.machines.backend import Reference
 from weftwork.scheduler.plan.plan import Plan
 from weftwork.scheduler.plan.policy import LONGEST_TURN
 from weftwork.scheduler.run.run import Run
@@ -29,7 +26,7 @@ Cost = tuple[float, float, int, int]
 class Call(NamedTuple):
     """A node that was called.   free: the seconds of it for which the GIL was free.   busy: its seconds of CPU time.
 
-    The last two show whether the call has computed, or waited for the GIL.
+    The last two show whether the call has computed, or waited for the GIL. They are 0 if nobody watched.
     """
 
     node: int
@@ -51,34 +48,40 @@ def run_locally(run: Run, plan: Plan, measure: bool) -> None:
         raise run.stopped() from None
 
 
-def call_nodes(run: Run, todo: list[int], called: list[Call]) -> None:
+def call_nodes(run: Run, todo: list[int], called: list[Call], watched: bool = False) -> None:
     """Call nodes, from the last of `todo` on, and store their outputs in the run's values.
 
     A node that is done goes from `todo` to `called`. At least one is called. The rest stays in `todo` if the run stops,
     or once a turn has lasted long enough. Call it inside a `float_errors` context. Raises what the last node of `todo`
-    raises, or Stopped.
+    raises, or Stopped.   watched: whether to measure more than seconds and bytes, see `Call`.
     """
     flow, values = run.flow, run.values
     kernels, inputs, outputs, attrs = flow.kernels, flow.inputs, flow.outputs, flow.attrs
     current = Called(todo[-1])
     run.here[current] = (None, monotonic(), get_ident())
     end = perf_counter() + LONGEST_TURN
-    start = seconds = 0.0
+    start = seconds = free = busy = 0.0
     try:
         while todo and not (called and (run.stop or start + seconds > end)):
             node = current.node = todo[-1]
             kernel: Any = kernels[node]
             users = is_users(kernel)
-            args = [run.local(number) for number in inputs[node]]
+            args = [values[number] for number in inputs[node]]
+            if Reference in map(type, args):
+                args = [run.local(number) for number in inputs[node]]
             if args and users:
                 args = all_lent(args, users_function(kernel).reads)
             taken = sum(map(size_of, args))
             if isinstance(kernels[node], Control):
                 args.insert(0, run.stop)
             turn(users)
-            busy, free, start = thread_time(), TICKER.free, perf_counter()
+            if watched:
+                busy, free = thread_time(), TICKER.free
+            start = perf_counter()
             result = kernel(*args, **attrs[node])
-            seconds, free, busy = perf_counter() - start, TICKER.free - free, thread_time() - busy
+            seconds = perf_counter() - start
+            if watched:
+                busy, free = thread_time() - busy, TICKER.free - free
             del args
             if len(outputs[node]) == 1:
                 values[outputs[node][0]] = result
@@ -93,28 +96,3 @@ def call_nodes(run: Run, todo: list[int], called: list[Call]) -> None:
         raise
     finally:
         run.here.pop(current)  # a method call, so a pending strike arrives now at the latest
-
-
-def may_do_without(flow: Dataflow) -> bool:
-    """Whether a dataflow may be shared out without local workers: this process may call all its functions."""
-    functions = flow.functions
-    return bool(functions) and all([f.threadsafe and not f.captured.ends and not COSTS.blocks(f) for f in functions])
-
-
-def fits_a_thread(run: Run, node: int) -> bool:
-    """True for a node that may run beside others in a thread of this process: it releases the GIL while it computes.
-
-    A function that is `threadsafe` may try. False for functions that share their process's random generators, depend on
-    their thread, or may end their process, and if the caller has other runs to serve.
-    """
-    flow = run.flow
-    if flow.beside:
-        return False
-    kernel = flow.kernels[node]
-    if not flow.ops[node].traits.user:
-        return not isinstance(kernel, Control)
-    holds = HISTORY.holds_gil(kernel)
-    if holds or COSTS.blocks(kernel):
-        return False
-    functions = functions_of([kernel])
-    return (holds is False or all([function.threadsafe for function in functions])) and not need_one_thread(functions)

@@ -41,8 +41,9 @@ from weftwork.scheduler.plan.policy import (
 from weftwork.scheduler.plan.signatures import Signature, Signatures
 from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.run import unfinished
+from weftwork.scheduler.run.allowed import may_do_without
 from weftwork.scheduler.run.awaiting import Awaiting
-from weftwork.scheduler.run.calling import may_do_without, run_locally
+from weftwork.scheduler.run.calling import run_locally
 from weftwork.scheduler.run.contexts import HOLDERS, hold, let_go
 from weftwork.scheduler.run.detached import Detached
 from weftwork.scheduler.run.dispatch import Dispatcher

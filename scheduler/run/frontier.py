@@ -26,7 +26,7 @@ from weftwork.scheduler.plan.policy import (
     SHORTEST_BATCH,
     UNSEEN_IN_A_ROW,
 )
-from weftwork.scheduler.plan.schedule import neighbours, ranks
+from weftwork.scheduler.plan.schedule import ranks
 from weftwork.scheduler.run.lane import Batch, Lane
 
 
@@ -48,7 +48,8 @@ class Frontier:
     def __init__(self, flow: Dataflow, seconds: Sequence[float | None]):
         """seconds: the predicted seconds of each node; None if never seen."""
         self.flow, self.seconds = flow, list(seconds)
-        self.before, self._after = neighbours(flow)
+        before, after = flow.neighbours()
+        self.before, self._after = list(before), list(after)
         self._rank = ranks([GUESSED_SECONDS if s is None else s for s in seconds], self._after)
         self._waits = [len(preds) for preds in self.before]
         self._is_done = bytearray(len(flow.ops))
@@ -68,6 +69,8 @@ class Frontier:
         """A heap of ready nodes for the caller."""
         self._own = {n for n, op in enumerate(flow.ops) if not op.traits.user or HISTORY.of(op) is not None}
         """Nodes whose costs are not updated from other calls of their function."""
+        self._known: list[Known | None] = [None] * len(flow.ops)
+        """The costs of such nodes, once they were asked for."""
         self.singly: set[int] = set()
         """Nodes that are sent to a lane singly."""
         self.since = [0.0] * len(flow.ops)
@@ -90,21 +93,20 @@ class Frontier:
         self._count([node], -1)
         return node
 
-    def next_turn(self, threads: int) -> list[int]:
-        """Pop nodes that a thread calls one after another, of the heap for threads.
+    def next_turn(self, heap: list[tuple[float, int]], most: int, alone: Callable[[int], bool]) -> list[int]:
+        """Pop nodes off a heap that a thread calls one after another: at least one, at most `most`.
 
-        They are several if they are known to be short, and the other threads find as many: taking a turn, and waking
-        up, costs as much as a short node. threads: their number.
+        They are several if they are known to be short: taking a turn costs as much as a short node. alone: whether a
+        node is to be called alone, because something is to be learned from it.
         """
-        nodes, others = list[int](), dict[int, Known]()
-        most, seconds = max(1, len(self.threads) // (2 * threads)), 0.0
-        while len(nodes) < most and self.threads:
-            node = self.threads[0][1]
+        nodes, others, seconds = list[int](), dict[int, Known](), 0.0
+        while heap and len(nodes) < most:
+            node = heap[0][1]
             known = self.known(node, others)
-            new = known.seconds is None or known.calls < CALLS_BEFORE_HERE or self.gil_unknown(node)
+            new = known.seconds is None or known.calls < CALLS_BEFORE_HERE or alone(node)
             if nodes and (new or seconds + known.seconds > LONGEST_TURN):  # type: ignore[operator]
                 break
-            nodes.append(heapq.heappop(self.threads)[1])
+            nodes.append(heapq.heappop(heap)[1])
             if new:
                 break
             seconds += known.seconds  # type: ignore[operator]
@@ -165,7 +167,7 @@ class Frontier:
         for node, other in pairwise(left):
             if node not in self.before[other]:
                 self.before[other] = (*self.before[other], node)
-                self._after[node].append(other)
+                self._after[node] = [*self._after[node], other]
                 if self._waits[other] or other in ready:  # else it is under way: it waits if it comes back undone
                     self._waits[other] += 1
         for heap in (self.ready, self.threads, self.here):
@@ -177,17 +179,16 @@ class Frontier:
 
         others: by the id of its kernel, what was just found for another call of the same function.
         """
-        seconds, op = self.seconds[node], self.flow.ops[node]
-        own = node in self._own and seconds is not None
-        if own and (not op.traits.user or HISTORY.is_stable(op)):
-            return Known(seconds, inf, True)
-        kernel = self.flow.kernels[node]
-        if others is not None and not own and (found := others.get(id(kernel))) is not None:
+        if (found := self._known[node]) is not None:
             return found
-        record = self._record(kernel)
-        if own:
-            return Known(seconds, inf, record is not None and record.is_even)
-        if record is not None:
+        seconds, op, kernel = self.seconds[node], self.flow.ops[node], self.flow.kernels[node]
+        if node in self._own and seconds is not None:
+            certain = not op.traits.user or HISTORY.is_stable(op) or ((r := self._record(kernel)) and r.is_even)
+            found = self._known[node] = Known(seconds, inf, bool(certain))
+            return found
+        if others is not None and (found := others.get(id(kernel))) is not None:
+            return found
+        if (record := self._record(kernel)) is not None:
             found = Known(record.careful, record.calls, record.is_even)
             if others is not None:
                 others[id(kernel)] = found

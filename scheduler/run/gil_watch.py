@@ -29,11 +29,11 @@ class GilWatch:
     @contextmanager
     def watching(self, wanted: bool) -> Iterator[None]:
         """A context in which calls are watched, if that is wanted and something is unknown."""
-        nodes = [node for node in range(len(self._flow.ops)) if wanted and self._frontier.gil_unknown(node)]
-        if not nodes:
+        unknown = wanted and any(map(self._frontier.gil_unknown, range(len(self._flow.ops))))
+        if not unknown:
             yield
             return
-        TICKER.start({token_of(self._flow.kernels[node]) for node in nodes})
+        TICKER.start()
         self._is_on = True
         try:
             yield

@@ -14,6 +14,7 @@ from weftwork.actors.programs.program import Stopped
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import bound_together, functions_of
 from weftwork.scheduler.plan.plan import found_writing
+from weftwork.scheduler.run.allowed import Allowed
 from weftwork.scheduler.run.failures import call_in_run, is_of_the_place, node_error
 from weftwork.scheduler.run.frontier import Frontier
 from weftwork.scheduler.run.lane import Lane
@@ -29,11 +30,11 @@ def is_repeated(why: str, *details: Any) -> bool:
 
 
 class Refusals:
-    """The refusals of one run. kept: the nodes that therefore run in the caller."""
+    """The refusals of one run."""
 
-    def __init__(self, run: Run, flow: Dataflow, frontier: Frontier):
-        self._run, self._flow, self._frontier = run, flow, frontier
-        self.kept: set[int] = set()
+    def __init__(self, run: Run, flow: Dataflow, frontier: Frontier, allowed: Allowed):
+        """allowed: what a refusal changes."""
+        self._run, self._flow, self._frontier, self._allowed = run, flow, frontier, allowed
 
     def ended_early(self, lane: Lane, rest: list[int], why: str, *details: Any) -> None:
         """Handle a batch that a worker ended before the nodes `rest`. The caller makes these ready again afterwards.
@@ -78,7 +79,7 @@ class Refusals:
     def keep_here(self, nodes: Sequence[int], error: BaseException) -> None:
         """Run these nodes in the caller from now on, in later runs too."""
         for node in nodes:
-            self.kept.add(node)
+            self._allowed.kept.add(node)
             self._run.stays(node, error)
 
     def _does_not_load(self, rest: list[int], error: BaseException, suspects: list[int]) -> None:
@@ -97,6 +98,6 @@ class Refusals:
         found = found_writing(flow, [node], numbers) | bound_together(flow.functions)
         sharing = [n for n, kernel in enumerate(flow.kernels) if not found.isdisjoint(functions_of([kernel]))]
         sharing = [n for n in sharing if n not in flow.needs]
-        self.kept.update(sharing)
+        self._allowed.kept.update(sharing)
         self._frontier.take_turns(sharing)
         self._run.wrote(sharing)

@@ -31,7 +31,7 @@ from weftwork.scheduler.plan.plan import Plan, Segment
 from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.failures import call_of_step, fetch_output, let_stay, node_error, uninitialized
 from weftwork.scheduler.run.limits import STRIKES
-from weftwork.scheduler.run.telling import HERE, WORTH, Node, Sent, Telling, lane, measured, took
+from weftwork.scheduler.run.telling import HERE, WORTH, Node, Sent, Telling, lane, measured, told, took
 from weftwork.scheduler.run.waiting import limit_passed
 from weftwork.scheduler.state.mirror import Cell, Cells, new_version
 
@@ -254,7 +254,9 @@ class Run:
         if seconds >= WORTH or self.telling is not None:
             sizes = sum(map(size_of, inputs)), sum(map(size_of, outputs))
             where = lane(plan.lane_of(segment))
-            self.teller().ran_here(self.ops_of(segment), nodes, began, seconds, where, sent, *sizes)
+            if segment.told is None:
+                segment.told = told(self.ops_of(segment))
+            self.teller().ran_here(segment.told, nodes, began, seconds, where, sent, *sizes)
 
     def call_here(self, key: Any, function: Callable, *args: Any) -> Any:
         """Call a function in this thread, which may be struck meanwhile."""

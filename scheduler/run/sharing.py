@@ -16,7 +16,7 @@ crew's monitor guards all of this.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property, partial
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -26,8 +26,6 @@ from weftwork.actors.programs.program import Stopped, is_from_outside
 from weftwork.actors.programs.sizes import size_of
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.grouping import after_locks
-from weftwork.scheduler.plan.history import HISTORY
-from weftwork.scheduler.plan.placement import stateful
 from weftwork.scheduler.plan.policy import (
     CALLS_BEFORE_HERE,
     COMPUTES,
@@ -35,11 +33,13 @@ from weftwork.scheduler.plan.policy import (
     LITTLE_WORK,
     LONGEST_HERE,
     LOOK_FOR_MESSAGES,
+    LOOK_FOR_WORKERS,
     ROUND_TRIP,
     WORTH_A_THREAD,
 )
+from weftwork.scheduler.run.allowed import CALLER, LANES, THREADS, Allowed, may_do_without
 from weftwork.scheduler.run.background import Background
-from weftwork.scheduler.run.calling import Call, call_nodes, fits_a_thread, may_do_without
+from weftwork.scheduler.run.calling import Call, call_nodes
 from weftwork.scheduler.run.crew import Crew
 from weftwork.scheduler.run.detached import Detached
 from weftwork.scheduler.run.failures import call_in_run, is_of_the_place, node_error
@@ -76,8 +76,8 @@ class Sharing:
         """
         self.run, self.flow, self.transport = run, flow, transport
         self.frontier = Frontier(flow, seconds)
-        self.refusals = Refusals(run, flow, self.frontier)
-        self.refusals.kept.update(flow.here, [node for node, op in enumerate(flow.ops) if stateful(op.kind)])
+        self.allowed = Allowed(flow, detached.nodes)
+        self.refusals = Refusals(run, flow, self.frontier, self.allowed)
         self.workers = Workers(run, self.frontier, self.refusals, transport, number, lanes, restart, revive)
         self.crew = Crew(self._help)
         self.background = Background(self.wake)
@@ -87,9 +87,6 @@ class Sharing:
         self.does_without = may_do_without(flow)
         """Whether this process may call everything, so nothing waits for a worker to start."""
         self.locked, self.uses = after_locks(flow), flow.uses()
-        self.fits: dict[int, bool] = {}
-        """By id, whether kernels fit a thread, as of the epoch `fits_at`."""
-        self.fits_at = HISTORY.gil_epoch
         self.gil = GilWatch(flow, self.frontier)
         self.computing: set[int] = set()
         """By id, functions that have computed all through a call: where others had less of a core, they waited."""
@@ -126,7 +123,7 @@ class Sharing:
                     raise self.failure
                 self._feed()
                 if frontier.here and self._may_run_here():
-                    self._run_here([frontier.pop(frontier.here)])
+                    self._run_here(frontier.next_turn(frontier.here, len(frontier.here), self.gil.suspects))
                 elif self._joins() and (nodes := self._next(self._running() + 1)):
                     self._run_here(nodes)
                 elif self._takes_ready():
@@ -160,9 +157,7 @@ class Sharing:
         while came is not None:
             slot, parts = came
             done, again = ([], self.workers.lost(slot)) if parts is None else self.workers.take(slot, parts)
-            self._ready(again)
-            for node in done:
-                self._ready(self._done(node))
+            self._ready([*again, *[other for node in done for other in self._done(node)]])
             came = self.transport.next(0)
         if alone and self.workers.lanes:
             self._sort_again()
@@ -178,7 +173,7 @@ class Sharing:
     def _ready(self, nodes: Iterable[int]) -> None:
         """Queue nodes that have become ready. Those without a kernel are done at once."""
         ready, now = list(nodes), monotonic()
-        for node in ready:
+        for node in ready:  # it grows meanwhile
             self.frontier.since[node] = now
             if self.flow.kernels[node] is None:
                 ready.extend(self._done(node))
@@ -196,11 +191,12 @@ class Sharing:
 
     def _heap_for(self, node: int) -> list:
         """The heap for a ready node. One that needs locks gets to the threads once the caller has taken them."""
-        if self._must_stay(node) or self.gil.suspects(node):
-            return self.frontier.here
-        if not self._fits_a_thread(node) or (node in self.locked and not self.run.is_locked):
-            return self.frontier.here if self.does_without and not self.workers.lanes else self.frontier.ready
-        return self.frontier.here if self._is_short(node) else self.frontier.threads
+        where, frontier = self.allowed.where(node), self.frontier
+        if where is CALLER or self.gil.suspects(node):
+            return frontier.here
+        if where is LANES or (node in self.locked and not self.run.is_locked):
+            return frontier.here if self.does_without and not self.workers.lanes else frontier.ready
+        return frontier.here if self._is_short(node) else frontier.threads
 
     def _sort_again(self) -> None:
         """Choose heaps for all ready nodes anew: there is a worker now, or more is known about a function."""
@@ -212,26 +208,12 @@ class Sharing:
         known = self.frontier.known(node)
         return known.seconds is not None and known.seconds < WORTH_A_THREAD and known.calls >= CALLS_BEFORE_HERE
 
-    def _may_leave(self, node: int) -> bool:
-        return self.flow.kernels[node] is not None and node not in self.detached.nodes and not self._must_stay(node)
-
-    def _must_stay(self, node: int) -> bool:
-        return node in self.refusals.kept or HISTORY.stays(self.flow.kernels[node])
-
-    def _fits_a_thread(self, node: int) -> bool:
-        if self.fits_at != HISTORY.gil_epoch:
-            self.fits, self.fits_at = {}, HISTORY.gil_epoch
-        kernel = id(self.flow.kernels[node])
-        if kernel not in self.fits:
-            self.fits[kernel] = fits_a_thread(self.run, node)
-        return self.fits[kernel]
-
     def _feed(self) -> None:
         """Give ready nodes to lanes with room, and to threads. Nodes that are not worth a message run in the caller."""
         frontier, lanes = self.frontier, self.workers.lanes
         while frontier.ready:
             first = frontier.ready[0][1]
-            if self._fits_a_thread(first) and self._may_leave(first):
+            if self.allowed.where(first) is THREADS and self.allowed.may_leave(first):
                 frontier.move_first()
                 self._lock_for([first])
                 frontier.push(self._heap_for(first), first)
@@ -239,7 +221,7 @@ class Sharing:
             free = with_room(lanes, self.cores - self._running() - self._takes_ready())
             if not free:
                 break
-            batch = frontier.next_batch(len(lanes), len(free), ROUND_TRIP, self._may_leave)
+            batch = frontier.next_batch(len(lanes), len(free), ROUND_TRIP, self.allowed.may_leave)
             if frontier.is_better_here(batch, lanes.values()):
                 frontier.keep_here(batch)
                 break
@@ -268,15 +250,10 @@ class Sharing:
         """
         if self.workers.busy:
             return False
-        if not self.frontier.threads or all(map(self.frontier.is_done, self._staying)):
+        if not self.frontier.threads or all(map(self.frontier.is_done, self.allowed.staying)):
             return True
         seconds = self.frontier.known(self.frontier.threads[0][1]).seconds
         return seconds is not None and seconds < LONGEST_HERE
-
-    @cached_property
-    def _staying(self) -> list[int]:
-        """The nodes that only the caller may run, as far as that is known once a thread could run others."""
-        return [node for node in range(len(self.flow.ops)) if self._must_stay(node)]
 
     def _may_run_here(self) -> bool:
         """Whether the caller may run the first node that is for it. A suspect runs while nothing else does."""
@@ -301,13 +278,17 @@ class Sharing:
                 self.crew.call(min(wanted, room))
 
     def _next(self, running: int) -> list[int]:
-        """Take the next nodes for a thread, if there are any and a core for them. running: with this thread."""
+        """Take the next nodes for a thread, if there are any and a core for them. running: with this thread.
+
+        The other threads are to find as many.
+        """
         frontier = self.frontier
         if not frontier.threads or self.run.stop or running > self.cores or self._probes:
             return []
         if frontier.ready and frontier.ready < frontier.threads and self.workers.some_idle:
             return []  # the core is for a lane
-        return frontier.next_turn(self.cores)
+        share = max(1, len(frontier.threads) // (2 * self.cores))
+        return frontier.next_turn(frontier.threads, share, frontier.gil_unknown)
 
     def _help(self) -> bool:
         """Run nodes in a helper of the crew. Returns False if there are none."""
@@ -316,7 +297,8 @@ class Sharing:
             todo = nodes[::-1]
             try:
                 self._call(todo, "thread")
-                self._ready(self.frontier.again(todo))
+                if todo:
+                    self._ready(self.frontier.again(todo))
             except BaseException as error:
                 self._failed(todo, error)
         frontier = self.frontier
@@ -348,8 +330,10 @@ class Sharing:
             raise self._error_of(todo[-1], error) from error
         finally:
             self.calling = False
-        self._ready(self.frontier.again(todo))
-        if monotonic() > self.looked + LOOK_FOR_MESSAGES:
+        if todo:
+            self._ready(self.frontier.again(todo))
+        expects = self.workers.busy or self.background.under_way
+        if monotonic() > self.looked + (LOOK_FOR_MESSAGES if expects else LOOK_FOR_WORKERS):
             self._take(0)
 
     def _error_of(self, node: int, error: BaseException) -> Exception:
@@ -366,7 +350,7 @@ class Sharing:
         began, wants, alone = monotonic(), self.gil.wants(todo[-1]), self._running() < 2
         try:
             with self.crew.outside:
-                call_nodes(self.run, todo, called)
+                call_nodes(self.run, todo, called, wants or not alone)
         except BaseException as error:
             since = sum(called[-1].cost[:2]) if called else began
             self.run.failed([self.flow.ops[node] for node in todo[-1:]], place, since, error)
@@ -383,18 +367,16 @@ class Sharing:
         Their costs are what they take alone, without waiting for the GIL.   wants: whether it is to be learned if the
         first one holds it.   alone: nothing ran beside them.
         """
-        first, frontier = called[0], self.frontier
+        first, frontier, missed = called[0], self.frontier, self.does_without and not self.workers.lanes
         if wants and self.gil.learn(first.node, first.free, first.cost[1], first.busy, alone):
             self._sort_again()
         since, rows, ready = frontier.since[first.node], [], []
         for node, cost, _, busy in called:
-            seconds, kernel = cost[1], id(self.flow.kernels[node])
-            if busy > COMPUTES * seconds:
-                self.computing.add(kernel)
-            if kernel in self.computing and self.crew.helping:  # the rest was waiting for the GIL
-                seconds = min(busy, seconds)
+            seconds = cost[1]
+            if busy:
+                seconds = self._alone(node, seconds, busy)
             rows.append((node, cost, seconds))
-            if self.does_without and not self.workers.lanes and not self._fits_a_thread(node) and self._may_leave(node):
+            if missed and self.allowed.where(node) is LANES and self.allowed.may_leave(node):
                 self.missed(seconds)
             frontier.took(node, seconds)
             ready += self._done(node)
@@ -402,6 +384,13 @@ class Sharing:
         self._recruit(len(frontier.threads) - 1, self.cores - self._running())
         self.run.ran_here(self.run.learn_nodes(rows), place, Sent(since, began))
         self.run.count(place, len(rows))
+
+    def _alone(self, node: int, seconds: float, busy: float) -> float:
+        """The seconds that a node would have taken without others beside it. busy: those for which it had a core."""
+        kernel = id(self.flow.kernels[node])
+        if busy > COMPUTES * seconds:
+            self.computing.add(kernel)
+        return min(busy, seconds) if kernel in self.computing and self.crew.helping else seconds
 
     def _lock_for(self, nodes: list[int]) -> None:
         if not self.locked.isdisjoint(nodes):

@@ -171,38 +171,39 @@ class Telling:
         back: float = 0.0,
         why: str = "",
     ) -> None:
-        if not (seconds >= WORTH or self.heard) or not (named := _named(ops)):
+        if not (seconds >= WORTH or self.heard) or not (named := told(ops)):
             return
-        travelled = self._travelled(sent, back)
+        ready, left, back, attempt = self._way(sent, back)
         self.tell(
             "failed" if why else "segment",
             start + offset,
             seconds,
             lane=where,
             ops=named,
+            ready=ready,
+            sent=left,
+            back=back,
+            attempt=attempt,
             bytes_in=ran.taken,
             bytes_out=ran.made,
             packing=sent.packing + ran.packing,
             text=why,
-            **travelled,
         )
         if self.wants_nodes and not why and not self._over:
-            told, tell, began = {*named}, self._stream.tell, self._epoch + offset
-            for op, start, spent, taken, made in nodes:
-                if op in told:
-                    more = {"lane": where, "ops": (op,), "bytes_in": taken, "bytes_out": made, **travelled}
-                    tell(Event("node", self.number, began + start, spent, **more), self._ears)
+            known, number, began = {*named}, self.number, self._epoch + offset
+            events = [
+                Event("node", number, began + start, spent, where, (op,), ready, left, back, taken, made, attempt)
+                for op, start, spent, taken, made in nodes
+                if op in known
+            ]
+            self._stream.tell_nodes(events, self._ears)
 
-    def _travelled(self, sent: Sent, back: float) -> dict[str, Any]:
-        """The fields of an event on how its nodes were sent and came back."""
+    def _way(self, sent: Sent, back: float) -> tuple[float, float, float, int]:
+        """When nodes were ready, sent and back, for events, and the number of the attempt."""
         if sent is HERE:
-            return {}
-        return {
-            "ready": sent.ready and self._epoch + sent.ready,
-            "sent": sent.at and self._epoch + sent.at,
-            "back": back and self._epoch + back,
-            "attempt": sent.attempt,
-        }
+            return 0.0, 0.0, 0.0, 1
+        began = self._epoch
+        return sent.ready and began + sent.ready, sent.at and began + sent.at, back and began + back, sent.attempt
 
     def waited(self, place: str, op: Operation, since: float, thread: int = 0, why: str = "") -> None:
         """Report a node that took no lane: it waited in a queue, or its bodies ran separately."""
@@ -213,7 +214,7 @@ class Telling:
 
     def planned(self, ops: Sequence, text: str, start: float, seconds: float, plan: Any = None) -> None:
         """Report how the run, or a part of it, is executed."""
-        self.tell("planned", start, seconds, ops=_named(ops), text=text, plan=plan)
+        self.tell("planned", start, seconds, ops=told(ops), text=text, plan=plan)
 
     def compiled(self, since: float, starts: Sequence[tuple[float, float]]) -> None:
         """Report that the graph was compiled from `since` until now. starts: waits for Ray meanwhile."""
@@ -250,9 +251,15 @@ def tell_compiled(run: Any, since: float, starts: list[tuple[float, float]]) -> 
     starts.clear()
 
 
-def _named(ops: Iterable[Operation]) -> tuple[Operation, ...]:
+class Told(tuple):
+    """Operations of all of which events tell. Whoever keeps it spares later runs the question."""
+
+    __slots__ = ()
+
+
+def told(ops: Iterable[Operation]) -> tuple[Operation, ...]:
     """The operations of which events tell."""
-    return tuple([op for op in ops if is_told(op)])
+    return ops if type(ops) is Told else Told([op for op in ops if is_told(op)])
 
 
 def lane(place: str = "caller") -> Lane:

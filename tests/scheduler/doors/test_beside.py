@@ -6,10 +6,12 @@ import threading
 import time
 
 import pytest
+from dask.bag import from_sequence
 from dask.base import compute
 from dask.delayed import delayed
 from joblib import Parallel, parallel_config
 from joblib import delayed as job
+from scipy import stats
 
 import weftwork as tf
 import weftwork.joblib  # registers the backend
@@ -45,12 +47,31 @@ def by_dask(function, count):
     return compute(*[delayed(function)(number) for number in range(count)], scheduler=get, num_workers=count)
 
 
-@pytest.mark.parametrize("by", [by_executor, by_submit, by_dask])
+def by_bag(function, count):
+    """Dask's own function gets ours as an argument."""
+    bag = from_sequence(range(count), npartitions=count).map(function)
+    return bag.compute(scheduler=get, num_workers=count)
+
+
+@pytest.mark.parametrize("by", [by_executor, by_submit, by_dask, by_bag])
 @pytest.mark.parametrize("count", [2, MANY])
 def test_calls_may_wait_for_each_other(by, count):
     meet = meeting(count)
     for _ in range(3):  # also once they are known
         assert sorted(by(meet, count)) == list(range(count))
+
+
+@pytest.mark.parametrize("by", [by_dask, by_bag])
+def test_tasks_that_use_packages_run_at_once(by):
+    """SciPy may draw from NumPy's global generator, which is no reason to run its tasks one at a time."""
+    meet = meeting(2)
+
+    def drawn(number):
+        meet(number)
+        return float(stats.norm.rvs())
+
+    first, second = by(drawn, 2)
+    assert first != second
 
 
 def test_a_call_may_wait_for_what_a_later_one_sets():

@@ -363,8 +363,7 @@ def test_what_takes_more_than_a_millisecond_is_kept_though_nobody_listens(graph)
         for _ in range(20):
             session.run([short, nap], {seconds: 0.0})
         before = session.events()
-        assert len(of_kind(before, "ended")) < 10  # what is busy on the machine may let some take long
-        assert all(event.seconds >= 0.001 for event in of_kind(before, "segment"))
+        assert all(event.seconds >= 0.001 for event in (*of_kind(before, "segment"), *of_kind(before, "ended")))
         session.run([short, nap], {seconds: 0.01})
         kept = session.events()[len(before) :]
     assert [event.kind for event in kept] == ["began", "segment", "ended"]

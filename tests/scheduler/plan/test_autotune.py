@@ -76,10 +76,16 @@ def tried_at(price, predicted, runs):
 
 
 def test_a_static_plan_is_tried_once_the_runs_so_far_would_have_paid_its_price():
-    assert tried_at(price=0.3, predicted=0.6, runs=5) == [0, 1, 2, 3, 4]
-    assert tried_at(price=3.0, predicted=0.6, runs=20)[:1] == [7]
-    assert tried_at(price=3.0, predicted=0.6, runs=30)[1:] == list(range(8, 30))
+    assert tried_at(price=0.1, predicted=0.6, runs=5) == [0, 1, 2, 3, 4]
+    assert tried_at(price=3.0, predicted=0.6, runs=20)[:1] == [8]
+    assert tried_at(price=3.0, predicted=0.6, runs=30)[1:] == list(range(9, 30))
     assert tried_at(price=1000.0, predicted=0.6, runs=300) == []
+
+
+def test_a_static_plan_that_promises_little_is_tried_late():
+    """Predictions err, and each try is a run of the user's."""
+    assert tried_at(price=0.01, predicted=0.9, runs=10)[0] == 3
+    assert tried_at(price=0.01, predicted=0.99, runs=40)[0] == 30
 
 
 def test_a_trial_is_not_cut_short_by_another_plan_that_becomes_due():
@@ -92,7 +98,7 @@ def test_a_trial_is_not_cut_short_by_another_plan_that_becomes_due():
         seconds = 9.0 if name not in chosen else {"caller": 1.0, "resident": 0.6, "thread": 0.7}[name]
         autotuner.record(autotuner.current, seconds if name != "caller" else 1.0)
         chosen.append(name)
-    assert chosen == ["caller"] * 2 + ["resident"] * 18
+    assert chosen == ["caller"] * 3 + ["resident"] * 17
 
 
 @pytest.mark.parametrize("wanted", ["dynamic", "resident"])

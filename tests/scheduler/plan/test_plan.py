@@ -18,7 +18,7 @@ from weftwork.scheduler.plan.grouping import after_locks, depth_first
 from weftwork.scheduler.plan.placement import Estimate, Place, place
 from weftwork.scheduler.plan.plan import check_plan, make_plan, make_slot_plan
 from weftwork.scheduler.plan.policy import REMOTE_BYTES, WORTH_A_TASK
-from weftwork.scheduler.plan.schedule import Contracted, neighbours, ranks, schedule
+from weftwork.scheduler.plan.schedule import Contracted, ranks, schedule
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.threads import run_in_threads
 from weftwork.scheduler.state.mirror import Cells, Mirror
@@ -363,7 +363,7 @@ def test_programs_of_any_schedule_exchange_their_values_and_none_waits_for_ever(
         flow = lower(fetches, [x])
         costs = [data.draw(st.sampled_from([0.0, 1e-6, 1e-4, 1e-2])) for _ in flow.ops]
         slots = data.draw(st.integers(1, 3))
-        before, after = neighbours(flow)
+        before, after = flow.neighbours()
         hop = data.draw(st.sampled_from([0.0, 1e-5]))
         foreseen = schedule(costs, before, ranks(costs, after), slots, hop)
         plan = make_slot_plan(flow, foreseen, estimate_of(flow, costs), Place.THREAD)
@@ -421,7 +421,7 @@ def test_a_chain_is_scheduled_as_one(x):
     tails = [tf.negative(tf.square(h)) for h in heads]
     flow = lower([tf.add_n(tails)], [x])
     costs = [1e-3] * len(flow.ops)
-    found = Contracted.of(costs, *neighbours(flow), [False] * len(flow.ops))
+    found = Contracted.of(costs, *flow.neighbours(), [False] * len(flow.ops))
     assert sorted(map(len, found.chains)) == [1, 4, 4, 4, 4]
     foreseen = found.expanded(schedule(found.seconds, found.before, ranks(found.seconds, found.after), 2, 0.0), costs)
     assert foreseen.makespan == pytest.approx(9e-3)

@@ -184,7 +184,8 @@ def turns(costs: Sequence[float | None], threads: int = 2, known_gil: bool = Tru
         COSTS.learn(kernel, 0, 45e-6, 0)
     lengths = []
     while frontier.threads:
-        lengths.append(len(frontier.next_turn(threads)))
+        share = max(1, len(frontier.threads) // (2 * threads))
+        lengths.append(len(frontier.next_turn(frontier.threads, share, frontier.gil_unknown)))
     assert sum(lengths) == len(costs)
     return lengths
 

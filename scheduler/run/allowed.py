@@ -1,0 +1,79 @@
+"""Allowed: where the nodes of a shared-out run may run, by what is known of their functions now.
+
+CALLER    in the caller alone: elsewhere they have failed, or changed what others see
+THREADS   in any thread of this process, the caller's among them: they release the GIL while they compute
+LANES     in any worker, or in the caller
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cached_property
+
+from weftwork.actors.programs.bodies import Control
+from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.effects import functions_of, need_one_thread
+from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.history import HISTORY
+from weftwork.scheduler.plan.placement import stateful
+
+CALLER, THREADS, LANES = "caller", "threads", "lanes"
+
+
+class Allowed:
+    """Where the nodes of one run may run."""
+
+    def __init__(self, flow: Dataflow, detached: Collection[int]):
+        """detached: nodes that take no lane."""
+        self.kept = {*flow.here, *[node for node, op in enumerate(flow.ops) if stateful(op.kind)]}
+        """Nodes that must run in the caller, whatever their functions are."""
+        self._flow, self._detached = flow, detached
+        self._of: dict[int, str] = {}
+        """By id of kernels, as of the epoch `_epoch`."""
+        self._epoch = HISTORY.epoch
+
+    def where(self, node: int) -> str:
+        """Where a node may run."""
+        if node in self.kept:
+            return CALLER
+        if self._epoch != HISTORY.epoch:
+            self._of, self._epoch = {}, HISTORY.epoch
+        kernel = self._flow.kernels[node]
+        found = self._of.get(id(kernel))
+        if found is None:
+            found = CALLER if HISTORY.stays(kernel) else THREADS if self._fits_a_thread(node) else LANES
+            self._of[id(kernel)] = found
+        return found
+
+    def may_leave(self, node: int) -> bool:
+        """Whether a node may run elsewhere than in the caller."""
+        return self._flow.kernels[node] is not None and node not in self._detached and self.where(node) is not CALLER
+
+    @cached_property
+    def staying(self) -> list[int]:
+        """The nodes that only the caller may run, as far as that is known once a thread could run others."""
+        return [node for node in range(len(self._flow.ops)) if self.where(node) is CALLER]
+
+    def _fits_a_thread(self, node: int) -> bool:
+        """True for a node that may run beside others in a thread of this process: it releases the GIL as it computes.
+
+        A function that is `threadsafe` may try. False for functions that share their process's random generators,
+        depend on their thread, or may end their process, and if the caller has other runs to serve.
+        """
+        flow = self._flow
+        if flow.beside:
+            return False
+        kernel = flow.kernels[node]
+        if not flow.ops[node].traits.user:
+            return not isinstance(kernel, Control)
+        holds = HISTORY.holds_gil(kernel)
+        if holds or COSTS.blocks(kernel):
+            return False
+        functions = functions_of([kernel])
+        return (holds is False or all([f.threadsafe for f in functions])) and not need_one_thread(functions)
+
+
+def may_do_without(flow: Dataflow) -> bool:
+    """Whether a dataflow may be shared out without local workers: this process may call all its functions."""
+    functions = flow.functions
+    return bool(functions) and all([f.threadsafe and not f.captured.ends and not COSTS.blocks(f) for f in functions])
