@@ -6,9 +6,11 @@ values of its own, each result is the caller's, the state is that of the moment 
 is written in creation order, and what is said comes out once. `WEFTWORK_CHAOS=n` tries n times as many programs.
 
 reading   a program that writes nothing, so that its functions may run anywhere; each line that reads stands in at least
-          one function, so that one example meets every kind of state
+          one function, so that one example meets every kind of state. It fails in the middle, and goes on
+changing  the same, and the program changes members of its Enum, which keeps those functions that have one
 writing   a program with a few lines that write, which keep some functions in the program
 hiding    a program with one line of which only a call shows that it writes
+ordered   a program with one line that writes; all its functions read what that writes, and little else
 """
 
 from __future__ import annotations
@@ -34,11 +36,12 @@ from hypothesis import strategies as st
 
 import weftwork as tf
 from tests.meaning.places import op_in, session_in
+from tests.waiting import LONG
 
 PLACES = ["caller", "thread", "resident", "task", "dynamic", "auto"]
-EXAMPLES = 8 * int(os.environ.get("WEFTWORK_CHAOS", "1"))
+EXAMPLES = 10 * int(os.environ.get("WEFTWORK_CHAOS", "1"))
 """For each place: programs of each of the `TURNS`."""
-TURNS = ["reading", "writing", "reading", "hiding"]
+TURNS = ["reading", "writing", "changing", "hiding", "ordered"]
 RUNS, SEVERAL = 12, {"auto": 45}
 CHANGES_A_RUN = 2
 
@@ -48,8 +51,8 @@ import numpy as np
 
 LEVEL, COUNT, TALLY, TABLE = 1, 0, [0], {"n": 1}
 PAIR, LINE, KNOWN = ("pair", []), queue.Queue(), {}
-LARGE, ROWS, BUFFER = np.zeros(9_000), [0] * 9_000, io.BytesIO()
-NEST, SMALL, FAILS = {"a": [{"n": 0}]}, np.zeros(3), False
+LARGE, ROWS, BUFFER = np.zeros(200_000), [0] * 9_000, io.BytesIO()
+NEST, SMALL, FAILS, FED = {"a": [{"n": 0}]}, np.zeros(3), False, 0
 WORD = contextvars.ContextVar("word", default="none")
 LOG = logging.getLogger("ingredients")
 
@@ -98,6 +101,7 @@ class Wrong(Exception):
     def __init__(self, text, *, odd):
         super().__init__(text)
         self.odd = odd
+    cells = staticmethod(lambda function: function.__closure__)
 
 HELD = Box([0])
 
@@ -109,6 +113,12 @@ def later():
 
 def helper():
     return "helper", LEVEL
+
+def fed():
+    return FED
+
+def level_of(run):
+    return lambda: (run, LEVEL)
 
 PART = functools.partial(helper)
 
@@ -127,6 +137,10 @@ def raised(rows, at=3):
     rows[at] += 1
     return rows[at]
 
+def raised_cell(cell):
+    cell.cell_contents += 1
+    return cell.cell_contents
+
 def bump():
     global COUNT
     COUNT += 1
@@ -137,6 +151,11 @@ def chained():
         {}["chained"]
     except KeyError as error:
         raise ValueError(LEVEL) from error
+
+def failing(seen):
+    with decimal.localcontext() as context, np.errstate(divide="call", over="ignore"):
+        context.prec = 3
+        raise Wrong(str(decimal.Decimal(1) / 3), odd=seen)
 
 def handling():
     try:
@@ -189,7 +208,8 @@ def spoil(value):
             spoil(item)
 
 def make():
-    cell, kept, calls, turns = [1], {"rows": [0]}, 0, 0
+    cell, kept, calls, turns, ticks = [1], {"rows": [0]}, 0, 0, 0
+    tick = lambda: ticks
     def turn(run):
         nonlocal turns
         turns, cell[0] = (run, cell[0]) if run % 2 else (turns, run)
@@ -235,6 +255,13 @@ LINES = {
     "member": "seen.append(getattr(Status.OK, 'hits', 0))",
     "items": "seen.append(ROWS[3])",
     "cell": "seen.append(turns)",
+    "tick": "seen.append(tick())",
+    "count": "seen.append(COUNT)",
+    "tally": "seen.append(len(TALLY))",
+    "calls": "seen.append(calls)",
+    "errors": "seen.append([np.geterr()['divide'], np.geterr()['over']])",
+    "call in lists": "seen.append([each() for held in given if type(held) is list for each in held if callable(each)])",
+    "ask lists": "seen.append([type(each) is Box for held in given if type(held) is list for each in held])",
     "nest": "seen.append(NEST['a'][0]['n'])",
     "small": "seen.append(SMALL.tolist())",
     "held": "seen.append(HELD.items[0])",
@@ -251,6 +278,8 @@ LINES = {
     "write member": "seen.append(Status.OK.hit())",
     "write items": "seen.append(raised(ROWS))",
     "write hidden items": "[raised(rows) for rows in [ROWS]]; seen.append(ROWS[3])",
+    "write hidden large": "seen.extend([float(raised(rows)) for rows in [LARGE]])",
+    "write hidden cell": "seen.extend([raised_cell(each) for each in vars(Wrong)['cells'](tick)])",
     "write passed": "push(TALLY); seen.append(len(TALLY))",
     "write partial": "functools.partial(push, TALLY)(); seen.append(len(TALLY))",
     "write partial method": "seen.append(Box([]).one_more())",
@@ -296,6 +325,7 @@ ENDS = {
     "raise": "raise Wrong('wrong NUMBER', odd=seen)",
     "raise from": "chained()",
     "raise while handling": "handling()",
+    "raise among contexts": "failing(seen)",
     "raise in group": "raise ExceptionGroup('group NUMBER', [Wrong('inner', odd=seen), KeyError(LEVEL)])",
 }
 if sys.version_info < (3, 11):
@@ -321,6 +351,7 @@ CONSTANTS = {
 }
 CHANGES = {
     "global": lambda module, run: setattr(module, "LEVEL", run),
+    "fed": lambda module, run: setattr(module, "FED", run),
     "helper": lambda module, run: setattr(module, "helper", module.helper_of(run)),
     "class": lambda module, run: setattr(module.Box, "total", 10 * run),
     "table": lambda module, run: module.TABLE.update(n=run),
@@ -329,7 +360,7 @@ CHANGES = {
     "text": lambda module, run: setattr(module.Box, "extra", run),
     "singleton": lambda module, run: setattr(module.Settings(), "level", 10 * run),
     "member": lambda module, run: setattr(module.Status.OK, "hits", 10 * run),
-    "large": lambda module, run: setattr(module, "LARGE", np.full(9_000, run)),
+    "large": lambda module, run: setattr(module, "LARGE", np.full(200_000, run)),
     "list": lambda module, run: module.TALLY.append(0),
     "variable": lambda module, run: module.WORD.set(f"word {run}"),
     "environment": lambda module, run: os.environ.update(INGREDIENT=str(run)),
@@ -338,13 +369,24 @@ CHANGES = {
     "nest": lambda module, run: module.NEST["a"][0].update(n=run),
     "small": lambda module, run: module.SMALL.fill(run),
     "held": lambda module, run: setattr(module.HELD, "items", [run]),
-    "later": lambda module, run: setattr(module, "LATER", run),
+    "later": lambda module, run: vars(module).pop("LATER", None) or setattr(module, "LATER", run),
     "part": lambda module, run: setattr(module, "PART", functools.partial(str, run)),
     "decimal": lambda module, run: setattr(decimal.getcontext(), "prec", 5 + run),
+    "errors": lambda module, run: np.seterr(divide=["ignore", "warn", "raise"][run % 3]),
 }
 """What the program changes between two runs, each read by the lines of that name, or by others as well."""
 NAMES, NUMBERS = itertools.count(), itertools.count()
-HIDDEN = {"write hidden items": "items"}
+PLAIN = {"table", "environment", "nest", "tick", "variable", "later", "print"}
+READERS = {
+    "global": "count",
+    "list": "tally",
+    "cell": "calls",
+    "closure": "closure",
+    "attribute": "attribute",
+    "pair": "pair",
+}
+"""Lines that write, and those that read the same."""
+HIDDEN = {"write hidden items": "items", "write hidden large": "large", "write hidden cell": "tick"}
 """What only a call shows, and the line that reads it: in the first run, others may have read it before."""
 
 
@@ -357,24 +399,30 @@ class Program:
     def __init__(self, chance, kind):
         self.bodies, self.calls = [], []
         reads = kind != "writing"
+        self.goes_on = kind in ("reading", "changing")
         hidden = [chance.choice(sorted(HIDDEN))] if kind == "hiding" else []
-        lines = sorted(LINES.keys() - WRITING - {HIDDEN[line] for line in hidden})
+        ordered = [chance.choice(sorted(READERS))] if kind == "ordered" else []
+        reading = [READERS[name] for name in ordered]
+        lines = sorted(PLAIN if ordered else LINES.keys() - WRITING - {HIDDEN[line] for line in hidden})
+        lines += ["member"] if kind == "changing" else []
         count = chance.randint(4, 6)
         dealt = deque(chance.sample(lines, len(lines)))
         constants = sorted(CONSTANTS)
         ends = sorted(set(QUIET_ENDS) - {"kept"} if reads else QUIET_ENDS)
-        writing = hidden if reads else [*chance.sample(sorted(WRITING), chance.randint(1, 3)), "member"]
+        writing = hidden + [f"write {name}" for name in ordered]
+        if not reads:
+            writing = [*chance.sample(sorted(WRITING), chance.randint(1, 3)), "member"]
         self.writing = set(writing)
         for number in range(count):
             body = [dealt.popleft() for _ in range(len(lines) // count + 1) if dealt]
-            body += [writing.pop() for _ in range(number % 2) if writing]
-            self.bodies.append((chance.sample(body, len(body)), chance.choice(ends)))
+            body += [writing.pop() for _ in range(number % 2) if writing] + reading
+            self.bodies.append((chance.sample(body, len(body)), "plain" if ordered else chance.choice(ends)))
             sources = [*range(number)] * 3 + constants
             self.calls.append([chance.choice(sources) for _ in range(chance.randint(0, 3))] + ["fed"])
         last = chance.randrange(count)
         self.fails = f"if FAILS: {ENDS[chance.choice(sorted(ENDS.keys() - set(QUIET_ENDS)))]}"
         self.failing = last
-        known = sorted(CHANGES.keys() - WRITING if reads else CHANGES)  # a changed member stays in the program
+        known = sorted(CHANGES.keys() - WRITING if reads and kind != "changing" else CHANGES)
         changes = chance.sample(known, len(known))
         self.turns = [changes[at : at + CHANGES_A_RUN] for at in range(0, len(changes), CHANGES_A_RUN)]
         self.imported = chance.random() < 0.5
@@ -412,7 +460,7 @@ class Program:
         np.random.seed(3)
         os.environ.pop("INGREDIENT", None)
         try:
-            with decimal.localcontext(decimal.Context()):
+            with decimal.localcontext(decimal.Context()), np.errstate():
                 yield module
         finally:
             del sys.modules[name]
@@ -421,8 +469,8 @@ class Program:
         """Change the program's state before a run. Returns the value to feed."""
         for name in self.turns[run % len(self.turns)] if run else ():
             CHANGES[name](module, run)
-        module.FAILS = run == runs - 1
-        return [run, module.Box([run])]
+        module.FAILS = run == runs - 1 or (self.goes_on and run == runs // 2)
+        return [run, module.Box([run]), module.level_of(run), module.Box([run]).level, module.fed]
 
     def needed(self):
         """The calls that a run makes, in creation order."""
@@ -445,7 +493,8 @@ class Program:
                     values[number] = copy.deepcopy(functions[number](*given))
             except Exception as error:
                 outcomes.append(outcome_of(error, module))
-                break
+                heard()  # it is open which functions have said something before
+                continue
             outcomes.append([module.show(values[number], True) for number in (*self.fetched, "fed")])
             outcomes.append(heard())
         return outcomes
@@ -453,7 +502,7 @@ class Program:
     def in_a_graph(self, module, runs, place, heard):
         """The results of the runs in a place. Each fetched value is changed afterwards."""
         outcomes = []
-        with tf.Graph().as_default(), session_in(place) as session:
+        with tf.Graph().as_default(), session_in(place, cancel_grace_in_ms=1000 * LONG) as session:
             made: dict = {source: eval(CONSTANTS[source], vars(module)) for source in CONSTANTS}
             made["fed"] = tf.placeholder(tf.object)
             module.turn, functions = module.make()
@@ -465,7 +514,8 @@ class Program:
                     values = session.run([made[number] for number in self.fetched], {made["fed"]: fed})
                 except tf.errors.OpError as error:
                     outcomes.append(outcome_of(error.__cause__, module))
-                    break
+                    heard()  # all that was under way has ended
+                    continue
                 outcomes.append([module.show(value, True) for value in [*values, fed]])
                 outcomes.append(heard())
                 module.spoil(values)
