@@ -50,7 +50,6 @@ _WAIT = "tasks wait for each other, which no scheduler here promises to run at t
 _POOL = "looks at the threads, or at the pool"
 _NAMES = "asks which scheduler a name means, or wants that two differ: here all mean this one"
 _PACKAGE = "looks at state that functions of an installed package write, which may run in another process"
-_ONE = "expects two calls at once of a function that may draw random numbers, whose calls run one at a time here"
 _OBJECT = "looks for the very object that went through a task, or changes one through a library's code"
 
 
@@ -135,7 +134,6 @@ SUITES = [
         _DASK,
         "",
         {
-            "test_store_locks_no_lock": _ONE,
             "test_store_sources_unoptimized_nocompute|test_store_delayed_target": _PACKAGE,
             "test_from_array_with_lock|test_from_array_getitem": _PACKAGE,
         },
