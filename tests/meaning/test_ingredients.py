@@ -36,7 +36,6 @@ from hypothesis import strategies as st
 
 import weftwork as tf
 from tests.meaning.places import op_in, session_in
-from tests.waiting import LONG
 
 PLACES = ["caller", "thread", "resident", "task", "dynamic", "auto"]
 EXAMPLES = 10 * int(os.environ.get("WEFTWORK_CHAOS", "1"))
@@ -502,7 +501,7 @@ class Program:
     def in_a_graph(self, module, runs, place, heard):
         """The results of the runs in a place. Each fetched value is changed afterwards."""
         outcomes = []
-        with tf.Graph().as_default(), session_in(place, cancel_grace_in_ms=1000 * LONG) as session:
+        with tf.Graph().as_default(), session_in(place, cancel_grace_in_ms=30_000) as session:
             made: dict = {source: eval(CONSTANTS[source], vars(module)) for source in CONSTANTS}
             made["fed"] = tf.placeholder(tf.object)
             module.turn, functions = module.make()
