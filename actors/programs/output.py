@@ -83,7 +83,7 @@ class Recorder:
     """Records output of this process while it listens."""
 
     def __init__(self):
-        self.pid = 0
+        self.pid = self._begun = 0
         self.runners: Collection[CodeType] = frozenset()
         """What runs programs in this process."""
         self.dumps: Callable[[Any], bytes] = pickle.dumps
@@ -135,19 +135,26 @@ class Recorder:
         return True
 
     def _install(self) -> None:
-        """Replace the process's output streams, log handling and warnings, once."""
-        self.pid = os.getpid()
+        """Replace the process's output streams, log handling and warnings, once.
+
+        A call that is cut short, because a first run is cancelled, is followed by another one, which does the rest.
+        """
+        pid = os.getpid()
+        files = {kind: file for kind, file, _ in self._files} if self._begun == pid else {}
+        self._begun = pid
         for kind, number in (("out", 1), ("err", 2)):
             name = f"std{kind}"
             original = getattr(sys, name)
             setattr(sys, name, _Stream(self, kind, number))
             with _stream_errors_ignored():
                 original.flush()
-                before, file = raised(os.dup(number)), raised(_file())
-                os.dup2(file, number)
-                self._files.append((kind, file, before))
+                if kind not in files:
+                    before, files[kind] = raised(os.dup(number)), raised(_file())
+                    self._files.append((kind, files[kind], before))
+                os.dup2(files[kind], number)
         _log_to(self)
         _warn_to(self)
+        self.pid = pid
 
     def _take_written(self, keep: bool) -> None:
         """Collect output of children and C code. If nobody listened when it came, it goes to the process's log."""

@@ -220,3 +220,34 @@ def test_a_program_prints_it_without_prefixes_and_no_second_time():
     lines = [line for k in range(3) for line in (f"said {k}", f"WARNING logged {k}")]
     assert done.stdout.splitlines() == [*lines, "ran", *lines], done.stderr
     assert "said" not in done.stderr
+
+
+INTERRUPTED = Program(
+    script="""
+import logging, os, sys
+from weftwork.actors.programs.output import RECORDER
+
+class Slow:
+    def flush(self):
+        raise KeyboardInterrupt
+
+program, sys.stdout = os.dup(1), Slow()
+try:
+    with RECORDER.listening():
+        raise AssertionError("it is cut short")
+except KeyboardInterrupt:
+    pass
+with RECORDER.listening() as said:
+    print("out")
+    print("err", file=sys.stderr)
+    logging.getLogger("said").warning("log")
+    os.write(1, b"past")
+    RECORDER.gather()
+os.write(program, " ".join([event[0] for event in said]).encode())
+"""
+)
+
+
+def test_a_worker_whose_first_run_was_cut_short_still_hears_everything():
+    """Else stderr and logs of a process of Ray's were lost for good, if its first task was cancelled too soon."""
+    assert INTERRUPTED.done().stdout == "out err log out"
