@@ -162,6 +162,9 @@ class Transport:
         except OSError as error:
             self._drop(channel)
             raise Gone(f"the process in slot {slot} has gone: {error}") from error
+        except BaseException:  # Ctrl-C: the other end may wait for the rest of the message
+            self._lose(channel)
+            raise
 
     def next(self, seconds: float | None) -> tuple[int, list | None] | None:
         """The next message as (sending slot, list of parts); (slot, None) if the slot's process is gone.
@@ -195,11 +198,12 @@ class Transport:
         try:
             stream.connect(self._path(slot))
             stream.sendall(b"".join(_framed([self._slot.to_bytes(_HEADER_BYTES, "big")])))
+            channel = _Channel(stream, slot)
+            self._selector.register(stream, selectors.EVENT_READ, channel)
+            self._channels[slot] = channel
         except OSError as error:
             stream.close()
             raise Gone(f"there is no process in slot {slot}: {error}") from error
-        channel = self._channels[slot] = _Channel(stream, slot)
-        self._selector.register(stream, selectors.EVENT_READ, channel)
         return channel
 
     def _wait_for_room(self, channel: _Channel) -> None:
@@ -229,14 +233,25 @@ class Transport:
             self._selector.register(stream, selectors.EVENT_READ, _Channel(stream))
 
     def _take(self, channel: _Channel) -> None:
-        messages, alive = channel.take()
-        if channel.slot is None and messages:
-            channel.slot = int.from_bytes(messages.pop(0)[0], "big")
-            self._channels.setdefault(channel.slot, channel)
-        slot = channel.slot
-        self._inbox.extend([(slot, message) for message in messages if slot is not None])
-        if not alive and self._drop(channel) and slot is not None:
-            self._inbox.append((slot, None))
+        alive = False
+        try:
+            messages, alive = channel.take()
+            if channel.slot is None and messages:
+                channel.slot = int.from_bytes(messages.pop(0)[0], "big")
+                self._channels.setdefault(channel.slot, channel)
+            slot = channel.slot
+            self._inbox.extend([(slot, message) for message in messages if slot is not None])
+        except BaseException:  # Ctrl-C: a part of what was read may be lost
+            alive = False
+            raise
+        finally:
+            if not alive:
+                self._lose(channel)
+
+    def _lose(self, channel: _Channel) -> None:
+        """Close a channel, and report that its process is gone."""
+        if self._drop(channel) and channel.slot is not None:
+            self._inbox.append((channel.slot, None))
 
     def _drop(self, channel: _Channel) -> bool:
         """Close a channel. Returns False if it was closed before."""

@@ -334,7 +334,8 @@ def test_ctrl_c_ends_the_run_as_itself(place, limit, tmp_path):
 
     def waits() -> None:
         begun.touch()
-        threading.Event().wait(LONG)
+        for _ in range(20 * LONG):  # Python notices a signal that comes just before a wait only after it
+            time.sleep(0.05)
 
     def strike() -> None:
         until(begun.exists)
@@ -359,7 +360,7 @@ def test_a_handler_of_the_program_that_raises_ends_the_run_as_well():
     begun = threading.Event()
     before = signal.signal(signal.SIGINT, handler)
     try:
-        node = tf.op(lambda: begun.set() or threading.Event().wait(LONG), here=True)()
+        node = tf.op(lambda: begun.set() or [time.sleep(0.05) for _ in range(20 * LONG)], here=True)()
         with tf.Session() as session:
             threading.Thread(target=strike).start()
             with pytest.raises(KeyboardInterrupt, match="mine"):

@@ -164,9 +164,12 @@ def test_blocks_are_released_with_the_program_that_sent_them(ray_session, graph,
     names = script(TABLE.format(size=200_000))
     table = weakref.ref(names["table"])
     with tf.Session(config=tf.ConfigProto(placement="task")) as session:
+        before = set(objects._blocks)
         session.run(tf.op(names["first"])(1.0))
+        sent = objects._blocks.keys() - before
     graph.__init__()
     names.clear()
     gc.collect()
+    assert sent
     assert table() is None
-    assert len(objects._blocks) == 0
+    assert not objects._blocks.keys() & sent
