@@ -109,13 +109,16 @@ class Stream:
         return Listening(listener, nodes, self._listening, passive)
 
     def tell(self, event: Event, also: Iterable[Listening] = ()) -> None:
-        """Keep an event, not of kind "node", and pass it to the listeners.   also: listeners to its run alone."""
+        """Keep an event and pass it to the listeners.   also: listeners to its run alone."""
+        if event.kind == "node":
+            self.tell_nodes((event,), also)
+            return
         self._kept.append(event)
         for one in (*self._listening, *_EVERYWHERE, *also):
             one.tell(event)
 
     def tell_nodes(self, events: Sequence[Event], also: Iterable[Listening] = ()) -> None:
-        """The same for events of kind "node"."""
+        """The same for events of kind "node", which only those hear who have asked for nodes."""
         self._nodes.extend(events)
         for one in (*self._listening, *_EVERYWHERE, *also):
             if one.nodes:

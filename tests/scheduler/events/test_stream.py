@@ -23,7 +23,7 @@ def test_nodes_are_told_only_to_who_asked_for_them_and_are_kept_apart():
     with stream.listen(few.append), stream.listen(all_.append, nodes=True):
         assert stream.wants_nodes
         stream.tell(Event("segment", 1, 0.0))
-        stream.tell_nodes([Event("node", 1, 0.0)])
+        stream.tell(Event("node", 1, 0.0))
     assert [event.kind for event in few] == ["segment"]
     assert [event.kind for event in all_] == ["segment", "node"]
     assert [event.kind for event in stream.recent()] == ["segment"]
