@@ -48,10 +48,11 @@ class Listening:
             self._all.remove(self)
             _update_streams()
 
-    def tell(self, event: Event) -> None:
-        """Call the listener. If it raises, log the error once and stop listening."""
+    def tell(self, *events: Event) -> None:
+        """Call the listener with each event. If it raises, log the error once and stop listening."""
         try:
-            self.listener(event)
+            for event in events:
+                self.listener(event)
         except Exception:
             self.close()
             LOG.exception("A listener failed and was removed: %r", self.listener)
@@ -122,8 +123,7 @@ class Stream:
         self._nodes.extend(events)
         for one in (*self._listening, *_EVERYWHERE, *also):
             if one.nodes:
-                for event in events:
-                    one.tell(event)
+                one.tell(*events)
 
     def recent(self, run: int | None = None, nodes: bool = False) -> list[Event]:
         """The kept events, oldest first, of one run or of all.

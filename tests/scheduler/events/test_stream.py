@@ -30,6 +30,19 @@ def test_nodes_are_told_only_to_who_asked_for_them_and_are_kept_apart():
     assert [event.kind for event in stream.recent(nodes=True)] == ["segment", "node"]
 
 
+def test_a_listener_that_raises_hears_no_further_node():
+    stream, heard = Stream(), []
+
+    def raises(event):
+        heard.append(event)
+        raise ValueError("no")
+
+    with stream.listen(raises, nodes=True):
+        stream.tell_nodes([Event("node", 1, 0.0), Event("node", 1, 1.0)])
+    assert len(heard) == 1
+    assert not stream.wants_nodes
+
+
 def test_a_listener_to_all_sessions_hears_every_stream():
     one, other, heard = Stream(), Stream(), []
     with listen(heard.append):
