@@ -1,7 +1,9 @@
 """Critical sections: parts of the graph that are executed one after the other, within a run and among runs.
 
-mutex    a variable without a meaning of its own. An execution begins and ends by writing it. A run makes its writes of
-         a variable in the order of their creation, and holds the variable's lock, so executions never overlap
+mutex    a variable without a meaning of its own. An execution begins by updating it and ends by writing it. A run makes
+         its writes of a variable in the order of their creation, and holds the variable's lock from an update to its
+         commit, so executions never overlap. Whatever depends on the first one runs under the lock, and reads the
+         versions of variables that are the newest then
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.structures import pack_sequence_as
 from weftwork.graph.variables import writes
 
+_LOCK, _UNLOCK = "MutexLock", "ConsumeMutexLock"
+_FIRST = {"_from_nothing": True, "_locks": True}
 _SECTIONS, _EXECUTIONS = "critical_sections", "critical_section_executions"
 _open = threading.local()
 
@@ -68,8 +72,9 @@ class CriticalSection:
                 "running. This is illegal and may cause deadlocks."
             )
         graph = get_default_graph()
+        ref = self._mutex.outputs[0]
         with name_scope(name, "critical_section_execute", []):
-            begun = _written(self._mutex, "MutexLock")
+            begun = writes.write(Kind.UPDATE, _LOCK, _locked, ref, [], _FIRST, (), _LOCK).op
             first = graph.version
             opened.append(self._signature)
             try:
@@ -81,7 +86,7 @@ class CriticalSection:
             self._note(graph, used, exclusive_resource_access)
             made = [_held(item) for item in nest.flatten(result)]
             with graph.control_dependencies([item.flow if isinstance(item, TensorArray) else item for item in made]):
-                done = _written(self._mutex, "ConsumeMutexLock")
+                done = writes.write(Kind.ASSIGN, _UNLOCK, _unlocked, ref, [], {}, (), _UNLOCK).op
             with graph.control_dependencies([done]):
                 return pack_sequence_as(result, [_held(item) for item in made])
 
@@ -104,21 +109,18 @@ def _mutex(graph: Graph, scope: str) -> Operation:
         return graph.add(Kind.VARIABLE, "MutexV2", outputs=[(dtypes.bool._as_ref, ())], name=scope, pinned=True)
 
 
-def _written(mutex: Operation, kind: str) -> Operation:
-    return writes.write(Kind.ASSIGN, kind, _taken, mutex.outputs[0], [], {}, (), kind).op
-
-
-def _taken() -> Any:
+def _locked(_: Any) -> Any:
     return np.True_
+
+
+def _unlocked() -> Any:
+    return np.False_
 
 
 def _variables(ops: Any) -> set[str]:
     """The names of the variables that some operations read or write."""
     read = {t.op.attrs.get("_variable", t.op.name) for op in ops for t in op.inputs if t.op.kind in REFERENCES}
-    return read | {op.attrs["_variable"] for op in ops if op.kind in WRITES and op.type not in _MARKS}
-
-
-_MARKS = ("MutexLock", "ConsumeMutexLock")
+    return read | {op.attrs["_variable"] for op in ops if op.kind in WRITES and op.type not in (_LOCK, _UNLOCK)}
 
 
 def _held(item: Any) -> Any:

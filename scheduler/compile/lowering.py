@@ -64,6 +64,10 @@ class _Lowering:
         self.node_of: dict[Operation, int] = {}
         self.places: dict[Operation, int] = {}
         """For each random operation, the value that is its stream position."""
+        self.locks = False
+        """Whether something enters a critical section."""
+        self.is_locked = False
+        """Whether the visited operation is in one, and so reads the newest versions of variables."""
         self.rewrites = rewrites
         self.simplifier = Simplifier(flow, rewrites)
 
@@ -79,8 +83,11 @@ class _Lowering:
             ops = self._ordered(ops)
         # If no node has side effects, control inputs matter only for pruning.
         self.keep_control = any(has_effects(op) for op in ops)
+        locked = _in_sections(ops, self.rewrites) if self.locks else frozenset()
         for op in ops:
+            self.is_locked = op in locked
             self._visit(op)
+        self.is_locked = False
         if self.keep_control:
             take_turns(flow, [node for node, op in enumerate(flow.ops) if in_turn(op)])
         flow.writes = dict(self.version)
@@ -95,12 +102,14 @@ class _Lowering:
         for i, op in enumerate(ops):
             if op.kind in WRITES:
                 accesses.setdefault(op.attrs["_variable"], []).append((i, True))
+                self.locks = self.locks or "_locks" in op.attrs
                 if "_initializer" in op.attrs:
                     initializers[op.attrs["_variable"]] = i
             for name in self._reads(op):
                 accesses.setdefault(name, []).append((i, False))
             if op.kind is Kind.CONTROL:
                 made = CONTROL.compiled(op, self.rewrites)
+                self.locks = self.locks or made.locks
                 for name in made.state:
                     accesses.setdefault(name, []).append((i, True))
                 for name in made.reads:
@@ -207,13 +216,16 @@ class _Lowering:
         if version is not None:
             return version
         flow = self.flow
+        if self.is_locked:
+            flow.variables[name] = variable
+            return self._newest(name)
         if name not in flow.pinned:
             flow.pinned[name] = flow.new_value()
             flow.variables[name] = variable
         return flow.pinned[name]
 
     def _newest(self, name: str) -> int:
-        """The version of a variable that an update takes."""
+        """The version of a variable that an update, or a read in a critical section, takes."""
         old = self.version.get(name)
         if old is None:
             old = self.flow.newest.get(name)
@@ -338,6 +350,22 @@ class _Lowering:
             self._node(op, (), kernel=give)
             return
         self.value_of[op.outputs[0]] = self.simplifier.constant(op.attrs["value"])
+
+
+def _in_sections(ops: Iterable[Operation], rewrites: Rewrites) -> set[Operation]:
+    """Those of some operations, in the order of their creation or of their accesses, that are in critical sections.
+
+    They are what depends on the lock of one, and branches and loops in which one is entered.
+    """
+    found: set[Operation] = set()
+    for op in ops:
+        if (
+            "_locks" in op.attrs
+            or not found.isdisjoint([*[tensor.op for tensor in op.inputs], *op.controls])
+            or (op.kind is Kind.CONTROL and CONTROL.compiled(op, rewrites).locks)
+        ):
+            found.add(op)
+    return found
 
 
 def give(*, value: Any) -> Any:

@@ -33,6 +33,7 @@ class Compiled:
     order: the source of each value of the kernel: ("input", position), ("state", name), ("read", name) or
     ("draw", operation).   state: variables whose new versions follow the outputs.   reads: variables that are only
     read. queued: whether queues are used inside.   limited: whether something inside takes limits of the session.
+    locks: whether a critical section is entered inside.
     """
 
     kernel: Control
@@ -42,6 +43,7 @@ class Compiled:
     variables: dict[str, Operation]
     queued: bool
     limited: bool
+    locks: bool
 
 
 @dataclass
@@ -110,7 +112,14 @@ def _compile(op: Operation, rewrites: Rewrites) -> Compiled:
         kernel = Sweep(bodies[0], carried, len(state), elements, places, op.attrs["_reverse"], op.attrs["_empty"])
     kernel.functions = functions_of([kernel for flow in flows for kernel in flow.kernels])
     queued, limited = any([flow.queued for flow in flows]), any(map(is_limited, flows))
-    return Compiled(kernel, order, state, reads, variables, queued, limited)
+    locks = any(
+        [
+            "_locks" in op.attrs or (op.kind is Kind.CONTROL and compiled(op, rewrites).locks)
+            for flow in flows
+            for op in flow.ops
+        ]
+    )
+    return Compiled(kernel, order, state, reads, variables, queued, limited, locks)
 
 
 def is_limited(flow: Dataflow) -> bool:

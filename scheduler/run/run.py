@@ -181,6 +181,8 @@ class Run:
                     self.teller().tell("locked", since, waited, text=cell.name)
             if number is not None:  # nobody else can commit a newer one now
                 values[number] = cell.value
+        if self.cells.seen[0]:
+            self._take_versions(*self.cells.seen)
         self._locked = True
 
     @property

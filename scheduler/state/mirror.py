@@ -174,6 +174,7 @@ class Cells:
     writes: (cell, name, number of the value to publish).
     taken: (cell, number of the newest version or None) of the write set, in the order of the names.
     newest: maps the number of a newest version to (cell, name).
+    seen: the numbers, by name, and the cells of newest versions that the runs only read.
     """
 
     def __init__(self, mirror: Mirror, flow: Any):
@@ -182,6 +183,8 @@ class Cells:
         self.writes = [(mirror.cell(name), name, number) for name, number in flow.writes.items()]
         self.taken = [(cell, flow.newest.get(cell.name)) for cell in in_order([cell for cell, _, _ in self.writes])]
         self.newest = {number: (mirror.cell(name), name) for name, number in flow.newest.items()}
+        seen = {name: number for name, number in flow.newest.items() if name not in flow.writes}
+        self.seen = (seen, [mirror.cell(name) for name in seen])
 
 
 _RUN_KEY = "key"

@@ -1,10 +1,14 @@
 """Critical sections."""
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 import weftwork as tf
+from tests.waiting import LONG
 
 
 def counting(variable):
@@ -40,6 +44,72 @@ def test_executions_of_concurrent_runs_do_not_overlap(graph):
         for thread in threads:
             thread.join()
     assert sorted(seen) == list(range(8))
+
+
+def _read_and_add(variable, other):
+    """Reads a variable, and adds to it what it was."""
+    value = tf.identity(variable.read_value())
+    with tf.control_dependencies([variable.assign_add(value)]):
+        return tf.identity(value)
+
+
+def _read_another(variable, other):
+    """Reads a variable, and writes another one: nothing but the section keeps two such runs apart."""
+    with tf.control_dependencies([other.assign(variable.read_value() + 1)]):
+        return variable.read_value()
+
+
+def _read_in_a_branch(variable, other):
+    return tf.cond(tf.equal(other.read_value(), 0), variable.read_value, lambda: -1)
+
+
+def _read_for_a_function(variable, other):
+    return tf.py_func(np.negative, [tf.negative(variable.read_value())], tf.int32)
+
+
+@pytest.mark.parametrize("place", ["in order", "inside a branch"])
+@pytest.mark.parametrize("read", [_read_and_add, _read_another, _read_in_a_branch, _read_for_a_function])
+def test_a_run_that_waits_for_a_section_reads_what_was_written_in_it_meanwhile(graph, read, place):
+    entered, begun = threading.Event(), threading.Event()
+    variable, other = tf.get_variable("n", initializer=3), tf.get_variable("other", initializer=0)
+    section = tf.CriticalSection()
+
+    def hold():
+        entered.set()
+        return begun.wait(LONG)
+
+    def write():
+        with tf.control_dependencies([tf.py_func(hold, [], tf.bool)]):
+            return variable.assign(8)
+
+    first = section.execute(write)
+    with tf.control_dependencies([tf.py_func(begun.set, [], [])]):  # by then, the run has pinned what others read
+        second = section.execute(lambda: read(variable, other)) if place == "in order" else tf.cond(
+            tf.equal(tf.py_func(lambda: 1, [], tf.int64), 1),
+            lambda: section.execute(lambda: read(variable, other)),
+            lambda: 0,
+        )  # fmt: skip
+    with tf.Session() as session, ThreadPoolExecutor(2) as pool:
+        session.run(tf.global_variables_initializer())
+        writing = pool.submit(session.run, first)
+        assert entered.wait(LONG)
+        assert pool.submit(session.run, second).result(LONG) == 8
+        assert writing.result(LONG) == 8
+
+
+def test_functions_in_a_section_are_not_called_by_two_runs_at_once(graph):
+    inside = threading.Lock()
+
+    def alone():
+        if not inside.acquire(blocking=False):
+            return False
+        time.sleep(0.002)
+        inside.release()
+        return True
+
+    result = tf.CriticalSection().execute(lambda: tf.py_func(alone, [], tf.bool))
+    with tf.Session() as session, ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(lambda _: session.run(result), range(20)))
 
 
 def test_an_execution_keeps_the_structure_that_its_function_returns(graph):
