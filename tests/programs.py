@@ -65,7 +65,7 @@ class Program:
             with subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
             ) as self._process:
-                output, errors = ended(self._process, 600, self._given)
+                output, errors = ended(self._process, given=self._given)
         return subprocess.CompletedProcess(command, self._process.returncode, output, errors)
 
     def done(self) -> subprocess.CompletedProcess[str]:
