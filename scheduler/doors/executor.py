@@ -122,8 +122,8 @@ class Executor(concurrent.futures.Executor):
         """
         if chunksize is not None:
             _check_count("chunksize", chunksize)
-        if kwargs:  # buffersize, of Python 3.14
-            return super().map(fn, *iterables, timeout=timeout, **kwargs)
+        if kwargs or type(self).submit is not Executor.submit:  # buffersize, of Python 3.14; a subclass's own `submit`
+            return super().map(fn, *iterables, timeout=timeout, chunksize=chunksize or 1, **kwargs)
         end = None if timeout is None else monotonic() + timeout
         items = list(zip(*iterables, strict=False))
         size = chunksize or max(1, len(items) // (self._max_workers * _CHUNKS))

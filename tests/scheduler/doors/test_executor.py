@@ -155,6 +155,19 @@ def test_map_gives_results_in_order_as_far_as_the_first_error(executor, chunksiz
         next(results)
 
 
+def test_map_calls_the_submit_of_a_subclass():
+    class Counting(tf.Executor):
+        submitted = 0
+
+        def submit(self, fn, /, *args, **kwargs):
+            self.submitted += 1
+            return super().submit(fn, *args, **kwargs)
+
+    with Counting(2) as counting:
+        assert list(counting.map(pow, [2, 3], [2, 2])) == [4, 9]
+        assert counting.submitted == 2
+
+
 def test_map_of_nothing_is_nothing_and_a_time_limit_holds(executor):
     assert list(executor.map(pow, [], [])) == []
     with pytest.raises(TimeoutError):
