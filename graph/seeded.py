@@ -95,7 +95,7 @@ def new_key() -> tuple[int, int]:
 
 
 def draws_of(function: Any) -> int:
-    """The generators that are seeded for the calls of a user function, as bits.
+    """The generators that are to be seeded for the calls of a user function, as bits.
 
     What an installed package draws in a `threadsafe` function is left to it: the library that this was written for runs
     its tasks at once, in threads that share the generators.

@@ -108,7 +108,7 @@ def _op(runner: Callable, functions: tuple[Callable, ...], name: str, stays: boo
     bound.__name__ = name  # type: ignore[attr-defined]
     if beside:
         made = op(bound, limits={_BESIDE: 1})
-        made.kernel.unordered = True
+        made.kernel.unordered = made.kernel.sees_to_draws = True  # at once, they share the program's generators
     else:
         made = staying(bound, silent=False) if stays else op(bound)
     made.source = _source_of(functions)
