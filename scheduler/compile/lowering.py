@@ -151,7 +151,8 @@ class _Lowering:
     def _visit(self, op: Operation) -> None:
         kind = op.kind
         if kind is Kind.PURE or kind is Kind.FUNCTION:
-            if kind is Kind.FUNCTION and op.traits.user and (draws := draws_of(op.kernel)):
+            seeded = kind is Kind.FUNCTION and op.traits.user and not op.kernel.sees_to_draws
+            if seeded and (draws := draws_of(op.kernel)):
                 place = self.flow.new_value()
                 self.flow.draws[place] = op
                 self._node(op, (place, *self._inputs(op.inputs)), kernel=Seeded(op.kernel, draws))
