@@ -64,8 +64,6 @@ class _Lowering:
         self.node_of: dict[Operation, int] = {}
         self.places: dict[Operation, int] = {}
         """For each random operation, the value that is its stream position."""
-        self.locks = False
-        """Whether something enters a critical section."""
         self.is_locked = False
         """Whether the visited operation is in one, and so reads the newest versions of variables."""
         self.rewrites = rewrites
@@ -83,7 +81,7 @@ class _Lowering:
             ops = self._ordered(ops)
         # If no node has side effects, control inputs matter only for pruning.
         self.keep_control = any(has_effects(op) for op in ops)
-        locked = _in_sections(ops, self.rewrites) if self.locks else frozenset()
+        locked = _in_sections(ops, self.rewrites) if flow.locks else frozenset()
         for op in ops:
             self.is_locked = op in locked
             self._visit(op)
@@ -96,20 +94,20 @@ class _Lowering:
     # The order of accesses
 
     def _ordered(self, ops: list[Operation]) -> list[Operation]:
-        number = {op: i for i, op in enumerate(ops)}
+        flow, number = self.flow, {op: i for i, op in enumerate(ops)}
         accesses: dict[str, list[tuple[int, bool]]] = {}
         initializers: dict[str, int] = {}
         for i, op in enumerate(ops):
             if op.kind in WRITES:
                 accesses.setdefault(op.attrs["_variable"], []).append((i, True))
-                self.locks = self.locks or "_locks" in op.attrs
+                flow.locks = flow.locks or "_locks" in op.attrs
                 if "_initializer" in op.attrs:
                     initializers[op.attrs["_variable"]] = i
             for name in self._reads(op):
                 accesses.setdefault(name, []).append((i, False))
             if op.kind is Kind.CONTROL:
                 made = CONTROL.compiled(op, self.rewrites)
-                self.locks = self.locks or made.locks
+                flow.locks = flow.locks or made.locks
                 for name in made.state:
                     accesses.setdefault(name, []).append((i, True))
                 for name in made.reads:

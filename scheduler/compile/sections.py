@@ -112,13 +112,7 @@ def _compile(op: Operation, rewrites: Rewrites) -> Compiled:
         kernel = Sweep(bodies[0], carried, len(state), elements, places, op.attrs["_reverse"], op.attrs["_empty"])
     kernel.functions = functions_of([kernel for flow in flows for kernel in flow.kernels])
     queued, limited = any([flow.queued for flow in flows]), any(map(is_limited, flows))
-    locks = any(
-        [
-            "_locks" in op.attrs or (op.kind is Kind.CONTROL and compiled(op, rewrites).locks)
-            for flow in flows
-            for op in flow.ops
-        ]
-    )
+    locks = any([flow.locks for flow in flows])
     return Compiled(kernel, order, state, reads, variables, queued, limited, locks)
 
 
