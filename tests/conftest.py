@@ -26,6 +26,7 @@ os.environ.update(
     RAY_raylet_start_wait_time_s="100",  # several start at a time
     RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
     OMP_NUM_THREADS="1",  # several processes that each use all cores take turns badly
+    PYTEST_TIMEOUT="400",  # seconds: then a test fails, with the stacks of all threads, and the next one begins
 )
 
 import pytest
