@@ -151,11 +151,12 @@ class _Lowering:
     def _visit(self, op: Operation) -> None:
         kind = op.kind
         if kind is Kind.PURE or kind is Kind.FUNCTION:
-            seeded = kind is Kind.FUNCTION and op.traits.user and not op.kernel.sees_to_draws
-            if seeded and (draws := draws_of(op.kernel)):
+            kernel: Any = op.kernel
+            seeded = kind is Kind.FUNCTION and op.traits.user and not kernel.sees_to_draws
+            if seeded and (draws := draws_of(kernel)):
                 place = self.flow.new_value()
                 self.flow.draws[place] = op
-                self._node(op, (place, *self._inputs(op.inputs)), kernel=Seeded(op.kernel, draws))
+                self._node(op, (place, *self._inputs(op.inputs)), kernel=Seeded(kernel, draws))
             else:
                 self._node(op, self._inputs(op.inputs))
         elif kind is Kind.CONSTANT:
