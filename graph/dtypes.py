@@ -17,19 +17,24 @@ _CPP_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
 class DType:
     """An element type. There is one object for each type, so you can compare with `is`; == also takes names etc.
 
-    numpy: the NumPy dtype.   base: the dtype without "ref", None for itself.
-    is_quantized: the numbers stand for others, which only a range tells: no arithmetic.
+    type_enum: its number in protocol buffers, e.g. 1 for `DT_FLOAT`. Raises TypeError for one that has no type.
     """
 
     __slots__ = ("_other", "base_dtype", "is_quantized", "name", "numpy")
 
-    def __init__(self, name: str, numpy: Any, base: DType | None = None, is_quantized: builtins.bool = False):
-        self.name = name
-        self.is_quantized = is_quantized
-        self.numpy: np.dtype = np.dtype(numpy)
-        self.base_dtype: DType = self if base is None else base
-        """The plain type: for a reference the type it refers to."""
-        self._other: DType = DType(name + "_ref", numpy, self, is_quantized) if base is None else base
+    name: str
+    numpy: np.dtype
+    """The NumPy dtype."""
+    base_dtype: DType
+    """The plain type: for a reference the type it refers to."""
+    is_quantized: builtins.bool
+    """Whether the numbers stand for others, which only a range tells: no arithmetic."""
+
+    def __new__(cls, type_enum: int) -> DType:
+        found = _of_number(int(type_enum))
+        if found is None:
+            raise TypeError(f"type_enum is not a valid types_pb2.DataType: {type_enum}")
+        return found
 
     @property
     def as_numpy_dtype(self) -> type[Any]:
@@ -100,21 +105,21 @@ class DType:
         kind = "" if self.is_quantized else self.numpy.kind
         if kind == "b":
             return (False, True)
-        if kind in "iu":
+        if kind in ("i", "u"):
             info = np.iinfo(self.numpy)
             return (int(info.min), int(info.max))
         if kind == "f":
             return (np.finfo(self.numpy).min, np.finfo(self.numpy).max)
-        raise TypeError(f"Cannot find the limits of {self.name}.")
+        raise TypeError(f"Cannot find minimum value of {self}, nor its maximum value.")
 
     @property
     def min(self) -> Any:
-        """The smallest value."""
+        """The smallest value. Raises TypeError for types without limits."""
         return self.bounds[0]
 
     @property
     def max(self) -> Any:
-        """The largest value."""
+        """The largest value. Raises TypeError for types without limits."""
         return self.bounds[1]
 
     @property
@@ -159,30 +164,39 @@ class DType:
         return f"tf.{self.name}"
 
 
-float16 = half = DType("float16", np.float16)
-float32 = DType("float32", np.float32)
-float64 = double = DType("float64", np.float64)
-int8 = DType("int8", np.int8)
-int16 = DType("int16", np.int16)
-int32 = DType("int32", np.int32)
-int64 = DType("int64", np.int64)
-uint8 = DType("uint8", np.uint8)
-uint16 = DType("uint16", np.uint16)
-uint32 = DType("uint32", np.uint32)
-uint64 = DType("uint64", np.uint64)
-bool = DType("bool", np.bool_)
-complex64 = DType("complex64", np.complex64)
-complex128 = DType("complex128", np.complex128)
-string = DType("string", np.object_)
-object = DType("object", np.object_)
-resource = DType("resource", np.object_)
-variant = DType("variant", np.object_)
+def _define(name: str, numpy: Any, base: DType | None = None, is_quantized: builtins.bool = False) -> DType:
+    """The one object for a type. base: the dtype without "ref", None for itself."""
+    made = builtins.object.__new__(DType)
+    made.name, made.numpy, made.is_quantized = name, np.dtype(numpy), is_quantized
+    made.base_dtype = made if base is None else base
+    made._other = _define(name + "_ref", numpy, made, is_quantized) if base is None else base
+    return made
 
-qint8 = DType("qint8", np.int8, is_quantized=True)
-qint16 = DType("qint16", np.int16, is_quantized=True)
-qint32 = DType("qint32", np.int32, is_quantized=True)
-quint8 = DType("quint8", np.uint8, is_quantized=True)
-quint16 = DType("quint16", np.uint16, is_quantized=True)
+
+float16 = half = _define("float16", np.float16)
+float32 = _define("float32", np.float32)
+float64 = double = _define("float64", np.float64)
+int8 = _define("int8", np.int8)
+int16 = _define("int16", np.int16)
+int32 = _define("int32", np.int32)
+int64 = _define("int64", np.int64)
+uint8 = _define("uint8", np.uint8)
+uint16 = _define("uint16", np.uint16)
+uint32 = _define("uint32", np.uint32)
+uint64 = _define("uint64", np.uint64)
+bool = _define("bool", np.bool_)
+complex64 = _define("complex64", np.complex64)
+complex128 = _define("complex128", np.complex128)
+string = _define("string", np.object_)
+object = _define("object", np.object_)
+resource = _define("resource", np.object_)
+variant = _define("variant", np.object_)
+
+qint8 = _define("qint8", np.int8, is_quantized=True)
+qint16 = _define("qint16", np.int16, is_quantized=True)
+qint32 = _define("qint32", np.int32, is_quantized=True)
+quint8 = _define("quint8", np.uint8, is_quantized=True)
+quint16 = _define("quint16", np.uint16, is_quantized=True)
 
 ALL: dict[str, DType] = {
     d.name: d
@@ -235,6 +249,11 @@ _PYTHON: dict[Any, DType] = {
 }
 
 
+def _of_number(number: int) -> DType | None:
+    known = _OF_ENUM.get(number % 100) if 0 <= number < 200 else None
+    return known if known is None or number < 100 else known._as_ref
+
+
 def as_dtype(type_value: Any) -> DType:
     """The DType for a DType, a name, a NumPy dtype or scalar type, or a Python type (float is float32, int is int32).
 
@@ -253,9 +272,8 @@ def as_dtype(type_value: Any) -> DType:
             return ALL[type_value[:-4]]._as_ref
     elif isinstance(type_value, type) and type_value in _PYTHON:
         return _PYTHON[type_value]
-    elif type(type_value) is int and type_value % 100 in _OF_ENUM and type_value < 200:
-        known = _OF_ENUM[type_value % 100]
-        return known._as_ref if type_value >= 100 else known
+    elif type(type_value) is int and (known := _of_number(type_value)) is not None:
+        return known
     try:
         # NumPy takes None as float64, any class as object, and a scalar as its own dtype. None of that is intended
         # here.
@@ -265,10 +283,10 @@ def as_dtype(type_value: Any) -> DType:
             raise TypeError
         dtype: np.dtype[Any] = np.dtype(type_value)  # pyright: ignore
     except (TypeError, ValueError, SyntaxError):
-        raise TypeError(f"Cannot convert {type_value!r} to a dtype.") from None
+        raise TypeError(f"Cannot convert value {type_value!r} to a TensorFlow DType.") from None
     if dtype.kind in "SU":
         return string
     known = object if dtype.kind == "O" else ALL.get(dtype.name)
     if known is None:
-        raise TypeError(f"Cannot convert {type_value!r} to a dtype.")
+        raise TypeError(f"Cannot convert value {type_value!r} to a TensorFlow DType.")
     return known

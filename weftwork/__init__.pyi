@@ -1418,6 +1418,21 @@ from weftwork.graph.ops.special import (
 from weftwork.graph.ops.special import (
     polygamma as polygamma,
 )
+from weftwork.graph.ops.specs import (
+    IndexedSlicesSpec as IndexedSlicesSpec,
+)
+from weftwork.graph.ops.specs import (
+    SparseTensorSpec as SparseTensorSpec,
+)
+from weftwork.graph.ops.specs import (
+    TensorSpec as TensorSpec,
+)
+from weftwork.graph.ops.specs import (
+    TypeSpec as TypeSpec,
+)
+from weftwork.graph.ops.specs import (
+    type_spec_from_value as type_spec_from_value,
+)
 from weftwork.graph.ops.strings import (
     as_string as as_string,
 )

@@ -15,6 +15,7 @@ from weftwork.graph.build import convert_to_tensor
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Kind, Tensor
 from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
+from weftwork.graph.ops.specs import SparseTensorSpec, TensorSpec, TypeSpec
 
 TENSOR, SPARSE, DATASET = "tensor", "sparse", "dataset"
 
@@ -170,9 +171,43 @@ class Structured:
         return mapped(lambda leaf: shapes.TensorShape(leaf.shape), self.structure)
 
     @property
+    def element_spec(self) -> Any:
+        """The description of each component: a TensorSpec, SparseTensorSpec or DatasetSpec."""
+        return mapped(_spec, self.structure)
+
+    @property
     def output_classes(self) -> Any:
         """Tensor, SparseTensor or Dataset for each component."""
         return mapped(lambda leaf: MADE.classes[leaf.word], self.structure)
+
+
+class DatasetSpec(TypeSpec):
+    """The description of a dataset.
+
+    element_spec: of its elements, a structure of TypeSpecs.   dataset_shape: must be a scalar's.
+    """
+
+    def __init__(self, element_spec: Any, dataset_shape: Any = ()):
+        self._element_spec, self._dataset_shape = element_spec, shapes.TensorShape(dataset_shape)
+
+    @property
+    def value_type(self) -> type:
+        """Dataset."""
+        return MADE.classes[DATASET]
+
+    @property
+    def element_spec(self) -> Any:
+        """The description of an element."""
+        return self._element_spec
+
+    def _serialize(self) -> tuple[Any, ...]:
+        return (self._element_spec, self._dataset_shape)
+
+
+def _spec(leaf: Leaf) -> TypeSpec:
+    if leaf.word == DATASET:
+        return DatasetSpec(mapped(_spec, leaf.inner))
+    return (SparseTensorSpec if leaf.word == SPARSE else TensorSpec)(leaf.shape, leaf.dtype)
 
 
 def whole(structure: Any, parts: Sequence[Tensor]) -> Any:

@@ -55,7 +55,7 @@ def test_python_and_numpy_types_are_converted(given, expected):
 
 @pytest.mark.parametrize("junk", [None, "junk", "f4,f4", 99, np.float32(3), dict, np.datetime64, np.generic, [], ()])
 def test_anything_else_is_refused_and_equals_no_type(junk):
-    with pytest.raises(TypeError, match="Cannot convert .* to a dtype"):
+    with pytest.raises(TypeError, match="Cannot convert value .* to a TensorFlow DType"):
         as_dtype(junk)
     assert all(dtype != junk for dtype in dtypes.ALL.values())
 
@@ -130,8 +130,19 @@ def test_sizes_and_bounds_are_those_of_numpy():
     assert dtypes.complex128.size == 16
     assert dtypes.float32.as_numpy_dtype is np.float32
     assert dtypes.complex64.real_dtype is dtypes.float32
-    with pytest.raises(TypeError, match="limits of string"):
-        _ = dtypes.string.min
+    for dtype in (dtypes.string, dtypes.complex64, dtypes.qint8):
+        with pytest.raises(TypeError, match=f"Cannot find minimum value of <dtype: '{dtype.name}'>"):
+            _ = dtype.min
+
+
+def test_a_dtype_is_made_from_its_number():
+    for dtype in [*dtypes.ALL.values(), *[dtype._as_ref for dtype in dtypes.ALL.values()]]:
+        if dtype.base_dtype is not dtypes.variant:  # its number is also that of `object`
+            assert dtypes.DType(dtype.as_datatype_enum) is dtype
+        assert pickle.loads(pickle.dumps(dtype)) is copy.deepcopy(dtype) is dtype
+    for number in (0, 99, 200, -1):
+        with pytest.raises(TypeError, match=f"type_enum is not a valid types_pb2.DataType: {number}"):
+            dtypes.DType(number)
 
 
 def test_they_print_as_in_tensorflow():

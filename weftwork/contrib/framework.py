@@ -31,6 +31,7 @@ from weftwork.graph.ops.asking import (
     is_tensor,
 )
 from weftwork.graph.ops.spaces import argsort, sort
+from weftwork.graph.ops.specs import BoundedTensorSpec, TensorSpec
 from weftwork.graph.training.steps import (
     assert_global_step,
     create_global_step,
@@ -48,6 +49,8 @@ from weftwork.scheduler.training.restoring import (
 )
 
 __all__ = [
+    "BoundedTensorSpec",
+    "TensorSpec",
     "argsort",
     "init_from_checkpoint",
     "nest",

@@ -13,6 +13,7 @@ from weftwork.graph.data.properties import (
     make_one_shot_iterator,
 )
 from weftwork.graph.data.readers import FixedLengthRecordDataset, TextLineDataset, TFRecordDataset
+from weftwork.graph.data.structure import DatasetSpec
 
 AUTOTUNE = experimental.AUTOTUNE
 
@@ -21,6 +22,7 @@ __all__ = [
     "INFINITE_CARDINALITY",
     "UNKNOWN_CARDINALITY",
     "Dataset",
+    "DatasetSpec",
     "FixedLengthRecordDataset",
     "Iterator",
     "Options",

@@ -21,6 +21,9 @@ from weftwork.graph.data.experimental import (
     unbatch,
 )
 from weftwork.graph.data.iterators import make_saveable_from_iterator
+from weftwork.graph.data.properties import get_structure
+from weftwork.graph.data.properties import sparse_tensor_structure as SparseTensorStructure
+from weftwork.graph.data.properties import tensor_structure as TensorStructure
 from weftwork.graph.data.sources import (
     CsvDataset,
     RandomDataset,
@@ -28,6 +31,7 @@ from weftwork.graph.data.sources import (
     TFRecordWriter,
     make_batched_features_dataset,
 )
+from weftwork.graph.data.structure import DatasetSpec as DatasetStructure
 from weftwork.graph.data.transformations import (
     Reducer,
     copy_to_device,
@@ -39,6 +43,10 @@ from weftwork.graph.data.transformations import (
 )
 
 __all__ = [
+    "DatasetStructure",
+    "SparseTensorStructure",
+    "TensorStructure",
+    "get_structure",
     "AUTOTUNE",
     "Counter",
     "CsvDataset",
