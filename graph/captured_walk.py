@@ -189,12 +189,7 @@ class Walk(Classes):
             roots[ROOT_SELF] = self_
         for name in facts.imports:
             roots["import", name] = self._imported(name, facts.attributes, space.get("__package__"))
-        for origin in facts.named:
-            name = value_at(roots, *origin)
-            if type(name) is str:
-                self._imported(name, facts.attributes, None)
-            else:  # computed, or given as an argument: only the program has all of its modules
-                self.writes.add((MAIN_ONLY, "modules"))
+        self._named(facts, roots)
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         self.writes |= writes_of_names(facts, roots, self._handled)
         self._asked(facts, roots)
@@ -205,6 +200,15 @@ class Walk(Classes):
         if data or any([is_data(content(cell)) for cell in cells.values()]):
             self.spaces.append((function, tuple(data)))
         self._wrapped(function)
+
+    def _named(self, facts: Any, roots: dict[Any, Any]) -> None:
+        """Visit the modules that code imports by a name which stands in it, or which it refers to."""
+        for origin in facts.named:
+            name = value_at(roots, *origin)
+            if type(name) is str:
+                self._imported(name, facts.attributes, None)
+            else:  # computed, or given as an argument: only the program has all of its modules
+                self.writes.add((MAIN_ONLY, "modules"))
 
     def _asked(self, facts: Any, roots: dict[Any, Any]) -> None:
         """Note which functions the code asks for attributes, and which caches it changes: what these keep is state."""
