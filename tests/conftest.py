@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import gc
 import os
 import signal
@@ -40,8 +39,6 @@ from tests.programs import Program
 from tests.warm import forked_workers
 from weftwork.scheduler.machines.starting import DiedEarly, watched
 
-_LONGEST = 2400
-"""Seconds that the whole run may take."""
 sys.dont_write_bytecode = False
 with suppress(ImportError):  # `make pythons` does without
     from hypothesis import settings
@@ -50,14 +47,6 @@ with suppress(ImportError):  # `make pythons` does without
     settings.load_profile("busy")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # this is a script's background job
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_configure() -> None:
-    """See to it that a run ends, with the stacks of all threads, also if no test can be ended.
-
-    Once for all tests: a watchdog for each test is a thread for each, for which a busy machine lets it wait.
-    """
-    faulthandler.dump_traceback_later(_LONGEST, exit=True, file=os.dup(sys.stderr.fileno()))
 
 
 def programs_of(item: pytest.Item) -> list[Program]:
