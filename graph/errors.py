@@ -274,6 +274,10 @@ class InvalidArgumentError(OpError):
     _code = INVALID_ARGUMENT
 
 
+class RefusedError(InvalidArgumentError, ValueError):
+    """An argument was refused when its node was made; TensorFlow refuses it when the node runs, with the base class."""
+
+
 class DeadlineExceededError(OpError):
     """A time limit has expired."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import signal
@@ -26,6 +27,7 @@ os.environ.update(
     RAY_raylet_start_wait_time_s="100",  # several start at a time
     RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
     OMP_NUM_THREADS="1",  # several processes that each use all cores take turns badly
+    PYTEST_TIMEOUT="400",  # seconds: then a test fails, with the stacks of all threads, and the next one begins
 )
 
 import pytest
@@ -38,14 +40,24 @@ from tests.programs import Program
 from tests.warm import forked_workers
 from weftwork.scheduler.machines.starting import DiedEarly, watched
 
+_LONGEST = 2400
+"""Seconds that the whole run may take."""
 sys.dont_write_bytecode = False
 with suppress(ImportError):  # `make pythons` does without
     from hypothesis import settings
 
-    settings.register_profile("busy", deadline=None)  # a machine that has other work is no failure
+    settings.register_profile("busy", deadline=None, max_examples=60)  # a machine that has other work is no failure
     settings.load_profile("busy")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # this is a script's background job
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure() -> None:
+    """See to it that a run ends, with the stacks of all threads, also if no test can be ended.
+
+    Once for all tests: a watchdog for each test is a thread for each, for which a busy machine lets it wait.
+    """
+    faulthandler.dump_traceback_later(_LONGEST, exit=True, file=os.dup(sys.stderr.fileno()))
 
 
 def programs_of(item: pytest.Item) -> list[Program]:

@@ -125,7 +125,7 @@ def _fill(op: Operation, g: Tensor):
     return _first(op, reduce_sum(g))
 
 
-@rule("Pad")
+@rule("Pad", "PadV2", "MirrorPad")
 def _pad(op: Operation, g: Tensor):
     mode = op.attrs["mode"]
     if mode != "constant":

@@ -334,7 +334,7 @@ def _select(node: Node) -> Written:
     return node.inputs(), {}
 
 
-@writes("Pad")
+@writes("Pad", "PadV2", "MirrorPad")
 def _pad(node: Node) -> Written:
     attrs, inputs = node.attrs, node.inputs()
     if "pad_width" in attrs:
@@ -342,12 +342,10 @@ def _pad(node: Node) -> Written:
         if attrs["value"] is not None:
             inputs.append(node.constant("constant_values", attrs["value"], inputs[0].dtype))
     if attrs["mode"] != "constant":
-        node.type = "MirrorPad"
         return inputs, {"mode": attrs["mode"].upper()}
-    node.type = "PadV2"
-    if "pad_width" in attrs and not attrs["value"]:
-        node.type = "Pad"
-        node.helpers.pop()
+    if node.type == "Pad":
+        if "pad_width" in attrs:
+            node.helpers.pop()
         del inputs[2:]
     return inputs, {}
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weftwork.graph.errors import InvalidArgumentError
-from weftwork.graph.shapes import index_of
+from weftwork.graph.errors import InvalidArgumentError, RefusedError
+from weftwork.graph.shapes import bracket_text, index_of
 
 
 class Input(NamedTuple):
@@ -36,6 +36,11 @@ def size_of(x, dtype):
     return dtype.type(np.size(x))
 
 
+def product(dims, dtype):
+    """The number of elements of a given shape."""
+    return dtype.type(np.prod(dims))
+
+
 def rank_of(x, dtype):
     """The number of axes."""
     return dtype.type(np.ndim(x))
@@ -43,36 +48,88 @@ def rank_of(x, dtype):
 
 def broadcast_shape(a, b):
     """The shape of the elementwise result of arrays of shapes a and b."""
-    return np.array(np.broadcast_shapes(tuple(a), tuple(b)), a.dtype)
+    try:
+        return np.array(np.broadcast_shapes(tuple(a), tuple(b)), a.dtype)
+    except ValueError:
+        raise ValueError(f"Incompatible shapes: {bracket_text(a)} vs. {bracket_text(b)}") from None
 
 
 def reshape(x, shape):
     """The same elements in another shape."""
-    return x.reshape(shape)
+    return x.reshape(_checked(shape))
+
+
+def _checked(shape: Any) -> Any:
+    """A shape of a `reshape`. Raises ValueError if NumPy would take it although it is none."""
+    if isinstance(shape, np.ndarray) and shape.size and shape.min() < 0:
+        if shape.min() < -1:
+            axis = int(np.argmax(shape < -1))
+            raise ValueError(f"Size {axis} must be non-negative, not {shape[axis]}")
+        unknown = np.flatnonzero(shape == -1).tolist()
+        if len(unknown) > 1:
+            raise ValueError(f"Only one input size may be -1, not both {unknown[0]} and {unknown[1]}")
+    return shape
 
 
 def reshape_text(x, shape):
     """`reshape` for strings and objects, whose scalars are not arrays."""
-    return _objects(x).reshape(shape)
+    return _objects(x).reshape(_checked(shape))
 
 
 def expand_dims(x, axis):
     """Insert an axis of size 1 at a position known only at run time."""
-    return np.expand_dims(x, int(axis))
+    place = int(np.reshape(axis, ()))
+    if not -np.ndim(x) - 1 <= place <= np.ndim(x):
+        raise ValueError(f"Tried to expand dim index {place} for tensor with {np.ndim(x)} dimensions.")
+    return np.expand_dims(x, place)
+
+
+def squeeze(x, axis):
+    """Remove the given axes, which must have the size 1."""
+    rank = np.ndim(x)
+    for i, place in enumerate(axis):
+        if not -rank <= place < rank:
+            raise ValueError(f"squeeze_dims[{i}] not in [{-rank},{rank}).")
+        if x.shape[place] != 1:
+            raise ValueError(f"Can not squeeze dim[{place % rank}], expected a dimension of 1, got {x.shape[place]}")
+    return np.squeeze(x, axis)
 
 
 def transpose(x, perm):
     """Permute the axes, in an order known only at run time."""
-    return np.transpose(x, tuple(perm))
+    order, rank = np.ravel(perm).tolist(), np.ndim(x)
+    if len(order) != rank:
+        raise ValueError(f"transpose expects a vector of size {rank}. But input(1) is a vector of size {len(order)}")
+    outside = next((axis for axis in order if not -rank <= axis < rank), None)
+    if outside is not None:
+        raise ValueError(f"{outside} is out of range [0 .. {rank})")
+    missing = next((axis for axis in range(rank) if axis not in order and axis - rank not in order), None)
+    if missing is not None:
+        raise ValueError(f"{missing} is missing from {{{','.join(map(str, order))}}}.")
+    return np.transpose(x, order)
 
 
 def flip(x, axis):
     """Reverse axes that are known only at run time."""
-    return np.flip(x, tuple(np.ravel(axis)))
+    rank, found = np.ndim(x), set()
+    for i, along in enumerate(np.ravel(axis).tolist()):
+        if not -rank <= along < rank:
+            raise ValueError(f"'axis'[{i}] = {along} is out of valid range [0, {rank - 1}]")
+        if along % rank in found:
+            raise ValueError(f"axis {along % rank} specified more than once.")
+        found.add(along % rank)
+    return np.flip(x, tuple(found))
 
 
 def roll(x, shift, axis):
-    """np.roll by a shift known only at run time."""
+    """np.roll. Raises RefusedError unless there is a shift for each axis."""
+    if np.ndim(x) == 0:
+        raise RefusedError(None, None, "input must be 1-D or higher")
+    if np.size(shift) != np.size(axis):
+        raise RefusedError(None, None, "shift and axis must have the same size")
+    for along in np.ravel(axis).tolist():
+        if not -np.ndim(x) <= along < np.ndim(x):
+            raise RefusedError(None, None, f"axis {along} is out of range")
     return np.roll(x, tuple(np.ravel(shift).tolist()), tuple(np.ravel(axis).tolist()))
 
 
@@ -89,12 +146,32 @@ def _objects(x: Any) -> np.ndarray:
 
 def concat(*values, axis):
     """np.concatenate of the inputs."""
-    return np.concatenate(values, axis=axis)
+    try:
+        return np.concatenate(values, axis=axis)
+    except ValueError:
+        _refuse_joined(values, axis)
+        raise
+
+
+def _refuse_joined(values: tuple, axis: int) -> None:
+    """Raise a ValueError that names the first input that does not fit the one before all others."""
+    first = np.shape(values[0])
+    for i, value in enumerate(values):
+        shape = np.shape(value)
+        where = f"shape[0] = {bracket_text(first)} vs. shape[{i}] = {bracket_text(shape)}"
+        if len(shape) != len(first):
+            raise ValueError(f"ConcatOp : Ranks of all input tensors should match: {where}")
+        if any([a != b for k, (a, b) in enumerate(zip(shape, first, strict=True)) if k != axis % len(first)]):
+            raise ValueError(f"ConcatOp : Dimensions of inputs should match: {where}")
 
 
 def concat_over(axis, *values):
     """np.concatenate over an axis known only at run time."""
-    return np.concatenate(values, axis=int(axis))
+    axis = int(np.reshape(axis, ()))
+    if not -np.ndim(values[0]) <= axis < np.ndim(values[0]):
+        rank = np.ndim(values[0])
+        raise ValueError(f"ConcatOp : Expected concatenating dimensions in the range [{-rank}, {rank}), but got {axis}")
+    return concat(*values, axis=axis)
 
 
 def stack(*values, axis):
@@ -110,7 +187,7 @@ def stack_objects(*values, axis):
 def unstack(x, num, axis):
     """The slices of x along an axis."""
     if x.shape[axis] != num:
-        raise ValueError(f"unstack of {num} parts along axis {axis}, but the shape is {x.shape}")
+        raise ValueError(f"Input shape axis {axis} must equal {num}, got shape {bracket_text(x.shape)}")
     return tuple(np.moveaxis(x, axis, 0))
 
 
@@ -122,9 +199,15 @@ def split(x, num, axis):
 def split_sizes(x, sizes, axis):
     """Parts of x of the given sizes along an axis; one size may be -1, for the rest."""
     sizes = np.array(sizes)
-    sizes[sizes < 0] = x.shape[axis] - sizes[sizes >= 0].sum()
-    if sizes.sum() != x.shape[axis]:
-        raise ValueError(f"split sizes {sizes.tolist()} do not add up to {x.shape[axis]}")
+    given = sizes[sizes >= 0].sum()
+    if len(sizes) - (sizes >= 0).sum() > 1:
+        raise ValueError("There can only be one -1 in the input.")
+    if given > x.shape[axis] or ((sizes >= 0).all() and given != x.shape[axis]):
+        raise ValueError(
+            "Determined shape must either match input shape along split_dim exactly if fully specified, or be less "
+            f"than the size of the input along split_dim if not fully specified.  Got: {given}"
+        )
+    sizes[sizes < 0] = x.shape[axis] - given
     return tuple(np.split(x, np.cumsum(sizes)[:-1], axis=axis))
 
 
@@ -149,6 +232,11 @@ def only(*values, function, **attrs):
 
 def fill(value, dims, dtype):
     """An array filled with `value`."""
+    if np.ndim(dims) != 1:
+        raise ValueError(f"dims must represent a vector, got shape {bracket_text(np.shape(dims))}")
+    least = min(dims, default=0)
+    if least < 0:
+        raise ValueError(f"Dimension {least} must be >= 0")
     out = np.empty(dims, dtype)
     out.fill(value)  # np.full would strip a string's trailing NULs
     return out
@@ -189,14 +277,26 @@ def pad(x, pad_width, value=None, *, mode):
 
     Raises ValueError for paddings that are negative, or that mirror more than there is.
     """
-    widths = np.asarray(pad_width)
+    widths = np.asarray(pad_width, np.int64)
+    if np.ndim(x) == 0 and not widths.size:
+        return x
     if widths.shape != (np.ndim(x), 2):
-        raise ValueError(f"The first dimension of paddings must be the rank of inputs: {widths.shape} {np.shape(x)}")
-    if (widths < 0).any():
-        raise ValueError(f"Paddings must be non-negative: {widths.tolist()}")
-    if mode != "constant" and (widths > np.array(np.shape(x))[:, None] - (mode == "reflect")).any():
-        how = "less than" if mode == "reflect" else "no greater than"
-        raise ValueError(f"paddings must be {how} the dimension size: {widths.tolist()} of {list(np.shape(x))}")
+        given = f"{bracket_text(widths.shape)} {bracket_text(np.shape(x))}"
+        raise ValueError(f"The first dimension of paddings must be the rank of inputs{given}")
+    for (before, after), size in zip(widths.tolist(), np.shape(x), strict=True):
+        if before < 0 or after < 0:
+            raise ValueError(f"Paddings must be non-negative: {before} {after}")
+        if mode == "reflect" and max(before, after) >= size:
+            raise ValueError(f"paddings must be less than the dimension size: {before}, {after} not less than {size}")
+        if mode == "symmetric" and max(before, after) > size:
+            raise ValueError(
+                f"paddings must be no greater than the dimension size: {before}, {after} greater than {size}"
+            )
+    if mode == "constant" and x.dtype.kind == "O":  # NumPy would fill in a string of its own
+        out = np.empty(tuple([before + n + after for (before, after), n in zip(widths, x.shape, strict=True)]), object)
+        out.fill(value)
+        out[tuple([slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True)])] = x
+        return out
     return np.pad(x, pad_width, mode) if value is None else np.pad(x, pad_width, mode, constant_values=value)
 
 
@@ -216,9 +316,12 @@ def tile(x, multiples):
     """The input repeated along each axis, as often as a vector known only at run time says."""
     times = tuple(np.ravel(multiples).tolist())
     if len(times) != np.ndim(x):
-        raise ValueError(f"Expected multiples to be a vector of length {np.ndim(x)} but got length {len(times)}")
-    if any(number < 0 for number in times):
-        raise ValueError(f"Expected multiples >= 0, but got {list(times)}")
+        raise ValueError(
+            f"Expected multiples argument to be a vector of length {np.ndim(x)} but got length {len(times)}"
+        )
+    for i, number in enumerate(times):
+        if number < 0:
+            raise ValueError(f"Expected multiples[{i}] >= 0, but got {number}")
     return np.tile(x, times)
 
 
@@ -281,13 +384,19 @@ def slice_at(x, begin, size):
     begin, size = np.asarray(begin).tolist(), np.asarray(size).tolist()
     if not len(begin) == len(size) == np.ndim(x):
         raise ValueError(f"slice from {begin} of size {size} needs an entry for each of the {np.ndim(x)} axes")
-    for axis, (at, count, n) in enumerate(zip(begin, size, x.shape, strict=True)):
-        if not 0 <= at <= n:
-            raise InvalidArgumentError(None, None, f"Expected begin[{axis}] in [0, {n}], but got {at}")
-        if not -1 <= count <= n - at:
-            raise InvalidArgumentError(None, None, f"Expected size[{axis}] in [0, {n - at}], but got {count}")
+    check_slice(begin, size, x.shape)
     ends = [n if count < 0 else at + count for at, count, n in zip(begin, size, x.shape, strict=True)]
     return x[tuple(map(slice, begin, ends))]
+
+
+def check_slice(begin, size, shape):
+    """Raise RefusedError unless a slice lies within a shape, as far as this is known."""
+    for axis, (at, count, n) in enumerate(zip(begin, size, shape, strict=True)):
+        if at < 0 or (n is not None and at > n):
+            raise RefusedError(None, None, f"Expected begin[{axis}] in [0, {n}], but got {at}")
+        if count < -1 or (n is not None and count > n - at):
+            room = None if n is None else n - at
+            raise RefusedError(None, None, f"Expected size[{axis}] in [0, {room}], but got {count}")
 
 
 def strided_slice(x, begin, end, strides, masks):

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph.divisions import divisor
-from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.errors import InvalidArgumentError, RefusedError
 from weftwork.graph.kernels.reductions import max_over
+from weftwork.graph.shapes import bracket_text
 
 # From this size of an einsum's largest operand, it pays to search for a contraction order that uses BLAS.
 EINSUM_PLANNED = 2000
@@ -106,7 +107,14 @@ def angle(x):
 
 def reduce_over(x, axis, function, **options):
     """A NumPy reduction over axes known only at run time."""
-    return function(x, axis=tuple([int(a) for a in np.ravel(axis)]), **options)
+    rank, axes = np.ndim(x), [int(a) for a in np.ravel(axis)]
+    for a in axes:
+        if not -rank <= a < rank:
+            raise ValueError(f"Invalid reduction dimension ({a} for input with {rank} dimension(s)")
+    twice = next((a for i, a in enumerate(axes) if a % rank in [b % rank for b in axes[:i]]), None)
+    if twice is not None:
+        raise ValueError(f"Invalid reduction arguments: Axes contains duplicate dimension: {twice % rank}")
+    return function(x, axis=tuple(axes), **options)
 
 
 def logsumexp(x, axis=None, keepdims=False):
@@ -145,12 +153,30 @@ def scan(x, axis, function, unit, exclusive=False, reverse=False):
 
 def scan_over(x, axis, function, unit, exclusive=False, reverse=False):
     """`scan` along an axis known only at run time."""
-    return scan(x, int(axis), function, unit, exclusive, reverse)
+    return scan(x, scanned_axis(axis, np.ndim(x)), function, unit, exclusive, reverse)
+
+
+def scanned_axis(axis, rank):
+    """The axis of a scan as an int. Raises RefusedError unless it is a scalar, and one of `rank` axes if this is known.
+
+    rank: None if it is not known yet.
+    """
+    if np.ndim(axis):
+        raise RefusedError(None, None, f"ScanOp: axis must be a scalar, not {bracket_text(np.shape(axis))}")
+    if rank is not None and not -rank <= axis < rank:
+        text = f"ScanOp: Expected scan axis in the range [{-rank}, {rank}), but got {axis}"
+        raise RefusedError(None, None, text)
+    return int(axis)
 
 
 def arg_extreme(x, axis, function, dtype):
     """np.argmax or np.argmin with another integer dtype, or over an axis known only at run time."""
-    return cast(function(x, axis=int(axis)), dtype)
+    axis, rank = int(axis), np.ndim(x)
+    if not -rank <= axis < rank:
+        raise ValueError(f"Expected dimension in the range [{-rank}, {rank}), but got {axis}")
+    if not x.shape[axis]:
+        raise ValueError(f"Reduction axis {axis} is empty in shape {bracket_text(x.shape)}")
+    return cast(function(x, axis=axis), dtype)
 
 
 def global_norm(*values):
@@ -174,7 +200,10 @@ def clip_scale(norm, limit):
 
 def bincount(x, minlength, maxlength, dtype):
     """The number of occurrences of 0, 1, 2...; numbers of maxlength and above are dropped."""
-    counts = np.bincount(np.ravel(x), minlength=int(minlength)).astype(dtype)
+    flat = np.ravel(x)
+    if flat.size and flat.min() < 0:
+        raise ValueError(f"Input arr must be non-negative! It has {flat.min()}")
+    counts = np.bincount(flat, minlength=int(minlength)).astype(dtype)
     return counts if maxlength is None else counts[: int(maxlength)]
 
 
@@ -182,7 +211,7 @@ def weighted_bincount(x, weights, minlength, maxlength):
     """The sum of weights for each number."""
     flat, weights = np.ravel(x), np.ravel(weights)
     if flat.size and flat.min() < 0:
-        raise ValueError(f"Input arr must be non-negative, but has {flat.min()}")
+        raise ValueError(f"Input arr must be non-negative! It has {flat.min()}")
     size = max(int(flat.max()) + 1 if flat.size else 0, int(minlength))
     out = np.zeros(size, weights.dtype)
     np.add.at(out, flat, weights)
@@ -196,7 +225,8 @@ def matmul(a, b, transpose_a=False, transpose_b=False, adjoint_a=False, adjoint_
     """a b, where each may be transposed, or conjugated and transposed, first. Neither may be a vector."""
     for number, factor in enumerate((a, b)):
         if factor.ndim < 2:
-            raise InvalidArgumentError(None, None, f"In[{number}] is not a matrix: its rank is {factor.ndim}")
+            text = f"In[{number}] is not a matrix. Instead it has shape {bracket_text(factor.shape)}"
+            raise InvalidArgumentError(None, None, text)
     return np.matmul(_oriented(a, transpose_a, adjoint_a), _oriented(b, transpose_b, adjoint_b))
 
 

@@ -140,7 +140,11 @@ def places_of(ids, sizes, by_mod):
 
 def invert_permutation(x):
     """y with y[x[i]] = i."""
-    count = np.bincount(inside(x, len(x), "x"), minlength=len(x))
+    outside = np.flatnonzero((x < 0) | (x >= len(x)))
+    if len(outside):
+        i, number = outside[0], x[outside[0]]
+        refuse(f"{number} is not between 0 and {len(x)}: x[{i}] = {number} is not in [0, {len(x)})")
+    count = np.bincount(x, minlength=len(x))
     if len(x) and count.max() > 1:
         refuse(f"{int(count.argmax())} is duplicated in the input.")
     out = np.empty_like(x)
@@ -153,10 +157,14 @@ def reverse_sequence(x, lengths, seq_axis, batch_axis):
     lengths = np.asarray(lengths)
     if lengths.shape != (x.shape[batch_axis],):
         refuse(f"Length of seq_lengths != input.dims({batch_axis}), ({len(lengths)} vs. {x.shape[batch_axis]})")
+    if seq_axis == batch_axis:
+        refuse(f"batch_dim == seq_dim == {seq_axis}")
     size = x.shape[seq_axis]
     wrong = np.flatnonzero((lengths < 0) | (lengths > size))
     if len(wrong):
-        refuse(f"seq_lengths[{wrong[0]}] = {lengths[wrong[0]]} is not in [0, {size}]: input.dims({seq_axis}) is {size}")
+        i, length = wrong[0], lengths[wrong[0]]
+        bound = "< 0" if length < 0 else f"> input.dims({seq_axis})"
+        refuse(f"seq_lens({i}) {bound}: seq_lengths[{i}] = {length} is not in [0, {size}]")
     place = np.arange(size)
     rows = lengths[:, None]
     index = np.where(place < rows, rows - 1 - place, place)  # [batch, seq]
@@ -209,14 +217,27 @@ def segment(data, ids, ufunc, unit, empty):
     ids = np.asarray(ids)
     if ids.ndim != 1 or len(ids) != len(data):
         refuse("segment_ids should be the same size as dimension 0 of input.")
-    if np.any(ids[1:] < ids[:-1]):
-        refuse("segment ids are not increasing")
     count = int(ids[-1]) + 1 if len(ids) else 0
-    inside(ids, count, "segment_ids")
+    if count < 0:
+        refuse("segment ids must be >= 0")
+    if np.any(ids[1:] < ids[:-1]) or (len(ids) and ids[0] < 0):
+        _refuse_segments(ids.tolist(), count)
     out = unsorted_segment(data, ids, count, ufunc, unit)
     if unit != empty and count:
         out[np.bincount(ids, minlength=count) == 0] = empty
     return out
+
+
+def _refuse_segments(ids: list[int], count: int) -> NoReturn:
+    """Raise for the first segment that is out of range, or before a lesser one."""
+    for i, number in enumerate(ids):
+        if i + 1 < len(ids) and ids[i + 1] < number:
+            break
+        if not 0 <= number < count and ids[i + 1] != number:
+            why = "possibly because 'segment_ids' input is not sorted."
+            text = f"Segment id {number} out of range [0, {count}), {why}"
+            refuse(f"{text} segment_ids[{i}] = {number} is not in [0, {count})")
+    refuse("segment ids are not increasing")
 
 
 def unsorted_segment(data, ids, count, ufunc, unit):
@@ -233,7 +254,7 @@ def unsorted_segment(data, ids, count, ufunc, unit):
         flat_ids, flat = flat_ids[kept], flat[kept]
     if len(flat_ids) and flat_ids.max() >= count:
         at = np.argwhere(ids >= count)[0].tolist()
-        refuse(f"segment_ids{place_text(at)} = {ids[tuple(at)]} is out of range: it is not in [0, {count})")
+        refuse(f"segment_ids{place_text(at)} = {ids[tuple(at)]} is out of range [0, {count})")
     out = np.full((count, *flat.shape[1:]), unit, data.dtype)
     ufunc.at(out, flat_ids.astype(np.intp, copy=False), flat)
     return out

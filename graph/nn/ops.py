@@ -358,6 +358,8 @@ def in_top_k(predictions: Any, targets: Any, k: Any, name: str | None = None) ->
         predictions = convert_to_tensor(predictions)
         targets = convert_to_tensor(targets)
         k = convert_to_tensor(k)
+        for tensor, rank in ((predictions, 2), (targets, 1)):
+            tensor.shape.with_rank(rank)
         if predictions.raw_shape and targets.raw_shape:
             check_equal(predictions.raw_shape[0], targets.raw_shape[0], scope[:-1])
         shape = targets.raw_shape or (predictions.raw_shape and predictions.raw_shape[:1])

@@ -17,9 +17,12 @@ from weftwork.graph.build import apply, constant, convert_to_tensor, convert_tog
 from weftwork.graph.build import placeholder as placeholder
 from weftwork.graph.build import placeholder_with_default as placeholder_with_default
 from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.errors import RefusedError
 from weftwork.graph.kernels import arrays as kernels
 from weftwork.graph.known import known_axis, rank_of, renamed, shape_argument, whole_numbers
 from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
+from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.filling import eye as eye
 from weftwork.graph.ops.filling import fill as fill
 from weftwork.graph.ops.filling import ones as ones
@@ -72,6 +75,8 @@ newaxis = None
 
 def shape(input: Any, name: str | None = None, out_type: Any = dtypes.int32, optimize: bool = True) -> Tensor:
     """The shape as a vector. If it is known, this is a constant, unless optimize=False."""
+    if isinstance(input, (SparseTensor, SparseTensorValue)):
+        return cast(SparseTensor.from_value(input).dense_shape, out_type, name=name or "Shape/Cast")
     x, dtype = convert_to_tensor(input, name="input"), as_dtype(out_type)
     if optimize and shapes.is_full(x.raw_shape):
         return constant(np.array(x.raw_shape, dtype.numpy), name=name or "Shape")
@@ -87,6 +92,10 @@ def shape_n(input: Any, out_type: Any = dtypes.int32, name: str | None = None) -
 
 def size(input: Any, name: str | None = None, out_type: Any = dtypes.int32) -> Tensor:
     """The number of elements; a constant if known."""
+    if isinstance(input, (SparseTensor, SparseTensorValue)):
+        dims, kind = SparseTensor.from_value(input).dense_shape, as_dtype(out_type)
+        attrs = {"dtype": kind.numpy}
+        return apply(kernels.product, [dims], attrs, type="Prod", name=name or "Size", dtype=kind, shape=())
     x, dtype = convert_to_tensor(input, name="input"), as_dtype(out_type)
     if shapes.is_full(x.raw_shape):
         return constant(math.prod(x.raw_shape), dtype, name=name or "Size")  # type: ignore[arg-type]
@@ -95,6 +104,8 @@ def size(input: Any, name: str | None = None, out_type: Any = dtypes.int32) -> T
 
 def rank(input: Any, name: str | None = None) -> Tensor:
     """The number of axes, int32; a constant if known."""
+    if isinstance(input, (SparseTensor, SparseTensorValue)):
+        return size(SparseTensor.from_value(input).dense_shape, name=name or "Rank")
     x = convert_to_tensor(input, name="input")
     if x.raw_shape is not None:
         return constant(len(x.raw_shape), dtypes.int32, name=name or "Rank")
@@ -121,8 +132,13 @@ def reshape(tensor: Any, shape: Any, name: str | None = None) -> Tensor:
 def _fitted(given: RawShape, dims: tuple[int, ...] | None, raw: tuple[int | None, ...]) -> RawShape:
     """The target shape with the -1 resolved."""
     unknown = raw.count(None)
-    if dims is not None and unknown > 1:
-        raise ValueError(f"Only one input size may be -1, not several: {list(dims)}")
+    if dims is not None:
+        for axis, dim in enumerate(dims):
+            if dim < -1:
+                raise ValueError(f"Size {axis} must be non-negative, not {dim}")
+        if unknown > 1:
+            first, second = [axis for axis, dim in enumerate(dims) if dim == -1][:2]
+            raise RefusedError(None, None, f"Only one input size may be -1, not both {first} and {second}")
     if not shapes.is_full(given) or unknown > 1 or (dims is None and unknown):
         return raw
     elements = math.prod(given)  # type: ignore[arg-type]
@@ -167,7 +183,11 @@ def squeeze(input: Any, axis: Any = None, name: str | None = None, squeeze_dims:
     axes = axes or None
     known: RawShape = None
     if x.raw_shape is not None and axes is not None:
-        places = {known_axis(a, len(x.raw_shape)) for a in axes}
+        rank = len(x.raw_shape)
+        for i, place in enumerate(axes):
+            if not -rank <= place < rank:
+                raise ValueError(f"squeeze_dims[{i}] not in [{-rank},{rank}).")
+        places = {place % rank for place in axes}
         for place in places:
             dim = x.raw_shape[place]  # type: ignore[index]
             if dim not in (None, 1):
@@ -175,15 +195,21 @@ def squeeze(input: Any, axis: Any = None, name: str | None = None, squeeze_dims:
         known = tuple([dim for i, dim in enumerate(x.raw_shape) if i not in places])
     elif shapes.is_full(x.raw_shape):
         known = tuple([dim for dim in x.raw_shape if dim != 1])  # type: ignore[union-attr]
-    return apply(np.squeeze, [x], {"axis": axes}, type="Squeeze", name=name, dtype=x.dtype, shape=known)
+    kernel, attrs = (np.squeeze, None) if axes is None else (kernels.squeeze, {"axis": axes})
+    return apply(kernel, [x], attrs, type="Squeeze", name=name, dtype=x.dtype, shape=known)
 
 
 def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
     """The input broadcast to `shape`. Raises ValueError if the known shapes do not fit."""
     x = convert_to_tensor(input, name="input")
     dims, vector, raw = shape_argument(shape)
-    if dims is not None and x.raw_shape is not None and shapes.broadcast(x.raw_shape, dims) != dims:
-        raise ValueError(f"Incompatible shapes: {shapes.text(x.raw_shape)} cannot be broadcast to {shapes.text(dims)}")
+    if raw is not None and x.raw_shape is not None:
+        if len(x.raw_shape) > len(raw):
+            raise ValueError(f"Shape must be at most rank {len(raw)} but is rank {len(x.raw_shape)} for 'BroadcastTo'.")
+        if dims is not None and shapes.broadcast(x.raw_shape, dims) != dims:
+            a, b = shapes.text(x.raw_shape), shapes.text(dims)
+            raise ValueError(f"Incompatible shapes: {a} cannot be broadcast to {b}")
+        raw = shapes.broadcast(x.raw_shape, raw)
     inputs, attrs = ([x], {"shape": dims}) if vector is None else ([x, vector], None)
     return apply(np.broadcast_to, inputs, attrs, type="BroadcastTo", name=name, dtype=x.dtype, shape=raw)
 
@@ -193,7 +219,12 @@ def broadcast_static_shape(shape_x: Any, shape_y: Any) -> shapes.TensorShape:
 
     shape_x, shape_y: TensorShapes.
     """
-    return shapes.TensorShape(shapes.broadcast(shapes.as_raw(shape_x), shapes.as_raw(shape_y)))
+    a, b = shapes.as_raw(shape_x), shapes.as_raw(shape_y)
+    try:
+        return shapes.TensorShape(shapes.broadcast(a, b))
+    except ValueError:
+        text = f"{shapes.text(a)} and {shapes.text(b)}"
+        raise ValueError(f"Incompatible shapes for broadcasting: {text}") from None
 
 
 def broadcast_dynamic_shape(shape_x: Any, shape_y: Any) -> Tensor:
@@ -202,4 +233,6 @@ def broadcast_dynamic_shape(shape_x: Any, shape_y: Any) -> Tensor:
     shape_x, shape_y: integer vectors.
     """
     a, b = convert_together([shape_x, shape_y])
-    return apply(kernels.broadcast_shape, [a, b], type="BroadcastArgs", dtype=a.dtype, shape=(None,))
+    lengths = [None if t.raw_shape is None else t.raw_shape[0] for t in (a, b)]
+    length = None if None in lengths else max(lengths)  # type: ignore[type-var]
+    return apply(kernels.broadcast_shape, [a, b], type="BroadcastArgs", dtype=a.dtype, shape=(length,))

@@ -5,10 +5,12 @@ Each is fetched and fed as one value.
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections import namedtuple
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from weftwork.graph import shapes
 from weftwork.graph.build import apply, as_tensor, convert_to_tensor, static_value
@@ -138,6 +140,25 @@ class SparseTensor(_Composite):
         """The value, computed in `session` or the default session."""
         session = session_for(self.graph, session, "evaluate tensor", "eval")
         return SparseTensorValue(*session.run([self._indices, self._values, self._dense_shape], feed_dict))
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def over_values(function: Function) -> Function:
+    """Decorator for a function of a tensor that leaves zeros zero: of a SparseTensor, it returns a SparseTensor.
+
+    function: of a tensor, which is its first argument.
+    """
+
+    @functools.wraps(function)
+    def taken(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(x, (SparseTensor, SparseTensorValue)):
+            return function(x, *args, **kwargs)
+        x = SparseTensor.from_value(x)
+        return SparseTensor(x.indices, function(x.values, *args, **kwargs), x.dense_shape)
+
+    return taken  # type: ignore[return-value]
 
 
 class IndexedSlices(_Composite):

@@ -12,9 +12,11 @@ from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.kernels import elementwise as kernels
 from weftwork.graph.known import promoted
 from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.composite import over_values
 from weftwork.graph.seams import seams
 
 
+@over_values
 def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
     """x as another dtype, with C's rules: floats lose their fraction, complex numbers their imaginary part.
 

@@ -89,7 +89,9 @@ def indexed_shape(shape: RawShape, spec: tuple) -> RawShape:
     if shape is None:
         return None
     consumed = len([part for part in spec if part is not None and part is not Ellipsis])
-    if consumed > len(shape) or spec.count(Ellipsis) > 1:
+    if spec.count(Ellipsis) > 1:
+        raise ValueError("Multiple ellipses in slice spec not allowed")
+    if consumed > len(shape):
         raise ValueError(f"Index out of range using input dim {len(shape)}; input has only {len(shape)} dims")
     out: list[int | None] = []
     dims = list(shape)
@@ -130,12 +132,12 @@ def slice(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tensor
     """
     x = convert_to_tensor(input_, name="input")
     first, extent = whole_numbers(begin), whole_numbers(size)
+    if isinstance(first, int) or isinstance(extent, int):
+        raise ValueError(f"Shape must be rank 1 but is rank 0 for the begin {begin} or the size {size} of 'Slice'.")
     if isinstance(first, tuple) and isinstance(extent, tuple):
         if len(first) != len(extent) or (x.raw_shape is not None and len(first) != len(x.raw_shape)):
             raise ValueError(f"Shape must be rank {len(first)} but is {shapes.text(x.raw_shape)} for 'Slice'.")
-        for at, n, dim in zip(first, extent, x.raw_shape or (None,) * len(first), strict=True):
-            if at < 0 or n < -1 or (dim is not None and at + max(n, 0) > dim):
-                raise ValueError(f"Slice from {first} of size {extent} leaves the shape {shapes.text(x.raw_shape)}.")
+        kernels.check_slice(first, extent, x.raw_shape or (None,) * len(first))
         spec = tuple([(at, None if n < 0 else at + n, None) for at, n in zip(first, extent, strict=True)])
         shape = indexed_shape(x.raw_shape, spec)
         if shape is not None:
@@ -173,6 +175,10 @@ def strided_slice(
     else:
         steps = whole_numbers(strides)
     name = name or "StridedSlice"
+    counts = [len(part) for part in (first, last, steps) if isinstance(part, tuple)]
+    for count in counts[1:]:
+        if count != counts[0]:
+            raise ValueError(shapes.difference((counts[0],), (count,)) + " They are begin, end and strides.")
     if isinstance(first, tuple) and isinstance(last, tuple) and isinstance(steps, tuple):
         spec = kernels.masked_spec(first, last, steps, *masks)
         return apply(

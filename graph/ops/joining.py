@@ -15,12 +15,15 @@ from weftwork.graph.kernels import arrays as kernels
 from weftwork.graph.known import entries, known_axis, promoted, rank_of, whole_numbers
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops.flow import identity
+from weftwork.graph.scopes import name_scope
 from weftwork.graph.seams import seams
 from weftwork.graph.shapes import RawShape
 
 
 def concat(values: Any, axis: Any, name: str | None = "concat") -> Tensor:
     """Tensors joined along an existing axis. Raises ValueError if ranks or other dimensions differ."""
+    if isinstance(values, (list, tuple)) and not values:
+        raise ValueError("List argument 'values' to 'ConcatV2' Op with length 0 shorter than minimum length 2.")
     tensors = convert_together(values if isinstance(values, (list, tuple)) else [values])
     if len(tensors) == 1:
         return identity(tensors[0], name=name)
@@ -64,12 +67,11 @@ def stack(values: Any, axis: int = 0, name: str | None = "stack") -> Tensor:
         values = unstack(values)
     tensors = convert_together(list(values))
     if not tensors:
-        raise ValueError("Expected a list of at least one value to stack.")
+        return convert_to_tensor([], name=name)
     raw: RawShape = None
     for tensor in tensors:
         if not shapes.compatible(raw, tensor.raw_shape):
-            a, b = shapes.bracket_text(raw), shapes.bracket_text(tensor.raw_shape)
-            raise ValueError(f"Shapes must be equal rank and size to be stacked, but are {a} and {b}.")
+            raise ValueError(shapes.difference(raw, tensor.raw_shape))
         raw = shapes.merge(raw, tensor.raw_shape)
     number = known_axis(axis, None if raw is None else len(raw) + 1, "axis =")
     dtype = promoted(tensors)
@@ -78,7 +80,10 @@ def stack(values: Any, axis: int = 0, name: str | None = "stack") -> Tensor:
     return apply(kernel, tensors, {"axis": number}, type="Pack", name=name, dtype=dtype, shape=whole)
 
 
-parallel_stack = stack
+def parallel_stack(values: Any, name: str | None = "parallel_stack") -> Tensor:
+    """As `stack` along the first axis."""
+    with name_scope(name):
+        return stack(values, name="ParallelConcat")
 
 
 def unstack(value: Any, num: int | None = None, axis: int = 0, name: str | None = "unstack") -> list[Tensor]:
@@ -94,7 +99,7 @@ def unstack(value: Any, num: int | None = None, axis: int = 0, name: str | None 
     if num is None:
         raise ValueError(f"Cannot infer num from shape {shapes.text(x.raw_shape)}")
     if known not in (None, num):
-        raise ValueError(f"Dimension must be {known} but is {num} for 'unstack' of shape {shapes.text(x.raw_shape)}.")
+        raise ValueError(f"Dimension must be {num} but is {known} for 'unstack' of shape {shapes.text(x.raw_shape)}.")
     part = None if x.raw_shape is None else x.raw_shape[:number] + x.raw_shape[number + 1 :]  # type: ignore[operator]
     outputs = [(x.dtype.base_dtype, part)] * num
     return _parts(kernels.unstack, [x], {"num": num, "axis": number}, "Unpack", name, outputs)
@@ -110,9 +115,16 @@ def split(
     Raises ValueError if a known dimension cannot be split this way.
     """
     x = convert_to_tensor(value, name="value")
+    if isinstance(num_or_size_splits, float):
+        raise ValueError(
+            "Rank-0 tensors are not supported as the num_or_size_splits argument to split. "
+            f"Argument provided: {num_or_size_splits}"
+        )
     number, parts = known_axis(axis, rank_of(x), "split_dim"), whole_numbers(num_or_size_splits)
     dim = None if x.raw_shape is None or number is None else x.raw_shape[number]
     if isinstance(parts, int):
+        if parts < 1:
+            raise ValueError(f"Attr 'num_split' of 'Split' Op passed {parts} less than minimum 1.")
         if dim is not None and dim % parts:
             raise ValueError(f"Dimension size must be evenly divisible by {parts} but is {dim} for 'split'.")
         outputs = _split_outputs(x, number, [None if dim is None else dim // parts] * parts)
@@ -138,10 +150,12 @@ def split(
 
 def _known_sizes(sizes: tuple[int, ...], dim: int | None) -> list[int | None]:
     rest = [n for n in sizes if n >= 0]
-    if len(sizes) - len(rest) > 1 or (
-        dim is not None and (sum(rest) > dim if len(rest) < len(sizes) else sum(rest) != dim)
-    ):
-        raise ValueError(f"Sizes {list(sizes)} do not split a dimension of {dim} for 'split'.")
+    if len(sizes) - len(rest) > 1:
+        raise ValueError("size_splits can only have one -1 for 'split'.")
+    if dim is not None and (sum(rest) > dim if len(rest) < len(sizes) else sum(rest) != dim):
+        raise ValueError(
+            f"can't split axis of size {dim} into pieces of size {shapes.bracket_text(sizes)} for 'split'."
+        )
     return [n if n >= 0 else None if dim is None else dim - sum(rest) for n in sizes]
 
 

@@ -33,7 +33,7 @@ from weftwork.graph.ops.clipping import clip_by_global_norm as clip_by_global_no
 from weftwork.graph.ops.clipping import clip_by_norm as clip_by_norm
 from weftwork.graph.ops.clipping import clip_by_value as clip_by_value
 from weftwork.graph.ops.clipping import global_norm as global_norm
-from weftwork.graph.ops.composite import IndexedSlices
+from weftwork.graph.ops.composite import IndexedSlices, over_values
 from weftwork.graph.ops.conversion import angle as angle
 from weftwork.graph.ops.conversion import cast as cast
 from weftwork.graph.ops.conversion import complex as complex
@@ -139,10 +139,10 @@ minimum = _binary("minimum", np.minimum, "Minimum", "The lesser of x and y; NaN 
 floor_div, floormod = floordiv, mod
 truncatemod = _binary("truncatemod", np.fmod, "TruncateMod", "The remainder of x / y, with the sign of x.")
 
-negative = _unary("negative", np.negative, "Neg", "-x.")
-abs = _unary("abs", np.absolute, "Abs", "|x|, real also for complex x.")
-sign = _unary("sign", np.sign, "Sign", "-1, 0 or 1.")
-square = _unary("square", np.square, "Square", "x * x.")
+negative = over_values(_unary("negative", np.negative, "Neg", "-x."))
+abs = over_values(_unary("abs", np.absolute, "Abs", "|x|, real also for complex x."))
+sign = over_values(_unary("sign", np.sign, "Sign", "-1, 0 or 1."))
+square = over_values(_unary("square", np.square, "Square", "x * x."))
 reciprocal = _unary("reciprocal", np.reciprocal, "Reciprocal", "1 / x, of integers an integer.")
 rint = _unary("rint", np.rint, "Rint", "The nearest whole number, halves to the even one.")
 floor = _unary("floor", np.floor, "Floor", "The greatest whole number that is at most x.")
@@ -232,7 +232,7 @@ def add_n(inputs: Any, name: str | None = None) -> Tensor:
 
 def accumulate_n(inputs: Any, shape: Any = None, tensor_dtype: Any = None, name: str | None = None) -> Tensor:
     """The same as `add_n`. Raises TypeError if the tensors are not of `tensor_dtype`."""
-    total = add_n(inputs, name=name or "AccumulateNV2")
+    total = add_n(inputs, name=name or ("AccumulateNV2" if len(inputs) > 1 else None))
     if tensor_dtype is not None and total.dtype != as_dtype(tensor_dtype):
         raise TypeError(f"tensor_dtype is {as_dtype(tensor_dtype).name}, but input is of type {total.dtype.name}")
     total.set_shape(shape)
@@ -241,7 +241,7 @@ def accumulate_n(inputs: Any, shape: Any = None, tensor_dtype: Any = None, name:
 
 # Functions of a number
 
-sqrt = _unary("sqrt", np.sqrt, "Sqrt", "The square root.")
+sqrt = over_values(_unary("sqrt", np.sqrt, "Sqrt", "The square root."))
 exp = _unary("exp", np.exp, "Exp", "e to the power x.")
 expm1 = _unary("expm1", np.expm1, "Expm1", "e to the power x, minus 1, exact near 0.")
 log = _unary("log", np.log, "Log", "The natural logarithm.")
@@ -254,12 +254,12 @@ acos = _unary("acos", np.arccos, "Acos", "The inverse cosine, in radians.")
 atan = _unary("atan", np.arctan, "Atan", "The inverse tangent, in radians.")
 sinh = _unary("sinh", np.sinh, "Sinh", "The hyperbolic sine.")
 cosh = _unary("cosh", np.cosh, "Cosh", "The hyperbolic cosine.")
-tanh = _unary("tanh", np.tanh, "Tanh", "The hyperbolic tangent.")
+tanh = over_values(_unary("tanh", np.tanh, "Tanh", "The hyperbolic tangent."))
 asinh = _unary("asinh", np.arcsinh, "Asinh", "The inverse hyperbolic sine.")
 acosh = _unary("acosh", np.arccosh, "Acosh", "The inverse hyperbolic cosine.")
 atanh = _unary("atanh", np.arctanh, "Atanh", "The inverse hyperbolic tangent.")
 sigmoid = _unary("sigmoid", "expit", "Sigmoid", "1 / (1 + exp(-x)).")
-erf = _unary("erf", "erf", "Erf", "The error function.")
+erf = over_values(_unary("erf", "erf", "Erf", "The error function."))
 erfc = _unary("erfc", "erfc", "Erfc", "1 - erf(x), exact for large x.")
 lgamma = _unary("lgamma", "gammaln", "Lgamma", "log |gamma(x)|.")
 igamma = _binary("igamma", "gammainc", "Igamma", "The lower regularized incomplete gamma function P(x, y).")

@@ -10,6 +10,7 @@ import numpy as np
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, convert_to_tensor, operands, static_value
 from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.errors import RefusedError
 from weftwork.graph.kernels import arrays as kernels
 from weftwork.graph.kernels import indices as kernels_indices
 from weftwork.graph.known import entries, known_axis, rank_of, renamed, shape_argument, whole_numbers
@@ -38,10 +39,24 @@ def transpose(a: Any, perm: Any = None, name: str | None = "transpose", conjugat
     if order is None:
         raw = None if x.raw_shape is None else x.raw_shape[::-1]
         return apply(np.transpose, [x], type="Transpose", name=name, dtype=x.dtype, shape=raw)
-    if not isinstance(order, tuple) or sorted(order) != [*range(len(order))] or n not in (None, len(order)):
-        raise ValueError(f"perm {order} is not a permutation of the {n} axes of shape {shapes.text(x.raw_shape)}.")
+    order = _checked_order(order, n)
     raw = tuple([None if x.raw_shape is None else x.raw_shape[i] for i in order])
     return apply(np.transpose, [x], {"axes": order}, type="Transpose", name=name, dtype=x.dtype, shape=raw)
+
+
+def _checked_order(order: Any, rank: int | None) -> tuple[int, ...]:
+    dims = np.ndim(order)
+    if dims != 1:
+        raise ValueError(f"Shape must be rank 1 but is rank {dims} for the perm of 'transpose'.")
+    if rank not in (None, len(order)):
+        raise ValueError(f"Dimension must be {rank} but is {len(order)} for the perm {list(order)} of 'transpose'.")
+    for axis in order:
+        if not -len(order) <= axis < len(order):
+            raise ValueError(f"perm dim {axis} is out of range of input rank {len(order)}")
+    missing = next((axis for axis in range(len(order)) if axis not in [a % len(order) for a in order]), None)
+    if missing is not None:
+        raise RefusedError(None, None, f"{missing} is missing from {{{','.join(map(str, order))}}}.")
+    return order
 
 
 def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
@@ -53,12 +68,16 @@ def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
     _, vector, _ = shape_argument(multiples)
     times = whole_numbers(multiples)
     known = times if isinstance(times, tuple) else entries(vector) if vector is not None else None
+    if isinstance(times, int):
+        raise ValueError(f"Shape must be rank 1 but is rank 0 for the multiples {times} of 'Tile'.")
     if known is not None and x.raw_shape is not None and len(known) != len(x.raw_shape):
-        raise ValueError(f"multiples {list(known)} must have one entry for each axis of {shapes.text(x.raw_shape)}.")
+        a, b = len(known), len(x.raw_shape)
+        raise ValueError(f"Shape must be rank {a} but is rank {b} for 'Tile': the multiples are {list(known)}.")
     raw = None if x.raw_shape is None else (None,) * len(x.raw_shape)
     if known is not None:
-        if any([number is not None and number < 0 for number in known]):
-            raise ValueError(f"Expected multiples >= 0, but got {list(known)}")
+        for i, number in enumerate(known):
+            if number is not None and number < 0:
+                raise RefusedError(None, None, f"Expected multiples[{i}] >= 0, but got {number}")
         dims = x.raw_shape or (None,) * len(known)
         raw = tuple([None if None in (d, t) else d * t for d, t in zip(dims, known, strict=True)])  # type: ignore[operator]
     inputs, attrs = ([x], {"reps": times}) if vector is None else ([x, vector], None)
@@ -77,7 +96,11 @@ def pad(
     x, mode = convert_to_tensor(tensor, name="tensor"), mode.lower()
     if mode not in ("constant", "reflect", "symmetric"):
         raise ValueError(f"Unknown padding mode: {mode.upper()}")
+    zero = constant_values is None or (isinstance(constant_values, int) and constant_values == 0)
+    if zero:  # also text has a zero
+        constant_values = b"" if x.dtype.base_dtype is dtypes.string else 0
     value = None if mode != "constant" else convert_to_tensor(constant_values, x.dtype.base_dtype)
+    kind = "MirrorPad" if mode != "constant" else "Pad" if zero else "PadV2"
     widths, n = whole_numbers(paddings), rank_of(x)
     if widths is None or (value is not None and static_value(value) is None):
         inputs = [x, convert_to_tensor(paddings, name="paddings"), *([] if value is None else [value])]
@@ -85,16 +108,21 @@ def pad(
     else:
         inputs = [x]
         attrs = {"mode": mode, "pad_width": widths, "value": None if value is None else static_value(value)}
-    raw = None if x.raw_shape is None else (None,) * len(x.raw_shape)
+    rows = None if widths is not None else convert_to_tensor(paddings).raw_shape
+    ranks = [part for part in (n, rows[0] if rows else None) if part is not None]
+    raw = (None,) * ranks[0] if ranks else None
+    if isinstance(widths, tuple) and not widths:
+        widths = ()
     if widths is not None:
         pairs = isinstance(widths, tuple) and all(isinstance(w, tuple) and len(w) == 2 for w in widths)
         if not pairs or n not in (None, len(widths)):  # type: ignore[arg-type]
             raise ValueError(f"paddings must have shape [{'?' if n is None else n}, 2], but are {widths!r}.")
-        if any([width < 0 for pair in widths for width in pair]):  # type: ignore[union-attr]
-            raise ValueError(f"Paddings must be non-negative: {widths!r}")
+        for before, after in widths:  # type: ignore[union-attr]
+            if before < 0 or after < 0:
+                raise ValueError(f"Paddings must be non-negative: {before} {after}")
         dims = x.raw_shape or (None,) * len(widths)  # type: ignore[arg-type]
         raw = tuple([None if d is None else d + b + e for d, (b, e) in zip(dims, widths, strict=True)])  # type: ignore[arg-type]
-    return apply(kernels.pad, inputs, attrs, type="Pad", name=name, dtype=x.dtype, shape=raw)
+    return apply(kernels.pad, inputs, attrs, type=kind, name=name, dtype=x.dtype, shape=raw)
 
 
 def reverse(tensor: Any, axis: Any, name: str | None = None) -> Tensor:
@@ -106,7 +134,14 @@ def reverse(tensor: Any, axis: Any, name: str | None = None) -> Tensor:
     if axes is None:
         inputs = [x, convert_to_tensor(axis, name="axis")]
         return apply(kernels.flip, inputs, type="ReverseV2", name=name, dtype=x.dtype, shape=x.raw_shape)
-    found = [known_axis(a, rank_of(x), "axis") for a in (axes if isinstance(axes, tuple) else (axes,))]
+    axes = axes if isinstance(axes, tuple) else (axes,)
+    if np.ndim(axes) != 1:
+        raise ValueError(f"Shape must be rank 1 but is rank {np.ndim(axes)} for the axis {axes} of 'ReverseV2'.")
+    rank = rank_of(x)
+    for i, along in enumerate(axes if rank is not None else ()):
+        if not -rank <= along < rank:  # type: ignore[operator]
+            raise ValueError(f"'axis'[{i}] = {along} is out of valid range [0, {rank - 1}]")  # type: ignore[operator]
+    found = [known_axis(a, rank, "axis") for a in axes]
     twice = next((a for a in found if found.count(a) > 1), None)
     if twice is not None:
         raise ValueError(f"axis {twice} specified more than once.")
@@ -130,11 +165,15 @@ def reverse_sequence(
     x, lengths = convert_to_tensor(input, name="input"), convert_to_tensor(seq_lengths, name="seq_lengths")
     if seq is None:
         raise ValueError("reverse_sequence needs a seq_axis.")
-    seq, batch = known_axis(seq, rank_of(x), "seq_dim"), known_axis(batch or 0, rank_of(x), "batch_dim")
+    rank = rank_of(x)
+    for what, along in (("batch_dim", batch or 0), ("seq_dim", seq)):
+        if rank is not None and along >= rank:
+            raise ValueError(f"{what} must be < input rank: {along} vs. {rank} for 'ReverseSequence'.")
+    seq, batch = known_axis(seq, rank, "seq_dim"), known_axis(batch or 0, rank, "batch_dim")
     if x.raw_shape is not None and lengths.raw_shape and batch is not None:
         wanted, there = x.raw_shape[batch], lengths.raw_shape[0]
         if None not in (wanted, there) and wanted != there:
-            raise ValueError(f"seq_lengths must have one entry for each of {wanted}, not {there}.")
+            raise ValueError(f"Dimensions must be equal, but are {wanted} and {there}: seq_lengths has one entry each.")
     attrs = {"seq_axis": seq, "batch_axis": batch}
     return apply(
         kernels_indices.reverse_sequence,
@@ -153,7 +192,12 @@ def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Tensor:
     if by is None or along is None:
         inputs = [x, convert_to_tensor(shift, name="shift"), convert_to_tensor(axis, name="axis")]
         return apply(kernels.roll, inputs, type="Roll", name=name, dtype=x.dtype, shape=x.raw_shape)
-    return apply(np.roll, [x], {"shift": by, "axis": along}, type="Roll", name=name, dtype=x.dtype, shape=x.raw_shape)
+    if x.raw_shape == ():
+        raise ValueError("Shape must be at least rank 1 but is rank 0 for 'Roll'.")
+    if np.shape(by) != np.shape(along):
+        raise RefusedError(None, None, "shift and axis must have the same size")
+    attrs = {"shift": by, "axis": along}
+    return apply(kernels.roll, [x], attrs, type="Roll", name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
 # Diagonals
@@ -162,6 +206,8 @@ def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Tensor:
 def diag(diagonal: Any, name: str | None = None) -> Tensor:
     """A tensor of twice the rank, [s..., s...], with the input [s...] on its diagonal and zeros elsewhere."""
     name, (x,) = operands("Diag", name, diagonal=diagonal)
+    if x.raw_shape == ():
+        raise ValueError("Shape must be at least rank 1 but is rank 0 for 'Diag'.")
     raw = None if x.raw_shape is None else x.raw_shape * 2
     return apply(kernels.diag, [x], type="Diag", name=name, dtype=x.dtype, shape=raw)
 
@@ -174,6 +220,9 @@ def diag_part(input: Any, name: str | None = None) -> Tensor:
         half = len(x.raw_shape) // 2
         if len(x.raw_shape) % 2 or not half:
             raise ValueError(f"Input must have even and non-zero rank, input rank is {len(x.raw_shape)}")
+        for a, b in zip(x.raw_shape[:half], x.raw_shape[half:], strict=True):
+            if None not in (a, b) and a != b:
+                raise ValueError(f"Dimensions must be equal, but are {a} and {b} for 'DiagPart'.")
         raw = shapes.merge(x.raw_shape[:half], x.raw_shape[half:])
     return apply(kernels.diag_part, [x], type="DiagPart", name=name, dtype=x.dtype, shape=raw)
 

@@ -16,11 +16,12 @@ import numpy as np
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, convert_to_tensor, operands
 from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.errors import RefusedError
 from weftwork.graph.kernels import arrays as kernels_array
 from weftwork.graph.kernels import elementwise as kernels
 from weftwork.graph.kernels import indices as kernels_indices
 from weftwork.graph.kernels.reductions import max_over, mean_over, min_over, sum_over
-from weftwork.graph.known import renamed, whole_numbers
+from weftwork.graph.known import rank_of, renamed, whole_numbers
 from weftwork.graph.operation import Tensor
 from weftwork.graph.scopes import name_scope
 
@@ -53,8 +54,10 @@ def known_axes(axis: Any, rank: int | None) -> tuple[int, ...] | None:
         if not -rank <= a < rank:
             raise ValueError(f"Invalid reduction dimension {a} for input with {rank} dimensions.")
     normal = tuple([a % rank for a in axes])
-    if len(set(normal)) < len(normal):
-        raise ValueError(f"Invalid reduction arguments: Axes contains duplicate dimension: {axes}")
+    twice = next((a for i, a in enumerate(normal) if a in normal[:i]), None)
+    if twice is not None:
+        text = f"Invalid reduction arguments: Axes contains duplicate dimension: {twice}"
+        raise RefusedError(None, None, text)
     return normal
 
 
@@ -200,6 +203,10 @@ def _arg_extreme(function: Callable, kind: str, input: Any, axis: Any, name: str
     x, dtype = convert_to_tensor(input, name="input"), as_dtype(output_type)
     axis = 0 if axis is None else axis
     number = whole_numbers(axis)
+    if number is not None and x.raw_shape is not None and not -len(x.raw_shape) <= number < len(x.raw_shape):  # type: ignore[operator]
+        rank = len(x.raw_shape)
+        text = f"Expected dimension in the range [{-rank}, {rank}), but got {number}"
+        raise RefusedError(None, None, text)
     attrs: dict[str, Any] = {"function": function, "dtype": dtype.numpy}
     if number is None:
         shape = None if x.raw_shape is None else (None,) * (len(x.raw_shape) - 1)
@@ -207,7 +214,7 @@ def _arg_extreme(function: Callable, kind: str, input: Any, axis: Any, name: str
             kernels.arg_extreme, [x, convert_to_tensor(axis)], attrs, type=kind, name=name, dtype=dtype, shape=shape
         )
     shape = reduced_shape(x.raw_shape, number, False)
-    if dtype is dtypes.int64:
+    if dtype is dtypes.int64 and shapes.is_full(x.raw_shape) and 0 not in x.raw_shape:  # type: ignore[operator]
         return apply(function, [x], {"axis": number}, type=kind, name=name, dtype=dtype, shape=shape)
     return apply(kernels.arg_extreme, [x], {**attrs, "axis": number}, type=kind, name=name, dtype=dtype, shape=shape)
 
@@ -251,8 +258,7 @@ def _scan(
     if number is None:
         inputs, kernel = [x, convert_to_tensor(axis)], kernels.scan_over
     else:
-        if x.raw_shape is not None:
-            known_axes(number, len(x.raw_shape))
+        kernels.scanned_axis(number, rank_of(x))
         kernel, attrs["axis"] = kernels.scan, number
         if not exclusive and not reverse:
             kernel, attrs = function, {"axis": number, "dtype": x.dtype.numpy}
@@ -279,7 +285,11 @@ def _segment(public: str, ufunc: np.ufunc, unit: Any, doc: str, empty: Any = Non
         name, (x, ids) = operands(_camel(public), name, data=data, segment_ids=segment_ids)
         if ids.raw_shape is not None and len(ids.raw_shape) != 1:
             raise ValueError(f"Shape must be rank 1 but is rank {len(ids.raw_shape)} for the segment_ids of {public}.")
-        shape = _segment_shape(x, ids, None)
+        if ids.raw_shape is not None and x.raw_shape and None not in (x.raw_shape[0], ids.raw_shape[0]):
+            if x.raw_shape[0] != ids.raw_shape[0]:
+                text = f"segment_ids should be the same size as dimension 0 of input: {ids.raw_shape}, {x.raw_shape}"
+                raise RefusedError(None, None, text)
+        shape = _segment_shape(x, ids.raw_shape or (None,), None)
         start = _unit(unit, x.dtype)
         attrs = {"ufunc": ufunc, "unit": start, "empty": start if empty is None else empty}
         return apply(
@@ -296,7 +306,7 @@ def _unsorted_segment(public: str, ufunc: np.ufunc, unit: Any, doc: str) -> Unso
     def unsorted_segment(data, segment_ids, num_segments, name=None):
         name, (x, ids) = operands(_camel(public), name, data=data, segment_ids=segment_ids)
         count = whole_numbers(num_segments)
-        shape = _segment_shape(x, ids, count)
+        shape = _segment_shape(x, ids.raw_shape, count)
         attrs: dict[str, Any] = {"ufunc": ufunc, "unit": _unit(unit, x.dtype)}
         inputs = [x, ids]
         if count is None:
@@ -328,16 +338,18 @@ def _unit(unit: Any, dtype: DType) -> Any:
     return dtype.numpy.type(getattr(dtype, unit) if isinstance(unit, str) else unit)
 
 
-def _segment_shape(x: Tensor, ids: Tensor, count: Any) -> shapes.RawShape:
-    if x.raw_shape is None or ids.raw_shape is None:
+def _segment_shape(x: Tensor, ids: shapes.RawShape, count: Any) -> shapes.RawShape:
+    if isinstance(count, int) and count < 0:
+        raise ValueError(f"Dimension size, given by scalar input 2, must be non-negative but is {count}")
+    if x.raw_shape is None or ids is None:
         return None
-    rank = len(ids.raw_shape)
-    if not shapes.compatible(x.raw_shape[:rank], ids.raw_shape):
-        raise ValueError(
-            f"data.shape = {shapes.text(x.raw_shape)} does not start with "
-            f"segment_ids.shape = {shapes.text(ids.raw_shape)}"
-        )
-    return (count, *x.raw_shape[rank:])
+    for a, b in zip(x.raw_shape, ids, strict=False):
+        if None not in (a, b) and a != b:
+            raise ValueError(
+                f"Dimensions must be equal, but are {a} and {b}: data.shape = {shapes.text(x.raw_shape)} does not "
+                f"start with segment_ids.shape = {shapes.text(ids)}"
+            )
+    return (count, *x.raw_shape[len(ids) :])
 
 
 segment_sum = _segment("segment_sum", np.add, 0, "The sum")

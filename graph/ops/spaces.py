@@ -10,7 +10,7 @@ import numpy as np
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, convert_to_tensor, convert_together, pass_through, static_value
 from weftwork.graph.dtypes import as_dtype
-from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.errors import InvalidArgumentError, RefusedError
 from weftwork.graph.kernels import spaces as kernels
 from weftwork.graph.known import whole_numbers
 from weftwork.graph.operation import Tensor
@@ -218,6 +218,9 @@ def matrix_band_part(input: Any, num_lower: Any, num_upper: Any, name: str | Non
     -1 keeps the whole triangle; more diagonals than exist raise InvalidArgumentError at run time.
     """
     x = convert_to_tensor(input)
+    if x.raw_shape is not None and len(x.raw_shape) < 2:
+        shape = shapes.bracket_text(x.raw_shape)
+        raise RefusedError(None, None, f"input must be at least 2-dim, received shape: {shape}")
     inputs = [x, _vector(num_lower, "num_lower"), _vector(num_upper, "num_upper")]
     return apply(
         kernels.band, inputs, type="MatrixBandPart", name=name or "MatrixBandPart", dtype=x.dtype, shape=x.raw_shape
@@ -230,6 +233,8 @@ def matrix_set_diag(input: Any, diagonal: Any, name: str | None = None, k: Any =
     k, align: as in `matrix_diag`; two numbers require a diagonal [..., count, longest], the highest first.
     """
     x, diagonal = convert_together([input, diagonal])
+    if x.raw_shape is not None and len(x.raw_shape) < 2:
+        raise ValueError(f"Shape must be at least rank 2 but is rank {len(x.raw_shape)} for 'MatrixSetDiag'.")
     band = diagonals.band_of(k, align)
     if band != (0, 0):
         return diagonals.put(x, diagonal, band, align, name)

@@ -16,6 +16,7 @@ from weftwork.graph.operation import REFERENCES, WRITES, Kind, Operation, Tensor
 from weftwork.graph.seeded import Seeded, draws_of
 from weftwork.graph.shapes import bracket_text
 from weftwork.graph.streams import Draw
+from weftwork.graph.variables.critical import LOCK
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import has_effects, in_turn, take_turns
 from weftwork.scheduler.compile.folding import ALL, Rewrites, Simplifier
@@ -102,7 +103,7 @@ class _Lowering:
         for i, op in enumerate(ops):
             if op.kind in WRITES:
                 accesses.setdefault(op.attrs["_variable"], []).append((i, True))
-                self.locks = self.locks or "_locks" in op.attrs
+                self.locks = self.locks or op.type == LOCK
                 if "_initializer" in op.attrs:
                     initializers[op.attrs["_variable"]] = i
             for name in self._reads(op):
@@ -150,7 +151,8 @@ class _Lowering:
     def _visit(self, op: Operation) -> None:
         kind = op.kind
         if kind is Kind.PURE or kind is Kind.FUNCTION:
-            if kind is Kind.FUNCTION and op.traits.user and (draws := draws_of(op.kernel)):
+            seeded = kind is Kind.FUNCTION and op.traits.user and not op.kernel.sees_to_draws
+            if seeded and (draws := draws_of(op.kernel)):
                 place = self.flow.new_value()
                 self.flow.draws[place] = op
                 self._node(op, (place, *self._inputs(op.inputs)), kernel=Seeded(op.kernel, draws))
@@ -360,7 +362,7 @@ def _in_sections(ops: Iterable[Operation], rewrites: Rewrites) -> set[Operation]
     found: set[Operation] = set()
     for op in ops:
         if (
-            "_locks" in op.attrs
+            op.type == LOCK
             or not found.isdisjoint([*[tensor.op for tensor in op.inputs], *op.controls])
             or (op.kind is Kind.CONTROL and CONTROL.compiled(op, rewrites).locks)
         ):

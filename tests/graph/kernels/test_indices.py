@@ -195,7 +195,11 @@ def test_segments_in_order_fill_gaps_and_say_what_is_wrong_with_their_ids(graph)
             assert session.run(made, {x: [2, 3, 3], i: [0, 0, 2]}).tolist() == value
             assert session.run(made, {x: np.zeros((0, 2)), i: []}).shape == (0, 2)
             refused(session, made, {x: [2, 3, 3], i: [0, 2, 1]}, "segment ids are not increasing")
-            refused(session, made, {x: [2, 3, 3], i: [-1, 0, 1]}, r"segment_ids\[0\] = -1")
+            refused(
+                session, made, {x: [2, 3, 3], i: [-1, 0, 1]}, r"Segment id -1 out of range .* segment_ids\[0\] = -1"
+            )
+            refused(session, made, {x: [2, 3, 3, 4], i: [0, 1, 2, 0]}, r"Segment id 1 out of range \[0, 1\), possibly")
+            refused(session, made, {x: [2, 3, 3], i: [0, 0, -2]}, "segment ids must be >= 0")
             refused(session, made, {x: [2, 3, 3], i: [0, 1]}, "same size as dimension 0")
         whole = tf.segment_mean(tf.cast(x, tf.int32), i)
         assert session.run(whole, {x: [1, 2, 9], i: [0, 0, 2]}).tolist() == [1, 0, 9]

@@ -208,3 +208,18 @@ def test_rows_of_slices_are_left_out_by_their_indices(graph):
 def test_the_width_of_an_indicator_is_known(graph):
     ids = tf.SparseTensor([[0, 0], [1, 1]], [5, 6], [2, 2])
     assert tf.sparse_to_indicator(ids, 9).shape.as_list() == [2, 9]
+
+
+def test_functions_that_keep_zeros_take_a_sparse_tensor_and_return_one():
+    given = tf.SparseTensor([[0, 1], [2, 0]], [-4.0, 9.0], [3, 2])
+    for function, values in [
+        (tf.abs, [4, 9]), (tf.negative, [4, -9]), (tf.sign, [-1, 1]), (tf.square, [16, 81]),
+        (lambda x: tf.sqrt(tf.abs(x)), [2, 3]), (lambda x: tf.cast(x, tf.int32), [-4, 9]),
+    ]:  # fmt: skip
+        made = run(function(given))
+        assert made.values.tolist() == values
+        assert made.indices.tolist() == [[0, 1], [2, 0]]
+    made = run(tf.cast(given, tf.int32))
+    assert made.values.dtype == np.int32
+    shape, size, rank = run([tf.shape(given, out_type=tf.int64), tf.size(given), tf.rank(given)])
+    assert (shape.tolist(), shape.dtype, size, rank) == ([3, 2], np.int64, 6, 2)
