@@ -52,7 +52,9 @@ class Pair(tf.TypeSpec):
     def __init__(self, first, word):
         self.parts = (first, {"word": word})
 
-    value_type = tuple
+    @property
+    def value_type(self):
+        return tuple
 
     def _serialize(self):
         return self.parts
