@@ -165,6 +165,14 @@ class Graph(Forgetting, Elements, Drawn):
 
     _last_id = version
 
+    @property
+    def _nodes_by_name(self) -> dict[str, Operation]:
+        return {op.name: op for op in self.get_operations()}
+
+    @property
+    def _nodes_by_id(self) -> dict[int, Operation]:
+        return {op._id: op for op in self.get_operations()}
+
     def get_operations(self) -> list[Operation]:
         """All operations, in creation order."""
         return [op for op in self._operations if op is not FORGOTTEN]

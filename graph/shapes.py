@@ -213,6 +213,12 @@ class Dimension:
     def __rfloordiv__(self, other: Any) -> Dimension:
         return self._with(other, operator.floordiv, swap=True)
 
+    def __truediv__(self, other: Any) -> Any:
+        raise _no_quotient(self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        raise _no_quotient(other, self)
+
     def __mod__(self, other: Any) -> Dimension:
         return self._with(other, operator.mod)
 
@@ -240,6 +246,11 @@ class Dimension:
 
     def __repr__(self) -> str:
         return f"Dimension({self.value})"
+
+
+def _no_quotient(a: Any, b: Any) -> TypeError:
+    kinds = f"{type(a).__name__!r} and {type(b).__name__!r}"
+    return TypeError(f"unsupported operand type(s) for /: {kinds}, please use // instead")
 
 
 def _unknown_slice(key: slice) -> TensorShape:
@@ -303,7 +314,8 @@ class TensorShape:
 
     def assert_is_compatible_with(self, other: Any) -> None:
         """Raise ValueError unless some value could have both shapes."""
-        merge(self._raw, as_raw(other))
+        if not self.is_compatible_with(other):
+            raise ValueError(f"Shapes {self} and {text(as_raw(other))} are incompatible")
 
     def merge_with(self, other: Any) -> TensorShape:
         """Combine what both shapes tell. Raises ValueError if they contradict each other."""
@@ -361,7 +373,7 @@ class TensorShape:
 
     def __len__(self) -> int:
         if self._raw is None:
-            raise ValueError("Cannot take the length of Shape with unknown rank.")
+            raise ValueError("Cannot take the length of shape with unknown rank.")
         return len(self._raw)
 
     def __bool__(self) -> bool:

@@ -91,11 +91,16 @@ def asserted(condition: Any, data: Sequence[Tensor], summarize: int | None, name
 
 
 def _compared(sign: str, holds: Callable, x: Any, y: Any, data: Any, summarize: int | None, message: Any, name: str):
-    """An assertion that `holds` is true for all pairs of elements; checked at once if both are known."""
+    """An assertion that `holds` is true for all pairs of elements; checked at once if both are known.
+
+    sign: how the message says it, with " 0" if y is zero.
+    """
     with name_scope(name, None, [x, y]) as scope:
         x, y = convert_together([x, y], folder=scope)
         if data is None:
-            data = [f"Condition x {sign} y did not hold element-wise:", f"x ({x.name}) = ", x, f"y ({y.name}) = ", y]
+            bound = [] if sign.endswith("0") else [f"y ({y.name}) = ", y]
+            words = sign if sign.endswith("0") else f"{sign} y"
+            data = [f"Condition x {words} did not hold element-wise:", f"x ({x.name}) = ", x, *bound]
         if message is not None:
             data = [message, *data]
         shapes.broadcast(x.raw_shape, y.raw_shape)
@@ -160,28 +165,28 @@ def assert_positive(
     x: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
 ) -> Operation:
     """Assert x > 0 for every element."""
-    return _compared(">", np.greater, x, 0, data, summarize, message, name or "assert_positive")
+    return _compared("> 0", np.greater, x, 0, data, summarize, message, name or "assert_positive")
 
 
 def assert_negative(
     x: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
 ) -> Operation:
     """Assert x < 0 for every element."""
-    return _compared("<", np.less, x, 0, data, summarize, message, name or "assert_negative")
+    return _compared("< 0", np.less, x, 0, data, summarize, message, name or "assert_negative")
 
 
 def assert_non_negative(
     x: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
 ) -> Operation:
     """Assert x >= 0 for every element."""
-    return _compared(">=", np.greater_equal, x, 0, data, summarize, message, name or "assert_non_negative")
+    return _compared(">= 0", np.greater_equal, x, 0, data, summarize, message, name or "assert_non_negative")
 
 
 def assert_non_positive(
     x: Any, data: Any = None, summarize: int | None = None, message: Any = None, name: str | None = None
 ) -> Operation:
     """Assert x <= 0 for every element."""
-    return _compared("<=", np.less_equal, x, 0, data, summarize, message, name or "assert_non_positive")
+    return _compared("<= 0", np.less_equal, x, 0, data, summarize, message, name or "assert_non_positive")
 
 
 def assert_near(

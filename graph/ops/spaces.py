@@ -385,7 +385,7 @@ def ensure_shape(x: Any, shape: Any, name: str | None = None) -> Tensor:
     """Return x, with this shape. Raises ValueError if they are incompatible, or at run time InvalidArgumentError."""
     x, raw = convert_to_tensor(x), shapes.as_raw(shape)
     if not shapes.compatible(x.raw_shape, raw):
-        raise ValueError(f"Shapes must be compatible: {shapes.text(x.raw_shape)} and {shapes.text(raw)}")
+        raise ValueError(f"{shapes.difference(raw, x.raw_shape)} The tensor is {x}.")
     merged = shapes.merge(x.raw_shape, raw)
     return apply(_of_shape, [x], {"shape": raw}, type="EnsureShape", name=name, dtype=x.dtype, shape=merged)
 

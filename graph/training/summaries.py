@@ -19,6 +19,7 @@ import numpy as np
 
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, convert_to_tensor
+from weftwork.graph.errors import RefusedError
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.operation import Tensor
 from weftwork.graph.protos import protos
@@ -47,7 +48,8 @@ def image(name: str, tensor: Any, max_outputs: int = 3, collections: Any = None,
     """
     tensor = convert_to_tensor(tensor)
     if tensor.shape.ndims not in (None, 4):
-        raise ValueError(f"Tensor must be 4-D with last dim 1, 3, or 4, not {shapes.text(tensor.raw_shape)}")
+        text = f"Tensor must be 4-D with last dim 1, 3, or 4, not {shapes.bracket_text(tensor.raw_shape)}"
+        raise RefusedError(None, None, text)
     attrs = {"count": int(max_outputs)}
     return _summary(_image_summary, "ImageSummary", name, tensor, family, collections, attrs)
 

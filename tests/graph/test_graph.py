@@ -578,3 +578,11 @@ def test_the_control_inputs_of_an_operation_can_be_removed(graph):
         second = tf.no_op("second")
     second._remove_all_control_inputs()
     assert second.control_inputs == []
+
+
+def test_nodes_are_found_by_number_and_by_name_as_in_tensorflow():
+    with tf.Graph().as_default() as graph:
+        a, b = tf.constant(1, name="a"), tf.constant(2, name="b")
+    assert graph._nodes_by_name == {"a": a.op, "b": b.op}
+    assert list(graph._nodes_by_id.values()) == [a.op, b.op]
+    assert graph._nodes_by_id[b.op._id] is b.op

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import weftwork as tf
 from weftwork.graph import shapes
 from weftwork.graph.shapes import Dimension, TensorShape
 
@@ -137,7 +138,7 @@ def test_shapes_are_checked_and_joined_by_method():
     assert shape.concatenate([1]) == [2, None, 1]
     assert shape.concatenate(None).ndims is None
     shape.assert_is_compatible_with([2, 1])
-    with pytest.raises(ValueError, match=r"Shapes \(2, \?\) and \(3,\) are not compatible"):
+    with pytest.raises(ValueError, match=r"Shapes \(2, \?\) and \(3,\) are incompatible"):
         shape.assert_is_compatible_with([3])
     with pytest.raises(ValueError, match="not fully defined"):
         shape.assert_is_fully_defined()
@@ -211,3 +212,17 @@ def test_shapes_add_up_to_longer_ones():
     assert (TensorShape([1]) + [2]).as_list() == [1, 2]
     assert ([0] + TensorShape([1, None])).as_list() == [0, 1, None]
     assert (TensorShape([1]) + None).ndims is None
+
+
+def test_dimensions_have_no_quotient_and_shapes_are_incompatible_in_tensorflows_words():
+    for divide in (lambda: tf.Dimension(3) / 2, lambda: 2 / tf.Dimension(3)):
+        with pytest.raises(TypeError, match=r"^unsupported operand type\(s\) for /: .*, please use // instead$"):
+            divide()
+    with pytest.raises(ValueError, match=r"^Shapes \(1, 2\) and \(1, 3\) are incompatible$"):
+        tf.TensorShape([1, 2]).assert_is_compatible_with([1, 3])
+    with pytest.raises(ValueError, match=r"^Shapes \(1, 2\) and \(1, 3\) are not compatible$"):
+        tf.TensorShape([1, 2]).merge_with([1, 3])
+    with pytest.raises(ValueError, match="both shapes must be equal, but are 3 and 2"):
+        tf.ensure_shape([1, 2], [3])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"must be 4-D with last dim 1, 3, or 4, not \[1\]"):
+        tf.summary.image("i", [1.0])

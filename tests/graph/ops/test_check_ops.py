@@ -221,3 +221,17 @@ def test_a_rank_is_a_whole_number(graph):
 def test_known_shapes_that_do_not_broadcast_are_told_before_the_values_are_compared(graph):
     with pytest.raises(ValueError, match="Dimensions must be equal, but are 3 and 2"):
         tf.assert_equal([1, 1, 1], [1, 1])
+
+
+def test_a_comparison_with_zero_says_so():
+    x = tf.placeholder(tf.int32, name="x")
+    with tf.Session() as session:
+        for function, sign, value in [
+            (tf.assert_positive, "> 0", 0), (tf.assert_negative, "< 0", 0),
+            (tf.assert_non_negative, ">= 0", -1), (tf.assert_non_positive, "<= 0", 1),
+        ]:  # fmt: skip
+            words = (
+                rf"^assertion failed: \[Condition x {sign} did not hold element-wise:\] \[x \(x:0\) = \] \[{value}\]"
+            )
+            with pytest.raises(tf.errors.InvalidArgumentError, match=words):
+                session.run(function(x), {x: value})

@@ -134,7 +134,7 @@ def test_a_shape_is_ensured(graph):
     assert evaluate(made, {x: [[1, 2]]}).tolist() == [[1, 2]]
     with pytest.raises(tf.errors.InvalidArgumentError, match="is not compatible with expected shape"):
         evaluate(made, {x: [1, 2]})
-    with pytest.raises(ValueError, match="Shapes must be compatible"):
+    with pytest.raises(ValueError, match="both shapes must be equal, but are 3 and 2"):
         tf.ensure_shape([1, 2], [3])
 
 
