@@ -295,8 +295,8 @@ def test_a_wait_for_a_variable_and_its_commit_are_told(graph):
             running = session.submit([first, long])
             assert began.wait(LONG)
             later = session.submit(first)
-            until(lambda: len(of_kind(heard, "began")) == 2)
-            time.sleep(0.1)  # it waits next
+            until(lambda: session._engine.mirror.cell("v").freed)  # it waits
+            time.sleep(0.02)
             go_on.set()
             running.result()
             later.result()
@@ -442,7 +442,7 @@ def test_a_plan_says_which_way_was_chosen_and_why(graph):
     assert "ways" in planned.text or "nothing else" in planned.text
 
 
-def test_a_shared_session_hears_of_its_own_runs_with_its_own_operations(ray_session):
+def test_a_shared_session_hears_of_its_own_runs_with_its_own_operations(ray_session, tmp_path):
     def made():
         graph = tf.Graph()
         with graph.as_default():
@@ -450,6 +450,7 @@ def test_a_shared_session_hears_of_its_own_runs_with_its_own_operations(ray_sess
         return graph, node, tf.Session(graph=graph, config=tf.ConfigProto(name="events of a shared session"))
 
     (graph, node, one), (_, other_node, two) = made(), made()
+    told = str(tmp_path / "told")
     with one, two:
         before = time.time()
         value, events = traced(one, node)
@@ -459,12 +460,12 @@ def test_a_shared_session_hears_of_its_own_runs_with_its_own_operations(ray_sess
             two.run(other_node)
         assert quiet == []
         with graph.as_default():
-            long = tf.op(lambda: time.sleep(0.8))()
+            long = tf.op(lambda: until(lambda: os.path.exists(told)))()
         with one.listen(early.append):
             running = one.submit(long)
-            while not early:  # the host tells while the run goes on
-                time.sleep(0.02)
+            until(lambda: early)  # the host tells while the run goes on
             assert not running.done()
+            open(told, "w").close()
             running.result()
         assert [event.kind for event in early] == ["began", "planned", "segment", "ended"]
         check_run(events)
