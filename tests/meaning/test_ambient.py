@@ -154,8 +154,8 @@ def test_what_a_function_changes_around_it_is_gone_with_the_run(place, tmp_path,
 
     def change(folder):
         getattr(os, "".join(["ch", "dir"]))(folder)
-        getattr(os, "environ")["WEFT_GONE"] = "1"  # noqa: B009
-        getattr(sys, "path").insert(0, folder)  # noqa: B009
+        getattr(os, "".join(["envi", "ron"]))["WEFT_GONE"] = "1"
+        getattr(sys, "".join(["pa", "th"])).insert(0, folder)
         return os.getcwd()
 
     before = nodes_before_one_that_is_elsewhere(place)
