@@ -27,13 +27,15 @@ from weftwork.graph.captured_kinds import (
 )
 from weftwork.graph.captured_notes import Bound, Notes
 from weftwork.graph.class_facts import HEAP
-from weftwork.graph.inspection import found_in, number_of
+from weftwork.graph.inspection import MISSING, found_in, number_of
 from weftwork.graph.modules import is_own, is_owned
 from weftwork.graph.ownership import is_atomic
 
 _NOT_CALLED = CREATION_METHODS.union(ITSELF)
 _first_bases: WeakKeyDictionary[type, int] = WeakKeyDictionary()
 """A hash of the bases that a class had when code first referred to it."""
+_had: WeakKeyDictionary[type, set[str]] = WeakKeyDictionary()
+"""The names that a class has had since then: other processes must be told of those that are gone."""
 
 
 class Classes(Notes):
@@ -67,8 +69,9 @@ class Classes(Notes):
                 if closed and name in CREATION_METHODS:  # they run when a class is made
                     continue
                 self._refer(functools.partial(found_in, space), name, ("attribute", id(base), name))
-                self.names.append((base, name, value))
+                self._note_name(base, name, value)
                 self._member(value, kind, base in meta)
+            self._gone(base)
 
     def _patched(self, kind: type, names: frozenset) -> None:
         """Code that uses what the program has patched in a class of a library runs in the main program."""
@@ -119,6 +122,16 @@ class Classes(Notes):
             state = state and (is_owned(type(value)) or not hasattr(type(value), "__get__"))
             self.visit(value, frozenset(), ROOT if state else NONE)
 
+    def _note_name(self, base: type, name: str, value: Any) -> None:
+        self.names.append((base, name, value))
+        _had.setdefault(base, set()).add(name)
+
+    def _gone(self, base: type) -> None:
+        """Note the names that the program has deleted from a class."""
+        for name in sorted(_had.get(base, set()) - vars(base).keys()):
+            self._refer(functools.partial(found_in, vars(base)), name, ("attribute", id(base), name))
+            self.names.append((base, name, MISSING))
+
     def _methods_of(self, kind: type) -> None:
         """Visit the methods that code may call on an instance of a class that it gets."""
         self._members(kind)
@@ -127,5 +140,6 @@ class Classes(Notes):
                 special = name[:2] == name[-2:] == "__" and name not in _NOT_CALLED and code_of(value)
                 if (special or name in self.attributes) and self._is_new((id(base), name, id(kind))):
                     self._refer(functools.partial(found_in, vars(base)), name, ("attribute", id(base), name))
-                    self.names.append((base, name, value))
+                    self._note_name(base, name, value)
                     self._member(value, kind)
+            self._gone(base)

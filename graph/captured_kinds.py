@@ -19,7 +19,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from weftwork.graph.following import CLASS
+from weftwork.graph.following import CLASS, VIEW
 from weftwork.graph.inspection import (
     ATOMS,
     MISSING,
@@ -276,6 +276,8 @@ def step_of(holder: Any, step: str) -> Any:
     """The value of an attribute, or the class of an object; MISSING if it cannot be had without running code."""
     if step in CLASS:
         return holder.kind if type(holder) is ObjectOf else type(holder)
+    if step == VIEW:
+        return holder
     return attribute(holder.kind if type(holder) is ObjectOf else holder, step)
 
 

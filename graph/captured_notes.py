@@ -36,6 +36,13 @@ from weftwork.graph.modules import is_own
 from weftwork.graph.ownership import is_atom
 from weftwork.graph.seeded import NUMPY, PACKAGES, PYTHON
 
+_PYTHONS_DIALECTS = 3
+"""The number of dialects that Python's `csv` knows by itself."""
+
+
+def _number_of_dialects(module: str) -> int:
+    return len(sys.modules[module].list_dialects()) if module in sys.modules else 0
+
 
 class Bound(NamedTuple):
     """A function, to be visited as a method of an object."""
@@ -109,6 +116,9 @@ class Notes:
         elif top == "threading":
             hook = self._refer(functools.partial(found_in, vars(threading)), "excepthook", ("threading", "excepthook"))
             if is_patched_in(hook):  # it hears of errors in the threads that the code may start
+                self.writes.add((MAIN_ONLY, "modules"))
+        elif top in ("csv", "_csv"):
+            if self._refer(_number_of_dialects, "csv", ("csv", "dialects")) > _PYTHONS_DIALECTS:
                 self.writes.add((MAIN_ONLY, "modules"))
         elif not is_own(name) and top not in WITHOUT_RANDOM and top not in sys.stdlib_module_names:
             self.draws |= PACKAGES

@@ -16,6 +16,8 @@ from importlib.util import resolve_name
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
+
 from weftwork.graph.captured_classes import Classes
 from weftwork.graph.captured_kinds import (
     ASKING,
@@ -54,7 +56,7 @@ from weftwork.graph.captured_kinds import (
 from weftwork.graph.captured_names import writes_of_names
 from weftwork.graph.captured_notes import Bound
 from weftwork.graph.codes import facts_of
-from weftwork.graph.following import ROOT_SELF, Change
+from weftwork.graph.following import ROOT_SELF, VIEW, Change
 from weftwork.graph.inspection import (
     CACHED,
     MISSING,
@@ -187,6 +189,7 @@ class Walk(Classes):
             roots[ROOT_SELF] = self_
         for name in facts.imports:
             roots["import", name] = self._imported(name, facts.attributes, space.get("__package__"))
+        self._named(facts, roots)
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         self.writes |= writes_of_names(facts, roots, self._handled)
         self._asked(facts, roots)
@@ -197,6 +200,15 @@ class Walk(Classes):
         if data or any([is_data(content(cell)) for cell in cells.values()]):
             self.spaces.append((function, tuple(data)))
         self._wrapped(function)
+
+    def _named(self, facts: Any, roots: dict[Any, Any]) -> None:
+        """Visit the modules that code imports by a name which stands in it, or which it refers to."""
+        for origin in facts.named:
+            name = value_at(roots, *origin)
+            if type(name) is str:
+                self._imported(name, facts.attributes, None)
+            else:  # computed, or given as an argument: only the program has all of its modules
+                self.writes.add((MAIN_ONLY, "modules"))
 
     def _asked(self, facts: Any, roots: dict[Any, Any]) -> None:
         """Note which functions the code asks for attributes, and which caches it changes: what these keep is state."""
@@ -285,6 +297,8 @@ class Walk(Classes):
             return
         holder, exact = value, True
         for step in change.path:
+            if step == VIEW and not (exact and isinstance(holder, np.ndarray)):
+                return  # a copy
             found = step_of(holder, step) if exact else MISSING
             exact = found is not MISSING
             holder = found if exact else holder

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from types import CodeType
 
-from weftwork.graph.following import CALL, ROOT_SELF, Change, Follower, Passing
+from weftwork.graph.following import CALL, ROOT_SELF, UNKNOWN, Change, Follower, Passing
 
-_ASKING = frozenset(["getattr", "hasattr"])
-"""Functions that take the name of an attribute as text."""
+_ASKING = frozenset("getattr hasattr vars __dict__ __getattribute__ attrgetter methodcaller getattr_static".split())
+"""Functions that take the name of an attribute as text, or give a dict of attributes."""
 
 
 class Facts:
@@ -15,6 +15,7 @@ class Facts:
 
     globals, attributes, imports: names.   stored_globals, stored_free: names that it rebinds.   changes: mutations.
     stores: names of attributes that it sets on anything.   asks: (root, attribute) that it reads from roots.
+    named: (root, path) of texts by which it imports modules.
     passings: calls that get what it refers to as arguments.   results: (root, path) of calls whose results it mutates.
     """
 
@@ -27,6 +28,7 @@ class Facts:
         self.changes: set[Change] = set()
         self.stores: set[str] = set()
         self.asks: set[tuple[tuple[str, str], str]] = set()
+        self.named: set[tuple[tuple[str, str], tuple[str, ...]]] = set()
         self.passings: set[Passing] = set()
         self.results: set[tuple[tuple[str, str], tuple[str, ...]]] = set()
         attributes: set[str] = set()
@@ -37,7 +39,7 @@ class Facts:
                 self._take(facts_of(inner), follower)
         self.globals = list(dict.fromkeys(self.globals))
         self.imports = list(dict.fromkeys(self.imports))
-        if not _ASKING.isdisjoint(self.globals):
+        if not _ASKING.isdisjoint(attributes.union(self.globals)):
             attributes.update([text for text in code.co_consts if type(text) is str and text.isidentifier()])
         self.attributes = frozenset(attributes)
 
@@ -53,6 +55,9 @@ class Facts:
             for root, path in around.origins_of(change.root):
                 if CALL not in path:
                     self.changes.add(change._replace(root=root, path=path + change.path))
+        for root, path in inner.named:
+            known = [(each, first + path) for each, first in around.origins_of(root)]
+            self.named.update(known or [UNKNOWN])
         for root, path in inner.results:
             self.results |= {(known, first + path) for known, first in around.origins_of(root) if CALL not in first}
         for passing in inner.passings:

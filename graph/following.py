@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 ITEM = "[]"
 CALL = "()"
 """A path step that leads to the result of a call. It counts only where that result is changed (`Facts.results`)."""
+VIEW = "[:]"
+"""A path step that leads to a slice: of an array, a view of it; of a list, a copy."""
 CLASS = ("__class__", "type()")
 """Path steps that lead to an object's class."""
 ROOT_SELF = ("self", "")
@@ -73,7 +75,7 @@ class Follower:
         """The names of the next call's keyword arguments."""
         self._level: Any = None
         self._constant: Any = None
-        """The last constant that was loaded, and `_level` the one before: of an import, how many dots come first."""
+        """The constant that was just loaded, and `_level` the one before: of an import, how many dots come first."""
         if code.co_argcount:
             self.locals[code.co_varnames[0]] = (ROOT_SELF, ())
 
@@ -102,6 +104,11 @@ class Follower:
 
     def _step(self, instruction: dis.Instruction) -> None:
         name, argument = instruction.opname, instruction.argval
+        self._stepped(name, argument, instruction)
+        if name not in _BETWEEN:
+            self._level = self._constant = None
+
+    def _stepped(self, name: str, argument: Any, instruction: dis.Instruction) -> None:
         handler = getattr(self, f"_{name.lower()}", None)
         if handler is not None:
             handler(argument, instruction)
@@ -170,7 +177,8 @@ class Follower:
         self.facts.globals.append(name)
 
     def _load_const(self, value: Any, instruction: Any) -> None:
-        self.stack.append(((MADE, value), ()) if isinstance(value, CodeType) else None)
+        made = ((MADE, value), ()) if isinstance(value, CodeType) else None
+        self.stack.append(_SLICE if type(value) is slice else made)
         self._level, self._constant = self._constant, value
 
     _load_small_int = _load_const
@@ -281,13 +289,20 @@ class Follower:
         self._pop(4)
 
     def _binary_subscr(self, argument: Any, instruction: Any) -> None:
-        self._pop()
+        step = VIEW if self._pop() == _SLICE else ITEM
         value = self._peek(1)
-        self._top(None if value is None else (value[0], (*value[1], ITEM)))
+        if value is not None and value[1][-1:] == ("modules",) and type(self._constant) is str:
+            self.facts.imports.append(self._constant)
+        self._top(None if value is None else (value[0], (*value[1], step)))
+
+    def _build_slice(self, count: int, instruction: Any) -> None:
+        self._pop(count)
+        self.stack.append(_SLICE)
 
     def _binary_slice(self, argument: Any, instruction: Any) -> None:
         self._pop(2)
-        self._top(None)
+        self.stack.append(_SLICE)
+        self._binary_subscr(argument, instruction)
 
     def _for_iter(self, argument: Any, instruction: Any) -> None:
         value = self._peek(1)
@@ -354,8 +369,12 @@ class Follower:
             if called == _GLOBALS and not count:
                 self.stack.append((SPACE, ()))
                 return
-            if called == _TYPE and count == 1 and argument is not None:
-                self.stack.append((argument[0], (*argument[1], CLASS[1])))
+            if called in _PARTS and count == 1 and argument is not None:
+                self.stack.append((argument[0], (*argument[1], _PARTS[called])))
+                return
+            if called == _GETATTR and count == 2 and argument is not None and type(self._constant) is str:
+                self.stack.append(argument)
+                self._load_attr(self._constant, None)
                 return
             if called is not None and called[1][-1:] and called[1][-1] in _VIEWS:
                 self.stack.append((called[0], (*called[1][:-1], ITEM)))
@@ -366,19 +385,30 @@ class Follower:
 
     def _arguments_of(self, count: int) -> Any:
         """Take a call's arguments and what is called from the stack; note what it passes on. Returns what is called."""
+        below = None if count else self._peek(2)
+        if below is not None and below[0][0] == MADE and below[0][1].co_name in _COMPREHENSIONS:
+            count = 1  # the iterator stands where a method's object does
         values = [self._pop() for _ in range(count)][::-1]
         names, self._names = self._names[:count], ()
         self.attributes.update({"pass_fds"}.intersection(names))
         keys = [*range(count - len(names)), *names]
         called = self._pop()
         self._passed(called, list(zip(keys, values, strict=True)))
+        for key, value in zip(keys, values, strict=True):
+            if key == "out":
+                self._changed(value, "argument")
+        if called is not None and values and (called[1] or called[0])[-1] in _IMPORTERS:
+            if len(values) == 1 and type(self._constant) is str:
+                self.facts.imports.append(self._constant.partition(":")[0])
+            else:
+                self.facts.named.add(values[0] or UNKNOWN)
         return called
 
     def _passed(self, called: tuple[tuple[str, Any], tuple[str, ...]] | None, given: list) -> None:
         known = tuple([(key, *value) for key, value in given if value is not None and CALL not in value[1]])
         called = None if called is not None and CALL in called[1] else called
         if known and (called is not None or len(known) > 1):
-            root, path = called or _UNKNOWN
+            root, path = called or UNKNOWN
             self.facts.passings.add(Passing(root, path, known))
 
     def _operated(self, name: str, instruction: dis.Instruction) -> None:
@@ -388,16 +418,24 @@ class Follower:
         self.stack.append(None)
 
 
-_UNKNOWN = (("", ""), ())
+UNKNOWN = (("", ""), ())
 """The origin of a call's result, or of another value of unknown origin."""
 _GLOBALS = (("global", "globals"), ())
-_TYPE = (("global", "type"), ())
-"""The origin of `type`, whose result is its argument's class."""
+_PARTS = {(("global", "type"), ()): CLASS[1], (("global", "vars"), ()): "__dict__"}
+"""The origins of functions that return a part of their argument, and that part."""
+_GETATTR = (("global", "getattr"), ())
+_SLICE = (("", "slice"), ())
+"""The origin of a slice."""
+_COMPREHENSIONS = frozenset(["<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>"])
 _MUTATORS = frozenset(
     "at setattr delattr setitem delitem iadd heappush heappop heapify heapreplace heappushpop insort insort_left "
     "insort_right shuffle copyto putmask place fill_diagonal put_along_axis".split()
 )
 """Functions that change their first argument. `numpy.add.at` and the like do so even if it is read-only."""
+_IMPORTERS = frozenset(["import_module", "__import__", "resolve_name"])
+"""Functions that take the name of a module first; `pkgutil.resolve_name` that of something in it, after a colon."""
+_BETWEEN = frozenset("LOAD_CONST LOAD_SMALL_INT KW_NAMES PRECALL CACHE EXTENDED_ARG".split())
+"""Instructions that may stand between the loading of a constant and the call that takes it."""
 _JUMPS = frozenset([*dis.hasjrel, *dis.hasjabs])
 
 

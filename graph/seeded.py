@@ -1,5 +1,7 @@
 """Random numbers in users' functions: each call draws from generators of its own, seeded from the program's.
 
+turn   the right to draw in this process. Python and NumPy have one generator each, so one call has them at a time
+
 place     (key, index of the node among the run's random nodes, iteration). The key is drawn from the program's
   generators, `random` and `numpy.random`, once for each run in which a function may draw. So these advance by one
   number a run, wherever functions run, and everything drawn is determined by the program's seed
@@ -16,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.forks import fresh
+from weftwork.graph.forks import fresh, in_child
 
 PYTHON, NUMPY, PACKAGES = 1, 2, 4
 """What a function may draw from, as bits of `Captured.draws`: generators that its code names, and either of them in the
@@ -69,6 +71,62 @@ class _Aside:
             return number
 
 
+_PATIENCE = 0.25
+"""Seconds to wait for the turn. Then it is taken, because its holder may wait for the very call that wants it."""
+
+
+class _Turn:
+    """Who has the turn."""
+
+    def __init__(self):
+        self._changed = threading.Condition(fresh(threading.Lock()))
+        self._holder: object | None = None
+
+    def take(self) -> object:
+        """Wait for the turn. Returns what `give_back` needs."""
+        mine = object()
+        with self._changed:
+            self._changed.wait_for(lambda: self._holder is None, _PATIENCE)
+            self._holder = mine
+        return mine
+
+    def give_back(self, mine: object) -> None:
+        """Let others have the turn, unless one has taken it."""
+        with self._changed:
+            if self._holder is mine:
+                self._holder = None
+                self._changed.notify()
+
+    def forget(self) -> None:
+        """After a fork, in the child: no other thread has the turn."""
+        self._holder = None
+
+
+_TURN = _Turn()
+in_child(_TURN.forget)
+_here = threading.local()
+"""Of a thread that calls a function that draws: its turn, and the generators that are seeded for the call."""
+
+
+@contextmanager
+def resting() -> Iterator[None]:
+    """A context in which this thread waits for others. If it has the turn, they may draw meanwhile."""
+    if getattr(_here, "turn", None) is None:
+        yield
+        return
+    python = random.getstate() if _here.draws & PYTHON else None
+    numpy = np.random.get_bit_generator() if _here.draws & NUMPY else None  # type: ignore[attr-defined]
+    _TURN.give_back(_here.turn)
+    try:
+        yield
+    finally:
+        _here.turn = _TURN.take()
+        if python is not None:
+            random.setstate(python)
+        if numpy is not None:
+            np.random.set_bit_generator(numpy)  # type: ignore[attr-defined]
+
+
 _PYTHON = _Aside(random.getstate, random.setstate)
 _NUMPY = _Aside(np.random.get_bit_generator, np.random.set_bit_generator)  # type: ignore[attr-defined]
 
@@ -95,7 +153,7 @@ def new_key() -> tuple[int, int]:
 
 
 def draws_of(function: Any) -> int:
-    """The generators that are seeded for the calls of a user function, as bits.
+    """The generators that are to be seeded for the calls of a user function, as bits.
 
     What an installed package draws in a `threadsafe` function is left to it: the library that this was written for runs
     its tasks at once, in threads that share the generators.
@@ -126,6 +184,11 @@ class Seeded:
 def seeded(place: tuple, draws: int) -> Iterator[None]:
     """Use generators seeded for one call; restore the program's generators afterwards."""
     (python, numpy), *where = place
+    outermost = getattr(_here, "turn", None) is None
+    if outermost:
+        _here.turn, _here.draws = _TURN.take(), 0
+    drawn = _here.draws
+    _here.draws = drawn | draws
     before = _PYTHON.begin() if draws & PYTHON else None
     other = _NUMPY.begin() if draws & NUMPY else None
     mine = None
@@ -146,6 +209,10 @@ def seeded(place: tuple, draws: int) -> Iterator[None]:
                     _spare.append(mine)
         if draws & PYTHON:
             _PYTHON.end(before)
+        _here.draws = drawn
+        if outermost:
+            _TURN.give_back(_here.turn)
+            _here.turn = None
 
 
 def _digest(key: int, where: list) -> bytes:

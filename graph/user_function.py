@@ -77,6 +77,8 @@ class UserFunction:
         """No other function sees what it changes, so it need not run in creation order."""
         self.silent = False
         """It only passes on what others have made: reports of a run leave it out."""
+        self.sees_to_draws = False
+        """It sees to its random numbers itself: the run does not seed the program's generators for its calls."""
         self.threadsafe = False
         """Any thread of the program may call it, even for the first time: the library that it was written for would."""
 

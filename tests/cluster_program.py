@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 
 import numpy as np
@@ -15,6 +16,7 @@ import weftwork as tf
 from examples.cluster.sweep import sweep
 from tests.test_equivalence import compare
 from tests.tracing import check_order, check_run, of_kind, traced
+from tests.waiting import until
 from tests.warm import forked_workers
 
 
@@ -49,7 +51,7 @@ def lanes_are_right(events: list, where: dict) -> str:
     return "right"
 
 
-def devices(address: str, seen: dict) -> None:
+def devices(address: str, folder: str, seen: dict) -> None:
     """Device scopes, label selectors, large inputs."""
     from weftwork.scheduler.machines.devices import check_packages, machines
     from weftwork.scheduler.machines.inventory import cluster
@@ -72,7 +74,8 @@ def devices(address: str, seen: dict) -> None:
         update = far.assign_add(tf.ones([100_000], tf.float64))
         large = tf.op(resources={"loom": 1}, num_cpus=1, dtype=tf.float64, shape=[2_000_000])(np.ones)(2_000_000)
         followed = here(large)
-        slow = tf.op(resources={"loom": 1})(lambda: (time.sleep(3), machine())[1])()
+        seen_waiting = os.path.join(folder, "seen waiting")
+        slow = tf.op(resources={"loom": 1})(lambda: (until(lambda: os.path.exists(seen_waiting)), machine())[1])()
         with tf.Session(address) as session:
             seen["tasks"] = session.run(tasks)
             seen["west"] = session.run(west)
@@ -87,9 +90,10 @@ def devices(address: str, seen: dict) -> None:
             seen["far explained"] = str(session.explain(update))
             seen["followed"] = [session.run([large[:1], followed])[1][0] for _ in range(3)]
             started = session.submit(slow)
-            while not (told := [w for w in session.waiting() if w.machine]):
-                time.sleep(0.05)
-            seen["waiting"] = [told[0].nodes[0], told[0].machine]
+            until(lambda: any([waiting.machine for waiting in session.waiting()]) or started.done())
+            told = next(waiting for waiting in session.waiting() if waiting.machine)
+            seen["waiting"] = [told.nodes[0], told.machine]
+            open(seen_waiting, "w").close()
             started.result()
     with tf.Graph().as_default(), tf.device("/job:ps/task:7"), tf.Session(address) as session:
         try:
@@ -168,7 +172,8 @@ def main() -> dict:
             seen["weights"] = session.run(weights)[:2].tolist()
             seen["devices"] = [device.name for device in session.list_devices()]
             seen["placements"] = session.placements
-    devices(cluster.address, seen)
+    with tempfile.TemporaryDirectory() as folder:
+        devices(cluster.address, folder, seen)
     import ray
 
     seen["loom machine"] = next(n["NodeID"] for n in ray.nodes() if n["Resources"].get("loom"))

@@ -26,6 +26,7 @@ os.environ.update(
     RAY_raylet_start_wait_time_s="100",  # several start at a time
     RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
     OMP_NUM_THREADS="1",  # several processes that each use all cores take turns badly
+    PYTEST_TIMEOUT="400",  # seconds: then a test fails, with the stacks of all threads, and the next one begins
 )
 
 import pytest
@@ -42,7 +43,7 @@ sys.dont_write_bytecode = False
 with suppress(ImportError):  # `make pythons` does without
     from hypothesis import settings
 
-    settings.register_profile("busy", deadline=None)  # a machine that has other work is no failure
+    settings.register_profile("busy", deadline=None, max_examples=60)  # a machine that has other work is no failure
     settings.load_profile("busy")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # this is a script's background job
     signal.signal(signal.SIGINT, signal.default_int_handler)

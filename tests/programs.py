@@ -20,6 +20,8 @@ from tests.waiting import LONG
 
 ROOT = Path(__file__).parent.parent
 _RUNS = ThreadPoolExecutor(1, "program")
+_RAY_GAVE_UP = "The current node timed out during startup"
+"""What Ray says when a part of it is not up in time, on a busy machine."""
 
 
 def ended(process: subprocess.Popen, seconds: float = LONG, given: str | None = None) -> tuple[str, str]:
@@ -53,7 +55,8 @@ class Program:
         if self._run is None:
             self._run = _RUNS.submit(self._work)
 
-    def _work(self) -> subprocess.CompletedProcess[str]:
+    def _work(self, attempts: int = 3) -> subprocess.CompletedProcess[str]:
+        """Run it now, again if a Ray that it started has given up."""
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(self._path)}
         pipe = subprocess.PIPE
         with tempfile.TemporaryDirectory() as folder:
@@ -65,7 +68,9 @@ class Program:
             with subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
             ) as self._process:
-                output, errors = ended(self._process, 600, self._given)
+                output, errors = ended(self._process, given=self._given)
+        if attempts > 1 and self._process.returncode and _RAY_GAVE_UP in errors:
+            return self._work(attempts - 1)
         return subprocess.CompletedProcess(command, self._process.returncode, output, errors)
 
     def done(self) -> subprocess.CompletedProcess[str]:

@@ -23,6 +23,7 @@ import weakref
 from collections import ChainMap, OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
+from enum import EnumMeta
 from types import CodeType, FunctionType, MemberDescriptorType
 from typing import Any, NamedTuple
 
@@ -124,6 +125,8 @@ class Pickler(cloudpickle.Pickler):
         if issubclass(kind, BaseException) and _is_plain_error(kind):
             state = {**object.__getattribute__(obj, "__dict__"), **slots_of(obj)} or None
             return _error, (kind, part_of(obj, "args"), state, obj.name if isinstance(obj, _NAMING) else None)
+        if issubclass(kind, BaseException) and "__notes__" in object.__getattribute__(obj, "__dict__"):
+            return _with_notes(obj)
         if kind.__flags__ & HEAP:
             return self._reduced(obj, kind)
         return NotImplemented
@@ -158,13 +161,36 @@ def _reduced_class(kind: type, reduced: Any) -> Any:
     ):  # it leaves out where the class was defined, and that its objects have slots
         constructor, name, bases, space, *rest = args
         slots = {"__slots__": vars(kind)["__slots__"]} if _has_slots(kind) else {}
+        if type(kind).__name__ == _OF_DICTS:
+            bases = tuple([base for base in bases if base is not dict])
         args = (constructor, name, bases, {**space, "__qualname__": kind.__qualname__, **slots}, *rest)
+    if isinstance(kind, EnumMeta):
+        set_state, state = (
+            _set_enum,
+            (set_state, state, {name: _own_state(member) for name, member in kind.__members__.items()}),
+        )
     home = _homes.get(kind, _HERE)
     return _class_of, (_id_of(kind), make, args), (home, home == _HERE, set_state, state), None, None, _set_class
 
 
 _MAKES = "_make_skeleton_class"
 """The name of what cloudpickle makes a class with."""
+
+
+_OF_DICTS = "_TypedDictMeta"
+"""The name of the metaclass of a `TypedDict`, which adds `dict` to the bases itself, and refuses it among them."""
+
+
+def _own_state(member: Any) -> dict:
+    """What an enumeration's `__init__` or `__new__` has set in a member: they are not called where it is made anew."""
+    return {name: value for name, value in vars(member).items() if not (name[:1] == name[-1:] == "_")}
+
+
+def _set_enum(kind: Any, contents: tuple) -> None:
+    set_state, state, members = contents
+    set_state(kind, state)
+    for name, own in members.items():
+        vars(kind[name]).update(own)
 
 
 def _has_slots(kind: type) -> bool:
@@ -375,6 +401,20 @@ def _error(kind: type, args: tuple, state: dict | None, name: str | None = None)
             object.__getattribute__(made, "__dict__")[attribute] = value
     if isinstance(made, _NAMING) and name is not None:
         made.name = name
+    return made
+
+
+def _with_notes(error: BaseException) -> Any:
+    """Reduce an exception in its own way, which may leave out its notes."""
+    reduced = error.__reduce_ex__(5)
+    if type(reduced) is not tuple:
+        return reduced
+    return _noted, (vars(error)["__notes__"], *reduced[:2]), *reduced[2:]
+
+
+def _noted(notes: Any, make: Callable, args: tuple) -> BaseException:
+    made = make(*args)
+    vars(made)["__notes__"] = notes
     return made
 
 

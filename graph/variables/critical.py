@@ -24,8 +24,8 @@ from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.structures import pack_sequence_as
 from weftwork.graph.variables import writes
 
-_LOCK, _UNLOCK = "MutexLock", "ConsumeMutexLock"
-_FIRST = {"_from_nothing": True, "_locks": True}
+MUTEX, LOCK, _UNLOCK = "MutexV2", "MutexLock", "ConsumeMutexLock"
+"""The types of the operations of a section."""
 _SECTIONS, _EXECUTIONS = "critical_sections", "critical_section_executions"
 _open = threading.local()
 
@@ -74,7 +74,7 @@ class CriticalSection:
         graph = get_default_graph()
         ref = self._mutex.outputs[0]
         with name_scope(name, "critical_section_execute", []):
-            begun = writes.write(Kind.UPDATE, _LOCK, _locked, ref, [], _FIRST, (), _LOCK).op
+            begun = writes.write(Kind.UPDATE, LOCK, _locked, ref, [], {"_from_nothing": True}, (), LOCK).op
             first = graph.version
             opened.append(self._signature)
             try:
@@ -106,7 +106,7 @@ class CriticalSection:
 
 def _mutex(graph: Graph, scope: str) -> Operation:
     with graph.control_dependencies(None):
-        return graph.add(Kind.VARIABLE, "MutexV2", outputs=[(dtypes.bool._as_ref, ())], name=scope, pinned=True)
+        return graph.add(Kind.VARIABLE, MUTEX, outputs=[(dtypes.bool._as_ref, ())], name=scope, pinned=True)
 
 
 def _locked(_: Any) -> Any:
@@ -120,7 +120,7 @@ def _unlocked() -> Any:
 def _variables(ops: Any) -> set[str]:
     """The names of the variables that some operations read or write."""
     read = {t.op.attrs.get("_variable", t.op.name) for op in ops for t in op.inputs if t.op.kind in REFERENCES}
-    return read | {op.attrs["_variable"] for op in ops if op.kind in WRITES and op.type not in (_LOCK, _UNLOCK)}
+    return read | {op.attrs["_variable"] for op in ops if op.kind in WRITES and op.type not in (LOCK, _UNLOCK)}
 
 
 def _held(item: Any) -> Any:

@@ -33,7 +33,6 @@ class Dataflow:
     feeds, constants, pinned, newest, draws: the sources. `pinned` are variables as of the beginning of the run,
     `newest` as of the beginning of its writes, `draws` are positions in random streams.
     needs: what nodes need beyond a process, once that is settled.   queued: whether any node uses a queue.
-    locks: whether something enters a critical section.
     waiting: the branches and loops that contain queue nodes, or nodes with limits.
     writes: the final value of each written variable.   fetched: the value of each fetch, or None.
     """
@@ -57,7 +56,6 @@ class Dataflow:
         self.variables: dict[str, Operation] = {}
         self.needs: dict[int, Any] = {}
         self.queued = False
-        self.locks = False
         self.waiting: set[int] = set()
         self.controls: list[int] = []
         """Nodes that are branches or loops."""

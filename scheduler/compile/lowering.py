@@ -16,6 +16,7 @@ from weftwork.graph.operation import REFERENCES, WRITES, Kind, Operation, Tensor
 from weftwork.graph.seeded import Seeded, draws_of
 from weftwork.graph.shapes import bracket_text
 from weftwork.graph.streams import Draw
+from weftwork.graph.variables.critical import LOCK
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import has_effects, in_turn, take_turns
 from weftwork.scheduler.compile.folding import ALL, Rewrites, Simplifier
@@ -64,6 +65,8 @@ class _Lowering:
         self.node_of: dict[Operation, int] = {}
         self.places: dict[Operation, int] = {}
         """For each random operation, the value that is its stream position."""
+        self.locks = False
+        """Whether something enters a critical section."""
         self.is_locked = False
         """Whether the visited operation is in one, and so reads the newest versions of variables."""
         self.rewrites = rewrites
@@ -81,7 +84,7 @@ class _Lowering:
             ops = self._ordered(ops)
         # If no node has side effects, control inputs matter only for pruning.
         self.keep_control = any(has_effects(op) for op in ops)
-        locked = _in_sections(ops, self.rewrites) if flow.locks else frozenset()
+        locked = _in_sections(ops, self.rewrites) if self.locks else frozenset()
         for op in ops:
             self.is_locked = op in locked
             self._visit(op)
@@ -94,20 +97,20 @@ class _Lowering:
     # The order of accesses
 
     def _ordered(self, ops: list[Operation]) -> list[Operation]:
-        flow, number = self.flow, {op: i for i, op in enumerate(ops)}
+        number = {op: i for i, op in enumerate(ops)}
         accesses: dict[str, list[tuple[int, bool]]] = {}
         initializers: dict[str, int] = {}
         for i, op in enumerate(ops):
             if op.kind in WRITES:
                 accesses.setdefault(op.attrs["_variable"], []).append((i, True))
-                flow.locks = flow.locks or "_locks" in op.attrs
+                self.locks = self.locks or op.type == LOCK
                 if "_initializer" in op.attrs:
                     initializers[op.attrs["_variable"]] = i
             for name in self._reads(op):
                 accesses.setdefault(name, []).append((i, False))
             if op.kind is Kind.CONTROL:
                 made = CONTROL.compiled(op, self.rewrites)
-                flow.locks = flow.locks or made.locks
+                self.locks = self.locks or made.locks
                 for name in made.state:
                     accesses.setdefault(name, []).append((i, True))
                 for name in made.reads:
@@ -148,10 +151,12 @@ class _Lowering:
     def _visit(self, op: Operation) -> None:
         kind = op.kind
         if kind is Kind.PURE or kind is Kind.FUNCTION:
-            if kind is Kind.FUNCTION and op.traits.user and (draws := draws_of(op.kernel)):
+            kernel: Any = op.kernel
+            seeded = kind is Kind.FUNCTION and op.traits.user and not kernel.sees_to_draws
+            if seeded and (draws := draws_of(kernel)):
                 place = self.flow.new_value()
                 self.flow.draws[place] = op
-                self._node(op, (place, *self._inputs(op.inputs)), kernel=Seeded(op.kernel, draws))
+                self._node(op, (place, *self._inputs(op.inputs)), kernel=Seeded(kernel, draws))
             else:
                 self._node(op, self._inputs(op.inputs))
         elif kind is Kind.CONSTANT:
@@ -358,7 +363,7 @@ def _in_sections(ops: Iterable[Operation], rewrites: Rewrites) -> set[Operation]
     found: set[Operation] = set()
     for op in ops:
         if (
-            "_locks" in op.attrs
+            op.type == LOCK
             or not found.isdisjoint([*[tensor.op for tensor in op.inputs], *op.controls])
             or (op.kind is Kind.CONTROL and CONTROL.compiled(op, rewrites).locks)
         ):

@@ -63,6 +63,8 @@ def settle_needs(flow: Dataflow, config: Any) -> None:
         settle_effects(flow)
         flow.awaited = frozenset()
         return
+    if config.placement == "task" and flow.ops and not inventory.has_cpus():
+        raise _cannot_place(flow.ops[0], f'the session has placement="task", which {_NEEDS_CPU}')
     last, asked, need = LIBRARY, "", _NOTHING
     for node, op in enumerate(flow.ops):
         if op.traits is not last or op.device != asked:  # neighbours usually need the same
@@ -132,6 +134,9 @@ def _anywhere(spec: DeviceSpec) -> bool:
     return spec.job is None and spec.task is None and spec.device_type in (None, "CPU") and not spec.device_index
 
 
+_NEEDS_CPU = "needs a CPU for a task, and no machine of the cluster has one"
+
+
 def _need(op: Operation, config: Any) -> Need:
     traits = op.traits
     if traits.awaited:
@@ -150,7 +155,7 @@ def _need(op: Operation, config: Any) -> Need:
     if asks:
         _check(op, [machine for machine in machines() if home.machine in ("", machine.id)])
     elif traits.isolated and not inventory.has_cpus():
-        raise _cannot_place(op, "it is isolated, so it needs a CPU for a task, and no machine of the cluster has one")
+        raise _cannot_place(op, f"it is isolated, which {_NEEDS_CPU}")
     return Need(traits.resources, traits.labels, home, traits.isolated, traits.timeout)
 
 

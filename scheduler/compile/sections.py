@@ -18,6 +18,7 @@ from weftwork.actors.programs.control import Branches, Join, Loop, LoopGradient,
 from weftwork.graph.operation import LIBRARY, REFERENCES, Kind, Operation, Tensor, Traits
 from weftwork.graph.sections import Section, sections_of
 from weftwork.graph.shapes import RawShape
+from weftwork.graph.variables.critical import MUTEX
 from weftwork.graph.variables.handles import no_value_text
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of
@@ -33,7 +34,6 @@ class Compiled:
     order: the source of each value of the kernel: ("input", position), ("state", name), ("read", name) or
     ("draw", operation).   state: variables whose new versions follow the outputs.   reads: variables that are only
     read. queued: whether queues are used inside.   limited: whether something inside takes limits of the session.
-    locks: whether a critical section is entered inside.
     """
 
     kernel: Control
@@ -43,7 +43,11 @@ class Compiled:
     variables: dict[str, Operation]
     queued: bool
     limited: bool
-    locks: bool
+
+    @property
+    def locks(self) -> bool:
+        """Whether a critical section is entered inside."""
+        return any([self.variables[name].type == MUTEX for name in self.state])
 
 
 @dataclass
@@ -112,8 +116,7 @@ def _compile(op: Operation, rewrites: Rewrites) -> Compiled:
         kernel = Sweep(bodies[0], carried, len(state), elements, places, op.attrs["_reverse"], op.attrs["_empty"])
     kernel.functions = functions_of([kernel for flow in flows for kernel in flow.kernels])
     queued, limited = any([flow.queued for flow in flows]), any(map(is_limited, flows))
-    locks = any([flow.locks for flow in flows])
-    return Compiled(kernel, order, state, reads, variables, queued, limited, locks)
+    return Compiled(kernel, order, state, reads, variables, queued, limited)
 
 
 def is_limited(flow: Dataflow) -> bool:

@@ -11,15 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from typing import Any, Protocol
 
-from weftwork.graph.callables import named
 from weftwork.graph.function import Op
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Tensor
-from weftwork.scheduler.doors.calls import Done, Input, Raised, Start, call_chunk, call_node
+from weftwork.scheduler.doors.calls import Done, Draws, Input, Raised, Start, call_chunk, call_node
 from weftwork.scheduler.doors.futures import Call, finish
 from weftwork.scheduler.doors.held import Held
 from weftwork.scheduler.doors.pace import PACES, belongs_beside
-from weftwork.scheduler.doors.running import op_of, run_graph, staying
+from weftwork.scheduler.doors.running import run_graph, staying
 from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.session.session import Session
 
@@ -60,7 +59,6 @@ class Batch:
         self.owner, self.calls, self.slots = owner, calls, slots
         self.nodes = list(self._chunks())
         self.left = len(self.nodes)
-        self._ops: dict[Any, Op] = {}
         self._session: Session | None = None
         self._stopped = threading.Event()
 
@@ -132,25 +130,29 @@ class Batch:
             inputs.append(made[argument] if argument in made else Held(_outcome(argument)))
             return Input(len(inputs) - 1)
 
-        args, kwargs = call.args, call.kwargs
+        op, beside = self._op(call_node, call)
+        args, kwargs, draws = call.args, call.kwargs, call.draws
+        if beside:  # at once, they share the program's generators
+            draws = None
+            args = tuple([None if type(each) is Draws else each for each in args])
         if call.needs:
             args = tuple(map(filled, args))
             kwargs = {key: filled(value) for key, value in (kwargs or {}).items()}
-        made[call] = node = self._node(graph, call_node, call, [Held((self.owner.start, args, kwargs)), *inputs])
+        made[call] = node = op.of_atoms(graph, [Held((self.owner.start, args, kwargs, draws)), *inputs])
         return node
 
     def _chunk(self, graph: Graph, calls: list[Call]) -> Tensor:
-        given = Held((self.owner.start, [(call.args, call.kwargs) for call in calls], _LATE))
-        return self._node(graph, call_chunk, calls[0], [given])
+        op, beside = self._op(call_chunk, calls[0])
+        given = [(call.args, call.kwargs, None if beside else call.draws) for call in calls]
+        return op.of_atoms(graph, [Held((self.owner.start, given, _LATE))])
 
-    def _node(self, graph: Graph, runner: Callable, call: Call, args: list) -> Tensor:
-        callee, start = call.callee, self.owner.start.function
-        functions = (callee.function, *callee.also, *([] if start is None else [start]))
-        name = named((*callee.also, callee.function)[0])
-        made = op_of(runner, functions, name, call.stays, self._ops)
-        if belongs_beside(made.kernel.captured, call.stays, PACES.of(callee.key), self.owner.most, not callee.also):
-            made = op_of(runner, functions, name, call.stays, self._ops, beside=True)
-        return made.of_atoms(graph, args)
+    def _op(self, runner: Callable, call: Call) -> tuple[Op, bool]:
+        """The op that makes a call, and whether it runs beside the others."""
+        callee, initializer = call.callee, self.owner.start.function
+        made = callee.op(runner, initializer, call.stays)
+        pace, most = PACES.of(callee.key), self.owner.most
+        beside = belongs_beside(made.kernel.captured, call.stays, pace, most, not callee.also)
+        return callee.op(runner, initializer, call.stays, True) if beside else made, beside
 
     def _tell(self, number: int, outcome: Done) -> None:
         """Finish the calls of a node that is done. Runs in this process, as a node."""

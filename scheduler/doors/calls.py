@@ -3,6 +3,9 @@
 place     one of the calls that an executor may make at once. A call that waits for a future gives its place back, so
           that the calls that it waits for can be made
 
+draws     where a call gets its random numbers from, which is settled when it is submitted. So they do not depend on
+          which calls happen to share a graph or a node
+
 An exception is part of the outcome of its call (`Raised`), so that the other calls of the graph go on.
 """
 
@@ -21,6 +24,7 @@ from weftwork.actors.processes.messages import describe, described
 from weftwork.actors.programs.program import Stopped
 from weftwork.graph.errors import add_remote
 from weftwork.graph.forks import fresh
+from weftwork.graph.seeded import new_key, resting, seeded
 from weftwork.scheduler.doors.held import Held
 
 
@@ -77,6 +81,35 @@ class Start(NamedTuple):
     per_thread: bool = False
 
 
+class Draws(NamedTuple):
+    """Where calls draw their random numbers: the key, the number of the first call under it, and the generators."""
+
+    key: tuple[int, int]
+    first: int
+    generators: int
+
+    def call(self, number: int, function: Callable, /, *args: Any, **kwargs: Any) -> Any:
+        """Make one of the calls.   number: how many come before it."""
+        with seeded((self.key, self.first + number), self.generators):
+            return function(*args, **kwargs)
+
+
+class Series:
+    """A series of calls with one key, which is drawn from the program's generators when the first of them may draw."""
+
+    def __init__(self):
+        self._key: tuple[int, int] | None = None
+        self._next = 0
+
+    def take(self, generators: int, count: int = 1) -> Draws | None:
+        """For the next calls.   generators: what they may draw from; None is returned for 0."""
+        first, self._next = self._next, self._next + count
+        if not generators:
+            return None
+        self._key = self._key or new_key()
+        return Draws(self._key, first, generators)
+
+
 class Places(Protocol):
     """The places of an executor."""
 
@@ -110,24 +143,25 @@ def waiting() -> Iterator[None]:
     """A context in which this thread waits. If it makes a call of an executor, another call may be made meanwhile."""
     key = calls_here()
     places = None if key is None else PLACES.get(key)
-    if places is None:
-        yield
-        return
-    places.free(1)
+    if places is not None:
+        places.free(1)
     try:
-        yield
+        with resting():
+            yield
     finally:
-        places.free(-1)
+        if places is not None:
+            places.free(-1)
 
 
 def call_node(*bound: Any) -> Done:
     """Make one call. Runs as a node.
 
-    bound: the function, any others that it is bound to, a Held of (Start, arguments, keyword arguments), and inputs.
+    bound: the function, any others that it is bound to, a Held of (Start, arguments, keyword arguments, Draws or None),
+    and inputs.
     """
     function = bound[0]
     at = next(place for place, item in enumerate(bound) if type(item) is Held)
-    start, args, kwargs = bound[at].value
+    start, args, kwargs, draws = bound[at].value
     inputs = [held.value for held in bound[at + 1 :]]
     for each in inputs:
         if type(each) is Raised:
@@ -137,7 +171,7 @@ def call_node(*bound: Any) -> Done:
         kwargs = {key: inputs[a.number] if type(a) is Input else a for key, a in (kwargs or {}).items()}
     began, before = perf_counter(), thread_time()
     with _of(start):
-        outcome = _outcome(function, start, args, kwargs)
+        outcome = _outcome(function, start, args, kwargs, draws)
     return Done(outcome, perf_counter() - began, thread_time() - before)
 
 
@@ -153,18 +187,20 @@ def call_chunk(*bound: Any) -> Done:
     began, before = perf_counter(), thread_time()
     now = began
     with _of(start):
-        for args, kwargs in calls:
-            outcomes.append(_outcome(function, start, args, kwargs))
+        for args, kwargs, draws in calls:
+            outcomes.append(_outcome(function, start, args, kwargs, draws))
             now = perf_counter()
             if now - began > most:
                 break
     return Done(outcomes, (now - began) / len(outcomes), (thread_time() - before) / len(outcomes))
 
 
-def _outcome(function: Callable, start: Start, args: Sequence, kwargs: dict | None) -> Any:
+def _outcome(function: Callable, start: Start, args: Sequence, kwargs: dict | None, draws: Draws | None) -> Any:
     try:
         if start.function is not None:
             _initialize(start)
+        if draws is not None:
+            return draws.call(0, function, *args, **(kwargs or {}))
         return function(*args, **kwargs) if kwargs else function(*args)
     except BaseException as error:
         return _raised(error)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from time import perf_counter, thread_time
 from typing import Any, NoReturn
 
@@ -25,7 +26,7 @@ from weftwork.graph.ownership import is_atom
 from weftwork.scheduler.doors.dask_plans import Spec, Step, compute
 from weftwork.scheduler.doors.held import Held
 from weftwork.scheduler.doors.pace import PACES, belongs_beside
-from weftwork.scheduler.doors.running import changes_given, code_of, holds_nothing, op_of, staying
+from weftwork.scheduler.doors.running import changes_given, code_of, holds_nothing, op_of, plainly, staying
 from weftwork.scheduler.machines.inventory import local_cpus
 
 try:
@@ -66,15 +67,12 @@ def get(
     most = num_workers or config.get("num_workers", None) or getattr(pool, "_max_workers", None)
     with local_callbacks(callbacks) as active:
         computation = _Watched(dsk, wanted, cache, active) if active else _Computation(dsk, wanted, cache)
-        try:
-            values = computation.run(most)
-        except OpError as error:
-            if rerun_exceptions_locally or config.get("rerun_exceptions_locally", False):
-                return get_sync(dsk, keys)
-            if error.__cause__ is None:  # not a task's error
-                raise
-            raise error.__cause__ from error.__cause__.__cause__
-    return nested_get(keys, values)
+        run = functools.partial(computation.run, most)
+        if rerun_exceptions_locally or config.get("rerun_exceptions_locally", False):
+            with suppress(OpError):
+                return nested_get(keys, run())
+            return get_sync(dsk, keys)
+        return nested_get(keys, plainly(run))
 
 
 class _Computation:

@@ -19,12 +19,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from numbers import Integral
 from time import monotonic, sleep
+from types import MethodType
 from typing import Any, NoReturn, TypeVar
+from weakref import WeakValueDictionary
 
 from weftwork.graph.captured_walk import Walk
 from weftwork.graph.inspection import inside
+from weftwork.graph.seeded import resting
 from weftwork.scheduler.doors.batches import Batch, results
-from weftwork.scheduler.doors.calls import PLACES, Raised, Start, calls_here, chunk_of
+from weftwork.scheduler.doors.calls import PLACES, Draws, Raised, Series, Start, calls_here, chunk_of
 from weftwork.scheduler.doors.futures import Call, Callee, cancel, finish, start
 from weftwork.scheduler.doors.pace import PACES
 from weftwork.scheduler.doors.running import code_of
@@ -73,6 +76,7 @@ class Executor(concurrent.futures.Executor):
         PLACES[self._owner.start.key] = self._owner
         self._callee: Callee | None = None
         """The last one, for the next call of the same function."""
+        self._callees: WeakValueDictionary[Callable, Callee] = WeakValueDictionary()
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._pending: deque[Call] = deque()
@@ -92,18 +96,39 @@ class Executor(concurrent.futures.Executor):
         """Schedule the call `fn(*args, **kwargs)`, and return its future. Raises RuntimeError after `shutdown`."""
         callee = self._callee
         if callee is None or callee.function is not fn:
-            callee = Callee(fn)
-            if callee.lasting:
-                self._callee = callee
+            callee = self._callee_of(fn)
         call = Call(callee, args, kwargs)
+        call.draws = self._draws(Series(), call)
         self._submit((call,))
         return call
 
-    def submit_as(self, functions: tuple[Callable[..., Any], ...], fn: Callable[..., Any], *args: Any) -> Future:
-        """Schedule `fn(*args)`, which calls the given functions: its duration is recorded under them, and it runs where
-        they can run."""
+    def _callee_of(self, fn: Callable) -> Callee:
+        """A callee, shared with pending calls of the same function."""
+        try:
+            callee = self._callees.get(fn)
+        except TypeError:  # it has no hash
+            return Callee(fn)
+        if callee is None or not (callee.function is fn or isinstance(fn, MethodType)):
+            callee = self._callees[fn] = Callee(fn)
+        if callee.lasting:
+            self._callee = callee
+        return callee
+
+    def _draws(self, series: Series, call: Call, count: int = 1) -> Draws | None:
+        """Where a call draws its random numbers.   count: the calls that it stands for."""
+        return series.take(call.callee.generators(self._owner.start.function, call.stays), count)
+
+    def submit_as(
+        self, functions: tuple[Callable[..., Any], ...], fn: Callable[..., Any], series: Series, *args: Any
+    ) -> Future:
+        """Schedule `fn(draws, *args)`, which calls the given functions: its duration is recorded under them, and it
+        runs where they can run.
+
+        series: of which these calls are the next; `draws` is for them.
+        """
         also = tuple({id(each): each for each in functions}.values())
         call = Call(Callee(fn, also, tuple(map(code_of, also))), args, weight=max(1, len(functions)))
+        call.args = (self._draws(series, call, len(functions)), *args)
         self._submit([call])
         return call
 
@@ -122,15 +147,18 @@ class Executor(concurrent.futures.Executor):
         """
         if chunksize is not None:
             _check_count("chunksize", chunksize)
-        if kwargs:  # buffersize, of Python 3.14
-            return super().map(fn, *iterables, timeout=timeout, **kwargs)
+        if kwargs or type(self).submit is not Executor.submit:  # buffersize, of Python 3.14; a subclass's own `submit`
+            return super().map(fn, *iterables, timeout=timeout, chunksize=chunksize or 1, **kwargs)
         end = None if timeout is None else monotonic() + timeout
         items = list(zip(*iterables, strict=False))
         size = chunksize or max(1, len(items) // (self._max_workers * _CHUNKS))
         chunk, one = Callee(chunk_of(fn)), Callee(fn)
         chunk.key, chunk.changes = one.key, one.changes
         parts = [items[at : at + size] for at in range(0, len(items), size)]
+        series = Series()
         calls = [Call(chunk, (part,), weight=len(part)) for part in parts]
+        for call in calls:
+            call.draws = self._draws(series, call)
         self._submit(calls)
         return results(calls, lambda: None if end is None else max(0.0, end - monotonic()))
 
@@ -151,7 +179,7 @@ class Executor(concurrent.futures.Executor):
         cancel(cancelled)
         if wait and calls_here() == self._owner.start.key:
             raise RuntimeError("A call cannot wait for the end of all calls of its executor: use shutdown(wait=False).")
-        with self._changed:
+        with resting(), self._changed:
             if wait:
                 self._changed.wait_for(lambda: not (self._aside or self._pending or self._runners))
 

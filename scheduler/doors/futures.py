@@ -16,10 +16,13 @@ from concurrent.futures._base import FINISHED, PENDING, RUNNING
 from contextlib import suppress
 from typing import Any
 
+from weftwork.graph.callables import named
 from weftwork.graph.forks import fresh
+from weftwork.graph.function import Op
 from weftwork.graph.ownership import is_atom
-from weftwork.scheduler.doors.calls import Raised, calls_here, waiting
-from weftwork.scheduler.doors.running import changes_given, code_of, holds_nothing
+from weftwork.graph.seeded import draws_of
+from weftwork.scheduler.doors.calls import Draws, Raised, call_node, calls_here, waiting
+from weftwork.scheduler.doors.running import changes_given, code_of, holds_nothing, op_of
 
 _OPEN = (PENDING, RUNNING)
 _light = fresh(threading.Lock())
@@ -32,7 +35,7 @@ class Callee:
     also: other functions that it calls.   key: its duration is remembered under this; by default its code.
     """
 
-    __slots__ = ("also", "changes", "function", "key", "lasting")
+    __slots__ = ("__weakref__", "_generators", "_ops", "also", "changes", "function", "key", "lasting")
 
     def __init__(self, function: Callable[..., Any], also: tuple[Callable[..., Any], ...] = (), key: Any = None):
         self.function, self.also = function, also
@@ -41,6 +44,24 @@ class Callee:
         """Whether its code changes an argument in place."""
         self.lasting = holds_nothing(function)
         """Whether it may be kept: it keeps no object of the program alive."""
+        self._ops: dict = {}
+        self._generators: int | None = None
+
+    def op(self, runner: Callable, initializer: Callable | None, stays: bool, beside: bool = False) -> Op:
+        """The op for nodes that make calls of it.
+
+        runner: makes the calls.   initializer: the executor's.   stays, beside: see `op_of`.
+        """
+        functions = (self.function, *self.also, *([] if initializer is None else [initializer]))
+        made = op_of(runner, functions, named((*self.also, self.function)[0]), stays, self._ops, beside)
+        made.kernel.sees_to_draws = True
+        return made
+
+    def generators(self, initializer: Callable | None, stays: bool) -> int:
+        """The random generators that a call may draw from, as bits."""
+        if self._generators is None:
+            self._generators = draws_of(self.op(call_node, initializer, stays).kernel)
+        return self._generators
 
     def is_like(self, other: Callee) -> bool:
         """Whether calls of both may share a chunk."""
@@ -53,6 +74,7 @@ class Call(Future):
     weight: how many times it calls the function under which its duration is recorded.   stays: it must be made in this
     process.
     needs: the futures among its arguments.   alone: it is to be a node of its own, as calls like it take long.
+    draws: where it draws its random numbers, if it may draw some.
     """
 
     _state = PENDING
@@ -60,6 +82,7 @@ class Call(Future):
     _made: threading.Condition | None = None
     kwargs: dict[str, Any] | None = None
     needs: Sequence[Future] = ()
+    draws: Draws | None = None
     weight = 1
     stays = alone = False
 

@@ -6,11 +6,14 @@ and calls with `require="sharedmem"`, use joblib's own threads.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from types import FunctionType
 from typing import Any
 
+from weftwork.scheduler.doors.calls import Draws, Series
 from weftwork.scheduler.doors.executor import Executor
 from weftwork.scheduler.doors.inner_threads import check_available, inner_threads
 from weftwork.scheduler.doors.running import one_at_a_time
@@ -34,6 +37,7 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
     supports_inner_max_num_threads = True
     default_n_jobs = -1
     _executor: Executor | None = None
+    _series: Series
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """The number of jobs that run at once; -1 or None means as many as there are CPUs. Raises ValueError for 0.
@@ -59,7 +63,12 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
         self.parallel = parallel
         self._executor = Executor(n_jobs)
+        self._series = Series()
         return n_jobs
+
+    def start_call(self) -> None:
+        """Prepare for the jobs of one call of `Parallel`: they form a series."""
+        self._series = Series()
 
     def submit(self, func: Callable[..., Any], callback: Callable[..., Any] | None = None) -> Future:
         """Submit a batch of jobs. Returns the future of its list of results.
@@ -70,7 +79,7 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
         functions = tuple(map(_plain, func.items))  # type: ignore[attr-defined]
         threads = self.inner_max_num_threads
         run, given = (_run, ()) if threads is None else (_run_within, (threads,))
-        future = self._executor.submit_as(functions, run, func, *given)
+        future = self._executor.submit_as(functions, run, self._series, func, *given)
         if callback is not None:
             future.add_done_callback(callback)
         return future
@@ -101,16 +110,22 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
             self.configure(n_jobs=self.parallel.n_jobs, parallel=self.parallel)
 
 
-def _run(batch: Callable) -> Any:
+def _run(draws: Draws | None, batch: Callable) -> Any:
     """Run a batch of jobs. A worker imports this module to call it, and so has the backend for nested calls."""
+    if draws is not None:
+        batch = copy.copy(batch)
+        batch.items = [  # type: ignore[attr-defined]
+            (partial(draws.call, number, function), args, kwargs)
+            for number, (function, args, kwargs) in enumerate(batch.items)  # type: ignore[attr-defined]
+        ]
     return batch()
 
 
 @one_at_a_time  # some versions of OpenBLAS ignore all threads but the first one that sets the number
-def _run_within(batch: Callable, threads: int) -> Any:
+def _run_within(draws: Draws | None, batch: Callable, threads: int) -> Any:
     """Run a batch of jobs.   threads: how many threads BLAS and OpenMP may use."""
     with inner_threads(threads):
-        return batch()
+        return _run(draws, batch)
 
 
 def _plain(item: tuple) -> Callable:

@@ -14,10 +14,10 @@ from typing import Any, Generic, TypeVar, overload
 
 from weftwork.graph.build import placeholder
 from weftwork.graph.callables import check_callable, is_coroutine_function, named
-from weftwork.graph.errors import OpError
 from weftwork.graph.function import Op, op
 from weftwork.graph.graph import Graph
 from weftwork.scheduler.doors.executor import Executor
+from weftwork.scheduler.doors.running import plainly
 from weftwork.scheduler.machines.inventory import local_cpus
 from weftwork.scheduler.run.awaiting import LOOP
 from weftwork.scheduler.session.session import Session
@@ -53,9 +53,9 @@ class Mapped(Generic[T]):
                     break
                 ahead.append(start(item))
                 if len(ahead) >= self._window:
-                    yield _result(ahead.popleft().result)
+                    yield plainly(ahead.popleft().result)
             while ahead:
-                yield _result(ahead.popleft().result)
+                yield plainly(ahead.popleft().result)
             if not isinstance(ending, StopIteration):
                 raise ending
 
@@ -91,17 +91,7 @@ async def _each(items: Any) -> AsyncIterator[Any]:
 
 async def _awaited(future: Future) -> Any:
     await asyncio.wait([asyncio.wrap_future(future)])
-    return _result(future.result)
-
-
-def _result(result: Callable[[], Any]) -> Any:
-    """A call's result. Its original error is raised, not the session's error around it."""
-    try:
-        return result()
-    except OpError as error:
-        if error.__cause__ is None:
-            raise
-        raise error.__cause__ from None
+    return plainly(future.result)
 
 
 def _cancel(ahead: deque[Future]) -> None:

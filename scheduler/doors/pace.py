@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from weftwork.actors.programs.lru import Lru
 from weftwork.graph.captured import Captured
 from weftwork.graph.captured_kinds import UNPICKLABLE
-from weftwork.graph.seeded import NUMPY, PYTHON
 from weftwork.scheduler.machines.inventory import local_cpus
 
 _KNOWN = 1024
@@ -67,7 +66,7 @@ def belongs_beside(captured: Captured, changes: bool, pace: Pace | None, most: i
     these are more than there are cores, calls that wait, or that are unknown, run beside.
     may_write: whether it may write the program's state in several threads at once.
     """
-    if most < 2 or captured.draws & (PYTHON | NUMPY) or captured.main or (captured.writes and not may_write):
+    if most < 2 or captured.main or (captured.writes and not may_write):
         return False
     if UNPICKLABLE in captured.writes:  # such as a lock or a barrier, by which calls wait for each other
         return True

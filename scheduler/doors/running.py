@@ -10,11 +10,12 @@ import functools
 import sys
 from collections.abc import Callable, Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from weftwork.graph.codes import changes_arguments
+from weftwork.graph.errors import OpError
 from weftwork.graph.function import Op, op
 from weftwork.graph.graph import Graph
 from weftwork.graph.ownership import is_atom
@@ -24,6 +25,7 @@ from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.request.config import ConfigProto
 from weftwork.scheduler.session.session import Session
 
+T = TypeVar("T")
 _BESIDE = "beside"
 """The limit of a session that counts the calls in threads beside the others."""
 _SINGLE: set[Callable] = set()
@@ -55,6 +57,23 @@ def run_graph(
         if opened is not None:
             opened(session)
         return session.run(fetches, feeds)
+
+
+def plainly(call: Callable[[], T]) -> T:
+    """The result of `call`. The error of a task is raised as it was, without the session's error around it.
+
+    It is raised outside of `except`, where Python would replace its context by the session's error.
+    """
+    try:
+        return call()
+    except OpError as error:
+        failure = error.__cause__
+        if failure is None:
+            raise
+    try:
+        raise failure
+    finally:
+        del failure  # it refers to this frame
 
 
 def op_of(
@@ -89,7 +108,7 @@ def _op(runner: Callable, functions: tuple[Callable, ...], name: str, stays: boo
     bound.__name__ = name  # type: ignore[attr-defined]
     if beside:
         made = op(bound, limits={_BESIDE: 1})
-        made.kernel.unordered = True
+        made.kernel.unordered = made.kernel.sees_to_draws = True  # at once, they share the program's generators
     else:
         made = staying(bound, silent=False) if stays else op(bound)
     made.source = _source_of(functions)

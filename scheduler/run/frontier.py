@@ -114,9 +114,11 @@ class Frontier:
         return nodes
 
     def keep_here(self, batch: Batch) -> None:
-        """Give the nodes of a batch to the caller: they are not worth a message."""
-        self._count(batch.nodes, 1)
-        for node in batch.nodes:
+        """Give the nodes of a batch to the caller: they are not worth a message.
+
+        Those that follow others of the batch wait for them again, because another thread may sort the heaps meanwhile.
+        """
+        for node in self.again(batch.nodes):
             self.push(self.here, node)
 
     def take_back(self) -> list[int]:

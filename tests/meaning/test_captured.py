@@ -442,6 +442,7 @@ def test_what_an_isolated_function_writes_is_lost_with_its_call(ray_session):
 def writers():
     """Functions, and whether they write captured state."""
     box, cell, lock = [0], 0, threading.Lock()
+    boxes, array = [box], np.zeros(3)
     generator = np.random.default_rng(1)
 
     def local(x):
@@ -503,6 +504,16 @@ def writers():
     def counted():
         return TALLY.total + TALLY.first
 
+    def viewed():
+        view = array[1:]
+        view += 1
+
+    def sliced():
+        rows = box[:]
+        rows.append(1)
+        rows += [2]
+        return np.add(array, 1)
+
     return [
         (local, False),
         (queued, True),
@@ -510,6 +521,13 @@ def writers():
         (in_environment, True),
         (precise, True),
         (counted, True),  # by a property
+        (viewed, True),
+        (sliced, False),
+        (lambda: np.add(array, 1, out=array), True),
+        (lambda: vars(COUNTER).update(n=1), True),
+        (lambda: getattr(box, "append")(1), True),  # noqa: B009
+        (lambda: any(row.append(1) for row in boxes), True),
+        (lambda: {k: row.append(1) for k, row in enumerate([1])}, False),
         (lambda: Only().n, True),  # by `__new__`
         (lambda: decimal.getcontext().prec, False),
         (lambda: logging.getLogger("weft").setLevel(1), True),

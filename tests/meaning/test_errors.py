@@ -167,6 +167,18 @@ def raises_without_context():
         raise ValueError("v") from None
 
 
+class Reduced(Exception):
+    def __reduce__(self) -> Any:
+        return Reduced, self.args
+
+
+def raises_with_a_note():
+    error = Reduced("text")
+    if sys.version_info >= (3, 11):
+        error.add_note("noted")
+    raise error
+
+
 def raises_a_group():
     first = ValueError("v")
     first.add_note("noted")
@@ -179,13 +191,13 @@ def chain_of(error):
     """An exception and those that it was raised from, without the traceback of another process."""
     found = []
     while error is not None and not isinstance(error, tf.errors.RemoteTraceback):
-        found.append((type(error), error.args, error.__suppress_context__))
+        found.append((type(error), error.args, error.__suppress_context__, getattr(error, "__notes__", None)))
         error = error.__cause__ or error.__context__
     return found
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("function", [raises_a_chain, raises_a_long_chain, raises_without_context])
+@pytest.mark.parametrize("function", [raises_a_chain, raises_a_long_chain, raises_without_context, raises_with_a_note])
 def test_the_chain_of_an_error_is_that_of_a_plain_call(ray_session, place, function):
     """Which was the cause and which the context, and whether the context counts."""
     try:

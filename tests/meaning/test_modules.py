@@ -15,6 +15,7 @@ import threading
 import time
 from collections import defaultdict
 from functools import partial
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -175,13 +176,38 @@ def test_attributes_of_functions_are_those_of_the_program(ray_session, place):
     assert values(place, look_at_another, runs=4, between=change) == [(run, run) for run in range(4)]
 
 
+LATEST = -1
+
+
+@pytest.mark.parametrize("place", ["caller", "thread", "resident", "dynamic", "task", "isolated"])
+def test_a_module_that_code_imports_by_a_text_is_the_programs(ray_session, place, monkeypatch):
+    """A text in the code, one that it refers to, and one that only a call knows, which `isolated` cannot."""
+    made, captured, this = ModuleType("made_by_hand"), "made_by_hand", importlib.import_module(__name__)
+    made.rows = [0]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "made_by_hand", made)
+
+    def change(run):
+        made.rows.append(run)
+        monkeypatch.setattr(this, "LATEST", run)
+
+    def by_text():
+        return importlib.import_module("made_by_hand").rows[-1], __import__(captured).rows[-1]
+
+    def by_argument(name):
+        return importlib.import_module(name.lower()).LATEST
+
+    assert values(place, by_text, runs=3, between=change) == [(run, run) for run in range(3)]
+    if place != "isolated":
+        assert values(place, by_argument, __name__, runs=3, between=change) == [0, 1, 2]
+
+
 class Growing:
     """Gets attributes that nobody has named before."""
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_names_that_code_has_only_as_text_are_seen(ray_session, place):
-    """An attribute that is asked for with `getattr`, in a class and a module; a method of a dict."""
+    """An attribute asked for with `getattr`, in a class and a module; in a module's dict; a method of a dict."""
     table: dict = {}
     this = importlib.import_module(__name__)
 
@@ -191,7 +217,8 @@ def test_names_that_code_has_only_as_text_are_seen(ray_session, place):
             setattr(holder, "grown", run)  # noqa: B010
 
     def ask():
-        return getattr(Growing, "grown", None), getattr(this, "grown", None)
+        assert vars(this).get("grown") == this.__dict__.get("grown")
+        return getattr(Growing, "grown", None), vars(this).get("grown")
 
     assert values(place, ask, runs=3) == [(None, None)] * 3
     assert values(place, table.get, "run", runs=4, between=change) == [0, 1, 2, 3]

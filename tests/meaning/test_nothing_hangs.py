@@ -20,7 +20,7 @@ import pytest
 
 import weftwork as tf
 from tests.meaning.cases import Cases, Fetch
-from tests.meaning.places import PLACES
+from tests.meaning.places import PLACES, op_in, session_in
 from tests.waiting import LONG
 
 pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
@@ -72,6 +72,15 @@ def test_a_run_inside_of_one_that_has_the_workers_does_not_wait_for_them(monkeyp
         for _ in range(20):
             assert session.run(nodes) == [2, 1]
         assert time.monotonic() - start < LONG
+
+
+@pytest.mark.parametrize("place", ["task", "isolated"])
+def test_what_needs_a_task_is_refused_at_once_where_no_machine_has_a_cpu(ray_session, place, monkeypatch):
+    monkeypatch.setattr("weftwork.scheduler.machines.inventory.has_cpus", lambda: False)
+    with tf.Graph().as_default(), session_in(place) as session:
+        node = op_in(place, abs)(-1)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="needs a CPU for a task, and no machine"):
+            session.run(node)
 
 
 # 3. Functions that start processes and threads

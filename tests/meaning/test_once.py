@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import functools
 import gc
 import multiprocessing
@@ -125,6 +126,17 @@ def test_a_hook_for_errors_of_threads_hears_of_those_that_functions_start(place,
     assert heard == [ZeroDivisionError] * RUNS
 
 
+@pytest.mark.parametrize("place", HERE)
+def test_a_dialect_that_the_program_has_registered_is_known(place):
+    def register(run):
+        csv.register_dialect("weft", delimiter=",;|"[run])
+
+    try:
+        assert values(place, lambda: csv.get_dialect("weft").delimiter, runs=RUNS, between=register) == list(",;|")
+    finally:
+        csv.unregister_dialect("weft")
+
+
 @pytest.mark.parametrize("place", ["resident", "dynamic"])
 def test_a_module_that_is_put_in_the_place_of_another_is_imported(place, monkeypatch):
     def find():
@@ -142,16 +154,25 @@ def test_a_module_that_is_put_in_the_place_of_another_is_imported(place, monkeyp
 
 @pytest.mark.parametrize("place", ["resident", "dynamic"])
 def test_a_class_and_a_function_are_as_the_program_has_changed_them(place):
-    """Its bases, and the defaults of keywords in their own dict."""
+    """Its bases, names that are gone from it, and the defaults of keywords in their own dict."""
 
     class One:
         number = 1
+
+        def told(self):
+            return "One"
 
     class Two:
         number = 2
 
     class Kind(One):
         pass
+
+    class Telling(One):
+        number = 5
+
+        def told(self):
+            return "Telling"
 
     def default(*, number=0):
         return number
@@ -162,6 +183,13 @@ def test_a_class_and_a_function_are_as_the_program_has_changed_them(place):
 
     seen = values(place, lambda: (Kind().number, default()), runs=RUNS, between=change)
     assert seen == [(1, 0), (2, 1), (2, 2)]
+
+    def delete(run):
+        if run:
+            delattr(Telling, ["", "told", "number"][run])
+
+    seen = values(place, lambda: (Telling().told(), Telling.number), runs=RUNS, between=delete)
+    assert seen == [("Telling", 5), ("One", 5), ("One", 1)]
 
 
 @pytest.mark.parametrize("place", ["resident", "dynamic"])

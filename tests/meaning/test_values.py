@@ -11,10 +11,11 @@ import dataclasses
 import enum
 import functools
 import multiprocessing
+import operator
 import sys
 import threading
 import weakref
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 from unittest import mock
 
 import cloudpickle
@@ -178,9 +179,31 @@ def test_so_is_a_class_that_a_function_defines(place):
         n: int
         rest: tuple = ()
 
-    node = op_in(place, lambda: (Local.ONE, Inner(), Row(1)))()
-    for member, instance, row in runs_in(place, node):
+    class Labeled(enum.Enum):
+        TWO = 2, "two"
+
+        def __init__(self, n, label):
+            self.n, self.label = n, label
+
+    class Made(str, enum.Enum):
+        def __new__(cls, text, number):
+            member = str.__new__(cls, text)
+            member._value_, member.number = text, number
+            return member
+
+        THREE = "three", 3
+
+    class Options(TypedDict, total=False):
+        n: int
+
+    def make():
+        assert (Labeled.TWO.label, Made("three").number, Options(n=1)) == ("two", 3, {"n": 1})
+        return Local.ONE, Inner(), Row(1), Options, Labeled.TWO, Made.THREE
+
+    node = op_in(place, make)()
+    for member, instance, row, *others in runs_in(place, node):
         assert member is Local.ONE
+        assert all(map(operator.is_, others, (Options, Labeled.TWO, Made.THREE)))
         assert type(instance) is Inner
         assert (type(row), row, hasattr(row, "__dict__")) == (Row, Row(n=1, rest=()), False)
 

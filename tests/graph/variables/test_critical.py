@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import weftwork as tf
+from tests.meaning.places import PLACES, op_in, session_in
 from tests.waiting import LONG
 
 
@@ -97,19 +98,27 @@ def test_a_run_that_waits_for_a_section_reads_what_was_written_in_it_meanwhile(g
         assert writing.result(LONG) == 8
 
 
-def test_functions_in_a_section_are_not_called_by_two_runs_at_once(graph):
-    inside = threading.Lock()
+@pytest.mark.parametrize("place", PLACES)
+def test_what_runs_read_compute_and_write_in_a_section_is_not_lost(graph, place):
+    one, other = tf.get_variable("one", initializer=np.int64(100)), tf.get_variable("other", initializer=np.int64(0))
+    amount = tf.placeholder(tf.int64, [])
 
-    def alone():
-        if not inside.acquire(blocking=False):
-            return False
+    def taken(there, wanted):
         time.sleep(0.002)
-        inside.release()
-        return True
+        return np.minimum(there, wanted)
 
-    result = tf.CriticalSection().execute(lambda: tf.py_func(alone, [], tf.bool))
-    with tf.Session() as session, ThreadPoolExecutor(4) as pool:
-        assert all(pool.map(lambda _: session.run(result), range(20)))
+    def move():
+        there = tf.identity(one.read_value())
+        moved = op_in(place, taken, dtype=tf.int64, shape=[])(there, amount)
+        with tf.control_dependencies([one.assign(there - moved), other.assign(other.read_value() + moved)]):
+            return tf.identity(moved)
+
+    moved = tf.CriticalSection().execute(move)
+    with session_in(place) as session, ThreadPoolExecutor(4) as pool:
+        session.run(tf.global_variables_initializer())
+        wanted = [k % 5 for k in range(20)]
+        assert list(pool.map(lambda k: session.run(moved, {amount: k}), wanted)) == wanted
+        assert session.run([one, other]) == [60, 40]
 
 
 def test_an_execution_keeps_the_structure_that_its_function_returns(graph):

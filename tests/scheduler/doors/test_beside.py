@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 
@@ -28,9 +29,9 @@ LONG = 30
 
 
 def meeting(count):
-    """A function whose calls return once `count` of them run at the same time."""
+    """A function whose calls return once `count` of them run at the same time. They may draw a random number."""
     barrier = threading.Barrier(count)
-    return lambda _: barrier.wait(LONG)
+    return lambda _: barrier.wait(LONG + random.random())
 
 
 def by_executor(function, count):
@@ -83,12 +84,12 @@ def test_a_call_may_wait_for_what_a_later_one_sets():
 
 
 def in_file(item):
-    """Leave a file, and wait until there are as many as `MANY`. To the engine, this is any function."""
+    """Leave a file, and wait until there are as many as `MANY`. To the engine, this is any function that draws."""
     folder, number = item
     (folder / str(number)).touch()
     end = time.monotonic() + LONG
     while len(list(folder.iterdir())) < MANY and time.monotonic() < end:
-        time.sleep(0.005)
+        time.sleep(0.005 * random.random())
     return len(list(folder.iterdir()))
 
 
@@ -174,6 +175,7 @@ def test_short_calls_and_those_that_compute_take_cores():
     writes = captured(lambda x: rows.append(x))
     assert belongs_beside(writes, False, Pace(0.1, 0.09), 2)
     assert not belongs_beside(writes, False, None, 2, may_write=False)
+    assert belongs_beside(captured(lambda x: rows.append(random.random())), False, None, 2)
 
 
 def test_paces_follow_what_calls_take(monkeypatch):

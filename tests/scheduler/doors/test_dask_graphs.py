@@ -38,7 +38,10 @@ def increment(x):
 
 
 def refuse(x):
-    raise ZeroDivisionError(f"not with {x}")
+    try:
+        return {}[x]
+    except KeyError:
+        raise ZeroDivisionError(f"not with {x}")  # noqa: B904
 
 
 def test_graphs_of_the_older_form_and_nested_keys_give_nested_tuples():
@@ -70,10 +73,12 @@ def test_collections_compute_what_dasks_threads_compute():
         assert compute(delayed(increment)(1), {"k": delayed(increment)(2)}) == (2, {"k": 3})
 
 
-def test_a_tasks_own_error_is_raised():
+def test_a_tasks_own_error_is_raised_with_its_context():
     with pytest.raises(ZeroDivisionError, match="not with 2") as raised:
         delayed(increment)(delayed(refuse)(delayed(increment)(1))).compute(scheduler=get)
     assert not isinstance(raised.value, tf.errors.OpError)
+    assert type(raised.value.__context__) is KeyError
+    assert raised.value.__cause__ is None
 
 
 def test_a_failed_computation_is_run_again_in_this_thread_if_asked():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import pickle
+import random
 import subprocess
 import sys
 import threading
@@ -15,10 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from joblib import Parallel, delayed, parallel_config
 
 import weftwork as tf
+import weftwork.joblib  # registers the backend
 from tests.tracing import check_run, of_kind
 from tests.waiting import LONG, until
+from weftwork.graph import seeded
+from weftwork.scheduler.doors import pace
 from weftwork.scheduler.doors.calls import Raised
 from weftwork.scheduler.run.gil_watch import GilWatch
 
@@ -153,6 +158,78 @@ def test_map_gives_results_in_order_as_far_as_the_first_error(executor, chunksiz
     assert [next(results), next(results)] == [(3, 1), (2, 0)]
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+def draw(_):
+    return random.random(), np.random.rand()
+
+
+@pytest.mark.parametrize("door", ["submit", "joblib"])
+def test_seeds_decide_what_calls_draw_however_they_are_batched(door, monkeypatch):
+    """Two CPUs, so that no more calls run at once than there are; and however slow this machine is."""
+    monkeypatch.setattr(pace, "local_cpus", lambda: 2)
+    monkeypatch.setattr(seeded, "_PATIENCE", LONG)
+
+    def drawn(pauses):
+        random.seed(5)
+        np.random.seed(5)
+        if door == "joblib":
+            with parallel_config("weftwork", n_jobs=2):
+                return Parallel(batch_size=1 if pauses else 6)(delayed(draw)(number) for number in range(6)), draw(0)
+        with tf.Executor(2) as executor:
+            futures = []
+            for number in range(6):
+                futures.append(executor.submit(draw, number))
+                if number in pauses:  # the next one is in another batch
+                    futures[-1].result()
+            return [future.result() for future in futures], draw(0)
+
+    first = drawn(())
+    assert len(set(first[0])) == 6
+    assert drawn((0, 3)) == first
+
+
+def draw_around(count):
+    first = draw(0)
+    with tf.Executor(1) as inner:
+        list(inner.map(draw, range(count)))
+    return first, draw(0)
+
+
+def test_a_call_that_waits_lets_others_draw_and_goes_on_with_its_own_numbers(monkeypatch):
+    monkeypatch.setattr(pace, "local_cpus", lambda: 2)
+    monkeypatch.setattr(seeded, "_PATIENCE", LONG)
+
+    def drawn(count):
+        random.seed(5)
+        np.random.seed(5)
+        with tf.Executor(2) as executor:
+            return executor.submit(draw_around, count).result()
+
+    assert drawn(1) == drawn(9)
+
+
+def test_a_call_that_draws_may_wait_for_others_by_other_means():
+    def waits(_):
+        draw(0)
+        with tf.Executor(1) as inner:
+            return len(wait([inner.submit(draw, 1)], LONG).done)
+
+    with tf.Executor(2) as executor:
+        assert executor.submit(waits, 1).result() == 1
+
+
+def test_map_calls_the_submit_of_a_subclass():
+    class Counting(tf.Executor):
+        submitted = 0
+
+        def submit(self, fn, /, *args, **kwargs):
+            self.submitted += 1
+            return super().submit(fn, *args, **kwargs)
+
+    with Counting(2) as counting:
+        assert list(counting.map(pow, [2, 3], [2, 2])) == [4, 9]
+        assert counting.submitted == 2
 
 
 def test_map_of_nothing_is_nothing_and_a_time_limit_holds(executor):

@@ -51,6 +51,15 @@ def test_a_node_that_only_follows_one_maker_goes_with_it_and_counts():
     assert take(frontier).nodes == [2]  # it would have waited for the long one
 
 
+def test_a_node_that_follows_is_on_no_heap_before_its_maker_is_done():
+    frontier = frontier_of([1e-6] * 3, [(), (0,), (1,)])
+    batch = take(frontier)
+    assert batch.nodes == [0, 1, 2]
+    frontier.keep_here(batch)
+    assert frontier.take_back() == [0]
+    assert [frontier.done(node) for node in range(3)] == [[1], [2], []]
+
+
 def test_a_node_of_an_unseen_function_is_sent_alone():
     frontier = frontier_of([1e-4, None, 1e-4], [()] * 3)
     batches = [take(frontier).nodes for _ in range(2)]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import weftwork as tf
 from tests.tracing import traced
+from tests.waiting import until
 from weftwork.scheduler.events.event import Event, Lane
 from weftwork.scheduler.request.config import DeviceStepStats, NodeExecStats, StepStats
 from weftwork.scheduler.views.account import Account
@@ -133,6 +134,7 @@ def test_a_wait_in_a_queue_lies_beside_the_lanes(graph, ray_session, tmp_path):
     taken, put = queue.dequeue(), queue.enqueue(7)
     with tf.Session() as session:
         waits = session.submit(taken)
+        until(session.waiting)
         time.sleep(0.02)
         session.run(put)
         assert waits.result() == 7
