@@ -171,7 +171,7 @@ class Graph(Forgetting, Elements, Drawn):
 
     @property
     def _nodes_by_id(self) -> dict[int, Operation]:
-        return {op._id: op for op in self.get_operations()}
+        return {op.index + 1: op for op in self.get_operations()}
 
     def get_operations(self) -> list[Operation]:
         """All operations, in creation order."""

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 try:
     from absl import flags as _absl
@@ -70,7 +70,7 @@ class _Flags:
         return dir(_absl.FLAGS)
 
     def __getitem__(self, name: str) -> Any:
-        return _absl.FLAGS[name]
+        return cast(Any, _absl.FLAGS)[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(_absl.FLAGS)

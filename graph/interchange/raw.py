@@ -23,7 +23,7 @@ from weftwork.graph.stacks import get_default_graph
 
 _AXIS = {"reduction_indices": "axis"}
 _RENAMED = {
-    **dict.fromkeys(["Sum", "Prod", "Mean", "Max", "Min", "Any", "All"], _AXIS),
+    **dict.fromkeys(["Sum", "Prod", "Mean", "Max", "Min", "Any", "All", "EuclideanNorm"], _AXIS),
     "ExpandDims": {"dim": "axis"},
     "Select": {"t": "x", "e": "y"},
     "Split": {"split_dim": "axis"},
