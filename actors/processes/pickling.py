@@ -25,7 +25,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import EnumMeta
 from types import CodeType, FunctionType, MemberDescriptorType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NewType
 
 import cloudpickle
 import numpy as np
@@ -127,6 +127,8 @@ class Pickler(cloudpickle.Pickler):
             return _error, (kind, part_of(obj, "args"), state, obj.name if isinstance(obj, _NAMING) else None)
         if issubclass(kind, BaseException) and "__notes__" in object.__getattribute__(obj, "__dict__"):
             return _with_notes(obj)
+        if kind is NewType and not _is_found(obj, obj.__qualname__):
+            return _bare_of, (_bare_id(obj), kind), vars(obj), None, None, _set_bare
         if kind.__flags__ & HEAP:
             return self._reduced(obj, kind)
         return NotImplemented

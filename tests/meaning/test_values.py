@@ -15,7 +15,7 @@ import operator
 import sys
 import threading
 import weakref
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, NewType, TypedDict
 from unittest import mock
 
 import cloudpickle
@@ -196,14 +196,17 @@ def test_so_is_a_class_that_a_function_defines(place):
     class Options(TypedDict, total=False):
         n: int
 
+    Number = NewType("Number", int)
+
     def make():
+        assert Number(1) == 1
         assert (Labeled.TWO.label, Made("three").number, Options(n=1)) == ("two", 3, {"n": 1})
-        return Local.ONE, Inner(), Row(1), Options, Labeled.TWO, Made.THREE
+        return Local.ONE, Inner(), Row(1), Options, Labeled.TWO, Made.THREE, Number
 
     node = op_in(place, make)()
     for member, instance, row, *others in runs_in(place, node):
         assert member is Local.ONE
-        assert all(map(operator.is_, others, (Options, Labeled.TWO, Made.THREE)))
+        assert all(map(operator.is_, others, (Options, Labeled.TWO, Made.THREE, Number)))
         assert type(instance) is Inner
         assert (type(row), row, hasattr(row, "__dict__")) == (Row, Row(n=1, rest=()), False)
 
