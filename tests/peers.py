@@ -126,7 +126,17 @@ SUITES = [
         },
         ("test_interrupt", "test_contextvars", "test_context_aware"),
     ),
-    Suite("Dask: bags", "dask", _in("dask", "bag/tests"), _DASK, "", {"partition_size_complex_dtypes": _OBJECT}),
+    Suite(
+        "Dask: bags",
+        "dask",
+        _in("dask", "bag/tests"),
+        _DASK,
+        "",
+        {
+            "partition_size_complex_dtypes": _OBJECT,
+            "temporary_directory": "looks for a file that is removed with the buffer that it belongs to",
+        },
+    ),
     Suite(
         "Dask: arrays",
         "dask",
