@@ -1,6 +1,7 @@
 """Random numbers in users' functions: each call draws from generators of its own, seeded from the program's.
 
-turn   the right to draw in this process. Python and NumPy have one generator each, so one call has them at a time
+turn   the right to draw alone in this process, which has one generator of Python's and one of NumPy's. The calls of
+  executors take it; nodes of runs that go on at once draw at once
 
 place     (key, index of the node among the run's random nodes, iteration). The key is drawn from the program's
   generators, `random` and `numpy.random`, once for each run in which a function may draw. So these advance by one
@@ -105,7 +106,24 @@ class _Turn:
 _TURN = _Turn()
 in_child(_TURN.forget)
 _here = threading.local()
-"""Of a thread that calls a function that draws: its turn, and the generators that are seeded for the call."""
+"""Of a thread that draws alone: its turn, and the generators that it draws from."""
+
+
+@contextmanager
+def alone(draws: int) -> Iterator[None]:
+    """A context in which one thread of this process draws at a time.   draws: the generators that it draws from."""
+    outermost = getattr(_here, "turn", None) is None
+    if outermost:
+        _here.turn, _here.draws = _TURN.take(), 0
+    drawn = _here.draws
+    _here.draws = drawn | draws
+    try:
+        yield
+    finally:
+        _here.draws = drawn
+        if outermost:
+            _TURN.give_back(_here.turn)
+            _here.turn = None
 
 
 @contextmanager
@@ -184,11 +202,6 @@ class Seeded:
 def seeded(place: tuple, draws: int) -> Iterator[None]:
     """Use generators seeded for one call; restore the program's generators afterwards."""
     (python, numpy), *where = place
-    outermost = getattr(_here, "turn", None) is None
-    if outermost:
-        _here.turn, _here.draws = _TURN.take(), 0
-    drawn = _here.draws
-    _here.draws = drawn | draws
     before = _PYTHON.begin() if draws & PYTHON else None
     other = _NUMPY.begin() if draws & NUMPY else None
     mine = None
@@ -209,10 +222,6 @@ def seeded(place: tuple, draws: int) -> Iterator[None]:
                     _spare.append(mine)
         if draws & PYTHON:
             _PYTHON.end(before)
-        _here.draws = drawn
-        if outermost:
-            _TURN.give_back(_here.turn)
-            _here.turn = None
 
 
 def _digest(key: int, where: list) -> bytes:

@@ -24,7 +24,7 @@ from weftwork.actors.processes.messages import describe, described
 from weftwork.actors.programs.program import Stopped
 from weftwork.graph.errors import add_remote
 from weftwork.graph.forks import fresh
-from weftwork.graph.seeded import new_key, resting, seeded
+from weftwork.graph.seeded import alone, new_key, resting, seeded
 from weftwork.scheduler.doors.held import Held
 
 
@@ -90,7 +90,7 @@ class Draws(NamedTuple):
 
     def call(self, number: int, function: Callable, /, *args: Any, **kwargs: Any) -> Any:
         """Make one of the calls.   number: how many come before it."""
-        with seeded((self.key, self.first + number), self.generators):
+        with alone(self.generators), seeded((self.key, self.first + number), self.generators):
             return function(*args, **kwargs)
 
 
