@@ -21,7 +21,7 @@ from numbers import Integral
 from time import monotonic, sleep
 from types import MethodType
 from typing import Any, NoReturn, TypeVar
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from weftwork.graph.captured_walk import Walk
 from weftwork.graph.inspection import inside
@@ -89,6 +89,8 @@ class Executor(concurrent.futures.Executor):
         takes, which the first calls will show."""
         self._runners = 0
         self._batches: set[Batch] = set()
+        self._late: WeakSet[Batch] = WeakSet()
+        """Batches that were waited for in vain."""
         self._gathering = self._down = False
         self._broken: BaseException | None = None
 
@@ -250,6 +252,7 @@ class Executor(concurrent.futures.Executor):
     def _next_batch(self) -> Batch | None:
         """A batch of calls that wait for nothing but each other, with slots for it."""
         with self._changed:
+            self._await_slots()
             self._gathering = False
             calls: list[Call] = []
             while self._free > 0 and not calls and (taken := self._take()):
@@ -261,6 +264,21 @@ class Executor(concurrent.futures.Executor):
             self._batches.add(batch)
             self._run_more()  # slots are left if calls were cancelled
             return batch
+
+    def _await_slots(self) -> None:
+        """Wait a moment for the end of the batches that are running, if more calls are pending than slots are free.
+
+        One batch with all slots has its calls in processes of their own. Of two beside each other, one runs here, where
+        it holds the GIL. A batch that does not end soon is not waited for again. Under the lock.
+        """
+        pace = PACES.of(self._pending[0].callee.key) if len(self._pending) > self._free else None
+        if pace is None or not self._batches or not self._late.isdisjoint(self._batches):
+            return
+        if not self._changed.wait_for(self._has_slots, min(2 * pace.seconds, _SHORT)):
+            self._late = WeakSet(self._batches)
+
+    def _has_slots(self) -> bool:
+        return not self._batches or len(self._pending) <= self._free
 
     def _take(self) -> list[Call]:
         """Remove the calls of the next batch from those that are pending. Under the lock."""
