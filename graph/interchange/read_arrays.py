@@ -8,7 +8,7 @@ import numpy as np
 
 from weftwork.graph.build import apply, constant, pass_through, placeholder_with_default, static_value
 from weftwork.graph.dtypes import resource
-from weftwork.graph.interchange.given import READERS, Given, reads
+from weftwork.graph.interchange.given import READERS, Given, read_by, reads
 from weftwork.graph.kernels import arrays as kernels
 from weftwork.graph.operation import Kind, Tensor
 from weftwork.graph.ops import (
@@ -247,21 +247,16 @@ _TWO = {
     "ScatterNd": indexing.scatter_nd,
     "LinSpace": math_ops.linspace,
     "Where": indexing.where,
-    "BroadcastArgs": array_ops.broadcast_dynamic_shape,
 }
 """Operations whose function takes the inputs in the same order."""
 
 
-def _in_order(function: Any) -> Any:
-    def read(given: Given) -> Any:
-        if function is array_ops.broadcast_dynamic_shape:
-            return function(*given.inputs)
-        return function(*given.inputs, name=given.name)
-
-    return read
+read_by(_TWO)
 
 
-READERS.update({type_: _in_order(function) for type_, function in _TWO.items()})
+@reads("BroadcastArgs")
+def _broadcast_args(given: Given) -> Any:
+    return array_ops.broadcast_dynamic_shape(*given.inputs)
 
 
 @reads("Squeeze")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph.build import elementwise, static_value
-from weftwork.graph.interchange.given import READERS, Given, reads
+from weftwork.graph.interchange.given import READERS, Given, read_by, reads
 from weftwork.graph.nn import convolutions, cross_entropies, windows
 from weftwork.graph.nn import ops as nn
 from weftwork.graph.ops import array_ops, clipping, conversion, linalg_ops, math_ops, products, random_ops, reductions
@@ -106,7 +106,6 @@ ELEMENTWISE: dict[str, Callable] = {
     "ClipByValue": clipping.clip_by_value,
     "Cross": products.cross,
     "MatrixDeterminant": linalg_ops.det,
-    "InTopK": nn.in_top_k,
     "InTopKV2": nn.in_top_k,
     "SegmentSum": reductions.segment_sum,
     "SegmentProd": reductions.segment_prod,
@@ -121,16 +120,12 @@ ELEMENTWISE: dict[str, Callable] = {
 """Operations whose function takes only the inputs."""
 
 
-def _plain(function: Callable) -> Callable[[Given], Any]:
-    def read(given: Given) -> Any:
-        if given.type == "InTopK":
-            return function(*given.inputs, given["k"], name=given.name)
-        return function(*given.inputs, name=given.name)
-
-    return read
+read_by(ELEMENTWISE)
 
 
-READERS.update({type_: _plain(function) for type_, function in ELEMENTWISE.items()})
+@reads("InTopK")
+def _in_top_k(given: Given) -> Any:
+    return nn.in_top_k(*given.inputs, given["k"], name=given.name)
 
 
 def _reduction(function: Callable) -> Callable[[Given], Any]:

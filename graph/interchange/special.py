@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from weftwork.graph.interchange.given import READERS, Given, reads
+from weftwork.graph.interchange.given import Given, read_by, reads
 from weftwork.graph.interchange.nodes import Inexpressible, Part
 from weftwork.graph.interchange.writing import Node, writes
 from weftwork.graph.ops import factoring, linalg_ops, signal, spaces, special
 from weftwork.graph.ops import scipy_functions as scipy
 
-_OF_ITS_INPUTS: dict[str, Callable[..., Any]] = {
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Erfinv": special.erfinv,
     "Ndtri": special.ndtri,
     "BesselI0": special.bessel_i0,
@@ -51,14 +51,7 @@ _OF_ITS_INPUTS: dict[str, Callable[..., Any]] = {
     "UnravelIndex": spaces.unravel_index,
     "GuaranteeConst": spaces.guarantee_const,
 }
-"""Functions that take an operation's inputs in their order, and nothing else."""
-
-
-def _reader(function: Callable[..., Any]) -> Callable[[Given], Any]:
-    return lambda given: function(*given.inputs, name=given.name)
-
-
-READERS.update({type: _reader(function) for type, function in _OF_ITS_INPUTS.items()})
+read_by(_FUNCTIONS)
 
 
 @reads("Lu")
@@ -81,11 +74,6 @@ def _bound(given: Given) -> Any:
 @writes("Lu")
 def _write_lu(node: Node) -> tuple[list[Part], dict[str, Any]]:
     return node.inputs(), {"output_idx_type": node.op.outputs[1].dtype}
-
-
-@writes("FresnelCos", "FresnelSin")
-def _fresnel(node: Node) -> tuple[list[Part], dict[str, Any]]:
-    return node.inputs(), {}
 
 
 @writes("FFT", "IFFT")

@@ -65,7 +65,7 @@ def _leaky(node: Node) -> Written:
     return node.inputs()[:1], {"alpha": float(slope)}
 
 
-@writes("ClipByValue", "AddN", "SegmentSum", "SegmentProd", "SegmentMax", "SegmentMin")
+@writes("ClipByValue", "AddN", "SegmentSum", "SegmentProd", "SegmentMax", "SegmentMin", "FresnelCos", "FresnelSin")
 def _as_it_is(node: Node) -> Written:
     return node.inputs(), {}
 

@@ -92,7 +92,24 @@ def _in_common(a: Any, b: Any) -> Any:
     return a
 
 
-class TensorSpec(TypeSpec):
+class _OfShapeAndDtype(TypeSpec):
+    """The description of something that has one shape and one dtype."""
+
+    _shape: TensorShape
+    _dtype: dtypes.DType
+
+    @property
+    def shape(self) -> TensorShape:
+        """The shape of the whole, as far as it is known."""
+        return self._shape
+
+    @property
+    def dtype(self) -> dtypes.DType:
+        """The dtype of the elements."""
+        return self._dtype
+
+
+class TensorSpec(_OfShapeAndDtype):
     """The description of a tensor.
 
     shape: as for a TensorShape.   dtype: of the elements.   name: of the tensor, or None.
@@ -117,16 +134,6 @@ class TensorSpec(TypeSpec):
     def value_type(self) -> type:
         """Tensor."""
         return Tensor
-
-    @property
-    def shape(self) -> TensorShape:
-        """The shape, as far as it is known."""
-        return self._shape
-
-    @property
-    def dtype(self) -> dtypes.DType:
-        """The dtype of the elements."""
-        return self._dtype
 
     @property
     def name(self) -> str | None:
@@ -201,7 +208,7 @@ class BoundedTensorSpec(TensorSpec):
         return f"BoundedTensorSpec(shape={self.shape}, dtype={self.dtype!r}, name={self.name!r}, {ends})"
 
 
-class SparseTensorSpec(TypeSpec):
+class SparseTensorSpec(_OfShapeAndDtype):
     """The description of a SparseTensor.
 
     shape: of the whole, as for a TensorShape.   dtype: of the values.
@@ -214,16 +221,6 @@ class SparseTensorSpec(TypeSpec):
     def value_type(self) -> type:
         """SparseTensor."""
         return SparseTensor
-
-    @property
-    def shape(self) -> TensorShape:
-        """The shape of the whole, as far as it is known."""
-        return self._shape
-
-    @property
-    def dtype(self) -> dtypes.DType:
-        """The dtype of the values."""
-        return self._dtype
 
     @property
     def _component_specs(self) -> list[TensorSpec]:

@@ -59,6 +59,8 @@ class Batch:
         self.owner, self.calls, self.slots = owner, calls, slots
         self.nodes = list(self._chunks())
         self.left = len(self.nodes)
+        self.late = False
+        """Whether it was waited for in vain."""
         self._session: Session | None = None
         self._stopped = threading.Event()
 

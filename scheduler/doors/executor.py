@@ -21,7 +21,7 @@ from numbers import Integral
 from time import monotonic, sleep
 from types import MethodType
 from typing import Any, NoReturn, TypeVar
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakValueDictionary
 
 from weftwork.graph.captured_walk import Walk
 from weftwork.graph.inspection import inside
@@ -89,8 +89,6 @@ class Executor(concurrent.futures.Executor):
         takes, which the first calls will show."""
         self._runners = 0
         self._batches: set[Batch] = set()
-        self._late: WeakSet[Batch] = WeakSet()
-        """Batches that were waited for in vain."""
         self._gathering = self._down = False
         self._broken: BaseException | None = None
 
@@ -272,10 +270,11 @@ class Executor(concurrent.futures.Executor):
         it holds the GIL. A batch that does not end soon is not waited for again. Under the lock.
         """
         pace = PACES.of(self._pending[0].callee.key) if len(self._pending) > self._free else None
-        if pace is None or not self._batches or not self._late.isdisjoint(self._batches):
+        if pace is None or not self._batches or any([batch.late for batch in self._batches]):
             return
         if not self._changed.wait_for(self._has_slots, min(2 * pace.seconds, _SHORT)):
-            self._late = WeakSet(self._batches)
+            for batch in self._batches:
+                batch.late = True
 
     def _has_slots(self) -> bool:
         return not self._batches or len(self._pending) <= self._free
