@@ -125,7 +125,8 @@ read_by(ELEMENTWISE)
 
 @reads("InTopK")
 def _in_top_k(given: Given) -> Any:
-    return nn.in_top_k(*given.inputs, given["k"], name=given.name)
+    predictions, targets = given.inputs
+    return nn.in_top_k(predictions, targets, given["k"], name=given.name)
 
 
 def _reduction(function: Callable) -> Callable[[Given], Any]:
