@@ -192,7 +192,7 @@ def _copy_container(value: Any, memo: dict) -> Any:
         if type(source) is list:
             result.extend(source if ATOMS.issuperset(map(type, source)) else [begun(item) for item in source])
         else:
-            for key, item in source.items():
+            for key, item in list(source.items()):  # at once: another thread may change it meanwhile
                 result[key if type(key) in ATOMS else _copy(key, memo)] = begun(item)
     return whole
 
@@ -222,7 +222,7 @@ _COPIERS: dict[type, Callable[[Any, dict], Any]] = {
     list: _copy_container,
     dict: _copy_container,
     tuple: _copy_tuple,
-    set: lambda value, memo: {_copy(item, memo) for item in value},
+    set: lambda value, memo: {_copy(item, memo) for item in list(value)},
     frozenset: lambda value, memo: frozenset([_copy(item, memo) for item in value]),
     bytearray: lambda value, memo: value[:],
     np.ndarray: _copy_array,

@@ -74,18 +74,21 @@ def _of_parts(parts: Iterable[Any], count: int, depth: int, left: list[int]) -> 
         return _DEFAULT_BYTES
     left[0] -= looked
     total = 0
-    for part in parts if looked == count else islice(parts, looked):
-        kind = type(part)
-        total += (
-            _DEFAULT_BYTES if kind in _ATOMS else len(part) if kind in _TEXT else _size(part, kind, depth + 1, left)
-        )
+    try:
+        for part in parts if looked == count else islice(parts, looked):
+            kind = type(part)
+            total += (
+                _DEFAULT_BYTES if kind in _ATOMS else len(part) if kind in _TEXT else _size(part, kind, depth + 1, left)
+            )
+    except RuntimeError:  # another thread is changing the container: what was seen until then must do
+        pass
     return _DEFAULT_BYTES + total * count // looked
 
 
 def _attributes(value: Any, kind: type, slots: tuple) -> list[Any]:
     """The attributes of an object, read without calling any of its own code."""
     parts: list[Any] = []
-    with suppress(AttributeError, TypeError):
+    with suppress(AttributeError, TypeError, RuntimeError):
         parts.extend(object.__getattribute__(value, "__dict__").values())
     for slot in slots:
         with suppress(AttributeError, TypeError):  # the slot is empty

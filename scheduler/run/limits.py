@@ -130,16 +130,19 @@ def _is_plain(value: Any) -> bool:
 @contextmanager
 def expiring(run: Any, seconds: float | None, grace: float) -> Iterator[None]:
     """Cancel a run that this thread drives after `seconds`.   grace: seconds that its end may be late."""
-    timer = None
-    if seconds is not None:
-        timer = threading.Timer(seconds, _expire, [run, monotonic() + seconds, grace])
-        timer.daemon = True
-        timer.start()
+    if seconds is None:
+        yield
+        return
+    end = monotonic() + seconds
+    timer = threading.Timer(seconds, _expire, [run, end, grace])
+    timer.daemon = True
+    timer.start()
     try:
         yield
     finally:
-        if timer is not None:
-            timer.cancel()
+        timer.cancel()
+    if not run.stop and monotonic() > end + grace:  # a function held the GIL until now, which the timer needs too
+        _expire(run, end, grace)
 
 
 def within(run: Any, seconds: float | None, grace: float, work: Callable[[], list], leave: Callable[[], None]) -> list:
@@ -160,9 +163,10 @@ def within(run: Any, seconds: float | None, grace: float, work: Callable[[], lis
 
     run.wakers.append(functools.partial(came.put, None))
     helper = borrow(1)[0]
+    end = None if seconds is None else monotonic() + seconds  # before a function can hold the GIL
     try:
         helper.put(drive)
-        outcome = _outcome(run, came, seconds, grace)
+        outcome = _outcome(run, came, end, grace)
     except BaseException:  # Ctrl-C
         run.cancel()
         if _outcome(run, came, None, grace) is None:
@@ -181,9 +185,8 @@ def within(run: Any, seconds: float | None, grace: float, work: Callable[[], lis
     return result
 
 
-def _outcome(run: Any, came: SimpleQueue, seconds: float | None, grace: float) -> tuple | None:
-    """The outcome of a run: its result and its error, if any. None if it was abandoned."""
-    end = None if seconds is None else monotonic() + seconds
+def _outcome(run: Any, came: SimpleQueue, end: float | None, grace: float) -> tuple | None:
+    """The outcome of a run: its result and its error, if any. None if it was abandoned.   end: of its time limit."""
     while True:
         try:
             left = NAP if end is None else max(0.0, min(NAP, end - monotonic()))
