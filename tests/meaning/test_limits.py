@@ -10,6 +10,7 @@ import ctypes
 import gc
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -274,6 +275,22 @@ def test_a_function_that_holds_the_gil_is_told_of_and_not_called_in_the_caller_a
         assert "holds held the GIL" in caplog.text
         assert os.getpid() not in {session.run(node, {nap: 0.0}) for _ in range(45)}
         assert limited(session, node, {nap: LONG}) < SOON
+
+
+@pytest.mark.parametrize("here", [False, True])
+@pytest.mark.parametrize("interval", [1e-6, 10.0])
+def test_a_run_that_held_the_gil_past_its_limit_has_no_result(here, interval):
+    """Whichever thread gets the GIL first afterwards: the one that drives the run, or the one that ends it."""
+    nap = tf.placeholder(tf.float32, [])
+    node = tf.op(lambda seconds: ctypes.PyDLL(None).poll(None, 0, int(1000 * seconds)), here=here)(nap)
+    before = sys.getswitchinterval()
+    with tf.Session(config=tf.ConfigProto(cancel_grace_in_ms=100, placement="caller")) as session:
+        session.run(node, {nap: 0.0})
+        sys.setswitchinterval(interval)
+        try:
+            limited(session, node, {nap: 0.6})
+        finally:
+            sys.setswitchinterval(before)
 
 
 def test_a_large_graph_that_is_called_without_a_plan_keeps_its_limit():

@@ -762,6 +762,32 @@ def test_objects_may_be_linked_5000_deep():
     assert depth == 5000
 
 
+class Copied:
+    """Changes what it is in as it is copied, as another thread may."""
+
+    def __init__(self, changes=None):
+        self.changes = changes
+
+    def __deepcopy__(self, known):
+        if self.changes is not None:
+            self.changes()
+        return Copied()
+
+
+@pytest.mark.parametrize("kind", [set, dict])
+def test_a_container_may_change_while_it_is_copied(kind):
+    """A function gets what was there at one moment, whatever other threads do."""
+    whole = kind()
+    add = whole.add if kind is set else lambda part: whole.setdefault(part, part)
+    add((Copied(lambda: add(3)),))
+    add((2,))
+    fed = tf.placeholder(object)
+    sizes = [tf.op(len)(fed) for _ in range(2)]
+    with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        for _ in range(3):
+            assert max(session.run(sizes, {fed: whole})) <= 3
+
+
 def test_a_value_may_hold_itself(place):
     value = [1]
     value.append(value)

@@ -134,6 +134,31 @@ def test_the_size_of_a_class_can_be_registered_and_an_error_of_it_ends_nothing()
         register_size(Handle(), len)
 
 
+@pytest.mark.parametrize("kind", [list, deque, set, dict, SimpleNamespace])
+def test_a_container_that_changes_meanwhile_has_a_size(kind):
+    """Another thread may change it at any moment. Here the sizer of a part does."""
+
+    class Part:
+        pass
+
+    def add(part):
+        if kind in (dict, SimpleNamespace):
+            (whole if kind is dict else vars(whole))[str(len(added))] = part
+        else:
+            (whole.add if kind is set else whole.append)(part)
+
+    def size(part):
+        added.append(1)
+        if len(added) < 5:  # or a list never ends
+            add(Part())
+        return MIB
+
+    whole, added = kind(), []
+    add(Part())
+    register_size(Part, size)
+    assert size_of(whole) >= 64
+
+
 def test_what_packages_register_with_dask_counts(tmp_path, monkeypatch):
     (tmp_path / "tanks.py").write_text(
         "class Tank:\n    pass\n\ndef register(sizeof):\n    sizeof.register(Tank)(lambda value: 4321)\n"
