@@ -227,31 +227,29 @@ def _rank(given: Given) -> Any:
     return array_ops.rank(given.inputs[0], name=given.name)
 
 
-_TWO = {
-    "Reshape": array_ops.reshape,
-    "BroadcastTo": array_ops.broadcast_to,
-    "ExpandDims": array_ops.expand_dims,
-    "Tile": rearranging.tile,
-    "Transpose": rearranging.transpose,
-    "ReverseV2": rearranging.reverse,
-    "Pad": rearranging.pad,
-    "Fill": filling.fill,
-    "GatherNd": indexing.gather_nd,
-    "Diag": rearranging.diag,
-    "DiagPart": rearranging.diag_part,
-    "MatrixDiag": rearranging.matrix_diag,
-    "MatrixDiagPart": rearranging.matrix_diag_part,
-    "InvertPermutation": rearranging.invert_permutation,
-    "Slice": indexing.slice,
-    "Roll": rearranging.roll,
-    "ScatterNd": indexing.scatter_nd,
-    "LinSpace": math_ops.linspace,
-    "Where": indexing.where,
-}
-"""Operations whose function takes the inputs in the same order."""
-
-
-read_by(_TWO)
+read_by(
+    {
+        "Reshape": array_ops.reshape,
+        "BroadcastTo": array_ops.broadcast_to,
+        "ExpandDims": array_ops.expand_dims,
+        "Tile": rearranging.tile,
+        "Transpose": rearranging.transpose,
+        "ReverseV2": rearranging.reverse,
+        "Pad": rearranging.pad,
+        "Fill": filling.fill,
+        "GatherNd": indexing.gather_nd,
+        "Diag": rearranging.diag,
+        "DiagPart": rearranging.diag_part,
+        "MatrixDiag": rearranging.matrix_diag,
+        "MatrixDiagPart": rearranging.matrix_diag_part,
+        "InvertPermutation": rearranging.invert_permutation,
+        "Slice": indexing.slice,
+        "Roll": rearranging.roll,
+        "ScatterNd": indexing.scatter_nd,
+        "LinSpace": math_ops.linspace,
+        "Where": indexing.where,
+    }
+)
 
 
 @reads("BroadcastArgs")

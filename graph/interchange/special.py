@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 from weftwork.graph.interchange.given import Given, read_by, reads
@@ -11,47 +10,48 @@ from weftwork.graph.interchange.writing import Node, writes
 from weftwork.graph.ops import factoring, linalg_ops, signal, spaces, special
 from weftwork.graph.ops import scipy_functions as scipy
 
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "Erfinv": special.erfinv,
-    "Ndtri": special.ndtri,
-    "BesselI0": special.bessel_i0,
-    "BesselI0e": special.bessel_i0e,
-    "BesselI1": special.bessel_i1,
-    "BesselI1e": special.bessel_i1e,
-    "BesselJ0": scipy.bessel_j0,
-    "BesselJ1": scipy.bessel_j1,
-    "BesselK0": scipy.bessel_k0,
-    "BesselK0e": scipy.bessel_k0e,
-    "BesselK1": scipy.bessel_k1,
-    "BesselK1e": scipy.bessel_k1e,
-    "BesselY0": scipy.bessel_y0,
-    "BesselY1": scipy.bessel_y1,
-    "Dawsn": scipy.dawsn,
-    "Expint": scipy.expint,
-    "FresnelCos": scipy.fresnel_cos,
-    "FresnelSin": scipy.fresnel_sin,
-    "Spence": scipy.spence,
-    "Xlog1py": special.xlog1py,
-    "NextAfter": special.nextafter,
-    "FFT": signal.fft,
-    "FFT2D": signal.fft2d,
-    "FFT3D": signal.fft3d,
-    "IFFT": signal.ifft,
-    "IFFT2D": signal.ifft2d,
-    "IFFT3D": signal.ifft3d,
-    "RFFT": signal.rfft,
-    "RFFT2D": signal.rfft2d,
-    "RFFT3D": signal.rfft3d,
-    "IRFFT": signal.irfft,
-    "IRFFT2D": signal.irfft2d,
-    "IRFFT3D": signal.irfft3d,
-    "MatrixExponential": linalg_ops.expm,
-    "MatrixLogarithm": factoring.logm,
-    "MatrixSquareRoot": factoring.sqrtm,
-    "UnravelIndex": spaces.unravel_index,
-    "GuaranteeConst": spaces.guarantee_const,
-}
-read_by(_FUNCTIONS)
+read_by(
+    {
+        "Erfinv": special.erfinv,
+        "Ndtri": special.ndtri,
+        "BesselI0": special.bessel_i0,
+        "BesselI0e": special.bessel_i0e,
+        "BesselI1": special.bessel_i1,
+        "BesselI1e": special.bessel_i1e,
+        "BesselJ0": scipy.bessel_j0,
+        "BesselJ1": scipy.bessel_j1,
+        "BesselK0": scipy.bessel_k0,
+        "BesselK0e": scipy.bessel_k0e,
+        "BesselK1": scipy.bessel_k1,
+        "BesselK1e": scipy.bessel_k1e,
+        "BesselY0": scipy.bessel_y0,
+        "BesselY1": scipy.bessel_y1,
+        "Dawsn": scipy.dawsn,
+        "Expint": scipy.expint,
+        "FresnelCos": scipy.fresnel_cos,
+        "FresnelSin": scipy.fresnel_sin,
+        "Spence": scipy.spence,
+        "Xlog1py": special.xlog1py,
+        "NextAfter": special.nextafter,
+        "FFT": signal.fft,
+        "FFT2D": signal.fft2d,
+        "FFT3D": signal.fft3d,
+        "IFFT": signal.ifft,
+        "IFFT2D": signal.ifft2d,
+        "IFFT3D": signal.ifft3d,
+        "RFFT": signal.rfft,
+        "RFFT2D": signal.rfft2d,
+        "RFFT3D": signal.rfft3d,
+        "IRFFT": signal.irfft,
+        "IRFFT2D": signal.irfft2d,
+        "IRFFT3D": signal.irfft3d,
+        "MatrixExponential": linalg_ops.expm,
+        "MatrixLogarithm": factoring.logm,
+        "MatrixSquareRoot": factoring.sqrtm,
+        "UnravelIndex": spaces.unravel_index,
+        "GuaranteeConst": spaces.guarantee_const,
+    }
+)
 
 
 @reads("Lu")

@@ -24,7 +24,8 @@ from weftwork.actors.processes.messages import describe, described
 from weftwork.actors.programs.program import Stopped
 from weftwork.graph.errors import add_remote
 from weftwork.graph.forks import fresh
-from weftwork.graph.seeded import alone, new_key, resting, seeded
+from weftwork.graph.seeded import new_key, seeded
+from weftwork.graph.turns import alone, resting
 from weftwork.scheduler.doors.held import Held
 
 

@@ -25,7 +25,7 @@ from weakref import WeakValueDictionary
 
 from weftwork.graph.captured_walk import Walk
 from weftwork.graph.inspection import inside
-from weftwork.graph.seeded import resting
+from weftwork.graph.turns import resting
 from weftwork.scheduler.doors.batches import Batch, results
 from weftwork.scheduler.doors.calls import PLACES, Draws, Raised, Series, Start, calls_here, chunk_of
 from weftwork.scheduler.doors.futures import Call, Callee, cancel, finish, start
