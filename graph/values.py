@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
+from weftwork.graph.class_facts import is_masked_array
 from weftwork.graph.dtypes import DType, as_dtype
 
 _MOST_AXES = 64
@@ -155,7 +156,7 @@ def as_array(value: Any, dtype: Any = None) -> np.ndarray:
     """`np.asarray`, except that a masked array stays one."""
     return (
         np.asanyarray(value, dtype)
-        if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)
+        if is_masked_array(type(value)) and np.ma.is_masked(value)
         else np.asarray(value, dtype)
     )
 

@@ -31,7 +31,7 @@ import cloudpickle
 import numpy as np
 
 from weftwork.actors.processes import wrappers
-from weftwork.graph.class_facts import HEAP, answers_all, class_entry
+from weftwork.graph.class_facts import HEAP, answers_all, class_entry, is_masked_array
 from weftwork.graph.errors import part_of, set_part
 from weftwork.graph.forks import fresh
 from weftwork.graph.ownership import is_bare
@@ -118,7 +118,7 @@ class Pickler(cloudpickle.Pickler):
             if obj.__module__ == "_ctypes" and not hasattr(_ctypes, obj.__name__):  # built in, but nobody can import it
                 raise TypeError(f"cannot pickle {obj.__name__}: it exists once, in this process")
             return _reduced_class(obj, super().reducer_override(obj))
-        if issubclass(kind, np.ma.MaskedArray) and kind.__reduce__ is np.ma.MaskedArray.__reduce__:
+        if is_masked_array(kind) and kind.__reduce__ is np.ma.MaskedArray.__reduce__:
             return _masked, (kind, obj.view(np.ndarray), vars(obj))
         if issubclass(kind, tuple) and _is_named(kind):
             return _named, (kind, tuple(obj), getattr(obj, "__dict__", None) or None)

@@ -22,6 +22,7 @@ from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import worth_sharing_once
 from weftwork.scheduler.plan.policy import (
     CHUNK,
+    COLD_LIBRARY,
     COLD_OBJECT,
     COLD_SCALAR,
     FIRST_CALLS,
@@ -73,6 +74,9 @@ class CallList:
         """The chunks that contain measured nodes."""
         self.calls = statistics.calls
         self._blank = [ABSENT] * statistics.tensors + statistics.constants[::-1]
+        ours = sum([count for kernel, count in self.counts.items() if not isinstance(kernel, UserFunction)])
+        self._library = COLD_LIBRARY * ours / max(1, sum(self.counts.values()))
+        """Extra seconds for each node that is called, because so many are of the library."""
         self._saved = 0.0
         """Seconds that a plan could have saved so far."""
 
@@ -127,7 +131,7 @@ class CallList:
         scalars: whether all values were scalars.
         """
         together = max(0.0, seconds - LONG_NODE * called) * (1 - 1 / slots)
-        self._saved += (COLD_SCALAR if scalars else COLD_OBJECT) * called + together
+        self._saved += ((COLD_SCALAR if scalars else COLD_OBJECT) + self._library) * called + together
         return self._saved >= PLANNING_A_NODE * len(self.ops)
 
 
