@@ -93,33 +93,45 @@ class Frontier:
         time_left = (self._work + self._unseen * GUESSED_SECONDS) / self._lanes
         heapq.heappush(heap, (-rank if rank > URGENT * time_left else float(self._place[node]), node))
 
-    def next_turn(self, heap: list[tuple[float, int]], most: int, alone: Callable[[int], bool]) -> list[int]:
-        """Pop nodes off a heap that a thread calls one after another: at least one, at most `most`.
+    def next_turn(
+        self,
+        heap: list[tuple[float, int]],
+        most: int,
+        alone: Callable[[int], bool],
+        may_follow: Callable[[int], bool],
+    ) -> list[int]:
+        """Pop nodes off a heap that a thread calls one after another: at least one, at most `most` and what follows.
 
         They are several if they are known to be short: taking a turn costs as much as a short node. alone: whether a
-        node is to be called alone, because something is to be learned from it.
+        node is to be called alone, because something is to be learned from it.   may_follow: whether a node, once it
+        is ready, would get onto the same heap.
         """
-        nodes, others, seconds = list[int](), dict[int, Known](), 0.0
-        while heap and len(nodes) < most:
+        nodes, others, seconds, popped = list[int](), dict[int, Known](), 0.0, 0
+        while heap and popped < most:
             node = heap[0][1]
             known = self.known(node, others)
             new = known.seconds is None or known.calls < CALLS_BEFORE_HERE or alone(node)
             if nodes and (new or seconds + known.seconds > LONGEST_TURN):  # type: ignore[operator]
                 break
             nodes.append(heapq.heappop(heap)[1])
+            popped += 1
             if new:
                 break
             seconds += known.seconds  # type: ignore[operator]
+            while (node := self._only_reader(node)) >= 0 and may_follow(node):
+                known = self.known(node, others)
+                if known.calls < CALLS_BEFORE_HERE or seconds + known.seconds > LONGEST_TURN:  # type: ignore[operator]
+                    break
+                self._waits[node] = 0
+                nodes.append(node)
+                seconds += known.seconds  # type: ignore[operator]
         self._count(nodes, -1)
         return nodes
 
-    def keep_here(self, batch: Batch) -> None:
-        """Give the nodes of a batch to the caller: they are not worth a message.
-
-        Those that follow others of the batch wait for them again, because another thread may sort the heaps meanwhile.
-        """
-        for node in self.again(batch.nodes):
-            self.push(self.here, node)
+    def _only_reader(self, node: int) -> int:
+        """The node that alone depends on a node, and on no other that is not done; -1 if there is none."""
+        after = self._after[node]
+        return after[0] if len(after) == 1 and self._waits[after[0]] == 1 else -1
 
     def take_back(self) -> list[int]:
         """Take all ready nodes off their heaps."""
@@ -292,10 +304,12 @@ class Frontier:
         """
         nodes = batch.nodes
         seconds, last = first or 0.0, len(nodes) + UNSEEN_IN_A_ROW
-        while len(self._after[node]) == 1 and seconds < SHORTEST_BATCH and (first is not None or len(nodes) < last):
-            node = self._after[node][0]
+        while seconds < SHORTEST_BATCH and (first is not None or len(nodes) < last):
+            node = self._only_reader(node)
+            if node < 0 or not may_follow(node):
+                break
             known = self.known(node)
-            if self._waits[node] != 1 or (known.seconds is None) != (first is None) or not may_follow(node):
+            if (known.seconds is None) != (first is None):
                 break
             self._waits[node] = 0
             nodes.append(node)

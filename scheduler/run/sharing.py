@@ -121,13 +121,15 @@ class Sharing:
                     raise Stopped
                 if self.failure is not None:
                     raise self.failure
-                self._feed()
-                if frontier.here and self._may_run_here():
-                    self._run_here(frontier.next_turn(frontier.here, len(frontier.here), self.gil.suspects))
+                mine = self._feed()
+                if mine:
+                    self._run_here(mine)
+                elif frontier.here and self._may_run_here():
+                    self._run_here(self._turn(frontier.here, len(frontier.here), self.gil.suspects))
                 elif self._joins() and (nodes := self._next(self._running() + 1)):
                     self._run_here(nodes)
                 elif self._takes_ready():
-                    self._run_here(frontier.next_turn(frontier.ready, len(frontier.ready) // 2 or 1, self.gil.suspects))
+                    self._run_here(self._turn(frontier.ready, len(frontier.ready) // 2 or 1, self.gil.suspects))
                 elif frontier.left:
                     self._wait()
 
@@ -208,9 +210,9 @@ class Sharing:
         known = self.frontier.known(node)
         return known.seconds is not None and known.seconds < WORTH_A_THREAD and known.calls >= CALLS_BEFORE_HERE
 
-    def _feed(self) -> None:
-        """Give ready nodes to lanes with room, and to threads. Nodes that are not worth a message run in the caller."""
-        frontier, lanes = self.frontier, self.workers.lanes
+    def _feed(self) -> list[int]:
+        """Give ready nodes to lanes with room, and to threads. Returns those that the caller had better run itself."""
+        frontier, lanes, mine = self.frontier, self.workers.lanes, list[int]()
         while frontier.ready:
             first = frontier.ready[0][1]
             if self.allowed.where(first) is THREADS and self.allowed.may_leave(first):
@@ -223,13 +225,14 @@ class Sharing:
                 break
             batch = frontier.next_batch(len(lanes), len(free), ROUND_TRIP, self.allowed.may_leave)
             if frontier.is_better_here(batch, lanes.values()):
-                frontier.keep_here(batch)
+                mine = batch.nodes
                 break
             slot = idlest(lanes, free, self.flow.inputs[first])
             self._lock_for(batch.nodes)
             self._ready(self.workers.send(slot, batch))
-        own = int(not frontier.here and self._joins())  # the caller is about to take one itself
+        own = int(not mine and not frontier.here and self._joins())  # the caller is about to take one itself
         self._recruit(len(frontier.threads) - own, self.cores - self._running() - own)
+        return mine
 
     def _takes_ready(self) -> bool:
         """Whether the caller takes the first ready node, as a lane does: it is short, so lanes need not wait long.
@@ -288,7 +291,16 @@ class Sharing:
         if frontier.ready and frontier.ready < frontier.threads and self.workers.some_idle:
             return []  # the core is for a lane
         share = max(1, len(frontier.threads) // (2 * self.cores))
-        return frontier.next_turn(frontier.threads, share, frontier.gil_unknown)
+        return self._turn(frontier.threads, share, frontier.gil_unknown)
+
+    def _turn(self, heap: list, most: int, alone: Callable[[int], bool]) -> list[int]:
+        """Take nodes off a heap for a turn of a thread, and those that would follow them there."""
+
+        def follows(node: int) -> bool:
+            is_called = self.flow.kernels[node] is not None and node not in self.detached.nodes
+            return is_called and self._heap_for(node) is heap
+
+        return self.frontier.next_turn(heap, most, alone, follows)
 
     def _help(self) -> bool:
         """Run nodes in a helper of the crew. Returns False if there are none."""
@@ -364,11 +376,12 @@ class Sharing:
     def _called(self, called: list[Call], place: str, began: float, wants: bool, alone: bool) -> None:
         """Take note of nodes that this thread has called, one after another since `began`.
 
-        Their costs are what they take alone, without waiting for the GIL.   wants: whether it is to be learned if the
-        first one holds it.   alone: nothing ran beside them.
+        Their costs are what they take alone, without waiting for the GIL.   wants: whether it is to be learned if they
+        hold it.   alone: nothing ran beside them.
         """
         first, frontier, missed = called[0], self.frontier, self.does_without and not self.workers.lanes
-        if wants and self.gil.learn(first.node, first.free, first.cost[1], first.busy, alone):
+        unknown = [call for call in called if self.gil.wants(call.node)] if wants else ()
+        if any([self.gil.learn(node, free, cost[1], busy, alone) for node, cost, free, busy in unknown]):
             self._sort_again()
         since, rows, ready = frontier.since[first.node], [], []
         for node, cost, _, busy in called:

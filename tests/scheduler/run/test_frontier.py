@@ -53,11 +53,28 @@ def test_a_node_that_only_follows_one_maker_goes_with_it_and_counts():
 
 def test_a_node_that_follows_is_on_no_heap_before_its_maker_is_done():
     frontier = frontier_of([1e-6] * 3, [(), (0,), (1,)])
-    batch = take(frontier)
-    assert batch.nodes == [0, 1, 2]
-    frontier.keep_here(batch)
-    assert frontier.take_back() == [0]
+    assert take(frontier).nodes == [0, 1, 2]
+    assert frontier.again([0, 1, 2]) == [0]
+    assert frontier.take_back() == []
     assert [frontier.done(node) for node in range(3)] == [[1], [2], []]
+
+
+@pytest.mark.parametrize(("cost", "length"), [(1e-6, 100), (90e-6, 4), (1e-3, 1)])
+def test_a_thread_goes_on_with_what_follows_a_node_until_its_turn_has_lasted(cost, length):
+    """They are called one after another, wherever they are: several in a turn cost less."""
+    frontier = frontier_of([cost] * 100, [(), *[(k,) for k in range(99)]])
+    todo = frontier.next_turn(frontier.ready, 1, lambda node: False, lambda node: True)
+    assert todo == list(range(length))
+    assert [frontier.done(node) for node in todo] == [*[[]] * (length - 1), [length] if length < 100 else []]
+
+
+def test_a_thread_goes_on_with_no_node_that_reads_others_too_or_belongs_elsewhere():
+    frontier = frontier_of([1e-6] * 5, [(), (), (0, 1), (2,), (3,)])
+    (first,) = frontier.next_turn(frontier.ready, 1, lambda node: False, lambda node: True)
+    assert frontier.done(first) == []
+    second = frontier.next_turn(frontier.ready, 1, lambda node: False, lambda node: node != 4)
+    assert second == [1 - first, 2, 3]
+    assert [frontier.done(node) for node in second] == [[], [], [4]]
 
 
 def test_a_node_of_an_unseen_function_is_sent_alone():
@@ -194,7 +211,7 @@ def turns(costs: Sequence[float | None], threads: int = 2, known_gil: bool = Tru
     lengths = []
     while frontier.threads:
         share = max(1, len(frontier.threads) // (2 * threads))
-        lengths.append(len(frontier.next_turn(frontier.threads, share, frontier.gil_unknown)))
+        lengths.append(len(frontier.next_turn(frontier.threads, share, frontier.gil_unknown, lambda node: True)))
     assert sum(lengths) == len(costs)
     return lengths
 
