@@ -6,6 +6,7 @@ clock     the program's own, `time.time`; times of other processes are converted
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -56,6 +57,17 @@ def is_told(op: Any) -> bool:
     """Whether events tell of an operation. Not of groups, nor of what only passes a result on while the run goes on."""
     kernel = op.kernel
     return not (kernel.silent if type(kernel) is UserFunction else op.type in _SILENT)
+
+
+class Told(tuple):
+    """Operations of all of which events tell. Whoever keeps it spares later runs the question."""
+
+    __slots__ = ()
+
+
+def told(ops: Iterable[Any]) -> tuple[Any, ...]:
+    """The operations of which events tell."""
+    return ops if type(ops) is Told else Told([op for op in ops if is_told(op)])
 
 
 IDLE = ("queue", "loop", "nested")

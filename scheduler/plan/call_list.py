@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from weftwork.actors.programs.float_errors import hush, loud
@@ -18,6 +19,7 @@ from weftwork.graph.statistics import CALLED, GraphStatistics
 from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.effects import bound_together
 from weftwork.scheduler.compile.pruning import prune
+from weftwork.scheduler.events.event import Told, is_told
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import worth_sharing_once
 from weftwork.scheduler.plan.policy import (
@@ -73,6 +75,7 @@ class CallList:
         self.watched = {bisect_right(indexes, op.index) for op in self.measured}
         """The chunks that contain measured nodes."""
         self.calls = statistics.calls
+        self._all_told = all(map(is_told, statistics.first))
         self._blank = [ABSENT] * statistics.tensors + statistics.constants[::-1]
         ours = sum([count for kernel, count in self.counts.items() if not isinstance(kernel, UserFunction)])
         self._library = COLD_LIBRARY * ours / max(1, sum(self.counts.values()))
@@ -103,6 +106,12 @@ class CallList:
         if len(ops) < LEAST_COLD_NODES * len(unseen(statistics.counts) - bound) or are_heavy(statistics.counts):
             return None
         return cls(elements, ops, statistics, bound)
+
+    @cached_property
+    def told(self) -> Told:
+        """The nodes that are called and of which events tell."""
+        called = [op for op in self.ops if op.kind in CALLED]
+        return Told(called if self._all_told else filter(is_told, called))
 
     @property
     def blocks(self) -> bool:

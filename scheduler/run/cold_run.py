@@ -32,9 +32,9 @@ from weftwork.graph.ownership import ATOMS, own
 from weftwork.graph.statistics import CALLED
 from weftwork.scheduler.plan.call_list import ABSENT, TURN, CallList, are_heavy, unseen, with_turns
 from weftwork.scheduler.plan.cost import COSTS
-from weftwork.scheduler.plan.placement import worth_sharing_once
 from weftwork.scheduler.plan.policy import CHUNK, FIRST_CALLS, FIRST_CALLS_AMONG, OFTEN_CALLED
 from weftwork.scheduler.run.failures import node_error
+from weftwork.scheduler.run.pace import Pace
 from weftwork.scheduler.run.telling import Node
 
 _SCALARS = frozenset([int, float, complex, bool, type(None), np.bool_, *np.sctypeDict.values()]) - {
@@ -79,34 +79,6 @@ class Stretch:
         self.nodes: list[Node] = []
         self.called: list[Operation] = []
         """After an error: the nodes called, of which the last one failed."""
-
-    @property
-    def ops(self) -> list[Operation]:
-        """The nodes that have a kernel to call."""
-        return [op for rows in self.pieces for op in rows if op.kind in CALLED]
-
-
-class _Pace:
-    """How long nodes take. The remaining work is heavy once two readings of the clock in a row say so.
-
-    A single reading may include a pause of the garbage collector or the machine.   is_suspect: the last reading said
-    heavy.
-    """
-
-    def __init__(self, at: int, end: int, are_up: bool):
-        self.is_suspect = False
-        self._are_up = are_up
-        self._start = self._at = at
-        self._end = end
-        self._began = self._looked = perf_counter()
-
-    def is_heavy(self, at: int) -> bool:
-        """Whether the remaining work is heavy, if nodes go on taking as long as all, or the last, nodes did."""
-        now, left = perf_counter(), self._end - at
-        pace = min((now - self._began) / (at - self._start), (now - self._looked) / (at - self._at))
-        before, self.is_suspect = self.is_suspect, left > 0 and worth_sharing_once(pace * left, left, self._are_up)
-        self._looked, self._at = now, at
-        return before and self.is_suspect
 
 
 class ColdRun:
@@ -163,6 +135,14 @@ class ColdRun:
         before = [op for piece in self.stretch.pieces[:-1] for op in piece]
         return before + [op for op in rows[: len(rows) - length_hint(rest)] if op is not None]
 
+    @property
+    def told(self) -> Sequence[Operation]:
+        """The nodes of the stretch of which events tell."""
+        pieces = self.stretch.pieces
+        if sum(map(len, pieces)) == len(self._call_list.ops):  # nothing is looked up for each node
+            return self._call_list.told
+        return [op for rows in pieces for op in rows if op.kind in CALLED]
+
     def go_on(self, stop: list) -> Next:
         """Call nodes until another step is needed. Raises the error of a failed node, or Stopped."""
         start = perf_counter()
@@ -180,7 +160,7 @@ class ColdRun:
 
     def _call(self, stop: list) -> Next:
         ops = self._call_list.ops
-        pace = _Pace(self._at, len(ops), self._are_up())
+        pace = Pace(self._at, len(ops), self._are_up())
         while (at := self._at) < len(ops):
             end = self._end_of_piece(at)
             if end == at:

@@ -22,7 +22,7 @@ from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.errors import CancelledError, DeadlineExceededError, text_of
 from weftwork.graph.operation import UNINITIALIZED, Operation
 from weftwork.scheduler.compile.dataflow import Dataflow
-from weftwork.scheduler.events.event import Lane
+from weftwork.scheduler.events.event import Lane, told
 from weftwork.scheduler.events.stream import Stream
 from weftwork.scheduler.machines import backend, objects
 from weftwork.scheduler.machines.backend import Reference
@@ -31,7 +31,7 @@ from weftwork.scheduler.plan.plan import Plan, Segment
 from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.failures import call_of_step, fetch_output, let_stay, node_error, uninitialized
 from weftwork.scheduler.run.limits import STRIKES
-from weftwork.scheduler.run.telling import HERE, WORTH, Node, Sent, Telling, lane, measured, told, took
+from weftwork.scheduler.run.telling import HERE, WORTH, Node, Sent, Telling, lane, measured, took
 from weftwork.scheduler.run.waiting import limit_passed
 from weftwork.scheduler.state.mirror import Cell, Cells, new_version
 

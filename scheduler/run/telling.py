@@ -22,7 +22,7 @@ from weftwork.graph.errors import text_of
 from weftwork.graph.forks import in_child
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.events.clock import OFFSETS, epoch
-from weftwork.scheduler.events.event import Event, Lane, is_told
+from weftwork.scheduler.events.event import Event, Lane, told
 from weftwork.scheduler.events.stream import Listening, Stream, new_run
 from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate
@@ -249,17 +249,6 @@ def tell_compiled(run: Any, since: float, starts: list[tuple[float, float]]) -> 
     if run.telling is not None or monotonic() - since >= WORTH:
         run.teller().compiled(since, starts)
     starts.clear()
-
-
-class Told(tuple):
-    """Operations of all of which events tell. Whoever keeps it spares later runs the question."""
-
-    __slots__ = ()
-
-
-def told(ops: Iterable[Operation]) -> tuple[Operation, ...]:
-    """The operations of which events tell."""
-    return ops if type(ops) is Told else Told([op for op in ops if is_told(op)])
 
 
 def lane(place: str = "caller") -> Lane:

@@ -9,7 +9,6 @@ from time import monotonic
 from typing import Any
 
 from weftwork.actors.programs.program import Stopped
-from weftwork.graph.statistics import CALLED
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.needs import is_sharable
 from weftwork.scheduler.plan.autotune import Autotuner
@@ -19,7 +18,7 @@ from weftwork.scheduler.plan.placement import Estimate
 from weftwork.scheduler.plan.plan import make_dynamic_plan
 from weftwork.scheduler.plan.signatures import Signature, settled
 from weftwork.scheduler.plan.specializations import Specialization
-from weftwork.scheduler.run.cold_run import ColdRun, Next, Part, Stretch
+from weftwork.scheduler.run.cold_run import ColdRun, Next, Part
 from weftwork.scheduler.run.local_workers import local_workers
 from weftwork.scheduler.run.nested import InnerRun
 from weftwork.scheduler.run.planner import Planner
@@ -44,7 +43,7 @@ class Unplanned:
         work = run.cold = ColdRun(call_list, feeds, lambda: call_list.threadsafe or local_workers().is_up, watched)
         run.wakers.append(work.stop)
         if telling is not None:
-            telling.planned([op for op in call_list.ops if op.kind in CALLED], _COLD, monotonic(), 0.0)
+            telling.planned(call_list.told, _COLD, monotonic(), 0.0)
         slots = self._planner.lanes.slots()
         try:
             while True:
@@ -54,7 +53,7 @@ class Unplanned:
                 except BaseException as error:
                     _tell_unfinished(run, work, began, error)
                     raise
-                _tell_stretch(run, work.stretch)
+                _tell_stretch(run, work)
                 if following is Next.NOTHING:
                     break
                 if following is Next.TRIAL:
@@ -103,7 +102,8 @@ def _tell_unfinished(run: Run, work: ColdRun, began: float, error: BaseException
     run.failed(called[len(done) :], "caller", began, error)
 
 
-def _tell_stretch(run: Run, stretch: Stretch) -> None:
+def _tell_stretch(run: Run, work: ColdRun) -> None:
     """Report the nodes that a cold run has called here, if anyone listens."""
+    stretch = work.stretch
     if run.telling is not None or stretch.seconds >= WORTH:
-        run.teller().ran_here(stretch.ops, stretch.nodes, stretch.start, stretch.seconds, lane())
+        run.teller().ran_here(work.told, stretch.nodes, stretch.start, stretch.seconds, lane())
