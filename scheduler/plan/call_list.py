@@ -109,8 +109,12 @@ class CallList:
 
     @cached_property
     def told(self) -> Told:
-        """The nodes that are called and of which events tell."""
-        called = [op for op in self.ops if op.kind in CALLED]
+        """Those of all nodes that are called and of which events tell."""
+        return self.told_among(self.ops)
+
+    def told_among(self, ops: Iterable[Operation]) -> Told:
+        """The same of some nodes."""
+        called = [op for op in ops if op.kind in CALLED]
         return Told(called if self._all_told else filter(is_told, called))
 
     @property

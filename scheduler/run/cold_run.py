@@ -138,10 +138,9 @@ class ColdRun:
     @property
     def told(self) -> Sequence[Operation]:
         """The nodes of the stretch of which events tell."""
-        pieces = self.stretch.pieces
-        if sum(map(len, pieces)) == len(self._call_list.ops):  # nothing is looked up for each node
-            return self._call_list.told
-        return [op for rows in pieces for op in rows if op.kind in CALLED]
+        pieces, call_list = self.stretch.pieces, self._call_list
+        every = sum(map(len, pieces)) == len(call_list.ops)
+        return call_list.told if every else call_list.told_among(op for rows in pieces for op in rows)
 
     def go_on(self, stop: list) -> Next:
         """Call nodes until another step is needed. Raises the error of a failed node, or Stopped."""

@@ -25,7 +25,7 @@ from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.plan import call_list as listings
 from weftwork.scheduler.plan.call_list import CallList
 from weftwork.scheduler.plan.cost import COSTS
-from weftwork.scheduler.run import cold_run
+from weftwork.scheduler.run import cold_run, pace
 from weftwork.scheduler.run.cold_run import ColdRun, Next
 from weftwork.scheduler.run.local_workers import local_workers
 
@@ -230,7 +230,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     made = Clock()
-    monkeypatch.setattr(cold_run, "perf_counter", made)
+    for module in (cold_run, pace):
+        monkeypatch.setattr(module, "perf_counter", made)
     return made
 
 
