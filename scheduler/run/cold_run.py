@@ -32,7 +32,7 @@ from weftwork.graph.ownership import ATOMS, own
 from weftwork.graph.statistics import CALLED
 from weftwork.scheduler.plan.call_list import ABSENT, TURN, CallList, are_heavy, unseen, with_turns
 from weftwork.scheduler.plan.cost import COSTS
-from weftwork.scheduler.plan.policy import CHUNK, FIRST_CALLS, FIRST_CALLS_AMONG, OFTEN_CALLED
+from weftwork.scheduler.plan.policy import CHUNK, FIRST_CALLS, FIRST_CALLS_AMONG, OFTEN_CALLED, PARALLEL_GAIN
 from weftwork.scheduler.run.failures import node_error
 from weftwork.scheduler.run.pace import Pace
 from weftwork.scheduler.run.telling import Node
@@ -106,6 +106,8 @@ class ColdRun:
         """The number of nodes at the front of the call list that are done."""
         self._ahead: set[Operation] = set()
         """Further nodes that are done."""
+        self._narrow_until = 0
+        """The number of nodes at the front up to which the remaining ones are known to be hardly more than a chain."""
         self._unseen = unseen(call_list.functions) - call_list.bound
         self._longest = 1
         """Most nodes of the next piece. The first pieces are short, because costs are unknown."""
@@ -201,7 +203,7 @@ class ColdRun:
                 raise node_error(op, error, call=call) from error
             self.called += count
             self._at = end
-            if pace.is_heavy(end):
+            if pace.is_heavy(end) and self._is_parallel():
                 return Next.PLAN
         return Next.NOTHING
 
@@ -401,7 +403,24 @@ class ColdRun:
     @property
     def is_heavy(self) -> bool:
         """Whether the run is worth a plan, by the costs known so far."""
-        return are_heavy(self._call_list.counts, self._are_up())
+        return are_heavy(self._call_list.counts, self._are_up()) and self._is_parallel()
+
+    def _is_parallel(self) -> bool:
+        """Whether enough of the remaining nodes could run at the same time. Others are looked at again halfway."""
+        ops = self._call_list.ops
+        if self._at < self._narrow_until:
+            return False
+        depths: dict[Operation, int] = {}
+        for op in ops[self._at :]:
+            if op.kind in CALLED and op not in self._ahead:
+                before = [depths.get(tensor.op, 0) for tensor in op.inputs] + [
+                    depths.get(one, 0) for one in op.controls
+                ]
+                depths[op] = 1 + max(before, default=0)
+        if len(depths) >= PARALLEL_GAIN * max(depths.values(), default=0):
+            return True
+        self._narrow_until = (self._at + len(ops)) // 2
+        return False
 
     def rest(self) -> Part:
         """All remaining nodes."""

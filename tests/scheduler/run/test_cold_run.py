@@ -240,12 +240,29 @@ def test_nodes_that_turn_out_heavy_are_left_to_a_plan(graph, clock):
         clock.wait(0.002)
         return x
 
-    work = ColdRun(CallList.of([chain(seen(nap), 1)], set()), {}, lambda: False, False)
+    step = seen(nap)
+    first = step(1)
+    work = ColdRun(CallList.of([step(first) for _ in range(MANY - 1)], set()), {}, lambda: False, False)
     assert work.go_on([]) is Next.PLAN
     part = work.rest()
     assert work.called == 2
     assert len(part.nodes) == MANY - 2
     assert list(part.fed.values()) == [1]
+
+
+def test_heavy_nodes_of_which_each_waits_for_another_are_called_here_until_others_are_left(graph, clock):
+    def nap(x):
+        clock.wait(0.002)
+        return x
+
+    step = seen(nap)
+    work = ColdRun(CallList.of([chain(step, 1)], set()), {}, lambda: False, False)
+    assert work.go_on([]) is Next.NOTHING
+    assert work.values() == [1]
+    last = chain(step, 1)
+    work = ColdRun(CallList.of([step(last) for _ in range(MANY // 8)], set()), {}, lambda: False, False)
+    assert work.go_on([]) is Next.PLAN
+    assert MANY // 2 < work.called <= MANY
 
 
 def test_a_pause_does_not_make_nodes_heavy(graph, clock):
