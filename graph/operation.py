@@ -86,11 +86,6 @@ WRITES = frozenset({Kind.ASSIGN, Kind.UPDATE})
 REFERENCES = frozenset({Kind.VARIABLE, Kind.READ})
 
 
-def _is_read(op: Operation) -> bool:
-    """True for a variable's reference, and for a read of a variable."""
-    return op.kind in REFERENCES or op.type == "ReadVariableOp"
-
-
 LIBRARY = Traits()
 _NO_ATTRS: Mapping[str, Any] = {}
 _UNSENT = ("__weakref__", "compiled", "measured")  # they belong to this process
@@ -182,6 +177,8 @@ class Operation:
         return self.graph.operations[self.index]
 
     _id = property(lambda self: self.index + 1)  # what TensorFlow's own programs order operations by
+    _input_types = property(lambda self: [t.dtype.base_dtype for t in self.inputs])
+    _output_types = property(lambda self: [t.dtype.as_datatype_enum for t in self.outputs])
 
     @property
     def defined_at(self) -> str:
@@ -350,8 +347,9 @@ class Tensor(Operators, Generic[R], Symbolic):
     def assign(self) -> Callable[..., Any]:
         """For a slice of a variable: `assign(value)`, the new value of the whole variable. Other tensors have none."""
         op = self.op
-        if op.type == "StridedSlice" and "spec" in op.attrs and _is_read(op.inputs[0].op):
-            return functools.partial(seams.assign_slice, self)
+        if op.type == "StridedSlice" and "spec" in op.attrs:
+            if (read := op.inputs[0].op).kind in REFERENCES or read.type == "ReadVariableOp":
+                return functools.partial(seams.assign_slice, self)
         raise AttributeError("'Tensor' object has no attribute 'assign': it is not a slice of a variable.")
 
     def experimental_ref(self) -> Reference:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from weftwork.graph import shapes
 from weftwork.graph.errors import InvalidArgumentError, OutOfRangeError
 from weftwork.graph.forgetting import FORGOTTEN
 from weftwork.graph.operation import Kind, Operation, Tensor
@@ -28,7 +29,7 @@ def update_input(op: Operation, number: int, tensor: Tensor) -> None:
 
     number: which input.
     Raises TypeError for anything but a tensor, ValueError for one of another graph or a cycle that is no loop,
-    OutOfRangeError for an input that there is not, InvalidArgumentError for another dtype.
+    OutOfRangeError for an input that there is not, InvalidArgumentError for another dtype or shape.
     """
     if not isinstance(tensor, Tensor):
         raise TypeError(f"tensor must be a Tensor: {tensor}")
@@ -54,6 +55,9 @@ def update_input(op: Operation, number: int, tensor: Tensor) -> None:
             raise _cycle(op, tensor.op)
         op.graph.back_edges.setdefault(op, {})[number] = tensor
         return
+    if not shapes.compatible(old.raw_shape, tensor.raw_shape):
+        new, known = [shapes.bracket_text(t.raw_shape) for t in (tensor, old)]
+        raise InvalidArgumentError(op.node_def, op, f"Cannot update edge, incompatible shapes: {new} and {known}.")
     op.inputs = (*op.inputs[:number], tensor, *op.inputs[number + 1 :])
     relist(op.graph, [op])
 

@@ -144,12 +144,14 @@ class Scopes:
         """Operations created inside wait for `ops`; None clears the outer scopes, and leaves all sections."""
         state = self.now()
         outer, section = state.controllers, state.section
-        state.controllers = [] if ops is None else [*outer, _Controller(ops)]
+        stack = state.controllers = [] if ops is None else [*outer, _Controller(ops)]
         state.section = None if ops is None else section
         state.refresh()
         try:
             yield
         finally:
+            if state.controllers is not stack:
+                raise AssertionError("Exiting control dependencies without proper scope nesting.")
             state.controllers, state.section = outer, section
             state.refresh()
 

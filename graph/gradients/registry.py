@@ -17,10 +17,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from weftwork.graph import nest
-from weftwork.graph.build import apply, convert_to_tensor
+from weftwork.graph.build import apply, convert_to_tensor, graph_of
 from weftwork.graph.graph import GRADIENT_OVERRIDES, GraphKeys
 from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
-from weftwork.graph.scopes import name_scope
 from weftwork.graph.structures import packed
 from weftwork.graph.user_function import UserFunction
 from weftwork.graph.variables.variable import Variable
@@ -181,7 +180,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
         if kwargs:
             raise ValueError("The custom_gradient decorator supports no keyword arguments: use functools.partial.")
         tensors = [convert_to_tensor(arg) for arg in args]
-        with name_scope(None, getattr(f, "__name__", _CUSTOM).strip("_<>") or _CUSTOM, tensors) as scope:
+        with graph_of(tensors).as_default():
             result, grad_fn = f(*tensors)
             results = [convert_to_tensor(item) for item in nest.flatten(result)]
             specs = [(t.dtype.base_dtype, t.raw_shape) for t in results]
@@ -193,7 +192,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
                     f"variables: {variables}"
                 )
             inputs = [*results, *tensors, *map(convert_to_tensor, variables)]
-            outputs = apply(first_of, inputs, {"count": len(results)}, type=_CUSTOM, name=scope, outputs=specs)
+            outputs = apply(first_of, inputs, {"count": len(results)}, type=_CUSTOM, name="IdentityN", outputs=specs)
         op = outputs[0].op
         back = _custom_rule(grad_fn, len(tensors), variables)
         op.graph.get_collection_ref(_CUSTOM_RULES).append(_Local(op.name, back))

@@ -173,7 +173,7 @@ def _lower_while(writing: Writing, op: Operation) -> None:
     controls = [control.name for control in op.controls if control.section is op.section]
     starts = [outer.part(tensor) for tensor in op.inputs[:count]]
     if attrs["_limited"]:
-        starts.append(writing.constant(f"{folder}/start", 0))
+        starts.append(writing.constant(f"{folder}/start", 0, dtype=op.inputs[count].dtype.base_dtype))
     merges = []
     named = [[tensor.op.name for tensor in section.parameters] for section in sections_of(op)]
     if attrs["_limited"]:
@@ -207,7 +207,7 @@ def _lower_while(writing: Writing, op: Operation) -> None:
     writing.within(body, body.section.ops)
     ends = [_after_side_effects(writing, body.part(tensor), body.section, folder) for tensor in body.section.outputs]
     if attrs["_limited"]:
-        one = writing.constant(f"{folder}/one", 1, [body.pivot])
+        one = writing.constant(f"{folder}/one", 1, [body.pivot], turns[-1].dtype)
         ends.append(writing.emit(writing.free(f"{folder}/Add"), "Add", [turns[-1], one], {}))
     for (_, next_iteration), end in zip(merges, ends, strict=True):
         writing.redirect(next_iteration, end)

@@ -20,6 +20,11 @@ def _merge(given: Given) -> Any:
     return list(dead.merge(given.inputs, name=given.name))
 
 
+@reads("RefSelect")
+def _select(given: Given) -> Any:
+    return dead.ref_select(given.inputs[0], given.inputs[1:], name=given.name)
+
+
 @reads("Exit", "RefExit", "NextIteration", "RefNextIteration", "RefIdentity", "LoopCond")
 def _passed(given: Given) -> Any:
     """Without a back edge there is no loop: the value is passed on."""

@@ -172,9 +172,9 @@ class GraphWriter:
         kind = declared.outputs[0].type
         return Part(name, bound[kind][0] if kind in bound else dtypes.ALL[kind])
 
-    def constant(self, name: str, value: int, waits: Iterable[str] = ()) -> Part:
-        """Write an int32 constant."""
-        attrs = {"value": tensor_proto(np.int32(value), dtypes.int32), "dtype": dtypes.int32}
+    def constant(self, name: str, value: int, waits: Iterable[str] = (), dtype: dtypes.DType = dtypes.int32) -> Part:
+        """Write a constant."""
+        attrs = {"value": tensor_proto(np.asarray(value, dtype.numpy), dtype), "dtype": dtype}
         return self.emit(self.free(name), "Const", [], attrs, waits)
 
     def redirect(self, node: Part, given: Part) -> None:

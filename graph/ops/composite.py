@@ -76,8 +76,8 @@ class _Composite:
         return list(dict.fromkeys([op for part in parts if part is not None for op in part.consumers()]))
 
     def __repr__(self) -> str:
-        parts = f"indices={self._indices}, values={self._values}, dense_shape={self._dense_shape}"
-        return f"{type(self).__name__}({parts})"
+        shape = "" if self._dense_shape is None else f", dense_shape={self._dense_shape}"
+        return f"{type(self).__name__}(indices={self._indices}, values={self._values}{shape})"
 
 
 def _converted(indices: Any, values: Any, dense_shape: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -200,7 +200,7 @@ def _dense(slices: IndexedSlices, dtype: Any = None, name: str | None = None, as
             f"Tensor conversion requested dtype {dtype.name} for IndexedSlices with dtype {slices.dtype.name}"
         )
     if slices.dense_shape is None:
-        raise ValueError(f"Tensor conversion requested for IndexedSlices without dense_shape: {slices!r}")
+        raise ValueError(f"Tensor conversion requested for IndexedSlices without dense_shape: {slices}")
     known, row = static_value(slices.dense_shape), slices.values.raw_shape
     size = None if known is None else math.prod([int(dim) for dim in known])
     if size is None or size >= _MANY_ELEMENTS:

@@ -8,6 +8,7 @@ from typing import Any
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, convert_to_tensor, pass_through
 from weftwork.graph.dead import entered, merged, switched
+from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops.composite import IndexedSlices
 from weftwork.graph.scopes import name_scope
@@ -54,6 +55,23 @@ def merge(inputs: Sequence[Any], name: str | None = None) -> tuple[Any, Tensor]:
         value, chosen = apply(merged, given, type="RefMerge" if refs else "Merge", name=scope, outputs=outputs)
     value.graph.may_be_dead(value.op)
     return value, chosen
+
+
+def ref_select(index: Tensor, refs: Sequence[Tensor], name: str | None = None) -> Tensor:
+    """The value of the reference to a variable with number `index`, an int32. No variable is written through it.
+
+    An index out of range raises InvalidArgumentError at run time.
+    """
+    shape = refs[0].raw_shape if all(shapes.is_full(t.raw_shape) for t in refs) else None
+    shape = shape if all(t.raw_shape == shape for t in refs) else None
+    return apply(selected, [index, *refs], type="RefSelect", name=name, dtype=refs[0].dtype, shape=shape)
+
+
+def selected(index: Any, *values: Any) -> Any:
+    """The kernel of RefSelect."""
+    if not 0 <= index < len(values):
+        raise InvalidArgumentError(None, None, f"Index {index} is out of range [0, {len(values)})")
+    return values[index]
 
 
 def passed(type: str, data: Tensor, name: str | None = None) -> Tensor:

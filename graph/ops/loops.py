@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from weftwork.graph import nest, shapes
+from weftwork.graph import dtypes, nest, shapes
 from weftwork.graph.build import as_tensor, convert_to_tensor, graph_of
 from weftwork.graph.contexts import WhileContext
 from weftwork.graph.graph import Graph
@@ -109,9 +109,7 @@ def while_loop(
     first = leaves(loop_vars)
     graph = graph_of([t for t in first if as_tensor(t) is not None])
     with graph.as_default(), name_scope(name, "while", first):
-        limit = None if maximum_iterations is None else convert_to_tensor(maximum_iterations, "int32")
-        if limit is not None and limit.raw_shape:
-            raise ValueError(f"maximum_iterations must be a scalar, saw shape: {shapes.text(limit.raw_shape)}")
+        limit = None if maximum_iterations is None else _limit(maximum_iterations)
         enter = [convert_to_tensor(item) for item in first]
         allowed = _invariants(loop_vars, enter, shape_invariants)
         with section_of(graph, "while loop") as test:
@@ -135,6 +133,15 @@ def while_loop(
         as_returned = isinstance(result, (list, tuple)) and len(result) == len(loop_vars)
         packed = repacked(result if as_returned else loop_vars, iter(op.outputs))
     return packed[0] if len(enter) == 1 and not return_same_structure else packed
+
+
+def _limit(maximum_iterations: Any) -> Tensor:
+    limit = convert_to_tensor(maximum_iterations, name="maximum_iterations")
+    if limit.raw_shape:
+        raise ValueError(f"maximum_iterations must be a scalar, saw shape: {shapes.text(limit.raw_shape)}")
+    if not limit.dtype.is_integer and limit.dtype is not dtypes.object:
+        raise TypeError(f"maximum_iterations must be an integer, got {limit.dtype.name}: {limit}")
+    return limit
 
 
 def _check_arguments(cond: Any, body: Any, loop_vars: Any, parallel_iterations: Any) -> None:

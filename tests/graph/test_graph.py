@@ -273,6 +273,20 @@ def test_device_scopes_must_nest(graph):
         outer.__exit__(None, None, None)
 
 
+def test_control_dependencies_must_nest(graph):
+    outer, inner = tf.control_dependencies([tf.no_op()]), tf.control_dependencies([tf.no_op()])
+    outer.__enter__()
+    inner.__enter__()
+    with pytest.raises(AssertionError, match="Exiting control dependencies without proper scope nesting."):
+        outer.__exit__(None, None, None)
+
+
+def test_an_operation_lists_the_dtypes_of_its_inputs_and_outputs(graph):
+    x = tf.Variable(1.0)
+    both = [(op._input_types, op._output_types) for op in (x.op, x.value().op, tf.equal(x, x).op)]
+    assert both == [([], [101]), ([tf.float32], [1]), ([tf.float32] * 2, [10])]
+
+
 def test_a_device_function_does_not_see_what_is_placed_with_another_operation(graph):
     seen = []
     with graph.device(lambda op: seen.append(op.type) or "/cpu:1"):

@@ -59,6 +59,7 @@ def test_an_operation_may_wait_for_a_newer_one(graph, session):
         (2, lambda a: a, tf.errors.OutOfRangeError, r"Input index \[2\] is greater than the number of total inputs"),
         (0, lambda a: 3.0, TypeError, "tensor must be a Tensor: 3.0"),
         (1, lambda a: tf.constant(3), tf.errors.InvalidArgumentError, "was passed int32 from .* expected float"),
+        (1, lambda a: tf.zeros([2]), tf.errors.InvalidArgumentError, r"edge, incompatible shapes: \[2\] and \[\]"),
         (1, lambda a: a * 2, ValueError, "would contain a cycle"),
     ],
 )
@@ -136,6 +137,16 @@ def test_a_variable_is_written_through_what_passes_its_reference_on(graph, sessi
     session.run(v.initializer)
     assert reference.dtype._is_ref_dtype
     assert (session.run(tf.assign_add(reference, 2)), session.run(v)) == (9, 9)
+
+
+def test_a_reference_is_selected_by_number(graph, session):
+    a, b, number = tf.Variable(7), tf.Variable(8), tf.placeholder(tf.int32, [])
+    chosen = raw.RefSelect(index=number, inputs=[a._ref(), b._ref()])
+    session.run([a.initializer, b.initializer])
+    assert [session.run(chosen, {number: i}) for i in (0, 1)] == [7, 8]
+    assert (chosen.dtype, chosen.shape) == (tf.int32._as_ref, ())
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"Index 2 is out of range \[0, 2\)"):
+        session.run(chosen, {number: 2})
 
 
 def test_a_variable_is_written_through_the_side_of_a_switch_that_is_taken(graph, session):

@@ -561,6 +561,7 @@ def test_custom_gradient_keeps_the_structure_and_takes_no_names(graph):
     x = tf.constant(1.0)
     made = both(x)
     assert value(made) == {"a": (1.0, 2.0)}
+    assert [t.name for t in made["a"]] == ["IdentityN:0", "IdentityN:1"]
     assert value(tf.gradients(made["a"][1], x)) == [100.0]
     with pytest.raises(ValueError, match="no keyword arguments"):
         both(x=x)

@@ -225,7 +225,7 @@ def flow(name):
         "several": lambda: tf.add_n(tf.cond(x > 0, lambda: [x, x * 3], lambda: [tf.constant(1.0), x])),
         "nested": lambda: tf.cond(x > 0, lambda: tf.cond(x > 5, lambda: x, lambda: x * 2), lambda: x),
         "loop": lambda: tf.while_loop(lambda i, a: i < 4, lambda i, a: (i + 1, a * 2 + x), [0, x])[1],
-        "limited": lambda: tf.while_loop(lambda a: a < 1e6, lambda a: a * 2, [x + 1], maximum_iterations=3),
+        "limited": lambda: tf.while_loop(lambda a: a < 1e6, lambda a: a * 2, [x + 1], maximum_iterations=np.int64(3)),
         "loop in loop": lambda: tf.while_loop(
             lambda i, a: i < 3,
             lambda i, a: (i + 1, tf.while_loop(lambda j, b: j < i, lambda j, b: (j + 1, b + x), [0, a])[1]),

@@ -485,7 +485,10 @@ def test_an_infinite_loop_is_ended_by_a_time_limit(session):
 
 
 def test_iterations_may_be_limited(session):
-    assert session.run(tf.while_loop(lambda i: True, lambda i: i + 1, [0], maximum_iterations=7)) == 7
+    for limit in (7, tf.constant(7, tf.int64)):
+        assert session.run(tf.while_loop(lambda i: True, lambda i: i + 1, [0], maximum_iterations=limit)) == 7
+    with pytest.raises(TypeError, match="maximum_iterations must be an integer, got float32"):
+        tf.while_loop(lambda i: True, lambda i: i + 1, [0], maximum_iterations=7.5)
 
 
 def test_random_numbers_differ_from_iteration_to_iteration_and_from_run_to_run(graph):
