@@ -541,7 +541,7 @@ def writers():
         (lambda: lock.locked(), True),  # there is one of it
         (lambda: LOCK.locked(), False),  # of a module that others import: each has its own
         (alias, True),
-        (loop, False),  # of a list of its own: a call shows it
+        (loop, True),  # of a list of its own: a call shows it
         (of_items, True),
         (bound, True),
         (environment, True),
