@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from contextvars import ContextVar
 from enum import Enum
@@ -278,12 +278,6 @@ class Walk(Classes):
             self.names.append((builtins, name, value))
             return value
         return value if value in ASKING else MISSING
-
-    def _generic(self, registry: Mapping) -> None:
-        """Visit the implementations registered so far with a generic function."""
-        self._refer(len, registry, ("registered", id(registry)))
-        for kind in list(registry):
-            self.visit(self._refer(registry.get, kind, ("registered", id(registry), kind)), frozenset())
 
     def _record_change(self, change: Change, look: Look) -> None:
         """Record that code mutates something: it is a write if the thing is captured state."""
