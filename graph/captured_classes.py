@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABCMeta
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -113,6 +114,8 @@ class Classes(Notes):
     def _member(self, value: Any, kind: type, of_meta: bool = False) -> None:
         """Visit an attribute of a class or of its metaclass: its methods get an instance or the class."""
         functions = code_of(value)
+        if type(value) is functools.singledispatchmethod:
+            self._generic(value.dispatcher.registry)
         self_ = kind if of_meta or takes_class(value) else ObjectOf(kind)
         for function in functions:
             if self._is_new((id(function), id(kind))):
@@ -131,6 +134,12 @@ class Classes(Notes):
         for name in sorted(_had.get(base, set()) - vars(base).keys()):
             self._refer(functools.partial(found_in, vars(base)), name, ("attribute", id(base), name))
             self.names.append((base, name, MISSING))
+
+    def _generic(self, registry: Mapping) -> None:
+        """Visit the implementations registered so far with a generic function."""
+        self._refer(len, registry, ("registered", id(registry)))
+        for kind in list(registry):
+            self.visit(self._refer(registry.get, kind, ("registered", id(registry), kind)), frozenset())
 
     def _methods_of(self, kind: type) -> None:
         """Visit the methods that code may call on an instance of a class that it gets."""

@@ -19,11 +19,9 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from weftwork.graph.following import CLASS, VIEW
 from weftwork.graph.inspection import (
     ATOMS,
     MISSING,
-    attribute,
     inside,
     space_of,
 )
@@ -270,23 +268,6 @@ _OF_EACH_PROCESS = frozenset(
 def is_data(value: Any) -> bool:
     """True for a value that is neither code nor a module."""
     return value is not MISSING and not isinstance(value, _CODE)
-
-
-def step_of(holder: Any, step: str) -> Any:
-    """The value of an attribute, or the class of an object; MISSING if it cannot be had without running code."""
-    if step in CLASS:
-        return holder.kind if type(holder) is ObjectOf else type(holder)
-    if step == VIEW:
-        return holder
-    return attribute(holder.kind if type(holder) is ObjectOf else holder, step)
-
-
-def value_at(roots: dict, root: Any, path: tuple[str, ...]) -> Any:
-    """The value that code gets to from one of its names; MISSING if that cannot be had without running code."""
-    value = roots.get(root, MISSING)
-    for step in path:
-        value = MISSING if value is MISSING else step_of(value, step)
-    return value
 
 
 _CODE = (ModuleType, FunctionType, BuiltinFunctionType, type, np.ufunc, property, staticmethod, classmethod)

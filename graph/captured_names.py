@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import sys
 from collections.abc import Callable
@@ -18,10 +19,11 @@ from weftwork.graph.captured_kinds import (
     PRECISION,
     SURROUNDINGS,
     is_logging,
-    value_at,
 )
 from weftwork.graph.codes import Facts
-from weftwork.graph.following import SPACE, Passing
+from weftwork.graph.inspection import found_in
+from weftwork.graph.origins import SPACE, Passing, is_plain
+from weftwork.graph.reached import value_at
 
 _SENDERS = frozenset([("os", "kill"), ("signal", "raise_signal"), ("signal", "pthread_kill")])
 """Functions that may send a signal to this process."""
@@ -56,7 +58,7 @@ def writes_of_names(facts: Facts, roots: dict, is_handled: Callable[[int], bool]
         writes.add((MAIN_ONLY, "process"))
     if not _SENDERS.isdisjoint(asked) and any([is_handled(number) for number in _HANDLED]):
         writes.add((MAIN_ONLY, "process"))
-    if any([(passing.root, passing.path) == _IDENTITY for passing in facts.passings if passing.given[0][1] in roots]):
+    if any([(passing.root, passing.path) == _IDENTITY and _is_known(passing, roots) for passing in facts.passings]):
         writes.add((MAIN_ONLY, "process"))
     if "__subclasses__" in names or not _COUNTED.isdisjoint(asked):
         writes.add((MAIN_ONLY, "process"))
@@ -69,11 +71,16 @@ def writes_of_names(facts: Facts, roots: dict, is_handled: Callable[[int], bool]
 def _takes_number(passing: Passing, roots: dict) -> bool:
     """True for a call that opens a file by its number, or hands it to a child: it is one of the program's."""
     name = (passing.path or passing.root)[-1]
+    given = [each for each in passing.given if is_plain(each[2])]
     if name in _STARTS:
-        return any([at in _STREAMS and type(roots.get(root)) is not ModuleType for at, root, _ in passing.given])
-    return name in _BY_NUMBER and any(
-        [at in _AT and type(value_at(roots, *rest)) is int for at, *rest in passing.given]
-    )
+        return any([at in _STREAMS and type(roots.get(root)) is not ModuleType for at, root, _ in given])
+    found = functools.partial(found_in, roots)
+    return name in _BY_NUMBER and any([at in _AT and type(value_at(found, *rest)) is int for at, *rest in given])
+
+
+def _is_known(passing: Passing, roots: dict) -> bool:
+    _, root, path = passing.given[0]
+    return root in roots and is_plain(path)
 
 
 _IDENTITY = (("global", "id"), ())

@@ -30,9 +30,9 @@ from weftwork.graph.captured_kinds import (
     is_data,
     is_patched_in,
 )
-from weftwork.graph.following import CHANGES
 from weftwork.graph.inspection import ATOMS, found_in
 from weftwork.graph.modules import is_own
+from weftwork.graph.origins import CHANGES
 from weftwork.graph.ownership import is_atom
 from weftwork.graph.seeded import NUMPY, PACKAGES, PYTHON
 

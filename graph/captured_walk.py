@@ -8,15 +8,13 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from contextvars import ContextVar
 from enum import Enum
 from importlib.util import resolve_name
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
-
-import numpy as np
 
 from weftwork.graph.captured_classes import Classes
 from weftwork.graph.captured_kinds import (
@@ -49,14 +47,11 @@ from weftwork.graph.captured_kinds import (
     is_of_main,
     is_patched_in,
     is_put_in,
-    step_of,
     takes_class,
-    value_at,
 )
 from weftwork.graph.captured_names import writes_of_names
 from weftwork.graph.captured_notes import Bound
 from weftwork.graph.codes import facts_of
-from weftwork.graph.following import ROOT_SELF, VIEW, Change
 from weftwork.graph.inspection import (
     CACHED,
     MISSING,
@@ -72,8 +67,10 @@ from weftwork.graph.inspection import (
     value_of,
 )
 from weftwork.graph.modules import is_own, is_owned
+from weftwork.graph.origins import ROOT_SELF, Change
 from weftwork.graph.ownership import is_atom
 from weftwork.graph.passed import Passed, bound_arguments
+from weftwork.graph.reached import Look, Looked, reached, value_at
 from weftwork.graph.seeded import NUMPY, PYTHON
 
 
@@ -195,16 +192,18 @@ class Walk(Classes):
         self._asked(facts, roots)
         self.writes.update([("name", id(space), name) for name in facts.stored_globals])
         self.writes.update([("cell", id(cells[name])) for name in facts.stored_free])
+        looked = Looked(function)
         for change in self._passed.of(function, roots):
-            self._record_change(change, roots)
+            self._record_change(change, lambda root: roots[root] if root in roots else looked(root))
         if data or any([is_data(content(cell)) for cell in cells.values()]):
             self.spaces.append((function, tuple(data)))
         self._wrapped(function)
 
     def _named(self, facts: Any, roots: dict[Any, Any]) -> None:
         """Visit the modules that code imports by a name which stands in it, or which it refers to."""
+        found = functools.partial(found_in, roots)
         for origin in facts.named:
-            name = value_at(roots, *origin)
+            name = value_at(found, *origin)
             if type(name) is str:
                 self._imported(name, facts.attributes, None)
             else:  # computed, or given as an argument: only the program has all of its modules
@@ -220,10 +219,6 @@ class Walk(Classes):
                 self._attribute_of(asked, name, facts.attributes)
             elif isinstance(asked, ModuleType) and name not in vars(asked) and is_own(asked.__name__):
                 self.visit(vars(asked).get("__getattr__"), facts.attributes, ROOT)
-        for root, path in facts.results:
-            cached = value_at(roots, root, path)
-            if isinstance(cached, CACHED):  # what it returned is in its cache, for later callers
-                self.writes.add(("object", id(cached)))
 
     def _refer_to_parts(self, value: functools.partial) -> None:
         """Watch what a partial calls, and its arguments: its dict of keywords may be changed."""
@@ -284,24 +279,12 @@ class Walk(Classes):
             return value
         return value if value in ASKING else MISSING
 
-    def _generic(self, registry: Mapping) -> None:
-        """Visit the implementations registered so far with a generic function."""
-        self._refer(len, registry, ("registered", id(registry)))
-        for kind in list(registry):
-            self.visit(self._refer(registry.get, kind, ("registered", id(registry), kind)), frozenset())
-
-    def _record_change(self, change: Change, roots: dict) -> None:
+    def _record_change(self, change: Change, look: Look) -> None:
         """Record that code mutates something: it is a write if the thing is captured state."""
-        value = roots.get(change.root, MISSING)
-        if value is MISSING:
-            return
-        holder, exact = value, True
-        for step in change.path:
-            if step == VIEW and not (exact and isinstance(holder, np.ndarray)):
-                return  # a copy
-            found = step_of(holder, step) if exact else MISSING
-            exact = found is not MISSING
-            holder = found if exact else holder
+        for value, holder, exact in reached(change.root, change.path, look):
+            self._record(change, value, holder, exact)
+
+    def _record(self, change: Change, value: Any, holder: Any, exact: bool) -> None:
         if type(holder) is ObjectOf:
             if change.name == "__dict__" or issubclass(holder.kind, Enum):  # such attributes last
                 self.writes.add(("object", id(holder.kind)))
@@ -317,7 +300,7 @@ class Walk(Classes):
         if type(holder) is ContextVar:
             self.writes.add(("variable", id(holder)))
         elif isinstance(holder, ModuleType):
-            self.writes.add(("name", id(vars(holder)), change.name))
+            self.writes.update([("name", id(vars(holder)), change.name)] if exact else [])
         elif isinstance(holder, type) and change.how == "attribute":
             self.writes.update([("attribute", id(base), change.name) for base in holder.__mro__])
         elif any([holder is each for each in (os.environ, sys.path, sys.meta_path, sys.modules, warnings.filters)]):
@@ -404,7 +387,7 @@ class Walk(Classes):
             return
         for change in self._passed.of(method, {ROOT_SELF: value}):
             if change.root == ROOT_SELF:
-                self._record_change(change, {ROOT_SELF: value})
+                self._record_change(change, Looked(method, value))
         self._methods(value, facts_of(method.__code__).attributes - names)
 
     def _wrapped(self, value: Any) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from types import CodeType
 
-from weftwork.graph.following import CALL, ROOT_SELF, UNKNOWN, Change, Follower, Passing
+from weftwork.graph.following import Follower
+from weftwork.graph.origins import ROOT_SELF, UNKNOWN, Call, Change, Origin, Passing, Path, Root, joined
 
 _ASKING = frozenset("getattr hasattr vars __dict__ __getattribute__ attrgetter methodcaller getattr_static".split())
 """Functions that take the name of an attribute as text, or give a dict of attributes."""
@@ -16,7 +17,7 @@ class Facts:
     globals, attributes, imports: names.   stored_globals, stored_free: names that it rebinds.   changes: mutations.
     stores: names of attributes that it sets on anything.   asks: (root, attribute) that it reads from roots.
     named: (root, path) of texts by which it imports modules.
-    passings: calls that get what it refers to as arguments.   results: (root, path) of calls whose results it mutates.
+    passings: calls that get what it refers to as arguments.   returns: origins of what it returns or yields.
     """
 
     def __init__(self, code: CodeType):
@@ -27,10 +28,10 @@ class Facts:
         self.stored_free: set[str] = set()
         self.changes: set[Change] = set()
         self.stores: set[str] = set()
-        self.asks: set[tuple[tuple[str, str], str]] = set()
-        self.named: set[tuple[tuple[str, str], tuple[str, ...]]] = set()
+        self.asks: set[tuple[Root, str]] = set()
+        self.named: set[Origin] = set()
         self.passings: set[Passing] = set()
-        self.results: set[tuple[tuple[str, str], tuple[str, ...]]] = set()
+        self.returns: set[Origin] = set()
         attributes: set[str] = set()
         follower = Follower(self, code, attributes)
         follower.follow()
@@ -53,20 +54,29 @@ class Facts:
         self.stored_free |= inner.stored_free & around.free
         for change in inner.changes:
             for root, path in around.origins_of(change.root):
-                if CALL not in path:
-                    self.changes.add(change._replace(root=root, path=path + change.path))
+                whole = joined(path, without_given(change.path))
+                if whole is not None:
+                    self.changes.add(change._replace(root=root, path=whole))
         for root, path in inner.named:
-            known = [(each, first + path) for each, first in around.origins_of(root)]
-            self.named.update(known or [UNKNOWN])
-        for root, path in inner.results:
-            self.results |= {(known, first + path) for known, first in around.origins_of(root) if CALL not in first}
+            self.named.update([(each, first + path) for each, first in around.origins_of(root)] or [UNKNOWN])
         for passing in inner.passings:
             given = [(at, *known, path) for at, root, path in passing.given for known in around.origins_of(root)]
-            given = tuple([(at, root, first + rest) for at, root, first, rest in given if CALL not in first])
-            for root, path in around.origins_of(passing.root) if given else ():
-                if CALL not in path:
-                    self.passings.add(Passing(root, path + passing.path, given))
+            whole = [(at, root, joined(first, without_given(rest))) for at, root, first, rest in given]
+            known = tuple([(at, root, path) for at, root, path in whole if path is not None])
+            for root, path in around.origins_of(passing.root) if known else ():
+                called = joined(path, passing.path)
+                if called is not None:
+                    self.passings.add(Passing(root, called, known))
         around.attributes.update(inner.attributes)
+
+    def of(self, code: CodeType) -> Facts:
+        """The facts about a function that the code defines."""
+        return facts_of(code)
+
+
+def without_given(path: Path) -> Path:
+    """A path for other code: the arguments of its calls have no origin there."""
+    return tuple([Call() if type(step) is Call else step for step in path])
 
 
 _facts: dict[int, Facts] = {}

@@ -25,7 +25,7 @@ ATOMS = frozenset([int, float, complex, bool, str, bytes, type(None), type(...),
 """Types of values that contain no other values."""
 
 
-def found_in(space: Any, name: str) -> Any:
+def found_in(space: Any, name: Any) -> Any:
     return space.get(name, MISSING)
 
 

@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context, ContextVar
 from enum import Enum
-from functools import partial
+from functools import partial, singledispatchmethod
 from importlib import import_module
 from operator import is_
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
@@ -239,7 +239,7 @@ def _named(holder: Any, name: str, value: Any, imported: set[str]) -> tuple | No
         return where, name, _ABSENT
     if isinstance(holder, ModuleType) and is_changed(holder, name):
         return where, name, value  # if it does not pickle, the function runs in the caller
-    if isinstance(value, FunctionType) and is_generic(value):
+    if type(value) is singledispatchmethod or (isinstance(value, FunctionType) and is_generic(value)):
         return where, name, value
     if isinstance(value, _CODE) and (value.__module__, value.__qualname__) == (home, full):
         return where, name, value if by_value else _IMPORTED

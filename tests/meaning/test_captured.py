@@ -196,6 +196,12 @@ def generic(value):
     return "any"
 
 
+class Asked:
+    @functools.singledispatchmethod
+    def kind(self, value):
+        return "any"
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_what_is_changed_in_a_function_is_seen(place):
     """Code, defaults, attributes, as tools that load a module again do; what a generic function dispatches to."""
@@ -208,9 +214,10 @@ def test_what_is_changed_in_a_function_is_seen(place):
         if run == 2:
             helper.__code__ = (lambda x=0: (x, "new")).__code__.replace(co_freevars=helper.__code__.co_freevars)
         generic.register(int, lambda value: run)
+        Asked.kind.register(int, lambda self, value: run)
 
-    seen = values(place, lambda: (helper(), generic(1)), runs=4, between=change)
-    assert seen == [((0, 0), 0), ((1, 1), 1), ((2, "new"), 2), ((3, "new"), 3)]
+    seen = values(place, lambda: (helper(), generic(1), Asked().kind(1)), runs=4, between=change)
+    assert seen == [((0, 0), 0, 0), ((1, 1), 1, 1), ((2, "new"), 2, 2), ((3, "new"), 3, 3)]
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -541,7 +548,7 @@ def writers():
         (lambda: lock.locked(), True),  # there is one of it
         (lambda: LOCK.locked(), False),  # of a module that others import: each has its own
         (alias, True),
-        (loop, False),  # of a list of its own: a call shows it
+        (loop, True),  # of a list of its own: a call shows it
         (of_items, True),
         (bound, True),
         (environment, True),

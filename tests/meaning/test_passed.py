@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import functools
 import operator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.meaning.places import PLACES, values
@@ -14,6 +17,7 @@ from weftwork.graph.captured import Captured
 ROWS = [0] * 20_000
 BOX = {"rows": ROWS}
 NUMBER = 3
+TABLE, NEST, WEIGHTS = {"a": [0]}, [[0], [1]], np.zeros((2, 2))
 
 
 def put(rows, at):
@@ -91,6 +95,136 @@ class Putter:
 PUTTER, BOUND, LATER, WRAPPED = Putter(), functools.partial(put, ROWS), functools.partial(put, at=1), wrapped(put)
 
 
+def the_table():
+    return TABLE
+
+
+def pick(table, key):
+    return table[key]
+
+
+def each_of(rows):
+    yield from rows
+
+
+@contextlib.contextmanager
+def opened():
+    yield TABLE
+
+
+def reaching():
+    """Functions that change what they reach from captured state: through a copy, a view, an iterator or a call."""
+
+    def unpacked():
+        first, *_ = NEST
+        first.append(1)
+
+    def the_rest():
+        _, *rest = NEST
+        rest[0].append(1)
+
+    def matched():
+        match NEST:
+            case [_, *rest]:
+                rest[0].append(1)
+
+    def of_several():
+        for each in (TABLE, PUTTER):
+            each["b"] = 1
+
+    def of_pairs():
+        for _, row in zip(range(2), NEST, strict=True):
+            row.append(1)
+
+    def after_a_loop():
+        for row in NEST:  # noqa: B007
+            pass
+        row.append(1)
+
+    def one_way():
+        rows = NEST if NUMBER else []
+        rows.append([])
+
+    def in_a_context():
+        with opened() as table:
+            table["b"] = 1
+
+    def from_a_function():
+        table = the_table()
+        table["a"].append(1)
+
+    return [
+        unpacked,
+        the_rest,
+        matched,
+        of_several,
+        of_pairs,
+        after_a_loop,
+        one_way,
+        in_a_context,
+        from_a_function,
+        lambda: copy.copy(TABLE)["a"].append(1),
+        lambda: TABLE.copy()["a"].append(1),
+        lambda: {**TABLE}["a"].append(1),
+        lambda: list(TABLE.values())[0].append(1),
+        lambda: sorted(TABLE.items())[0][1].append(1),
+        lambda: next(iter(NEST)).append(1),
+        lambda: [row for row in NEST][0].append(1),
+        lambda: (NEST + [[]])[0].append(1),
+        lambda: max(NEST, key=len).append(1),
+        lambda: pick(TABLE, "a").append(1),
+        lambda: next(each_of(NEST)).append(1),
+        lambda: memoryview(WEIGHTS).__setitem__(0, 1),
+        lambda: np.asarray(WEIGHTS).ravel().__setitem__(0, 1),
+        lambda: list.append(NEST, []),
+        lambda: type(PUTTER).__setattr__(PUTTER, "n", 1),
+        lambda: functools.partial(setattr, PUTTER, "n")(1),
+    ]
+
+
+def keeping_off():
+    """Functions that change copies of captured state, and what they make themselves."""
+
+    def grid():
+        rows = [list(row) for row in NEST]
+        rows[0][0] = 1
+        return rows
+
+    def scaled():
+        weights = WEIGHTS * 2 + 1
+        weights[0][1] = 1
+        weights -= weights.max()
+        return weights
+
+    def copied():
+        weights = WEIGHTS.copy() if NUMBER else np.asarray(NEST)
+        weights[0] = 0
+        return weights
+
+    def sums():
+        found: list = [[] for _ in NEST]
+        for row, into in zip(NEST, found, strict=True):
+            into.append(sum(row))
+        return found
+
+    def paired():
+        for weights, into in [(WEIGHTS, []), (WEIGHTS, [])]:
+            into.append(weights.sum())
+
+    def appended():
+        rows = [*NEST, []]
+        rows.append([])
+        rows[0] = 3
+        table = {**TABLE, "b": 1}
+        table["c"] = 1
+        return rows, table
+
+    def of_an_argument(at, place):
+        return copying(NEST[at]), place
+
+    return [grid, scaled, copied, sums, paired, appended, of_an_argument]
+
+
 def calls():
     """Functions that call others with a captured list, and whether these change it."""
 
@@ -135,7 +269,7 @@ def calls():
         (lambda: BOUND(1), True),
         (lambda: LATER(ROWS), True),
         (lambda: functools.partial(put, ROWS)(1), True),
-        (lambda: list(map(put, [ROWS], [1])), False),  # inside a list of its own: a call shows it
+        (lambda: list(map(put, [ROWS], [1])), True),
         (lambda: functools.reduce(put, [1], ROWS), True),
         (own, True),
         (alias, True),
@@ -146,6 +280,8 @@ def calls():
         (lambda: increased(NUMBER), False),
         (lambda: sum(ROWS) + len(ROWS), False),
         (lambda rows: put(rows, 1), False),
+        *[(function, True) for function in reaching()],
+        *[(function, False) for function in keeping_off()],
     ]
 
 
@@ -167,10 +303,11 @@ def test_what_a_helper_changes_in_a_large_container_stays_changed(ray_session, p
         return rows[5]
 
     def hidden():
-        for each in (rows, held.rows):
-            put(each, 7)
-        for each in [table]:
-            operator.setitem(each, 3, each[3] + 1)
+        own: dict = {}
+        own["rows"], own["held"], own["table"] = rows, held.rows, table
+        put(own["rows"], 7)
+        put(own["held"], 7)
+        operator.setitem(own["table"], 3, own["table"][3] + 1)
         return rows[7], held.rows[7], table[3]
 
     lists: dict = {at: [] for at in range(20_000)}

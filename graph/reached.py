@@ -1,0 +1,194 @@
+"""What the path of an origin leads to, among the values that there are now; no code of the program is run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weftwork.graph.captured_kinds import ObjectOf
+from weftwork.graph.codes import facts_of, without_given
+from weftwork.graph.inspection import CACHED, MISSING, attribute, content, reachable
+from weftwork.graph.modules import is_own, is_owned
+from weftwork.graph.origins import CLASS, COPY, MADE, REST, ROOT_SELF, VIEW, Call, Path, Root, joined
+from weftwork.graph.value_stack import parameters_of, rest_of
+
+Look = Callable[[Root], Any]
+"""Returns the value of a root, or MISSING."""
+_MOST_CALLS = 4
+"""How many calls that return what others have returned are followed."""
+_MOST_WRAPPED = 16
+"""How many partials, methods and decorators around a function are followed."""
+
+
+class Callee(NamedTuple):
+    """Code that a call runs. first: the number of its parameters that were bound before."""
+
+    code: CodeType
+    look: Look
+    first: int
+
+
+class Reached(NamedTuple):
+    """What a path leads to.
+
+    value: of the root.   holder: what is reached, or the last value on the way that is known.   exact: whether it is.
+    """
+
+    value: Any
+    holder: Any
+    exact: bool
+
+
+def step_of(holder: Any, step: Any) -> Any:
+    """The value of an attribute, or the class of an object; MISSING if it cannot be had without running code."""
+    if step in CLASS:
+        return holder.kind if type(holder) is ObjectOf else type(holder)
+    if step == VIEW:
+        return holder
+    return attribute(holder.kind if type(holder) is ObjectOf else holder, step)
+
+
+def value_at(look: Look, root: Root, path: Path) -> Any:
+    """The value that code gets to from one of its names; MISSING if that cannot be had without running code."""
+    value = look(root)
+    for step in path:
+        value = MISSING if value is MISSING else step_of(value, step)
+    return value
+
+
+def reached(root: Root, path: Path, look: Look, calls: int = _MOST_CALLS) -> Iterator[Reached]:
+    """What a path leads to that is not the code's own: nothing for a copy, several values for the result of a call."""
+    value = look(root)
+    if value is MISSING:
+        return
+    holder, exact, own = value, True, False
+    for at, step in enumerate(path):
+        if type(step) is Call:
+            if exact and isinstance(holder, CACHED):  # what it returned is in its cache, for later callers
+                yield Reached(holder, holder, True)
+            elif calls:
+                yield from _returned(root, path[:at], step, path[at + 1 :], look, calls - 1)
+            return
+        if step == COPY:
+            if all([_is_numeric(each) for each in ([holder] if exact else reachable(holder) or [None])]):
+                return
+            own = True
+        elif step == VIEW:
+            own = own or not any([isinstance(each, np.ndarray) for each in ([holder] if exact else reachable(holder))])
+        else:
+            own = False
+            found = step_of(holder, step) if exact else MISSING
+            exact = found is not MISSING
+            holder = found if exact else holder
+    if not own:
+        yield Reached(value, holder, exact)
+
+
+def _is_numeric(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and not value.dtype.hasobject
+
+
+def _returned(root: Root, path: Path, call: Call, rest: Path, look: Look, calls: int) -> Iterator[Reached]:
+    """What a path leads to from the result of a call, if this runs code of the program."""
+    callee = callee_of(root, path, look)
+    if callee is None:
+        return
+    given: dict[Root, list[tuple[Root, Path]]] = {}
+    for at, *origin in call.given:
+        for parameter in parameters(callee, at):
+            given.setdefault(parameter, []).append((origin[0], origin[1]))
+    for first, start in facts_of(callee.code).returns:
+        whole = joined(without_given(start), rest)
+        if whole is None:
+            continue
+        for origin, before in given.get(first, ()):
+            passed = joined(before, whole)
+            if passed is not None:
+                yield from reached(origin, passed, look, calls)
+        if first not in given:
+            yield from reached(first, whole, callee.look, calls)
+
+
+def parameters(callee: Callee, at: int | str) -> list[tuple]:
+    """The origins, in a callee's code, of an argument: at a position, by its name, or anywhere."""
+    code = callee.code
+    own, rest = parameters_of(code), [(REST, name) for name in rest_of(code)]
+    if at == REST:
+        return [*own[callee.first :], *rest]
+    if isinstance(at, int):
+        return own[callee.first + at :][:1] or rest[:1]
+    named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if at not in named:
+        return rest[-1:]
+    return [ROOT_SELF if at == named[0] and code.co_argcount else ("local", at)]
+
+
+def callee_of(root: tuple, path: tuple, look: Look) -> Callee | None:
+    """The code of the program that a call of an origin runs; None if it is not known, or not the program's."""
+    if root[0] == MADE:
+        return None if path else Callee(root[1], look, 0)
+    value: Any = look(root)
+    self_, first = MISSING, 0
+    for step in path:
+        value, self_ = _step(value, step)
+    for _ in range(_MOST_WRAPPED):
+        kind = type(value)
+        if kind is FunctionType and is_own(value.__globals__.get("__name__", "")):
+            return Callee(value.__code__, Looked(value, self_), first + (self_ is not MISSING))
+        if kind is FunctionType:
+            value = vars(value).get("__wrapped__")  # that of a decorator of Python's, such as `contextmanager`
+        elif isinstance(value, functools.partial):
+            value, first = value.func, first + len(value.args)
+        elif kind is MethodType:
+            value, self_ = value.__func__, value.__self__
+        elif kind in (staticmethod, classmethod):
+            self_ = self_ if kind is classmethod else MISSING
+            value = value.__func__
+        elif isinstance(value, type) and is_owned(value):
+            value, self_ = attribute(value, "__init__"), ObjectOf(value)
+        elif value is not MISSING and is_owned(kind):
+            value, self_ = attribute(kind, "__call__"), value
+        else:
+            break
+    return None
+
+
+def _step(value: Any, name: str) -> tuple[Any, Any]:
+    """An attribute, and the object to which it is bound if it is a function; else MISSING."""
+    if isinstance(value, (ModuleType, FunctionType)):
+        return attribute(value, name), MISSING
+    if isinstance(value, type):
+        found = attribute(value, name)
+        return found, value if type(found) is classmethod else MISSING
+    found = MISSING if type(value) is ObjectOf else attribute(value, name)
+    if found is not MISSING:
+        return found, MISSING
+    found = attribute(value.kind if type(value) is ObjectOf else type(value), name)
+    return found, value if type(found) in (FunctionType, classmethod, functools.partialmethod) else MISSING
+
+
+class Looked:
+    """The values of a function's globals, closure cells and `self`, by origin. Equal for the same function and self."""
+
+    def __init__(self, function: FunctionType, self_: Any = MISSING):
+        self._function, self._self = function, self_
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Looked) and (other._function, id(other._self)) == (self._function, id(self._self))
+
+    def __hash__(self) -> int:
+        return hash((id(self._function), id(self._self)))
+
+    def __call__(self, root: tuple) -> Any:
+        kind, name = root
+        function = self._function
+        if kind == "global":
+            return function.__globals__.get(name, MISSING)
+        if root == ROOT_SELF:
+            return self._self
+        names = function.__code__.co_freevars if kind == "free" else ()
+        return content(function.__closure__[names.index(name)]) if name in names and function.__closure__ else MISSING
