@@ -77,8 +77,7 @@ class Crew:
     def end(self) -> None:
         """Let helpers end once they have finished their nodes."""
         self.over = True
-        for notes in self._idle:
-            notes.put(None)
+        self.call(len(self._idle))
 
     def settle(self, end: float) -> None:
         """Let the caller wait for the end of all helpers' nodes, until `end` by `time.monotonic`. Call `end` before."""

@@ -231,7 +231,8 @@ class Sharing:
             self._lock_for(batch.nodes)
             self._ready(self.workers.send(slot, batch))
         own = int(not mine and not frontier.here and self._joins())  # the caller is about to take one itself
-        self._recruit(len(frontier.threads) - own, self.cores - self._running() - own)
+        busy = int(bool(mine or own) or self._takes_ready())  # it is about to have a core
+        self._recruit(len(frontier.threads) - own, self.cores - self._running() - busy)
         return mine
 
     def _takes_ready(self) -> bool:

@@ -10,10 +10,12 @@ import time
 import pytest
 
 import weftwork as tf
-from tests.waiting import until
+from tests.waiting import LONG, until
 from weftwork.actors.processes.local_worker import FLOWS
 from weftwork.scheduler.machines.backend import ValueLost
+from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
+from weftwork.scheduler.run.local_workers import local_workers
 from weftwork.scheduler.run.run import Run
 
 
@@ -52,6 +54,23 @@ def test_one_node_that_asks_for_a_cpu_does_not_keep_the_others_in_the_caller(ses
     assert session.run([bound, *[slow(k) for k in range(12)]]) == [1, *range(12)]
     assert session.placements["task"][1] == 1
     assert {"resident", "thread"} & session.placements.keys()
+
+
+def test_one_core_goes_to_the_caller_or_to_a_thread_but_is_not_offered_to_both(graph, ray_session):
+    """Each was called in turn, and left its node to the other one, without end."""
+    short, new = tf.op(lambda k: k + 1), tf.op(lambda: 0)
+    for _ in range(10):
+        COSTS.learn(short.kernel, 64, 8e-5, 64)
+        HISTORY.tell_gil(short.kernel, True)
+    HISTORY.tell_gil(new.kernel, False)
+    nodes = [short(k) for k in range(100)]
+    fetches = [*nodes, new(), tf.op(lambda k: -k, here=True)(nodes[-1])]
+    config = tf.ConfigProto(placement="dynamic", inter_op_parallelism_threads=1)
+    assert local_workers().borrow(2, LONG)
+    local_workers().give_back()
+    with tf.Session(config=config) as session:
+        options = tf.RunOptions(timeout_in_ms=int(1000 * LONG))
+        assert session.run(fetches, options=options) == [*range(1, 101), 0, -100]
 
 
 # Functions that release the GIL
