@@ -22,7 +22,7 @@ import weftwork as tf
 import weftwork.joblib  # registers the backend
 from tests.tracing import check_run, of_kind
 from tests.waiting import LONG, until
-from weftwork.graph import seeded
+from weftwork.graph import turns
 from weftwork.scheduler.doors import pace
 from weftwork.scheduler.doors.calls import Raised
 from weftwork.scheduler.run.gil_watch import GilWatch
@@ -168,7 +168,7 @@ def draw(_):
 def test_seeds_decide_what_calls_draw_however_they_are_batched(door, monkeypatch):
     """Two CPUs, so that no more calls run at once than there are; and however slow this machine is."""
     monkeypatch.setattr(pace, "local_cpus", lambda: 2)
-    monkeypatch.setattr(seeded, "_PATIENCE", LONG)
+    monkeypatch.setattr(turns, "_PATIENCE", LONG)
 
     def drawn(pauses):
         random.seed(5)
@@ -198,7 +198,7 @@ def draw_around(count):
 
 def test_a_call_that_waits_lets_others_draw_and_goes_on_with_its_own_numbers(monkeypatch):
     monkeypatch.setattr(pace, "local_cpus", lambda: 2)
-    monkeypatch.setattr(seeded, "_PATIENCE", LONG)
+    monkeypatch.setattr(turns, "_PATIENCE", LONG)
 
     def drawn(count):
         random.seed(5)
