@@ -20,6 +20,20 @@ def build(tf: Any) -> tuple:
     return x, y, tf.train.AdamOptimizer(0.1).minimize(loss)
 
 
+def group(tf: Any) -> tuple:
+    """(a Checkpoint of variables and an optimizer, a training step)."""
+    v, w = tf.Variable(3.0, name="v"), tf.Variable(2.0, name="w")
+    optimizer = tf.train.MomentumOptimizer(0.1, 0.9)
+    step = optimizer.minimize(v * v * w, var_list=[v])
+    return tf.train.Checkpoint(model=tf.train.Checkpoint(v=v, w=w), optimizer=optimizer, parts=[w, {"k": v}]), step
+
+
+def values(whole: Any) -> list:
+    """The variables of a group."""
+    v = whole.model.v
+    return [v, whole.model.w, whole.optimizer.get_slot(v, "momentum"), whole.save_counter]
+
+
 def flows(tf: Any) -> Any:
     """Branches and loops, in each other, and operations on shapes and indices."""
     x = tf.placeholder(tf.float32, [3, 4], name="x")

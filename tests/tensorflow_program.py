@@ -13,7 +13,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import tensorflow.compat.v1 as tf  # pyright: ignore[reportMissingImports]
 
-from tests.models import FEED, arrays, build, expressions, flows
+from tests.models import FEED, arrays, build, expressions, flows, group, values
 
 tf.disable_v2_behavior()
 
@@ -68,6 +68,17 @@ def computed(session: tf.Session, names: list) -> dict:
     return {name: value.tolist() for name, value in zip(names, found, strict=True)}
 
 
+def grouped(theirs: str, ours: str) -> tuple[list, list]:
+    """The values of a Checkpoint that Weftwork wrote; those of another one, written beside it."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        whole, step = group(tf)
+        whole.restore(theirs).assert_consumed().initialize_or_restore()
+        found = session.run(values(whole))
+        session.run(step)
+        whole.save(ours)
+        return [float(value) for value in found], [float(value) for value in session.run(values(whole))]
+
+
 def records(folder: str) -> list:
     """The examples in Weftwork's files of records, by their compression. Writes such files beside them."""
     told = []
@@ -102,6 +113,7 @@ def main(folder: str) -> None:
         "records": records(theirs),
     }
     wrote = {}
+    found["group"], wrote["group"] = grouped(f"{theirs}/group-1", f"{ours}/more/group")
     with tf.Graph().as_default() as graph, tf.Session() as session:
         x, y, train = build(tf)
         saver = tf.train.Saver(sharded=True)

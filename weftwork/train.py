@@ -80,6 +80,7 @@ from weftwork.scheduler.training.batching import (
     shuffle_batch,
     shuffle_batch_join,
 )
+from weftwork.scheduler.training.checkpoint import Checkpoint, CheckpointManager
 from weftwork.scheduler.training.coordinator import Coordinator, LooperThread
 from weftwork.scheduler.training.creators import ChiefSessionCreator, SessionCreator, WorkerSessionCreator
 from weftwork.scheduler.training.event_files import summary_iterator
@@ -141,6 +142,8 @@ __all__ = [
     "AdadeltaOptimizer",
     "AdagradOptimizer",
     "AdamOptimizer",
+    "Checkpoint",
+    "CheckpointManager",
     "CheckpointSaverHook",
     "CheckpointSaverListener",
     "CheckpointState",

@@ -37,8 +37,8 @@ class Writing(Protocol):
         """Set a tensor's name for the places that can see its section."""
         ...
 
-    def constant(self, name: str, value: int, waits: Iterable[str] = ()) -> Part:
-        """Write an int32 constant."""
+    def constant(self, name: str, value: int, waits: Iterable[str] = (), dtype: dtypes.DType = dtypes.int32) -> Part:
+        """Write a constant."""
         ...
 
     def named(self, tensor: Tensor) -> Part:

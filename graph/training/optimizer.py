@@ -229,8 +229,13 @@ class Optimizer:
     def variables(self) -> list[Variable]:
         """The optimizer's own variables in the default graph, sorted by name."""
         graph = get_default_graph()
-        kept = [*self._non_slot_dict.values(), *[v for of_name in self._slots.values() for v in of_name.values()]]
-        return sorted([v for v in kept if v.graph is graph], key=lambda v: v.name)
+        slots = [v for of_name in self._slots.values() for v in of_name.values() if v.graph is graph]
+        return sorted([*self.non_slots().values(), *slots], key=lambda v: v.name)
+
+    def non_slots(self) -> dict[str, Variable]:
+        """Those of its variables in the default graph that are no slots, by the names that it knows them by."""
+        graph = get_default_graph()
+        return {name: v for (of_graph, name), v in self._non_slot_dict.items() if of_graph is graph}
 
     def _slot_dict(self, slot_name: str) -> dict:
         return self._slots.setdefault(slot_name, {})

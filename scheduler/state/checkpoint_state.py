@@ -235,7 +235,7 @@ class Kept:
     hours: one checkpoint per this many hours is kept for good.   next_for_good: the time after which the next one is.
     """
 
-    def __init__(self, limit: int | None, hours: float):
+    def __init__(self, limit: float | None, hours: float):
         self.limit, self.hours = limit, hours
         self.entries: list[tuple[str, float]] = []
         self.next_for_good = time.time() + hours * 3600

@@ -131,7 +131,7 @@ class Saver:
             filename_tensor_name=filename.name,
             save_tensor_name=saved.name,
             restore_op_name=restored.name,
-            max_to_keep=self._kept.limit or 0,
+            max_to_keep=int(self._kept.limit or 0),
             sharded=self._sharded,
             keep_checkpoint_every_n_hours=self._kept.hours,
             version=SaverDef.V1 if self._bundled == "V1" else SaverDef.V2,

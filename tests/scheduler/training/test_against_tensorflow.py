@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import weftwork as tf
-from tests.models import FEED, build, expressions, flows
+from tests.models import FEED, build, expressions, flows, group, values
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="TensorFlow, a peer to compare with, is not installed"
@@ -51,6 +51,12 @@ def crossed(tmp_path_factory):
         for version in (tf.train.SaverDef.V1, tf.train.SaverDef.V2):
             saver = tf.train.Saver(write_version=version, sharded=True)
             saver.save(session, ours / "checkpoints" / f"slices-{version}", write_meta_graph=False)
+    with tf.Graph().as_default(), tf.Session() as session:
+        whole, step = group(tf)
+        session.run(tf.global_variables_initializer())
+        session.run(step)
+        whole.save(ours / "group")
+        variables = session.run(values(whole))
     with tf.Graph().as_default() as graph, tf.Session() as session:
         made = flows(tf)
         tf.train.write_graph(graph, ours, "flows.pb", as_text=False)
@@ -64,7 +70,8 @@ def crossed(tmp_path_factory):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.strip().splitlines()[-1])
-    return {"model": found, "checkpoint": plain, "flows": both, "expressions": each}, told, folder / "tensorflow"
+    computed = {"model": found, "checkpoint": plain, "flows": both, "group": variables, "expressions": each}
+    return computed, told, folder / "tensorflow"
 
 
 def _write_records(folder):
@@ -82,7 +89,7 @@ def _inputs():
     return x, tf.get_variable("w", [4, 3], initializer=tf.random_normal_initializer())
 
 
-@pytest.mark.parametrize("what", ["model", "checkpoint", "flows"])
+@pytest.mark.parametrize("what", ["model", "checkpoint", "flows", "group"])
 def test_tensorflow_reads_what_weftwork_writes(crossed, what):
     computed, told, _ = crossed
     np.testing.assert_allclose(told["found"][what], computed[what], rtol=1e-5)
@@ -108,6 +115,14 @@ def test_a_checkpoint_of_tensorflows_is_restored_with_its_graph(crossed):
         assert {v.op.name for v in tf.trainable_variables()} == {"w", "b"}
         again = saver.save(session, folder / "checkpoints" / "again")
         np.testing.assert_array_equal(tf.train.load_variable(again, "w"), session.run("w:0"))
+
+
+def test_a_group_of_objects_of_tensorflows_is_restored(crossed):
+    _, told, folder = crossed
+    with tf.Graph().as_default(), tf.Session() as session:
+        whole, _ = group(tf)
+        whole.restore(folder / "more" / "group-2").assert_consumed().initialize_or_restore(session)
+        np.testing.assert_allclose(session.run(values(whole)), told["wrote"]["group"], rtol=1e-6)
 
 
 def test_older_files_and_slices_cross_both_ways(crossed):
