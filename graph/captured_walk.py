@@ -281,10 +281,12 @@ class Walk(Classes):
 
     def _record_change(self, change: Change, look: Look) -> None:
         """Record that code mutates something: it is a write if the thing is captured state."""
-        for value, holder, exact in reached(change.root, change.path, look):
-            self._record(change, value, holder, exact)
+        for each in reached(change.root, change.path, look):
+            if change.how != "inplace" or any([_is_increased(part) for part in each.parts]):
+                self._record(change, each.value, each.holder, each.parts)
 
-    def _record(self, change: Change, value: Any, holder: Any, exact: bool) -> None:
+    def _record(self, change: Change, value: Any, holder: Any, parts: list) -> None:
+        exact = len(parts) == 1 and parts[0] is holder
         if type(holder) is ObjectOf:
             if change.name == "__dict__" or issubclass(holder.kind, Enum):  # such attributes last
                 self.writes.add(("object", id(holder.kind)))
@@ -294,9 +296,8 @@ class Walk(Classes):
                 return
             if type(holder) in IMMUTABLE and (exact or is_atom(holder)):
                 return
-        elif change.how == "inplace":
-            if not exact or not hasattr(type(holder), "__iadd__") or type(holder) in IMMUTABLE:
-                return
+        elif not parts:  # what is reached is a number or a text
+            return
         if type(holder) is ContextVar:
             self.writes.add(("variable", id(holder)))
         elif isinstance(holder, ModuleType):
@@ -397,3 +398,8 @@ class Walk(Classes):
         except AttributeError:
             return
         self.visit(inner, frozenset(), NONE)
+
+
+def _is_increased(value: Any) -> bool:
+    """Whether `value += 1` changes the value itself."""
+    return hasattr(type(value), "__iadd__") and type(value) not in IMMUTABLE
