@@ -16,6 +16,8 @@ from importlib.util import resolve_name
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
+
 from weftwork.graph.captured_classes import Classes
 from weftwork.graph.captured_kinds import (
     ASKING,
@@ -282,11 +284,14 @@ class Walk(Classes):
     def _record_change(self, change: Change, look: Look) -> None:
         """Record that code mutates something: it is a write if the thing is captured state."""
         for each in reached(change.root, change.path, look):
-            if change.how != "inplace" or any([_is_increased(part) for part in each.parts]):
-                self._record(change, each.value, each.holder, each.parts)
+            if change.how == "inplace":
+                is_write = any([_is_increased(part) for part in each.parts])
+            else:
+                is_write = bool(each.parts) or not isinstance(each.holder, np.ndarray)  # else it is a number
+            if is_write:
+                self._record(change, each.value, each.holder, each.exact)
 
-    def _record(self, change: Change, value: Any, holder: Any, parts: list) -> None:
-        exact = len(parts) == 1 and parts[0] is holder
+    def _record(self, change: Change, value: Any, holder: Any, exact: bool) -> None:
         if type(holder) is ObjectOf:
             if change.name == "__dict__" or issubclass(holder.kind, Enum):  # such attributes last
                 self.writes.add(("object", id(holder.kind)))
@@ -296,8 +301,6 @@ class Walk(Classes):
                 return
             if type(holder) in IMMUTABLE and (exact or is_atom(holder)):
                 return
-        elif not parts:  # what is reached is a number or a text
-            return
         if type(holder) is ContextVar:
             self.writes.add(("variable", id(holder)))
         elif isinstance(holder, ModuleType):

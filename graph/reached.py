@@ -53,12 +53,13 @@ class Callee(NamedTuple):
 class Reached(NamedTuple):
     """What a path leads to.
 
-    value: of the root.   holder: what is reached, or the last value on the way that is known.   parts: what is reached,
-        or values that it may be.
+    value: of the root.   holder: what is reached, or the last value on the way that is known.   exact: whether it is.
+    parts: what is reached, or values that it may be.
     """
 
     value: Any
     holder: Any
+    exact: bool
     parts: list
 
 
@@ -90,7 +91,7 @@ def reached(root: Root, path: Path, look: Look, calls: int = _MOST_CALLS) -> Ite
     for at, step in enumerate(path):
         if type(step) is Call:
             if exact and isinstance(holder, CACHED):  # what it returned is in its cache, for later callers
-                yield Reached(holder, holder, parts)
+                yield Reached(holder, holder, True, parts)
             elif calls:
                 yield from _returned(root, path[:at], step, path[at + 1 :], look, calls - 1)
             return
@@ -107,7 +108,7 @@ def reached(root: Root, path: Path, look: Look, calls: int = _MOST_CALLS) -> Ite
             holder = found if exact else holder
             parts = [found] if exact else _parts(parts, step)
     if not own:
-        yield Reached(value, holder, parts)
+        yield Reached(value, holder, exact, parts)
 
 
 def _item(holder: Any, key: Any) -> Any:
