@@ -59,12 +59,15 @@ class Captured:
         self._given = {id(part): reference_to(part) for part in given}
         self._walk()
 
-    def look(self) -> int:
-        """Check for rebindings and mutations, and return the version."""
+    def look(self, known: dict[int, bytes | None] | None = None) -> int:
+        """Check for rebindings and mutations, and return the version.
+
+        known: fingerprints by the ids of objects, for several functions that look at the same moment.
+        """
         now = [id(source(name)) for source, name in self._sources]
         now.append(_is_watched())
         dead = [None for value in self._weak if value() is None]
-        if now != self._ids or dead or self._fingerprints() != self._bytes:
+        if now != self._ids or dead or self._fingerprints({} if known is None else known) != self._bytes:
             self._walk()
             self.version += 1
         return self.version
@@ -124,8 +127,11 @@ class Captured:
         known = {id(value() if type(value) is ref else value) for value in (*weak, *strong)}
         return known != {*map(id, values)}
 
-    def _fingerprints(self) -> list[bytes | None]:
-        return [fingerprint(value, self._kinds)[0] for value in self._looked_at]
+    def _fingerprints(self, known: dict[int, bytes | None]) -> list[bytes | None]:
+        for value in self._looked_at:
+            if id(value) not in known:
+                known[id(value)] = fingerprint(value, self._kinds)[0]
+        return [known[id(value)] for value in self._looked_at]
 
 
 def _is_watched() -> bool:

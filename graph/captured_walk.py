@@ -16,6 +16,8 @@ from importlib.util import resolve_name
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
+
 from weftwork.graph.captured_classes import Classes
 from weftwork.graph.captured_kinds import (
     ASKING,
@@ -281,8 +283,13 @@ class Walk(Classes):
 
     def _record_change(self, change: Change, look: Look) -> None:
         """Record that code mutates something: it is a write if the thing is captured state."""
-        for value, holder, exact in reached(change.root, change.path, look):
-            self._record(change, value, holder, exact)
+        for each in reached(change.root, change.path, look):
+            if change.how == "inplace":
+                is_write = any([_is_increased(part) for part in each.parts])
+            else:
+                is_write = bool(each.parts) or not isinstance(each.holder, np.ndarray)  # else it is a number
+            if is_write:
+                self._record(change, each.value, each.holder, each.exact)
 
     def _record(self, change: Change, value: Any, holder: Any, exact: bool) -> None:
         if type(holder) is ObjectOf:
@@ -293,9 +300,6 @@ class Walk(Classes):
             if isinstance(holder, (ModuleType, type)) or has_own(holder, change.name):
                 return
             if type(holder) in IMMUTABLE and (exact or is_atom(holder)):
-                return
-        elif change.how == "inplace":
-            if not exact or not hasattr(type(holder), "__iadd__") or type(holder) in IMMUTABLE:
                 return
         if type(holder) is ContextVar:
             self.writes.add(("variable", id(holder)))
@@ -397,3 +401,8 @@ class Walk(Classes):
         except AttributeError:
             return
         self.visit(inner, frozenset(), NONE)
+
+
+def _is_increased(value: Any) -> bool:
+    """Whether `value += 1` changes the value itself."""
+    return hasattr(type(value), "__iadd__") and type(value) not in IMMUTABLE

@@ -126,8 +126,7 @@ class Follower(Stack):
         is_slice, value = self._pop() == SLICE, self._peek(1)
         if type(self._constant) is str and any([path[-1:] == ("modules",) for _, path in value]):
             self.facts.imports.append(self._constant)
-        at = self._constant if type(self._constant) is int and self._constant >= 0 else None
-        self._top(slice_of(value) if is_slice else item_of(value, at))
+        self._top(slice_of(value) if is_slice else item_of(value, self._constant))
 
     def _build_slice(self, count: int, instruction: Any) -> None:
         self._pop(count)

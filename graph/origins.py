@@ -21,6 +21,7 @@ Origin = tuple[Root, Path]
 Value = tuple[Origin, ...]
 
 ITEM = "[]"
+"""A path step that leads to some item; an `Item` leads to a certain one."""
 VIEW = "[:]"
 """A path step that leads to a slice: of an array, a view of it; of a list, a copy."""
 COPY = "copy()"
@@ -44,6 +45,12 @@ class Call(NamedTuple):
     """A path step that leads to the result of a call.   given: of each argument, (position, name or `REST`; origin)."""
 
     given: tuple[tuple[int | str, Root, Path], ...] = ()
+
+
+class Item(NamedTuple):
+    """A path step that leads to the item with a constant index or key."""
+
+    key: int | str
 
 
 class Change(NamedTuple):
@@ -83,13 +90,19 @@ def is_held(path: Path) -> bool:
     return bool(path) and type(path[-1]) is int
 
 
-def item_of(value: Value, at: int | None = None) -> Value:
-    """The item at a position, if that is known."""
+def is_item(step: Any) -> bool:
+    """True for a step to an item."""
+    return step == ITEM or type(step) is Item
+
+
+def item_of(value: Value, at: Any = None) -> Value:
+    """The item at an index, if that is a constant, or some item."""
+    step = ITEM if type(at) not in (int, str) else Item(at)
     found = []
     for root, path in value:
         if not is_held(path):
-            found.append((root, (*path, ITEM)))
-        elif at is None or path[-1] in (at, ANYWHERE):
+            found.append((root, (*path, step)))
+        elif type(at) is not int or at < 0 or path[-1] in (at, ANYWHERE):
             found.append((root, path[:-1]))
     return tuple(found)
 
@@ -112,9 +125,13 @@ def copy_of(value: Value) -> Value:
 def joined(path: Path, more: Path) -> Path | None:
     """The path on from where another one ends; None if it leads to nothing that is known."""
     while is_held(path) and more:
-        if more[0] not in (ITEM, VIEW, COPY):
+        step, more = more[0], more[1:]
+        if type(step) is Item and type(step.key) is int and step.key >= 0 and path[-1] not in (step.key, ANYWHERE):
             return None
-        path, more = (path[:-1], more[1:]) if more[0] == ITEM else (path, more[1:])
+        if is_item(step):
+            path = path[:-1]
+        elif step not in (VIEW, COPY):
+            return None
     return (*path, *more)
 
 

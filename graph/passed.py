@@ -13,7 +13,7 @@ from typing import Any
 
 from weftwork.graph.codes import facts_of, without_given
 from weftwork.graph.origins import REST, Change, is_held, item_of, joined
-from weftwork.graph.reached import Callee, Look, Looked, callee_of, parameters
+from weftwork.graph.reached import Callee, Look, Looked, callee_of, given_to
 from weftwork.graph.value_stack import parameters_of
 
 
@@ -49,19 +49,15 @@ class Passed:
 
     def _handed_on(self, passed: Iterable[tuple], callee: Callee) -> set[Change]:
         """The mutations by a callee of what a call passes to it, in the caller's terms."""
-        given: dict[tuple, list[tuple]] = {}
-        for at, root, path in passed:
-            for parameter in parameters(callee, at):
-                given.setdefault(parameter, []).append((root, path))
+        given = given_to(callee, passed)
         if not given:
             return set()
         found = set()
         for change in tuple(self._all(callee.code, callee.look)):
-            if change.path or change.root[0] != REST:  # a function's own `*args`
-                for root, path in given.get(change.root, ()):
-                    whole = joined(path, without_given(change.path))
-                    if whole is not None and not is_held(whole):
-                        found.add(Change(root, whole, change.how, change.name))
+            for root, path in given.get(change.root, ()):
+                whole = joined(path, without_given(change.path))
+                if whole is not None and not is_held(whole):
+                    found.add(Change(root, whole, change.how, change.name))
         return found
 
 

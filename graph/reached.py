@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
@@ -11,15 +13,31 @@ import numpy as np
 
 from weftwork.graph.captured_kinds import ObjectOf
 from weftwork.graph.codes import facts_of, without_given
-from weftwork.graph.inspection import CACHED, MISSING, attribute, content, reachable
+from weftwork.graph.inspection import ATOMS, CACHED, MISSING, attribute, content, inside
 from weftwork.graph.modules import is_own, is_owned
-from weftwork.graph.origins import CLASS, COPY, MADE, REST, ROOT_SELF, VIEW, Call, Path, Root, joined
+from weftwork.graph.origins import (
+    ANYWHERE,
+    CLASS,
+    COPY,
+    MADE,
+    REST,
+    ROOT_SELF,
+    VIEW,
+    Call,
+    Item,
+    Path,
+    Root,
+    is_item,
+    joined,
+)
 from weftwork.graph.value_stack import parameters_of, rest_of
 
 Look = Callable[[Root], Any]
 """Returns the value of a root, or MISSING."""
 _MOST_CALLS = 4
 """How many calls that return what others have returned are followed."""
+_MOST_PARTS = 64
+"""How many items or attributes of a value are looked at."""
 _MOST_WRAPPED = 16
 """How many partials, methods and decorators around a function are followed."""
 
@@ -36,11 +54,13 @@ class Reached(NamedTuple):
     """What a path leads to.
 
     value: of the root.   holder: what is reached, or the last value on the way that is known.   exact: whether it is.
+    parts: what is reached, or values that it may be.
     """
 
     value: Any
     holder: Any
     exact: bool
+    parts: list
 
 
 def step_of(holder: Any, step: Any) -> Any:
@@ -49,6 +69,8 @@ def step_of(holder: Any, step: Any) -> Any:
         return holder.kind if type(holder) is ObjectOf else type(holder)
     if step == VIEW:
         return holder
+    if type(step) is Item:
+        return _item(holder, step.key)
     return attribute(holder.kind if type(holder) is ObjectOf else holder, step)
 
 
@@ -65,27 +87,58 @@ def reached(root: Root, path: Path, look: Look, calls: int = _MOST_CALLS) -> Ite
     value = look(root)
     if value is MISSING:
         return
-    holder, exact, own = value, True, False
+    holder, parts, exact, own = value, [value], True, False
     for at, step in enumerate(path):
         if type(step) is Call:
             if exact and isinstance(holder, CACHED):  # what it returned is in its cache, for later callers
-                yield Reached(holder, holder, True)
+                yield Reached(holder, holder, True, parts)
             elif calls:
                 yield from _returned(root, path[:at], step, path[at + 1 :], look, calls - 1)
             return
         if step == COPY:
-            if all([_is_numeric(each) for each in ([holder] if exact else reachable(holder) or [None])]):
+            if parts and all([_is_numeric(each) for each in parts]):
                 return
             own = True
         elif step == VIEW:
-            own = own or not any([isinstance(each, np.ndarray) for each in ([holder] if exact else reachable(holder))])
+            own = own or not any([isinstance(each, np.ndarray) for each in parts])
         else:
             own = False
             found = step_of(holder, step) if exact else MISSING
             exact = found is not MISSING
             holder = found if exact else holder
+            parts = [found] if exact else _parts(parts, step)
     if not own:
-        yield Reached(value, holder, exact)
+        yield Reached(value, holder, exact, parts)
+
+
+def _item(holder: Any, key: Any) -> Any:
+    """An item of a container of Python's; MISSING if there is none."""
+    if type(holder) is dict:
+        return holder.get(key, MISSING)
+    try:
+        return holder[key] if type(holder) in (list, tuple) else MISSING
+    except (IndexError, TypeError):
+        return MISSING
+
+
+def _parts(values: list, step: Any) -> list:
+    """What the items or the attributes of some values may be, without numbers and texts.
+
+    A value of which this is not known stands for its parts, such as an empty list.
+    """
+    found: list = []
+    for each in values[:_MOST_PARTS]:
+        if type(each) in _CONTAINERS and each:
+            items = each.values() if isinstance(each, dict) else each
+            found += [item for item in islice(items, _MOST_PARTS) if type(item) not in ATOMS]
+        elif not _is_numeric(each) or each.dtype.names or not is_item(step):
+            found += [each, *inside(each)]
+        elif each.ndim > 1:
+            found.append(each[0] if len(each) else each)
+    return found[:_MOST_PARTS]
+
+
+_CONTAINERS = (list, tuple, dict, set, frozenset, defaultdict, OrderedDict)
 
 
 def _is_numeric(value: Any) -> bool:
@@ -97,10 +150,7 @@ def _returned(root: Root, path: Path, call: Call, rest: Path, look: Look, calls:
     callee = callee_of(root, path, look)
     if callee is None:
         return
-    given: dict[Root, list[tuple[Root, Path]]] = {}
-    for at, *origin in call.given:
-        for parameter in parameters(callee, at):
-            given.setdefault(parameter, []).append((origin[0], origin[1]))
+    given = given_to(callee, call.given)
     for first, start in facts_of(callee.code).returns:
         whole = joined(without_given(start), rest)
         if whole is None:
@@ -113,7 +163,16 @@ def _returned(root: Root, path: Path, call: Call, rest: Path, look: Look, calls:
             yield from reached(first, whole, callee.look, calls)
 
 
-def parameters(callee: Callee, at: int | str) -> list[tuple]:
+def given_to(callee: Callee, passed: Iterable[tuple[int | str, Root, Path]]) -> dict[Root, list[tuple[Root, Path]]]:
+    """The origins of what a call passes, by parameter; `*args` and `**kwargs` hold what they get."""
+    given: dict[Root, list[tuple[Root, Path]]] = {}
+    for at, root, path in passed:
+        for parameter in _parameters(callee, at):
+            given.setdefault(parameter, []).append((root, (*path, ANYWHERE) if parameter[0] == REST else path))
+    return given
+
+
+def _parameters(callee: Callee, at: int | str) -> list[tuple]:
     """The origins, in a callee's code, of an argument: at a position, by its name, or anywhere."""
     code = callee.code
     own, rest = parameters_of(code), [(REST, name) for name in rest_of(code)]

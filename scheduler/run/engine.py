@@ -325,7 +325,8 @@ class Engine:
         settle_modules()
         run.look_around()
         take_fed(flow, run.values)
-        state = tuple([function.captured.look() for function in flow.functions])
+        known: dict = {}
+        state = tuple([function.captured.look(known) for function in flow.functions])
         if state != flow.state:
             before, flow.state, flow.key = flow.here, state, None
             settle_effects(flow)

@@ -51,6 +51,7 @@ import numpy as np
 LEVEL, COUNT, TALLY, TABLE = 1, 0, [0], {"n": 1}
 PAIR, LINE, KNOWN = ("pair", []), queue.Queue(), {}
 LARGE, ROWS, BUFFER = np.zeros(200_000), [0] * 9_000, io.BytesIO()
+GRID = {"w": np.zeros(30_000)}
 NEST, SMALL, FAILS, FED = {"a": [{"n": 0}]}, np.zeros(3), False, 0
 WORD = contextvars.ContextVar("word", default="none")
 LOG = logging.getLogger("ingredients")
@@ -119,6 +120,24 @@ def fed():
 def level_of(run):
     return lambda: (run, LEVEL)
 
+def shape_of(run):
+    class Shape:
+        number = run
+        def name(self):
+            return "shape", run, LEVEL, self.number
+    return Shape
+
+Shape = shape_of(0)
+
+def adder_of(run):
+    def add():
+        TALLY.append(run)
+        return run, len(TALLY)
+    return add
+
+def last_of(given):
+    return [held[-1] for held in given if type(held) is list and held]
+
 PART = functools.partial(helper)
 
 def helper_of(run):
@@ -183,6 +202,8 @@ def show(value, exact=EXACT):
         return type(value).__name__, [show(item, exact) for item in value]
     if type(value) is dict:
         return [(show(key, exact), show(item, exact)) for key, item in value.items()]
+    if type(value).__name__ == "Shape":
+        return "Shape", type(value) is Shape, value.name()
     if isinstance(value, enum.Enum):
         return [name for name, member in Status.__members__.items() if member is value]
     return type(value).__name__, value
@@ -269,6 +290,9 @@ LINES = {
     "decimal": "seen.append(str(decimal.Decimal(1) / 3))",
     "buffer": "seen.append(len(BUFFER.getvalue()))",
     "large": "seen.append(float(LARGE[0]))",
+    "grid": "seen.append(float(GRID['w'][1]))",
+    "shape": "seen.append(Shape().name())",
+    "ask shapes": "seen.append([each.name() for each in last_of(given) if type(each).__name__ == 'Shape'])",
     "method of table": "seen.append((lambda get: get('n'))(TABLE.get))",
     "views": "rows = np.arange(4.0); seen.append([rows, rows[1:], rows])",
     "write attribute": "helper.calls += 1; seen.append(helper.calls)",
@@ -276,8 +300,8 @@ LINES = {
     "write pair": "PAIR[1].append(1); seen.append(len(PAIR[1]))",
     "write member": "seen.append(Status.OK.hit())",
     "write items": "seen.append(raised(ROWS))",
-    "write hidden items": "[raised(rows) for rows in [ROWS]]; seen.append(ROWS[3])",
-    "write hidden large": "seen.extend([float(raised(rows)) for rows in [LARGE]])",
+    "write hidden items": "own = {'rows': ROWS}; raised(own['rows']); seen.append(ROWS[3])",
+    "write hidden large": "own = {'rows': LARGE}; seen.append(float(raised(own['rows'])))",
     "write hidden cell": "seen.extend([raised_cell(each) for each in vars(Wrong)['cells'](tick)])",
     "write passed": "push(TALLY); seen.append(len(TALLY))",
     "write partial": "functools.partial(push, TALLY)(); seen.append(len(TALLY))",
@@ -285,6 +309,10 @@ LINES = {
     "write buffer": "BUFFER.write(b'a'); seen.append(len(BUFFER.getvalue()))",
     "write queue": "LINE.put(1); seen.append(LINE.qsize())",
     "write large": "LARGE[0] += 1; seen.append(float(LARGE[0]))",
+    "write in several": "[raised(rows) for rows in (ROWS, LARGE)]; seen.append([ROWS[3], float(LARGE[3])])",
+    "write view": "np.ravel(GRID['w'])[1:][0] += 1; seen.append(float(GRID['w'][1]))",
+    "write rows": "[raised(row, 1) for row in GRID['w'].reshape(3, -1)]; seen.append(float(GRID['w'][1]))",
+    "write fed": "seen.append([each() for each in last_of(given) if getattr(each, '__name__', '') == 'add'])",
     "write cached": "seen.append(Settings().first)",
     "write by text": "setattr(Box, 'extra', NUMBER); seen.append(Box.extra)",
     "write default": "seen.append((lambda known=KNOWN: known.setdefault('n', len(seen)))())",
@@ -360,6 +388,8 @@ CHANGES = {
     "singleton": lambda module, run: setattr(module.Settings(), "level", 10 * run),
     "member": lambda module, run: setattr(module.Status.OK, "hits", 10 * run),
     "large": lambda module, run: setattr(module, "LARGE", np.full(200_000, run)),
+    "grid": lambda module, run: setattr(module, "GRID", {"w": np.full(30_000, run)}),
+    "shape": lambda module, run: setattr(module, "Shape", module.shape_of(run)),
     "list": lambda module, run: module.TALLY.append(0),
     "variable": lambda module, run: module.WORD.set(f"word {run}"),
     "environment": lambda module, run: os.environ.update(INGREDIENT=str(run)),
@@ -383,6 +413,8 @@ READERS = {
     "closure": "closure",
     "attribute": "attribute",
     "pair": "pair",
+    "view": "grid",
+    "rows": "grid",
 }
 """Lines that write, and those that read the same."""
 HIDDEN = {"write hidden items": "items", "write hidden large": "large", "write hidden cell": "tick"}
@@ -469,7 +501,8 @@ class Program:
         for name in self.turns[run % len(self.turns)] if run else ():
             CHANGES[name](module, run)
         module.FAILS = run == runs - 1 or (self.goes_on and run == runs // 2)
-        return [run, module.Box([run]), module.level_of(run), module.Box([run]).level, module.fed]
+        last = module.adder_of(run) if "write fed" in self.writing else module.Shape()
+        return [run, module.Box([run]), module.level_of(run), module.Box([run]).level, module.fed, last]
 
     def needed(self):
         """The calls that a run makes, in creation order."""

@@ -18,6 +18,7 @@ ROWS = [0] * 20_000
 BOX = {"rows": ROWS}
 NUMBER = 3
 TABLE, NEST, WEIGHTS = {"a": [0]}, [[0], [1]], np.zeros((2, 2))
+PARAMETERS = {"w": WEIGHTS}
 
 
 def put(rows, at):
@@ -149,6 +150,10 @@ def reaching():
         with opened() as table:
             table["b"] = 1
 
+    def stepped():
+        for key, weights in {**PARAMETERS}.items():
+            weights -= PARAMETERS[key] * 0.1
+
     def from_a_function():
         table = the_table()
         table["a"].append(1)
@@ -162,6 +167,7 @@ def reaching():
         after_a_loop,
         one_way,
         in_a_context,
+        stepped,
         from_a_function,
         lambda: copy.copy(TABLE)["a"].append(1),
         lambda: TABLE.copy()["a"].append(1),
@@ -219,10 +225,24 @@ def keeping_off():
         table["c"] = 1
         return rows, table
 
+    def totals():
+        total = 0
+        for row in NEST:
+            for number in row:
+                number += 1
+                total += number
+        return total
+
+    def chosen():
+        row = WEIGHTS[0]
+        positive = row[row > 0]
+        positive[:] = 0
+        return positive
+
     def of_an_argument(at, place):
         return copying(NEST[at]), place
 
-    return [grid, scaled, copied, sums, paired, appended, of_an_argument]
+    return [grid, scaled, copied, sums, paired, appended, totals, chosen, of_an_argument]
 
 
 def calls():
