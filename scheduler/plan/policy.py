@@ -66,7 +66,7 @@ HEAVY_CALL = 1e-3
 """Minimum seconds of a first call that mark a function as heavy. Shorter ones may only show start-up time."""
 PLANNING_A_NODE = 40e-6
 """Seconds for each node to compile a dataflow, to compare its plans, and to measure it in two runs."""
-COLD_SCALAR, COLD_OBJECT, COLD_LIBRARY = 0.15e-6, 1.4e-6, 0.8e-6
+COLD_SCALAR, COLD_OBJECT, COLD_LIBRARY = 0.15e-6, 2.5e-6, 0.8e-6
 """Extra seconds for each node of a run without a plan, while all values are scalars, and otherwise. The third number is
 added for a node of the library, whose calls a compiled program does without."""
 CHUNK = 256

@@ -194,11 +194,11 @@ def test_short_first_calls_do_not_tell_that_a_function_is_heavy(graph, seconds, 
     ("make", "seconds", "scalars", "expected"),
     [
         (lambda x: x, 1e-6, True, 267),
-        (lambda x: x, 1e-6, False, 29),
+        (lambda x: x, 1e-6, False, 16),
         (lambda x: x, 5e-6, True, 35),
         (lambda x: x, 1e-4, False, 1),
         (tf.negative, 1e-6, True, 43),
-        (tf.negative, 1e-6, False, 19),
+        (tf.negative, 1e-6, False, 13),
     ],
 )
 def test_a_plan_is_made_once_it_might_have_paid(graph, make, seconds, scalars, expected):
