@@ -49,12 +49,16 @@ def in_parts(rule: Callable) -> Callable:
     def kernel(old, *values):
         if 0 < old.ndim and old.size <= PART:
             try:
-                return kept(rule(old, *values), old)
+                new = rule(old, *values)
             except ValueError:  # shapes that do not match
                 for value in values:
                     if np.ndim(value) and value.shape != old.shape:
                         raise _of_another_shape(value, old) from None
                 raise
+            if new.dtype != old.dtype or new.shape != old.shape or new.base is not None:
+                return kept(new, old)
+            new.flags.writeable = False
+            return new
         tables = [np.ndim(value) > 0 for value in values]
         for table, value in zip(tables, values, strict=True):
             if table and value.shape != old.shape:
@@ -112,9 +116,16 @@ def descend(old, grad, rate, out=None):
     return out
 
 
-@in_parts
-def scaled(old, factor, out=None):
+def scaled(old, factor):
     """old factor."""
+    if old.ndim:
+        return _scaled(old, factor)
+    new = old * factor  # at once: every step of Adam does this to two numbers
+    return new if type(new) is type(old) else kept(new, old)
+
+
+@in_parts
+def _scaled(old, factor, out=None):
     return np.multiply(old, factor, out=out)
 
 
