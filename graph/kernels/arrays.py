@@ -237,14 +237,18 @@ def fill(value, dims, dtype):
     least = min(dims, default=0)
     if least < 0:
         raise ValueError(f"Dimension {least} must be >= 0")
-    out = np.empty(dims, dtype)
+    return _full(dims, value, dtype)
+
+
+def _full(shape, value, dtype):
+    out = np.empty(shape, dtype)
     out.fill(value)  # np.full would strip a string's trailing NULs
     return out
 
 
 def like(x, value, dtype):
     """An array of x's shape, filled with `value`."""
-    return fill(value, np.shape(x), dtype)
+    return _full(np.shape(x), value, dtype)
 
 
 def eye(rows, columns, batch, dtype):
