@@ -7,6 +7,7 @@ backward   the section that runs backwards: from gradients of outputs to those o
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,12 +16,13 @@ import numpy as np
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, constant, pass_through
 from weftwork.graph.dtypes import DType
-from weftwork.graph.gradients.registry import no_derivative, rule
+from weftwork.graph.gradients.registry import Rule, inherit, no_derivative, rule
 from weftwork.graph.gradients.tools import dense
 from weftwork.graph.gradients.walk import gradients, is_trainable, value_of
 from weftwork.graph.operation import WRITES, Kind, Operation, Tensor
 from weftwork.graph.ops.array_ops import shape
 from weftwork.graph.ops.composite import IndexedSlices
+from weftwork.graph.ops.control_flow import leaves, repacked
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.filling import zeros_like
 from weftwork.graph.ops.flow import identity
@@ -72,7 +74,32 @@ def replay(owner: Operation, section: Section, known: dict[Tensor, Tensor], draw
             traits=op.traits,
         )
         known.update(zip(op.outputs, copy.outputs, strict=True))
+        inherit(copy, op, functools.partial(_beside_copies, owner, op, known, draws))
     return [known.get(t, t) for t in section.outputs]
+
+
+def _beside_copies(
+    owner: Operation, original: Operation, known: dict[Tensor, Tensor], draws: bool, found: Rule
+) -> Rule:
+    """A rule of `custom_gradient` for a copy of its operation.
+
+    Its function may use tensors of the section where it was written. So it is called there, and what it makes is
+    replayed.   found: the rule.   known: the copies of these tensors.
+    """
+
+    def of_copy(copy: Operation, *grads: Any) -> list:
+        graph = copy.graph
+        given = [_dense(grad, t) for grad, t in zip(grads, copy.outputs, strict=True)]
+        with graph.in_section(original.section), section_of(graph, "a custom gradient") as section:
+            section.parameters = [
+                graph.add(Kind.PLACEHOLDER, "Placeholder", outputs=[(t.dtype, t.raw_shape)]).outputs[0] for t in given
+            ]
+            made = found(original, *section.parameters)
+            section.outputs = leaves([grad for grad in made if grad is not None])
+        parts = iter(replay(owner, section, {**known, **dict(zip(section.parameters, given, strict=True))}, draws))
+        return [None if grad is None else repacked(grad, parts) for grad in made]
+
+    return of_copy
 
 
 def _copied_section(owner: Operation, section: Section, known: dict[Tensor, Tensor], draws: bool) -> int:

@@ -120,17 +120,39 @@ def _override(op: Operation) -> Rule | None:
     if type(kernel) is UserFunction:
         if kernel.gradient is not None:
             return _users_rule
-    elif op.type == _CUSTOM:
-        for result in op.graph.get_collection(_CUSTOM_RULES):
-            if result.name == op.name and result.function is not None:
-                return result.function
+    elif op.type == _CUSTOM and (found := _custom_rule_of(op)) is not None:
+        return found
+    name = _other_name(op)
+    if name is not None and name not in RULES:
+        raise no_derivative(op, f"nothing is registered as {name!r}")
+    return None if name is None else RULES[name]
+
+
+def _custom_rule_of(op: Operation) -> Rule | None:
+    rules = op.graph.get_collection(_CUSTOM_RULES)
+    return next((known.function for known in rules if known.name == op.name and known.function is not None), None)
+
+
+def _other_name(op: Operation) -> str | None:
+    """The name under which `gradient_override_map` looks up the gradient of an operation; None for its type."""
     for start, end, names in reversed(op.graph.get_collection(GRADIENT_OVERRIDES)):  # the innermost scope comes first
         for of_type, name in names:
             if of_type == op.type and start <= op.index < end:
-                if name not in RULES:
-                    raise no_derivative(op, f"nothing is registered as {name!r}")
-                return RULES[name]
+                return name
     return None
+
+
+def inherit(copy: Operation, op: Operation, through: Callable[[Rule], Rule]) -> None:
+    """Give a copy of an operation, which a derivative makes in another section, the gradient of the original.
+
+    through: turns a rule that uses tensors beside the original into one that uses those beside the copy.
+    """
+    name = _other_name(op)
+    if name != _other_name(copy):
+        override = [copy.index, copy.index + 1, ((op.type, name or op.type),)]
+        op.graph.get_collection_ref(GRADIENT_OVERRIDES).append(override)
+    if op.type == _CUSTOM and (found := _custom_rule_of(op)) is not None:
+        op.graph.get_collection_ref(_CUSTOM_RULES).append(_Local(copy.name, through(found)))
 
 
 # A user's function

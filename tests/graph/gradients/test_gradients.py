@@ -542,6 +542,49 @@ def test_custom_gradient_replaces_the_derivative_of_what_a_function_makes(graph)
     assert value(grad) == 1  # the plain derivative would be nan
 
 
+@tf.RegisterGradient("TenTimesTheInput")
+def _ten_times(op, grad):
+    return grad * op.inputs[0] * 10.0
+
+
+def _overridden(x):
+    with tf.get_default_graph().gradient_override_map({"Square": "TenTimesTheInput"}):
+        return tf.square(x)
+
+
+@tf.custom_gradient
+def _customized(x):
+    return x * x, lambda grad: grad * x * 10.0
+
+
+def _once(f, x):
+    return tf.while_loop(lambda i, a: i < 1, lambda i, a: (i + 1, f(a)), [0, x])[1]
+
+
+@pytest.mark.parametrize("square", [_overridden, _customized])
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda f, x: tf.cond(x > 0, lambda: f(x), lambda: x),
+        _once,
+        lambda f, x: tf.reduce_sum(tf.map_fn(f, tf.stack([x]))),
+        lambda f, x: _once(lambda a: tf.cond(a > 0, lambda: f(a), lambda: a), x),
+    ],
+    ids=["branch", "loop", "map", "branch in loop"],
+)
+def test_a_gradient_of_ones_own_counts_in_branches_and_loops(graph, place, square):
+    x = tf.constant(3.0)
+    (first,) = tf.gradients(place(square, x), x)
+    assert value([first, *tf.gradients(first, x)]) == [30.0, 10.0]
+
+
+def test_an_override_around_tf_gradients_does_not_reach_into_branches(graph):
+    x = tf.constant(3.0)
+    y = tf.cond(x > 0, lambda: tf.square(x), lambda: x)
+    with graph.gradient_override_map({"Square": "TenTimesTheInput"}):
+        assert value(tf.gradients(y, x)) == [6.0]
+
+
 def test_custom_gradient_of_several_results_and_arguments(graph):
     @tf.custom_gradient
     def swapped(x, y):
