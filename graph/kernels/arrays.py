@@ -232,23 +232,19 @@ def only(*values, function, **attrs):
 
 def fill(value, dims, dtype):
     """An array filled with `value`."""
-    if np.ndim(dims) != 1:
+    if type(dims) is not tuple and np.ndim(dims) != 1:
         raise ValueError(f"dims must represent a vector, got shape {bracket_text(np.shape(dims))}")
     least = min(dims, default=0)
     if least < 0:
         raise ValueError(f"Dimension {least} must be >= 0")
-    return _full(dims, value, dtype)
-
-
-def _full(shape, value, dtype):
-    out = np.empty(shape, dtype)
+    out = np.empty(dims, dtype)
     out.fill(value)  # np.full would strip a string's trailing NULs
     return out
 
 
 def like(x, value, dtype):
     """An array of x's shape, filled with `value`."""
-    return _full(np.shape(x), value, dtype)
+    return fill(value, np.shape(x), dtype)
 
 
 def eye(rows, columns, batch, dtype):
