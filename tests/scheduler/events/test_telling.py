@@ -467,7 +467,8 @@ def test_a_shared_session_hears_of_its_own_runs_with_its_own_operations(ray_sess
             assert not running.done()
             open(told, "w").close()
             running.result()
-        assert [event.kind for event in early] == ["began", "planned", "segment", "ended"]
+        kinds = [event.kind for event in early if event.kind != "started"]  # which is told if loading takes long
+        assert kinds == ["began", "planned", "segment", "ended"]
         check_run(events)
         (ran,) = of_kind(events, "node")
         assert ran.ops == (node.op,)
