@@ -7,6 +7,7 @@ are the notes at the end.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from datetime import date
@@ -39,12 +40,13 @@ COLUMNS = ["name", "ours", "peer", "ratio", "goal", "reached"]
 NOTES = "Notes"
 
 
-def rows_of(name: str, limit: int) -> list[dict]:
-    """The rows printed by a benchmark. If it fails, a last row says why."""
+def rows_of(name: str, limit: int, root: Path = TARGET.parent.parent) -> list[dict]:
+    """The rows printed by a benchmark of a checkout. If it fails, a last row says why."""
     try:
         done = subprocess.run(
             [sys.executable, "-m", f"benchmarks.{name}"],
-            cwd=TARGET.parent.parent,
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(root)},
             capture_output=True,
             text=True,
             timeout=limit,

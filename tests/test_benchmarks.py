@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 import weftwork as tf
-from benchmarks import bound, metg, mixed, oneshot
+from benchmarks import bound, metg, mixed, oneshot, then_and_now
 from weftwork.scheduler.events.event import IDLE
 
 ROOT = Path(__file__).parent.parent
@@ -137,3 +137,22 @@ def command(process):
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+def test_two_checkouts_are_compared_by_the_rows_that_both_have(tmp_path, capsys):
+    script = """
+from benchmarks.common import figure, row
+row("step", {0}e-6, 4e-6, 1, "peer")
+figure("grown by", {0}, "MiB", 5)
+figure("only in {0}", 1, "MiB", 5)
+"""
+    for folder, value in (("then", 2), ("now", 3)):
+        (tmp_path / folder / "benchmarks").mkdir(parents=True)
+        for name in ("__init__", "common"):
+            (tmp_path / folder / "benchmarks" / f"{name}.py").write_bytes((ROOT / f"benchmarks/{name}.py").read_bytes())
+        (tmp_path / folder / "benchmarks" / "small.py").write_text(script.format(value))
+    then_and_now.main([str(tmp_path / "then"), "2", "small"], tmp_path / "now")
+    assert capsys.readouterr().out.splitlines() == [
+        "step | 2 us, now 3 us: 1.50 WORSE | 1.50 of it by peer",
+        "grown by | 2 MiB, now 3 MiB: 1.50 WORSE",
+    ]
