@@ -286,7 +286,7 @@ def rebuild(structure: Any, function: Callable[[Any], Any], other: Callable[[Any
     if kind is list:
         return [function(item) for item in structure]
     if kind is dict:
-        return {key: function(item) for key, item in structure.items()}
+        return {key: function(item) for key, item in list(structure.items())}  # at once: another thread may change it
     if kind is slice:
         return slice(function(structure.start), function(structure.stop), function(structure.step))
     if issubclass(kind, tuple):
@@ -294,10 +294,10 @@ def rebuild(structure: Any, function: Callable[[Any], Any], other: Callable[[Any
         vars(result).update(vars(structure)) if hasattr(result, "__dict__") else None
         return result
     if issubclass(kind, (set, frozenset)):
-        return kind([function(item) for item in structure])
+        return kind([function(item) for item in list(structure)])
     if issubclass(kind, (list, dict, deque)):
         result = copy.copy(structure)
-        for key, item in dict.items(structure) if issubclass(kind, dict) else enumerate(structure):
+        for key, item in list(dict.items(result) if issubclass(kind, dict) else enumerate(result)):
             result[key] = function(item)
         return result
     fields = fields_of(kind)

@@ -130,7 +130,7 @@ def _parts(values: list, step: Any) -> list:
     for each in values[:_MOST_PARTS]:
         if type(each) in _CONTAINERS and each:
             items = each.values() if isinstance(each, dict) else each
-            found += [item for item in islice(items, _MOST_PARTS) if type(item) not in ATOMS]
+            found += [item for item in list(islice(items, _MOST_PARTS)) if type(item) not in ATOMS]
         elif not _is_numeric(each) or each.dtype.names or not is_item(step):
             found += [each, *inside(each)]
         elif each.ndim > 1:

@@ -19,7 +19,7 @@ from weftwork.graph.statistics import CALLED, GraphStatistics
 from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.effects import bound_together
 from weftwork.scheduler.compile.pruning import prune
-from weftwork.scheduler.events.event import Told, is_told
+from weftwork.scheduler.events.event import Told, is_told, told
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import worth_sharing_once
 from weftwork.scheduler.plan.policy import (
@@ -108,14 +108,14 @@ class CallList:
         return cls(elements, ops, statistics, bound)
 
     @cached_property
-    def told(self) -> Told:
+    def told(self) -> Sequence[Operation]:
         """Those of all nodes that are called and of which events tell."""
         return self.told_among(self.ops)
 
-    def told_among(self, ops: Iterable[Operation]) -> Told:
+    def told_among(self, ops: Iterable[Operation]) -> Sequence[Operation]:
         """The same of some nodes."""
         called = [op for op in ops if op.kind in CALLED]
-        return Told(called if self._all_told else filter(is_told, called))
+        return Told(called) if self._all_told else told(called)
 
     @property
     def blocks(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import itertools
 from collections import ChainMap, UserDict
@@ -124,6 +125,28 @@ def test_a_registered_type_is_made_in_any_process(ray_session, registered):
     there = tf.op(lambda held: held.value, isolated=True)
     with tf.Graph().as_default(), tf.Session() as session:
         assert session.run(there(Holder([tf.op(lambda: 5)()]))) == [5]
+
+
+@pytest.mark.parametrize("kind", [list, dict, set, collections.deque])
+def test_a_container_of_tensors_may_change_while_it_is_looked_into(registered, kind):
+    """Another thread may change it at any moment. Here a part of it does."""
+
+    def unpack(held):
+        add(len(whole))
+        return (held.value,)
+
+    def add(item):
+        if kind is dict:
+            whole[len(whole)] = item
+        else:
+            (whole.add if kind is set else whole.append)(item)
+
+    tf.register_structure(Holder, unpack, lambda parts: Holder(*parts))
+    whole = kind()
+    with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(placement="caller")) as session:
+        for part in (Holder(1), tf.op(lambda: 5)()):
+            add(part)
+        assert session.run(tf.op(len)(whole)) >= 2
 
 
 def test_only_classes_that_nodes_do_not_know_can_be_registered():
