@@ -127,11 +127,13 @@ class Program:
     state: Any = None
     """What its functions refer to (`carried.Carried`), if it is sent to another process."""
     _function: Callable | None = field(default=None, repr=False, compare=False)
+    name: str = field(default="", repr=False, compare=False)
+    """Its name in requests to local workers, once one of them was sent it."""
     shipped: Any = field(default=None, repr=False, compare=False)
-    """Its id and pickled form, once it has been sent to another process."""
+    """Its pickled form in Ray's store, once a task or an actor was sent it."""
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_function": None, "shipped": None}
+        return {**self.__dict__, "_function": None, "name": "", "shipped": None}
 
     def __call__(self, values: Sequence[Any], stop: list) -> list:
         """Run on input values and return the output values. Raises StepFailed, or Stopped once `stop` fills up."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from math import inf
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -101,6 +102,11 @@ class History:
         """True for a node that has taken about the same time in each run."""
         cost: NodeCost | None = op.measured
         return cost is not None and cost.calls >= STABLE_AFTER and cost.spread < STABLE_SPREAD
+
+    def variance(self, op: Operation) -> float:
+        """The variance of a node's seconds; infinite while its runs are too few to tell."""
+        cost: NodeCost | None = op.measured
+        return inf if cost is None or cost.calls < STABLE_AFTER else (cost.spread * cost.seconds) ** 2
 
 
 HISTORY = History()

@@ -99,7 +99,7 @@ PARALLEL_GAIN = 1.15
 
 TRIES = 3
 """Runs of each candidate. Their median counts."""
-TRYING_A_NODE = 30e-6
+TRYING_A_NODE = 15e-6
 """Extra seconds per node that the first runs of a static plan take: programs are sent, loaded and balanced."""
 AGAIN_AFTER, AGAIN_LATER = 40, 10
 """Runs after which promising candidates are tried again, and then after ten times as many, and so on.
@@ -155,6 +155,8 @@ FAR_OFF = 1.25
 """Factor by which the sum of many calls may miss its prediction before the means are scaled."""
 STABLE_AFTER, STABLE_SPREAD = 2, 0.2
 """Minimum calls, and maximum spread, of a stable node."""
+STABLE_SUM = 0.03
+"""Maximum standard deviation of what many calls of a function take together, as a fraction of it, for a static plan."""
 EVEN_AFTER = 8
 """Minimum calls of a function before a small spread counts as evidence that all its calls take the same time."""
 GIL_HOLDS = 3
