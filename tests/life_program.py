@@ -74,6 +74,10 @@ def quiet() -> dict:
         with tf.Session(config=tf.ConfigProto(placement="resident")) as many:
             return [many.run(nodes, {out: at})[-1] for at in range(4)] == [999.0, 1000.0, 1001.0, 1002.0]
 
+    def fed():  # a new function is called elsewhere at first, with what it reads
+        array, part = tf.placeholder(tf.float64, [None]), tf.op(lambda values, at: float(values[at]))
+        return session.run([part(array, k) for k in range(4)], {array: np.arange(2_000_000.0)}) == [0.0, 1.0, 2.0, 3.0]
+
     def look():
         return session.explain(x), session.list_devices(), session.placements
 
@@ -81,7 +85,7 @@ def quiet() -> dict:
         session.close()
         return True
 
-    for step in (limit, interrupt, cancel, end, failure, reset, large, look, close):
+    for step in (limit, interrupt, cancel, end, failure, reset, large, fed, look, close):
         done = step()
         if not done:
             started.append(f"{step.__name__} went wrong")

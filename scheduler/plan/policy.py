@@ -46,8 +46,10 @@ DROPPED_FROM_BYTES = 64 * 1024
 AHEAD_OF_A_LANE, AHEAD_SHARE = 1e-3, 0.25
 """Seconds of work that a lane has left when it is given the next batch, if batch times are predictable; for long
 batches, the fraction of their length, because the caller may be busy with the results of another one."""
-MOST_FED = 10_000_000
-"""Maximum bytes of feeds for a run without a plan: each part that runs elsewhere sends them again."""
+MOST_FED, MOST_COPIED = 10_000_000, 1_000_000_000
+"""Maximum bytes of feeds for a run without a plan, and of all sources for one that calls new functions in local workers
+rather than in tasks: each worker gets a copy. The second limit is for all copies in a program without Ray, which takes
+three seconds to start."""
 MOST_WORKERS = 64
 """Maximum number of local workers that share one run. Each is a process of some 60 MB."""
 WORKER_START = 0.2
