@@ -15,7 +15,7 @@ import sys
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import Any
 
@@ -30,6 +30,10 @@ from weftwork.scheduler.plan.policy import EVEN_AFTER, FAR_OFF, NEW_CALL_WEIGHT,
 
 _MOST_LASTING = 2048
 """Records are kept of at most so many functions without weak references; NumPy and SciPy have some hundreds."""
+
+
+_RECENT = 16
+"""Number of calls after which what was before weighs less than half a percent in a mean."""
 
 
 class Record:
@@ -56,6 +60,16 @@ class Record:
         self.spread += weight * (spread_of(seconds, self.seconds) - self.spread)
         self.seconds += weight * (min(seconds, OUTLIER * self.seconds + 1e-6) - self.seconds)
         self.bytes += weight * (made - self.bytes)
+
+    def add_several(self, calls: Sequence[tuple[float, int]]) -> None:
+        """Include several measurements, each of seconds and output bytes. Of many, the means favour the last ones."""
+        early = calls[:-_RECENT]
+        if early:
+            self.calls += len(early)
+            self.total += sum([seconds for seconds, _ in early])
+            self.squares += sum([seconds * seconds for seconds, _ in early])
+        for seconds, made in calls[-_RECENT:]:
+            self.add(seconds, made)
 
     def scale(self, factor: float) -> None:
         """Scale the measured seconds by a factor."""
@@ -142,24 +156,23 @@ class Costs:
 
     def learn(self, kernel: Callable, taken: int, seconds: float, made: int) -> None:
         """Record a call of `kernel`: bytes of its inputs (`taken`), seconds, and bytes of its outputs (`made`)."""
-        self.learn_calls(kernel, ((size_class(taken), seconds, made),))
+        self.learn_calls(kernel, size_class(taken), [(seconds, made)])
 
-    def learn_calls(self, kernel: Callable, calls: Iterable[tuple[int, float, int]]) -> None:
-        """Record calls of `kernel`, each as (size class of its inputs, seconds, bytes of its outputs)."""
+    def learn_calls(self, kernel: Callable, size: int, calls: Sequence[tuple[float, int]]) -> None:
+        """Record calls of `kernel` on inputs of one size class, each as (seconds, bytes of its outputs)."""
         if self.blocks(kernel):
             return
         with self._lock:
             records = self._history(kernel).records
-            for size, seconds, made in calls:
-                record = records.get(size)
-                if record is None:
-                    records[size] = Record(seconds, made)
-                    self.epoch += 1
-                    continue
-                record.add(seconds, made)
-                if abs(record.seconds - record.published) > 0.5 * record.published + 1e-6:
-                    record.published = record.seconds
-                    self.epoch += 1
+            record = records.get(size)
+            if record is None:
+                record = records[size] = Record(*calls[0])
+                self.epoch += 1
+                calls = calls[1:]
+            record.add_several(calls)
+            if abs(record.seconds - record.published) > 0.5 * record.published + 1e-6:
+                record.published = record.seconds
+                self.epoch += 1
 
     def learn_together(self, counts: Mapping[Any, int], seconds: float) -> None:
         """Scale the means of some functions so that their calls add up to `seconds`.

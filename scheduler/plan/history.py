@@ -118,12 +118,12 @@ def learn(flow: Dataflow, calls: Iterable[tuple[int, int, float, int]]) -> None:
 
     calls: of each the node, the bytes of its inputs, the seconds, and the bytes of its outputs.
     """
-    by_kernel: dict[Any, list] = {}
+    alike: dict[tuple[Any, int], list] = {}
     kernels, ops = flow.kernels, flow.ops
     for node, taken, seconds, made in calls:
         size = size_class(taken)
-        by_kernel.setdefault(kernels[node], []).append((size, seconds, made))
+        alike.setdefault((kernels[node], size), []).append((seconds, made))
         if seconds > LONG_NODE:
             HISTORY.learn_size(ops[node], size, seconds)
-    for kernel, each in by_kernel.items():
-        COSTS.learn_calls(kernel, each)
+    for (kernel, size), each in alike.items():
+        COSTS.learn_calls(kernel, size, each)
