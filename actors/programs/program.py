@@ -128,9 +128,8 @@ class Program:
     """What its functions refer to (`carried.Carried`), if it is sent to another process."""
     _function: Callable | None = field(default=None, repr=False, compare=False)
     name: str = field(default="", repr=False, compare=False)
-    """Its name in requests to local workers, once one of them was sent it."""
     shipped: Any = field(default=None, repr=False, compare=False)
-    """Its pickled form in Ray's store, once a task or an actor was sent it."""
+    """Its name for local workers, and its form in Ray's store for tasks and actors, once one of these was sent it."""
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_function": None, "name": "", "shipped": None}

@@ -13,7 +13,13 @@ from time import monotonic
 
 from weftwork.actors.processes.local_worker import FLOWS
 from weftwork.actors.programs.lru import Lru
-from weftwork.scheduler.plan.policy import AHEAD_OF_A_LANE, AHEAD_SHARE, CALLS_BEFORE_HERE, LONGEST_FINAL_BATCH, STABLE_SPREAD
+from weftwork.scheduler.plan.policy import (
+    AHEAD_OF_A_LANE,
+    AHEAD_SHARE,
+    CALLS_BEFORE_HERE,
+    LONGEST_FINAL_BATCH,
+    STABLE_SPREAD,
+)
 from weftwork.scheduler.run.telling import HERE, Sent
 
 _MOST_TOKENS = 2048
