@@ -102,9 +102,8 @@ class Step(NamedTuple):
     dead: tuple[int, ...]
     """Slots that no later step reads."""
     settle: Callable | None = None
-    """Applied to returned values that may be mutable, so that nobody else holds them. It takes a list of values: a
-    single result is wrapped, several are passed as they are.
-    """
+    """Applied to a list of returned values that may be mutable, so that nobody else holds them. A single one is wrapped
+    in a list."""
     lent: Lent | None = None
     """Which arguments are lent, that is, not owned by the kernel."""
 
