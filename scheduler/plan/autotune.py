@@ -338,7 +338,7 @@ class _Sharing:
         if workers < 2 or inventory.machine_count() > 1:
             return None
         foreseen = self._schedule(workers, hop).makespan + SHARED_NODE * len(self.seconds)
-        return Candidate("dynamic", foreseen, partial(make_dynamic_plan, self.flow, self.estimate))
+        return Candidate("dynamic", foreseen, partial(make_dynamic_plan, self.flow))
 
     def in_threads(self) -> Candidate | None:
         """Threads of this process; not for functions that share its random generators or depend on their thread."""

@@ -235,10 +235,9 @@ def fits_slots(flow: Dataflow) -> bool:
     return not any([flow.producer[value] in detached for node in detached for value in flow.inputs[node]])
 
 
-def make_dynamic_plan(flow: Dataflow, estimate: Estimate) -> Plan:
+def make_dynamic_plan(flow: Dataflow) -> Plan:
     """A plan without decisions: the nodes are shared out as the run goes on."""
-    nodes = list(range(len(flow.ops)))
-    segment = Segment(0, Place.DYNAMIC, nodes, False, seconds=sum([s or 0.0 for s in estimate.seconds]))
+    segment = Segment(0, Place.DYNAMIC, list(range(len(flow.ops))), False)
     return Plan(flow, [segment], {}, False, 1, wanted_values(flow))
 
 

@@ -71,7 +71,7 @@ class Planner:
                 autotuner = specialization.autotuner
                 if flow.beside or not _is_seen(flow, estimate):
                     if self.can_share(flow, known):
-                        return Autotuner.only("dynamic", partial(make_dynamic_plan, flow, estimate))
+                        return Autotuner.only("dynamic", partial(make_dynamic_plan, flow))
                     autotuner = None
                 elif (
                     autotuner is None
@@ -99,7 +99,7 @@ class Planner:
             if _is_seen(flow, estimate) and not flow.beside:
                 return Autotuner(self._candidates(flow, estimate, set()))
             if self.can_share(flow, {}):
-                return Autotuner.only("dynamic", partial(make_dynamic_plan, flow, estimate))
+                return Autotuner.only("dynamic", partial(make_dynamic_plan, flow))
         return self._placed(flow, estimate, set(), nested)
 
     def without_workers(self, run: Run, flow: Dataflow) -> Candidate:
@@ -130,7 +130,7 @@ class Planner:
             return self.in_caller(flow)
         forced = forced or self.config.placement
         if forced == Place.DYNAMIC.value and is_sharable(flow):
-            return Autotuner.only(forced, partial(make_dynamic_plan, flow, estimate))
+            return Autotuner.only(forced, partial(make_dynamic_plan, flow))
         blocked = COSTS.blocks_any(flow.kernels)
         alone = forced == Place.THREAD.value and need_one_thread(flow.functions)
         free = is_free(flow) or (forced == Place.RESIDENT.value and is_sharable(flow) and fits_slots(flow))

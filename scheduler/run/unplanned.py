@@ -14,7 +14,6 @@ from weftwork.scheduler.compile.needs import is_sharable
 from weftwork.scheduler.plan.autotune import Autotuner
 from weftwork.scheduler.plan.call_list import CallList
 from weftwork.scheduler.plan.cost import COSTS
-from weftwork.scheduler.plan.placement import Estimate
 from weftwork.scheduler.plan.plan import make_dynamic_plan
 from weftwork.scheduler.plan.signatures import Signature, settled
 from weftwork.scheduler.plan.specializations import Specialization
@@ -81,8 +80,7 @@ class Unplanned:
                 raise Stopped
             specialization = Specialization()
             if heavy and is_sharable(flow) and self._planner.can_share(flow, inner.bytes_of_sources()):
-                make = partial(make_dynamic_plan, flow, Estimate(flow, {}))
-                specialization.autotuner = Autotuner.only("dynamic", make)
+                specialization.autotuner = Autotuner.only("dynamic", partial(make_dynamic_plan, flow))
             self._run_flow(inner, flow, specialization)
             for where, (segments, nodes) in inner.ran.items():
                 run.count(where, nodes, segments)
