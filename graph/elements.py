@@ -35,8 +35,7 @@ class Elements:
         allow_tensor, allow_operation: whether the result may be one.
         Raises TypeError if `obj` cannot be either, ValueError or KeyError if it is not in this graph.
         """
-        types = " or ".join(["Tensor"] * allow_tensor + ["Operation"] * allow_operation)
-        if not types:
+        if not (allow_tensor or allow_operation):
             raise ValueError("allow_tensor and allow_operation can't both be False.")
         if hasattr(type(obj), "_as_graph_element"):
             obj = obj._as_graph_element()
@@ -49,6 +48,7 @@ class Elements:
                 kind = "Tensor" if isinstance(obj, Tensor) else "Operation"
                 raise ValueError(f"{kind} {obj!r} is not an element of this graph.")
             return obj
+        types = " or ".join(["Tensor"] * allow_tensor + ["Operation"] * allow_operation)
         raise TypeError(f"Can not convert a {type(obj).__name__} into a {types}.")
 
     def also_named(self, name: str, op: Operation) -> None:

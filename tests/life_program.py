@@ -68,6 +68,16 @@ def quiet() -> dict:
         except tf.errors.NotFoundError:
             return True
 
+    def large():  # long programs, with large arrays, go to local workers
+        table, out = np.arange(200_000.0), tf.placeholder(tf.int32, [])
+        nodes = [tf.op(lambda k, at: float(table[k + at]))(k, out) for k in range(1000)]
+        with tf.Session(config=tf.ConfigProto(placement="resident")) as many:
+            return [many.run(nodes, {out: at})[-1] for at in range(4)] == [999.0, 1000.0, 1001.0, 1002.0]
+
+    def fed():  # a new function is called elsewhere at first, with what it reads
+        array, part = tf.placeholder(tf.float64, [None]), tf.op(lambda values, at: float(values[at]))
+        return session.run([part(array, k) for k in range(4)], {array: np.arange(2_000_000.0)}) == [0.0, 1.0, 2.0, 3.0]
+
     def look():
         return session.explain(x), session.list_devices(), session.placements
 
@@ -75,7 +85,7 @@ def quiet() -> dict:
         session.close()
         return True
 
-    for step in (limit, interrupt, cancel, end, failure, reset, look, close):
+    for step in (limit, interrupt, cancel, end, failure, reset, large, fed, look, close):
         done = step()
         if not done:
             started.append(f"{step.__name__} went wrong")

@@ -11,12 +11,13 @@ share an array in the program also share one in the receiving process.
 from __future__ import annotations
 
 import dis
+import hashlib
 import io
 import os
 import pickle
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import CodeType, FunctionType
 from typing import Any
 from weakref import WeakValueDictionary
@@ -60,6 +61,13 @@ def pack_code(program: Any) -> tuple[bytes, list[tuple[str, memoryview]]]:
     if blocks:
         _warn_of_large_variables(program)
     return code, blocks
+
+
+def name_of(code: bytes, keys: Iterable[str]) -> str:
+    """The name of a packed program in requests: equal programs with equal blocks share it."""
+    whole = hashlib.sha1(code, usedforsecurity=False)
+    whole.update(" ".join(keys).encode())
+    return whole.hexdigest()
 
 
 def unpack_code(code: bytes, keys: Sequence[str], came: Sequence[Any]) -> Any:

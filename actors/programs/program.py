@@ -102,9 +102,8 @@ class Step(NamedTuple):
     dead: tuple[int, ...]
     """Slots that no later step reads."""
     settle: Callable | None = None
-    """Applied to returned values that may be mutable, so that nobody else holds them. It takes a list of values: a
-    single result is wrapped, several are passed as they are.
-    """
+    """Applied to a list of returned values that may be mutable, so that nobody else holds them. A single one is wrapped
+    in a list."""
     lent: Lent | None = None
     """Which arguments are lent, that is, not owned by the kernel."""
 
@@ -127,11 +126,12 @@ class Program:
     state: Any = None
     """What its functions refer to (`carried.Carried`), if it is sent to another process."""
     _function: Callable | None = field(default=None, repr=False, compare=False)
+    name: str = field(default="", repr=False, compare=False)
     shipped: Any = field(default=None, repr=False, compare=False)
-    """Its id and pickled form, once it has been sent to another process."""
+    """Its name for local workers, and its form in Ray's store for tasks and actors, once one of these was sent it."""
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_function": None, "shipped": None}
+        return {**self.__dict__, "_function": None, "name": "", "shipped": None}
 
     def __call__(self, values: Sequence[Any], stop: list) -> list:
         """Run on input values and return the output values. Raises StepFailed, or Stopped once `stop` fills up."""

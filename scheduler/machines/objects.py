@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import weakref
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weftwork.actors.processes.code import pack_code
+from weftwork.actors.processes.code import name_of, pack_code
 from weftwork.actors.processes.messages import unwrap, wrap
 from weftwork.actors.programs.program import Program
 from weftwork.actors.programs.sizes import size_of
@@ -62,17 +61,16 @@ life.FORGETTERS.append(_blocks.clear)
 
 
 def code_of(program: Program) -> Code:
-    """A program as it is sent. Cached in the program."""
+    """A program as tasks and actors are sent it. Cached in the program."""
     shipped = program.shipped
     if shipped is None or shipped.is_gone:
         text, large = pack_code(program)
         blocks = tuple([_block(key, data) for key, data in large])
-        whole = hashlib.sha1(text, usedforsecurity=False)
-        whole.update(" ".join([block.key for block in blocks]).encode())
+        name = name_of(text, [block.key for block in blocks])
         if len(text) <= _INLINE_CODE:
-            shipped = Code(whole.hexdigest(), text, None, blocks)
+            shipped = Code(name, text, None, blocks)
         else:  # an array: workers that have the program do not even copy it
-            shipped = Code(whole.hexdigest(), None, put(np.frombuffer(text, np.uint8)), blocks)
+            shipped = Code(name, None, put(np.frombuffer(text, np.uint8)), blocks)
         program.shipped = shipped
     return shipped
 

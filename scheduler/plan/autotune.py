@@ -13,6 +13,7 @@ best choice.
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -291,12 +292,13 @@ def _known_work(flow: Dataflow, seconds: Sequence[float]) -> tuple[float, float,
     """Seconds of work in nodes known to hold the GIL, known to release it, and known to be stable."""
     holding = releasing = stable = 0.0
     known: dict[Any, tuple[bool | None, bool]] = {}
+    counts = Counter(flow.kernels)
     for op, kernel, spent in zip(flow.ops, flow.kernels, seconds, strict=True):
         if kernel is None:
             continue
         if kernel not in known:
             record = COSTS.find(kernel, 0)
-            known[kernel] = HISTORY.holds_gil(kernel), record is not None and record.is_even
+            known[kernel] = HISTORY.holds_gil(kernel), record is not None and record.is_even(counts[kernel])
         holds, even = known[kernel]
         if holds is not None:
             holding, releasing = holding + spent * holds, releasing + spent * (not holds)

@@ -15,7 +15,8 @@ import sys
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from typing import Any
 
 from weftwork.actors.checkpoints.files import files_of, write_whole
@@ -25,24 +26,28 @@ from weftwork.graph.function import Op
 from weftwork.graph.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 from weftwork.graph.variables.handles import spec_of
-from weftwork.scheduler.plan.policy import EVEN_AFTER, FAR_OFF, NEW_CALL_WEIGHT, OUTLIER, STABLE_SPREAD
+from weftwork.scheduler.plan.policy import EVEN_AFTER, FAR_OFF, NEW_CALL_WEIGHT, OUTLIER, STABLE_SPREAD, STABLE_SUM
 
 _MOST_LASTING = 2048
 """Records are kept of at most so many functions without weak references; NumPy and SciPy have some hundreds."""
 
 
+_RECENT = 16
+"""Number of calls after which what was before weighs less than half a percent in a mean."""
+
+
 class Record:
     """Mean seconds and output bytes of one function on inputs of one size class.
 
-    seconds: a mean that favours recent calls and damps outliers.   total: seconds of all calls together.
-    spread: the typical deviation from the mean, as a fraction of it.
+    seconds: a mean that favours recent calls and damps outliers.   total, squares: the sum of all calls' seconds, and
+    of their squares.   spread: the typical deviation from the mean, as a fraction of it.
     """
 
-    __slots__ = ("bytes", "calls", "seconds", "spread", "published", "total")
+    __slots__ = ("bytes", "calls", "published", "seconds", "spread", "squares", "total")
 
     def __init__(self, seconds: float, made: int, calls: int = 1, spread: float = 0.0):
         self.seconds, self.bytes, self.calls, self.total = seconds, float(made), calls, seconds * calls
-        self.spread = spread
+        self.spread, self.squares = spread, calls * seconds**2 * (1 + spread**2)
         self.published = seconds
         """The mean at the time of the last change of `Costs.epoch`."""
 
@@ -50,14 +55,26 @@ class Record:
         """Include another measurement."""
         self.calls += 1
         self.total += seconds
+        self.squares += seconds * seconds
         weight = max(NEW_CALL_WEIGHT, 1.0 / self.calls)
         self.spread += weight * (spread_of(seconds, self.seconds) - self.spread)
         self.seconds += weight * (min(seconds, OUTLIER * self.seconds + 1e-6) - self.seconds)
         self.bytes += weight * (made - self.bytes)
 
+    def add_several(self, calls: Sequence[tuple[float, int]]) -> None:
+        """Include several measurements, each of seconds and output bytes. Of many, the means favour the last ones."""
+        early = calls[:-_RECENT]
+        if early:
+            self.calls += len(early)
+            self.total += sum([seconds for seconds, _ in early])
+            self.squares += sum([seconds * seconds for seconds, _ in early])
+        for seconds, made in calls[-_RECENT:]:
+            self.add(seconds, made)
+
     def scale(self, factor: float) -> None:
         """Scale the measured seconds by a factor."""
         self.seconds, self.total, self.published = self.seconds * factor, self.total * factor, self.published * factor
+        self.squares *= factor**2
 
     @property
     def careful(self) -> float:
@@ -65,13 +82,19 @@ class Record:
         return max(self.seconds, self.total / self.calls)
 
     @property
-    def is_even(self) -> bool:
-        """True for a function whose calls have all taken about the same time."""
-        return (
-            self.calls >= EVEN_AFTER
-            and self.spread < STABLE_SPREAD
-            and self.careful < (1 + STABLE_SPREAD) * self.seconds
-        )
+    def variance(self) -> float:
+        """The variance of its calls' seconds; infinite while they are too few to tell."""
+        if self.calls < EVEN_AFTER:
+            return inf
+        return max(0.0, self.squares / self.calls - (self.total / self.calls) ** 2)
+
+    def is_even(self, among: int = 1) -> bool:
+        """True for a function whose calls have all taken about the same time, or of which `among` calls together do."""
+        if self.calls < EVEN_AFTER:
+            return False
+        if self.spread < STABLE_SPREAD and self.careful < (1 + STABLE_SPREAD) * self.seconds:
+            return True
+        return self.variance <= among * (STABLE_SUM * self.careful) ** 2
 
 
 def spread_of(seconds: float, mean: float) -> float:
@@ -133,24 +156,23 @@ class Costs:
 
     def learn(self, kernel: Callable, taken: int, seconds: float, made: int) -> None:
         """Record a call of `kernel`: bytes of its inputs (`taken`), seconds, and bytes of its outputs (`made`)."""
-        self.learn_calls(kernel, ((size_class(taken), seconds, made),))
+        self.learn_calls(kernel, size_class(taken), [(seconds, made)])
 
-    def learn_calls(self, kernel: Callable, calls: Iterable[tuple[int, float, int]]) -> None:
-        """Record calls of `kernel`, each as (size class of its inputs, seconds, bytes of its outputs)."""
+    def learn_calls(self, kernel: Callable, size: int, calls: Sequence[tuple[float, int]]) -> None:
+        """Record calls of `kernel` on inputs of one size class, each as (seconds, bytes of its outputs)."""
         if self.blocks(kernel):
             return
         with self._lock:
             records = self._history(kernel).records
-            for size, seconds, made in calls:
-                record = records.get(size)
-                if record is None:
-                    records[size] = Record(seconds, made)
-                    self.epoch += 1
-                    continue
-                record.add(seconds, made)
-                if abs(record.seconds - record.published) > 0.5 * record.published + 1e-6:
-                    record.published = record.seconds
-                    self.epoch += 1
+            record = records.get(size)
+            if record is None:
+                record = records[size] = Record(*calls[0])
+                self.epoch += 1
+                calls = calls[1:]
+            record.add_several(calls)
+            if abs(record.seconds - record.published) > 0.5 * record.published + 1e-6:
+                record.published = record.seconds
+                self.epoch += 1
 
     def learn_together(self, counts: Mapping[Any, int], seconds: float) -> None:
         """Scale the means of some functions so that their calls add up to `seconds`.

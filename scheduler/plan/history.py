@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from math import inf
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -102,6 +103,11 @@ class History:
         cost: NodeCost | None = op.measured
         return cost is not None and cost.calls >= STABLE_AFTER and cost.spread < STABLE_SPREAD
 
+    def variance(self, op: Operation) -> float:
+        """The variance of a node's seconds; infinite while its runs are too few to tell."""
+        cost: NodeCost | None = op.measured
+        return inf if cost is None or cost.calls < STABLE_AFTER else (cost.spread * cost.seconds) ** 2
+
 
 HISTORY = History()
 """The instance of this process."""
@@ -112,12 +118,12 @@ def learn(flow: Dataflow, calls: Iterable[tuple[int, int, float, int]]) -> None:
 
     calls: of each the node, the bytes of its inputs, the seconds, and the bytes of its outputs.
     """
-    by_kernel: dict[Any, list] = {}
+    alike: dict[tuple[Any, int], list] = {}
     kernels, ops = flow.kernels, flow.ops
     for node, taken, seconds, made in calls:
         size = size_class(taken)
-        by_kernel.setdefault(kernels[node], []).append((size, seconds, made))
+        alike.setdefault((kernels[node], size), []).append((seconds, made))
         if seconds > LONG_NODE:
             HISTORY.learn_size(ops[node], size, seconds)
-    for kernel, each in by_kernel.items():
-        COSTS.learn_calls(kernel, each)
+    for (kernel, size), each in alike.items():
+        COSTS.learn_calls(kernel, size, each)

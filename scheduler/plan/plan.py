@@ -109,7 +109,8 @@ class Plan:
             functions = functions_of([self.flow.kernels[node] for node in segment.nodes])
             if functions and segment.program is not None:
                 carried = Carried([function.captured for function in functions], segment.need is not None)
-                segment.program.state, segment.program.shipped = carried if carried else None, None
+                program = segment.program
+                program.state, program.name, program.shipped = carried if carried else None, "", None
         self.state = state
 
     @property

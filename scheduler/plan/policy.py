@@ -46,8 +46,10 @@ DROPPED_FROM_BYTES = 64 * 1024
 AHEAD_OF_A_LANE, AHEAD_SHARE = 1e-3, 0.25
 """Seconds of work that a lane has left when it is given the next batch, if batch times are predictable; for long
 batches, the fraction of their length, because the caller may be busy with the results of another one."""
-MOST_FED = 10_000_000
-"""Maximum bytes of feeds for a run without a plan: each part that runs elsewhere sends them again."""
+MOST_FED, MOST_COPIED = 10_000_000, 1_000_000_000
+"""Maximum bytes of feeds for a run without a plan, and of all sources for one that calls new functions in local workers
+rather than in tasks: each worker gets a copy. The second limit is for all copies in a program without Ray, which takes
+three seconds to start."""
 MOST_WORKERS = 64
 """Maximum number of local workers that share one run. Each is a process of some 60 MB."""
 WORKER_START = 0.2
@@ -99,7 +101,7 @@ PARALLEL_GAIN = 1.15
 
 TRIES = 3
 """Runs of each candidate. Their median counts."""
-TRYING_A_NODE = 30e-6
+TRYING_A_NODE = 15e-6
 """Extra seconds per node that the first runs of a static plan take: programs are sent, loaded and balanced."""
 AGAIN_AFTER, AGAIN_LATER = 40, 10
 """Runs after which promising candidates are tried again, and then after ten times as many, and so on.
@@ -155,6 +157,8 @@ FAR_OFF = 1.25
 """Factor by which the sum of many calls may miss its prediction before the means are scaled."""
 STABLE_AFTER, STABLE_SPREAD = 2, 0.2
 """Minimum calls, and maximum spread, of a stable node."""
+STABLE_SUM = 0.03
+"""Maximum standard deviation of what many calls of a function take together, as a fraction of it, for a static plan."""
 EVEN_AFTER = 8
 """Minimum calls of a function before a small spread counts as evidence that all its calls take the same time."""
 GIL_HOLDS = 3

@@ -14,6 +14,7 @@ from itertools import pairwise
 from math import inf
 from typing import Any, NamedTuple
 
+from weftwork.graph.operation import Operation
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.cost import COSTS, Record
 from weftwork.scheduler.plan.history import HISTORY
@@ -30,19 +31,19 @@ from weftwork.scheduler.plan.policy import (
     URGENT,
 )
 from weftwork.scheduler.plan.schedule import ranks
-from weftwork.scheduler.run.lane import Batch, Lane
+from weftwork.scheduler.run.lane import Batch, Lane, is_certain
 
 
 class Known(NamedTuple):
     """The known cost of a node.
 
-    calls: the number of calls that it is based on; infinity if the node itself was measured.   certain: the calls
-    agree.
+    calls: the number of calls that it is based on; infinity if the node itself was measured.   variance: of its
+    seconds; infinite if that is unknown.
     """
 
     seconds: float | None
     calls: float
-    certain: bool
+    variance: float
 
 
 class Frontier:
@@ -197,17 +198,21 @@ class Frontier:
             return found
         seconds, op, kernel = self.seconds[node], self.flow.ops[node], self.flow.kernels[node]
         if node in self._own and seconds is not None:
-            certain = not op.traits.user or HISTORY.is_stable(op) or ((r := self._record(kernel)) and r.is_even)
-            found = self._known[node] = Known(seconds, inf, bool(certain))
+            found = self._known[node] = Known(seconds, inf, self._variance(op, kernel) if op.traits.user else 0.0)
             return found
         if others is not None and (found := others.get(id(kernel))) is not None:
             return found
         if (record := self._record(kernel)) is not None:
-            found = Known(record.careful, record.calls, record.is_even)
+            found = Known(record.careful, record.calls, record.variance)
             if others is not None:
                 others[id(kernel)] = found
             return found
-        return Known(seconds, 0, False) if op.traits.user else Known(0.0, inf, True)
+        return Known(seconds, 0, inf) if op.traits.user else Known(0.0, inf, 0.0)
+
+    def _variance(self, op: Operation, kernel: Any) -> float:
+        """The variance of the seconds of a user's node that was measured: its own, or that of its function's calls."""
+        record = self._record(kernel)
+        return min(HISTORY.variance(op), inf if record is None else record.variance)
 
     def _record(self, kernel: Any) -> Record | None:
         if self._looked_up != COSTS.epoch:
@@ -268,51 +273,50 @@ class Frontier:
         lanes: their number.   free: how many have room.   hop: minimum seconds of work that they share.   may_follow:
         whether a node may go where the batch goes.
         """
-        batch, part = Batch([], 0.0, certain=True, calls=inf), len(self.ready) / free
+        batch, part, awaited = Batch([], 0.0, 0.0, inf), len(self.ready) / free, False
         others: dict[int, Known] = {}
         share = max(SHORTEST_BATCH, self.work / (BATCHES_A_LANE * max(1, lanes)))
+        short, long = min(LONGEST_BATCH, share), min(LONGEST_FINAL_BATCH, share)
         while self.ready:
             node = self.ready[0][1]
-            known = self.known(node, others)
+            known, after = self.known(node, others), self._after[node]
             last = known.seconds is None or node in self.singly
-            if batch.nodes and (last or 2 * len(batch.nodes) >= known.calls or not may_follow(node)):
-                break
-            final = batch.certain and known.certain and not self._after[node]
-            wanted = min(LONGEST_FINAL_BATCH if final else LONGEST_BATCH, share)
-            if batch.nodes and batch.seconds + known.seconds > wanted:  # type: ignore[operator]
-                break
+            if batch.nodes:
+                if last or 2 * len(batch.nodes) >= known.calls or not may_follow(node):
+                    break
+                seconds = batch.seconds + known.seconds  # type: ignore[operator]
+                if seconds > short and (
+                    awaited or after or seconds > long or not is_certain(seconds, batch.variance + known.variance)
+                ):
+                    break
             heapq.heappop(self.ready)
-            batch.nodes.append(node)
-            batch.certain, batch.calls = batch.certain and known.certain, min(batch.calls, known.calls)
+            batch.add(node, known.seconds, known.variance, known.calls)
             if node in self.singly:
-                batch.seconds = known.seconds
                 break
-            followed = self._follow(node, known.seconds, batch, may_follow)
-            batch.seconds = None if known.seconds is None else batch.seconds + followed  # type: ignore[operator]
-            if last or batch.seconds >= wanted:  # type: ignore[operator]
+            if after:
+                self._follow(batch, known.seconds, may_follow)
+                awaited = awaited or len(self._after[batch.nodes[-1]]) > 0
+            if last or batch.seconds >= (short if awaited or not batch.certain else long):  # type: ignore[operator]
                 break
             if len(batch.nodes) >= part and batch.seconds >= hop:  # type: ignore[operator]
                 break
         self._count(batch.nodes, -1)
         return batch
 
-    def _follow(self, node: int, first: float | None, batch: Batch, may_follow: Callable[[int], bool]) -> float:
-        """Add nodes that depend on the previous one alone and are its only readers. Returns the seconds of all.
+    def _follow(self, batch: Batch, first: float | None, may_follow: Callable[[int], bool]) -> None:
+        """Add nodes that depend on the previous one alone and are its only readers.
 
-        first: the seconds of the first node. An unseen node is followed by unseen ones: its value may be large, and
-        stays put.
+        first: the seconds of the last node so far. An unseen node is followed by unseen ones: its value may be large,
+        and stays put.
         """
-        nodes = batch.nodes
-        seconds, last = first or 0.0, len(nodes) + UNSEEN_IN_A_ROW
+        nodes, seconds, last = batch.nodes, first or 0.0, len(batch.nodes) + UNSEEN_IN_A_ROW
         while seconds < SHORTEST_BATCH and (first is not None or len(nodes) < last):
-            node = self._only_reader(node)
+            node = self._only_reader(nodes[-1])
             if node < 0 or not may_follow(node):
                 break
             known = self.known(node)
             if (known.seconds is None) != (first is None):
                 break
             self._waits[node] = 0
-            nodes.append(node)
-            batch.certain, batch.calls = batch.certain and known.certain, min(batch.calls, known.calls)
+            batch.add(node, known.seconds, known.variance, known.calls)
             seconds += known.seconds or 0.0
-        return seconds

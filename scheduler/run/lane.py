@@ -13,7 +13,13 @@ from time import monotonic
 
 from weftwork.actors.processes.local_worker import FLOWS
 from weftwork.actors.programs.lru import Lru
-from weftwork.scheduler.plan.policy import AHEAD_OF_A_LANE, AHEAD_SHARE, CALLS_BEFORE_HERE
+from weftwork.scheduler.plan.policy import (
+    AHEAD_OF_A_LANE,
+    AHEAD_SHARE,
+    CALLS_BEFORE_HERE,
+    LONGEST_FINAL_BATCH,
+    STABLE_SPREAD,
+)
 from weftwork.scheduler.run.telling import HERE, Sent
 
 _MOST_TOKENS = 2048
@@ -24,15 +30,36 @@ _MOST_TOKENS = 2048
 class Batch:
     """Nodes that a lane runs one after another.
 
-    seconds: their predicted seconds; None if one of them was never seen.   certain: the prediction rests on
-    measurements that agree.   calls: on how many calls it rests, at least.   sent: when and how they were sent.
+    seconds: their predicted seconds; None if one of them was never seen.   variance: of these seconds.
+    calls: on how many calls they rest, at least.   sent: when and how the nodes were sent.
     """
 
     nodes: list[int]
     seconds: float | None
-    certain: bool = False
+    variance: float = inf
     calls: float = 0
     sent: Sent = HERE
+
+    @property
+    def certain(self) -> bool:
+        """Whether the prediction is good."""
+        return self.seconds is not None and is_certain(self.seconds, self.variance)
+
+    def add(self, node: int, seconds: float | None, variance: float, calls: float) -> None:
+        """Add a node that is predicted to take so many seconds. The variances of independent calls add up."""
+        self.nodes.append(node)
+        self.seconds = None if seconds is None or self.seconds is None else self.seconds + seconds
+        self.variance += variance
+        if calls < self.calls:
+            self.calls = calls
+
+
+def is_certain(seconds: float, variance: float) -> bool:
+    """Whether a prediction of seconds with this variance is good, or that of a long batch of such nodes would be.
+
+    A sum of many calls is known better than each of them: its variance grows as it does, not as its square.
+    """
+    return variance <= STABLE_SPREAD**2 * seconds * max(seconds, LONGEST_FINAL_BATCH)
 
 
 class Lane:

@@ -20,7 +20,7 @@ from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Estimate, Place, place, place_needed
 from weftwork.scheduler.plan.plan import Plan, fits_slots, make_dynamic_plan, make_plan
-from weftwork.scheduler.plan.policy import COMPARING_A_NODE, COMPARING_SHARE, MOST_FED
+from weftwork.scheduler.plan.policy import COMPARING_A_NODE, COMPARING_SHARE, MOST_COPIED, MOST_FED
 from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.run.failures import block
 from weftwork.scheduler.run.local_workers import local_workers
@@ -52,7 +52,8 @@ class Planner:
         """Whether local workers may run a dataflow that has not been measured yet."""
         if inventory.machine_count() > 1 or not self.lanes.own_cpus():
             return False
-        return sum(sizes.values()) <= MOST_FED and not local_workers().failed
+        most = MOST_FED if backend.is_running() else MOST_COPIED / self.lanes.own_cpus()
+        return sum(sizes.values()) <= most and not local_workers().failed
 
     def plan(self, run: Run, flow: Dataflow, specialization: Specialization) -> Autotuner:
         """Find the strategies for a dataflow whose sources are available, and store them in the specialization."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from time import monotonic
 
 from weftwork.graph.drawing.words import listed
@@ -58,7 +59,7 @@ class Post:
 
     def _name(self, segment: Segment) -> str:
         """What Ray calls a segment: the names of its nodes. "" if Ray is not to show it."""
-        return listed([op.name for op in self._run.ops_of(segment)]) if self._named else ""
+        return listed(self._run.ops_of(segment), attrgetter("name")) if self._named else ""
 
     def _let_gpus_go(self, need: Need | None) -> None:
         """Let idle actors of the session give up their GPUs if a task asks for one."""

@@ -10,6 +10,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
+from weftwork.actors.processes.code import name_of, pack_code
 from weftwork.actors.processes.exchange import ProcessExchange, Unsendable
 from weftwork.actors.processes.messages import Request, described, pack, pack_parts
 from weftwork.actors.processes.transport import Gone, Transport
@@ -62,34 +63,32 @@ class Team(ProcessExchange):
 
     def begin(self, segment: Segment, known: set[str]) -> None:
         """Send a segment to its resident, which has the programs in `known` already."""
-        packs = monotonic()
+        packs, program = monotonic(), segment.program
+        text, blocks = None, []
         try:
-            code = objects.code_of(segment.program)
-            new = [block for block in code.blocks if code.name not in known and block.key not in known]
-            text, data = None, []
-            if code.name not in known:
-                text = code.text if code.text is not None else objects.fetch(code.reference).tobytes()
-                data = [memoryview(objects.fetch(block.reference)) for block in new]
+            if program.name not in known:
+                text, blocks = pack_code(program)
+                program.name = name_of(text, [key for key, _ in blocks])
             inputs = pack_parts([self.run.local(value) for value in segment.inputs[1:]])
         except OpError:
             raise
         except Exception as error:  # pickling may raise anything
             raise self._unfit(error) from error
-        blocks = () if text is None else code.blocks
         request = Request(
-            code.name,
+            program.name,
             text,
             measure=self.measure,
-            blocks=tuple([block.key for block in blocks]),
-            beside=tuple([block in new for block in blocks]),
+            blocks=tuple([key for key, _ in blocks]),
+            beside=tuple([key not in known for key, _ in blocks]),
             around=self.run.around(known),
         )
         self.left[segment.slot] = segment
         now = monotonic()
         self.sent[segment.slot] = Sent(self.began, now, now - packs)
         self.run.here[segment.slot] = (segment, now, 0)
+        data = [part for key, part in blocks if key not in known]
         self.transport.send(segment.slot, [pack(["run", self.number, request]), *data, *inputs], self.stop)
-        known.update([code.name, *[block.key for block in blocks]])
+        known.update([program.name, *[key for key, _ in blocks]])
 
     def receive(self, slot: int, message: list | None) -> None:
         """Handle a message of a resident, or its death. Residents without a part in the run may also come up or die."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from threading import get_native_id
 from time import monotonic
 from typing import Any, NamedTuple
@@ -79,7 +80,7 @@ class Telling:
     def begin(self) -> None:
         """Report the start of the run."""
         ops = tuple(dict.fromkeys([getattr(element, "op", element) for element in self._asked]))
-        text = listed([element.name for element in self._asked])
+        text = listed(self._asked, attrgetter("name"))
         self.tell("began", self._began, ops=ops, text=text)
 
     @property

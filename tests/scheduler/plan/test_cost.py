@@ -237,6 +237,9 @@ def test_calls_are_even_once_enough_of_them_have_taken_as_long():
         costs.learn(even, 0, 1e-3, 8)
         costs.learn(odd, 0, 1e-3 * (1 + number % 2), 8)
         costs.learn(tail, 0, 0.3 if number == 2 else 1e-3, 8)
-        assert costs.find(even, 0).is_even is (number >= 7)
-    assert not costs.find(odd, 0).is_even
-    assert not costs.find(tail, 0).is_even  # a long one weighs in full, however long ago it was
+        assert costs.find(even, 0).is_even() is (number >= 7)
+    assert not costs.find(odd, 0).is_even()
+    assert not costs.find(tail, 0).is_even()  # a long one weighs in full, however long ago it was
+    assert costs.find(odd, 0).is_even(among=500)  # so many together are known to 3 %
+    assert not costs.find(odd, 0).is_even(among=50)
+    assert not costs.find(tail, 0).is_even(among=500)

@@ -23,11 +23,11 @@ def test_a_lane_has_room_while_little_is_left_to_do_and_that_is_known():
 
 def test_a_lane_has_room_shortly_before_it_has_done_a_batch_whose_seconds_are_certain():
     lane, before = Lane(), monotonic()
-    lane.give(0, Batch([0], 0.5, certain=True))
+    lane.give(0, Batch([0], 0.5, variance=0.0))
     assert before + 0.5 - AHEAD_SHARE * 0.5 <= lane.room_at <= monotonic() + 0.5
     assert until_room([lane, Lane()]) == 0.0
     assert 0.0 < until_room([lane]) < 0.5
-    lane.give(1, Batch([1], 0.5, certain=True))
+    lane.give(1, Batch([1], 0.5, variance=0.0))
     assert until_room([lane]) is None
     lane.done(0)
     assert 0.0 < until_room([lane]) < 0.5
