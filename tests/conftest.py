@@ -23,6 +23,7 @@ os.environ.update(
     RAY_ENABLE_AUTO_CONNECT="0",
     RAY_worker_niceness="0",
     RAY_task_events_report_interval_ms="0",
+    RAY_prestart_worker_first_driver="0",  # these know no job, so that nobody forks them: see worker_program.py
     RAY_raylet_start_wait_time_s="100",  # several start at a time
     RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
     OMP_NUM_THREADS="1",  # several processes that each use all cores take turns badly

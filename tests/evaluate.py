@@ -7,6 +7,7 @@ on, so a kernel that writes to its inputs fails. Kernels and attributes must pic
 from __future__ import annotations
 
 import pickle
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,9 @@ from weftwork.graph import shapes
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.values import to_value
 
-_streams: dict[Operation, np.random.Generator] = {}
+_streams: weakref.WeakKeyDictionary[Operation, np.random.Generator] = weakref.WeakKeyDictionary()
+_travelled: weakref.WeakSet[Operation] = weakref.WeakSet()
+"""Operations whose kernels and attributes were pickled: derivatives by differences evaluate each many times."""
 
 
 def evaluate(tensor: Tensor | list | tuple, feeds: Mapping[Tensor, Any] | None = None) -> Any:
@@ -53,9 +56,10 @@ def _run(op: Operation, inputs: list) -> tuple:
         inputs = [_streams.setdefault(op, np.random.default_rng(seed)), *inputs]
     elif op.kind is not Kind.PURE and op.kind is not Kind.FUNCTION:
         raise ValueError(f"{op} needs a session (or a feed): it is a {op.kind.value}.")
-    if op.kind is Kind.PURE:
+    if op.kind is Kind.PURE and op not in _travelled:
         hash((op.kernel, frozenset(attrs.items())))  # equal nodes are merged
         assert pickle.loads(pickle.dumps((op.kernel, attrs))) == (op.kernel, attrs)  # nodes travel
+        _travelled.add(op)
     result = op.kernel(*inputs, **attrs)  # type: ignore[misc]
     return result if len(op.outputs) != 1 else (result,)
 

@@ -12,7 +12,7 @@ the clock of another process is slightly off, that only moves the border between
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from math import inf
 from operator import attrgetter
 from typing import NamedTuple
@@ -72,7 +72,7 @@ def critical_path(events: Sequence[Event]) -> list[Span]:
     begin, end = bounds(events)
     found, around = pieces(events)
     waits = Waits(found, around)
-    walk = _BackwardWalk(events, begin, end)
+    walk = _BackwardWalk(events, {piece.lane for piece in found}, begin, end)
     number = max(range(len(found)), key=lambda number: (found[number].back, number), default=None)
     arrival = found[number].back if number is not None else begin
     while number is not None:
@@ -100,14 +100,20 @@ def shares(path: Sequence[Span]) -> dict[str, float]:
 
 
 class _BackwardWalk:
-    """The walk backward from the end of a run. now: the time reached so far."""
+    """The walk backward from the end of a run. now: the time reached so far.
 
-    def __init__(self, events: Sequence[Event], begin: float, end: float):
+    lanes: those of its pieces. A process whose work was too short to be reported has none: its start counts where
+    nothing else is known.
+    """
+
+    def __init__(self, events: Sequence[Event], lanes: Set[Lane], begin: float, end: float):
         self.now, self.spans = end, list[Span]()
         self._begin = begin
         spans = [event for event in events if event.kind in _OVERHEADS]
         run = [_interval_of(event) for event in spans if event.lane.place in _HERE]
         self._overheads = _disjoint(run)
+        silent = [event for event in spans if event.lane.place not in _HERE and event.lane not in lanes]
+        self._between = _disjoint([*run, *map(_interval_of, silent)])
         self._starts: dict[Lane, list[_Interval]] = {}
         for event in sorted([event for event in spans if event.lane.place not in _HERE], key=attrgetter("start")):
             self._starts.setdefault(event.lane, []).append(_interval_of(event))
@@ -123,9 +129,8 @@ class _BackwardWalk:
 
     def rest(self, until: float, share: str = "rest", piece: Piece | None = None) -> None:
         """Walk back to a time through an interval in which only waits and planning are known."""
-        self._around(
-            self._overheads if piece is None else self._of_lane.get(piece.lane, self._overheads), until, share, piece
-        )
+        known = self._between if piece is None else self._of_lane.get(piece.lane, self._overheads)
+        self._around(known, until, share, piece)
 
     def hop(self, until: float, share: str, piece: Piece) -> None:
         """Walk back to a time through the transfer of a piece to its lane, whose process may have been starting."""

@@ -49,3 +49,4 @@ def test_references_and_handles_arrive_as_they_were_given(ray_session, place):
                 assert ray.get(session.run(new)) == [4, 6]
                 assert session.run(there, {p: reference}) == [5, 7]
     assert ray.get(counter.add.remote(1)) == 2
+    ray.kill(counter)  # Ray does not count a handle that has travelled

@@ -958,3 +958,4 @@ def test_references_and_handles_of_ray_arrive_as_they_are(ray_session, place):
         assert three == [1, 2]
         assert four == 5
     ray.kill(late)
+    ray.kill(actor)

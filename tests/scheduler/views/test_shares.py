@@ -123,6 +123,11 @@ def test_a_wait_for_a_lane_that_starts_is_no_wait_for_a_core(chain):
     assert shares_of(other)["waiting for a core"] == 5.5, "another lane had started before"
 
 
+def test_the_start_of_a_process_that_tells_of_no_work_is_a_share():
+    events = whole(5.0, moment("started", 0.5, 2), moment("started", 2.5, 2, lane=worker(1, "task")))
+    assert shares_of(events) == {"starting": 4.0, "rest": 1.0}
+
+
 def test_work_that_was_lost_with_its_process_is_a_share(chain):
     a = chain[0]
     lost = moment("lost", 2.0, ops=(a.op,), text="killed")
