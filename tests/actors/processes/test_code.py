@@ -157,7 +157,7 @@ def test_a_large_global_goes_to_the_store_and_to_each_process_once(
                 assert [values[-2] for values in made] == [0, 1, 2, 3]
                 seen.update([(values[0], values[-1]) for values in made if name == "where"])
     assert len({pid for pid, _ in seen}) == len(seen)
-    assert [size for size in stored if size >= LARGE] == ([] if placement == "shared" else [1_600_000])
+    assert [size for size in stored if size >= LARGE] == ([1_600_000] if placement in ("task", "actor") else [])
 
 
 def test_blocks_are_released_with_the_program_that_sent_them(ray_session, graph, quiet):
