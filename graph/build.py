@@ -6,7 +6,7 @@ Python scalars and lists are weak next to typed tensors, as in NumPy (NEP 50).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 

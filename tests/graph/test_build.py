@@ -335,7 +335,7 @@ def test_typed_values_promote_as_in_numpy(graph):
 
 
 @pytest.mark.parametrize(
-    "dtype, value, wanted",
+    ("dtype", "value", "wanted"),
     [  # what TensorFlow 1 gives, up to the last three: it cuts 1.5 to 1, and wraps the integers
         ("float32", np.sqrt(2), "float32"),
         ("float32", np.arange(2), "float32"),
