@@ -64,16 +64,16 @@ class Normal(_Located):
         return random_ops.random_normal(self._n_of(n), dtype=self.dtype, seed=seed) * self._scale + self._loc
 
     def _log_prob(self, x: Tensor) -> Tensor:
-        return -0.5 * math_ops.square(self._z(x)) - (_HALF_LOG_TAU + math_ops.log(self._scale))
+        return math_ops.square(self._z(x)) * -0.5 - (math_ops.log(self._scale) + _HALF_LOG_TAU)
 
     def _cdf(self, x: Tensor) -> Tensor:
-        return 0.5 * math_ops.erfc(-self._z(x) / math.sqrt(2.0))
+        return math_ops.erfc(-self._z(x) / math.sqrt(2.0)) * 0.5
 
     def _log_cdf(self, x: Tensor) -> Tensor:
         return log_ndtr(self._z(x))
 
     def _survival_function(self, x: Tensor) -> Tensor:
-        return 0.5 * math_ops.erfc(self._z(x) / math.sqrt(2.0))
+        return math_ops.erfc(self._z(x) / math.sqrt(2.0)) * 0.5
 
     def _log_survival_function(self, x: Tensor) -> Tensor:
         return log_ndtr(-self._z(x))
@@ -82,7 +82,7 @@ class Normal(_Located):
         return special.ndtri(p) * self._scale + self._loc
 
     def _entropy(self) -> Tensor:
-        return self._spread(0.5 + _HALF_LOG_TAU + math_ops.log(self._scale))
+        return self._spread(math_ops.log(self._scale) + (0.5 + _HALF_LOG_TAU))
 
     def _stddev(self) -> Tensor:
         return self._spread(self._scale)
@@ -116,7 +116,7 @@ class Laplace(_Located):
 
     def _cdf(self, x: Tensor) -> Tensor:
         z = self._z(x)
-        return 0.5 + 0.5 * math_ops.sign(z) * (1.0 - math_ops.exp(-math_ops.abs(z)))
+        return math_ops.sign(z) * (1.0 - math_ops.exp(-math_ops.abs(z))) * 0.5 + 0.5
 
     def _log_cdf(self, x: Tensor) -> Tensor:
         z = self._z(x)
@@ -129,10 +129,10 @@ class Laplace(_Located):
         return indexing.where(z < 0.0, above, -z - math.log(2.0))
 
     def _entropy(self) -> Tensor:
-        return self._spread(1.0 + math.log(2.0) + math_ops.log(self._scale))
+        return self._spread(math_ops.log(self._scale) + (1.0 + math.log(2.0)))
 
     def _stddev(self) -> Tensor:
-        return self._spread(math.sqrt(2.0) * self._scale)
+        return self._spread(self._scale * math.sqrt(2.0))
 
 
 class StudentT(_Located):
@@ -170,9 +170,9 @@ class StudentT(_Located):
 
     def _entropy(self) -> Tensor:
         half, above = 0.5 * self.df, 0.5 * (self.df + 1.0)
-        beta = math_ops.lgamma(half) + math.lgamma(0.5) - math_ops.lgamma(above)
+        beta = math_ops.lgamma(half) - math_ops.lgamma(above) + math.lgamma(0.5)
         told = above * (math_ops.digamma(above) - math_ops.digamma(half)) + 0.5 * math_ops.log(self.df) + beta
-        return self._spread(told + math_ops.log(math_ops.abs(self._scale)))
+        return self._spread(math_ops.log(math_ops.abs(self._scale)) + told)
 
     def _mean(self) -> Tensor:
         return self._exists(self._spread(self._loc), 1.0, "mean not defined for components of df <= 1")
@@ -245,7 +245,7 @@ class Uniform(Elementwise):
         return math_ops.minimum(math_ops.maximum((x - self._low) / (self._high - self._low), 0.0), 1.0)
 
     def _quantile(self, p: Tensor) -> Tensor:
-        return (1.0 - p) * self._low + p * self._high
+        return self._low * (1.0 - p) + self._high * p
 
     def _entropy(self) -> Tensor:
         return math_ops.log(self._high - self._low)
