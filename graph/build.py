@@ -6,8 +6,7 @@ Python scalars and lists are weak next to typed tensors, as in NumPy (NEP 50).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -18,11 +17,22 @@ from weftwork.graph.conversions import CONVERSIONS, registered
 from weftwork.graph.divisions import DIVISIONS
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.graph import Graph
+from weftwork.graph.meeting import (
+    ARRAYS,
+    PYTHON,
+    beside,
+    dtypes_of_arrays,
+    leaves,
+    of_numbers,
+    promoted_dtype,
+    weak_dtype,
+    weak_result,
+)
 from weftwork.graph.operation import _NO_ATTRS, Kind, Operation, Tensor
 from weftwork.graph.ownership import ATOMS, copied
 from weftwork.graph.seams import seams
 from weftwork.graph.seeds import stream_seeds
-from weftwork.graph.stacks import get_default_graph
+from weftwork.graph.stacks import get_default_graph, local
 from weftwork.graph.ufuncs import OPERATORS, type_and_name, ufunc_dtypes
 from weftwork.graph.values import dtype_of, filled, freeze, to_value
 
@@ -152,7 +162,7 @@ def convert_to_tensor(
 def _packed(value: Sequence[Any], dtype: DType | None, name: str) -> Tensor:
     """A list that holds tensors, stacked. Its parts are called NAME/0, NAME/1 ... where they have to be made."""
     if dtype is None:
-        dtype = _promoted([t.dtype.base_dtype for t in map(as_tensor, _leaves(value)) if t is not None])
+        dtype = promoted_dtype([t.dtype.base_dtype for t in map(as_tensor, leaves(value)) if t is not None])
     with get_default_graph().name_scope(name) as scope:
         return seams.stack([_part(item, dtype, str(i)) for i, item in enumerate(value)], name=scope)
 
@@ -162,17 +172,11 @@ def _part(item: Any, dtype: DType | None, name: str) -> Tensor:
     tensor = as_tensor(item)
     if tensor is not None:
         return tensor if dtype in (None, tensor.dtype.base_dtype) else seams.cast(tensor, dtype)
+    if local.tracing is None:
+        item = beside(item, dtype)
     if isinstance(item, (list, tuple)) and _holds_tensor(item):
         return _packed(item, dtype, name)
     return convert_to_tensor(item, name=name) if dtype is None else _weak(item, dtype, get_default_graph(), name)
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    for item in value:
-        if isinstance(item, (list, tuple)):
-            yield from _leaves(item)
-        else:
-            yield item
 
 
 def _holds_tensor(value: Any) -> bool:
@@ -214,6 +218,7 @@ def convert_together(values: Sequence[Any], dtype: Any = None, folder: str = "")
     """Convert values that are inputs of one node: Python scalars and lists take the dtype of the typed ones.
 
     A scalar that does not fit this dtype promotes it, as in NumPy: an int32 tensor with 1.5 gives float64.
+    NumPy's values take the dtype of the tensors (`beside`), but for a traced function, which means what NumPy does.
     folder: the node's full name with a slash. New constants are named FOLDERx and FOLDERy, as in TensorFlow.
     """
     tensors = [as_tensor(value) for value in values]
@@ -225,10 +230,11 @@ def convert_together(values: Sequence[Any], dtype: Any = None, folder: str = "")
         return present
     if dtype is None:
         typed = [t.dtype.base_dtype for t in present]
-        typed += [
-            as_dtype(v.dtype) for v in values if isinstance(v, (np.ndarray, np.generic)) and v.dtype.kind in "biufc"
-        ]
-        dtype = _promoted(typed)
+        if typed and local.tracing is None:
+            dtype = promoted_dtype(typed)
+            values = [beside(value, dtype) for value in values]
+        typed += dtypes_of_arrays(values)
+        dtype = promoted_dtype(typed) if typed else of_numbers(values)
     graph = graph_of(present)
     names = [f"{folder}{word}/" for word in _OPERANDS] if folder and len(values) <= len(_OPERANDS) else repeat("Const")
     return [_weak(v, dtype, graph, n) if t is None else t for t, v, n in zip(tensors, values, names, strict=False)]
@@ -238,26 +244,15 @@ def _with_typed_dtype(tensors: list[Tensor | None], values: Sequence[Any]) -> li
     """Give the tensors that stand for Python numbers the dtype of the typed tensors."""
     weak = [t is not None and t in t.op.graph.weak for t in tensors]
     typed = [t.dtype.base_dtype for t, is_weak in zip(tensors, weak, strict=True) if t is not None and not is_weak]
-    typed += [as_dtype(v.dtype) for v in values if isinstance(v, (np.ndarray, np.generic)) and v.dtype.kind in "biufc"]
-    typed_dtype = _promoted(typed) if any(weak) else None
+    typed_dtype = promoted_dtype(typed + dtypes_of_arrays(values)) if any(weak) else None
     if typed_dtype is None or typed_dtype.numpy.kind not in "biufc":
         return tensors
     return [_strong(t, typed_dtype) if w else t for t, w in zip(tensors, weak, strict=True)]  # type: ignore[arg-type]
 
 
-_PYTHON = {"i": int, "f": float, "c": complex}
-
-
 def _strong(tensor: Tensor, typed_dtype: DType) -> Tensor:
-    dtype, _ = _weak_dtype(typed_dtype, _PYTHON[tensor.dtype.numpy.kind])
+    dtype, _ = weak_dtype(typed_dtype, PYTHON[tensor.dtype.numpy.kind])
     return seams.cast(tensor, dtype)
-
-
-def _promoted(typed: list[DType]) -> DType | None:
-    if len(typed) <= 1:
-        return typed[0] if typed else None
-    numeric = [d.numpy for d in typed if d.numpy.kind in "biufc"]
-    return typed[0] if len(numeric) < len(typed) else as_dtype(np.result_type(*numeric))
 
 
 def _weak(value: Any, dtype: DType | None, graph: Graph, name: str) -> Tensor:
@@ -265,11 +260,11 @@ def _weak(value: Any, dtype: DType | None, graph: Graph, name: str) -> Tensor:
     # By far the most common case, which needs no name scope.
     if kind in _NUMBERS and dtype is not None and dtype is not dtypes.object:
         if dtype.numpy.kind in "biufc":
-            dtype = _weak_result(dtype, kind, value)
+            dtype = weak_result(dtype, kind, value)
         value = value if dtype is dtypes.string else dtype.numpy.type(value)
         return _constant(value, dtype, name, graph)
     with graph.as_default():
-        if dtype is None or isinstance(value, (np.ndarray, np.generic)):
+        if dtype is None or isinstance(value, ARRAYS):
             return convert_to_tensor(value, name=name)
         try:
             return convert_to_tensor(value, dtype, name=name)
@@ -277,25 +272,6 @@ def _weak(value: Any, dtype: DType | None, graph: Graph, name: str) -> Tensor:
             if dtype is dtypes.object or isinstance(value, (str, bytes)):
                 raise
             return convert_to_tensor(value, name=name)
-
-
-def _weak_result(dtype: DType, kind: type, value: Any) -> DType:
-    result, limits = _weak_dtype(dtype, kind)
-    if limits is not None and not limits[0] <= value <= limits[1]:
-        raise OverflowError(f"Python integer {value} out of bounds for {result.name}")
-    return result
-
-
-@lru_cache(maxsize=256)
-def _weak_dtype(dtype: DType, kind: type) -> tuple[DType, tuple[int, int] | None]:
-    """The dtype of a Python number of this kind next to a tensor, and the limits that an int must keep."""
-    bare = dtype.numpy.kind == "b"
-    if kind is bool:
-        return dtypes.bool if bare else dtype, None
-    if bare and kind in (int, float):
-        return (dtypes.int32, dtypes.int32.bounds) if kind is int else (dtypes.float32, None)
-    result = as_dtype((np.zeros(1, dtype.numpy) + kind(1)).dtype)
-    return result, result.bounds if result.is_integer else None
 
 
 def apply(
@@ -386,7 +362,7 @@ def elementwise(
     if ufunc.nout > 1:
         return apply(kernel, tensors, type=kind, name=name, outputs=[(d, shape) for d in result])
     output = apply(kernel, tensors, type=kind, name=name, dtype=result[0], shape=shape)
-    if output.op.graph.weak and result[0].numpy.kind in _PYTHON:
+    if output.op.graph.weak and result[0].numpy.kind in PYTHON:
         _keep_weak(output, args)
     return output
 

@@ -27,6 +27,7 @@ FLOORS = [
     "graph/variables",
     "graph/lookup",
     "graph/nn",
+    "graph/distributions",
     "graph/images",
     "graph/gradients",
     "graph/layers",

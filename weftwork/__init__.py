@@ -84,7 +84,6 @@ _NOT_HERE = {
     "distribute": "strategies are not included: use tf.train.ClusterSpec and tf.train.replica_device_setter.",
     "tpu": "TPUs are not supported.",
     "lite": "TensorFlow Lite is not included.",
-    "distributions": "distributions are not included: tf.random draws samples, and tf.math has the special functions.",
     "python": "TensorFlow's internal modules do not exist here: use the public names, as in `weftwork.Session`.",
     "examples": "TensorFlow's examples, and the data that they load, are not included.",
 }

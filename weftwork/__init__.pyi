@@ -28,6 +28,9 @@ from weftwork import (
     debugging as debugging,
 )
 from weftwork import (
+    distributions as distributions,
+)
+from weftwork import (
     dtypes as dtypes,
 )
 from weftwork import (

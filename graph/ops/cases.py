@@ -12,7 +12,7 @@ from weftwork.graph.build import apply, as_tensor, graph_of
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import math_ops
-from weftwork.graph.ops.control_flow import cond, leaves, repacked
+from weftwork.graph.ops.control_flow import Unlike, cond, leaves, repacked
 from weftwork.graph.ops.flow import group, identity
 from weftwork.graph.scopes import name_scope
 
@@ -129,7 +129,13 @@ def switch_case(
         others = pairs[:-1] if default is None else pairs
         if not others:
             return last()
-        return case([(math_ops.equal(branch_index, number), fn) for number, fn in others], default=last)
+        try:
+            return case([(math_ops.equal(branch_index, number), fn) for number, fn in others], default=last)
+        except Unlike as error:
+            raise TypeError(
+                "branches of tf.switch_case must have the same number, type, and overall structure of return values. "
+                f"{error}"
+            ) from error
 
 
 def _numbered(branch_fns: Any) -> list[tuple[int, Callable[..., Any]]]:

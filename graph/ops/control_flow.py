@@ -172,16 +172,20 @@ def _check_structures(one: Any, two: Any, strict: bool) -> None:
         raise type(error)(f"Incompatible return types/values of true_fn and false_fn: {error}") from None
 
 
+class Unlike(ValueError):
+    """The results of two branches have different numbers or dtypes."""
+
+
 def _check_alike(results: list, flats: list) -> None:
     one, two = flats
     if not one and not two:
         raise ValueError("true_fn and false_fn must return at least one result.")
     kinds = [list(map(composite, nest.flatten(result))) for result in results]
     if len(one) != len(two) or kinds[0] != kinds[1]:
-        raise ValueError(f"Incompatible return types/values of true_fn and false_fn: {results[0]!r}, {results[1]!r}")
+        raise Unlike(f"Incompatible return types/values of true_fn and false_fn: {results[0]!r}, {results[1]!r}")
     for a, b in zip(one, two, strict=True):
         if a.dtype.base_dtype != b.dtype.base_dtype:
-            raise ValueError(f"Outputs of true_fn and false_fn must have the same type: {a.dtype.name}, {b.dtype.name}")
+            raise Unlike(f"Outputs of true_fn and false_fn must have the same type: {a.dtype.name}, {b.dtype.name}")
 
 
 # Structures

@@ -332,8 +332,42 @@ def test_typed_values_promote_as_in_numpy(graph):
     for one, two in [("int8", "uint8"), ("int32", "float32"), ("float32", "float64"), ("int64", "float16")]:
         made = tf.constant(1, one) + tf.constant(1, two)
         assert made.dtype.numpy == np.result_type(np.dtype(one), np.dtype(two))
-        beside_array = tf.constant(1, one) + np.ones(2, two)
-        assert beside_array.dtype.numpy == np.result_type(np.dtype(one), np.dtype(two))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "wanted"),
+    [  # what TensorFlow 1 gives, up to the last three: it cuts 1.5 to 1, and wraps the integers
+        ("float32", np.sqrt(2), "float32"),
+        ("float32", np.arange(2), "float32"),
+        ("float32", np.ones(2), "float32"),
+        ("float16", np.float32(2), "float16"),
+        ("float64", np.float32(2), "float64"),
+        ("int32", np.int64(2), "int32"),
+        ("int8", np.array([True, False]), "int8"),
+        ("complex64", np.float64(2), "complex64"),
+        ("int32", np.float32(1.5), "float64"),
+        ("int32", np.array([0, 2**40]), "int64"),
+        ("uint8", np.int16(-1), "int16"),
+    ],
+)
+def test_numpys_values_take_the_dtype_of_the_tensors_that_they_meet(session, dtype, value, wanted):
+    t = tf.constant([2, 3], dtype)
+    for made in (t + value, value + t, tf.add(t, value), np.add(value, t), tf.concat([np.atleast_1d(value), t], 0)):
+        assert made.dtype.name == wanted
+    assert np.allclose(session.run(value + t), np.array([2, 3]) + value)
+
+
+def test_arrays_in_a_list_take_the_dtype_of_its_tensors(graph):
+    assert tf.convert_to_tensor([tf.constant([1.0, 2.0]), np.ones(2)]).dtype is tf.float32
+
+
+def test_a_traced_function_means_what_numpy_does():
+    assert tf.function(lambda x: x * np.sqrt(2))(np.float32(1)).dtype == np.float64
+
+
+def test_python_numbers_without_a_tensor_are_taken_together(session):
+    for made in (tf.stack([1, 2.5]), tf.add(1, 2.5), tf.concat([[1, 2], [2.5]], 0)):
+        assert made.dtype is tf.float32
 
 
 def test_scalars_alone_have_the_dtypes_of_tensorflow(graph):

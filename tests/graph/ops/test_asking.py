@@ -73,6 +73,8 @@ def test_the_numbers_of_functions_are_integers_without_gaps(graph):
         tf.switch_case(0, [fn])
     with pytest.raises(TypeError, match="must be an integer Tensor, got float32"):
         tf.switch_case(tf.constant(0.0), [fn])
+    with pytest.raises(TypeError, match="must have the same number, type, and overall structure.*int32, float32"):
+        tf.switch_case(index, [fn, lambda: tf.constant(1.0)])
 
 
 def test_vectorized_map_needs_no_dtypes(graph):
