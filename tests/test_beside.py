@@ -29,8 +29,10 @@ def test_needing_too(ray_session):
     assert "{way}" == "dies" or open("taken").read() != str(os.getpid())
 """
 TAKEN = """
-import os
+import os, time
 def test_taken(ray_session):
+    while not os.path.exists("others"):  # so the two processes that begin with tests like it do not take the others
+        time.sleep(0.01)
     with open("being taken", "w") as file:
         file.write(str(os.getpid()))
     os.rename("being taken", "taken")
@@ -58,8 +60,8 @@ def run_of(folder: Path, way: str) -> tuple[int, str]:
         "conftest.py": CONFTEST,
         "test_needing.py": NEEDING.format(way=way),
         "test_others.py": OTHERS.format(way=way),
+        "test_taken.py": TAKEN,
     }
-    files |= {"test_taken.py": TAKEN} if way != "dies" else {}
     for name, text in files.items():
         (folder / name).write_text(text)
     done = subprocess.run(
