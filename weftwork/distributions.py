@@ -1,6 +1,7 @@
 """tf.distributions: probability distributions."""
 
-import weftwork.graph.distributions.divergences  # noqa: F401  it registers them
+# Importing them registers them.
+import weftwork.graph.distributions.divergences  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from weftwork.graph.distributions.continuous import Laplace, Normal, StudentT, Uniform
 from weftwork.graph.distributions.discrete import Bernoulli, Categorical
 from weftwork.graph.distributions.distribution import (
