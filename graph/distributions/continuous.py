@@ -10,8 +10,6 @@ import numpy as np
 from weftwork.graph.distributions.distribution import FULLY_REPARAMETERIZED, Elementwise
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, assertions, filling, indexing, math_ops, random_ops, special
-from weftwork.graph.ops.flow import with_dependencies
-from weftwork.graph.ops.reductions import reduce_all
 
 _HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
 
@@ -175,7 +173,9 @@ class StudentT(_Located):
         return self._spread(math_ops.log(math_ops.abs(self._scale)) + told)
 
     def _mean(self) -> Tensor:
-        return self._exists(self._spread(self._loc), 1.0, "mean not defined for components of df <= 1")
+        return self._where(
+            self._spread(self.df) > 1.0, self._spread(self._loc), "mean not defined for components of df <= 1"
+        )
 
     def _mode(self) -> Tensor:
         return self._spread(self._loc)
@@ -184,14 +184,7 @@ class StudentT(_Located):
         df = self._spread(self.df)
         finite = math_ops.square(self._scale) * df / indexing.where(df > 2.0, df - 2.0, filling.ones_like(df))
         value = indexing.where(df > 2.0, finite, filling.zeros_like(df) + np.inf)
-        return self._exists(value, 1.0, "variance not defined for components of df <= 1")
-
-    def _exists(self, value: Tensor, least: float, why: str) -> Tensor:
-        """A statistic where df is larger than `least`; elsewhere NaN, or an error."""
-        fine = self._spread(self.df) > least
-        if self.allow_nan_stats:
-            return indexing.where(fine, value, filling.zeros_like(value) + np.nan)
-        return with_dependencies([assertions.assert_equal(reduce_all(fine), True, message=why)], value)
+        return self._where(df > 1.0, value, "variance not defined for components of df <= 1")
 
 
 class Uniform(Elementwise):

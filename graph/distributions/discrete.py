@@ -32,7 +32,24 @@ def logits_and_probs(logits: Any, probs: Any, several: bool, name: str) -> tuple
         return told if several else told - math_ops.log1p(-probs), probs
 
 
-class Bernoulli(Elementwise):
+class OfChances(Distribution):
+    """Distributions that are given by the probabilities of outcomes, or by logits."""
+
+    _logits: Tensor
+    _probs: Tensor
+
+    @property
+    def logits(self) -> Tensor:
+        """The logarithm of the odds of 1, or the logarithms of the classes' probabilities, up to a constant."""
+        return self._logits
+
+    @property
+    def probs(self) -> Tensor:
+        """The probability of 1, or of each class."""
+        return self._probs
+
+
+class Bernoulli(OfChances, Elementwise):
     """1 with the probability `probs`, or sigmoid(logits), and else 0."""
 
     def __init__(
@@ -57,16 +74,6 @@ class Bernoulli(Elementwise):
             as_dtype(dtype), NOT_REPARAMETERIZED, validate_args, allow_nan_stats, parameters,
             [self._logits, self._probs], scope,
         )  # fmt: skip
-
-    @property
-    def logits(self) -> Tensor:
-        """The logarithm of the odds of 1."""
-        return self._logits
-
-    @property
-    def probs(self) -> Tensor:
-        """The probability of 1."""
-        return self._probs
 
     def _sample_n(self, n: Tensor, seed: int | None) -> Tensor:
         uniform = random_ops.random_uniform(self._n_of(n), dtype=self._probs.dtype, seed=seed)
@@ -99,7 +106,7 @@ def type_one(tensor: Tensor) -> Tensor:
     return convert_to_tensor(1, tensor.dtype.base_dtype)
 
 
-class Categorical(Distribution):
+class Categorical(OfChances):
     """One of the classes 0, 1 ... along the last axis, by their `probs`, or softmax(logits)."""
 
     def __init__(
@@ -121,16 +128,6 @@ class Categorical(Distribution):
             as_dtype(dtype), NOT_REPARAMETERIZED, validate_args, allow_nan_stats, parameters,
             [self._logits, self._probs], scope,
         )  # fmt: skip
-
-    @property
-    def logits(self) -> Tensor:
-        """The logarithms of the probabilities, up to a constant."""
-        return self._logits
-
-    @property
-    def probs(self) -> Tensor:
-        """The probabilities."""
-        return self._probs
 
     @property
     def event_size(self) -> Tensor:

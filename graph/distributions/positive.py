@@ -8,9 +8,7 @@ import numpy as np
 
 from weftwork.graph.distributions.distribution import FULLY_REPARAMETERIZED, NOT_REPARAMETERIZED, Elementwise
 from weftwork.graph.operation import Tensor
-from weftwork.graph.ops import array_ops, assertions, filling, indexing, math_ops, random_ops, special
-from weftwork.graph.ops.flow import with_dependencies
-from weftwork.graph.ops.reductions import reduce_all
+from weftwork.graph.ops import array_ops, assertions, filling, math_ops, random_ops, special
 
 
 class _Shaped(Elementwise):
@@ -27,12 +25,6 @@ class _Shaped(Elementwise):
 
     def _drawn(self, n: Tensor, alpha: Tensor, beta: Any, seed: int | None) -> Tensor:
         return random_ops.random_gamma(array_ops.reshape(n, [1]), self._spread(alpha), beta, self.dtype, seed)
-
-    def _where(self, fine: Tensor, value: Tensor, why: str) -> Tensor:
-        """A statistic where it exists; elsewhere NaN, or an error."""
-        if self.allow_nan_stats:
-            return indexing.where(fine, value, filling.zeros_like(value) + np.nan)
-        return with_dependencies([assertions.assert_equal(reduce_all(fine), True, message=why)], value)
 
 
 class Gamma(_Shaped):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.distributions.discrete import logits_and_probs
+from weftwork.graph.distributions.discrete import OfChances, logits_and_probs
 from weftwork.graph.distributions.distribution import NOT_REPARAMETERIZED, Distribution, floats
 from weftwork.graph.nn.ops import log_softmax
 from weftwork.graph.operation import Tensor
@@ -128,7 +128,7 @@ class Dirichlet(_Simplex):
         return indexing.where(self._table > 1.0, mode, filling.zeros_like(mode) + np.nan)
 
 
-class Multinomial(_Simplex):
+class Multinomial(OfChances, _Simplex):
     """How often each class comes in total_count draws, by `probs` or softmax(logits) [..., classes]."""
 
     def __init__(
@@ -154,16 +154,6 @@ class Multinomial(_Simplex):
     def total_count(self) -> Tensor:
         """The number of draws."""
         return self._total
-
-    @property
-    def logits(self) -> Tensor:
-        """The logarithms of the probabilities, up to a constant."""
-        return self._logits
-
-    @property
-    def probs(self) -> Tensor:
-        """The probability of each class."""
-        return self._probs
 
     def _sample_n(self, n: Tensor, seed: int | None) -> Tensor:
         shape = joining.concat([array_ops.reshape(n, [1]), array_ops.shape(self._table)], 0)
