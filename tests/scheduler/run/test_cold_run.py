@@ -291,7 +291,7 @@ def tried_in(request, ray_session):
         team.give_back()
 
 
-def test_first_calls_of_an_unseen_function_are_in_a_worker_and_the_rest_is_here(tried_in, graph):
+def test_first_calls_of_an_unseen_function_are_in_a_worker_and_the_rest_is_here(tried_in, graph, clock):
     who = tf.op(lambda k: (k, os.getpid()))
     with tf.Session() as session:
         made = session.run([who(k) for k in range(MANY)])
@@ -305,9 +305,11 @@ def test_first_calls_of_an_unseen_function_are_in_a_worker_and_the_rest_is_here(
 def test_nodes_that_only_follow_a_first_call_stay_with_it(tried_in, graph):
     make, reduce = tf.op(lambda k: (k, os.getpid())), tf.op(lambda made: (*made, os.getpid()))
     with tf.Session() as session:
-        for k, one, two in session.run([reduce(make(k)) for k in range(MANY)]):
-            assert one == two, k
-        assert {place for place, (_, nodes) in session.placements.items() if nodes} == {tried_in, "caller"}
+        made = session.run([reduce(make(k)) for k in range(MANY)])
+        assert [k for k, _, _ in made] == list(range(MANY))
+        _, one, two = made[0]
+        assert one == two != os.getpid()
+        assert session.placements[tried_in][1] >= 2
 
 
 def test_an_unseen_function_that_takes_another_ones_values_is_tried_when_these_are_there(tried_in, graph):
