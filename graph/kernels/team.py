@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from weftwork.graph.cores import usable_cores
+
 WORTH = 1 << 21
 """Elementary steps that justify waking a helper, which takes about 50 us. One element copied or added is a step, and
 so are sixteen multiply-adds in BLAS."""
@@ -46,7 +48,7 @@ def threads() -> int:
     """The number of threads that a kernel may use."""
     if _most is not None:
         return max(1, _most)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable_cores()
 
 
 def share_out(work: Callable[[Iterator[int]], Any], count: int, steps: float = WORTH) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
+from weftwork.graph import cores
 from weftwork.graph.function import op
 from weftwork.graph.graph import Graph
 from weftwork.scheduler.machines import inventory, life, room
@@ -109,23 +110,9 @@ def _listed(names: list[str]) -> str:
 
 
 def _cpus() -> Finding:
-    usable, quota = inventory.local_cpus(), _quota()
-    text = f"{usable} of {os.cpu_count() or 1} CPUs"
-    if quota is None or quota >= usable:
-        return Finding(text)
-    whole = max(1, int(quota))
-    return Finding(
-        f"{text}, of whose time this container may use as much as {quota:g} have",
-        f"set ConfigProto(inter_op_parallelism_threads={whole}): the container has the time of {quota:g} CPUs only",
-    )
-
-
-def _quota() -> float | None:
-    """The CPU time that a container may use, in CPUs. None if there is no limit."""
-    with suppress(OSError, ValueError):
-        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return None if limit == "max" else int(limit) / int(period)
-    return None
+    limit = cores.quota()
+    text = f"{cores.usable_cores()} of {os.cpu_count() or 1} CPUs"
+    return Finding(text if limit is None else f"{text}: its container has the CPU time of {limit:g}")
 
 
 def _memory() -> Finding:

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from weftwork.actors.processes.pickling import use_reducers
 from weftwork.graph.callables import named
 from weftwork.graph.captured_kinds import given
+from weftwork.graph.cores import usable_cores
 from weftwork.graph.default_scopes import control_dependencies
 from weftwork.graph.errors import OpError
 from weftwork.graph.graph import Graph
@@ -27,7 +28,6 @@ from weftwork.scheduler.doors.dask_plans import Spec, Step, compute
 from weftwork.scheduler.doors.held import Held
 from weftwork.scheduler.doors.pace import PACES, belongs_beside
 from weftwork.scheduler.doors.running import changes_given, code_of, holds_nothing, op_of, plainly, staying
-from weftwork.scheduler.machines.inventory import local_cpus
 
 try:
     from dask import config
@@ -83,7 +83,7 @@ class _Computation:
         self.known: dict[Hashable, Any] = dict(cache or {})
         self._ops: dict = {}
         self._lasting: dict[int, bool] = {}
-        self._cores = self._most = local_cpus()
+        self._cores = self._most = usable_cores()
 
     def run(self, most: int | None) -> Mapping:
         """The values of the wanted keys. Raises KeyError for one that is missing."""

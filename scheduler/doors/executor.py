@@ -24,6 +24,7 @@ from typing import Any, NoReturn, TypeVar
 from weakref import WeakValueDictionary
 
 from weftwork.graph.captured_walk import Walk
+from weftwork.graph.cores import usable_cores
 from weftwork.graph.inspection import inside
 from weftwork.graph.turns import resting
 from weftwork.scheduler.doors.batches import Batch, results
@@ -31,7 +32,6 @@ from weftwork.scheduler.doors.calls import PLACES, Draws, Raised, Series, Start,
 from weftwork.scheduler.doors.futures import Call, Callee, cancel, finish, start
 from weftwork.scheduler.doors.pace import PACES
 from weftwork.scheduler.doors.running import code_of
-from weftwork.scheduler.machines.inventory import local_cpus
 
 _LOG = logging.getLogger("concurrent.futures")
 """Where Python's pools report an initializer that failed."""
@@ -70,7 +70,7 @@ class Executor(concurrent.futures.Executor):
             _check_count("max_workers", max_workers)
         if initializer is not None and not callable(initializer):
             raise TypeError(f"initializer must be callable, not {initializer!r}.")
-        self._max_workers = max_workers or local_cpus()
+        self._max_workers = max_workers or usable_cores()
         per_thread = _is_per_thread(initializer)
         self._owner = _Owner(self, Start(uuid.uuid4().hex, initializer, tuple(initargs), per_thread))
         PLACES[self._owner.start.key] = self._owner

@@ -14,11 +14,11 @@ from typing import Any, Generic, TypeVar, overload
 
 from weftwork.graph.build import placeholder
 from weftwork.graph.callables import check_callable, is_coroutine_function, named
+from weftwork.graph.cores import usable_cores
 from weftwork.graph.function import Op, op
 from weftwork.graph.graph import Graph
 from weftwork.scheduler.doors.executor import Executor
 from weftwork.scheduler.doors.running import plainly
-from weftwork.scheduler.machines.inventory import local_cpus
 from weftwork.scheduler.run.awaiting import LOOP
 from weftwork.scheduler.session.session import Session
 
@@ -169,4 +169,4 @@ def lazy_map(
     if window is not None and (not isinstance(window, int) or window < 1):
         raise ValueError(f"window must be a whole number, 1 or more, not {window!r}.")
     waits = is_coroutine_function(function.function if isinstance(function, Op) else function)
-    return Mapped(function, iterable, window or (_WAITING if waits else _EACH * local_cpus()))
+    return Mapped(function, iterable, window or (_WAITING if waits else _EACH * usable_cores()))

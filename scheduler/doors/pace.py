@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from weftwork.actors.programs.lru import Lru
 from weftwork.graph.captured import Captured
 from weftwork.graph.captured_kinds import UNPICKLABLE
-from weftwork.scheduler.machines.inventory import local_cpus
+from weftwork.graph.cores import usable_cores
 
 _KNOWN = 1024
 """Functions whose calls are remembered."""
@@ -70,7 +70,7 @@ def belongs_beside(captured: Captured, changes: bool, pace: Pace | None, most: i
         return False
     if UNPICKLABLE in captured.writes:  # such as a lock or a barrier, by which calls wait for each other
         return True
-    many, writes = most > local_cpus(), changes or bool(captured.writes)
+    many, writes = most > usable_cores(), changes or bool(captured.writes)
     if pace is None:
         return many or writes
     return pace.seconds >= _SHORTEST and (writes or (many and pace.busy < _WAITS * pace.seconds))

@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from weftwork.graph.codes import changes_arguments
+from weftwork.graph.cores import usable_cores
 from weftwork.graph.errors import OpError
 from weftwork.graph.function import Op, op
 from weftwork.graph.graph import Graph
 from weftwork.graph.ownership import is_atom
 from weftwork.graph.source import Source, is_ours
-from weftwork.scheduler.machines.inventory import local_cpus
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.request.config import ConfigProto
 from weftwork.scheduler.session.session import Session
@@ -42,7 +42,7 @@ def one_at_a_time(function: Callable) -> Callable:
 
 def session_for(graph: Graph, most: int | None) -> Session:
     """A session for a graph of a door.   most: how many nodes may run at once; None stands for the number of CPUs."""
-    limits = {_BESIDE: most or local_cpus()}
+    limits = {_BESIDE: most or usable_cores()}
     return Session(graph=graph, config=ConfigProto(inter_op_parallelism_threads=most or 0, copy=False, limits=limits))
 
 

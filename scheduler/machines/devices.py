@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from weftwork.graph.cores import usable_cores
 from weftwork.graph.devices import DeviceSpec
 from weftwork.graph.errors import FailedPreconditionError
 from weftwork.scheduler.machines import backend, inventory
@@ -62,7 +63,7 @@ def machines() -> list[Machine]:
     """The cluster's machines; only this one while Ray does not run."""
     if not backend.is_running():
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return [Machine("", 0, {"CPU": float(os.cpu_count() or 1), "memory": float(memory)}, {})]
+        return [Machine("", 0, {"CPU": float(usable_cores()), "memory": float(memory)}, {})]
     nodes = sorted(inventory.nodes(), key=lambda node: (not _is_head(node), node["NodeID"]))
     return [
         Machine(node["NodeID"], task, node["Resources"], node.get("Labels") or {}) for task, node in enumerate(nodes)

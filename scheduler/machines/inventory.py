@@ -11,6 +11,7 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
+from weftwork.graph.cores import usable_cores
 from weftwork.scheduler.machines import backend, life
 
 _known_facts: Any = None
@@ -97,10 +98,8 @@ def local_gpus() -> int:
 
 
 def cpus() -> int:
-    """The number of CPUs for tasks: the cluster's, or this machine's while Ray does not run."""
-    if backend.is_running():
-        return max(1, _facts()[1])
-    return os.cpu_count() or 1
+    """The number of CPUs for tasks: the cluster's, or this process's while Ray does not run."""
+    return max(1, _facts()[1]) if backend.is_running() else usable_cores()
 
 
 def has_cpus() -> bool:
@@ -108,22 +107,16 @@ def has_cpus() -> bool:
     return not backend.is_running() or _facts()[1] > 0
 
 
-def local_cpus() -> int:
-    """The number of CPUs that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # the system lacks this call
-        return os.cpu_count() or 1
-
-
 def own_cpus() -> int:
     """The number of this machine's CPUs that work may use: as Ray reports it, if Ray runs.
 
-    The head of a cluster often reports none, so that it is spared.
+    The head of a cluster often reports none, so that it is spared. If Ray was started with more CPUs than the machine
+    has, for functions that wait, that many may work at once.
     """
     if not backend.is_running():
-        return local_cpus()
-    return min(local_cpus(), _facts()[2])
+        return usable_cores()
+    rays = _facts()[2]
+    return rays if rays > (os.cpu_count() or 1) else min(usable_cores(), rays)
 
 
 def slots() -> int:
@@ -132,7 +125,7 @@ def slots() -> int:
     the cluster's CPUs as last seen, or this process's if there are more.
     """
     seen = max(1, _known_facts[1][1]) if _known_facts is not None and backend.is_running() else cpus()
-    return max(seen, local_cpus())
+    return max(seen, usable_cores())
 
 
 def free(resource: str, machine: str) -> float:

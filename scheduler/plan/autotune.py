@@ -342,7 +342,7 @@ class _Sharing:
 
     def in_threads(self) -> Candidate | None:
         """Threads of this process; not for functions that share its random generators or depend on their thread."""
-        cpus = self.lanes.local_cpus()
+        cpus = self.lanes.own_cpus()
         if cpus < 2 or need_one_thread(self.flow.functions):
             return None
         foreseen = self._nodes(self._schedule(cpus, thread_hop(), self.bound))

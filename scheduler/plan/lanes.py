@@ -25,12 +25,8 @@ class Lanes(NamedTuple):
         """How many tasks may run at once."""
         return self._within(inventory.cpus())
 
-    def local_cpus(self) -> int:
-        """How many threads may run at once."""
-        return self._within(inventory.local_cpus())
-
     def own_cpus(self) -> int:
-        """How many local workers may run at once."""
+        """How many threads and local workers of this machine may run at once."""
         return self._within(inventory.own_cpus())
 
     def slots(self) -> int:

@@ -18,11 +18,11 @@ import weftwork as tf
 import weftwork.joblib  # registers the backend
 from tests.waiting import until
 from weftwork.dask import get
+from weftwork.graph.cores import usable_cores
 from weftwork.scheduler.doors import pace
 from weftwork.scheduler.doors.pace import Pace, Paces, belongs_beside
-from weftwork.scheduler.machines.inventory import local_cpus
 
-MANY = local_cpus() + 6
+MANY = usable_cores() + 6
 """More than there are cores."""
 LONG = 30
 """Seconds after which a call that waits for others gives up."""
@@ -164,13 +164,13 @@ def captured(function):
 
 
 def test_short_calls_and_those_that_compute_take_cores():
-    plain, many = captured(abs), local_cpus() + 1
+    plain, many = captured(abs), usable_cores() + 1
     assert belongs_beside(plain, False, None, many)
     assert belongs_beside(plain, False, Pace(0.1, 0.001), many)
     assert not belongs_beside(plain, False, Pace(0.1, 0.09), many)
     assert not belongs_beside(plain, False, Pace(1e-5, 0.0), many)
     assert not belongs_beside(plain, False, Pace(0.1, 0.001), 1)
-    assert not belongs_beside(plain, False, Pace(0.1, 0.001), local_cpus())
+    assert not belongs_beside(plain, False, Pace(0.1, 0.001), usable_cores())
     rows: list = []
     writes = captured(lambda x: rows.append(x))
     assert belongs_beside(writes, False, Pace(0.1, 0.09), 2)

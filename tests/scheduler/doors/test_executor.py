@@ -167,7 +167,7 @@ def draw(_):
 @pytest.mark.parametrize("door", ["submit", "joblib"])
 def test_seeds_decide_what_calls_draw_however_they_are_batched(door, monkeypatch):
     """Two CPUs, so that no more calls run at once than there are; and however slow this machine is."""
-    monkeypatch.setattr(pace, "local_cpus", lambda: 2)
+    monkeypatch.setattr(pace, "usable_cores", lambda: 2)
     monkeypatch.setattr(turns, "_PATIENCE", LONG)
 
     def drawn(pauses):
@@ -197,7 +197,7 @@ def draw_around(count):
 
 
 def test_a_call_that_waits_lets_others_draw_and_goes_on_with_its_own_numbers(monkeypatch):
-    monkeypatch.setattr(pace, "local_cpus", lambda: 2)
+    monkeypatch.setattr(pace, "usable_cores", lambda: 2)
     monkeypatch.setattr(turns, "_PATIENCE", LONG)
 
     def drawn(count):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+import ray
 
 import weftwork as tf
 from tests.programs import Program
+from weftwork.graph.cores import usable_cores
+from weftwork.scheduler.machines import inventory
 
 JOINS = Program("tests.joining_program", "join")
 
@@ -43,3 +48,10 @@ def test_an_unknown_target_is_refused(target):
     with tf.Graph().as_default(), pytest.raises(tf.errors.NotFoundError, match=text) as info:
         tf.Session(target)
     assert f'target: "{target}"' in str(info.value)
+
+
+def test_a_ray_with_more_cpus_than_the_machine_has_lets_that_many_work(ray_session):
+    cpus = int(ray.cluster_resources()["CPU"])
+    expected = cpus if cpus > (os.cpu_count() or 1) else min(cpus, usable_cores())
+    assert inventory.own_cpus() == expected
+    assert inventory.slots() == max(cpus, usable_cores())
