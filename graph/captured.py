@@ -65,7 +65,7 @@ class Captured:
         known: fingerprints by the ids of objects, for several functions that look at the same moment.
         """
         now = [id(source(name)) for source, name in self._sources]
-        now.append(_is_watched())
+        now.append(is_watched())
         dead = [None for value in self._weak if value() is None]
         if now != self._ids or dead or self._fingerprints({} if known is None else known) != self._bytes:
             self._walk()
@@ -104,12 +104,12 @@ class Captured:
                 walk.attributes_of(value)
             elif not travels and not (id(value) in walk.each and is_per_process(value)):
                 walk.writes.update([UNPICKLABLE, ("object", id(value))])
-        if _is_watched():
+        if is_watched():
             walk.writes.add(SURROUNDINGS)
         self.writes = frozenset(walk.writes)
         self.reads = frozenset(walk.reads) | self.writes
         self._sources = walk.sources
-        self._ids = [*map(id, walk.values), _is_watched()]
+        self._ids = [*map(id, walk.values), is_watched()]
         self._weak, self._strong = kept_weakly(walk.values)
         self._looked_at = [value for value, text, _ in found if text is not None]
         self._bytes = [text for _, text, _ in found if text is not None]
@@ -134,7 +134,7 @@ class Captured:
         return [known[id(value)] for value in self._looked_at]
 
 
-def _is_watched() -> bool:
+def is_watched() -> bool:
     """True while a debugger, a profiler or a coverage tool follows this thread: it cannot follow other processes."""
     return sys.gettrace() is not None or sys.getprofile() is not None
 

@@ -18,7 +18,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from time import monotonic, perf_counter, sleep, thread_time
+from time import monotonic, perf_counter, sleep
 from typing import Any
 
 from weftwork.actors.processes.code import BlockMissing, unpack_code
@@ -364,14 +364,14 @@ class LocalWorker:
         kernel, _, users = self._kernels[token]
         if users and args:  # the same inputs must be left if the node has to be retried elsewhere
             args = all_lent(args, getattr(kernel, "kernel", kernel).reads)
-        free, busy = self._ticker.free, thread_time() if probe else 0.0
+        before = self._ticker.read() if probe else None
         start = perf_counter()
         turn(users)
         result = kernel(*([self._stop, *args] if isinstance(kernel, Control) else args), **attrs)
         seconds = perf_counter() - start
         gil = None
-        if probe:
-            gil = self._ticker.verdict(token, self._ticker.free - free, seconds, thread_time() - busy)
+        if before is not None:
+            gil = self._ticker.verdict(token, seconds, self._ticker.read().since(before))
         if len(makes) == 1:
             values[makes[0]] = result
             made.append(result)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from time import perf_counter, sleep
+from collections.abc import Callable
+from time import perf_counter, sleep, thread_time
+from typing import NamedTuple
 
 from weftwork.actors.programs.exchange import pause
 from weftwork.graph.forks import in_child
@@ -18,6 +21,25 @@ _SHOWN_FREE, _SHOWN_HELD = 1e-3, 4e-3
 because the machine is busy."""
 _RELEASE_SHARE = 0.5
 """Share of its time for which the GIL must be free for a kernel to be taken to release it."""
+_QUEUED_SHARE, _COMPUTING_SHARE = 0.1, 0.5
+"""Share of its time for which a call may wait for a core, and still tell something, and for which it must compute to be
+taken to hold the GIL."""
+
+
+class Reading(NamedTuple):
+    """What a thread reads before and after a call, in seconds so far.
+
+    free: those for which the GIL was free.   busy: those for which the thread has computed.   queued: those for which
+    it has waited for a core.
+    """
+
+    free: float
+    busy: float
+    queued: float
+
+    def since(self, before: Reading) -> Reading:
+        """The seconds between two readings."""
+        return Reading(self.free - before.free, self.busy - before.busy, self.queued - before.queued)
 
 
 class Ticker:
@@ -58,21 +80,28 @@ class Ticker:
             if not self._users:
                 self._wanted.clear()
 
-    def verdict(self, token: int, free: float, seconds: float, busy: float, alone: bool = True) -> bool | None:
+    def read(self) -> Reading:
+        """A reading of this thread."""
+        return Reading(self.free, thread_time(), _QUEUE.seconds())
+
+    def verdict(self, token: int, seconds: float, read: Reading, alone: bool = True) -> bool | None:
         """Whether a kernel holds the GIL; None while unknown.
 
-        free, seconds, busy: the seconds of this call, those for which the GIL was free, and those for which its thread
-        had a core.
+        seconds, read: of this call. It tells nothing if its thread has waited for a core: meanwhile it could not take
+        the GIL, which others then found free.
         alone: whether no other kernel ran meanwhile. If one did, it may be the one that held the GIL.
         """
+        if read.queued > _QUEUED_SHARE * seconds:
+            return None
         before = self._calls.pop(token, (0.0, 0.0, 0.0))
-        free, seconds, busy = free + before[0], seconds + before[1], min(seconds, busy) + before[2]
+        free, seconds, busy = read.free + before[0], seconds + before[1], min(seconds, read.busy) + before[2]
         if seconds >= _SHOWN_FREE and free >= _RELEASE_SHARE * seconds:
             return False
         if seconds < _SHOWN_HELD:
             self._calls[token] = free, seconds, busy
             return None
-        return True if alone and free < _RELEASE_SHARE * busy else None  # in between, the machine was busy
+        computes = busy > _COMPUTING_SHARE * seconds  # if not, it waits, and the ticks were late
+        return True if alone and computes and free < _RELEASE_SHARE * busy else None
 
     def forget(self) -> None:
         """Forget all calls, because tokens stand for other kernels from now on."""
@@ -92,6 +121,36 @@ class Ticker:
                 last = now
 
 
+class _Queue(threading.local):
+    """How long this thread has waited for a core, as Linux tells it (`/proc/thread-self/schedstat`, proc(5))."""
+
+    def __init__(self):
+        try:
+            self._file = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # another system, or a kernel that does not say
+            self._file = -1
+
+    def seconds(self) -> float:
+        """The seconds so far; 0 where nobody tells."""
+        if self._file < 0:
+            return 0.0
+        return int(os.pread(self._file, 64, 0).split()[1]) / 1e9
+
+    def __del__(self, close: Callable[[int], None] = os.close):
+        if self._file >= 0:
+            close(self._file)
+
+
+_QUEUE = _Queue()
+
+
+def _forget_queue() -> None:
+    """In a forked process, threads of the parent are another process's."""
+    global _QUEUE
+    _QUEUE = _Queue()
+
+
+in_child(_forget_queue)
 TICKER = Ticker()
 """That of the program's own process, for functions that are first called in its threads."""
 in_child(TICKER.begin_anew)

@@ -65,6 +65,10 @@ class Dataflow:
         """The users' functions that its nodes call, including those inside branches and loops."""
         self.here: frozenset[int] = frozenset()
         """Nodes that must run in the caller."""
+        self.bound: frozenset = frozenset()
+        """The functions that must run in the caller because they share state."""
+        self.watched = False
+        """Whether a debugger or a profiler followed the thread when that was found out."""
         self.awaited: frozenset[int] = frozenset()
         """Nodes whose calls wait in the caller, without occupying a lane."""
         self.state: tuple = ()

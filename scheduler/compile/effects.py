@@ -12,6 +12,7 @@ from typing import Any
 
 from weftwork.actors.programs.bodies import Control
 from weftwork.graph import dtypes
+from weftwork.graph.captured import is_watched
 from weftwork.graph.captured_kinds import SURROUNDINGS, given
 from weftwork.graph.operation import Kind, Operation
 from weftwork.graph.seeded import Seeded, draws_of
@@ -43,9 +44,12 @@ def functions_of(kernels: Iterable[Any]) -> tuple[UserFunction, ...]:
 def bound_together(functions: Iterable[UserFunction]) -> frozenset[UserFunction]:
     """The functions that write state, and those that read what another of the functions writes."""
     every = [function for function in functions if not function.unordered]
-    written = frozenset().union(*[function.captured.writes for function in every])
-    if not written:
+    if not any([function.captured.writes for function in every]):
         return frozenset()
+    known: dict = {}
+    for function in every:  # what bound them may be over: a debugger, a helper that has been replaced
+        function.captured.look(known)
+    written = frozenset().union(*[function.captured.writes for function in every])
     if SURROUNDINGS in written:  # any function may look at these
         return frozenset(every)
     return frozenset([f for f in every if f.captured.writes or not written.isdisjoint(f.captured.reads)])
@@ -62,13 +66,19 @@ def settle_effects(flow: Dataflow) -> None:
     _share_classes(flow)
     flow.here = frozenset([node for node, op in enumerate(flow.ops) if op.traits.here])
     flow.awaited = frozenset([node for node, op in enumerate(flow.ops) if op.traits.awaited])
-    bound = bound_together(flow.functions)
+    flow.bound = bound = bound_together(flow.functions)
+    flow.watched = is_watched()
     if not bound:
         return
     exempt = flow.needs.keys() | {node for node in flow.awaited if flow.ops[node].traits.waits}
     nodes = [n for n, k in enumerate(flow.kernels) if n not in exempt and not bound.isdisjoint(functions_of([k]))]
     flow.here |= frozenset(nodes)
     take_turns(flow, nodes)
+
+
+def is_freed(flow: Dataflow) -> bool:
+    """Whether functions that had to run in the caller, one after another, no longer have to."""
+    return bound_together(flow.functions) < flow.bound
 
 
 def _share_classes(flow: Dataflow) -> None:

@@ -118,6 +118,11 @@ class CallList:
         return Told(called) if self._all_told else told(called)
 
     @property
+    def is_outdated(self) -> bool:
+        """True if functions that shared state, and so had to run in the caller, no longer do."""
+        return bool(self.bound) and bound_together(self.functions) < self.bound
+
+    @property
     def blocks(self) -> bool:
         """True if some function is blocked, so it may not be called in this process."""
         return COSTS.blocks_any(self.functions)

@@ -10,13 +10,16 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from typing import Any
 
 from weftwork.actors.programs.lru import Lru
+from weftwork.graph.captured import is_watched
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.effects import is_freed
 from weftwork.scheduler.compile.folding import Rewrites
 from weftwork.scheduler.compile.lowering import lower
 from weftwork.scheduler.compile.needs import check_devices, settle_needs
 from weftwork.scheduler.plan.call_list import CallList
 from weftwork.scheduler.plan.collector import collecting_later
+from weftwork.scheduler.plan.policy import REPLAN_AT
 from weftwork.scheduler.plan.specializations import Specialization, Specializations
 from weftwork.scheduler.request.fetches import Fetches
 from weftwork.scheduler.state.mirror import Cells, Mirror
@@ -66,6 +69,25 @@ class Signature:
         self.asked: float | None = None
         self.starts: list[tuple[float, float]] = []
         self._specializations = Specializations()
+
+    def start_with(self, flow: Dataflow, cells: Cells) -> None:
+        """Run this dataflow from now on."""
+        self.flow, self.cells, self.call_list = flow, cells, None
+        self._specializations = Specializations()
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether to compile it anew, because functions that had to run in the caller no longer have to.
+
+        One looks when plans may be made anew, and once no tool follows the thread any more.
+        """
+        flow = self.flow
+        if flow is None:
+            return self.call_list is not None and self.call_list.is_outdated
+        if not flow.bound:
+            return False
+        looks = (flow.watched and not is_watched()) or self._specializations.last.runs in REPLAN_AT
+        return looks and is_freed(flow)
 
     def specialization_for(self, fed: Sequence[Any]) -> Specialization:
         """The specialization for feeds of these sizes, which becomes `last`."""
@@ -126,8 +148,15 @@ class Signatures(Lru[Hashable, Signature]):
         if signature.call_list is None:
             self.compile(signature)
 
+    def renew(self, signature: Signature) -> None:
+        """Compile an outdated signature anew."""
+        if signature.flow is None:
+            signature.call_list = CallList.of(signature.fetches.elements, set(signature.fed))
+        else:
+            self.compile(signature)
+
     def compile(self, signature: Signature) -> Dataflow:
         """Compile a signature, which keeps its dataflow. Raises InvalidArgumentError if it cannot run."""
         flow = settled(signature.fetches.elements, signature.fed, signature.ran, self._config, signature.finish)
-        signature.cells, signature.flow, signature.call_list = Cells(self._mirror, flow), flow, None
+        signature.start_with(flow, Cells(self._mirror, flow))
         return flow

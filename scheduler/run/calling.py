@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from threading import get_ident
-from time import monotonic, perf_counter, thread_time
+from time import monotonic, perf_counter
 from typing import Any, NamedTuple
 
-from weftwork.actors.processes.ticker import TICKER
+from weftwork.actors.processes.ticker import TICKER, Reading
 from weftwork.actors.programs.bodies import Control
 from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
@@ -24,15 +24,11 @@ Cost = tuple[float, float, int, int]
 
 
 class Call(NamedTuple):
-    """A node that was called.   free: the seconds of it for which the GIL was free.   busy: its seconds of CPU time.
-
-    The last two show whether the call has computed, or waited for the GIL. They are 0 if nobody watched.
-    """
+    """A node that was called.   read: shows whether it has computed, or waited for the GIL; None if nobody watched."""
 
     node: int
     cost: Cost
-    free: float
-    busy: float
+    read: Reading | None
 
 
 def run_locally(run: Run, plan: Plan, measure: bool) -> None:
@@ -60,7 +56,8 @@ def call_nodes(run: Run, todo: list[int], called: list[Call], watched: bool = Fa
     current = Called(todo[-1])
     run.here[current] = (None, monotonic(), get_ident())
     end = perf_counter() + LONGEST_TURN
-    start = seconds = free = busy = 0.0
+    start = seconds = 0.0
+    before = read = None
     try:
         while todo and not (called and (run.stop or start + seconds > end)):
             node = current.node = todo[-1]
@@ -76,18 +73,18 @@ def call_nodes(run: Run, todo: list[int], called: list[Call], watched: bool = Fa
                 args.insert(0, run.stop)
             turn(users)
             if watched:
-                busy, free = thread_time(), TICKER.free
+                before = TICKER.read()
             start = perf_counter()
             result = kernel(*args, **attrs[node])
             seconds = perf_counter() - start
-            if watched:
-                busy, free = thread_time() - busy, TICKER.free - free
+            if before is not None:
+                read = TICKER.read().since(before)
             del args
             if len(outputs[node]) == 1:
                 values[outputs[node][0]] = result
             else:
                 spread(values, outputs[node], result)
-            called.append(Call(node, (start, seconds, taken, size_of(result)), free, busy))
+            called.append(Call(node, (start, seconds, taken, size_of(result)), read))
             del result
             todo.pop()
     except BaseException as error:

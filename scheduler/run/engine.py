@@ -181,12 +181,13 @@ class Engine:
         self, signature: Signature, fed: Sequence[Any], timeout: float | None, moved: dict, telling: Telling | None
     ) -> Run:
         """A new run, not yet begun; a cold one if it needs no plan."""
-        flow, cells, call_list = signature.flow, signature.cells, signature.call_list
+        if signature.is_outdated:
+            self.signatures.renew(signature)
+        flow, call_list = signature.flow, signature.call_list
         if flow is None:
             fits = sum(map(size_of, fed)) <= MOST_FED and not (call_list and call_list.blocks)
             flow = _NO_FLOW if call_list is not None and fits else self.signatures.compile(signature)
-            cells = signature.cells or Cells(self.mirror, flow)
-        assert cells is not None
+        cells = signature.cells or Cells(self.mirror, flow)
         run = Run(flow, cells, self.draws, timeout, (self.events, signature.fetches.elements), moved)
         if telling is not None:
             run.telling = telling

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from weftwork.actors.processes.ticker import TICKER
+from weftwork.actors.processes.ticker import TICKER, Reading
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.policy import SUSPECT_AFTER
@@ -48,16 +48,16 @@ class GilWatch:
         """Whether a node must be called alone."""
         return id(self._flow.kernels[node]) in self._suspects
 
-    def learn(self, node: int, free: float, seconds: float, busy: float, alone: bool) -> bool:
+    def learn(self, node: int, seconds: float, read: Reading, alone: bool) -> bool:
         """Learn from a call. Returns whether nodes of its function may belong elsewhere now.
 
-        free, busy: its seconds for which the GIL was free, and those of CPU time.   alone: nothing ran beside it.
+        seconds: its duration.   alone: nothing ran beside it.
         """
         kernel = self._flow.kernels[node]
-        verdict = TICKER.verdict(token_of(kernel), free, seconds, busy, alone)
+        verdict = TICKER.verdict(token_of(kernel), seconds, read, alone)
         if verdict is not None:
             HISTORY.tell_gil(kernel, verdict)
-        self._spent[id(kernel)] = spent = self._spent.get(id(kernel), 0.0) + busy
+        self._spent[id(kernel)] = spent = self._spent.get(id(kernel), 0.0) + read.busy
         was, known = id(kernel) in self._suspects, HISTORY.holds_gil(kernel) is not None
         suspect = not known and SUSPECT_AFTER < spent < 2 * SUSPECT_AFTER
         (self._suspects.add if suspect else self._suspects.discard)(id(kernel))

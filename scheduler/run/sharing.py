@@ -381,14 +381,14 @@ class Sharing:
         hold it.   alone: nothing ran beside them.
         """
         first, frontier, missed = called[0], self.frontier, self.does_without and not self.workers.lanes
-        unknown = [call for call in called if self.gil.wants(call.node)] if wants else ()
-        if any([self.gil.learn(node, free, cost[1], busy, alone) for node, cost, free, busy in unknown]):
+        unknown = [call for call in called if call.read and self.gil.wants(call.node)] if wants else ()
+        if any([self.gil.learn(node, cost[1], read, alone) for node, cost, read in unknown]):
             self._sort_again()
         since, rows, ready = frontier.since[first.node], [], []
-        for node, cost, _, busy in called:
+        for node, cost, read in called:
             seconds = cost[1]
-            if busy:
-                seconds = self._alone(node, seconds, busy)
+            if read is not None:
+                seconds = self._alone(node, seconds, read.busy)
             rows.append((node, cost, seconds))
             if missed and self.allowed.where(node) is LANES and self.allowed.may_leave(node):
                 self.missed(seconds)
