@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from weftwork.graph.callables import layers
+from weftwork.graph.python.callables import layers
 from weftwork.graph.source import caller
 
 _CACHED = type(functools.lru_cache(len))

@@ -20,7 +20,7 @@ from weftwork.graph import shapes
 from weftwork.graph.dtypes import DType
 from weftwork.graph.names import output_name
 from weftwork.graph.operators import Operators
-from weftwork.graph.ownership import add_atoms
+from weftwork.graph.python.ownership import add_atoms
 from weftwork.graph.references import Reference
 from weftwork.graph.seams import seams
 from weftwork.graph.source import Source

@@ -20,6 +20,7 @@ from weftwork.graph.seams import _HOMES, Seams
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
+    "graph/python",
     "graph",
     "graph/kernels",
     "graph/ops",

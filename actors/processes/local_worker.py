@@ -38,9 +38,9 @@ from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import StepFailed, Stopped, spread
 from weftwork.actors.programs.sizes import size_of
 from weftwork.actors.programs.stack import step_of
-from weftwork.graph.forks import children_end
 from weftwork.graph.kernels.team import limit
-from weftwork.graph.lending import all_lent
+from weftwork.graph.python.forks import children_end
+from weftwork.graph.python.lending import all_lent
 from weftwork.graph.stacks import working
 
 _STOP_CHECK_SECONDS = 5e-3

@@ -31,10 +31,10 @@ import cloudpickle
 import numpy as np
 
 from weftwork.actors.processes import wrappers
-from weftwork.graph.class_facts import HEAP, answers_all, class_entry, is_masked_array
 from weftwork.graph.errors import part_of, set_part
-from weftwork.graph.forks import fresh
-from weftwork.graph.ownership import is_bare
+from weftwork.graph.python.class_facts import HEAP, answers_all, class_entry, is_masked_array
+from weftwork.graph.python.forks import fresh
+from weftwork.graph.python.ownership import is_bare
 
 _HERE = uuid.uuid4().hex
 """Id of this process. A forked child shares it, because it has its parent's classes."""

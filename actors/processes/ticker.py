@@ -6,7 +6,7 @@ import threading
 from time import perf_counter, sleep
 
 from weftwork.actors.programs.exchange import pause
-from weftwork.graph.forks import in_child
+from weftwork.graph.python.forks import in_child
 
 _TICK, _LONGEST_TICK = 0.1e-3, 0.2e-3
 """Seconds for which the thread sleeps between ticks, and the maximum that a tick stands for: sleeping takes longer than

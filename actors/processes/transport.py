@@ -22,7 +22,7 @@ import numpy as np
 from weftwork.actors.programs.exchange import NAP
 from weftwork.actors.programs.numbers import raised_socket
 from weftwork.actors.programs.program import Stopped
-from weftwork.graph.forks import in_child
+from weftwork.graph.python.forks import in_child
 
 _CHUNK = 1 << 18
 _HEADER_BYTES = 8

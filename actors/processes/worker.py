@@ -35,9 +35,9 @@ from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import Program, StepFailed, Stopped
 from weftwork.actors.programs.sizes import size_of
 from weftwork.actors.programs.stack import step_of
-from weftwork.graph.forks import children_end
-from weftwork.graph.frames import is_lazy, is_mapped, lazily_copied
 from weftwork.graph.kernels.team import limit
+from weftwork.graph.python.forks import children_end
+from weftwork.graph.python.frames import is_lazy, is_mapped, lazily_copied
 from weftwork.graph.stacks import working
 from weftwork.graph.user_function import RETRIED, STOPS, WATCHERS, UserFunction
 

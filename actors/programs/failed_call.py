@@ -11,8 +11,8 @@ from typing import Any
 
 from weftwork.actors.programs.float_errors import quiet, reported
 from weftwork.actors.programs.sizes import size_of
-from weftwork.graph.lending import all_lent
-from weftwork.graph.seeded import Seeded
+from weftwork.graph.python.lending import all_lent
+from weftwork.graph.python.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 
 KEPT = 64 << 20

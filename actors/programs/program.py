@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 
 from weftwork.actors.programs.float_errors import quiet, reported
 from weftwork.actors.programs.sizes import size_of
-from weftwork.graph.lending import Lent
-from weftwork.graph.modules import is_own
-from weftwork.graph.ownership import ATOMS
+from weftwork.graph.python.lending import Lent
+from weftwork.graph.python.modules import is_own
+from weftwork.graph.python.ownership import ATOMS
 
 _SIGNS: dict[Callable, str] = {
     operator.add: "+",

@@ -17,11 +17,11 @@ from weftwork.actors.queues.queue import Attempt, Queue
 from weftwork.actors.queues.reader import Reader, Request
 from weftwork.graph import shapes
 from weftwork.graph.errors import CancelledError, InvalidArgumentError, OpError
-from weftwork.graph.forks import fresh
 from weftwork.graph.kernels.indices import inside
 from weftwork.graph.operation import Operation
 from weftwork.graph.ops.queues import Definition
-from weftwork.graph.ownership import copied
+from weftwork.graph.python.forks import fresh
+from weftwork.graph.python.ownership import copied
 
 
 class QueueHost:

@@ -10,7 +10,7 @@ from weftwork.graph.errors import FailedPreconditionError, InvalidArgumentError
 from weftwork.graph.files.system import as_path, file_errors, open_to_read
 from weftwork.graph.kernels.text import number, shown
 from weftwork.graph.operation import UNINITIALIZED
-from weftwork.graph.ownership import add_atoms
+from weftwork.graph.python.ownership import add_atoms
 
 WHOLE_LINE, LINE_NUMBER = -2, -1
 

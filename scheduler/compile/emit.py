@@ -16,12 +16,12 @@ from weftwork.actors.programs.bodies import Control
 from weftwork.actors.programs.exchange import begin, expect, newest, receive, send, signal
 from weftwork.actors.programs.float_errors import hush, set_state, states
 from weftwork.actors.programs.program import Program, Step
-from weftwork.graph.captured_kinds import SURROUNDINGS
-from weftwork.graph.lending import Lent
 from weftwork.graph.nest import Slot
 from weftwork.graph.operation import Kind
-from weftwork.graph.ownership import is_atom, own, own_each, own_made
-from weftwork.graph.seeded import Seeded
+from weftwork.graph.python.captured_kinds import SURROUNDINGS
+from weftwork.graph.python.lending import Lent
+from weftwork.graph.python.ownership import is_atom, own, own_each, own_made
+from weftwork.graph.python.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.dataflow import LIBRARY, ONE, USERS, Dataflow
 

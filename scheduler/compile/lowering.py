@@ -13,7 +13,7 @@ from typing import Any
 from weftwork.graph.dead import alive
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import REFERENCES, WRITES, Kind, Operation, Tensor
-from weftwork.graph.seeded import Seeded, draws_of
+from weftwork.graph.python.seeded import Seeded, draws_of
 from weftwork.graph.shapes import bracket_text
 from weftwork.graph.streams import Draw
 from weftwork.graph.variables.critical import LOCK

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from weftwork.actors.programs.lru import Lru
-from weftwork.graph.captured import Captured
-from weftwork.graph.captured_kinds import UNPICKLABLE
+from weftwork.graph.python.captured import Captured
+from weftwork.graph.python.captured_kinds import UNPICKLABLE
 from weftwork.scheduler.machines.inventory import local_cpus
 
 _KNOWN = 1024

@@ -21,9 +21,9 @@ from typing import Any
 
 from weftwork.actors.checkpoints.files import files_of, write_whole
 from weftwork.graph.dtypes import resource
-from weftwork.graph.forks import fresh
 from weftwork.graph.function import Op
-from weftwork.graph.seeded import Seeded
+from weftwork.graph.python.forks import fresh
+from weftwork.graph.python.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 from weftwork.graph.variables.handles import spec_of
 from weftwork.scheduler.plan.policy import EVEN_AFTER, FAR_OFF, NEW_CALL_WEIGHT, OUTLIER, STABLE_SPREAD, STABLE_SUM

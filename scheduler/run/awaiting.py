@@ -17,8 +17,8 @@ from typing import Any
 from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside
 from weftwork.graph import nest, stacks
-from weftwork.graph.forks import fresh, in_child
-from weftwork.graph.lending import all_lent
+from weftwork.graph.python.forks import fresh, in_child
+from weftwork.graph.python.lending import all_lent
 from weftwork.scheduler.compile.emit import users_function
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.run.calling import call_nodes

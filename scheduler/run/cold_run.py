@@ -26,9 +26,9 @@ from weftwork.actors.programs.failed_call import FailedCall
 from weftwork.actors.programs.float_errors import quiet, reported, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
-from weftwork.graph.lending import last_taken, lent
 from weftwork.graph.operation import Kind, Operation, Tensor
-from weftwork.graph.ownership import ATOMS, own
+from weftwork.graph.python.lending import last_taken, lent
+from weftwork.graph.python.ownership import ATOMS, own
 from weftwork.graph.statistics import CALLED
 from weftwork.scheduler.plan.call_list import ABSENT, TURN, CallList, are_heavy, unseen, with_turns
 from weftwork.scheduler.plan.cost import COSTS

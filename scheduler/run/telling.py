@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 from weftwork.actors.processes.messages import Ran
 from weftwork.graph.drawing.words import listed, time_text
 from weftwork.graph.errors import text_of
-from weftwork.graph.forks import in_child
 from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.python.forks import in_child
 from weftwork.scheduler.events.clock import OFFSETS, epoch
 from weftwork.scheduler.events.event import Event, Lane, told
 from weftwork.scheduler.events.stream import Listening, Stream, new_run

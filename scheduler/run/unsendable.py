@@ -13,9 +13,9 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from weftwork.actors.processes import pickling
-from weftwork.graph.codes import facts_of
 from weftwork.graph.errors import OpError
-from weftwork.graph.inspection import MISSING, content, defaults, found_in, space_of
+from weftwork.graph.python.codes import facts_of
+from weftwork.graph.python.inspection import MISSING, content, defaults, found_in, space_of
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.run.failures import node_error
 

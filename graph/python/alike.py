@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.ownership import ATOMS
+from weftwork.graph.python.ownership import ATOMS
 
 _DEPTH = 100
 """The depth to which an object is compared with its copy."""

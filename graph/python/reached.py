@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weftwork.graph.captured_kinds import ObjectOf
-from weftwork.graph.codes import facts_of, without_given
-from weftwork.graph.inspection import ATOMS, CACHED, MISSING, attribute, content, inside
-from weftwork.graph.modules import is_own, is_owned
-from weftwork.graph.origins import (
+from weftwork.graph.python.captured_kinds import ObjectOf
+from weftwork.graph.python.codes import facts_of, without_given
+from weftwork.graph.python.inspection import ATOMS, CACHED, MISSING, attribute, content, inside
+from weftwork.graph.python.modules import is_own, is_owned
+from weftwork.graph.python.origins import (
     ANYWHERE,
     CLASS,
     COPY,
@@ -30,7 +30,7 @@ from weftwork.graph.origins import (
     is_item,
     joined,
 )
-from weftwork.graph.value_stack import parameters_of, rest_of
+from weftwork.graph.python.value_stack import parameters_of, rest_of
 
 Look = Callable[[Root], Any]
 """Returns the value of a root, or MISSING."""

@@ -9,7 +9,7 @@ from inspect import CO_VARARGS, CO_VARKEYWORDS
 from types import CodeType
 from typing import Any
 
-from weftwork.graph.origins import MADE, REST, ROOT_SELF, SLICE, SPACE, Root, Value, attribute_of, either
+from weftwork.graph.python.origins import MADE, REST, ROOT_SELF, SLICE, SPACE, Root, Value, attribute_of, either
 
 BACK = "JUMP_BACKWARD"
 """How instructions that end the body of a loop begin."""

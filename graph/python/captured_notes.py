@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
-from weftwork.graph.captured_kinds import (
+from weftwork.graph.python.captured_kinds import (
     ASKING,
     CHANGED,
     DRAW,
@@ -30,11 +30,11 @@ from weftwork.graph.captured_kinds import (
     is_data,
     is_patched_in,
 )
-from weftwork.graph.inspection import ATOMS, found_in
-from weftwork.graph.modules import is_own
-from weftwork.graph.origins import CHANGES
-from weftwork.graph.ownership import is_atom
-from weftwork.graph.seeded import NUMPY, PACKAGES, PYTHON
+from weftwork.graph.python.inspection import ATOMS, found_in
+from weftwork.graph.python.modules import is_own
+from weftwork.graph.python.origins import CHANGES
+from weftwork.graph.python.ownership import is_atom
+from weftwork.graph.python.seeded import NUMPY, PACKAGES, PYTHON
 
 _PYTHONS_DIALECTS = 3
 """The number of dialects that Python's `csv` knows by itself."""

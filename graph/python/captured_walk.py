@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.captured_classes import Classes
-from weftwork.graph.captured_kinds import (
+from weftwork.graph.python.captured_classes import Classes
+from weftwork.graph.python.captured_kinds import (
     ASKING,
     CREATION_METHODS,
     FIRST_SEEN,
@@ -51,10 +51,10 @@ from weftwork.graph.captured_kinds import (
     is_put_in,
     takes_class,
 )
-from weftwork.graph.captured_names import writes_of_names
-from weftwork.graph.captured_notes import Bound
-from weftwork.graph.codes import facts_of
-from weftwork.graph.inspection import (
+from weftwork.graph.python.captured_names import writes_of_names
+from weftwork.graph.python.captured_notes import Bound
+from weftwork.graph.python.codes import facts_of
+from weftwork.graph.python.inspection import (
     CACHED,
     MISSING,
     content,
@@ -68,12 +68,12 @@ from weftwork.graph.inspection import (
     space_of,
     value_of,
 )
-from weftwork.graph.modules import is_own, is_owned
-from weftwork.graph.origins import ROOT_SELF, Change
-from weftwork.graph.ownership import is_atom
-from weftwork.graph.passed import Passed, bound_arguments
-from weftwork.graph.reached import Look, Looked, reached, value_at
-from weftwork.graph.seeded import NUMPY, PYTHON
+from weftwork.graph.python.modules import is_own, is_owned
+from weftwork.graph.python.origins import ROOT_SELF, Change
+from weftwork.graph.python.ownership import is_atom
+from weftwork.graph.python.passed import Passed, bound_arguments
+from weftwork.graph.python.reached import Look, Looked, reached, value_at
+from weftwork.graph.python.seeded import NUMPY, PYTHON
 
 
 class Walk(Classes):

@@ -32,9 +32,9 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.class_facts import answers_all, class_entry, defines_its_state, is_plain, is_reduced_as
-from weftwork.graph.frames import is_immutable, is_lazy, is_mapped, lazily_copied
-from weftwork.graph.unique import exists_once
+from weftwork.graph.python.class_facts import answers_all, class_entry, defines_its_state, is_plain, is_reduced_as
+from weftwork.graph.python.frames import is_immutable, is_lazy, is_mapped, lazily_copied
+from weftwork.graph.python.unique import exists_once
 
 GENERATORS = (random.random.__self__, np.random.rand.__self__)  # type: ignore[attr-defined]
 """The global generators of `random` and `numpy.random`."""

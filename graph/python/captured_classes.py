@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from weftwork.graph.captured_kinds import (
+from weftwork.graph.python.captured_kinds import (
     CREATION_METHODS,
     FIRST_SEEN,
     ITEMS,
@@ -26,11 +26,11 @@ from weftwork.graph.captured_kinds import (
     registered,
     takes_class,
 )
-from weftwork.graph.captured_notes import Bound, Notes
-from weftwork.graph.class_facts import HEAP
-from weftwork.graph.inspection import MISSING, found_in, number_of
-from weftwork.graph.modules import is_own, is_owned
-from weftwork.graph.ownership import is_atomic
+from weftwork.graph.python.captured_notes import Bound, Notes
+from weftwork.graph.python.class_facts import HEAP
+from weftwork.graph.python.inspection import MISSING, found_in, number_of
+from weftwork.graph.python.modules import is_own, is_owned
+from weftwork.graph.python.ownership import is_atomic
 
 _NOT_CALLED = CREATION_METHODS.union(ITSELF)
 _first_bases: WeakKeyDictionary[type, int] = WeakKeyDictionary()

@@ -10,7 +10,7 @@ import weakref
 from types import GeneratorType
 from typing import Any
 
-from weftwork.graph.inspection import space_of
+from weftwork.graph.python.inspection import space_of
 
 UNIQUE = (
     *(io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO, socket.socket),

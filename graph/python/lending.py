@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weftwork.graph.ownership import ATOMS, copied, own, writable
+from weftwork.graph.python.ownership import ATOMS, copied, own, writable
 
 
 class Lent(NamedTuple):

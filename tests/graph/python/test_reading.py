@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from weftwork.graph.reading import reads_only
+from weftwork.graph.python.reading import reads_only
 
 SCALE, TABLE = 3.0, np.arange(4)
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from weftwork.graph.forks import fresh, in_child
-from weftwork.graph.seeded import NUMPY, PYTHON
+from weftwork.graph.python.forks import fresh, in_child
+from weftwork.graph.python.seeded import NUMPY, PYTHON
 
 _PATIENCE = 0.25
 """Seconds to wait for the turn. Then it is taken, because its holder may wait for the very call that wants it."""

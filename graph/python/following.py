@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
-from weftwork.graph.origins import (
+from weftwork.graph.python.origins import (
     BUILTINS,
     CHANGES,
     COPY,
@@ -37,7 +37,7 @@ from weftwork.graph.origins import (
     result_of,
     slice_of,
 )
-from weftwork.graph.value_stack import Stack, parameters_of
+from weftwork.graph.python.value_stack import Stack, parameters_of
 
 _ENDS = frozenset("RETURN_VALUE RETURN_CONST RAISE_VARARGS RERAISE".split())
 _JUMPING = ("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_ABSOLUTE")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from weftwork.graph.captured_kinds import (
+from weftwork.graph.python.captured_kinds import (
     FILTERING,
     LOGGING,
     MAIN_ONLY,
@@ -20,10 +20,10 @@ from weftwork.graph.captured_kinds import (
     SURROUNDINGS,
     is_logging,
 )
-from weftwork.graph.codes import Facts
-from weftwork.graph.inspection import found_in
-from weftwork.graph.origins import SPACE, Passing, is_plain
-from weftwork.graph.reached import value_at
+from weftwork.graph.python.codes import Facts
+from weftwork.graph.python.inspection import found_in
+from weftwork.graph.python.origins import SPACE, Passing, is_plain
+from weftwork.graph.python.reached import value_at
 
 _SENDERS = frozenset([("os", "kill"), ("signal", "raise_signal"), ("signal", "pthread_kill")])
 """Functions that may send a signal to this process."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.forks import fresh
+from weftwork.graph.python.forks import fresh
 
 PYTHON, NUMPY, PACKAGES = 1, 2, 4
 """What a function may draw from, as bits of `Captured.draws`: generators that its code names, and either of them in the

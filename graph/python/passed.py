@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from types import CodeType, FunctionType
 from typing import Any
 
-from weftwork.graph.codes import facts_of, without_given
-from weftwork.graph.origins import REST, Change, is_held, item_of, joined
-from weftwork.graph.reached import Callee, Look, Looked, callee_of, given_to
-from weftwork.graph.value_stack import parameters_of
+from weftwork.graph.python.codes import facts_of, without_given
+from weftwork.graph.python.origins import REST, Change, is_held, item_of, joined
+from weftwork.graph.python.reached import Callee, Look, Looked, callee_of, given_to
+from weftwork.graph.python.value_stack import parameters_of
 
 
 class Passed:

@@ -11,8 +11,8 @@ from importlib.util import resolve_name
 from types import CodeType, ModuleType
 from typing import Any
 
-from weftwork.graph.codes import facts_of
-from weftwork.graph.modules import is_own
+from weftwork.graph.python.codes import facts_of
+from weftwork.graph.python.modules import is_own
 
 _LITERALS = frozenset(["BUILD_LIST", "BUILD_MAP", "BUILD_SET", "BUILD_TUPLE"])
 _known: dict[tuple[str, str], tuple[Any, bool]] = {}

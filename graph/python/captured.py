@@ -23,11 +23,11 @@ from weakref import ref
 
 import numpy as np
 
-from weftwork.graph.captured_kinds import SURROUNDINGS, UNPICKLABLE, is_data, is_per_process
-from weftwork.graph.captured_walk import Walk
-from weftwork.graph.inspection import ATOMS, kept_weakly, remembered
-from weftwork.graph.modules import settle_modules
-from weftwork.graph.ownership import is_atom
+from weftwork.graph.python.captured_kinds import SURROUNDINGS, UNPICKLABLE, is_data, is_per_process
+from weftwork.graph.python.captured_walk import Walk
+from weftwork.graph.python.inspection import ATOMS, kept_weakly, remembered
+from weftwork.graph.python.modules import settle_modules
+from weftwork.graph.python.ownership import is_atom
 
 SMALL = 1 << 16
 """Largest pickled size, in bytes, of an object whose mutations are detected. Larger ones are taken as constant."""

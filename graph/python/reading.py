@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.codes import facts_of
-from weftwork.graph.frames import BEHIND
-from weftwork.graph.modules import is_owned
+from weftwork.graph.python.codes import facts_of
+from weftwork.graph.python.frames import BEHIND
+from weftwork.graph.python.modules import is_owned
 
 _STEPS = frozenset(
     """RESUME NOP CACHE PRECALL PUSH_NULL KW_NAMES CALL CALL_FUNCTION CALL_METHOD CALL_FUNCTION_KW CALL_KW POP_TOP

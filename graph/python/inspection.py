@@ -13,7 +13,7 @@ from weakref import ref
 
 import numpy as np
 
-from weftwork.graph.modules import is_owned
+from weftwork.graph.python.modules import is_owned
 
 _ITEMS = 256
 """The largest number of items of a container, or attributes of an instance, that are searched for functions."""

@@ -19,14 +19,14 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from weftwork.graph.inspection import (
+from weftwork.graph.python.inspection import (
     ATOMS,
     MISSING,
     inside,
     space_of,
 )
-from weftwork.graph.modules import is_own, is_owned
-from weftwork.graph.unique import exists_once
+from weftwork.graph.python.modules import is_own, is_owned
+from weftwork.graph.python.unique import exists_once
 
 ITSELF = ("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "__slotnames__")
 ITEMS = 256

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from types import CodeType
 
-from weftwork.graph.following import Follower
-from weftwork.graph.origins import ROOT_SELF, UNKNOWN, Call, Change, Origin, Passing, Path, Root, joined
+from weftwork.graph.python.following import Follower
+from weftwork.graph.python.origins import ROOT_SELF, UNKNOWN, Call, Change, Origin, Passing, Path, Root, joined
 
 _ASKING = frozenset("getattr hasattr vars __dict__ __getattribute__ attrgetter methodcaller getattr_static".split())
 """Functions that take the name of an attribute as text, or give a dict of attributes."""
