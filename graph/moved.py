@@ -121,6 +121,7 @@ _MOVED = {
     "graph.turns": "graph.python.turns",
     "graph.unique": "graph.python.unique",
     "graph.value_stack": "graph.python.value_stack",
+    "graph.uninitialized": "graph.sentinels",
     "graph.variable_scope": "graph.variables.sharing",
     "scheduler.actor_link": "scheduler.state.actor_link",
     "scheduler.autosave": "scheduler.state.autosave",
