@@ -1,6 +1,6 @@
 """Random numbers in users' functions: each call draws from generators of its own, seeded from the program's.
 
-place     (key, index of the node among the run's random nodes, iteration). The key is drawn from the program's
+position  (key, index of the node among the run's random nodes, iteration). The key is drawn from the program's
   generators, `random` and `numpy.random`, once for each run in which a function may draw. So these advance by one
   number a run, wherever functions run, and everything drawn is determined by the program's seed
 """
@@ -105,7 +105,7 @@ def draws_of(function: Any) -> int:
 
 
 class Seeded:
-    """The kernel of a user's function that may draw random numbers: kernel(place, *values)."""
+    """The kernel of a user's function that may draw random numbers: kernel(position, *values)."""
 
     def __init__(self, kernel: Any, draws: int):
         self.kernel, self.draws = kernel, draws
@@ -117,15 +117,15 @@ class Seeded:
     def __hash__(self) -> int:
         return hash(self.kernel)
 
-    def __call__(self, place: tuple, *values: Any, **attrs: Any) -> Any:
-        with seeded(place, self.draws):
+    def __call__(self, position: tuple, *values: Any, **attrs: Any) -> Any:
+        with seeded(position, self.draws):
             return self.kernel(*values, **attrs)
 
 
 @contextmanager
-def seeded(place: tuple, draws: int) -> Iterator[None]:
+def seeded(position: tuple, draws: int) -> Iterator[None]:
     """Use generators seeded for one call; restore the program's generators afterwards."""
-    (python, numpy), *where = place
+    (python, numpy), *where = position
     before = _PYTHON.begin() if draws & PYTHON else None
     other = _NUMPY.begin() if draws & NUMPY else None
     mine = None
@@ -149,7 +149,7 @@ def seeded(place: tuple, draws: int) -> Iterator[None]:
 
 
 def _digest(key: int, where: list) -> bytes:
-    """A 256-bit seed for one place."""
+    """A 256-bit seed for one position."""
     return hashlib.blake2b(repr((key, where)).encode(), digest_size=32).digest()
 
 

@@ -231,7 +231,7 @@ class _Writer:
         return place
 
     def _lent(self, at: int, kernel: Any, values: Sequence[int]) -> Lent | None:
-        """Which arguments of a user's function are lent. -1 stands for a value that anybody may hold."""
+        """Which arguments of a user's function are lent. -1 stands for a value that others may hold."""
         shared, alone = [], []
         for position, value in enumerate(values):
             if value < 0:
