@@ -158,9 +158,8 @@ def _reduced_class(kind: type, reduced: Any) -> Any:
     if type(reduced) is not tuple or len(reduced) != 6:
         return reduced
     make, args, state, _, _, set_state = reduced
-    if (
-        getattr(make, "__name__", "") == _MAKES
-    ):  # it leaves out where the class was defined, and that its objects have slots
+    if getattr(make, "__name__", "") == _MAKES:
+        # cloudpickle leaves out where the class was defined, and that its objects have slots.
         constructor, name, bases, space, *rest = args
         slots = {"__slots__": vars(kind)["__slots__"]} if _has_slots(kind) else {}
         if type(kind).__name__ == _OF_DICTS:

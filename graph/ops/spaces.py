@@ -66,9 +66,8 @@ def batch_to_space_nd(input: Any, block_shape: Any, crops: Any, name: str | None
         count = int(np.prod(sizes))
         if shape[0] is not None and shape[0] % count:
             raise ValueError(f"Dimension size must be evenly divisible by {count} but is {shape[0]}")
-        grown = [
-            None if d is None else d * s - c for d, s, c in zip(shape[1:], sizes, less, strict=False)
-        ]  # the rest stays
+        among = zip(shape[1:], sizes, less, strict=False)  # the axes behind them stay as they are
+        grown = [None if dim is None else dim * size - cut_off for dim, size, cut_off in among]
         shape = (None if shape[0] is None else shape[0] // count, *grown, *shape[len(sizes) + 1 :])
     return apply(kernels.batch_to_space, [x, block, cut], type="BatchToSpaceND", name=name, dtype=x.dtype, shape=shape)
 

@@ -135,11 +135,8 @@ class Autosave:
     def _try(self) -> None:
         try:
             self.save()
-        except (
-            OpError,
-            backend.WorkerLost,
-            backend.StoreFull,
-        ) as error:  # the session goes on, and saves again later
+        except (OpError, backend.WorkerLost, backend.StoreFull) as error:
+            # The session goes on, and saves again later.
             warnings.warn(f"The session could not write a checkpoint to {self._folder}: {error}", stacklevel=2)
 
 
