@@ -1,4 +1,4 @@
-"""Whether a function can be called with so many arguments of these names: known before it runs.
+"""Whether a function can be called with a number of positional arguments and some names, checked before it runs.
 
 shape      of a call: the number of its positional arguments, and the names of the others
 """

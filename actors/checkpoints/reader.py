@@ -235,7 +235,7 @@ class CheckpointReader:
         if checksum != row.crc32:
             raise self._changed(row, checksum)
         if row.dtype == "bool" and raw.max(initial=0) > 1:
-            raise DataLossError(None, None, f"{name}: a truth value is neither 0 nor 1")
+            raise DataLossError(None, None, f"{name}: a boolean is neither 0 nor 1")
         if numbers:
             made = made.astype(NUMBERS[row.dtype], copy=False)
             return made if made.ndim else made[()]

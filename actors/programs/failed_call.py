@@ -1,7 +1,7 @@
 """FailedCall: the call of a failed node, kept so that it can be repeated.
 
 kept      its inputs, by reference and without copies. If they take more than KEPT bytes, they are not kept
-packed    a call that came from another process, as bytes; they are unpickled when somebody asks for the contents
+packed    a call that came from another process, as bytes; they are unpickled when the contents are first used
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ LONGEST_FUNCTION = 65_536
 
 
 class Stopped(BaseException):
-    """A program was told to stop, between two steps. A BaseException, so that no kernel swallows it."""
+    """A program was asked to stop, between two steps. A BaseException, so that no kernel swallows it."""
 
 
 _RAISE = dis.opmap["RAISE_VARARGS"]
@@ -120,7 +120,7 @@ class Program:
     stop: int | None = None
     """The slot of the stop list, if steps take it: branches and loops do."""
     unwatched: int = 1
-    """When compiled, check the stop list once in so many steps. Above 1 only if all steps are known to be short."""
+    """When compiled, check the stop list after every N steps. N is above 1 only if all steps are known to be short."""
     loud: bool = False
     """True if all nodes are users' functions."""
     state: Any = None
@@ -141,7 +141,7 @@ class Program:
             return self._function(stop, *values)
         except BaseException as error:
             if isinstance(self._function, Parts) or is_from_outside(error):
-                raise  # parts have already told which step it was
+                raise  # a part has already named the step
             step, frame = self._line_of(error)
             raise StepFailed(step, None if frame is None else self.taken(step, frame.f_locals)) from error
 

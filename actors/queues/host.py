@@ -170,13 +170,13 @@ def _difference(name: str, held: Definition, asked: Definition) -> str:
     if held.kind != asked.kind:
         text = f"Shared queue '{name}' has type '{held.kind}' that does not match type of node '{asked.kind}'"
         return f"Expected {held.kind}, found {asked.kind}V2: {text}"
-    told = {
+    fields = {
         "capacity": ("capacity", str, "was"),
         "dtypes": ("component types", lambda types: ", ".join([kind.cpp_name for kind in types]), "were"),
         "shapes": ("component shapes", _listed, "were"),
         "keep": ("min_after_dequeue", str, "was"),
     }
-    for field, (label, text, was) in told.items():
+    for field, (label, text, was) in fields.items():
         has, wants = getattr(held, field), getattr(asked, field)
         if has != wants:
             return f"Shared queue '{name}' has {label} {text(has)} but requested {label} {was} {text(wants)}."

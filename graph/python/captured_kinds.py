@@ -229,7 +229,7 @@ def is_logging(value: Any) -> bool:
 
 
 def is_generic(function: FunctionType) -> bool:
-    """True for a `singledispatch` function: anybody may register implementations that it calls."""
+    """True for a `singledispatch` function: any code may register implementations that it calls."""
     return function.__code__ is _GENERIC
 
 

@@ -1,7 +1,7 @@
 """Ownership: a function may modify its arguments as in a plain call, and nobody else sees the change.
 
 atom      a value that cannot be modified, or cannot be copied: everybody gets the value itself
-own       a user's function's result, made exclusive: copied if somebody else still holds it or a part of it
+own       a user's function's result, made exclusive: copied if anything else still refers to it or to a part of it
 lent      how a function gets a value that others see, too: as a copy, or as a read-only view of an array if the
   function's code shows that it modifies none (`reading`)
 

@@ -48,7 +48,7 @@ class Loop:
         self._looks = False
 
     def watch(self, other: asyncio.AbstractEventLoop, closed: Callable[[], Any]) -> Callable[[], Any]:
-        """Call `closed` within a second after another loop was closed, of which nobody is told.
+        """Call `closed` within a second after another loop was closed; asyncio notifies nobody of that.
 
         Returns a function that ends this.
         """

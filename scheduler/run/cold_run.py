@@ -7,7 +7,7 @@ piece     nodes called one after another between two readings of the clock: a ch
 swift     a fast way to call a piece while all values are scalars, which are never dropped. Afterwards, values are
           dropped after their last use, and user functions get copies of values that others read too
 unseen    functions that were never called. They may block or crash a process, so a worker makes their first calls
-heavy     said of remaining work that is worth several processes; it is planned, with the existing values as feeds
+heavy     describes remaining work that is worth several processes; it is planned, with the existing values as feeds
 
 Invariant: every value that a remaining node reads, or that is fetched, is kept once it exists.
 """

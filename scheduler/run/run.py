@@ -271,7 +271,7 @@ class Run:
     def learn(self, plan: Plan, segment: Segment, costs: Sequence[Sequence]) -> list[Node]:
         """Add the costs that `Program.measure` returned for a segment to the history. Returns its nodes.
 
-        Nodes that ran beside others in threads are skipped: waiting for the GIL distorts their costs.
+        Nodes that ran next to others in threads are skipped: waiting for the GIL distorts their costs.
         """
         if not plan.beside:
             rows = [row for row in zip(segment.owners, *costs[1:], strict=True) if row[0] >= 0]

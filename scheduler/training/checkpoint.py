@@ -260,7 +260,7 @@ class CheckpointManager:
     """Keeps the newest checkpoints of a Checkpoint in a folder, and deletes older ones. It goes on with what is there.
 
     checkpoint: a Checkpoint.   directory: the folder, a path or URL.   checkpoint_name: the beginning of file names.
-    max_to_keep: how many to keep; None keeps all.   keep_checkpoint_every_n_hours: keep one for good in so many hours.
+    max_to_keep: how many to keep; None keeps all.   keep_checkpoint_every_n_hours: keep one for good every N hours.
     Raises ValueError if max_to_keep is not positive.
     """
 

@@ -1,6 +1,6 @@
 """Coordinator: how the threads of a training program stop together.
 
-stop       requested once, by anybody; threads check `should_stop` and end
+stop       requested once, by any thread; threads check `should_stop` and end
 cause      the first exception that a stop was requested with; `join` raises it
 clean      exceptions that mean "no more data"; they are a reason to stop, but not an error
 """

@@ -37,7 +37,7 @@ def writer_in(folder: str | None) -> FileWriter | None:
 
 
 class _Counted(SessionRunHook):
-    """The base of hooks that do something every so many global steps."""
+    """The base of hooks that do something every N global steps."""
 
     _timer: SecondOrStepTimer
     _steps_per_run = 1
@@ -292,7 +292,7 @@ class SummarySaverHook(SessionRunHook):
 
 
 class ProfilerHook(SessionRunHook):
-    """Writes the timeline of a run every so many steps or seconds: `timeline-STEP.json`, for chrome://tracing.
+    """Writes the timeline of a run every N steps or seconds: `timeline-STEP.json`, for chrome://tracing.
 
     show_dataflow, show_memory: as `tf.timeline.Timeline` has them.
     output_dir: the path of the folder that the timelines go to.

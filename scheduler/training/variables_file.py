@@ -44,6 +44,8 @@ def import_variables(sess: Any, path: Any, var_list: Any = None) -> None:
         if found[name].dtype != wanted:
             raise TypeError(f"{variable.op.name} is {wanted}, but {name} of {path} is {found[name].dtype}")
         if not variable.shape.is_compatible_with(found[name].shape):
-            raise ValueError(f"{variable.op.name} has shape {variable.shape}, but {name} of {path} {found[name].shape}")
+            raise ValueError(
+                f"{variable.op.name} has shape {variable.shape}, but {name} of {path} has {found[name].shape}"
+            )
         feeds[variable.initializer.inputs[1]] = found[name]
     sess.run([variable.initializer for variable in named.values()], feeds)

@@ -884,12 +884,12 @@ def test_slices_are_saved_where_they_lie_in_the_whole(graph, prefix, version, sh
         saver = tf.train.Saver([first], write_version=version)
         saver.save(session, f"{prefix}-part", write_meta_graph=False)
         assert tf.train.list_variables(f"{prefix}-part") == [("s/w", [4, 2])]
-        with pytest.raises(tf.errors.DataLossError, match="its slices are not the whole"):
+        with pytest.raises(tf.errors.DataLossError, match="its slices do not make up the whole"):
             tf.train.load_variable(f"{prefix}-part", "s/w")
         session.run(first.assign([[0, 0], [0, 0]]))
         saver.restore(session, f"{prefix}-part")
         assert session.run(first).tolist() == [[0, 1], [2, 3]]
-        with pytest.raises(tf.errors.DataLossError, match="its slices are not the whole"):
+        with pytest.raises(tf.errors.DataLossError, match="its slices do not make up the whole"):
             tf.train.Saver([first, last]).restore(session, f"{prefix}-part")
         tf.train.Saver(write_version=version, sharded=sharded).save(session, prefix)
     with tf.Graph().as_default() as other, tf.Session() as session:
