@@ -28,8 +28,8 @@ def logits_and_probs(logits: Any, probs: Any, several: bool, name: str) -> tuple
             logits = convert_to_tensor(logits, name="logits", preferred_dtype=dtypes.float32)
             return logits, softmax(logits) if several else math_ops.sigmoid(logits)
         probs = convert_to_tensor(probs, name="probs", preferred_dtype=dtypes.float32)
-        log_probs = math_ops.log(probs)
-        return log_probs if several else log_probs - math_ops.log1p(-probs), probs
+        told = math_ops.log(probs)
+        return told if several else told - math_ops.log1p(-probs), probs
 
 
 class OfChances(Distribution):
@@ -164,9 +164,9 @@ class Categorical(OfChances):
         return reductions.reduce_sum(indexing.where(below, probs, probs * 0.0), -1)
 
     def _entropy(self) -> Tensor:
-        log_probs = log_softmax(self._logits)
-        probs = math_ops.exp(log_probs)
-        return -reductions.reduce_sum(indexing.where(probs > 0.0, probs * log_probs, probs * 0.0), -1)
+        told = log_softmax(self._logits)
+        probs = math_ops.exp(told)
+        return -reductions.reduce_sum(indexing.where(probs > 0.0, probs * told, probs * 0.0), -1)
 
     def _mode(self) -> Tensor:
         return conversion.cast(reductions.argmax(self._logits, -1), self.dtype)

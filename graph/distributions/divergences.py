@@ -24,9 +24,9 @@ def _normals(a: Normal, b: Normal, name: Any = None) -> Tensor:
 
 @RegisterKL(Uniform, Uniform)
 def _uniforms(a: Uniform, b: Uniform, name: Any = None) -> Tensor:
-    log_ratio = math_ops.log(b.high - b.low) - math_ops.log(a.high - a.low)
-    within = math_ops.logical_and(b.low + 0.0 * log_ratio <= a.low, a.high + 0.0 * log_ratio <= b.high)
-    return indexing.where(within, log_ratio, filling.zeros_like(log_ratio) + np.inf)
+    told = math_ops.log(b.high - b.low) - math_ops.log(a.high - a.low)
+    within = math_ops.logical_and(b.low + 0.0 * told <= a.low, a.high + 0.0 * told <= b.high)
+    return indexing.where(within, told, filling.zeros_like(told) + np.inf)
 
 
 @RegisterKL(Bernoulli, Bernoulli)
@@ -38,26 +38,26 @@ def _bernoullis(a: Bernoulli, b: Bernoulli, name: Any = None) -> Tensor:
 
 @RegisterKL(Categorical, Categorical)
 def _categoricals(a: Categorical, b: Categorical, name: Any = None) -> Tensor:
-    log_probs, other = log_softmax(a.logits), log_softmax(b.logits)
-    return reductions.reduce_sum(math_ops.exp(log_probs) * (log_probs - other), -1)
+    told, other = log_softmax(a.logits), log_softmax(b.logits)
+    return reductions.reduce_sum(math_ops.exp(told) * (told - other), -1)
 
 
 @RegisterKL(Gamma, Gamma)
 def _gammas(a: Gamma, b: Gamma, name: Any = None) -> Tensor:
     p, q = a.concentration, b.concentration
-    shape_part = (p - q) * math_ops.digamma(p) + math_ops.lgamma(q) - math_ops.lgamma(p)
-    return shape_part + q * (math_ops.log(a.rate) - math_ops.log(b.rate)) + p * (b.rate / a.rate - 1.0)
+    told = (p - q) * math_ops.digamma(p) + math_ops.lgamma(q) - math_ops.lgamma(p)
+    return told + q * (math_ops.log(a.rate) - math_ops.log(b.rate)) + p * (b.rate / a.rate - 1.0)
 
 
 @RegisterKL(Beta, Beta)
 def _betas(a: Beta, b: Beta, name: Any = None) -> Tensor:
     one, zero = a.concentration1 - b.concentration1, a.concentration0 - b.concentration0
-    weighted = one * math_ops.digamma(a.concentration1) + zero * math_ops.digamma(a.concentration0)
-    return b.log_beta() - a.log_beta() + weighted - (one + zero) * math_ops.digamma(a.total_concentration)
+    told = one * math_ops.digamma(a.concentration1) + zero * math_ops.digamma(a.concentration0)
+    return b.log_beta() - a.log_beta() + told - (one + zero) * math_ops.digamma(a.total_concentration)
 
 
 @RegisterKL(Dirichlet, Dirichlet)
 def _dirichlets(a: Dirichlet, b: Dirichlet, name: Any = None) -> Tensor:
     more = math_ops.digamma(a.concentration) - math_ops.digamma(array_ops.expand_dims(a.total_concentration, -1))
-    weighted = reductions.reduce_sum((a.concentration - b.concentration) * more, -1)
-    return weighted - special.lbeta(a.concentration) + special.lbeta(b.concentration)
+    told = reductions.reduce_sum((a.concentration - b.concentration) * more, -1)
+    return told - special.lbeta(a.concentration) + special.lbeta(b.concentration)
