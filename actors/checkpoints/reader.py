@@ -82,7 +82,7 @@ class CheckpointReader:
         body = content if self._bundle else _checked_body(index_name(self._prefix), content)
         try:
             if self._bundle:
-                self._shards, self._rows = bundle.read_index(content, self._prefix, self._files)
+                self._shards, self._rows = bundle.read_index(content, self._prefix)
                 return
             index = json.loads(body)
             shards = index["shards"]

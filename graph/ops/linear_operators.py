@@ -161,8 +161,8 @@ class _OfSizes(LinearOperator):
         both = lambda: array_ops.concat([made(), array_ops.stack([self._rows, self._columns])], 0)  # noqa: E731
         return None if raw is None else (*raw, *sizes), both
 
-    def _spread(self, x: Tensor, rows: Tensor) -> Tensor:
-        """x, with its batch broadcast with the operator's, and this many rows of zeros added."""
+    def _spread(self, x: Tensor) -> Tensor:
+        """x, with its batch broadcast with the operator's."""
         raw, made = self._batch()
         if raw == ():
             return x
@@ -194,10 +194,10 @@ class LinearOperatorIdentity(_OfSizes):
         super().__init__(num_rows, None, batch_shape, dtype or dtypes.float32, promises)
 
     def _product(self, x: Tensor, adjoint: bool) -> Tensor:
-        return self._spread(x, self._rows)
+        return self._spread(x)
 
     def _solution(self, rhs: Tensor, adjoint: bool) -> Tensor:
-        return self._spread(rhs, self._rows)
+        return self._spread(rhs)
 
     def _diagonal(self) -> Tensor:
         return filling.ones(self.shape_tensor()[:-1], self.dtype)

@@ -256,7 +256,7 @@ def matrix_transpose(a: Any, name: str = "matrix_transpose", conjugate: bool = F
 # Sorting
 
 
-def _axis_of(x: Tensor, axis: Any) -> int:
+def _axis_of(axis: Any) -> int:
     number = whole_numbers(axis)
     if not isinstance(number, int):
         raise ValueError("axis must be a constant scalar")
@@ -275,7 +275,7 @@ def argsort(
     if direction not in ("ASCENDING", "DESCENDING"):
         raise ValueError(f"Unknown sort direction: {direction}")
     x = convert_to_tensor(values)
-    attrs = {"axis": _axis_of(x, axis), "down": direction == "DESCENDING"}
+    attrs = {"axis": _axis_of(axis), "down": direction == "DESCENDING"}
     return apply(_order, [x], attrs, type="ArgSort", name=name or "argsort", dtype=dtypes.int32, shape=x.raw_shape)
 
 
@@ -291,7 +291,7 @@ def sort(values: Any, axis: Any = -1, direction: str = "ASCENDING", name: str | 
     with name_scope(name, "sort", [values]):
         x = convert_to_tensor(values)
         order = argsort(x, axis, direction)
-        attrs = {"axis": _axis_of(x, axis)}
+        attrs = {"axis": _axis_of(axis)}
         return apply(np.take_along_axis, [x, order], attrs, type="Sort", dtype=x.dtype, shape=x.raw_shape)
 
 
@@ -324,7 +324,7 @@ def repeat(input: Any, repeats: Any, axis: Any = None, name: str | None = None) 
         x = convert_to_tensor(input)
         if axis is None:
             x, axis = array_ops.reshape(x, [-1]), 0
-        along = _axis_of(x, axis)
+        along = _axis_of(axis)
         times = _vector(repeats, "repeats")
         size = array_ops.shape(x)[along]
         known = None if x.raw_shape is None else x.raw_shape[along]
