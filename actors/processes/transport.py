@@ -142,7 +142,7 @@ class Transport:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._woken, selectors.EVENT_READ)
 
-    def send(self, slot: int, parts: Sequence, stop: Sequence = ()) -> None:
+    def send(self, slot: int, parts: Sequence, stop: Any = ()) -> None:
         """Send a message to a slot. Raises Gone if its process is gone.
 
         Raises Stopped if the other end does not read and `stop` fills up. A message that was sent in part closes the

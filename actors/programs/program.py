@@ -2,7 +2,7 @@
 
 slot      a cell of the program's environment, which holds one value while the program runs
 step      one node: a kernel, the slots that it reads, and the slots that it writes
-stop      a list; once it is not empty, the program raises `Stopped` before its next step
+stop      a list, or a stand-in for one; once it is true, the program raises `Stopped` before its next step
 
 A program is interpreted at first. Once hot, it is compiled to a Python function with one line per step, so the line
 number of a traceback tells which step failed.
