@@ -245,16 +245,16 @@ class _Lowering:
             self._in_parts(op, made, parts)
             return
         inputs = []
-        for word, what in made.order:
-            if word == "input":  # a variable without a value is an error only in the branch that reads it
-                inputs.append(self._taken(op, what))
-            elif word == "state":
-                inputs.append(self._newest(what))
-                flow.variables[what] = made.variables[what]
-            elif word == "read":
-                inputs.append(self._version(what, made.variables[what]))
+        for source, key in made.order:
+            if source == "input":  # a variable without a value is an error only in the branch that reads it
+                inputs.append(self._taken(op, key))
+            elif source == "state":
+                inputs.append(self._newest(key))
+                flow.variables[key] = made.variables[key]
+            elif source == "read":
+                inputs.append(self._version(key, made.variables[key]))
             else:
-                inputs.append(self._position(what))
+                inputs.append(self._position(key))
         flow.controls.append(len(flow.ops))
         flow.queued = flow.queued or made.queued
         if made.queued or made.limited:
@@ -275,11 +275,11 @@ class _Lowering:
         self._node(split, tuple([self._read(t) for t in split.inputs]))
         for part in parts[1:-1]:
             inputs = []
-            for word, what in made.order:
-                if word == "input":
-                    inputs.append(self._taken(part, what))
+            for source, key in made.order:
+                if source == "input":
+                    inputs.append(self._taken(part, key))
                 else:
-                    inputs.append(self._version(what, made.variables[what]))
+                    inputs.append(self._version(key, made.variables[key]))
             self._node(part, tuple(inputs), made.kernel)
         values = self._node(join, tuple([self._read(t) for t in join.inputs]))
         self._bind(op, values)

@@ -143,7 +143,7 @@ def in_parts(op: Operation, made: Compiled) -> list[Operation]:
     count = op.attrs.get("_parallel", 1)
     if count < 2 or op.traits.here or made.queued or made.limited or op.attrs["_carried"] or made.state:
         return []
-    if any([word == "draw" for word, _ in made.order]):
+    if any([source == "draw" for source, _ in made.order]):
         return []
     elements = op.attrs["_elements"]
     specs = [(t.dtype.base_dtype, _part(t)) for t in op.inputs[:elements]]
@@ -196,23 +196,23 @@ def _closed(
     used = {v for inputs in flow.inputs for v in inputs} | set(flow.fetched)
     inputs: list[int] = []
     required: list[tuple[int, str, str]] = []
-    for position, (word, what) in enumerate(order):
+    for position, (source, key) in enumerate(order):
         number = None
-        if word == "input":
-            at: int = what
+        if source == "input":
+            at: int = key
             tensor = section.parameters[at] if at < len(section.parameters) else op.inputs[at]
             number = flow.feeds.get(tensor)
             if number in used and tensor.op.kind in REFERENCES:
                 variable = op.graph.get_operation_by_name(variable_name(tensor))
                 required.append((position, no_value_text(variable), variable.defined_at))
-        elif word == "draw":
-            number = draws.get(what)
+        elif source == "draw":
+            number = draws.get(key)
         else:
-            number = flow.newest.get(what, flow.pinned.get(what))
-            if number is not None and what in flow.required:
-                required.append((position, no_value_text(flow.variables[what]), flow.variables[what].defined_at))
+            number = flow.newest.get(key, flow.pinned.get(key))
+            if number is not None and key in flow.required:
+                required.append((position, no_value_text(flow.variables[key]), flow.variables[key].defined_at))
         inputs.append(flow.new_value() if number is None else number)
-    given = {what: inputs[position] for position, (word, what) in enumerate(order) if word == "state"}
+    given = {key: inputs[position] for position, (source, key) in enumerate(order) if source == "state"}
     outputs = [v for v in flow.fetched if v is not None] + [flow.writes.get(name, given[name]) for name in state]
     flow.close(outputs)
     return SectionFlow(op, flow, tuple(inputs), tuple(outputs), required)
