@@ -1,4 +1,4 @@
-"""What a walk over references notes: what it has found, what it has still to visit, and what foreign code reveals."""
+"""The notes of a walk over references: what it has found, what it has yet to visit, and what foreign code reveals."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Bound(NamedTuple):
 
 
 class Notes:
-    """What is known of a function from its references.
+    """What is known about a function from its references.
 
     sources, values: how each reference is looked up, and its value.   writes, reads: keys of what it writes and reads.
     data: keys of references to data.   names: (module or class, name, value) of references that must agree in all

@@ -75,7 +75,7 @@ class Passing(NamedTuple):
 
 
 def either(*values: Value) -> Value:
-    """What is one of several values."""
+    """A value that has the origins of all these values."""
     found = [value for value in values if value]
     return found[0] if len(found) == 1 else tuple(dict.fromkeys(itertools.chain(*found)))[:_MOST_ORIGINS]
 

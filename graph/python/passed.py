@@ -1,4 +1,4 @@
-"""What a function mutates through the functions that it calls: it passes an object to them, and they change it.
+"""What a function mutates through its helpers: it passes an object to them, and they change it.
 
 The walk over a function's references (`captured_walk`) analyzes its helpers for themselves. Here their mutations of
 arguments are expressed by what the caller passed: if `put` appends to its argument, `put(rows)` appends to `rows`.

@@ -1,4 +1,4 @@
-"""What the path of an origin leads to, among the values that there are now; no code of the program is run."""
+"""Follows the path of an origin to the objects that it leads to now, without running code of the program."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class Callee(NamedTuple):
 class Reached(NamedTuple):
     """What a path leads to.
 
-    value: of the root.   holder: what is reached, or the last value on the way that is known.   exact: whether it is.
-    parts: what is reached, or values that it may be.
+    value: of the root.   holder: the object reached, or the last one on the way that is known.   exact: whether it is
+    the object reached.   parts: that object, or those that it may be.
     """
 
     value: Any

@@ -60,7 +60,7 @@ class Run:
     surroundings: Around | None = None  # those of the program when the run first left the caller
     asked_in = 0
     late = TIMED_OUT
-    """What the error says if its time limit passes."""
+    """The text of the error if its time limit passes."""
     cold: Any = None
     """The ColdRun of a run without a plan."""
     events: SimpleQueue

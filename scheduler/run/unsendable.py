@@ -1,4 +1,4 @@
-"""What in a node cannot be sent to another process, and where it was captured: for the error that says so.
+"""Finds the part of a node that cannot be sent to another process, and how the node gets to it, for the error.
 
 A part that cannot be pickled may lie deep: in a list that a helper's helper refers to. The way to it is found by
 pickling parts, one inside the other, until a part has no such part itself.
