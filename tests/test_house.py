@@ -24,6 +24,7 @@ FLOORS = [
     "graph",
     "graph/kernels",
     "graph/ops",
+    "graph/linear",
     "graph/files",
     "graph/variables",
     "graph/lookup",

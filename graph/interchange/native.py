@@ -40,7 +40,7 @@ _OPERATORS = {f"operator:{function.__name__.strip('_')}": function for function 
 _WRITES_FILES = frozenset("save savez savez_compressed savetxt".split())
 _CREATORS = frozenset("zeros ones empty arange full".split())
 _OURS = re.compile(
-    r"weftwork\.graph\.(kernels|ops|nn|images|lookup|gradients|layers|recurrent|training|data|variables)(\.\w+)*"
+    r"weftwork\.graph\.(kernels|ops|linear|nn|images|lookup|gradients|layers|recurrent|training|data|variables)(\.\w+)*"
     r"|weftwork\.graph\.(build|divisions|streams)"
 )
 """The modules of the library whose functions nodes may call."""

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from weftwork.graph.linear.description import Described, batch_of, common_batch, product, same_dtype, total
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import array_ops, factoring, filling, linalg_ops, math_ops
 from weftwork.graph.ops.assertions import assert_less
-from weftwork.graph.ops.linear_description import Described, batch_of, common_batch, product, same_dtype, total
 from weftwork.graph.shapes import RawShape
 
 

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from weftwork.graph import dtypes
+from weftwork.graph.linear.kinds import OfTensor, parameter
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, conversion, math_ops, signal, spaces
-from weftwork.graph.ops.linear_operators import OfTensor, parameter
 from weftwork.graph.shapes import RawShape
 
 

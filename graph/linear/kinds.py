@@ -1,4 +1,4 @@
-"""Linear operators by their structure: diagonal, triangular, circulant, and so on. See `linear_operator`."""
+"""Linear operators by their structure: diagonal, triangular, circulant, and so on. See `operator`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from weftwork.graph import dtypes
 from weftwork.graph.build import convert_to_tensor, static_value
+from weftwork.graph.linear.operator import LinearOperator, _Lower
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import array_ops, conversion, filling, linalg_ops, math_ops, spaces
 from weftwork.graph.ops.flow import no_op
-from weftwork.graph.ops.linear_operator import LinearOperator, _Lower
 from weftwork.graph.shapes import RawShape
 
 _FLOATING = tuple([dtypes.as_dtype(name) for name in ("float16", "float32", "float64", "complex64", "complex128")])

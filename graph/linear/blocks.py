@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from weftwork.graph.build import convert_to_tensor
+from weftwork.graph.linear.description import batch_of, common_batch, product, same_dtype, total
+from weftwork.graph.linear.kinds import LinearOperatorDiag
+from weftwork.graph.linear.operator import LinearOperator, LinearOperatorInversion
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, conversion, filling, linalg_ops, math_ops
-from weftwork.graph.ops.linear_description import batch_of, common_batch, product, same_dtype, total
-from weftwork.graph.ops.linear_operator import LinearOperator, LinearOperatorInversion
-from weftwork.graph.ops.linear_operators import LinearOperatorDiag
 from weftwork.graph.shapes import RawShape
 
 
