@@ -1,4 +1,4 @@
-"""Circulant linear operators: convolutions, which Fourier transforms make diagonal. See `linear_operator`."""
+"""Circulant linear operators: convolutions, which Fourier transforms make diagonal. See `operator`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The properties of a linear operator, apart from its entries: see `linear_operator`."""
+"""The properties of a linear operator, apart from its entries: see `operator`."""
 
 from __future__ import annotations
 
