@@ -56,7 +56,10 @@ FLOORS = [
     "scheduler/views",
     "scheduler/session",
     "scheduler/functions",
+    "scheduler/input",
+    "scheduler/saving",
     "scheduler/training",
+    "scheduler/testing",
     "scheduler/doors",
     "scheduler/command",
 ]

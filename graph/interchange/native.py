@@ -44,7 +44,7 @@ _OURS = re.compile(
     r"|weftwork\.graph\.(build|divisions|streams)"
 )
 """The modules of the library whose functions nodes may call."""
-SAVING = "weftwork.scheduler.training.saver_nodes"
+SAVING = "weftwork.scheduler.saving.saver_nodes"
 KERNELS: dict[str, Callable] = {}
 """Functions from above the language that nodes call, by path: those that save and restore, in the module `SAVING`."""
 _NUMPY = ("numpy", "numpy.linalg", "numpy.fft", "scipy.special")

@@ -15,11 +15,11 @@ from weftwork.graph import stacks
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.protos import protos
 from weftwork.scheduler.request.config import RunOptions
+from weftwork.scheduler.saving.meta_graph import export_meta_graph
+from weftwork.scheduler.saving.saver import Saver
 from weftwork.scheduler.training.basic_hooks import SecondOrStepTimer, needed_global_step
 from weftwork.scheduler.training.event_files import FileWriter, FileWriterCache, write_graph_text
 from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
-from weftwork.scheduler.training.meta_graph import export_meta_graph
-from weftwork.scheduler.training.saver import Saver
 from weftwork.scheduler.training.scaffold import Scaffold
 from weftwork.scheduler.views.timeline import Timeline
 

@@ -20,10 +20,10 @@ from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.protos import TENSORFLOW_VERSION, protos
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables.variable import Variable
-from weftwork.scheduler.training.queue_runner import QueueRunner
-from weftwork.scheduler.training.saver_def import SaverDef
-from weftwork.scheduler.training.scoped_graph import check_bound, within
-from weftwork.scheduler.training.stripping import op_list, other_savers, strip_defaults, without
+from weftwork.scheduler.input.queue_runner import QueueRunner
+from weftwork.scheduler.saving.saver_def import SaverDef
+from weftwork.scheduler.saving.scoped_graph import check_bound, within
+from weftwork.scheduler.saving.stripping import op_list, other_savers, strip_defaults, without
 
 log = logging.getLogger("weftwork")
 FORGOTTEN = frozenset({GraphKeys.COND_CONTEXT, GraphKeys.WHILE_CONTEXT})

@@ -22,6 +22,10 @@ from weftwork.graph.interchange.native import Functions
 from weftwork.graph.names import without_scope
 from weftwork.graph.protos import available
 from weftwork.graph.stacks import get_default_graph
+from weftwork.scheduler.saving.meta_graph import as_bytes, export_meta_graph, read_meta_graph, scoped
+from weftwork.scheduler.saving.saveables import saveables_of
+from weftwork.scheduler.saving.saver_def import SaverDef
+from weftwork.scheduler.saving.saver_nodes import add_nodes
 from weftwork.scheduler.session.session import BaseSession
 from weftwork.scheduler.state.checkpoint_state import (
     STATE_FILE,
@@ -31,10 +35,6 @@ from weftwork.scheduler.state.checkpoint_state import (
     remove_checkpoint,
     update_checkpoint_state,
 )
-from weftwork.scheduler.training.meta_graph import as_bytes, export_meta_graph, read_meta_graph, scoped
-from weftwork.scheduler.training.saveables import saveables_of
-from weftwork.scheduler.training.saver_def import SaverDef
-from weftwork.scheduler.training.saver_nodes import add_nodes
 
 SAVEABLES = "saveable_objects"
 """The collection of variables that are saved although they are not global."""

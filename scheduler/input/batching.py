@@ -19,7 +19,7 @@ from weftwork.graph.ops.flow import group, no_op
 from weftwork.graph.ops.queues import FIFOQueue, PaddingFIFOQueue, QueueBase, RandomShuffleQueue
 from weftwork.graph.ops.sparse_packing import pack, pack_rows, unpack
 from weftwork.graph.scopes import name_scope
-from weftwork.scheduler.training.input_producers import fill, full_name
+from weftwork.scheduler.input.input_producers import fill, full_name
 
 
 def batch(

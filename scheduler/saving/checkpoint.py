@@ -22,9 +22,7 @@ from weftwork.graph.saveable import Saveable
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph, get_default_session
 from weftwork.graph.variables.variable import Variable
-from weftwork.scheduler.state.checkpoint_state import Kept, get_checkpoint_state, remove_checkpoint
-from weftwork.scheduler.state.checkpoint_state import update_checkpoint_state as update_state
-from weftwork.scheduler.training.object_graph import (
+from weftwork.scheduler.saving.object_graph import (
     RECORD,
     ObjectGraph,
     Trackable,
@@ -35,8 +33,10 @@ from weftwork.scheduler.training.object_graph import (
     matched,
     wire,
 )
-from weftwork.scheduler.training.saver import Saver
-from weftwork.scheduler.training.saver_def import SaverDef
+from weftwork.scheduler.saving.saver import Saver
+from weftwork.scheduler.saving.saver_def import SaverDef
+from weftwork.scheduler.state.checkpoint_state import Kept, get_checkpoint_state, remove_checkpoint
+from weftwork.scheduler.state.checkpoint_state import update_checkpoint_state as update_state
 
 
 class _Record(Saveable):

@@ -25,7 +25,7 @@ from weftwork.graph.ops.random_ops import random_shuffle
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.training.summaries import scalar
 from weftwork.graph.variables.variable import Variable
-from weftwork.scheduler.training.queue_runner import QueueRunner, add_queue_runner
+from weftwork.scheduler.input.queue_runner import QueueRunner, add_queue_runner
 
 
 def limit_epochs(tensor: Any, num_epochs: int | None = None, name: str | None = None) -> Tensor:

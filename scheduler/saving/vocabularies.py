@@ -19,7 +19,7 @@ from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.indexing import gather, where
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.variables.variable import Variable
-from weftwork.scheduler.training.saver_nodes import whole_value
+from weftwork.scheduler.saving.saver_nodes import whole_value
 
 
 class _Fields(NamedTuple):

@@ -28,9 +28,9 @@ from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops.composite import SparseTensor
 from weftwork.graph.protos import messages, protos
 from weftwork.graph.stacks import get_default_graph
-from weftwork.scheduler.training.meta_graph import as_bytes, export_meta_graph, parsed
-from weftwork.scheduler.training.saver import Saver, import_meta_graph
-from weftwork.scheduler.training.saver_def import SaverDef
+from weftwork.scheduler.saving.meta_graph import as_bytes, export_meta_graph, parsed
+from weftwork.scheduler.saving.saver import Saver, import_meta_graph
+from weftwork.scheduler.saving.saver_def import SaverDef
 
 log = logging.getLogger("weftwork")
 

@@ -22,8 +22,8 @@ from weftwork.graph.names import with_scope, without_scope
 from weftwork.graph.operation import Operation
 from weftwork.graph.protos import messages
 from weftwork.graph.stacks import get_default_graph
+from weftwork.scheduler.input.coordinator import Coordinator
 from weftwork.scheduler.session.session import BaseSession
-from weftwork.scheduler.training.coordinator import Coordinator
 
 log = logging.getLogger("weftwork")
 

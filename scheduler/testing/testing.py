@@ -30,8 +30,8 @@ from weftwork.scheduler.request.config import ConfigProto
 from weftwork.scheduler.request.fields import Message
 from weftwork.scheduler.request.message_text import merge_text
 from weftwork.scheduler.session.session import Session
-from weftwork.scheduler.training.checked_threads import CheckedThread
-from weftwork.scheduler.training.more_assertions import MoreAssertions
+from weftwork.scheduler.testing.checked_threads import CheckedThread
+from weftwork.scheduler.testing.more_assertions import MoreAssertions
 
 _SEED = 87654321
 

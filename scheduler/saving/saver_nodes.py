@@ -43,7 +43,7 @@ from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.slices import SaveSliceInfo
 from weftwork.graph.variables.variable import Variable
 from weftwork.scheduler.plan.cost import shape_bytes
-from weftwork.scheduler.training.saveables import Saveables, spec_of, variable_of
+from weftwork.scheduler.saving.saveables import Saveables, spec_of, variable_of
 
 _SHARD_BYTES = 8 << 20
 """Size of variables in bytes above which another shard is worth a file of its own."""

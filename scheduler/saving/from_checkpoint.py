@@ -13,9 +13,9 @@ from weftwork.graph.graph import GraphKeys
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables.partitioned import PartitionedVariable
 from weftwork.graph.variables.variable import Variable
+from weftwork.scheduler.saving.saver_nodes import restored_value
+from weftwork.scheduler.saving.vocabularies import start_with_vocabulary
 from weftwork.scheduler.state.checkpoint_state import checkpoint_exists, latest_checkpoint, state_file
-from weftwork.scheduler.training.saver_nodes import restored_value
-from weftwork.scheduler.training.vocabularies import start_with_vocabulary
 
 
 def init_from_checkpoint(ckpt_dir_or_file: Any, assignment_map: Mapping[str, Any]) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from weftwork.actors.checkpoints.reader import CheckpointReader
 from weftwork.graph.variables.partitioned import PartitionedVariable
+from weftwork.scheduler.saving.saver import Saver
 from weftwork.scheduler.state.checkpoint_state import log
-from weftwork.scheduler.training.saver import Saver
 
 
 def assign_from_checkpoint_fn(
