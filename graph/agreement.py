@@ -20,8 +20,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from weftwork.graph import dtypes
-from weftwork.graph.by_identity import ByIdentity
 from weftwork.graph.operation import Tensor
+from weftwork.graph.python.by_identity import ByIdentity
 from weftwork.graph.source import caller
 from weftwork.graph.user_function import UserFunction
 

@@ -29,7 +29,7 @@ from weftwork.graph.meeting import (
     weak_result,
 )
 from weftwork.graph.operation import _NO_ATTRS, Kind, Operation, Tensor
-from weftwork.graph.ownership import ATOMS, copied
+from weftwork.graph.python.ownership import ATOMS, copied
 from weftwork.graph.seams import seams
 from weftwork.graph.seeds import stream_seeds
 from weftwork.graph.stacks import get_default_graph, local

@@ -1,4 +1,4 @@
-"""Whether a function can be called with so many arguments of these names: known before it runs.
+"""Whether a function can be called with a number of positional arguments and some names, checked before it runs.
 
 shape      of a call: the number of its positional arguments, and the names of the others
 """
@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from weftwork.graph.callables import layers
+from weftwork.graph.python.callables import layers
 from weftwork.graph.source import caller
 
 _CACHED = type(functools.lru_cache(len))

@@ -6,7 +6,7 @@ import re
 import threading
 from typing import Any
 
-from weftwork.graph.forks import fresh
+from weftwork.graph.python.forks import fresh
 
 
 class Collections:

@@ -14,23 +14,11 @@ import numpy as np
 
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.sentinels import Sentinel
 
 
-class Dead:
+class Dead(Sentinel):
     """The value of an output that was not computed."""
-
-    _the: Dead | None = None
-
-    def __new__(cls):
-        if cls._the is None:
-            cls._the = super().__new__(cls)
-        return cls._the
-
-    def __repr__(self) -> str:
-        return "DEAD"
-
-    def __reduce__(self):
-        return Dead, ()
 
 
 DEAD = Dead()

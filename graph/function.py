@@ -15,11 +15,11 @@ from weftwork.graph import dtypes, nest, shapes
 from weftwork.graph.agreement import check, parameters_of
 from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.call_shapes import check_shape, shape_of
-from weftwork.graph.callables import bound, check_callable, is_coroutine_function, on_loop, takes_name
-from weftwork.graph.captured_kinds import given
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.needed import limited, needed, selected
 from weftwork.graph.operation import Kind, Operation, R, Tensor, Traits
+from weftwork.graph.python.callables import bound, check_callable, is_coroutine_function, on_loop, takes_name
+from weftwork.graph.python.captured_kinds import given
 from weftwork.graph.retries import Retry
 from weftwork.graph.source import Source
 from weftwork.graph.stacks import get_default_graph, inside_node, local

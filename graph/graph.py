@@ -21,7 +21,7 @@ from weftwork.graph.keys import GraphKeys as GraphKeys  # older pickles refer to
 from weftwork.graph.keys import NoKernel as NoKernel
 from weftwork.graph.names import Names, check_op_name, check_scope_name
 from weftwork.graph.operation import _NO_ATTRS, LIBRARY, Kind, Operation, Tensor, Traits
-from weftwork.graph.ownership import add_atoms
+from weftwork.graph.python.ownership import add_atoms
 from weftwork.graph.scopes import Scopes
 from weftwork.graph.seams import seams
 from weftwork.graph.sections import Section, check_use

@@ -54,7 +54,7 @@ def of_numbers(values: Sequence[Any]) -> DType | None:
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """What is in a nested list."""
+    """The items of a nested list that are not lists themselves."""
     for item in value:
         if isinstance(item, (list, tuple)):
             yield from leaves(item)

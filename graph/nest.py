@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, NamedTuple
 
-from weftwork.graph.alike import alike
 from weftwork.graph.hidden import refuse_hidden
-from weftwork.graph.ownership import ATOMS, copied, is_atom
+from weftwork.graph.python.alike import alike
+from weftwork.graph.python.ownership import ATOMS, copied, is_atom
 
 
 class Slot(NamedTuple):

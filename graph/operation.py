@@ -20,14 +20,14 @@ from weftwork.graph import shapes
 from weftwork.graph.dtypes import DType
 from weftwork.graph.names import output_name
 from weftwork.graph.operators import Operators
-from weftwork.graph.ownership import add_atoms
+from weftwork.graph.python.ownership import add_atoms
 from weftwork.graph.references import Reference
 from weftwork.graph.seams import seams
+from weftwork.graph.sentinels import UNINITIALIZED as UNINITIALIZED
+from weftwork.graph.sentinels import Uninitialized as Uninitialized
 from weftwork.graph.source import Source
 from weftwork.graph.stacks import session_for
 from weftwork.graph.traits import Traits as Traits  # older pickles refer to it here
-from weftwork.graph.uninitialized import UNINITIALIZED as UNINITIALIZED
-from weftwork.graph.uninitialized import Uninitialized as Uninitialized
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar

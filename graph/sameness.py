@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.callables import identity
 from weftwork.graph.nest import Fixed
+from weftwork.graph.python.callables import identity
 
 
 def exact_key(value: Any) -> Any:

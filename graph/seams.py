@@ -98,7 +98,7 @@ _HOMES = {
     **dict.fromkeys(["resource_variable", "unread"], "graph.variables.resource"),
     **dict.fromkeys(["visualize", "graph_html", "tensor_html"], "graph.drawing.visualize"),
     **dict.fromkeys(["costs_of", "write_text", "write_bytes"], "scheduler.views.costs"),
-    "saving": "scheduler.training.saver_nodes",
+    "saving": "scheduler.saving.saver_nodes",
     **dict.fromkeys(["failed_inputs", "replay", "save_call"], "actors.processes.replay"),
 }
 """The module that sets each attribute."""

@@ -1,6 +1,6 @@
 """Where a node was created: the innermost line of the user's program, not of this package.
 
-Finding it is a frame walk of about a microsecond. The line number is computed only when somebody asks for it.
+Finding it is a frame walk of about a microsecond. The line number is computed only when it is asked for.
 """
 
 from __future__ import annotations

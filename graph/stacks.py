@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from weftwork.graph.forks import fresh
+from weftwork.graph.python.forks import fresh
 from weftwork.graph.seams import seams
 
 if TYPE_CHECKING:

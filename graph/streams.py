@@ -22,22 +22,22 @@ def generator(key: tuple[int, int], draw: int, iteration: int = 0) -> np.random.
     return np.random.Generator(np.random.Philox(key=words, counter=np.array([0, 0, draw, iteration], dtype=np.uint64)))
 
 
-def in_iteration(place: tuple, iteration: int) -> tuple:
+def in_iteration(position: tuple, iteration: int) -> tuple:
     """A position in a random stream for one iteration of a loop, which may be nested in an iteration of another."""
-    key, draw, *outer = place
+    key, draw, *outer = position
     return key, draw, ((outer[0] if outer else 0) * _ITERATION_DISTANCE + iteration) & _MASK
 
 
-class Places:
-    """Positions in random streams, found among other values, that move with each iteration of a loop."""
+class Positions:
+    """Positions in random streams that move with each iteration of a loop.   draws: their indices among some values."""
 
-    def __init__(self, positions: Sequence[int], values: Sequence):
-        self._places = [(position, values[position]) for position in positions]
+    def __init__(self, draws: Sequence[int], values: Sequence):
+        self._first = [(at, values[at]) for at in draws]
 
     def move(self, values: list, iteration: int) -> None:
         """Update the positions among `values` to those of an iteration."""
-        for position, place in self._places:
-            values[position] = in_iteration(place, iteration)
+        for at, position in self._first:
+            values[at] = in_iteration(position, iteration)
 
 
 class Draw:
@@ -55,5 +55,5 @@ class Draw:
     def __hash__(self) -> int:
         return hash(self.kernel)
 
-    def __call__(self, place: tuple[tuple[int, int], int], *values: Any, **attrs: Any) -> Any:
-        return self.kernel(generator(*place), *values, **attrs)
+    def __call__(self, position: tuple[tuple[int, int], int], *values: Any, **attrs: Any) -> Any:
+        return self.kernel(generator(*position), *values, **attrs)

@@ -19,14 +19,14 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from weftwork.graph import dtypes, nest
-from weftwork.graph.by_identity import ByIdentity
-from weftwork.graph.callables import awaited, identity, is_async, named
-from weftwork.graph.captured import Captured
 from weftwork.graph.dtypes import DType
 from weftwork.graph.errors import DeadlineExceededError, text_of
 from weftwork.graph.operation import Traits
-from weftwork.graph.ownership import ATOMS, copied, is_atom, own
-from weftwork.graph.reading import may_bypass_copy, reads_only
+from weftwork.graph.python.by_identity import ByIdentity
+from weftwork.graph.python.callables import awaited, identity, is_async, named
+from weftwork.graph.python.captured import Captured
+from weftwork.graph.python.ownership import ATOMS, copied, is_atom, own
+from weftwork.graph.python.reading import may_bypass_copy, reads_only
 from weftwork.graph.retries import Retry
 from weftwork.graph.values import to_value
 

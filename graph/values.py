@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.class_facts import is_masked_array
 from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.python.class_facts import is_masked_array
 
 _MOST_AXES = 64
 

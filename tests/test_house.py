@@ -20,9 +20,11 @@ from weftwork.graph.seams import _HOMES, Seams
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
+    "graph/python",
     "graph",
     "graph/kernels",
     "graph/ops",
+    "graph/linear",
     "graph/files",
     "graph/variables",
     "graph/lookup",
@@ -54,7 +56,10 @@ FLOORS = [
     "scheduler/views",
     "scheduler/session",
     "scheduler/functions",
+    "scheduler/input",
+    "scheduler/saving",
     "scheduler/training",
+    "scheduler/testing",
     "scheduler/doors",
     "scheduler/command",
 ]

@@ -1,5 +1,31 @@
 """tf.linalg: linear algebra on matrices in the last two axes."""
 
+from weftwork.graph.linear.blocks import (
+    LinearOperatorBlockDiag,
+    LinearOperatorKronecker,
+    LinearOperatorLowRankUpdate,
+)
+from weftwork.graph.linear.circulant import (
+    LinearOperatorCirculant,
+    LinearOperatorCirculant2D,
+    LinearOperatorCirculant3D,
+)
+from weftwork.graph.linear.kinds import (
+    LinearOperatorDiag,
+    LinearOperatorFullMatrix,
+    LinearOperatorHouseholder,
+    LinearOperatorIdentity,
+    LinearOperatorLowerTriangular,
+    LinearOperatorScaledIdentity,
+    LinearOperatorToeplitz,
+    LinearOperatorZeros,
+)
+from weftwork.graph.linear.operator import (
+    LinearOperator,
+    LinearOperatorAdjoint,
+    LinearOperatorComposition,
+    LinearOperatorInversion,
+)
 from weftwork.graph.nn.ops import (
     l2_normalize,
 )
@@ -52,32 +78,6 @@ from weftwork.graph.ops.linalg_ops import (
     svd,
     trace,
     triangular_solve,
-)
-from weftwork.graph.ops.linear_blocks import (
-    LinearOperatorBlockDiag,
-    LinearOperatorKronecker,
-    LinearOperatorLowRankUpdate,
-)
-from weftwork.graph.ops.linear_circulant import (
-    LinearOperatorCirculant,
-    LinearOperatorCirculant2D,
-    LinearOperatorCirculant3D,
-)
-from weftwork.graph.ops.linear_operator import (
-    LinearOperator,
-    LinearOperatorAdjoint,
-    LinearOperatorComposition,
-    LinearOperatorInversion,
-)
-from weftwork.graph.ops.linear_operators import (
-    LinearOperatorDiag,
-    LinearOperatorFullMatrix,
-    LinearOperatorHouseholder,
-    LinearOperatorIdentity,
-    LinearOperatorLowerTriangular,
-    LinearOperatorScaledIdentity,
-    LinearOperatorToeplitz,
-    LinearOperatorZeros,
 )
 from weftwork.graph.ops.products import (
     cross,

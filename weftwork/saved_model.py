@@ -10,8 +10,8 @@ from weftwork.graph.operation import Operation
 from weftwork.graph.ops.flow import group
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables.collected import global_variables_initializer, local_variables_initializer
-from weftwork.scheduler.training import saved_model as _model
-from weftwork.scheduler.training.saved_model import (
+from weftwork.scheduler.saving import saved_model as _model
+from weftwork.scheduler.saving.saved_model import (
     DEFAULT_SERVING_SIGNATURE_DEF_KEY,
     SavedModelBuilder,
     build_signature_def,

@@ -2,10 +2,10 @@
 
 from unittest import mock
 
-from weftwork.scheduler.training.derivatives import compute_gradient, compute_gradient_error
-from weftwork.scheduler.training.local_cluster import create_local_cluster
-from weftwork.scheduler.training.more_assertions import StubOutForTesting
-from weftwork.scheduler.training.testing import (
+from weftwork.scheduler.testing.derivatives import compute_gradient, compute_gradient_error
+from weftwork.scheduler.testing.local_cluster import create_local_cluster
+from weftwork.scheduler.testing.more_assertions import StubOutForTesting
+from weftwork.scheduler.testing.testing import (
     Benchmark,
     TestCase,
     assert_equal_graph_def,

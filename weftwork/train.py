@@ -44,7 +44,34 @@ from weftwork.graph.training.steps import (
     get_or_create_global_step,
     global_step,
 )
+from weftwork.scheduler.input.batching import (
+    batch,
+    batch_join,
+    maybe_batch,
+    maybe_batch_join,
+    maybe_shuffle_batch,
+    maybe_shuffle_batch_join,
+    shuffle_batch,
+    shuffle_batch_join,
+)
+from weftwork.scheduler.input.coordinator import Coordinator, LooperThread
+from weftwork.scheduler.input.input_producers import (
+    input_producer,
+    limit_epochs,
+    match_filenames_once,
+    range_input_producer,
+    slice_input_producer,
+    string_input_producer,
+)
+from weftwork.scheduler.input.queue_runner import QueueRunner, add_queue_runner, start_queue_runners
 from weftwork.scheduler.request.config import ClusterDef, JobDef, ServerDef
+from weftwork.scheduler.saving.checkpoint import Checkpoint, CheckpointManager
+from weftwork.scheduler.saving.from_checkpoint import init_from_checkpoint, warm_start
+from weftwork.scheduler.saving.meta_graph import export_meta_graph
+from weftwork.scheduler.saving.saver import Saver, import_meta_graph
+from weftwork.scheduler.saving.saver_def import SaverDef
+from weftwork.scheduler.saving.variables_file import export_variables, import_variables
+from weftwork.scheduler.saving.vocabularies import VocabInfo
 from weftwork.scheduler.session.cluster import ClusterSpec
 from weftwork.scheduler.session.server import Server
 from weftwork.scheduler.state.checkpoint_state import (
@@ -70,41 +97,16 @@ from weftwork.scheduler.training.basic_hooks import (
     SecondOrStepTimer,
     StopAtStepHook,
 )
-from weftwork.scheduler.training.batching import (
-    batch,
-    batch_join,
-    maybe_batch,
-    maybe_batch_join,
-    maybe_shuffle_batch,
-    maybe_shuffle_batch_join,
-    shuffle_batch,
-    shuffle_batch_join,
-)
-from weftwork.scheduler.training.checkpoint import Checkpoint, CheckpointManager
-from weftwork.scheduler.training.coordinator import Coordinator, LooperThread
 from weftwork.scheduler.training.creators import ChiefSessionCreator, SessionCreator, WorkerSessionCreator
 from weftwork.scheduler.training.event_files import summary_iterator
-from weftwork.scheduler.training.from_checkpoint import init_from_checkpoint, warm_start
 from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
-from weftwork.scheduler.training.input_producers import (
-    input_producer,
-    limit_epochs,
-    match_filenames_once,
-    range_input_producer,
-    slice_input_producer,
-    string_input_producer,
-)
 from weftwork.scheduler.training.loops import basic_train_loop, checkpoints_iterator
 from weftwork.scheduler.training.manager import SessionManager
-from weftwork.scheduler.training.meta_graph import export_meta_graph
 from weftwork.scheduler.training.monitored_session import (
     MonitoredSession,
     MonitoredTrainingSession,
     SingularMonitoredSession,
 )
-from weftwork.scheduler.training.queue_runner import QueueRunner, add_queue_runner, start_queue_runners
-from weftwork.scheduler.training.saver import Saver, import_meta_graph
-from weftwork.scheduler.training.saver_def import SaverDef
 from weftwork.scheduler.training.saving_hooks import (
     CheckpointSaverHook,
     CheckpointSaverListener,
@@ -117,8 +119,6 @@ from weftwork.scheduler.training.supervisor import (
     Supervisor,
 )
 from weftwork.scheduler.training.sync_replicas import SyncReplicasOptimizer
-from weftwork.scheduler.training.variables_file import export_variables, import_variables
-from weftwork.scheduler.training.vocabularies import VocabInfo
 
 queue_runner = SimpleNamespace(
     QueueRunner=QueueRunner, add_queue_runner=add_queue_runner, start_queue_runners=start_queue_runners

@@ -169,7 +169,7 @@ def read_table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 # Reading
 
 
-def read_index(content: bytes, prefix: str, files: Files) -> tuple[list[tuple[str, int]], dict[str, Row]]:
+def read_index(content: bytes, prefix: str) -> tuple[list[tuple[str, int]], dict[str, Row]]:
     """Parse an index into its data files, as (name, size in bytes), and its rows by key.
 
     A file's size is the minimum that the rows imply. The row of a partitioned variable holds the rows of its slices.

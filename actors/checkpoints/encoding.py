@@ -125,7 +125,7 @@ def _array(content: Any) -> np.ndarray:
     name, shape, data = content
     flat = np.frombuffer(base64.b64decode(data, validate=True), little(name))
     if NUMBERS[name].kind == "b" and flat.view(np.uint8).max(initial=0) > 1:
-        raise ValueError("a truth value is neither 0 nor 1")
+        raise ValueError("a boolean is neither 0 nor 1")
     return flat.astype(NUMBERS[name]).reshape(_dimensions(shape))
 
 

@@ -82,7 +82,7 @@ class CheckpointReader:
         body = content if self._bundle else _checked_body(index_name(self._prefix), content)
         try:
             if self._bundle:
-                self._shards, self._rows = bundle.read_index(content, self._prefix, self._files)
+                self._shards, self._rows = bundle.read_index(content, self._prefix)
                 return
             index = json.loads(body)
             shards = index["shards"]
@@ -235,7 +235,7 @@ class CheckpointReader:
         if checksum != row.crc32:
             raise self._changed(row, checksum)
         if row.dtype == "bool" and raw.max(initial=0) > 1:
-            raise DataLossError(None, None, f"{name}: a truth value is neither 0 nor 1")
+            raise DataLossError(None, None, f"{name}: a boolean is neither 0 nor 1")
         if numbers:
             made = made.astype(NUMBERS[row.dtype], copy=False)
             return made if made.ndim else made[()]

@@ -62,7 +62,7 @@ def assembled(
             made[target] = np.asarray(read())[inside]
             covered += math.prod([at.stop - at.start for at in both])
     if covered != made.size:
-        raise ValueError("its slices are not the whole")
+        raise ValueError("its slices do not make up the whole value")
     return made
 
 

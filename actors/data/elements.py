@@ -14,7 +14,7 @@ from weftwork.actors.data.stage import Failed
 from weftwork.actors.programs.bodies import Body, Control
 from weftwork.actors.programs.program import Stopped
 from weftwork.graph.errors import OpError
-from weftwork.graph.ownership import add_atoms
+from weftwork.graph.python.ownership import add_atoms
 
 
 class Chunk:

@@ -36,7 +36,7 @@ from weftwork.graph.errors import (
     from_exception,
 )
 from weftwork.graph.operation import Operation
-from weftwork.graph.ownership import copied
+from weftwork.graph.python.ownership import copied
 
 _IDLE = 5.0
 """Seconds after which an idle iterator's thread ends."""

@@ -20,7 +20,7 @@ from weftwork.graph.errors import (
 )
 from weftwork.graph.files.system import glob
 from weftwork.graph.ops.composite import SparseTensorValue
-from weftwork.graph.ownership import copied
+from weftwork.graph.python.ownership import copied
 from weftwork.graph.values import freeze, to_value
 
 

@@ -10,10 +10,10 @@ from weftwork.actors.programs.exchange import ABSENT
 from weftwork.actors.programs.program import Stopped
 
 
-class _Places(dict):
-    """Values by place. A missing value reads as ABSENT."""
+class _Values(dict):
+    """Values by number. A missing value reads as ABSENT."""
 
-    def __missing__(self, place: int) -> Any:
+    def __missing__(self, number: int) -> Any:
         return ABSENT
 
 
@@ -38,24 +38,24 @@ class ProcessExchange:
 
     def __init__(self, transport: Transport, number: int, stop: Any, run: Any = None):
         self.transport, self.number, self.stop, self.run = transport, number, stop, run
-        self.there = _Places()
+        self.there = _Values()
 
-    def give(self, place: int, value: Any, to: tuple[int, ...]) -> None:
-        """Send a value to the slots `to`. Raises Unsendable or Gone."""
+    def give(self, number: int, value: Any, to: tuple[int, ...]) -> None:
+        """Send value `number` to the slots `to`. Raises Unsendable or Gone."""
         try:
-            message = pack_parts(["value", self.number, place, value])
+            message = pack_parts(["value", self.number, number, value])
         except Exception as error:
             raise Unsendable(f"a {type(value).__name__} cannot be pickled: {error}") from error
         for slot in to:
             self.transport.send(slot, message, self.stop)
 
-    def wait(self, place: int, slot: int) -> Any:
-        """Wait for the value at `place`. Raises Stopped if the run is stopped first."""
+    def wait(self, number: int, slot: int) -> Any:
+        """Wait for value `number`. Raises Stopped if the run is stopped first."""
         while True:
             if self.stop:  # evaluating it may receive messages
                 raise Stopped
-            if place in self.there:
-                return self.there[place]
+            if number in self.there:
+                return self.there[number]
             self.look(None)
 
     def look(self, seconds: float | None) -> None:

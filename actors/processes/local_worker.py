@@ -16,7 +16,6 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic, perf_counter, sleep
 from typing import Any
@@ -38,9 +37,9 @@ from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import StepFailed, Stopped, spread
 from weftwork.actors.programs.sizes import size_of
 from weftwork.actors.programs.stack import step_of
-from weftwork.graph.forks import children_end
 from weftwork.graph.kernels.team import limit
-from weftwork.graph.lending import all_lent
+from weftwork.graph.python.forks import children_end
+from weftwork.graph.python.lending import all_lent
 from weftwork.graph.stacks import working
 
 _STOP_CHECK_SECONDS = 5e-3
@@ -55,22 +54,19 @@ FLOWS = 64
 """Number of dataflows whose rows are remembered."""
 
 
-class _Stop(Sequence):
-    """The stop list of a program: empty until the caller asks for a stop. Checking its length receives messages."""
+class _Stop:
+    """Stands in for a program's stop list: true once the caller has asked for a stop. Looking receives messages."""
 
     def __init__(self):
         self.exchange: Any = None
         self.requested = False
         self._due = 0.0
 
-    def __len__(self) -> int:
+    def __bool__(self) -> bool:
         if not self.requested and (now := monotonic()) > self._due:
             self._due = now + _STOP_CHECK_SECONDS
             self.exchange.look(0)
         return self.requested
-
-    def __getitem__(self, index: Any) -> str:
-        return ["stop"][index]
 
 
 class _Exchange(ProcessExchange):

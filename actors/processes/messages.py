@@ -26,8 +26,8 @@ import numpy as np
 
 from weftwork.actors.processes import pickling
 from weftwork.graph.errors import part_of, printed, set_part, shown, text_of
-from weftwork.graph.frames import is_lazy
-from weftwork.graph.ownership import copied, is_atom
+from weftwork.graph.python.frames import is_lazy
+from weftwork.graph.python.ownership import copied, is_atom
 
 _PART_BYTES = 1 << 16
 """Minimum size in bytes of data that is sent as a part of its own."""

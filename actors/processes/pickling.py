@@ -31,10 +31,10 @@ import cloudpickle
 import numpy as np
 
 from weftwork.actors.processes import wrappers
-from weftwork.graph.class_facts import HEAP, answers_all, class_entry, is_masked_array
 from weftwork.graph.errors import part_of, set_part
-from weftwork.graph.forks import fresh
-from weftwork.graph.ownership import is_bare
+from weftwork.graph.python.class_facts import HEAP, answers_all, class_entry, is_masked_array
+from weftwork.graph.python.forks import fresh
+from weftwork.graph.python.ownership import is_bare
 
 _HERE = uuid.uuid4().hex
 """Id of this process. A forked child shares it, because it has its parent's classes."""
@@ -158,9 +158,8 @@ def _reduced_class(kind: type, reduced: Any) -> Any:
     if type(reduced) is not tuple or len(reduced) != 6:
         return reduced
     make, args, state, _, _, set_state = reduced
-    if (
-        getattr(make, "__name__", "") == _MAKES
-    ):  # it leaves out where the class was defined, and that its objects have slots
+    if getattr(make, "__name__", "") == _MAKES:
+        # cloudpickle leaves out where the class was defined, and that its objects have slots.
         constructor, name, bases, space, *rest = args
         slots = {"__slots__": vars(kind)["__slots__"]} if _has_slots(kind) else {}
         if type(kind).__name__ == _OF_DICTS:

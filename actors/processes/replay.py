@@ -19,7 +19,7 @@ from weftwork.actors.programs.failed_call import KEPT, PICKLERS, FailedCall
 from weftwork.actors.programs.program import StepFailed
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.errors import OpError, printed
-from weftwork.graph.modules import is_own, settle_modules
+from weftwork.graph.python.modules import is_own, settle_modules
 from weftwork.graph.seams import seams
 from weftwork.graph.source import is_ours
 

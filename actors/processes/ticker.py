@@ -9,13 +9,13 @@ from time import perf_counter, sleep, thread_time
 from typing import NamedTuple
 
 from weftwork.actors.programs.exchange import pause
-from weftwork.graph.forks import in_child
+from weftwork.graph.python.forks import in_child
 
 _TICK, _LONGEST_TICK = 0.1e-3, 0.2e-3
 """Seconds for which the thread sleeps between ticks, and the maximum that a tick stands for: sleeping takes longer than
 asked for."""
 _AT_ONCE = 50e-6
-"""Maximum seconds to let go of the GIL and get it back while nobody else wants it; a third of that is usual."""
+"""Maximum seconds to release the GIL and get it back while no other thread wants it; a third of that is usual."""
 _SHOWN_FREE, _SHOWN_HELD = 1e-3, 4e-3
 """Total length of calls from which ticks show that a kernel releases the GIL, or that it holds it: a tick can be late
 because the machine is busy."""
@@ -45,7 +45,7 @@ class Reading(NamedTuple):
 class Ticker:
     """Measures, in a thread that ticks, for how long the GIL is free. While a kernel holds it, there are no ticks.
 
-    A kernel that lets go of the GIL for a moment, to open a file, lets a waiting tick through. So a tick counts only if
+    A kernel that releases the GIL for a moment, to open a file, lets a waiting tick through. So a tick counts only if
     the thread gets the GIL a second time at once.
 
     A short call sees few ticks, so the calls of a kernel are added up until they are long enough.

@@ -22,7 +22,7 @@ import numpy as np
 from weftwork.actors.programs.exchange import NAP
 from weftwork.actors.programs.numbers import raised_socket
 from weftwork.actors.programs.program import Stopped
-from weftwork.graph.forks import in_child
+from weftwork.graph.python.forks import in_child
 
 _CHUNK = 1 << 18
 _HEADER_BYTES = 8
@@ -142,7 +142,7 @@ class Transport:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._woken, selectors.EVENT_READ)
 
-    def send(self, slot: int, parts: Sequence, stop: Sequence = ()) -> None:
+    def send(self, slot: int, parts: Sequence, stop: Any = ()) -> None:
         """Send a message to a slot. Raises Gone if its process is gone.
 
         Raises Stopped if the other end does not read and `stop` fills up. A message that was sent in part closes the

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter, sleep
@@ -35,9 +35,9 @@ from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import Program, StepFailed, Stopped
 from weftwork.actors.programs.sizes import size_of
 from weftwork.actors.programs.stack import step_of
-from weftwork.graph.forks import children_end
-from weftwork.graph.frames import is_lazy, is_mapped, lazily_copied
 from weftwork.graph.kernels.team import limit
+from weftwork.graph.python.forks import children_end
+from weftwork.graph.python.frames import is_lazy, is_mapped, lazily_copied
 from weftwork.graph.stacks import working
 from weftwork.graph.user_function import RETRIED, STOPS, WATCHERS, UserFunction
 
@@ -174,11 +174,11 @@ class Heartbeat:
 
 HEARTBEAT = Heartbeat()
 WATCHERS.append(HEARTBEAT.limited)
-_stops: list[Sequence] = []
+_stops: list[Any] = []
 """Stop lists of the programs that run in this process."""
 
 
-def stops_with(stop: Sequence) -> None:
+def stops_with(stop: Any) -> None:
     """Set the stop list of the running program. A call that waits for a retry checks it too."""
     _stops[:] = [stop]
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import cloudpickle
 
-from weftwork.graph.captured_kinds import is_generic
-from weftwork.graph.modules import is_owned, settle_reloaded
+from weftwork.graph.python.captured_kinds import is_generic
+from weftwork.graph.python.modules import is_owned, settle_reloaded
 
 _CACHED = type(functools.lru_cache(len))
 _BOUND = type(functools.singledispatchmethod(len).__get__(None, int))

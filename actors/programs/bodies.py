@@ -14,8 +14,8 @@ from weftwork.actors.programs.failed_call import FailedCall
 from weftwork.actors.programs.program import Program, StepFailed
 from weftwork.graph.errors import FailedPreconditionError, OpError, from_exception, message_of
 from weftwork.graph.operation import UNINITIALIZED
-from weftwork.graph.ownership import own
-from weftwork.graph.seeded import Seeded
+from weftwork.graph.python.ownership import own
+from weftwork.graph.python.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 
 COMPILED_AFTER = 8

@@ -32,11 +32,11 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
-from weftwork.graph.captured import SMALL, Captured, pickled, reference_to
-from weftwork.graph.captured_kinds import is_changed, is_generic
-from weftwork.graph.inspection import MISSING, content, space_of, value_of
-from weftwork.graph.made_at_import import is_made_at_import
-from weftwork.graph.modules import is_own, is_owned, settle_reloaded
+from weftwork.graph.python.captured import SMALL, Captured, pickled, reference_to
+from weftwork.graph.python.captured_kinds import is_changed, is_generic
+from weftwork.graph.python.inspection import MISSING, content, space_of, value_of
+from weftwork.graph.python.made_at_import import is_made_at_import
+from weftwork.graph.python.modules import is_own, is_owned, settle_reloaded
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None))
 _CODE = (FunctionType, BuiltinFunctionType, type)

@@ -15,7 +15,7 @@ import numpy as np
 from weftwork.actors.programs.bodies import COMPILED_AFTER, Body, Control
 from weftwork.actors.programs.program import Stopped, is_from_outside, stop_now
 from weftwork.graph.kernels.cells import zeros_of
-from weftwork.graph.streams import Places
+from weftwork.graph.streams import Positions
 
 
 class Branches(Control):
@@ -56,7 +56,7 @@ class Loop(Control):
         """The state after the last iteration. state: before iteration `first`."""
         limit = int(rest[0]) if self.limited else None
         iteration = first
-        test, step, places = self.test, self.step, Places(self.draws, rest)
+        test, step, positions = self.test, self.step, Positions(self.draws, rest)
         while limit is None or iteration < limit:
             if stop:
                 raise Stopped
@@ -65,7 +65,7 @@ class Loop(Control):
                 if fused is not None:
                     return fused(stop, None if limit is None else limit - iteration, state, rest)
             if self.draws:
-                places.move(rest, iteration)
+                positions.move(rest, iteration)
             if not test(stop, state + rest)[0]:
                 break
             state = step(stop, state + rest)
@@ -135,7 +135,7 @@ class Fused:
         while trace is not None:
             if trace.tb_frame.f_code is self._function.__code__:
                 found = self._where[trace.tb_lineno - 1] if trace.tb_lineno <= len(self._where) else None
-                body, step = found or next(place for place in self._where if place is not None)
+                body, step = found or next(step for step in self._where if step is not None)
                 return body, step, body.program.taken(step, trace.tb_frame.f_locals, *self._names[body])
             trace = trace.tb_next
         raise error
@@ -184,17 +184,17 @@ class Sweep(Control):
     ) -> list:
         """Run some iterations and return the carried values. Values to collect are appended to `collected`."""
         c, s, count = self.carried, self.state, len(arrays[0])
-        places = Places(self.draws, rest)
+        positions = Positions(self.draws, rest)
         for iteration in iterations:
             if stop:
                 raise Stopped
             at = count - 1 - iteration if self.reverse else iteration
-            places.move(rest, iteration)
+            positions.move(rest, iteration)
             results = self.body(stop, [*held, *[array[at] for array in arrays], *rest])
             versions = results[len(results) - s :]
             held = [*results[:c], *versions]
-            for place, value in zip(collected, results[c : len(results) - s], strict=True):
-                place.append(value)
+            for items, value in zip(collected, results[c : len(results) - s], strict=True):
+                items.append(value)
         return held
 
     def stacked(self, collected: list[list]) -> list:
@@ -282,11 +282,11 @@ class LoopGradient(Control):
         state, grads, rest = list(values[:n]), list(values[n : n + m]), list(values[n + m :])
         limit = int(rest[0]) if self.limited else None
         states: list = []
-        places = Places(self.draws, rest)
+        positions = Positions(self.draws, rest)
         while limit is None or len(states) < limit:
             if stop:
                 raise Stopped
-            places.move(rest, len(states))
+            positions.move(rest, len(states))
             if not self.test(stop, [*state, *grads, *rest])[0]:
                 break
             states.append(state)
@@ -296,7 +296,7 @@ class LoopGradient(Control):
             if stop:
                 raise Stopped
             before = states[iteration]
-            places.move(rest, iteration)
+            positions.move(rest, iteration)
             results = self.back(stop, [*before, *grads, *rest])
             grads, totals = results[:m], _add_up(totals, results[m:])
         made = [*grads, *(totals or [zeros_of(values[position]) for position in self.captures])]
@@ -338,11 +338,11 @@ class SweepGradient(Control):
         count = len(arrays[0])
         order = range(count - 1, -1, -1) if self.reverse else range(count)
         states: list = []
-        places = Places(self.draws, rest)
+        positions = Positions(self.draws, rest)
         for at in order:
             if stop:
                 raise Stopped
-            places.move(rest, len(states))
+            positions.move(rest, len(states))
             states.append(state)
             items = [array[at] for array in arrays]
             state = self.forth(stop, [*state, *items, *grads, *[array[at] for array in given], *rest])[:c]
@@ -352,7 +352,7 @@ class SweepGradient(Control):
             if stop:
                 raise Stopped
             before, at = states[iteration], order[iteration]
-            places.move(rest, iteration)
+            positions.move(rest, iteration)
             items = [array[at] for array in arrays]
             results = self.back(stop, [*before, *items, *grads, *[array[at] for array in given], *rest])
             grads = results[:g]

@@ -1,9 +1,9 @@
 """How programs of one run that run concurrently pass values to each other.
 
-place            the number of a value or signal that crosses between programs
-send, receive    steps that put a value at its place, and that wait for it there
+number           identifies a value or signal that crosses between programs
+send, receive    steps that pass a value on, and that wait for it
 signal, expect   the same without a value: something that another slot waits for is done
-begin            a step that starts a node beside the programs. Its values come to their places later
+begin            a step that starts a node outside the programs. Its values arrive later
 newest           a step that takes the run's write locks, and then a variable's newest version
 
 All slots follow one common order, that of the schedule, so no two wait for each other.
@@ -25,7 +25,7 @@ NAP = 1.0
 _CHECKSUMMED = bytes(24 * 1024)
 """Its checksum takes about 5 us. With less, the GIL is hardly ever free; with more, a value is seen later."""
 ABSENT = object()
-"""Marks a place whose value has not arrived yet."""
+"""Stands for a value that has not arrived yet."""
 
 
 class AnyExchange(Protocol):
@@ -34,12 +34,12 @@ class AnyExchange(Protocol):
     run: Any
     there: Any
 
-    def give(self, place: int, value: Any, to: tuple[int, ...]) -> None:
-        """Put a value at `place`, for the slots `to`."""
+    def give(self, number: int, value: Any, to: tuple[int, ...]) -> None:
+        """Pass value `number` to the slots `to`."""
         ...
 
-    def wait(self, place: int, slot: int) -> Any:
-        """Wait for the value at `place`. Raises Stopped if the run is stopped first."""
+    def wait(self, number: int, slot: int) -> Any:
+        """Wait for value `number`. Raises Stopped if the run is stopped first."""
         ...
 
 
@@ -65,36 +65,37 @@ def asleep(notes: SimpleQueue) -> Any:
 
 
 class Exchange:
-    """The exchange of a run whose slots are threads: a list of places, and a queue of notes for each slot.
+    """The exchange of a run whose slots are threads: a list of values, and a queue of notes for each slot.
 
     note    wakes a thread that sleeps because a value was missing
     """
 
-    def __init__(self, run: Any, places: int, slots: int):
+    def __init__(self, run: Any, values: int, slots: int):
+        """values, slots: how many there are."""
         self.run = run
-        self.there: Any = [ABSENT] * places
+        self.there: Any = [ABSENT] * values
         self.notes: list[SimpleQueue] = [SimpleQueue() for _ in range(slots)]
 
-    def give(self, place: int, value: Any, to: tuple[int, ...]) -> None:
-        """Put a value at `place`, for the slots `to`."""
-        self.there[place] = value
+    def give(self, number: int, value: Any, to: tuple[int, ...]) -> None:
+        """Pass value `number` to the slots `to`."""
+        self.there[number] = value
         for slot in to:
-            self.notes[slot].put(place)
+            self.notes[slot].put(number)
 
-    def wait(self, place: int, slot: int) -> Any:
-        """Wait for the value at `place`. Raises Stopped if the run is stopped first.
+    def wait(self, number: int, slot: int) -> Any:
+        """Wait for value `number`. Raises Stopped if the run is stopped first.
 
-        Like `next_note`, but it looks at the place.
+        Like `next_note`, but it looks at the value itself.
         """
         there, notes = self.there, self.notes[slot]
         for _ in range(_CHECKS):
             pause()
-            if there[place] is not ABSENT:
-                return there[place]
-        while there[place] is ABSENT:
+            if there[number] is not ABSENT:
+                return there[number]
+        while there[number] is ABSENT:
             if asleep(notes) is None:
                 raise Stopped
-        return there[place]
+        return there[number]
 
     def wake(self) -> None:
         """Stop every slot that waits."""
@@ -102,28 +103,28 @@ class Exchange:
             notes.put(None)
 
 
-def receive(exchange: AnyExchange, *, place: int, slot: int) -> Any:
-    """The value at `place`, for `slot`."""
-    value = exchange.there[place]
-    return exchange.wait(place, slot) if value is ABSENT else value
+def receive(exchange: AnyExchange, *, number: int, slot: int) -> Any:
+    """Value `number`, for `slot`."""
+    value = exchange.there[number]
+    return exchange.wait(number, slot) if value is ABSENT else value
 
 
-def expect(exchange: AnyExchange, *, place: int, slot: int) -> tuple:
-    """Wait for the signal at `place`."""
-    if exchange.there[place] is ABSENT:
-        exchange.wait(place, slot)
+def expect(exchange: AnyExchange, *, number: int, slot: int) -> tuple:
+    """Wait for signal `number`."""
+    if exchange.there[number] is ABSENT:
+        exchange.wait(number, slot)
     return ()
 
 
-def send(exchange: AnyExchange, value: Any, *, place: int, to: tuple[int, ...]) -> tuple:
-    """Give a value to the slots `to`."""
-    exchange.give(place, value, to)
+def send(exchange: AnyExchange, value: Any, *, number: int, to: tuple[int, ...]) -> tuple:
+    """Pass a value to the slots `to`."""
+    exchange.give(number, value, to)
     return ()
 
 
-def signal(exchange: AnyExchange, *, place: int, to: tuple[int, ...]) -> tuple:
-    """Give the signal at `place`."""
-    exchange.give(place, None, to)
+def signal(exchange: AnyExchange, *, number: int, to: tuple[int, ...]) -> tuple:
+    """Give signal `number` to the slots `to`."""
+    exchange.give(number, None, to)
     return ()
 
 

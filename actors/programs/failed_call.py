@@ -1,7 +1,7 @@
 """FailedCall: the call of a failed node, kept so that it can be repeated.
 
 kept      its inputs, by reference and without copies. If they take more than KEPT bytes, they are not kept
-packed    a call that came from another process, as bytes; they are unpickled when somebody asks for the contents
+packed    a call that came from another process, as bytes; they are unpickled when the contents are first used
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 from weftwork.actors.programs.float_errors import quiet, reported
 from weftwork.actors.programs.sizes import size_of
-from weftwork.graph.lending import all_lent
-from weftwork.graph.seeded import Seeded
+from weftwork.graph.python.lending import all_lent
+from weftwork.graph.python.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 
 KEPT = 64 << 20

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from weftwork.actors.programs.program import Program, Step
-from weftwork.graph.ownership import own
-from weftwork.graph.seeded import Seeded
+from weftwork.graph.python.ownership import own
+from weftwork.graph.python.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 
 

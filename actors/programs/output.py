@@ -24,7 +24,7 @@ from typing import Any
 
 from weftwork.actors.programs.numbers import raised
 from weftwork.actors.programs.stack import under_way
-from weftwork.graph.forks import fresh
+from weftwork.graph.python.forks import fresh
 
 Event = tuple[str, Any, int | None]
 _MAX_CHARACTERS = 1 << 20

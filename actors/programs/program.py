@@ -2,7 +2,7 @@
 
 slot      a cell of the program's environment, which holds one value while the program runs
 step      one node: a kernel, the slots that it reads, and the slots that it writes
-stop      a list; once it is not empty, the program raises `Stopped` before its next step
+stop      a list, or a stand-in for one; once it is true, the program raises `Stopped` before its next step
 
 A program is interpreted at first. Once hot, it is compiled to a Python function with one line per step, so the line
 number of a traceback tells which step failed.
@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 
 from weftwork.actors.programs.float_errors import quiet, reported
 from weftwork.actors.programs.sizes import size_of
-from weftwork.graph.lending import Lent
-from weftwork.graph.modules import is_own
-from weftwork.graph.ownership import ATOMS
+from weftwork.graph.python.lending import Lent
+from weftwork.graph.python.modules import is_own
+from weftwork.graph.python.ownership import ATOMS
 
 _SIGNS: dict[Callable, str] = {
     operator.add: "+",
@@ -51,7 +51,7 @@ LONGEST_FUNCTION = 65_536
 
 
 class Stopped(BaseException):
-    """A program was told to stop, between two steps. A BaseException, so that no kernel swallows it."""
+    """A program was asked to stop, between two steps. A BaseException, so that no kernel swallows it."""
 
 
 _RAISE = dis.opmap["RAISE_VARARGS"]
@@ -120,7 +120,7 @@ class Program:
     stop: int | None = None
     """The slot of the stop list, if steps take it: branches and loops do."""
     unwatched: int = 1
-    """When compiled, check the stop list once in so many steps. Above 1 only if all steps are known to be short."""
+    """When compiled, check the stop list after every N steps. N is above 1 only if all steps are known to be short."""
     loud: bool = False
     """True if all nodes are users' functions."""
     state: Any = None
@@ -141,7 +141,7 @@ class Program:
             return self._function(stop, *values)
         except BaseException as error:
             if isinstance(self._function, Parts) or is_from_outside(error):
-                raise  # parts have already told which step it was
+                raise  # a part has already named the step
             step, frame = self._line_of(error)
             raise StepFailed(step, None if frame is None else self.taken(step, frame.f_locals)) from error
 

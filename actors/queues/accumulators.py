@@ -14,7 +14,7 @@ import numpy as np
 
 from weftwork.graph.errors import CancelledError, InvalidArgumentError, OutOfRangeError
 from weftwork.graph.ops.queues import Definition
-from weftwork.graph.ownership import copied
+from weftwork.graph.python.ownership import copied
 from weftwork.graph.shapes import bracket_text, compatible
 
 OnDone = Callable[[Any], None]

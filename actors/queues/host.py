@@ -17,11 +17,11 @@ from weftwork.actors.queues.queue import Attempt, Queue
 from weftwork.actors.queues.reader import Reader, Request
 from weftwork.graph import shapes
 from weftwork.graph.errors import CancelledError, InvalidArgumentError, OpError
-from weftwork.graph.forks import fresh
 from weftwork.graph.kernels.indices import inside
 from weftwork.graph.operation import Operation
 from weftwork.graph.ops.queues import Definition
-from weftwork.graph.ownership import copied
+from weftwork.graph.python.forks import fresh
+from weftwork.graph.python.ownership import copied
 
 
 class QueueHost:
@@ -170,13 +170,13 @@ def _difference(name: str, held: Definition, asked: Definition) -> str:
     if held.kind != asked.kind:
         text = f"Shared queue '{name}' has type '{held.kind}' that does not match type of node '{asked.kind}'"
         return f"Expected {held.kind}, found {asked.kind}V2: {text}"
-    told = {
+    fields = {
         "capacity": ("capacity", str, "was"),
         "dtypes": ("component types", lambda types: ", ".join([kind.cpp_name for kind in types]), "were"),
         "shapes": ("component shapes", _listed, "were"),
         "keep": ("min_after_dequeue", str, "was"),
     }
-    for field, (label, text, was) in told.items():
+    for field, (label, text, was) in fields.items():
         has, wants = getattr(held, field), getattr(asked, field)
         if has != wants:
             return f"Shared queue '{name}' has {label} {text(has)} but requested {label} {was} {text(wants)}."

@@ -15,7 +15,7 @@ from weftwork.graph.ops import math_ops
 from weftwork.graph.ops.assertions import check_numerics
 from weftwork.graph.ops.clipping import clip_by_global_norm, clip_by_norm, global_norm
 from weftwork.graph.ops.composite import IndexedSlices
-from weftwork.graph.ops.flow import group, identity
+from weftwork.graph.ops.flow import identity
 from weftwork.graph.ops.random_ops import random_normal
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.training import summaries
@@ -263,11 +263,6 @@ def create_train_op(
 
 def _checked(loss: Tensor) -> Tensor:
     return check_numerics(loss, "LossTensor is inf or nan")
-
-
-def updates_of(collection: str = GraphKeys.UPDATE_OPS) -> Operation:
-    """All updates in a collection, as one operation."""
-    return group(*get_default_graph().get_collection(collection))
 
 
 # Hyperparameters

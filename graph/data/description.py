@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weftwork.graph.operation import REFERENCES, Tensor
-from weftwork.graph.ownership import add_atoms
+from weftwork.graph.python.ownership import add_atoms
 from weftwork.graph.sections import Section, captures
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from weftwork.graph.data.transformations import as_list, parse_example_dataset
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.files.nodes import decode_csv
+from weftwork.graph.files.records import TFRecordOptions
 from weftwork.graph.files.records import TFRecordWriter as RecordWriter
 from weftwork.graph.function import py_func
 from weftwork.graph.operation import Operation
@@ -133,19 +135,22 @@ def make_batched_features_dataset(
 
 
 class TFRecordWriter:
-    """Writes datasets of strings to a TFRecord file."""
+    """Writes datasets of strings to a TFRecord file.
+
+    compression_type: "", "GZIP" or "ZLIB". Raises ValueError for another one.
+    """
 
     def __init__(self, filename: Any, compression_type: Any = None):
-        self._name, self._compression = filename, compression_type
+        self._new = partial(RecordWriter, filename, TFRecordOptions(compression_type))
 
     def write(self, dataset: Dataset) -> Operation:
         """An operation that writes the elements of a dataset. Raises TypeError unless they are strings."""
         if dataset.output_types != dtypes.string:
             raise TypeError(f"`dataset` must produce scalar `DT_STRING` tensors, not {dataset.output_types}")
-        name = self._name
+        new = self._new
 
         def put(writer: RecordWriter | None, record: bytes) -> RecordWriter:
-            writer = RecordWriter(name) if writer is None else writer
+            writer = new() if writer is None else writer
             writer.write(record)
             return writer
 
@@ -153,6 +158,6 @@ class TFRecordWriter:
             return py_func(put, [writer, record], dtypes.object)
 
         def done(writer: RecordWriter | None) -> None:
-            (RecordWriter(name) if writer is None else writer).close()
+            (new() if writer is None else writer).close()
 
         return py_func(done, [dataset.reduce(constant(None, dtypes.object), step)], [])

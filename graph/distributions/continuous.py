@@ -169,8 +169,8 @@ class StudentT(_Located):
     def _entropy(self) -> Tensor:
         half, above = 0.5 * self.df, 0.5 * (self.df + 1.0)
         beta = math_ops.lgamma(half) - math_ops.lgamma(above) + math.lgamma(0.5)
-        told = above * (math_ops.digamma(above) - math_ops.digamma(half)) + 0.5 * math_ops.log(self.df) + beta
-        return self._spread(math_ops.log(math_ops.abs(self._scale)) + told)
+        standard = above * (math_ops.digamma(above) - math_ops.digamma(half)) + 0.5 * math_ops.log(self.df) + beta
+        return self._spread(math_ops.log(math_ops.abs(self._scale)) + standard)
 
     def _mean(self) -> Tensor:
         return self._where(

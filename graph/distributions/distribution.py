@@ -379,7 +379,7 @@ def kl_divergence(
 ) -> Tensor:
     """The Kullback-Leibler divergence KL(a || b) in nats, by the function registered for their nearest classes.
 
-    distribution_a, distribution_b: a is the one whose draws are told by b.
+    distribution_a, distribution_b: the expectation is over draws from a.
     allow_nan_stats: if False, NaN raises InvalidArgumentError while running.
     Raises NotImplementedError if none is registered.
     """
@@ -391,9 +391,9 @@ def kl_divergence(
                                   f"and distribution_b type {b}")  # fmt: skip
     _, _, a, b = min(pairs, key=lambda pair: pair[:2])
     with name_scope(name or "KullbackLeibler"):
-        told = _DIVERGENCES[a, b](distribution_a, distribution_b, name=name)
+        divergence = _DIVERGENCES[a, b](distribution_a, distribution_b, name=name)
         if allow_nan_stats:
-            return told
+            return divergence
         message = "KL calculation returned NaN values"
-        fine = math_ops.logical_not(reductions.reduce_any(math_ops.is_nan(told)))
-        return with_dependencies([assertions.assert_equal(fine, True, message=message)], told)
+        fine = math_ops.logical_not(reductions.reduce_any(math_ops.is_nan(divergence)))
+        return with_dependencies([assertions.assert_equal(fine, True, message=message)], divergence)

@@ -149,8 +149,8 @@ class Beta(_Shaped):
 
     def _entropy(self) -> Tensor:
         a, b, total = self.concentration1, self.concentration0, self.total_concentration
-        told = (a - 1.0) * math_ops.digamma(a) + (b - 1.0) * math_ops.digamma(b)
-        return self.log_beta() - told + (total - 2.0) * math_ops.digamma(total)
+        weighted = (a - 1.0) * math_ops.digamma(a) + (b - 1.0) * math_ops.digamma(b)
+        return self.log_beta() - weighted + (total - 2.0) * math_ops.digamma(total)
 
     def _mean(self) -> Tensor:
         return self.concentration1 / self.total_concentration

@@ -107,8 +107,8 @@ class Dirichlet(_Simplex):
 
     def _entropy(self) -> Tensor:
         a, k = self._table, conversion.cast(array_ops.shape(self._table)[-1], self.dtype)
-        told = reductions.reduce_sum((a - 1.0) * math_ops.digamma(a), -1)
-        return special.lbeta(a) + (self._total - k) * math_ops.digamma(self._total) - told
+        weighted = reductions.reduce_sum((a - 1.0) * math_ops.digamma(a), -1)
+        return special.lbeta(a) + (self._total - k) * math_ops.digamma(self._total) - weighted
 
     def _mean(self) -> Tensor:
         return self._table / array_ops.expand_dims(self._total, -1)
@@ -163,8 +163,8 @@ class Multinomial(OfChances, _Simplex):
         return array_ops.reshape(drawn, shape)
 
     def _log_prob(self, counts: Tensor) -> Tensor:
-        told = reductions.reduce_sum(counts * log_softmax(self._table), -1)
-        return told + _log_combinations(self._total, counts)
+        log_probs = reductions.reduce_sum(counts * log_softmax(self._table), -1)
+        return log_probs + _log_combinations(self._total, counts)
 
     def _mean(self) -> Tensor:
         return self._probs * array_ops.expand_dims(self._total, -1)
@@ -223,8 +223,8 @@ class DirichletMultinomial(_Simplex):
         return array_ops.reshape(drawn, array_ops.shape(gammas))
 
     def _log_prob(self, counts: Tensor) -> Tensor:
-        told = special.lbeta(self._table + counts) - special.lbeta(self._table)
-        return told + _log_combinations(self._total, counts)
+        log_ratio = special.lbeta(self._table + counts) - special.lbeta(self._table)
+        return log_ratio + _log_combinations(self._total, counts)
 
     def _probs(self) -> Tensor:
         return self._table / array_ops.expand_dims(self._sum, -1)

@@ -8,7 +8,7 @@ from typing import Any
 _MINUTES_FROM = 120.0
 """Seconds from which times are given in minutes."""
 _ROUNDED_UP = 0.9995
-"""What rounds to 1 with three figures."""
+"""Numbers from this one on round to 1 with three figures."""
 _PLACES = {"thread": "helper thread", "resident": "local worker", "actor": "variable actor", "loop": "event loop"}
 
 

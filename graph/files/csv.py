@@ -27,12 +27,12 @@ def decode_csv(
         if len(fields) != len(dtypes):
             raise _error(f"Expect {len(dtypes)} fields but have {len(fields)} in record {i}")
         for j, (field, default, dtype) in enumerate(zip(fields, defaults, dtypes, strict=True)):
-            flat[j][i] = _value(field, default, dtype, j, i) if field and field != missing else _default(default, j, i)
+            flat[j][i] = _value(field, dtype, j, i) if field and field != missing else _default(default, j, i)
     columns_made = [column[()] for column in columns_of_values]
     return columns_made[0] if len(columns_made) == 1 else tuple(columns_made)
 
 
-def _value(field: bytes, default: Any, dtype: np.dtype, j: int, i: int) -> Any:
+def _value(field: bytes, dtype: np.dtype, j: int, i: int) -> Any:
     value = field if dtype.kind == "O" else number(field, dtype)
     if value is None:
         raise _error(f"Field {j} in record {i} is not a valid {dtype.name}: {shown(field)}")

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import nest
-from weftwork.graph.forks import fresh
 from weftwork.graph.kernels import elementwise as kernels_math
 from weftwork.graph.numpy_protocol import call_numpy
 from weftwork.graph.ops import linalg_ops
+from weftwork.graph.python.forks import fresh
 
 _tracing = fresh(threading.RLock())
 """Only one thread may trace: autograd counts its traces in a global variable."""

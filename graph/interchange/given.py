@@ -124,10 +124,8 @@ def named(made: Any, given: Given) -> Any:
         return tensors
     for at, (tensor, dtype) in enumerate(zip(tensors, given.outputs, strict=False)):
         if tensor.dtype.base_dtype is not dtype and dtypes.object not in (tensor.dtype, dtype):
-            held = (
-                dtype is dtypes.resource or tensor.dtype is dtypes.variant
-            )  # the flow of a TensorArray is float there
-            tensors[at] = tensor if held else cast(tensor, dtype)
+            if dtype is not dtypes.resource and tensor.dtype is not dtypes.variant:  # else a handle, or an array's flow
+                tensors[at] = cast(tensor, dtype)
     if tensors[0].op.name != name:
         tensors[0] = same(tensors[0], given.name)
     return tensors

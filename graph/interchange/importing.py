@@ -121,7 +121,7 @@ class Import:
             )
         attrs = attributes(name, node, declared)
         expected, outputs = types(declared.inputs, attrs), types(declared.outputs, attrs)
-        self._check(name, node, inputs, declared, expected)
+        self._check(name, inputs, declared, expected)
         given = Given(self.full(name), node.op, inputs, attrs, [dtype for dtype, _ in outputs])
         try:
             result = (reader_of(node.op) or lacking)(given)
@@ -129,7 +129,7 @@ class Import:
             raise type(error)(f"{error} (for node '{self.full(name)}', op: '{node.op}')") from error
         return named(result, given)
 
-    def _check(self, name: str, node: Any, inputs: list[Tensor], declared: Signature, expected: list) -> None:
+    def _check(self, name: str, inputs: list[Tensor], declared: Signature, expected: list) -> None:
         if len(inputs) != len(expected):
             words = ", ".join([dtype.cpp_name + ("_ref" if ref else "") for dtype, ref in expected])
             raise ValueError(
@@ -268,9 +268,9 @@ class Import:
         elif self.places.is_loop_merge(name):
             self._frame(place).add(name, node)
         else:
-            self._merge(name, node, place)
+            self._merge(name, place)
 
-    def _merge(self, name: str, node: Any, place: Place) -> None:
+    def _merge(self, name: str, place: Place) -> None:
         last = place[-1] if place else None
         if not isinstance(last, Branch):
             raise UnimplementedError(None, None, f"Merge '{name}' does not join the branches of one Switch")

@@ -183,9 +183,8 @@ def _lower_while(writing: Writing, op: Operation) -> None:
         name = writing.free(f"{folder}/Enter")
         enter = writing.emit(name, "Enter", [start], {**frame, "is_constant": False}, controls)
         following = writing.free(f"{folder}/NextIteration")
-        next_iteration = writing.emit(
-            following, "NextIteration", [start], {}
-        )  # its input is only known after writing the body
+        # `start` stands for the next value, which is known once the body is written.
+        next_iteration = writing.emit(following, "NextIteration", [start], {})
         merges.append((writing.emit(merge, "Merge", [enter, next_iteration], {}), next_iteration))
     test.pivot = merges[0][0].name if merges else ""
     test.variables = dict(zip(sections_of(op)[0].parameters, [merge for merge, _ in merges], strict=False))

@@ -40,11 +40,11 @@ _OPERATORS = {f"operator:{function.__name__.strip('_')}": function for function 
 _WRITES_FILES = frozenset("save savez savez_compressed savetxt".split())
 _CREATORS = frozenset("zeros ones empty arange full".split())
 _OURS = re.compile(
-    r"weftwork\.graph\.(kernels|ops|nn|images|lookup|gradients|layers|recurrent|training|data|variables)(\.\w+)*"
+    r"weftwork\.graph\.(kernels|ops|linear|nn|images|lookup|gradients|layers|recurrent|training|data|variables)(\.\w+)*"
     r"|weftwork\.graph\.(build|divisions|streams)"
 )
 """The modules of the library whose functions nodes may call."""
-SAVING = "weftwork.scheduler.training.saver_nodes"
+SAVING = "weftwork.scheduler.saving.saver_nodes"
 KERNELS: dict[str, Callable] = {}
 """Functions from above the language that nodes call, by path: those that save and restore, in the module `SAVING`."""
 _NUMPY = ("numpy", "numpy.linalg", "numpy.fft", "scipy.special")

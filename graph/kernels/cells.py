@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph.kernels.indices import refuse
-from weftwork.graph.ownership import add_atoms
+from weftwork.graph.python.ownership import add_atoms
 from weftwork.graph.shapes import bracket_text
 
 

@@ -77,9 +77,8 @@ def min_over(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 def mean_over(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """np.mean, NaN if empty. Means of integers are TensorFlow's: of the same dtype, rounded towards zero."""
-    if (
-        type(x) is np.ndarray and x.size and x.dtype.char in "fdFD"
-    ):  # the same as np.mean to the last bit, in a third of the time
+    if type(x) is np.ndarray and x.size and x.dtype.char in "fdFD":
+        # The same as np.mean to the last bit, in a third of the time.
         total = np.add.reduce(x, axis=axis, keepdims=keepdims)
         count = np.intp(x.size // total.size)
         if type(total) is np.ndarray:

@@ -186,7 +186,7 @@ class _Blas:
             self._settle()
 
     def leave(self, by: int) -> None:
-        """Leave the number alone, while somebody else sets it. by: 1 at the beginning, -1 at the end."""
+        """Leave the number alone while other code sets it. by: 1 at the beginning, -1 at the end."""
         with self._lock:
             self._left += by
             self._settle()
@@ -218,7 +218,7 @@ def single_blas() -> Iterator[None]:
 
 @contextmanager
 def free_blas() -> Iterator[None]:
-    """A context manager in which `single_blas` has no effect, because somebody else says how many threads to use."""
+    """A context manager in which `single_blas` has no effect, because other code sets the number of threads."""
     _blas.leave(1)
     try:
         yield

@@ -313,7 +313,7 @@ def summary(array: np.ndarray, edge: int) -> str:
 
 def _rows(array: np.ndarray, edge: int, depth: int) -> str:
     if array.ndim == 1:
-        parts = [_element(value, inside=True) for value in _ends(list(array), edge)]
+        parts = [_element(value) for value in _ends(list(array), edge)]
         return f"[{' '.join(parts)}]"
     between = "\n" * (array.ndim - 1) + " " * depth
     parts = [row if isinstance(row, str) else _rows(row, edge, depth + 1) for row in _ends(list(array), edge)]
@@ -324,7 +324,7 @@ def _ends(items: list, edge: int) -> list:
     return items if len(items) <= 2 * edge else [*items[:edge], "...", *items[len(items) - edge :]]
 
 
-def _element(value: Any, inside: bool = False) -> str:
+def _element(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, bytes):

@@ -10,7 +10,7 @@ from weftwork.graph.errors import FailedPreconditionError, InvalidArgumentError
 from weftwork.graph.files.system import as_path, file_errors, open_to_read
 from weftwork.graph.kernels.text import number, shown
 from weftwork.graph.operation import UNINITIALIZED
-from weftwork.graph.ownership import add_atoms
+from weftwork.graph.python.ownership import add_atoms
 
 WHOLE_LINE, LINE_NUMBER = -2, -1
 
@@ -48,7 +48,7 @@ def _text(value: Any) -> str:
 def from_tensors(keys: Any, values: Any) -> Entries:
     """The kernel of a table of keys and values. Raises FailedPreconditionError if a key has two values."""
     if np.shape(keys) != np.shape(values):
-        text = f"keys and values must have one shape, not {list(np.shape(keys))} and {list(np.shape(values))}"
+        text = f"keys and values must have the same shape, not {list(np.shape(keys))} and {list(np.shape(values))}"
         raise InvalidArgumentError(None, None, text)
     return _entries(listed(keys), listed(values))
 

@@ -59,7 +59,7 @@ class KeyValueTensorInitializer(TableInitializerBase):
             self._keys = convert_to_tensor(keys, key_dtype, name="keys")
             self._values = convert_to_tensor(values, value_dtype, name="values")
         if not self._keys.shape.is_compatible_with(self._values.shape):
-            raise ValueError(f"keys and values must have one shape: {self._keys.shape}, {self._values.shape}")
+            raise ValueError(f"keys and values must have the same shape: {self._keys.shape}, {self._values.shape}")
         super().__init__(self._keys.dtype, self._values.dtype)
 
     def entries(self) -> Tensor:

@@ -96,7 +96,7 @@ class ConditionalAccumulatorBase(_SessionObject):
             )
         found, raw = as_dtype(dtype), shapes.as_raw(shape)
         if not (found.is_floating or found.is_complex or found.is_integer):
-            raise TypeError(f"Value passed to parameter 'dtype' has DataType {found.name}, which is no number")
+            raise TypeError(f"Value passed to parameter 'dtype' has DataType {found.name}, which is not a number")
         definition = Definition(kind, -1, (found,), (raw,), (0, 0), int(reduction_type == "SUM"))
         attrs = {"dtype": found, "shape": TensorShape(raw), "reduction_type": reduction_type.encode()}
         super().__init__(definition, attrs, shared_name, name)

@@ -49,7 +49,7 @@ def case(
     preds = [pred for pred, _ in pairs]
     with name_scope(name, "case", preds):
         if exclusive:
-            preds = [_alone(pred, preds, pairs) for pred in preds]
+            preds = [_alone(pred, preds) for pred in preds]
         if default is None:
             default = _asserted(preds, pairs[-1][1])
             preds, pairs = preds[:-1], pairs[:-1]
@@ -94,7 +94,7 @@ def _either(pred: Tensor, function: Callable, otherwise: Callable, strict: bool)
     return lambda: cond(pred, function, otherwise, strict=strict)
 
 
-def _alone(pred: Tensor, preds: list, pairs: list) -> Tensor:
+def _alone(pred: Tensor, preds: list) -> Tensor:
     names = ", ".join(p.name for p in preds)
     return apply(_only_one, [pred, *preds], {"names": names}, type="Assert", dtype="bool", shape=())
 

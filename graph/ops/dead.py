@@ -47,7 +47,7 @@ def merge(inputs: Sequence[Any], name: str | None = None) -> tuple[Any, Tensor]:
         given = list(inputs) if refs else [convert_to_tensor(item) for item in inputs]
         kinds = {t.dtype.base_dtype for t in given}
         if len(kinds) > 1:
-            raise ValueError(f"merge needs inputs of one dtype, but got {[t.dtype.name for t in given]}.")
+            raise ValueError(f"merge needs inputs of the same dtype, but got {[t.dtype.name for t in given]}.")
         shape = given[0].raw_shape
         for each in given[1:]:
             shape = shapes.common(shape, each.raw_shape)

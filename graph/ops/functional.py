@@ -76,7 +76,9 @@ def _length(elements: list[Tensor]) -> int | None:
             raise ValueError(f"elements in elems must be 1+ dimensional Tensors, not scalars: {tensor}")
         known = None if tensor.raw_shape is None else tensor.raw_shape[0]
         if None not in (length, known) and length != known:
-            raise ValueError(f"Dimensions {length} and {known} are not compatible: elements must have one length.")
+            raise ValueError(
+                f"Dimensions {length} and {known} are not compatible: all elems must have the same length."
+            )
         length = known if length is None else length
     return length
 

@@ -264,7 +264,7 @@ def gather_nd(params: Any, indices: Any, name: str | None = None, batch_dims: in
 
     [p..., q...], indices [i..., len(p)] -> [i..., q...].   An index out of range, including a negative one, raises
     InvalidArgumentError at run time.
-    batch_dims: so many first axes of both are a batch, and the indices are within an element of it.
+    batch_dims: the number of leading axes that both share as batch axes; indices are within an element of the batch.
     """
     name, (x, at) = operands("GatherNd", name, params=params, indices=indices)
     _check_indices(at, "GatherNd")
@@ -406,7 +406,7 @@ def boolean_mask(tensor: Any, mask: Any, name: str | None = "boolean_mask", axis
     x, picks = convert_to_tensor(tensor, name="tensor"), convert_to_tensor(mask, name="mask")
     at = whole_numbers(0 if axis is None else axis)
     if not picks.dtype.is_bool:
-        raise TypeError(f"mask must be a tensor of truth values, not of {picks.dtype.name}.")
+        raise TypeError(f"mask must be a boolean tensor, not of {picks.dtype.name}.")
     if picks.raw_shape is None:
         raise ValueError(
             "Number of mask dimensions must be specified, even if some dimensions are None.  E.g. shape=[None] is ok, "

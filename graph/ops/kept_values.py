@@ -17,7 +17,7 @@ from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.function import Op, py_func
 from weftwork.graph.operation import Operation, Tensor, Traits
-from weftwork.graph.ownership import add_atoms
+from weftwork.graph.python.ownership import add_atoms
 
 _handles: WeakValueDictionary[str, TensorHandle] = WeakValueDictionary()
 _raw: dict[str, TensorHandle] = {}

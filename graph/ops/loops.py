@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from weftwork.graph.variables.variable import Variable
 
     One = Tensor | Variable | np.ndarray | complex | str | bytes
-    """What is a loop variable by itself, rather than a structure of several."""
+    """The types of a single loop variable, as opposed to a structure of several."""
 
 
 @overload

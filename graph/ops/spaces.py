@@ -66,9 +66,8 @@ def batch_to_space_nd(input: Any, block_shape: Any, crops: Any, name: str | None
         count = int(np.prod(sizes))
         if shape[0] is not None and shape[0] % count:
             raise ValueError(f"Dimension size must be evenly divisible by {count} but is {shape[0]}")
-        grown = [
-            None if d is None else d * s - c for d, s, c in zip(shape[1:], sizes, less, strict=False)
-        ]  # the rest stays
+        among = zip(shape[1:], sizes, less, strict=False)  # the axes behind them stay as they are
+        grown = [None if dim is None else dim * size - cut_off for dim, size, cut_off in among]
         shape = (None if shape[0] is None else shape[0] // count, *grown, *shape[len(sizes) + 1 :])
     return apply(kernels.batch_to_space, [x, block, cut], type="BatchToSpaceND", name=name, dtype=x.dtype, shape=shape)
 
@@ -257,7 +256,7 @@ def matrix_transpose(a: Any, name: str = "matrix_transpose", conjugate: bool = F
 # Sorting
 
 
-def _axis_of(x: Tensor, axis: Any) -> int:
+def _axis_of(axis: Any) -> int:
     number = whole_numbers(axis)
     if not isinstance(number, int):
         raise ValueError("axis must be a constant scalar")
@@ -276,7 +275,7 @@ def argsort(
     if direction not in ("ASCENDING", "DESCENDING"):
         raise ValueError(f"Unknown sort direction: {direction}")
     x = convert_to_tensor(values)
-    attrs = {"axis": _axis_of(x, axis), "down": direction == "DESCENDING"}
+    attrs = {"axis": _axis_of(axis), "down": direction == "DESCENDING"}
     return apply(_order, [x], attrs, type="ArgSort", name=name or "argsort", dtype=dtypes.int32, shape=x.raw_shape)
 
 
@@ -292,7 +291,7 @@ def sort(values: Any, axis: Any = -1, direction: str = "ASCENDING", name: str | 
     with name_scope(name, "sort", [values]):
         x = convert_to_tensor(values)
         order = argsort(x, axis, direction)
-        attrs = {"axis": _axis_of(x, axis)}
+        attrs = {"axis": _axis_of(axis)}
         return apply(np.take_along_axis, [x, order], attrs, type="Sort", dtype=x.dtype, shape=x.raw_shape)
 
 
@@ -325,7 +324,7 @@ def repeat(input: Any, repeats: Any, axis: Any = None, name: str | None = None) 
         x = convert_to_tensor(input)
         if axis is None:
             x, axis = array_ops.reshape(x, [-1]), 0
-        along = _axis_of(x, axis)
+        along = _axis_of(axis)
         times = _vector(repeats, "repeats")
         size = array_ops.shape(x)[along]
         known = None if x.raw_shape is None else x.raw_shape[along]

@@ -333,9 +333,8 @@ def _extreme(public: str, function: Callable, doc: str) -> Callable[..., SparseT
         with name_scope(name, public, [a.values, b.values]):
             indices, at_a, at_b = _united(a, b)
             count = array_ops.shape(indices)[0]
-            sides = [
-                math_ops.unsorted_segment_sum(sp.values, at, count) for sp, at in ((a, at_a), (b, at_b))
-            ]  # zero where a tensor has no value
+            # A sum is zero where a tensor has no value.
+            sides = [math_ops.unsorted_segment_sum(sp.values, at, count) for sp, at in ((a, at_a), (b, at_b))]
             return SparseTensor(indices, function(*sides), a.dense_shape)
 
     extreme.__name__ = extreme.__qualname__ = public

@@ -77,7 +77,7 @@ def spec_of(tensor: Tensor) -> tuple[DType, RawShape]:
 
 
 def no_value_text(variable: Operation) -> str:
-    """What the error says if a variable is read that has no value."""
+    """The text of the error if a variable is read that has no value."""
     if variable.type != HANDLE:
         return f"Attempting to use uninitialized value {variable.name}"
     container = variable.container or "localhost"

@@ -311,4 +311,3 @@ orthogonal_initializer = Orthogonal
 identity_initializer = Identity
 glorot_uniform_initializer = GlorotUniform
 glorot_normal_initializer = GlorotNormal
-xavier = xavier_initializer

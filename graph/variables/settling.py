@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.ownership import copied
+from weftwork.graph.python.ownership import copied
 
 
 def settle(value: Any, dtype: np.dtype | None) -> Any:

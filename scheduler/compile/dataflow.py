@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from weftwork.graph.operation import Operation, Tensor
-from weftwork.graph.seeded import Seeded
+from weftwork.graph.python.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 
 USERS, LIBRARY, ONE = 1, 2, 4

@@ -12,10 +12,10 @@ from typing import Any
 
 from weftwork.actors.programs.bodies import Control
 from weftwork.graph import dtypes
-from weftwork.graph.captured import is_watched
-from weftwork.graph.captured_kinds import SURROUNDINGS, given
 from weftwork.graph.operation import Kind, Operation
-from weftwork.graph.seeded import Seeded, draws_of
+from weftwork.graph.python.captured import is_watched
+from weftwork.graph.python.captured_kinds import SURROUNDINGS, given
+from weftwork.graph.python.seeded import Seeded, draws_of
 from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.dataflow import Dataflow
 

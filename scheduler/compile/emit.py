@@ -16,12 +16,12 @@ from weftwork.actors.programs.bodies import Control
 from weftwork.actors.programs.exchange import begin, expect, newest, receive, send, signal
 from weftwork.actors.programs.float_errors import hush, set_state, states
 from weftwork.actors.programs.program import Program, Step
-from weftwork.graph.captured_kinds import SURROUNDINGS
-from weftwork.graph.lending import Lent
 from weftwork.graph.nest import Slot
 from weftwork.graph.operation import Kind
-from weftwork.graph.ownership import is_atom, own, own_each, own_made
-from weftwork.graph.seeded import Seeded
+from weftwork.graph.python.captured_kinds import SURROUNDINGS
+from weftwork.graph.python.lending import Lent
+from weftwork.graph.python.ownership import is_atom, own, own_each, own_made
+from weftwork.graph.python.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.dataflow import LIBRARY, ONE, USERS, Dataflow
 
@@ -55,12 +55,13 @@ def write_program(
 
 @dataclass
 class Crossings:
-    """The values and signals that cross between a slot's program and those of other slots, by place in the exchange.
+    """The values and signals that cross between a slot's program and those of other slots, by number.
 
     exchange: the input that is the exchange itself.   sent: for each value, the slots that it goes to.
     newest: the values that are newest versions of variables.
-    signals: for a node, the place and slots to notify when it is done.   expected: for a node, the places to wait for.
-    detached: the nodes that it only starts; their values come to their places like those of other slots.
+    signals: for a node, the number and the slots to signal when it is done.   expected: for a node, the signals that it
+    waits for.
+    detached: the nodes that it only starts; their values arrive like those of other slots.
     """
 
     slot: int
@@ -108,8 +109,8 @@ class _Writer:
         """The slot of each value, or -1."""
         self.last: Any = [-1] * values if dense else _Sparse()
         """The last step that reads each value, or -1."""
-        for place, value in enumerate(inputs):
-            self.slot[value] = place
+        for slot, value in enumerate(inputs):
+            self.slot[value] = slot
         self.size = len(inputs)
         self.free: list[int] = []
         self.constants: dict[int, Any] = {}
@@ -140,7 +141,7 @@ class _Writer:
         if self.loud:
             self._turn()
         inputs = tuple([self.slot[v] for v in self.inputs])
-        outputs = tuple([self._place_of(v) for v in self.outputs])
+        outputs = tuple([self._slot_of(v) for v in self.outputs])
         constants = tuple(self.constants.items())
         program = Program(inputs, outputs, self.steps, self.size, constants, self.stop, loud=self.only_users)
         return program, self.owners
@@ -175,7 +176,7 @@ class _Writer:
             self.resets = self.resets or (self.loud and SURROUNDINGS in users_function(kernel).captured.writes)
         reads = tuple([slot[value] for value in values])
         if -1 in reads:
-            reads = tuple([self._place_of(value) for value in values])
+            reads = tuple([self._slot_of(value) for value in values])
         if isinstance(kernel, Control):
             if self.stop is None:
                 self.stop = self._new_slot()
@@ -219,19 +220,19 @@ class _Writer:
     def _free_slot(self) -> int:
         return self.free.pop() if self.free else self._new_slot()
 
-    def _place_of(self, value: int) -> int:
-        place = self.slot[value]
-        if place < 0:  # first use of a constant
-            place = self.slot[value] = self._constant(self.flow.constants[value])
-        return place
+    def _slot_of(self, value: int) -> int:
+        slot = self.slot[value]
+        if slot < 0:  # first use of a constant
+            slot = self.slot[value] = self._constant(self.flow.constants[value])
+        return slot
 
     def _constant(self, value: Any) -> int:
-        place = self._new_slot()
-        self.constants[place] = value
-        return place
+        slot = self._new_slot()
+        self.constants[slot] = value
+        return slot
 
     def _lent(self, at: int, kernel: Any, values: Sequence[int]) -> Lent | None:
-        """Which arguments of a user's function are lent. -1 stands for a value that anybody may hold."""
+        """Which arguments of a user's function are lent. -1 stands for a value that others may hold."""
         shared, alone = [], []
         for position, value in enumerate(values):
             if value < 0:
@@ -274,11 +275,11 @@ class _Writer:
         writes = []
         outputs = self.flow.outputs[node]
         for value in outputs:
-            place = self._free_slot()
-            if place in dead:
-                dead.remove(place)
-            self.slot[value] = place
-            writes.append(place)
+            slot = self._free_slot()
+            if slot in dead:
+                dead.remove(slot)
+            self.slot[value] = slot
+            writes.append(slot)
         for value in outputs:
             if self.last[value] < 0:
                 self.free.append(self.slot[value])
@@ -295,8 +296,8 @@ class _SlotWriter(_Writer):
 
     def _visit(self, at: int, node: int) -> None:
         crossings = self.crossings
-        for place in crossings.expected.get(node, ()):
-            self._own_step(expect, {"place": place, "slot": crossings.slot}, (self.exchange,), ())
+        for number in crossings.expected.get(node, ()):
+            self._own_step(expect, {"number": number, "slot": crossings.slot}, (self.exchange,), ())
         if node in crossings.detached:
             self._begin(at, node)
             return
@@ -304,10 +305,10 @@ class _SlotWriter(_Writer):
         for value in self.flow.outputs[node]:
             to = crossings.sent.get(value)
             if to is not None:
-                self._own_step(send, {"place": value, "to": to}, (self.exchange, self.slot[value]), ())
+                self._own_step(send, {"number": value, "to": to}, (self.exchange, self.slot[value]), ())
         if node in crossings.signals:
-            place, to = crossings.signals[node]
-            self._own_step(signal, {"place": place, "to": to}, (self.exchange,), ())
+            number, to = crossings.signals[node]
+            self._own_step(signal, {"number": number, "to": to}, (self.exchange,), ())
 
     def _look_ahead(self) -> None:
         super()._look_ahead()
@@ -316,17 +317,17 @@ class _SlotWriter(_Writer):
 
     def _begin(self, at: int, node: int) -> None:
         values = self.flow.inputs[node]
-        reads = (self.exchange, *[self._place_of(value) for value in values])
+        reads = (self.exchange, *[self._slot_of(value) for value in values])
         self._own_step(begin, {"node": node}, reads, (), tuple(self._released(at, values)))
 
     def _is_given(self, value: int) -> bool:
         return value in self.crossings.sent
 
-    def _place_of(self, value: int) -> int:
+    def _slot_of(self, value: int) -> int:
         if self.slot[value] < 0 and value not in self.flow.constants:
-            place = self.slot[value] = self._free_slot()
+            slot = self.slot[value] = self._free_slot()
             if value in self.crossings.newest:
-                self._own_step(newest, {"number": value}, (self.exchange,), place)
+                self._own_step(newest, {"number": value}, (self.exchange,), slot)
             else:
-                self._own_step(receive, {"place": value, "slot": self.crossings.slot}, (self.exchange,), place)
-        return super()._place_of(value)
+                self._own_step(receive, {"number": value, "slot": self.crossings.slot}, (self.exchange,), slot)
+        return super()._slot_of(value)

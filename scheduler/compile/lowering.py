@@ -13,7 +13,7 @@ from typing import Any
 from weftwork.graph.dead import alive
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import REFERENCES, WRITES, Kind, Operation, Tensor
-from weftwork.graph.seeded import Seeded, draws_of
+from weftwork.graph.python.seeded import Seeded, draws_of
 from weftwork.graph.shapes import bracket_text
 from weftwork.graph.streams import Draw
 from weftwork.graph.variables.critical import LOCK
@@ -63,8 +63,8 @@ class _Lowering:
         self.value_of: dict[Tensor, int] = {}
         self.version: dict[str, int] = {}
         self.node_of: dict[Operation, int] = {}
-        self.places: dict[Operation, int] = {}
-        """For each random operation, the value that is its stream position."""
+        self.positions: dict[Operation, int] = {}
+        """For each random operation, the value that is its position in the stream."""
         self.locks = False
         """Whether something enters a critical section."""
         self.is_locked = False
@@ -154,9 +154,9 @@ class _Lowering:
             kernel: Any = op.kernel
             seeded = kind is Kind.FUNCTION and op.traits.user and not kernel.sees_to_draws
             if seeded and (draws := draws_of(kernel)):
-                place = self.flow.new_value()
-                self.flow.draws[place] = op
-                self._node(op, (place, *self._inputs(op.inputs)), kernel=Seeded(kernel, draws))
+                position = self.flow.new_value()
+                self.flow.draws[position] = op
+                self._node(op, (position, *self._inputs(op.inputs)), kernel=Seeded(kernel, draws))
             else:
                 self._node(op, self._inputs(op.inputs))
         elif kind is Kind.CONSTANT:
@@ -181,19 +181,19 @@ class _Lowering:
             self._node(op, tuple([self._read(t) for t in op.valued]))
         elif kind is Kind.RANDOM:
             stream = op.attrs.get("_stream")
-            place = self._place(op if stream is None else op.graph._by_name[stream])
+            position = self._position(op if stream is None else op.graph._by_name[stream])
             assert op.kernel is not None
-            self._node(op, (place, *[self._read(t) for t in op.inputs]), kernel=Draw(op.kernel))
+            self._node(op, (position, *[self._read(t) for t in op.inputs]), kernel=Draw(op.kernel))
         else:
             self._node(op, tuple([self._read(t, peek=True) for t in op.inputs]))
 
-    def _place(self, op: Operation) -> int:
+    def _position(self, op: Operation) -> int:
         """The stream position of a random operation. Copies made for its gradient share it."""
-        place = self.places.get(op)
-        if place is None:
-            place = self.places[op] = self.flow.new_value()
-            self.flow.draws[place] = op
-        return place
+        position = self.positions.get(op)
+        if position is None:
+            position = self.positions[op] = self.flow.new_value()
+            self.flow.draws[position] = op
+        return position
 
     def _inputs(self, tensors: Sequence[Tensor]) -> tuple[int, ...]:
         known = self.value_of
@@ -245,16 +245,16 @@ class _Lowering:
             self._in_parts(op, made, parts)
             return
         inputs = []
-        for word, what in made.order:
-            if word == "input":  # a variable without a value is an error only in the branch that reads it
-                inputs.append(self._taken(op, what))
-            elif word == "state":
-                inputs.append(self._newest(what))
-                flow.variables[what] = made.variables[what]
-            elif word == "read":
-                inputs.append(self._version(what, made.variables[what]))
+        for source, key in made.order:
+            if source == "input":  # a variable without a value is an error only in the branch that reads it
+                inputs.append(self._taken(op, key))
+            elif source == "state":
+                inputs.append(self._newest(key))
+                flow.variables[key] = made.variables[key]
+            elif source == "read":
+                inputs.append(self._version(key, made.variables[key]))
             else:
-                inputs.append(self._place(what))
+                inputs.append(self._position(key))
         flow.controls.append(len(flow.ops))
         flow.queued = flow.queued or made.queued
         if made.queued or made.limited:
@@ -264,9 +264,9 @@ class _Lowering:
             self.version[name] = value
             flow.extra[value] = made.variables[name].outputs[0]
 
-    def _taken(self, op: Operation, place: int) -> int:
+    def _taken(self, op: Operation, index: int) -> int:
         """The value of an input of a branch or a loop. It may be a variable without a value."""
-        tensor = op.inputs[place]
+        tensor = op.inputs[index]
         return self._read(tensor, peek=tensor.op.kind in REFERENCES)
 
     def _in_parts(self, op: Operation, made: Any, parts: list[Operation]) -> None:
@@ -275,24 +275,21 @@ class _Lowering:
         self._node(split, tuple([self._read(t) for t in split.inputs]))
         for part in parts[1:-1]:
             inputs = []
-            for word, what in made.order:
-                if word == "input":
-                    inputs.append(self._taken(part, what))
+            for source, key in made.order:
+                if source == "input":
+                    inputs.append(self._taken(part, key))
                 else:
-                    inputs.append(self._version(what, made.variables[what]))
+                    inputs.append(self._version(key, made.variables[key]))
             self._node(part, tuple(inputs), made.kernel)
         values = self._node(join, tuple([self._read(t) for t in join.inputs]))
         self._bind(op, values)
         if self.keep_control:
             self.node_of[op] = self.node_of[join]
 
-    def _note_variable(self, name: str, tensor: Tensor) -> None:
-        self.flow.variables[name] = tensor.graph.get_operation_by_name(name)
-
     def _write(self, op: Operation) -> None:
         flow = self.flow
         name = op.attrs["_variable"]
-        self._note_variable(name, op.outputs[0])
+        flow.variables[name] = op.graph.get_operation_by_name(name)
         inputs = tuple([self._read(t) for t in op.inputs[1:]])
         if op.kind is Kind.UPDATE:
             if name not in self.version and not op.attrs.get("_from_nothing"):

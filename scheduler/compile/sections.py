@@ -26,6 +26,9 @@ from weftwork.scheduler.compile.emit import write_program
 from weftwork.scheduler.compile.folding import ALL, Rewrites
 from weftwork.scheduler.compile.lowering import CONTROL, lower, variable_name
 
+_COUNTS = ("carried", "elements", "grads", "collected")
+"""How many inputs of each kind a loop or its derivative has: attributes of the operation, 0 where it has none."""
+
 
 @dataclass
 class Compiled:
@@ -84,39 +87,46 @@ def _compile(op: Operation, rewrites: Rewrites) -> Compiled:
     reads = list(dict.fromkeys(reads))
     draws = list(dict.fromkeys([draw for flow in flows for draw in flow.draws.values()]))
     variables = {name: var for flow in flows for name, var in flow.variables.items()}
+    order = _layout(op, state, reads, draws)
+    bodies = [body_of(_closed(op, section, flow, order, state)) for section, flow in zip(sections, flows, strict=True)]
+    kernel = _kernel(op, bodies, len(state), range(len(order) - len(draws), len(order)))
+    kernel.functions = functions_of([kernel for flow in flows for kernel in flow.kernels])
+    queued, limited = any([flow.queued for flow in flows]), any(map(is_limited, flows))
+    if op.type == "If":
+        order.insert(0, ("input", 0))  # the predicate goes to the kernel, not to the bodies
+    return Compiled(kernel, order, state, reads, variables, queued, limited)
+
+
+def _layout(op: Operation, state: list[str], reads: list[str], draws: list[Operation]) -> list[tuple[str, Any]]:
+    """The sources of the values that the bodies take: see `Compiled.order`."""
     carried = op.attrs.get("_carried", 0)
     order: list[tuple[str, Any]] = [("input", i) for i in range(carried)]
     order += [("state", name) for name in state]
-    first = 1 if op.type == "If" else carried  # the predicate goes to the kernel, not to the bodies
-    order += [("input", i) for i in range(first, len(op.inputs))]
-    order += [("read", name) for name in reads] + [("draw", draw) for draw in draws]
-    bodies = [body_of(_closed(op, section, flow, order, state)) for section, flow in zip(sections, flows, strict=True)]
-    rest = len(order) - carried - len(state)
-    places = tuple(range(rest - len(draws), rest))
-    kernel: Control
+    order += [("input", i) for i in range(1 if op.type == "If" else carried, len(op.inputs))]
+    return order + [("read", name) for name in reads] + [("draw", draw) for draw in draws]
+
+
+def _kernel(op: Operation, bodies: list[Body], state: int, draws: range) -> Control:
+    """The kernel that runs the bodies.   state: the number of variables written.   draws: positions in the layout."""
+    attrs = op.attrs
+    carried, elements, grads, collected = [attrs.get(f"_{word}", 0) for word in _COUNTS]
+    before = carried + state + elements + grads + collected
+    positions = tuple([at - before for at in draws])
     if op.type == "If":
-        kernel = Branches(*bodies)
-        order.insert(0, ("input", 0))
-    elif op.type == "While":
-        kernel = Loop(bodies[0], bodies[1], carried + len(state), places, op.attrs["_limited"])
-    elif op.type == "WhileGrad":
-        grads = op.attrs["_grads"]
-        places = tuple([place - grads for place in places])
+        true, false = bodies
+        return Branches(true, false)
+    if op.type == "While":
+        test, step = bodies
+        return Loop(test, step, carried + state, positions, attrs["_limited"])
+    if op.type == "WhileGrad":
         test, step, back = bodies
-        kernel = LoopGradient(test, step, back, carried, grads, op.attrs["_limited"], op.attrs["_captures"], places)
-    elif op.type == "SweepGrad":
-        elements, grads, collected = [op.attrs[name] for name in ("_elements", "_grads", "_collected")]
-        places = tuple([place - elements - grads - collected for place in places])
+        return LoopGradient(test, step, back, carried, grads, attrs["_limited"], attrs["_captures"], positions)
+    reverse = attrs["_reverse"]
+    if op.type == "SweepGrad":
         forth, back = bodies
-        reverse, wanted, captures = op.attrs["_reverse"], op.attrs["_wanted"], op.attrs["_captures"]
-        kernel = SweepGradient(forth, back, carried, elements, grads, collected, reverse, wanted, captures, places)
-    else:
-        elements = op.attrs["_elements"]
-        places = tuple([place - elements for place in places])
-        kernel = Sweep(bodies[0], carried, len(state), elements, places, op.attrs["_reverse"], op.attrs["_empty"])
-    kernel.functions = functions_of([kernel for flow in flows for kernel in flow.kernels])
-    queued, limited = any([flow.queued for flow in flows]), any(map(is_limited, flows))
-    return Compiled(kernel, order, state, reads, variables, queued, limited)
+        wanted, captures = attrs["_wanted"], attrs["_captures"]
+        return SweepGradient(forth, back, carried, elements, grads, collected, reverse, wanted, captures, positions)
+    return Sweep(bodies[0], carried, state, elements, positions, reverse, attrs["_empty"])
 
 
 def is_limited(flow: Dataflow) -> bool:
@@ -133,7 +143,7 @@ def in_parts(op: Operation, made: Compiled) -> list[Operation]:
     count = op.attrs.get("_parallel", 1)
     if count < 2 or op.traits.here or made.queued or made.limited or op.attrs["_carried"] or made.state:
         return []
-    if any([word == "draw" for word, _ in made.order]):
+    if any([source == "draw" for source, _ in made.order]):
         return []
     elements = op.attrs["_elements"]
     specs = [(t.dtype.base_dtype, _part(t)) for t in op.inputs[:elements]]
@@ -156,22 +166,8 @@ def _part(tensor: Tensor) -> RawShape:
 def _beside(
     op: Operation, word: str, kind: Kind, kernel: Any, inputs: tuple, outputs: list, traits: Traits
 ) -> Operation:
-    return Operation(
-        op.graph,
-        op.index,
-        f"{op.name}/{word}",
-        op.type,
-        kind,
-        kernel,
-        inputs,
-        {},
-        outputs,
-        op.controls,
-        traits,
-        op.source,
-        op.device,
-        op.colocation,
-    )
+    name, asked = f"{op.name}/{word}", (traits, op.source, op.device, op.colocation)
+    return Operation(op.graph, op.index, name, op.type, kind, kernel, inputs, {}, outputs, op.controls, *asked)
 
 
 def section_flows(op: Operation, rewrites: Rewrites = ALL) -> list[SectionFlow]:
@@ -200,24 +196,24 @@ def _closed(
     used = {v for inputs in flow.inputs for v in inputs} | set(flow.fetched)
     inputs: list[int] = []
     required: list[tuple[int, str, str]] = []
-    for position, (word, what) in enumerate(order):
+    for position, (source, key) in enumerate(order):
         number = None
-        if word == "input":
-            at: int = what
+        if source == "input":
+            at: int = key
             tensor = section.parameters[at] if at < len(section.parameters) else op.inputs[at]
             number = flow.feeds.get(tensor)
             if number in used and tensor.op.kind in REFERENCES:
                 variable = op.graph.get_operation_by_name(variable_name(tensor))
                 required.append((position, no_value_text(variable), variable.defined_at))
-        elif word == "draw":
-            number = draws.get(what)
+        elif source == "draw":
+            number = draws.get(key)
         else:
-            number = flow.newest.get(what, flow.pinned.get(what))
-            if number is not None and what in flow.required:
-                required.append((position, no_value_text(flow.variables[what]), flow.variables[what].defined_at))
+            number = flow.newest.get(key, flow.pinned.get(key))
+            if number is not None and key in flow.required:
+                required.append((position, no_value_text(flow.variables[key]), flow.variables[key].defined_at))
         inputs.append(flow.new_value() if number is None else number)
-    place = {what: inputs[position] for position, (word, what) in enumerate(order) if word == "state"}
-    outputs = [v for v in flow.fetched if v is not None] + [flow.writes.get(name, place[name]) for name in state]
+    given = {key: inputs[position] for position, (source, key) in enumerate(order) if source == "state"}
+    outputs = [v for v in flow.fetched if v is not None] + [flow.writes.get(name, given[name]) for name in state]
     flow.close(outputs)
     return SectionFlow(op, flow, tuple(inputs), tuple(outputs), required)
 

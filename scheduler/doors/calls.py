@@ -23,9 +23,9 @@ from weakref import WeakValueDictionary
 from weftwork.actors.processes.messages import describe, described
 from weftwork.actors.programs.program import Stopped
 from weftwork.graph.errors import add_remote
-from weftwork.graph.forks import fresh
-from weftwork.graph.seeded import new_key, seeded
-from weftwork.graph.turns import alone, resting
+from weftwork.graph.python.forks import fresh
+from weftwork.graph.python.seeded import new_key, seeded
+from weftwork.graph.python.turns import alone, resting
 from weftwork.scheduler.doors.held import Held
 
 

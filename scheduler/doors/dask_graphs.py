@@ -16,14 +16,14 @@ from time import perf_counter, thread_time
 from typing import Any, NoReturn
 
 from weftwork.actors.processes.pickling import use_reducers
-from weftwork.graph.callables import named
-from weftwork.graph.captured_kinds import given
 from weftwork.graph.cores import usable_cores
 from weftwork.graph.default_scopes import control_dependencies
 from weftwork.graph.errors import OpError
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Tensor
-from weftwork.graph.ownership import is_atom
+from weftwork.graph.python.callables import named
+from weftwork.graph.python.captured_kinds import given
+from weftwork.graph.python.ownership import is_atom
 from weftwork.scheduler.doors.dask_plans import Spec, Step, compute
 from weftwork.scheduler.doors.held import Held
 from weftwork.scheduler.doors.pace import PACES, belongs_beside

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.build import placeholder
-from weftwork.graph.forks import fresh, in_child
 from weftwork.graph.function import Op
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Tensor
-from weftwork.graph.ownership import add_atoms
+from weftwork.graph.python.forks import fresh, in_child
+from weftwork.graph.python.ownership import add_atoms
 from weftwork.scheduler.doors.held import Held
 from weftwork.scheduler.doors.running import run_graph, session_for
 from weftwork.scheduler.plan.collector import collecting_later

@@ -23,10 +23,10 @@ from types import MethodType
 from typing import Any, NoReturn, TypeVar
 from weakref import WeakValueDictionary
 
-from weftwork.graph.captured_walk import Walk
 from weftwork.graph.cores import usable_cores
-from weftwork.graph.inspection import inside
-from weftwork.graph.turns import resting
+from weftwork.graph.python.captured_walk import Walk
+from weftwork.graph.python.inspection import inside
+from weftwork.graph.python.turns import resting
 from weftwork.scheduler.doors.batches import Batch, results
 from weftwork.scheduler.doors.calls import PLACES, Draws, Raised, Series, Start, calls_here, chunk_of
 from weftwork.scheduler.doors.futures import Call, Callee, cancel, finish, start

@@ -16,11 +16,11 @@ from concurrent.futures._base import FINISHED, PENDING, RUNNING
 from contextlib import suppress
 from typing import Any
 
-from weftwork.graph.callables import named
-from weftwork.graph.forks import fresh
 from weftwork.graph.function import Op
-from weftwork.graph.ownership import is_atom
-from weftwork.graph.seeded import draws_of
+from weftwork.graph.python.callables import named
+from weftwork.graph.python.forks import fresh
+from weftwork.graph.python.ownership import is_atom
+from weftwork.graph.python.seeded import draws_of
 from weftwork.scheduler.doors.calls import Draws, Raised, call_node, calls_here, waiting
 from weftwork.scheduler.doors.running import changes_given, code_of, holds_nothing, op_of
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from weftwork.graph.ownership import add_atoms
+from weftwork.graph.python.ownership import add_atoms
 
 
 class Held:

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from weftwork.graph.forks import fresh
 from weftwork.graph.kernels.team import free_blas
+from weftwork.graph.python.forks import fresh
 
 _lock = fresh(threading.Lock())
 _changes: list[Any] = []

@@ -13,10 +13,10 @@ from contextlib import ExitStack
 from typing import Any, Generic, TypeVar, overload
 
 from weftwork.graph.build import placeholder
-from weftwork.graph.callables import check_callable, is_coroutine_function, named
 from weftwork.graph.cores import usable_cores
 from weftwork.graph.function import Op, op
 from weftwork.graph.graph import Graph
+from weftwork.graph.python.callables import check_callable, is_coroutine_function, named
 from weftwork.scheduler.doors.executor import Executor
 from weftwork.scheduler.doors.running import plainly
 from weftwork.scheduler.run.awaiting import LOOP

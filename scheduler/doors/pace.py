@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from weftwork.actors.programs.lru import Lru
-from weftwork.graph.captured import Captured
-from weftwork.graph.captured_kinds import UNPICKLABLE
 from weftwork.graph.cores import usable_cores
+from weftwork.graph.python.captured import Captured
+from weftwork.graph.python.captured_kinds import UNPICKLABLE
 
 _KNOWN = 1024
 """Functions whose calls are remembered."""

@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from weftwork.graph.codes import changes_arguments
 from weftwork.graph.cores import usable_cores
 from weftwork.graph.errors import OpError
 from weftwork.graph.function import Op, op
 from weftwork.graph.graph import Graph
-from weftwork.graph.ownership import is_atom
+from weftwork.graph.python.codes import changes_arguments
+from weftwork.graph.python.ownership import is_atom
 from weftwork.graph.source import Source, is_ours
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.request.config import ConfigProto

@@ -77,8 +77,8 @@ def _update_streams() -> None:
 class Stream:
     """The events of one session.
 
-    is_heard: whether somebody listens, so that short segments are reported too.   wants_nodes: whether somebody asked
-    for single nodes.
+    is_heard: whether there is a listener, so that short segments are reported too.   wants_nodes: whether a listener
+    asked for single nodes.
     """
 
     __slots__ = ("__weakref__", "_kept", "_listening", "_nodes", "is_heard", "wants_nodes")
@@ -128,7 +128,7 @@ class Stream:
     def recent(self, run: int | None = None, nodes: bool = False) -> list[Event]:
         """The kept events, oldest first, of one run or of all.
 
-        nodes: include events of kind "node", which exist if somebody asked for them.
+        nodes: include events of kind "node", which exist if a listener asked for them.
         """
         found = [event for kept in (self._kept, self._nodes if nodes else ()) for event in _of_run(list(kept), run)]
         return sorted(found, key=attrgetter("end")) if nodes else found

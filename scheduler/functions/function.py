@@ -21,14 +21,14 @@ from weakref import WeakKeyDictionary
 
 from weftwork.graph import nest, stacks
 from weftwork.graph.build import as_tensor, graph_of
-from weftwork.graph.callables import bound, is_async, named
-from weftwork.graph.captured import Captured
-from weftwork.graph.forks import fresh
 from weftwork.graph.function import Op
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.operators import Operators
 from weftwork.graph.ops.flow import identity
+from weftwork.graph.python.callables import bound, is_async, named
+from weftwork.graph.python.captured import Captured
+from weftwork.graph.python.forks import fresh
 from weftwork.graph.variables.scoping import variable_scope
 from weftwork.graph.variables.variable import Variable
 from weftwork.graph.variables.variable_scopes import AUTO_REUSE

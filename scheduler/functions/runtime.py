@@ -16,9 +16,9 @@ import numpy as np
 from weftwork.graph import dtypes, nest, stacks
 from weftwork.graph.build import as_tensor, constant, placeholder
 from weftwork.graph.errors import FailedPreconditionError
-from weftwork.graph.forks import fresh
 from weftwork.graph.graph import Graph, GraphKeys
 from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.python.forks import fresh
 from weftwork.graph.sections import sections_of
 from weftwork.graph.values import to_value
 from weftwork.graph.variables.variable import Variable

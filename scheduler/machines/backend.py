@@ -83,9 +83,8 @@ class Grip:
 
     def __del__(self, bury: Callable = _buried.append):
         life = getattr(self, "life", None)
-        if (
-            life is not None and not life.is_on()
-        ):  # object ids repeat in the next life, so releasing an old one would release another object
+        # Object ids repeat in the next life, so releasing an old one would release another object.
+        if life is not None and not life.is_on():
             bury(self._raw)
 
 

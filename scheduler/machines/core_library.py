@@ -1,4 +1,4 @@
-"""What Ray does to the whole process, undone: its signal handler, a forked child's end, the status after Ctrl-C."""
+"""Undoes what Ray does to the whole process: its signal handler, a forked child's end, the status after Ctrl-C."""
 
 from __future__ import annotations
 

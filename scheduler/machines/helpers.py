@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from weftwork.graph.forks import children_end, fresh, in_child
+from weftwork.graph.python.forks import children_end, fresh, in_child
 
 _MOST = 32
 """Idle helpers that are kept. A program that once has waited for a thousand runs at once does not keep its threads."""

@@ -72,14 +72,14 @@ def _measured_hop() -> float:
 
     def answer() -> None:
         for number in range(rounds):
-            receive(exchange, place=2 * number, slot=1)
-            send(exchange, None, place=2 * number + 1, to=(0,))
+            receive(exchange, number=2 * number, slot=1)
+            send(exchange, None, number=2 * number + 1, to=(0,))
 
     borrow(1)[0].put(answer)
     took = []
     for number in range(rounds):
         start = perf_counter()
-        send(exchange, None, place=2 * number, to=(1,))
-        receive(exchange, place=2 * number + 1, slot=0)
+        send(exchange, None, number=2 * number, to=(1,))
+        receive(exchange, number=2 * number + 1, slot=0)
         took.append(perf_counter() - start)
     return statistics.quantiles(took, n=4)[0] / 2

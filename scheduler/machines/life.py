@@ -29,8 +29,8 @@ from typing import Any
 
 from weftwork.actors.processes.pickling import use_reducers
 from weftwork.graph.errors import UnavailableError
-from weftwork.graph.forks import fresh, in_child
-from weftwork.graph.ownership import add_atoms
+from weftwork.graph.python.forks import fresh, in_child
+from weftwork.graph.python.ownership import add_atoms
 from weftwork.scheduler.machines import room
 from weftwork.scheduler.machines.core_library import end_as_interrupted, end_without_ray, sigterm_kept
 from weftwork.scheduler.machines.folders import is_writable, socket_folder

@@ -36,7 +36,7 @@ from weftwork.scheduler.plan.policy import (
 )
 
 _STRIDE = 16 * CHUNK
-"""One node in so many is measured, and the first one of each function."""
+"""One node in this many is measured, and the first one of each function."""
 _NEVER = 2**62
 
 ABSENT = object()
@@ -79,7 +79,7 @@ class CallList:
         self._blank = [ABSENT] * statistics.tensors + statistics.constants[::-1]
         ours = sum([count for kernel, count in self.counts.items() if not isinstance(kernel, UserFunction)])
         self._library = COLD_LIBRARY * ours / max(1, sum(self.counts.values()))
-        """Extra seconds for each node that is called, because so many are of the library."""
+        """Extra seconds for each node that is called, because many nodes are the library's."""
         self._saved = 0.0
         """Seconds that a plan could have saved so far."""
 
@@ -142,7 +142,7 @@ class CallList:
         return [self.calls[op.index] for op in ops]
 
     def is_worth_a_plan(self, called: int, seconds: float, scalars: bool, slots: int) -> bool:
-        """Whether to plan the next run, given that this one called so many nodes in so many seconds.
+        """Whether to plan the next run, given how many nodes this one called, and in how many seconds.
 
         Planning pays once plans, which run `slots` long nodes at a time, could have saved as much time as making one
         costs. So the total is at most twice that of the better choice, however often the graph is run.

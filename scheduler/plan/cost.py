@@ -21,15 +21,15 @@ from typing import Any
 
 from weftwork.actors.checkpoints.files import files_of, write_whole
 from weftwork.graph.dtypes import resource
-from weftwork.graph.forks import fresh
 from weftwork.graph.function import Op
-from weftwork.graph.seeded import Seeded
+from weftwork.graph.python.forks import fresh
+from weftwork.graph.python.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 from weftwork.graph.variables.handles import spec_of
 from weftwork.scheduler.plan.policy import EVEN_AFTER, FAR_OFF, NEW_CALL_WEIGHT, OUTLIER, STABLE_SPREAD, STABLE_SUM
 
 _MOST_LASTING = 2048
-"""Records are kept of at most so many functions without weak references; NumPy and SciPy have some hundreds."""
+"""The maximum number of functions without weak references that have records; NumPy and SciPy have some hundreds."""
 
 
 _RECENT = 16
@@ -189,7 +189,7 @@ class Costs:
             self.epoch += 1
 
     def find(self, kernel: Callable, taken: float) -> Record | None:
-        """The record of `kernel` for inputs of so many bytes, or that of the nearest size class; None if unseen."""
+        """The record of `kernel` for inputs of that many bytes, or that of the nearest size class; None if unseen."""
         history = self._find(kernel)
         if history is None or self.blocks(kernel):
             return None

@@ -13,8 +13,8 @@ from math import inf
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from weftwork.graph.forks import fresh
 from weftwork.graph.operation import Operation
+from weftwork.graph.python.forks import fresh
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.cost import COSTS, size_class, spread_of
 from weftwork.scheduler.plan.policy import GIL_HOLDS, LONG_NODE, NEW_RUN_WEIGHT, STABLE_AFTER, STABLE_SPREAD

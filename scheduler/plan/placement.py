@@ -52,7 +52,7 @@ _HERE = (Place.CALLER, Place.QUEUE, Place.LOOP, Place.NESTED)
 
 
 def worth_sharing_once(seconds: float, nodes: int, are_up: bool) -> bool:
-    """Whether work of so many seconds and nodes is worth sharing out among processes even if it is done only once.
+    """Whether work of these seconds and nodes is worth sharing among processes, even if it is done only once.
 
     are_up: whether the processes have started.
     """

@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from typing import Any
 
 from weftwork.actors.programs.lru import Lru
-from weftwork.graph.captured import is_watched
 from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.python.captured import is_watched
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import is_freed
 from weftwork.scheduler.compile.folding import Rewrites

@@ -16,7 +16,7 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops.composite import IndexedSlices, IndexedSlicesValue, SparseTensor, SparseTensorValue
 from weftwork.graph.ops.control_flow import parts_of
-from weftwork.graph.ownership import ATOMS, copied
+from weftwork.graph.python.ownership import ATOMS, copied
 from weftwork.graph.user_function import UserFunction
 from weftwork.graph.variables.variable import Variable
 

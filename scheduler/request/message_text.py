@@ -34,14 +34,14 @@ def _fields(tokens: Iterator[str], message: Any) -> None:
         value = next(tokens, "") if mark == ":" else mark
         held = getattr(message, name)
         if value == "{":
-            _nested(tokens, message, name, held)
+            _nested(tokens, held)
         elif isinstance(held, Repeated):
             held.append(_plain(value, message))
         else:
             setattr(message, name, _plain(value, message))
 
 
-def _nested(tokens: Iterator[str], message: Any, name: str, held: Any) -> None:
+def _nested(tokens: Iterator[str], held: Any) -> None:
     if isinstance(held, Map):
         entry = _Entry()
         _fields(tokens, entry)

@@ -1,7 +1,7 @@
-"""Allowed: where the nodes of a shared-out run may run, by what is known of their functions now.
+"""Allowed: where the nodes of a shared-out run may run, by what is known about their functions so far.
 
-CALLER    in the caller alone: elsewhere they have failed, or changed what others see
-THREADS   in any thread of this process, the caller's among them: they release the GIL while they compute
+CALLER    only in the caller: in other processes they failed, or changed state that others see
+THREADS   in any thread of this process, including the caller's: they release the GIL while they compute
 LANES     in any worker, or in the caller
 """
 
@@ -51,11 +51,11 @@ class Allowed:
 
     @cached_property
     def staying(self) -> list[int]:
-        """The nodes that only the caller may run, as far as that is known once a thread could run others."""
+        """The nodes that only the caller may run, by what is known when a thread could first run others."""
         return [node for node in range(len(self._flow.ops)) if self.where(node) is CALLER]
 
     def _fits_a_thread(self, node: int) -> bool:
-        """True for a node that may run beside others in a thread of this process: it releases the GIL as it computes.
+        """True for a node that may run concurrently in a thread of this process: it releases the GIL while it computes.
 
         A function that is `threadsafe` may try. False for functions that share their process's random generators,
         depend on their thread, or may end their process, and if the caller has other runs to serve.

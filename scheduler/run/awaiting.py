@@ -17,8 +17,8 @@ from typing import Any
 from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside
 from weftwork.graph import nest, stacks
-from weftwork.graph.forks import fresh, in_child
-from weftwork.graph.lending import all_lent
+from weftwork.graph.python.forks import fresh, in_child
+from weftwork.graph.python.lending import all_lent
 from weftwork.scheduler.compile.emit import users_function
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.run.calling import call_nodes
@@ -48,7 +48,7 @@ class Loop:
         self._looks = False
 
     def watch(self, other: asyncio.AbstractEventLoop, closed: Callable[[], Any]) -> Callable[[], Any]:
-        """Call `closed` within a second after another loop was closed, of which nobody is told.
+        """Call `closed` within a second after another loop was closed; asyncio notifies nobody of that.
 
         Returns a function that ends this.
         """

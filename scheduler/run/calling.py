@@ -11,7 +11,7 @@ from weftwork.actors.programs.bodies import Control
 from weftwork.actors.programs.float_errors import quiet, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
-from weftwork.graph.lending import all_lent
+from weftwork.graph.python.lending import all_lent
 from weftwork.scheduler.compile.emit import is_users, users_function
 from weftwork.scheduler.machines.backend import Reference
 from weftwork.scheduler.plan.plan import Plan

@@ -7,7 +7,7 @@ piece     nodes called one after another between two readings of the clock: a ch
 swift     a fast way to call a piece while all values are scalars, which are never dropped. Afterwards, values are
           dropped after their last use, and user functions get copies of values that others read too
 unseen    functions that were never called. They may block or crash a process, so a worker makes their first calls
-heavy     said of remaining work that is worth several processes; it is planned, with the existing values as feeds
+heavy     describes remaining work that is worth several processes; it is planned, with the existing values as feeds
 
 Invariant: every value that a remaining node reads, or that is fetched, is kept once it exists.
 """
@@ -26,9 +26,9 @@ from weftwork.actors.programs.failed_call import FailedCall
 from weftwork.actors.programs.float_errors import quiet, reported, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
-from weftwork.graph.lending import last_taken, lent
 from weftwork.graph.operation import Kind, Operation, Tensor
-from weftwork.graph.ownership import ATOMS, own
+from weftwork.graph.python.lending import last_taken, lent
+from weftwork.graph.python.ownership import ATOMS, own
 from weftwork.graph.statistics import CALLED
 from weftwork.scheduler.plan.call_list import ABSENT, TURN, CallList, are_heavy, unseen, with_turns
 from weftwork.scheduler.plan.cost import COSTS

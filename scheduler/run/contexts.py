@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from weftwork.graph.forks import fresh, in_child
+from weftwork.graph.python.forks import fresh, in_child
 from weftwork.graph.user_function import UserFunction
 
 HOLDERS: dict[UserFunction, Any] = {}

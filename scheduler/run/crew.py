@@ -1,10 +1,10 @@
-"""Crew: threads of this process that run nodes of a shared-out run beside each other, the caller's among them.
+"""Crew: threads of this process that run nodes of a shared-out run concurrently. The caller's thread is one of them.
 
-monitor   guards everything that the threads share. A thread lets go of it while it calls a node, or waits
-idle      threads that wait for a node; the one that has waited least is called first, for its core is still awake
+monitor   guards everything that the threads share. A thread releases it while it calls a node or waits
+idle      threads that wait for a node. The one that has waited least is called first: its core is still awake
 
-A thread that has finished a node takes the next one itself. So nothing is handed over while there are nodes for all,
-and a node that others wait for is followed by the next within microseconds.
+A thread that has finished a node takes the next one itself. So as long as there are nodes for all threads, none is
+handed from one thread to another, and a successor starts within microseconds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from weftwork.scheduler.machines.helpers import borrow
 
 
 class _Outside:
-    """A context manager: lets go of the monitor."""
+    """A context manager that releases the monitor."""
 
     __slots__ = ("_enter", "_leave")
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from time import monotonic, sleep
 from typing import Any
 
-from weftwork.graph.forks import in_child
+from weftwork.graph.python.forks import in_child
 from weftwork.graph.weak import members
 
 _LAST = 3.0

@@ -17,7 +17,7 @@ from weftwork.actors.programs.sizes import size_of
 from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import UnavailableError, text_of
 from weftwork.graph.kernels.team import limit
-from weftwork.graph.modules import settle_modules
+from weftwork.graph.python.modules import settle_modules
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import settle_effects, take_fed
 from weftwork.scheduler.compile.needs import settle_needs

@@ -1,6 +1,7 @@
-"""GilWatch: finds out in this process whether functions hold the GIL, where no local worker has called them first.
+"""GilWatch: finds out in this process whether functions hold the GIL. Usually a local worker finds out.
 
-suspect   a function that has computed for long beside others without showing it. It is called alone, as long again
+suspect   a function that has computed for a while next to other calls, without a verdict. It is called alone for as
+          long again
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Batch:
         return self.seconds is not None and is_certain(self.seconds, self.variance)
 
     def add(self, node: int, seconds: float | None, variance: float, calls: float) -> None:
-        """Add a node that is predicted to take so many seconds. The variances of independent calls add up."""
+        """Add a node with its predicted seconds. The variances of independent calls add up."""
         self.nodes.append(node)
         self.seconds = None if seconds is None or self.seconds is None else self.seconds + seconds
         self.variance += variance

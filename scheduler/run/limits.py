@@ -36,8 +36,8 @@ from weftwork.actors.processes.code import pack_code
 from weftwork.actors.programs.exchange import NAP
 from weftwork.actors.programs.program import Stopped
 from weftwork.actors.programs.stack import frames_of_threads
-from weftwork.graph.forks import fresh, in_child
-from weftwork.graph.ownership import is_atom
+from weftwork.graph.python.forks import fresh, in_child
+from weftwork.graph.python.ownership import is_atom
 from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.machines import backend
@@ -62,7 +62,7 @@ _CALLERS = frozenset(
         "actors.programs.control",
         "graph.user_function",
         "graph.nest",
-        "graph.ownership",
+        "graph.python.ownership",
         "scheduler.run.cold_run",
         "scheduler.run.calling",
     )

@@ -11,7 +11,7 @@ from typing import Any
 from weftwork.actors.programs.bodies import Control
 from weftwork.actors.programs.control import Loop, Sweep
 from weftwork.actors.programs.program import Stopped
-from weftwork.graph.streams import Places, in_iteration
+from weftwork.graph.streams import Positions, in_iteration
 from weftwork.scheduler.compile.sections import SectionFlow
 from weftwork.scheduler.compile.unrolling import Unrolled, body_ahead, unrolled
 
@@ -81,11 +81,11 @@ class OverlappedLoop(Control):
         own: receives the values given to each iteration.
         """
         loop, state, rest = self.loop, list(state), list(rest)
-        count, places = 0, Places(loop.draws, rest)
+        count, positions = 0, Positions(loop.draws, rest)
         while count < self.some and (limit is None or first + count < limit):
             if stop:
                 raise Stopped
-            places.move(rest, first + count)
+            positions.move(rest, first + count)
             every = state + rest
             if not loop.test(stop, every)[0]:
                 break

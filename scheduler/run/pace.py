@@ -1,4 +1,4 @@
-"""Pace: whether what is left of a cold run is heavy, by how long its nodes have taken so far."""
+"""Pace: whether the rest of a cold run is heavy, judging by how long its nodes have taken so far."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Run:
     surroundings: Around | None = None  # those of the program when the run first left the caller
     asked_in = 0
     late = TIMED_OUT
-    """What the error says if its time limit passes."""
+    """The text of the error if its time limit passes."""
     cold: Any = None
     """The ColdRun of a run without a plan."""
     events: SimpleQueue
@@ -271,7 +271,7 @@ class Run:
     def learn(self, plan: Plan, segment: Segment, costs: Sequence[Sequence]) -> list[Node]:
         """Add the costs that `Program.measure` returned for a segment to the history. Returns its nodes.
 
-        Nodes that ran beside others in threads are skipped: waiting for the GIL distorts their costs.
+        Nodes that ran next to others in threads are skipped: waiting for the GIL distorts their costs.
         """
         if not plan.beside:
             rows = [row for row in zip(segment.owners, *costs[1:], strict=True) if row[0] >= 0]

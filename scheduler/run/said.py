@@ -1,6 +1,6 @@
-"""Said: what nodes in other processes printed, logged and warned of. It is repeated here before their run returns.
+"""Said: output of nodes in other processes (prints, logs, warnings), repeated here before their run returns.
 
-Retries are among it. They are reported as events, with the time and the process of the failed call.
+Retries come the same way. They are reported as events, with the time and the process of the failed call.
 """
 
 from __future__ import annotations

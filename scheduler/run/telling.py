@@ -1,7 +1,7 @@
 """Telling: reports the events of one run to the stream of its session.
 
-It is created when there is something to report: at the start of the run if somebody listens, otherwise with the first
-event that is rare or took long. A run of some microseconds without listeners has none. Inner runs share it.
+It is created when there is something to report: if there is a listener, at the start of the run; otherwise with the
+first event that is rare or took long. A run of some microseconds without listeners has none. Inner runs share it.
 
 ticks     seconds by `monotonic` or `perf_counter`; events carry the program's time
 ears      listeners to this run alone
@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 from weftwork.actors.processes.messages import Ran
 from weftwork.graph.drawing.words import listed, time_text
 from weftwork.graph.errors import text_of
-from weftwork.graph.forks import in_child
 from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.python.forks import in_child
 from weftwork.scheduler.events.clock import OFFSETS, epoch
 from weftwork.scheduler.events.event import Event, Lane, told
 from weftwork.scheduler.events.stream import Listening, Stream, new_run
@@ -85,7 +85,7 @@ class Telling:
 
     @property
     def heard(self) -> bool:
-        """True if somebody listens."""
+        """True if there is a listener."""
         return self._stream.is_heard or len(self._ears) > 0
 
     @property

@@ -1,4 +1,4 @@
-"""What in a node cannot be sent to another process, and where it was captured: for the error that says so.
+"""Finds the part of a node that cannot be sent to another process, and how the node gets to it, for the error.
 
 A part that cannot be pickled may lie deep: in a list that a helper's helper refers to. The way to it is found by
 pickling parts, one inside the other, until a part has no such part itself.
@@ -13,9 +13,9 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from weftwork.actors.processes import pickling
-from weftwork.graph.codes import facts_of
 from weftwork.graph.errors import OpError
-from weftwork.graph.inspection import MISSING, content, defaults, found_in, space_of
+from weftwork.graph.python.codes import facts_of
+from weftwork.graph.python.inspection import MISSING, content, defaults, found_in, space_of
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.run.failures import node_error
 

@@ -1,4 +1,4 @@
-"""What an active run waits for at a moment, and the error of a run whose time limit has passed."""
+"""What an active run is waiting for, and the error of a run whose time limit has passed."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _all_names(run: Any, segment: Segment) -> tuple[str, ...]:
 
 
 def limit_passed(run: Any) -> str:
-    """What to say of a run whose time limit passes now: the limit, and the nodes that it is waiting for."""
+    """The error text of a run whose time limit passes now: the limit, and the nodes that it is waiting for."""
     seconds = "" if run.deadline is None else f" of {run.deadline - run.began:.3g} s"
     limit = f"the run took longer than its limit{seconds}"
     nodes = list(dict.fromkeys([node for item in waiting(run) for node in item.nodes]))

@@ -1,7 +1,7 @@
 """Events of runs that a shared session's host executes, and how they reach the session.
 
 Operations are sent by name, and plans are not sent. The session converts times to its own clock, and numbers the run
-itself. Events come with the reply, and, if somebody listens, also during the run.
+itself. Events come with the reply and, if there is a listener, also during the run.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def packed_events(events: Sequence[Event], first: int, came: float) -> PackedEve
 class HostListener:
     """Listens to one run, at the host, for the session that requested the run.
 
-    heard: somebody listens at the session, so events are recorded.   nodes: that listener wants events of single nodes.
+    heard: the session has a listener, so events are recorded.   nodes: a listener wants events of single nodes.
     """
 
     def __init__(self, metadata: Metadata | None, heard: bool, nodes: bool):

@@ -69,7 +69,7 @@ class HostRequest(NamedTuple):
     task_options: tuple[Task, bool] | None = None
     """The session's task of the cluster, and whether its nodes are placed softly."""
     heard: tuple[bool, bool] = (False, False)
-    """Whether anybody listens to the session's events, and whether to those of single nodes."""
+    """Whether the session's events have a listener, and whether one wants those of single nodes."""
 
 
 class Host:

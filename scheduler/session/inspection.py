@@ -69,16 +69,16 @@ class Inspection:
     def events(self, run: int | None = None) -> list[Event]:
         """The session's last 10,000 events, oldest first: of one run, by its number `Event.run`, or of all runs.
 
-        Segments that took more than a millisecond are always recorded, shorter ones only while somebody listens. Events
-        of kind "node" are left out.
+        Segments that took more than a millisecond are always recorded, shorter ones only while there is a listener.
+        Events of kind "node" are left out.
         """
         return self._engine.events.recent(run)
 
     def timeline(self, path: Any, run: int | None = None) -> None:
         """Write a timeline to a file, for Perfetto (ui.perfetto.dev) or chrome://tracing.
 
-        It shows the recorded events of one run, by its number, or of all runs. Single nodes are shown if somebody asked
-        for them (`listen(..., nodes=True)`), else segments. Raises FailedPreconditionError if no run, or not this one,
+        It shows the recorded events of one run, by its number, or of all runs: single nodes if a listener asked for
+        them (`listen(..., nodes=True)`), else segments. Raises FailedPreconditionError if no run, or not this one,
         is remembered, and an OpError if the file cannot be written, which leaves an existing file unchanged.
         """
         write_timeline(self._remembered(run), path)
@@ -90,8 +90,8 @@ class Inspection:
             which = "No run of this session is remembered" if run is None else f"Run {run!r} is not remembered"
             raise FailedPreconditionError(
                 None, None,
-                f"{which}: run something first. Runs of less than a millisecond are remembered only while somebody "
-                "listens, as in `with session.listen(print):`.",
+                f"{which}: run something first. Runs of less than a millisecond are remembered only while there is a "
+                "listener, as in `with session.listen(print):`.",
             )  # fmt: skip
         return events
 
@@ -122,7 +122,7 @@ class Inspection:
 
         It shows the graph, what ran where and when, the critical path with your lines, where the time went, in shares
         that add up to the whole run, and what would make it faster. Runs of less than a millisecond are remembered only
-        while somebody listens (`session.listen`).
+        while there is a listener (`session.listen`).
         Raises ValueError if `runs` is less than 1, FailedPreconditionError if no run is remembered, and an OpError if
         the file cannot be written, which leaves an existing file unchanged.
         """

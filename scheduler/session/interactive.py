@@ -7,8 +7,8 @@ import warnings
 from typing import Any
 
 from weftwork.graph import stacks
-from weftwork.graph.forks import fresh
 from weftwork.graph.graph import Graph
+from weftwork.graph.python.forks import fresh
 from weftwork.scheduler.request.config import ConfigProto
 from weftwork.scheduler.session.session import BaseSession
 

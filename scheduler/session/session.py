@@ -12,9 +12,9 @@ from typing import Any
 
 from weftwork.graph import stacks
 from weftwork.graph.errors import NotFoundError
-from weftwork.graph.forks import fresh
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.python.forks import fresh
 from weftwork.graph.seams import seams
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines import host_actors as hosts

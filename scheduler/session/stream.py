@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from weftwork.graph import dtypes
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import LIBRARY, Kind, Operation, Tensor
-from weftwork.graph.ownership import add_atoms, copied
+from weftwork.graph.python.ownership import add_atoms, copied
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.request.fetches import Fetches, owned, parse_fetches

@@ -14,7 +14,7 @@ from typing import Any
 from weftwork.actors.processes.messages import pack
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.errors import ResourceExhaustedError
-from weftwork.graph.forks import fresh
+from weftwork.graph.python.forks import fresh
 from weftwork.scheduler.compile.needs import ANYWHERE, Home
 from weftwork.scheduler.machines import backend, inventory, objects
 from weftwork.scheduler.state.mirror import Cell

@@ -19,8 +19,8 @@ from weftwork.actors.checkpoints.files import file_errors, is_url, join
 from weftwork.actors.checkpoints.reader import CheckpointReader, tidy
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import OpError
-from weftwork.graph.forks import fresh
 from weftwork.graph.operation import UNINITIALIZED
+from weftwork.graph.python.forks import fresh
 from weftwork.scheduler.machines import backend, objects
 from weftwork.scheduler.state.checkpoint_state import Kept, latest_checkpoint, update_checkpoint_state
 from weftwork.scheduler.state.mirror import Cell, Mirror, new_version
@@ -135,11 +135,8 @@ class Autosave:
     def _try(self) -> None:
         try:
             self.save()
-        except (
-            OpError,
-            backend.WorkerLost,
-            backend.StoreFull,
-        ) as error:  # the session goes on, and saves again later
+        except (OpError, backend.WorkerLost, backend.StoreFull) as error:
+            # The session goes on, and saves again later.
             warnings.warn(f"The session could not write a checkpoint to {self._folder}: {error}", stacklevel=2)
 
 

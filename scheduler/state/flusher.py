@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from time import perf_counter
 
-from weftwork.graph.forks import fresh
+from weftwork.graph.python.forks import fresh
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.state.actor_link import Links
 from weftwork.scheduler.state.mirror import Mirror

@@ -21,9 +21,9 @@ from itertools import count
 from typing import Any
 
 from weftwork.actors.programs.program import Stopped
-from weftwork.graph.forks import fresh
 from weftwork.graph.operation import UNINITIALIZED
-from weftwork.graph.seeded import new_key
+from weftwork.graph.python.forks import fresh
+from weftwork.graph.python.seeded import new_key
 
 _STOP_CHECK_SECONDS = 0.02
 """Seconds between two checks for a stop while a run waits for a lock."""

@@ -24,7 +24,7 @@ from weftwork.graph.interchange.graph_util import write_graph
 from weftwork.graph.protos import protos
 from weftwork.graph.stacks import get_default_graph
 from weftwork.scheduler.request.config import RunMetadata
-from weftwork.scheduler.training.meta_graph import export_meta_graph
+from weftwork.scheduler.saving.meta_graph import export_meta_graph
 
 _numbers = itertools.count()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from weftwork.scheduler.input.coordinator import Coordinator
 from weftwork.scheduler.request.config import RunMetadata, RunOptions
-from weftwork.scheduler.training.coordinator import Coordinator
 
 
 class SessionRunArgs(NamedTuple):

@@ -15,11 +15,11 @@ from weftwork.graph import stacks
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.protos import protos
 from weftwork.scheduler.request.config import RunOptions
+from weftwork.scheduler.saving.meta_graph import export_meta_graph
+from weftwork.scheduler.saving.saver import Saver
 from weftwork.scheduler.training.basic_hooks import SecondOrStepTimer, needed_global_step
 from weftwork.scheduler.training.event_files import FileWriter, FileWriterCache, write_graph_text
 from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
-from weftwork.scheduler.training.meta_graph import export_meta_graph
-from weftwork.scheduler.training.saver import Saver
 from weftwork.scheduler.training.scaffold import Scaffold
 from weftwork.scheduler.views.timeline import Timeline
 
@@ -37,7 +37,7 @@ def writer_in(folder: str | None) -> FileWriter | None:
 
 
 class _Counted(SessionRunHook):
-    """The base of hooks that do something every so many global steps."""
+    """The base of hooks that do something every N global steps."""
 
     _timer: SecondOrStepTimer
     _steps_per_run = 1
@@ -292,7 +292,7 @@ class SummarySaverHook(SessionRunHook):
 
 
 class ProfilerHook(SessionRunHook):
-    """Writes the timeline of a run every so many steps or seconds: `timeline-STEP.json`, for chrome://tracing.
+    """Writes the timeline of a run every N steps or seconds: `timeline-STEP.json`, for chrome://tracing.
 
     show_dataflow, show_memory: as `tf.timeline.Timeline` has them.
     output_dir: the path of the folder that the timelines go to.

@@ -17,7 +17,7 @@ from weftwork.graph.variables.collected import (
     local_variables_initializer,
     report_uninitialized_variables,
 )
-from weftwork.scheduler.training.saver import Saver
+from weftwork.scheduler.saving.saver import Saver
 
 log = logging.getLogger("weftwork")
 

@@ -14,12 +14,12 @@ from typing import Any
 
 from weftwork.graph.errors import AbortedError, UnavailableError
 from weftwork.graph.graph import GraphKeys
+from weftwork.scheduler.input.coordinator import Coordinator
+from weftwork.scheduler.input.queue_runner import start_queue_runners
 from weftwork.scheduler.request.config import RunMetadata, RunOptions
 from weftwork.scheduler.session.session import Session
-from weftwork.scheduler.training.coordinator import Coordinator
 from weftwork.scheduler.training.creators import SessionCreator
 from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues
-from weftwork.scheduler.training.queue_runner import start_queue_runners
 
 log = logging.getLogger("weftwork")
 

@@ -18,12 +18,12 @@ from weftwork.graph.training.steps import get_or_create_global_step
 from weftwork.graph.variables.collected import global_variables, local_variables_initializer
 from weftwork.graph.variables.sharing import get_variable
 from weftwork.graph.variables.variable import Variable
+from weftwork.scheduler.saving.saver import Saver
 from weftwork.scheduler.training.basic_hooks import FeedFnHook
 from weftwork.scheduler.training.creators import ChiefSessionCreator
 from weftwork.scheduler.training.hooks import SessionRunArgs, SessionRunHook
 from weftwork.scheduler.training.loops import checkpoints_iterator
 from weftwork.scheduler.training.monitored_session import MonitoredSession, MonitoredTrainingSession
-from weftwork.scheduler.training.saver import Saver
 from weftwork.scheduler.training.scaffold import Scaffold
 from weftwork.scheduler.training.supervisor import Supervisor
 

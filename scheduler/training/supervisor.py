@@ -25,14 +25,14 @@ from weftwork.graph.variables.collected import (
     local_variables_initializer,
     report_uninitialized_variables,
 )
+from weftwork.scheduler.input.coordinator import Coordinator, LooperThread
+from weftwork.scheduler.input.queue_runner import start_queue_runners
+from weftwork.scheduler.saving.meta_graph import export_meta_graph
+from weftwork.scheduler.saving.saver import Saver
 from weftwork.scheduler.session.session import Session
 from weftwork.scheduler.state.checkpoint_state import log
-from weftwork.scheduler.training.coordinator import Coordinator, LooperThread
 from weftwork.scheduler.training.event_files import FileWriter, write_graph_text
 from weftwork.scheduler.training.manager import SessionManager
-from weftwork.scheduler.training.meta_graph import export_meta_graph
-from weftwork.scheduler.training.queue_runner import start_queue_runners
-from weftwork.scheduler.training.saver import Saver
 
 
 class SessionStatus(IntEnum):

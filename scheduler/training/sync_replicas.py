@@ -26,8 +26,8 @@ from weftwork.graph.training.optimizer import Optimizer
 from weftwork.graph.variables.collected import global_variables, report_uninitialized_variables
 from weftwork.graph.variables.variable import Variable
 from weftwork.graph.variables.writes import assign
+from weftwork.scheduler.input.queue_runner import QueueRunner
 from weftwork.scheduler.training.hooks import SessionRunHook
-from weftwork.scheduler.training.queue_runner import QueueRunner
 
 
 class SyncReplicasOptimizer(Optimizer):

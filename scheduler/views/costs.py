@@ -9,9 +9,9 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from weftwork.actors.checkpoints.files import files_of, write_whole
 from weftwork.graph.drawing.svg import Cost
-from weftwork.graph.forks import fresh
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation
+from weftwork.graph.python.forks import fresh
 from weftwork.graph.seams import seams
 from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.events.stream import Stream

@@ -133,7 +133,7 @@ def _functions_html(account: Account) -> str:
     ]
     if not rows:
         return (
-            '<p class="quiet">No node took a millisecond, and shorter ones are recorded only while somebody listens: '
+            '<p class="quiet">No node took a millisecond. Shorter ones are recorded only while there is a listener: '
             "<code>with session.listen(print, nodes=True): ...</code></p>"
         )
     heads = ("function", "line", "calls", "time", "mean", "longest", "on the critical path", "returned", "ran in")

@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from weftwork.graph.forks import fresh
+from weftwork.graph.python.forks import fresh
 from weftwork.scheduler.events.stream import Listening
 from weftwork.scheduler.views.page import page
 

@@ -18,7 +18,7 @@ class Stats:
     runs, failed: number of runs that succeeded and failed.   nodes: number of nodes that ran, by place ("caller",
     "thread", "resident" for local workers, "task", "actor", "queue", "nested").
     seconds: time of nodes, by place; bytes_in, bytes_out: bytes of their inputs and outputs. These count segments of at
-    least a millisecond, and shorter ones while somebody listened.
+    least a millisecond, and shorter ones while there was a listener.
     lost: processes that died while running nodes.   retried: calls that were repeated after an error.
     repaired: how often a run began again because a value was lost.   copied: speculative copies of tasks.
     stayed: functions that turned out to run only in the program's process.   spilled: bytes that went to disk.

@@ -29,8 +29,8 @@ import pytest
 
 import weftwork as tf
 from tests.meaning.places import PLACES, op_in, session_in, values
-from weftwork.graph.captured import Captured
-from weftwork.graph.captured_kinds import is_per_process
+from weftwork.graph.python.captured import Captured
+from weftwork.graph.python.captured_kinds import is_per_process
 
 LEVEL = 2
 TABLE = {"n": 2}

@@ -18,7 +18,7 @@ import pytest
 
 import weftwork as tf
 from tests.meaning.places import PLACES, op_in, session_in, values
-from weftwork.graph.captured import Captured
+from weftwork.graph.python.captured import Captured
 
 SHARING = [place for place in PLACES if place not in ("isolated", "actor")]
 """Places in which what a function writes lasts."""

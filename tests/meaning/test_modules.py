@@ -22,9 +22,9 @@ import pytest
 
 import weftwork as tf
 from tests.meaning.places import PLACES, op_in, session_in, values
-from weftwork.graph.captured import Captured
-from weftwork.graph.captured_kinds import MAIN_ONLY
-from weftwork.graph.made_at_import import is_made_at_import
+from weftwork.graph.python.captured import Captured
+from weftwork.graph.python.captured_kinds import MAIN_ONLY
+from weftwork.graph.python.made_at_import import is_made_at_import
 
 MODULE = """
 import numpy as np

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.meaning.places import PLACES, values
-from weftwork.graph.captured import Captured
+from weftwork.graph.python.captured import Captured
 
 ROWS = [0] * 20_000
 BOX = {"rows": ROWS}

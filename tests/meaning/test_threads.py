@@ -12,7 +12,7 @@ import pytest
 
 import weftwork as tf
 from tests.meaning.places import op_in, session_in
-from weftwork.graph.seeded import NUMPY, PYTHON, new_key, seeded
+from weftwork.graph.python.seeded import NUMPY, PYTHON, new_key, seeded
 
 WORD: contextvars.ContextVar = contextvars.ContextVar("word", default="none")
 THREADS, RUNS = 3, 8

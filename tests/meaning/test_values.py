@@ -28,7 +28,7 @@ import scipy.sparse
 import weftwork as tf
 from tests.meaning import places
 from tests.meaning.places import PLACES, RUNS, op_in, session_in
-from weftwork.graph.ownership import copied
+from weftwork.graph.python.ownership import copied
 
 pytestmark = pytest.mark.usefixtures("ray_session", "graph")
 

@@ -38,14 +38,14 @@ from weftwork.graph.training.steps import (
     get_global_step,
     get_or_create_global_step,
 )
+from weftwork.scheduler.saving.from_checkpoint import init_from_checkpoint
+from weftwork.scheduler.saving.restoring import (
+    assign_from_checkpoint_fn,
+)
 from weftwork.scheduler.state.checkpoint_state import (
     list_variables,
     load_checkpoint,
     load_variable,
-)
-from weftwork.scheduler.training.from_checkpoint import init_from_checkpoint
-from weftwork.scheduler.training.restoring import (
-    assign_from_checkpoint_fn,
 )
 
 __all__ = [

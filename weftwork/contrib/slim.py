@@ -70,7 +70,7 @@ from weftwork.graph.training.steps import (
 from weftwork.graph.variables.initializers import (
     xavier_initializer,
 )
-from weftwork.scheduler.training.restoring import (
+from weftwork.scheduler.saving.restoring import (
     assign_from_checkpoint_fn,
 )
 

@@ -38,7 +38,7 @@ from weftwork.graph.interchange.tensors import parse_tensor, serialize_tensor
 from weftwork.graph.ops.queues import PaddingFIFOQueue, PriorityQueue, QueueBase, RandomShuffleQueue
 from weftwork.graph.ops.strings import decode_base64, encode_base64
 from weftwork.io import gfile
-from weftwork.scheduler.training.input_producers import match_filenames_once
+from weftwork.scheduler.input.input_producers import match_filenames_once
 
 __all__ = [
     "FixedLenFeature",

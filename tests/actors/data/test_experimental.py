@@ -94,13 +94,14 @@ def test_examples_in_files_come_as_batches_of_their_features(graph, tmp_path):
         return tf.train.Example(features=features).SerializeToString()
 
     path = str(tmp_path / "x.rec")
-    write = more.TFRecordWriter(path).write(Dataset.from_tensor_slices([example(i) for i in range(3)]))
+    write = more.TFRecordWriter(path, "GZIP").write(Dataset.from_tensor_slices([example(i) for i in range(3)]))
     with tf.Session() as session:
         session.run(write)
     one = tf.FixedLenFeature([], tf.int64)
     batches = more.make_batched_features_dataset(
-        str(tmp_path / "*.rec"), 2, {"a": one, "label": one}, label_key="label", num_epochs=1, shuffle=False
-    )
+        str(tmp_path / "*.rec"), 2, {"a": one, "label": one}, label_key="label", num_epochs=1, shuffle=False,
+        reader_args=["GZIP"],
+    )  # fmt: skip
     found = read(batches)
     assert [(sorted(given), given["a"].tolist(), label.tolist()) for given, label in found] == [
         (["a"], [0, 1], [0, 1]), (["a"], [2], [2]),
@@ -109,6 +110,8 @@ def test_examples_in_files_come_as_batches_of_their_features(graph, tmp_path):
         more.make_batched_features_dataset(str(tmp_path / "none*"), 2, {"a": one})
     with pytest.raises(TypeError, match="must produce scalar `DT_STRING` tensors"):
         more.TFRecordWriter(path).write(Dataset.range(2))
+    with pytest.raises(ValueError, match="Not a valid compression_type"):
+        more.TFRecordWriter(path, "BZIP2")
 
 
 def test_random_numbers_are_those_of_their_seed(graph):

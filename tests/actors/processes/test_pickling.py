@@ -25,7 +25,7 @@ from sklearn.utils import Bunch
 
 from tests.programs import Program
 from weftwork.actors.processes import pickling
-from weftwork.graph.ownership import copied
+from weftwork.graph.python.ownership import copied
 
 
 class Attributes(dict):

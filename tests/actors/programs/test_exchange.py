@@ -10,13 +10,13 @@ from weftwork.actors.programs.exchange import Exchange, expect, newest, receive,
 from weftwork.actors.programs.program import Stopped
 
 
-def waiting(exchange, place, slot, step=receive):
-    """Start a thread that waits for a place. Returns it and a list that will hold the value, or the error."""
+def waiting(exchange, number, slot, step=receive):
+    """Start a thread that waits for a number. Returns it and a list that will hold the value, or the error."""
     got = []
 
     def work():
         try:
-            got.append(step(exchange, place=place, slot=slot))
+            got.append(step(exchange, number=number, slot=slot))
         except Stopped as error:
             got.append(error)
 
@@ -28,18 +28,18 @@ def waiting(exchange, place, slot, step=receive):
 @pytest.mark.parametrize("value", [7, None, (), [1]])
 def test_a_value_that_is_there_is_taken_as_often_as_it_is_asked_for(value):
     exchange = Exchange(None, 2, 3)
-    assert send(exchange, value, place=1, to=(0, 2)) == ()
+    assert send(exchange, value, number=1, to=(0, 2)) == ()
     for slot in (0, 2, 0):
-        assert receive(exchange, place=1, slot=slot) is value
+        assert receive(exchange, number=1, slot=slot) is value
 
 
 def test_a_slot_that_sleeps_is_woken_by_the_value_and_not_by_others():
     exchange = Exchange(None, 2, 2)
-    thread, got = waiting(exchange, place=0, slot=1)
-    send(exchange, "other", place=1, to=(1,))
+    thread, got = waiting(exchange, number=0, slot=1)
+    send(exchange, "other", number=1, to=(1,))
     thread.join(0.02)
     assert not got
-    send(exchange, "mine", place=0, to=(1,))
+    send(exchange, "mine", number=0, to=(1,))
     thread.join(30)
     assert got == ["mine"]
 
@@ -47,19 +47,19 @@ def test_a_slot_that_sleeps_is_woken_by_the_value_and_not_by_others():
 def test_a_signal_lets_go_on_who_expects_it_and_gives_nothing():
     exchange = Exchange(None, 1, 2)
     thread, got = waiting(exchange, 0, 1, expect)
-    assert signal(exchange, place=0, to=(1,)) == ()
+    assert signal(exchange, number=0, to=(1,)) == ()
     thread.join(30)
-    assert got == [()] == [expect(exchange, place=0, slot=1)]
+    assert got == [()] == [expect(exchange, number=0, slot=1)]
 
 
 def test_a_waiting_thread_stops_with_the_run_but_takes_values_that_came_before():
     exchange = Exchange(None, 2, 2)
-    thread, got = waiting(exchange, place=0, slot=1)
-    send(exchange, 5, place=1, to=(0,))
+    thread, got = waiting(exchange, number=0, slot=1)
+    send(exchange, 5, number=1, to=(0,))
     exchange.wake()
     thread.join(30)
     assert isinstance(got[0], Stopped)
-    assert receive(exchange, place=1, slot=0) == 5
+    assert receive(exchange, number=1, slot=0) == 5
 
 
 def test_the_newest_version_is_read_under_the_locks():

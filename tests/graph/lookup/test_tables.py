@@ -126,7 +126,7 @@ def test_bad_input_is_told(graph, tmp_path):
         tf.contrib.lookup.index_table_from_tensor(["a"], num_oov_buckets=-1)
     with pytest.raises(ValueError, match="vocabulary_file must be specified"):
         tf.contrib.lookup.index_table_from_file("")
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="the same shape"):
         tf.lookup.KeyValueTensorInitializer(["a", "b"], np.int64([1]))
     with pytest.raises(ValueError, match="oov_buckets must be > 0"):
         tf.lookup.StaticVocabularyTable(None, 0)

@@ -283,7 +283,7 @@ def test_bad_masks_are_refused():
         array_ops.boolean_mask(X, [True, False, True])
     with pytest.raises(ValueError, match="Number of mask dimensions must be specified"):
         array_ops.boolean_mask(X, placeholder(dtypes.bool))
-    with pytest.raises(TypeError, match="truth values"):
+    with pytest.raises(TypeError, match="a boolean tensor"):
         array_ops.boolean_mask(X, [1, 0])
 
 

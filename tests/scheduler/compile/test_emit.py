@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import weftwork as tf
 from weftwork.actors.programs.float_errors import quiet
-from weftwork.graph.lending import Lent
-from weftwork.graph.ownership import own
+from weftwork.graph.python.lending import Lent
+from weftwork.graph.python.ownership import own
 from weftwork.scheduler.compile.emit import write_program
 from weftwork.scheduler.compile.lowering import lower
 

@@ -22,7 +22,7 @@ import weftwork as tf
 import weftwork.joblib  # registers the backend
 from tests.tracing import check_run, of_kind
 from tests.waiting import LONG, until
-from weftwork.graph import turns
+from weftwork.graph.python import turns
 from weftwork.scheduler.doors import pace
 from weftwork.scheduler.doors.calls import Raised
 from weftwork.scheduler.run.gil_watch import GilWatch

@@ -12,7 +12,7 @@ import pytest
 
 import weftwork as wf
 from tests.waiting import until
-from weftwork.graph import codes
+from weftwork.graph.python import codes
 
 
 class Scaler:

@@ -1,0 +1,320 @@
+"""Kinds of captured references: modules with per-process state, immutable types, the program's own code."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import logging
+import random
+import sys
+import threading
+from _abc import _get_dump  # type: ignore[import-not-found]
+from abc import ABCMeta
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import cloudpickle
+import numpy as np
+
+from weftwork.graph.python.inspection import (
+    ATOMS,
+    MISSING,
+    inside,
+    space_of,
+)
+from weftwork.graph.python.modules import is_own, is_owned
+from weftwork.graph.python.unique import exists_once
+
+ITSELF = ("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "__slotnames__")
+ITEMS = 256
+"""Number of items of an object array that are searched for functions and classes."""
+CREATION_METHODS = frozenset(
+    "__init__ __new__ __init_subclass__ __set_name__ __post_init__ __getstate__ __setstate__ __reduce__".split()
+)
+"""Methods that write to an instance while it is being made or copied."""
+GENERATORS = (random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator)
+SURROUNDINGS = ("surroundings",)
+"""The key of a write to the surroundings that all functions share."""
+UNPICKLABLE = ("unpicklable",)
+"""The key of objects that no other process can have: functions that refer to them run in creation order."""
+MAIN_ONLY = ("stdin", "modules")
+"""What only the main program has: its stdin, and its modules as it has changed them. Code that uses them runs there."""
+ASKING = (input, breakpoint)
+"""Builtins that read standard input."""
+READING = {
+    "sys": ("stdin", "modules"),
+    "fileinput": ("input", "FileInput"),
+    "getpass": ("getpass",),
+    "pdb": ("set_trace", "run", "runcall", "runeval", "Pdb"),
+    "code": ("interact", "InteractiveConsole"),
+}
+"""Attributes of modules that code uses to read standard input, or to look at all modules."""
+_USE_FILES = (
+    "read write close fstat lseek pread pwrite ftruncate fsync fdatasync dup dup2 sendfile readv writev fdopen isatty "
+    "set_blocking get_blocking get_inheritable set_inheritable fchmod fchown splice copy_file_range ttyname closerange "
+    "wait waitpid wait3 wait4 waitid"
+)
+OF_PROCESS = frozenset(
+    [
+        *(("signal", "getsignal"), ("mmap", "mmap"), ("socket", "fromfd")),
+        *[("os", name) for name in _USE_FILES.split()],
+        *[("fcntl", name) for name in ("fcntl", "ioctl", "flock", "lockf")],
+        *[("select", name) for name in ("select", "poll", "epoll", "kqueue")],
+    ]
+)
+"""Functions that depend on the process, by module: they take the number of an open file, wait for a child process, or
+return a handler."""
+OPENERS = frozenset(
+    [
+        *[("os", name) for name in "open pipe pipe2 openpty memfd_create".split()],
+        *[("socket", name) for name in "socket socketpair create_connection create_server".split()],
+        *(("subprocess", "Popen"), ("os", "fork")),
+    ]
+)
+"""Functions that return such a number, or make a child: code that calls one has opened the file itself."""
+NAMESPACES = frozenset(["eval", "exec", "globals"])
+"""Builtins that let code refer to any name."""
+LOGGING = frozenset("setLevel addHandler removeHandler addFilter removeFilter basicConfig captureWarnings".split())
+"""Attributes of loggers and of their module that change what is logged."""
+FILTERING = frozenset(["simplefilter", "filterwarnings", "resetwarnings"])
+"""Functions that change which warnings are shown, permanently unless `catch_warnings` is around them."""
+PRECISION = frozenset("prec rounding Emin Emax capitals clamp traps".split())
+"""Attributes of decimal contexts."""
+SETTERS = {
+    "os": "chdir fchdir putenv unsetenv umask nice",
+    "sys": "setrecursionlimit setswitchinterval settrace setprofile set_int_max_str_digits",
+    "signal": "signal alarm setitimer set_wakeup_fd siginterrupt",
+    "decimal": "setcontext",
+    "locale": "setlocale",
+    "socket": "setdefaulttimeout",
+    "numpy": "seterr seterrcall set_printoptions setbufsize",
+    "time": "tzset",
+    "atexit": "register unregister",
+    "gc": "disable enable set_threshold",
+    "resource": "setrlimit",
+    "codecs": "register register_error unregister",
+    "logging": "disable addLevelName setLoggerClass setLogRecordFactory",
+    "logging.config": "dictConfig fileConfig listen",
+    "threading": "settrace setprofile stack_size",
+}
+"""Functions that change the surroundings of the whole program, by module."""
+FUNCTION_PARTS = ("__code__", "__defaults__", "__kwdefaults__")
+"""The attributes of a function that code reloaders assign to."""
+_GENERIC = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
+"""The code object shared by all functions that `singledispatch` makes."""
+SYSTEM, ENDS, FORKS = ("os", "posix", "nt"), ("_exit", "abort"), ("fork", "forkpty")
+"""Modules and functions that end or fork a process."""
+THREAD_BOUND = frozenset(["signal", "asyncio", "_asyncio"])
+"""Modules whose functions need, or depend on, the thread that they run in."""
+PER_PROCESS = frozenset("sys os warnings logging signal threading builtins random gc".split())
+"""Modules whose attributes differ by process; those that must agree are part of the surroundings."""
+NAMES_AT_FIRST = {name: frozenset(vars(import_module(name))) for name in PER_PROCESS}
+"""Their names when this module was imported; any others were put there by the program."""
+REPLACEABLE = frozenset("stdin stdout stderr modules path argv meta_path".split())
+"""Attributes of `sys` that a program may replace without consequences for where functions run."""
+DRAW = frozenset(["numpy.random", "numpy.random.mtrand"])
+PYTHONS, NUMPYS = random.random.__self__, np.random.rand.__self__  # type: ignore[attr-defined]
+"""The global generators of `random` and `numpy.random`."""
+CHANGED = (list, dict, set, bytearray, deque)
+WITHOUT_RANDOM = frozenset(["numpy", "weftwork", "ray", "cloudpickle"])
+"""Installed packages that do not draw random numbers, except through their `random` module."""
+NONE, INSIDE, ROOT = 0, 1, 2
+"""A value is not captured state; is inside some captured object; is captured itself."""
+
+
+def is_of_main(value: Any) -> bool:
+    """True for a function or class of the main module: pickled by name, it must be found there."""
+    return isinstance(value, (FunctionType, type)) and value.__module__ == "__main__"
+
+
+def given(values: Iterable[Any]) -> Iterator[Any]:
+    """The program's functions and classes among some values: no code refers to them yet.
+
+    Objects that exist once are among them too, because functions see each other's changes to them.
+    """
+    todo, seen = list(values), set()
+    for value in todo:
+        kind = type(value)
+        if kind in ATOMS or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if kind is FunctionType:
+            if is_owned(value):
+                yield value
+        elif kind is MethodType or kind is BuiltinFunctionType:
+            todo += [getattr(value, "__func__", None), value.__self__]
+        elif value is PYTHONS or value is NUMPYS or exists_once(value):
+            yield value
+        elif kind is functools.partial:
+            todo += [value.func, *value.args, *value.keywords.values()]
+        elif isinstance(value, type):
+            if is_owned(value):
+                yield value
+        elif isinstance(value, np.ndarray):
+            todo += value.ravel().tolist()[:ITEMS] if value.dtype == object else []
+        else:
+            if is_owned(kind):
+                yield kind
+            todo += inside(value)
+
+
+class ObjectOf:
+    """Stands for an instance that a function makes or gets: not the instance but its class is captured state."""
+
+    def __init__(self, kind: type):
+        self.kind = kind
+
+
+def code_of(member: Any) -> list[FunctionType]:
+    """The functions of a class attribute: a method, or those of a property."""
+    if type(member) in (classmethod, staticmethod):
+        found = [member.__func__]
+    elif type(member) is property:
+        found = [member.fget, member.fset, member.fdel]
+    elif type(member) in (functools.cached_property, functools.partialmethod):
+        found = [member.func]
+    elif type(member) is functools.singledispatchmethod:
+        found = list(member.dispatcher.registry.values())
+    else:
+        found = [member]
+    return [function for function in found if type(function) is FunctionType]
+
+
+def functions_held(value: Any) -> list[FunctionType]:
+    """The program's functions in a callable object of Python's or of a package, e.g. in an `operator.methodcaller`."""
+    if is_owned(type(value)) or not callable(value):
+        return []
+    parts = [*gc.get_referents(value), *(space_of(value) or {}).values()]
+    for part in parts[:ITEMS]:
+        parts += part.values() if type(part) is dict else part if type(part) in (list, tuple) else ()
+    return [part for part in parts[:ITEMS] if type(part) is FunctionType and is_owned(part)]
+
+
+def registered(kind: ABCMeta) -> list[type]:
+    """The classes that are registered with an abstract class."""
+    return [each for known in _get_dump(kind)[0] if (each := known()) is not None]
+
+
+def number_registered(kind: ABCMeta) -> int:
+    """The number of these, counted up to 256."""
+    return min(len(_get_dump(kind)[0]), 256)
+
+
+def is_by_value(kind: type) -> bool:
+    """True for a class that other processes cannot import, so that it is sent to them with all its attributes."""
+    found: Any = sys.modules.get(kind.__module__)
+    if found is None or not is_imported(found):
+        return True
+    for part in kind.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is not kind
+
+
+def takes_class(member: Any) -> bool:
+    """True for a class method or `__new__`, whose first argument is the class."""
+    return type(member) is classmethod or (type(member) is staticmethod and member.__func__.__name__ == "__new__")
+
+
+def is_imported(module: ModuleType) -> bool:
+    """True for a module of the program that other processes can import."""
+    return module.__name__ != "__main__" and module.__name__ not in cloudpickle.list_registry_pickle_by_value()
+
+
+def is_logging(value: Any) -> bool:
+    """True for a logger and for the module `logging`."""
+    return value is logging or isinstance(value, logging.Logger)
+
+
+def is_generic(function: FunctionType) -> bool:
+    """True for a `singledispatch` function: any code may register implementations that it calls."""
+    return function.__code__ is _GENERIC
+
+
+def is_per_process(value: Any) -> bool:
+    """True for something in a module that each process has for itself, and that need not agree with the program's.
+
+    It is a lock, a C library, a pool of threads or processes, a read-only view, an object of an installed package, or a
+    container of these. Anything else that cannot be pickled may hold state of the program.
+    """
+    todo, seen = [value], set()
+    for each in todo:
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        kind = type(each)
+        if kind in _CONTAINERS:
+            todo += each.values() if issubclass(kind, dict) else each
+        elif kind is memoryview and each.readonly:
+            continue
+        elif kind in ATOMS or isinstance(each, (*_PER_PROCESS, *_CODE)) or kind.__module__ in _OF_EACH_PROCESS:
+            continue
+        elif is_owned(kind) or kind.__module__.partition(".")[0] in sys.stdlib_module_names:
+            return False
+    return True
+
+
+_CONTAINERS = (list, dict, tuple, set, frozenset, defaultdict)
+_PER_PROCESS = (type(threading.Lock()), type(threading.RLock()), threading.Condition, threading.Semaphore)
+_OF_EACH_PROCESS = frozenset(
+    "ctypes _ctypes concurrent.futures.thread concurrent.futures.process multiprocessing.pool _struct json.decoder "
+    "_json logging".split()
+)
+"""Modules of Python whose objects cannot be pickled but hold no state of the program."""
+
+
+def is_data(value: Any) -> bool:
+    """True for a value that is neither code nor a module."""
+    return value is not MISSING and not isinstance(value, _CODE)
+
+
+_CODE = (ModuleType, FunctionType, BuiltinFunctionType, type, np.ufunc, property, staticmethod, classmethod)
+IMMUTABLE = frozenset([*ATOMS, tuple, frozenset, FunctionType, BuiltinFunctionType, MethodType, functools.partial]) - {
+    FunctionType
+}
+"""Types of immutable values."""
+PUBLIC = {"posix": "os", "nt": "os", "_signal": "signal", "_decimal": "decimal", "_locale": "locale"}
+FIRST_SEEN: dict[tuple[str, str], int] = {}
+"""By (module, name): the id of the value when code first referred to it."""
+REBOUND: set[tuple[str, str]] = set()
+"""Names of foreign modules that the program has rebound: other processes must be told."""
+
+
+def is_put_in(module: ModuleType, name: str, value: Any) -> bool:
+    """True for plain data that a foreign module has, but that its code does not name: the program has put it there."""
+    if type(value) not in _PLAIN:
+        return False
+    names = _names_in(module.__name__)
+    return names is not None and name not in names
+
+
+@functools.lru_cache(maxsize=256)
+def _names_in(module: str) -> frozenset[str] | None:
+    """The names in a module's code; None if it has none, or if it takes names from other modules by a star."""
+    try:
+        todo = [sys.modules[module].__loader__.get_code(module)]  # type: ignore[union-attr]
+    except Exception:  # a loader may raise anything
+        return None
+    names: set[str] = set()
+    for code in todo:
+        if not isinstance(code, CodeType) or ("*",) in code.co_consts:
+            return None
+        names.update(code.co_names)
+        todo += [each for each in code.co_consts if isinstance(each, CodeType)]
+    return frozenset(names)
+
+
+_PLAIN = frozenset([*ATOMS, list, dict, set, tuple, frozenset]) - {CodeType, np.dtype}
+
+
+def is_changed(module: ModuleType, name: str) -> bool:
+    """True if the program has rebound this name of a foreign module."""
+    return (module.__name__, name) in REBOUND
+
+
+def is_patched_in(value: Any) -> bool:
+    """True for a value that only the program can have put into a foreign module: its code, its object, a mock."""
+    home = value.__module__ if isinstance(value, (FunctionType, type)) else type(value).__module__
+    return home == "unittest.mock" or is_own(home)

@@ -1,0 +1,1 @@
+"""Input pipelines of queues: producers, batches, and the threads that feed them."""

@@ -1,0 +1,1 @@
+"""Saving: variables in checkpoints, graphs in MetaGraphDefs, both in SavedModels."""

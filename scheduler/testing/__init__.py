@@ -1,0 +1,1 @@
+"""tf.test: test cases, numeric derivatives, clusters on this machine."""
