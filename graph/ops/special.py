@@ -311,7 +311,7 @@ def fake_quant_with_min_max_vars_gradient(
         side = apply(within, [x, low, high], attrs, type="FakeQuantSide", dtype=dtypes.float32, shape=x.raw_shape)
         axes = None if low.raw_shape in (None, ()) else list(range(len(x.raw_shape or (0,)) - 1))
         zeros = array_ops.zeros_like(g)
-        parts = [array_ops.where(math_ops.equal(side, sign), g, zeros) for sign in (0.0, -1.0, 1.0)]
+        parts = [array_ops.where_v2(math_ops.equal(side, sign), g, zeros) for sign in (0.0, -1.0, 1.0)]
         return parts[0], math_ops.reduce_sum(parts[1], axes), math_ops.reduce_sum(parts[2], axes)
 
 

@@ -97,8 +97,8 @@ def safe_div(numerator: Any, denominator: Any, name: str = "value") -> Tensor:
     """The quotient; 0 where the denominator is 0, also in the gradient."""
     zero = math_ops.equal(denominator, 0)
     # Divide by one where the quotient is not used: a NaN in the branch not taken would reach the gradient.
-    quotient = math_ops.divide(numerator, array_ops.where(zero, array_ops.ones_like(denominator), denominator))
-    return array_ops.where(zero, array_ops.zeros_like(quotient), quotient, name=name)
+    quotient = math_ops.divide(numerator, array_ops.where_v2(zero, array_ops.ones_like(denominator), denominator))
+    return array_ops.where_v2(zero, array_ops.zeros_like(quotient), quotient, name=name)
 
 
 def _reduced(losses: Tensor, weights: Tensor, number: float | None, reduction: str) -> Tensor:

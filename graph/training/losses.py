@@ -204,7 +204,7 @@ def mean_pairwise_squared_error(
         check_weights(weights, predictions)
         differences = predictions - labels
         axes = list(range(1, len(differences.shape.as_list())))
-        present = array_ops.where(
+        present = array_ops.where_v2(
             math_ops.equal(broadcast_weights(weights, differences), 0.0),
             array_ops.zeros_like(differences),
             array_ops.ones_like(differences),
@@ -216,6 +216,6 @@ def mean_pairwise_squared_error(
         second = 2.0 * safe_div(math_ops.square(total), count * math_ops.maximum(count - 1.0, 0.0))
         loss = math_ops.reduce_sum((first - second) * weights)
         has_any = math_ops.greater(math_ops.reduce_sum(count), 0.0)
-        loss = array_ops.where(has_any, loss, array_ops.zeros_like(loss), name="value")
+        loss = array_ops.where_v2(has_any, loss, array_ops.zeros_like(loss), name="value")
         add_loss(loss, loss_collection)
         return loss
