@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import convert_to_tensor, convert_together
 from weftwork.graph.graph import GraphKeys
+from weftwork.graph.known import renamed
 from weftwork.graph.nn import ops as nn_ops
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
@@ -21,7 +22,7 @@ from weftwork.graph.training.loss_weights import (
     BY_NONZERO_WEIGHTS,
     add_loss,
     broadcast_weights,
-    check_weights,
+    checked_weights,
     compute_weighted_loss,
     safe_div,
 )
@@ -182,7 +183,7 @@ def cosine_distance(
     dim: int | None = None,
 ) -> Tensor:
     """1 - labels . predictions along an axis, for unit vectors. Raises ValueError without an axis."""
-    axis = dim if axis is None else axis
+    axis = renamed("axis", axis, "dim", dim)
     if axis is None:
         raise ValueError("You must specify 'axis'.")
     with name_scope(scope, "cosine_distance_loss", [predictions, labels, weights]) as prefix:
@@ -201,7 +202,7 @@ def mean_pairwise_squared_error(
     with name_scope(scope, "mean_pairwise_squared_error", [predictions, labels, weights]):
         labels, predictions = _floats(labels, predictions)
         weights = math_ops.cast(convert_to_tensor(weights), dtypes.float32)
-        check_weights(weights, predictions)
+        weights = checked_weights(weights, predictions)
         differences = predictions - labels
         axes = list(range(1, len(differences.shape.as_list())))
         present = array_ops.where_v2(
