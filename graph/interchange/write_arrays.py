@@ -143,7 +143,7 @@ def _rolled(node: Node) -> Written:
 
 @writes("Squeeze")
 def _squeezed(node: Node) -> Written:
-    return node.inputs(), {"squeeze_dims": list(node.attrs["axis"] or ())}
+    return node.inputs(), {"squeeze_dims": list(node.attrs.get("axis") or ())}
 
 
 @writes("Transpose")

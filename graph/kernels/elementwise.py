@@ -238,7 +238,7 @@ def bincount(x, minlength, maxlength, dtype):
     flat = np.ravel(x)
     if flat.size and flat.min() < 0:
         raise ValueError(f"Input arr must be non-negative! It has {flat.min()}")
-    counts = np.bincount(flat, minlength=int(minlength)).astype(dtype)
+    counts = np.bincount(flat if flat.size else np.zeros(0, np.intp), minlength=int(minlength)).astype(dtype)
     return counts if maxlength is None else counts[: int(maxlength)]
 
 

@@ -199,10 +199,12 @@ def histogram_fixed_width(
 ) -> Tensor:
     """The number of values in each of `nbins` bins; see `histogram_fixed_width_bins`.
 
-    value_range: [smallest, largest]; values outside count in the first and last bin.
+    value_range: [smallest, largest]; values outside count in the first and last bin. Raises ValueError without bins.
     """
     x, limits = convert_together([values, value_range])
     kind = as_dtype(dtype)
+    if int(nbins) <= 0:
+        raise ValueError(f"Requires nbins > 0: {nbins}")
     attrs = {"count": int(nbins), "dtype": kind.numpy}
     return apply(
         _histogram, [x, limits], attrs, type="HistogramFixedWidth", name=name or "histogram_fixed_width",

@@ -496,6 +496,9 @@ def test_strings_stay_bytes():
         (lambda: array_ops.where([True, False], 1, 0), "'then' must be at least a vector, but saw shape: .."),
         (lambda: array_ops.where(True), "WhereOp : Unhandled input dimensions: 0"),
         (lambda: array_ops.fill([2], [1, 2]), "Shape must be rank 0 but is rank 1"),
+        (lambda: math_ops.segment_sum(1, [0]), "Shape must be at least rank 1 but is rank 0"),
+        (lambda: tf.nn.top_k([1, 2], -1), "must be non-negative but is -1"),
+        (lambda: tf.histogram_fixed_width([1.0], [0.0, 1.0], 0), "Requires nbins > 0: 0"),
         (lambda: array_ops.zeros([-1]), "must be >= 0"),
         (lambda: array_ops.broadcast_to(V, [2, 4]), "must be equal|cannot be broadcast"),
         (lambda: array_ops.broadcast_to(X, [4]), "Shape must be at most rank 1 but is rank 3"),
@@ -520,7 +523,7 @@ def test_wrong_dtypes_are_refused_when_the_node_is_built():
     for build in (array_ops.invert_permutation, lambda x: array_ops.one_hot(x, 2)):
         with pytest.raises(TypeError, match="needs integer"):
             build([0.5])
-    assert evaluate(array_ops.one_hot([], 2)).shape == (0, 2)
+    assert [evaluate(x).shape for x in (array_ops.one_hot([], 2), math_ops.bincount([]))] == [(0, 2), (0,)]
     with pytest.raises(TypeError, match="'depth' of 'OneHot' Op has type float32 that is no integer"):
         array_ops.one_hot([1], placeholder(dtypes.float32, []))
     for build in (array_ops.gather_nd, lambda x, at: array_ops.scatter_nd(at, x, [24])):
