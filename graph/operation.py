@@ -230,7 +230,7 @@ class Operation:
         return [op for op in self.graph.operations[self.index :] if self in op.controls]
 
     def wait_for(self, ops: Iterable[Operation]) -> None:
-        """Wait for further operations. Sessions that have run this one may go on without; they refuse a cycle."""
+        """Wait for further `ops`. Sessions that have run this one may go on without; they refuse a cycle."""
         seams.wait_for(self, ops)
 
     _add_control_inputs = wait_for

@@ -340,7 +340,9 @@ def top_k(input: Any, k: Any = 1, sorted: bool = True, name: str | None = None) 
         k = convert_to_tensor(k, dtypes.int32 if not isinstance(k, Tensor) else None, name="k")
         count, shape = static_value(k), x.raw_shape
         if count is not None and count < 0:
-            raise ValueError(f"Dimension size, given by scalar input 1, must be non-negative but is {count} for 'TopKV2'")
+            raise ValueError(
+                f"Dimension size, given by scalar input 1, must be non-negative but is {count} for 'TopKV2'"
+            )
         if shape is not None:
             if not shape:
                 raise ValueError("Shape must be at least rank 1 but is rank 0 for 'TopKV2'")
