@@ -43,7 +43,7 @@ SUBJECTS = {
         [
             *("graph.ops.array_ops", "graph.ops.filling", "graph.ops.indexing", "graph.ops.joining"),
             *("graph.ops.partitioning", "graph.ops.rearranging", "graph.ops.scattering", "graph.ops.spaces"),
-            *("graph.ops.conversion", "graph.ops.tensor_array"),
+            *("graph.ops.conversion", "graph.ops.selecting", "graph.ops.tensor_array"),
         ],
     ),
     "random_numbers": ("Random numbers", ["graph.ops.random_ops"]),

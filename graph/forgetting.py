@@ -50,6 +50,8 @@ class Forgetting(Marks):
         """How often inputs of nodes have been replaced. What a session compiled before is not used again."""
         self.back_edges: dict[Operation, dict[int, Tensor]] = {}
         """The inputs of Merges that close loops made by hand (`rewiring.py`), until a session asks for the loops."""
+        self.cycles: dict[Operation, Operation] = {}
+        """Operations that would wait for one that depends on them (`rewiring.py`): no session runs the graph."""
         self.closed: set[Operation] = set()
         """The operations of loops made by hand that have become loops: they are not run, nor written to GraphDefs."""
 

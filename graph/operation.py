@@ -230,7 +230,7 @@ class Operation:
         return [op for op in self.graph.operations[self.index :] if self in op.controls]
 
     def wait_for(self, ops: Iterable[Operation]) -> None:
-        """Wait for further operations. Sessions that have run this one may go on without.   ops: none depends on it."""
+        """Wait for further `ops`. Sessions that have run this one may go on without; they refuse a cycle."""
         seams.wait_for(self, ops)
 
     _add_control_inputs = wait_for
@@ -244,6 +244,7 @@ class Operation:
 
     def _remove_all_control_inputs(self) -> None:
         self.controls = ()
+        self.graph.cycles.pop(self, None)
 
     def _set_device(self, device: Any) -> None:
         self.device = str(device)

@@ -4,6 +4,8 @@ later     an operation waits for one that was made after it. It moves, with all 
   creation order, which so remains a topological order
 back edge an input of a Merge that depends on the Merge itself: a loop made by hand. The graph keeps it apart until a
   session asks for the loop (`interchange/closing.py`)
+cycle     any other input or control input that depends on its operation. The graph keeps it apart, and sessions refuse
+  to run, as in TensorFlow
 """
 
 from __future__ import annotations
@@ -23,13 +25,16 @@ if TYPE_CHECKING:
 
 _MERGES = ("Merge", "RefMerge")
 
+_NAMED = 5
+"""How many operations of a cycle an error names."""
+
 
 def update_input(op: Operation, number: int, tensor: Tensor) -> None:
     """Replace an input. Sessions that have run the operation may go on with its old input.
 
     number: which input.
-    Raises TypeError for anything but a tensor, ValueError for one of another graph or a cycle that is no loop,
-    OutOfRangeError for an input that there is not, InvalidArgumentError for another dtype or shape.
+    Raises TypeError for anything but a tensor, ValueError for one of another graph, OutOfRangeError for an input that
+    there is not, InvalidArgumentError for another dtype or shape.
     """
     if not isinstance(tensor, Tensor):
         raise TypeError(f"tensor must be a Tensor: {tensor}")
@@ -52,7 +57,8 @@ def update_input(op: Operation, number: int, tensor: Tensor) -> None:
         )
     if tensor.op.index >= op.index and tensor.op in dependents([op]):
         if op.type not in _MERGES:
-            raise _cycle(op, tensor.op)
+            op.graph.cycles[op] = tensor.op
+            return
         op.graph.back_edges.setdefault(op, {})[number] = tensor
         return
     if not shapes.compatible(old.raw_shape, tensor.raw_shape):
@@ -66,7 +72,7 @@ def wait_for(op: Operation, controls: Iterable[Operation]) -> None:
     """Wait for further operations as well. Sessions that have run the operation may go on without.
 
     controls: operations of the same graph.
-    Raises TypeError for anything else, ValueError for one of another graph, or one that depends on `op`.
+    Raises TypeError for anything else, ValueError for one of another graph.
     """
     for control in controls:
         if not isinstance(control, Operation):
@@ -79,13 +85,23 @@ def wait_for(op: Operation, controls: Iterable[Operation]) -> None:
             op.controls = (*op.controls, control)
             continue
         if control in dependents([op]):
-            raise _cycle(op, control)
+            op.graph.cycles[op] = control
+            continue
         op.controls = (*op.controls, control)
         relist(op.graph, [op])
 
 
-def _cycle(op: Operation, other: Operation) -> ValueError:
-    return ValueError(f"{op!r} cannot use {other!r}, which depends on it: the graph would contain a cycle.")
+def refuse_cycles(graph: Graph) -> None:
+    """Raise InvalidArgumentError, naming the operations, if an operation would wait for one that depends on it."""
+    for op, other in graph.cycles.items():
+        around = dependents([op])
+        names = ", ".join([each.name for each in around[:_NAMED]])
+        raise InvalidArgumentError(
+            op.node_def,
+            op,
+            f"Graph is invalid, contains a cycle with {len(around)} nodes, including: {names}. {op.name} waits for "
+            f"{other.name}, which depends on it.",
+        )
 
 
 def dependents(ops: Iterable[Operation]) -> list[Operation]:
@@ -109,4 +125,4 @@ def relist(graph: Graph, ops: Iterable[Operation]) -> None:
         section.ops.sort(key=lambda op: op.index)
 
 
-seams.update_input, seams.wait_for = update_input, wait_for
+seams.update_input, seams.wait_for, seams.refuse_cycles = update_input, wait_for, refuse_cycles

@@ -28,6 +28,7 @@ class Seams:
     """`interchange`: a graph or an operation as protocol buffers, an attribute in their form, and `create_op`."""
     update_input: Callable[..., None]
     wait_for: Callable[..., None]
+    refuse_cycles: Callable[..., None]
     """`rewiring`: another input, or further control inputs, of an operation that exists."""
     close_loops: Callable[[Any], None]
     """`interchange.closing`: make loops of the back edges that a program has added by hand."""
@@ -85,7 +86,7 @@ _HOMES = {
     **dict.fromkeys(["graph_def", "node_def", "op_def", "get_attr", "attr_of"], "graph.interchange.writing"),
     "create_op": "graph.interchange.creating",
     "close_loops": "graph.interchange.closing",
-    **dict.fromkeys(["update_input", "wait_for"], "graph.rewiring"),
+    **dict.fromkeys(["update_input", "wait_for", "refuse_cycles"], "graph.rewiring"),
     **dict.fromkeys(["divide", "graph_of"], "graph.build"),
     **dict.fromkeys(["array_ufunc", "array_function"], "graph.numpy_protocol"),
     "getitem": "graph.ops.indexing",

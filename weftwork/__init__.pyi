@@ -705,9 +705,6 @@ from weftwork.graph.ops.indexing import (
 from weftwork.graph.ops.indexing import (
     strided_slice as strided_slice,
 )
-from weftwork.graph.ops.indexing import (
-    where as where,
-)
 from weftwork.graph.ops.joining import (
     concat as concat,
 )
@@ -1214,6 +1211,12 @@ from weftwork.graph.ops.scattering import tensor_scatter_update as _tensor_scatt
 from weftwork.graph.ops.scattering import (
     tensor_scatter_update as tensor_scatter_update,
 )
+from weftwork.graph.ops.selecting import (
+    where as where,
+)
+from weftwork.graph.ops.selecting import (
+    where_v2 as where_v2,
+)
 from weftwork.graph.ops.signal import (
     fft as fft,
 )
@@ -1294,9 +1297,6 @@ from weftwork.graph.ops.spaces import (
 )
 from weftwork.graph.ops.spaces import (
     unravel_index as unravel_index,
-)
-from weftwork.graph.ops.spaces import (
-    where_v2 as where_v2,
 )
 from weftwork.graph.ops.sparse_dense import (
     sparse_placeholder as sparse_placeholder,

@@ -275,11 +275,3 @@ class BarrierKeeper(Keeper):
         """The values of one component as an array."""
         kind, shape = self.definition.dtypes[component], (self.definition.shapes or ())[component]
         return np.array(values, kind.numpy) if values else np.zeros((0, *(shape or ())), kind.numpy)
-
-
-KEEPERS: dict[str, type[Keeper]] = {
-    "ResourceConditionalAccumulator": Accumulator,
-    "SparseConditionalAccumulator": Accumulator,
-    "Barrier": BarrierKeeper,
-}
-"""Classes for the kinds that are not queues."""

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.actors.queues.accumulators import KEEPERS, Keeper
+from weftwork.actors.queues.accumulators import Accumulator, BarrierKeeper, Keeper
 from weftwork.actors.queues.queue import Attempt, Queue
 from weftwork.actors.queues.reader import Reader, Request
+from weftwork.actors.queues.staging import MapStage, Stage
 from weftwork.graph import shapes
 from weftwork.graph.errors import CancelledError, InvalidArgumentError, OpError
 from weftwork.graph.kernels.indices import inside
@@ -22,6 +23,16 @@ from weftwork.graph.operation import Operation
 from weftwork.graph.ops.queues import Definition
 from weftwork.graph.python.forks import fresh
 from weftwork.graph.python.ownership import copied
+
+KEEPERS: dict[str, type[Keeper]] = {
+    "ResourceConditionalAccumulator": Accumulator,
+    "SparseConditionalAccumulator": Accumulator,
+    "Barrier": BarrierKeeper,
+    "Stage": Stage,
+    "MapStage": MapStage,
+    "OrderedMapStage": MapStage,
+}
+"""Classes for the kinds that are not queues."""
 
 
 class QueueHost:
@@ -113,7 +124,8 @@ class QueueHost:
             raise CancelledError(None, None, "The session is closed, and its queues with it.")
         queue = self._queues.get((container, name))
         if queue is None:
-            _check(definition)
+            if definition.kind not in KEEPERS:
+                _check(definition)
             queue = self._queues[container, name] = KEEPERS.get(definition.kind, Queue)(name, definition)
         elif not _is_same(queue.definition, definition):
             raise InvalidArgumentError(None, None, _difference(name, queue.definition, definition))

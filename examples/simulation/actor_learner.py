@@ -34,7 +34,7 @@ class Learner:
         self.reward = tf.placeholder(tf.float32, [], name="reward")
         self.values = tf.gather(self.table, self.place)
         best = tf.reduce_max(tf.gather(self.table, self.after))
-        target = self.reward + 0.9 * tf.where(tf.equal(self.after, GOAL), 0.0, best)
+        target = self.reward + 0.9 * tf.where_v2(tf.equal(self.after, GOAL), 0.0, best)
         error = target - self.values[self.move]
         self.update = tf.scatter_nd_add(self.table, [[self.place, self.move]], [0.5 * error])
         self.count = tf.assign_add(self.episodes, 1)

@@ -111,7 +111,7 @@ class AttentionMechanism:
         scores = self.score(query)
         if self._lengths is not None:
             valid = sequence_mask(self._lengths, array_ops.shape(scores)[1])
-            scores = array_ops.where(valid, scores, ones(array_ops.shape(scores), self.dtype) * self._least)
+            scores = array_ops.where_v2(valid, scores, ones(array_ops.shape(scores), self.dtype) * self._least)
         alignments = self._probability_fn(scores)
         return alignments, alignments
 

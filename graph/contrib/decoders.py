@@ -19,9 +19,9 @@ from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.nn.ops import embedding_lookup
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
-from weftwork.graph.ops.indexing import where
 from weftwork.graph.ops.loops import while_loop
 from weftwork.graph.ops.random_ops import multinomial, random_uniform
+from weftwork.graph.ops.selecting import where
 from weftwork.graph.ops.tensor_array import TensorArray
 from weftwork.graph.recurrent.cells import RNNCell
 from weftwork.graph.scopes import name_scope

@@ -9,7 +9,7 @@ import numpy as np
 
 from weftwork.graph.distributions.distribution import FULLY_REPARAMETERIZED, Elementwise
 from weftwork.graph.operation import Tensor
-from weftwork.graph.ops import array_ops, assertions, filling, indexing, math_ops, random_ops, special
+from weftwork.graph.ops import array_ops, assertions, filling, math_ops, random_ops, selecting, special
 
 _HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
 
@@ -93,7 +93,7 @@ def log_ndtr(x: Tensor) -> Tensor:
     square = math_ops.square(far)
     series = 1.0 - 1.0 / square + 3.0 / square**2 - 15.0 / square**3 + 105.0 / square**4
     tail = -0.5 * square - math_ops.log(-far) - _HALF_LOG_TAU + math_ops.log(series)
-    return indexing.where(x > low, math_ops.log(0.5 * math_ops.erfc(-near / math.sqrt(2.0))), tail)
+    return selecting.where_v2(x > low, math_ops.log(0.5 * math_ops.erfc(-near / math.sqrt(2.0))), tail)
 
 
 class Laplace(_Located):
@@ -119,12 +119,12 @@ class Laplace(_Located):
     def _log_cdf(self, x: Tensor) -> Tensor:
         z = self._z(x)
         below = z - math.log(2.0)
-        return indexing.where(z < 0.0, below, math_ops.log1p(-math_ops.exp(-math_ops.abs(z) - math.log(2.0))))
+        return selecting.where_v2(z < 0.0, below, math_ops.log1p(-math_ops.exp(-math_ops.abs(z) - math.log(2.0))))
 
     def _log_survival_function(self, x: Tensor) -> Tensor:
         z = self._z(x)
         above = math_ops.log1p(-math_ops.exp(-math_ops.abs(z) - math.log(2.0)))
-        return indexing.where(z < 0.0, above, -z - math.log(2.0))
+        return selecting.where_v2(z < 0.0, above, -z - math.log(2.0))
 
     def _entropy(self) -> Tensor:
         return self._spread(math_ops.log(self._scale) + (1.0 + math.log(2.0)))
@@ -164,7 +164,7 @@ class StudentT(_Located):
     def _cdf(self, x: Tensor) -> Tensor:
         z = self._z(x)
         tail = 0.5 * special.betainc(0.5 * (self.df + 0.0 * z), 0.5 + 0.0 * (z + self.df), self.df / (z * z + self.df))
-        return indexing.where(z < 0.0, tail, 1.0 - tail)
+        return selecting.where_v2(z < 0.0, tail, 1.0 - tail)
 
     def _entropy(self) -> Tensor:
         half, above = 0.5 * self.df, 0.5 * (self.df + 1.0)
@@ -182,8 +182,8 @@ class StudentT(_Located):
 
     def _variance(self) -> Tensor:
         df = self._spread(self.df)
-        finite = math_ops.square(self._scale) * df / indexing.where(df > 2.0, df - 2.0, filling.ones_like(df))
-        value = indexing.where(df > 2.0, finite, filling.zeros_like(df) + np.inf)
+        finite = math_ops.square(self._scale) * df / selecting.where_v2(df > 2.0, df - 2.0, filling.ones_like(df))
+        value = selecting.where_v2(df > 2.0, finite, filling.zeros_like(df) + np.inf)
         return self._where(df > 1.0, value, "variance not defined for components of df <= 1")
 
 
@@ -231,8 +231,8 @@ class Uniform(Elementwise):
     def _prob(self, x: Tensor) -> Tensor:
         density = 1.0 / (self._high - self._low) + 0.0 * x
         outside = math_ops.logical_or(x + 0.0 * density < self._low, x + 0.0 * density >= self._high)
-        kept = indexing.where(math_ops.is_nan(x + 0.0 * density), x + 0.0 * density, density)
-        return indexing.where(outside, filling.zeros_like(kept), kept)
+        kept = selecting.where_v2(math_ops.is_nan(x + 0.0 * density), x + 0.0 * density, density)
+        return selecting.where_v2(outside, filling.zeros_like(kept), kept)
 
     def _cdf(self, x: Tensor) -> Tensor:
         return math_ops.minimum(math_ops.maximum((x - self._low) / (self._high - self._low), 0.0), 1.0)

@@ -11,7 +11,7 @@ from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.nn import cross_entropies
 from weftwork.graph.nn.ops import log_softmax, softmax, softplus
 from weftwork.graph.operation import Tensor
-from weftwork.graph.ops import array_ops, assertions, conversion, indexing, joining, math_ops, random_ops, reductions
+from weftwork.graph.ops import array_ops, assertions, conversion, joining, math_ops, random_ops, reductions, selecting
 from weftwork.graph.ops.rearranging import transpose
 from weftwork.graph.scopes import name_scope
 
@@ -161,12 +161,12 @@ class Categorical(OfChances):
         """The probability of a smaller class, as in TensorFlow 1: the class itself is left out."""
         k, probs = _together(k, self._probs)
         below = conversion.cast(math_ops.range(self._event_size), k.dtype.base_dtype) < array_ops.expand_dims(k, -1)
-        return reductions.reduce_sum(indexing.where(below, probs, probs * 0.0), -1)
+        return reductions.reduce_sum(selecting.where_v2(below, probs, probs * 0.0), -1)
 
     def _entropy(self) -> Tensor:
         told = log_softmax(self._logits)
         probs = math_ops.exp(told)
-        return -reductions.reduce_sum(indexing.where(probs > 0.0, probs * told, probs * 0.0), -1)
+        return -reductions.reduce_sum(selecting.where_v2(probs > 0.0, probs * told, probs * 0.0), -1)
 
     def _mode(self) -> Tensor:
         return conversion.cast(reductions.argmax(self._logits, -1), self.dtype)

@@ -18,7 +18,7 @@ from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import convert_to_tensor, static_value
 from weftwork.graph.dtypes import DType
 from weftwork.graph.operation import Tensor
-from weftwork.graph.ops import array_ops, assertions, filling, indexing, joining, math_ops, reductions
+from weftwork.graph.ops import array_ops, assertions, filling, joining, math_ops, reductions, selecting
 from weftwork.graph.ops.flow import with_dependencies
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.shapes import TensorShape
@@ -327,7 +327,7 @@ class Elementwise(Distribution):
     def _where(self, fine: Tensor, value: Tensor, why: str) -> Tensor:
         """A statistic where it exists; elsewhere NaN, or an error."""
         if self.allow_nan_stats:
-            return indexing.where(fine, value, filling.zeros_like(value) + np.nan)
+            return selecting.where_v2(fine, value, filling.zeros_like(value) + np.nan)
         return with_dependencies([assertions.assert_equal(reductions.reduce_all(fine), True, message=why)], value)
 
     def _n_of(self, n: Tensor) -> Tensor:

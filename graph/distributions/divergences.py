@@ -13,7 +13,7 @@ from weftwork.graph.distributions.positive import Beta, Gamma
 from weftwork.graph.distributions.simplex import Dirichlet
 from weftwork.graph.nn.ops import log_softmax, softplus
 from weftwork.graph.operation import Tensor
-from weftwork.graph.ops import array_ops, filling, indexing, math_ops, reductions, special
+from weftwork.graph.ops import array_ops, filling, math_ops, reductions, selecting, special
 
 
 @RegisterKL(Normal, Normal)
@@ -26,7 +26,7 @@ def _normals(a: Normal, b: Normal, name: Any = None) -> Tensor:
 def _uniforms(a: Uniform, b: Uniform, name: Any = None) -> Tensor:
     told = math_ops.log(b.high - b.low) - math_ops.log(a.high - a.low)
     within = math_ops.logical_and(b.low + 0.0 * told <= a.low, a.high + 0.0 * told <= b.high)
-    return indexing.where(within, told, filling.zeros_like(told) + np.inf)
+    return selecting.where_v2(within, told, filling.zeros_like(told) + np.inf)
 
 
 @RegisterKL(Bernoulli, Bernoulli)

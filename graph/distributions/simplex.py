@@ -20,6 +20,7 @@ from weftwork.graph.ops import (
     math_ops,
     random_ops,
     reductions,
+    selecting,
     spaces,
     special,
 )
@@ -125,7 +126,7 @@ class Dirichlet(_Simplex):
     def _mode(self) -> Tensor:
         k = conversion.cast(array_ops.shape(self._table)[-1], self.dtype)
         mode = (self._table - 1.0) / array_ops.expand_dims(self._total - k, -1)
-        return indexing.where(self._table > 1.0, mode, filling.zeros_like(mode) + np.nan)
+        return selecting.where_v2(self._table > 1.0, mode, filling.zeros_like(mode) + np.nan)
 
 
 class Multinomial(OfChances, _Simplex):

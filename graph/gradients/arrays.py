@@ -284,24 +284,18 @@ def _scatter_nd(op: Operation, g: Tensor):
 
 @rule("Select")
 def _select(op: Operation, g: Tensor):
+    condition = op.inputs[0]
+    return [None, lambda: a.where(condition, g, a.zeros_like(g)), lambda: a.where(condition, a.zeros_like(g), g)]
+
+
+@rule("SelectV2")
+def _select_v2(op: Operation, g: Tensor):
     condition, x, y = op.inputs
-    if op.kernel is np.where:
-        return [
-            None,
-            lambda: sum_to(a.where(condition, g, 0.0), x, condition, y),
-            lambda: sum_to(a.where(condition, 0.0, g), y, condition, x),
-        ]
-    # A vector of conditions may select whole rows; only the output shows which.
-    out = op.outputs[0]
     return [
         None,
-        lambda: sum_to(_chosen(condition, g, 0.0), x, out),
-        lambda: sum_to(_chosen(condition, 0.0, g), y, out),
+        lambda: sum_to(a.where_v2(condition, g, 0.0), x, condition, y),
+        lambda: sum_to(a.where_v2(condition, 0.0, g), y, condition, x),
     ]
-
-
-def _chosen(condition: Tensor, x: Any, y: Any) -> Tensor:
-    return a.where(condition, x, y)
 
 
 @rule("EmbeddingLookup")

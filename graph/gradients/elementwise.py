@@ -17,11 +17,13 @@ from weftwork.graph.gradients.composition import by_composition
 from weftwork.graph.gradients.registry import no_derivative, not_differentiable, rule
 from weftwork.graph.gradients.tools import sum_to
 from weftwork.graph.kernels import derivatives as kernels
+from weftwork.graph.kernels import elementwise as elementwise_kernels
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import math_ops as m
 from weftwork.graph.ops.filling import zeros_like
-from weftwork.graph.ops.indexing import where
 from weftwork.graph.ops.reductions import reduce_sum
+from weftwork.graph.ops.selecting import where_v2
+from weftwork.graph.shapes import broadcast
 
 # Functions of one tensor
 
@@ -83,7 +85,7 @@ def _direction(x: Tensor) -> Tensor:
     if not x.dtype.is_complex:
         return m.sign(x)
     size = m.abs(x)
-    return x / m.cast(where(m.equal(size, 0.0), 1.0, size), x.dtype)
+    return x / m.cast(where_v2(m.equal(size, 0.0), 1.0, size), x.dtype)
 
 
 def _of_angle(x: Tensor, g: Tensor) -> Any:
@@ -166,7 +168,7 @@ def _power_rule(x: Tensor, y: Tensor) -> Tensor:
 def _safe_log(x: Tensor) -> Tensor:
     """log(x); 0 where x is not positive: x ** y is not differentiable with respect to y there."""
     positive = m.not_equal(x, 0.0) if x.dtype.is_complex else m.greater(x, 0.0)
-    return where(positive, m.log(where(positive, x, 1.0)), 0.0)
+    return where_v2(positive, m.log(where_v2(positive, x, 1.0)), 0.0)
 
 
 @rule("FloorMod")
@@ -185,7 +187,7 @@ def _truncate_mod(op: Operation, g: Tensor):
 def _extreme(op: Operation, g: Tensor):
     x, y = op.inputs
     first = m.greater_equal(x, y) if op.type == "Maximum" else m.less_equal(x, y)
-    return _pair(op, lambda: where(first, g, 0.0), lambda: where(first, 0.0, g))
+    return _pair(op, lambda: where_v2(first, g, 0.0), lambda: where_v2(first, 0.0, g))
 
 
 @rule("SquaredDifference")
@@ -219,11 +221,27 @@ def _zeta(op: Operation, g: Tensor):
 def _igamma(op: Operation, g: Tensor):
     a, x = op.inputs
     sign = 1.0 if op.type == "Igamma" else -1.0
+    return _pair(
+        op,
+        lambda: g * sign * _of_pair(elementwise_kernels.igamma_grad_a, "IgammaGradA", a, x),
+        lambda: g * sign * m.exp((a - 1.0) * m.log(x) - x - m.lgamma(a)),
+    )
 
-    def order() -> Tensor:
-        raise no_derivative(op, "none with respect to the order a")
 
-    return _pair(op, order, lambda: g * sign * m.exp((a - 1.0) * m.log(x) - x - m.lgamma(a)))
+@rule("RandomGamma")
+def _random_gamma(op: Operation, g: Tensor):
+    _, alpha, beta = op.inputs
+    draws = op.outputs[0]
+
+    def by_alpha() -> Tensor:
+        slope = _of_pair(elementwise_kernels.random_gamma_grad, "RandomGammaGrad", alpha, draws * beta)
+        return sum_to(g * slope / beta, alpha, draws)
+
+    return [None, by_alpha, lambda: sum_to(-g * draws / beta, beta, draws)]
+
+
+def _of_pair(kernel: Callable, kind: str, x: Tensor, y: Tensor) -> Tensor:
+    return apply(kernel, [x, y], type=kind, dtype=x.dtype.base_dtype, shape=broadcast(x.raw_shape, y.raw_shape))
 
 
 @rule("Complex")
@@ -245,12 +263,12 @@ def _clip(op: Operation, g: Tensor):
     below, above = m.less(x, low), m.greater(x, high)
 
     def inside() -> Tensor:
-        return where(m.logical_or(below, above), 0.0, g)
+        return where_v2(m.logical_or(below, above), 0.0, g)
 
     return [
         lambda: sum_to(inside(), x, low, high),
-        lambda: sum_to(where(below, g, 0.0), low, x, high),
-        lambda: sum_to(where(above, g, 0.0), high, x, low),
+        lambda: sum_to(where_v2(below, g, 0.0), low, x, high),
+        lambda: sum_to(where_v2(above, g, 0.0), high, x, low),
     ]
 
 
@@ -259,7 +277,7 @@ def _clip(op: Operation, g: Tensor):
 def _clip_by_norm(op: Operation, x: Tensor, limit: Tensor):
     total = reduce_sum(m.square(x), op.attrs["axes"], keepdims=True)
     positive = m.greater(total, 0.0)
-    norm = where(positive, m.sqrt(where(positive, total, 1.0)), total)
+    norm = where_v2(positive, m.sqrt(where_v2(positive, total, 1.0)), total)
     return x * limit / m.maximum(norm, limit)
 
 

@@ -19,8 +19,8 @@ from weftwork.graph.nn import ops as nn_ops
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import math_ops as m
 from weftwork.graph.ops.array_ops import expand_dims, one_hot, shape, zeros_like
-from weftwork.graph.ops.indexing import where
 from weftwork.graph.ops.reductions import reduce_sum
+from weftwork.graph.ops.selecting import where_v2
 
 not_differentiable("InTopKV2")
 
@@ -56,7 +56,7 @@ def _leaky_relu(op: Operation, g: Tensor):
     x, slope = op.inputs
     return [
         lambda: _gate(gradient_kernels.leaky_relu_grad, "LeakyReluGrad", g, x, slope),
-        lambda: sum_to(where(m.greater(x, 0.0), 0.0, g * x), slope, x),
+        lambda: sum_to(where_v2(m.greater(x, 0.0), 0.0, g * x), slope, x),
     ]
 
 
@@ -66,20 +66,20 @@ def _leaky_relu_grad(op: Operation, grad: Tensor):
     return [
         lambda: _gate(op.kernel, op.type, grad, x, slope),
         lambda: zeros_like(x),
-        lambda: sum_to(where(m.greater(x, 0.0), 0.0, grad * g), slope, x),
+        lambda: sum_to(where_v2(m.greater(x, 0.0), 0.0, grad * g), slope, x),
     ]
 
 
 @rule("Elu")
 def _elu(op: Operation, g: Tensor):
     y = op.outputs[0]
-    return [where(m.less(y, 0.0), g * (y + 1.0), g)]
+    return [where_v2(m.less(y, 0.0), g * (y + 1.0), g)]
 
 
 @rule("Selu")
 def _selu(op: Operation, g: Tensor):
     y, scale, alpha = op.outputs[0], 1.0507009873554805, 1.6732632423543772
-    return [where(m.less(y, 0.0), g * (y + scale * alpha), g * scale)]
+    return [where_v2(m.less(y, 0.0), g * (y + scale * alpha), g * scale)]
 
 
 @rule("Softplus")

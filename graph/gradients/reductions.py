@@ -13,7 +13,6 @@ from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import math_ops as m
 from weftwork.graph.ops.array_ops import ones_like, shape, zeros_like
 from weftwork.graph.ops.flow import stop_gradient
-from weftwork.graph.ops.indexing import where
 from weftwork.graph.ops.reductions import (
     cumsum,
     cumulative_logsumexp,
@@ -24,6 +23,7 @@ from weftwork.graph.ops.reductions import (
     unsorted_segment_prod,
 )
 from weftwork.graph.ops.reductions import unsorted_segment_sum as segment_sum
+from weftwork.graph.ops.selecting import where_v2
 
 not_differentiable("Any", "All", "CountNonzero", "ArgMax", "ArgMin")
 
@@ -95,7 +95,7 @@ def _variance(op: Operation, g: Tensor):
 def _std(op: Operation, g: Tensor):
     y = op.outputs[0]
     nonzero = m.not_equal(y, 0.0)  # avoid dividing by zero if all are equal: the slope is 0
-    return _first_only(op, _centered(op) * _back(op, where(nonzero, g / where(nonzero, y, 1.0), 0.0), mean=True))
+    return _first_only(op, _centered(op) * _back(op, where_v2(nonzero, g / where_v2(nonzero, y, 1.0), 0.0), mean=True))
 
 
 def _centered(op: Operation) -> Tensor:
@@ -108,7 +108,7 @@ def _logsumexp(op: Operation, g: Tensor):
     """The softmax times g, computed from x minus its maximum: x minus the result would inherit the result's error."""
     x = op.inputs[0]
     top = stop_gradient(reduce_max(x, _axis(op), keepdims=True))
-    each = m.exp(x - where(m.is_finite(top), top, 0.0))
+    each = m.exp(x - where_v2(m.is_finite(top), top, 0.0))
     total = reduce_sum(each, _axis(op), keepdims=True)
     g = g if _keeps(op) else reshape_like(g, total)
     return _first_only(op, each * (g / total))
@@ -202,10 +202,10 @@ def _segment_prod(op: Operation, g: Tensor):
     x, ids = op.inputs[:2]
     zero = m.equal(x, 0.0)
     zeros = segment_sum(m.cast(zero, g.dtype.base_dtype), ids, _rows(op))
-    g = where(m.greater(zeros, 1.0), zeros_like(g), g)
-    others = unsorted_segment_prod(where(zero, ones_like(x), x), ids, _rows(op))
-    slope = where(
-        zero, gather_or_zeros(others, ids), gather_or_zeros(op.outputs[0], ids) / where(zero, ones_like(x), x)
+    g = where_v2(m.greater(zeros, 1.0), zeros_like(g), g)
+    others = unsorted_segment_prod(where_v2(zero, ones_like(x), x), ids, _rows(op))
+    slope = where_v2(
+        zero, gather_or_zeros(others, ids), gather_or_zeros(op.outputs[0], ids) / where_v2(zero, ones_like(x), x)
     )
     return _first_only(op, gather_or_zeros(g, ids) * slope)
 

@@ -12,11 +12,11 @@ from weftwork.graph.images.tools import image_of
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops.array_ops import reshape, shape
 from weftwork.graph.ops.cases import case
-from weftwork.graph.ops.indexing import where
 from weftwork.graph.ops.math_ops import equal, floormod, less
 from weftwork.graph.ops.random_ops import random_uniform
 from weftwork.graph.ops.rearranging import reverse
 from weftwork.graph.ops.rearranging import transpose as permuted
+from weftwork.graph.ops.selecting import where_v2
 from weftwork.graph.scopes import name_scope
 
 
@@ -51,7 +51,7 @@ def _randomly_flipped(image: Any, axis: int, seed: int | None, scope: str) -> Te
         else:
             flip = less(random_uniform([shape(x)[0]], seed=seed), 0.5)
             flip = reshape(flip, [-1, 1, 1, 1])
-        result = where(flip, _flipped(x, axis), x)
+        result = where_v2(flip, _flipped(x, axis), x)
         result.set_shape(x.raw_shape)
         return result
 

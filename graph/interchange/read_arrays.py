@@ -21,6 +21,7 @@ from weftwork.graph.ops import (
     math_ops,
     partitioning,
     rearranging,
+    selecting,
 )
 from weftwork.graph.stacks import get_default_graph
 from weftwork.graph.variables import writes as state_ops
@@ -247,7 +248,7 @@ read_by(
         "Roll": rearranging.roll,
         "ScatterNd": indexing.scatter_nd,
         "LinSpace": math_ops.linspace,
-        "Where": indexing.where,
+        "Where": selecting.where,
     }
 )
 
@@ -355,13 +356,8 @@ def _one_hot(given: Given) -> Any:
 
 @reads("Select", "SelectV2")
 def _select(given: Given) -> Any:
-    picks, x, y = given.inputs
-    rows = (
-        picks.raw_shape is not None and len(picks.raw_shape) == 1 and x.raw_shape is not None and len(x.raw_shape) > 1
-    )
-    if given.type == "SelectV2" and rows:
-        picks = array_ops.expand_dims(picks, 0)
-    return indexing.where(picks, x, y, name=given.name)
+    make = selecting.where if given.type == "Select" else selecting.where_v2
+    return make(*given.inputs, name=given.name)
 
 
 @reads("PadV2")

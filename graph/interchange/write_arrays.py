@@ -13,7 +13,6 @@ from weftwork.graph.interchange.writing import Node, writes
 from weftwork.graph.kernels import arrays as kernels
 from weftwork.graph.kernels import indices as kernels_indices
 from weftwork.graph.kernels.arrays import Input
-from weftwork.graph.shapes import is_full
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.handles import RESOURCE_SCATTERS, is_handle, type_for, value_dtype, value_shape
 
@@ -144,7 +143,7 @@ def _rolled(node: Node) -> Written:
 
 @writes("Squeeze")
 def _squeezed(node: Node) -> Written:
-    return node.inputs(), {"squeeze_dims": list(node.attrs["axis"] or ())}
+    return node.inputs(), {"squeeze_dims": list(node.attrs.get("axis") or ())}
 
 
 @writes("Transpose")
@@ -322,15 +321,8 @@ def _one_hot(node: Node) -> Written:
     }
 
 
-@writes("Select")
+@writes("Select", "SelectV2")
 def _select(node: Node) -> Written:
-    shapes = [t.raw_shape for t in node.op.inputs]
-    if not all(map(is_full, shapes)) or len(set(shapes)) > 1:
-        rows = node.op.kernel is kernels.select and shapes[0] is not None and len(shapes[0]) == 1
-        if not rows:
-            node.type = "SelectV2"
-        elif shapes[1] != shapes[2]:
-            raise Inexpressible
     return node.inputs(), {}
 
 

@@ -425,7 +425,7 @@ def boolean_mask(x, mask, axis):
     return x[(slice(None),) * axis + (mask,)]
 
 
-def select(condition, x, y):
+def select(condition, x, y):  # pickled graphs refer to this
     """np.where, except that a vector of conditions selects whole rows of x and y."""
     rank = max(np.ndim(x), np.ndim(y))
     if np.ndim(condition) == 1 and rank > 1:

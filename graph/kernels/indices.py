@@ -269,3 +269,25 @@ def in_batch(x, at, batch_dims):
     places = np.indices(batch, at.dtype).reshape(batch_dims, *batch, *[1] * (at.ndim - 1 - batch_dims))
     wide = [np.broadcast_to(place, at.shape[:-1]) for place in places]
     return np.concatenate([np.stack(wide, -1), at], -1)
+
+
+def select(condition: Any, x: Any, y: Any) -> Any:
+    """x where the condition is true, else y, of the same shape. A vector of conditions selects whole rows."""
+    if np.shape(x) != np.shape(y):
+        _refuse_shapes(2, x, y)
+    if np.ndim(condition) == 1:
+        if not np.ndim(x):
+            refuse("'then' must be at least a vector, but saw shape: []")
+        if len(condition) != len(x):
+            refuse(f"Number of batches of 'then' must match size of 'cond', but saw: {len(x)} vs. {len(condition)}")
+        condition = condition.reshape((-1,) + (1,) * (np.ndim(x) - 1))
+    elif np.ndim(condition) and np.shape(condition) != np.shape(x):
+        _refuse_shapes(1, condition, x)
+    return np.where(condition, x, y)
+
+
+def _refuse_shapes(number: int, first: Any, other: Any) -> NoReturn:
+    refuse(
+        "Inputs to operation Select of type Select must have the same size and shape.  "
+        f"Input 0: {bracket_text(np.shape(first))} != input {number}: {bracket_text(np.shape(other))}"
+    )

@@ -65,11 +65,20 @@ def _ascending(indices: Any, shape: Any) -> np.ndarray:
 
 def to_dense(indices: Any, shape: Any, values: Any, default: Any, validate: bool) -> np.ndarray:
     """The dense tensor, filled with the default where there is no value."""
-    indices, dims = np.asarray(indices), _dims(shape)
-    if indices.ndim < 2:
-        indices = indices.reshape((-1, len(dims)))
+    indices, values = np.asarray(indices), np.asarray(values)
+    if indices.ndim > 2:
+        refuse(f"sparse_indices should be a scalar, vector, or matrix, got shape {bracket_text(indices.shape)}")
+    if np.ndim(shape) != 1:
+        refuse(f"output_shape should be a vector, got shape {bracket_text(np.shape(shape))}")
+    count, rank = (*indices.shape, 1, 1)[:2] if indices.ndim else (1, 1)
+    if rank != len(shape):
+        refuse(f"output_shape has incorrect number of elements: {len(shape)} should be: {rank}")
+    if values.shape not in ((), (count,)):
+        refuse(f"sparse_values has incorrect shape {bracket_text(values.shape)}, should be [] or [{count}]")
+    if np.ndim(default):
+        refuse("default_value should be a scalar.")
+    indices, dims = indices.reshape((count, rank)), _dims(shape)
     places = _ascending(indices, dims) if validate else linear(indices, dims)
-    values = np.asarray(values)
     out = np.full(dims, default, values.dtype if values.dtype.kind != "O" else object)
     out.reshape(-1)[places] = values
     return out

@@ -140,8 +140,8 @@ class BatchNormalization(Layer):
             transform = self._adjusted(inputs, transform, training)
         self.add_update(self._updates_of(inputs, moved[0], moved[1], training), inputs)
         if training is not True:
-            mean = array_ops.where(training, mean, self.moving_mean + array_ops.zeros_like(mean))
-            variance = array_ops.where(training, variance, self.moving_variance + array_ops.zeros_like(variance))
+            mean = array_ops.where_v2(training, mean, self.moving_mean + array_ops.zeros_like(mean))
+            variance = array_ops.where_v2(training, variance, self.moving_variance + array_ops.zeros_like(variance))
         return self._normalized(inputs, mean, variance, transform)
 
     @property
@@ -196,8 +196,8 @@ class BatchNormalization(Layer):
         if bound.get("dmax") is not None:
             d = math_ops.minimum(math_ops.maximum(d, -bound["dmax"]), bound["dmax"])
         if training is not True:
-            r = array_ops.where(training, r, array_ops.ones_like(r))
-            d = array_ops.where(training, d, array_ops.zeros_like(d))
+            r = array_ops.where_v2(training, r, array_ops.ones_like(r))
+            d = array_ops.where_v2(training, d, array_ops.zeros_like(d))
         stddev = math_ops.sqrt(moved[1] + self.epsilon)
         momentum = self.renorm_momentum
         self.add_update(
@@ -212,8 +212,8 @@ class BatchNormalization(Layer):
         assert self.adjustment is not None
         factor, offset = (convert_to_tensor(part) for part in self.adjustment(array_ops.shape(self._grouped(inputs))))
         if training is not True:
-            factor = array_ops.where(training, factor, array_ops.ones_like(factor))
-            offset = array_ops.where(training, offset, array_ops.zeros_like(offset))
+            factor = array_ops.where_v2(training, factor, array_ops.ones_like(factor))
+            offset = array_ops.where_v2(training, offset, array_ops.zeros_like(offset))
         return _composed(factor, offset, *transform)
 
     def _updates_of(self, inputs: Tensor, mean: Tensor, variance: Tensor, training: Any) -> list[Tensor]:
@@ -226,7 +226,7 @@ class BatchNormalization(Layer):
         stddev = self._move(self.moving_stddev, math_ops.sqrt(variance + self.epsilon), training, self.momentum)
         new = math_ops.maximum(stddev * stddev - self.epsilon, 0.0)
         if training is not True:
-            new = array_ops.where(training, new, self.moving_variance.value())
+            new = array_ops.where_v2(training, new, self.moving_variance.value())
         return [moved_mean, state_ops.assign(self.moving_variance, new)]
 
     def _move(self, variable: Variable, value: Tensor, training: Any, momentum: Any) -> Tensor:
@@ -234,7 +234,7 @@ class BatchNormalization(Layer):
         with name_scope(None, "AssignMovingAvg", [variable, value]) as scope:
             step = (variable - value) * (1.0 - momentum)
             if training is not True:
-                step = array_ops.where(training, step, array_ops.zeros_like(step))
+                step = array_ops.where_v2(training, step, array_ops.zeros_like(step))
             return state_ops.assign_sub(variable, step, name=scope)
 
 

@@ -30,9 +30,9 @@ from weftwork.graph.ops.array_ops import size
 from weftwork.graph.ops.composite import SparseTensor
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.flow import group, no_op
-from weftwork.graph.ops.indexing import where
 from weftwork.graph.ops.math_ops import not_equal
 from weftwork.graph.ops.math_ops import range as numbers
+from weftwork.graph.ops.selecting import where_v2
 from weftwork.graph.ops.strings import as_string, string_to_hash_bucket_fast, string_to_hash_bucket_strong
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
@@ -204,7 +204,7 @@ class IdTableWithHashBuckets(LookupInterface):
                 buckets = string_to_hash_bucket_strong(words, self._buckets, self._hasher.key)
             if self._table is None:
                 return buckets
-            return where(not_equal(ids, self._table.default_value), ids, buckets + self._table.size())
+            return where_v2(not_equal(ids, self._table.default_value), ids, buckets + self._table.size())
 
 
 def _as(keys: Tensor, dtype: DType) -> Tensor:

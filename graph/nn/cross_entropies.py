@@ -9,7 +9,7 @@ from typing import Any
 
 from weftwork.graph import shapes
 from weftwork.graph.arguments import axis_or_dim, check_axis, common_dtype, of_dtype, same_shape
-from weftwork.graph.build import apply, convert_to_tensor, convert_together
+from weftwork.graph.build import apply, convert_together
 from weftwork.graph.kernels import nn as kernels
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops
@@ -67,11 +67,12 @@ def sparse_softmax_cross_entropy_with_logits(
     """-log_softmax(logits)[label] for each label.
 
     labels: class indices, integers [...].  logits: [..., classes].  Returns [...].
-    Raises ValueError if the shapes do not match. The run fails for a label outside [0, classes).
+    Raises ValueError if the shapes do not match, TypeError for other labels. The run fails for a label outside
+    [0, classes).
     """
     _check_named("sparse_softmax_cross_entropy_with_logits", _sentinel, labels, logits)
     with name_scope(name, "SparseSoftmaxCrossEntropyWithLogits", [labels, logits]) as scope:
-        labels = convert_to_tensor(labels)
+        labels = of_dtype(labels, "labels", ("int32", "int64", "int16", "int8", "uint8"))
         logits = of_dtype(logits, "logits")
         given, wanted = labels.raw_shape, None if logits.raw_shape is None else logits.raw_shape[:-1]
         if logits.raw_shape == ():

@@ -163,7 +163,7 @@ def log_poisson_loss(targets: Any, log_input: Any, compute_full_loss: bool = Fal
         if compute_full_loss:
             stirling = z * math_ops.log(z) - z + 0.5 * math_ops.log(2.0 * math.pi * z)
             small = math_ops.logical_and(math_ops.greater_equal(z, 0.0), math_ops.less_equal(z, 1.0))
-            loss = loss + array_ops.where(small, array_ops.zeros_like(z), stirling)
+            loss = loss + array_ops.where_v2(small, array_ops.zeros_like(z), stirling)
         return loss
 
 

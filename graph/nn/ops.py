@@ -332,13 +332,17 @@ def embedding_lookup(
 def top_k(input: Any, k: Any = 1, sorted: bool = True, name: str | None = None) -> TopK:
     """(values, indices) of the k largest elements along the last axis, descending; among equals the first comes first.
 
-    indices: int32. Raises ValueError if the axis is known to be shorter than k.
+    indices: int32. Raises ValueError if k is negative, or the axis is known to be shorter.
     sorted: accepted as in TensorFlow; the values are always in order.
     """
     with name_scope(name, "TopKV2", [input, k]) as scope:
         x = convert_to_tensor(input, name="input")
         k = convert_to_tensor(k, dtypes.int32 if not isinstance(k, Tensor) else None, name="k")
         count, shape = static_value(k), x.raw_shape
+        if count is not None and count < 0:
+            raise ValueError(
+                f"Dimension size, given by scalar input 1, must be non-negative but is {count} for 'TopKV2'"
+            )
         if shape is not None:
             if not shape:
                 raise ValueError("Shape must be at least rank 1 but is rank 0 for 'TopKV2'")

@@ -25,7 +25,7 @@ from weftwork.graph.shapes import text as text_of
 from weftwork.graph.stacks import get_default_graph
 
 
-class _SessionObject:
+class SessionObject:
     """An object that the session holds; an operation stands for it."""
 
     op_types: dict[str, tuple[str, str]]
@@ -73,7 +73,7 @@ class _SessionObject:
             return graph.add(Kind.QUEUE, kind, inputs=taken, attrs=attrs, outputs=outputs, name=scope)
 
 
-def _scalar(value: Any, kind: kinds_of.DType, scope: str, name: str) -> Tensor:
+def scalar_input(value: Any, kind: kinds_of.DType, scope: str, name: str) -> Tensor:
     """A number as a tensor. Raises ValueError if it is known to be something else."""
     as_given = convert_to_tensor(value, None if isinstance(value, Tensor) else kind, name=name)
     if as_given.raw_shape:
@@ -82,7 +82,7 @@ def _scalar(value: Any, kind: kinds_of.DType, scope: str, name: str) -> Tensor:
     return cast(as_given, kind)
 
 
-class ConditionalAccumulatorBase(_SessionObject):
+class ConditionalAccumulatorBase(SessionObject):
     """The base class of both kinds of accumulators.
 
     kind: the type of its operation.
@@ -123,7 +123,7 @@ class ConditionalAccumulatorBase(_SessionObject):
     def set_global_step(self, new_global_step: Any, name: str | None = None) -> Operation:
         """Set the accumulator's step. From now on, gradients of earlier steps are dropped."""
         with self._scope("set_step", name) as scope:
-            step = _scalar(new_global_step, kinds_of.int64, scope, "new_global_step")
+            step = scalar_input(new_global_step, kinds_of.int64, scope, "new_global_step")
             return self._node("set_step", [step], [], scope)
 
 
@@ -163,12 +163,14 @@ class ConditionalAccumulator(ConditionalAccumulatorBase):
             if not shapes.compatible(tensor.raw_shape, self._shape):
                 both = f"{shapes.text(tensor.raw_shape)} and {shapes.text(self._shape)}"
                 raise ValueError(f"Shapes {both} are incompatible")
-            return self._node("apply", [_scalar(local_step, kinds_of.int64, scope, "local_step"), tensor], [], scope)
+            return self._node(
+                "apply", [scalar_input(local_step, kinds_of.int64, scope, "local_step"), tensor], [], scope
+            )
 
     def take_grad(self, num_required: Any, name: str | None = None) -> Tensor:
         """Wait for the required number of gradients, return their mean, and start over with the next step."""
         with self._scope("take", name) as scope:
-            count = _scalar(num_required, kinds_of.int32, scope, "num_required")
+            count = scalar_input(num_required, kinds_of.int32, scope, "num_required")
             return self._node("take", [count], [(self.dtype, self._shape)], scope).outputs[0]
 
 
@@ -207,7 +209,7 @@ class SparseConditionalAccumulator(ConditionalAccumulatorBase):
         """
         with self._scope("apply", name) as scope:
             inputs = [
-                _scalar(local_step, kinds_of.int64, scope, "local_step"),
+                scalar_input(local_step, kinds_of.int64, scope, "local_step"),
                 _int64(grad_indices, "gradient_indices"),
                 convert_to_tensor(grad_values, self.dtype, name="gradient_values"),
                 _int64(np.zeros(0, np.int64) if grad_shape is None else grad_shape, "gradient_shape"),
@@ -222,7 +224,7 @@ class SparseConditionalAccumulator(ConditionalAccumulatorBase):
         rows = None if self._shape is None else (None, *self._shape[1:])
         outputs = [(kinds_of.int64, (None,)), (self.dtype, rows), (kinds_of.int64, (None,))]
         with self._scope("take", name) as scope:
-            count = _scalar(num_required, kinds_of.int32, scope, "num_required")
+            count = scalar_input(num_required, kinds_of.int32, scope, "num_required")
             return SparseAccumulatorTakeGradient(*self._node("take", [count], outputs, scope).outputs)
 
     def take_indexed_slices_grad(self, num_required: Any, name: str | None = None) -> IndexedSlices:
@@ -244,7 +246,7 @@ class BarrierTakeMany(NamedTuple):
     values: list[Tensor]
 
 
-class Barrier(_SessionObject):
+class Barrier(SessionObject):
     """A map from keys to values with several components, which are inserted separately, and taken once complete.
 
     types, shapes: of the components. The shapes are fully defined.
@@ -317,7 +319,7 @@ class Barrier(_SessionObject):
         num_elements: a scalar integer.   timeout: None; anything else is ignored, as in TensorFlow.
         """
         with self._scope("take", name) as scope:
-            count = _scalar(num_elements, kinds_of.int32, scope, "num_elements")
+            count = scalar_input(num_elements, kinds_of.int32, scope, "num_elements")
             raw: list[Any] = list(self._definition.shapes or ())
             known = None if allow_small_batch else static_value(count)
             rows = None if known is None else int(known)

@@ -41,7 +41,6 @@ from weftwork.graph.ops.indexing import scatter_nd as scatter_nd
 from weftwork.graph.ops.indexing import slice as slice
 from weftwork.graph.ops.indexing import slice_helper as slice_helper
 from weftwork.graph.ops.indexing import strided_slice as strided_slice
-from weftwork.graph.ops.indexing import where as where
 from weftwork.graph.ops.joining import concat as concat
 from weftwork.graph.ops.joining import meshgrid as meshgrid
 from weftwork.graph.ops.joining import parallel_stack as parallel_stack
@@ -64,6 +63,8 @@ from weftwork.graph.ops.rearranging import tile as tile
 from weftwork.graph.ops.rearranging import transpose as transpose
 from weftwork.graph.ops.rearranging import unique as unique
 from weftwork.graph.ops.rearranging import unique_with_counts as unique_with_counts
+from weftwork.graph.ops.selecting import where as where
+from weftwork.graph.ops.selecting import where_v2 as where_v2
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.shapes import RawShape
 

@@ -66,10 +66,12 @@ def Assert(condition: Any, data: Sequence[Any], summarize: int | None = None, na
 
     condition: booleans, all of which must be true.   summarize: how many elements of each value to show, 3 by default,
     -1 for all.
-    Raises TypeError for a condition of another dtype.
+    Raises TypeError for a condition of another dtype, ValueError for no data.
     """
     with name_scope(name, "Assert", [condition, *data]):
         tensors = [convert_to_tensor(item) for item in data]
+        if not tensors:
+            raise ValueError("Attr 'T' of 'Assert' Op passed list of length 0 less than minimum 1.")
         # TensorFlow puts other assertions into a branch, and returns its result.
         plain = all([t.dtype.base_dtype in (dtypes.string, dtypes.int32) for t in tensors])
         return asserted(condition, tensors, summarize, "Assert" if plain else "AssertGuard/Merge")

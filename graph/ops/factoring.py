@@ -192,7 +192,9 @@ def pinv(a: Any, rcond: Any = None, validate_args: bool = False, name: str | Non
         s, u, v = linalg_ops.svd(x)
         limit = math_ops.reduce_max(s, -1, keepdims=True) * convert_to_tensor(rcond, s.dtype)
         keep = math_ops.greater(s, limit)
-        inverse = array_ops.where(keep, 1.0 / array_ops.where(keep, s, array_ops.ones_like(s)), array_ops.zeros_like(s))
+        inverse = array_ops.where_v2(
+            keep, 1.0 / array_ops.where_v2(keep, s, array_ops.ones_like(s)), array_ops.zeros_like(s)
+        )
         scaled = v * math_ops.cast(array_ops.expand_dims(inverse, -2), x.dtype)
         return math_ops.matmul(scaled, u, adjoint_b=True)
 

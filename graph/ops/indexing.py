@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import apply, as_tensor, convert_to_tensor, convert_together, operands, static_value
+from weftwork.graph.build import apply, as_tensor, convert_to_tensor, operands, static_value
 from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.errors import RefusedError
 from weftwork.graph.kernels import arrays as kernels
 from weftwork.graph.kernels import indices as kernels_indices
 from weftwork.graph.kernels.arrays import Input
-from weftwork.graph.known import entries, promoted, shape_argument, whole_numbers
+from weftwork.graph.known import entries, shape_argument, whole_numbers
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops.filling import ones_like
 from weftwork.graph.seams import seams
@@ -334,6 +335,8 @@ def one_hot(
     axis: the position of the new axis; -1 is last.   dtype: None for that of the values, else float32.
     Raises TypeError if on_value or off_value is not of `dtype`, or if the indices are no integers.
     """
+    if isinstance(indices, (list, tuple)) and not indices:
+        indices = np.zeros(0, np.int64)  # an empty list would be float32
     name, (at,) = operands("OneHot", name or "one_hot", indices=indices)
     if not at.dtype.is_integer and at.dtype is not dtypes.object:
         raise TypeError(f"one_hot needs integer indices, but got {at.dtype.name}: {at}")
@@ -355,15 +358,17 @@ def one_hot(
     attrs: dict[str, Any] = {"axis": axis}
     inputs = [at, on, off]
     if count is None:
-        inputs.append(convert_to_tensor(depth, name="depth"))
+        size = convert_to_tensor(depth, name="depth")
+        if not size.dtype.is_integer:
+            raise TypeError(f"Input 'depth' of 'OneHot' Op has type {size.dtype.name} that is no integer: {size}")
+        inputs.append(size)
     elif count < 0:  # type: ignore[operator]
         raise ValueError(f"Dimension size, given by scalar input 1, must be non-negative but is {count} for 'OneHot'.")
     else:
         attrs["depth"] = count
     if axis < -1 or (at.raw_shape is not None and axis > len(at.raw_shape)):
-        raise ValueError(
-            f"Expected axis to be -1 or between [0, {at.raw_shape and len(at.raw_shape)}].  But received: {axis}"
-        )
+        end = "rank" if at.raw_shape is None else len(at.raw_shape) + 1
+        raise RefusedError(None, None, f"Expected axis to be -1 or between [0, {end}).  But received: {axis}")
     shape = None
     if at.raw_shape is not None:
         place = axis % (len(at.raw_shape) + 1)
@@ -372,29 +377,6 @@ def one_hot(
 
 
 # Masks
-
-
-def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
-    """x where the condition is true, else y. Without x and y: the indices of true elements, int64 [count, rank].
-
-    A vector of conditions selects whole rows of x and y of higher rank; otherwise the three broadcast.
-    Raises ValueError if only one of x and y is given.
-    """
-    picks = convert_to_tensor(condition, name="condition")
-    if x is None and y is None:
-        shape = None if picks.raw_shape is None else (None, len(picks.raw_shape))
-        return apply(np.argwhere, [picks], type="Where", name=name, dtype=dtypes.int64, shape=shape)
-    if x is None or y is None:
-        raise ValueError("x and y must both be non-None or both be None.")
-    a, b = convert_together([x, y])
-    common_shape = shapes.broadcast(a.raw_shape, b.raw_shape)
-    shape, kernel = None, kernels.select
-    if common_shape is not None and picks.raw_shape is not None:
-        rows = len(picks.raw_shape) == 1 and len(common_shape) > 1
-        seen = (*picks.raw_shape, *(1,) * (len(common_shape) - 1)) if rows else picks.raw_shape
-        shape = shapes.broadcast(seen, common_shape)
-        kernel = kernels.select if rows else np.where
-    return apply(kernel, [picks, a, b], type="Select", name=name, dtype=promoted([a, b]), shape=shape)
 
 
 def boolean_mask(tensor: Any, mask: Any, name: str | None = "boolean_mask", axis: int | None = None) -> Tensor:

@@ -19,7 +19,9 @@ from weftwork.graph.build import apply, convert_to_tensor, convert_together
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import math_ops
+from weftwork.graph.ops.conversion import conj
 from weftwork.graph.ops.rearranging import matrix_diag, matrix_diag_part
+from weftwork.graph.ops.reductions import reduce_sum
 from weftwork.graph.scopes import name_scope
 
 SignLogDet = namedtuple("SignLogDet", ["sign", "log_abs_determinant"])
@@ -265,7 +267,7 @@ def norm(
     """The norm of vectors (one axis) or matrices (two axes); axis None treats the whole tensor as one vector.
 
     ord: "euclidean", 1, 2, inf or any p > 0 for vectors; "euclidean", "fro", 1, 2 or inf for matrices. The result is
-    real. Raises ValueError for any other ord.
+    real, but for Euclidean norms of complex numbers, as in TensorFlow. Raises ValueError for any other ord.
     """
     if keepdims is not None and keep_dims is not None:
         raise ValueError("Cannot specify both 'keep_dims' and 'keepdims'")
@@ -279,6 +281,10 @@ def norm(
             raise ValueError(f"'ord' must be a supported matrix norm in {supported}, got {ord}")
     elif ord != "euclidean" and (isinstance(ord, str) or not np.isreal(ord) or ord <= 0):
         raise ValueError(f"'ord' must be a supported vector norm, got {ord}")
+    if x.dtype.is_complex and (ord in ("euclidean", "fro") or (ord == 2 and not is_matrix)):
+        with name_scope(name, "norm", [x]) as scope:
+            squares = math_ops.multiply(x, conj(x))
+            return math_ops.sqrt(reduce_sum(squares, axes, keep), name=scope)
     attrs = {"ord": ("fro" if is_matrix else 2) if ord == "euclidean" else ord, "axes": axes, "keepdims": keep}
     shape = _reduced(x.raw_shape, axes, keep)
     return apply(_norm, [x], attrs, type="Norm", name=name or "norm", dtype=x.dtype.real_dtype, shape=shape)
@@ -287,9 +293,10 @@ def norm(
 def _norm_axes(axis: Any, shape: shapes.RawShape) -> tuple[int, ...] | None:
     if axis is None:
         return None
-    axes = tuple([int(a) for a in axis]) if isinstance(axis, (list, tuple)) else (int(axis),)
-    if len(axes) > 2 or len(set(axes)) != len(axes) or not axes:
-        raise ValueError("'axis' must be None, an integer, or a tuple of 2 unique integers")
+    axes = tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
+    numbers = all(isinstance(a, (int, np.integer)) for a in axes)
+    if not numbers or (isinstance(axis, (list, tuple)) and len(set(axes)) != 2) or len(axes) > 2:
+        raise ValueError(f"'axis' must be None, an integer, or a tuple of 2 unique integers, got {axis}")
     if shape is not None and any(not -len(shape) <= a < len(shape) for a in axes):
         raise ValueError(f"Invalid reduction dimension {axis} for a tensor of rank {len(shape)}.")
     return axes

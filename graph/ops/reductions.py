@@ -285,6 +285,8 @@ def _segment(public: str, ufunc: np.ufunc, unit: Any, doc: str, empty: Any = Non
         name, (x, ids) = operands(_camel(public), name, data=data, segment_ids=segment_ids)
         if ids.raw_shape is not None and len(ids.raw_shape) != 1:
             raise ValueError(f"Shape must be rank 1 but is rank {len(ids.raw_shape)} for the segment_ids of {public}.")
+        if x.raw_shape == ():
+            raise ValueError(f"Shape must be at least rank 1 but is rank 0 for the data of {public}.")
         if ids.raw_shape is not None and x.raw_shape and None not in (x.raw_shape[0], ids.raw_shape[0]):
             if x.raw_shape[0] != ids.raw_shape[0]:
                 text = f"segment_ids should be the same size as dimension 0 of input: {ids.raw_shape}, {x.raw_shape}"

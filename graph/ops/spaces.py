@@ -429,18 +429,3 @@ def guarantee_const(input: Any, name: str | None = None) -> Tensor:
     """Return the input. The promise that it never changes is not needed here."""
     x = convert_to_tensor(input)
     return apply(pass_through, [x], type="GuaranteeConst", name=name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
-
-
-def where_v2(condition: Any, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
-    """`where` with broadcasting of all three arguments.
-
-    condition: a bool tensor.
-    """
-    if x is None or y is None:
-        return array_ops.where(condition, x, y, name=name)
-    picks = convert_to_tensor(condition)
-    a, b = convert_together([x, y])
-    common_shape = shapes.broadcast(a.raw_shape, b.raw_shape)
-    if common_shape is not None and picks.raw_shape is not None and len(picks.raw_shape) == 1 < len(common_shape):
-        picks = array_ops.reshape(picks, [*[1] * (len(common_shape) - 1), -1])  # otherwise `where` selects rows
-    return array_ops.where(picks, a, b, name=name)

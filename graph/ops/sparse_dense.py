@@ -74,13 +74,16 @@ def sparse_to_dense(
     """A tensor of `output_shape` with `sparse_values` at `sparse_indices`, and the default elsewhere.
 
     sparse_indices: [n, rank], or [n] for a vector, or a scalar. sparse_values: [n], or one value for all.
-    validate_indices: they must ascend without duplicates, or InvalidArgumentError is raised at run time.
+    validate_indices: they must ascend without duplicates, or InvalidArgumentError is raised at run time. Other shapes
+    raise it as well.
     """
     with name_scope(name, "SparseToDense", [sparse_indices, output_shape, sparse_values]) as scope:
         values = convert_to_tensor(sparse_values)
         default = convert_to_tensor(default_value, values.dtype.base_dtype)
         indices = math_ops.cast(convert_to_tensor(sparse_indices), dtypes.int64)
         dims = math_ops.cast(convert_to_tensor(output_shape), dtypes.int64)
+        if dims.raw_shape is not None and len(dims.raw_shape) != 1:
+            raise ValueError(f"Shape must be rank 1 but is rank {len(dims.raw_shape)} for the output_shape: {dims}")
         _, _, raw = shape_argument(output_shape)
         attrs = {"validate": validate_indices}
         return apply(

@@ -257,7 +257,7 @@ def sparse_fill_empty_rows(sp_input: Any, default_value: Any, name: str | None =
         values = array_ops.concat([sp.values, array_ops.expand_dims(default, 0)], 0)
         last = array_ops.shape(sp.values, out_type=dtypes.int64)[0]
         values = _gathered(
-            values, array_ops.where(math_ops.less(source, 0), array_ops.zeros_like(source) + last, source)
+            values, array_ops.where_v2(math_ops.less(source, 0), array_ops.zeros_like(source) + last, source)
         )
         return SparseTensor(indices, values, sp.dense_shape), empty
 

@@ -59,7 +59,7 @@ def _greatest(values: Tensor, places: Tensor, count: Tensor) -> Tensor:
     """The maximum of each group, 0 for an empty one."""
     most = math_ops.unsorted_segment_max(values, places, count)
     group_sizes = math_ops.unsorted_segment_sum(array_ops.ones_like(places), places, count)
-    return array_ops.where(math_ops.greater(group_sizes, 0), most, array_ops.zeros_like(most))
+    return array_ops.where_v2(math_ops.greater(group_sizes, 0), most, array_ops.zeros_like(most))
 
 
 def _reduction(public: str, segment: Callable, is_sparse: bool, doc: str) -> Callable[..., Any]:

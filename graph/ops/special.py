@@ -199,10 +199,12 @@ def histogram_fixed_width(
 ) -> Tensor:
     """The number of values in each of `nbins` bins; see `histogram_fixed_width_bins`.
 
-    value_range: [smallest, largest]; values outside count in the first and last bin.
+    value_range: [smallest, largest]; values outside count in the first and last bin. Raises ValueError without bins.
     """
     x, limits = convert_together([values, value_range])
     kind = as_dtype(dtype)
+    if int(nbins) <= 0:
+        raise ValueError(f"Requires nbins > 0: {nbins}")
     attrs = {"count": int(nbins), "dtype": kind.numpy}
     return apply(
         _histogram, [x, limits], attrs, type="HistogramFixedWidth", name=name or "histogram_fixed_width",
@@ -311,7 +313,7 @@ def fake_quant_with_min_max_vars_gradient(
         side = apply(within, [x, low, high], attrs, type="FakeQuantSide", dtype=dtypes.float32, shape=x.raw_shape)
         axes = None if low.raw_shape in (None, ()) else list(range(len(x.raw_shape or (0,)) - 1))
         zeros = array_ops.zeros_like(g)
-        parts = [array_ops.where(math_ops.equal(side, sign), g, zeros) for sign in (0.0, -1.0, 1.0)]
+        parts = [array_ops.where_v2(math_ops.equal(side, sign), g, zeros) for sign in (0.0, -1.0, 1.0)]
         return parts[0], math_ops.reduce_sum(parts[1], axes), math_ops.reduce_sum(parts[2], axes)
 
 

@@ -351,6 +351,6 @@ def _interpolated(c: Counts, name: str) -> Tensor:
     slope = no_nan(step, math_ops.maximum(p[:-1] - p[1:], 0))
     start = c.tp[1:] - slope * p[1:]
     both_positive = math_ops.logical_and(p[:-1] > 0, p[1:] > 0)
-    ratio = array_ops.where(both_positive, no_nan(p[:-1], math_ops.maximum(p[1:], 0)), array_ops.ones_like(step))
+    ratio = array_ops.where_v2(both_positive, no_nan(p[:-1], math_ops.maximum(p[1:], 0)), array_ops.ones_like(step))
     part = no_nan(slope * (step + start * math_ops.log(ratio)), math_ops.maximum(c.tp[1:] + c.fn[1:], 0))
     return math_ops.reduce_sum(part, name=name)

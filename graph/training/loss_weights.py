@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.build import convert_to_tensor
+from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
+from weftwork.graph.ops.assertions import Assert
+from weftwork.graph.ops.flow import with_dependencies
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
 
@@ -64,26 +68,39 @@ def compute_weighted_loss(
         dtype = losses.dtype.base_dtype
         number = float(weights) if isinstance(weights, (int, float)) else None
         weights = math_ops.cast(convert_to_tensor(weights), dtypes.float32)
-        check_weights(weights, losses)
+        weights = checked_weights(weights, losses)
         loss = _reduced(math_ops.cast(losses, dtypes.float32), weights, number, reduction)
         loss = math_ops.cast(loss, dtype)
         add_loss(loss, loss_collection)
         return loss
 
 
-def check_weights(weights: Tensor, values: Tensor) -> None:
-    """Raise ValueError for weights that are known not to broadcast to the values."""
+def checked_weights(weights: Tensor, values: Tensor) -> Tensor:
+    """The weights. Raises ValueError if they are known not to broadcast to the values.
+
+    Where this shows only at run time, they raise InvalidArgumentError then.
+    """
     given, wanted = weights.raw_shape, values.raw_shape
-    if given is None or wanted is None or given == ():
-        return
-    fits = len(given) == len(wanted) and all(
-        a in (None, 1) or b is None or a == b for a, b in zip(given, wanted, strict=True)
-    )
-    if not fits:
+    if given == ():
+        return weights
+    if given is None or wanted is None:
+        sizes = [array_ops.shape(weights), array_ops.shape(values)]
+        fits = apply(_fit, sizes, type="IsBroadcastable", dtype=dtypes.bool, shape=())
+        told = ["weights can not be broadcast to values.", "weights.shape=", weights.name, sizes[0]]
+        told += ["values.shape=", values.name, sizes[1]]
+        return with_dependencies([Assert(fits, told)], weights)
+    if not _fit(given, wanted):
         raise ValueError(
             f"weights can not be broadcast to values. values.rank={len(wanted)}. weights.rank={len(given)}. "
             f"values.shape={shapes.text(wanted)}. weights.shape={shapes.text(given)}."
         )
+    return weights
+
+
+def _fit(given: Any, wanted: Any) -> np.bool_:
+    """Whether weights of a shape broadcast to values of a shape; what is not known may fit."""
+    alike = [a in (None, 1) or b is None or a == b for a, b in zip(given, wanted, strict=False)]
+    return np.bool_(len(given) == 0 or (len(given) == len(wanted) and all(alike)))
 
 
 def broadcast_weights(weights: Tensor, values: Tensor) -> Tensor:
@@ -97,8 +114,8 @@ def safe_div(numerator: Any, denominator: Any, name: str = "value") -> Tensor:
     """The quotient; 0 where the denominator is 0, also in the gradient."""
     zero = math_ops.equal(denominator, 0)
     # Divide by one where the quotient is not used: a NaN in the branch not taken would reach the gradient.
-    quotient = math_ops.divide(numerator, array_ops.where(zero, array_ops.ones_like(denominator), denominator))
-    return array_ops.where(zero, array_ops.zeros_like(quotient), quotient, name=name)
+    quotient = math_ops.divide(numerator, array_ops.where_v2(zero, array_ops.ones_like(denominator), denominator))
+    return array_ops.where_v2(zero, array_ops.zeros_like(quotient), quotient, name=name)
 
 
 def _reduced(losses: Tensor, weights: Tensor, number: float | None, reduction: str) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import convert_to_tensor, convert_together
 from weftwork.graph.graph import GraphKeys
+from weftwork.graph.known import renamed
 from weftwork.graph.nn import ops as nn_ops
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
@@ -21,7 +22,7 @@ from weftwork.graph.training.loss_weights import (
     BY_NONZERO_WEIGHTS,
     add_loss,
     broadcast_weights,
-    check_weights,
+    checked_weights,
     compute_weighted_loss,
     safe_div,
 )
@@ -182,7 +183,7 @@ def cosine_distance(
     dim: int | None = None,
 ) -> Tensor:
     """1 - labels . predictions along an axis, for unit vectors. Raises ValueError without an axis."""
-    axis = dim if axis is None else axis
+    axis = renamed("axis", axis, "dim", dim)
     if axis is None:
         raise ValueError("You must specify 'axis'.")
     with name_scope(scope, "cosine_distance_loss", [predictions, labels, weights]) as prefix:
@@ -201,10 +202,10 @@ def mean_pairwise_squared_error(
     with name_scope(scope, "mean_pairwise_squared_error", [predictions, labels, weights]):
         labels, predictions = _floats(labels, predictions)
         weights = math_ops.cast(convert_to_tensor(weights), dtypes.float32)
-        check_weights(weights, predictions)
+        weights = checked_weights(weights, predictions)
         differences = predictions - labels
         axes = list(range(1, len(differences.shape.as_list())))
-        present = array_ops.where(
+        present = array_ops.where_v2(
             math_ops.equal(broadcast_weights(weights, differences), 0.0),
             array_ops.zeros_like(differences),
             array_ops.ones_like(differences),
@@ -216,6 +217,6 @@ def mean_pairwise_squared_error(
         second = 2.0 * safe_div(math_ops.square(total), count * math_ops.maximum(count - 1.0, 0.0))
         loss = math_ops.reduce_sum((first - second) * weights)
         has_any = math_ops.greater(math_ops.reduce_sum(count), 0.0)
-        loss = array_ops.where(has_any, loss, array_ops.zeros_like(loss), name="value")
+        loss = array_ops.where_v2(has_any, loss, array_ops.zeros_like(loss), name="value")
         add_loss(loss, loss_collection)
         return loss

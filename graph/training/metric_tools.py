@@ -14,7 +14,7 @@ from weftwork.graph.known import rank_of
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.stacks import get_default_graph
-from weftwork.graph.training.loss_weights import broadcast_weights, check_weights
+from weftwork.graph.training.loss_weights import broadcast_weights, checked_weights
 from weftwork.graph.variables.variable import Variable
 
 METRIC_VARIABLES = GraphKeys.METRIC_VARIABLES
@@ -73,7 +73,7 @@ def weighted(values: Tensor, weights: Any, dtype: Any = dtypes.float32) -> Tenso
     if weights is None:
         return values
     weights = math_ops.cast(convert_to_tensor(weights), dtype)
-    check_weights(weights, values)
+    weights = checked_weights(weights, values)
     return math_ops.multiply(values, broadcast_weights(weights, values))
 
 

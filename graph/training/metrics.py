@@ -17,7 +17,7 @@ from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.scopes import name_scope
-from weftwork.graph.training.loss_weights import broadcast_weights, check_weights, safe_div
+from weftwork.graph.training.loss_weights import broadcast_weights, checked_weights, safe_div
 from weftwork.graph.training.metric_tools import Metric, as_metric, metric_variable, no_nan, same_shaped, weighted
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.scoping import variable_scope
@@ -41,7 +41,7 @@ def mean(
             number = math_ops.cast(array_ops.size(values), dtypes.float32)
         else:
             weights = math_ops.cast(convert_to_tensor(weights), dtypes.float32)
-            check_weights(weights, values)
+            weights = checked_weights(weights, values)
             values = math_ops.multiply(values, weights)
             number = math_ops.reduce_sum(broadcast_weights(weights, values))
         new_total = state_ops.assign_add(total, math_ops.reduce_sum(values))
@@ -270,13 +270,16 @@ def confusion_matrix(
     """A matrix whose element in row i, column j counts the labels i predicted as j: [classes, classes].
 
     labels, predictions: vectors of integers from 0 on.   num_classes: by default the largest number plus one.
-    weights: of each pair, 1 by default.   At run time, raises InvalidArgumentError for numbers out of range.
+    weights: of each pair, 1 by default.   Raises ValueError for another number of weights, and InvalidArgumentError at
+    run time for numbers out of range.
     """
     with name_scope(name, "confusion_matrix", [labels, predictions, weights]) as scope:
-        inputs = [math_ops.cast(convert_to_tensor(vector), dtypes.int64) for vector in (labels, predictions)]
+        predictions, labels, _ = same_shaped(convert_to_tensor(predictions), convert_to_tensor(labels), None)
+        inputs = [math_ops.cast(vector, dtypes.int64) for vector in (labels, predictions)]
         kind = dtypes.as_dtype(dtype)
         if weights is not None:
             inputs.append(math_ops.cast(convert_to_tensor(weights), kind))
+            inputs[2].shape.assert_is_compatible_with(predictions.shape)
         attrs = {"classes": num_classes, "dtype": kind.numpy}
         shape = (num_classes, num_classes)
         return apply(counted, inputs, attrs, type="ConfusionMatrix", name=scope, dtype=kind, shape=shape)

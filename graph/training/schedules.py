@@ -16,8 +16,8 @@ from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import math_ops as m
 from weftwork.graph.ops.conversion import cast
-from weftwork.graph.ops.indexing import where
 from weftwork.graph.ops.random_ops import random_normal
+from weftwork.graph.ops.selecting import where_v2
 from weftwork.graph.scopes import name_scope
 
 
@@ -80,7 +80,7 @@ def polynomial_decay(
         numbers = _numbers("polynomial_decay", learning_rate, global_step, decay_steps, end_learning_rate, power)
         rate, step, steps, end, exponent = numbers
         if cycle:
-            steps = steps * where(m.equal(step, 0.0), 1.0, m.ceil(step / steps))
+            steps = steps * where_v2(m.equal(step, 0.0), 1.0, m.ceil(step / steps))
         else:
             step = m.minimum(step, steps)
         return m.add((rate - end) * m.pow(1.0 - step / steps, exponent), end, name=scope)

@@ -16,7 +16,8 @@ from weftwork.actors.checkpoints.files import absolute, files_of
 from weftwork.actors.checkpoints.reader import CheckpointReader
 from weftwork.graph.build import convert_to_tensor
 from weftwork.graph.ops.conversion import cast
-from weftwork.graph.ops.indexing import gather, where
+from weftwork.graph.ops.indexing import gather
+from weftwork.graph.ops.selecting import where_v2
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.variables.variable import Variable
 from weftwork.scheduler.saving.saver_nodes import whole_value
@@ -107,5 +108,5 @@ def _start(part: Variable, info: VocabInfo, prefix: str, key: str, stored: Any, 
         value = gather(value, np.maximum(own, 0), axis=axis)
         backup = np.zeros(shape) if info.backup_initializer is None else info.backup_initializer(shape)
         known = np.broadcast_to((own >= 0).reshape([-1 if at == axis else 1 for at in range(len(shape))]), shape)
-        value = where(known, value, cast(convert_to_tensor(backup), part.dtype.base_dtype))
+        value = where_v2(known, value, cast(convert_to_tensor(backup), part.dtype.base_dtype))
     part.initialise_from(value)

@@ -120,7 +120,12 @@ class BaseSession(Running):
         return self._run(signature, list(values.values()), copy=False)
 
     def _make_ready(self) -> None:
-        """Close the loops of the graph that were made by hand. Raises RuntimeError if the graph is empty."""
+        """Close the loops of the graph that were made by hand.
+
+        Raises RuntimeError if the graph is empty, InvalidArgumentError if it contains a cycle.
+        """
+        if self._graph.cycles:
+            seams.refuse_cycles(self._graph)
         if self._graph.back_edges:
             seams.close_loops(self._graph)
         if self._graph.version == 0:

@@ -12,6 +12,7 @@ from weftwork.contrib import (
     rnn,
     seq2seq,
     slim,
+    staging,
     training,
     util,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "rnn",
     "seq2seq",
     "slim",
+    "staging",
     "training",
     "util",
 ]

@@ -180,6 +180,8 @@ case("pow", lambda x: x**3.0, inside(3))
 case("pow", lambda y: 2.0**y, normal(3))
 case("igamma", lambda x: tf.igamma(np.array([0.7, 2.0]), x), positive(2))
 case("igammac", lambda x: tf.igammac(np.array([0.7, 2.0]), x), positive(2))
+case("igamma", lambda a: tf.igamma(a, np.array([0.2, 5.0])), positive(2), second=False)
+case("igammac", lambda a: tf.igammac(a, np.array([0.2, 5.0])), positive(2), second=False)
 case("zeta", lambda q: tf.zeta(np.array([2.0, 3.5]), q), positive(2))
 case("add_n", lambda x, y: tf.add_n([x, y, x]), normal(2, 2), normal(2, 2))
 case("accumulate_n", lambda x, y: tf.accumulate_n([x, y]), normal(2, 2), normal(2, 2))
@@ -333,7 +335,7 @@ case("gather_nd", lambda x: tf.gather_nd(x, [[1, 0], [1, 0], [0, 2]]), normal(2,
 case("scatter_nd", lambda x: tf.scatter_nd([[1], [3], [1]], x, [4, 2]), normal(3, 2))
 case("boolean_mask", lambda x: tf.boolean_mask(x, [True, False, True]), normal(3, 2))
 case("where", lambda x, y: tf.where([[True, False], [False, True]], x, y), normal(2, 2), normal(2, 2))
-case("where", lambda x, y: tf.where([[True, False], [False, True]], x, y), normal(2), normal(2, 1))
+case("where_v2", lambda x, y: tf.where_v2([[True, False], [False, True]], x, y), normal(2), normal(2, 1))
 case("where", lambda x, y: tf.where([True, False], x, y), normal(2, 3), normal(2, 3))
 case("one_hot", lambda x: (tf.one_hot([1, 0], 2, dtype=tf.float64) * x, x), normal(2))
 for _function in (tf.shape, tf.size, tf.rank, tf.zeros_like, tf.ones_like, tf.unique, tf.unique_with_counts):
@@ -508,7 +510,7 @@ def test_where_sums_what_it_has_broadcast(sizes, known):
     condition = np.broadcast_to(
         normal(*np.broadcast_shapes(x.shape, y.shape), seed=7) > 0, np.broadcast_shapes(x.shape, y.shape)
     )
-    check(lambda a, b: tf.where(condition, a, b), x, y, shape="static" if known else "dims")
+    check(lambda a, b: tf.where_v2(condition, a, b), x, y, shape="static" if known else "dims")
 
 
 REDUCTIONS = ["reduce_sum", "reduce_mean", "reduce_max", "reduce_logsumexp"]
@@ -616,9 +618,7 @@ UNKNOWN: dict[str, Callable] = {
     "heaviside": lambda x: np.heaviside(x, 0.5),
     "copysign": lambda x: np.copysign(x, 1.0),
     "nextafter": lambda x: np.nextafter(x, 0.0),
-    "random_gamma": lambda x: tf.random_gamma([2], x, dtype=tf.float64),
     "random_shuffle": tf.random_shuffle,
-    "igamma": lambda x: tf.igamma(x, np.array([1.0, 1.0])),
     "zeta": lambda x: tf.zeta(x, np.array([1.0, 1.0])),
     "betainc": lambda x: scipy.special.betainc(x, 1.0, 0.5),
     "qr": lambda x: tf.linalg.qr(tf.reshape(x, [1, 2])),
@@ -665,6 +665,17 @@ def test_random_numbers_of_a_mean_and_a_deviation_are_differentiated_by_both(gra
         value, (of_mean, of_deviation) = session.run([drawn, grads], {mean: 3.0, deviation: 2.0})
     assert of_mean == 4
     np.testing.assert_allclose(of_deviation, ((value - 3) / 2).sum(), rtol=1e-4)
+
+
+def test_draws_from_gamma_distributions_are_differentiated_along_their_quantiles(session):
+    alpha, beta = np.array([0.01, 0.5, 3.0, 200.0]), np.array(2.0)
+    given = [tf.constant(alpha), tf.constant(beta)]
+    drawn = tf.random_gamma([], *given, tf.float64, seed=3)
+    value, (of_alpha, of_beta) = session.run([drawn, tf.gradients(drawn, given)])
+    quantile, step = scipy.special.gammainc(alpha, value * beta), 1e-6 * alpha
+    above, below = [scipy.special.gammaincinv(alpha + side, quantile) for side in (step, -step)]
+    np.testing.assert_allclose(of_alpha, (above - below) / (2 * step) / beta, rtol=1e-5)
+    np.testing.assert_allclose(of_beta, -(value / beta).sum(), rtol=1e-12)
 
 
 # Completeness

@@ -103,8 +103,9 @@ CALLS = [
     ("one_hot", [[1], 2, True, False], {}, lambda: [[False, True]]),
     ("where", [X > 5, X, -X], {}, lambda: np.where(X > 5, X, -X)),
     ("where", [[True, False], X, -X], {}, lambda: np.stack([X[0], -X[1]])),
-    ("where", [True, V, 0], {}, lambda: V),
-    ("where", [V > 4, V, 0], {}, lambda: [5, 0, 9]),
+    ("where", [True, V, -V], {}, lambda: V),
+    ("where_v2", [True, V, 0], {}, lambda: V),
+    ("where_v2", [V > 4, V, 0], {}, lambda: [5, 0, 9]),
     ("fill", [[2, 3], 7.5], {}, lambda: np.full((2, 3), 7.5)),
     ("zeros", [[2, 3]], {}, lambda: np.zeros((2, 3))),
     ("zeros", [3, dtypes.int64], {}, lambda: [0, 0, 0]),
@@ -427,7 +428,7 @@ def test_strings_stay_bytes():
     assert evaluate(array_ops.fill([2], "ab\0")).tolist() == [b"ab\0", b"ab\0"]
     assert evaluate(array_ops.zeros([2], dtypes.string)).tolist() == [b"", b""]
     assert evaluate(array_ops.unique(words).y).tolist() == [b"a", b"bc"]
-    assert evaluate(array_ops.where([True, False, True], words, "z")).tolist() == [b"a", b"z", b"a"]
+    assert evaluate(array_ops.where_v2([True, False, True], words, "z")).tolist() == [b"a", b"z", b"a"]
     assert evaluate(words[1]) == b"bc"
 
 
@@ -486,7 +487,18 @@ def test_strings_stay_bytes():
         (lambda: math_ops.range(1, [2]), "must be rank 0"),
         (lambda: array_ops.one_hot([1], [2]), "must be scalar"),
         (lambda: array_ops.one_hot([1], 2, axis=2), "Expected axis to be -1 or between"),
+        (lambda: array_ops.where([True], X, X), "Dimension 0 in both shapes must be equal, but are 1 and 2"),
+        (
+            lambda: array_ops.where([[True], [False]], X[0], X[0]),
+            "must be equal, but are 2 and 3. Shapes are .2,1. and",
+        ),
+        (lambda: array_ops.where([True, False], X, 0), "Shapes must be equal rank, but are 3 and 0"),
+        (lambda: array_ops.where([True, False], 1, 0), "'then' must be at least a vector, but saw shape: .."),
+        (lambda: array_ops.where(True), "WhereOp : Unhandled input dimensions: 0"),
         (lambda: array_ops.fill([2], [1, 2]), "Shape must be rank 0 but is rank 1"),
+        (lambda: math_ops.segment_sum(1, [0]), "Shape must be at least rank 1 but is rank 0"),
+        (lambda: tf.nn.top_k([1, 2], -1), "must be non-negative but is -1"),
+        (lambda: tf.histogram_fixed_width([1.0], [0.0, 1.0], 0), "Requires nbins > 0: 0"),
         (lambda: array_ops.zeros([-1]), "must be >= 0"),
         (lambda: array_ops.broadcast_to(V, [2, 4]), "must be equal|cannot be broadcast"),
         (lambda: array_ops.broadcast_to(X, [4]), "Shape must be at most rank 1 but is rank 3"),
@@ -511,6 +523,9 @@ def test_wrong_dtypes_are_refused_when_the_node_is_built():
     for build in (array_ops.invert_permutation, lambda x: array_ops.one_hot(x, 2)):
         with pytest.raises(TypeError, match="needs integer"):
             build([0.5])
+    assert [evaluate(x).shape for x in (array_ops.one_hot([], 2), math_ops.bincount([]))] == [(0, 2), (0,)]
+    with pytest.raises(TypeError, match="'depth' of 'OneHot' Op has type float32 that is no integer"):
+        array_ops.one_hot([1], placeholder(dtypes.float32, []))
     for build in (array_ops.gather_nd, lambda x, at: array_ops.scatter_nd(at, x, [24])):
         with pytest.raises(TypeError, match="needs integer indices"):
             build(X, [[0.5]])
@@ -579,6 +594,13 @@ def test_rows_of_indices_may_count_within_batches():
         (lambda: array_ops.pad(later([1, 2]), later([[-1, 0]])), "Paddings must be non-negative"),
         (lambda: array_ops.pad(later([1, 2]), later([[2, 0]]), "REFLECT"), "paddings must be less than the dimension"),
         (lambda: array_ops.boolean_mask(later([1, 2]), later([True])), "IndexError: boolean index did not match"),
+        (
+            lambda: array_ops.where(True, anything([1]), [1, 2]),
+            r"same size and shape.  Input 0: \[1\] != input 2: \[2\]",
+        ),
+        (lambda: array_ops.where(anything([[True]]), [1, 2], [1, 2]), r"Input 0: \[1,1\] != input 1: \[2\]"),
+        (lambda: array_ops.where(later([True]), [1, 2], [1, 2]), "must match size of 'cond', but saw: 2 vs. 1"),
+        (lambda: array_ops.where([True], anything(1), anything(1)), r"must be at least a vector, but saw shape: \[\]"),
     ],
 )
 def test_what_does_not_fit_when_it_runs_is_told_in_tensorflows_words(build, message):

@@ -174,11 +174,13 @@ def test_the_norms_of_matrices(ord):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_norm_is_real_and_of_the_same_precision(dtype):
+def test_a_norm_is_real_but_the_euclidean_one_has_the_dtype_of_its_numbers(dtype):
     x = random(3, dtype=dtype)
-    tensor = linalg_ops.norm(x)
-    assert tensor.dtype.numpy == np.abs(x).dtype
-    check(tensor, np.sqrt((np.abs(x) ** 2).sum()), 1e-6)
+    euclidean, largest = linalg_ops.norm(x), linalg_ops.norm(x, np.inf)
+    assert euclidean.dtype.numpy == dtype
+    assert largest.dtype.numpy == np.abs(x).dtype
+    check(euclidean, np.sqrt((np.abs(x) ** 2).sum()), 1e-6)
+    check(largest, np.abs(x).max(), 1e-6)
 
 
 def test_a_norm_that_is_none_is_refused():
@@ -188,6 +190,8 @@ def test_a_norm_that_is_none_is_refused():
         linalg_ops.norm(np.eye(2), "fro")
     with pytest.raises(ValueError, match="'axis' must be None, an integer, or a tuple of 2 unique integers"):
         linalg_ops.norm(np.eye(2), axis=(0, 0))
+    with pytest.raises(ValueError, match="'axis' must be None, an integer, or a tuple of 2 unique integers, got .0."):
+        linalg_ops.norm(np.eye(2), axis=[0])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32, np.complex128])

@@ -68,6 +68,22 @@ def test_wrong_indices_are_refused_when_it_runs(graph, indices, message):
         run(tf.sparse.to_dense(sparse(indices=indices)))
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (([[[0]]], [3], [1]), r"sparse_indices should be a scalar, vector, or matrix, got shape \[1,1,1\]"),
+        (([[0, 1]], [3], [1]), "output_shape has incorrect number of elements: 1 should be: 2"),
+        (([0, 2], [3], [[1, 2]]), r"sparse_values has incorrect shape \[1,2\], should be \[\] or \[2\]"),
+        (([0, 2], [3], [1, 2], [0]), "default_value should be a scalar."),
+    ],
+)
+def test_values_for_other_places_are_refused_when_it_runs(graph, given, message):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        run(tf.sparse_to_dense(*given))
+    with pytest.raises(ValueError, match="Shape must be rank 1 but is rank 0"):
+        tf.sparse_to_dense([0], 3, [1])
+
+
 def _moves():
     return {
         "reorder": (lambda sp: tf.sparse.reorder(sp), lambda x: x),
