@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from time import perf_counter, sleep, thread_time
+from time import perf_counter, process_time, sleep, thread_time
 from typing import NamedTuple
 
 from weftwork.actors.programs.exchange import pause
@@ -21,25 +21,27 @@ _SHOWN_FREE, _SHOWN_HELD = 1e-3, 4e-3
 because the machine is busy."""
 _RELEASE_SHARE = 0.5
 """Share of its time for which the GIL must be free for a kernel to be taken to release it."""
-_QUEUED_SHARE, _COMPUTING_SHARE = 0.1, 0.5
-"""Share of its time for which a call may wait for a core, and still tell something, and for which it must compute to be
-taken to hold the GIL."""
+_COMPUTING_SHARE = 0.5
+"""Share of its time for which a call must compute to be taken to hold the GIL."""
+_WAITED = 0.5e-3
+"""Seconds, beyond those without a core, by which a tick is late if a thread holds the GIL: it gives it up after 5 ms."""
 
 
 class Reading(NamedTuple):
     """What a thread reads before and after a call, in seconds so far.
 
-    free: those for which the GIL was free.   busy: those for which the thread has computed.   queued: those for which
-    it has waited for a core.
+    free: those for which the GIL was free.   ran: those for which others have computed meanwhile.   busy: those for
+    which the thread has computed.   queued: those for which it has waited for a core.
     """
 
     free: float
+    ran: float
     busy: float
     queued: float
 
     def since(self, before: Reading) -> Reading:
         """The seconds between two readings."""
-        return Reading(self.free - before.free, self.busy - before.busy, self.queued - before.queued)
+        return Reading(*[now - then for now, then in zip(self, before, strict=True)])
 
 
 class Ticker:
@@ -52,10 +54,10 @@ class Ticker:
     """
 
     def __init__(self):
-        self.free = 0.0
-        """Seconds for which the GIL was free."""
-        self._calls: dict[int, tuple[float, float, float]] = {}
-        """By kernel, the free seconds, seconds and CPU seconds of the calls that were too short for a verdict."""
+        self.free = self.ran = 0.0
+        """Seconds for which the GIL was free, and CPU seconds of other threads meanwhile."""
+        self._calls: dict[int, tuple[float, Reading]] = {}
+        """By kernel, the seconds and the readings of the calls that were too short for a verdict, added up."""
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -82,26 +84,29 @@ class Ticker:
 
     def read(self) -> Reading:
         """A reading of this thread."""
-        return Reading(self.free, thread_time(), _QUEUE.seconds())
+        return Reading(self.free, self.ran, thread_time(), _QUEUE.seconds())
 
     def verdict(self, token: int, seconds: float, read: Reading, alone: bool = True) -> bool | None:
         """Whether a kernel holds the GIL; None while unknown.
 
-        seconds, read: of this call. It tells nothing if its thread has waited for a core: meanwhile it could not take
-        the GIL, which others then found free.
+        seconds, read: of this call. A thread that waits for a core could not take the GIL, which others then find free.
+        So what counts is what the call has computed while the GIL was free, or for how long it has waited for something
+        else.
         alone: whether no other kernel ran meanwhile. If one did, it may be the one that held the GIL.
         """
-        if read.queued > _QUEUED_SHARE * seconds:
-            return None
-        before = self._calls.pop(token, (0.0, 0.0, 0.0))
-        free, seconds, busy = read.free + before[0], seconds + before[1], min(seconds, read.busy) + before[2]
-        if seconds >= _SHOWN_FREE and free >= _RELEASE_SHARE * seconds:
+        if token in self._calls:
+            before, earlier = self._calls.pop(token)
+            seconds, read = seconds + before, Reading(*map(sum, zip(read, earlier, strict=True)))
+        free, ran, busy, queued = read
+        if busy >= _SHOWN_FREE and ran >= _RELEASE_SHARE * busy:
+            return False
+        if seconds >= _SHOWN_FREE and min(free, seconds - queued - busy) >= _RELEASE_SHARE * seconds:
             return False
         if seconds < _SHOWN_HELD:
-            self._calls[token] = free, seconds, busy
+            self._calls[token] = seconds, read
             return None
-        computes = busy > _COMPUTING_SHARE * seconds  # if not, it waits, and the ticks were late
-        return True if alone and computes and free < _RELEASE_SHARE * busy else None
+        computes = busy > _COMPUTING_SHARE * (seconds - queued)  # if not, it waits, and the ticks were late
+        return True if alone and computes and ran < _RELEASE_SHARE * busy else None
 
     def forget(self) -> None:
         """Forget all calls, because tokens stand for other kernels from now on."""
@@ -110,15 +115,17 @@ class Ticker:
     def _count(self) -> None:
         while True:
             self._wanted.wait()
-            last = perf_counter()
+            last, others, queued = perf_counter(), process_time() - thread_time(), _QUEUE.seconds()
             while self._wanted.is_set():
                 sleep(_TICK)
-                awake = perf_counter()
+                awake, until = perf_counter(), _QUEUE.seconds()
                 pause()
-                now = perf_counter()
+                now, worked = perf_counter(), process_time() - thread_time()
                 if now - awake < _AT_ONCE:
                     self.free += min(awake - last, _LONGEST_TICK)
-                last = now
+                    if awake - last - (until - queued) < _WAITED:
+                        self.ran += worked - others
+                last, others, queued = now, worked, until
 
 
 class _Queue(threading.local):
