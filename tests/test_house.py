@@ -6,6 +6,7 @@ import ast
 import functools
 import importlib
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -29,8 +30,8 @@ FLOORS = [
     "graph/variables",
     "graph/lookup",
     "graph/nn",
-    "graph/distributions",
     "graph/images",
+    "graph/distributions",
     "graph/gradients",
     "graph/layers",
     "graph/recurrent",
@@ -122,6 +123,17 @@ def wing(module: str) -> str:
 
 def test_every_file_lies_in_a_wing_of_the_list():
     assert {wing(module) for module in MODULES} == set(FLOORS)
+
+
+def test_architecture_lists_the_wings_in_their_order():
+    """Each top folder has a table, whose first column names its wings. The root of graph/ is one of them."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    found = []
+    for top in TOPS:
+        rows = re.findall(r"^\| (`.*?) \|", text.partition(f"**`{top}/`:")[2].partition("\n\n**")[0], re.MULTILINE)
+        names = [name for row in rows for name in re.findall(r"`(\w+)/`", row)]
+        found += [name if name == top else f"{top}/{name}" for name in names if name not in {*TOPS} - {top}]
+    assert [name for name in FLOORS if name not in ("actors", "scheduler")] == found
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no clone of the repository")
