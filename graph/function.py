@@ -408,7 +408,9 @@ def py_func(
     is None. The function may write into its arguments.
     stateful: call it in the caller's process, once for each node and run, in the order of creation. stateful=False
     declares the function pure: equal calls may be made only once, anywhere.
-    At run time, InvalidArgumentError is raised if a dtype of `Tout` cannot hold the returned value.
+    At run time, InvalidArgumentError is raised if a dtype of `Tout` cannot hold the returned value, or for another
+    number of values, and InternalError for an object that no dtype can hold. A list is a list of values, unless `Tout`
+    is `tf.object`.
     """
     if not callable(func):
         raise ValueError(f"py_func expected func to be callable, but got {func!r}.")
@@ -416,10 +418,12 @@ def py_func(
     several = isinstance(Tout, (list, tuple))
     types = tuple([as_dtype(dtype) for dtype in (Tout if several else [Tout])])
     traits = _STATEFUL if stateful else _STATELESS
-    outputs = len(types) if several else None
+    whole = not several and types[0] is dtypes.object  # a list is an object, too
     kind = "PyFunc" if stateful else "PyFuncStateless"
+    outputs = None if whole else len(types)
     node = Op(func, outputs, types, (None,) * len(types), not stateful, traits, name or kind, numpy=True)
-    return node(*[convert_to_tensor(x) for x in inp])
+    made = node(*[convert_to_tensor(x) for x in inp])
+    return made if several or whole else made[0]
 
 
 _STATEFUL, _STATELESS = Traits(user=True, here=True), Traits(user=True)

@@ -20,7 +20,7 @@ import numpy as np
 
 from weftwork.graph import dtypes, nest
 from weftwork.graph.dtypes import DType
-from weftwork.graph.errors import DeadlineExceededError, text_of
+from weftwork.graph.errors import DeadlineExceededError, InternalError, InvalidArgumentError, text_of
 from weftwork.graph.operation import Traits
 from weftwork.graph.python.by_identity import ByIdentity
 from weftwork.graph.python.callables import awaited, identity, is_async, named
@@ -229,6 +229,8 @@ class UserFunction:
 
     def _unpacked(self, result: Any) -> list:
         """Unpack the declared number of values. Raises ValueError if the function returned another number."""
+        if self.numpy and result is None:
+            result = []  # as TensorFlow counts
         if not isinstance(result, (tuple, list)):
             if self.outputs == 1:
                 return [result]
@@ -237,6 +239,9 @@ class UserFunction:
             raise ValueError(
                 f"{self.__name__} returned one {type(result).__name__}, but {self.outputs} outputs were declared"
             )
+        if len(result) != self.outputs and self.numpy:
+            text = f"{self.__name__} returns {len(result)} values, but expects to see {self.outputs} values."
+            raise InvalidArgumentError(None, None, text)
         if len(result) != self.outputs:
             raise ValueError(f"{self.__name__} returned {len(result)} values, but {self.outputs} outputs were declared")
         return list(result)
@@ -249,6 +254,13 @@ class UserFunction:
             return text[()] if isinstance(text, np.ndarray) else text
         array = np.asarray(value)
         if array.dtype != wanted.numpy:
+            if self.numpy and array.dtype.kind in "OV" and not isinstance(value, (int, type(None))):
+                what = (
+                    f"object type {type(value).__name__}"
+                    if array.dtype.kind == "O"
+                    else f"numpy data type {array.dtype}"
+                )
+                raise InternalError(None, None, f"Unsupported {what}: the result of {self.__name__}")
             if not _holds(wanted.numpy, array):
                 raise TypeError(
                     f"{self.__name__} returned {_shown(value)}, which the declared dtype {wanted.name} cannot hold"

@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.distributions.distribution import FULLY_REPARAMETERIZED, NOT_REPARAMETERIZED, Elementwise
+from weftwork.graph.distributions.distribution import FULLY_REPARAMETERIZED, Elementwise
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, assertions, filling, math_ops, random_ops, special
 
 
 class _Shaped(Elementwise):
-    """Distributions of two positive parameters whose draws are made of gamma variates, which have no gradient."""
+    """Distributions of two positive parameters whose draws are made of gamma variates."""
 
     def __init__(self, given: dict[str, Any], validate_args: bool, allow_nan_stats: bool, name: str | None):
         self._validate_args = validate_args
         self._made = self._entered(name, given, *[(word, assertions.assert_positive) for word in given])
         parameters = {**given, "validate_args": validate_args, "allow_nan_stats": allow_nan_stats, "name": name}
         super().__init__(
-            self._tensors[0].dtype.base_dtype, NOT_REPARAMETERIZED, validate_args, allow_nan_stats, parameters,
+            self._tensors[0].dtype.base_dtype, FULLY_REPARAMETERIZED, validate_args, allow_nan_stats, parameters,
             self._tensors, self._name,
         )  # fmt: skip
 
@@ -83,7 +83,6 @@ class Exponential(Gamma):
         self._parameters = {
             "rate": rate, "validate_args": validate_args, "allow_nan_stats": allow_nan_stats, "name": name,
         }  # fmt: skip
-        self._reparameterization_type = FULLY_REPARAMETERIZED
 
     def _sample_n(self, n: Tensor, seed: int | None) -> Tensor:
         tiny = np.finfo(self.dtype.numpy).tiny  # the logarithm of 0 is left out

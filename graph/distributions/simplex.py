@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph.distributions.discrete import OfChances, logits_and_probs
-from weftwork.graph.distributions.distribution import NOT_REPARAMETERIZED, Distribution, floats
+from weftwork.graph.distributions.distribution import FULLY_REPARAMETERIZED, NOT_REPARAMETERIZED, Distribution, floats
 from weftwork.graph.nn.ops import log_softmax
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import (
@@ -83,7 +83,7 @@ class Dirichlet(_Simplex):
             self._table = self._checked(floats(concentration, "concentration"), assertions.assert_positive)
             self._total = reductions.reduce_sum(self._table, -1)
         super().__init__(
-            self._table.dtype.base_dtype, NOT_REPARAMETERIZED, validate_args, allow_nan_stats, parameters,
+            self._table.dtype.base_dtype, FULLY_REPARAMETERIZED, validate_args, allow_nan_stats, parameters,
             [self._table, self._total], scope,
         )  # fmt: skip
 

@@ -100,6 +100,9 @@ def reduce_join(strings: Any, *axes: Any, axis: tuple[int, ...] | None, separato
     if axes:
         axis = tuple(int(a) for a in np.ravel(axes[0]))
     order = range(array.ndim)[::-1] if axis is None else [normal(a, array.ndim) for a in axis]
+    for at, number in enumerate(order):
+        if number in order[:at]:
+            raise InvalidArgumentError(None, None, f"Duplicate reduction dimension {number}")
     for a in order:
         rows = np.moveaxis(array, a, -1)
         result = np.empty(rows.shape[:-1], object)
@@ -212,6 +215,9 @@ def transcoded(strings: Any, *, source: str, target: str, errors: str, replaceme
             text = string.decode(source, {"strict": "strict", "replace": "replace", "ignore": "ignore"}[errors])
         except UnicodeDecodeError as error:
             raise InvalidArgumentError(None, None, f"Invalid formatting on input string: {error}") from error
+        except LookupError as error:
+            text = f"Could not create converter for input encoding: {source}"
+            raise InvalidArgumentError(None, None, text) from error
         if errors == "replace":
             text = text.replace("\ufffd", replacement)
         if control:

@@ -123,7 +123,19 @@ def depthwise_conv2d(
         )  # fmt: skip
 
 
-depthwise_conv2d_native = depthwise_conv2d
+def depthwise_conv2d_native(
+    input: Any,
+    filter: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str = "NHWC",
+    dilations: Any = (1, 1, 1, 1),
+    name: str | None = None,
+) -> Tensor:
+    """`depthwise_conv2d` of an input and a filter, with a dilation for each axis of the input."""
+    return depthwise_conv2d(
+        input, filter, strides, padding, None, name or "DepthwiseConv2dNative", data_format, dilations
+    )
 
 
 def depthwise_conv2d_native_backprop_input(

@@ -262,13 +262,21 @@ sigmoid = _unary("sigmoid", "expit", "Sigmoid", "1 / (1 + exp(-x)).")
 erf = over_values(_unary("erf", "erf", "Erf", "The error function."))
 erfc = _unary("erfc", "erfc", "Erfc", "1 - erf(x), exact for large x.")
 lgamma = _unary("lgamma", "gammaln", "Lgamma", "log |gamma(x)|.")
-igamma = _binary("igamma", "gammainc", "Igamma", "The lower regularized incomplete gamma function P(x, y).")
-igammac = _binary("igammac", "gammaincc", "Igammac", "The upper regularized incomplete gamma function Q(x, y).")
 
 
 def digamma(x: Any, name: str | None = None) -> Tensor:
     """The derivative of lgamma; NaN at 0, -1, -2..."""
     return _fused(kernels.digamma, _special("psi"), [x], "Digamma", name)
+
+
+def igamma(a: Any, x: Any, name: str | None = None) -> Tensor:
+    """The lower regularized incomplete gamma function P(a, x)."""
+    return elementwise(_special("gammainc"), a, x, type="Igamma", name=name)
+
+
+def igammac(a: Any, x: Any, name: str | None = None) -> Tensor:
+    """The upper regularized incomplete gamma function Q(a, x)."""
+    return elementwise(_special("gammaincc"), a, x, type="Igammac", name=name)
 
 
 def zeta(x: Any, q: Any, name: str | None = None) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
+from weftwork.graph.arguments import of_dtype
 from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import InvalidArgumentError
@@ -19,8 +20,11 @@ from weftwork.graph.ops.array_ops import reshape
 from weftwork.graph.ops.composite import SparseTensor
 
 
-def _strings(value: Any, parameter: str = "input") -> Tensor:
-    return convert_to_tensor(value, dtypes.string, name=parameter)
+def _strings(value: Any, parameter: str = "input", single: bool = False) -> Tensor:
+    x = convert_to_tensor(value, dtypes.string, name=parameter)
+    if single and x.raw_shape:
+        raise ValueError(f"Shape must be rank 0 but is rank {len(x.raw_shape)} for the {parameter}: {x}")
+    return x
 
 
 def _each(kernel: Callable, kind: str, value: Any, name: Any, attrs: Any = None, dtype: Any = dtypes.string) -> Tensor:
@@ -307,7 +311,7 @@ def string_split(
     source: a string vector [n].
     """
     sep = renamed("sep", sep, "delimiter", delimiter)
-    inputs = [_vector(source, "source"), _strings(" " if sep is None else sep, "delimiter")]
+    inputs = [_vector(source, "source"), _strings(" " if sep is None else sep, "delimiter", True)]
     kernel = kernels.split_by_characters
     return _sparse(kernel, "StringSplit", inputs, name, result_type, skip_empty=bool(skip_empty))
 
@@ -342,7 +346,7 @@ def substr(input: Any, pos: Any, len: Any, name: str | None = None, unit: str = 
     At run time, raises InvalidArgumentError for a position outside a string.
     """
     x = _strings(input)
-    start, count = convert_to_tensor(pos, name="pos"), convert_to_tensor(len, name="len")
+    start, count = of_dtype(pos, "pos", ("int32", "int64")), of_dtype(len, "len", ("int32", "int64"))
     if not shapes.compatible(start.raw_shape, count.raw_shape):
         raise ValueError(f"pos and len must have the same shape: {start!r}, {count!r}")
     raw = shapes.broadcast(x.raw_shape, start.raw_shape)
@@ -419,7 +423,7 @@ def regex_replace(
     replace_global: replace every match, not only the first one.
     """
     x = _strings(input)
-    inputs = [x, _strings(pattern, "pattern"), _strings(rewrite, "rewrite")]
+    inputs = [x, _strings(pattern, "pattern", True), _strings(rewrite, "rewrite", True)]
     attrs, kind = {"everywhere": bool(replace_global)}, "RegexReplace"
     return apply(kernels.regex_replace, inputs, attrs, type=kind, name=name, dtype=dtypes.string, shape=x.raw_shape)
 
@@ -427,7 +431,7 @@ def regex_replace(
 def regex_full_match(input: Any, pattern: Any, name: str | None = None) -> Tensor:
     """Whether a pattern matches the whole string, for each string; bool."""
     x = _strings(input)
-    inputs, kind = [x, _strings(pattern, "pattern")], "RegexFullMatch"
+    inputs, kind = [x, _strings(pattern, "pattern", True)], "RegexFullMatch"
     return apply(kernels.regex_full_match, inputs, type=kind, name=name, dtype=dtypes.bool, shape=x.raw_shape)
 
 

@@ -45,12 +45,12 @@ class VariableScope:
         initializer: Any = None,
         regularizer: Any = None,
         caching_device: Any = None,
-        name_scope: str = "",
-        custom_getter: Callable[..., Any] | None = None,
-        dtype: Any = float32,
-        constraint: Any = None,
-        use_resource: bool | None = None,
         partitioner: Callable[..., Any] | None = None,
+        custom_getter: Callable[..., Any] | None = None,
+        name_scope: str = "",
+        dtype: Any = float32,
+        use_resource: bool | None = None,
+        constraint: Any = None,
     ):
         self.name = name
         self.partitioner = partitioner

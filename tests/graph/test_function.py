@@ -650,12 +650,22 @@ def test_py_func_takes_and_gives_text_as_bytes(session):
     assert session.run(upper) == b"ABC"
     text = tf.py_func(lambda: "grüße", [], tf.string)
     assert session.run(text) == "grüße".encode()
-    several = tf.py_func(lambda: ["a", b"b\x00"], [], tf.string)
+    several = tf.py_func(lambda: [["a", b"b\x00"]], [], tf.string)
     value = session.run(several)
     assert value.dtype == object
     assert list(value) == [b"a", b"b\x00"]
     array = tf.py_func(lambda: np.array(["x", "yz"]), [], tf.string)
     assert list(session.run(array)) == [b"x", b"yz"]
+
+
+def test_py_func_takes_a_list_for_a_list_of_values(session):
+    assert session.run(tf.py_func(lambda x: [x], [[1, 2]], tf.int32)).tolist() == [1, 2]
+    for result, count in (((1, 2), 2), ([], 0), (None, 0)):
+        with pytest.raises(InvalidArgumentError, match=f"returns {count} values, but expects to see 1 values"):
+            session.run(tf.py_func(lambda result=result: result, [], tf.int32))
+    for result, what in (({"a": 1}, "object type dict"), (np.zeros(1, [("a", "f4")]), "numpy data type")):
+        with pytest.raises(tf.errors.InternalError, match=f"Unsupported {what}"):
+            session.run(tf.py_func(lambda result=result: result, [], tf.int32))
 
 
 def test_py_func_refuses_a_result_that_is_no_text_where_text_was_declared(session):
@@ -832,8 +842,8 @@ CANNOT = [
 def test_a_value_that_the_declared_dtype_cannot_hold_is_an_error(session, value, dtype):
     """Kinds change as in NumPy's same_kind casts, and no number may leave the range; no value is bent to fit."""
     nodes = [
-        tf.py_func(lambda: value, [], dtype),
-        tf.py_func(lambda: value, [], [dtype])[0],
+        tf.py_func(lambda: [value], [], dtype),
+        tf.py_func(lambda: [value], [], [dtype])[0],
         tf.op(dtype=dtype)(lambda: value)(),
         tf.op(dtype=[dtype], outputs=1)(lambda: [value])()[0],
     ]
@@ -859,7 +869,7 @@ CAN = [
 @pytest.mark.parametrize(("value", "dtype", "expected"), CAN, ids=str)
 def test_a_value_that_the_declared_dtype_can_hold_is_converted(session, value, dtype, expected):
     """The value has the declared dtype."""
-    for node in (tf.py_func(lambda: value, [], dtype), tf.op(dtype=dtype)(lambda: value)()):
+    for node in (tf.py_func(lambda: [value], [], dtype), tf.op(dtype=dtype)(lambda: value)()):
         made = session.run(node)
         assert made.dtype == dtype.numpy
         assert made.tolist() == (expected.tolist() if isinstance(expected, np.generic) else expected)

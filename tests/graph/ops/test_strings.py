@@ -76,6 +76,10 @@ def test_strings_are_joined(graph):
         tf.string_join([["a"], ["b", "c"]])
     with pytest.raises(ValueError, match="Invalid reduction dimension 2"):
         tf.reduce_join(table, 2)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Duplicate reduction dimension 0"):
+        run(tf.reduce_join(table, [0, -2]))
+    with pytest.raises(ValueError, match="Shape must be rank 0 but is rank 1 for the delimiter"):
+        tf.string_split(["a"], [" ", ","])
 
 
 def test_strings_are_split(graph):
@@ -97,6 +101,8 @@ def test_parts_and_lengths(graph):
     assert run([tf.strings.length("häß"), tf.strings.length("häß", unit="UTF8_CHAR")]) == [5, 3]
     with pytest.raises(tf.errors.InvalidArgumentError, match="pos 6 out of range for string 'hello' at index 0"):
         run(tf.substr(words, 6, 1))
+    with pytest.raises(TypeError, match="'pos' has DataType float32 not in list of allowed values: int32, int64"):
+        tf.substr(words, 1.0, 1)
 
 
 def test_letters(graph):
@@ -107,6 +113,8 @@ def test_letters(graph):
     assert run(tf.strings.unicode_transcode(b"a\xffb", "UTF-8", "UTF-8", replacement_char=63)) == b"a?b"
     with pytest.raises(tf.errors.InvalidArgumentError, match="Invalid formatting"):
         run(tf.strings.unicode_transcode(b"\xff", "UTF-8", "UTF-8", errors="strict"))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Could not create converter for input encoding: foo"):
+        run(tf.strings.unicode_transcode("a", "foo", "UTF-8"))
 
 
 def test_regular_expressions(graph):
