@@ -24,7 +24,7 @@ _RELEASE_SHARE = 0.5
 _COMPUTING_SHARE = 0.5
 """Share of its time for which a call must compute to be taken to hold the GIL."""
 _WAITED = 0.5e-3
-"""Seconds, beyond those without a core, by which a tick is late if a thread holds the GIL: it gives it up after 5 ms."""
+"""Seconds, beyond those without a core, by which a tick is late if a thread holds the GIL: that lasts 5 ms."""
 
 
 class Reading(NamedTuple):
