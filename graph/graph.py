@@ -55,6 +55,8 @@ class Graph(Forgetting, Elements, Drawn):
         self.seed: int | None = None
         self.weak: set[Tensor] = set()
         """Tensors that stand for Python numbers: next to typed tensors they take their dtype, as the numbers would."""
+        self.once = False
+        """It runs once, so no worker remembers its nodes, which may hold large arguments."""
         self.runtime: Any = None
         """The session in which plain programs run this graph, once there is one. It lives as long as the graph."""
 

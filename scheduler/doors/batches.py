@@ -57,20 +57,23 @@ class Batch:
 
     def __init__(self, owner: Owner, calls: list[Call], slots: int):
         self.owner, self.calls, self.slots = owner, calls, slots
-        self.nodes = list(self._chunks())
-        self.left = len(self.nodes)
         self.late = False
         """Whether it was waited for in vain."""
+        self._needed = {future for call in calls if call.needs for future in call.needs}
+        self._given: list[Held] = []
+        """What each node was given: arguments, until it is done. Then it is its outcome, in case the run begins again;
+        but nothing here keeps a result alive that no other call needs."""
         self._session: Session | None = None
         self._stopped = threading.Event()
+        self.nodes = list(self._chunks())
+        self.left = len(self.nodes)
 
     def _chunks(self) -> Iterator[list[Call]]:
         """The calls of each node."""
-        needed = {future for call in self.calls if call.needs for future in call.needs}
         chunk: list[Call] = []
         most = 1
         for call in self.calls:
-            alone = call.needs or call.weight > 1 or call.alone or call in needed
+            alone = call.needs or call.weight > 1 or call.alone or call in self._needed
             if chunk and (alone or len(chunk) >= most or not self._alike(call, chunk[0])):
                 yield chunk
                 chunk = []
@@ -140,13 +143,17 @@ class Batch:
         if call.needs:
             args = tuple(map(filled, args))
             kwargs = {key: filled(value) for key, value in (kwargs or {}).items()}
-        made[call] = node = op.of_atoms(graph, [Held((self.owner.start, args, kwargs, draws)), *inputs])
+        made[call] = node = op.of_atoms(graph, [self._held((self.owner.start, args, kwargs, draws)), *inputs])
         return node
 
     def _chunk(self, graph: Graph, calls: list[Call]) -> Tensor:
         op, beside = self._op(call_chunk, calls[0])
         given = [(call.args, call.kwargs, None if beside else call.draws) for call in calls]
-        return op.of_atoms(graph, [Held((self.owner.start, given, _LATE))])
+        return op.of_atoms(graph, [self._held((self.owner.start, given, _LATE))])
+
+    def _held(self, given: tuple) -> Held:
+        self._given.append(Held(given))
+        return self._given[-1]
 
     def _op(self, runner: Callable, call: Call) -> tuple[Op, bool]:
         """The op that makes a call, and whether it runs beside the others."""
@@ -158,9 +165,11 @@ class Batch:
 
     def _tell(self, number: int, outcome: Done) -> None:
         """Finish the calls of a node that is done. Runs in this process, as a node."""
-        if self._stopped.is_set():
+        given = self._given[number]
+        if self._stopped.is_set() or type(given.value) is Done:
             return
         calls, self.left = self.nodes[number], self.left - 1
+        given.value = outcome if calls[0] in self._needed else Done(None)
         weight = calls[0].weight
         PACES.learn(calls[0].callee.key, outcome.seconds / weight, outcome.busy / weight)
         self.owner.done_with(self)

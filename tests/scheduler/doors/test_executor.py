@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import operator
 import os
 import pickle
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+import weakref
 from concurrent.futures import BrokenExecutor, CancelledError, Future, TimeoutError, as_completed, wait
 from pathlib import Path
 
@@ -307,6 +309,18 @@ def test_a_long_chain_of_futures_is_made_in_order(executor):
     for _ in range(1000):
         future = executor.submit(operator.add, future, 1)
     assert future.result() == 1000
+
+
+def test_what_a_call_was_given_goes_once_it_is_done(executor):
+    rows = np.ones(1000)
+    given = weakref.ref(rows)
+    gc.disable()
+    try:
+        assert executor.submit(np.sum, rows).result() == 1000
+        del rows
+        until(lambda: given() is None)
+    finally:
+        gc.enable()
 
 
 def test_after_shutdown_nothing_is_taken_and_all_is_done():
