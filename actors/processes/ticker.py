@@ -18,6 +18,8 @@ _SHOWN_FREE, _SHOWN_HELD = 1e-3, 4e-3
 because the machine is busy."""
 _RELEASE_SHARE = 0.5
 """Share of its time for which the GIL must be free for a kernel to be taken to release it."""
+_WAITS = 0.25
+"""Share of its time for which a kernel that computes has a core, even on a busy machine. With less, it waits."""
 
 
 class Ticker:
@@ -67,7 +69,8 @@ class Ticker:
         """
         before = self._calls.pop(token, (0.0, 0.0, 0.0))
         free, seconds, busy = free + before[0], seconds + before[1], min(seconds, busy) + before[2]
-        if seconds >= _SHOWN_FREE and free >= _RELEASE_SHARE * seconds:
+        surely = free if busy < _WAITS * seconds else free - (seconds - busy)  # without a core, it does not hold it
+        if seconds >= _SHOWN_FREE and free >= _RELEASE_SHARE * seconds and surely >= _RELEASE_SHARE * busy:
             return False
         if seconds < _SHOWN_HELD:
             self._calls[token] = free, seconds, busy

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from weftwork.actors.processes.ticker import TICKER
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.history import HISTORY
-from weftwork.scheduler.plan.policy import SUSPECT_AFTER
+from weftwork.scheduler.plan.policy import COMPUTES, SUSPECT_AFTER
 from weftwork.scheduler.run.frontier import Frontier
 from weftwork.scheduler.run.shipping import token_of
 
@@ -25,6 +25,8 @@ class GilWatch:
         self._spent: dict[int, float] = {}
         """By id, the CPU seconds of functions about which nothing is known yet."""
         self._suspects: set[int] = set()
+        self._computing: set[int] = set()
+        """By id, functions that have computed all through a call: where others had less of a core, they waited."""
 
     @contextmanager
     def watching(self, wanted: bool) -> Iterator[None]:
@@ -47,6 +49,16 @@ class GilWatch:
     def suspects(self, node: int) -> bool:
         """Whether a node must be called alone."""
         return id(self._flow.kernels[node]) in self._suspects
+
+    def seconds_alone(self, node: int, seconds: float, busy: float, helped: bool) -> float:
+        """The seconds that a call would have taken without others beside it.
+
+        busy: those for which it had a core.   helped: whether there were others.
+        """
+        kernel = id(self._flow.kernels[node])
+        if busy > COMPUTES * seconds:
+            self._computing.add(kernel)
+        return min(busy, seconds) if kernel in self._computing and helped else seconds
 
     def learn(self, node: int, free: float, seconds: float, busy: float, alone: bool) -> bool:
         """Learn from a call. Returns whether nodes of its function may belong elsewhere now.
