@@ -19,7 +19,7 @@ from weftwork.scheduler.doors.futures import Call, Callee, finish, start
 from weftwork.scheduler.doors.held import Held
 from weftwork.scheduler.doors.pace import PACES, belongs_beside
 from weftwork.scheduler.doors.running import run_graph, staying
-from weftwork.scheduler.machines.inventory import local_cpus
+from weftwork.scheduler.machines.inventory import local_cpus, machine_count
 from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.run.gates import Gates
 from weftwork.scheduler.session.session import Session
@@ -43,6 +43,9 @@ class Owner(Protocol):
 
     def done_with(self, batch: Batch) -> None:
         """Note that a node of the batch is done, and let it have more calls."""
+
+    def to_come(self) -> float:
+        """How many seconds of work are in no batch yet, as far as that is known. Takes no lock."""
 
     def has_begun(self, batch: Batch) -> None:
         """Let calls join a batch that have come while it was prepared."""
@@ -74,7 +77,7 @@ class Batch:
         """The calls of each node, until they are done."""
         self.left = len(self.nodes)
         self._callee = calls[0].callee
-        self._gates = Gates() if all(map(self._is_like, calls)) else None
+        self._gates = Gates(owner.to_come) if all(map(self._is_like, calls)) else None
         """If its calls are alike and are made singly, others may join them while it runs."""
         self.most = owner.most if len(calls) <= slots else slots
         """How many slots it can have."""
@@ -122,11 +125,9 @@ class Batch:
         made: dict[Future, Tensor] = {}
         tell = staying(self._tell)
         tell.kernel.at_once = True
-        begun = staying(self._begun)
-        begun.kernel.at_once = True
         operations: list[Operation] = []
         with graph.as_default(), collecting_later():
-            if self._gates is not None and self._op(call_node, self._callee, False)[1]:
+            if self._gates is not None and not self._is_shared_out():
                 self._gates = None
             for number, calls in enumerate(self.nodes):
                 outcome = self._single(graph, calls[0], made) if len(calls) == 1 else self._chunk(graph, calls)
@@ -135,14 +136,21 @@ class Batch:
                     self._gates.add((outcome.op, operations[-1]), True)
             if self._gates is not None:
                 self._add_spare(graph, tell, operations)
-                operations.append(begun.of_atoms(graph, ()).op)
-                graph.gates = self._gates
         return operations
+
+    def _is_shared_out(self) -> bool:
+        """Whether its calls are shared out among threads and local workers: only then can others join."""
+        _, beside = self._op(call_node, self._callee, False)
+        return not beside and machine_count() == 1
 
     def _add_spare(self, graph: Graph, tell: Op, operations: list[Operation]) -> None:
         """Add nodes for calls that come while others run: as many as it may have at once, and one that is being told
         of."""
         assert self._gates is not None
+        graph.gates = self._gates
+        begun = staying(self._begun)
+        begun.kernel.at_once = True
+        operations.append(begun.of_atoms(graph, ()).op)
         op, _ = self._op(call_node, self._callee, False)
         for number in range(self.left, 2 * min(self.owner.most, local_cpus()) + 1):
             self.nodes.append([])

@@ -370,6 +370,15 @@ class _Owner:
                 executor._free += spare
                 executor._run_more()
 
+    def to_come(self) -> float:
+        """How many seconds of work are in no batch yet, if all calls are like the next one."""
+        pending = self._executor._pending
+        try:  # without the lock: whoever has it may wait for the run that asks
+            pace = PACES.of(pending[0].callee.key)
+        except (IndexError, AttributeError):  # it was taken, and is done
+            return 0.0
+        return 0.0 if pace is None else pace.seconds * len(pending)
+
     def has_begun(self, batch: Batch) -> None:
         """Let calls join a batch that have come while it was prepared."""
         with self._executor._changed:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 class Gates:
     """The gates of a graph that runs once. Only a run that is shared out can open them; others take all as open."""
 
-    def __init__(self):
+    def __init__(self, to_come: Callable[[], float] = float):
+        """to_come: tells how many seconds of work wait for a gate; called with the run's monitor, so takes no lock."""
+        self.to_come = to_come
         self._behind: list[tuple[Operation, ...]] = []
         self._open: set[int] = set()
         self._shut: deque[int] = deque()

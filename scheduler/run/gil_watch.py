@@ -1,6 +1,7 @@
 """GilWatch: finds out in this process whether functions hold the GIL, where no local worker has called them first.
 
-suspect   a function that has computed for long beside others without showing it. It is called alone, as long again
+suspect   a function that has computed for long beside others without showing it. It is called alone, as long again and
+          as often as it must be seen to hold it
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from weftwork.actors.processes.ticker import TICKER
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.history import HISTORY
-from weftwork.scheduler.plan.policy import COMPUTES, SUSPECT_AFTER
+from weftwork.scheduler.plan.policy import COMPUTES, GIL_HOLDS, SUSPECT_AFTER
 from weftwork.scheduler.run.frontier import Frontier
 from weftwork.scheduler.run.shipping import token_of
 
@@ -24,6 +25,8 @@ class GilWatch:
         self._is_on = False
         self._spent: dict[int, float] = {}
         """By id, the CPU seconds of functions about which nothing is known yet."""
+        self._alone: dict[int, list[float]] = {}
+        """Those of each call beside which nothing ran."""
         self._suspects: set[int] = set()
         self._computing: set[int] = set()
         """By id, functions that have computed all through a call: where others had less of a core, they waited."""
@@ -70,7 +73,11 @@ class GilWatch:
         if verdict is not None:
             HISTORY.tell_gil(kernel, verdict)
         self._spent[id(kernel)] = spent = self._spent.get(id(kernel), 0.0) + busy
+        calls = self._alone.setdefault(id(kernel), [])
+        if alone:
+            calls.append(busy)
         was, known = id(kernel) in self._suspects, HISTORY.holds_gil(kernel) is not None
-        suspect = not known and SUSPECT_AFTER < spent < 2 * SUSPECT_AFTER
+        enough = len(calls) >= GIL_HOLDS and sum(calls) > SUSPECT_AFTER
+        suspect = not known and spent > SUSPECT_AFTER and not enough
         (self._suspects.add if suspect else self._suspects.discard)(id(kernel))
         return known or suspect is not was

@@ -65,13 +65,13 @@ class Sharing:
         seconds: Sequence,
         restart: Callable[[int], None],
         revive: Callable[[Iterable[int]], bool],
-        missed: Callable[[float], None],
+        missed: Callable[[float, float], None],
         detached: Detached,
         most: int | None,
     ):
         """cores: for workers and threads together.   seconds: the predicted seconds of each node; None if never seen.
         restart, revive: see `Workers`.   most: the number of nodes that may run at once, or None.
-        missed: takes note of seconds of work for which there was no worker, and starts them once they would pay.
+        missed: takes note of seconds of work for which there was no worker, and of those to come; may start workers.
         """
         self.run, self.flow, self.transport = run, flow, transport
         self.cores = cores if most is None else min(cores, most)
@@ -416,7 +416,7 @@ class Sharing:
                 seconds = self.gil.seconds_alone(node, seconds, busy, self.crew.helping > 0)
             rows.append((node, cost, seconds))
             if missed and self.allowed.where(node) is LANES and self.allowed.may_leave(node):
-                self.missed(seconds)
+                self.missed(seconds, frontier.work + (self.gates.to_come() if self.gates is not None else 0.0))
             frontier.took(node, seconds)
             ready += self._done(node)
         self._ready(ready)
