@@ -55,6 +55,10 @@ class Graph(Forgetting, Elements, Drawn):
         self.seed: int | None = None
         self.weak: set[Tensor] = set()
         """Tensors that stand for Python numbers: next to typed tensors they take their dtype, as the numbers would."""
+        self.once = False
+        """It runs once, so no worker remembers its nodes, which may hold large arguments."""
+        self.gates: Any = None
+        """Its nodes that a run gets to whenever they are opened, if it has some."""
         self.runtime: Any = None
         """The session in which plain programs run this graph, once there is one. It lives as long as the graph."""
 

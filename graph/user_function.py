@@ -77,6 +77,8 @@ class UserFunction:
         """No other function sees what it changes, so it need not run in creation order."""
         self.silent = False
         """It only passes on what others have made: reports of a run leave it out."""
+        self.at_once = False
+        """It takes a moment, and any thread may call it: in a shared-out run, whoever makes its node ready does."""
         self.sees_to_draws = False
         """It sees to its random numbers itself: the run does not seed the program's generators for its calls."""
         self.threadsafe = False

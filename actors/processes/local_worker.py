@@ -291,7 +291,7 @@ class LocalWorker:
         self._values.update(given)
         if code and (end := self._load(code, watch)) is not None:
             return end
-        known = self._rows.find(flow)
+        known = self._rows.find(flow) if flow else {}  # else the graph runs once
         if known is None:
             known = self._rows.keep(flow, {})
         known.update([(row[0], row) for row in rows if type(row) is tuple])

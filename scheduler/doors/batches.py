@@ -11,15 +11,18 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from typing import Any, Protocol
 
+from weftwork.graph.cores import usable_cores
 from weftwork.graph.function import Op
 from weftwork.graph.graph import Graph
-from weftwork.graph.operation import Tensor
+from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.doors.calls import Done, Draws, Input, Raised, Start, call_chunk, call_node
-from weftwork.scheduler.doors.futures import Call, finish
+from weftwork.scheduler.doors.futures import Call, Callee, finish, start
 from weftwork.scheduler.doors.held import Held
 from weftwork.scheduler.doors.pace import PACES, belongs_beside
 from weftwork.scheduler.doors.running import run_graph, staying
+from weftwork.scheduler.machines.inventory import machine_count
 from weftwork.scheduler.plan.collector import collecting_later
+from weftwork.scheduler.run.gates import Gates
 from weftwork.scheduler.session.session import Session
 
 _SHORT = 1e-3
@@ -40,7 +43,13 @@ class Owner(Protocol):
     """How many calls may run at once."""
 
     def done_with(self, batch: Batch) -> None:
-        """Note that a node of the batch is done."""
+        """Note that a node of the batch is done, and let it have more calls."""
+
+    def to_come(self) -> float:
+        """How many seconds of work are in no batch yet, as far as that is known. Takes no lock."""
+
+    def has_begun(self, batch: Batch) -> None:
+        """Let calls join a batch that have come while it was prepared."""
 
     def again(self, calls: list[Call], alone: bool) -> None:
         """Take back calls that a chunk did not get to.   alone: each will be a node of its own."""
@@ -52,25 +61,35 @@ class Owner(Protocol):
 class Batch:
     """Calls that run as one graph.
 
-    slots: how many nodes may run at once. left: how many are not done yet.
+    slots: how many nodes may run at once. left: how many are not done yet.   size: the number of calls at first.
     """
 
     def __init__(self, owner: Owner, calls: list[Call], slots: int):
-        self.owner, self.calls, self.slots = owner, calls, slots
-        self.nodes = list(self._chunks())
-        self.left = len(self.nodes)
+        self.owner, self.size, self.slots = owner, len(calls), slots
         self.late = False
         """Whether it was waited for in vain."""
+        self._needed = {future for call in calls if call.needs for future in call.needs}
+        self._given: list[Held] = []
+        """What each node was given: arguments, until it is done. Then it is its outcome, in case the run begins again;
+        but nothing here keeps a result alive that no other call needs."""
         self._session: Session | None = None
         self._stopped = threading.Event()
+        self.nodes = list(self._chunks(calls))
+        """The calls of each node, until they are done."""
+        self.left = len(self.nodes)
+        self._callee = calls[0].callee
+        self._gates = Gates(owner.to_come) if all(map(self._is_like, calls)) else None
+        """If its calls are alike and are made singly, others may join them while it runs."""
+        self.most = owner.most if len(calls) <= slots else slots
+        """How many slots it can have."""
+        self.has_begun = False
 
-    def _chunks(self) -> Iterator[list[Call]]:
+    def _chunks(self, calls: list[Call]) -> Iterator[list[Call]]:
         """The calls of each node."""
-        needed = {future for call in self.calls if call.needs for future in call.needs}
         chunk: list[Call] = []
         most = 1
-        for call in self.calls:
-            alone = call.needs or call.weight > 1 or call.alone or call in needed
+        for call in calls:
+            alone = call.needs or call.weight > 1 or call.alone or call in self._needed
             if chunk and (alone or len(chunk) >= most or not self._alike(call, chunk[0])):
                 yield chunk
                 chunk = []
@@ -89,27 +108,82 @@ class Batch:
         if pace is None or pace.seconds > _SHORT:
             return 1
         seconds = pace.seconds
-        return max(1, min(_MOST, int(_CHUNK / max(seconds, 1e-7)), len(self.calls) // (_CHUNKS * self.slots)))
+        return max(1, min(_MOST, int(_CHUNK / max(seconds, 1e-7)), self.size // (_CHUNKS * self.slots)))
 
     def run(self) -> None:
         """Run the graph. A future is done as soon as its node is."""
         try:
             graph = Graph()
             operations = self._build(graph)
-            run_graph(graph, operations, {}, self.slots, self._opened)
+            run_graph(graph, operations, {}, self.slots if self._gates is None else self.most, self._opened)
         except BaseException as error:  # such as a worker that has died again and again
-            finish(self.calls, [Raised(error)] * len(self.calls))
+            self._finish(error)
+        finally:
+            self.has_begun = True
 
     def _build(self, graph: Graph) -> list:
         """Add the nodes. Returns the operations to run: they hand the outcome of each node to `_tell`."""
         made: dict[Future, Tensor] = {}
         tell = staying(self._tell)
-        operations = []
+        tell.kernel.at_once = True
+        operations: list[Operation] = []
         with graph.as_default(), collecting_later():
+            if self._gates is not None and not self._is_shared_out():
+                self._gates = None
             for number, calls in enumerate(self.nodes):
                 outcome = self._single(graph, calls[0], made) if len(calls) == 1 else self._chunk(graph, calls)
                 operations.append(tell.of_atoms(graph, (number, outcome)).op)
+                if self._gates is not None:
+                    self._gates.add((outcome.op, operations[-1]), True)
+            if self._gates is not None:
+                self._add_spare(graph, tell, operations)
         return operations
+
+    def _is_shared_out(self) -> bool:
+        """Whether its calls are shared out among threads and local workers: only then can others join."""
+        _, beside = self._op(call_node, self._callee, False)
+        return not beside and machine_count() == 1
+
+    def _add_spare(self, graph: Graph, tell: Op, operations: list[Operation]) -> None:
+        """Add nodes for calls that come while others run: as many as it may have at once, and one that is being told
+        of."""
+        assert self._gates is not None
+        graph.gates = self._gates
+        begun = staying(self._begun)
+        begun.kernel.at_once = True
+        operations.append(begun.of_atoms(graph, ()).op)
+        op, _ = self._op(call_node, self._callee, False)
+        for number in range(self.left, 2 * min(self.owner.most, usable_cores()) + 1):
+            self.nodes.append([])
+            outcome = op.of_atoms(graph, [self._held(Done(None))])
+            operations.append(tell.of_atoms(graph, (number, outcome)).op)
+            self._gates.add((outcome.op, operations[-1]), False)
+
+    def takes(self, call: Call) -> bool:
+        """Whether a call may join those of it."""
+        return self._gates is not None and self._is_like(call)
+
+    def _is_like(self, call: Call) -> bool:
+        return _may_join(call) and call.callee.is_like(self._callee)
+
+    def add(self, call: Call) -> bool:
+        """Let a call join. False if there is no room, or if it is over. Call it under the lock of its owner."""
+
+        def prepare(number: int) -> None:
+            if start([call]):  # else it was cancelled
+                self.nodes[number], self.left = [call], self.left + 1
+                self._given[number].value = self.owner.start, call.args, call.kwargs, call.draws
+
+        return self._gates is not None and not self._stopped.is_set() and self._gates.open(prepare)
+
+    def withdraw(self) -> list[Call]:
+        """Take back the calls that have not begun. Call it under the lock of its owner."""
+        calls = []
+        for number in self._gates.withdraw() if self._gates is not None else ():
+            calls += self.nodes[number]
+            self.nodes[number], self.left = [], self.left - 1
+            self._given[number].value = Done(None)
+        return calls
 
     def _opened(self, session: Session) -> None:
         self._session = session
@@ -119,9 +193,14 @@ class Batch:
     def stop(self) -> None:
         """Cancel the run. Futures are done at once, although a function may take a while to notice."""
         self._stopped.set()
-        finish(self.calls, [Raised(CancelledError())] * len(self.calls))
+        self._finish(CancelledError())
         if self._session is not None:
             self._session.close()
+
+    def _finish(self, error: BaseException) -> None:
+        """Let the calls that are not done raise an error."""
+        calls = [call for node in list(self.nodes) for call in node]
+        finish(calls, [Raised(error)] * len(calls))
 
     def _single(self, graph: Graph, call: Call, made: dict[Future, Tensor]) -> Tensor:
         inputs: list = []
@@ -132,7 +211,7 @@ class Batch:
             inputs.append(made[argument] if argument in made else Held(_outcome(argument)))
             return Input(len(inputs) - 1)
 
-        op, beside = self._op(call_node, call)
+        op, beside = self._op(call_node, call.callee, call.stays)
         args, kwargs, draws = call.args, call.kwargs, call.draws
         if beside:  # at once, they share the program's generators
             draws = None
@@ -140,27 +219,38 @@ class Batch:
         if call.needs:
             args = tuple(map(filled, args))
             kwargs = {key: filled(value) for key, value in (kwargs or {}).items()}
-        made[call] = node = op.of_atoms(graph, [Held((self.owner.start, args, kwargs, draws)), *inputs])
+        made[call] = node = op.of_atoms(graph, [self._held((self.owner.start, args, kwargs, draws)), *inputs])
         return node
 
     def _chunk(self, graph: Graph, calls: list[Call]) -> Tensor:
-        op, beside = self._op(call_chunk, calls[0])
+        op, beside = self._op(call_chunk, calls[0].callee, calls[0].stays)
         given = [(call.args, call.kwargs, None if beside else call.draws) for call in calls]
-        return op.of_atoms(graph, [Held((self.owner.start, given, _LATE))])
+        return op.of_atoms(graph, [self._held((self.owner.start, given, _LATE))])
 
-    def _op(self, runner: Callable, call: Call) -> tuple[Op, bool]:
-        """The op that makes a call, and whether it runs beside the others."""
-        callee, initializer = call.callee, self.owner.start.function
-        made = callee.op(runner, initializer, call.stays)
+    def _held(self, given: tuple) -> Held:
+        self._given.append(Held(given))
+        return self._given[-1]
+
+    def _op(self, runner: Callable, callee: Callee, stays: bool) -> tuple[Op, bool]:
+        """The op that makes calls of a function, and whether it runs beside the others."""
+        initializer = self.owner.start.function
+        made = callee.op(runner, initializer, stays)
         pace, most = PACES.of(callee.key), self.owner.most
-        beside = belongs_beside(made.kernel.captured, call.stays, pace, most, not callee.also)
-        return callee.op(runner, initializer, call.stays, True) if beside else made, beside
+        beside = belongs_beside(made.kernel.captured, stays, pace, most, not callee.also)
+        return callee.op(runner, initializer, stays, True) if beside else made, beside
+
+    def _begun(self) -> None:
+        """Let calls join that have come meanwhile. Runs as a node."""
+        self.has_begun = True
+        self.owner.has_begun(self)
 
     def _tell(self, number: int, outcome: Done) -> None:
         """Finish the calls of a node that is done. Runs in this process, as a node."""
-        if self._stopped.is_set():
+        given = self._given[number]
+        if self._stopped.is_set() or type(given.value) is Done:
             return
-        calls, self.left = self.nodes[number], self.left - 1
+        calls, self.nodes[number] = self.nodes[number], []
+        given.value = outcome if calls[0] in self._needed else Done(None)
         weight = calls[0].weight
         PACES.learn(calls[0].callee.key, outcome.seconds / weight, outcome.busy / weight)
         self.owner.done_with(self)
@@ -170,6 +260,17 @@ class Batch:
             if type(value) is Raised:
                 self.owner.broken(value.error)
         finish(calls[: len(outcomes)], outcomes)
+
+
+def _may_join(call: Call) -> bool:
+    """Whether a call may join others that run: it has a node of its own, and waits for nothing.
+
+    One that was submitted by a call may not: that may wait for it, and for so long its place is another's.
+    """
+    if call.needs or call.stays or call.inner:
+        return False
+    pace = PACES.of(call.callee.key)
+    return pace is None or pace.seconds > _SHORT
 
 
 def _outcome(future: Future) -> Any:

@@ -1,6 +1,7 @@
 """Executor: a `concurrent.futures.Executor` that makes its calls through the engine.
 
-batch     calls that were submitted in quick succession. They become one graph, which runs once (see `batches`)
+batch     calls that were submitted in quick succession. They become one graph, which runs once (see `batches`). Like
+          calls that come while it runs join it
 slot      one of `max_workers` calls that may run at once. A batch takes free slots, and returns those that it no longer
 needs pending   calls in no batch yet, in order. Those that wait for futures are put aside
 
@@ -200,7 +201,12 @@ class Executor(concurrent.futures.Executor):
         with self._lock:
             if self._down or self._broken is not None:
                 self._refuse()
+            if calls_here() == self._owner.start.key:
+                for call in calls:
+                    call.inner = True
             self._pending.extend(calls)
+            for batch in self._batches:
+                self._top_up(batch)
             if self._free > 0 and not self._gathering:
                 self._run_more()
         for call in calls:
@@ -221,7 +227,12 @@ class Executor(concurrent.futures.Executor):
     # Batches
 
     def _run_more(self) -> None:
-        """Start a thread for a batch if there are calls and free slots, and no other gathers one. Under the lock."""
+        """Start a thread for a batch if there are calls and free slots, and no other gathers one. Under the lock.
+
+        If the next call can join a batch that is about to begin, it will.
+        """
+        if self._pending and any([not each.has_begun and each.takes(self._pending[0]) for each in self._batches]):
+            return
         if (self._pending or (self._woken and self._aside)) and self._free > 0 and not self._gathering:
             self._gathering = True
             self._runners += 1
@@ -237,7 +248,7 @@ class Executor(concurrent.futures.Executor):
             with self._changed:
                 self._free += batch.slots
                 self._batches.discard(batch)
-                if took < _SHORT and len(batch.calls) >= self._size:
+                if took < _SHORT and batch.size >= self._size:
                     self._size *= 2
                 elif took > _LONG:
                     self._size = max(self._max_workers, self._size // 2)
@@ -262,6 +273,24 @@ class Executor(concurrent.futures.Executor):
             self._batches.add(batch)
             self._run_more()  # slots are left if calls were cancelled
             return batch
+
+    def _top_up(self, batch: Batch) -> None:
+        """Let pending calls join a batch, as many as it has slots, or can get. Under the lock.
+
+        One that has all slots, and calls of known duration, gets as many again, so that nobody waits for the next.
+        """
+        pending = self._pending
+        while pending and batch.takes(call := pending[0]):
+            full = batch.left >= batch.slots
+            more = full and self._free > 0 and batch.slots < batch.most
+            ahead = batch.slots == self._max_workers and batch.left < 2 * batch.slots
+            if full and not more and not (ahead and PACES.of(call.callee.key)):
+                return
+            if not batch.add(call):
+                return
+            pending.popleft()
+            if more:
+                batch.slots, self._free = batch.slots + 1, self._free - 1
 
     def _await_slots(self) -> None:
         """Wait a moment for the end of the batches that are running, if more calls are pending than slots are free.
@@ -330,18 +359,43 @@ class _Owner:
         self.most = executor._max_workers
 
     def done_with(self, batch: Batch) -> None:
-        """Take back the slots that a batch no longer needs."""
-        spare = batch.slots - max(1, batch.left)
-        if spare > 0:
-            with self._executor._changed:
+        """Let a batch of which a node is done have more calls, or take back the slots that it no longer needs."""
+        executor = self._executor
+        with executor._changed:
+            batch.left -= 1
+            executor._top_up(batch)
+            spare = batch.slots - max(1, batch.left)
+            if spare > 0:
                 batch.slots -= spare
-                self.free(spare)
+                executor._free += spare
+                executor._run_more()
+
+    def to_come(self) -> float:
+        """How many seconds of work are in no batch yet, if all calls are like the next one."""
+        pending = self._executor._pending
+        try:  # without the lock: whoever has it may wait for the run that asks
+            pace = PACES.of(pending[0].callee.key)
+        except (IndexError, AttributeError):  # it was taken, and is done
+            return 0.0
+        return 0.0 if pace is None else pace.seconds * len(pending)
+
+    def has_begun(self, batch: Batch) -> None:
+        """Let calls join a batch that have come while it was prepared."""
+        with self._executor._changed:
+            self._executor._top_up(batch)
+            self._executor._run_more()
 
     def free(self, count: int) -> None:
-        """Note that there are so many more free slots, or fewer."""
+        """Note that a call waits, or no longer does: there are so many more free slots, or fewer.
+
+        Calls that have not begun then get to a batch of their own, because it may wait for them.
+        """
         executor = self._executor
         with executor._changed:
             executor._free += count
+            if count > 0:
+                for batch in executor._batches:
+                    executor._pending.extendleft(reversed(batch.withdraw()))
             executor._run_more()
 
     def again(self, calls: list[Call], alone: bool) -> None:

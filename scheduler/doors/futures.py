@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import CancelledError, Future, InvalidStateError
 from concurrent.futures._base import FINISHED, PENDING, RUNNING
 from contextlib import suppress
 from typing import Any
@@ -74,6 +74,7 @@ class Call(Future):
     weight: how many times it calls the function under which its duration is recorded.   stays: it must be made in this
     process.
     needs: the futures among its arguments.   alone: it is to be a node of its own, as calls like it take long.
+    inner: a call of its executor has submitted it.
     draws: where it draws its random numbers, if it may draw some.
     """
 
@@ -84,7 +85,7 @@ class Call(Future):
     needs: Sequence[Future] = ()
     draws: Draws | None = None
     weight = 1
-    stays = alone = False
+    stays = alone = inner = False
 
     def __init__(self, callee: Callee, args: Sequence[Any], kwargs: dict[str, Any] | None = None, weight: int = 1):
         # Attributes that most calls never set have their defaults above; those of Future are made with the condition.
@@ -172,7 +173,9 @@ def finish(calls: Sequence[Call], outcomes: Sequence[Any]) -> None:
 
 
 def cancel(calls: Iterable[Call]) -> None:
-    """Cancel calls that have not begun."""
+    """Cancel calls that have not begun. Those that had been taken for a batch, and were given back, raise."""
     for call in calls:
         if call.cancel():
             call.set_running_or_notify_cancel()
+        else:
+            finish([call], [Raised(CancelledError())])

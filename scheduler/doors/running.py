@@ -49,10 +49,11 @@ def session_for(graph: Graph, most: int | None) -> Session:
 def run_graph(
     graph: Graph, fetches: Any, feeds: Mapping, most: int | None = None, opened: Callable[[Session], None] | None = None
 ) -> Any:
-    """Run a graph once. Returns what `Session.run` does, without copies.
+    """Run a graph, which runs only this once. Returns what `Session.run` does, without copies.
 
     most: how many nodes may run at once.   opened: called with the session, whose `close` cancels the run.
     """
+    graph.once = True
     with session_for(graph, most) as session:
         if opened is not None:
             opened(session)

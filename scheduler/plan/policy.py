@@ -20,8 +20,8 @@ WORTH_A_THREAD = 40e-6
 LONGEST_TURN = 0.4e-3
 """Maximum seconds of short nodes that a thread of this process takes at once."""
 SUSPECT_AFTER = 50e-3
-"""CPU seconds of calls in threads that may leave it open whether a function holds the GIL. Then it is called alone, for
-as long again at most."""
+"""CPU seconds of calls in threads that may leave it open whether a function holds the GIL. Then it is called alone,
+until that is known, or as long again and at least GIL_HOLDS times."""
 SHORTEST_BATCH, LONGEST_BATCH, LONGEST_FINAL_BATCH = 0.8e-3, 4e-3, 40e-3
 """Minimum and maximum seconds of work in a batch of short nodes. The third limit is for nodes of known cost whose
 values no other node waits for."""

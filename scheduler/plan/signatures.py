@@ -142,9 +142,11 @@ class Signatures(Lru[Hashable, Signature]):
     def _prepare(self, signature: Signature, lasting: bool) -> None:
         """Decide whether a signature runs without a plan, and compile it if not."""
         check_devices(signature.fetches.elements, signature.fed, self._config)
-        if lasting and not (signature.ran or signature.finish) and self._config.placement == "auto":
+        elements = signature.fetches.elements
+        gates = bool(elements) and elements[0].graph.gates is not None
+        if lasting and not (gates or signature.ran or signature.finish) and self._config.placement == "auto":
             with collecting_later():
-                signature.call_list = CallList.of(signature.fetches.elements, set(signature.fed))
+                signature.call_list = CallList.of(elements, set(signature.fed))
         if signature.call_list is None:
             self.compile(signature)
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import cached_property
+from typing import Any
 
 from weftwork.actors.programs.bodies import Control
+from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of, need_one_thread
 from weftwork.scheduler.plan.cost import COSTS
@@ -71,6 +73,11 @@ class Allowed:
             return False
         functions = functions_of([kernel])
         return (holds is False or all([f.threadsafe for f in functions])) and not need_one_thread(functions)
+
+
+def is_at_once(kernel: Any) -> bool:
+    """Whether whoever makes a node with this kernel ready calls it."""
+    return type(kernel) is UserFunction and kernel.at_once
 
 
 def may_do_without(flow: Dataflow) -> bool:

@@ -9,7 +9,7 @@ rank      the predicted seconds from the start of a node to the end of the run, 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import pairwise
 from math import inf
 from typing import Any, NamedTuple
@@ -85,8 +85,22 @@ class Frontier:
         self._looked_up = COSTS.epoch
 
     def first(self) -> list[int]:
-        """The nodes without predecessors."""
-        return [node for node, waits in enumerate(self._waits) if not waits]
+        """The nodes without predecessors, but for those that are shut."""
+        return [node for node, waits in enumerate(self._waits) if not waits and not self._is_done[node]]
+
+    def shut(self, nodes: Sequence[int]) -> None:
+        """Count nodes that have not begun as done, until they are opened."""
+        self._count(nodes, -1)
+        self.left -= len(nodes)
+        for node in nodes:
+            self._is_done[node] = True
+
+    def open(self, nodes: Sequence[int]) -> list[int]:
+        """Let nodes run that are done or shut. Returns those that are ready."""
+        self.left += len(nodes)
+        for node in nodes:
+            self._is_done[node] = False
+        return self.again(nodes)
 
     def push(self, heap: list[tuple[float, int]], node: int) -> None:
         """Push a node onto a heap: by rank if it is urgent, else depth first."""
@@ -132,7 +146,7 @@ class Frontier:
     def _only_reader(self, node: int) -> int:
         """The node that alone depends on a node, and on no other that is not done; -1 if there is none."""
         after = self._after[node]
-        return after[0] if len(after) == 1 and self._waits[after[0]] == 1 else -1
+        return after[0] if len(after) == 1 and self._waits[after[0]] == 1 and not self._is_done[after[0]] else -1
 
     def take_back(self) -> list[int]:
         """Take all ready nodes off their heaps."""
@@ -140,6 +154,15 @@ class Frontier:
         nodes = [node for heap in heaps for _, node in heap]
         for heap in heaps:
             heap.clear()
+        return nodes
+
+    def withdraw(self, among: Collection[int]) -> list[int]:
+        """Take those of some nodes that have not begun off their heaps, and return them."""
+        nodes = [node for node in among if self._waits[node] and not self._is_done[node]]
+        for heap in (self.ready, self.threads, self.here):
+            nodes += [node for _, node in heap if node in among]
+            heap[:] = [each for each in heap if each[1] not in among]
+            heapq.heapify(heap)
         return nodes
 
     def move_first(self) -> None:
@@ -160,7 +183,7 @@ class Frontier:
         for other in self._after[node]:
             if self._waits[other]:
                 self._waits[other] -= 1
-                if not self._waits[other]:
+                if not self._waits[other] and not self._is_done[other]:  # else it is shut
                     ready.append(other)
         return ready
 
@@ -256,8 +279,9 @@ class Frontier:
         return self._work + self._unseen * (self._measured / self._calls if self._calls else 0.0)
 
     def gil_unknown(self, node: int) -> bool:
-        """True for a user function that is not yet known to hold or release the GIL."""
-        return self.flow.ops[node].traits.user and HISTORY.holds_gil(self.flow.kernels[node]) is None
+        """True for a user function of which it matters, and is not known yet, if it holds or releases the GIL."""
+        kernel = self.flow.kernels[node]
+        return self.flow.ops[node].traits.user and HISTORY.holds_gil(kernel) is None and not HISTORY.stays(kernel)
 
     def gil_unknown_in(self, nodes: Sequence[int]) -> bool:
         """`gil_unknown` for any of some nodes."""

@@ -1,7 +1,7 @@
 """GilWatch: finds out in this process whether functions hold the GIL. Usually a local worker finds out.
 
 suspect   a function that has computed for a while next to other calls, without a verdict. It is called alone for as
-          long again
+          long again, and as often as it must be seen to hold the GIL
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from weftwork.actors.processes.ticker import TICKER, Reading
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.history import HISTORY
-from weftwork.scheduler.plan.policy import SUSPECT_AFTER
+from weftwork.scheduler.plan.policy import COMPUTES, GIL_HOLDS, SUSPECT_AFTER
 from weftwork.scheduler.run.frontier import Frontier
 from weftwork.scheduler.run.shipping import token_of
 
@@ -25,7 +25,11 @@ class GilWatch:
         self._is_on = False
         self._spent: dict[int, float] = {}
         """By id, the CPU seconds of functions about which nothing is known yet."""
+        self._alone: dict[int, list[float]] = {}
+        """Those of each call beside which nothing ran."""
         self._suspects: set[int] = set()
+        self._computing: set[int] = set()
+        """By id, functions that have computed all through a call: where others had less of a core, they waited."""
 
     @contextmanager
     def watching(self, wanted: bool) -> Iterator[None]:
@@ -49,6 +53,16 @@ class GilWatch:
         """Whether a node must be called alone."""
         return id(self._flow.kernels[node]) in self._suspects
 
+    def seconds_alone(self, node: int, seconds: float, busy: float, helped: bool) -> float:
+        """The seconds that a call would have taken without others beside it.
+
+        busy: those for which it had a core.   helped: whether there were others.
+        """
+        kernel = id(self._flow.kernels[node])
+        if busy > COMPUTES * seconds:
+            self._computing.add(kernel)
+        return min(busy, seconds) if kernel in self._computing and helped else seconds
+
     def learn(self, node: int, seconds: float, read: Reading, alone: bool) -> bool:
         """Learn from a call. Returns whether nodes of its function may belong elsewhere now.
 
@@ -59,7 +73,11 @@ class GilWatch:
         if verdict is not None:
             HISTORY.tell_gil(kernel, verdict)
         self._spent[id(kernel)] = spent = self._spent.get(id(kernel), 0.0) + read.busy
+        calls = self._alone.setdefault(id(kernel), [])
+        if alone:
+            calls.append(read.busy)
         was, known = id(kernel) in self._suspects, HISTORY.holds_gil(kernel) is not None
-        suspect = not known and SUSPECT_AFTER < spent < 2 * SUSPECT_AFTER
+        enough = len(calls) >= GIL_HOLDS and sum(calls) > SUSPECT_AFTER
+        suspect = not known and spent > SUSPECT_AFTER and not enough
         (self._suspects.add if suspect else self._suspects.discard)(id(kernel))
         return known or suspect is not was

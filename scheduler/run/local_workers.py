@@ -87,10 +87,13 @@ class LocalWorkers:
         """True if some are up, as far as is known."""
         return bool(self._up)
 
-    def are_worth_starting(self, seconds: float) -> bool:
-        """Add seconds of work that a run could share with them. True once the sum would pay for their start."""
+    def are_worth_starting(self, seconds: float, to_come: float = 0.0) -> bool:
+        """Add seconds of work that a run could share with them. True once the sum would pay for their start.
+
+        to_come: seconds that are known to follow.
+        """
         self._missed += seconds
-        return self._missed > WORKER_START
+        return self._missed + to_come > WORKER_START
 
     def borrow(self, slots: int, seconds: float = 0.0, patience: float | None = None, run: Run | None = None) -> bool:
         """Borrow the residents of slots 1 to `slots` - 1, if they are up and free; call `give_back` afterwards.
@@ -270,12 +273,13 @@ class LocalWorkers:
             for slot in {*sharing.workers.gone, *sharing.late}:
                 self._end(slot)
 
-    def _miss(self, seconds: float) -> None:
-        """Take note of work of a run that workers could have done, and start them once they would have paid.
+    def _miss(self, seconds: float, to_come: float) -> None:
+        """Take note of work of a run that workers could have done, and start them once they would pay.
 
         Each takes its time to start, and about as long again to import what the functions need.
         """
-        if not self._processes and self.are_worth_starting(seconds / (2 * self._wanted)):
+        share = 1 / (2 * self._wanted)
+        if not self._processes and self.are_worth_starting(share * seconds, share * to_come):
             self._fill(self._wanted + 1)
 
     def _again(self, slot: int) -> None:
@@ -335,7 +339,7 @@ class _Nobody:
         self._woken.set()
 
 
-def _nothing(_: Any) -> Any:
+def _nothing(*_: Any) -> Any:
     """There is no worker to start."""
 
 

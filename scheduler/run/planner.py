@@ -23,6 +23,7 @@ from weftwork.scheduler.plan.plan import Plan, fits_slots, make_dynamic_plan, ma
 from weftwork.scheduler.plan.policy import COMPARING_A_NODE, COMPARING_SHARE, MOST_COPIED, MOST_FED
 from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.run.failures import block
+from weftwork.scheduler.run.gates import gates_of
 from weftwork.scheduler.run.local_workers import local_workers
 from weftwork.scheduler.run.nested import Nesting
 from weftwork.scheduler.run.run import Run
@@ -69,7 +70,7 @@ class Planner:
             nested = self._nesting.choose(flow, estimate)
             if not nested and _near(flow, remote) and is_sharable(flow):
                 autotuner = specialization.autotuner
-                if flow.beside or not _is_seen(flow, estimate):
+                if flow.beside or gates_of(flow) is not None or not _is_seen(flow, estimate):
                     if self.can_share(flow, known):
                         return Autotuner.only("dynamic", partial(make_dynamic_plan, flow))
                     autotuner = None

@@ -23,13 +23,10 @@ from typing import Any
 from weftwork.actors.processes.transport import Transport
 from weftwork.actors.programs.float_errors import quiet
 from weftwork.actors.programs.program import Stopped, is_from_outside
-from weftwork.actors.programs.sizes import size_of
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.grouping import after_locks
 from weftwork.scheduler.plan.policy import (
     CALLS_BEFORE_HERE,
-    COMPUTES,
-    DROPPED_FROM_BYTES,
     LITTLE_WORK,
     LONGEST_HERE,
     LOOK_FOR_MESSAGES,
@@ -37,16 +34,18 @@ from weftwork.scheduler.plan.policy import (
     ROUND_TRIP,
     WORTH_A_THREAD,
 )
-from weftwork.scheduler.run.allowed import CALLER, LANES, THREADS, Allowed, may_do_without
+from weftwork.scheduler.run.allowed import CALLER, LANES, THREADS, Allowed, is_at_once, may_do_without
 from weftwork.scheduler.run.background import Background
-from weftwork.scheduler.run.calling import Call, call_nodes
+from weftwork.scheduler.run.calling import Call, call_at_once, call_nodes
 from weftwork.scheduler.run.crew import Crew
 from weftwork.scheduler.run.detached import Detached
 from weftwork.scheduler.run.failures import call_in_run, is_of_the_place, node_error
 from weftwork.scheduler.run.frontier import Frontier
+from weftwork.scheduler.run.gates import gates_of
 from weftwork.scheduler.run.gil_watch import GilWatch
 from weftwork.scheduler.run.lane import Lane, idlest, until_room, with_room
 from weftwork.scheduler.run.refusals import Refusals
+from weftwork.scheduler.run.resting import rest
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.telling import Node, Sent
 from weftwork.scheduler.run.workers import Workers
@@ -66,13 +65,13 @@ class Sharing:
         seconds: Sequence,
         restart: Callable[[int], None],
         revive: Callable[[Iterable[int]], bool],
-        missed: Callable[[float], None],
+        missed: Callable[[float, float], None],
         detached: Detached,
         most: int | None,
     ):
         """cores: for workers and threads together.   seconds: the predicted seconds of each node; None if never seen.
         restart, revive: see `Workers`.   most: the number of nodes that may run at once, or None.
-        missed: takes note of seconds of work for which there was no worker, and starts them once they would pay.
+        missed: takes note of seconds of work for which there was no worker, and of those to come; may start workers.
         """
         self.run, self.flow, self.transport = run, flow, transport
         self.cores = cores if most is None else min(cores, most)
@@ -88,14 +87,13 @@ class Sharing:
         """Whether this process may call everything, so nothing waits for a worker to start."""
         self.locked, self.uses = after_locks(flow), flow.uses()
         self.gil = GilWatch(flow, self.frontier)
-        self.computing: set[int] = set()
-        """By id, functions that have computed all through a call: where others had less of a core, they waited."""
         self.calling, self.listening = False, False
         """Whether the caller is calling a node, and whether it waits for a message."""
         self.looked = 0.0
         """When the caller last looked for messages."""
         self.failure: BaseException | None = None
         """The error that a helper's node has ended with."""
+        self.gates = gates_of(flow)
         self.late: list[int] = []
         """The slots of workers that have not stopped in time."""
 
@@ -104,7 +102,7 @@ class Sharing:
         try:
             self.execute()
         except BaseException as error:
-            self.late = self.rest(grace)
+            self.late = rest(self, grace)
             if isinstance(error, Stopped):
                 raise self.run.stopped() from None
             raise
@@ -112,9 +110,11 @@ class Sharing:
             self.let_go()
 
     def execute(self) -> None:
-        """Run all nodes. Raises the first error; call `rest` then."""
+        """Run all nodes. Raises the first error; `rest` is to be called then."""
         frontier = self.frontier
         with quiet(), self.crew.monitor, self.gil.watching(self.does_without):
+            if self.gates is not None:
+                self.gates.begin(self)
             self._ready(frontier.first())
             while frontier.left:
                 if self.run.stop:
@@ -177,12 +177,22 @@ class Sharing:
         ready, now = list(nodes), monotonic()
         for node in ready:  # it grows meanwhile
             self.frontier.since[node] = now
-            if self.flow.kernels[node] is None:
+            kernel = self.flow.kernels[node]
+            if kernel is None or is_at_once(kernel):
+                if kernel is not None:
+                    self._call_at_once(node)
                 ready.extend(self._done(node))
             elif node in self.detached.nodes:
                 self.detached.start(node, self.background, partial(self._detached_done, node))
             else:
                 self.frontier.push(self._heap_for(node), node)
+
+    def _call_at_once(self, node: int) -> None:
+        try:
+            with self.crew.outside:
+                call_at_once(self.run, node)
+        except BaseException as error:
+            self.failure = error
 
     def _detached_done(self, node: int, result: Any) -> None:
         if isinstance(result, BaseException):
@@ -314,12 +324,27 @@ class Sharing:
                     self._ready(self.frontier.again(todo))
             except BaseException as error:
                 self._failed(todo, error)
+        self.rouse()
+        return bool(nodes)
+
+    def rouse(self) -> None:
+        """Wake the caller if it waits, and there is something for it to do."""
         frontier = self.frontier
         if not self.calling and (frontier.ready or frontier.here or not frontier.left or self.failure is not None):
             self.crew.wake()
             if self.listening:
                 self.transport.wake()
-        return bool(nodes)
+
+    def take_in(self, nodes: Iterable[int]) -> None:
+        """Queue nodes that have become ready in any thread, and see to it that somebody takes them."""
+        self._ready(nodes)
+        self._recruit(len(self.frontier.threads), self.cores - self._running())
+        self.rouse()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no more nodes can be taken in."""
+        return not self.frontier.left or self.crew.over or bool(self.run.stop) or self.failure is not None
 
     def _failed(self, todo: list[int], error: BaseException) -> None:
         """Handle the error of a helper's node, the last one of those it had to call."""
@@ -388,23 +413,16 @@ class Sharing:
         for node, cost, read in called:
             seconds = cost[1]
             if read is not None:
-                seconds = self._alone(node, seconds, read.busy)
+                seconds = self.gil.seconds_alone(node, seconds, read.busy, self.crew.helping > 0)
             rows.append((node, cost, seconds))
             if missed and self.allowed.where(node) is LANES and self.allowed.may_leave(node):
-                self.missed(seconds)
+                self.missed(seconds, frontier.work + (self.gates.to_come() if self.gates is not None else 0.0))
             frontier.took(node, seconds)
             ready += self._done(node)
         self._ready(ready)
         self._recruit(len(frontier.threads) - 1, self.cores - self._running())
         self.run.ran_here(self.run.learn_nodes(rows), place, Sent(since, began))
         self.run.count(place, len(rows))
-
-    def _alone(self, node: int, seconds: float, busy: float) -> float:
-        """The seconds that a node would have taken without others beside it. busy: those for which it had a core."""
-        kernel = id(self.flow.kernels[node])
-        if busy > COMPUTES * seconds:
-            self.computing.add(kernel)
-        return min(busy, seconds) if kernel in self.computing and self.crew.helping else seconds
 
     def _lock_for(self, nodes: list[int]) -> None:
         if not self.locked.isdisjoint(nodes):
@@ -418,9 +436,9 @@ class Sharing:
             uses[number] -= 1
             if not uses[number] and flow.producer[number] >= 0:
                 value, self.run.values[number] = self.run.values[number], None
-                if size_of(value) >= DROPPED_FROM_BYTES:
-                    for one in self.workers.lanes.values():
-                        one.drop(number)
+                self.workers.drop(number, value)
+        if self.gates is not None:
+            self.gates.done(node)
         return self.frontier.done(node)
 
     # Ending
@@ -430,21 +448,3 @@ class Sharing:
         with self.crew.monitor:
             self.crew.end()
         self.workers.let_go()
-
-    def rest(self, grace: float) -> list[int]:
-        """Tell workers to stop, and wait. Returns the slots of those that have not stopped within `grace` seconds."""
-        self.detached.cancel()
-        with self.crew.monitor:
-            self.crew.end()
-        busy = self.workers.stop()
-        end = monotonic() + grace
-        self.background.settle()
-        while (busy or self.background.under_way) and (left := end - monotonic()) > 0:
-            came = self.transport.next(left)
-            if came is None:
-                self.background.settle()
-            elif self.workers.rested(*came):
-                busy.discard(came[0])
-        with self.crew.monitor:
-            self.crew.settle(end)
-        return sorted(busy)

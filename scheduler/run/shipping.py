@@ -36,8 +36,10 @@ class Parcel:
     def __init__(self, run: Any, lane: Lane, nodes: Sequence[int], packed: dict[int, tuple]):
         """packed: by token, the pickled kernels of the run's other parcels; new ones are added."""
         flow = run.flow
-        self._lane, self._nodes, self._packed, self._key = lane, nodes, packed, key_of(flow)
-        known = lane.rows.find(self._key)
+        self._lane, self._nodes, self._packed = lane, nodes, packed
+        once = flow.ops[0].graph.once
+        self._key = "" if once else key_of(flow)
+        known = set() if once else lane.rows.find(self._key)
         self._known: set[int] = lane.rows.keep(self._key, set()) if known is None else known
         self._rows: list = []
         self._code: list = []

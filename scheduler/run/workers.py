@@ -15,6 +15,7 @@ from typing import Any
 from weftwork.actors.processes.messages import describe, described, pack_parts, unpack_parts
 from weftwork.actors.processes.transport import Gone, Transport
 from weftwork.actors.programs.program import Stopped, spread
+from weftwork.actors.programs.sizes import size_of
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Segment
@@ -204,6 +205,12 @@ class Workers:
                 block([flow.kernels[node]])
                 raise lost([flow.ops[node]], ATTEMPTS, "a local worker has died", call_in_run(self.run, node))
         return self.frontier.again(nodes)
+
+    def drop(self, number: int, value: Any) -> None:
+        """Make workers drop a value that nobody needs any more, if it is large."""
+        if self.lanes and size_of(value) >= DROPPED_FROM_BYTES:
+            for lane in self.lanes.values():
+                lane.drop(number)
 
     # Ending
 

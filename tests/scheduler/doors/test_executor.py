@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import operator
 import os
 import pickle
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+import weakref
 from concurrent.futures import BrokenExecutor, CancelledError, Future, TimeoutError, as_completed, wait
 from pathlib import Path
 
@@ -309,6 +311,18 @@ def test_a_long_chain_of_futures_is_made_in_order(executor):
     assert future.result() == 1000
 
 
+def test_what_a_call_was_given_goes_once_it_is_done(executor):
+    rows = np.ones(1000)
+    given = weakref.ref(rows)
+    gc.disable()
+    try:
+        assert executor.submit(np.sum, rows).result() == 1000
+        del rows
+        until(lambda: given() is None)
+    finally:
+        gc.enable()
+
+
 def test_after_shutdown_nothing_is_taken_and_all_is_done():
     executor = tf.Executor()
     futures = [executor.submit(pow, n, 2) for n in range(20)]
@@ -471,6 +485,42 @@ def test_a_call_that_waits_for_another_lets_it_be_made(most):
             assert [future.result(60) for future in futures] == [(f"KeyError({n})", [n, n]) for n in range(6)]
 
 
+def test_a_call_may_wait_for_one_that_was_submitted_with_it():
+    futures, ready = {}, threading.Event()
+
+    def call(k):
+        time.sleep(0.002)
+        return k if k else futures[1].result(LONG) + ready.wait(LONG)
+
+    with tf.Executor(1) as executor:
+        executor.submit(call, 2).result(LONG)  # so that its duration is known
+        for k in range(2):
+            futures[k] = executor.submit(call, k)
+        ready.set()
+        assert futures[0].result(LONG) == 2
+
+
+def test_calls_that_come_while_others_run_join_them():
+    heard, left, ready, over = [], list(range(20)), threading.Event(), threading.Event()
+
+    def call(k):
+        ready.wait(LONG)
+        time.sleep(0.002)
+
+    def go_on(future):
+        if left:
+            executor.submit(call, left.pop()).add_done_callback(go_on)
+        else:
+            over.set()
+
+    with tf.listen(heard.append, nodes=True), tf.Executor(1) as executor:
+        executor.submit(call, 20).add_done_callback(go_on)
+        ready.set()
+        assert over.wait(LONG)
+    check_run(heard)
+    assert len(of_kind(heard, "node")) == 21
+
+
 def test_a_call_cannot_wait_for_the_end_of_all_calls():
     executor = tf.Executor(2)
     with pytest.raises(RuntimeError, match="cannot wait for the end of all calls"):
@@ -486,9 +536,7 @@ def test_events_tell_of_each_call_once(executor):
     heard = []
     with tf.listen(heard.append, nodes=True):
         assert sorted(executor.submit(slow, k / 1000).result() for k in range(3)) == [0.0, 0.001, 0.002]
-        until(
-            lambda: [event.kind for event in heard].count("ended") == 3
-        )  # the last result is there before its run ends
+        until(lambda: len(of_kind(heard, "began")) == len(of_kind(heard, "ended")))  # that is after the last result
     assert [event.ops[0].name for event in of_kind(heard, "node")] == ["slow"] * 3
     for run in {event.run for event in heard}:
         check_run([event for event in heard if event.run == run])

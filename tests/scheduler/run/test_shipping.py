@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import operator
+import os
+import weakref
 
 import numpy as np
 
 import weftwork as tf
 from weftwork.actors.processes.local_worker import FLOWS
 from weftwork.scheduler.compile.lowering import lower
+from weftwork.scheduler.doors.held import Held
 from weftwork.scheduler.run.lane import Lane
 from weftwork.scheduler.run.shipping import key_of, shipped, token_of
 
@@ -70,3 +73,32 @@ def test_a_block_of_data_goes_with_the_first_kernel_that_needs_it_and_never_agai
     (again,), _ = shipped([one], keys, {})
     assert [block is None for block in again[3]] == [True]
     assert first[0] == again[0] != second[0]
+
+
+class Argument(Held):
+    """Counts those that there are in this process."""
+
+    __slots__ = ("__weakref__",)
+    there: weakref.WeakSet = weakref.WeakSet()
+
+    def __init__(self, value):
+        super().__init__(value)
+        self.there.add(self)
+
+    def __reduce__(self):
+        return Argument, (self.value,)
+
+
+def how_many(argument):
+    return os.getpid(), len(argument.there)
+
+
+def test_workers_do_not_keep_what_functions_were_given_in_graphs_that_run_once():
+    ran = []
+    for number in range(4):
+        graph = tf.Graph()
+        graph.once = True
+        made = tf.op(how_many).of_atoms(graph, [Argument(number)])
+        with tf.Session(graph=graph, config=tf.ConfigProto(placement="dynamic")) as session:
+            ran.append(session.run(made))
+    assert {there for pid, there in ran if pid != os.getpid()} == {1}
