@@ -218,7 +218,8 @@ def test_a_program_prints_it_without_prefixes_and_no_second_time():
     """A Ray that Weftwork has started prints nothing of it itself."""
     done = PROGRAM.done()
     lines = [line for k in range(3) for line in (f"said {k}", f"WARNING logged {k}")]
-    assert done.stdout.splitlines() == [*lines, "ran", *lines], done.stderr
+    printed = [line for line in done.stdout.splitlines() if "waiting to start" not in line]  # that tells of a slow machine
+    assert printed == [*lines, "ran", *lines], done.stderr
     assert "said" not in done.stderr
 
 

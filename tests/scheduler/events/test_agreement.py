@@ -96,4 +96,4 @@ def test_each_of_several_kills_shows_as_lost_with_the_node_under_which_it_came(g
         assert op in event.ops
         assert event.start <= ran[op].start
         assert ran[op].lane.pid != pid
-        assert ran[op].attempt > 1
+        assert ran[op].attempt > 1 or op is not event.ops[0]  # of a lost batch, the first one counts as begun

@@ -230,7 +230,7 @@ def test_a_killed_resident_shows_and_the_run_begins_again(graph, tmp_path):
         values, events = traced(session, nodes)
     assert values == list(range(9))
     assert mark.exists()
-    (lost,), (repaired,) = of_kind(events, "lost"), of_kind(events, "repaired")
+    lost, repaired = of_kind(events, "lost")[0], of_kind(events, "repaired")[0]  # on a slow machine, others follow
     assert lost.lane.place == "resident"
     assert lost.lane.pid not in (0, mine)
     assert lost.start <= repaired.start
