@@ -218,7 +218,7 @@ def test_a_program_prints_it_without_prefixes_and_no_second_time():
     """A Ray that Weftwork has started prints nothing of it itself."""
     done = PROGRAM.done()
     lines = [line for k in range(3) for line in (f"said {k}", f"WARNING logged {k}")]
-    printed = [line for line in done.stdout.splitlines() if "waiting to start" not in line]  # that tells of a slow machine
+    printed = [line for line in done.stdout.splitlines() if "waiting to start" not in line]  # so a slow one says
     assert printed == [*lines, "ran", *lines], done.stderr
     assert "said" not in done.stderr
 
