@@ -16,7 +16,7 @@ import numpy as np
 from weftwork.actors.queues.accumulators import Keeper, OnDone
 from weftwork.graph.errors import CancelledError, InvalidArgumentError, OpError, ResourceExhaustedError
 from weftwork.graph.ops.queues import Definition
-from weftwork.graph.ownership import copied
+from weftwork.graph.python.ownership import copied
 
 Undo = Callable[[], None]
 Served = tuple[list, Undo | None] | None

@@ -47,6 +47,7 @@ class Owner(Protocol):
 
     def to_come(self) -> float:
         """How many seconds of work are in no batch yet, as far as that is known. Takes no lock."""
+        ...
 
     def has_begun(self, batch: Batch) -> None:
         """Let calls join a batch that have come while it was prepared."""
@@ -227,7 +228,7 @@ class Batch:
         given = [(call.args, call.kwargs, None if beside else call.draws) for call in calls]
         return op.of_atoms(graph, [self._held((self.owner.start, given, _LATE))])
 
-    def _held(self, given: tuple) -> Held:
+    def _held(self, given: Any) -> Held:
         self._given.append(Held(given))
         return self._given[-1]
 
