@@ -23,7 +23,8 @@ from benchmarks.common import row
 from benchmarks.oneshot import RUNS, print_phases
 
 GRAPHS = 3
-Costs, Reads = Sequence[float], Sequence[Sequence[int]]
+Costs = Sequence[float]
+Reads = Sequence[Sequence[int]]
 
 
 def hold(seconds: float, *_: float) -> float:
