@@ -141,7 +141,11 @@ class _Queue(threading.local):
         """The seconds so far; 0 where nobody tells."""
         if self._file < 0:
             return 0.0
-        return int(os.pread(self._file, 64, 0).split()[1]) / 1e9
+        try:
+            return int(os.pread(self._file, 64, 0).split()[1]) / 1e9
+        except (OSError, ValueError, IndexError):  # the program has closed it, and may have another file of this number
+            self._file = -1
+            return 0.0
 
     def __del__(self, close: Callable[[int], None] = os.close):
         if self._file >= 0:

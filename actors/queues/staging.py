@@ -7,7 +7,7 @@ that can be served are served in order of arrival. Cancelling a get puts back wh
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -77,8 +77,8 @@ class Staging(Keeper):
         for request in list(self._requests):
             self._withdraw(request)
 
-    def has_room(self, count: int, held: int, values: list) -> bool:
-        """Whether `values` fit beside `count` elements of `held` bytes.
+    def has_room(self, count: int, held: Iterable[list], values: list) -> bool:
+        """Whether `values` fit beside `count` elements. Those that are held take bytes.
 
         Raises ResourceExhaustedError if they never will.
         """
@@ -86,7 +86,7 @@ class Staging(Keeper):
         if limit and size > limit:
             text = f"Attempted to insert tensors with combined size of '{size}' bytes into Staging Area with a memory"
             raise ResourceExhaustedError(None, None, f"{text} limit of '{limit}'.")
-        return not (0 < self.definition.capacity <= count or (limit and held + size > limit))
+        return not (0 < self.definition.capacity <= count or (limit and sum(map(size_of, held)) + size > limit))
 
 
 def size_of(values: Any) -> int:
@@ -103,7 +103,7 @@ class Stage(Staging):
 
     def try_put(self, *values: Any) -> Served:
         """Add an element at the end."""
-        if not self.has_room(len(self._elements), sum(map(size_of, self._elements)), list(values)):
+        if not self.has_room(len(self._elements), self._elements, list(values)):
             return None
         self._elements.append([copied(value) for value in values])
         return [], None
@@ -152,7 +152,7 @@ class MapStage(Staging):
                 text = f"The tensor for index '{index}' for key '{at}' was already initialized '{size}'."
                 raise InvalidArgumentError(None, None, text)
         held = [*self._complete.values(), *self._incomplete.values()]
-        if not self.has_room(len(self._complete), sum(map(size_of, held)), values):
+        if not self.has_room(len(self._complete), held, values):
             return None
         element = list(element)
         for index, value in zip(indices, values, strict=True):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from weftwork.actors.processes.ticker import Reading, Ticker
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from weftwork.actors.processes import ticker
+from weftwork.actors.processes.ticker import TICKER, Reading, Ticker
 
 
 def verdicts(*calls, alone=True):
@@ -10,8 +14,8 @@ def verdicts(*calls, alone=True):
 
     They are given as (seconds, those for which the GIL was free, those computed meanwhile, CPU seconds, queued).
     """
-    ticker = Ticker()
-    return [ticker.verdict(1, seconds, Reading(*read), alone) for seconds, *read in calls]
+    own = Ticker()
+    return [own.verdict(1, seconds, Reading(*read), alone) for seconds, *read in calls]
 
 
 def test_a_call_of_a_millisecond_shows_that_the_gil_is_free():
@@ -45,9 +49,22 @@ def test_nothing_is_known_where_others_ran_beside():
 
 
 def test_calls_of_different_kernels_do_not_add_up():
-    ticker = Ticker()
+    own = Ticker()
     read = Reading(0.9e-3, 0.9e-3, 0.9e-3, 0.0)
-    assert ticker.verdict(1, 0.9e-3, read) is None
-    assert ticker.verdict(2, 0.9e-3, read) is None
-    ticker.forget()
-    assert ticker.verdict(1, 0.9e-3, read) is None
+    assert own.verdict(1, 0.9e-3, read) is None
+    assert own.verdict(2, 0.9e-3, read) is None
+    own.forget()
+    assert own.verdict(1, 0.9e-3, read) is None
+
+
+def test_a_program_may_close_files_that_it_does_not_know():
+    def read():
+        TICKER.read()
+        held = os.readlink(f"/proc/self/fd/{ticker._QUEUE._file}") if ticker._QUEUE._file >= 0 else ""
+        if held:
+            os.close(ticker._QUEUE._file)
+        return held, TICKER.read().queued
+
+    with ThreadPoolExecutor(1) as pool:
+        held, queued = pool.submit(read).result()
+    assert not held or queued == 0.0

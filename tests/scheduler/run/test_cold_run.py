@@ -307,7 +307,7 @@ def test_nodes_that_only_follow_a_first_call_stay_with_it(tried_in, graph):
     with tf.Session() as session:
         made = session.run([reduce(make(k)) for k in range(MANY)])
         assert [k for k, _, _ in made] == list(range(MANY))
-        _, one, two = made[0]
+        _, one, two = made[0]  # what follows may be shared out where the machine stands still
         assert one == two != os.getpid()
         assert session.placements[tried_in][1] >= 2
 
