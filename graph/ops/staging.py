@@ -37,7 +37,7 @@ class BaseStagingArea(SessionObject):
                 raise ValueError(f"StagingArea {what} must be the same length as dtypes")
         known = tuple([as_dtype(dtype) for dtype in dtypes])
         raw = tuple([as_raw(shape) for shape in shapes or [None] * len(known)])
-        self._names, self._memory_limit = None if names is None else list(names), memory_limit
+        self._names = None if names is None else list(names)
         name = shared_name or get_default_graph().unique_name(type(self).__name__, mark_as_used=False)
         super().__init__(Definition(kind, capacity, known, raw, (0, 0), memory_limit), {}, shared_name, name)
 
@@ -64,7 +64,7 @@ class BaseStagingArea(SessionObject):
     @property
     def memory_limit(self) -> int:
         """The largest number of bytes; 0 is no limit."""
-        return self._memory_limit
+        return self._definition.keep
 
     def size(self, name: str | None = None) -> Tensor:
         """The number of elements, int32."""
