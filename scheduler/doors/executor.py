@@ -102,7 +102,8 @@ class Executor(concurrent.futures.Executor):
         if callee is None or callee.function is not fn:
             callee = self._callee_of(fn)
         call = Call(callee, args, kwargs)
-        call.draws = self._draws(Series(), call)
+        if callee.generators(self._owner.start.function, call.stays):
+            call.draws = self._draws(Series(), call)
         self._submit((call,))
         return call
 
