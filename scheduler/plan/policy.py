@@ -22,6 +22,12 @@ LONGEST_TURN = 0.4e-3
 SUSPECT_AFTER = 50e-3
 """CPU seconds of calls in threads that may leave it open whether a function holds the GIL. Then it is called alone,
 until that is known, or as long again and at least GIL_HOLDS times."""
+CROWD_SEEN, CROWD_RUNS = 0.2, 8
+"""Seconds of calls of a function beside each other in threads that show what they gain there, and the number of runs in
+which that is looked at."""
+CROWDED, GIL_FREE = 0.3, 0.2
+"""Fraction of their time from which such calls wait for the GIL too long, so that processes suit them better; and the
+fraction of it for which the GIL may be free if it is what they wait for."""
 SHORTEST_BATCH, LONGEST_BATCH, LONGEST_FINAL_BATCH = 0.8e-3, 4e-3, 40e-3
 """Minimum and maximum seconds of work in a batch of short nodes. The third limit is for nodes of known cost whose
 values no other node waits for."""

@@ -406,8 +406,8 @@ class Sharing:
         hold it.   alone: nothing ran beside them.
         """
         first, frontier, missed = called[0], self.frontier, self.does_without and not self.workers.up
-        unknown = [(node, cost[1], read) for node, cost, read in called if wants and read and self.gil.wants(node)]
-        if any([self.gil.learn(*each, alone) for each in unknown]):
+        reads = [(node, cost[1], read) for node, cost, read in called if read is not None]
+        if any([self.gil.take(*each, wants, alone) for each in reads]):
             self._sort_again()
         since, rows, ready = frontier.since[first.node], [], []
         for node, cost, read in called:
