@@ -15,6 +15,9 @@ from weftwork.graph.shapes import bracket_text
 _UNSIGNED = {np.dtype(np.int32): np.dtype(np.uint32), np.dtype(np.int64): np.dtype(np.uint64)}
 """Viewed as one of these, a negative index is larger than any bound, so one comparison finds both kinds of errors."""
 
+_MOST_POSITIVE = 1 << 31
+"""The number of 32-bit integers that are not negative."""
+
 
 def refuse(message: str) -> NoReturn:
     """Raise InvalidArgumentError for a value that does not fit. The caller adds the node's name."""
@@ -34,6 +37,18 @@ def inside(indices: Any, bound: int, what: str = "indices") -> np.ndarray:
         return indices
     at = np.argwhere((indices < 0) | (indices >= bound))[0].tolist()
     refuse(f"{what}{place_text(at)} = {indices[tuple(at)]} is not in [0, {bound})")
+
+
+def slices_at(x: Any, indices: Any, axis: int = 0) -> Any:
+    """Slices of x along an axis, at indices in [0, n). Raises InvalidArgumentError, naming the first other one."""
+    if type(x) is not np.ndarray:
+        return np.take(x, inside(indices, x.shape[axis]), axis=axis)
+    if type(indices) is np.ndarray and indices.dtype == np.int32 and x.shape[axis] <= _MOST_POSITIVE:
+        try:  # NumPy looks for indices that are too large, as negative ones are if unsigned
+            return x.take(indices.view(np.uint32), axis)
+        except IndexError:  # `inside` says which one
+            pass
+    return x.take(inside(indices, x.shape[axis]), axis)
 
 
 def _array(value: Any) -> Any:
@@ -74,8 +89,7 @@ def rows_inside(indices: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
 
 def gather(x, indices, axis):
     """Slices of x along an axis, at indices in [0, n)."""
-    axis = int(axis)
-    return np.take(x, inside(indices, x.shape[axis]), axis=axis)
+    return slices_at(x, indices, int(axis))
 
 
 def batch_gather(x, indices, batch_dims):

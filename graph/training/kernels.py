@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph.errors import InvalidArgumentError
-from weftwork.graph.kernels.indices import inside
+from weftwork.graph.kernels.indices import inside, slices_at
 from weftwork.graph.kernels.team import share_out
 from weftwork.graph.shapes import bracket_text
 from weftwork.graph.variables.writes import settle
@@ -42,44 +42,52 @@ def _of_another_shape(value: Any, old: Any) -> InvalidArgumentError:
 def in_parts(rule: Callable) -> Callable:
     """Make a kernel from a rule(old, *values, out=None) that writes the new value to `out` if given.
 
-    A rule gets numbers and arrays; a scalar variable is an array of one element.
+    A rule gets numbers and arrays. It works for a scalar variable, too, whose values are numbers.
     """
 
     @wraps(rule)
     def kernel(old, *values):
-        if 0 < old.ndim and old.size <= PART:
-            try:
-                new = rule(old, *values)
-            except ValueError:  # shapes that do not match
-                for value in values:
-                    if np.ndim(value) and value.shape != old.shape:
-                        raise _of_another_shape(value, old) from None
-                raise
-            if new.dtype != old.dtype or new.shape != old.shape or new.base is not None:
-                return kept(new, old)
+        if old.size > PART:
+            return _large(rule, old, *values)
+        try:
+            new = rule(old, *values)
+        except ValueError:  # shapes that do not match
+            _tables(old, values)
+            raise
+        if new.dtype != old.dtype or new.shape != old.shape or new.base is not None:
+            return kept(new, old)
+        if new.shape:
             new.flags.writeable = False
-            return new
-        tables = [np.ndim(value) > 0 for value in values]
-        for table, value in zip(tables, values, strict=True):
-            if table and value.shape != old.shape:
-                raise _of_another_shape(value, old)
-        if not old.ndim:
-            return kept(rule(*[np.reshape(value, 1) for value in (old, *values)])[0], old)
-        if type(old) is not np.ndarray or not old.flags.c_contiguous:
-            return kept(rule(old, *values), old)
-        new = np.empty_like(old)
-        flat = [np.ravel(value) if table else value for table, value in zip(tables, values, strict=True)]
-
-        def work(numbers: Iterator[int]) -> None:
-            for number in numbers:
-                elements = slice(number * PART, (number + 1) * PART)
-                parts = [v[elements] if table else v for table, v in zip(tables, flat, strict=True)]
-                rule(old.reshape(-1)[elements], *parts, out=new.reshape(-1)[elements])
-
-        share_out(work, -(-old.size // PART), old.size * _STEPS * (1 + sum(tables)))
-        return kept(new, old)
+        return new
 
     return kernel
+
+
+def _large(rule: Callable, old: Any, *values: Any) -> Any:
+    """The new value of a large variable, part by part."""
+    tables = _tables(old, values)
+    if type(old) is not np.ndarray or not old.flags.c_contiguous:
+        return kept(rule(old, *values), old)
+    new = np.empty_like(old)
+    flat = [np.ravel(value) if table else value for table, value in zip(tables, values, strict=True)]
+
+    def work(numbers: Iterator[int]) -> None:
+        for number in numbers:
+            elements = slice(number * PART, (number + 1) * PART)
+            parts = [v[elements] if table else v for table, v in zip(tables, flat, strict=True)]
+            rule(old.reshape(-1)[elements], *parts, out=new.reshape(-1)[elements])
+
+    share_out(work, -(-old.size // PART), old.size * _STEPS * (1 + sum(tables)))
+    return kept(new, old)
+
+
+def _tables(old: Any, values: tuple) -> list[bool]:
+    """Which values are arrays. Raises InvalidArgumentError for one that has not the shape of `old`."""
+    tables = [np.ndim(value) > 0 for value in values]
+    for table, value in zip(tables, values, strict=True):
+        if table and value.shape != old.shape:
+            raise _of_another_shape(value, old)
+    return tables
 
 
 def on_rows(old, at, *values, kernel, tables):
@@ -87,8 +95,9 @@ def on_rows(old, at, *values, kernel, tables):
 
     tables: which of the values are tables with the same rows.
     """
-    inside(at, len(old))
-    new_rows = kernel(old[at], *[v[at] if table else v for v, table in zip(values, tables, strict=True)])
+    new_rows = kernel(
+        slices_at(old, at), *[v.take(at, 0) if table else v for v, table in zip(values, tables, strict=True)]
+    )
     rows, *others = new_rows if isinstance(new_rows, tuple) else (new_rows,)
     new = np.array(old)
     new[at] = rows
@@ -99,13 +108,18 @@ def on_rows(old, at, *values, kernel, tables):
 def summed_rows(indices, rows):
     """(distinct indices, the sum of the rows for each)."""
     indices = np.ravel(indices)
-    order = np.argsort(indices, kind="stable")
+    order = indices.argsort(kind="stable")
     ascending = indices[order]
     starts = np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]])) if len(order) else order
-    return ascending[starts], np.add.reduceat(rows[order], starts, axis=0) if len(order) else rows
+    return ascending[starts], np.add.reduceat(rows.take(order, 0), starts, axis=0) if len(order) else rows
 
 
 # Rules
+
+
+def _onto(ufunc: np.ufunc, *values: Any) -> Any:
+    """ufunc(*values), written to the last of the values unless that is a number."""
+    return ufunc(*values, out=values[-1]) if values[-1].shape else ufunc(*values)
 
 
 @in_parts
@@ -196,7 +210,7 @@ def squares(old, grad, out=None):
 def adagrad(old, grad, total, rate, out=None):
     """old - rate grad / sqrt(total): Duchi et al. 2011."""
     out = np.sqrt(total, out=out)
-    out = np.divide(grad, out, out=out)
+    out = _onto(np.divide, grad, out)
     out *= -rate
     out += old
     return out
@@ -212,7 +226,7 @@ def adam(old, mean, square, rate, epsilon, out=None):
     """old - rate mean / (sqrt(square) + epsilon): Kingma and Ba 2014, arXiv:1412.6980, end of section 2."""
     out = np.sqrt(square, out=out)
     out += epsilon
-    out = np.divide(mean, out, out=out)
+    out = _onto(np.divide, mean, out)
     out *= -rate
     out += old
     return out
@@ -228,15 +242,15 @@ def rmsprop(old, grad, square, rate, mass, epsilon, out=None):
 def centered_rmsprop(old, grad, square, mean, rate, mass, epsilon, out=None):
     """The step, normalized by the variance: Graves 2013, arXiv:1308.0850, equations 38 to 42."""
     out = np.multiply(mean, mean, out=out)
-    out = np.subtract(square, out, out=out)
+    out = _onto(np.subtract, square, out)
     out += epsilon
     return _moved(old, grad, out, rate, mass)
 
 
 def _moved(old: Any, grad: Any, out: Any, rate: Any, mass: Any) -> Any:
     """mass old + rate grad / sqrt(out), written to out."""
-    out = np.sqrt(out, out=out)
-    out = np.divide(grad, out, out=out)
+    out = _onto(np.sqrt, out)
+    out = _onto(np.divide, grad, out)
     out *= rate
     out += old * mass
     return out
@@ -297,7 +311,7 @@ def proximal(old, grad, rate, l1, l2, out=None):
     stepped = old - rate * grad
     threshold = rate * l1
     out = np.clip(stepped, -threshold, threshold, out=out)
-    out = np.subtract(stepped, out, out=out)
+    out = _onto(np.subtract, stepped, out)
     out /= 1 + rate * l2
     return out
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from weftwork.actors.programs.float_errors import hush, loud
@@ -76,6 +77,7 @@ class CallList:
         """The chunks that contain measured nodes."""
         self.calls = statistics.calls
         self._all_told = all(map(is_told, statistics.first))
+        self._all_called = sum(self.counts.values()) == len(ops)
         self._blank = [ABSENT] * statistics.tensors + statistics.constants[::-1]
         ours = sum([count for kernel, count in self.counts.items() if not isinstance(kernel, UserFunction)])
         self._library = COLD_LIBRARY * ours / max(1, sum(self.counts.values()))
@@ -110,10 +112,13 @@ class CallList:
     @cached_property
     def told(self) -> Sequence[Operation]:
         """Those of all nodes that are called and of which events tell."""
-        return self.told_among(self.ops)
+        return self.told_among([self.ops])
 
-    def told_among(self, ops: Iterable[Operation]) -> Sequence[Operation]:
+    def told_among(self, pieces: Iterable[Sequence[Operation]]) -> Sequence[Operation]:
         """The same of some nodes."""
+        ops = chain.from_iterable(pieces)
+        if self._all_told and self._all_called:  # as usual in a large graph, so nothing is asked of each node
+            return Told(ops)
         called = [op for op in ops if op.kind in CALLED]
         return Told(called) if self._all_told else told(called)
 

@@ -142,7 +142,7 @@ class ColdRun:
         """The nodes of the stretch of which events tell."""
         pieces, call_list = self.stretch.pieces, self._call_list
         every = sum(map(len, pieces)) == len(call_list.ops)
-        return call_list.told if every else call_list.told_among(op for rows in pieces for op in rows)
+        return call_list.told if every else call_list.told_among(pieces)
 
     def go_on(self, stop: list) -> Next:
         """Call nodes until another step is needed. Raises the error of a failed node, or Stopped."""

@@ -227,7 +227,9 @@ class Run:
         if segment.locked:
             self.lock()
         values = self.values
-        inputs = [self.local(v) for v in segment.inputs]
+        inputs = [values[v] for v in segment.inputs]
+        if Reference in map(type, inputs):
+            inputs = [self.local(v) for v in segment.inputs]
         costs: Sequence[Sequence] = ()
         began = monotonic()
         self.here[segment.slot] = (segment, began, get_ident())
