@@ -4,7 +4,8 @@ The nodes hold the GIL and sleep, so they need no core, but no two of them can r
 believes in 16 CPUs lets 16 workers take them. What the scheduler needs for itself then shows as on a machine of 16
 cores, but for two things: two cores send and receive all messages, and a worker that is woken takes its sender's.
 
-`python -m benchmarks.lanes` prints the rows for 16 lanes, `python -m benchmarks.lanes 40` for another number.
+`python -m benchmarks.lanes` prints the rows for 16 lanes, `python -m benchmarks.lanes 40` for another number, and
+`python -m benchmarks.lanes 12 3` for three machines of four CPUs each: a cluster whose machines share this one's cores.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from time import perf_counter, sleep
 from types import FunctionType
 
 import ray
+from ray.cluster_utils import Cluster
 
 import weftwork as tf
 from benchmarks.common import row
@@ -88,20 +90,33 @@ CASES: dict[str, Callable[[], tuple[Costs, Reads]]] = {
 }
 
 
-def main(lanes: int) -> None:
+def start(lanes: int, machines: int) -> None:
+    """Start a Ray with so many CPUs, on machines that have as many each."""
+    if machines == 1:
+        ray.init(address="local", num_cpus=lanes, include_dashboard=False, log_to_driver=False)
+        return
+    each = {"num_cpus": lanes // machines, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=each)
+    for _ in range(machines - 1):
+        cluster.add_node(num_cpus=lanes // machines)
+    ray.init(address=cluster.address, log_to_driver=False)
+
+
+def main(lanes: int, machines: int = 1) -> None:
     """Print the rows for a number of lanes."""
-    ray.init(address="local", num_cpus=lanes, include_dashboard=False, log_to_driver=False)
+    start(lanes, machines)
     ray.get([ray.remote(hold).remote(2) for _ in range(lanes)])  # all processes start, and ours
     with tf.Graph().as_default(), tf.Session() as session:
         session.run([tf.op(sleep)(0.5) for _ in range(2 * lanes)])
-    for name, made in CASES.items():
-        costs, reads = made()
+    on = f"{machines} machines, " * (machines > 1)
+    for case, made in CASES.items():
+        name, (costs, reads) = f"{on}{lanes} lanes, {case}", made()
         bound = bound_of(costs, reads, lanes)
         ratios = [[each / bound for each in ours(costs, reads)] for _ in range(GRAPHS)]
-        print_phases(f"{lanes} lanes, {name}", ratios, None, (1.25, 1.15, 1.08))
+        print_phases(name, ratios, None, (1.25, 1.15, 1.08))
         theirs = min(with_ray(costs, reads) for _ in range(2))
         row(
-            f"{lanes} lanes, {name}: first",
+            f"{name}: first",
             sorted(each[0] for each in ratios)[GRAPHS // 2] * bound,
             theirs,
             0.9,
@@ -112,4 +127,4 @@ def main(lanes: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 16)
+    main(*map(int, sys.argv[1:] or [16]))
