@@ -13,6 +13,7 @@ import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
+from math import nan
 from pathlib import Path
 
 from benchmarks.run_all import BENCHMARKS, rows_of
@@ -44,7 +45,7 @@ def _compared(unit: str, peer: str, then: list, now: list) -> list[str]:
     """The last cells of a row, from the figures and ratios of each round."""
     (before, ratio_before), (after, ratio_after) = map(_medians, (then, now))
     worse = " WORSE" if after > _WORSE * before else ""
-    cells = [f"{before:.4g} {unit}, now {after:.4g} {unit}: {after / before:.2f}{worse}"]
+    cells = [f"{before:.4g} {unit}, now {after:.4g} {unit}: {after / before if before else nan:.2f}{worse}"]
     return [*cells, f"{ratio_after / ratio_before:.2f} of it by {peer}"] if peer else cells
 
 
