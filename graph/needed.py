@@ -25,7 +25,7 @@ def limited(limits: Mapping[str, int] | None) -> tuple[tuple[str, int], ...]:
     """Named limits, sorted by name. Raises ValueError unless a mapping of text to whole numbers of 1 or more."""
     amounts = dict(limits or {})
     for key, value in amounts.items():
-        if not isinstance(key, str) or not isinstance(value, int) or value < 1:
+        if not isinstance(key, str) or isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"limits must map names to integers of at least 1, but got {key!r}: {value!r}.")
     return tuple(sorted(amounts.items()))
 

@@ -115,7 +115,7 @@ def random_graphs(address: str) -> dict:
     @settings(max_examples=4, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def check(data):
-        compare(data, address, ("auto", "mixed", "task"))
+        compare(data, address, ("auto", "mixed", "task", "dynamic"))
         seen["graphs"] += 1
         cpus, loom, zone = (data.draw(st.sampled_from(of)) for of in ([1, 2, 3], [0, 1], [None, "east", "west"]))
         able = {

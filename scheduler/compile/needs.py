@@ -115,8 +115,10 @@ def is_free(flow: Dataflow) -> bool:
 
 
 def is_sharable(flow: Dataflow) -> bool:
-    """Whether the nodes that may run anywhere can be shared out, despite the needs of others."""
-    return not (flow.queued or flow.waiting) and not (flow.needs and flow.writes)
+    """Whether there are nodes that may run anywhere, which can be shared out, despite the needs of others."""
+    if flow.queued or flow.waiting or (flow.needs and flow.writes):
+        return False
+    return len(flow.needs.keys() | flow.awaited) < len(flow.ops)
 
 
 def _spec(device: str, config: Any) -> DeviceSpec:

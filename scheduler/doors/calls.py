@@ -120,13 +120,20 @@ class Places(Protocol):
 
 PLACES: WeakValueDictionary[str, Places] = WeakValueDictionary()
 """Those of the executors of this process, by the keys of their initializers."""
-_making = threading.local()
-"""The key of the executor whose call this thread makes."""
+
+
+class _Making(threading.local):
+    """The key of the executor whose call a thread makes."""
+
+    key: str | None = None
+
+
+_making = _Making()
 
 
 def calls_here() -> str | None:
     """The key of the executor whose call this thread makes, or None."""
-    return getattr(_making, "key", None)
+    return _making.key
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import functools
 import itertools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from multiprocessing.pool import Pool
 from time import perf_counter, thread_time
 from typing import Any, NoReturn
 
@@ -21,6 +22,7 @@ from weftwork.graph.default_scopes import control_dependencies
 from weftwork.graph.errors import OpError
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Tensor
+from weftwork.graph.python.amounts import count_of
 from weftwork.graph.python.callables import named
 from weftwork.graph.python.captured_kinds import given
 from weftwork.graph.python.ownership import is_atom
@@ -57,14 +59,18 @@ def get(
     num_workers: how many tasks may run at once; by default what Dask's configuration says, else the number of CPUs.
     pool: only its number of workers is used.   callbacks: Dask callbacks, in addition to those that are registered.
     rerun_exceptions_locally: if a task fails, run everything again in this thread, where a debugger can look.
-    Raises what a task raised, KeyError or ValueError for a missing key, and RuntimeError for a cycle.
+    Raises what a task raised, KeyError or ValueError for a missing key, RuntimeError for a cycle, and TypeError or
+    ValueError for invalid arguments.
     """
     if not isinstance(dsk, Mapping):
+        if not hasattr(dsk, "__dask_graph__"):
+            raise TypeError(f"get takes a Dask graph, or a collection that has one, not {dsk!r}.")
         dsk = dsk.__dask_graph__()
     dsk = convert_legacy_graph(dsk)
     wanted = set(flatten(keys)) if isinstance(keys, list) else {keys}
-    pool = pool or config.get("pool", None)
-    most = num_workers or config.get("num_workers", None) or getattr(pool, "_max_workers", None)
+    most = num_workers or config.get("num_workers", None) or _workers(pool or config.get("pool", None))
+    if most is not None:
+        most = count_of("num_workers", most)
     with local_callbacks(callbacks) as active:
         computation = _Watched(dsk, wanted, cache, active) if active else _Computation(dsk, wanted, cache)
         run = functools.partial(computation.run, most)
@@ -73,6 +79,16 @@ def get(
                 return nested_get(keys, run())
             return get_sync(dsk, keys)
         return nested_get(keys, plainly(run))
+
+
+def _workers(pool: Any) -> Any:
+    """The number of workers of an executor or of a pool of `multiprocessing`; None without one."""
+    if pool is None:
+        return None
+    count = getattr(pool, "_processes" if isinstance(pool, Pool) else "_max_workers", None)
+    if count is None:
+        raise TypeError(f"pool must be an executor or a pool, not {pool!r}.")
+    return count
 
 
 class _Computation:

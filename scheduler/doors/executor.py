@@ -18,13 +18,13 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future
-from numbers import Integral
 from time import monotonic, sleep
 from types import MethodType
 from typing import Any, NoReturn, TypeVar
 from weakref import WeakValueDictionary
 
 from weftwork.graph.cores import usable_cores
+from weftwork.graph.python.amounts import count_of, seconds_of
 from weftwork.graph.python.captured_walk import Walk
 from weftwork.graph.python.inspection import inside
 from weftwork.graph.python.turns import resting
@@ -67,11 +67,11 @@ class Executor(concurrent.futures.Executor):
         initializer: Callable[..., Any] | None = None,
         initargs: tuple[Any, ...] = (),
     ):
-        if max_workers is not None:
-            _check_count("max_workers", max_workers)
         if initializer is not None and not callable(initializer):
             raise TypeError(f"initializer must be callable, not {initializer!r}.")
-        self._max_workers = max_workers or usable_cores()
+        if not isinstance(initargs, Iterable):
+            raise TypeError(f"initargs must be a tuple, not {initargs!r}.")
+        self._max_workers = usable_cores() if max_workers is None else count_of("max_workers", max_workers)
         per_thread = _is_per_thread(initializer)
         self._owner = _Owner(self, Start(uuid.uuid4().hex, initializer, tuple(initargs), per_thread))
         PLACES[self._owner.start.key] = self._owner
@@ -94,12 +94,16 @@ class Executor(concurrent.futures.Executor):
         self._broken: BaseException | None = None
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Schedule the call `fn(*args, **kwargs)`, and return its future. Raises RuntimeError after `shutdown`."""
+        """Schedule the call `fn(*args, **kwargs)`, and return its future.
+
+        Raises RuntimeError after `shutdown`, and TypeError if `fn` cannot be called.
+        """
         callee = self._callee
         if callee is None or callee.function is not fn:
             callee = self._callee_of(fn)
         call = Call(callee, args, kwargs)
-        call.draws = self._draws(Series(), call)
+        if callee.generators(self._owner.start.function, call.stays):
+            call.draws = self._draws(Series(), call)
         self._submit((call,))
         return call
 
@@ -147,13 +151,14 @@ class Executor(concurrent.futures.Executor):
         together; by default such that each worker gets several chunks.
         """
         if chunksize is not None:
-            _check_count("chunksize", chunksize)
+            chunksize = count_of("chunksize", chunksize)
+        timeout = seconds_of("timeout", timeout)
         if kwargs or type(self).submit is not Executor.submit:  # buffersize, of Python 3.14; a subclass's own `submit`
             return super().map(fn, *iterables, timeout=timeout, chunksize=chunksize or 1, **kwargs)
         end = None if timeout is None else monotonic() + timeout
         items = list(zip(*iterables, strict=False))
         size = chunksize or max(1, len(items) // (self._max_workers * _CHUNKS))
-        chunk, one = Callee(chunk_of(fn)), Callee(fn)
+        one, chunk = Callee(fn), Callee(chunk_of(fn))
         chunk.key, chunk.changes = one.key, one.changes
         parts = [items[at : at + size] for at in range(0, len(items), size)]
         series = Series()
@@ -333,13 +338,6 @@ class Executor(concurrent.futures.Executor):
             else:
                 work -= pace.seconds * call.weight
         return taken
-
-
-def _check_count(name: str, count: Any) -> None:
-    if not isinstance(count, Integral):
-        raise TypeError(f"{name} must be an integer, not {count!r}.")
-    if count < 1:
-        raise ValueError(f"{name} must be greater than 0, not {count!r}.")
 
 
 def _is_per_thread(initializer: Callable | None) -> bool:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from weftwork.graph.function import Op
+from weftwork.graph.python.amounts import seconds_of
 from weftwork.graph.python.callables import named
 from weftwork.graph.python.forks import fresh
 from weftwork.graph.python.ownership import is_atom
@@ -38,6 +39,9 @@ class Callee:
     __slots__ = ("__weakref__", "_generators", "_ops", "also", "changes", "function", "key", "lasting")
 
     def __init__(self, function: Callable[..., Any], also: tuple[Callable[..., Any], ...] = (), key: Any = None):
+        for each in also or (function,):
+            if not callable(each):
+                raise TypeError(f"An executor calls functions, not {each!r}.")
         self.function, self.also = function, also
         self.key = code_of(function) if key is None else key
         self.changes = changes_given(function)
@@ -126,6 +130,7 @@ class Call(Future):
         """
         if self._state == FINISHED and self._exception is None:
             return self._result
+        timeout = seconds_of("timeout", timeout)
         if calls_here() is None or self.done():
             return super().result(timeout)
         with waiting():
@@ -136,6 +141,7 @@ class Call(Future):
 
         timeout: the maximum number of seconds to wait.
         """
+        timeout = seconds_of("timeout", timeout)
         with waiting():
             return super().exception(timeout)
 

@@ -13,6 +13,7 @@ from functools import partial
 from types import FunctionType
 from typing import Any
 
+from weftwork.graph.python.amounts import count_of, seconds_of
 from weftwork.scheduler.doors.calls import Draws, Series
 from weftwork.scheduler.doors.executor import Executor
 from weftwork.scheduler.doors.inner_threads import check_available, inner_threads
@@ -57,10 +58,13 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
         """Prepare for a call of `Parallel`. Returns the number of jobs that run at once.
 
         n_jobs: how many jobs run at once.   parallel: the `joblib.Parallel`.
-        Raises ImportError for `inner_max_num_threads` if threadpoolctl is not installed.
+        Raises ImportError for `inner_max_num_threads` if threadpoolctl is not installed, TypeError or ValueError for
+        one that is not a number of threads, and for a time limit that is not a number of seconds.
         """
         if self.inner_max_num_threads is not None:
+            count_of("inner_max_num_threads", self.inner_max_num_threads)
             check_available()
+        seconds_of("timeout", getattr(parallel, "timeout", None))
         n_jobs = self.effective_n_jobs(n_jobs)
         if n_jobs == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))

@@ -16,6 +16,7 @@ from weftwork.graph.build import placeholder
 from weftwork.graph.cores import usable_cores
 from weftwork.graph.function import Op, op
 from weftwork.graph.graph import Graph
+from weftwork.graph.python.amounts import count_of
 from weftwork.graph.python.callables import check_callable, is_coroutine_function, named
 from weftwork.scheduler.doors.executor import Executor
 from weftwork.scheduler.doors.running import plainly
@@ -166,7 +167,7 @@ def lazy_map(
         )
     if not isinstance(iterable, (Iterable, AsyncIterable)):
         raise TypeError(f"map takes an iterable, not {iterable!r}.")
-    if window is not None and (not isinstance(window, int) or window < 1):
-        raise ValueError(f"window must be a whole number, 1 or more, not {window!r}.")
+    if window is not None:
+        window = count_of("window", window)
     waits = is_coroutine_function(function.function if isinstance(function, Op) else function)
     return Mapped(function, iterable, window or (_WAITING if waits else _EACH * usable_cores()))

@@ -26,6 +26,7 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.operators import Operators
 from weftwork.graph.ops.flow import identity
+from weftwork.graph.python.amounts import count_of
 from weftwork.graph.python.callables import bound, is_async, named
 from weftwork.graph.python.captured import Captured
 from weftwork.graph.python.forks import fresh
@@ -414,8 +415,7 @@ def function(
             return total
     """
     names = _names(static, "static"), _names(traced, "traced")
-    if not isinstance(max_traces, int) or max_traces < 1:
-        raise ValueError(f"max_traces must be an integer of at least 1, not {max_traces!r}.")
+    max_traces = count_of("max_traces", max_traces)
     if not isinstance(shapes, (bool, Mapping)):
         raise TypeError(f"shapes is True, False or a mapping of names to shapes, not {shapes!r}.")
 

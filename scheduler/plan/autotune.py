@@ -71,14 +71,14 @@ from weftwork.scheduler.plan.schedule import Bound, Contracted, Schedule, cluste
 class Candidate:
     """One way to run a dataflow."""
 
-    def __init__(self, name: str, predicted: float, make: Callable[[], Plan], price: float = 0.0):
+    def __init__(self, name: str, predicted: float, make: Callable[[], Plan], price: float = 0.0, tasks: bool = False):
         """make: returns the plan. Its programs are written when the candidate is first run, because most candidates
-        never run."""
+        never run.   tasks: Ray tasks run it, though others could."""
         self.name, self.predicted, self.make, self.price = name, predicted, make, price
         self.took: list[float] = []
         self.is_dynamic = name == Place.DYNAMIC.value
         """True if its nodes are shared out as the run goes on."""
-        self.needs_residents = name in (Place.DYNAMIC.value, Place.RESIDENT.value)
+        self.needs_residents = name in (Place.DYNAMIC.value, Place.RESIDENT.value) and not tasks
         """True if local workers run it together with the caller."""
         self.has_slots = name in (Place.THREAD.value, Place.RESIDENT.value)
         """True if its nodes are assigned to slots that run concurrently, so they cannot be measured one by one."""
@@ -253,6 +253,12 @@ def _hopeful(among: Sequence[Candidate]) -> list[Candidate]:
     return [c for c in among if len(c.took) < TRIES and c.estimate < HOPELESS * best]
 
 
+def dynamic(flow: Dataflow, predicted: float = 0.0) -> Candidate:
+    """Lanes that are given nodes as the run goes on: local workers on one machine, else Ray tasks."""
+    tasks = inventory.machine_count() > 1
+    return Candidate(Place.DYNAMIC.value, predicted, partial(make_dynamic_plan, flow), tasks=tasks)
+
+
 def candidates(
     flow: Dataflow, estimate: Estimate, lanes: Lanes = UNBOUNDED, placed: Plan | None = None
 ) -> list[Candidate]:
@@ -335,10 +341,12 @@ class _Sharing:
     def at_run_time(self, hop: float) -> Candidate | None:
         """Lanes that are given nodes as the run goes on. hop: seconds from a node to its successor in another lane."""
         workers = min(self.lanes.own_cpus(), MOST_SLOTS)
-        if workers < 2 or inventory.machine_count() > 1:
+        if inventory.machine_count() > 1:
+            workers, hop = self.lanes.cpus(), task_hop()
+        if workers < 2:
             return None
         foreseen = self._schedule(workers, hop).makespan + SHARED_NODE * len(self.seconds)
-        return Candidate("dynamic", foreseen, partial(make_dynamic_plan, self.flow))
+        return dynamic(self.flow, foreseen)
 
     def in_threads(self) -> Candidate | None:
         """Threads of this process; not for functions that share its random generators or depend on their thread."""

@@ -3,6 +3,8 @@
 spread    the deviation of a node's seconds from their mean, as a fraction of it; a node with a small spread is stable
 staying   a function that has turned out to run only in the program's own process
 holding   a function that holds the GIL while it computes, so threads do not speed it up
+crowding  a function that releases the GIL, but needs it for so much of its time that threads hardly speed it up: it
+          counts as holding
 """
 
 from __future__ import annotations
@@ -17,7 +19,16 @@ from weftwork.graph.operation import Operation
 from weftwork.graph.python.forks import fresh
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.cost import COSTS, size_class, spread_of
-from weftwork.scheduler.plan.policy import GIL_HOLDS, LONG_NODE, NEW_RUN_WEIGHT, STABLE_AFTER, STABLE_SPREAD
+from weftwork.scheduler.plan.policy import (
+    CROWD_RUNS,
+    CROWD_SEEN,
+    CROWDED,
+    GIL_HOLDS,
+    LONG_NODE,
+    NEW_RUN_WEIGHT,
+    STABLE_AFTER,
+    STABLE_SPREAD,
+)
 
 
 class NodeCost:
@@ -36,6 +47,25 @@ class NodeCost:
         self.seconds += weight * (seconds - self.seconds)
 
 
+class Crowd:
+    """What calls of a function beside each other, in threads, have shown.
+
+    runs: those in which that was looked at.   seconds: of the calls.   waited: for how long they waited for the GIL.
+    """
+
+    __slots__ = ("runs", "seconds", "waited")
+
+    def __init__(self):
+        self.runs, self.seconds, self.waited = 0, 0.0, 0.0
+
+    @property
+    def is_crowding(self) -> bool | None:
+        """Whether they gain too little from threads; None while that is unknown, and still looked at."""
+        if self.seconds < CROWD_SEEN:
+            return None if self.runs <= CROWD_RUNS else False
+        return self.waited > CROWDED * self.seconds
+
+
 class History:
     """The history of all nodes of a program. Nodes carry their own, so that it ends with them."""
 
@@ -46,6 +76,7 @@ class History:
         self._some_stay = False
         self._holding: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         """How often each function was seen to hold the GIL; 0 once it was seen to release it."""
+        self._crowds: WeakKeyDictionary[Any, Crowd] = WeakKeyDictionary()
         self.epoch = 0
         """Counts up when more is known about where a function may run."""
         self._lock = fresh(threading.Lock())
@@ -93,10 +124,31 @@ class History:
         """Note that a function was seen to hold or release the GIL. A busy machine can feign the former."""
         with self._lock:
             seen = self._holding.get(kernel)
+            if (crowd := self._crowds.get(kernel)) is not None and crowd.is_crowding:
+                return  # in a process of its own, it is seen to release it
             now = min(GIL_HOLDS, (seen or 0) + 1) if holds and seen != 0 else 0
             if now != seen:
                 self._holding[kernel] = now
                 self.epoch += 1
+
+    def crowd(self, kernel: Any) -> Crowd:
+        """What is known of a function's calls beside each other."""
+        with self._lock:
+            return self._crowds.setdefault(kernel, Crowd())
+
+    def tell_crowd(self, kernel: Any, seconds: float, waited: float) -> bool:
+        """Note that a call beside others has waited for the GIL. Returns whether its function counts as holding now."""
+        crowd = self.crowd(kernel)
+        with self._lock:
+            if crowd.is_crowding is not None:
+                return False
+            crowd.seconds += seconds
+            crowd.waited += waited
+            if not crowd.is_crowding:
+                return False
+            self._holding[kernel] = GIL_HOLDS
+            self.epoch += 1
+            return True
 
     def is_stable(self, op: Operation) -> bool:
         """True for a node that has taken about the same time in each run."""

@@ -35,7 +35,7 @@ class Place(enum.Enum):
     TASK = "task"
     RESIDENT = "resident"
     DYNAMIC = "dynamic"
-    """Local workers, which are given ready nodes as the run goes on."""
+    """Local workers, or tasks on several machines, which are given ready nodes as the run goes on."""
     QUEUE = "queue"
     """A queue of the session, in the caller. Waiting in it takes no thread."""
     LOOP = "loop"

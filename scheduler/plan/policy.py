@@ -22,9 +22,20 @@ LONGEST_TURN = 0.4e-3
 SUSPECT_AFTER = 50e-3
 """CPU seconds of calls in threads that may leave it open whether a function holds the GIL. Then it is called alone,
 until that is known, or as long again and at least GIL_HOLDS times."""
+CROWD_SEEN, CROWD_RUNS = 0.2, 8
+"""Seconds of calls of a function beside each other in threads that show what they gain there, and the number of runs in
+which that is looked at."""
+CROWDED, GIL_FREE = 0.3, 0.2
+"""Fraction of their time from which such calls wait for the GIL too long, so that processes suit them better; and the
+fraction of it for which the GIL may be free if it is what they wait for."""
 SHORTEST_BATCH, LONGEST_BATCH, LONGEST_FINAL_BATCH = 0.8e-3, 4e-3, 40e-3
 """Minimum and maximum seconds of work in a batch of short nodes. The third limit is for nodes of known cost whose
 values no other node waits for."""
+TASK_HOP, TASK_ROUND_TRIP = 1e-3, 4e-3
+"""Minimum seconds of ready work that justify a Ray task, and those from a task to one that reads its values."""
+TASK_CARE, FEEDING, SHORTEST_TASK = 1e-3, 2, 4e-3
+"""CPU seconds of the caller for each task, how many times as long tasks shall keep all lanes busy meanwhile, and the
+minimum seconds of short nodes in a task. The other lengths of batches grow in proportion."""
 BATCHES_A_LANE = 4
 """Minimum number of batches into which each lane's share of the remaining work is split."""
 CALLS_BEFORE_HERE = 8
@@ -75,6 +86,8 @@ CHUNK = 256
 """Calls between two readings of the clock."""
 FIRST_CALLS_AMONG = 300
 """Nodes that are searched for first calls."""
+MOST_TRIED_AT_ONCE = 2500
+"""Maximum number of nodes that are planned without a trial on a cluster, which takes 0.1 s, as `PLANNING_A_NODE`."""
 OFTEN_CALLED = 10
 """Minimum calls per slot of a function that gets only a trial. With fewer, the trial makes a good part of the calls
 already."""

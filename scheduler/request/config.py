@@ -175,9 +175,9 @@ class ConfigProto(Message):
     """Weftwork only. "detached": the named session outlives this process, until `Session.reset` ends it."""
     placement: str = "auto"
     """Weftwork only. Where nodes run. "auto": as their costs suggest. "caller", "actor" or "task": all in the caller,
-    in the actor that holds the variables, or in Ray tasks. "dynamic": shared out among local workers during the run.
-    For tests, "mixed" spreads nodes over caller, actor and tasks by a hash, "thread" over three threads, and
-    "resident" over the caller and two local workers."""
+    in the actor that holds the variables, or in Ray tasks. "dynamic": shared out during the run, among local workers
+    or, on several machines, Ray tasks. For tests, "mixed" spreads nodes over caller, actor and tasks by a hash,
+    "thread" over three threads, and "resident" over the caller and two local workers."""
     copy: bool = True
     """Weftwork only. False: large fetched arrays are read-only views of shared memory, not writable copies."""
     memory_budget: int = 0

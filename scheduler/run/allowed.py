@@ -29,6 +29,8 @@ class Allowed:
         """detached: nodes that take no lane."""
         self.kept = {*flow.here, *[node for node, op in enumerate(flow.ops) if stateful(op.kind)]}
         """Nodes that must run in the caller, whatever their functions are."""
+        self.away: set[int] = set()
+        """Nodes that had better run in a lane, because they read what lies on other machines."""
         self._flow, self._detached = flow, detached
         self._of: dict[int, str] = {}
         """By id of kernels, as of the epoch `_epoch`."""
@@ -38,6 +40,8 @@ class Allowed:
         """Where a node may run."""
         if node in self.kept:
             return CALLER
+        if node in self.away:
+            return LANES
         if self._epoch != HISTORY.epoch:
             self._of, self._epoch = {}, HISTORY.epoch
         kernel = self._flow.kernels[node]

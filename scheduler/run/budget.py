@@ -12,18 +12,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from weftwork.scheduler.machines import inventory, objects
-from weftwork.scheduler.plan.plan import Plan, Segment
+from weftwork.scheduler.plan.plan import Segment
 from weftwork.scheduler.plan.policy import BUDGET_SHARE, NEGLIGIBLE_BYTES
 
 
 class Budget:
     """The object store space used by one run of a plan."""
 
-    def __init__(self, plan: Plan, limit: int):
+    def __init__(self, expected: float, limit: int):
+        """expected: bytes of all large values that the run may make.   limit: the session's, or 0."""
         self._sizes: dict[int, int] = {}
         self._live = 0.0
         self._promised = 0.0
-        expected = sum([segment.large for segment in plan.segments])
         self._given = limit or (float("inf") if expected < NEGLIGIBLE_BYTES else None)
 
     @functools.cached_property
@@ -41,6 +41,11 @@ class Budget:
     def live(self) -> list[int]:
         """The large values that exist and are still needed."""
         return list(self._sizes)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more work may start."""
+        return self._live + self._promised <= self._limit
 
     def choose(self, ready: list[Segment], readers: Mapping[int, int], idle: bool) -> Segment | None:
         """Pop the next segment from a heap of ready ones; None if all must wait for memory.

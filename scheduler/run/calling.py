@@ -48,7 +48,7 @@ def call_at_once(run: Run, node: int) -> None:
     """Call a node that passes on what others have made, and keeps to itself what it does."""
     flow, values = run.flow, run.values
     kernel: Any = flow.kernels[node]
-    values[flow.outputs[node][0]] = kernel(*[values[number] for number in flow.inputs[node]], **flow.attrs[node])
+    values[flow.outputs[node][0]] = kernel(*[run.local(number) for number in flow.inputs[node]], **flow.attrs[node])
 
 
 def call_nodes(run: Run, todo: list[int], called: list[Call], watched: bool = False) -> None:

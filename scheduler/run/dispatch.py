@@ -14,36 +14,33 @@ from __future__ import annotations
 
 import heapq
 import sys
-import uuid
 from collections import deque
-from functools import partial
-from queue import Empty, SimpleQueue
+from queue import Empty
 from time import monotonic
 from typing import Any
 
-from weftwork.actors.processes.messages import describe, described, unpack
+from weftwork.actors.processes.messages import described
 from weftwork.actors.programs.program import Stopped
 from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import DeadlineExceededError, InvalidArgumentError, OpError, at_node, text_of
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.events.event import Lane
 from weftwork.scheduler.machines import backend, inventory
-from weftwork.scheduler.machines.backend import Handle, Interrupted, StoreFull, Unplaceable, ValueLost, WorkerLost
+from weftwork.scheduler.machines.backend import Handle, WorkerLost
 from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment, found_writing
 from weftwork.scheduler.plan.policy import ATTEMPTS
 from weftwork.scheduler.request.config import ConfigProto
-from weftwork.scheduler.run import failures, unfinished
+from weftwork.scheduler.run import failures
 from weftwork.scheduler.run.attempts import Attempt
 from weftwork.scheduler.run.awaiting import Awaiting
 from weftwork.scheduler.run.budget import Budget
-from weftwork.scheduler.run.failures import block, is_of_the_place, lost, node_error, only_call, reported_call
+from weftwork.scheduler.run.failures import block, is_of_the_place, lost, only_call
 from weftwork.scheduler.run.nested import Call, Calls, Nesting
 from weftwork.scheduler.run.post import Post
 from weftwork.scheduler.run.queue_waits import Wait, Waits
-from weftwork.scheduler.run.requests import RequestBuilder
-from weftwork.scheduler.run.restart import Moved, Restart
+from weftwork.scheduler.run.restart import Restart
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.said import heard
 from weftwork.scheduler.run.scarcity import Scarcity
@@ -74,23 +71,19 @@ class Dispatcher:
     ):
         self.run, self.plan, self.links, self.measure = run, plan, links, measure
         self.grace = config.cancel_grace_in_ms / 1000
-        self.requests = RequestBuilder(run, plan, measure)
-        self.post = Post(run, plan, links, self.requests, config.names_in_ray)
-        self.budget = Budget(plan, config.memory_budget)
+        self.post = Post(run, plan, links, measure, config.names_in_ray)
+        self.requests = self.post.requests
+        self.budget = Budget(sum([segment.large for segment in plan.segments]), config.memory_budget)
         self.waits = {segment.number: segment.waits for segment in plan.segments}
         self.left = len(plan.segments)
         self.readers = dict(plan.readers)
         self.here: list[Segment] = []
         self.there: list[Segment] = []
-        self.under_way: dict[Handle, Attempt] = {}
-        run.under_way, run.waits, run.calls, run.events = self.under_way, {}, {}, SimpleQueue()
-        run.wakers.append(partial(run.events.put, None))
+        self.under_way = self.post.under_way
         self.tries: dict[int, int] = {}
         self.most = lanes.most
         self.slots = lanes.cpus()
         self.window = min(2 * self.slots + 2, lanes.most or sys.maxsize)
-        self.name = f"weftwork {uuid.uuid4().hex} "
-        self.sent = 0
         self.held: list[Segment] = []
         self.inner: deque[Segment] = deque()
         self.queued = Waits(run, plan, queues, awaiting)
@@ -177,23 +170,15 @@ class Dispatcher:
         if segment.locked:
             self.run.lock()
         self.run.look_again(segment)
-        self.sent += 1
-        token = f"{self.name}{self.sent}"
-        packs = monotonic()
         try:
-            handle, link, left = self.post.send(segment, token)
+            attempt = self.post.start(segment, self.since[segment.number], 1 + self.tries.get(segment.number, 0))
         except (OpError, WorkerLost):
             raise
         except Exception as error:  # an input that does not pickle, or a value too large for Ray
             if self._stays(segment, error):
                 return None
             raise unsendable(self.run, segment.nodes, error) from error
-        sent = Sent(self.since[segment.number], left, left - packs, 1 + self.tries.get(segment.number, 0))
-        attempt = Attempt(segment, handle, token, link, sent)
-        self.under_way[handle] = attempt
         self.budget.started(segment)
-        events = self.run.events
-        backend.on_done(handle, lambda: events.put(handle))
         return attempt
 
     # Waiting
@@ -201,7 +186,7 @@ class Dispatcher:
     def _take_events(self, block: bool) -> None:
         self._expire()
         if block:
-            self._give_cpu_back()
+            self.post.give_cpu_back(self._next_limit)
             try:
                 self._finished(self.run.events.get(timeout=self._next_limit()))
             except Empty:
@@ -212,14 +197,6 @@ class Dispatcher:
             try:
                 self._finished(self.run.events.get_nowait())
             except Empty:
-                return
-
-    def _give_cpu_back(self) -> None:
-        """Inside a Ray task, release its CPU while this run waits for its own tasks, which may need it."""
-        while self.under_way and self.run.events.empty() and backend.is_task():
-            limit = self._next_limit()
-            backend.wait(list(self.under_way), _WAITS if limit is None else min(_WAITS, limit))
-            if limit is not None and limit <= _WAITS:
                 return
 
     def _next_limit(self) -> float | None:
@@ -263,40 +240,24 @@ class Dispatcher:
         if isinstance(handle, (Wait, Call)):
             self._returned(handle)
             return
-        attempt = self.under_way.pop(handle, None) if handle is not None else None
+        attempt = None if handle is None else self.post.ended(handle)
         if attempt is None:
             return
-        self._ended(attempt)
+        self.budget.ended(attempt.segment)
         self.scarcity.goes_on()
         back = monotonic()
         try:
-            packed = backend.result(attempt.handle)
-        except ValueLost as error:
-            raise Restart(lost([self._op(node) for node in attempt.segment.nodes], 1, str(error))) from None
+            reply = self.post.reply(attempt)
         except WorkerLost as error:
             self._again(attempt, str(error))
-        except Unplaceable as error:
-            raise Moved(lost([self._op(node) for node in attempt.segment.nodes], 1, str(error))) from None
-        except Interrupted:
-            raise Stopped from None
-        except StoreFull as error:
-            raise failures.does_not_fit(self._op(attempt.segment.nodes[0]), "An output", str(error)) from error
         else:
             self._give_up(attempt.copy)
-            self._take_reply(attempt, self._read(packed), back)
-
-    def _ended(self, attempt: Attempt) -> None:
-        """Note that an attempt has ended."""
-        self.budget.ended(attempt.segment)
-        if attempt.link is not None:
-            attempt.link.busy -= 1
-        if attempt.may_have_said:
-            backend.forget_word(attempt.handle.life, attempt.token)
+            self._take_reply(attempt, reply, back)
 
     def _give_up(self, copy: Attempt | None) -> None:
         """Cancel an attempt whose copy was faster."""
-        if copy is not None and self.under_way.pop(copy.handle, None) is not None:
-            self._ended(copy)
+        if copy is not None and self.post.ended(copy.handle) is not None:
+            self.budget.ended(copy.segment)
             backend.cancel([copy.handle], force=True)
 
     def _again(self, attempt: Attempt, reason: str) -> None:
@@ -318,13 +279,6 @@ class Dispatcher:
             raise lost([self._op(node) for node in segment.nodes], tries, reason, only_call(self.run, segment))
         self._ready(segment)
 
-    def _read(self, packed: Any) -> list:
-        """A reply, or one that says that it could not be loaded here."""
-        try:
-            return unpack(packed)
-        except Exception as error:
-            return ["unloadable", *describe(error)]
-
     def _take_reply(self, attempt: Attempt, reply: list, back: float) -> None:
         segment, said = attempt.segment, []
         if reply[0] == "said":
@@ -343,12 +297,7 @@ class Dispatcher:
             self.run.count(place, len(segment.nodes))
             self._done(segment)
         elif kind == "failed":
-            stays = not self.requests.stayed.keys().isdisjoint(segment.inputs)
-            report = "some of them lie in the memory of a GPU" if stays else reply[4]
-            call, cause = reported_call(self.run, segment, reply[1], report), described(*rest[1:3])
-            why = unfinished.why_of(cause)
-            unfinished.segment_there(self.run, segment, reply[1], attempt.sent, reply[5], reply[6], why)
-            raise node_error(self._op(segment.owners[reply[1]]), cause, reply[3], call)
+            raise self.post.failure(attempt, rest)
         elif kind == "unpicklable":
             op = self._op(self.plan.flow.producer[segment.outputs[reply[1]]])
             raise at_node(InvalidArgumentError, op, text_of(described(*rest[1:3])))
@@ -357,9 +306,7 @@ class Dispatcher:
         elif kind == "unloadable":
             raise failures.unloadable([self._op(node) for node in segment.nodes], described(*rest[:2]), reply[2])
         elif kind == "stopped":
-            unfinished.segment_there(self.run, segment, reply[1], attempt.sent, reply[2])
-            self.run.expire()
-            raise Stopped
+            raise self.post.stopped(attempt, rest)
         else:  # "missing" or "lacking": the process does not have what we thought it had
             if attempt.link is not None:
                 if self.requests.depends_on(attempt.handle.actor):
@@ -421,30 +368,6 @@ class Dispatcher:
         """Cancel running work and wait for it; kill it once the grace time is over."""
         self.queued.cancel()
         self.nested.cancel()
-        pending: dict[Any, Attempt] = dict(self.under_way)
-        drained = list(pending.values())
-        self.under_way.clear()
-        for attempt in pending.values():
-            self._ended(attempt)
-        self.run.stop.append("drained")
-        for force, seconds in ((False, self.grace), *[(True, 1.0)] * _KILLS):
-            if pending:  # else Ray may not be running
-                backend.cancel(pending, force)
-            for handle in pending:
-                if force and handle.actor is not None:
-                    self.links.dead(handle.actor)
-            if self._gathered(pending, monotonic() + seconds):
-                break
-        unfinished.attempts(self.run, drained)
-
-    def _gathered(self, pending: dict[Any, Attempt], end: float) -> bool:
-        """Wait for running work until `until`. True if all of it has ended."""
-        calls, waits = self.run.calls, self.run.waits
-        while (pending or calls or waits) and (left := end - monotonic()) > 0:
-            try:
-                event = self.run.events.get(timeout=left)
-            except Empty:
-                break
-            for under_way in (pending, calls, waits):
-                under_way.pop(event, None)  # type: ignore[call-overload]
-        return not (pending or calls)  # a coroutine that does not end is abandoned
+        for attempt in self.under_way.values():
+            self.budget.ended(attempt.segment)
+        self.post.drain(self.grace)

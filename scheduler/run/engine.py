@@ -27,7 +27,7 @@ from weftwork.scheduler.machines.freed_memory import keep_freed_memory
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate
 from weftwork.scheduler.plan.call_list import CallList
 from weftwork.scheduler.plan.lanes import Lanes
-from weftwork.scheduler.plan.placement import Estimate, Place
+from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan
 from weftwork.scheduler.plan.policy import (
     ATTEMPTS,
@@ -50,6 +50,7 @@ from weftwork.scheduler.run.dispatch import Dispatcher
 from weftwork.scheduler.run.element_functions import ElementFunctions
 from weftwork.scheduler.run.ending import cancel_at_end
 from weftwork.scheduler.run.explain import Explanation
+from weftwork.scheduler.run.in_tasks import share_in_tasks
 from weftwork.scheduler.run.limits import STRIKES, abandon, expiring, is_bound, within
 from weftwork.scheduler.run.local_workers import LocalWorkers, local_workers
 from weftwork.scheduler.run.nested import Nesting
@@ -357,11 +358,12 @@ class Engine:
 
     def _execute(self, run: Run, plan: Plan, measure: bool, team: LocalWorkers | None = None) -> None:
         grace = self.config.cancel_grace_in_ms / 1000
-        if team is not None:
+        if plan.is_dynamic or team is not None:
             detached = Detached(run, self.run_flow, self._awaiting)
-            if plan.is_dynamic:
-                seconds = Estimate(run.flow, {}).seconds
-                team.share(run, seconds, detached, self.lanes.own_cpus(), self.lanes.most, grace)
+            if team is None:
+                share_in_tasks(run, plan, self.links, detached, self.lanes, self.config)
+            elif plan.is_dynamic:
+                team.share(run, detached, self.lanes, grace)
             else:
                 team.run(run, plan, measure, detached, grace)
         elif plan.slots > 1:
@@ -369,10 +371,8 @@ class Engine:
         elif plan.local:
             run_locally(run, plan, measure)
         else:
-            nesting = self._nesting
-            Dispatcher(
-                run, plan, self.links, self.queues, nesting, measure, self.config, self.lanes, self._awaiting
-            ).execute()
+            links, queues, nesting, awaiting = self.links, self.queues, self._nesting, self._awaiting
+            Dispatcher(run, plan, links, queues, nesting, measure, self.config, self.lanes, awaiting).execute()
 
     # Inspection
 

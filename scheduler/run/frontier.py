@@ -22,16 +22,12 @@ from weftwork.scheduler.plan.policy import (
     BATCHES_A_LANE,
     CALLS_BEFORE_HERE,
     GUESSED_SECONDS,
-    HOP,
-    LONGEST_BATCH,
-    LONGEST_FINAL_BATCH,
     LONGEST_TURN,
-    SHORTEST_BATCH,
     UNSEEN_IN_A_ROW,
     URGENT,
 )
 from weftwork.scheduler.plan.schedule import ranks
-from weftwork.scheduler.run.lane import Batch, Lane, is_certain
+from weftwork.scheduler.run.lane import OF_WORKERS, Batch, Lengths, is_certain
 
 
 class Known(NamedTuple):
@@ -49,9 +45,12 @@ class Known(NamedTuple):
 class Frontier:
     """The ready, waiting and remaining nodes of one run."""
 
-    def __init__(self, flow: Dataflow, seconds: Sequence[float | None], lanes: int = 1):
-        """seconds: the predicted seconds of each node; None if never seen.   lanes: how many run nodes at once."""
-        self.flow, self.seconds, self._lanes = flow, list(seconds), max(1, lanes)
+    def __init__(self, flow: Dataflow, seconds: Sequence[float | None], lanes: int = 1, lengths: Lengths = OF_WORKERS):
+        """seconds: the predicted seconds of each node; None if never seen.   lanes: how many run nodes at once.
+
+        lengths: those of batches for them.
+        """
+        self.flow, self.seconds, self._lanes, self._lengths = flow, list(seconds), max(1, lanes), lengths
         before, after = flow.neighbours()
         self.before, self._after = list(before), list(after)
         self._rank = ranks([GUESSED_SECONDS if s is None else s for s in seconds], self._after)
@@ -244,17 +243,17 @@ class Frontier:
             self._records[id(kernel)] = COSTS.find(kernel, 0)
         return self._records[id(kernel)]
 
-    def is_better_here(self, batch: Batch, lanes: Iterable[Lane]) -> bool:
+    def is_better_here(self, batch: Batch, busy: bool) -> bool:
         """True if enough calls have shown that the caller finishes a batch sooner than a lane would.
 
         Either it is not worth a message, or a lane could run nothing beside it. A function goes to workers until they
-        have found out whether it holds the GIL, because threads may suit it better.
+        have found out whether it holds the GIL, because threads may suit it better.   busy: a lane is at work.
         """
         if batch.seconds is None or batch.calls < CALLS_BEFORE_HERE:
             return False
-        if batch.seconds < HOP:
+        if batch.seconds < self._lengths.worth:
             return True
-        if self.ready or any([lane.batches for lane in lanes]):
+        if self.ready or busy:
             return False
         return not self.gil_unknown_in(batch.nodes)
 
@@ -288,19 +287,19 @@ class Frontier:
         kernels = self.flow.kernels
         return any([self.gil_unknown(node) for node in {id(kernels[node]): node for node in nodes}.values()])
 
-    def next_batch(self, lanes: int, free: int, hop: float, may_follow: Callable[[int], bool]) -> Batch:
+    def next_batch(self, lanes: int, free: int, may_follow: Callable[[int], bool]) -> Batch:
         """Pop a batch of ready nodes, large enough to be worth a message if there are enough nodes.
 
         A function whose calls vary is explored in small steps: a batch has at most half as many of its nodes as calls
         were measured. Short nodes do not share a batch with long ones, which would delay their results. Other free
         lanes get their share of the ready nodes.
-        lanes: their number.   free: how many have room.   hop: minimum seconds of work that they share.   may_follow:
-        whether a node may go where the batch goes.
+        lanes: their number.   free: how many have room.   may_follow: whether a node may go where the batch goes.
         """
+        lengths = self._lengths
         batch, part, awaited = Batch([], 0.0, 0.0, inf), len(self.ready) / free, False
         others: dict[int, Known] = {}
-        share = max(SHORTEST_BATCH, self.work / (BATCHES_A_LANE * max(1, lanes)))
-        short, long = min(LONGEST_BATCH, share), min(LONGEST_FINAL_BATCH, share)
+        share = max(lengths.shortest, self.work / (BATCHES_A_LANE * max(1, lanes)))
+        short, long = min(lengths.longest, share), min(lengths.final, share)
         while self.ready:
             node = self.ready[0][1]
             known, after = self.known(node, others), self._after[node]
@@ -322,7 +321,7 @@ class Frontier:
                 awaited = awaited or len(self._after[batch.nodes[-1]]) > 0
             if last or batch.seconds >= (short if awaited or not batch.certain else long):  # type: ignore[operator]
                 break
-            if len(batch.nodes) >= part and batch.seconds >= hop:  # type: ignore[operator]
+            if len(batch.nodes) >= part and batch.seconds >= lengths.round_trip:  # type: ignore[operator]
                 break
         self._count(batch.nodes, -1)
         return batch
@@ -334,7 +333,7 @@ class Frontier:
         and stays put.
         """
         nodes, seconds, last = batch.nodes, first or 0.0, len(batch.nodes) + UNSEEN_IN_A_ROW
-        while seconds < SHORTEST_BATCH and (first is not None or len(nodes) < last):
+        while seconds < self._lengths.shortest and (first is not None or len(nodes) < last):
             node = self._only_reader(nodes[-1])
             if node < 0 or not may_follow(node):
                 break

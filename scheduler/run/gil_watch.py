@@ -2,17 +2,20 @@
 
 suspect   a function that has computed for a while next to other calls, without a verdict. It is called alone for as
           long again, and as often as it must be seen to hold the GIL
+crowd     calls beside each other of the only function of a run that is not bound to the caller. If they wait for the
+          GIL for long, each other's calls are the reason
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from weftwork.actors.processes.ticker import TICKER, Reading
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.history import HISTORY
-from weftwork.scheduler.plan.policy import COMPUTES, GIL_HOLDS, SUSPECT_AFTER
+from weftwork.scheduler.plan.policy import COMPUTES, GIL_FREE, GIL_HOLDS, SUSPECT_AFTER
 from weftwork.scheduler.run.frontier import Frontier
 from weftwork.scheduler.run.shipping import token_of
 
@@ -30,12 +33,20 @@ class GilWatch:
         self._suspects: set[int] = set()
         self._computing: set[int] = set()
         """By id, functions that have computed all through a call: where others had less of a core, they waited."""
+        self._crowd: Any = None
+        """The kernel of the crowd, while it is open what its calls gain from threads."""
 
     @contextmanager
     def watching(self, wanted: bool) -> Iterator[None]:
         """A context in which calls are watched, if that is wanted and something is unknown."""
-        unknown = wanted and any(map(self._frontier.gil_unknown, range(len(self._flow.ops))))
-        if not unknown:
+        ops, kernels = self._flow.ops, self._flow.kernels
+        users = {id(kernel): node for node, kernel in enumerate(kernels) if ops[node].traits.user}.values()
+        free = [kernels[node] for node in users if not HISTORY.stays(kernels[node])]
+        if wanted and len(free) == 1 and not HISTORY.holds_gil(free[0]):
+            crowd = HISTORY.crowd(free[0])
+            crowd.runs += 1
+            self._crowd = free[0] if crowd.is_crowding is None else None
+        if not wanted or (self._crowd is None and not any(map(self._frontier.gil_unknown, users))):
             yield
             return
         TICKER.start()
@@ -62,6 +73,18 @@ class GilWatch:
         if busy > COMPUTES * seconds:
             self._computing.add(kernel)
         return min(busy, seconds) if kernel in self._computing and helped else seconds
+
+    def take(self, node: int, seconds: float, read: Reading, wanted: bool, alone: bool) -> bool:
+        """Learn what is wanted from a call. Returns whether nodes of its function may belong elsewhere now.
+
+        seconds: its duration.   wanted: whether `wants` said so before.   alone: nothing ran beside it.
+        """
+        crowding = not alone and self._flow.kernels[node] is self._crowd and self._is_crowding(seconds, read)
+        return (wanted and self.wants(node) and self.learn(node, seconds, read, alone)) or crowding
+
+    def _is_crowding(self, seconds: float, read: Reading) -> bool:
+        waited = 0.0 if read.free > GIL_FREE * seconds else max(0.0, seconds - read.busy - read.queued)
+        return HISTORY.tell_crowd(self._crowd, seconds, waited)
 
     def learn(self, node: int, seconds: float, read: Reading, alone: bool) -> bool:
         """Learn from a call. Returns whether nodes of its function may belong elsewhere now.

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from time import monotonic
+from typing import NamedTuple
 
 from weftwork.actors.processes.local_worker import FLOWS
 from weftwork.actors.programs.lru import Lru
@@ -17,13 +18,46 @@ from weftwork.scheduler.plan.policy import (
     AHEAD_OF_A_LANE,
     AHEAD_SHARE,
     CALLS_BEFORE_HERE,
+    FEEDING,
+    HOP,
+    LONGEST_BATCH,
     LONGEST_FINAL_BATCH,
+    ROUND_TRIP,
+    SHORTEST_BATCH,
+    SHORTEST_TASK,
     STABLE_SPREAD,
+    TASK_CARE,
+    TASK_HOP,
+    TASK_ROUND_TRIP,
 )
 from weftwork.scheduler.run.telling import HERE, Sent
 
 _MOST_TOKENS = 2048
 """Most kernels that a worker keeps. Beyond that, it forgets all of them."""
+
+
+class Lengths(NamedTuple):
+    """How long batches for one kind of lane are, in seconds.
+
+    worth: less is not worth a message.   round_trip: from a batch to the next one that reads its values. Less is not
+    split.   shortest, longest, final: see `SHORTEST_BATCH` and its neighbours in the policy.
+    """
+
+    worth: float
+    round_trip: float
+    shortest: float
+    longest: float
+    final: float
+
+
+OF_WORKERS = Lengths(HOP, ROUND_TRIP, SHORTEST_BATCH, LONGEST_BATCH, LONGEST_FINAL_BATCH)
+
+
+def of_tasks(lanes: int) -> Lengths:
+    """The lengths of so many lanes of tasks: the more lanes, the longer, because one thread feeds them all."""
+    times = max(SHORTEST_TASK, FEEDING * TASK_CARE * lanes) / SHORTEST_BATCH
+    shortest, longest, final = [times * seconds for seconds in (SHORTEST_BATCH, LONGEST_BATCH, LONGEST_FINAL_BATCH)]
+    return Lengths(TASK_HOP, TASK_ROUND_TRIP, shortest, longest, final)
 
 
 @dataclass(slots=True, eq=False)

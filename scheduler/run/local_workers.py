@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from glob import glob
 from itertools import count
 from time import monotonic
@@ -25,14 +25,19 @@ from weftwork.actors.processes.messages import unpack_parts
 from weftwork.actors.processes.transport import Transport, is_left
 from weftwork.scheduler.machines.folders import socket_folder
 from weftwork.scheduler.machines.local_processes import LocalProcess
+from weftwork.scheduler.plan.lanes import Lanes
+from weftwork.scheduler.plan.placement import Estimate
 from weftwork.scheduler.plan.plan import Plan
 from weftwork.scheduler.plan.policy import WORKER_START
 from weftwork.scheduler.run.detached import Detached
+from weftwork.scheduler.run.frontier import Frontier
 from weftwork.scheduler.run.lane import Lane
 from weftwork.scheduler.run.limits import is_around
+from weftwork.scheduler.run.refusals import Refusals
 from weftwork.scheduler.run.residents import Team
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.sharing import Sharing
+from weftwork.scheduler.run.workers import Workers
 
 _UP_WITHIN = 60.0
 """Seconds that a resident may take to start before the program goes on without it."""
@@ -246,24 +251,25 @@ class LocalWorkers:
         if failure is not None:
             raise team.verdict(failure)
 
-    def share(
-        self, run: Run, seconds: Sequence[float | None], detached: Detached, cores: int, most: int | None, grace: float
-    ) -> None:
+    def share(self, run: Run, detached: Detached, allowed: Lanes, grace: float) -> None:
         """Run the nodes of a dataflow by sharing them out. The first error wins, and is raised once all work has ended.
 
-        seconds: the predicted seconds of each node, or None.   detached: the detached nodes.   cores: for workers and
-        threads together.   most: the number of nodes that may run at once, or None.
+        detached: the detached nodes.   allowed: how many workers and threads may run nodes at once.
         """
         assert self._transport is not None
         self._run = run
         lanes = {}
-        for slot in sorted(self._up)[:most]:
+        for slot in sorted(self._up)[: allowed.most]:
             lanes[slot] = self._lanes.setdefault(slot, Lane(self._processes[slot].pid))
             lanes[slot].begin()
-        number, again, revive = next(self._numbers), self._again, self._revive
-        sharing = Sharing(
-            run, run.flow, self._transport, number, lanes, cores, seconds, again, revive, self._miss, detached, most
-        )
+        number, transport = next(self._numbers), self._transport
+
+        def hire(frontier: Frontier, refusals: Refusals, _: Any) -> Workers:
+            return Workers(run, frontier, refusals, transport, number, lanes, self._again, self._revive)
+
+        seconds = Estimate(run.flow, {}).seconds
+        cores, most = allowed.own_cpus(), allowed.most
+        sharing = Sharing(run, run.flow, transport, hire, cores, seconds, self._miss, detached, most)
         run.wakers.append(sharing.wake)
         try:
             sharing.carry_out(grace)
@@ -310,12 +316,16 @@ class LocalWorkers:
 class Threads:
     """What a run gets that can do without local workers, while another run has them."""
 
-    def share(
-        self, run: Run, seconds: Sequence[float | None], detached: Detached, cores: int, most: int | None, grace: float
-    ) -> None:
+    def share(self, run: Run, detached: Detached, allowed: Lanes, grace: float) -> None:
         """Run the nodes of a dataflow in threads alone, else as `LocalWorkers.share` does."""
         nobody: Any = _Nobody()
-        sharing = Sharing(run, run.flow, nobody, 0, {}, cores, seconds, _nothing, _nothing, _nothing, detached, most)
+
+        def hire(frontier: Frontier, refusals: Refusals, _: Any) -> Workers:
+            return Workers(run, frontier, refusals, nobody, 0, {}, _nothing, _nothing)
+
+        seconds = Estimate(run.flow, {}).seconds
+        cores, most = allowed.own_cpus(), allowed.most
+        sharing = Sharing(run, run.flow, nobody, hire, cores, seconds, _nothing, detached, most)
         run.wakers.append(sharing.wake)
         sharing.carry_out(grace)
 

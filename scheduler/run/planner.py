@@ -14,13 +14,13 @@ from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of, need_one_thread
 from weftwork.scheduler.compile.needs import is_free, is_sharable
 from weftwork.scheduler.machines import backend, inventory, objects
-from weftwork.scheduler.plan.autotune import Autotuner, Candidate, candidates, scattered_plan
+from weftwork.scheduler.plan.autotune import Autotuner, Candidate, candidates, dynamic, scattered_plan
 from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Estimate, Place, place, place_needed
-from weftwork.scheduler.plan.plan import Plan, fits_slots, make_dynamic_plan, make_plan
-from weftwork.scheduler.plan.policy import COMPARING_A_NODE, COMPARING_SHARE, MOST_COPIED, MOST_FED
+from weftwork.scheduler.plan.plan import Plan, fits_slots, make_plan
+from weftwork.scheduler.plan.policy import COMPARING_A_NODE, COMPARING_SHARE, MOST_COPIED, MOST_FED, MOST_TRIED_AT_ONCE
 from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.run.failures import block
 from weftwork.scheduler.run.gates import gates_of
@@ -50,11 +50,23 @@ class Planner:
         return self.config.placement == "auto" and len(flow.ops) * COMPARING_A_NODE < worth
 
     def can_share(self, flow: Dataflow, sizes: Mapping[int, int]) -> bool:
-        """Whether local workers may run a dataflow that has not been measured yet."""
-        if inventory.machine_count() > 1 or not self.lanes.own_cpus():
+        """Whether lanes may run a dataflow that has not been measured yet: local workers, or tasks on several machines.
+
+        Each worker gets a copy of what it reads. Tasks read it in Ray's store.
+        """
+        if inventory.machine_count() > 1:
+            return self.lanes.cpus() > 1 and inventory.has_cpus()
+        if not self.lanes.own_cpus():
             return False
         most = MOST_FED if backend.is_running() else MOST_COPIED / self.lanes.own_cpus()
         return sum(sizes.values()) <= most and not local_workers().failed
+
+    def tries_all(self, nodes: int) -> bool:
+        """Whether so many nodes with functions that were never called are shared out at once.
+
+        A few trials first would leave most lanes of a cluster idle.
+        """
+        return self.config.placement == "auto" and inventory.machine_count() > 1 and nodes <= MOST_TRIED_AT_ONCE
 
     def plan(self, run: Run, flow: Dataflow, specialization: Specialization) -> Autotuner:
         """Find the strategies for a dataflow whose sources are available, and store them in the specialization."""
@@ -72,7 +84,7 @@ class Planner:
                 autotuner = specialization.autotuner
                 if flow.beside or gates_of(flow) is not None or not _is_seen(flow, estimate):
                     if self.can_share(flow, known):
-                        return Autotuner.only("dynamic", partial(make_dynamic_plan, flow))
+                        return Autotuner([dynamic(flow)])
                     autotuner = None
                 elif (
                     autotuner is None
@@ -100,7 +112,7 @@ class Planner:
             if _is_seen(flow, estimate) and not flow.beside:
                 return Autotuner(self._candidates(flow, estimate, set()))
             if self.can_share(flow, {}):
-                return Autotuner.only("dynamic", partial(make_dynamic_plan, flow))
+                return Autotuner([dynamic(flow)])
         return self._placed(flow, estimate, set(), nested)
 
     def without_workers(self, run: Run, flow: Dataflow) -> Candidate:
@@ -131,7 +143,7 @@ class Planner:
             return self.in_caller(flow)
         forced = forced or self.config.placement
         if forced == Place.DYNAMIC.value and is_sharable(flow):
-            return Autotuner.only(forced, partial(make_dynamic_plan, flow))
+            return Autotuner([dynamic(flow)])
         blocked = COSTS.blocks_any(flow.kernels)
         alone = forced == Place.THREAD.value and need_one_thread(flow.functions)
         free = is_free(flow) or (forced == Place.RESIDENT.value and is_sharable(flow) and fits_slots(flow))

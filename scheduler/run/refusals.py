@@ -51,11 +51,12 @@ class Refusals:
             lane.tokens.discard(token)
             lane.held.clear()
             suspects = [node for node in rest if token in (-1, token_of(self._flow.kernels[node]))]
-            self._does_not_load(rest, described(*error), suspects)
+            self.does_not_load(rest, described(*error), suspects)
         elif why == "unloaded":
-            self._does_not_load(rest, described(*details), rest)
+            self.does_not_load(rest, described(*details), rest)
         elif why == "wrote":
-            self._writes(lane, rest[0], details[0])
+            lane.tokens.discard(token_of(self._flow.kernels[rest[0]]))
+            self.writes(rest[:1], details[0])
         elif why == "unsendable":
             self.keep_here(rest[:1], described(*details))
         else:
@@ -63,12 +64,7 @@ class Refusals:
             cause = described(error, text)
             if not is_of_the_place(cause):
                 raise node_error(self._flow.ops[rest[0]], cause, text, call_in_run(self._run, rest[0]))
-            self.keep_here(rest[:1], cause)
-            if isinstance(cause, OSError):  # a file of the program's: earlier functions may use its other end
-                ops = self._flow.ops[: rest[0] + 1]
-                self._frontier.take_turns(
-                    [n for n, op in enumerate(ops) if op.traits.user and n not in self._flow.needs]
-                )
+            self.fails_there(rest[0], cause)
 
     def does_not_pack(self, nodes: Sequence[int], error: BaseException) -> None:
         """Keep nodes that cannot be pickled for a batch in the caller; all, if each one alone can be."""
@@ -82,7 +78,14 @@ class Refusals:
             self._allowed.kept.add(node)
             self._run.stays(node, error)
 
-    def _does_not_load(self, rest: list[int], error: BaseException, suspects: list[int]) -> None:
+    def fails_there(self, node: int, error: BaseException) -> None:
+        """Run a node in the caller that failed elsewhere because of the place."""
+        self.keep_here([node], error)
+        if isinstance(error, OSError):  # a file of the program's: earlier functions may use its other end
+            ops = self._flow.ops[: node + 1]
+            self._frontier.take_turns([n for n, op in enumerate(ops) if op.traits.user and n not in self._flow.needs])
+
+    def does_not_load(self, rest: Sequence[int], error: BaseException, suspects: Sequence[int]) -> None:
         """Send suspects singly from now on, to find out which one has a value that does not load."""
         if len(suspects) == len(rest) > 1:
             self._frontier.singly.update(rest)
@@ -91,11 +94,13 @@ class Refusals:
         else:
             self.does_not_pack(rest, error)
 
-    def _writes(self, lane: Lane, node: int, numbers: list[int]) -> None:
-        """Make all functions that share captured state which a call has changed run in the caller from now on."""
-        lane.tokens.discard(token_of(self._flow.kernels[node]))
+    def writes(self, nodes: Sequence[int], numbers: Sequence[int]) -> None:
+        """Make all functions that share captured state which a call has changed run in the caller from now on.
+
+        numbers: of the functions that have changed it, among those of the nodes.
+        """
         flow = self._flow
-        found = found_writing(flow, [node], numbers) | bound_together(flow.functions)
+        found = found_writing(flow, nodes, numbers) | bound_together(flow.functions)
         sharing = [n for n, kernel in enumerate(flow.kernels) if not found.isdisjoint(functions_of([kernel]))]
         sharing = [n for n in sharing if n not in flow.needs]
         self._allowed.kept.update(sharing)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from weftwork.scheduler.run.sharing import Sharing
 
 
-def rest(sharing: Sharing, grace: float) -> list[int]:
+def rest(sharing: Sharing, grace: float) -> list:
     """Tell all to stop, and wait. Returns the slots of workers that have not stopped within `grace` seconds."""
     crew, background = sharing.crew, sharing.background
     sharing.detached.cancel()
@@ -26,4 +26,4 @@ def rest(sharing: Sharing, grace: float) -> list[int]:
             busy.discard(came[0])
     with crew.monitor:
         crew.settle(end)
-    return sorted(busy)
+    return list(busy)

@@ -1,6 +1,8 @@
 """Sharing: shares the nodes of a run out among local workers and threads of this process, as the run goes on.
 
-lane      a local worker that takes part
+On several machines, Ray tasks take the part of workers and threads.
+
+lane      a local worker or a task that takes part
 batch     ready nodes that go to a lane at once
 crew      the threads of this process that take part, the caller's among them: they run nodes that release the GIL
 
@@ -20,7 +22,6 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from weftwork.actors.processes.transport import Transport
 from weftwork.actors.programs.float_errors import quiet
 from weftwork.actors.programs.program import Stopped, is_from_outside
 from weftwork.scheduler.compile.dataflow import Dataflow
@@ -31,7 +32,6 @@ from weftwork.scheduler.plan.policy import (
     LONGEST_HERE,
     LOOK_FOR_MESSAGES,
     LOOK_FOR_WORKERS,
-    ROUND_TRIP,
     WORTH_A_THREAD,
 )
 from weftwork.scheduler.run.allowed import CALLER, LANES, THREADS, Allowed, is_at_once, may_do_without
@@ -43,10 +43,11 @@ from weftwork.scheduler.run.failures import call_in_run, is_of_the_place, node_e
 from weftwork.scheduler.run.frontier import Frontier
 from weftwork.scheduler.run.gates import gates_of
 from weftwork.scheduler.run.gil_watch import GilWatch
-from weftwork.scheduler.run.lane import Lane, idlest, until_room, with_room
+from weftwork.scheduler.run.lane import OF_WORKERS, Lengths
 from weftwork.scheduler.run.refusals import Refusals
 from weftwork.scheduler.run.resting import rest
 from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.tasks import Tasks
 from weftwork.scheduler.run.telling import Node, Sent
 from weftwork.scheduler.run.workers import Workers
 
@@ -58,32 +59,34 @@ class Sharing:
         self,
         run: Run,
         flow: Dataflow,
-        transport: Transport,
-        number: int,
-        lanes: dict[int, Lane],
+        transport: Any,
+        hire: Callable[[Frontier, Refusals, Allowed], Any],
         cores: int,
         seconds: Sequence,
-        restart: Callable[[int], None],
-        revive: Callable[[Iterable[int]], bool],
         missed: Callable[[float, float], None],
         detached: Detached,
         most: int | None,
+        lengths: Lengths = OF_WORKERS,
+        threads: bool = True,
     ):
-        """cores: for workers and threads together.   seconds: the predicted seconds of each node; None if never seen.
-        restart, revive: see `Workers`.   most: the number of nodes that may run at once, or None.
+        """transport: brings the messages of the lanes.   hire: returns those who run nodes, such as `Workers`.
+        cores: for them and threads together.   seconds: the predicted seconds of each node; None if never seen.
         missed: takes note of seconds of work for which there was no worker, and of those to come; may start workers.
+        most: the number of nodes that may run at once, or None.   lengths: of batches.   threads: whether threads of
+        this process beside the caller's may take part.
         """
         self.run, self.flow, self.transport = run, flow, transport
         self.cores = cores if most is None else min(cores, most)
-        self.frontier = Frontier(flow, seconds, self.cores)
+        self.frontier = Frontier(flow, seconds, self.cores, lengths)
         self.allowed = Allowed(flow, detached.nodes)
         self.refusals = Refusals(run, flow, self.frontier, self.allowed)
-        self.workers = Workers(run, self.frontier, self.refusals, transport, number, lanes, restart, revive)
+        self.workers: Workers | Tasks = hire(self.frontier, self.refusals, self.allowed)
+        self.threads = threads
         self.crew = Crew(self._help)
         self.background = Background(self.wake)
         """The detached nodes."""
         self.detached, self.most, self.missed = detached, most, missed
-        self.does_without = may_do_without(flow)
+        self.does_without = threads and may_do_without(flow)
         """Whether this process may call everything, so nothing waits for a worker to start."""
         self.locked, self.uses = after_locks(flow), flow.uses()
         self.gil = GilWatch(flow, self.frontier)
@@ -140,28 +143,26 @@ class Sharing:
 
     def _wait(self) -> None:
         """Let the caller wait for something to happen."""
-        lanes, ready = self.workers.lanes, self.frontier.ready
-        if not (ready or self.workers.busy):  # only a thread can make it happen
+        if not (self.frontier.ready or self.workers.busy):  # only a thread can make it happen
             self.crew.wait()
             self.background.take()
-        elif lanes:
-            self._take(until_room(lanes.values()) if ready else None)
+        elif self.workers.up:
+            self._take(self.workers.until_room() if self.frontier.ready else None)
         else:
             alone = not (self.background.under_way or self.crew.helping)
             self._take(self.workers.until_one_is_up(alone))
 
     def _take(self, seconds: float | None) -> None:
         """Process messages of workers, waiting up to `seconds`, or without limit, for the first one."""
-        self.listening, alone = True, not self.workers.lanes
+        self.listening, alone = True, not self.workers.up
         with self.crew.outside:
             came = self.transport.next(seconds)
         self.listening = False
         while came is not None:
-            slot, parts = came
-            done, again = ([], self.workers.lost(slot)) if parts is None else self.workers.take(slot, parts)
+            done, again = self.workers.take(*came)
             self._ready([*again, *[other for node in done for other in self._done(node)]])
             came = self.transport.next(0)
-        if alone and self.workers.lanes:
+        if alone and self.workers.up:
             self._sort_again()
         self.looked = monotonic()
         self.background.take()
@@ -207,8 +208,8 @@ class Sharing:
         if where is CALLER or self.gil.suspects(node):
             return frontier.here
         if where is LANES or (node in self.locked and not self.run.is_locked):
-            return frontier.here if self.does_without and not self.workers.lanes else frontier.ready
-        return frontier.here if self._is_short(node) else frontier.threads
+            return frontier.here if self.does_without and not self.workers.up else frontier.ready
+        return frontier.threads if self.threads and not self._is_short(node) else frontier.here
 
     def _sort_again(self) -> None:
         """Choose heaps for all ready nodes anew: there is a worker now, or more is known about a function."""
@@ -222,7 +223,7 @@ class Sharing:
 
     def _feed(self) -> list[int]:
         """Give ready nodes to lanes with room, and to threads. Returns those that the caller had better run itself."""
-        frontier, lanes, mine = self.frontier, self.workers.lanes, list[int]()
+        frontier, workers, mine = self.frontier, self.workers, list[int]()
         while frontier.ready:
             first = frontier.ready[0][1]
             if self.allowed.where(first) is THREADS and self.allowed.may_leave(first):
@@ -230,16 +231,15 @@ class Sharing:
                 self._lock_for([first])
                 frontier.push(self._heap_for(first), first)
                 continue
-            free = with_room(lanes, self.cores - self._running() - self._takes_ready())
+            free = workers.free(self.cores - self._running() - self._takes_ready())
             if not free:
                 break
-            batch = frontier.next_batch(len(lanes), len(free), ROUND_TRIP, self.allowed.may_leave)
-            if frontier.is_better_here(batch, lanes.values()):
+            batch = frontier.next_batch(workers.up, len(free), self.allowed.may_leave)
+            if frontier.is_better_here(batch, workers.busy > 0) and self.allowed.away.isdisjoint(batch.nodes):
                 mine = batch.nodes
                 break
-            slot = idlest(lanes, free, self.flow.inputs[first])
             self._lock_for(batch.nodes)
-            self._ready(self.workers.send(slot, batch))
+            self._ready(workers.send(workers.idlest(free, self.flow.inputs[first]), batch))
         own = int(not mine and not frontier.here and self._joins())  # the caller is about to take one itself
         busy = int(bool(mine or own) or self._takes_ready())  # it is about to have a core
         self._recruit(len(frontier.threads) - own, self.cores - self._running() - busy)
@@ -405,9 +405,9 @@ class Sharing:
         Their costs are what they take alone, without waiting for the GIL.   wants: whether it is to be learned if they
         hold it.   alone: nothing ran beside them.
         """
-        first, frontier, missed = called[0], self.frontier, self.does_without and not self.workers.lanes
-        unknown = [(node, cost[1], read) for node, cost, read in called if wants and read and self.gil.wants(node)]
-        if any([self.gil.learn(*each, alone) for each in unknown]):
+        first, frontier, missed = called[0], self.frontier, self.does_without and not self.workers.up
+        reads = [(node, cost[1], read) for node, cost, read in called if read is not None]
+        if any([self.gil.take(*each, wants, alone) for each in reads]):
             self._sort_again()
         since, rows, ready = frontier.since[first.node], [], []
         for node, cost, read in called:

@@ -4,17 +4,15 @@ parts."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from time import monotonic
 from typing import Any
 
 from weftwork.actors.programs.program import Stopped
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.needs import is_sharable
-from weftwork.scheduler.plan.autotune import Autotuner
+from weftwork.scheduler.plan.autotune import Autotuner, dynamic
 from weftwork.scheduler.plan.call_list import CallList
 from weftwork.scheduler.plan.cost import COSTS
-from weftwork.scheduler.plan.plan import make_dynamic_plan
 from weftwork.scheduler.plan.signatures import Signature, settled
 from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.run.cold_run import ColdRun, Next, Part
@@ -55,9 +53,10 @@ class Unplanned:
                 _tell_stretch(run, work)
                 if following is Next.NOTHING:
                     break
-                if following is Next.TRIAL:
+                at_once = following is Next.TRIAL and self._planner.tries_all(len(call_list.ops))
+                if following is Next.TRIAL and not at_once:
                     self._run_part(run, work, work.trial(slots))
-                if following is Next.PLAN or work.is_heavy:
+                if following is Next.PLAN or at_once or work.is_heavy:
                     self._run_part(run, work, work.rest(), heavy=True)
         except Stopped:
             raise run.stopped() from None
@@ -80,7 +79,7 @@ class Unplanned:
                 raise Stopped
             specialization = Specialization()
             if heavy and is_sharable(flow) and self._planner.can_share(flow, inner.bytes_of_sources()):
-                specialization.autotuner = Autotuner.only("dynamic", partial(make_dynamic_plan, flow))
+                specialization.autotuner = Autotuner([dynamic(flow)])
             self._run_flow(inner, flow, specialization)
             for where, (segments, nodes) in inner.ran.items():
                 run.count(where, nodes, segments)

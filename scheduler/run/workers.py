@@ -23,7 +23,7 @@ from weftwork.scheduler.plan.policy import ATTEMPTS, DROPPED_FROM_BYTES
 from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.failures import block, call_in_run, lost
 from weftwork.scheduler.run.frontier import Frontier
-from weftwork.scheduler.run.lane import Batch, Lane
+from weftwork.scheduler.run.lane import Batch, Lane, idlest, until_room, with_room
 from weftwork.scheduler.run.refusals import Refusals, is_repeated
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.said import heard
@@ -69,6 +69,11 @@ class Workers:
         self._alone_since = 0.0
 
     @property
+    def up(self) -> int:
+        """The number of lanes."""
+        return len(self.lanes)
+
+    @property
     def busy(self) -> int:
         """The number of lanes at work."""
         return len([lane for lane in self.lanes.values() if lane.batches])
@@ -77,6 +82,18 @@ class Workers:
     def some_idle(self) -> bool:
         """True if a lane has no work."""
         return not all([lane.batches for lane in self.lanes.values()])
+
+    def free(self, cores: int) -> list[int]:
+        """The lanes that may get a batch.   cores: the number of cores that are free for idle lanes."""
+        return with_room(self.lanes, cores)
+
+    def idlest(self, free: Sequence[int], inputs: Sequence[int]) -> int:
+        """The best of the free lanes for nodes with these inputs."""
+        return idlest(self.lanes, free, inputs)
+
+    def until_room(self) -> float | None:
+        """Seconds until a lane is predicted to have room; None if only a message can tell."""
+        return until_room(self.lanes.values())
 
     def until_one_is_up(self, alone: bool) -> float:
         """Seconds to wait for a worker that is being started anew. Raises if none comes up.
@@ -119,11 +136,13 @@ class Workers:
         run.here[self._batches, slot] = (Segment(self._batches, Place.RESIDENT, nodes, False, slot), now, 0)
         return []
 
-    def take(self, slot: int, parts: list) -> tuple[list[int], list[int]]:
-        """Take a message. Returns the nodes that are done, and those that are ready again.
+    def take(self, slot: int, parts: list | None) -> tuple[list[int], list[int]]:
+        """Take a message; None from a worker that is gone. Returns the nodes that are done, and those ready again.
 
         Raises the error of a failed node, or Stopped.
         """
+        if parts is None:
+            return [], self.lost(slot)
         back = monotonic()
         kind, number, *rest = self._message(slot, parts)
         if kind == "up":

@@ -19,6 +19,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from weftwork.graph.errors import CancelledError
+from weftwork.graph.python.amounts import seconds_of
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.run.awaiting import LOOP
 from weftwork.scheduler.run.run import CANCELLED
@@ -153,6 +154,7 @@ class RunFuture(Future[T]):
 
     def _is_cancelled(self, timeout: float | None) -> bool:
         """Wait until the future is done. Returns whether it was cancelled; if so, also waits for the end of its run."""
+        timeout = seconds_of("timeout", timeout)
         end = None if timeout is None else monotonic() + timeout
         concurrent.futures.wait([self], timeout)
         if self.cancelled():

@@ -107,6 +107,21 @@ def test_a_cycle_or_a_missing_key_is_refused_before_anything_runs(graph, kind, w
         get(graph, "x")
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"num_workers": True}, "num_workers must be"),
+        ({"num_workers": -1}, "num_workers must be"),
+        ({"num_workers": "2"}, "num_workers must be"),
+        ({"pool": 3}, "pool must be"),
+        ({"dsk": None}, "takes a Dask graph"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        get(**{"dsk": {"x": (increment, 1)}, "keys": "x", **options})
+
+
 def test_a_missing_key_among_others_is_named():
     with pytest.raises(KeyError, match="gone"):
         get({"x": 1, "y": (increment, "x")}, ["y", ["x", "gone"]])

@@ -438,12 +438,39 @@ def test_an_executor_whose_initializer_fails_is_broken():
 
 @pytest.mark.parametrize(
     ("arguments", "kind"),
-    [({"max_workers": 0}, ValueError), ({"max_workers": 2.5}, TypeError), ({"initializer": 3}, TypeError)],
+    [
+        ({"max_workers": 0}, ValueError),
+        ({"max_workers": 2.5}, TypeError),
+        ({"max_workers": True}, TypeError),
+        ({"initializer": 3}, TypeError),
+        ({"initargs": None}, TypeError),
+    ],
     ids=str,
 )
 def test_options_that_make_no_sense_are_refused(arguments, kind):
-    with pytest.raises(kind):
+    with pytest.raises(kind, match=next(iter(arguments))):
         tf.Executor(**arguments)
+
+
+@pytest.mark.parametrize("limit", [float("nan"), "3"])
+def test_a_time_limit_is_a_number_of_seconds(executor, limit):
+    call = executor.submit(pow, 2, 3)
+    for waiting in (call.result, call.exception, lambda seconds: executor.map(abs, [-1], timeout=seconds)):
+        with pytest.raises((TypeError, ValueError), match="timeout must be a number of seconds"):
+            waiting(limit)
+
+
+def test_a_time_limit_may_be_longer_than_python_can_wait(executor):
+    assert list(executor.map(abs, [-1], timeout=1e300)) == [1]
+    assert executor.submit(slow, 0.01).result(float("inf")) == 0.01
+
+
+def test_what_cannot_be_called_is_refused_at_once(executor):
+    for function in (None, 3, [1]):
+        with pytest.raises(TypeError, match="calls functions, not"):
+            executor.submit(function)
+    with pytest.raises(TypeError, match="calls functions, not 3"):
+        executor.map(3, [])
 
 
 def test_a_chunk_has_at_least_one_call(executor):

@@ -64,6 +64,16 @@ def test_jobs_may_be_given_a_number_of_inner_threads():
     assert blas_threads(0) == before
 
 
+@pytest.mark.parametrize(
+    ("of_backend", "of_call"),
+    [({"inner_max_num_threads": 0}, {}), ({"inner_max_num_threads": "2"}, {}), ({}, {"timeout": float("nan")})],
+)
+def test_options_that_make_no_sense_are_refused(of_backend, of_call):
+    [name] = {**of_backend, **of_call}
+    with parallel_config("weftwork", n_jobs=2, **of_backend), pytest.raises((TypeError, ValueError), match=name):
+        Parallel(**of_call)(delayed(square)(n) for n in range(2))
+
+
 def test_results_may_come_as_they_are_asked_for():
     assert list(Parallel(return_as="generator")(delayed(square)(n) for n in range(9))) == [n * n for n in range(9)]
     unordered = Parallel(return_as="generator_unordered")(delayed(square)(n) for n in range(9))

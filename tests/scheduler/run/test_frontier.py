@@ -13,7 +13,9 @@ from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.policy import GIL_HOLDS
 from weftwork.scheduler.run.frontier import Frontier
-from weftwork.scheduler.run.lane import Batch, Lane
+from weftwork.scheduler.run.lane import OF_WORKERS, Batch
+
+LENGTHS = OF_WORKERS._replace(round_trip=0.1e-3)
 
 
 def frontier_of(costs: Sequence[float | None], reads: list[tuple[int, ...]]) -> Frontier:
@@ -27,14 +29,14 @@ def frontier_of(costs: Sequence[float | None], reads: list[tuple[int, ...]]) -> 
     for op, cost in zip(flow.ops, costs, strict=True):
         if cost is not None:
             HISTORY.learn(op, 0, cost)
-    frontier = Frontier(flow, costs)
+    frontier = Frontier(flow, costs, lengths=LENGTHS)
     for node in frontier.first():
         frontier.push(frontier.ready, node)
     return frontier
 
 
 def take(frontier: Frontier, free: int = 1) -> Batch:
-    return frontier.next_batch(2, free, 0.1e-3, lambda node: True)
+    return frontier.next_batch(2, free, lambda node: True)
 
 
 def test_short_nodes_go_together_and_a_long_one_goes_alone():
@@ -119,7 +121,7 @@ def test_batches_of_a_function_grow_with_the_calls_that_were_seen():
     while frontier.ready:
         batch = take(frontier)
         sizes.append(len(batch.nodes))
-        assert not frontier.is_better_here(batch, []) or sum(sizes) > 8
+        assert not frontier.is_better_here(batch, False) or sum(sizes) > 8
         for _ in batch.nodes:
             COSTS.learn(kernel, 0, 1e-6, 8)
     assert sizes[:5] == [1, 1, 1, 2, 3]
@@ -141,7 +143,7 @@ def test_a_function_that_is_blocked_is_one_that_was_never_seen_whatever_its_node
     COSTS.block(frontier.flow.kernels[0])
     frontier = Frontier(frontier.flow, [None] * 4)
     assert frontier.known(0)[:2] == (None, 0)
-    assert not frontier.is_better_here(Batch([0], 1e-6), [])
+    assert not frontier.is_better_here(Batch([0], 1e-6), False)
 
 
 def test_batches_of_even_nodes_that_nobody_waits_for_are_longer_and_shrink_towards_the_end():
@@ -187,7 +189,7 @@ def test_lanes_that_are_free_share_what_is_ready_where_it_is_worth_a_message_to_
     with tf.Graph().as_default():
         flow = lower([kernel(k) for k in range(8)], [])
     for free, size in ((4, 2), (2, 4), (1, 8)):  # two of them are worth a message
-        frontier = Frontier(flow, [50e-6] * 8)
+        frontier = Frontier(flow, [50e-6] * 8, lengths=LENGTHS)
         for node in frontier.first():
             frontier.push(frontier.ready, node)
         assert len(take(frontier, free).nodes) == size
@@ -198,15 +200,13 @@ def test_the_caller_runs_what_no_lane_could_do_beside_something_else():
     for op in frontier.flow.ops:
         for _ in range(8):
             HISTORY.learn(op, 0, 1e-3)
-    idle, busy = Lane(), Lane()
-    busy.give(0, Batch([0], 1.0))
-    assert not frontier.is_better_here(take(frontier), [idle, idle])  # it feeds another lane meanwhile
+    assert not frontier.is_better_here(take(frontier), False)  # it feeds another lane meanwhile
     last = take(frontier)
-    assert not frontier.is_better_here(last, [idle, idle])  # whether it keeps the GIL is to be found out
+    assert not frontier.is_better_here(last, False)  # whether it keeps the GIL is to be found out
     for _ in range(GIL_HOLDS):
         HISTORY.tell_gil(frontier.flow.kernels[0], True)
-    assert frontier.is_better_here(last, [idle, idle])
-    assert not frontier.is_better_here(last, [idle, busy])
+    assert frontier.is_better_here(last, False)
+    assert not frontier.is_better_here(last, True)
 
 
 def turns(costs: Sequence[float | None], threads: int = 2, known_gil: bool = True) -> list[int]:
