@@ -25,7 +25,9 @@ _MAX_PARTS, _MAX_PARTS_IN_ALL = 100, 1000
 _MAX_DEPTH = 20
 """Maximum nesting depth that is examined, because a value may contain itself."""
 _CONTAINERS = (list, tuple, dict, set, frozenset, deque)
-_ATOMS = frozenset([int, float, bool, complex, type(None)])
+_FIXED = {kind: np.dtype(kind).itemsize for kind in np.sctypeDict.values() if issubclass(kind, (np.bool_, np.number))}
+_FIXED.update(dict.fromkeys([int, float, bool, complex, type(None)], _DEFAULT_BYTES))
+"""Bytes of a value of these types, whatever the value is."""
 _TEXT = frozenset([str, bytes, bytearray])
 _ARGS: Any = vars(BaseException)["args"]
 _PYTHONS = sys.stdlib_module_names | {"__main__"}
@@ -41,8 +43,10 @@ def size_of(value: Any) -> int:
     Only the class is consulted, because an object may answer anything to an attribute access.
     """
     kind = type(value)
-    if kind in _ATOMS:
-        return _DEFAULT_BYTES
+    if (fixed := _FIXED.get(kind)) is not None:
+        return fixed
+    if kind is np.ndarray and not value.dtype.hasobject:
+        return value.nbytes
     return len(value) if kind in _TEXT else _size(value, kind, 0, [_MAX_PARTS_IN_ALL])
 
 
@@ -78,7 +82,7 @@ def _of_parts(parts: Iterable[Any], count: int, depth: int, left: list[int]) -> 
         for part in parts if looked == count else islice(parts, looked):
             kind = type(part)
             total += (
-                _DEFAULT_BYTES if kind in _ATOMS else len(part) if kind in _TEXT else _size(part, kind, depth + 1, left)
+                _FIXED[kind] if kind in _FIXED else len(part) if kind in _TEXT else _size(part, kind, depth + 1, left)
             )
     except RuntimeError:  # another thread is changing the container: what was seen until then must do
         pass
