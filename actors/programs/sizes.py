@@ -22,6 +22,8 @@ _DEFAULT_BYTES = 64
 """Size assumed for a value of unknown kind."""
 _MAX_PARTS, _MAX_PARTS_IN_ALL = 100, 1000
 """Maximum number of parts examined in one container or object, and in a value in total. The rest is extrapolated."""
+_LARGE = 4096
+"""Bytes from which a part is counted once, however often it occurs in a value."""
 _MAX_DEPTH = 20
 """Maximum nesting depth that is examined, because a value may contain itself."""
 _CONTAINERS = (list, tuple, dict, set, frozenset, deque)
@@ -47,17 +49,17 @@ def size_of(value: Any) -> int:
         return fixed
     if kind is np.ndarray and not value.dtype.hasobject:
         return value.nbytes
-    return len(value) if kind in _TEXT else _size(value, kind, 0, [_MAX_PARTS_IN_ALL])
+    return len(value) if kind in _TEXT else _size(value, kind, 0, {0: _MAX_PARTS_IN_ALL})
 
 
-def _size(value: Any, kind: type, depth: int, left: list[int]) -> int:
-    """left: the number of parts that may still be examined."""
+def _size(value: Any, kind: type, depth: int, look: dict[int, int]) -> int:
+    """look: under 0, the number of parts that may still be examined; under its id, each large part that was counted."""
     if issubclass(kind, (np.ndarray, np.generic)):
-        return value.nbytes + (_of_parts(value.flat, value.size, depth, left) if value.dtype.hasobject else 0)
+        return value.nbytes + (_of_parts(value.flat, value.size, depth, look) if value.dtype.hasobject else 0)
     if kind in _TEXT:
         return len(value)
     if kind in _CONTAINERS:
-        return _of_parts(value.values() if kind is dict else value, len(value), depth, left)
+        return _of_parts(value.values() if kind is dict else value, len(value), depth, look)
     how = _SIZERS.get(kind)
     if how is None:
         how = _SIZERS[kind] = _find(kind)
@@ -67,23 +69,29 @@ def _size(value: Any, kind: type, depth: int, left: list[int]) -> int:
     for base in _CONTAINERS:
         if issubclass(kind, base):  # use the base class's methods: a subclass's may have side effects
             items = dict.values(value) if base is dict else base.__iter__(value)  # type: ignore[attr-defined]
-            own = _of_parts(parts, len(parts), depth, left) if parts else 0
-            return _of_parts(items, base.__len__(value), depth, left) + own
-    return _of_parts(parts, len(parts), depth, left)
+            own = _of_parts(parts, len(parts), depth, look) if parts else 0
+            return _of_parts(items, base.__len__(value), depth, look) + own
+    return _of_parts(parts, len(parts), depth, look)
 
 
-def _of_parts(parts: Iterable[Any], count: int, depth: int, left: list[int]) -> int:
-    looked = min(count, _MAX_PARTS, left[0])
+def _of_parts(parts: Iterable[Any], count: int, depth: int, look: dict[int, int]) -> int:
+    looked = min(count, _MAX_PARTS, look[0])
     if not looked or depth >= _MAX_DEPTH:
         return _DEFAULT_BYTES
-    left[0] -= looked
+    look[0] -= looked
     total = 0
     try:
         for part in parts if looked == count else islice(parts, looked):
             kind = type(part)
-            total += (
-                _FIXED[kind] if kind in _FIXED else len(part) if kind in _TEXT else _size(part, kind, depth + 1, left)
-            )
+            if kind in _FIXED:
+                total += _DEFAULT_BYTES
+                continue
+            size = len(part) if kind in _TEXT else max(_DEFAULT_BYTES, _size(part, kind, depth + 1, look))
+            if size < _LARGE:
+                total += size
+            elif id(part) not in look:  # a pickle has it once, too
+                look[id(part)] = size
+                total += size
     except RuntimeError:  # another thread is changing the container: what was seen until then must do
         pass
     return _DEFAULT_BYTES + total * count // looked
@@ -130,6 +138,7 @@ def _frame(value: Any) -> int:
 _BY_NAME: dict[str, Sizer] = {
     "pandas.DataFrame": _frame,
     "pandas.Series": _frame,
+    "pandas.MultiIndex": lambda value: int(value.memory_usage()),
     "pandas.Index": _frame,
     "pandas.ExtensionArray": lambda value: value.nbytes,
     "polars.DataFrame": lambda value: value.estimated_size(),
@@ -143,6 +152,8 @@ _BY_NAME: dict[str, Sizer] = {
     "xarray.Dataset": lambda value: value.nbytes,
     "xarray.DataArray": lambda value: value.nbytes,
     "PIL.Image": lambda value: value.width * value.height * len(value.getbands()),
+    "sklearn.Tree": lambda value: 64 * value.node_count + value.value.nbytes,
+    "_io.BytesIO": lambda value: value.__sizeof__(),
     "array.array": lambda value: value.itemsize * len(value),
     "builtins.memoryview": lambda value: value.nbytes,
     "mmap.mmap": len,

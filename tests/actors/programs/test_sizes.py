@@ -5,6 +5,8 @@ from __future__ import annotations
 import array
 import dataclasses
 import importlib
+import io
+import pickle
 import sys
 from collections import deque
 from types import SimpleNamespace
@@ -15,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import scipy.sparse
+from sklearn.tree import DecisionTreeRegressor
 
 from weftwork.actors.programs.sizes import register_size, size_of
 
@@ -82,11 +85,22 @@ NUMBERS = np.zeros(MIB // 8)
         pd.Index(NUMBERS),
         pd.DataFrame({"x": NUMBERS[: MIB // 16], "y": pd.array(np.ones(MIB // 16), dtype="Float64")}),
         Named(x=NUMBERS[: MIB // 16]),
+        [NUMBERS] * 50,
+        {"x": Sample(NUMBERS, 3), "y": (NUMBERS, [NUMBERS])},
+        pd.MultiIndex.from_arrays([np.arange(MIB // 24), np.arange(MIB // 24)]),
+        io.BytesIO(bytes(MIB)),
+        list(np.zeros(MIB // 64)),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_the_size_of_a_value_is_that_of_what_it_holds(value):
     assert 0.9 * MIB < size_of(value) < 1.3 * MIB
+
+
+def test_a_tree_of_a_forest_is_as_large_as_its_pickle():
+    points = np.arange(4000.0)[:, None]
+    model = DecisionTreeRegressor().fit(points, points[:, 0])
+    assert 0.7 < size_of(model) / len(pickle.dumps(model)) < 1.4
 
 
 def test_a_value_that_holds_itself_or_is_very_deep_is_of_some_size():
