@@ -9,6 +9,7 @@ from weftwork.graph.gradients.composition import by_composition
 from weftwork.graph.gradients.registry import not_differentiable, rule
 from weftwork.graph.gradients.tools import reshape_like, spread
 from weftwork.graph.kernels import derivatives as kernels
+from weftwork.graph.kernels import elementwise
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import math_ops as m
 from weftwork.graph.ops.array_ops import ones_like, shape, zeros_like
@@ -218,7 +219,9 @@ def _rows(op: Operation) -> Any:
 
 @rule("Bincount")
 def _bincount(op: Operation, g: Tensor):
-    return [None, lambda: gather_or_zeros(g, op.inputs[0])]
+    weighted = op.kernel is elementwise.weighted_bincount
+    weights = [lambda: gather_or_zeros(g, op.inputs[0])] if weighted else []
+    return [None, *weights, *[None] * (len(op.inputs) - 1 - len(weights))]
 
 
 @rule("Unique", "UniqueWithCounts")

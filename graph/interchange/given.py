@@ -17,6 +17,7 @@ from weftwork.graph.errors import UnimplementedError
 from weftwork.graph.interchange.signatures import NO_DEFAULT, Signature
 from weftwork.graph.interchange.values import attr_value
 from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.ops.composite import SparseTensor
 from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.flow import group
 from weftwork.graph.seams import seams
@@ -57,11 +58,17 @@ def reads(*types: str) -> Callable[[Reader], Reader]:
     return register
 
 
-def read_by(functions: Mapping[str, Callable[..., Any]]) -> None:
-    """Register readers of operations whose function takes just their inputs, in their order. functions: by type."""
+def read_by(functions: Mapping[str, Callable[..., Any]], **arguments: str) -> None:
+    """Register readers of operations whose function takes their inputs, in their order. functions: by type.
+
+    arguments: the function's argument for each attribute that it takes, `num_buckets="num_buckets"`.
+    """
 
     def reader(function: Callable[..., Any]) -> Reader:
-        return lambda given: function(*given.inputs, name=given.name)
+        def read(given: Given) -> Any:
+            return function(*given.inputs, name=given.name, **{arguments[key]: given[key] for key in arguments})
+
+        return read
 
     READERS.update({type: reader(function) for type, function in functions.items()})
 
@@ -119,7 +126,7 @@ def named(made: Any, given: Given) -> Any:
     name = given.name[:-1]
     if isinstance(made, Operation):
         return made if made.name == name else group(made, name=given.name)
-    tensors = list(made) if isinstance(made, (list, tuple)) else [made]
+    tensors = _tensors(made)
     if not tensors:
         return tensors
     for at, (tensor, dtype) in enumerate(zip(tensors, given.outputs, strict=False)):
@@ -129,6 +136,13 @@ def named(made: Any, given: Given) -> Any:
     if tensors[0].op.name != name:
         tensors[0] = same(tensors[0], given.name)
     return tensors
+
+
+def _tensors(made: Any) -> list[Tensor]:
+    """The tensors of a reader's result, in order, with the three parts of those that are sparse."""
+    if isinstance(made, SparseTensor):
+        return [made.indices, made.values, made.dense_shape]
+    return [tensor for one in made for tensor in _tensors(one)] if isinstance(made, (list, tuple)) else [made]
 
 
 def same(tensor: Tensor, name: str) -> Tensor:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.errors import NotFoundError, UnimplementedError
+from weftwork.graph.errors import NotFoundError, OpError, UnimplementedError
 from weftwork.graph.graph import Graph
 from weftwork.graph.interchange import native
 from weftwork.graph.interchange.frames import CONTROL_FLOW, ENTERS, EXITS, NEXTS, Branch, Loop, Place, Places, source
@@ -126,7 +126,8 @@ class Import:
         try:
             result = (reader_of(node.op) or lacking)(given)
         except (ValueError, TypeError) as error:
-            raise type(error)(f"{error} (for node '{self.full(name)}', op: '{node.op}')") from error
+            text = f"{error} (for node '{self.full(name)}', op: '{node.op}')"
+            raise (type(error)(None, None, text) if isinstance(error, OpError) else type(error)(text)) from error
         return named(result, given)
 
     def _check(self, name: str, inputs: list[Tensor], declared: Signature, expected: list) -> None:

@@ -41,7 +41,7 @@ _WRITES_FILES = frozenset("save savez savez_compressed savetxt".split())
 _CREATORS = frozenset("zeros ones empty arange full".split())
 _OURS = re.compile(
     r"weftwork\.graph\.(kernels|ops|linear|nn|images|lookup|gradients|layers|recurrent|training|data|variables)(\.\w+)*"
-    r"|weftwork\.graph\.(build|divisions|streams)"
+    r"|weftwork\.graph\.(build|divisions|streams|files\.columns|interchange\.sparse)"
 )
 """The modules of the library whose functions nodes may call."""
 SAVING = "weftwork.scheduler.saving.saver_nodes"

@@ -5,7 +5,7 @@ Part      an input in written form: the name of a node's output, and its dtype
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from weftwork.graph import dtypes
@@ -39,9 +39,9 @@ def bound_attrs(
         if found.setdefault(key, value) != value:
             raise Inexpressible
 
-    _match(declared.inputs, [d.base_dtype for d in given], bind)
+    _match(declared.inputs, [d.base_dtype for d in given], found, bind, False)
     if made is not None:
-        _match(declared.outputs, [d.base_dtype for d in made], bind, partly=True)
+        _match(declared.outputs, [d.base_dtype for d in made], found, bind, True)
     bound = {}
     for name, attr in declared.attrs.items():
         if name not in found and not attr.has_default:
@@ -54,32 +54,47 @@ def bound_attrs(
     return bound
 
 
-def _match(args: Iterable[Any], given: list[DType], bind: Callable[[str, Any], None], partly: bool = False) -> None:
-    rest, args = list(given), list(args)
+def aligned(args: Sequence[Any], given: list[Any], known: Mapping[str, Any], partly: bool = False) -> list[Any]:
+    """(argument, what it is given) for each argument. One that takes several has as many as is known, else its share.
+
+    partly: nothing may be given for the last arguments. Raises Inexpressible if there are too few or too many.
+    """
+    found, rest = [], list(given)
     for number, arg in enumerate(args):
         if partly and not rest:
-            return
-        after = sum(1 for later in args[number + 1 :] if not later.count and not later.types)
-        if arg.types or arg.count:
-            part = rest[: len(rest) - after]
-            del rest[: len(part)]
-            if arg.types:
-                bind(arg.types, part)
-                continue
+            break
+        later = args[number + 1 :]
+        room = len(rest) - sum(1 for other in later if not other.count and not other.types)
+        sharers = 1 + sum(1 for other in later if arg.count and other.count == arg.count)
+        size = 1
+        if arg.types:
+            size = len(known[arg.types]) if arg.types in known else room
+        elif arg.count:
+            size = known.get(arg.count, room // sharers)
+        part, rest = rest[:size], rest[size:]
+        if len(part) < size:
+            raise Inexpressible
+        found.append((arg, part))
+    if rest:
+        raise Inexpressible
+    return found
+
+
+def _match(
+    args: Sequence[Any], given: list[DType], known: Mapping[str, Any], bind: Callable[[str, Any], None], partly: bool
+) -> None:
+    for arg, part in aligned(args, given, known, partly):
+        if arg.types:
+            bind(arg.types, part)
+            continue
+        if arg.count:
             bind(arg.count, len(part))
-        else:
-            part = rest[:1]
-            del rest[:1]
-            if not part:
-                raise Inexpressible
         for dtype in part:
             if arg.type in dtypes.ALL:
                 if dtype.name != arg.type and dtype is not dtypes.variant:  # the flow of a TensorArray
                     raise Inexpressible
             else:
                 bind(arg.type, dtype)
-    if rest:
-        raise Inexpressible
 
 
 def node_proto(name: str, type: str, inputs: list[Part], bound: dict[str, tuple[Any, str]], declared: Any) -> Any:

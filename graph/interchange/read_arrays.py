@@ -397,14 +397,3 @@ def _partition(given: Given) -> Any:
 def _stitch(given: Given) -> Any:
     count = given["N"]
     return partitioning.dynamic_stitch(given.inputs[:count], given.inputs[count:], name=given.name)
-
-
-@reads("MatrixDiagV3", "MatrixDiagPartV3")
-def _diagonals(given: Given) -> Any:
-    """Diagonals; only the main diagonal is supported."""
-    x, k, *sizes, _ = given.inputs
-    known = [static_value(item) for item in (k, *sizes)]
-    if known[0] is None or np.any(known[0] != 0) or any(size is None or size != -1 for size in known[1:]):
-        raise ValueError("only the main diagonal (k = 0) of square matrices is supported")
-    function = rearranging.matrix_diag if given.type == "MatrixDiagV3" else rearranging.matrix_diag_part
-    return function(x, name=given.name)

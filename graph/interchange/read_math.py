@@ -160,9 +160,14 @@ def _extreme(given: Given) -> Any:
     return function(*given.inputs, name=given.name, output_type=given["output_type"])
 
 
-@reads("Cumsum", "Cumprod")
+_SCANS = {
+    "Cumsum": reductions.cumsum, "Cumprod": reductions.cumprod, "CumulativeLogsumexp": reductions.cumulative_logsumexp,
+}  # fmt: skip
+
+
+@reads(*_SCANS)
 def _scan(given: Given) -> Any:
-    function = reductions.cumsum if given.type == "Cumsum" else reductions.cumprod
+    function = _SCANS[given.type]
     return function(*given.inputs, exclusive=given["exclusive"], reverse=given["reverse"], name=given.name)
 
 
@@ -315,7 +320,7 @@ def _old_top_k(given: Given) -> Any:
 # Random
 
 
-def _seed(given: Given) -> int | None:
+def seed_of(given: Given) -> int | None:
     return given["seed2"] or given["seed"] or None
 
 
@@ -326,24 +331,24 @@ def _drawn(given: Given) -> Any:
         "RandomStandardNormal": random_ops.random_normal,
         "TruncatedNormal": random_ops.truncated_normal,
     }
-    return functions[given.type](given.inputs[0], dtype=given["dtype"], seed=_seed(given), name=given.name)
+    return functions[given.type](given.inputs[0], dtype=given["dtype"], seed=seed_of(given), name=given.name)
 
 
 @reads("RandomUniformInt")
 def _integers(given: Given) -> Any:
     shape, low, high = given.inputs
-    return random_ops.random_uniform(shape, low, high, given["Tout"], seed=_seed(given), name=given.name)
+    return random_ops.random_uniform(shape, low, high, given["Tout"], seed=seed_of(given), name=given.name)
 
 
 @reads("RandomShuffle")
 def _shuffled(given: Given) -> Any:
-    return random_ops.random_shuffle(given.inputs[0], seed=_seed(given), name=given.name)
+    return random_ops.random_shuffle(given.inputs[0], seed=seed_of(given), name=given.name)
 
 
 @reads("Multinomial")
 def _multinomial(given: Given) -> Any:
     logits, count = given.inputs
-    result = random_ops.multinomial(logits, count, seed=_seed(given), name=given.name)
+    result = random_ops.multinomial(logits, count, seed=seed_of(given), name=given.name)
     return conversion.cast(result, given["output_dtype"])
 
 

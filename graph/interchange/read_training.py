@@ -10,7 +10,9 @@ import numpy as np
 from weftwork.graph.build import apply
 from weftwork.graph.interchange.given import Given, reads
 from weftwork.graph.kernels import convolution, pooling
+from weftwork.graph.nn import convolutions
 from weftwork.graph.ops import array_ops, conversion, math_ops, reductions
+from weftwork.graph.ops.filling import zeros
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.resource import value_now
@@ -108,18 +110,45 @@ def _filter_grad(given: Given) -> Any:
 
 
 def pool_grad(x: Any, y: Any, grad: Any, sizes: Any, strides: Any, padding: Any) -> Any:
-    """The kernel of MaxPoolGrad."""
+    """The kernel of MaxPoolGrad in graphs that were pickled before it had one."""
     return pooling.max_pool_grad(grad, x, y, sizes, strides, padding)
 
 
-@reads("MaxPoolGrad")
-def _pool_grad(given: Given) -> Any:
-    x, y, grad = given.inputs
+def _pool_attrs(given: Given) -> dict[str, Any]:
     if given["data_format"] != "NHWC" or given["padding"] == "EXPLICIT":
         raise ValueError("only NHWC with the padding SAME or VALID is supported")
     padding = "SAME" if given["padding"] == "SAME" else (0, 0)
-    attrs = {"sizes": _pair(given["ksize"]), "strides": _pair(given["strides"]), "padding": padding}
-    return apply(pool_grad, [x, y, grad], attrs, type=given.type, name=given.name, dtype=x.dtype, shape=x.raw_shape)
+    return {"sizes": _pair(given["ksize"]), "strides": _pair(given["strides"]), "padding": padding}
+
+
+@reads("MaxPoolGrad")
+def _max_pool_grad(given: Given) -> Any:
+    x, y, grad = given.inputs
+    inputs, attrs = [grad, x, y], _pool_attrs(given)
+    kernel = pooling.max_pool_grad
+    return apply(kernel, inputs, attrs, type=given.type, name=given.name, dtype=x.dtype, shape=x.raw_shape)
+
+
+@reads("AvgPoolGrad")
+def _avg_pool_grad(given: Given) -> Any:
+    """The images matter only for their shape."""
+    sizes, grad = given.inputs
+    with name_scope(given.name):
+        x = zeros(sizes, grad.dtype)
+        inputs, attrs, kernel = [grad, x], _pool_attrs(given), pooling.avg_pool_grad
+        return apply(kernel, inputs, attrs, type=given.type, name=given.name, dtype=grad.dtype, shape=x.raw_shape)
+
+
+@reads("DepthwiseConv2dNativeBackpropInput", "DepthwiseConv2dNativeBackpropFilter")
+def _depthwise_grad(given: Given) -> Any:
+    of_input = given.type.endswith("Input")
+    function = (
+        convolutions.depthwise_conv2d_native_backprop_input
+        if of_input
+        else convolutions.depthwise_conv2d_native_backprop_filter
+    )
+    words = {word: given[word] for word in ("strides", "padding", "data_format", "dilations")}
+    return function(*given.inputs, **words, name=given.name)
 
 
 # Updates

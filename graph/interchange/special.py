@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+import numpy as np
+
 from weftwork.graph.interchange.given import Given, read_by, reads
 from weftwork.graph.interchange.nodes import Inexpressible, Part
 from weftwork.graph.interchange.writing import Node, writes
@@ -82,7 +84,35 @@ def _transform(node: Node) -> tuple[list[Part], dict[str, Any]]:
     return node.inputs(), {}
 
 
-@writes("RFFT", "IRFFT")
-def _real_transform(node: Node) -> NoReturn:
-    """TensorFlow's take no lengths beyond the size of the input, and need them."""
+@writes("MatrixExponential")
+def _exponential(node: Node) -> NoReturn:
+    """TensorFlow had this operation only once."""
     raise Inexpressible
+
+
+@writes("RFFT", "IRFFT")
+def _real_transform(node: Node) -> tuple[list[Part], dict[str, Any]]:
+    """TensorFlow's needs lengths, by default those of the input's last axes, and an input that is not shorter."""
+    inputs, rank, inverse = node.inputs(), node.attrs["rank"], node.type == "IRFFT"
+    x, shape = inputs[0], node.op.inputs[0].raw_shape
+    sizes = node.make("StridedSlice", node.make("Shape", x), [-rank], [0], [1], end_mask=1)
+    last = [0] * (rank - 1) + [1]
+    if len(inputs) > 1:
+        if shape is None:
+            raise Inexpressible
+        wanted = inputs[1]
+        if inverse:  # the input's last axis has half of the length and one
+            half = node.make("Add", node.make("FloorDiv", wanted, node.constant("half", [1] * (rank - 1) + [2])), last)
+        else:
+            half = wanted
+        more = node.make("Maximum", node.make("Sub", half, sizes), 0)
+        before = node.make("ConcatV2", [0] * (len(shape) - rank), more, np.array(0, np.int32))
+        zeros = node.make("ZerosLike", before)
+        x = node.make("Pad", x, node.make("Pack", zeros, before, axis=1))
+    elif inverse:
+        doubled = node.make("Mul", node.make("Sub", sizes, last), node.constant("double", [1] * (rank - 1) + [2]))
+        wanted = node.make("Maximum", doubled, 0)
+    else:
+        wanted = sizes
+    node.type += ("", "2D", "3D")[rank - 1]
+    return [x, wanted], {}

@@ -17,6 +17,7 @@ from weftwork.graph.variables import writes as state_ops
 from weftwork.graph.variables.handles import RESOURCE_SCATTERS, is_handle, type_for, value_dtype, value_shape
 
 Written = tuple[list[Part], dict[str, Any]]
+ZERO = np.array(0, np.int32)
 
 
 # Sources
@@ -152,7 +153,8 @@ def _transposed(node: Node) -> Written:
     if len(inputs) == 1:
         shape = node.op.inputs[0].raw_shape
         if order is None and shape is None:
-            raise Inexpressible
+            ends = [node.make("Sub", node.make("Rank", inputs[0]), 1), node.constant("limit", -1)]
+            return [*inputs, node.make("Range", *ends, node.constant("delta", -1))], {}
         inputs.append(node.constant("perm", range(len(shape))[::-1] if order is None else order))  # type: ignore[arg-type]
     return inputs, {}
 
@@ -173,9 +175,12 @@ def _filled(node: Node) -> Written:
 
 @writes("ZerosLike", "OnesLike")
 def _like(node: Node) -> Written:
-    if node.op.inputs[0].dtype.base_dtype is not node.op.outputs[0].dtype:
-        raise Inexpressible
-    return node.inputs(), {}
+    (x,), dtype = node.inputs(), node.op.outputs[0].dtype.base_dtype
+    if x.dtype is dtype:
+        return [x], {}
+    node.type, one = "Fill", node.type == "OnesLike"
+    zero = b"" if dtype is dtypes.string else 0
+    return [node.make("Shape", x), node.constant("value", 1 if one else zero, dtype)], {}
 
 
 @writes("Range")
@@ -249,12 +254,12 @@ def _strided(node: Node) -> Written:
     words = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
     if "masks" in attrs:
         return inputs, dict(zip(words, attrs["masks"], strict=True))
-    begin, end, steps, masks = _masked(attrs["spec"])
+    begin, end, steps, masks = masked(attrs["spec"])
     bounds = [_vector(node, name, items, inputs[1:]) for name, items in (("stack", begin), ("stack_1", end))]
     return [inputs[0], *bounds, _vector(node, "stack_2", steps, inputs[1:])], dict(zip(words, masks, strict=True))
 
 
-def _masked(spec: tuple) -> tuple[list, list, list, list[int]]:
+def masked(spec: tuple) -> tuple[list, list, list, list[int]]:
     """begin, end, strides and the five masks for an index."""
     begin: list = []
     end: list = []
@@ -310,7 +315,9 @@ def _gather(node: Node) -> Written:
 @writes("ScatterNd")
 def _scatter_nd(node: Node) -> Written:
     inputs = node.inputs()
-    return (inputs if len(inputs) == 3 else [*inputs, node.axes("shape", list(node.attrs["shape"]))]), {}
+    if len(inputs) == 2:
+        inputs.append(node.constant("shape", list(node.attrs["shape"]), inputs[0].dtype))
+    return inputs, {}
 
 
 @writes("OneHot")
@@ -389,11 +396,39 @@ def _masked_rows(node: Node) -> Written:
 @writes("Eye")
 def _identity_matrix(node: Node) -> Written:
     dtype = node.op.outputs[0].dtype.base_dtype
-    if node.op.inputs or node.attrs["batch"]:
-        raise Inexpressible
+    batch = node.attrs["batch"]
+    if node.op.inputs:
+        rows, columns = [node.as_type(part, dtypes.int32) for part in node.inputs()[:2]]
+        if batch or len(node.op.inputs) > 2:
+            raise Inexpressible
+        size = node.make("Minimum", rows, columns)
+        ones = node.make("Fill", node.make("Pack", size), node.constant("one", 1, dtype))
+        node.type = "MatrixDiagV3"
+        return [ones, node.constant("k", 0), rows, columns, node.constant("zero", 0, dtype)], {}
     node.type = "Const"
     value = np.eye(node.attrs["rows"], node.attrs["columns"], dtype=dtype.numpy)
+    value = np.broadcast_to(value, (*batch, *value.shape))
     return [], {"value": tensor_proto(value, dtype), "dtype": dtype}
+
+
+@writes("BatchIndices")
+def _with_batch(node: Node) -> Written:
+    """Indices preceded by the number of their element of the batch: the coordinates of each, joined."""
+    indices, batch = node.inputs()[1], node.attrs["batch_dims"]
+    shape = node.op.inputs[1].raw_shape
+    if shape is None:
+        raise Inexpressible
+    rank = len(shape)
+    sizes = node.make("Shape", indices)
+    one_each = node.make("ConcatV2", node.make("StridedSlice", sizes, [0], [rank - 1], [1]), [1], ZERO)
+    columns = []
+    for axis in range(batch):
+        size = node.make("StridedSlice", sizes, [axis], [axis + 1], [1], shrink_axis_mask=1)
+        line = node.make("Range", node.constant("start", 0), size, node.constant("delta", 1))
+        wide = node.make("Reshape", line, [-1 if at == axis else 1 for at in range(rank)])
+        columns.append(node.as_type(node.make("BroadcastTo", wide, one_each), indices.dtype))
+    node.type = "ConcatV2"
+    return [*columns, indices, node.constant("axis", rank - 1)], {}
 
 
 @writes("SequenceMask")

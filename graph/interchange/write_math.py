@@ -13,6 +13,7 @@ from weftwork.graph.interchange.writing import Node, plain, writes
 from weftwork.graph.ops import random_ops
 
 Written = tuple[list[Part], dict[str, Any]]
+ZERO = np.array(0, np.int32)
 
 
 @writes("Abs")
@@ -22,20 +23,6 @@ def _abs(node: Node) -> Written:
     return plain(node)
 
 
-@writes("RealDiv", "Mul", "Sub", "Add", "AddV2", "Maximum", "Minimum", "Pow", "FloorDiv", "FloorMod")
-def _same_types(node: Node) -> Written:
-    """Operands of different dtypes are promoted here, but must be cast for TensorFlow."""
-    wanted = node.op.outputs[0].dtype.base_dtype
-    inputs = [_cast(node, part, wanted, f"Cast_{number}") for number, part in enumerate(node.inputs())]
-    return inputs, {}
-
-
-def _cast(node: Node, part: Part, dtype: Any, name: str) -> Part:
-    if part.dtype is dtype:
-        return part
-    return node.helper(name, "Cast", [part], {"SrcT": part.dtype, "DstT": dtype}, dtype)
-
-
 @writes("Less", "LessEqual", "Greater", "GreaterEqual", "Equal", "NotEqual")
 def _compared(node: Node) -> Written:
     inputs = node.inputs()
@@ -43,7 +30,7 @@ def _compared(node: Node) -> Written:
         if any(part.dtype.numpy.kind not in "biufc" for part in inputs):
             raise Inexpressible
         wanted = dtypes.as_dtype(np.result_type(*[part.dtype.numpy for part in inputs]))
-        inputs = [_cast(node, part, wanted, f"Cast_{number}") for number, part in enumerate(inputs)]
+        inputs = [node.as_type(part, wanted) for part in inputs]
     return inputs, {}
 
 
@@ -89,7 +76,7 @@ def _extreme(node: Node) -> Written:
     return [*node.inputs(), node.constant("dimension", node.attrs["axis"])], attrs
 
 
-@writes("Cumsum", "Cumprod")
+@writes("Cumsum", "Cumprod", "CumulativeLogsumexp")
 def _scan(node: Node) -> Written:
     attrs = {word: bool(node.attrs.get(word, False)) for word in ("exclusive", "reverse")}
     if len(node.op.inputs) == 2:
@@ -134,13 +121,29 @@ def _matmul(node: Node) -> Written:
     flags = {key: True for key in node.attrs}
     if {"adjoint_a", "adjoint_b"} & set(flags) and node.op.outputs[0].dtype.is_complex:
         raise Inexpressible
+    if any(t.raw_shape is not None and len(t.raw_shape) == 1 for t in node.op.inputs):
+        return _with_vector(node)
     if any(t.raw_shape is not None and len(t.raw_shape) != 2 for t in node.op.inputs):
         raise Inexpressible
-    inputs = [_cast(node, part, node.op.outputs[0].dtype.base_dtype, "Cast") for part in node.inputs()]
     transposes = {
         f"transpose_{side}": bool(flags.get(f"transpose_{side}") or flags.get(f"adjoint_{side}")) for side in "ab"
     }
-    return inputs, transposes
+    return node.inputs(), transposes
+
+
+def _with_vector(node: Node) -> Written:
+    """A vector is a row on the left, and a column on the right; the axis that this makes goes again."""
+    dtype = node.op.outputs[0].dtype.base_dtype
+    parts, gone = [], []
+    for at, (part, t) in enumerate(zip(node.inputs(), node.op.inputs, strict=True)):
+        single = t.raw_shape is not None and len(t.raw_shape) == 1
+        wide = node.make("ExpandDims", part, np.array(at, np.int32)) if single else part
+        parts.append(node.as_type(wide, dtype))
+        gone += [at] if single else []
+    if node.attrs or any(t.raw_shape is None or len(t.raw_shape) > 2 for t in node.op.inputs):
+        raise Inexpressible
+    node.type = "Squeeze"
+    return [node.make("MatMul", *parts)], {"squeeze_dims": gone}
 
 
 @writes("BatchMatMulV2")
@@ -157,7 +160,7 @@ def _batch_matmul(node: Node) -> Written:
 # Random
 
 
-def _seeds(node: Node) -> dict[str, int]:
+def seeds(node: Node) -> dict[str, int]:
     seed = node.attrs.get("_seed")
     return {} if seed is None else {"seed": int(seed[0]), "seed2": int(seed[1])}
 
@@ -166,16 +169,16 @@ def _seeds(node: Node) -> dict[str, int]:
 def _drawn(node: Node) -> Written:
     """A draw, then scaling and shifting: TensorFlow draws only from the standard interval or distribution."""
     dtype = node.op.outputs[0].dtype.base_dtype
-    attrs = {"dtype": dtype, **_seeds(node)}
+    attrs = {"dtype": dtype, **seeds(node)}
     if node.op.kernel is random_ops.drop_mask:
         size, rate = node.inputs()
         drawn = node.helper(
             "RandomUniform", "RandomUniform", [size], {**attrs, "dtype": dtypes.float32}, dtypes.float32
         )
-        rate = _cast(node, rate, dtypes.float32, "rate")
+        rate = node.as_type(rate, dtypes.float32)
         keep = node.helper("GreaterEqual", "GreaterEqual", [drawn, rate], {}, dtypes.bool)
         one = node.constant("one", 1, dtype)
-        share = node.helper("sub", "Sub", [one, _cast(node, rate, dtype, "Cast")], {}, dtype)
+        share = node.helper("sub", "Sub", [one, node.as_type(rate, dtype)], {}, dtype)
         node.type = "RealDiv"
         return [node.helper("mask", "Cast", [keep], {"DstT": dtype}, dtype), share], {}
     loc, scale = node.attrs["loc"], node.attrs["scale"]
@@ -187,23 +190,19 @@ def _drawn(node: Node) -> Written:
     return [scaled, node.constant("mean", loc, dtype)], {}
 
 
-@writes("RandomUniformInt")
-def _integers(node: Node) -> Written:
-    return node.inputs(), _seeds(node)
-
-
 @writes("RandomShuffle")
 def _shuffled(node: Node) -> Written:
-    return node.inputs(), _seeds(node)
+    return node.inputs(), seeds(node)
 
 
 @writes("CountNonzero")
 def _count(node: Node) -> Written:
     x, dtype = node.inputs()[0], node.op.outputs[0].dtype.base_dtype
-    if "axis" not in node.attrs or x.dtype.numpy.kind not in "biufc":
+    if "axis" not in node.attrs or x.dtype.numpy.kind not in "biufcO":
         raise Inexpressible
     if x.dtype is not dtypes.bool:
-        x = node.helper("NotEqual", "NotEqual", [x, node.constant("zero", 0, x.dtype)], {}, dtypes.bool)
+        zero = b"" if x.dtype is dtypes.string else 0
+        x = node.helper("NotEqual", "NotEqual", [x, node.constant("zero", zero, x.dtype)], {}, dtypes.bool)
     ones = node.helper("Cast", "Cast", [x], {"DstT": dtype}, dtype)
     node.type = "Sum"
     keep = {"keep_dims": bool(node.attrs.get("keepdims", False))}
@@ -225,7 +224,7 @@ def _tensordot(node: Node) -> Written:
     kept = [c for c in first if c not in second] + [c for c in second if c not in first]
     node.type = "Einsum"
     dtype = node.op.outputs[0].dtype.base_dtype
-    inputs = [_cast(node, part, dtype, f"Cast_{number}") for number, part in enumerate(node.inputs())]
+    inputs = [node.as_type(part, dtype) for part in node.inputs()]
     return inputs, {"equation": f"{''.join(first)},{''.join(second)}->{''.join(kept)}"}
 
 
@@ -236,11 +235,162 @@ def _einsum(node: Node) -> Written:
 
 @writes("Norm")
 def _norm(node: Node) -> Written:
-    """The length of vectors: the square root of the sum of squares."""
-    x, dtype, axes = node.inputs()[0], node.op.outputs[0].dtype.base_dtype, node.attrs["axes"]
-    if node.attrs["ord"] != 2 or x.dtype is not dtype or (axes is not None and len(axes) != 1):
-        raise Inexpressible
-    squares = node.helper("Square", "Square", [x], {}, dtype)
+    """Of vectors by sums of powers, of matrices by sums of rows or columns."""
+    (x,), axes, order = node.inputs(), node.attrs["axes"], node.attrs["ord"]
     keep = {"keep_dims": bool(node.attrs["keepdims"])}
+    of_matrices = axes is not None and len(axes) == 2
+    if of_matrices and order == 2:
+        raise Inexpressible  # the largest singular value
+    over = node.axes("reduction_indices", axes if axes is None else list(axes))
+    if order == "fro" or (order == 2 and not x.dtype.is_complex):
+        node.type = "Sqrt"
+        return [node.make("Sum", node.make("Square", x), over, **keep)], {}
+    sizes = node.make("ComplexAbs", x, Tout=x.dtype.real_dtype) if x.dtype.is_complex else node.make("Abs", x)
+    if of_matrices:
+        summed, largest = axes if order == 1 else axes[::-1]
+        node.type = "Max"
+        total = node.make("Sum", sizes, [summed], keep_dims=True)
+        if keep["keep_dims"]:
+            return [total, node.constant("axis", [largest])], keep
+        rank = len(node.op.inputs[0].raw_shape or ())
+        left = node.make("Max", total, [largest], keep_dims=True)
+        node.type = "Squeeze"
+        return [left], {"squeeze_dims": [axis % rank if rank else axis for axis in axes]}
+    if order in (1, np.inf):
+        node.type = "Sum" if order == 1 else "Max"
+        return [sizes, over], keep
+    powers = node.make("Sum", node.make("Pow", sizes, float(order)), over, **keep)
+    node.type = "Pow"
+    return [powers, node.constant("one_over", 1 / order, powers.dtype)], {}
+
+
+@writes("ReduceVariance", "ReduceStd")
+def _variance(node: Node) -> Written:
+    """The mean of squared distances from the mean, or its root."""
+    (x,), keep = node.inputs(), {"keep_dims": bool(node.attrs.get("keepdims", False))}
+    if x.dtype.is_complex:
+        raise Inexpressible
+    axes = node.axes("reduction_indices", node.attrs["axis"])
+    squares = node.make("SquaredDifference", x, node.make("Mean", x, axes, keep_dims=True))
+    if node.type == "ReduceVariance":
+        node.type = "Mean"
+        return [squares, axes], keep
     node.type = "Sqrt"
-    return [node.helper("Sum", "Sum", [squares, node.axes("reduction_indices", axes)], keep, dtype)], {}
+    return [node.make("Mean", squares, axes, **keep)], {}
+
+
+# Limits
+
+
+@writes("ClipByNorm")
+def _clipped(node: Node) -> Written:
+    """x * limit / max(norm, limit)."""
+    x, limit = node.inputs()
+    axes = node.attrs["axes"]
+    total = node.make("Sum", node.make("Square", x), node.axes("axes", axes), keep_dims=True)
+    positive = node.make("Greater", total, 0)
+    safe = node.make("Select", positive, total, node.make("OnesLike", total))
+    norm = node.make("Select", positive, node.make("Sqrt", safe), total)
+    node.type = "RealDiv"
+    return [node.make("Mul", x, limit), node.make("Maximum", norm, limit)], {}
+
+
+@writes("GlobalNorm")
+def _global_norm(node: Node) -> Written:
+    halves = [node.make("L2Loss", part) for part in node.inputs()]
+    node.type = "Sqrt"
+    return [node.make("Mul", node.make("Sum", node.make("Pack", *halves), [0]), 2)], {}
+
+
+@writes("ClipScale")
+def _clip_scale(node: Node) -> Written:
+    """limit * min(1 / norm, 1 / limit), not a number for an infinite norm."""
+    norm, limit = node.inputs()
+    one = node.make("OnesLike", norm)
+    least = node.make("Minimum", node.make("RealDiv", one, norm), node.make("RealDiv", one, limit))
+    node.type = "Add"
+    return [node.make("Mul", limit, least), node.make("Sub", norm, norm)], {}
+
+
+@writes("SaturateCast")
+def _saturated(node: Node) -> Written:
+    (x,), dtype = node.inputs(), node.op.outputs[0].dtype.base_dtype
+    limits = [node.constant(word, node.attrs[word], x.dtype) for word in ("low", "high")]
+    node.type = "Cast"
+    return [node.make("ClipByValue", x, *limits)], {"DstT": dtype}
+
+
+@writes("LogicalXor")
+def _either(node: Node) -> Written:
+    """One of both, and not both."""
+    x, y = [node.as_type(part, dtypes.bool) for part in node.inputs()]
+    node.type = "LogicalAnd"
+    return [node.make("LogicalOr", x, y), node.make("LogicalNot", node.make("LogicalAnd", x, y))], {}
+
+
+@writes("Logaddexp")
+def _log_of_sum(node: Node) -> Written:
+    """max(x, y) + log1p(exp(-|x - y|)), and the maximum where it is infinite."""
+    x, y = node.inputs()
+    most, least = node.make("Maximum", x, y), node.make("Minimum", x, y)
+    apart = node.make("Sub", least, most)
+    rest = node.make("Log1p", node.make("Exp", apart))
+    node.type = "Select"
+    return [node.make("IsFinite", most), node.make("Add", most, rest), most], {}
+
+
+# Counting
+
+
+@writes("Bincount")
+def _bincount(node: Node) -> Written:
+    """TensorFlow's takes the number of bins, and drops what is larger; an empty list of weights means ones."""
+    (numbers, *weights), attrs = node.inputs(), node.attrs
+    numbers = node.as_type(numbers, dtypes.int32)
+    size = _one_above(node, numbers)
+    if attrs["minlength"]:
+        size = node.make("Maximum", size, attrs["minlength"])
+    if attrs["maxlength"] is not None:
+        size = node.make("Minimum", size, attrs["maxlength"])
+    dtype = node.op.outputs[0].dtype.base_dtype
+    given = weights[0] if weights else node.constant("weights", np.empty(0, dtype.numpy), dtype)
+    return [numbers, size, given], {}
+
+
+def _one_above(node: Node, numbers: Part) -> Part:
+    """One more than the largest of the numbers, 0 for none."""
+    flat = node.make("ConcatV2", node.make("Reshape", numbers, [-1]), node.constant("least", [-1], numbers.dtype), ZERO)
+    return node.make("Add", node.make("Max", flat, [0]), 1)
+
+
+@writes("HistogramBins")
+def _bins(node: Node) -> Written:
+    """floor((x - low) / (high - low) * bins), within the bins."""
+    x, limits = node.inputs()
+    count = node.attrs["count"]
+    low, high = [node.make("StridedSlice", limits, [at], [at + 1], [1], shrink_axis_mask=1) for at in range(2)]
+    share = node.make("RealDiv", *[node.as_type(node.make("Sub", part, low), dtypes.float64) for part in (x, high)])
+    places = node.make("Floor", node.make("Mul", share, count))
+    node.type = "Cast"
+    return [node.make("ClipByValue", places, 0, count - 1)], {"DstT": node.op.outputs[0].dtype.base_dtype}
+
+
+@writes("HistogramFixedWidth")
+def _histogram(node: Node) -> Written:
+    return [*node.inputs(), node.constant("nbins", node.attrs["count"])], {}
+
+
+@writes("ConfusionMatrix")
+def _confusion(node: Node) -> Written:
+    """Ones, or weights, added at (label, prediction)."""
+    labels, predictions, *weights = node.inputs()
+    classes, dtype = node.attrs["classes"], node.op.outputs[0].dtype.base_dtype
+    places = node.make("Pack", *[node.as_type(part, dtypes.int64) for part in (labels, predictions)], axis=1)
+    if classes is None:
+        size = _one_above(node, places)
+        shape = node.make("Pack", size, size)
+    else:
+        shape = node.constant("shape", [classes, classes], dtypes.int64)
+    ones = node.make("OnesLike", node.make("Cast", labels, DstT=dtype))
+    node.type = "ScatterNd"
+    return [places, node.as_type(weights[0], dtype) if weights else ones, shape], {}

@@ -16,14 +16,14 @@ from weftwork.graph import dtypes
 from weftwork.graph.graph import GRADIENT_OVERRIDES, Graph
 from weftwork.graph.interchange import native, signatures
 from weftwork.graph.interchange.lowering import Scope, lower, lowerable
-from weftwork.graph.interchange.nodes import Inexpressible, Part, bound_attrs, node_proto
-from weftwork.graph.interchange.signatures import signature
+from weftwork.graph.interchange.nodes import Inexpressible, Part, aligned, bound_attrs, node_proto
+from weftwork.graph.interchange.signatures import Signature, signature
 from weftwork.graph.interchange.values import attr_of, shape_proto, tensor_proto
 from weftwork.graph.operation import WRITES, Kind, Operation, Tensor, Traits
 from weftwork.graph.protos import protos
 from weftwork.graph.seams import seams
 from weftwork.graph.sections import Section, sections_of
-from weftwork.graph.variables.handles import OF_HANDLES
+from weftwork.graph.variables.handles import OF_HANDLES, is_handle, value_dtype
 
 PRODUCER = 134
 """The GraphDef version that we write: that of TensorFlow 1.15."""
@@ -44,12 +44,37 @@ def writes(*types: str) -> Callable[[Writer], Writer]:
     return register
 
 
+OF_UPDATES: dict[Callable[..., Any], Writer] = {}
+"""The writer for each kernel of an update, whose type only tells what it is for."""
+
+
+def written_with(*types: str, to: str = "", **attrs: Callable[[Any], Any]) -> None:
+    """Register a writer of operations of these types, with the inputs that they have.
+
+    to: TensorFlow's type, if it has another name.   attrs: how each of TensorFlow's attributes follows from ours.
+    """
+
+    def write(node: Node) -> tuple[list[Part], dict[str, Any]]:
+        node.type = to or node.type
+        return node.inputs(), {key: make(node.attrs) for key, make in attrs.items()}
+
+    WRITERS.update(dict.fromkeys(types, write))
+
+
 class Node:
-    """An operation being written, for its writer. type: the type to write, which the writer may change."""
+    """An operation being written, for its writer. type: the type to write, which the writer may change.
+
+    made: where each of the operation's outputs is, if not at its own place in the node that is written.
+    readers: the helpers that read a variable, and wait for what the operation waits for.
+    after: the helpers for which the written node waits.
+    """
 
     def __init__(self, op: Operation, taken: Callable[[str], bool], resolve: Callable[[Tensor], Part]):
         self.op, self.type = op, op.type
         self.helpers: list[Any] = []
+        self.made: list[Part] | None = None
+        self.readers: set[str] = set()
+        self.after: list[str] = []
         self._taken, self._resolve = taken, resolve
 
     @property
@@ -80,12 +105,54 @@ class Node:
         self.helpers.append(node_proto(free, type, inputs, bound, declared))
         return Part(free, dtypes.as_dtype(dtype))
 
+    def make(self, type: str, *inputs: Any, **attrs: Any) -> Part:
+        """A helper of a declared type, named after it.
+
+        inputs: parts, or values: a number takes the first part's dtype, others int32 or that of an array.
+        """
+        given = [value for value in inputs if isinstance(value, Part)]
+        parts = [value if isinstance(value, Part) else self._value(value, given) for value in inputs]
+        declared = signature(type)
+        assert declared is not None
+        bound = bound_attrs(declared, [part.dtype for part in parts], None, attrs)
+        kind = declared.outputs[0].type
+        return self.helper(type, type, parts, attrs, bound[kind][0] if kind in bound else dtypes.ALL[kind])
+
+    def _value(self, value: Any, given: list[Part]) -> Part:
+        if isinstance(value, (int, float, bool, np.generic)):
+            return self.constant("value", value, given[0].dtype)
+        array = value if isinstance(value, np.ndarray) else np.array(value, np.int32)
+        return self.constant("value", array, dtypes.as_dtype(array.dtype))
+
+    def as_type(self, part: Part, dtype: Any) -> Part:
+        """A part as another dtype."""
+        return part if part.dtype is dtype else self.make("Cast", part, DstT=dtype)
+
+    def read(self, ref: Part) -> Part:
+        """The value of the variable that the operation updates."""
+        handle = self.op.inputs[0]
+        dtype, by_handle = value_dtype(handle.op), is_handle(handle)
+        attrs = {"dtype": dtype} if by_handle else {}
+        found = self.helper("read", "ReadVariableOp" if by_handle else "Identity", [ref], attrs, dtype)
+        self.readers.add(found.name)
+        return found
+
+    def assigned(self, ref: Part, new: Part) -> tuple[list[Part], dict[str, Any]]:
+        """What to write for an operation that sets its variable to a new value, which is its result."""
+        if not is_handle(self.op.inputs[0]):
+            self.type = "Assign"
+            return [ref, new], {}
+        self.after.append(self.helper("Assign", "AssignVariableOp", [ref, new], {"dtype": new.dtype}, new.dtype).name)
+        self.type = "ReadVariableOp"
+        return [ref], {"dtype": new.dtype}
+
     def axes(self, name: str, axis: Any) -> Part:
         """Known axes as a constant vector, or a scalar for a number; all axes for None."""
         if axis is None:
             shape = self.op.inputs[0].raw_shape
             if shape is None:
-                raise Inexpressible
+                rank = self.make("Rank", self.inputs()[0])
+                return self.make("Range", self.constant("start", 0), rank, self.constant("delta", 1))
             axis = range(len(shape))
         return self.constant(name, list(axis) if isinstance(axis, (tuple, list, range)) else axis)
 
@@ -155,7 +222,10 @@ class GraphWriter:
         except (Inexpressible, LookupError, TypeError, ValueError, AttributeError):
             # It does not match what the writer expects of its type: this type name may have another origin.
             nodes = [self._native(op)]
-        self._finish(nodes, op)
+        else:
+            for tensor, part in zip(op.outputs, node.made or (), strict=bool(node.made)):
+                self.rename(tensor, part)
+        self._finish(nodes, op, node)
 
     # For `lowering`
 
@@ -217,14 +287,19 @@ class GraphWriter:
             raise Inexpressible
         known = signature(op.type)
         by_handle = op.type in OF_HANDLES
-        if op.kind in WRITES and not by_handle and not (known and known.inputs and known.inputs[0].ref):
+        updates = OF_UPDATES.get(op.kernel) if op.kind is Kind.UPDATE else None
+        if op.kind in WRITES and not (updates or by_handle or (known and known.inputs and known.inputs[0].ref)):
             raise Inexpressible
-        inputs, attrs = WRITERS.get(op.type, plain)(node)
+        inputs, attrs = (updates or WRITERS.get(op.type, plain))(node)
         declared = signature(node.type)
         if declared is None or any(t.dtype.base_dtype is dtypes.object for t in (*op.inputs, *op.outputs)):
             raise Inexpressible
-        made = op.outputs if declared.outputs else ()  # a write through a handle has no output in TensorFlow
-        bound = bound_attrs(declared, [part.dtype for part in inputs], [t.dtype for t in made], attrs)
+        inputs = _promoted(node, declared, inputs, attrs)
+        if node.made:
+            bound = bound_attrs(declared, [part.dtype for part in inputs], None, attrs)
+        else:
+            made = op.outputs if declared.outputs else ()  # a write through a handle has no output in TensorFlow
+            bound = bound_attrs(declared, [part.dtype for part in inputs], [t.dtype for t in made], attrs)
         return node_proto(op.name, node.type, inputs, bound, declared)
 
     def _native(self, op: Operation) -> Any:
@@ -256,10 +331,13 @@ class GraphWriter:
             "targets": [op.name for op in section.targets],
         }
 
-    def _finish(self, made: list[Any], op: Operation) -> None:
+    def _finish(self, made: list[Any], op: Operation, written: Node) -> None:
         node, section = made[-1], self.scope.section
-        node.input.extend([f"^{control.name}" for control in op.controls if control.section is op.section])
+        waits = [f"^{control.name}" for control in op.controls if control.section is op.section]
+        node.input.extend([*waits, *[f"^{name}" for name in written.after if len(made) > 1]])
         for part in made:
+            if part.name in written.readers:
+                part.input.extend(waits)
             part.device = op.device
             if op.section is not section:
                 part.attr[SECTION].i = op.section.index
@@ -276,6 +354,22 @@ class GraphWriter:
             node.attr["_class"].list.s.extend(op.colocation_groups())
         if self._add_shapes and op.outputs:
             node.attr["_output_shapes"].list.shape.extend([shape_proto(t.raw_shape) for t in op.outputs])
+
+
+def _promoted(node: Node, declared: Signature, inputs: list[Part], attrs: dict[str, Any]) -> list[Part]:
+    """The inputs, cast to the dtype of the result that they share, or to bool: here, kernels promote dtypes."""
+    result = {arg.type: t.dtype.base_dtype for arg, t in zip(declared.outputs, node.op.outputs, strict=False)}
+    found = []
+    for arg, parts in aligned(declared.inputs, inputs, attrs):
+        wanted = dtypes.bool if arg.type == "bool" else None if arg.ref else result.get(arg.type)
+        found += [node.as_type(part, wanted) if _castable(part, wanted) else part for part in parts]
+    return found
+
+
+def _castable(part: Part, wanted: Any) -> bool:
+    if wanted is None or part.dtype is wanted or part.dtype.numpy.kind not in "biufc":
+        return False
+    return wanted is dtypes.bool or np.result_type(part.dtype.numpy, wanted.numpy) == wanted.numpy
 
 
 def _inside(op: Operation) -> list[Section]:

@@ -42,7 +42,8 @@ def truncate_divide(x, y):
 def div_no_nan(x, y):
     """x / y, and 0 where y is 0."""
     zero = np.equal(y, y.dtype.type(0))
-    return np.where(zero, 0, np.divide(x, np.where(zero, 1, y))).astype(np.result_type(x, y), copy=False)[()]
+    quotient = np.divide(x, np.where(zero, y.dtype.type(1), y))
+    return np.where(zero, quotient.dtype.type(0), quotient)[()]
 
 
 def digamma(x):

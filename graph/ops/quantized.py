@@ -51,13 +51,17 @@ def _rounded(
         raise InvalidArgumentError(None, None, f"Invalid range: input_min {low} > input_max {high}")
     half = 1 << (int(bits) - 1)
     least, most = (-half + int(narrow), half - 1) if signed else (0, 2 * half - 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        steps = np.maximum(
-            np.where(least * low > 0, np.true_divide(low, least or 1), 0), np.where(high > 0, high / most, 0)
-        )
-        counts = (np.clip(x, least * steps, most * steps) if given else x) / steps
-    whole = np.floor(counts + 0.5) if up else np.rint(counts)
-    return np.where(steps > 0, whole * steps, 0 * x).astype(x.dtype)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        # The factor with which both ends of the range are integers that there are.
+        ranges = ((least, low), (most, high))
+        ends = [np.where(end * value > 0, np.true_divide(end, value), np.inf) for end, value in ranges]
+        factor = np.minimum(*ends).astype(x.dtype)
+        steps = np.where(ends[0] < ends[1], np.true_divide(low, least or 1), np.true_divide(high, most)).astype(x.dtype)
+    finite = np.isfinite(factor)
+    factor = np.where(finite, factor, x.dtype.type(0))
+    counts = (np.clip(x, least * steps, most * steps) if given else x) * factor
+    whole = np.floor(counts + x.dtype.type(0.5)) if up else np.rint(counts)
+    return np.where(finite, whole * steps, 0 * x).astype(x.dtype)
 
 
 quantize_and_dequantize_v2 = quantize_and_dequantize

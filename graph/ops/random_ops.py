@@ -292,7 +292,7 @@ def random_crop(value: Any, size: Any, seed: int | None = None, name: str | None
             if short:
                 raise ValueError(f"Need value.shape >= size, got {shapes.text(x.raw_shape)} and {shapes.text(static)}")
         offset = apply_random(
-            _offset, [array_ops.shape(x), extent], seed=seed, type="RandomUniformInt", name="offset",
+            crop_offset, [array_ops.shape(x), extent], seed=seed, type="RandomUniformInt", name="offset",
             dtype=dtypes.int32, shape=extent.raw_shape,
         )  # fmt: skip
         return array_ops.slice(x, offset, extent, name=scope)
@@ -302,7 +302,10 @@ def _shuffle(rng, value):
     return rng.permutation(value, axis=0) if np.ndim(value) else value
 
 
-def _offset(rng, shape, size):
+def crop_offset(rng, shape, size):
     if (np.asarray(shape) < size).any():
         raise ValueError(f"Need value.shape >= size, got {shape} and {size}")
     return rng.integers(0, shape - size + 1, dtype=np.int32)
+
+
+_offset = crop_offset  # pickled graphs refer to it by this name

@@ -417,21 +417,23 @@ def bincount(
 ) -> Tensor:  # fmt: skip
     """The number of occurrences of 0, 1, 2... in arr (any shape), or the sum of their weights.
 
-    minlength, maxlength: ints.  The result has `dtype`, or that of the weights.
-    Raises TypeError for a minlength or maxlength that is known only at run time, ValueError for weights of another
-    shape.
+    minlength, maxlength: the least and the largest length of the result.  It has `dtype`, or that of the weights.
+    Raises ValueError for weights of another shape.
     """
     x, dtype = convert_to_tensor(arr, name="arr"), as_dtype(dtype)
-    attrs = {"minlength": 0 if minlength is None else whole_numbers(minlength), "maxlength": whole_numbers(maxlength)}
-    if attrs["minlength"] is None or (maxlength is not None and attrs["maxlength"] is None):
-        raise TypeError("bincount needs minlength and maxlength when the graph is built, not as tensors.")
+    limits = {"minlength": 0 if minlength is None else minlength, "maxlength": maxlength}
+    attrs = {word: None if given is None else whole_numbers(given) for word, given in limits.items()}
+    late = [word for word in limits if attrs[word] is None and limits[word] is not None]
+    words = list(limits)[: 1 + list(limits).index(late[-1])] if late else []
+    lengths = [convert_to_tensor(limits[word], dtypes.int32, name=word) for word in words]
+    for word in words:
+        del attrs[word]
     name = name or "bincount"
     if weights is None:
         attrs["dtype"] = dtype.numpy
-        return apply(kernels.bincount, [x], attrs, type="Bincount", name=name, dtype=dtype, shape=(None,))
+        return apply(kernels.bincount, [x, *lengths], attrs, type="Bincount", name=name, dtype=dtype, shape=(None,))
     w = convert_to_tensor(weights, name="weights")
     if not shapes.compatible(x.raw_shape, w.raw_shape):
         raise ValueError(f"Shapes {shapes.text(x.raw_shape)} and {shapes.text(w.raw_shape)} are not compatible")
-    return apply(
-        kernels.weighted_bincount, [x, w], attrs, type="Bincount", name=name, dtype=w.dtype.base_dtype, shape=(None,)
-    )
+    inputs, kind = [x, w, *lengths], w.dtype.base_dtype
+    return apply(kernels.weighted_bincount, inputs, attrs, type="Bincount", name=name, dtype=kind, shape=(None,))

@@ -13,7 +13,8 @@ from weftwork.graph.build import apply, convert_to_tensor, static_value
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.known import shape_argument
 from weftwork.graph.operation import Tensor
-from weftwork.graph.ops import random_ops
+from weftwork.graph.ops import math_ops, random_ops
+from weftwork.graph.scopes import name_scope
 
 
 def drawn(seed: Any, *values: Any, kernel: Callable, **attrs: Any) -> Any:
@@ -39,10 +40,12 @@ def _scaled(kernel: Callable, kind: str, shape: Any, seed: Any, loc: Any, scale:
     kind_of = as_dtype(dtype)
     if not kind_of.is_floating:
         raise ValueError(f"Invalid dtype {kind_of!r}: {name} draws floating-point numbers")
-    size, raw = _size(shape)
-    attrs = {"loc": 0.0, "scale": 1.0, "dtype": kind_of.numpy}
-    result = _node(kernel, kind, seed, [size], attrs, kind_of, raw, name)
-    return result * convert_to_tensor(scale, kind_of) + convert_to_tensor(loc, kind_of)
+    with name_scope(name, None, [shape, seed, loc, scale]) as scope:
+        size, raw = _size(shape)
+        attrs = {"loc": 0.0, "scale": 1.0, "dtype": kind_of.numpy}
+        result = _node(kernel, kind, seed, [size], attrs, kind_of, raw, kind)
+        scaled = result * convert_to_tensor(scale, kind_of)
+        return math_ops.add(scaled, convert_to_tensor(loc, kind_of), name=scope)
 
 
 def stateless_random_normal(

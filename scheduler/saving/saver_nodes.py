@@ -11,9 +11,7 @@ The nodes are the library's, so they run where the values are: in the caller, un
 
 from __future__ import annotations
 
-import functools
 import os
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -26,7 +24,7 @@ from weftwork.actors.checkpoints.reader import CheckpointReader, Wanted
 from weftwork.actors.checkpoints.slices import Cut, parsed
 from weftwork.actors.checkpoints.writer import Part
 from weftwork.graph import dtypes
-from weftwork.graph.build import apply, constant, placeholder_with_default, static_value
+from weftwork.graph.build import constant, placeholder_with_default, static_value
 from weftwork.graph.interchange import native
 from weftwork.graph.interchange.given import Given, reads
 from weftwork.graph.interchange.nodes import Inexpressible
@@ -132,16 +130,6 @@ def merge_bundles(prefixes: Any, destination: bytes) -> tuple:
     return ()
 
 
-def join_text(*parts: Any, separator: bytes) -> Any:
-    """The kernel of StringJoin."""
-    return functools.reduce(lambda joined, part: joined + separator + part, parts)
-
-
-def matches(text: bytes, *, pattern: bytes) -> Any:
-    """The kernel of StaticRegexFullMatch."""
-    return np.bool_(re.fullmatch(pattern, text) is not None)
-
-
 native.KERNELS.update(
     {native.path_of(kernel): kernel for kernel in (save_all, save_shard, merge_shards, restore_values)}
 )
@@ -212,18 +200,6 @@ def _read_shard_name(given: Given) -> Tensor:
 @reads("MergeV2Checkpoints")
 def _read_merge(given: Given) -> Operation:
     return _function("MergeV2Checkpoints", merge_bundles, given.inputs, {}, [], given.name)
-
-
-@reads("StaticRegexFullMatch")
-def _read_match(given: Given) -> Tensor:
-    attrs = {"pattern": given["pattern"].encode()}
-    return apply(matches, given.inputs, attrs, type=given.type, name=given.name, dtype=dtypes.bool, shape=())
-
-
-@reads("StringJoin")
-def _read_join(given: Given) -> Tensor:
-    attrs = {"separator": given["separator"].encode()}
-    return apply(join_text, given.inputs, attrs, type="StringJoin", name=given.name, dtype=dtypes.string, shape=None)
 
 
 # Nodes
