@@ -22,8 +22,8 @@ import numpy as np
 
 import weftwork as tf
 from benchmarks.common import figure, interleaved, row, start_ray
+from weftwork.scheduler.core import engine
 from weftwork.scheduler.machines import backend
-from weftwork.scheduler.run import engine
 from weftwork.scheduler.run import run as run_module
 from weftwork.scheduler.run.run import Run
 

@@ -17,13 +17,13 @@ import tempfile
 import psutil
 
 from tests.programs import ended
-from weftwork.scheduler.run.local_workers import LocalWorkers
+from weftwork.scheduler.sharing.local_workers import LocalWorkers
 
 PROGRAM = """
 import os, signal, sys, threading, time
 import numpy as np, psutil
 import weftwork as tf
-from weftwork.scheduler.run.local_workers import local_workers
+from weftwork.scheduler.sharing.local_workers import local_workers
 w = tf.Variable(np.zeros(100_000), name="w")
 session = tf.Session(config=tf.ConfigProto(placement="actor"))
 session.run(w.initializer)

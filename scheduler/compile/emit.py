@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weftwork.actors.programs.bodies import Control
+from weftwork.actors.programs.carried import Carried
 from weftwork.actors.programs.exchange import begin, expect, newest, receive, send, signal
 from weftwork.actors.programs.float_errors import hush, set_state, states
 from weftwork.actors.programs.program import Program, Step
@@ -24,6 +25,7 @@ from weftwork.graph.python.ownership import is_atom, own, own_each, own_made
 from weftwork.graph.python.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.dataflow import LIBRARY, ONE, USERS, Dataflow
+from weftwork.scheduler.compile.effects import functions_of
 
 _OTHERS = frozenset([Kind.CONTROL, Kind.QUEUE])
 """Kinds of nodes whose outputs may also be held by others."""
@@ -81,6 +83,12 @@ def is_users(kernel: Any) -> bool:
 def users_function(kernel: Any) -> UserFunction:
     """The user's function of a kernel for which `is_users` is true."""
     return kernel.kernel if isinstance(kernel, Seeded) else kernel
+
+
+def carrying(kernel: Any) -> tuple:
+    """A kernel with the state that its functions capture, and whether it is a user's."""
+    carried = Carried([function.captured for function in functions_of([kernel])], False)
+    return kernel, carried if carried else None, is_users(kernel)
 
 
 class _Sparse(dict):

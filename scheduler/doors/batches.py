@@ -22,8 +22,8 @@ from weftwork.scheduler.doors.pace import PACES, belongs_beside
 from weftwork.scheduler.doors.running import run_graph, staying
 from weftwork.scheduler.machines.inventory import machine_count
 from weftwork.scheduler.plan.collector import collecting_later
-from weftwork.scheduler.run.gates import Gates
 from weftwork.scheduler.session.session import Session
+from weftwork.scheduler.sharing.gates import Gates
 
 _SHORT = 1e-3
 """Calls of at most so many seconds are put into chunks."""

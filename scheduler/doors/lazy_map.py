@@ -20,7 +20,7 @@ from weftwork.graph.python.amounts import count_of
 from weftwork.graph.python.callables import check_callable, is_coroutine_function, named
 from weftwork.scheduler.doors.executor import Executor
 from weftwork.scheduler.doors.running import plainly
-from weftwork.scheduler.run.awaiting import LOOP
+from weftwork.scheduler.segments.awaiting import LOOP
 from weftwork.scheduler.session.session import Session
 
 A = TypeVar("A")

@@ -1,1 +1,1 @@
-"""Execution: runs in the caller, threads, local workers, tasks and actors."""
+"""One run: its values, its errors, its limits, and what it tells."""

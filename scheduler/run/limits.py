@@ -40,12 +40,12 @@ from weftwork.graph.python.forks import fresh, in_child
 from weftwork.graph.python.ownership import is_atom
 from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.effects import functions_of
+from weftwork.scheduler.compile.emit import carrying
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.run.failures import block
-from weftwork.scheduler.run.shipping import carrying
 
 _LOG = logging.getLogger("weftwork")
 _FIRST, _LAST = 0.02, 2.0
@@ -63,8 +63,8 @@ _CALLERS = frozenset(
         "graph.user_function",
         "graph.nest",
         "graph.python.ownership",
-        "scheduler.run.cold_run",
-        "scheduler.run.calling",
+        "scheduler.core.cold_run",
+        "scheduler.segments.calling",
     )
 )
 """Modules that call functions without holding a lock or another resource meanwhile."""
@@ -386,7 +386,7 @@ def _is_in_function(frame: FrameType | None) -> bool:
 def _cancel_inside(run: Any, frame: FrameType | None) -> None:
     """Cancel the runs that a function of the run has started, which must end first."""
     for outer in _outward(frame):
-        if outer.f_code.co_name == "_attempt" and outer.f_globals.get("__name__") == "weftwork.scheduler.run.engine":
+        if outer.f_code.co_name == "_attempt" and outer.f_globals.get("__name__") == "weftwork.scheduler.core.engine":
             inner = outer.f_locals.get("run")
             if inner is not None and inner is not _root(run):
                 inner.cancel()

@@ -21,8 +21,8 @@ from typing import Any, TypeVar
 from weftwork.graph.errors import CancelledError
 from weftwork.graph.python.amounts import seconds_of
 from weftwork.scheduler.machines.helpers import borrow
-from weftwork.scheduler.run.awaiting import LOOP
 from weftwork.scheduler.run.run import CANCELLED
+from weftwork.scheduler.segments.awaiting import LOOP
 
 T = TypeVar("T")
 

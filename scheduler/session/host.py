@@ -25,16 +25,16 @@ from weftwork.actors.processes.messages import describe, described, pack, pack_v
 from weftwork.graph.errors import AbortedError, CancelledError, OpError, UnavailableError
 from weftwork.graph.graph import Graph
 from weftwork.scheduler.compile.needs import missing_devices
+from weftwork.scheduler.core.ending import cancel_at_end
+from weftwork.scheduler.core.engine import CLOSED, Engine
 from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.events.stream import Stream
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines import host_actors as hosts
 from weftwork.scheduler.machines.helpers import borrow
+from weftwork.scheduler.plan.explain import Explanation
 from weftwork.scheduler.plan.signatures import Signature, Signatures
 from weftwork.scheduler.request.fetches import Fetches
-from weftwork.scheduler.run.ending import cancel_at_end
-from weftwork.scheduler.run.engine import CLOSED, Engine
-from weftwork.scheduler.run.explain import Explanation
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.waiting import Waiting
 from weftwork.scheduler.session.cluster import ClusterSpec, Task, place_state

@@ -15,8 +15,8 @@ from weftwork.graph.operation import Operation, Tensor
 from weftwork.scheduler.events.event import Event
 from weftwork.scheduler.events.stream import Listening
 from weftwork.scheduler.machines.devices import list_devices
+from weftwork.scheduler.plan.explain import Explanation
 from weftwork.scheduler.request.config import ConfigProto
-from weftwork.scheduler.run.explain import Explanation
 from weftwork.scheduler.run.waiting import Waiting, Waits
 from weftwork.scheduler.session.cluster import ClusterSpec
 from weftwork.scheduler.views.account import accounts, summary

@@ -16,12 +16,12 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.python.forks import fresh
 from weftwork.graph.seams import seams
+from weftwork.scheduler.core.engine import CLOSED
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines import host_actors as hosts
 from weftwork.scheduler.machines.devices import check_packages
 from weftwork.scheduler.request.config import ConfigProto
 from weftwork.scheduler.request.fetches import parse_fetches
-from weftwork.scheduler.run.engine import CLOSED
 from weftwork.scheduler.run.limits import listen
 from weftwork.scheduler.session.partial import PartialRuns
 from weftwork.scheduler.session.placement_log import PlacementLog

@@ -20,7 +20,7 @@ from weftwork.graph.python.ownership import add_atoms, copied
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.request.fetches import Fetches, owned, parse_fetches
-from weftwork.scheduler.run.awaiting import LOOP
+from weftwork.scheduler.segments.awaiting import LOOP
 from weftwork.scheduler.session.future import RunFuture
 
 K = TypeVar("K")

@@ -8,10 +8,10 @@ from typing import Any
 
 from weftwork.graph.errors import NotFoundError
 from weftwork.graph.graph import Graph
+from weftwork.scheduler.core.engine import Engine
 from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines import host_actors as hosts
 from weftwork.scheduler.request.config import ConfigProto, RunOptions
-from weftwork.scheduler.run.engine import Engine
 from weftwork.scheduler.session.cluster import ClusterSpec
 from weftwork.scheduler.session.host import Host, SharedEngine
 from weftwork.scheduler.session.server import find

@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
+from weftwork.scheduler.core.engine import Engine
 from weftwork.scheduler.machines import backend, objects
-from weftwork.scheduler.run.engine import Engine
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.state.mirror import Mirror
 

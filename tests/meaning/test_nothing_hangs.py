@@ -59,7 +59,7 @@ def sessions_inside_of_functions(at):
 
 def test_a_run_inside_of_one_that_has_the_workers_does_not_wait_for_them(monkeypatch):
     """It would wait in vain each time: the run around it waits for it, too."""
-    monkeypatch.setattr("weftwork.scheduler.run.local_workers._PATIENCE", LONG)
+    monkeypatch.setattr("weftwork.scheduler.sharing.local_workers._PATIENCE", LONG)
 
     def inner(k):
         with tf.Graph().as_default(), tf.Session() as session:

@@ -27,7 +27,7 @@ from tests.waiting import LONG, until
 from weftwork.graph.python import turns
 from weftwork.scheduler.doors import pace
 from weftwork.scheduler.doors.calls import Raised
-from weftwork.scheduler.run.gil_watch import GilWatch
+from weftwork.scheduler.sharing.gil_watch import GilWatch
 
 ROOT = Path(__file__).parents[3]
 

@@ -20,7 +20,7 @@ from weftwork.scheduler.plan.plan import check_plan, make_plan, make_slot_plan
 from weftwork.scheduler.plan.policy import REMOTE_BYTES, WORTH_A_TASK
 from weftwork.scheduler.plan.schedule import Contracted, ranks, schedule
 from weftwork.scheduler.run.run import Run
-from weftwork.scheduler.run.threads import run_in_threads
+from weftwork.scheduler.segments.threads import run_in_threads
 from weftwork.scheduler.state.mirror import Cells, Mirror
 
 PLACES = [Place.CALLER, Place.ACTOR, Place.TASK]

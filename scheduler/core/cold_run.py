@@ -1,0 +1,448 @@
+"""ColdRun: the first runs of a large graph of plain nodes, which are called one after another without a plan.
+
+A plan costs some 12 us for each node, which pays over many runs; a graph that is run once can do without. This module
+knows neither Ray nor sessions: parts that need another process are run by the engine, which hands back the values.
+
+piece     nodes called one after another between two readings of the clock: a chunk of the call list, or part of one
+swift     a fast way to call a piece while all values are scalars, which are never dropped. Afterwards, values are
+          dropped after their last use, and user functions get copies of values that others read too
+unseen    functions that were never called. They may block or crash a process, so a worker makes their first calls
+heavy     describes remaining work that is worth several processes; it is planned, with the existing values as feeds
+
+Invariant: every value that a remaining node reads, or that is fetched, is kept once it exists.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import length_hint
+from time import monotonic, perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weftwork.actors.programs.failed_call import FailedCall
+from weftwork.actors.programs.float_errors import quiet, reported, turn
+from weftwork.actors.programs.program import Stopped, is_from_outside, spread
+from weftwork.actors.programs.sizes import size_of
+from weftwork.graph.operation import Kind, Operation, Tensor
+from weftwork.graph.python.lending import last_taken, lent
+from weftwork.graph.python.ownership import ATOMS, own
+from weftwork.graph.statistics import CALLED
+from weftwork.scheduler.core.pace import Pace
+from weftwork.scheduler.plan.call_list import ABSENT, TURN, CallList, are_heavy, unseen, with_turns
+from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.policy import CHUNK, FIRST_CALLS, FIRST_CALLS_AMONG, OFTEN_CALLED, PARALLEL_GAIN
+from weftwork.scheduler.run.failures import node_error
+from weftwork.scheduler.run.telling import Node
+
+_SCALARS = frozenset([int, float, complex, bool, type(None), np.bool_, *np.sctypeDict.values()]) - {
+    np.void,
+    np.object_,
+    np.str_,
+    np.bytes_,
+}
+"""Types of small, immutable values."""
+
+
+class Next(enum.Enum):
+    """The next step of a cold run."""
+
+    NOTHING = "all nodes were called"
+    TRIAL = "a worker tries functions that were never seen"
+    PLAN = "what is left is planned"
+
+
+class Part(NamedTuple):
+    """Part of a run that the engine runs for it.
+
+    elements: what the part fetches.   fed: values that exist already.   ran: operations that need not run again.
+    """
+
+    elements: list[Tensor | Operation]
+    fed: dict[Tensor, Any]
+    ran: set[Operation]
+    nodes: set[Operation]
+
+
+class Stretch:
+    """Nodes that were called one after another, with the start and the duration of that.
+
+    pieces: the nodes.   watched: someone wants the seconds of each node, which are then in `nodes`.
+    """
+
+    def __init__(self, start: float, watched: bool):
+        self.start, self.watched = start, watched
+        self.seconds = 0.0
+        self.pieces: list[list[Operation]] = []
+        self.nodes: list[Node] = []
+        self.called: list[Operation] = []
+        """After an error: the nodes called, of which the last one failed."""
+
+
+class ColdRun:
+    """The progress and the values of one cold run."""
+
+    def __init__(self, call_list: CallList, feeds: Mapping[Tensor, Any], are_up: Callable[[], bool], watched: bool):
+        """are_up: whether the local workers have started.   watched: someone wants the seconds of each node."""
+        self._are_up = are_up
+        self.called, self.seconds = 0, 0.0
+        """The number of nodes called in this process, and their seconds."""
+        self.scalars = _SCALARS.issuperset(map(type, feeds.values()))
+        """True while all values are scalars."""
+        self.heavy = False
+        """True once part of the run was planned."""
+        self.inner: Any = None
+        """The inner run that executes the current part."""
+        self.since = monotonic()
+        self.stretch = Stretch(0.0, watched)
+        """The nodes called since the run last continued."""
+        self._call_list = call_list
+        self._values = call_list.values(feeds)
+        self._own = bytearray(len(self._values))
+        """By tensor number, 1 for an object that a user function made here: nobody else holds it or a view of it."""
+        self._at = 0
+        """The number of nodes at the front of the call list that are done."""
+        self._ahead: set[Operation] = set()
+        """Further nodes that are done."""
+        self._narrow_until = 0
+        """The number of nodes at the front up to which the remaining ones are known to be hardly more than a chain."""
+        self._unseen = unseen(call_list.functions) - call_list.bound
+        self._longest = 1
+        """Most nodes of the next piece. The first pieces are short, because costs are unknown."""
+        self._calls: list[tuple] = []
+        """The calls of the current swift piece, as a copy."""
+        self._calling: tuple[list[Operation], Iterator] = ([], iter(()))
+        """The nodes being called one after another, and the iterator over those not yet begun."""
+
+    # In the caller
+
+    @property
+    def functions(self) -> list:
+        """The user functions that it calls."""
+        return self._call_list.functions
+
+    @property
+    def current(self) -> Any:
+        """The node being called."""
+        rows, rest = self._calling
+        begun = len(rows) - length_hint(rest)
+        return rows[begun - 1] if begun else None
+
+    @property
+    def begun(self) -> list[Operation]:
+        """The nodes called since the run last continued, and the one being called."""
+        rows, rest = self._calling
+        before = [op for piece in self.stretch.pieces[:-1] for op in piece]
+        return before + [op for op in rows[: len(rows) - length_hint(rest)] if op is not None]
+
+    @property
+    def told(self) -> Sequence[Operation]:
+        """The nodes of the stretch of which events tell."""
+        pieces, call_list = self.stretch.pieces, self._call_list
+        every = sum(map(len, pieces)) == len(call_list.ops)
+        return call_list.told if every else call_list.told_among(pieces)
+
+    def go_on(self, stop: list) -> Next:
+        """Call nodes until another step is needed. Raises the error of a failed node, or Stopped."""
+        start = perf_counter()
+        self.stretch = stretch = Stretch(start, self.stretch.watched)
+        try:
+            with reported() if self._call_list.only_users else quiet():
+                return self._call(stop)
+        except BaseException:
+            stretch.called = [op for op in self.begun if op.kind in CALLED]
+            raise
+        finally:
+            stretch.seconds = perf_counter() - start
+            self.seconds += stretch.seconds
+            self._calling = [], iter(())
+
+    def _call(self, stop: list) -> Next:
+        ops = self._call_list.ops
+        pace = Pace(self._at, len(ops), self._are_up())
+        while (at := self._at) < len(ops):
+            end = self._end_of_piece(at)
+            if end == at:
+                return Next.TRIAL
+            if pace.is_suspect:
+                end = at + 1
+            rows = ops[at:end]
+            if self._ahead:
+                rows = [op for op in rows if op not in self._ahead]
+                self._ahead.difference_update(ops[at:end])
+            begun, count = 0, len(rows)
+            self.stretch.pieces.append(rows)
+            try:
+                if self.scalars and len(rows) > 1 and not self.stretch.watched:
+                    self._calls = self._call_list.calls_of(rows)
+                    if self._call_list.mixed:
+                        rows, self._calls = with_turns(rows, self._calls)
+                    calls = iter(self._calls)
+                    self._calling = rows, calls
+                    if not stop:
+                        self._call_swiftly(calls)
+                    if stop:
+                        raise Stopped
+                    begun = len(rows) - length_hint(calls)
+                rest = iter(rows[begun:])
+                self._calling = rows, rest
+                for op in rest:
+                    if stop:
+                        raise Stopped
+                    if op is not None:
+                        self._step(op)
+            except BaseException as error:
+                if is_from_outside(error):
+                    raise
+                if stop:  # the node being called is no longer known
+                    raise Stopped from error
+                op = self.current
+                call = FailedCall(op.kernel, op.attrs, self._taken(op, error), op.defined_at, op.traits.user)
+                raise node_error(op, error, call=call) from error
+            self.called += count
+            self._at = end
+            if pace.is_heavy(end) and self._is_parallel():
+                return Next.PLAN
+        return Next.NOTHING
+
+    def _taken(self, op: Operation, error: BaseException) -> list | None:
+        """The inputs of a node that raised an error; those it was the last to read exist only in its call."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code is not ColdRun._step.__code__:
+            trace = trace.tb_next
+        names: Mapping = {} if trace is None else trace.tb_frame.f_locals
+        given = dict(zip(names.get("places", ()), names.get("given", ()), strict=False))
+        values = [self._values[tensor.number] for tensor in op.inputs]
+        values = [given.get(t.number, v) if v is ABSENT else v for t, v in zip(op.inputs, values, strict=True)]
+        return None if any([value is ABSENT for value in values]) else values
+
+    def stop(self) -> None:
+        """Make the run stop by emptying its list of calls, which is cheaper than checking `stop` before each call."""
+        self._calls.clear()
+
+    def _end_of_piece(self, at: int) -> int:
+        """The end of the next piece; `at` itself if an unseen function comes first.
+
+        A piece is a chunk or part of one; a measured node is a piece of its own.
+        """
+        ops, call_list = self._call_list.ops, self._call_list
+        chunk = at // CHUNK
+        end = min((chunk + 1) * CHUNK, len(ops), at + self._longest)
+        self._longest *= 2
+        if self._unseen:
+            end = next((k for k in range(at, end) if ops[k].kernel in self._unseen), end)
+        if chunk in call_list.watched:
+            end = next((max(k, at + 1) for k in range(at, end) if ops[k] in call_list.measured), end)
+        return end
+
+    def _call_swiftly(self, calls: Iterator[tuple]) -> None:
+        """Make calls while they return scalars, at 0.1 us each, until the run is stopped."""
+        values = self._values
+        usual: type = int
+        for call in calls:
+            count = len(call)
+            if count == 3:
+                number, function, a = call
+                result = function(values[a])
+            elif count == 4:
+                number, function, a, b = call
+                result = function(values[a], values[b])
+            elif count == 5:
+                number, function, a, b, c = call
+                result = function(values[a], values[b], values[c])
+            elif count == 1:
+                self._step(call[0])
+                if not self.scalars:
+                    return
+                continue
+            else:
+                number, function, *places = call
+                if number is TURN:
+                    function()
+                    continue
+                result = function(*[values[a] for a in places])
+            if type(result) is not usual:
+                usual = type(result)
+                if usual in _SCALARS:
+                    values[number] = result
+                    continue
+                op = self.current
+                if op.traits.user and type(result) not in ATOMS:
+                    result = own([result])
+                self._keep(op, result)
+                return
+            values[number] = result
+
+    def _step(self, op: Operation) -> None:
+        """Call any node."""
+        values, call = self._values, self._call_list.calls[op.index]
+        function: Any = op.kernel
+        kernel, attrs = function, {}
+        if op.kind not in CALLED:
+            self.called -= 1
+            if op.kind is Kind.CONSTANT:
+                self._keep(op, op.attrs["value"])
+            return
+        if len(call) > 1:
+            _, function, *places = call
+        else:
+            attrs, places = op.attrs, [tensor.number for tensor in op.inputs]
+        if self._call_list.mixed:
+            turn(op.traits.user)
+        shared = op.traits.user and not self.scalars
+        given = self._given(op, places) if shared else [values[place] for place in places]
+        if self.stretch.watched or op in self._call_list.measured:
+            start = perf_counter()
+            result = function(*given, **attrs)
+            seconds, taken, made = perf_counter() - start, sum([size_of(value) for value in given]), size_of(result)
+            if op in self._call_list.measured:
+                COSTS.learn(kernel, taken, seconds, made)
+            if self.stretch.watched:
+                self.stretch.nodes.append(Node(op, start, seconds, taken, made))
+        else:
+            result = function(*given, **attrs)
+        if len(call) > 1 and op.traits.user and type(result) not in ATOMS:
+            del given
+            result = own([result])  # here, because it counts references
+            self._own[call[0]] = type(result) is not np.ndarray
+        self._keep(op, result)
+
+    def _given(self, op: Operation, places: Sequence[int]) -> list:
+        """The arguments of a user function. It owns a value that it is the last to read and no one else holds."""
+        values, last, index = self._values, self._call_list.last, op.index
+        reads = op.kernel.reads  # type: ignore[union-attr]
+        if len(places) > 1 and len({*places}) < len(places):
+            once = list(dict.fromkeys(places))
+            found = dict(zip(once, self._given(op, once), strict=True))
+            return [found[place] for place in places]
+        given = []
+        for place in places:
+            value = values[place]
+            if place >= 0 and last[place] == index:
+                values[place] = ABSENT
+                whole = type(value) in ATOMS or (self._own[place] and reads is not None)
+                given.append(value if whole else last_taken(value, reads))
+            else:
+                given.append(value if type(value) in ATOMS else lent(value, reads))
+        return given
+
+    def _keep(self, op: Operation, result: Any) -> None:
+        """Store the outputs of a node, and drop the inputs that it read last."""
+        values, last, outputs = self._values, self._call_list.last, op.outputs
+        if self.scalars and type(result) not in _SCALARS:
+            self.scalars = False
+        if len(outputs) == 1:
+            number = outputs[0].number
+            if last[number] >= 0:
+                values[number] = result
+        else:
+            made: dict[Tensor, Any] = {}
+            spread(made, outputs, result)
+            for tensor, value in made.items():
+                if last[tensor.number] >= 0:
+                    values[tensor.number] = value
+        for tensor in op.inputs:
+            if last[tensor.number] == op.index:
+                values[tensor.number] = ABSENT
+
+    # In other processes
+
+    def trial(self, slots: int) -> Part:
+        """A few first calls of each unseen function that can run now; `slots` calls of a function with few calls.
+
+        They run concurrently. If a single node reads a first call's value, it follows in the same part, so a large
+        value stays where it is made. Afterwards these functions are no longer unseen.
+        """
+        counts = self._call_list.counts
+        window = [op for op in self._call_list.ops[self._at : self._at + FIRST_CALLS_AMONG] if op not in self._ahead]
+        for op in window:
+            if op.kind is Kind.CONSTANT:
+                self._keep(op, op.attrs["value"])
+        nodes: list[Operation] = []
+        elements: list[Tensor | Operation] = []
+        some = min(slots, FIRST_CALLS)
+        left: dict[Any, int] = {k: some if counts[k] >= OFTEN_CALLED * slots else slots for k in self._unseen}
+        for op in window:
+            waits = op is not window[0] and op.controls
+            if left.get(op.kernel) and not waits and all(map(self._is_there, op.inputs)):
+                chain = self._chain(op, window)
+                nodes += chain
+                elements += chain[-1].outputs or (chain[-1],)
+                tried = {op.kernel for op in chain}
+                for kernel in tried & left.keys():
+                    left[kernel] -= 1
+                self._unseen -= tried
+        return Part(elements, self._feeds_of(nodes), set(window[0].controls), set(nodes))
+
+    def _is_there(self, tensor: Tensor) -> bool:
+        return self._values[tensor.number] is not ABSENT
+
+    def _feeds_of(self, nodes: Iterable[Operation]) -> dict[Tensor, Any]:
+        """The existing values that some nodes read."""
+        return {t: self._values[t.number] for op in nodes for t in op.inputs if self._is_there(t)}
+
+    def _chain(self, op: Operation, window: list[Operation]) -> list[Operation]:
+        """A first call and the nodes that follow it: each alone reads the previous one, and has its other inputs."""
+        chain, functions = [op], {op.kernel}
+        while len(chain[-1].outputs) == 1:
+            made = chain[-1].outputs[0]
+            following = [op for op in window if any([tensor is made for tensor in op.inputs])]
+            if len(following) != 1 or self._call_list.last[made.number] != following[0].index:
+                break
+            (then,) = following
+            others = [tensor for tensor in then.inputs if tensor is not made]
+            stays = then.controls or then.kernel in self._call_list.bound
+            if then.kernel in functions or stays or not all(map(self._is_there, others)):
+                break
+            chain.append(then)
+            functions.add(then.kernel)
+        return chain
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether the run is worth a plan, by the costs known so far."""
+        return are_heavy(self._call_list.counts, self._are_up()) and self._is_parallel()
+
+    def _is_parallel(self) -> bool:
+        """Whether enough of the remaining nodes could run at the same time. Others are looked at again halfway."""
+        ops = self._call_list.ops
+        if self._at < self._narrow_until:
+            return False
+        depths: dict[Operation, int] = {}
+        for op in ops[self._at :]:
+            if op.kind in CALLED and op not in self._ahead:
+                before = [depths.get(tensor.op, 0) for tensor in op.inputs] + [
+                    depths.get(one, 0) for one in op.controls
+                ]
+                depths[op] = 1 + max(before, default=0)
+        if len(depths) >= PARALLEL_GAIN * max(depths.values(), default=0):
+            return True
+        self._narrow_until = (self._at + len(ops)) // 2
+        return False
+
+    def rest(self) -> Part:
+        """All remaining nodes."""
+        ops, wanted, values = self._call_list.ops, self._call_list.elements, self._values
+        left = set(ops[self._at :]) - self._ahead
+        fed = {t: value for t, value in self._feeds_of(left).items() if t.op.kind is not Kind.CONSTANT}
+        self._values = [ABSENT] * len(values)
+        for element in wanted:
+            if isinstance(element, Tensor):
+                self._values[element.number] = values[element.number]
+        elements = [e for e in wanted if (not self._is_there(e) if isinstance(e, Tensor) else e in left)]
+        self._at, self.heavy = len(ops), True
+        return Part(elements, fed, set(ops) - left, left)
+
+    def take(self, part: Part, values: Sequence[Any]) -> None:
+        """Store the values of a part that was run."""
+        for element, value in zip(part.elements, values, strict=True):
+            if isinstance(element, Tensor):
+                self._values[element.number] = value
+        self._ahead |= part.nodes
+        self.scalars = self.scalars and _SCALARS.issuperset(map(type, values))
+
+    def values(self) -> list:
+        """The values of the fetched elements, None for operations; once no node is left."""
+        return [self._values[e.number] if isinstance(e, Tensor) else None for e in self._call_list.elements]

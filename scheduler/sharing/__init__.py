@@ -1,0 +1,1 @@
+"""Runs whose nodes are shared out while they go on."""

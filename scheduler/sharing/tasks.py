@@ -1,0 +1,279 @@
+"""Tasks: the part of Ray tasks in a shared-out run. Batches of nodes become tasks, on whichever machine Ray chooses.
+
+There is a lane for each CPU of the cluster, but no task belongs to one: Ray gives the next task to the first idle
+process. It gets as many more than there are lanes as end while the caller learns of an end and sends another one. Ray
+has no priorities, so more would delay urgent ones. A process keeps the functions that it was sent, but no values:
+these are small and travel with the task, or lie in Ray's store.
+
+A task has the result of a whole batch, so a batch in which a node cannot run there runs again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from queue import Empty
+from time import monotonic
+from typing import Any
+
+from weftwork.actors.processes.messages import described
+from weftwork.actors.programs.carried import Carried
+from weftwork.graph.errors import OpError
+from weftwork.scheduler.compile.effects import functions_of
+from weftwork.scheduler.compile.emit import write_program
+from weftwork.scheduler.events.event import Lane
+from weftwork.scheduler.machines import backend, objects
+from weftwork.scheduler.machines.backend import Handle, WorkerLost
+from weftwork.scheduler.plan.cost import COSTS, shape_bytes
+from weftwork.scheduler.plan.placement import Estimate, Place
+from weftwork.scheduler.plan.plan import Plan, Segment
+from weftwork.scheduler.plan.policy import ATTEMPTS, NEW_CALL_WEIGHT, REMOTE_BYTES, TASK_ROUND_TRIP, WORTH_A_JOURNEY
+from weftwork.scheduler.request.config import ConfigProto
+from weftwork.scheduler.run.failures import block, call_in_run, is_of_the_place, lost
+from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.said import heard
+from weftwork.scheduler.segments.attempts import Attempt
+from weftwork.scheduler.segments.budget import Budget
+from weftwork.scheduler.segments.post import Post
+from weftwork.scheduler.segments.scarcity import Scarcity
+from weftwork.scheduler.sharing.allowed import Allowed
+from weftwork.scheduler.sharing.frontier import Frontier
+from weftwork.scheduler.sharing.lane import Batch
+from weftwork.scheduler.sharing.refusals import Refusals
+
+_PLACE = Place.TASK.value
+
+
+class Tasks:
+    """The tasks of one run. It is the run's transport as well, which brings their ends."""
+
+    def __init__(self, run: Run, plan: Plan, post: Post, estimate: Estimate, lanes: int, config: ConfigProto):
+        """lanes: how many tasks may run at once.   estimate: what is known of the nodes and values."""
+        self.run, self.plan, self.post, self.up = run, plan, post, lanes
+        self._typical = 0.0
+        """The typical seconds of a task."""
+        self._bytes = estimate.bytes
+        self._uses = run.flow.uses()
+        large = sum([size for size in estimate.bytes if size > REMOTE_BYTES])
+        self._budget, self._scarcity = Budget(large, config.memory_budget), Scarcity()
+        self.gone: set[int] = set()
+        """Lanes that are gone: none, because Ray replaces its processes."""
+        self._tries: dict[int, int] = {}
+        self._carried: dict[tuple, Carried] = {}
+        self._sent, self._spilled = 0, 0
+
+    def hire(self, frontier: Frontier, refusals: Refusals, allowed: Allowed) -> Tasks:
+        """Let them serve the run, of which these are parts."""
+        self.frontier, self.refusals, self.allowed = frontier, refusals, allowed
+        return self
+
+    # Lanes
+
+    @property
+    def busy(self) -> int:
+        """The number of tasks under way."""
+        return len(self.post.under_way)
+
+    @property
+    def some_idle(self) -> bool:
+        """True if a lane has no work."""
+        return self.busy < self.up
+
+    def free(self, cores: int) -> Sequence[int]:
+        """Who may get a batch.   cores: how many more nodes may run at once."""
+        if self.busy and not self._budget.has_room:
+            return ()
+        ahead = self.up * TASK_ROUND_TRIP / self._typical if self._typical else 0.0
+        return range(min(cores, self.up + 1 + ceil(min(self.up, ahead)) - self.busy))
+
+    def idlest(self, free: Sequence[int], inputs: Sequence[int]) -> int:
+        """The best of those that are free for nodes with these inputs: Ray chooses."""
+        return free[0]
+
+    def until_room(self) -> None:
+        """Seconds until a lane is predicted to have room: only the end of a task tells."""
+
+    def until_one_is_up(self, alone: bool) -> float:
+        """Seconds to wait for a lane. There are always some."""
+        return 0.0
+
+    # The ends of tasks
+
+    def next(self, seconds: float | None) -> tuple[Handle, None] | None:
+        """The next task that has ended; None after `seconds`, or once `wake` was called."""
+        events = self.run.events
+        due = self._scarcity.looks_at(self.busy > 0)
+        if due is not None:
+            left = max(0.0, due - monotonic())
+            seconds = left if seconds is None else min(seconds, left)
+        if seconds != 0:
+            self.post.give_cpu_back(lambda: seconds)
+        try:
+            event = events.get(timeout=seconds) if seconds != 0 else events.get_nowait()
+        except Empty:
+            self._scarcity.look(self.post.under_way.values(), self.plan)
+            return None
+        return None if event is None else (event, None)
+
+    def wake(self) -> None:
+        """Make `next` return. May be called from any thread."""
+        self.post.wake()
+
+    # Batches
+
+    def send(self, slot: int, batch: Batch) -> list[int]:
+        """Send a batch. Returns the nodes that could not be sent, and are ready again."""
+        nodes = batch.nodes
+        self.run.need_ray()
+        segment = self._segment(nodes)
+        try:
+            self.post.start(segment, self.frontier.since[nodes[0]], 1 + self._tries.get(nodes[0], 0))
+        except (OpError, WorkerLost):
+            raise
+        except Exception as error:  # an input that does not pickle, or a value too large for Ray
+            self.refusals.does_not_pack(nodes, error)
+            return self.frontier.again(nodes)
+        self._budget.started(segment)
+        return []
+
+    def _segment(self, nodes: Sequence[int]) -> Segment:
+        """Nodes as a segment with a program."""
+        flow, uses = self.run.flow, self._uses
+        inside = {value: uses[value] for node in nodes for value in flow.outputs[node]}
+        taken: dict[int, None] = {}
+        for node in nodes:
+            for value in flow.inputs[node]:
+                if value in inside:
+                    inside[value] -= 1
+                elif value not in flow.constants:
+                    taken[value] = None
+        made = tuple([value for value, others in inside.items() if others])
+        self._sent += 1
+        segment = Segment(self._sent, Place.TASK, list(nodes), False, 0, tuple(taken), made)
+        segment.separate = tuple([at for at, value in enumerate(made) if self._size(value) > REMOTE_BYTES])
+        segment.large = sum([self._size(made[at]) for at in segment.separate])
+        segment.program, segment.owners = write_program(flow, nodes, segment.inputs, made, self._bytes)
+        functions = functions_of([flow.kernels[node] for node in nodes])
+        if functions:
+            carried = self._carried.get(functions)
+            if carried is None:
+                carried = self._carried[functions] = Carried([function.captured for function in functions], False)
+            segment.program.state = carried or None
+        return segment
+
+    def _size(self, value: int) -> float:
+        """The bytes of a value, as far as they are known by now."""
+        size = shape_bytes(self.run.flow.tensor(value))
+        if size is None:
+            record = COSTS.find(self.run.flow.kernels[self.run.flow.producer[value]], 0)
+            size = self._bytes[value] if record is None else record.bytes
+        return size
+
+    def take(self, handle: Handle, _: None = None) -> tuple[list[int], list[int]]:
+        """Take the end of a task. Returns the nodes that are done, and those ready again.
+
+        Raises the error of a failed node, Stopped, or Restart.
+        """
+        attempt = self.post.ended(handle)
+        if attempt is None:
+            return [], []
+        back = monotonic()
+        self._budget.ended(attempt.segment)
+        self._scarcity.goes_on()
+        nodes = attempt.segment.nodes
+        try:
+            kind, *rest = self.post.reply(attempt)
+        except WorkerLost as error:
+            self._lost(nodes, str(error))
+            return [], self.frontier.again(nodes)
+        said: list = []
+        if kind == "said":
+            said, kind, *rest = rest
+        if kind != "done" and self._refused(attempt.segment, kind, rest):
+            return [], self.frontier.again(nodes)
+        heard(self.run, _PLACE, self.run.ops_of(attempt.segment), said, attempt.segment.owners)
+        if kind == "failed":
+            raise self.post.failure(attempt, rest)
+        if kind == "stopped":
+            raise self.post.stopped(attempt, rest)
+        self._done(attempt, rest, back)
+        return nodes, []
+
+    def _done(self, attempt: Attempt, report: list, back: float) -> None:
+        """Take the values and costs of a batch.   report: the reply of its task, without the kind."""
+        run, segment = self.run, attempt.segment
+        small, sizes, came, ran, *costs = report
+        for number, size in self.post.take(attempt, small, sizes, came):
+            self._budget.made(number, size)
+            if size > WORTH_A_JOURNEY:
+                self.allowed.away.update(self._readers(number))
+        learned, spent = run.learn(self.plan, segment, costs), sum(costs[1])
+        self._typical += (spent - self._typical) * (NEW_CALL_WEIGHT if self._typical else 1.0)
+        for node, seconds in zip(segment.owners, costs[1], strict=True):
+            if node >= 0:
+                self.frontier.took(node, seconds)
+        run.ran_there(_PLACE, segment.nodes, learned, attempt.sent, ran, back)
+        run.count(_PLACE, len(segment.nodes))
+
+    def _readers(self, value: int) -> list[int]:
+        flow = self.run.flow
+        return [node for node in flow.neighbours()[1][flow.producer[value]] if value in flow.inputs[node]]
+
+    def _refused(self, segment: Segment, kind: str, report: list) -> bool:
+        """Whether a batch runs again because of where it ran. Nodes that cannot run there run in the caller."""
+        refusals = self.refusals
+        if kind == "failed":
+            cause, node = described(*report[1:3]), segment.owners[report[0]]
+            if is_of_the_place(cause):
+                refusals.fails_there(node, cause)
+                return True
+        elif kind == "unpicklable":
+            refusals.keep_here([self.run.flow.producer[segment.outputs[report[0]]]], described(*report[1:3]))
+        elif kind == "unloadable":
+            refusals.does_not_load(segment.nodes, described(*report[:2]), segment.nodes)
+        elif kind == "wrote":
+            refusals.writes(segment.nodes, report[0])
+        return kind not in ("failed", "stopped")
+
+    def _lost(self, nodes: Sequence[int], reason: str) -> None:
+        """Note that a process died with these nodes. Raises if it was the last attempt."""
+        run, flow = self.run, self.run.flow
+        run.lost(nodes, Lane(_PLACE), reason)
+        if len(nodes) > 1:  # which of them it was will be seen
+            self.frontier.singly.update(nodes)
+            return
+        tries = self._tries[nodes[0]] = self._tries.get(nodes[0], 0) + 1
+        if tries >= ATTEMPTS:
+            block([flow.kernels[node] for node in nodes if flow.ops[node].traits.user])
+            raise lost([flow.ops[node] for node in nodes], tries, reason, call_in_run(run, nodes[0]))
+
+    def drop(self, number: int, value: Any) -> None:
+        """Let go of a value that nobody needs any more."""
+        self.post.requests.references.pop(number, None)
+        if objects.is_reference(value):
+            self._budget.dropped(number)
+            self._spilled += self._budget.spilled([value])
+
+    # Ending
+
+    def let_go(self) -> None:
+        """Report what was spilled, once the run is over."""
+        self._spilled += self._budget.spilled([self.run.values[number] for number in self._budget.live])
+        if self._spilled:
+            self.run.teller().tell("spilled", bytes_out=self._spilled, text=f"{self._spilled} bytes")
+
+    def stop(self) -> set:
+        """Cancel what is under way; `Post.drain` waits for it."""
+        if self.post.under_way:
+            backend.cancel(self.post.under_way, False)
+        return set()
+
+    def rested(self, handle: Handle, _: None = None) -> bool:
+        """Note that a task has ended after `stop`."""
+        self.post.ended(handle)
+        return True
+
+
+def most_of(lanes: int) -> int:
+    """How many tasks Ray is given at most if so many may run at once."""
+    return 2 * lanes + 1

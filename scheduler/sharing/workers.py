@@ -1,0 +1,268 @@
+"""Workers: the local workers' part in a shared-out run. Batches of nodes go to their lanes, and results come back.
+
+row       a worker's description of a node; it keeps rows, so later runs send only numbers
+held      the values that a worker has made or was sent, and need not be sent again
+lethal    said of functions in which workers have died
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+
+from weftwork.actors.processes.messages import describe, described, pack_parts, unpack_parts
+from weftwork.actors.processes.transport import Gone, Transport
+from weftwork.actors.programs.program import Stopped, spread
+from weftwork.actors.programs.sizes import size_of
+from weftwork.scheduler.plan.history import HISTORY
+from weftwork.scheduler.plan.placement import Place
+from weftwork.scheduler.plan.plan import Segment
+from weftwork.scheduler.plan.policy import ATTEMPTS, DROPPED_FROM_BYTES
+from weftwork.scheduler.run import unfinished
+from weftwork.scheduler.run.failures import block, call_in_run, lost
+from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.said import heard
+from weftwork.scheduler.run.telling import Sent, resident
+from weftwork.scheduler.sharing.frontier import Frontier
+from weftwork.scheduler.sharing.lane import Batch, Lane, idlest, until_room, with_room
+from weftwork.scheduler.sharing.refusals import Refusals, is_repeated
+from weftwork.scheduler.sharing.shipping import Parcel
+
+_UP_WITHIN = 60.0
+"""Seconds for which a run that has lost all workers waits for one."""
+_DEAD_WITHIN = 10.0
+"""The same, if workers keep dying while they start."""
+_UNFINISHED = ("failed", "stopped")
+"""Why a worker ends a batch inside a call."""
+_LOOK = 0.2
+"""Seconds between two checks whether it is still starting."""
+
+
+class Workers:
+    """The workers of one run, each with a lane, by slot."""
+
+    def __init__(
+        self,
+        run: Run,
+        frontier: Frontier,
+        refusals: Refusals,
+        transport: Transport,
+        number: int,
+        lanes: dict[int, Lane],
+        restart: Callable[[int], None],
+        revive: Callable[[Iterable[int]], bool],
+    ):
+        """number: the run's, in messages.   restart: starts a slot's worker anew.   revive: does so for those that died
+        while starting, given the slots that are up; true if those were many.
+        """
+        self.run, self.frontier, self.refusals, self.lanes = run, frontier, refusals, lanes
+        self.gone: set[int] = set()
+        """The slots whose workers have died."""
+        self._transport, self._number, self._restart, self._revive = transport, number, restart, revive
+        self._tries: dict[int, int] = {}
+        self._lethal: set[int] = set()
+        self._packed: dict[int, tuple] = {}
+        """By token, the kernels that were sent."""
+        self._batches = 0
+        self._alone_since = 0.0
+
+    @property
+    def up(self) -> int:
+        """The number of lanes."""
+        return len(self.lanes)
+
+    @property
+    def busy(self) -> int:
+        """The number of lanes at work."""
+        return len([lane for lane in self.lanes.values() if lane.batches])
+
+    @property
+    def some_idle(self) -> bool:
+        """True if a lane has no work."""
+        return not all([lane.batches for lane in self.lanes.values()])
+
+    def free(self, cores: int) -> list[int]:
+        """The lanes that may get a batch.   cores: the number of cores that are free for idle lanes."""
+        return with_room(self.lanes, cores)
+
+    def idlest(self, free: Sequence[int], inputs: Sequence[int]) -> int:
+        """The best of the free lanes for nodes with these inputs."""
+        return idlest(self.lanes, free, inputs)
+
+    def until_room(self) -> float | None:
+        """Seconds until a lane is predicted to have room; None if only a message can tell."""
+        return until_room(self.lanes.values())
+
+    def until_one_is_up(self, alone: bool) -> float:
+        """Seconds to wait for a worker that is being started anew. Raises if none comes up.
+
+        Only nodes wait in which a worker may have died. Others run in the caller meanwhile.
+        alone: nothing else of the run is under way.
+        """
+        flow = self.run.flow
+        safe = [each for each in self.frontier.ready if id(flow.kernels[each[1]]) not in self._lethal]
+        if safe:
+            self.frontier.move_here(min(safe))
+            return 0.0
+        within = _DEAD_WITHIN if self._revive(self.lanes) else _UP_WITHIN
+        if not alone or not self._alone_since:
+            self._alone_since = monotonic()
+        elif monotonic() > self._alone_since + within:
+            raise lost([flow.ops[node] for _, node in self.frontier.ready[:1]], 1, "no local worker has started")
+        return _LOOK
+
+    def send(self, slot: int, batch: Batch) -> list[int]:
+        """Send a batch to a lane. Returns the nodes that could not be sent, and are ready again."""
+        run, lane, nodes, began = self.run, self.lanes[slot], batch.nodes, monotonic()
+        probe = self.frontier.gil_unknown_in(nodes)
+        self._batches += 1
+        parcel = Parcel(run, lane, nodes, self._packed)
+        try:
+            content = parcel.packed()
+        except Exception as error:
+            self.refusals.does_not_pack(nodes, error)
+            return self.frontier.again(nodes)
+        header = [self._number, self._batches, lane.dropped, lane.clear, probe, run.around(lane.known)]
+        now = monotonic()
+        try:
+            self._transport.send(slot, [*pack_parts(["share", *header]), *content], run.stop)
+        except Gone:
+            return self.lost(slot, nodes)
+        parcel.has_left()
+        batch.sent = Sent(self.frontier.since[nodes[0]], now, now - began, 1 + self._tries.get(nodes[0], 0))
+        lane.give(self._batches, batch)
+        run.here[self._batches, slot] = (Segment(self._batches, Place.RESIDENT, nodes, False, slot), now, 0)
+        return []
+
+    def take(self, slot: int, parts: list | None) -> tuple[list[int], list[int]]:
+        """Take a message; None from a worker that is gone. Returns the nodes that are done, and those ready again.
+
+        Raises the error of a failed node, or Stopped.
+        """
+        if parts is None:
+            return [], self.lost(slot)
+        back = monotonic()
+        kind, number, *rest = self._message(slot, parts)
+        if kind == "up":
+            self.lanes.setdefault(slot, Lane(number))
+            self._alone_since = 0.0
+        elif kind == "shared" and number == self._number:
+            batch, end, made, costs, said, report = rest
+            again = ()
+            if end is not None and is_repeated(*end):  # these run once more, and report it then
+                again = self.lanes[slot].batches[batch].nodes[len(made) :]
+            for node, events in said:
+                if node not in again:
+                    heard(self.run, "resident", [self.run.flow.ops[node]], events)
+            return self._finished(slot, batch, end, made, costs, report, back)
+        return [], []
+
+    def _message(self, slot: int, parts: list) -> list:
+        """A worker's message. A result that cannot be loaded here ends its batch, like one that does not pickle."""
+        try:
+            return unpack_parts(parts)
+        except Exception as error:
+            number = min(self.lanes[slot].batches)
+            return ["shared", self._number, number, ("unloaded", *describe(error)), [], [], [], []]
+
+    def _finished(
+        self, slot: int, number: int, end: Any, made: list, costs: list, report: Sequence, back: float
+    ) -> tuple[list[int], list[int]]:
+        nodes, rest = self._results(slot, number, end, made, costs, report, back)
+        if end is None:
+            return nodes, []
+        lane = self.lanes[slot]
+        lane.held.difference_update([value for node in rest for value in self.run.flow.outputs[node]])
+        self.refusals.ended_early(lane, rest, *end)
+        return nodes, self.frontier.again(rest)
+
+    def _results(
+        self, slot: int, number: int, end: Any, made: list, costs: list, report: Sequence, back: float
+    ) -> tuple[list[int], list[int]]:
+        """Take the results of a batch. Returns the nodes that are done, and those that are not."""
+        run, flow, lane = self.run, self.run.flow, self.lanes[slot]
+        batch = lane.done(number)
+        del run.here[number, slot]
+        nodes, rest = batch.nodes[: len(made)], batch.nodes[len(made) :]
+        run.count("resident", len(nodes))
+        rows = []
+        for node, result, (*cost, gil) in zip(nodes, made, costs, strict=True):
+            outputs = flow.outputs[node]
+            if len(outputs) == 1:
+                run.values[outputs[0]] = result
+            else:
+                spread(run.values, outputs, result)
+            self.frontier.took(node, cost[1])
+            rows.append((node, cost, cost[1]))
+            lane.large = lane.large or cost[3] >= DROPPED_FROM_BYTES
+            if gil is not None and flow.ops[node].traits.user:
+                HISTORY.tell_gil(flow.kernels[node], gil)
+        if rows:
+            run.ran_there("resident", nodes, run.learn_nodes(rows), batch.sent, report, back)
+        if rest and end is not None and end[0] in _UNFINISHED and not is_repeated(*end):
+            why = unfinished.why_of(described(*end[1:])) if end[0] == "failed" else unfinished.STOPPED
+            since = costs[-1][0] + costs[-1][1] if costs else 0.0
+            run.teller().ran_there("resident", [flow.ops[rest[0]]], (), batch.sent, report, back, since, why)
+        return nodes, rest
+
+    def lost(self, slot: int, nodes: Sequence[int] = ()) -> list[int]:
+        """Take back the work of a dead worker, and `nodes`. Returns those that are ready.
+
+        Raises if nodes were lost too often.
+        """
+        lane = self.lanes.pop(slot, None)
+        nodes = [*nodes, *[node for batch in (lane.batches.values() if lane else ()) for node in batch.nodes]]
+        flow = self.run.flow
+        self.run.lost(nodes, resident(lane.pid if lane is not None else 0), "a local worker has died")
+        self._lethal.update([id(flow.kernels[node]) for node in nodes])
+        self._restart(slot)
+        for node in nodes[:1]:
+            self._tries[node] = self._tries.get(node, 0) + 1
+            if self._tries[node] >= ATTEMPTS:
+                block([flow.kernels[node]])
+                raise lost([flow.ops[node]], ATTEMPTS, "a local worker has died", call_in_run(self.run, node))
+        return self.frontier.again(nodes)
+
+    def drop(self, number: int, value: Any) -> None:
+        """Make workers drop a value that nobody needs any more, if it is large."""
+        if self.lanes and size_of(value) >= DROPPED_FROM_BYTES:
+            for lane in self.lanes.values():
+                lane.drop(number)
+
+    # Ending
+
+    def let_go(self) -> None:
+        """Make workers drop the large values of the run."""
+        for slot, lane in self.lanes.items():
+            if lane.large:
+                with suppress(Gone, Stopped):  # then nothing is kept
+                    self._transport.send(slot, pack_parts(["forget"]), self.run.stop)
+
+    def stop(self) -> set[int]:
+        """Tell workers to stop. Returns the slots of those that are at work."""
+        busy = set()
+        for slot, lane in self.lanes.items():
+            if lane.batches:
+                try:
+                    self._transport.send(slot, pack_parts(["stop", self._number]), ["stopped"])
+                    busy.add(slot)
+                except (Gone, Stopped):
+                    self.gone.add(slot)
+        return busy
+
+    def rested(self, slot: int, parts: list | None) -> bool:
+        """Whether a message that came after `stop` says that a worker is no longer at work."""
+        if parts is None:
+            self.gone.add(slot)
+            return True
+        kind, number, *rest = self._message(slot, parts)
+        if kind == "up":
+            self.lanes.setdefault(slot, Lane(number))
+        elif kind == "shared" and number == self._number and slot in self.lanes:
+            batch, end, made, costs, _, report = rest
+            if batch in self.lanes[slot].batches:
+                self._results(slot, batch, end, made, costs, report, monotonic())
+            return not self.lanes[slot].batches
+        return False

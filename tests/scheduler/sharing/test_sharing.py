@@ -1,0 +1,210 @@
+"""Runs that are shared out among local workers while they go on."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import signal
+import time
+
+import pytest
+
+import weftwork as tf
+from tests.waiting import LONG, until
+from weftwork.actors.processes.local_worker import FLOWS
+from weftwork.scheduler.machines.backend import ValueLost
+from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.history import HISTORY
+from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.sharing.local_workers import local_workers
+
+
+@pytest.fixture
+def session(graph, ray_session):
+    """A session whose runs are all shared out."""
+    with tf.Session(config=tf.ConfigProto(placement="dynamic")) as opened:
+        yield opened
+
+
+@tf.op
+def slow(k):
+    """A function that is worth a message."""
+    time.sleep(0.002)
+    return k
+
+
+def test_what_has_no_kernel_may_be_in_a_row_of_any_length(session):
+    first = slow(1)
+    last = first.op
+    for _ in range(3000):
+        with tf.control_dependencies([last]):
+            last = tf.no_op()
+    with tf.control_dependencies([last]):
+        assert session.run([first, slow(2)]) == [1, 2]
+
+
+def test_workers_keep_the_rows_of_the_kinds_of_run_that_came_last_and_are_sent_the_others_again(session):
+    nodes = [slow(k) for k in range(FLOWS + 4)]
+    for _ in range(2):
+        assert [session.run([node])[0] for node in nodes] == list(range(FLOWS + 4))
+
+
+def test_one_node_that_asks_for_a_cpu_does_not_keep_the_others_in_the_caller(session):
+    bound = tf.op(num_cpus=1)(slow.function)(1)
+    assert session.run([bound, *[slow(k) for k in range(12)]]) == [1, *range(12)]
+    assert session.placements["task"][1] == 1
+    assert {"resident", "thread"} & session.placements.keys()
+
+
+def test_one_core_goes_to_the_caller_or_to_a_thread_but_is_not_offered_to_both(graph, ray_session):
+    """Each was called in turn, and left its node to the other one, without end."""
+    short, new = tf.op(lambda k: k + 1), tf.op(lambda: 0)
+    for _ in range(10):
+        COSTS.learn(short.kernel, 64, 8e-5, 64)
+        HISTORY.tell_gil(short.kernel, True)
+    HISTORY.tell_gil(new.kernel, False)
+    nodes = [short(k) for k in range(100)]
+    fetches = [*nodes, new(), tf.op(lambda k: -k, here=True)(nodes[-1])]
+    config = tf.ConfigProto(placement="dynamic", inter_op_parallelism_threads=1)
+    assert local_workers().borrow(2, LONG)
+    local_workers().give_back()
+    with tf.Session(config=config) as session:
+        options = tf.RunOptions(timeout_in_ms=int(1000 * LONG))
+        assert session.run(fetches, options=options) == [*range(1, 101), 0, -100]
+
+
+# Functions that release the GIL
+
+
+def nap(k):
+    """Long enough that a worker sees that the GIL is free meanwhile."""
+    time.sleep(0.01)
+    return k
+
+
+def threaded(session):
+    """How many nodes have run in threads."""
+    return session.placements.get("thread", (0, 0))[1]
+
+
+def run_till_threaded(session, nodes):
+    """Run nodes till threads take some. A busy machine hides for a while that their function releases the GIL."""
+    until(lambda: session.run(nodes) and threaded(session))
+
+
+def test_a_function_that_releases_the_gil_runs_in_threads_once_that_was_seen(session):
+    nodes = [tf.op(nap)(k) for k in range(20)]
+    assert session.run(nodes) == list(range(20))
+    run_till_threaded(session, nodes)
+
+
+def test_an_error_in_a_thread_names_its_node_and_ends_the_run(session):
+    def broken(k):
+        nap(k)
+        return 1 // k
+
+    step = tf.op(broken)
+    run_till_threaded(session, [step(k, name="fine") for k in range(1, 9)])
+    with pytest.raises(tf.errors.OpError, match=r"(?s)ZeroDivisionError.*node wrong.*test_sharing") as e:
+        session.run([*[step(k) for k in range(1, 5)], step(0, name="wrong")])
+    assert isinstance(e.value.__cause__, ZeroDivisionError)
+    assert session.run(step(1)) == 1
+
+
+def hashed(k):
+    """Releases the GIL for some 50 us, so that threads take several of its nodes at once."""
+    hashlib.sha256(bytes(100_000)).digest()
+    return 1 // k
+
+
+def many_in_threads(session, numbers):
+    """A run of many short nodes, after another one has shown what they cost."""
+    step = tf.op(hashed)
+    session.run([step(k) for k in range(1, 400)])
+    return [step(k, name=f"number_{k}") for k in numbers]
+
+
+def test_of_nodes_that_a_thread_takes_at_once_the_one_that_fails_is_named(session):
+    nodes = many_in_threads(session, [*range(1, 200), 0, *range(200, 400)])
+    for _ in range(3):
+        with pytest.raises(tf.errors.OpError, match=r"(?s)ZeroDivisionError.*node number_0.*test_sharing"):
+            session.run(nodes)
+        assert session.run(nodes[:3]) == [1, 0, 0]
+
+
+def test_nodes_that_a_thread_takes_at_once_all_run_and_count(session):
+    nodes = many_in_threads(session, range(1, 400))
+    for _ in range(3):
+        before = sum([count for _, count in session.placements.values()])
+        assert session.run(nodes) == [1 // k for k in range(1, 400)]
+        assert sum([count for _, count in session.placements.values()]) == before + 399
+
+
+def test_a_turn_that_takes_longer_than_foreseen_gives_nodes_back(session):
+    step = tf.op(lambda k, seconds: time.sleep(seconds) or hashed(k + 1))
+    session.run([step(k, 0.0) for k in range(400)])
+    nodes = [step(k, 2e-3 if k % 7 == 3 else 0.0) for k in range(400)]
+    for _ in range(3):
+        before = sum([count for _, count in session.placements.values()])
+        assert session.run(nodes) == [1, *[0] * 399]
+        assert sum([count for _, count in session.placements.values()]) == before + 400
+
+
+def test_a_chain_in_threads_hands_its_values_on(session):
+    step = tf.op(lambda total, k: nap(k) + total)
+    run_till_threaded(session, [step(0, k) for k in range(8)])
+    rows, before = [], threaded(session)
+    for start in range(3):
+        total = step(start, 0)
+        for k in range(5):
+            total = step(total, k)
+        rows.append(total)
+    assert session.run(rows) == [10, 11, 12]
+    until(lambda: session.run(rows) == [10, 11, 12] and threaded(session) > before)
+
+
+def test_functions_that_draw_or_need_the_main_thread_run_in_no_other_thread(session):
+    def draws(k):
+        nap(k)
+        return random.random() < 2
+
+    def sets_a_handler(k):
+        nap(k)
+        signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+        return k
+
+    for function in (draws, sets_a_handler):
+        step = tf.op(function)
+        for _ in range(2):
+            assert len(session.run([step(k) for k in range(8)])) == 8
+    assert not threaded(session)
+
+
+def test_a_cancelled_run_waits_for_its_threads(session):
+    step = tf.op(nap)
+    session.run([step(k) for k in range(8)])
+    nodes = [step(k) for k in range(400)]
+    future = session.submit(nodes)
+    time.sleep(0.2)
+    future.cancel()
+    with pytest.raises(tf.errors.CancelledError):
+        future.result(30)
+    assert session.run(nodes[:4]) == [0, 1, 2, 3]
+
+
+def test_a_value_that_is_lost_while_a_batch_is_put_together_lets_the_run_begin_again(session, monkeypatch):
+    """Its functions travel as before: nothing is kept in the caller for it."""
+    function = tf.op(lambda k: k + 1)
+    local, lost = Run.local, []
+
+    def loses_one(run, number):
+        if not lost and run.flow.kernels and number in run.flow.feeds.values():
+            lost.append(number)
+            raise ValueLost("its machine has gone")
+        return local(run, number)
+
+    monkeypatch.setattr(Run, "local", loses_one)
+    x = tf.placeholder(object, [])
+    assert session.run([function(x) for _ in range(4)], {x: 1}) == [2] * 4
+    assert lost
+    assert not HISTORY.stays(function.kernel)
