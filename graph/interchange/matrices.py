@@ -157,15 +157,16 @@ def _diag_part(given: Given) -> Any:
 @reads("MatrixDiagV3", "MatrixDiagV2")
 def _diag(given: Given) -> Any:
     x, k, rows, columns, padding = given.inputs
-    numbers = _numbers(given, k, rows, columns)
+    band, height, width = _numbers(given, k, rows, columns)
     align = given.attrs.get("align", "LEFT_LEFT")
-    return rearranging.matrix_diag(x, given.name, *numbers, _or_zero(padding), align)
+    return rearranging.matrix_diag(x, given.name, band, height, width, _or_zero(padding), align)
 
 
 @reads("MatrixSetDiagV3")
 def _set_diag(given: Given) -> Any:
     x, diagonal, k = given.inputs
-    return spaces.matrix_set_diag(x, diagonal, given.name, *_numbers(given, k), given["align"])
+    (band,) = _numbers(given, k)
+    return spaces.matrix_set_diag(x, diagonal, given.name, band, given["align"])
 
 
 def _or_zero(padding: Any) -> Any:

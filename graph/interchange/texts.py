@@ -101,7 +101,10 @@ written_with(
     key=lambda attrs: [k - (1 << 64 if k >= 1 << 63 else 0) for k in attrs["key"][0]],
 )
 written_with(
-    "StringFormat", **{word: lambda attrs, word=word: attrs[word] for word in ("template", "placeholder", "summarize")}
+    "StringFormat",
+    template=lambda attrs: attrs["template"],
+    placeholder=lambda attrs: attrs["placeholder"],
+    summarize=lambda attrs: attrs["summarize"],
 )
 written_with(
     "DecodeCSV",

@@ -238,7 +238,7 @@ def _norm(node: Node) -> Written:
     """Of vectors by sums of powers, of matrices by sums of rows or columns."""
     (x,), axes, order = node.inputs(), node.attrs["axes"], node.attrs["ord"]
     keep = {"keep_dims": bool(node.attrs["keepdims"])}
-    of_matrices = axes is not None and len(axes) == 2
+    of_matrices: Any = axes is not None and len(axes) == 2 and axes
     if of_matrices and order == 2:
         raise Inexpressible  # the largest singular value
     over = node.axes("reduction_indices", axes if axes is None else list(axes))
@@ -247,7 +247,7 @@ def _norm(node: Node) -> Written:
         return [node.make("Sum", node.make("Square", x), over, **keep)], {}
     sizes = node.make("ComplexAbs", x, Tout=x.dtype.real_dtype) if x.dtype.is_complex else node.make("Abs", x)
     if of_matrices:
-        summed, largest = axes if order == 1 else axes[::-1]
+        summed, largest = of_matrices if order == 1 else of_matrices[::-1]
         node.type = "Max"
         total = node.make("Sum", sizes, [summed], keep_dims=True)
         if keep["keep_dims"]:
@@ -255,7 +255,7 @@ def _norm(node: Node) -> Written:
         rank = len(node.op.inputs[0].raw_shape or ())
         left = node.make("Max", total, [largest], keep_dims=True)
         node.type = "Squeeze"
-        return [left], {"squeeze_dims": [axis % rank if rank else axis for axis in axes]}
+        return [left], {"squeeze_dims": [axis % rank if rank else axis for axis in of_matrices]}
     if order in (1, np.inf):
         node.type = "Sum" if order == 1 else "Max"
         return [sizes, over], keep

@@ -89,10 +89,15 @@ def _adam_rate(node: Node) -> Written:
     return [(rate * (1 - two).root).part, (1 - one).part], {}
 
 
+def _kernel(node: Node) -> Callable[..., Any]:
+    assert node.op.kernel is not None
+    return node.op.kernel
+
+
 def _update(node: Node) -> Written:
     """All elements by a rule."""
     ref, *values = node.inputs()
-    new = RULES[node.op.kernel](*[Term(node, part) for part in (node.read(ref), *values)])
+    new = RULES[_kernel(node)](*[Term(node, part) for part in (node.read(ref), *values)])
     return node.assigned(ref, new.part)
 
 
@@ -102,7 +107,7 @@ def _with_rows(node: Node) -> Written:
     rows, keep = [Term(node, part) for part in values]
     old = node.read(ref)
     size = node.make("StridedSlice", node.make("Shape", old), [0], [1], [1], shrink_axis_mask=1)
-    added = node.make("UnsortedSegmentSum", _OF_ROWS[node.op.kernel](rows, keep).part, at, size)
+    added = node.make("UnsortedSegmentSum", _OF_ROWS[_kernel(node)](rows, keep).part, at, size)
     return node.assigned(ref, (Term(node, old) * keep + Term(node, added)).part)
 
 

@@ -287,7 +287,7 @@ class GraphWriter:
             raise Inexpressible
         known = signature(op.type)
         by_handle = op.type in OF_HANDLES
-        updates = OF_UPDATES.get(op.kernel) if op.kind is Kind.UPDATE else None
+        updates = OF_UPDATES.get(op.kernel) if op.kernel and op.kind is Kind.UPDATE else None
         if op.kind in WRITES and not (updates or by_handle or (known and known.inputs and known.inputs[0].ref)):
             raise Inexpressible
         inputs, attrs = (updates or WRITERS.get(op.type, plain))(node)
