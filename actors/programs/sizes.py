@@ -27,7 +27,8 @@ _LARGE = 4096
 _MAX_DEPTH = 20
 """Maximum nesting depth that is examined, because a value may contain itself."""
 _CONTAINERS = (list, tuple, dict, set, frozenset, deque)
-_FIXED = {kind: np.dtype(kind).itemsize for kind in np.sctypeDict.values() if issubclass(kind, (np.bool_, np.number))}
+_NUMBERS: list[type] = [kind for kind in np.sctypeDict.values() if issubclass(kind, (np.bool_, np.number))]
+_FIXED: dict[type, int] = {kind: np.dtype(kind).itemsize for kind in _NUMBERS}
 _FIXED.update(dict.fromkeys([int, float, bool, complex, type(None)], _DEFAULT_BYTES))
 """Bytes of a value of these types, whatever the value is."""
 _TEXT = frozenset([str, bytes, bytearray])
