@@ -20,7 +20,7 @@ from time import perf_counter
 from types import FrameType, MappingProxyType
 from typing import Any, NamedTuple
 
-from weftwork.actors.programs.float_errors import quiet, reported
+from weftwork.actors.programs.float_errors import quiet, reported, silent
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.python.lending import Lent
 from weftwork.graph.python.modules import is_own
@@ -102,8 +102,7 @@ class Step(NamedTuple):
     dead: tuple[int, ...]
     """Slots that no later step reads."""
     settle: Callable | None = None
-    """Applied to a list of returned values that may be mutable, so that nobody else holds them. A single one is wrapped
-    in a list."""
+    """Applied to a list of returned values that may be mutable, or of a single one, so that nobody else holds them."""
     lent: Lent | None = None
     """Which arguments are lent, that is, not owned by the kernel."""
 
@@ -122,7 +121,8 @@ class Program:
     unwatched: int = 1
     """When compiled, check the stop list after every N steps. N is above 1 only if all steps are known to be short."""
     loud: bool = False
-    """True if all nodes are users' functions."""
+    users: bool = True
+    """Whether all nodes are users' functions, and whether any is, or calls one."""
     state: Any = None
     """What its functions refer to (`carried.Carried`), if it is sent to another process."""
     _function: Callable | None = field(default=None, repr=False, compare=False)
@@ -145,9 +145,9 @@ class Program:
             step, frame = self._line_of(error)
             raise StepFailed(step, None if frame is None else self.taken(step, frame.f_locals)) from error
 
-    def errors(self) -> quiet | reported:
+    def errors(self) -> quiet | reported | silent:
         """The context in which it must run, regarding NumPy's floating-point errors."""
-        return reported() if self.loud else quiet()
+        return reported() if self.loud else quiet() if self.users else silent()
 
     def _environment(self, values: Sequence[Any]) -> list:
         slots: list = [None] * self.size

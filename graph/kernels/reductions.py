@@ -34,7 +34,7 @@ def sum_over(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None
 
 def _leading(x: Any, axis: Any) -> int:
     """The number of leading axes that `axis` selects, if the array is large enough for `sum_of_first`; else 0."""
-    if np.size(x) < _LARGE or x.dtype.kind != "f":
+    if (type(x) is np.ndarray and x.ndim < 2) or np.size(x) < _LARGE or x.dtype.kind != "f":
         return 0
     lead = 1 if axis == 0 else len(axis) if type(axis) is tuple and axis == tuple(range(len(axis))) else 0
     return lead if lead < x.ndim else 0

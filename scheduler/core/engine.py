@@ -231,7 +231,7 @@ class Engine:
                 speak(run)
         self.runs += 1
         for where, (segments, nodes) in run.ran.items():
-            count = self.ran.setdefault(where, [0, 0])
+            count = self.ran.get(where) or self.ran.setdefault(where, [0, 0])
             count[0] += segments
             count[1] += nodes
         if flow.writes:
@@ -297,7 +297,8 @@ class Engine:
             text = reason(autotuner, candidate, first)
             telling.planned(flow.ops, text, began or perf_counter(), took, candidate.plan)
             measure = measure or telling.wants_nodes
-        if not measure and specialization.runs >= (HOT_RUNS if flow.functions else HOT_LIBRARY_RUNS):
+        hot = HOT_RUNS if flow.functions else HOT_LIBRARY_RUNS
+        if not (candidate.plan.compiled or measure) and specialization.runs >= hot:
             _compile(candidate.plan)
         start = perf_counter()
         try:
@@ -357,19 +358,16 @@ class Engine:
         return None
 
     def _execute(self, run: Run, plan: Plan, measure: bool, team: LocalWorkers | None = None) -> None:
-        grace = self.config.cancel_grace_in_ms / 1000
-        if plan.is_dynamic or team is not None:
-            detached = Detached(run, self.run_flow, self._awaiting)
+        if plan.local:  # first: such a run may take only microseconds
+            (run_in_threads if plan.slots > 1 else run_locally)(run, plan, measure)
+        elif plan.is_dynamic or team is not None:
+            detached, grace = Detached(run, self.run_flow, self._awaiting), self.config.cancel_grace_in_ms / 1000
             if team is None:
                 share_in_tasks(run, plan, self.links, detached, self.lanes, self.config)
             elif plan.is_dynamic:
                 team.share(run, detached, self.lanes, grace)
             else:
                 team.run(run, plan, measure, detached, grace)
-        elif plan.slots > 1:
-            run_in_threads(run, plan, measure)
-        elif plan.local:
-            run_locally(run, plan, measure)
         else:
             links, queues, nesting, awaiting = self.links, self.queues, self._nesting, self._awaiting
             Dispatcher(run, plan, links, queues, nesting, measure, self.config, self.lanes, awaiting).execute()
@@ -444,7 +442,5 @@ def _sources(flow: Dataflow, fed: Sequence[Any]) -> list:
 
 def _compile(plan: Plan) -> None:
     """Compile those programs of a plan that run in this process; of a long one, the next part."""
-    if plan.compiled:
-        return
     here = [s.program for s in plan.segments if s.place in (Place.CALLER, Place.THREAD) or s.is_callers_slot]
     plan.compiled = all([program.compile() for program in here])

@@ -253,7 +253,7 @@ class Run:
         seconds = monotonic() - began
         for number, value in zip(segment.outputs, outputs, strict=True):
             values[number] = value
-        self.count("caller", len(self.ops_of(segment)))
+        self.count("caller", len(segment.ops or self.ops_of(segment)))
         nodes = self.learn(plan, segment, costs) if measure else ()
         if seconds >= WORTH or self.telling is not None:
             sizes = sum(map(size_of, inputs)), sum(map(size_of, outputs))

@@ -124,11 +124,12 @@ class BaseSession(Running):
 
         Raises RuntimeError if the graph is empty, InvalidArgumentError if it contains a cycle.
         """
-        if self._graph.cycles:
-            seams.refuse_cycles(self._graph)
-        if self._graph.back_edges:
-            seams.close_loops(self._graph)
-        if self._graph.version == 0:
+        graph = self._graph
+        if graph.cycles:
+            seams.refuse_cycles(graph)
+        if graph.back_edges:
+            seams.close_loops(graph)
+        if graph.version == 0:
             raise RuntimeError("The Session graph is empty.  Add operations to the graph before calling run().")
 
     def _check_open(self) -> None:
