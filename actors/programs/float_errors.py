@@ -67,19 +67,6 @@ class quiet:
         _chosen.set(self._before)
 
 
-class silent:
-    """`quiet` for nodes of the library alone: nothing in it turns loud."""
-
-    __slots__ = ("_before",)
-
-    def __enter__(self) -> None:
-        self._before = _now()
-        _set(_QUIET)
-
-    def __exit__(self, *_: Any) -> None:
-        _set(self._before)
-
-
 class reported:
     """A context manager in which users' functions run, with the program's settings for NumPy's errors."""
 

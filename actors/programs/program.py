@@ -20,7 +20,7 @@ from time import perf_counter
 from types import FrameType, MappingProxyType
 from typing import Any, NamedTuple
 
-from weftwork.actors.programs.float_errors import quiet, reported, silent
+from weftwork.actors.programs.float_errors import quiet, reported
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.python.lending import Lent
 from weftwork.graph.python.modules import is_own
@@ -121,8 +121,7 @@ class Program:
     unwatched: int = 1
     """When compiled, check the stop list after every N steps. N is above 1 only if all steps are known to be short."""
     loud: bool = False
-    users: bool = True
-    """Whether all nodes are users' functions, and whether any is, or calls one."""
+    """True if all nodes are users' functions."""
     state: Any = None
     """What its functions refer to (`carried.Carried`), if it is sent to another process."""
     _function: Callable | None = field(default=None, repr=False, compare=False)
@@ -145,9 +144,9 @@ class Program:
             step, frame = self._line_of(error)
             raise StepFailed(step, None if frame is None else self.taken(step, frame.f_locals)) from error
 
-    def errors(self) -> quiet | reported | silent:
+    def errors(self) -> quiet | reported:
         """The context in which it must run, regarding NumPy's floating-point errors."""
-        return reported() if self.loud else quiet() if self.users else silent()
+        return reported() if self.loud else quiet()
 
     def _environment(self, values: Sequence[Any]) -> list:
         slots: list = [None] * self.size

@@ -151,8 +151,7 @@ class _Writer:
         inputs = tuple([self.slot[v] for v in self.inputs])
         outputs = tuple([self._slot_of(v) for v in self.outputs])
         constants = tuple(self.constants.items())
-        loud, users = self.only_users, self.has_users
-        program = Program(inputs, outputs, self.steps, self.size, constants, self.stop, loud=loud, users=users)
+        program = Program(inputs, outputs, self.steps, self.size, constants, self.stop, loud=self.only_users)
         return program, self.owners
 
     def _look_ahead(self) -> None:
