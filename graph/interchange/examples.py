@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes
-from weftwork.graph.build import static_value
 from weftwork.graph.files import parsing
-from weftwork.graph.interchange.given import Given, reads
+from weftwork.graph.interchange.given import Given, known, reads
 from weftwork.graph.interchange.nodes import Inexpressible, Part
 from weftwork.graph.interchange.writing import Node, writes
 from weftwork.graph.operation import Tensor
@@ -45,10 +44,7 @@ def _ordered(found: dict[str, Any], sparse: Sequence[str], dense: Sequence[str])
 
 
 def _keys(tensors: Sequence[Tensor]) -> list[str]:
-    known = [static_value(tensor) for tensor in tensors]
-    if any(value is None for value in known):
-        raise ValueError("keys that are known only when it runs are not supported")
-    return [key.decode() for value in known for key in np.ravel(np.asarray(value, object))]
+    return [key.decode() for value in known(tensors, "keys") for key in np.ravel(np.asarray(value, object))]
 
 
 @reads("ParseExample", "ParseExampleV2")

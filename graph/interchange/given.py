@@ -7,11 +7,13 @@ Given     the content of a NodeDef, with tensors of the graph as inputs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from weftwork.graph import dtypes
-from weftwork.graph.build import apply, pass_through
+from weftwork.graph.build import apply, pass_through, static_value
 from weftwork.graph.dtypes import DType
 from weftwork.graph.errors import UnimplementedError
 from weftwork.graph.interchange.signatures import NO_DEFAULT, Signature
@@ -33,6 +35,14 @@ class Given:
     def __getitem__(self, attr: str) -> Any:
         """An attribute's value, or its default."""
         return self.attrs[attr]
+
+
+def known(tensors: Iterable[Tensor], what: str, verb: str = "are") -> list[np.ndarray]:
+    """The values of inputs that a reader needs. Raises ValueError, which calls them `what`, if one is not known yet."""
+    values = [static_value(tensor) for tensor in tensors]
+    if any(value is None for value in values):
+        raise ValueError(f"{what} that {verb} known only when it runs {verb} not supported")
+    return values  # type: ignore[return-value]
 
 
 Reader = Callable[[Given], Any]

@@ -8,7 +8,7 @@ import numpy as np
 
 from weftwork.graph import dtypes
 from weftwork.graph.build import static_value
-from weftwork.graph.interchange.given import Given, read_by, reads
+from weftwork.graph.interchange.given import Given, known, read_by, reads
 from weftwork.graph.interchange.nodes import Inexpressible, Part
 from weftwork.graph.interchange.writing import Node, writes, written_with
 from weftwork.graph.ops import linalg_ops, rearranging, spaces, tridiagonal
@@ -45,10 +45,8 @@ def _eigenvalues(given: Given) -> Any:
 @reads("MatrixSolveLs")
 def _least_squares(given: Given) -> Any:
     matrix, rhs, l2 = given.inputs
-    known = static_value(l2)
-    if known is None:
-        raise ValueError("a regularizer that is known only when it runs is not supported")
-    return linalg_ops.lstsq(matrix, rhs, float(known), name=given.name)
+    (factor,) = known([l2], "a regularizer", "is")
+    return linalg_ops.lstsq(matrix, rhs, float(factor), name=given.name)
 
 
 written_with("MatrixTriangularSolve", lower=lambda a: bool(a["lower"]), adjoint=lambda a: bool(a["adjoint"]))
@@ -141,10 +139,7 @@ def _write_put(node: Node) -> Written:
 
 def _numbers(given: Given, *tensors: Any) -> list[Any]:
     """The values of constant inputs as numbers, or lists of these."""
-    known = [static_value(tensor) for tensor in tensors]
-    if any(value is None for value in known):
-        raise ValueError("diagonals or sizes that are known only when it runs are not supported")
-    return [np.asarray(value).tolist() for value in known]
+    return [np.asarray(value).tolist() for value in known(tensors, "diagonals or sizes")]
 
 
 @reads("MatrixDiagPartV3", "MatrixDiagPartV2")
@@ -171,5 +166,5 @@ def _set_diag(given: Given) -> Any:
 
 def _or_zero(padding: Any) -> Any:
     """The padding as a number, if it is known."""
-    known = static_value(padding)
-    return padding if known is None else known.item()
+    value = static_value(padding)
+    return padding if value is None else value.item()

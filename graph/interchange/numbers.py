@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes
-from weftwork.graph.build import static_value
-from weftwork.graph.interchange.given import Given, read_by, reads
+from weftwork.graph.interchange.given import Given, known, read_by, reads
 from weftwork.graph.interchange.nodes import Inexpressible, Part
 from weftwork.graph.interchange.read_math import seed_of
 from weftwork.graph.interchange.write_math import seeds
@@ -41,10 +40,8 @@ def _bincount(given: Given) -> Any:
 @reads("HistogramFixedWidth")
 def _histogram(given: Given) -> Any:
     values, limits, bins = given.inputs
-    known = static_value(bins)
-    if known is None:
-        raise ValueError("a number of bins that is known only when it runs is not supported")
-    return special.histogram_fixed_width(values, limits, int(known), given.outputs[0], name=given.name)
+    (count,) = known([bins], "a number of bins", "is")
+    return special.histogram_fixed_width(values, limits, int(count), given.outputs[0], name=given.name)
 
 
 _STEPS = {"num_bits": "num_bits", "narrow_range": "narrow_range"}

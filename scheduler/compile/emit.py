@@ -87,8 +87,12 @@ def users_function(kernel: Any) -> UserFunction:
 
 def carrying(kernel: Any) -> tuple:
     """A kernel with the state that its functions capture, and whether it is a user's."""
-    carried = Carried([function.captured for function in functions_of([kernel])], False)
-    return kernel, carried if carried else None, is_users(kernel)
+    return kernel, carried_by(functions_of([kernel])), is_users(kernel)
+
+
+def carried_by(functions: Sequence[UserFunction], isolated: bool = False) -> Carried | None:
+    """The state that functions capture, as it is sent along; None if there is none.   isolated: see `Carried`."""
+    return Carried([function.captured for function in functions], isolated) or None
 
 
 class _Sparse(dict):

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from weftwork.actors.programs.carried import Carried
 from weftwork.actors.programs.program import Program
 from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of
-from weftwork.scheduler.compile.emit import Crossings, write_program
+from weftwork.scheduler.compile.emit import Crossings, carried_by, write_program
 from weftwork.scheduler.compile.needs import ANYWHERE, Home, Need
 from weftwork.scheduler.plan.cost import shape_bytes
 from weftwork.scheduler.plan.grouping import after_locks, depth_first, groups
@@ -108,9 +107,9 @@ class Plan:
         for segment in self.segments:
             functions = functions_of([self.flow.kernels[node] for node in segment.nodes])
             if functions and segment.program is not None:
-                carried = Carried([function.captured for function in functions], segment.need is not None)
                 program = segment.program
-                program.state, program.name, program.shipped = carried if carried else None, "", None
+                program.state = carried_by(functions, segment.need is not None)
+                program.name, program.shipped = "", None
         self.state = state
 
     @property

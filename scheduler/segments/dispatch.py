@@ -48,11 +48,6 @@ from weftwork.scheduler.segments.queue_waits import Wait, Waits
 from weftwork.scheduler.segments.scarcity import Scarcity
 from weftwork.scheduler.state.actor_link import Links
 
-_KILLS = 10
-"""How often work that does not stop is killed, a second apart: Ray misses a cancel now and then."""
-_WAITS = 0.2
-"""Seconds between two checks for other events, while a run inside a task waits with its CPU released."""
-
 
 class Dispatcher:
     """One run of one plan."""

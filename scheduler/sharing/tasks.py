@@ -20,7 +20,7 @@ from weftwork.actors.processes.messages import described
 from weftwork.actors.programs.carried import Carried
 from weftwork.graph.errors import OpError
 from weftwork.scheduler.compile.effects import functions_of
-from weftwork.scheduler.compile.emit import write_program
+from weftwork.scheduler.compile.emit import carried_by, write_program
 from weftwork.scheduler.events.event import Lane
 from weftwork.scheduler.machines import backend, objects
 from weftwork.scheduler.machines.backend import Handle, WorkerLost
@@ -59,7 +59,7 @@ class Tasks:
         self.gone: set[int] = set()
         """Lanes that are gone: none, because Ray replaces its processes."""
         self._tries: dict[int, int] = {}
-        self._carried: dict[tuple, Carried] = {}
+        self._carried: dict[tuple, Carried | None] = {}
         self._sent, self._spilled = 0, 0
 
     def hire(self, frontier: Frontier, refusals: Refusals, allowed: Allowed) -> Tasks:
@@ -154,11 +154,9 @@ class Tasks:
         segment.large = sum([self._size(made[at]) for at in segment.separate])
         segment.program, segment.owners = write_program(flow, nodes, segment.inputs, made, self._bytes)
         functions = functions_of([flow.kernels[node] for node in nodes])
-        if functions:
-            carried = self._carried.get(functions)
-            if carried is None:
-                carried = self._carried[functions] = Carried([function.captured for function in functions], False)
-            segment.program.state = carried or None
+        if functions not in self._carried:
+            self._carried[functions] = carried_by(functions)
+        segment.program.state = self._carried[functions]
         return segment
 
     def _size(self, value: int) -> float:
