@@ -17,9 +17,9 @@ def test_the_walkthrough_shows_that_each_session_has_variables_of_its_own(capsys
 
 
 def test_the_digits_are_learned_with_shards_as_tasks_and_updates_in_the_actor(ray_session, capsys):
-    assert digits.main(steps=16) >= 0.9
+    assert digits.main(steps=48) >= 0.95
     printed = capsys.readouterr().out
     tasks = re.search(r"task   ran (\d+) nodes", printed)
     assert tasks is not None
-    assert int(tasks[1]) >= 64  # more of them, if other nodes look long on a slow machine
+    assert int(tasks[1]) >= 192  # more of them, if other nodes look long on a slow machine
     assert "actor" in printed

@@ -56,5 +56,5 @@ def test_nothing_has_no_size():
 
 
 def test_many_boxes_are_laid_out():
-    edges = [(n, m) for n in range(100) for m in (n + 1, n + 7, n + 40) if m < 100]
-    assert len(lay_out([80.0] * 100, edges).middles) == 100
+    edges = [(n, m) for n in range(300) for m in (n + 1, n + 7, n + 40) if m < 300]
+    assert len(lay_out([80.0] * 300, edges).middles) == 300
