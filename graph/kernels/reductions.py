@@ -29,6 +29,8 @@ def sum_over(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None
     lead = _leading(x, axis) if dtype is None and not keepdims else 0
     if lead:
         return sum_of_first(x, lead)
+    if type(x) is np.ndarray:  # the same as np.sum, in less time
+        return np.add.reduce(x, axis=axis, keepdims=keepdims, dtype=dtype)
     return np.sum(x, axis=axis, keepdims=keepdims, dtype=dtype)
 
 

@@ -140,20 +140,21 @@ class Engine:
         flow, telling, asked = signature.flow, None, signature.asked
         if asked is None and flow is None and signature.call_list is None:
             asked = monotonic()
-        timeout = None if self.config.debug else timeout
+        if timeout is not None and self.config.debug:
+            timeout = None
         if listener is not None or self.events.is_heard:
             telling = telling_of(self.events, signature.fetches.elements, listener, asked)
         if flow is not None and not flow.ops and not flow.pinned:  # everything is fed or constant, so nothing runs
             if telling is not None and asked is not None:
                 telling.compiled(asked, signature.starts)
-            signature.asked = None
             if telling is not None:
                 telling.ended()
+            signature.asked = None
             return _sources(flow, fed)
         moved: dict = {}
-        run: Any = None
+        run, attempt = None, 0
         try:
-            for attempt in range(ATTEMPTS):
+            while True:
                 run = self._new_run(signature, fed, timeout, moved, telling)
                 if asked is not None:
                     asked = signature.asked = tell_compiled(run, asked, signature.starts)
@@ -161,7 +162,7 @@ class Engine:
                     fetched = self._attempt(run, signature, fed, timeout, started)
                     break
                 except (Restart, backend.ValueLost) as lost:
-                    if attempt + 1 == ATTEMPTS:
+                    if (attempt := attempt + 1) == ATTEMPTS:
                         raise cause_of(lost) from None
                     why = text_of(cause_of(lost))
                 telling = run.teller()
@@ -182,10 +183,12 @@ class Engine:
         self, signature: Signature, fed: Sequence[Any], timeout: float | None, moved: dict, telling: Telling | None
     ) -> Run:
         """A new run, not yet begun; a cold one if it needs no plan."""
-        if signature.is_outdated:
+        flow = signature.flow
+        if (flow is None or flow.bound) and signature.is_outdated:
             self.signatures.renew(signature)
-        flow, call_list = signature.flow, signature.call_list
+            flow = signature.flow
         if flow is None:
+            call_list = signature.call_list
             fits = sum(map(size_of, fed)) <= MOST_FED and not (call_list and call_list.blocks)
             flow = _NO_FLOW if call_list is not None and fits else self.signatures.compile(signature)
         cells = signature.cells or Cells(self.mirror, flow)
@@ -268,15 +271,16 @@ class Engine:
             autotuner = self.planner.plan(run, flow, specialization)
             took = perf_counter() - began
         candidate = autotuner.current
-        if flow.functions and not candidate.plan.local and not hold(run, flow.functions):
-            beside = self.planner.in_caller(flow).current.plan
-            if beside.local:
-                self._execute(run, beside, measure=False)
+        if flow.functions and not candidate.plan.local:
+            if not hold(run, flow.functions):
+                beside = self.planner.in_caller(flow).current.plan
+                if beside.local:
+                    self._execute(run, beside, measure=False)
+                    return
+            if not self._carried(run, flow, candidate.plan):
+                specialization.autotuner = None
+                self.run_flow(run, flow, specialization)
                 return
-        if flow.functions and not candidate.plan.local and not self._carried(run, flow, candidate.plan):
-            specialization.autotuner = None
-            self.run_flow(run, flow, specialization)
-            return
         team, measure = None, False
         if candidate.needs_residents:
             since = monotonic()

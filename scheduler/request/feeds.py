@@ -46,6 +46,8 @@ def parse_feeds(graph: Graph, feed_dict: Mapping) -> dict[Tensor, Any]:
 
 def _fast(tensor: Tensor, value: Any) -> Any:
     dtype = tensor.dtype.numpy
+    if type(value) is float and dtype.kind == "f" and not tensor.raw_shape:  # unknown, or ()
+        return dtype.type(value)
     if type(value) is list and dtype.kind == "f":
         with suppress(TypeError, ValueError, OverflowError):  # `convert_feed` finds the words for it
             value = np.asarray(value, dtype)
@@ -151,9 +153,10 @@ def convert_feed(tensor: Tensor, value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         _check_int(tensor, value)
     array = _as_array(tensor, value)
-    if not shapes.compatible(tensor.raw_shape, np.shape(array)):
+    shape = array.shape if type(array) is np.ndarray else np.shape(array)
+    if not shapes.compatible(tensor.raw_shape, shape):
         raise ValueError(
-            f"Cannot feed value of shape {np.shape(array)!r} for Tensor {tensor.name!r}, which has shape "
+            f"Cannot feed value of shape {shape!r} for Tensor {tensor.name!r}, which has shape "
             f"{shapes.text(tensor.raw_shape)!r}, defined at {tensor.op.source.text}"
         )
     if isinstance(array, np.ndarray):

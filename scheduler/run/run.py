@@ -436,7 +436,11 @@ class Run:
 
     def fetched(self) -> list:
         """The values of the fetches, brought to this process; None for operations."""
-        return [None if number is None else self.local(number) for number in self.flow.fetched]
+        values = self.values
+        return [
+            None if n is None else self.local(n) if type(values[n]) is Reference else values[n]
+            for n in self.flow.fetched
+        ]
 
     def bytes_of_sources(self) -> dict[int, int]:
         """The sizes of the sources' values."""

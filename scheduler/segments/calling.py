@@ -34,10 +34,11 @@ class Call(NamedTuple):
 def run_locally(run: Run, plan: Plan, measure: bool) -> None:
     """Run a plan that is entirely in the caller, one segment after another."""
     try:
-        if len(plan.segments) == 1:
-            run.run_here(plan, plan.segments[0], measure)
+        if len(plan.segments) <= 1:
+            for segment in plan.segments:
+                run.run_here(plan, segment, measure)
             return
-        with quiet():  # once for all segments: it takes 0.7 us
+        with quiet():  # once for all segments: it takes 1 us
             for segment in plan.segments:
                 run.run_here(plan, segment, measure, quieted=True)
     except Stopped:
