@@ -303,7 +303,7 @@ class LocalWorker:
         if probe:
             self._ticker.start()
         visit = _Visit()
-        with children_end(), working(), quiet():
+        with children_end(), working(), quiet(), self._ticker.looking(probe):
             end = self._calls(todo, probe, visit, made, costs, heard, said)
             visit.leave()
         self._ticker.stop()

@@ -19,9 +19,6 @@ WORTH_A_THREAD = 40e-6
 """Minimum seconds of ready work that justify calling a thread of this process, and of a node that one gets."""
 LONGEST_TURN = 0.4e-3
 """Maximum seconds of short nodes that a thread of this process takes at once."""
-SUSPECT_AFTER = 50e-3
-"""CPU seconds of calls in threads that may leave it open whether a function holds the GIL. Then it is called alone,
-until that is known, or as long again and at least GIL_HOLDS times."""
 CROWD_SEEN, CROWD_RUNS = 0.2, 8
 """Seconds of calls of a function beside each other in threads that show what they gain there, and the number of runs in
 which that is looked at."""

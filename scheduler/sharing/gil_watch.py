@@ -1,7 +1,5 @@
 """GilWatch: finds out in this process whether functions hold the GIL. Usually a local worker finds out.
 
-suspect   a function that has computed for a while next to other calls, without a verdict. It is called alone for as
-          long again, and as often as it must be seen to hold the GIL
 crowd     calls beside each other of the only function of a run that is not bound to the caller. If they wait for the
           GIL for long, each other's calls are the reason
 """
@@ -15,7 +13,7 @@ from typing import Any
 from weftwork.actors.processes.ticker import TICKER, Reading
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.history import HISTORY
-from weftwork.scheduler.plan.policy import COMPUTES, GIL_FREE, GIL_HOLDS, SUSPECT_AFTER
+from weftwork.scheduler.plan.policy import COMPUTES, GIL_FREE
 from weftwork.scheduler.sharing.frontier import Frontier
 from weftwork.scheduler.sharing.shipping import token_of
 
@@ -26,11 +24,6 @@ class GilWatch:
     def __init__(self, flow: Dataflow, frontier: Frontier):
         self._flow, self._frontier = flow, frontier
         self._is_on = False
-        self._spent: dict[int, float] = {}
-        """By id, the CPU seconds of functions about which nothing is known yet."""
-        self._alone: dict[int, list[float]] = {}
-        """Those of each call beside which nothing ran."""
-        self._suspects: set[int] = set()
         self._computing: set[int] = set()
         """By id, functions that have computed all through a call: where others had less of a core, they waited."""
         self._crowd: Any = None
@@ -57,12 +50,8 @@ class GilWatch:
             TICKER.stop()
 
     def wants(self, node: int) -> bool:
-        """Whether a call of a node shall be measured for `learn`."""
+        """Whether a call of a node shall be measured for `take`."""
         return self._is_on and self._frontier.gil_unknown(node)
-
-    def suspects(self, node: int) -> bool:
-        """Whether a node must be called alone."""
-        return id(self._flow.kernels[node]) in self._suspects
 
     def seconds_alone(self, node: int, seconds: float, busy: float, helped: bool) -> float:
         """The seconds that a call would have taken without others beside it.
@@ -79,28 +68,15 @@ class GilWatch:
 
         seconds: its duration.   wanted: whether `wants` said so before.   alone: nothing ran beside it.
         """
-        crowding = not alone and self._flow.kernels[node] is self._crowd and self._is_crowding(seconds, read)
-        return (wanted and self.wants(node) and self.learn(node, seconds, read, alone)) or crowding
+        kernel = self._flow.kernels[node]
+        crowding = not alone and kernel is self._crowd and self._is_crowding(seconds, read)
+        if not (wanted and self.wants(node)):
+            return crowding
+        verdict = TICKER.verdict(token_of(kernel), seconds, read)
+        if verdict is not None:
+            HISTORY.tell_gil(kernel, verdict)
+        return crowding or HISTORY.holds_gil(kernel) is not None
 
     def _is_crowding(self, seconds: float, read: Reading) -> bool:
         waited = 0.0 if read.free > GIL_FREE * seconds else max(0.0, seconds - read.busy - read.queued)
         return HISTORY.tell_crowd(self._crowd, seconds, waited)
-
-    def learn(self, node: int, seconds: float, read: Reading, alone: bool) -> bool:
-        """Learn from a call. Returns whether nodes of its function may belong elsewhere now.
-
-        seconds: its duration.   alone: nothing ran beside it.
-        """
-        kernel = self._flow.kernels[node]
-        verdict = TICKER.verdict(token_of(kernel), seconds, read, alone)
-        if verdict is not None:
-            HISTORY.tell_gil(kernel, verdict)
-        self._spent[id(kernel)] = spent = self._spent.get(id(kernel), 0.0) + read.busy
-        calls = self._alone.setdefault(id(kernel), [])
-        if alone:
-            calls.append(read.busy)
-        was, known = id(kernel) in self._suspects, HISTORY.holds_gil(kernel) is not None
-        enough = len(calls) >= GIL_HOLDS and sum(calls) > SUSPECT_AFTER
-        suspect = not known and spent > SUSPECT_AFTER and not enough
-        (self._suspects.add if suspect else self._suspects.discard)(id(kernel))
-        return known or suspect is not was

@@ -22,6 +22,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
+from weftwork.actors.processes.ticker import TICKER
 from weftwork.actors.programs.float_errors import quiet
 from weftwork.actors.programs.program import Stopped, is_from_outside
 from weftwork.scheduler.compile.dataflow import Dataflow
@@ -50,6 +51,10 @@ from weftwork.scheduler.sharing.refusals import Refusals
 from weftwork.scheduler.sharing.resting import rest
 from weftwork.scheduler.sharing.tasks import Tasks
 from weftwork.scheduler.sharing.workers import Workers
+
+
+def _never(node: int) -> bool:
+    return False
 
 
 class Sharing:
@@ -128,11 +133,11 @@ class Sharing:
                 if mine:
                     self._run_here(mine)
                 elif frontier.here and self._may_run_here():
-                    self._run_here(self._turn(frontier.here, len(frontier.here), self.gil.suspects))
+                    self._run_here(self._turn(frontier.here, len(frontier.here)))
                 elif self._joins() and (nodes := self._next(self._running() + 1)):
                     self._run_here(nodes)
                 elif self._takes_ready():
-                    self._run_here(self._turn(frontier.ready, len(frontier.ready) // 2 or 1, self.gil.suspects))
+                    self._run_here(self._turn(frontier.ready, len(frontier.ready) // 2 or 1))
                 elif frontier.left:
                     self._wait()
 
@@ -205,7 +210,7 @@ class Sharing:
     def _heap_for(self, node: int) -> list:
         """The heap for a ready node. One that needs locks gets to the threads once the caller has taken them."""
         where, frontier = self.allowed.where(node), self.frontier
-        if where is CALLER or self.gil.suspects(node):
+        if where is CALLER:
             return frontier.here
         if where is LANES or (node in self.locked and not self.run.is_locked):
             return frontier.here if self.does_without and not self.workers.up else frontier.ready
@@ -270,23 +275,15 @@ class Sharing:
         return seconds is not None and seconds < LONGEST_HERE
 
     def _may_run_here(self) -> bool:
-        """Whether the caller may run the first node that is for it. A suspect runs while nothing else does."""
-        if self._probes:
-            return not self._running()
+        """Whether the caller may run the first node that is for it."""
         return self.most is None or self._running() < self.most
-
-    @property
-    def _probes(self) -> bool:
-        """Whether the caller's next node is to show if its function holds the GIL."""
-        here = self.frontier.here
-        return len(here) > 0 and self.gil.suspects(here[0][1])
 
     def _recruit(self, wanted: int, room: int) -> None:
         """Call threads for some ready nodes, if that is worth it; it is if the caller cannot take them.
 
-        room: for how many there are cores. None is called while the caller waits to run a suspect alone.
+        room: for how many there are cores.
         """
-        if wanted > 0 and room > 0 and not self._probes:  # else they would take nothing, and be called without end
+        if wanted > 0 and room > 0:
             seconds = self.frontier.known(self.frontier.threads[0][1]).seconds
             if seconds is None or wanted * seconds >= WORTH_A_THREAD or not self._joins():
                 self.crew.call(min(wanted, room))
@@ -297,14 +294,14 @@ class Sharing:
         The other threads are to find as many.
         """
         frontier = self.frontier
-        if not frontier.threads or self.run.stop or running > self.cores or self._probes:
+        if not frontier.threads or self.run.stop or running > self.cores:
             return []
         if frontier.ready and frontier.ready < frontier.threads and self.workers.some_idle:
             return []  # the core is for a lane
         share = max(1, len(frontier.threads) // (2 * self.cores))
         return self._turn(frontier.threads, share, frontier.gil_unknown)
 
-    def _turn(self, heap: list, most: int, alone: Callable[[int], bool]) -> list[int]:
+    def _turn(self, heap: list, most: int, alone: Callable[[int], bool] = _never) -> list[int]:
         """Take nodes off a heap for a turn of a thread, and those that would follow them there."""
 
         def follows(node: int) -> bool:
@@ -387,7 +384,7 @@ class Sharing:
         called: list[Call] = []
         began, wants, alone = monotonic(), self.gil.wants(todo[-1]), self._running() < 2
         try:
-            with self.crew.outside:
+            with self.crew.outside, TICKER.looking(wants):
                 call_nodes(self.run, todo, called, wants or not alone)
         except BaseException as error:
             since = sum(called[-1].cost[:2]) if called else began

@@ -27,7 +27,6 @@ from tests.waiting import LONG, until
 from weftwork.graph.python import turns
 from weftwork.scheduler.doors import pace
 from weftwork.scheduler.doors.calls import Raised
-from weftwork.scheduler.sharing.gil_watch import GilWatch
 
 ROOT = Path(__file__).parents[3]
 
@@ -100,24 +99,6 @@ def test_a_future_is_done_when_its_own_call_is(executor):
         wait([executor.submit(sleep, 0.2) for _ in range(2)])
     futures = [executor.submit(sleep, seconds) for seconds in (2.0, 0.1)]
     assert [future.result() for future in as_completed(futures)] == [0.1, 2.0]
-
-
-def test_a_call_that_must_be_made_alone_does_not_wait_for_threads_that_wait_for_it(monkeypatch):
-    def alone(k):
-        return sum(range(1000 * k))
-
-    def beside(k):
-        return sum(range(1000 * k))
-
-    def suspects(watch, node):
-        return watch._flow.ops[node].name.startswith("alone")
-
-    monkeypatch.setattr(GilWatch, "suspects", suspects)
-    with tf.Executor(2) as executor:
-        futures = [executor.submit(function, k) for k in range(40) for function in (alone, beside)]
-        left = wait(futures, 60).not_done
-        executor.terminate_workers()
-    assert not left
 
 
 def test_a_later_call_does_not_wait_for_a_long_one(executor):
