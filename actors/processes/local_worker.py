@@ -1,9 +1,6 @@
 """Local worker: a process that serves one program, run after run. It runs a slot of a plan, or batches of shared nodes.
 
 slot      the process's number in the transport; the program is slot 0
-batch     nodes of a shared run, sent as rows, which the worker runs in order
-row       a node: its kernel's token, attributes, and the numbers of its inputs and outputs
-token     stands for a kernel that was sent before
 
 A run needs only a few messages. Values between slots go directly from process to process.
 """
@@ -20,27 +17,18 @@ from contextlib import suppress
 from time import monotonic, perf_counter, sleep
 from typing import Any
 
-from weftwork.actors.processes.code import BlockMissing, unpack_code
+from weftwork.actors.processes.batches import Batch, Kept
 from weftwork.actors.processes.exchange import ProcessExchange, Unsendable, read
 from weftwork.actors.processes.messages import Request, Watch, describe, pack_parts, unpack_parts
 from weftwork.actors.processes.replay import tell_inputs
-from weftwork.actors.processes.ticker import Ticker
 from weftwork.actors.processes.transport import Gone, Transport, is_left
 from weftwork.actors.processes.worker import RUNNERS, ProgramMissing, Programs, call, stops_with
 from weftwork.actors.programs.ambient import PLACE, Unknown
-from weftwork.actors.programs.bodies import Control
-from weftwork.actors.programs.carried import Carried
-from weftwork.actors.programs.float_errors import quiet, turn
-from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.numbers import raised
 from weftwork.actors.programs.output import RECORDER
-from weftwork.actors.programs.program import StepFailed, Stopped, spread
-from weftwork.actors.programs.sizes import size_of
+from weftwork.actors.programs.program import StepFailed, Stopped
 from weftwork.actors.programs.stack import step_of
 from weftwork.graph.kernels.team import limit
-from weftwork.graph.python.forks import children_end
-from weftwork.graph.python.lending import all_lent
-from weftwork.graph.stacks import working
 
 _STOP_CHECK_SECONDS = 5e-3
 """Seconds between two checks for a stop while a program runs."""
@@ -48,10 +36,6 @@ _PARENT_ENDS_WITHIN = 0.3
 """Seconds that the program may take to end once it has closed this process's input."""
 _PARENT_CHECK_SECONDS = 2.0
 """Seconds between two checks that the program is alive, in case its pipe does not show it."""
-_VISIT = 1e-3
-"""Seconds for which calls of a function may go on before its captured state is looked at."""
-FLOWS = 64
-"""Number of dataflows whose rows are remembered."""
 
 
 class _Stop:
@@ -102,50 +86,18 @@ class _Exchange(ProcessExchange):
                 self.take(slot, message)
 
 
-class _Visit:
-    """Successive calls of one kernel. The state that it captures is set before them, and checked after them.
-
-    That takes some 15 to 30 us, so short calls share it. If one of them has changed the state, none of them counts.
-    changed: the numbers of the functions that have changed theirs.   first: the number of nodes before the visit.
-    """
-
-    def __init__(self):
-        self.changed: list[int] = []
-        self.token, self.first = 0, 0
-        self._carried: Carried | None = None
-        self._until = 0.0
-
-    def enter(self, token: int, carried: Carried | None, first: int) -> None:
-        """Before each call."""
-        if carried is self._carried and (carried is None or perf_counter() < self._until):
-            return
-        self.leave()
-        if carried is not None and not self.changed:
-            carried.arrive()
-            self._carried, self.token, self.first = carried, token, first
-            self._until = perf_counter() + _VISIT
-
-    def leave(self) -> None:
-        """After the last call."""
-        carried, self._carried = self._carried, None
-        if carried is not None:
-            self.changed = carried.changed()
-
-
 class LocalWorker:
     """The process of one slot."""
 
     def __init__(self):
         self._programs = Programs()
-        self._kernels: dict[int, Any] = {}
-        self._rows: Lru[str, dict[int, tuple]] = Lru(FLOWS)
+        self._kept = Kept()
         self._run = 0
         """Number of the run whose values are held."""
         self._values: dict[int, Any] = {}
         self._pending: deque = deque()
         """Batches that arrived while another one was running."""
         self._stop = _Stop()
-        self._ticker = Ticker()
 
     def serve(self, folder: str, slot: int) -> None:
         """Serve the caller, slot 0, until it is gone."""
@@ -258,146 +210,26 @@ class LocalWorker:
             self._stop.exchange = _Exchange(transport, run, self._stop, self._pending, shares=True)
             stops_with(self._stop)
         if clear:
-            self._kernels.clear()
-            self._ticker.forget()
-            self._rows = Lru(FLOWS)
+            self._kept.clear()
         for number in dropped:
             self._values.pop(number, None)
-        made: list = []
-        costs: list[tuple] = []
-        said: list[tuple] = []
-        end: tuple | None = ("missing",)
+        running = Batch(self._kept, self._values, self._stop)
         with suppress(Unknown), RECORDER.listening() as heard:
             loads = perf_counter()
             PLACE.enter(*around)
             watch.loaded(loads)
-            end = self._work(content, probe, made, costs, heard, said, watch)
+            running.run(content, heard, watch, probe)
         if self._stop.exchange.gone:
             return False
-        transport.send(0, _packed(["shared", run, batch, end, made, costs, said, watch.leaves()]))
+        transport.send(0, running.reply(["shared", run, batch], pack_parts, watch))
         return True
-
-    def _work(
-        self, content: list, probe: bool, made: list, costs: list, heard: list, said: list, watch: Watch
-    ) -> tuple | None:
-        """Run the rows of a batch. Appends to `made`, `costs` and `said`. Returns why it ended early, or None.
-
-        heard: the live recording of output.
-        """
-        try:
-            flow, code, rows, given = unpack_parts(content)
-        except Exception as error:  # a value does not unpickle here
-            return "unreadable", -1, *describe(error)
-        self._values.update(given)
-        if code and (end := self._load(code, watch)) is not None:
-            return end
-        known = self._rows.find(flow) if flow else {}  # else the graph runs once
-        if known is None:
-            known = self._rows.keep(flow, {})
-        known.update([(row[0], row) for row in rows if type(row) is tuple])
-        try:
-            todo: list[tuple] = [known[row] if type(row) is int else row for row in rows]
-        except KeyError:
-            return ("missing",)
-        watch.unpacked()
-        if probe:
-            self._ticker.start()
-        visit = _Visit()
-        with children_end(), working(), quiet(), self._ticker.looking(probe):
-            end = self._calls(todo, probe, visit, made, costs, heard, said)
-            visit.leave()
-        self._ticker.stop()
-        RECORDER.gather()
-        if heard and todo:
-            said.append((todo[min(len(made), len(todo) - 1)][0], heard[:]))
-        if visit.changed:
-            del self._kernels[visit.token], made[visit.first :], costs[visit.first :]
-            return "wrote", visit.changed
-        return end
-
-    def _load(self, code: list, watch: Watch) -> tuple | None:
-        """Load functions. Returns why that fails, or None."""
-        loads = perf_counter()
-        for token, text, keys, came in code:
-            try:
-                self._kernels[token] = unpack_code(text, keys, came)
-            except BlockMissing:
-                return ("missing",)
-            except Exception as error:  # a package is missing here, say
-                return "unreadable", token, *describe(error)
-        watch.loaded(loads)
-        return None
-
-    def _calls(
-        self, todo: list, probe: bool, visit: _Visit, made: list, costs: list, heard: list, said: list
-    ) -> tuple | None:
-        """Call the nodes of a batch. Returns why it ended early, or None."""
-        heard.clear()  # output of module imports has appeared in the program already
-        try:
-            for row in todo:
-                if self._stop:
-                    return ("stopped",)
-                if row[1] not in self._kernels or not all([number in self._values for number in row[3]]):
-                    return ("missing",)  # it was in a batch that could not be read
-                visit.enter(row[1], self._kernels[row[1]][1], len(made))
-                if visit.changed:
-                    break
-                self._call(row, made, costs, probe)
-                if heard:
-                    said.append((row[0], heard[:]))
-                    heard.clear()
-        except Stopped:
-            return ("stopped",)
-        except BaseException as error:
-            return "failed", *describe(error)
-        return None
-
-    def _call(self, row: tuple, made: list, costs: list, probe: bool) -> None:
-        """Call one node."""
-        _, token, attrs, takes, makes = row
-        values = self._values
-        args = [values[number] for number in takes]
-        kernel, _, users = self._kernels[token]
-        if users and args:  # the same inputs must be left if the node has to be retried elsewhere
-            args = all_lent(args, getattr(kernel, "kernel", kernel).reads)
-        before = self._ticker.read() if probe else None
-        start = perf_counter()
-        turn(users)
-        result = kernel(*([self._stop, *args] if isinstance(kernel, Control) else args), **attrs)
-        seconds = perf_counter() - start
-        gil = None
-        if before is not None:
-            gil = self._ticker.verdict(token, seconds, self._ticker.read().since(before))
-        if len(makes) == 1:
-            values[makes[0]] = result
-            made.append(result)
-            size = size_of(result)
-        else:
-            spread(values, makes, result)
-            made.append(tuple(result))
-            size = sum(map(size_of, result))
-        costs.append((start, seconds, sum(map(size_of, args)), size, gil))
 
     def _forget(self) -> None:
         self._run = 0
         self._values.clear()
 
 
-RUNNERS.update([LocalWorker._reply_of.__code__, LocalWorker._call.__code__])
-
-
-def _packed(reply: list) -> list:
-    """Pack a reply. A value that does not pickle ends the batch before the node that made it."""
-    try:
-        return pack_parts(reply)
-    except Exception:
-        for at, value in enumerate(reply[4]):
-            try:
-                pack_parts([value])
-            except Exception as error:
-                reply[3:6] = ("unsendable", *describe(error)), reply[4][:at], reply[5][:at]
-                return pack_parts(reply)
-        raise
+RUNNERS.add(LocalWorker._reply_of.__code__)
 
 
 def main(folder: str, slot: int) -> None:

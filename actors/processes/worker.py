@@ -113,7 +113,7 @@ _TASKS = Programs()
 
 
 @contextmanager
-def _limited(seconds: float | None):
+def stopping_after(seconds: float | None):
     """A stop list that fills up after `seconds`, or never."""
     stop: list = []
     timer = None
@@ -237,7 +237,7 @@ def perform(
     failure: list = []
     outputs: list = []
     try:
-        with HEARTBEAT.watching(request.token), _limited(request.deadline) as stop:
+        with HEARTBEAT.watching(request.token), stopping_after(request.deadline) as stop:
             outputs, measured = call(program, values, stop, request, watch)
     except StepFailed as failed:
         taken = tell_inputs(failed, values, gpu.to_host) if device else tell_inputs(failed, values)
@@ -323,30 +323,27 @@ def inputs_of(request: Request, arrived: tuple, held: Any = None) -> list:
         raise Unreadable from error
     for position, name, version in request.held:
         values[position] = held(name, version)
-    for position, value in enumerate(values):
-        if is_lazy(type(value)) and is_mapped(value):
-            request.mapped.append(value)
-            values[position] = lazily_copied(value)
-    return values
+    return [as_input(value, request.mapped) for value in values]
 
 
-def run_segment(message: bytes, *arrived: Any) -> Any:
-    """Run a segment: the function of every Ray task."""
-    watch = Watch()
-    request: Request = unpack(message)
-    limit(1)  # other tasks run at the same time
-    PLACE.keep_own()
-    with RECORDER.listening() as said:
-        PLACE.enter(*request.around)  # a task is always sent its surroundings
-        watch.loaded(watch.came)
-        try:
-            values = inputs_of(request, arrived)
-        except Unreadable as error:
-            reply = _unreadable(request, error)
-        else:
-            watch.unpacked()
-            reply, _ = perform(request, values, _TASKS, said, watch)
-    return reply[0] if len(reply) == 1 else tuple(reply)
+def as_input(value: Any, mapped: list) -> Any:
+    """A value as nodes take it. A frame that is read in the store is put into `mapped`, and lent as a lazy copy."""
+    if is_lazy(type(value)) and is_mapped(value):
+        mapped.append(value)
+        return lazily_copied(value)
+    return value
+
+
+def run_segment(request: Request, arrived: tuple, said: list, watch: Watch) -> list:
+    """Run a segment in a task, and return the reply.   said: the live recording of output."""
+    PLACE.enter(*request.around)  # a task is always sent its surroundings
+    watch.loaded(watch.came)
+    try:
+        values = inputs_of(request, arrived)
+    except Unreadable as error:
+        return _unreadable(request, error)
+    watch.unpacked()
+    return perform(request, values, _TASKS, said, watch)[0]
 
 
 class VariableServer:

@@ -61,6 +61,8 @@ class Dataflow:
         """Nodes that are branches or loops."""
         self.key: str | None = None
         """The name under which other processes remember its rows, if they do."""
+        self.stored: dict[int, Any] = {}
+        """References to large constants in Ray's store, once they are there."""
         self.functions: tuple = ()
         """The users' functions that its nodes call, including those inside branches and loops."""
         self.here: frozenset[int] = frozenset()

@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from weftwork.actors.processes.batches import run_message
 from weftwork.actors.processes.messages import Watch
-from weftwork.actors.processes.worker import HEARTBEAT, VariableServer, run_segment
+from weftwork.actors.processes.worker import HEARTBEAT, VariableServer
 from weftwork.scheduler.machines.life import (
     FORGETTERS,
     WAITED,
@@ -138,10 +139,10 @@ FORGETTERS.append(_options.clear)
 
 
 def run_task(message: bytes, *arrived: Any) -> Any:
-    """The one task function: runs every segment that is a Ray task."""
+    """The one task function: runs every segment and every batch that is a Ray task."""
     if HEARTBEAT.tell is None:
         _set_up_worker()
-    return run_segment(message, *arrived)
+    return run_message(message, *arrived)
 
 
 def _run_named_task(message: bytes, *arrived: Any) -> Any:

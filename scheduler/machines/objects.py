@@ -62,17 +62,19 @@ life.FORGETTERS.append(_blocks.clear)
 
 def code_of(program: Program) -> Code:
     """A program as tasks and actors are sent it. Cached in the program."""
-    shipped = program.shipped
-    if shipped is None or shipped.is_gone:
-        text, large = pack_code(program)
-        blocks = tuple([_block(key, data) for key, data in large])
-        name = name_of(text, [block.key for block in blocks])
-        if len(text) <= _INLINE_CODE:
-            shipped = Code(name, text, None, blocks)
-        else:  # an array: workers that have the program do not even copy it
-            shipped = Code(name, None, put(np.frombuffer(text, np.uint8)), blocks)
-        program.shipped = shipped
-    return shipped
+    if program.shipped is None or program.shipped.is_gone:
+        program.shipped = stored_code(program)
+    return program.shipped
+
+
+def stored_code(program: Any) -> Code:
+    """Pickle a program, or a kernel. What is large of it is put into the store."""
+    text, large = pack_code(program)
+    blocks = tuple([_block(key, data) for key, data in large])
+    name = name_of(text, [block.key for block in blocks])
+    if len(text) <= _INLINE_CODE:
+        return Code(name, text, None, blocks)
+    return Code(name, None, put(np.frombuffer(text, np.uint8)), blocks)  # an array, which workers need not copy
 
 
 def _block(key: str, data: memoryview) -> Block:

@@ -17,10 +17,9 @@ from weftwork.actors.processes.messages import describe, described, unpack
 from weftwork.actors.programs.program import Stopped
 from weftwork.graph.drawing.words import listed
 from weftwork.graph.errors import OpError, at_node
-from weftwork.graph.operation import Operation
 from weftwork.scheduler.compile.needs import Need
 from weftwork.scheduler.machines import backend, inventory, objects
-from weftwork.scheduler.machines.backend import Handle, Interrupted, StoreFull, Unplaceable, ValueLost
+from weftwork.scheduler.machines.backend import Handle, Interrupted, Reference, StoreFull, Unplaceable, ValueLost
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Plan, Segment
 from weftwork.scheduler.run import unfinished
@@ -54,21 +53,24 @@ class Post:
         """Wake the thread that waits for events. May be called from any."""
         self._run.events.put(None)
 
-    def start(self, segment: Segment, since: float, tries: int) -> Attempt:
+    def start(self, segment: Segment, since: float, tries: int, pack: Callable[[str], tuple] | None = None) -> Attempt:
         """Send a segment, which became ready at `since`.
 
-        tries: the number of this attempt.   Raises OpErrors that name its first node, WorkerLost, and whatever pickling
-        its inputs raises.
+        tries: the number of this attempt.   pack: makes another message than the segment's request, and the references
+        beside it, given the attempt's token.   Raises OpErrors that name its first node, WorkerLost, and whatever
+        pickling its inputs raises.
         """
         self._sent += 1
         token, packs, events = f"{self._name}{self._sent}", monotonic(), self._run.events
-        handle, link, left = self._send(segment, token)
+        handle, link, left = self._send(segment, token, pack)
         attempt = Attempt(segment, handle, token, link, Sent(since, left, left - packs, tries))
         self.under_way[handle] = attempt
         backend.on_done(handle, lambda: events.put(handle))
         return attempt
 
-    def _send(self, segment: Segment, token: str) -> tuple[Handle, ActorLink | None, float]:
+    def _send(
+        self, segment: Segment, token: str, pack: Callable[[str], tuple] | None
+    ) -> tuple[Handle, ActorLink | None, float]:
         """Send a segment. Returns the pending call, the link to its actor, and when it was sent."""
         op = self._plan.flow.ops[segment.nodes[0]]
         try:
@@ -76,7 +78,7 @@ class Post:
                 link = self._links.at(segment.home)
                 return self._to_actor(segment, link, token)
             self._let_gpus_go(segment.need)
-            message, arrived = self.requests.request(segment, None, token)
+            message, arrived = self.requests.request(segment, None, token) if pack is None else pack(token)
             left = monotonic()
             name = self._shown(segment)
             return backend.submit(message, arrived, len(segment.separate), segment.need, name), None, left
@@ -156,12 +158,7 @@ class Post:
             segment.separate, attempt.handle.separate, large_bytes, came, strict=True
         ):
             number = segment.outputs[position]
-            reference = made if place is None else requests.reference(segment.inputs[place])
-            try:
-                objects.check_made(reference, size)
-            except StoreFull as error:
-                raise does_not_fit(self._maker(number), "The output", str(error)) from error
-            values[number] = reference
+            values[number] = self.stored(made, number, size, None if place is None else segment.inputs[place])
             large.append((number, size))
         if attempt.link is not None:
             with attempt.link.lock:
@@ -169,6 +166,19 @@ class Post:
                 for _, name, _ in requests.versions_of(segment):
                     self._links.home_of[name] = segment.home
         return large
+
+    def stored(self, made: Reference, number: int, size: int, same: int | None) -> Reference:
+        """The reference to a large output.   made: that of its return value.   same: the input that it is, or None.
+
+        Raises ResourceExhaustedError if the store had no room for it.
+        """
+        reference = made if same is None else self.requests.reference(same)
+        try:
+            objects.check_made(reference, size)
+        except StoreFull as error:
+            op = self._plan.flow.ops[self._plan.flow.producer[number]]
+            raise does_not_fit(op, "The output", str(error)) from error
+        return reference
 
     def failure(self, attempt: Attempt, report: Sequence) -> OpError:
         """The error of a segment in which a node has failed.   report: the reply without its kind."""
@@ -227,6 +237,3 @@ class Post:
             for under_way in (pending, calls, waits):
                 under_way.pop(event, None)
         return not (pending or calls)  # a coroutine that does not end is abandoned
-
-    def _maker(self, number: int) -> Operation:
-        return self._plan.flow.ops[self._plan.flow.producer[number]]

@@ -63,7 +63,7 @@ class RequestBuilder:
             () if link is None else self._kept_by(segment),
             () if link is None else tuple([(name, self.run.mirror.cell(name).version) for name in link.held]),
             segment.separate,
-            self._seconds_left(),
+            self.seconds_left(),
             self.measure,
             code_beside,
             segment.stays,
@@ -131,8 +131,9 @@ class RequestBuilder:
         value = self.run.values[number]
         if objects.is_reference(value):
             return value
-        reference = self.references.get(number)
-        if reference is None and size_of(value) > REMOTE_BYTES:
+        references = self.run.flow.stored if number in self.run.flow.constants else self.references
+        reference = references.get(number)
+        if (reference is None or reference.is_gone) and size_of(value) > REMOTE_BYTES:
             name, version = self.run.version_of(number)
             cell = self.run.mirror.cell(name) if version else None
             if (
@@ -146,8 +147,9 @@ class RequestBuilder:
                 reference = objects.put(value)
                 if cell is not None:
                     self.run.mirror.stored(cell, version, reference, size_of(value) > KEPT_BYTES)
-            self.references[number] = reference
+            references[number] = reference
         return reference
 
-    def _seconds_left(self) -> float | None:
+    def seconds_left(self) -> float | None:
+        """The seconds until the run's time is over; None if it has no limit."""
         return None if self.run.deadline is None else max(0.0, self.run.deadline - monotonic())

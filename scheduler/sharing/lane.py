@@ -12,7 +12,7 @@ from math import inf
 from time import monotonic
 from typing import NamedTuple
 
-from weftwork.actors.processes.local_worker import FLOWS
+from weftwork.actors.processes.batches import FLOWS
 from weftwork.actors.programs.lru import Lru
 from weftwork.scheduler.plan.policy import (
     AHEAD_OF_A_LANE,

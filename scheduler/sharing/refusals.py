@@ -52,7 +52,7 @@ class Refusals:
             lane.held.clear()
             suspects = [node for node in rest if token in (-1, token_of(self._flow.kernels[node]))]
             self.does_not_load(rest, described(*error), suspects)
-        elif why == "unloaded":
+        elif why == "unloadable":
             self.does_not_load(rest, described(*details), rest)
         elif why == "wrote":
             lane.tokens.discard(token_of(self._flow.kernels[rest[0]]))
@@ -68,8 +68,7 @@ class Refusals:
 
     def does_not_pack(self, nodes: Sequence[int], error: BaseException) -> None:
         """Keep nodes that cannot be pickled for a batch in the caller; all, if each one alone can be."""
-        flow, values = self._flow, self._run.values
-        stuck = [node for node in nodes if not travels(flow, node, [values[v] for v in flow.inputs[node]])]
+        stuck = [node for node in nodes if not travels(self._run, node)]
         self.keep_here(stuck or nodes, error)
 
     def keep_here(self, nodes: Sequence[int], error: BaseException) -> None:

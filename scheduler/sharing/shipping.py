@@ -1,32 +1,49 @@
-"""Shipping: sends kernels, rows and values to local workers, each only once.
+"""Shipping: sends kernels, rows and values to local workers, each only once; and with tasks, whose process Ray chooses.
 
 token    a number for a kernel with the state that its functions capture; a new one once that state has changed
 """
 
 from __future__ import annotations
 
+import pickle
+import secrets
 import uuid
 from collections.abc import Iterable, Sequence
-from itertools import count
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from weftwork.actors.processes.code import pack_code
-from weftwork.actors.processes.messages import pack_parts
+from weftwork.actors.processes.messages import pack_parts, pack_values
 from weftwork.actors.programs.sizes import size_of
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.emit import carrying
+from weftwork.scheduler.machines import objects
 from weftwork.scheduler.plan.policy import DROPPED_FROM_BYTES
+from weftwork.scheduler.segments.requests import RequestBuilder
 from weftwork.scheduler.sharing.lane import Lane
 
-_TOKENS: WeakKeyDictionary[Any, tuple[tuple, int]] = WeakKeyDictionary()
-"""The versions of the captured state, and the tokens, of the kernels that were sent to workers."""
-_LASTING: dict[int, tuple[Any, int]] = {}
-"""Kernels without weak references, by identity, and their tokens."""
-_NUMBERS = count()
+
+@dataclass(slots=True)
+class _Sent:
+    """What is known of a kernel that was sent.
+
+    state: the versions of what its functions capture.   token: unique among all programs, because processes of tasks
+    may serve several.   code: as tasks are sent it.   kernel: itself, if it has no weak references.
+    """
+
+    state: tuple
+    token: int
+    code: objects.Code | None = None
+    kernel: Any = None
+
+
+_SENT: WeakKeyDictionary[Any, _Sent] = WeakKeyDictionary()
+_LASTING: dict[int, _Sent] = {}
+"""Kernels without weak references, by identity."""
 
 
 class Parcel:
@@ -35,7 +52,7 @@ class Parcel:
     def __init__(self, run: Any, lane: Lane, nodes: Sequence[int], packed: dict[int, tuple]):
         """packed: by token, the pickled kernels of the run's other parcels; new ones are added."""
         flow = run.flow
-        self._lane, self._nodes, self._packed = lane, nodes, packed
+        self._run, self._lane, self._nodes, self._packed = run, lane, nodes, packed
         once = flow.ops[0].graph.once
         self._key = "" if once else key_of(flow)
         known = set() if once else lane.rows.find(self._key)
@@ -44,14 +61,16 @@ class Parcel:
         self._code: list = []
         self._tokens: set[int] = set()
         self._blocks: set[str] = set()
-        self._inside = {value for node in nodes for value in flow.outputs[node]}
+        self._there = {value for node in nodes for value in flow.outputs[node]}
+        """The values that the worker will have, beside those that it has."""
         self._given: dict[int, Any] = {}
         tokens: dict[Any, int] = {}
         for node in nodes:
             kernel = flow.kernels[node]
             for number in flow.inputs[node]:
-                if number not in lane.held and number not in self._inside and number not in self._given:
-                    self._given[number] = run.local(number)
+                if number not in lane.held and number not in self._there:
+                    self._there.add(number)
+                    self._give(number)
             if node in self._known:
                 self._rows.append(node)
                 continue
@@ -62,6 +81,10 @@ class Parcel:
                 self._tokens.add(token)
                 self._code.append(kernel)
             self._rows.append((node, token, flow.attrs[node], flow.inputs[node], flow.outputs[node]))
+
+    def _give(self, number: int) -> None:
+        """Let a value go along."""
+        self._given[number] = self._run.local(number)
 
     def packed(self) -> list:
         """The parts of a message for it. Raises whatever pickling raises."""
@@ -75,8 +98,43 @@ class Parcel:
         lane.tokens |= self._tokens
         lane.blocks |= self._blocks
         self._known.update(self._nodes)
-        lane.held.update(self._given, self._inside)
+        lane.held |= self._there
         lane.large = lane.large or any([size_of(value) >= DROPPED_FROM_BYTES for value in self._given.values()])
+
+
+class TaskParcel(Parcel):
+    """Nodes for a task, with all that they need: code is pickled once, and large values lie in Ray's store."""
+
+    def __init__(self, run: Any, nodes: Sequence[int], requests: RequestBuilder):
+        self._requests, self._beside = requests, dict[int, Any]()
+        super().__init__(run, Lane(), nodes, {})
+
+    def _give(self, number: int) -> None:
+        reference = self._requests.reference(number)
+        if reference is None:
+            super()._give(number)
+        else:
+            self._beside[number] = reference
+
+    def message(self, token: str, separate: tuple[int, ...], inner: frozenset[int]) -> tuple[bytes, list]:
+        """The message, and the references beside it. See `actors.processes.batches`.   token: of the attempt."""
+        arrived = list(self._beside.values())
+
+        def beside(reference: Any) -> int:
+            arrived.append(reference)
+            return len(arrived) - 1
+
+        code = []
+        for kernel in self._code:
+            sent = _sent(kernel)
+            if sent.code is None or sent.code.is_gone:
+                sent.code = objects.stored_code(carrying(kernel))
+            _, text, reference, blocks = sent.code
+            came = [beside(block.reference) for block in blocks]
+            code.append((sent.token, text or beside(reference), [block.key for block in blocks], came))
+        content = pack_values(["", code, self._rows, self._given])
+        head = (token, self._requests.seconds_left(), self._run.around(None), tuple(self._beside), separate, inner)
+        return pickle.dumps((*head, content), protocol=5), arrived
 
 
 def key_of(flow: Dataflow) -> str:
@@ -87,15 +145,23 @@ def key_of(flow: Dataflow) -> str:
 
 
 def token_of(kernel: Any) -> int:
-    """The number of a kernel in messages to workers."""
+    """The number of a kernel in messages."""
+    return _sent(kernel).token
+
+
+def _sent(kernel: Any) -> _Sent:
     try:
-        token = _TOKENS.get(kernel)
+        sent = _SENT.get(kernel)
     except TypeError:  # without weak references: a library's own, which is never freed
-        return _LASTING.setdefault(id(kernel), (kernel, next(_NUMBERS)))[1]
+        return _LASTING.get(id(kernel)) or _LASTING.setdefault(id(kernel), _Sent((), _token(), kernel=kernel))
     state = tuple([function.captured.version for function in functions_of([kernel])])
-    if token is None or token[0] != state:
-        token = _TOKENS[kernel] = (state, next(_NUMBERS))
-    return token[1]
+    if sent is None or sent.state != state:
+        sent = _SENT[kernel] = _Sent(state, _token())
+    return sent
+
+
+def _token() -> int:
+    return secrets.randbits(64)
 
 
 def shipped(kernels: Sequence[Any], known: Iterable[str], packed: dict[int, tuple]) -> tuple[list[tuple], set[str]]:
@@ -115,11 +181,12 @@ def shipped(kernels: Sequence[Any], known: Iterable[str], packed: dict[int, tupl
     return made, keys
 
 
-def travels(flow: Dataflow, node: int, values: list) -> bool:
-    """True if everything a worker needs for a node with these inputs pickles."""
+def travels(run: Any, node: int) -> bool:
+    """True if everything a worker needs for a node of a run pickles."""
+    flow, values = run.flow, [run.values[number] for number in run.flow.inputs[node]]
     try:
         pack_code(carrying(flow.kernels[node]))
-        pack_parts([flow.attrs[node], values])
+        pack_parts([flow.attrs[node], [value for value in values if not objects.is_reference(value)]])
     except Exception:
         return False
     return True

@@ -4,24 +4,19 @@ There is a lane for each CPU of the cluster, but no task belongs to one: Ray giv
 process. It gets as many more than there are lanes as end while the caller learns of an end and sends another one. Ray
 has no priorities, so more would delay urgent ones. A process keeps the functions that it was sent, but no values:
 these are small and travel with the task, or lie in Ray's store.
-
-A task has the result of a whole batch, so a batch in which a node cannot run there runs again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import ceil
 from queue import Empty
 from time import monotonic
 from typing import Any
 
-from weftwork.actors.processes.messages import described
-from weftwork.actors.programs.carried import Carried
+from weftwork.actors.processes.batches import Report
 from weftwork.graph.errors import OpError
-from weftwork.scheduler.compile.effects import functions_of
-from weftwork.scheduler.compile.emit import carried_by, write_program
-from weftwork.scheduler.events.event import Lane
+from weftwork.scheduler.events.event import Lane as Where
 from weftwork.scheduler.machines import backend, objects
 from weftwork.scheduler.machines.backend import Handle, WorkerLost
 from weftwork.scheduler.plan.cost import COSTS, shape_bytes
@@ -29,19 +24,22 @@ from weftwork.scheduler.plan.placement import Estimate, Place
 from weftwork.scheduler.plan.plan import Plan, Segment
 from weftwork.scheduler.plan.policy import ATTEMPTS, NEW_CALL_WEIGHT, REMOTE_BYTES, TASK_ROUND_TRIP, WORTH_A_JOURNEY
 from weftwork.scheduler.request.config import ConfigProto
-from weftwork.scheduler.run.failures import block, call_in_run, is_of_the_place, lost
+from weftwork.scheduler.run.failures import block, call_in_run, lost
 from weftwork.scheduler.run.run import Run
-from weftwork.scheduler.run.said import heard
 from weftwork.scheduler.segments.attempts import Attempt
 from weftwork.scheduler.segments.budget import Budget
 from weftwork.scheduler.segments.post import Post
 from weftwork.scheduler.segments.scarcity import Scarcity
 from weftwork.scheduler.sharing.allowed import Allowed
 from weftwork.scheduler.sharing.frontier import Frontier
-from weftwork.scheduler.sharing.lane import Batch
+from weftwork.scheduler.sharing.lane import Batch, Lane
 from weftwork.scheduler.sharing.refusals import Refusals
+from weftwork.scheduler.sharing.results import Results
+from weftwork.scheduler.sharing.shipping import TaskParcel
 
 _PLACE = Place.TASK.value
+_NOBODY = Lane()
+"""What the process of the next task has, as far as is known: nothing."""
 
 
 class Tasks:
@@ -59,12 +57,12 @@ class Tasks:
         self.gone: set[int] = set()
         """Lanes that are gone: none, because Ray replaces its processes."""
         self._tries: dict[int, int] = {}
-        self._carried: dict[tuple, Carried | None] = {}
         self._sent, self._spilled = 0, 0
 
     def hire(self, frontier: Frontier, refusals: Refusals, allowed: Allowed) -> Tasks:
         """Let them serve the run, of which these are parts."""
         self.frontier, self.refusals, self.allowed = frontier, refusals, allowed
+        self.results = Results(self.run, frontier, refusals, _PLACE)
         return self
 
     # Lanes
@@ -125,9 +123,13 @@ class Tasks:
         """Send a batch. Returns the nodes that could not be sent, and are ready again."""
         nodes = batch.nodes
         self.run.need_ray()
-        segment = self._segment(nodes)
+        segment, inner = self._segment(nodes)
+
+        def packed(token: str) -> tuple[bytes, list]:
+            return TaskParcel(self.run, nodes, self.post.requests).message(token, segment.outputs, inner)
+
         try:
-            self.post.start(segment, self.frontier.since[nodes[0]], 1 + self._tries.get(nodes[0], 0))
+            self.post.start(segment, self.frontier.since[nodes[0]], 1 + self._tries.get(nodes[0], 0), packed)
         except (OpError, WorkerLost):
             raise
         except Exception as error:  # an input that does not pickle, or a value too large for Ray
@@ -136,28 +138,17 @@ class Tasks:
         self._budget.started(segment)
         return []
 
-    def _segment(self, nodes: Sequence[int]) -> Segment:
-        """Nodes as a segment with a program."""
-        flow, uses = self.run.flow, self._uses
-        inside = {value: uses[value] for node in nodes for value in flow.outputs[node]}
-        taken: dict[int, None] = {}
-        for node in nodes:
-            for value in flow.inputs[node]:
-                if value in inside:
-                    inside[value] -= 1
-                elif value not in flow.constants:
-                    taken[value] = None
-        made = tuple([value for value, others in inside.items() if others])
+    def _segment(self, nodes: list[int]) -> tuple[Segment, frozenset[int]]:
+        """Nodes as a segment, whose outputs are what is probably large; and the values that only they read."""
+        flow = self.run.flow
+        others = {value: self._uses[value] for node in nodes for value in flow.outputs[node]}
+        for value in [value for node in nodes for value in flow.inputs[node] if value in others]:
+            others[value] -= 1
+        large = tuple([value for value, uses in others.items() if uses and self._size(value) > REMOTE_BYTES])
         self._sent += 1
-        segment = Segment(self._sent, Place.TASK, list(nodes), False, 0, tuple(taken), made)
-        segment.separate = tuple([at for at, value in enumerate(made) if self._size(value) > REMOTE_BYTES])
-        segment.large = sum([self._size(made[at]) for at in segment.separate])
-        segment.program, segment.owners = write_program(flow, nodes, segment.inputs, made, self._bytes)
-        functions = functions_of([flow.kernels[node] for node in nodes])
-        if functions not in self._carried:
-            self._carried[functions] = carried_by(functions)
-        segment.program.state = self._carried[functions]
-        return segment
+        segment = Segment(self._sent, Place.TASK, nodes, False, outputs=large, separate=tuple(range(len(large))))
+        segment.large = sum(map(self._size, large))
+        return segment, frozenset([value for value, uses in others.items() if not uses])
 
     def _size(self, value: int) -> float:
         """The bytes of a value, as far as they are known by now."""
@@ -175,68 +166,43 @@ class Tasks:
         attempt = self.post.ended(handle)
         if attempt is None:
             return [], []
-        back = monotonic()
-        self._budget.ended(attempt.segment)
+        back, segment = monotonic(), attempt.segment
+        self._budget.ended(segment)
         self._scarcity.goes_on()
-        nodes = attempt.segment.nodes
         try:
-            kind, *rest = self.post.reply(attempt)
+            sizes, *rest = self.post.reply(attempt)
         except WorkerLost as error:
-            self._lost(nodes, str(error))
-            return [], self.frontier.again(nodes)
-        said: list = []
-        if kind == "said":
-            said, kind, *rest = rest
-        if kind != "done" and self._refused(attempt.segment, kind, rest):
-            return [], self.frontier.again(nodes)
-        heard(self.run, _PLACE, self.run.ops_of(attempt.segment), said, attempt.segment.owners)
-        if kind == "failed":
-            raise self.post.failure(attempt, rest)
-        if kind == "stopped":
-            raise self.post.stopped(attempt, rest)
-        self._done(attempt, rest, back)
-        return nodes, []
+            self._lost(segment.nodes, str(error))
+            return [], self.frontier.again(segment.nodes)
+        if sizes == "unloadable":  # the reply cannot be loaded here
+            sizes, rest = {}, [("unloadable", *rest)]
+        report = Report(*rest)
+        if report.end == ("stopped",):
+            self.run.expire()
+        elif report.made:
+            spent = sum([cost[1] for cost in report.costs])
+            self._typical += (spent - self._typical) * (NEW_CALL_WEIGHT if self._typical else 1.0)
+        large = [*self._large(attempt, sizes, segment.nodes[: len(report.made)])]
+        return self.results.take(_NOBODY, segment.nodes, attempt.sent, report, back, large)
 
-    def _done(self, attempt: Attempt, report: list, back: float) -> None:
-        """Take the values and costs of a batch.   report: the reply of its task, without the kind."""
-        run, segment = self.run, attempt.segment
-        small, sizes, came, ran, *costs = report
-        for number, size in self.post.take(attempt, small, sizes, came):
-            self._budget.made(number, size)
-            if size > WORTH_A_JOURNEY:
-                self.allowed.away.update(self._readers(number))
-        learned, spent = run.learn(self.plan, segment, costs), sum(costs[1])
-        self._typical += (spent - self._typical) * (NEW_CALL_WEIGHT if self._typical else 1.0)
-        for node, seconds in zip(segment.owners, costs[1], strict=True):
-            if node >= 0:
-                self.frontier.took(node, seconds)
-        run.ran_there(_PLACE, segment.nodes, learned, attempt.sent, ran, back)
-        run.count(_PLACE, len(segment.nodes))
+    def _large(self, attempt: Attempt, sizes: dict, done: list[int]) -> Iterator[tuple[int, Any]]:
+        """The large values that the nodes `done` have made, as (number, reference).   sizes: see `Batch.stored`."""
+        for number, made in zip(attempt.segment.outputs, attempt.handle.separate, strict=True):
+            if self.run.flow.producer[number] in done:
+                size, same = sizes[number]
+                self._budget.made(number, size)
+                if size > WORTH_A_JOURNEY:
+                    self.allowed.away.update(self._readers(number))
+                yield number, self.post.stored(made, number, size, same)
 
     def _readers(self, value: int) -> list[int]:
         flow = self.run.flow
         return [node for node in flow.neighbours()[1][flow.producer[value]] if value in flow.inputs[node]]
 
-    def _refused(self, segment: Segment, kind: str, report: list) -> bool:
-        """Whether a batch runs again because of where it ran. Nodes that cannot run there run in the caller."""
-        refusals = self.refusals
-        if kind == "failed":
-            cause, node = described(*report[1:3]), segment.owners[report[0]]
-            if is_of_the_place(cause):
-                refusals.fails_there(node, cause)
-                return True
-        elif kind == "unpicklable":
-            refusals.keep_here([self.run.flow.producer[segment.outputs[report[0]]]], described(*report[1:3]))
-        elif kind == "unloadable":
-            refusals.does_not_load(segment.nodes, described(*report[:2]), segment.nodes)
-        elif kind == "wrote":
-            refusals.writes(segment.nodes, report[0])
-        return kind not in ("failed", "stopped")
-
     def _lost(self, nodes: Sequence[int], reason: str) -> None:
         """Note that a process died with these nodes. Raises if it was the last attempt."""
         run, flow = self.run, self.run.flow
-        run.lost(nodes, Lane(_PLACE), reason)
+        run.lost(nodes, Where(_PLACE), reason)
         if len(nodes) > 1:  # which of them it was will be seen
             self.frontier.singly.update(nodes)
             return

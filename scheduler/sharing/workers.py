@@ -12,30 +12,27 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-from weftwork.actors.processes.messages import describe, described, pack_parts, unpack_parts
+from weftwork.actors.processes.batches import Report
+from weftwork.actors.processes.messages import describe, pack_parts, unpack_parts
 from weftwork.actors.processes.transport import Gone, Transport
-from weftwork.actors.programs.program import Stopped, spread
+from weftwork.actors.programs.program import Stopped
 from weftwork.actors.programs.sizes import size_of
-from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Segment
 from weftwork.scheduler.plan.policy import ATTEMPTS, DROPPED_FROM_BYTES
-from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.failures import block, call_in_run, lost
 from weftwork.scheduler.run.run import Run
-from weftwork.scheduler.run.said import heard
 from weftwork.scheduler.run.telling import Sent, resident
 from weftwork.scheduler.sharing.frontier import Frontier
 from weftwork.scheduler.sharing.lane import Batch, Lane, idlest, until_room, with_room
-from weftwork.scheduler.sharing.refusals import Refusals, is_repeated
+from weftwork.scheduler.sharing.refusals import Refusals
+from weftwork.scheduler.sharing.results import Results
 from weftwork.scheduler.sharing.shipping import Parcel
 
 _UP_WITHIN = 60.0
 """Seconds for which a run that has lost all workers waits for one."""
 _DEAD_WITHIN = 10.0
 """The same, if workers keep dying while they start."""
-_UNFINISHED = ("failed", "stopped")
-"""Why a worker ends a batch inside a call."""
 _LOOK = 0.2
 """Seconds between two checks whether it is still starting."""
 
@@ -58,6 +55,7 @@ class Workers:
         while starting, given the slots that are up; true if those were many.
         """
         self.run, self.frontier, self.refusals, self.lanes = run, frontier, refusals, lanes
+        self.results = Results(run, frontier, refusals, Place.RESIDENT.value)
         self.gone: set[int] = set()
         """The slots whose workers have died."""
         self._transport, self._number, self._restart, self._revive = transport, number, restart, revive
@@ -149,14 +147,8 @@ class Workers:
             self.lanes.setdefault(slot, Lane(number))
             self._alone_since = 0.0
         elif kind == "shared" and number == self._number:
-            batch, end, made, costs, said, report = rest
-            again = ()
-            if end is not None and is_repeated(*end):  # these run once more, and report it then
-                again = self.lanes[slot].batches[batch].nodes[len(made) :]
-            for node, events in said:
-                if node not in again:
-                    heard(self.run, "resident", [self.run.flow.ops[node]], events)
-            return self._finished(slot, batch, end, made, costs, report, back)
+            batch, report = self._ended(slot, *rest)
+            return self.results.take(self.lanes[slot], batch.nodes, batch.sent, report, back)
         return [], []
 
     def _message(self, slot: int, parts: list) -> list:
@@ -164,48 +156,14 @@ class Workers:
         try:
             return unpack_parts(parts)
         except Exception as error:
-            number = min(self.lanes[slot].batches)
-            return ["shared", self._number, number, ("unloaded", *describe(error)), [], [], [], []]
+            return ["shared", self._number, min(self.lanes[slot].batches), ("unloadable", *describe(error))]
 
-    def _finished(
-        self, slot: int, number: int, end: Any, made: list, costs: list, report: Sequence, back: float
-    ) -> tuple[list[int], list[int]]:
-        nodes, rest = self._results(slot, number, end, made, costs, report, back)
-        if end is None:
-            return nodes, []
-        lane = self.lanes[slot]
-        lane.held.difference_update([value for node in rest for value in self.run.flow.outputs[node]])
-        self.refusals.ended_early(lane, rest, *end)
-        return nodes, self.frontier.again(rest)
-
-    def _results(
-        self, slot: int, number: int, end: Any, made: list, costs: list, report: Sequence, back: float
-    ) -> tuple[list[int], list[int]]:
-        """Take the results of a batch. Returns the nodes that are done, and those that are not."""
-        run, flow, lane = self.run, self.run.flow, self.lanes[slot]
-        batch = lane.done(number)
-        del run.here[number, slot]
-        nodes, rest = batch.nodes[: len(made)], batch.nodes[len(made) :]
-        run.count("resident", len(nodes))
-        rows = []
-        for node, result, (*cost, gil) in zip(nodes, made, costs, strict=True):
-            outputs = flow.outputs[node]
-            if len(outputs) == 1:
-                run.values[outputs[0]] = result
-            else:
-                spread(run.values, outputs, result)
-            self.frontier.took(node, cost[1])
-            rows.append((node, cost, cost[1]))
-            lane.large = lane.large or cost[3] >= DROPPED_FROM_BYTES
-            if gil is not None and flow.ops[node].traits.user:
-                HISTORY.tell_gil(flow.kernels[node], gil)
-        if rows:
-            run.ran_there("resident", nodes, run.learn_nodes(rows), batch.sent, report, back)
-        if rest and end is not None and end[0] in _UNFINISHED and not is_repeated(*end):
-            why = unfinished.why_of(described(*end[1:])) if end[0] == "failed" else unfinished.STOPPED
-            since = costs[-1][0] + costs[-1][1] if costs else 0.0
-            run.teller().ran_there("resident", [flow.ops[rest[0]]], (), batch.sent, report, back, since, why)
-        return nodes, rest
+    def _ended(self, slot: int, number: int, *report: Any) -> tuple[Batch, Report]:
+        """Note that a batch has ended. Returns it with the report."""
+        lane, made = self.lanes[slot], Report(*report)
+        del self.run.here[number, slot]
+        lane.large = lane.large or any([cost[3] >= DROPPED_FROM_BYTES for cost in made.costs])
+        return lane.done(number), made
 
     def lost(self, slot: int, nodes: Sequence[int] = ()) -> list[int]:
         """Take back the work of a dead worker, and `nodes`. Returns those that are ready.
@@ -261,8 +219,8 @@ class Workers:
         if kind == "up":
             self.lanes.setdefault(slot, Lane(number))
         elif kind == "shared" and number == self._number and slot in self.lanes:
-            batch, end, made, costs, _, report = rest
-            if batch in self.lanes[slot].batches:
-                self._results(slot, batch, end, made, costs, report, monotonic())
+            if rest[0] in self.lanes[slot].batches:
+                batch, report = self._ended(slot, *rest)
+                self.results.keep(batch.nodes, batch.sent, report, monotonic())
             return not self.lanes[slot].batches
         return False

@@ -11,7 +11,7 @@ import pytest
 
 import weftwork as tf
 from tests.waiting import LONG, until
-from weftwork.actors.processes.local_worker import FLOWS
+from weftwork.actors.processes.batches import FLOWS
 from weftwork.scheduler.machines.backend import ValueLost
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY

@@ -9,7 +9,7 @@ import weakref
 import numpy as np
 
 import weftwork as tf
-from weftwork.actors.processes.local_worker import FLOWS
+from weftwork.actors.processes.batches import FLOWS
 from weftwork.scheduler.compile.lowering import lower
 from weftwork.scheduler.doors.held import Held
 from weftwork.scheduler.sharing.lane import Lane

@@ -13,7 +13,8 @@ import pytest
 
 import weftwork as tf
 from tests.waiting import LONG, until
-from weftwork.scheduler.machines import inventory
+from weftwork.actors.processes.code import pack_code
+from weftwork.scheduler.machines import inventory, objects
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.policy import SHORTEST_TASK
 from weftwork.scheduler.sharing.lane import of_tasks
@@ -118,6 +119,74 @@ def test_a_function_that_changes_what_it_refers_to_runs_in_the_caller(session):
     box = Box()
     assert sorted(session.run([tf.op(note)(k) for k in range(3)])) == [1, 2, 3]
     assert seen == {0: 0, 1: 1, 2: 2}
+
+
+def ending(why):
+    """A function that makes a task end early, for a reason, if it is `late`."""
+    me, seen, verb = os.getpid(), [], "append"
+
+    def fails(x, late):
+        time.sleep(SHORTEST_TASK / 8)
+        if late and os.getpid() != me:
+            raise RuntimeError("only in the main thread")
+        return float(np.sum(x))
+
+    def makes_a_lock(x, late):
+        time.sleep(SHORTEST_TASK / 8)
+        return threading.Lock() if late else float(np.sum(x))
+
+    def changes(x, late):
+        time.sleep(SHORTEST_TASK / 8)
+        if late:
+            getattr(seen, verb)(x)
+        return float(np.sum(x))
+
+    return {"it fails there": fails, "its value does not pickle": makes_a_lock, "it writes": changes}[why]
+
+
+@pytest.mark.parametrize("size", [1, 300_000])
+@pytest.mark.parametrize("follows", [True, False])
+@pytest.mark.parametrize("why", ["it fails there", "its value does not pickle", "it writes"])
+def test_what_a_task_has_finished_is_kept_if_it_ends_early(session, tmp_path, why, follows, size):
+    """In a first run and in a later one. The node that ends it follows the one that has an effect, or is beside it."""
+    file = tmp_path / "effects"
+
+    def effect(k):
+        with open(file, "a") as opened:
+            opened.write(f"{k}\n")
+        time.sleep(SHORTEST_TASK / 8)
+        return np.full(size, float(k))
+
+    for lates in ([True], [False, True]):
+        file.write_text("")
+        makes, ends = tf.op(effect), tf.op(ending(why))
+        late = tf.placeholder(tf.bool, [])
+        made = [makes(k) for k in range(3)]
+        last = [ends(value, late) for value in made] if follows else [ends(1.0, late)]
+        for kernel in [makes.kernel, ends.kernel] * (0 if follows else 50):  # else each would be a task
+            COSTS.learn(kernel, 0, SHORTEST_TASK / 8, 8 * size)
+        for is_late in lates:
+            values = session.run(last if follows else [*made, *last], {late: is_late})
+            if not follows:
+                assert [(value.size, value[-1]) for value in values[:3]] == [(size, float(k)) for k in range(3)]
+            elif not is_late or why != "its value does not pickle":
+                assert values == [float(k * size) for k in range(3)]
+        assert sorted(file.read_text().split()) == sorted(["0", "1", "2"] * len(lates))
+
+
+def test_the_code_of_a_function_is_pickled_once(session, monkeypatch):
+    packed = []
+
+    def pack(code):
+        packed.append(code)
+        return pack_code(code)
+
+    monkeypatch.setattr(objects, "pack_code", pack)
+    square = tf.op(lambda x: x * x)
+    for start in (0, 3):
+        assert session.run([square(start + k) for k in range(3)]) == [(start + k) ** 2 for k in range(3)]
+    assert in_tasks(session) == 6
+    assert len([code for code in packed if code[0] is square.kernel]) == 1
 
 
 def test_nodes_whose_process_dies_run_again_and_those_that_kill_it_are_named(session, tmp_path):
