@@ -78,9 +78,10 @@ class LocalFiles:
         folder, start = os.path.split(prefix)
         return sorted(os.path.join(folder, name) for name in os.listdir(folder or ".") if name.startswith(start))
 
-    def has_folder(self, path: str) -> bool:
-        """Whether the folder that would hold `path` exists."""
-        return os.path.isdir(os.path.dirname(path) or ".")
+    def has_place(self, path: str) -> bool:
+        """Whether the folder that will hold `path` exists, or at least the one that will hold that folder."""
+        folder = os.path.dirname(path) or "."
+        return os.path.isdir(folder if os.path.lexists(folder) else os.path.dirname(folder) or ".")
 
     def make_folder(self, path: str) -> None:
         """Create the folder that will hold `path`, unless it exists."""
@@ -151,7 +152,7 @@ class UrlFiles:
         names = [str(found).rstrip("/").rpartition("/")[2] for found in self._system.ls(folder, detail=False)]
         return sorted(join(folder, name) for name in names if name.startswith(start))
 
-    def has_folder(self, path: str) -> bool:
+    def has_place(self, path: str) -> bool:
         """True: a store creates folders on demand."""
         return True
 

@@ -102,7 +102,7 @@ class QueueHost:
         elif action in ("make", "serialize_state"):
             on_done([name.encode() if action == "make" else reader.state()])
         else:
-            on_done([np.int64(reader.produced if action == "records" else reader.completed)])
+            on_done([np.int64(reader.produced if action == "num_records_produced" else reader.completed)])
         return _nothing
 
     def _cancel(self, where: Any, what: Any) -> None:

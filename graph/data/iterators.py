@@ -114,17 +114,17 @@ class Iterator(structures.Structured):
                 f"Expected output shapes compatible with {self.output_shapes!r} but got dataset with output shapes "
                 f"{dataset.output_shapes!r}."
             )
-        return self._made_initializer(dataset.variant_tensor, name)
+        return self._made_initializer(dataset.variant_tensor, name or "make_initializer")
 
     def starts_with(self, variant: Tensor) -> None:
         """Give the iterator an initializer for this dataset.
 
         variant: the tensor of a dataset's description.
         """
-        self._first, self._initializer = variant, self._made_initializer(variant)
+        self._first, self._initializer = variant, self._made_initializer(variant, "MakeIterator")
 
-    def _made_initializer(self, variant: Tensor, name: str | None = None) -> Operation:
-        return node_of(self._graph, "MakeIterator", [variant], self._attrs("make"), [], name or "MakeIterator")
+    def _made_initializer(self, variant: Tensor, name: str) -> Operation:
+        return node_of(self._graph, "MakeIterator", [variant], self._attrs("make"), [], name)
 
     @property
     def _graph(self) -> Graph:

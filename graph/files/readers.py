@@ -57,30 +57,30 @@ class ReaderBase:
         At run time, raises OutOfRangeError once the queue is closed and empty and the last file is finished,
         NotFoundError if a file does not exist.
         """
-        key, value = self._read("read", queue, [], (), name or f"{self._word()}_Read")
+        key, value = self._read("read", queue, [], (), name)
         return key, value
 
     def read_up_to(self, queue: QueueBase, num_records: Any, name: str | None = None) -> tuple[Tensor, Tensor]:
         """(keys, values) of the next records of one file, two vectors: `num_records`, or fewer at its end."""
         number = convert_to_tensor(num_records, dtypes.int64, name="num_records")
-        keys, values = self._read("read_up_to", queue, [number], (None,), name or f"{self._word()}_ReadUpTo")
+        keys, values = self._read("read_up_to", queue, [number], (None,), name)
         return keys, values
 
     def num_records_produced(self, name: str | None = None) -> Tensor:
         """The number of records returned so far, int64."""
-        return self._count("records", name or f"{self._word()}_NumRecordsProduced")
+        return self._count("num_records_produced", name)
 
     def num_work_units_completed(self, name: str | None = None) -> Tensor:
         """The number of files finished so far, int64."""
-        return self._count("files", name or f"{self._word()}_NumWorkUnitsCompleted")
+        return self._count("num_work_units_completed", name)
 
     def reset(self, name: str | None = None) -> Operation:
         """The operation that makes the reader start over with the next file name."""
-        return self._node("reset", [], [], name or f"{self._word()}_Reset")
+        return self._node("reset", [], [], name)
 
     def serialize_state(self, name: str | None = None) -> Tensor:
         """The state as a string. At run time, raises UnimplementedError unless `supports_serialize`."""
-        return self._node("serialize_state", [], [(dtypes.string, ())], name or "ReaderSerializeStateV2").outputs[0]
+        return self._node("serialize_state", [], [(dtypes.string, ())], name).outputs[0]
 
     def restore_state(self, state: Any, name: str | None = None) -> Operation:
         """The operation that sets the state to one that `serialize_state` gave.
@@ -89,15 +89,12 @@ class ReaderBase:
             `supports_serialize`.
         """
         given = convert_to_tensor(state, dtypes.string, name="state")
-        return self._node("restore_state", [given], [], name or "ReaderRestoreStateV2")
+        return self._node("restore_state", [given], [], name)
 
-    def _word(self) -> str:
-        return self._op.name.rpartition("/")[2]
-
-    def _count(self, word: str, name: str) -> Tensor:
+    def _count(self, word: str, name: str | None) -> Tensor:
         return self._node(word, [], [(dtypes.int64, ())], name).outputs[0]
 
-    def _read(self, word: str, queue: QueueBase, inputs: list, shape: tuple, name: str) -> tuple[Tensor, ...]:
+    def _read(self, word: str, queue: QueueBase, inputs: list, shape: tuple, name: str | None) -> tuple[Tensor, ...]:
         if not isinstance(queue, QueueBase):
             raise TypeError(f"A reader takes its file names from a queue, not from {queue!r}.")
         if [dtype.base_dtype for dtype in queue.dtypes] != [dtypes.string]:
@@ -106,7 +103,7 @@ class ReaderBase:
         outputs: list = [(dtypes.string, shape)] * 2
         return tuple(self._node(word, [*place, *inputs], outputs, name, attrs).outputs)
 
-    def _node(self, word: str, inputs: list, outputs: list, name: str, queue: Any = None) -> Operation:
+    def _node(self, word: str, inputs: list, outputs: list, name: str | None, queue: Any = None) -> Operation:
         graph = self._op.graph
         attrs = {"_reader": (self._op.container, self._op.name), "_records": self._records, "_word": word}
         kind = "Reader" + "".join([part.capitalize() for part in word.split("_")]) + "V2"

@@ -311,7 +311,7 @@ def embedding_lookup(
         parts = [convert_to_tensor(part) for part in parts]
         ids = convert_to_tensor(ids, name="ids")
         if len(parts) == 1:
-            rows = array_ops.gather(parts[0], ids)
+            rows = array_ops.gather(parts[0], ids, name=scope)
         else:
             row = parts[0].raw_shape
             shape = None if row is None or ids.raw_shape is None else (*ids.raw_shape, *row[1:])

@@ -164,6 +164,7 @@ class Saver:
         write_meta_graph: also write the graph and its collections as a MetaGraphDef, if TensorBoard is installed.
         strip_default_attrs: leave out attributes that have TensorFlow's default.
         Until the new checkpoint is completely on disk, the previous one is the newest.
+        The folder is made if only that one is missing.
         Raises ValueError or TypeError for invalid arguments, and OpErrors of the file system.
         """
         if self.saver_def is None and not self._is_empty:
@@ -178,8 +179,10 @@ class Saver:
         if not isinstance(sess, BaseSession):
             raise TypeError(f"'sess' must be a Session; {sess}")
         prefix = save_path + self._step(sess, global_step)
-        if not files_of(prefix).has_folder(prefix):
+        files = files_of(prefix)
+        if not files.has_place(prefix):
             raise ValueError(f"Parent directory of {save_path} doesn't exist, can't save.")
+        files.make_folder(prefix)
         meta_graph = f"{prefix}.{meta_graph_suffix}"
         with self._saving:
             if self.saver_def is not None:

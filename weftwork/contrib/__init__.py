@@ -3,6 +3,7 @@
 from typing import Any
 
 from weftwork.contrib import (
+    crf,
     framework,
     layers,
     legacy_seq2seq,
@@ -18,6 +19,7 @@ from weftwork.contrib import (
 )
 
 __all__ = [
+    "crf",
     "framework",
     "layers",
     "legacy_seq2seq",

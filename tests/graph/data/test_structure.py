@@ -115,7 +115,7 @@ def test_a_one_shot_iterator_refuses_what_a_session_or_a_run_has(graph):
 
 def test_an_iterator_of_a_structure_takes_datasets_of_its_types_and_shapes_only(graph):
     iterator = tf.data.Iterator.from_structure(tf.int64, tf.TensorShape([]))
-    iterator.make_initializer(Dataset.range(3))
+    assert iterator.make_initializer(Dataset.range(3)).name == "make_initializer"
     with pytest.raises(TypeError, match="Expected output types"):
         iterator.make_initializer(Dataset.from_tensors(1.0))
     with pytest.raises(TypeError, match="Expected output shapes compatible with"):

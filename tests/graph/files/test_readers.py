@@ -103,6 +103,7 @@ def test_a_reader_belongs_to_its_session_and_can_begin_anew(graph, folder):
     queue, fill = queue_of("b", "a")
     reader = tf.TextLineReader()
     (key, _), reset, count = reader.read(queue), reader.reset(), reader.num_records_produced()
+    assert [key.name, reset.name, count.name] == ["ReaderReadV2:0", "ReaderResetV2", "ReaderNumRecordsProducedV2:0"]
     with tf.Session() as one, tf.Session() as two:
         for session in (one, two):
             session.run(fill)

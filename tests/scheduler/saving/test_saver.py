@@ -278,7 +278,8 @@ def test_arguments_that_make_no_sense_are_refused(graph, tmp_path, prefix):
         with pytest.raises(TypeError, match="^'sess' must be a Session; None$"):
             saver.save(None, prefix)
         (tmp_path / "file").write_text("")
-        for missing in ("no/path", "no/such/path", "file/path"):
+        assert saver.save(session, str(tmp_path / "made" / "path")) == str(tmp_path / "made" / "path")
+        for missing in ("no/such/path", "file/path"):
             path = str(tmp_path / missing)
             with pytest.raises(ValueError, match=f"^Parent directory of {path} doesn't exist, can't save.$"):
                 saver.save(session, path)
@@ -288,7 +289,7 @@ def test_arguments_that_make_no_sense_are_refused(graph, tmp_path, prefix):
             saver.restore(session, "nowhere")
     with pytest.raises(RuntimeError, match="Attempted to use a closed Session"):
         saver.save(session, prefix)
-    assert names(tmp_path) == ["file"]
+    assert names(tmp_path) == ["file", "made"]
 
 
 def test_relative_paths_stay_relative_to_the_program(graph, tmp_path, monkeypatch):
