@@ -171,6 +171,7 @@ _BY_NAME: dict[str, Sizer] = {
     "_io.BytesIO": lambda value: value.__sizeof__(),
     "pickle.PickleBuffer": lambda value: value.raw().nbytes,
     "array.array": lambda value: value.itemsize * len(value),
+    "builtins.slice": lambda value: sum([size_of(part) for part in (value.start, value.stop, value.step)]),
     "builtins.memoryview": lambda value: value.nbytes,
     "mmap.mmap": len,
     "weftwork.Held": lambda value: size_of(value.value),
