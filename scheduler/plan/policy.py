@@ -22,6 +22,9 @@ LONGEST_TURN = 0.4e-3
 SUSPECT_AFTER = 50e-3
 """CPU seconds of calls in threads that may leave it open whether a function holds the GIL. Then it is called alone,
 until that is known, or as long again and at least GIL_HOLDS times."""
+WATCH_ROUND, WATCH_CALLS, WATCH_REST = 60e-3, 64, 0.2
+"""Seconds for which the GIL is watched at a time, and the minimum number of calls in that time; if they leave open what
+they hold, seconds until the next time. Watching takes the GIL 6,000 times in a second."""
 CROWD_SEEN, CROWD_RUNS = 0.2, 8
 """Seconds of calls of a function beside each other in threads that show what they gain there, and the number of runs in
 which that is looked at."""

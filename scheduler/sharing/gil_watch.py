@@ -2,6 +2,8 @@
 
 suspect   a function that has computed for a while next to other calls, without a verdict. It is called alone for as
           long again, and as often as it must be seen to hold the GIL
+round     a time in which calls are watched. A run of many short calls that tell nothing is watched in rounds, with a
+          rest after each: the ticks take the GIL from its calls
 crowd     calls beside each other of the only function of a run that is not bound to the caller. If they wait for the
           GIL for long, each other's calls are the reason
 """
@@ -10,12 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 
 from weftwork.actors.processes.ticker import TICKER, Reading
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.history import HISTORY
-from weftwork.scheduler.plan.policy import COMPUTES, GIL_FREE, GIL_HOLDS, SUSPECT_AFTER
+from weftwork.scheduler.plan.policy import (
+    COMPUTES,
+    GIL_FREE,
+    GIL_HOLDS,
+    SUSPECT_AFTER,
+    WATCH_CALLS,
+    WATCH_REST,
+    WATCH_ROUND,
+)
 from weftwork.scheduler.sharing.frontier import Frontier
 from weftwork.scheduler.sharing.shipping import token_of
 
@@ -26,6 +37,10 @@ class GilWatch:
     def __init__(self, flow: Dataflow, frontier: Frontier):
         self._flow, self._frontier = flow, frontier
         self._is_on = False
+        self._round, self._calls = 0, 0
+        """The number of the round, and of its calls. The number is negative during the rest after it."""
+        self._until = 0.0
+        """When the round or the rest ends, by `time.monotonic`."""
         self._spent: dict[int, float] = {}
         """By id, the CPU seconds of functions about which nothing is known yet."""
         self._alone: dict[int, list[float]] = {}
@@ -49,16 +64,32 @@ class GilWatch:
         if not wanted or (self._crowd is None and not any(map(self._frontier.gil_unknown, users))):
             yield
             return
-        TICKER.start()
+        self._begin_round()
         self._is_on = True
         try:
             yield
         finally:
-            TICKER.stop()
+            self._is_on = False
+            if self._round > 0:
+                TICKER.stop()
 
-    def wants(self, node: int) -> bool:
-        """Whether a call of a node shall be measured for `learn`."""
-        return self._is_on and self._frontier.gil_unknown(node)
+    def _begin_round(self) -> None:
+        self._round, self._calls, self._until = abs(self._round) + 1, 0, monotonic() + WATCH_ROUND
+        TICKER.start()
+
+    def wants(self, node: int) -> int:
+        """The number of the round if a call of a node shall be measured for `learn`, else 0."""
+        if not self._is_on or not self._frontier.gil_unknown(node):
+            return 0
+        if self._round < 0:
+            if monotonic() < self._until:
+                return 0
+            self._begin_round()
+        elif self._calls >= WATCH_CALLS and monotonic() > self._until and not self._suspects and self._crowd is None:
+            TICKER.stop()
+            self._round, self._until = -self._round, monotonic() + WATCH_REST
+            return 0
+        return self._round
 
     def suspects(self, node: int) -> bool:
         """Whether a node must be called alone."""
@@ -74,13 +105,17 @@ class GilWatch:
             self._computing.add(kernel)
         return min(busy, seconds) if kernel in self._computing and helped else seconds
 
-    def take(self, node: int, seconds: float, read: Reading, wanted: bool, alone: bool) -> bool:
+    def take(self, node: int, seconds: float, read: Reading, wanted: int, alone: bool) -> bool:
         """Learn what is wanted from a call. Returns whether nodes of its function may belong elsewhere now.
 
-        seconds: its duration.   wanted: whether `wants` said so before.   alone: nothing ran beside it.
+        seconds: its duration.   wanted: what `wants` said before: of a call that has outlasted its round, there are not
+        all ticks.   alone: nothing ran beside it.
         """
         crowding = not alone and self._flow.kernels[node] is self._crowd and self._is_crowding(seconds, read)
-        return (wanted and self.wants(node) and self.learn(node, seconds, read, alone)) or crowding
+        self._calls += wanted > 0
+        if wanted == self._round and self._is_on and self._frontier.gil_unknown(node):
+            return self.learn(node, seconds, read, alone) or crowding
+        return crowding
 
     def _is_crowding(self, seconds: float, read: Reading) -> bool:
         waited = 0.0 if read.free > GIL_FREE * seconds else max(0.0, seconds - read.busy - read.queued)

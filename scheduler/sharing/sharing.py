@@ -388,7 +388,7 @@ class Sharing:
         began, wants, alone = monotonic(), self.gil.wants(todo[-1]), self._running() < 2
         try:
             with self.crew.outside:
-                call_nodes(self.run, todo, called, wants or not alone)
+                call_nodes(self.run, todo, called, wants > 0 or not alone)
         except BaseException as error:
             since = sum(called[-1].cost[:2]) if called else began
             self.run.failed([self.flow.ops[node] for node in todo[-1:]], place, since, error)
@@ -399,7 +399,7 @@ class Sharing:
             elif called:
                 self._called(called, place, began, wants, alone)
 
-    def _called(self, called: list[Call], place: str, began: float, wants: bool, alone: bool) -> None:
+    def _called(self, called: list[Call], place: str, began: float, wants: int, alone: bool) -> None:
         """Take note of nodes that this thread has called, one after another since `began`.
 
         Their costs are what they take alone, without waiting for the GIL.   wants: whether it is to be learned if they

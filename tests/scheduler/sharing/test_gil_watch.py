@@ -8,7 +8,8 @@ import weftwork as tf
 from weftwork.actors.processes.ticker import Reading
 from weftwork.scheduler.compile.lowering import lower
 from weftwork.scheduler.plan.history import HISTORY
-from weftwork.scheduler.plan.policy import CROWD_RUNS
+from weftwork.scheduler.plan.policy import CROWD_RUNS, WATCH_CALLS, WATCH_REST, WATCH_ROUND
+from weftwork.scheduler.sharing import gil_watch
 from weftwork.scheduler.sharing.frontier import Frontier
 from weftwork.scheduler.sharing.gil_watch import GilWatch
 
@@ -75,3 +76,32 @@ def test_calls_that_are_never_beside_each_other_are_not_watched_for_ever(runs, h
             for _ in range(3):
                 watch.take(0, SECONDS, WAITS, wanted=True, alone=number < runs)
     assert HISTORY.holds_gil(function.kernel) is holds
+
+
+def test_short_calls_that_tell_nothing_are_watched_in_rounds(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(gil_watch, "monotonic", lambda: now)
+    functions = [tf.op(lambda: None) for _ in range(2)]
+    with tf.Graph().as_default():
+        flow = lower([function() for function in functions], [])
+    watch = GilWatch(flow, Frontier(flow, [None, None]))
+    kernel = flow.kernels[0]
+    short = Reading(free=3e-6, ran=0.0, busy=4e-6, queued=0.0)
+    with watch.watching(True):
+        for _ in range(WATCH_CALLS - 1):
+            assert not watch.take(0, 1e-5, short, watch.wants(0), alone=True)
+        now += 1.1 * WATCH_ROUND
+        assert watch.wants(0) == 1  # there were few calls
+        watch.take(0, 1e-5, short, wanted=1, alone=True)
+        assert watch.wants(0) == 0
+        now += 0.9 * WATCH_REST
+        assert watch.wants(0) == 0
+        now += 0.2 * WATCH_REST
+        assert watch.wants(0) == 2
+        for wanted in (0, 1):  # calls of the rest, and of the round before it
+            for _ in range(9):
+                assert not watch.take(0, SECONDS, HELD, wanted, alone=True)
+        assert HISTORY.holds_gil(kernel) is None
+        assert any([watch.take(0, SECONDS, HELD, 2, alone=True) for _ in range(9)])
+    assert watch.wants(0) == 0
+    assert HISTORY.holds_gil(kernel) is True
