@@ -6,6 +6,7 @@ sizer    a function that computes the size of values of one class. Classes are f
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -35,7 +36,9 @@ _TEXT = frozenset([str, bytes, bytearray])
 _ARGS: Any = vars(BaseException)["args"]
 _PYTHONS = sys.stdlib_module_names | {"__main__"}
 """Modules whose classes no package registers with Dask."""
-_OPAQUE = (type, FunctionType, ModuleType)
+_OPAQUE = (type, ModuleType)
+_MADE_BY_CLASS = 1 << 9
+"""The flag of classes that were made at run time, as by `class` (`Py_TPFLAGS_HEAPTYPE`)."""
 
 Sizer = Callable[[Any], int]
 
@@ -99,7 +102,12 @@ def _of_parts(parts: Iterable[Any], count: int, depth: int, look: dict[int, int]
 
 
 def _attributes(value: Any, kind: type, slots: tuple) -> list[Any]:
-    """The attributes of an object, read without calling any of its own code."""
+    """The attributes of an object, read without calling any of its own code.
+
+    Those of an object of C code may be out of reach: then, what it refers to, as it tells the garbage collector.
+    """
+    if issubclass(kind, FunctionType):  # it refers to its module, too
+        return [value.__closure__, value.__defaults__, value.__kwdefaults__]
     parts: list[Any] = []
     with suppress(AttributeError, TypeError, RuntimeError):
         parts.extend(object.__getattribute__(value, "__dict__").values())
@@ -108,6 +116,9 @@ def _attributes(value: Any, kind: type, slots: tuple) -> list[Any]:
             parts.append(slot.__get__(value, kind))
     if issubclass(kind, BaseException):
         parts.append(_ARGS.__get__(value))
+    elif not (parts and kind.__flags__ & _MADE_BY_CLASS) and not issubclass(kind, _CONTAINERS):
+        told = gc.get_referents(value)
+        parts.extend([part for part in told if part is not kind and (type(part) is not dict or part)])
     return parts
 
 
@@ -139,6 +150,7 @@ def _frame(value: Any) -> int:
 _BY_NAME: dict[str, Sizer] = {
     "pandas.DataFrame": _frame,
     "pandas.Series": _frame,
+    "pandas.RangeIndex": lambda value: int(value.memory_usage()),
     "pandas.MultiIndex": lambda value: int(value.memory_usage()),
     "pandas.Index": _frame,
     "pandas.ExtensionArray": lambda value: value.nbytes,
@@ -153,9 +165,13 @@ _BY_NAME: dict[str, Sizer] = {
     "xarray.Dataset": lambda value: value.nbytes,
     "xarray.DataArray": lambda value: value.nbytes,
     "PIL.Image": lambda value: value.width * value.height * len(value.getbands()),
+    "sklearn.BinaryTree32": lambda value: sum([part.nbytes for part in value.get_arrays()]),
+    "sklearn.BinaryTree64": lambda value: sum([part.nbytes for part in value.get_arrays()]),
     "sklearn.Tree": lambda value: 64 * value.node_count + value.value.nbytes,
     "_io.BytesIO": lambda value: value.__sizeof__(),
+    "pickle.PickleBuffer": lambda value: value.raw().nbytes,
     "array.array": lambda value: value.itemsize * len(value),
+    "builtins.slice": lambda value: sum([size_of(part) for part in (value.start, value.stop, value.step)]),
     "builtins.memoryview": lambda value: value.nbytes,
     "mmap.mmap": len,
     "weftwork.Held": lambda value: size_of(value.value),
@@ -172,7 +188,8 @@ _registered: dict[type, Sizer] | None = None
 def register_size(kind: type[Any], sizer: Sizer) -> None:
     """Register a function that computes the size of values of a class: `sizer(value)` returns bytes as an int.
 
-    Use it if the size of your values is estimated wrongly. Sizes decide whether a value is sent to a worker directly or
+    Use it if the size of your values is estimated wrongly. An object that hides in compiled code what it holds, such as
+    a lazy frame of polars, counts as small. Sizes decide whether a value is sent to a worker directly or
     through Ray's object store, how costs are recorded, where a node runs, and what `memory_budget` counts.
     kind: the class; its subclasses count as well unless they have a sizer of their own.
     Raises TypeError unless given a class and a function.

@@ -103,16 +103,19 @@ class _Computation:
 
     def run(self, most: int | None) -> Mapping:
         """The values of the wanted keys. Raises KeyError for one that is missing."""
-        for key in self.wanted:
-            self.dsk[key]
+        self._find_wanted()
         return self._computed(most)
+
+    def _find_wanted(self) -> None:
+        for key in self.wanted.difference(self.known):
+            self.dsk[key]
 
     def _sequence(self) -> list[tuple[Hashable, GraphNode, list]]:
         """The tasks to run with their keys and dependencies, each as soon as its dependencies are there.
 
         Data in the graph become known.
         """
-        place = {key: number for number, key in enumerate(self.dsk)}
+        place = {key: number for number, key in enumerate(dict.fromkeys(itertools.chain(self.dsk, self.known)))}
         begun: set[Hashable] = set()
         done = set(self.known)
         needed: list[tuple] = []
@@ -196,8 +199,7 @@ class _Watched(_Computation):
                 if callback[0]:
                     callback[0](self.dsk)
                 begun.append(callback)
-            for key in self.wanted:
-                self.dsk[key]  # else KeyError
+            self._find_wanted()
             self._rank = order(self.dsk).get  # type: ignore[assignment]
             self.state = start_state_from_dask(self.dsk, self.cache, self._rank, list(self.wanted))
             for callback in self.callbacks:
@@ -215,8 +217,8 @@ class _Watched(_Computation):
     def _sequence(self) -> list[tuple[Hashable, GraphNode, list]]:
         """The tasks to run, in Dask's order."""
         needs = self.state["dependencies"]
-        keys = [key for key in sorted(needs, key=self._rank) if key in self.dsk and key not in self.known]
-        return [(key, self.dsk[key], list(needs[key])) for key in keys]
+        keys = [key for key in needs if key in self.dsk and key not in self.known]
+        return [(key, self.dsk[key], list(needs[key])) for key in sorted(keys, key=self._rank)]
 
     def _step(self, key: Hashable, task: GraphNode, names: list) -> Step:
         if self._before or self._after:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple
 
 from weftwork.actors.programs.lru import Lru
@@ -29,22 +30,47 @@ _FORMS, _SEEN = 16, 256
 """How many forms are kept, and how many are remembered as having occurred once."""
 _MOST = 50_000
 """Maximum number of steps of a form that is kept."""
+_SMALL = frozenset([int, float, bool, str, type(None), slice, type, FunctionType, BuiltinFunctionType])
+_FEW = 100
+"""Kinds of arguments that hold no data, and the parts of a container in a task that are all looked at."""
 
 
 class Spec(Held):
     """A task with the keys of its inputs. It passes through a graph unchanged."""
 
-    __slots__ = ()
+    __slots__ = ("_nbytes",)
 
     def __init__(self, task: Any, names: Sequence[Hashable]):
         super().__init__((task, names))
+        self._nbytes = -1
 
     @property
     def nbytes(self) -> int:
-        """The size of the data in the task, in bytes; the task itself counts as small."""
-        task = self.value[0]
-        given = [*(getattr(task, "args", None) or ()), *(getattr(task, "kwargs", None) or {}).values()]
-        return 64 + sum([size_of(each) for each in given if type(each).__module__ != "dask._task_spec"])
+        """The size of the data in the task, in bytes; the task itself counts as small.
+
+        The engine asks several times in a run, and a fused task has tens of parts: they are looked at once.
+        """
+        if self._nbytes < 0:
+            self._nbytes = _bytes_in(self.value[0])
+        return self._nbytes
+
+
+def _bytes_in(task: Any) -> int:
+    """The size of the data among the arguments of a task, and of the tasks in it, in bytes."""
+    total, left = 64, [task]
+    for part in left:
+        kind = type(part)
+        if kind in _SMALL:
+            continue
+        if kind.__module__ == "dask._task_spec":
+            left.extend(getattr(part, "args", None) or ())
+            left.extend((getattr(part, "kwargs", None) or {}).values())
+            left.append(getattr(part, "value", None))
+        elif kind in (tuple, list, dict) and len(part) <= _FEW:
+            left.extend(part.values() if kind is dict else part)
+        else:
+            total += size_of(part)
+    return total
 
 
 add_atoms(Spec)

@@ -17,6 +17,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import scipy.sparse
+from scipy.spatial import cKDTree
+from sklearn.neighbors import KDTree
 from sklearn.tree import DecisionTreeRegressor
 
 from weftwork.actors.programs.sizes import register_size, size_of
@@ -90,6 +92,14 @@ NUMBERS = np.zeros(MIB // 8)
         pd.MultiIndex.from_arrays([np.arange(MIB // 24), np.arange(MIB // 24)]),
         io.BytesIO(bytes(MIB)),
         list(np.zeros(MIB // 64)),
+        NUMBERS.sum,
+        {"x": NUMBERS}.values(),
+        zip([NUMBERS], [1], strict=True),
+        pd.DataFrame({"x": NUMBERS}).iloc,
+        (lambda held: lambda: held)(NUMBERS),
+        pickle.PickleBuffer(NUMBERS),
+        cKDTree(NUMBERS[: MIB // 16, None], leafsize=1 << 20),
+        KDTree(NUMBERS[: MIB // 16, None], leaf_size=1 << 20),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -106,11 +116,15 @@ def test_a_tree_of_a_forest_is_as_large_as_its_pickle():
 def test_a_value_that_holds_itself_or_is_very_deep_is_of_some_size():
     loop: list = [1]
     loop.append(loop)
+
+    def calls_itself():
+        return calls_itself
+
     deep: list = []
     for _ in range(5 * sys.getrecursionlimit()):
         deep = [deep]
     wide = [[[[0] * 100] * 100] * 100] * 100
-    for value in (loop, deep, wide):
+    for value in (loop, deep, wide, calls_itself):
         assert size_of(value) > 0
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from operator import add
 from pathlib import Path
 
@@ -125,6 +126,15 @@ def test_options_that_make_no_sense_are_refused(options, words):
 def test_a_missing_key_among_others_is_named():
     with pytest.raises(KeyError, match="gone"):
         get({"x": 1, "y": (increment, "x")}, ["y", ["x", "gone"]])
+
+
+@pytest.mark.parametrize("watching", [nullcontext(), Callback(pretask=lambda *_: None)])
+def test_a_value_may_be_in_the_cache_alone(watching):
+    graph = {"x": Task("x", increment, TaskRef("known")), "y": Alias("y", "known")}
+    with watching:
+        assert get(graph, ["x", "y", "known"], cache={"known": 3}) == (4, 3, 3)
+        with pytest.raises(ValueError, match="known"):
+            get(graph, "x", cache={"other": 3})
 
 
 def test_what_a_task_writes_into_the_programs_own_data_is_there():

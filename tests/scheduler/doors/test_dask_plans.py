@@ -10,10 +10,15 @@ import weakref
 import dask.array as da
 import numpy as np
 import pytest
+from dask._task_spec import DataNode, List, Task, TaskRef
 from dask.delayed import delayed
 
+from weftwork.actors.programs.sizes import size_of
 from weftwork.dask import get
 from weftwork.scheduler.doors import dask_plans
+from weftwork.scheduler.doors.dask_plans import Spec
+
+DATA = np.zeros(1000)
 
 
 @pytest.fixture
@@ -99,3 +104,18 @@ def test_a_failure_is_that_of_the_own_data(planned):
         else:
             with pytest.raises(ZeroDivisionError):
                 get(graph, "y")
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        Task("x", len, DATA),
+        Task("x", len, DataNode("y", DATA)),
+        Task("x", len, of=[1, {"more": DATA}]),
+        Task("x", len, List([DATA, TaskRef("z")])),
+        Task("x", len, {"y": Task("y", len, Task("z", len, DATA)), "z": (slice(3), None)}),
+        Task("x", len, list(DATA)),
+    ],
+)
+def test_the_data_in_a_task_counts_wherever_it_is(task):
+    assert DATA.nbytes < size_of(Spec(task, ())) < 20 * DATA.nbytes
