@@ -170,13 +170,13 @@ class Tasks:
         self._budget.ended(segment)
         self._scarcity.goes_on()
         try:
-            sizes, *rest = self.post.reply(attempt)
+            reply = self.post.reply(attempt)
         except WorkerLost as error:
             self._lost(segment.nodes, str(error))
             return [], self.frontier.again(segment.nodes)
-        if sizes == "unloadable":  # the reply cannot be loaded here
-            sizes, rest = {}, [("unloadable", *rest)]
-        report = Report(*rest)
+        if reply[0] == "unloadable":  # here
+            reply = [{}, tuple(reply)]
+        sizes, report = reply[0], Report(*reply[1:])
         if report.end == ("stopped",):
             self.run.expire()
         elif report.made:
