@@ -37,6 +37,8 @@ class GilWatch:
     def __init__(self, flow: Dataflow, frontier: Frontier):
         self._flow, self._frontier = flow, frontier
         self._is_on = False
+        self._users: tuple[int, ...] = ()
+        """A node of each user function."""
         self._round, self._calls = 0, 0
         """The number of the round, and of its calls. The number is negative during the rest after it."""
         self._until = 0.0
@@ -64,6 +66,7 @@ class GilWatch:
         if not wanted or (self._crowd is None and not any(map(self._frontier.gil_unknown, users))):
             yield
             return
+        self._users = tuple(users)
         self._begin_round()
         self._is_on = True
         try:
@@ -114,8 +117,18 @@ class GilWatch:
         crowding = not alone and self._flow.kernels[node] is self._crowd and self._is_crowding(seconds, read)
         self._calls += wanted > 0
         if wanted == self._round and self._is_on and self._frontier.gil_unknown(node):
-            return self.learn(node, seconds, read, alone) or crowding
+            changed = self.learn(node, seconds, read, alone)
+            if changed:
+                self._end_if_known()
+            return changed or crowding
         return crowding
+
+    def _end_if_known(self) -> None:
+        """Stop the ticks if nothing is left to learn. What a crowd gains does not matter once it holds the GIL."""
+        crowds = self._crowd is not None and not HISTORY.holds_gil(self._crowd)
+        if not crowds and not any(map(self._frontier.gil_unknown, self._users)):
+            TICKER.stop()
+            self._is_on, self._round, self._crowd = False, -self._round, None
 
     def _is_crowding(self, seconds: float, read: Reading) -> bool:
         waited = 0.0 if read.free > GIL_FREE * seconds else max(0.0, seconds - read.busy - read.queued)

@@ -105,3 +105,22 @@ def test_short_calls_that_tell_nothing_are_watched_in_rounds(monkeypatch):
         assert any([watch.take(0, SECONDS, HELD, 2, alone=True) for _ in range(9)])
     assert watch.wants(0) == 0
     assert HISTORY.holds_gil(kernel) is True
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_nothing_is_watched_once_all_is_known(monkeypatch, others):
+    users: list[int] = []
+    monkeypatch.setattr(gil_watch.TICKER, "start", lambda: users.append(1))
+    monkeypatch.setattr(gil_watch.TICKER, "stop", lambda: users.append(-1))
+    functions = [tf.op(lambda: None) for _ in range(1 + others)]
+    with tf.Graph().as_default():
+        flow = lower([function() for function in functions], [])
+    watch = GilWatch(flow, Frontier(flow, [None] * len(functions)))
+    with watch.watching(True):
+        for node in range(len(functions)):
+            assert sum(users) == 1
+            for _ in range(9):
+                watch.take(node, SECONDS, HELD, watch.wants(node), alone=True)
+        assert sum(users) == 0
+    assert sum(users) == 0
+    assert all(HISTORY.holds_gil(function.kernel) for function in functions)
