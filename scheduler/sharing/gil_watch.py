@@ -24,6 +24,8 @@ class GilWatch:
     def __init__(self, flow: Dataflow, frontier: Frontier):
         self._flow, self._frontier = flow, frontier
         self._is_on = False
+        self._users: tuple[int, ...] = ()
+        """A node of each user function."""
         self._computing: set[int] = set()
         """By id, functions that have computed all through a call: where others had less of a core, they waited."""
         self._crowd: Any = None
@@ -42,11 +44,16 @@ class GilWatch:
         if not wanted or (self._crowd is None and not any(map(self._frontier.gil_unknown, users))):
             yield
             return
+        self._users, self._is_on = tuple(users), True
         TICKER.start()
-        self._is_on = True
         try:
             yield
         finally:
+            self._end()
+
+    def _end(self) -> None:
+        if self._is_on:
+            self._is_on, self._crowd = False, None
             TICKER.stop()
 
     def wants(self, node: int) -> bool:
@@ -75,7 +82,12 @@ class GilWatch:
         verdict = TICKER.verdict(token_of(kernel), seconds, read)
         if verdict is not None:
             HISTORY.tell_gil(kernel, verdict)
-        return crowding or HISTORY.holds_gil(kernel) is not None
+        if HISTORY.holds_gil(kernel) is None:
+            return crowding
+        crowds = self._crowd is not None and not HISTORY.holds_gil(self._crowd)
+        if not crowds and not any(map(self._frontier.gil_unknown, self._users)):
+            self._end()
+        return True
 
     def _is_crowding(self, seconds: float, read: Reading) -> bool:
         waited = 0.0 if read.free > GIL_FREE * seconds else max(0.0, seconds - read.busy - read.queued)

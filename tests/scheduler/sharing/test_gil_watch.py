@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import weftwork as tf
-from weftwork.actors.processes.ticker import Reading
+from weftwork.actors.processes.ticker import TICKER, Reading
 from weftwork.scheduler.compile.lowering import lower
 from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.policy import CROWD_RUNS
@@ -55,3 +55,22 @@ def test_calls_that_are_never_beside_each_other_are_not_watched_for_ever(runs, h
             for _ in range(3):
                 watch.take(0, SECONDS, WAITS, wanted=True, alone=number < runs)
     assert HISTORY.holds_gil(function.kernel) is holds
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_nothing_is_watched_once_all_is_known(monkeypatch, others):
+    users: list[int] = []
+    monkeypatch.setattr(TICKER, "start", lambda: users.append(1))
+    monkeypatch.setattr(TICKER, "stop", lambda: users.append(-1))
+    functions = [tf.op(lambda: None) for _ in range(1 + others)]
+    with tf.Graph().as_default():
+        flow = lower([function() for function in functions], [])
+    watch = GilWatch(flow, Frontier(flow, [None] * len(functions)))
+    with watch.watching(True):
+        for node in range(len(functions)):
+            assert sum(users) == 1
+            for _ in range(9):
+                watch.take(node, SECONDS, HELD, watch.wants(node), alone=True)
+        assert sum(users) == 0
+    assert sum(users) == 0
+    assert all(HISTORY.holds_gil(function.kernel) for function in functions)
