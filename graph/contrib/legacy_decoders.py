@@ -181,9 +181,10 @@ def attention_decoder(
                     with variable_scope("loop_function", reuse=True):
                         given = loop_function(outputs[-1], step)
             given = convert_to_tensor(given)
-            if given.shape.as_list()[1] is None:
+            width = given.shape.as_list()[1]
+            if width is None:
                 raise ValueError(f"Could not infer input size from input: {given.name}")
-            mixed = projected(array_ops.concat([given, *seen], 1), given.shape.as_list()[1])
+            mixed = projected(array_ops.concat([given, *seen], 1), width)
             output, state = cell(mixed, state)
             with variable_scope(get_variable_scope(), reuse=True if step == 0 and initial_state_attention else None):
                 seen = look(state)
@@ -201,7 +202,8 @@ def _unseen(first: Any, states: Tensor, heads: int) -> list[Tensor]:
 
 def _heads(states: Tensor, heads: int) -> Callable[[Any], list[Tensor]]:
     """A function from a cell's state to what each head sees, [batch, state size]."""
-    length, size = array_ops.shape(states)[1], states.shape.as_list()[2]
+    length = array_ops.shape(states)[1]
+    size: Any = states.shape.as_list()[2]
     hidden = array_ops.reshape(states, [-1, length, 1, size])
     names = [(f"AttnW_{head}", f"AttnV_{head}") for head in range(heads)]
     keys = [
