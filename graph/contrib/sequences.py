@@ -154,7 +154,8 @@ class _CellWrapper(RNNCell):
         return self._cell.output_size
 
 
-def _projected(x: Tensor, size: int, activation: Callable[..., Any] | None) -> Tensor:
+def projected(x: Tensor, size: int, activation: Callable[..., Any] | None = None) -> Tensor:
+    """x [batch, n] times the variable `kernel` [n, size], plus the variable `bias`, through an activation."""
     weights = get_variable("kernel", [x.shape.as_list()[-1], size], dtype=x.dtype.base_dtype)
     bias = get_variable("bias", [size], dtype=x.dtype.base_dtype, initializer=Zeros())
     result = math_ops.matmul(x, weights) + bias
@@ -176,7 +177,7 @@ class OutputProjectionWrapper(_CellWrapper):
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         """(projected output, next state)."""
         output, state = self._cell(inputs, state)
-        return _projected(output, self._size, self._activation), state
+        return projected(output, self._size, self._activation), state
 
 
 class InputProjectionWrapper(_CellWrapper):
@@ -189,7 +190,7 @@ class InputProjectionWrapper(_CellWrapper):
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
         """(output for the projected input, next state)."""
-        return self._cell(_projected(convert_to_tensor(inputs), self._size, self._activation), state)
+        return self._cell(projected(convert_to_tensor(inputs), self._size, self._activation), state)
 
 
 class EmbeddingWrapper(_CellWrapper):
