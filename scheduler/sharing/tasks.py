@@ -174,9 +174,7 @@ class Tasks:
         except WorkerLost as error:
             self._lost(segment.nodes, str(error))
             return [], self.frontier.again(segment.nodes)
-        if sizes == "unloadable":  # the reply cannot be loaded here
-            sizes, rest = {}, [("unloadable", *rest)]
-        report = Report(*rest)
+        report = Report(*rest) if sizes != "unloadable" else Report((sizes, *rest))  # it cannot be loaded here
         if report.end == ("stopped",):
             self.run.expire()
         elif report.made:
