@@ -336,7 +336,7 @@ def run_message(message: bytes, *arrived: Any) -> Any:
     limit(1)  # other tasks run at the same time
     PLACE.keep_own()
     with RECORDER.listening() as said:
-        run = run_segment if type(request) is Request else _run_batch
+        run: Callable = run_segment if type(request) is Request else _run_batch
         reply = run(request, arrived, said, watch)
     return reply[0] if len(reply) == 1 else tuple(reply)
 

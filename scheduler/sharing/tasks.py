@@ -183,7 +183,7 @@ class Tasks:
         large = [*self._large(attempt, sizes, segment.nodes[: len(report.made)])]
         return self.results.take(_NOBODY, segment.nodes, attempt.sent, report, back, large)
 
-    def _large(self, attempt: Attempt, sizes: dict, done: list[int]) -> Iterator[tuple[int, Any]]:
+    def _large(self, attempt: Attempt, sizes: Any, done: list[int]) -> Iterator[tuple[int, Any]]:
         """The large values that the nodes `done` have made, as (number, reference).   sizes: see `Batch.stored`."""
         for number, made in zip(attempt.segment.outputs, attempt.handle.separate, strict=True):
             if self.run.flow.producer[number] in done:
