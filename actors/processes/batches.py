@@ -10,7 +10,7 @@ If a batch ends early, what its finished nodes have made is kept, so they need n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -144,12 +144,9 @@ class Batch:
         if self._end is not None:
             return
         visit, ticker = _Visit(), self._kept.ticker
-        if probe:
-            ticker.start()
-        with children_end(), working(), quiet(), ticker.looking(probe):
+        with children_end(), working(), quiet(), ticker.looking() if probe else nullcontext():
             self._end = self._calls(visit, heard, probe)
             visit.leave()
-        ticker.stop()
         RECORDER.gather()
         if heard and self._rows:
             self._said.append((self._rows[min(len(self._costs), len(self._rows) - 1)][0], heard[:]))

@@ -99,32 +99,32 @@ class Ticker:
         self._wanted = threading.Event()
         self._started = False
 
-    def start(self) -> None:
-        """Start to tick, until all who have started it call `stop`."""
+    def start(self, looks: int = 0) -> None:
+        """Start to tick, until all who have started it call `stop`.   looks: 1 for `looking`."""
         with self._lock:
             self._users += 1
+            self._lookers += looks
             if not self._started:
                 self._started = True
                 threading.Thread(target=self._count, name="weftwork-ticker", daemon=True).start()
         self._wanted.set()
 
-    def stop(self) -> None:
-        """Stop ticking."""
+    def stop(self, looks: int = 0) -> None:
+        """Stop ticking.   looks: as for `start`."""
         with self._lock:
             self._users = max(0, self._users - 1)
+            self._lookers = max(0, self._lookers - looks)
             if not self._users:
                 self._wanted.clear()
 
     @contextmanager
-    def looking(self, wanted: bool = True) -> Iterator[None]:
-        """A context in which ticks hold the GIL, for `verdict`, if that is wanted. It makes calls a little slower."""
-        with self._lock:
-            self._lookers += wanted
+    def looking(self) -> Iterator[None]:
+        """A context in which ticks hold the GIL and look, for `verdict`. It makes calls a little slower."""
+        self.start(looks=1)
         try:
             yield
         finally:
-            with self._lock:
-                self._lookers -= wanted
+            self.stop(looks=1)
 
     def read(self) -> Reading:
         """A reading of this thread."""

@@ -18,6 +18,7 @@ crew's monitor guards all of this.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -52,9 +53,7 @@ from weftwork.scheduler.sharing.resting import rest
 from weftwork.scheduler.sharing.tasks import Tasks
 from weftwork.scheduler.sharing.workers import Workers
 
-
-def _never(node: int) -> bool:
-    return False
+_NOTHING = nullcontext()
 
 
 class Sharing:
@@ -301,7 +300,7 @@ class Sharing:
         share = max(1, len(frontier.threads) // (2 * self.cores))
         return self._turn(frontier.threads, share, frontier.gil_unknown)
 
-    def _turn(self, heap: list, most: int, alone: Callable[[int], bool] = _never) -> list[int]:
+    def _turn(self, heap: list, most: int, alone: Callable[[int], bool] = lambda node: False) -> list[int]:
         """Take nodes off a heap for a turn of a thread, and those that would follow them there."""
 
         def follows(node: int) -> bool:
@@ -384,7 +383,7 @@ class Sharing:
         called: list[Call] = []
         began, wants, alone = monotonic(), self.gil.wants(todo[-1]), self._running() < 2
         try:
-            with self.crew.outside, TICKER.looking(wants):
+            with self.crew.outside, TICKER.looking() if wants else _NOTHING:
                 call_nodes(self.run, todo, called, wants or not alone)
         except BaseException as error:
             since = sum(called[-1].cost[:2]) if called else began

@@ -102,11 +102,9 @@ def test_short_and_long_calls_show_it_alone_and_beside_others(kernel, seconds, t
             kernel(seconds)
             found.append(own.verdict(1, perf_counter() - begin, own.read().since(before)))
 
-    own.start()
     with own.looking(), ThreadPoolExecutor(threads) as pool:
         for each in [pool.submit(call) for _ in range(threads)]:
             each.result()
-    own.stop()
     if kernel is computes:
         assert False not in found
     else:
