@@ -11,9 +11,9 @@ import pytest
 
 from weftwork.actors.processes import ticker
 from weftwork.actors.processes.ticker import TICKER, Reading, Ticker
-from weftwork.scheduler.plan.policy import GIL_HOLDS
 
-NUMBERS = np.arange(1.0, 1e5)
+NUMBERS = np.arange(1.0, 3e5)
+ROOTS = np.empty_like(NUMBERS)
 
 
 def verdicts(*calls):
@@ -37,7 +37,9 @@ def test_a_call_of_a_millisecond_shows_that_it_does_not_need_the_gil():
 
 def test_a_call_that_waits_releases_the_gil():
     assert verdicts((1e-3, 0.8e-3, 0.1e-3, 0.0, 0.1e-3, 0.0)) == [False]
-    assert verdicts((5e-3, 0.8e-3, 0.1e-3, 0.0, 0.1e-3, 0.0, 3e-3)) == [None], "the GIL may be what it waits for"
+    assert verdicts((5e-3, 1.5e-3, 0.1e-3, 0.0, 0.1e-3, 0.0)) == [False]
+    assert verdicts((5e-3, 0.8e-3, 0.1e-3, 0.0, 0.1e-3, 0.0)) == [None], "the GIL may be what it waits for"
+    assert verdicts((5e-3, 1.5e-3, 0.1e-3, 0.0, 0.1e-3, 0.0, 3e-3)) == [None], "the ticks had to wait for it"
     assert verdicts((5e-3, 0.8e-3, 0.02e-3, 0.0, 0.1e-3, 0.0)) == [None], "the ticks had no core"
 
 
@@ -82,7 +84,7 @@ def computes(seconds):
 def releases(seconds):
     end = perf_counter() + seconds
     while perf_counter() < end:
-        np.sqrt(NUMBERS)
+        np.sqrt(NUMBERS, out=ROOTS)
 
 
 def waits(seconds):
@@ -93,7 +95,10 @@ def waits(seconds):
 @pytest.mark.parametrize("seconds", [0.2e-3, 2e-3, 20e-3])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_short_and_long_calls_show_it_alone_and_beside_others(kernel, seconds, threads):
-    """A function that was seen to release the GIL once counts as one that does, so this must never be wrong."""
+    """A function that was seen to release the GIL once counts as one that does, so this must never be wrong.
+
+    That one holds it must be seen several times in a row: a machine without a free core can feign it.
+    """
     own, found, calls = Ticker(), [], int(0.1 / seconds)
 
     def call():
@@ -108,7 +113,7 @@ def test_short_and_long_calls_show_it_alone_and_beside_others(kernel, seconds, t
     if kernel is computes:
         assert False not in found
     else:
-        assert [verdict for verdict in found if verdict is not None][:GIL_HOLDS] != [True] * GIL_HOLDS
+        assert False in found or True not in found
 
 
 def test_calls_of_different_kernels_do_not_add_up():
