@@ -144,9 +144,12 @@ class Batch:
         if self._end is not None:
             return
         visit, ticker = _Visit(), self._kept.ticker
+        if probe:
+            ticker.start()
         with children_end(), working(), quiet(), ticker.looking() if probe else nullcontext():
             self._end = self._calls(visit, heard, probe)
             visit.leave()
+        ticker.stop()
         RECORDER.gather()
         if heard and self._rows:
             self._said.append((self._rows[min(len(self._costs), len(self._rows) - 1)][0], heard[:]))

@@ -43,8 +43,8 @@ waited for the GIL: it may be what the call waits for."""
 _COMPUTING_SHARE = 0.5
 """Share of its time for which a call must compute to be taken to hold the GIL."""
 _FREE_SHARE, _LOCKED_OUT = 0.2, 0.5
-"""Share of its time up to which the GIL may be free if it is what a call waits for; and for which ticks must have
-waited for it if that alone is to show that a call which computes holds it."""
+"""Share of its time for which the GIL may be free if it is what a call waits for; and for which ticks must have waited
+for it if that alone is to show that a call which computes holds it."""
 _SET_TIMER_SLACK = 29
 """Linux: how late timers of a thread may be (prctl(2)); usually 50 us."""
 
@@ -99,32 +99,32 @@ class Ticker:
         self._wanted = threading.Event()
         self._started = False
 
-    def start(self, looks: int = 0) -> None:
-        """Start to tick, until all who have started it call `stop`.   looks: 1 for `looking`."""
+    def start(self) -> None:
+        """Start to tick, until all who have started it call `stop`."""
         with self._lock:
             self._users += 1
-            self._lookers += looks
             if not self._started:
                 self._started = True
                 threading.Thread(target=self._count, name="weftwork-ticker", daemon=True).start()
         self._wanted.set()
 
-    def stop(self, looks: int = 0) -> None:
-        """Stop ticking.   looks: as for `start`."""
+    def stop(self) -> None:
+        """Stop ticking."""
         with self._lock:
             self._users = max(0, self._users - 1)
-            self._lookers = max(0, self._lookers - looks)
             if not self._users:
                 self._wanted.clear()
 
     @contextmanager
     def looking(self) -> Iterator[None]:
         """A context in which ticks hold the GIL and look, for `verdict`. It makes calls a little slower."""
-        self.start(looks=1)
+        with self._lock:
+            self._lookers += 1
         try:
             yield
         finally:
-            self.stop(looks=1)
+            with self._lock:
+                self._lookers -= 1
 
     def read(self) -> Reading:
         """A reading of this thread."""
@@ -146,7 +146,7 @@ class Ticker:
         if busy >= _SHOWN_FREE and is_seen and goes_on >= _RELEASES[long] and ran >= _SEEN_AT * looked:
             return False
         waits = seconds - queued - busy >= _WAITS * seconds and locked < _LOCKED * seconds
-        if seconds >= _SHOWN_FREE and waits and free >= (_FREE_SHARE if is_seen else _WAITS) * seconds:
+        if seconds >= _SHOWN_FREE and waits and (is_seen or free >= _WAITS * seconds):
             return False
         computes = busy > _COMPUTING_SHARE * (seconds - queued)
         stops = is_seen and slept >= _STOPS[long] * looked and (computes or free < _FREE_SHARE * seconds)

@@ -37,9 +37,7 @@ def test_a_call_of_a_millisecond_shows_that_it_does_not_need_the_gil():
 
 def test_a_call_that_waits_releases_the_gil():
     assert verdicts((1e-3, 0.8e-3, 0.1e-3, 0.0, 0.1e-3, 0.0)) == [False]
-    assert verdicts((5e-3, 1.5e-3, 0.1e-3, 0.0, 0.1e-3, 0.0)) == [False]
-    assert verdicts((5e-3, 0.8e-3, 0.1e-3, 0.0, 0.1e-3, 0.0)) == [None], "the GIL may be what it waits for"
-    assert verdicts((5e-3, 1.5e-3, 0.1e-3, 0.0, 0.1e-3, 0.0, 3e-3)) == [None], "the ticks had to wait for it"
+    assert verdicts((5e-3, 0.8e-3, 0.1e-3, 0.0, 0.1e-3, 0.0, 3e-3)) == [None], "the GIL may be what it waits for"
     assert verdicts((5e-3, 0.8e-3, 0.02e-3, 0.0, 0.1e-3, 0.0)) == [None], "the ticks had no core"
 
 
@@ -107,9 +105,11 @@ def test_short_and_long_calls_show_it_alone_and_beside_others(kernel, seconds, t
             kernel(seconds)
             found.append(own.verdict(1, perf_counter() - begin, own.read().since(before)))
 
+    own.start()
     with own.looking(), ThreadPoolExecutor(threads) as pool:
         for each in [pool.submit(call) for _ in range(threads)]:
             each.result()
+    own.stop()
     if kernel is computes:
         assert False not in found
     else:
