@@ -145,8 +145,8 @@ class Ticker:
         is_seen = looked >= _SHOWN_BY
         if busy >= _SHOWN_FREE and is_seen and goes_on >= _RELEASES[long] and ran >= _SEEN_AT * looked:
             return False
-        waits = seconds - queued - busy >= _WAITS * seconds and locked < _LOCKED * seconds
-        if seconds >= _SHOWN_FREE and waits and (is_seen or free >= _WAITS * seconds):
+        waits = seconds >= _SHOWN_FREE and seconds - queued - busy >= _WAITS * seconds
+        if waits and (free >= _WAITS * seconds or (is_seen and locked < _LOCKED * seconds)):
             return False
         computes = busy > _COMPUTING_SHARE * (seconds - queued)
         stops = is_seen and slept >= _STOPS[long] * looked and (computes or free < _FREE_SHARE * seconds)
