@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import time
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
@@ -34,9 +33,13 @@ def here(x):
 
 
 @tf.op(num_cpus=1)
-def whereabouts(branch):
-    """A branch that takes a while, and says where it ran: the machine, and the process."""
-    time.sleep(0.5)
+def whereabouts(marks, branch):
+    """A branch that ends once another machine has one, too, and says where it ran: the machine, and the process.
+
+    marks: a folder.   There are more branches than a machine has CPUs.
+    """
+    open(os.path.join(marks, machine()), "a").close()
+    until(lambda: len(os.listdir(marks)) > 1)
     return machine(), os.getpid()
 
 
@@ -144,8 +147,8 @@ def main() -> dict:
     cluster.add_node(num_cpus=2, num_gpus=1, labels={"zone": "west"})
     cluster.wait_for_nodes()
     seen: dict = {}
-    with tf.Graph().as_default():
-        branches = [whereabouts(k) for k in range(6)]
+    with tf.Graph().as_default(), tempfile.TemporaryDirectory() as marks:
+        branches = [whereabouts(marks, k) for k in range(6)]
         on_loom = tf.op(resources={"loom": 1})(machine)()
         on_gpu = tf.op(num_gpus=1)(lambda: os.environ.get("CUDA_VISIBLE_DEVICES"))()
         with tf.resources(custom={"loom": 1}):

@@ -1,6 +1,7 @@
 """Ticker: finds out whether kernels release the GIL while they compute.
 
-A thread takes the GIL now and then and sleeps while it holds it. A call that computes meanwhile does not need the GIL.
+A thread takes the GIL now and then, and looks at the calling threads while it holds it. A call that goes on computing
+meanwhile does not need the GIL.
 """
 
 from __future__ import annotations

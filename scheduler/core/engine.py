@@ -145,9 +145,9 @@ class Engine:
         if listener is not None or self.events.is_heard:
             telling = telling_of(self.events, signature.fetches.elements, listener, asked)
         if flow is not None and not flow.ops and not flow.pinned:  # everything is fed or constant, so nothing runs
-            if telling is not None and asked is not None:
-                telling.compiled(asked, signature.starts)
             if telling is not None:
+                if asked is not None:
+                    telling.compiled(asked, signature.starts)
                 telling.ended()
             signature.asked = None
             return _sources(flow, fed)

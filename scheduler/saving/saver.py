@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.actors.checkpoints.files import absolute, files_of, split, write_whole
+from weftwork.actors.checkpoints.files import absolute, file_errors, files_of, split, write_whole
 from weftwork.actors.checkpoints.reader import tidy
 from weftwork.graph.errors import InvalidArgumentError, NotFoundError, OpError
 from weftwork.graph.graph import Graph, GraphKeys
@@ -182,7 +182,8 @@ class Saver:
         files = files_of(prefix)
         if not files.has_place(prefix):
             raise ValueError(f"Parent directory of {save_path} doesn't exist, can't save.")
-        files.make_folder(prefix)
+        with file_errors(prefix):
+            files.make_folder(prefix)
         meta_graph = f"{prefix}.{meta_graph_suffix}"
         with self._saving:
             if self.saver_def is not None:

@@ -31,6 +31,8 @@ class Allowed:
         """Nodes that must run in the caller, whatever their functions are."""
         self.away: set[int] = set()
         """Nodes that had better run in a lane, because they read what lies on other machines."""
+        self.lethal: set[int] = set()
+        """The ids of kernels that a process may have died of."""
         self._flow, self._detached = flow, detached
         self._of: dict[int, str] = {}
         """By id of kernels, as of the epoch `_epoch`."""
@@ -40,7 +42,7 @@ class Allowed:
         """Where a node may run."""
         if node in self.kept:
             return CALLER
-        if node in self.away:
+        if self.keeps_off(node):
             return LANES
         if self._epoch != HISTORY.epoch:
             self._of, self._epoch = {}, HISTORY.epoch
@@ -50,6 +52,10 @@ class Allowed:
             found = CALLER if HISTORY.stays(kernel) else THREADS if self._fits_a_thread(node) else LANES
             self._of[id(kernel)] = found
         return found
+
+    def keeps_off(self, node: int) -> bool:
+        """Whether a node that may leave the caller is not to run in this process, however short it is."""
+        return node in self.away or id(self._flow.kernels[node]) in self.lethal
 
     def may_leave(self, node: int) -> bool:
         """Whether a node may run elsewhere than in the caller."""

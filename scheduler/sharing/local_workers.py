@@ -33,6 +33,7 @@ from weftwork.scheduler.run.limits import is_around
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.segments.detached import Detached
 from weftwork.scheduler.segments.residents import Team
+from weftwork.scheduler.sharing.allowed import Allowed
 from weftwork.scheduler.sharing.frontier import Frontier
 from weftwork.scheduler.sharing.lane import Lane
 from weftwork.scheduler.sharing.refusals import Refusals
@@ -264,8 +265,8 @@ class LocalWorkers:
             lanes[slot].begin()
         number, transport = next(self._numbers), self._transport
 
-        def hire(frontier: Frontier, refusals: Refusals, _: Any) -> Workers:
-            return Workers(run, frontier, refusals, transport, number, lanes, self._again, self._revive)
+        def hire(frontier: Frontier, refusals: Refusals, where: Allowed) -> Workers:
+            return Workers(run, frontier, refusals, where, transport, number, lanes, self._again, self._revive)
 
         seconds = Estimate(run.flow, {}).seconds
         cores, most = allowed.own_cpus(), allowed.most
@@ -320,8 +321,8 @@ class Threads:
         """Run the nodes of a dataflow in threads alone, else as `LocalWorkers.share` does."""
         nobody: Any = _Nobody()
 
-        def hire(frontier: Frontier, refusals: Refusals, _: Any) -> Workers:
-            return Workers(run, frontier, refusals, nobody, 0, {}, _nothing, _nothing)
+        def hire(frontier: Frontier, refusals: Refusals, where: Allowed) -> Workers:
+            return Workers(run, frontier, refusals, where, nobody, 0, {}, _nothing, _nothing)
 
         seconds = Estimate(run.flow, {}).seconds
         cores, most = allowed.own_cpus(), allowed.most

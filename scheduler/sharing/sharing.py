@@ -118,12 +118,14 @@ class Sharing:
 
     def execute(self) -> None:
         """Run all nodes. Raises the first error; `rest` is to be called then."""
-        frontier = self.frontier
+        frontier, lethal = self.frontier, 0
         with quiet(), self.crew.monitor, self.gil.watching(self.does_without):
             if self.gates is not None:
                 self.gates.begin(self)
             self._ready(frontier.first())
             while frontier.left:
+                if lethal != (lethal := len(self.allowed.lethal)):
+                    self._sort_again()
                 if self.run.stop:
                     raise Stopped
                 if self.failure is not None:
@@ -212,7 +214,8 @@ class Sharing:
         if where is CALLER:
             return frontier.here
         if where is LANES or (node in self.locked and not self.run.is_locked):
-            return frontier.here if self.does_without and not self.workers.up else frontier.ready
+            waits = self.workers.up or not self.does_without or self.allowed.keeps_off(node)
+            return frontier.ready if waits else frontier.here
         return frontier.threads if self.threads and not self._is_short(node) else frontier.here
 
     def _sort_again(self) -> None:
@@ -239,7 +242,7 @@ class Sharing:
             if not free:
                 break
             batch = frontier.next_batch(workers.up, len(free), self.allowed.may_leave)
-            if frontier.is_better_here(batch, workers.busy > 0) and self.allowed.away.isdisjoint(batch.nodes):
+            if frontier.is_better_here(batch, workers.busy > 0) and not any(map(self.allowed.keeps_off, batch.nodes)):
                 mine = batch.nodes
                 break
             self._lock_for(batch.nodes)
@@ -256,8 +259,8 @@ class Sharing:
         """
         if not self.frontier.ready or self._running() >= self.cores or self.frontier.work > LITTLE_WORK:
             return False
-        known = self.frontier.known(self.frontier.ready[0][1])
-        return known.calls >= CALLS_BEFORE_HERE and known.seconds < LONGEST_HERE  # type: ignore[operator]
+        known, off = self.frontier.known(first := self.frontier.ready[0][1]), self.allowed.keeps_off(first)
+        return not off and known.calls >= CALLS_BEFORE_HERE and known.seconds < LONGEST_HERE  # type: ignore[operator]
 
     # In threads of this process
 

@@ -203,6 +203,7 @@ class Tasks:
         """Note that a process died with these nodes. Raises if it was the last attempt."""
         run, flow = self.run, self.run.flow
         run.lost(nodes, Where(_PLACE), reason)
+        self.allowed.lethal.update([id(flow.kernels[node]) for node in nodes])
         if len(nodes) > 1:  # which of them it was will be seen
             self.frontier.singly.update(nodes)
             return

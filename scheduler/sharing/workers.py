@@ -2,7 +2,6 @@
 
 row       a worker's description of a node; it keeps rows, so later runs send only numbers
 held      the values that a worker has made or was sent, and need not be sent again
-lethal    said of functions in which workers have died
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from weftwork.scheduler.plan.policy import ATTEMPTS, DROPPED_FROM_BYTES
 from weftwork.scheduler.run.failures import block, call_in_run, lost
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.telling import Sent, resident
+from weftwork.scheduler.sharing.allowed import Allowed
 from weftwork.scheduler.sharing.frontier import Frontier
 from weftwork.scheduler.sharing.lane import Batch, Lane, idlest, until_room, with_room
 from weftwork.scheduler.sharing.refusals import Refusals
@@ -45,6 +45,7 @@ class Workers:
         run: Run,
         frontier: Frontier,
         refusals: Refusals,
+        allowed: Allowed,
         transport: Transport,
         number: int,
         lanes: dict[int, Lane],
@@ -54,13 +55,12 @@ class Workers:
         """number: the run's, in messages.   restart: starts a slot's worker anew.   revive: does so for those that died
         while starting, given the slots that are up; true if those were many.
         """
-        self.run, self.frontier, self.refusals, self.lanes = run, frontier, refusals, lanes
+        self.run, self.frontier, self.refusals, self.allowed, self.lanes = run, frontier, refusals, allowed, lanes
         self.results = Results(run, frontier, refusals, Place.RESIDENT.value)
         self.gone: set[int] = set()
         """The slots whose workers have died."""
         self._transport, self._number, self._restart, self._revive = transport, number, restart, revive
         self._tries: dict[int, int] = {}
-        self._lethal: set[int] = set()
         self._packed: dict[int, tuple] = {}
         """By token, the kernels that were sent."""
         self._batches = 0
@@ -100,7 +100,7 @@ class Workers:
         alone: nothing else of the run is under way.
         """
         flow = self.run.flow
-        safe = [each for each in self.frontier.ready if id(flow.kernels[each[1]]) not in self._lethal]
+        safe = [each for each in self.frontier.ready if not self.allowed.keeps_off(each[1])]
         if safe:
             self.frontier.move_here(min(safe))
             return 0.0
@@ -174,7 +174,7 @@ class Workers:
         nodes = [*nodes, *[node for batch in (lane.batches.values() if lane else ()) for node in batch.nodes]]
         flow = self.run.flow
         self.run.lost(nodes, resident(lane.pid if lane is not None else 0), "a local worker has died")
-        self._lethal.update([id(flow.kernels[node]) for node in nodes])
+        self.allowed.lethal.update([id(flow.kernels[node]) for node in nodes])
         self._restart(slot)
         for node in nodes[:1]:
             self._tries[node] = self._tries.get(node, 0) + 1

@@ -17,6 +17,8 @@ from tests.scheduler.views.test_timeline import check_trace
 from tests.tracing import CLOSE, check_order, check_run, lanes, of_kind, traced
 from tests.waiting import LONG, until
 from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.history import HISTORY
+from weftwork.scheduler.sharing.local_workers import local_workers
 from weftwork.scheduler.views.timeline import timeline_of
 
 
@@ -70,9 +72,11 @@ def test_a_nodes_lane_is_the_process_and_the_thread_that_it_was_really_called_in
 
 def test_work_that_left_the_caller_tells_when_and_how_it_came_back(graph, ray_session):
     work = partial(sum, range(200_000))
-    large = tf.op(lambda k: np.ones(200_000) * k * (work() > 0), name="large")(
-        tf.placeholder_with_default(2.0, [], name="k")
-    )
+    function = tf.op(lambda k: np.ones(200_000) * k * (work() > 0), name="large")
+    large = function(tf.placeholder_with_default(2.0, [], name="k"))
+    HISTORY.tell_gil(function.kernel, True)  # else threads might take it
+    assert local_workers().borrow(2, LONG)  # else the caller might begin without them
+    local_workers().give_back()
     for placement in ("task", "dynamic"):
         with placed(placement) as session:
             session.run(large)
@@ -279,7 +283,7 @@ def test_a_wait_in_a_queue_is_told_and_takes_no_lane(graph, ray_session):
             assert waits.result() == 7
     (wait,) = [e for e in heard if e.kind == "segment" and e.lane.place == "queue" and e.ops[0] is taken.op]
     assert wait.seconds >= 0.04
-    assert wait.run != [e for e in heard if e.kind == "ended"][0].run
+    assert {e.run: e.ops for e in heard if e.kind == "began"}[wait.run] == (taken.op,), "the run of the wait"
 
 
 def test_a_wait_for_a_variable_and_its_commit_are_told(graph):

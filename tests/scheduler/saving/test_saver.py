@@ -932,3 +932,9 @@ def test_an_empty_path_is_no_checkpoint(graph, tmp_path, monkeypatch):
     assert not tf.train.checkpoint_exists("")
     with tf.Session() as session, pytest.raises(ValueError, match="not a valid checkpoint"):
         saver.restore(session, "")
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_the_file_system(graph, tmp_path):
+    tf.Variable(1.0)
+    with initialised() as session, pytest.raises(tf.errors.OpError, match="File name too long"):
+        tf.train.Saver().save(session, str(tmp_path / ("f" * 300) / "model"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import signal
 import time
@@ -208,3 +209,31 @@ def test_a_value_that_is_lost_while_a_batch_is_put_together_lets_the_run_begin_a
     assert session.run([function(x) for _ in range(4)], {x: 1}) == [2] * 4
     assert lost
     assert not HISTORY.stays(function.kernel)
+
+
+def test_what_a_worker_may_have_died_of_does_not_run_in_the_program(session, tmp_path):
+    """Even if it turns out to be short, and to release the GIL, after that."""
+    mark = str(tmp_path / "mark")
+
+    def dies_once(k):
+        if k == 3 and not os.path.exists(mark):
+            open(mark, "x").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return k, os.getpid(), time.time()
+
+    function, died = tf.op(outputs=3)(dies_once), []
+    nodes = [function(k) for k in range(200)]
+
+    def more_is_known(event):
+        if event.kind == "lost":
+            HISTORY.tell_gil(function.kernel, False)
+            for _ in range(10):
+                COSTS.learn(function.kernel, 64, 1e-6, 64)
+            died.append(time.time())
+
+    with session.listen(more_is_known):
+        made = session.run(nodes)
+    assert [k for k, *_ in made] == list(range(200))
+    assert len(died) == 1
+    assert os.getpid() not in [process for _, process, when in made if when > died[0]]
+    assert [process for _, process, when in made if when > died[0]], "the one that died, at least"
