@@ -134,14 +134,23 @@ class Batch:
         self._costs: list[tuple] = []
         self._said: list[tuple] = []
 
-    def run(self, content: list, heard: list, watch: Watch, probe: bool = False, arrived: Sequence[Any] = ()) -> None:
+    def run(
+        self,
+        content: list,
+        heard: list,
+        watch: Watch,
+        probe: bool = False,
+        arrived: Sequence[Any] = (),
+        loaded: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Run the nodes that the parts `content` describe.
 
         heard: the live recording of output.   probe: find out whether the kernels hold the GIL.   arrived: what came
-        beside the message, to which the kernels' code may refer by position.
+        beside the message, to which the kernels' code may refer by position.   loaded: called before the first node;
+        False if none is to run any more.
         """
         self._end = self._unpack(content, arrived, watch)
-        if self._end is not None:
+        if self._end is not None or not loaded():
             return
         visit, ticker = _Visit(), self._kept.ticker
         if probe:

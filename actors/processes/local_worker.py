@@ -36,6 +36,8 @@ _PARENT_ENDS_WITHIN = 0.3
 """Seconds that the program may take to end once it has closed this process's input."""
 _PARENT_CHECK_SECONDS = 2.0
 """Seconds between two checks that the program is alive, in case its pipe does not show it."""
+_LONG_LOAD = 0.1
+"""Seconds from which a batch is not awaited that the caller can do without: its functions import large modules, say."""
 
 
 class _Stop:
@@ -86,6 +88,34 @@ class _Exchange(ProcessExchange):
                 self.take(slot, message)
 
 
+class _Loading:
+    """The time in which a batch is loaded. If it takes long, the caller is told, and takes the batch back."""
+
+    def __init__(self, transport: Transport, run: int, patient: bool):
+        """patient: the caller waits however long it takes."""
+        self._transport, self._run = transport, run
+        self._lock, self._is_over, self._is_long = threading.Lock(), patient, False
+        self._timer = None if patient else threading.Timer(_LONG_LOAD, self._tell)
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _tell(self) -> None:
+        with self._lock:
+            if not self._is_over:
+                self._is_long = True
+                with suppress(Gone):  # which the worker will notice
+                    self._transport.send(0, pack_parts(["loading", self._run]))
+
+    def ends(self) -> bool:
+        """Note that the batch is loaded. Returns whether it is still to run here."""
+        with self._lock:
+            self._is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        return not self._is_long
+
+
 class LocalWorker:
     """The process of one slot."""
 
@@ -98,6 +128,8 @@ class LocalWorker:
         self._pending: deque = deque()
         """Batches that arrived while another one was running."""
         self._stop = _Stop()
+        self._skips = False
+        """Whether batches are skipped: the caller has taken them back, because one has taken long to load."""
 
     def serve(self, folder: str, slot: int) -> None:
         """Serve the caller, slot 0, until it is gone."""
@@ -123,10 +155,15 @@ class LocalWorker:
             return True
         if message[0] == "value":  # of a run that has started in another slot first
             early.append((sender, message))
+        elif message[0] == "share" and self._skips:
+            pass
         elif message[0] == "share":
             return self._share(transport, *message[1:], content=parts[1:], watch=watch)
         elif message[0] == "forget":
             self._forget()
+        elif message[0] == "resume":
+            self._skips = False
+            transport.send(0, pack_parts(["up", os.getpid()]))
         elif message[0] == "run":
             self._forget()
             stop = _Stop()
@@ -199,6 +236,7 @@ class LocalWorker:
         dropped: list,
         clear: bool,
         probe: bool,
+        patient: bool,
         around: tuple,
         content: list,
         watch: Watch,
@@ -213,14 +251,18 @@ class LocalWorker:
             self._kept.clear()
         for number in dropped:
             self._values.pop(number, None)
-        running = Batch(self._kept, self._values, self._stop)
+        running, loading = Batch(self._kept, self._values, self._stop), _Loading(transport, run, patient)
         with suppress(Unknown), RECORDER.listening() as heard:
             loads = perf_counter()
             PLACE.enter(*around)
             watch.loaded(loads)
-            running.run(content, heard, watch, probe)
+            running.run(content, heard, watch, probe, loaded=loading.ends)
         if self._stop.exchange.gone:
             return False
+        if not loading.ends():
+            self._forget()
+            self._skips = True
+            return True
         transport.send(0, running.reply(["shared", run, batch], pack_parts, watch))
         return True
 

@@ -22,9 +22,10 @@ LONGEST_TURN = 0.4e-3
 CROWD_SEEN, CROWD_RUNS = 0.2, 8
 """Seconds of calls of a function beside each other in threads that show what they gain there, and the number of runs in
 which that is looked at."""
-CROWDED, GIL_FREE = 0.3, 0.2
-"""Fraction of their time from which such calls wait for the GIL too long, so that processes suit them better; and the
-fraction of it for which the GIL may be free if it is what they wait for."""
+CROWDED, GIL_FREE, QUEUED = 0.3, 0.2, 0.25
+"""Fraction of their time from which such calls wait for the GIL too long, so that processes suit them better; the
+fraction of it for which the GIL may be free if it is what they wait for, unless they are known to compute: it is free
+while a thread that waits for it wakes up; and the fraction of it from which calls without a core tell nothing."""
 SHORTEST_BATCH, LONGEST_BATCH, LONGEST_FINAL_BATCH = 0.8e-3, 4e-3, 40e-3
 """Minimum and maximum seconds of work in a batch of short nodes. The third limit is for nodes of known cost whose
 values no other node waits for."""

@@ -13,7 +13,7 @@ from typing import Any
 from weftwork.actors.processes.ticker import TICKER, Reading
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.history import HISTORY
-from weftwork.scheduler.plan.policy import COMPUTES, GIL_FREE
+from weftwork.scheduler.plan.policy import COMPUTES, GIL_FREE, QUEUED
 from weftwork.scheduler.sharing.frontier import Frontier
 from weftwork.scheduler.sharing.shipping import token_of
 
@@ -60,15 +60,12 @@ class GilWatch:
         """Whether a call of a node shall be measured for `take`."""
         return self._is_on and self._frontier.gil_unknown(node)
 
-    def seconds_alone(self, node: int, seconds: float, busy: float, helped: bool) -> float:
-        """The seconds that a call would have taken without others beside it.
-
-        busy: those for which it had a core.   helped: whether there were others.
-        """
+    def seconds_alone(self, node: int, seconds: float, read: Reading, helped: bool) -> float:
+        """The seconds that a call would have taken without others beside it.   helped: whether there were others."""
         kernel = id(self._flow.kernels[node])
-        if busy > COMPUTES * seconds:
+        if read.busy > COMPUTES * (seconds - read.queued):
             self._computing.add(kernel)
-        return min(busy, seconds) if kernel in self._computing and helped else seconds
+        return min(read.busy, seconds) if kernel in self._computing and helped else seconds
 
     def take(self, node: int, seconds: float, read: Reading, wanted: bool, alone: bool) -> bool:
         """Learn what is wanted from a call. Returns whether nodes of its function may belong elsewhere now.
@@ -90,5 +87,9 @@ class GilWatch:
         return True
 
     def _is_crowding(self, seconds: float, read: Reading) -> bool:
-        waited = 0.0 if read.free > GIL_FREE * seconds else max(0.0, seconds - read.busy - read.queued)
+        if read.queued > QUEUED * seconds:  # others had the cores, so the GIL was seldom needed
+            return False
+        waited = max(0.0, seconds - read.busy - read.queued)
+        if read.free > GIL_FREE * seconds and id(self._crowd) not in self._computing:
+            waited = 0.0
         return HISTORY.tell_crowd(self._crowd, seconds, waited)

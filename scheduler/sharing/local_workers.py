@@ -275,6 +275,9 @@ class LocalWorkers:
         try:
             sharing.carry_out(grace)
         finally:
+            if sharing.workers.loading:
+                self._up -= sharing.workers.loading
+                self._since = monotonic()
             self._up.update(lanes)
             self._deaths = 0 if lanes else self._deaths
             for slot in {*sharing.workers.gone, *sharing.late}:

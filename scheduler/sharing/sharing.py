@@ -412,7 +412,7 @@ class Sharing:
         for node, cost, read in called:
             seconds = cost[1]
             if read is not None:
-                seconds = self.gil.seconds_alone(node, seconds, read.busy, self.crew.helping > 0)
+                seconds = self.gil.seconds_alone(node, seconds, read, self.crew.helping > 0)
             rows.append((node, cost, seconds))
             if missed and self.allowed.where(node) is LANES and self.allowed.may_leave(node):
                 self.missed(seconds, frontier.work + (self.gates.to_come() if self.gates is not None else 0.0))

@@ -82,6 +82,11 @@ class Parcel:
                 self._code.append(kernel)
             self._rows.append((node, token, flow.attrs[node], flow.inputs[node], flow.outputs[node]))
 
+    @property
+    def brings_code(self) -> bool:
+        """Whether there are kernels in it."""
+        return bool(self._code)
+
     def _give(self, number: int) -> None:
         """Let a value go along."""
         self._given[number] = self._run.local(number)

@@ -56,6 +56,8 @@ class Tasks:
         self._budget, self._scarcity = Budget(large, config.memory_budget), Scarcity()
         self.gone: set[int] = set()
         """Lanes that are gone: none, because Ray replaces its processes."""
+        self.loading: set[int] = set()
+        """Lanes that are busy loading code: none, because a process does so within a task."""
         self._tries: dict[int, int] = {}
         self._sent, self._spilled = 0, 0
 

@@ -22,7 +22,7 @@ from weftwork.scheduler.plan.policy import ATTEMPTS, DROPPED_FROM_BYTES
 from weftwork.scheduler.run.failures import block, call_in_run, lost
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.telling import Sent, resident
-from weftwork.scheduler.sharing.allowed import Allowed
+from weftwork.scheduler.sharing.allowed import Allowed, may_do_without
 from weftwork.scheduler.sharing.frontier import Frontier
 from weftwork.scheduler.sharing.lane import Batch, Lane, idlest, until_room, with_room
 from weftwork.scheduler.sharing.refusals import Refusals
@@ -59,6 +59,8 @@ class Workers:
         self.results = Results(run, frontier, refusals, Place.RESIDENT.value)
         self.gone: set[int] = set()
         """The slots whose workers have died."""
+        self.loading: set[int] = set()
+        """The slots whose workers are up, but busy loading code, such as large modules."""
         self._transport, self._number, self._restart, self._revive = transport, number, restart, revive
         self._tries: dict[int, int] = {}
         self._packed: dict[int, tuple] = {}
@@ -122,7 +124,8 @@ class Workers:
         except Exception as error:
             self.refusals.does_not_pack(nodes, error)
             return self.frontier.again(nodes)
-        header = [self._number, self._batches, lane.dropped, lane.clear, probe, run.around(lane.known)]
+        patient = not (parcel.brings_code and may_do_without(run.flow))
+        header = [self._number, self._batches, lane.dropped, lane.clear, probe, patient, run.around(lane.known)]
         now = monotonic()
         try:
             self._transport.send(slot, [*pack_parts(["share", *header]), *content], run.stop)
@@ -144,12 +147,29 @@ class Workers:
         back = monotonic()
         kind, number, *rest = self._message(slot, parts)
         if kind == "up":
-            self.lanes.setdefault(slot, Lane(number))
+            self._is_up(slot, number)
             self._alone_since = 0.0
+        elif kind == "loading":
+            return [], self.frontier.again(self._loads(slot))
         elif kind == "shared" and number == self._number:
             batch, report = self._ended(slot, *rest)
             return self.results.take(self.lanes[slot], batch.nodes, batch.sent, report, back)
         return [], []
+
+    def _is_up(self, slot: int, pid: int) -> None:
+        """Note that a worker is ready for batches."""
+        self.loading.discard(slot)
+        self.lanes.setdefault(slot, Lane(pid))
+
+    def _loads(self, slot: int) -> list[int]:
+        """Take back the work of a worker that takes long to load it, and return it. It says when it is up again."""
+        lane = self.lanes.pop(slot)
+        self.loading.add(slot)
+        with suppress(Gone, Stopped):
+            self._transport.send(slot, pack_parts(["resume"]), self.run.stop)
+        for number in lane.batches:
+            del self.run.here[number, slot]
+        return [node for batch in lane.batches.values() for node in batch.nodes]
 
     def _message(self, slot: int, parts: list) -> list:
         """A worker's message. A result that cannot be loaded here ends its batch, like one that does not pickle."""
@@ -217,7 +237,10 @@ class Workers:
             return True
         kind, number, *rest = self._message(slot, parts)
         if kind == "up":
-            self.lanes.setdefault(slot, Lane(number))
+            self._is_up(slot, number)
+        elif kind == "loading":
+            self._loads(slot)
+            return True
         elif kind == "shared" and number == self._number and slot in self.lanes:
             if rest[0] in self.lanes[slot].batches:
                 batch, report = self._ended(slot, *rest)

@@ -43,6 +43,32 @@ def test_a_function_whose_calls_wait_for_each_other_counts_as_one_that_holds_the
     assert HISTORY.holds_gil(functions[0].kernel) is crowding
 
 
+def crowd_of(reads):
+    """Whether a function counts as one that holds the GIL after these readings of calls beside each other."""
+    function = tf.op(lambda: None)
+    with tf.Graph().as_default():
+        flow = lower([function()], [])
+    HISTORY.tell_gil(function.kernel, False)
+    watch = GilWatch(flow, Frontier(flow, [None]))
+    with watch.watching(True):
+        for read in reads:
+            watch.take(0, SECONDS, read, wanted=True, alone=False)
+            watch.seconds_alone(0, SECONDS, read, helped=True)
+    return HISTORY.holds_gil(function.kernel)
+
+
+def test_what_a_function_waits_for_that_has_computed_all_through_a_call_is_the_gil():
+    """A thread takes a while to wake up, and nobody has the GIL meanwhile."""
+    assert not crowd_of([SLEEPS] * 3)
+    assert crowd_of([HELD, SLEEPS, SLEEPS, SLEEPS]) is False, "they wait for too little in all"
+    assert crowd_of([HELD._replace(queued=0.04, busy=0.05), *[SLEEPS] * 3]) is True
+
+
+def test_calls_for_which_there_were_no_cores_tell_nothing():
+    assert crowd_of([QUEUED] * 5) is False
+    assert crowd_of([*[QUEUED] * 5, WAITS, WAITS, WAITS]) is True
+
+
 @pytest.mark.parametrize(("runs", "holds"), [(CROWD_RUNS, False), (CROWD_RUNS - 1, True)])
 def test_calls_that_are_never_beside_each_other_are_not_watched_for_ever(runs, holds):
     function = tf.op(lambda: None)

@@ -237,3 +237,35 @@ def test_what_a_worker_may_have_died_of_does_not_run_in_the_program(session, tmp
     assert len(died) == 1
     assert os.getpid() not in [process for _, process, when in made if when > died[0]]
     assert [process for _, process, when in made if when > died[0]], "the one that died, at least"
+
+
+def test_no_run_waits_for_a_worker_to_import_what_it_can_do_without(session, tmp_path, monkeypatch):
+    """The imports of the workers end after the run. They are used from then on."""
+    (tmp_path / "large_module.py").write_text(
+        f"""
+import os, time
+while os.getpid() != {os.getpid()} and not os.path.exists({str(tmp_path / "go")!r}):
+    time.sleep(0.001)
+def where(k):
+    end = time.perf_counter() + 0.002
+    while time.perf_counter() < end:
+        pass
+    return k, os.getpid()
+"""
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    from large_module import where  # type: ignore[import-not-found]
+
+    assert local_workers().borrow(3, LONG)
+    local_workers().give_back()
+    step = tf.op(outputs=2)(where)
+    step.kernel.threadsafe = True  # as doors say of their functions
+    HISTORY.tell_gil(step.kernel, True)
+    nodes = [step(k) for k in range(40)]
+    for _ in range(3):
+        made = session.run(nodes, options=tf.RunOptions(timeout_in_ms=60_000))
+        assert made == [[k, os.getpid()] for k in range(40)]
+    (tmp_path / "go").touch()
+    until(lambda: {process for _, process in session.run(nodes)} - {os.getpid()})
+    made = session.run([slow(k) for k in range(40)])
+    assert made == list(range(40))
