@@ -30,9 +30,10 @@ _AT_ONCE = 50e-6
 """Maximum seconds to release the GIL and get it back while no other thread wants it; a third of that is usual."""
 _SHOWN_FREE, _SHOWN_HELD = 1e-3, 4e-3
 """Total seconds of calls that show that a kernel releases the GIL, and CPU seconds that show that it holds it."""
-_SHOWN_BY, _SEEN_AT = 0.1e-3, 0.25
+_SHOWN_BY, _SEEN_AT, _DOUBTED = 0.1e-3, 0.25, 10
 """Seconds for which ticks must have looked, and the fraction of them that must show that a kernel goes on: some ticks
-meet a call that just opens a file."""
+meet a call that just opens a file. And how many times as long they must have looked if they had to wait for the GIL all
+the time: other calls may hold it, but then ticks are few, and a thread's clock may move on in a jump."""
 _LONG = 20e-3
 """CPU seconds of calls from which the second of the next limits hold, because it takes so long to tell."""
 _RELEASES, _STOPS = (0.4, 0.3), (0.8, 0.5)
@@ -143,15 +144,16 @@ class Ticker:
             seconds, read = seconds + before, Reading(*map(sum, zip(read, earlier, strict=True)))
         free, locked, looked, ran, slept, busy, queued = read
         goes_on, long = ran * seconds / (busy * looked) if busy and looked else 0.0, busy > _LONG
-        is_seen = looked >= _SHOWN_BY
-        if busy >= _SHOWN_FREE and is_seen and goes_on >= _RELEASES[long] and ran >= _SEEN_AT * looked:
+        is_seen, held = looked >= _SHOWN_BY, locked > _LOCKED_OUT * seconds
+        shown = busy >= _SHOWN_FREE and looked >= _SHOWN_BY * (_DOUBTED if held else 1)
+        if shown and goes_on >= _RELEASES[long] and ran >= _SEEN_AT * looked:
             return False
         waits = seconds >= _SHOWN_FREE and seconds - queued - busy >= _WAITS * seconds
         if waits and (free >= _WAITS * seconds or (is_seen and locked < _LOCKED * seconds)):
             return False
         computes = busy > _COMPUTING_SHARE * (seconds - queued)
         stops = is_seen and slept >= _STOPS[long] * looked and (computes or free < _FREE_SHARE * seconds)
-        if busy >= _SHOWN_HELD and goes_on < _RELEASES[1] and (stops or (computes and locked > _LOCKED_OUT * seconds)):
+        if busy >= _SHOWN_HELD and goes_on < _RELEASES[1] and (stops or (computes and held)):
             return True
         self._calls[token] = seconds, read
         return None

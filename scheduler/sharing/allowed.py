@@ -25,15 +25,15 @@ CALLER, THREADS, LANES = "caller", "threads", "lanes"
 class Allowed:
     """Where the nodes of one run may run."""
 
-    def __init__(self, flow: Dataflow, detached: Collection[int]):
-        """detached: nodes that take no lane."""
+    def __init__(self, flow: Dataflow, detached: Collection[int], threads: bool):
+        """detached: nodes that take no lane.   threads: whether threads beside the caller's take part."""
         self.kept = {*flow.here, *[node for node, op in enumerate(flow.ops) if stateful(op.kind)]}
         """Nodes that must run in the caller, whatever their functions are."""
         self.away: set[int] = set()
         """Nodes that had better run in a lane, because they read what lies on other machines."""
         self.lethal: set[int] = set()
         """The ids of kernels that a process may have died of."""
-        self._flow, self._detached = flow, detached
+        self._flow, self._detached, self._threads = flow, detached, threads
         self._of: dict[int, str] = {}
         """By id of kernels, as of the epoch `_epoch`."""
         self._epoch = HISTORY.epoch
@@ -70,10 +70,11 @@ class Allowed:
         """True for a node that may run concurrently in a thread of this process: it releases the GIL while it computes.
 
         A function that is `threadsafe` may try. False for functions that share their process's random generators,
-        depend on their thread, or may end their process, and if the caller has other runs to serve.
+        depend on their thread, or may end their process; and if there are no such threads, or the caller has other runs
+        to serve.
         """
         flow = self._flow
-        if flow.beside:
+        if flow.beside or not self._threads:
             return False
         kernel = flow.kernels[node]
         if not flow.ops[node].traits.user:

@@ -82,10 +82,9 @@ class Sharing:
         self.run, self.flow, self.transport = run, flow, transport
         self.cores = cores if most is None else min(cores, most)
         self.frontier = Frontier(flow, seconds, self.cores, lengths)
-        self.allowed = Allowed(flow, detached.nodes)
+        self.allowed = Allowed(flow, detached.nodes, threads)
         self.refusals = Refusals(run, flow, self.frontier, self.allowed)
         self.workers: Workers | Tasks = hire(self.frontier, self.refusals, self.allowed)
-        self.threads = threads
         self.crew = Crew(self._help)
         self.background = Background(self.wake)
         """The detached nodes."""
@@ -216,7 +215,7 @@ class Sharing:
         if where is LANES or (node in self.locked and not self.run.is_locked):
             waits = self.workers.up or not self.does_without or self.allowed.keeps_off(node)
             return frontier.ready if waits else frontier.here
-        return frontier.threads if self.threads and not self._is_short(node) else frontier.here
+        return frontier.here if self._is_short(node) else frontier.threads
 
     def _sort_again(self) -> None:
         """Choose heaps for all ready nodes anew: there is a worker now, or more is known about a function."""

@@ -70,6 +70,8 @@ def test_a_call_that_has_a_core_for_part_of_its_time_shows_it_as_well():
 def test_a_call_shows_it_beside_others_that_hold_the_gil():
     assert verdicts((20e-3, 0.0, 0.2e-3, 0.0, 5e-3, 0.0, 16e-3)) == [True], "it waits for the GIL"
     assert verdicts((20e-3, 0.0, 0.2e-3, 0.18e-3, 18e-3, 0.0)) == [False]
+    assert verdicts((20e-3, 0.0, 0.2e-3, 0.18e-3, 18e-3, 0.0, 16e-3)) == [None], "or it holds it itself"
+    assert verdicts((200e-3, 0.0, 1.2e-3, 1.1e-3, 180e-3, 0.0, 160e-3)) == [False], "so many looks are not by chance"
     assert verdicts((20e-3, 8e-3, 0.2e-3, 0.0, 5e-3, 0.0, 6e-3)) == [None], "it may wait for something else"
 
 

@@ -16,6 +16,7 @@ from tests.waiting import LONG, until
 from weftwork.actors.processes.code import pack_code
 from weftwork.scheduler.machines import inventory, objects
 from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.policy import SHORTEST_TASK
 from weftwork.scheduler.sharing.lane import of_tasks
 
@@ -61,6 +62,17 @@ def test_large_values_stay_in_the_store_and_what_reads_them_follows(session):
     last = tf.op(lambda x: float(x[-1]))(make(3))
     assert session.run([total, last]) == [600_000.0, 3.0]
     assert in_tasks(session) == 4
+
+
+def test_functions_that_release_the_gil_run_in_tasks_too(session):
+    """They would run in threads, but one machine's threads are not enough for many machines."""
+    step = tf.op(lambda k: (k, os.getpid()))
+    HISTORY.tell_gil(step.kernel, False)
+    for _ in range(50):
+        COSTS.learn(step.kernel, 0, 0.05, 64)
+    made = session.run([step(k) for k in range(8)])
+    assert [k for k, _ in made] == list(range(8))
+    assert os.getpid() not in {pid for _, pid in made}
 
 
 def test_nodes_with_needs_and_nodes_for_the_caller_run_beside_them(session):
