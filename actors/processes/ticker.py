@@ -30,10 +30,13 @@ _AT_ONCE = 50e-6
 """Maximum seconds to release the GIL and get it back while no other thread wants it; a third of that is usual."""
 _SHOWN_FREE, _SHOWN_HELD = 1e-3, 4e-3
 """Total seconds of calls that show that a kernel releases the GIL, and CPU seconds that show that it holds it."""
-_SHOWN_BY, _SEEN_AT, _DOUBTED = 0.1e-3, 0.25, 10
+_SHOWN_BY, _SEEN_AT = 0.1e-3, 0.25
 """Seconds for which ticks must have looked, and the fraction of them that must show that a kernel goes on: some ticks
-meet a call that just opens a file. And how many times as long they must have looked if they had to wait for the GIL all
-the time: other calls may hold it, but then ticks are few, and a thread's clock may move on in a jump."""
+meet a call that just opens a file."""
+_CROWDED, _DOUBTED = 0.25, 10
+"""Share of its time for which a call must queue for a core to show that there are too few; and how many times as long
+ticks must have looked then, or if they had to wait for the GIL nearly all the time: a thread's clock may move on in a
+jump, and a few looks are often wrong."""
 _LONG = 20e-3
 """CPU seconds of calls from which the second of the next limits hold, because it takes so long to tell."""
 _RELEASES, _STOPS = (0.4, 0.3), (0.8, 0.5)
@@ -145,7 +148,8 @@ class Ticker:
         free, locked, looked, ran, slept, busy, queued = read
         goes_on, long = ran * seconds / (busy * looked) if busy and looked else 0.0, busy > _LONG
         is_seen, held = looked >= _SHOWN_BY, locked > _LOCKED_OUT * seconds
-        shown = busy >= _SHOWN_FREE and looked >= _SHOWN_BY * (_DOUBTED if held else 1)
+        doubtful = held or queued > _CROWDED * seconds
+        shown = busy >= _SHOWN_FREE and looked >= _SHOWN_BY * (_DOUBTED if doubtful else 1)
         if shown and goes_on >= _RELEASES[long] and ran >= _SEEN_AT * looked:
             return False
         waits = seconds >= _SHOWN_FREE and seconds - queued - busy >= _WAITS * seconds

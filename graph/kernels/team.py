@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from queue import SimpleQueue
 from typing import Any
 
@@ -30,7 +30,9 @@ so are sixteen multiply-adds in BLAS."""
 _BLOCK = 1 << 17
 """Elements in a block of an elementwise kernel."""
 _NAMES = [f"{prefix}_{{}}_num_threads{suffix}" for prefix in ("scipy_openblas", "openblas") for suffix in ("64_", "")]
-"""The functions of NumPy's OpenBLAS, in its various builds, that get and set its number of threads."""
+"""The functions of OpenBLAS, in its various builds, that get and set its number of threads."""
+_LINKED = ("numpy.linalg._umath_linalg", "scipy.linalg._fblas")
+"""Modules that are linked with a BLAS."""
 
 _most: int | None = None
 _busy = threading.Lock()
@@ -154,11 +156,11 @@ def _after_fork() -> None:
     _blas.forget()
 
 
-class _Blas:
-    """The number of threads of NumPy's BLAS, if that is an OpenBLAS; another BLAS is left alone."""
+class _OpenBlas:
+    """The number of threads of one OpenBLAS."""
 
-    def __init__(self):
-        origin = getattr(find_spec("numpy.linalg._umath_linalg"), "origin", None)
+    def __init__(self, origin: str):
+        """origin: the file of a module that is linked with it. Another BLAS is left alone."""
         library: Any = ctypes.PyDLL(origin)
         self._get: Callable[[], int] = lambda: 1
         self._set: Callable[[int], Any] = lambda _: None
@@ -169,21 +171,48 @@ class _Blas:
         self.forget()
 
     def forget(self) -> None:
+        """Leave the number as it is."""
+        self._before = 1
+
+    def narrow(self) -> None:
+        """Use one thread."""
+        if (now := self._get()) > 1:
+            self._before = now
+            self._set(1)
+
+    def widen(self) -> None:
+        """Restore the number of threads."""
+        if self._before > 1:
+            self._set(self._before)
+        self._before = 1
+
+
+class _Blas:
+    """The number of threads of NumPy's BLAS and of SciPy's, once that is loaded: their wheels bring one each."""
+
+    def __init__(self):
+        self._loaded: dict[str, _OpenBlas] = {}
+        self.forget()
+
+    def forget(self) -> None:
         """Reset: nobody requests a single thread any more."""
-        self._lock, self._users, self._before = threading.Lock(), 0, 1
-        self._left = 0
+        self._lock, self._users, self._left = threading.Lock(), 0, 0
+        for library in self._loaded.values():
+            library.forget()
 
     def narrow(self) -> None:
         """Use one thread, until everybody who has called this calls `widen`."""
         with self._lock:
             self._users += 1
-            self._settle()
+            if self._users == 1:
+                self._settle()
 
     def widen(self) -> None:
         """Restore the number of threads."""
         with self._lock:
             self._users -= 1
-            self._settle()
+            if not self._users:
+                self._settle()
 
     def leave(self, by: int) -> None:
         """Leave the number alone while other code sets it. by: 1 at the beginning, -1 at the end."""
@@ -194,13 +223,14 @@ class _Blas:
     def _settle(self) -> None:
         if self._left:
             return
-        if not self._users:
-            if self._before > 1:
-                self._set(self._before)
-            self._before = 1
-        elif (now := self._get()) > 1:
-            self._before = now
-            self._set(1)
+        for name in _LINKED if len(self._loaded) < len(_LINKED) else ():
+            if name not in self._loaded and (origin := getattr(sys.modules.get(name), "__file__", None)):
+                self._loaded[name] = _OpenBlas(origin)
+        for library in self._loaded.values():
+            if self._users:
+                library.narrow()
+            else:
+                library.widen()
 
 
 _blas = _Blas()

@@ -11,6 +11,7 @@ import pytest
 
 from weftwork.actors.processes import ticker
 from weftwork.actors.processes.ticker import TICKER, Reading, Ticker
+from weftwork.scheduler.plan.policy import GIL_HOLDS
 
 NUMBERS = np.arange(1.0, 3e5)
 ROOTS = np.empty_like(NUMBERS)
@@ -63,7 +64,8 @@ def test_it_takes_longer_to_judge_a_call_that_releases_it_for_a_part_of_its_time
 
 def test_a_call_that_has_a_core_for_part_of_its_time_shows_it_as_well():
     assert verdicts((20e-3, 6e-3, 0.2e-3, 0.01e-3, 5e-3, 14e-3)) == [True]
-    assert verdicts((20e-3, 6e-3, 0.2e-3, 0.2e-3, 5e-3, 14e-3)) == [False], "it computes whenever it has a core"
+    assert verdicts((20e-3, 6e-3, 0.2e-3, 0.2e-3, 5e-3, 14e-3)) == [None], "this may be by chance"
+    assert verdicts((120e-3, 36e-3, 1.2e-3, 1.2e-3, 30e-3, 84e-3)) == [False], "it computes whenever it has a core"
     assert verdicts((10e-3, 6e-3, 0.2e-3, 0.0, 0.1e-3, 9e-3)) == [None], "it has done nothing so far"
 
 
@@ -97,15 +99,18 @@ def waits(seconds):
 def test_short_and_long_calls_show_it_alone_and_beside_others(kernel, seconds, threads):
     """A function that was seen to release the GIL once counts as one that does, so this must never be wrong.
 
-    That one holds it must be seen several times in a row: a machine without a free core can feign it.
+    That one holds it must be seen several times in a row: a machine without a free core can feign it, and one that has
+    none for a quarter of the time does so for as long as it likes.
     """
-    own, found, calls = Ticker(), [], int(0.1 / seconds)
+    own, found, calls, shares = Ticker(), [], int(0.1 / seconds), []
 
     def call():
         for _ in range(calls):
             before, begin = own.read(), perf_counter()
             kernel(seconds)
-            found.append(own.verdict(1, perf_counter() - begin, own.read().since(before)))
+            took, read = perf_counter() - begin, own.read().since(before)
+            found.append(own.verdict(1, took, read))
+            shares.append(read.queued / took)
 
     own.start()
     with own.looking(), ThreadPoolExecutor(threads) as pool:
@@ -115,7 +120,7 @@ def test_short_and_long_calls_show_it_alone_and_beside_others(kernel, seconds, t
     if kernel is computes:
         assert False not in found
     else:
-        assert False in found or True not in found
+        assert False in found or found.count(True) < GIL_HOLDS or sum(shares) > 0.25 * len(shares)
 
 
 def test_calls_of_different_kernels_do_not_add_up():
