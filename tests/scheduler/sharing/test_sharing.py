@@ -16,6 +16,7 @@ from weftwork.actors.processes.batches import FLOWS
 from weftwork.scheduler.machines.backend import ValueLost
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
+from weftwork.scheduler.plan.policy import GIL_HOLDS
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.sharing.local_workers import local_workers
 
@@ -260,7 +261,8 @@ def where(k):
     local_workers().give_back()
     step = tf.op(outputs=2)(where)
     step.kernel.threadsafe = True  # as doors say of their functions
-    HISTORY.tell_gil(step.kernel, True)
+    for _ in range(GIL_HOLDS):
+        HISTORY.tell_gil(step.kernel, True)
     nodes = [step(k) for k in range(40)]
     for _ in range(3):
         made = session.run(nodes, options=tf.RunOptions(timeout_in_ms=60_000))
