@@ -74,15 +74,17 @@ def test_a_nodes_lane_is_the_process_and_the_thread_that_it_was_really_called_in
 def test_work_that_left_the_caller_tells_when_and_how_it_came_back(graph, ray_session):
     work = partial(sum, range(200_000))
     function = tf.op(lambda k: np.ones(200_000) * k * (work() > 0), name="large")
-    large = function(tf.placeholder_with_default(2.0, [], name="k"))
+    large, other = [
+        function(tf.placeholder_with_default(k, []), name=name) for k, name in ((2.0, "large"), (3.0, "other"))
+    ]
     for _ in range(GIL_HOLDS):
         HISTORY.tell_gil(function.kernel, True)  # else threads might take it
     assert local_workers().borrow(2, LONG)  # else the caller might begin without them
     local_workers().give_back()
     for placement in ("task", "dynamic"):
         with placed(placement) as session:
-            session.run(large)
-            _, events = traced(session, large)
+            session.run([large, other])
+            _, events = traced(session, [large, other])  # the caller itself would run one alone
         (segment,) = [event for event in of_kind(events, "segment") if event.ops[0].name == "large"]
         assert 0 < segment.ready <= segment.sent < segment.start <= segment.end < segment.back
         assert segment.bytes_out >= 1_600_000
