@@ -115,7 +115,8 @@ def test_a_sessions_timeline_has_the_processes_that_worked_and_arrows_between_th
     assert sorted(op.name for piece in account.pieces for op in piece.ops) == sorted(
         [n.op.name for n in [*nodes, last]]
     )
-    assert 0.003 <= account.shares["work"] < account.seconds
+    assert 0 < account.shares["work"] < account.seconds
+    assert 0.003 <= account.chain < account.seconds
 
 
 def test_a_timeline_of_segments_is_there_though_nobody_listened(graph, tmp_path):
