@@ -411,14 +411,16 @@ class ColdRun:
         if self._at < self._narrow_until:
             return False
         depths: dict[Operation, int] = {}
-        for op in ops[self._at :]:
-            if op.kind in CALLED and op not in self._ahead:
-                before = [depths.get(tensor.op, 0) for tensor in op.inputs] + [
-                    depths.get(one, 0) for one in op.controls
-                ]
-                depths[op] = 1 + max(before, default=0)
-        if len(depths) >= PARALLEL_GAIN * max(depths.values(), default=0):
-            return True
+        deepest = 0
+        for at in range(self._at, len(ops) + 1, CHUNK):
+            for op in ops[at : at + CHUNK]:
+                if op.kind in CALLED and op not in self._ahead:
+                    before = [depths.get(tensor.op, 0) for tensor in op.inputs]
+                    depths[op] = depth = 1 + max(before + [depths.get(one, 0) for one in op.controls], default=0)
+                    deepest = max(deepest, depth)
+            left = max(0, len(ops) - at - CHUNK)  # at worst, they are one chain
+            if len(depths) + left >= PARALLEL_GAIN * (deepest + left):
+                return True
         self._narrow_until = (self._at + len(ops)) // 2
         return False
 

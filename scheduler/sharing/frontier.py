@@ -291,15 +291,15 @@ class Frontier:
         """Pop a batch of ready nodes, large enough to be worth a message if there are enough nodes.
 
         A function whose calls vary is explored in small steps: a batch has at most half as many of its nodes as calls
-        were measured. Short nodes do not share a batch with long ones, which would delay their results. Other free
-        lanes get their share of the ready nodes.
+        were measured. Short nodes do not share a batch with long ones, which would delay their results, unless so much
+        work is left that this does not matter. Other free lanes get their share of the ready nodes.
         lanes: their number.   free: how many have room.   may_follow: whether a node may go where the batch goes.
         """
         lengths = self._lengths
         batch, part, awaited = Batch([], 0.0, 0.0, inf), len(self.ready) / free, False
         others: dict[int, Known] = {}
         share = max(lengths.shortest, self.work / (BATCHES_A_LANE * max(1, lanes)))
-        short, long = min(lengths.longest, share), min(lengths.final, share)
+        short, long, among = min(lengths.longest, share), min(lengths.final, share), max(lengths.final, share)
         while self.ready:
             node = self.ready[0][1]
             known, after = self.known(node, others), self._after[node]
@@ -308,9 +308,8 @@ class Frontier:
                 if last or 2 * len(batch.nodes) >= known.calls or not may_follow(node):
                     break
                 seconds = batch.seconds + known.seconds  # type: ignore[operator]
-                if seconds > short and (
-                    awaited or after or seconds > long or not is_certain(seconds, batch.variance + known.variance)
-                ):
+                certain = is_certain(seconds, batch.variance + known.variance, among)
+                if seconds > short and (awaited or after or seconds > long or not certain):
                     break
             heapq.heappop(self.ready)
             batch.add(node, known.seconds, known.variance, known.calls)
@@ -319,7 +318,10 @@ class Frontier:
             if after:
                 self._follow(batch, known.seconds, may_follow)
                 awaited = awaited or len(self._after[batch.nodes[-1]]) > 0
-            if last or batch.seconds >= (short if awaited or not batch.certain else long):  # type: ignore[operator]
+            if last:
+                break
+            certain = is_certain(batch.seconds, batch.variance, among)  # type: ignore[arg-type]
+            if batch.seconds >= (long if certain and not awaited else short):  # type: ignore[operator]
                 break
             if len(batch.nodes) >= part and batch.seconds >= lengths.round_trip:  # type: ignore[operator]
                 break

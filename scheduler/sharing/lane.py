@@ -88,12 +88,12 @@ class Batch:
             self.calls = calls
 
 
-def is_certain(seconds: float, variance: float) -> bool:
-    """Whether a prediction of seconds with this variance is good, or that of a long batch of such nodes would be.
+def is_certain(seconds: float, variance: float, among: float = LONGEST_FINAL_BATCH) -> bool:
+    """Whether a prediction of seconds with this variance is good, or that of `among` seconds of such nodes would be.
 
     A sum of many calls is known better than each of them: its variance grows as it does, not as its square.
     """
-    return variance <= STABLE_SPREAD**2 * seconds * max(seconds, LONGEST_FINAL_BATCH)
+    return variance <= STABLE_SPREAD**2 * seconds * max(seconds, among)
 
 
 class Lane:

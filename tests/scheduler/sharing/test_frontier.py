@@ -161,6 +161,19 @@ def test_batches_of_even_nodes_that_nobody_waits_for_are_longer_and_shrink_towar
     assert sizes == sorted(sizes, reverse=True)
 
 
+def test_a_call_that_was_interrupted_does_not_shorten_batches_while_much_is_left():
+    """Each message costs the caller, and on a busy machine that interrupts more calls."""
+    frontier = frontier_of([None] * 10_000, [()] * 10_000)
+    for seconds in [3e-4] * 50 + [15e-3] + [3e-4] * 49:
+        COSTS.learn(frontier.flow.kernels[0], 0, seconds, 8)
+    frontier.took(0, 3e-4)
+    sizes = []
+    while frontier.ready:
+        sizes.append(len(take(frontier).nodes))
+    assert sizes[0] > 40
+    assert max(sizes[-20:]) < 12  # by then, such a call would make one lane wait for another
+
+
 @pytest.mark.parametrize(("seconds", "sizes"), [([1e-4, 3e-4], range(180, 201)), ([1e-4] * 99 + [1e-2], range(15, 25))])
 def test_the_sum_of_many_calls_is_known_well_if_none_of_them_is_very_long(seconds, sizes):
     """Calls of 0.1 or 0.3 ms go for 40 ms, like even ones; not those of which one in a hundred takes 10 ms."""
