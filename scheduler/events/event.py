@@ -84,7 +84,7 @@ class Event:
     ready, sent: when the nodes became ready, and when they were sent, as seconds since the epoch; 0.0 if unknown.
     back: when the caller received the results; 0.0 if they were not sent.
     bytes_in, bytes_out: the bytes of its inputs and outputs.   attempt: 1 for the first try.
-    packing: seconds for pickling and unpickling values, in or beside it.   text: further information.
+    packing: seconds for pickling and unpickling values, before and after it.   text: further information.
     plan: for "planned" the plan (`scheduler.plan.plan.Plan`); None for a run without a plan, or of a shared session.
     """
 

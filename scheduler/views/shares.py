@@ -157,10 +157,10 @@ class _BackwardWalk:
         home = max(0.0, self.now - max(piece.end, start))
         back = min(piece.packing, home)
         there = min(piece.packing - back, max(0.0, start - sent - behind))
-        meanwhile = min(piece.packing - back - there, max(0.0, self.now - home - start))
+        before = min(piece.packing - back - there, max(0.0, sent - ready))
         self.cut(hop, self.now - home + back, piece)
         self.cut("pickling", self.now - back, piece)
-        self.cut("queue" if piece.lane.place == "queue" else "work", start + meanwhile, piece)
+        self.cut("queue" if piece.lane.place == "queue" else "work", start, piece)
         self.cut("pickling", start - there, piece)
         if piece.sent >= ready:  # it was sent as a whole: time beyond its batch's transfer is a wait
             self.cut("waiting for a core", min(start - there - behind, max(piece.came, sent)), piece)
@@ -168,6 +168,7 @@ class _BackwardWalk:
         else:
             self.cut("waiting for a core", start - there - behind, piece)
             self.hop(sent, hop if crossed else "rest", piece)
+        self.cut("pickling", sent - before, piece)
         self._wait(piece, ready, waits)
 
     def _wait(self, piece: Piece, ready: float, waits: Waits) -> None:

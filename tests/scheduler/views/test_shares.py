@@ -83,12 +83,14 @@ def test_the_way_to_another_process_is_a_hop_or_rays(chain):
         assert shares_of(whole(3.0, ran(a, 0, 1), there)) == {"work": 2.0, share: 1.0}
 
 
-def test_pickling_is_taken_from_the_ways_and_then_from_the_work(chain):
+def test_pickling_is_taken_from_the_ways_and_then_from_the_time_before_but_never_from_the_work(chain):
     a = chain[0]
     there = ran(a, 1, 1, worker(1), ready=0.0, sent=0.5, back=2.25, packing=0.5)
     assert shares_of(whole(2.25, there)) == {"work": 1.0, "pickling": 0.5, "hop": 0.25, "rest": 0.5}
-    here = ran(a, 0, 1, worker(1), packing=0.25)
-    assert shares_of(whole(1.0, here)) == {"work": 0.75, "pickling": 0.25}
+    for packing, waited in ((0.875, {"waiting for a core": 0.125}), (9.0, {})):  # in part before they were sent
+        early = ran(a, 1, 1, worker(1), ready=0.25, sent=0.5, back=2.25, packing=packing)
+        pickling = min(packing, 1.0)
+        assert shares_of(whole(2.25, early)) == {"work": 1.0, "pickling": pickling, "rest": 0.25, **waited}
 
 
 def test_what_was_planned_and_waited_for_before_work_is_told(chain):
