@@ -1,6 +1,9 @@
-"""The cost of planning, in microseconds and kilobytes per node, for 10^3 to 10^6 nodes (a tree of additions).
+"""The cost of building and planning, in microseconds and kilobytes per node.
 
-Goals: 15 us per node, also for 10,000 slots; at 10^6 nodes at most 1.5 times the cost at 10^4; and 1.5 KB per node.
+Planning: for 10^3 to 10^6 nodes (a tree of additions). Goals: 15 us per node, also for 10,000 slots; at 10^6 nodes at
+most 1.5 times the cost at 10^4; and 1.5 KB per node.
+Building: graphs of 2,000 calls, with Python's garbage collector at work. Goals: 5 us for a call of an `@op` function,
+and less than Dask's `delayed`; 12 us for an addition of a constant, which makes two nodes, and half of TensorFlow's.
 """
 
 from __future__ import annotations
@@ -10,7 +13,10 @@ import random
 import resource
 from time import perf_counter
 
-from benchmarks.common import figure, row
+from benchmarks.common import figure, interleaved, row
+
+CALLS = 2000
+"""Nodes of a graph that is built."""
 
 
 def plan(nodes: int) -> tuple[float, float]:
@@ -57,8 +63,45 @@ def schedule_for(slots: int, nodes: int = 100_000) -> float:
     return (perf_counter() - start) / nodes
 
 
+def additions(tf) -> None:
+    """Build a chain of additions of a constant with either library."""
+    with tf.Graph().as_default():
+        x = tf.placeholder(tf.float32, [])
+        for _ in range(CALLS):
+            x = x + 1.0
+
+
+def building() -> None:
+    """Print rows for what it takes to add a call, and an addition, to a graph."""
+    import tensorflow.compat.v1 as tf1
+    from dask.delayed import delayed
+
+    import weftwork as tf
+
+    op, task = tf.op(abs), delayed(abs, pure=False)
+
+    def calls() -> None:
+        with tf.Graph().as_default():
+            for k in range(CALLS):
+                op(k)
+
+    def tasks() -> list:
+        return [task(k) for k in range(CALLS)]
+
+    took = interleaved({"ours": calls, "peer": tasks}, rounds=15, warm=2)
+    row("building, a call", took["ours"] / CALLS, took["peer"] / CALLS, 1.0, "Dask delayed")
+    figure("building, a call", took["ours"] / CALLS * 1e6, "us", 5)
+    tf1.disable_eager_execution()
+    took = interleaved({"ours": lambda: additions(tf), "peer": lambda: additions(tf1)}, rounds=5, warm=1)
+    row("building, x + 1.0", took["ours"] / CALLS, took["peer"] / CALLS, 0.5, "TF1")
+    figure("building, x + 1.0", took["ours"] / CALLS * 1e6, "us", 12)
+
+
 def main() -> None:
-    """Print a row for each size, the ratio of the largest to 10^4, and a row for each number of slots."""
+    """Print the rows of building, a row for each size, the ratio of the largest to 10^4, and one for each number of
+    slots.
+    """
+    building()
     took = {}
     for nodes in (1_000, 10_000, 100_000, 1_000_000):
         took[nodes], grown = plan(nodes)

@@ -153,6 +153,6 @@ figure("only in {0}", 1, "MiB", 5)
         (tmp_path / folder / "benchmarks" / "small.py").write_text(script.format(value))
     then_and_now.main([str(tmp_path / "then"), "2", "small"], tmp_path / "now")
     assert capsys.readouterr().out.splitlines() == [
-        "step | 2 us, now 3 us: 1.50 WORSE | 1.50 of it by peer",
+        "step | 2 us, now 3 us: 1.50 | 1.50 of it by peer WORSE",
         "grown by | 2 MiB, now 3 MiB: 1.50 WORSE",
     ]
