@@ -23,7 +23,7 @@ def plan(nodes: int) -> tuple[float, float]:
     """Seconds and bytes per node to make the dataflow, estimate and candidates, as in a session's first run."""
     import weftwork as tf
     from weftwork.scheduler.compile.lowering import lower
-    from weftwork.scheduler.plan.autotune import candidates
+    from weftwork.scheduler.plan.candidates import candidates
     from weftwork.scheduler.plan.collector import collecting_later
     from weftwork.scheduler.plan.placement import Estimate
 

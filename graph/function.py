@@ -75,9 +75,9 @@ class Op(Generic[P, R]):
         self._gradient: Callable | None = None
         self.source: Source | None = None
         """Where all its nodes were made, if not at the lines of their callers."""
-        self._fits: set[tuple] = set()
-        """The shapes of calls that its function takes, and those that its methods take."""
-        self._method_fits: tuple[set[tuple], set[tuple]] = set(), set()
+        self._fits: set[tuple | int] = set()
+        """The shapes of calls that its function takes, or just the number of arguments; and those of its methods."""
+        self._method_fits: tuple[set[tuple | int], set[tuple | int]] = set(), set()
         self._kernel = kernel_of(function, outputs, types, traits, numpy=numpy)
 
     def _set_kernel(self) -> None:
@@ -153,9 +153,9 @@ class Op(Generic[P, R]):
         name = self._name or self._kernel.node_name
         if "name" in kwargs and not self._takes_name:
             name = _checked_name(kwargs.pop("name"), self._kernel) or name
-        shape = shape_of(args, kwargs)
+        shape = shape_of(args, kwargs) if kwargs else len(args)
         if shape not in self._fits and not self._kernel.numpy:
-            check_shape(self.function, self._kernel.__name__, shape)
+            check_shape(self.function, self._kernel.__name__, shape_of(args, kwargs))
             self._fits.add(shape)
         found: list[Tensor] = []
         tracing = local.tracing

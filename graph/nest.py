@@ -157,6 +157,8 @@ def lift(structure: Any, found: list, convert: Callable[[Any], Any], memo: dict 
 
 def lift_call(args: Sequence, kwargs: Mapping, found: list, convert: Callable[[Any], Any]) -> tuple[tuple, dict]:
     """The templates of a call's arguments. An object that occurs twice is one object in them, too."""
+    if not kwargs and ATOMS.issuperset(map(type, args)):
+        return tuple(args), {}
     memo: dict = {}
     return (
         tuple([lift(item, found, convert, memo) for item in args]),

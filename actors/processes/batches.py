@@ -41,8 +41,9 @@ from weftwork.graph.python.forks import children_end
 from weftwork.graph.python.lending import all_lent
 from weftwork.graph.stacks import working
 
-_VISIT = 1e-3
-"""Seconds for which calls of a function may go on before its captured state is looked at."""
+_VISIT, _LOOKS = 1e-3, 0.02
+"""Minimum seconds for which calls of a function go on before its captured state is looked at, and the maximum fraction
+of the time that looking takes."""
 _MOST_KERNELS = 256
 """Most kernels that a task's process keeps. Beyond that, it forgets all of them."""
 FLOWS = 64
@@ -67,7 +68,8 @@ class Report(NamedTuple):
 class _Visit:
     """Successive calls of one kernel. The state that it captures is set before them, and checked after them.
 
-    That takes some 15 to 30 us, so short calls share it. If one of them has changed the state, none of them counts.
+    That takes some 15 to 30 us, more for a large state, so short calls share it. If one of them has changed the state,
+    none of them counts.
     changed: the numbers of the functions that have changed theirs.   first: the number of nodes before the visit.
     """
 
@@ -75,7 +77,7 @@ class _Visit:
         self.changed: list[int] = []
         self.token, self.first = 0, 0
         self._carried: Carried | None = None
-        self._until = 0.0
+        self._until, self._looked = 0.0, 0.0
 
     def enter(self, token: int, carried: Carried | None, first: int) -> None:
         """Before each call."""
@@ -83,15 +85,19 @@ class _Visit:
             return
         self.leave()
         if carried is not None and not self.changed:
+            began = perf_counter()
             carried.arrive()
             self._carried, self.token, self.first = carried, token, first
-            self._until = perf_counter() + _VISIT
+            now = perf_counter()
+            self._until = now + max(_VISIT, (self._looked + now - began) / _LOOKS)
 
     def leave(self) -> None:
         """After the last call."""
         carried, self._carried = self._carried, None
         if carried is not None:
+            began = perf_counter()
             self.changed = carried.changed()
+            self._looked = perf_counter() - began
 
 
 class Kept:

@@ -108,6 +108,9 @@ class Dataflow:
             after: list[list[int]] = [[] for _ in self.ops]
             producer = self.producer
             for node, inputs in enumerate(self.inputs):
+                if not inputs and node not in self.after:
+                    before.append(())
+                    continue
                 others = {producer[v] for v in inputs}
                 others.discard(-1)
                 if node in self.after:

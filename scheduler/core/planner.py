@@ -14,7 +14,8 @@ from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of, need_one_thread
 from weftwork.scheduler.compile.needs import is_free, is_sharable
 from weftwork.scheduler.machines import backend, inventory, objects
-from weftwork.scheduler.plan.autotune import Autotuner, Candidate, candidates, dynamic, scattered_plan
+from weftwork.scheduler.plan.autotune import Autotuner, Candidate
+from weftwork.scheduler.plan.candidates import candidates, dynamic, scattered_plan
 from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.lanes import Lanes

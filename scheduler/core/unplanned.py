@@ -12,8 +12,9 @@ from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.needs import is_sharable
 from weftwork.scheduler.core.cold_run import ColdRun, Next, Part
 from weftwork.scheduler.core.planner import Planner
-from weftwork.scheduler.plan.autotune import Autotuner, dynamic
+from weftwork.scheduler.plan.autotune import Autotuner
 from weftwork.scheduler.plan.call_list import CallList
+from weftwork.scheduler.plan.candidates import dynamic
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.signatures import Signature, settled
 from weftwork.scheduler.plan.specializations import Specialization

@@ -125,6 +125,9 @@ predicted gain would have made up for it in the runs so far."""
 HOPELESS = 1.1
 """A candidate predicted to take this many times the seconds of a measured one is not tried: each try is a run of the
 user's."""
+SLOWED, SLOW_RUNS = 1.3, 2
+"""Multiple of its usual seconds from which a run of a plan for slots is slow, and the number of such runs in a row
+after which the plan is taken to have lost a core. Only sharing out as the run goes on can do with part of one."""
 NEAR = 1.5
 """A candidate within this factor of the best one is tried again later: the machine may have been busy."""
 DOUBT = 1.05

@@ -307,9 +307,9 @@ class Frontier:
             if batch.nodes:
                 if last or 2 * len(batch.nodes) >= known.calls or not may_follow(node):
                     break
-                seconds = batch.seconds + known.seconds  # type: ignore[operator]
-                certain = is_certain(seconds, batch.variance + known.variance, among)
-                if seconds > short and (awaited or after or seconds > long or not certain):
+                seconds: Any = batch.seconds + known.seconds  # type: ignore[operator]
+                variance = batch.variance + known.variance
+                if seconds > short and (awaited or after or seconds > long or not is_certain(seconds, variance, among)):
                     break
             heapq.heappop(self.ready)
             batch.add(node, known.seconds, known.variance, known.calls)
@@ -318,10 +318,10 @@ class Frontier:
             if after:
                 self._follow(batch, known.seconds, may_follow)
                 awaited = awaited or len(self._after[batch.nodes[-1]]) > 0
-            if last:
-                break
-            certain = is_certain(batch.seconds, batch.variance, among)  # type: ignore[arg-type]
-            if batch.seconds >= (long if certain and not awaited else short):  # type: ignore[operator]
+            seconds = batch.seconds
+            if last or (
+                seconds >= short and (awaited or seconds >= long or not is_certain(seconds, batch.variance, among))
+            ):
                 break
             if len(batch.nodes) >= part and batch.seconds >= lengths.round_trip:  # type: ignore[operator]
                 break

@@ -101,6 +101,32 @@ def test_a_trial_is_not_cut_short_by_another_plan_that_becomes_due():
     assert chosen == ["caller"] * 3 + ["resident"] * 17
 
 
+def beside_a_stranger(busy, runs):
+    """The candidates used in each run if another program is busy on a core in the runs `busy`."""
+    alone, beside = {"caller": 1.0, "dynamic": 0.6, "resident": 0.55}, {"caller": 1.0, "dynamic": 0.7, "resident": 0.9}
+    autotuner = Autotuner([Candidate(name, predicted, no_plan) for name, predicted in alone.items()])
+    chosen = []
+    for run in range(runs):
+        chosen.append(autotuner.current.name)
+        autotuner.record(autotuner.current, (beside if run in busy else alone)[chosen[-1]])
+    return chosen
+
+
+def test_a_plan_that_loses_a_core_is_left_and_tried_again_soon():
+    chosen = beside_a_stranger(busy=range(10, 15), runs=36)
+    assert set(chosen[6:12]) == {"resident"}  # two runs show that it is slow now
+    assert set(chosen[12:20]) == {"dynamic"}
+    assert set(chosen[25:]) == {"resident"}
+    chosen = beside_a_stranger(busy=range(10, 300), runs=220)
+    assert set(chosen[12:20]) == {"dynamic"}
+    assert chosen[12:].count("resident") < 5
+
+
+def test_a_single_slow_run_does_not_count():
+    chosen = beside_a_stranger(busy=range(10, 36, 2), runs=36)
+    assert set(chosen[6:]) == {"resident"}
+
+
 @pytest.mark.parametrize("wanted", ["dynamic", "resident"])
 def test_a_run_that_cannot_have_the_local_workers_gets_a_plan_without_them(wanted):
     ways = {"caller": 1.0, "thread": 0.9, "dynamic": 0.6, "resident": 0.6, wanted: 0.5}
