@@ -21,7 +21,7 @@ from weftwork.graph.nest import Slot
 from weftwork.graph.operation import Kind
 from weftwork.graph.python.captured_kinds import SURROUNDINGS
 from weftwork.graph.python.lending import Lent
-from weftwork.graph.python.ownership import is_atom, own, own_each, own_made
+from weftwork.graph.python.ownership import is_atom, own, own_each, own_leaving, own_made
 from weftwork.graph.python.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.dataflow import LIBRARY, ONE, USERS, Dataflow
@@ -43,15 +43,17 @@ def write_program(
     sizes: Sequence[float],
     inner: bool = False,
     crossings: Crossings | None = None,
+    leaving: bool = False,
 ) -> tuple[Program, list[int]]:
     """Write the program of some nodes. Returns it, and the node of each step (-1 for steps that belong to none).
 
     sizes: bytes of each value. Large values are freed at once, not when their slot is reused.
     inner: whether it is part of another program, which is quiet.
     crossings: for one of several concurrent programs, the values that these exchange.
+    leaving: whether all outputs are pickled once it has ended.
     """
     if crossings is None:
-        return _Writer(flow, nodes, inputs, outputs, sizes, inner).program()
+        return _Writer(flow, nodes, inputs, outputs, sizes, inner, leaving).program()
     return _SlotWriter(flow, nodes, inputs, outputs, sizes, crossings).program()
 
 
@@ -113,8 +115,10 @@ class _Writer:
         outputs: tuple,
         sizes: Sequence[float],
         inner: bool = False,
+        leaving: bool = False,
     ):
         self.flow, self.nodes, self.inputs, self.outputs, self.sizes = flow, nodes, inputs, outputs, sizes
+        self.leaving = leaving
         values = len(flow.producer) + 1  # one more for the exchange
         dense = _DENSE * len(nodes) > values
         self.slot: Any = [-1] * values if dense else _Sparse()
@@ -201,7 +205,7 @@ class _Writer:
             lent = self._lent(at, kernel, [values[arg.index] if type(arg) is Slot else -1 for arg in args])
             kernel = kernel.function  # type: ignore[attr-defined]
             reads = tuple([reads[arg.index] if type(arg) is Slot else self._constant(arg) for arg in args])
-            settle = own
+            settle = own_leaving if self.leaving and at + 1 == len(self.nodes) else own
         elif is_users(kernel):  # the wrapper settles its result itself
             lent = self._lent(at, users_function(kernel), values)
         elif any([self.takers[value] & USERS for value in flow.outputs[node]]):

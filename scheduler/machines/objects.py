@@ -97,10 +97,11 @@ def _block(key: str, data: memoryview) -> Block:
     return block
 
 
-def fetch(reference: Any) -> Any:
+def fetch(reference: Any, lazily: bool = False) -> Any:
     """The value of a reference. Raises ValueLost if it is gone, backend.StoreFull if the store had no room for it.
 
     A value that does not unpickle here is lost, too: it raises backend.Unreadable.
+    lazily: as for `messages.unwrap`.
     """
     errors = reference.life.module.exceptions
     try:
@@ -110,7 +111,7 @@ def fetch(reference: Any) -> Any:
     except (errors.ObjectStoreFullError, errors.OutOfDiskError) as error:
         raise backend.StoreFull(backend.first_line(error)) from error
     try:
-        return unwrap(stored)
+        return unwrap(stored, lazily)
     except Exception as error:
         raise backend.Unreadable(f"a value could not be loaded: {type(error).__name__}: {text_of(error)}") from error
 

@@ -158,8 +158,9 @@ def make_plan(
             readers[value] = readers.get(value, 0) + 1
         if segment.place in (Place.QUEUE, Place.LOOP, Place.NESTED):
             continue
+        leaving = segment.place is Place.TASK
         segment.program, segment.owners = write_program(
-            flow, segment.nodes, segment.inputs, segment.outputs, estimate.bytes
+            flow, segment.nodes, segment.inputs, segment.outputs, estimate.bytes, leaving=leaving
         )
         segment.program.unwatched = _unwatched(estimate, segment)
     local = all(s.place is Place.CALLER for s in segments)

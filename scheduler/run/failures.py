@@ -177,10 +177,13 @@ def let_stay(op: Operation, kernel: Any, why: BaseException) -> bool:
     return new
 
 
-def fetch_output(run: Any, number: int, reference: Any) -> Any:
-    """A run's value in Ray's store. If it does not load here, its function runs here from now on; raises ValueLost."""
+def fetch_output(run: Any, number: int, reference: Any, lazily: bool = False) -> Any:
+    """A run's value in Ray's store. If it does not load here, its function runs here from now on; raises ValueLost.
+
+    lazily: as for `objects.fetch`.
+    """
     try:
-        return objects.fetch(reference)
+        return objects.fetch(reference, lazily)
     except backend.Unreadable as error:
         node = run.flow.producer[number]
         if node >= 0 and error.__cause__ is not None:

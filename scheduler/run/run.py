@@ -30,6 +30,7 @@ from weftwork.scheduler.plan.history import learn
 from weftwork.scheduler.plan.plan import Plan, Segment
 from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.failures import call_of_step, fetch_output, let_stay, node_error, uninitialized
+from weftwork.scheduler.run.inputs import inputs_here
 from weftwork.scheduler.run.limits import STRIKES
 from weftwork.scheduler.run.telling import HERE, WORTH, Node, Sent, Telling, lane, measured, took
 from weftwork.scheduler.run.waiting import limit_passed
@@ -228,8 +229,9 @@ class Run:
             self.lock()
         values = self.values
         inputs = [values[v] for v in segment.inputs]
+        mapped: list = []
         if Reference in map(type, inputs):
-            inputs = [self.local(v) for v in segment.inputs]
+            inputs = inputs_here(self, segment.inputs, mapped)
         costs: Sequence[Sequence] = ()
         began = monotonic()
         self.here[segment.slot] = (segment, began, get_ident())

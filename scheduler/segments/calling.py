@@ -16,6 +16,7 @@ from weftwork.scheduler.compile.emit import is_users, users_function
 from weftwork.scheduler.machines.backend import Reference
 from weftwork.scheduler.plan.plan import Plan
 from weftwork.scheduler.plan.policy import LONGEST_TURN
+from weftwork.scheduler.run.inputs import inputs_here
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.waiting import Called
 
@@ -66,6 +67,7 @@ def call_nodes(run: Run, todo: list[int], called: list[Call], watched: bool = Fa
     end = perf_counter() + LONGEST_TURN
     start = seconds = 0.0
     before = read = None
+    mapped: list = []
     try:
         while todo and not (called and (run.stop or start + seconds > end)):
             node = current.node = todo[-1]
@@ -73,7 +75,7 @@ def call_nodes(run: Run, todo: list[int], called: list[Call], watched: bool = Fa
             users = is_users(kernel)
             args = [values[number] for number in inputs[node]]
             if Reference in map(type, args):
-                args = [run.local(number) for number in inputs[node]]
+                args = inputs_here(run, inputs[node], mapped)
             if args and users:
                 args = all_lent(args, users_function(kernel).reads)
             taken = sum(map(size_of, args))
@@ -88,6 +90,7 @@ def call_nodes(run: Run, todo: list[int], called: list[Call], watched: bool = Fa
             if before is not None:
                 read = TICKER.read().since(before)
             del args
+            mapped.clear()
             if len(outputs[node]) == 1:
                 values[outputs[node][0]] = result
             else:

@@ -152,6 +152,35 @@ def test_a_variable_may_be_a_frame_that_lies_in_the_store():
         assert session.run(held).equals(frame(50_000))
 
 
+KEPT = []
+
+
+def keeping(given):
+    KEPT.append(given)
+    return len(given)
+
+
+@pytest.mark.parametrize("what", ["a pandas frame", "an Arrow table"])
+def test_the_program_reads_what_a_task_has_made_in_the_store(what):
+    made = tf.op(num_cpus=1)(VALUES[what])()
+    with tf.Session() as session:
+        for _ in range(2):
+            assert session.run(tf.op(here=True)(private_bytes)(made, 1.0)) == (0, 4 * sum(range(LONG)))
+
+
+def test_what_a_task_has_made_can_be_written_to_in_the_program():
+    made = tf.op(num_cpus=1)(frame)(50_000)
+    same, part = tf.op(here=True)(lambda given: given)(made), tf.op(here=True)(lambda given: given["a"])(made)
+    with tf.Session() as session:
+        for _ in range(2):
+            whole, again, column, length = session.run([made, same, part, tf.op(here=True)(keeping)(made)])
+            for got in (whole, again, KEPT.pop()):
+                got.loc[0, "a"] = 9.0
+            column.iloc[0] = 9.0
+            assert (length, column.iloc[0], again.loc[0, "a"]) == (50_000, 9.0, 9.0)
+        assert session.run(made).equals(frame(50_000))
+
+
 def test_a_function_may_keep_the_frame_that_it_returns():
     kept = []
 

@@ -1,0 +1,28 @@
+"""Inputs: the values that nodes of a run take in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from weftwork.actors.processes.worker import as_input
+from weftwork.scheduler.machines.backend import Reference
+from weftwork.scheduler.run.failures import fetch_output
+
+
+def inputs_here(run: Any, numbers: Sequence[int], mapped: list) -> list:
+    """The values with these numbers, fetched if they are in Ray's store.
+
+    A frame is read in the store: it is put into `mapped`, to be held while the nodes run, and they get a lazy copy. If a
+    function of the run changes state, it may keep its frame for longer, and gets one of its own.
+    """
+    found, values, lazily = [], run.values, not run.flow.bound
+    for number in numbers:
+        value = values[number]
+        if type(value) is Reference:
+            known = len(mapped)
+            value = as_input(fetch_output(run, number, value, lazily), mapped)
+            if len(mapped) == known:
+                values[number] = value
+        found.append(value)
+    return found
