@@ -14,7 +14,7 @@ from weftwork.actors.programs.failed_call import FailedCall
 from weftwork.actors.programs.program import Program, StepFailed
 from weftwork.graph.errors import FailedPreconditionError, OpError, from_exception, message_of
 from weftwork.graph.operation import UNINITIALIZED
-from weftwork.graph.python.ownership import own
+from weftwork.graph.python.ownership import own, own_leaving
 from weftwork.graph.python.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 
@@ -71,7 +71,7 @@ class Body:
 
     def _is_users(self, step: int) -> bool:
         made = self.program.steps[step]
-        return isinstance(made.kernel, (UserFunction, Seeded)) or made.settle is own
+        return isinstance(made.kernel, (UserFunction, Seeded)) or made.settle in (own, own_leaving)
 
 
 def check_required(required: list[tuple[int, str, str]], values: list) -> None:

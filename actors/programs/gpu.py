@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.actors.programs.program import Program, Step
-from weftwork.graph.python.ownership import own
+from weftwork.graph.python.ownership import own, own_leaving
 from weftwork.graph.python.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 
@@ -74,4 +74,4 @@ def for_device(program: Program) -> Program:
 
 
 def _is_users(step: Step) -> bool:
-    return isinstance(step.kernel, (UserFunction, Seeded)) or step.settle is own
+    return isinstance(step.kernel, (UserFunction, Seeded)) or step.settle in (own, own_leaving)

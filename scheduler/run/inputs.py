@@ -13,8 +13,8 @@ from weftwork.scheduler.run.failures import fetch_output
 def inputs_here(run: Any, numbers: Sequence[int], mapped: list) -> list:
     """The values with these numbers, fetched if they are in Ray's store.
 
-    A frame is read in the store: it is put into `mapped`, to be held while the nodes run, and they get a lazy copy. If a
-    function of the run changes state, it may keep its frame for longer, and gets one of its own.
+    A frame is read in the store: it is put into `mapped`, to be held while the nodes run, and they get a lazy copy. But
+    a function that changes state may keep its frame for longer: where the run has one, frames are copied.
     """
     found, values, lazily = [], run.values, not run.flow.bound
     for number in numbers:
