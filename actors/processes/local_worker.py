@@ -237,6 +237,7 @@ class LocalWorker:
         clear: bool,
         probe: bool,
         patient: bool,
+        inner: frozenset[int],
         around: tuple,
         content: list,
         watch: Watch,
@@ -251,7 +252,8 @@ class LocalWorker:
             self._kept.clear()
         for number in dropped:
             self._values.pop(number, None)
-        running, loading = Batch(self._kept, self._values, self._stop), _Loading(transport, run, patient)
+        running = Batch(self._kept, self._values, self._stop, inner=inner)
+        loading = _Loading(transport, run, patient)
         with suppress(Unknown), RECORDER.listening() as heard:
             loads = perf_counter()
             PLACE.enter(*around)

@@ -142,6 +142,16 @@ class TaskParcel(Parcel):
         return pickle.dumps((*head, content), protocol=5), arrived
 
 
+def uses_elsewhere(flow: Dataflow, nodes: Sequence[int], uses: Sequence[int]) -> dict[int, int]:
+    """How often others use the values that some nodes make.   uses: the number of uses of each value."""
+    others = {value: uses[value] for node in nodes for value in flow.outputs[node]}
+    for node in nodes:
+        for value in flow.inputs[node]:
+            if value in others:
+                others[value] -= 1
+    return others
+
+
 def key_of(flow: Dataflow) -> str:
     """The name under which workers keep the rows of a dataflow."""
     if flow.key is None:

@@ -35,7 +35,7 @@ from weftwork.scheduler.sharing.frontier import Frontier
 from weftwork.scheduler.sharing.lane import Batch, Lane
 from weftwork.scheduler.sharing.refusals import Refusals
 from weftwork.scheduler.sharing.results import Results
-from weftwork.scheduler.sharing.shipping import TaskParcel
+from weftwork.scheduler.sharing.shipping import TaskParcel, uses_elsewhere
 
 _PLACE = Place.TASK.value
 _NOBODY = Lane()
@@ -143,9 +143,7 @@ class Tasks:
     def _segment(self, nodes: list[int]) -> tuple[Segment, frozenset[int]]:
         """Nodes as a segment, whose outputs are what is probably large; and the values that only they read."""
         flow = self.run.flow
-        others = {value: self._uses[value] for node in nodes for value in flow.outputs[node]}
-        for value in [value for node in nodes for value in flow.inputs[node] if value in others]:
-            others[value] -= 1
+        others = uses_elsewhere(flow, nodes, self._uses)
         large = tuple([value for value, uses in others.items() if uses and self._size(value) > REMOTE_BYTES])
         self._sent += 1
         segment = Segment(self._sent, Place.TASK, nodes, False, outputs=large, separate=tuple(range(len(large))))

@@ -27,7 +27,7 @@ from weftwork.scheduler.sharing.frontier import Frontier
 from weftwork.scheduler.sharing.lane import Batch, Lane, idlest, until_room, with_room
 from weftwork.scheduler.sharing.refusals import Refusals
 from weftwork.scheduler.sharing.results import Results
-from weftwork.scheduler.sharing.shipping import Parcel
+from weftwork.scheduler.sharing.shipping import Parcel, uses_elsewhere
 
 _UP_WITHIN = 60.0
 """Seconds for which a run that has lost all workers waits for one."""
@@ -65,7 +65,7 @@ class Workers:
         self._tries: dict[int, int] = {}
         self._packed: dict[int, tuple] = {}
         """By token, the kernels that were sent."""
-        self._batches = 0
+        self._batches, self._uses = 0, run.flow.uses()
         self._alone_since = 0.0
 
     @property
@@ -125,7 +125,8 @@ class Workers:
             self.refusals.does_not_pack(nodes, error)
             return self.frontier.again(nodes)
         patient = not (parcel.brings_code and may_do_without(run.flow))
-        header = [self._number, self._batches, lane.dropped, lane.clear, probe, patient, run.around(lane.known)]
+        inner = frozenset([value for value, uses in uses_elsewhere(run.flow, nodes, self._uses).items() if not uses])
+        header = [self._number, self._batches, lane.dropped, lane.clear, probe, patient, inner, run.around(lane.known)]
         now = monotonic()
         try:
             self._transport.send(slot, [*pack_parts(["share", *header]), *content], run.stop)

@@ -401,3 +401,16 @@ def test_a_graph_with_one_node_that_asks_for_a_cpu_may_have_a_static_plan(graph,
         alone = [even_on_a_cpu(k) for k in range(8)]
         assert "resident" not in [name for name, _, _ in session.explain(alone).ways]
         assert session.run(alone) == list(range(8))
+
+
+def test_what_only_nodes_beside_its_maker_read_is_not_sent_to_the_program(graph):
+    """It may be large. Nor need it pickle."""
+    made = tf.op(lambda: (os.getpid(), threading.Lock()))()
+    seen = tf.op(lambda made: (made[0], os.getpid()))(made)
+    unread = tf.op(lambda: threading.Lock())()
+    with tf.Session(config=tf.ConfigProto(placement="dynamic")) as session:
+        (maker, reader), _ = session.run([seen, unread.op])  # an unseen function follows the one that it reads from
+        assert maker == reader != os.getpid()
+        assert session.placements["resident"][1] == 3
+        (maker, lock), _ = session.run([made, seen])
+        assert (maker, type(lock)) == (os.getpid(), type(threading.Lock()))
