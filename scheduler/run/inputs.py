@@ -10,13 +10,14 @@ from weftwork.scheduler.machines.backend import Reference
 from weftwork.scheduler.run.failures import fetch_output
 
 
-def inputs_here(run: Any, numbers: Sequence[int], mapped: list) -> list:
+def inputs_here(run: Any, numbers: Sequence[int], users: bool, mapped: list) -> list:
     """The values with these numbers, fetched if they are in Ray's store.
 
-    A frame is read in the store: it is put into `mapped`, to be held while the nodes run, and they get a lazy copy. But
-    a function that changes state may keep its frame for longer: where the run has one, frames are copied.
+    Users' functions read frames in the store: these are put into `mapped`, to be held while the nodes run, which get
+    lazy copies. But a function that changes state may keep its frame for longer: where the run has one, frames are
+    copied; also for nodes of the library, which may pass them on.   users: whether only users' functions take them.
     """
-    found, values, lazily = [], run.values, not run.flow.bound
+    found, values, lazily = [], run.values, users and not run.flow.bound
     for number in numbers:
         value = values[number]
         if type(value) is Reference:

@@ -231,7 +231,7 @@ class Run:
         inputs = [values[v] for v in segment.inputs]
         mapped: list = []
         if Reference in map(type, inputs):
-            inputs = inputs_here(self, segment.inputs, mapped)
+            inputs = inputs_here(self, segment.inputs, segment.program.loud, mapped)
         costs: Sequence[Sequence] = ()
         began = monotonic()
         self.here[segment.slot] = (segment, began, get_ident())

@@ -75,7 +75,7 @@ def call_nodes(run: Run, todo: list[int], called: list[Call], watched: bool = Fa
             users = is_users(kernel)
             args = [values[number] for number in inputs[node]]
             if Reference in map(type, args):
-                args = inputs_here(run, inputs[node], mapped)
+                args = inputs_here(run, inputs[node], users, mapped)
             if args and users:
                 args = all_lent(args, users_function(kernel).reads)
             taken = sum(map(size_of, args))
