@@ -16,6 +16,7 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops.composite import IndexedSlices, IndexedSlicesValue, SparseTensor, SparseTensorValue
 from weftwork.graph.ops.control_flow import parts_of
+from weftwork.graph.python.frames import is_lazy, is_mapped
 from weftwork.graph.python.ownership import ATOMS, copied
 from weftwork.graph.user_function import UserFunction
 from weftwork.graph.variables.variable import Variable
@@ -192,7 +193,9 @@ def owned(values: Sequence[Any], copy: bool, kept: Sequence[bool] = ()) -> list:
                     value = value.copy(order="K")
                 given.add(id(value))  # equal nodes share a value
         elif copy and kind not in ATOMS:
-            if id(value) in given or (kept and kept[len(mine)]):
+            if is_lazy(kind) and is_mapped(value):  # its lazy copies could not be written to
+                value = copied(value, lazily=False)
+            elif id(value) in given or (kept and kept[len(mine)]):
                 value = copied(value)
             given.add(id(value))
         mine.append(value)
