@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weftwork.actors.programs.failed_call import FailedCall
-from weftwork.actors.programs.program import Program, StepFailed
+from weftwork.actors.programs.program import Program, Step, StepFailed
 from weftwork.graph.errors import FailedPreconditionError, OpError, from_exception, message_of
 from weftwork.graph.operation import UNINITIALIZED
 from weftwork.graph.python.ownership import own, own_leaving
@@ -67,11 +67,12 @@ class Body:
         stops = isinstance(kernel, Control)
         if stops and isinstance(cause, OpError) and cause.call is not None:
             return cause.call
-        return FailedCall(kernel, attrs, taken, self.where[step], self._is_users(step), stops)
+        return FailedCall(kernel, attrs, taken, self.where[step], is_users_step(self.program.steps[step]), stops)
 
-    def _is_users(self, step: int) -> bool:
-        made = self.program.steps[step]
-        return isinstance(made.kernel, (UserFunction, Seeded)) or made.settle in (own, own_leaving)
+
+def is_users_step(step: Step) -> bool:
+    """Whether a step calls a user's function."""
+    return isinstance(step.kernel, (UserFunction, Seeded)) or step.settle in (own, own_leaving)
 
 
 def check_required(required: list[tuple[int, str, str]], values: list) -> None:

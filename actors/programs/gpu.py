@@ -16,10 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.actors.programs.program import Program, Step
-from weftwork.graph.python.ownership import own, own_leaving
-from weftwork.graph.python.seeded import Seeded
-from weftwork.graph.user_function import UserFunction
+from weftwork.actors.programs.bodies import is_users_step
+from weftwork.actors.programs.program import Program
 
 
 def available() -> bool:
@@ -68,10 +66,6 @@ class OnDevice:
 
 def for_device(program: Program) -> Program:
     """A program whose library kernels run on the GPU."""
-    steps = [step if _is_users(step) else step._replace(kernel=OnDevice(step.kernel)) for step in program.steps]
+    steps = [step if is_users_step(step) else step._replace(kernel=OnDevice(step.kernel)) for step in program.steps]
     constants = tuple([(slot, to_device(value)) for slot, value in program.constants])
     return replace(program, steps=steps, constants=constants, shipped=None)
-
-
-def _is_users(step: Step) -> bool:
-    return isinstance(step.kernel, (UserFunction, Seeded)) or step.settle in (own, own_leaving)

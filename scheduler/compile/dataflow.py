@@ -83,6 +83,7 @@ class Dataflow:
         self._takers: bytearray | None = None
         self._neighbours: tuple[list[tuple[int, ...]], list[list[int]]] | None = None
         self._depth_first: list[int] | None = None
+        self._uses: list[int] | None = None
         self._has_users = False
 
     def tensor(self, value: int) -> Tensor:
@@ -145,12 +146,16 @@ class Dataflow:
         return self._depth_first
 
     def uses(self) -> list[int]:
-        """The number of uses of each value: by nodes, as fetches, and as final values of variables."""
-        uses = [0] * len(self.producer)
-        for inputs in [*self.inputs, [v for v in (*self.fetched, *self.writes.values()) if v is not None]]:
-            for value in inputs:
-                uses[value] += 1
-        return uses
+        """The number of uses of each value: by nodes, as fetches, and as final values of variables.
+
+        Cached: do not change it.
+        """
+        if self._uses is None:
+            uses = self._uses = [0] * len(self.producer)
+            for inputs in [*self.inputs, [v for v in (*self.fetched, *self.writes.values()) if v is not None]]:
+                for value in inputs:
+                    uses[value] += 1
+        return self._uses
 
     def takers(self) -> bytearray:
         """Flags for each value:

@@ -91,7 +91,7 @@ class Sharing:
         self.detached, self.most, self.missed = detached, most, missed
         self.does_without = threads and may_do_without(flow)
         """Whether this process may call everything, so nothing waits for a worker to start."""
-        self.locked, self.uses = after_locks(flow), flow.uses()
+        self.locked, self.uses = after_locks(flow), flow.uses().copy()
         self.gil = GilWatch(flow, self.frontier)
         self.calling, self.listening = False, False
         """Whether the caller is calling a node, and whether it waits for a message."""
