@@ -53,7 +53,7 @@ class Body:
 
     def explained(self, cause: BaseException, step: int, taken: list | None) -> Exception:
         """The error to raise for a step that raised `cause`.   taken: the step's inputs, if they are known."""
-        ours = not self._is_users(step)
+        ours = not is_users_step(self.program.steps[step])
         message = message_of(cause, ours)
         if "(defined at" not in message:
             message = f"{message}\n\t [[node {self.where[step]} ]]"
