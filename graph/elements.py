@@ -60,6 +60,11 @@ class Elements:
         """True if every tensor of the graph may be fed."""
         return not (self._unfeedable or self._sections)
 
+    @property
+    def all_fetchable(self) -> bool:
+        """True if every element of the graph may be fetched."""
+        return not (self._unfetchable or self._sections)
+
     def is_feedable(self, tensor: Any) -> bool:
         """False for tensors inside a control-flow construct."""
         return tensor.op.section is None and tensor not in self._unfeedable

@@ -192,12 +192,16 @@ class Graph(Forgetting, Elements, Drawn):
         return self._statistics
 
     def all_for(self, wanted: Iterable[Operation]) -> tuple[list[Operation], GraphStatistics] | None:
-        """All operations and their statistics if a run of `wanted` needs every operation; else None."""
+        """All operations and their statistics if a run of `wanted`, each once, needs every operation; else None."""
         with self._lock:
             statistics = self._statistics
-            end_count = 0
-            for op in dict.fromkeys(wanted):
-                end_count += sum([statistics.last[t.number] < 0 for t in op.outputs]) if op.outputs else 1
+            last, end_count = statistics.last, 0
+            for op in wanted:
+                outputs = op.outputs
+                if len(outputs) == 1:
+                    end_count += last[outputs[0].number] < 0
+                else:
+                    end_count += sum([last[t.number] < 0 for t in outputs]) if outputs else 1
             return (self._operations[:], statistics.copy()) if end_count == statistics.ends else None
 
     def as_graph_def(self, from_version: int | None = None, add_shapes: bool = False) -> Any:

@@ -31,7 +31,7 @@ from weftwork.scheduler.compile.needs import settle_needs
 from weftwork.scheduler.compile.sections import SectionFlow, body_of, is_limited
 from weftwork.scheduler.plan.signatures import Signature
 from weftwork.scheduler.plan.specializations import Specialization
-from weftwork.scheduler.request.fetches import Fetches
+from weftwork.scheduler.request.fetches import NO_FETCHES, Fetches
 from weftwork.scheduler.state.mirror import Cells
 
 _PARTS = 8
@@ -210,7 +210,7 @@ class _InParts(Signature):
     """The signature of many calls of a function in one run."""
 
     def __init__(self, engine: Any, flow: Dataflow):
-        super().__init__(Fetches((), list), tuple(flow.feeds), ())
+        super().__init__(NO_FETCHES, tuple(flow.feeds), ())
         self.flow, self.cells = flow, Cells(engine.mirror, flow)
         self._last = Specialization()
 

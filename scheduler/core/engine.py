@@ -143,7 +143,7 @@ class Engine:
         if timeout is not None and self.config.debug:
             timeout = None
         if listener is not None or self.events.is_heard:
-            telling = telling_of(self.events, signature.fetches.elements, listener, asked)
+            telling = telling_of(self.events, signature.fetches, listener, asked)
         if flow is not None and not flow.ops and not flow.pinned:  # everything is fed or constant, so nothing runs
             if telling is not None:
                 if asked is not None:
@@ -192,7 +192,7 @@ class Engine:
             fits = sum(map(size_of, fed)) <= MOST_FED and not (call_list and call_list.blocks)
             flow = _NO_FLOW if call_list is not None and fits else self.signatures.compile(signature)
         cells = signature.cells or Cells(self.mirror, flow)
-        run = Run(flow, cells, self.draws, timeout, (self.events, signature.fetches.elements), moved)
+        run = Run(flow, cells, self.draws, timeout, (self.events, signature.fetches), moved)
         if telling is not None:
             run.telling = telling
         return run

@@ -35,6 +35,7 @@ from weftwork.scheduler.plan.policy import (
     MOST_SPREAD,
     PLANNING_A_NODE,
 )
+from weftwork.scheduler.request.fetches import Fetches
 
 _STRIDE = 16 * CHUNK
 """One node in this many is measured, and the first one of each function."""
@@ -86,9 +87,11 @@ class CallList:
         """Seconds that a plan could have saved so far."""
 
     @classmethod
-    def of(cls, elements: Sequence[Tensor | Operation], fed: set[Tensor]) -> CallList | None:
-        """The call list for these elements and feeds, or None if a plan is needed or likely to pay within one run."""
-        wanted = [e if isinstance(e, Operation) else e.op for e in elements if e not in fed]
+    def of(cls, fetches: Fetches, fed: set[Tensor]) -> CallList | None:
+        """The call list for these fetches and feeds, or None if a plan is needed or likely to pay within one run."""
+        elements, wanted = fetches.elements, fetches.ops
+        if fed:
+            wanted = tuple(dict.fromkeys([e if isinstance(e, Operation) else e.op for e in elements if e not in fed]))
         if not wanted or wanted[0].graph.version < LEAST_COLD_NODES:
             return None
         ops, statistics = _needed(wanted, fed)

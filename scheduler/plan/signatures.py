@@ -59,9 +59,10 @@ class Signature:
     ):
         """finish: called with the compiled dataflow, to add to it."""
         self.fetches, self.fed, self.ran, self.finish = fetches, fed, ran, finish
-        given = set(fed)
-        self.kept = [kept or e in given for kept, e in zip(fetches.kept, fetches.elements, strict=True)]
+        self.kept = fetches.kept
         """Which fetched values may be referenced elsewhere too."""
+        if given := set(fed):
+            self.kept = [kept or e in given for kept, e in zip(fetches.kept, fetches.elements, strict=True)]
         self.flow: Dataflow | None = None
         self.cells: Cells | None = None
         self.call_list: CallList | None = None
@@ -146,14 +147,14 @@ class Signatures(Lru[Hashable, Signature]):
         gates = bool(elements) and elements[0].graph.gates is not None
         if lasting and not (gates or signature.ran or signature.finish) and self._config.placement == "auto":
             with collecting_later():
-                signature.call_list = CallList.of(elements, set(signature.fed))
+                signature.call_list = CallList.of(signature.fetches, set(signature.fed))
         if signature.call_list is None:
             self.compile(signature)
 
     def renew(self, signature: Signature) -> None:
         """Compile an outdated signature anew."""
         if signature.flow is None:
-            signature.call_list = CallList.of(signature.fetches.elements, set(signature.fed))
+            signature.call_list = CallList.of(signature.fetches, set(signature.fed))
         else:
             self.compile(signature)
 

@@ -59,16 +59,23 @@ def conversion_of(value: Any) -> tuple[type, Callable, Callable | None, Callable
 class Fetches:
     """Parsed fetches: the elements to compute, and a function from their values to the result."""
 
-    __slots__ = ("build", "elements", "kept")
+    __slots__ = ("build", "elements", "kept", "ops")
 
     def __init__(self, elements: tuple[Tensor | Operation, ...], build: Callable[[Sequence[Any]], Any]):
         self.elements = elements
         self.build = build
-        self.kept = [isinstance(e, Tensor) and not isinstance(e.op.kernel, UserFunction) for e in elements]
+        ops = [e.op if isinstance(e, Tensor) else e for e in elements]
+        self.kept = [not (type(op.kernel) is UserFunction or op is e) for op, e in zip(ops, elements, strict=True)]
         """Which values others may hold.
 
         Values of users' functions are excluded: they are settled when they are made.
         """
+        self.ops = tuple(dict.fromkeys(ops))
+        """The operations to run, or that make the tensors, each once."""
+
+
+NO_FETCHES = Fetches((), list)
+"""Those of a run that is part of another one."""
 
 
 def parse_fetches(graph: Graph, fetches: Any) -> Fetches:
@@ -109,7 +116,7 @@ class _Parser:
 
     def _several(self, items: list, pack: Callable) -> Callable:
         if all(type(item) in _LEAVES for item in items):  # flat: one comprehension
-            numbers = [self._number(item) for item in items]
+            numbers = self._plain_numbers(items) or [self._number(item) for item in items]
             return lambda values: pack([values[n] for n in numbers])
         builders = [self.structure(item) for item in items]
         return lambda values: pack([build(values) for build in builders])
@@ -121,6 +128,15 @@ class _Parser:
     def _leaf(self, fetch: Any) -> Callable:
         number = self._number(fetch)
         return lambda values: values[number]
+
+    def _plain_numbers(self, items: list) -> list[int] | None:
+        """The numbers of items that are all tensors of a graph in which everything may be fetched, or None."""
+        graph, numbers = self.graph, self.numbers
+        if not graph.all_fetchable or {*map(type, items)} != {Tensor}:
+            return None
+        if not all([tensor.op.graph is graph for tensor in items]):
+            return None
+        return [numbers.setdefault(tensor, len(numbers)) for tensor in items]
 
     def _number(self, fetch: Any) -> int:
         try:
@@ -164,6 +180,8 @@ def structure_of(fetches: Any) -> Hashable | None:
     kind = type(fetches)
     if kind in _KEYS:
         return fetches
+    if (kind is list or kind is tuple) and _KEYS.issuperset(map(type, fetches)):
+        return (kind, *fetches)
     if kind is dict or kind is OrderedDict:
         items = [f if type(f) in _KEYS else structure_of(f) for f in fetches.values()]
         return None if None in items else (kind, *map(type, fetches), *fetches, *items)  # types, because 1 == True
@@ -181,6 +199,8 @@ def owned(values: Sequence[Any], copy: bool, kept: Sequence[bool] = ()) -> list:
     copy: False leaves shared values as they are.   kept: which values may be held by others, or have parts that are.
     Those are copied even if they are not numeric arrays.
     """
+    if ATOMS.issuperset(map(type, values)):
+        return list(values)
     mine: list = []
     given: set[int] = set()
     for value in values:

@@ -28,6 +28,7 @@ from weftwork.scheduler.machines import backend, objects
 from weftwork.scheduler.machines.backend import Reference
 from weftwork.scheduler.plan.history import learn
 from weftwork.scheduler.plan.plan import Plan, Segment
+from weftwork.scheduler.request.fetches import NO_FETCHES, Fetches
 from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.failures import call_of_step, fetch_output, let_stay, node_error, uninitialized
 from weftwork.scheduler.run.inputs import inputs_here
@@ -83,10 +84,10 @@ class Run:
         cells: Cells,
         draws: Any,
         timeout: float | None,
-        asked: tuple[Stream, Sequence] | None = None,
+        asked: tuple[Stream, Fetches] | None = None,
         moved: dict | None = None,
     ):
-        """asked: the stream that receives the run's events, and the run's fetches; None for no events."""
+        """asked: the stream that receives the run's events, and the fetches; None for no events."""
         self.flow = flow
         self.cells = cells
         self.mirror = cells.mirror
@@ -118,11 +119,10 @@ class Run:
     def teller(self) -> Telling:
         """The Telling of the run, created if needed."""
         if self.telling is None:
-            made = Telling(*(self._asked or (Stream(), ())), self.began if self.called is None else self.called)
+            made = Telling(*(self._asked or (Stream(), NO_FETCHES)), self.called or self.began)
             if self.__dict__.setdefault("telling", made) is made:  # atomic, for concurrent threads
                 made.begin()
-        assert self.telling is not None
-        return self.telling
+        return self.telling  # type: ignore[return-value]
 
     # Sources
 

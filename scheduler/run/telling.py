@@ -20,13 +20,14 @@ from typing import Any, NamedTuple
 from weftwork.actors.processes.messages import Ran
 from weftwork.graph.drawing.words import listed, time_text
 from weftwork.graph.errors import text_of
-from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.operation import Operation
 from weftwork.graph.python.forks import in_child
 from weftwork.scheduler.events.clock import OFFSETS, epoch
 from weftwork.scheduler.events.event import Event, Lane, told
 from weftwork.scheduler.events.stream import Listening, Stream, new_run
 from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.plan.autotune import Autotuner, Candidate
+from weftwork.scheduler.request.fetches import Fetches
 
 WORTH = 1e-3
 """Least seconds of a segment that is reported even if nobody listens."""
@@ -68,9 +69,7 @@ class Telling:
 
     __slots__ = ("_asked", "_began", "_ears", "_epoch", "_over", "_started", "_stream", "number")
 
-    def __init__(
-        self, stream: Stream, asked: Sequence[Tensor | Operation], began: float, ears: Sequence[Listening] = ()
-    ):
+    def __init__(self, stream: Stream, asked: Fetches, began: float, ears: Sequence[Listening] = ()):
         """asked: the run's fetches.   began: its start, in ticks."""
         self._stream, self._ears, self._asked, self._began = stream, ears, asked, began
         self._epoch, self.number = epoch(), new_run()
@@ -79,9 +78,8 @@ class Telling:
 
     def begin(self) -> None:
         """Report the start of the run."""
-        ops = tuple(dict.fromkeys([getattr(element, "op", element) for element in self._asked]))
-        text = listed(self._asked, attrgetter("name"))
-        self.tell("began", self._began, ops=ops, text=text)
+        text = listed(self._asked.elements, attrgetter("name"))
+        self.tell("began", self._began, ops=self._asked.ops, text=text)
 
     @property
     def heard(self) -> bool:
@@ -231,7 +229,7 @@ class Telling:
         self._over = True
 
 
-def telling_of(stream: Stream, asked: Sequence[Tensor | Operation], listener: Any, began: float | None) -> Telling:
+def telling_of(stream: Stream, asked: Fetches, listener: Any, began: float | None) -> Telling:
     """The Telling of a run about to begin, for the listeners of the stream and an optional one of this run.
 
     began: when it was asked for, if that is not now.

@@ -27,6 +27,7 @@ from weftwork.scheduler.machines import inventory
 from weftwork.scheduler.plan import call_list as listings
 from weftwork.scheduler.plan.call_list import CallList
 from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.request.fetches import Fetches
 from weftwork.scheduler.sharing.local_workers import local_workers
 
 MANY = 300
@@ -46,6 +47,11 @@ def chain(make, x=0):
     for _ in range(MANY):
         x = make(x)
     return x
+
+
+def call_list_of(elements, fed):
+    """The call list for these fetches."""
+    return CallList.of(Fetches(tuple(elements), list), fed)
 
 
 # Results
@@ -155,12 +161,12 @@ def test_what_needs_a_plan_gets_one(graph, what):
     }.get(what, lambda: tf.constant(1.0))
     with tf.device("/cpu:0" if what == "device" else None):
         fetch = step(start()) if what == "few" else chain(step, start())
-    assert CallList.of([fetch], set()) is None
+    assert call_list_of([fetch], set()) is None
 
 
 def test_a_plain_graph_needs_none(graph):
     x = tf.placeholder(tf.float32)
-    assert CallList.of([chain(seen(lambda x: x), x)], {x}) is not None
+    assert call_list_of([chain(seen(lambda x: x), x)], {x}) is not None
 
 
 def test_a_run_that_is_fed_large_values_gets_a_plan(graph):
@@ -176,10 +182,10 @@ def test_a_run_that_is_fed_large_values_gets_a_plan(graph):
 def test_a_run_of_little_of_a_large_graph_gets_a_plan(graph):
     step = seen(lambda x: x)
     part = chain(step)
-    assert CallList.of([part], set()) is not None
+    assert call_list_of([part], set()) is not None
     for _ in range(16):
         chain(step)
-    assert CallList.of([part], set()) is None
+    assert call_list_of([part], set()) is None
 
 
 @pytest.mark.parametrize(("seconds", "calls", "planned"), [(5e-4, 4, False), (5e-4, 5, True), (5e-3, 1, True)])
@@ -187,7 +193,7 @@ def test_short_first_calls_do_not_tell_that_a_function_is_heavy(graph, seconds, 
     step = tf.op(lambda x: x)
     for _ in range(calls):
         COSTS.learn(step.kernel, 64, seconds, 64)
-    assert (CallList.of([chain(step)], set()) is None) is planned
+    assert (call_list_of([chain(step)], set()) is None) is planned
 
 
 @pytest.mark.parametrize(
@@ -206,7 +212,7 @@ def test_a_plan_is_made_once_it_might_have_paid(graph, make, seconds, scalars, e
 
     That is more for nodes of the library, which a compiled program does not call.
     """
-    call_list = CallList.of([chain(make if make is tf.negative else seen(make), 1)], set())
+    call_list = call_list_of([chain(make if make is tf.negative else seen(make), 1)], set())
     runs = 1
     while not call_list.is_worth_a_plan(MANY, MANY * seconds, scalars, slots=2):
         runs += 1
@@ -242,7 +248,7 @@ def test_nodes_that_turn_out_heavy_are_left_to_a_plan(graph, clock):
 
     step = seen(nap)
     first = step(1)
-    work = ColdRun(CallList.of([step(first) for _ in range(MANY - 1)], set()), {}, lambda: False, False)
+    work = ColdRun(call_list_of([step(first) for _ in range(MANY - 1)], set()), {}, lambda: False, False)
     assert work.go_on([]) is Next.PLAN
     part = work.rest()
     assert work.called == 2
@@ -256,18 +262,18 @@ def test_heavy_nodes_of_which_each_waits_for_another_are_called_here_until_other
         return x
 
     step = seen(nap)
-    work = ColdRun(CallList.of([chain(step, 1)], set()), {}, lambda: False, False)
+    work = ColdRun(call_list_of([chain(step, 1)], set()), {}, lambda: False, False)
     assert work.go_on([]) is Next.NOTHING
     assert work.values() == [1]
     last = chain(step, 1)
-    work = ColdRun(CallList.of([step(last) for _ in range(MANY // 8)], set()), {}, lambda: False, False)
+    work = ColdRun(call_list_of([step(last) for _ in range(MANY // 8)], set()), {}, lambda: False, False)
     assert work.go_on([]) is Next.PLAN
     assert MANY // 2 < work.called <= MANY
 
 
 def test_a_pause_does_not_make_nodes_heavy(graph, clock):
     work = ColdRun(
-        CallList.of([chain(seen(lambda k: clock.wait(1e-6 if k else 0.05) or k + 1), 0)], set()),
+        call_list_of([chain(seen(lambda k: clock.wait(1e-6 if k else 0.05) or k + 1), 0)], set()),
         {},
         lambda: False,
         False,
