@@ -41,8 +41,9 @@ COLUMNS = ["name", "ours", "peer", "ratio", "goal", "reached"]
 NOTES = "Notes"
 
 
-def rows_of(name: str, limit: int, root: Path = TARGET.parent.parent) -> list[dict]:
-    """The rows printed by a benchmark of a checkout. If it fails, a last row says why."""
+def rows_of(name: str, limit: int) -> list[dict]:
+    """The rows printed by a benchmark. If it fails, a last row says why."""
+    root = TARGET.parent.parent
     try:
         done = subprocess.run(
             [sys.executable, "-m", f"benchmarks.{name}"],

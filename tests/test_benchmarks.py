@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -139,20 +140,24 @@ def command(process):
         return []
 
 
-def test_two_checkouts_are_compared_by_the_rows_that_both_have(tmp_path, capsys):
-    script = """
-from benchmarks.common import figure, row
-row("step", {0}e-6, 4e-6, 1, "peer")
-figure("grown by", {0}, "MiB", 5)
-figure("only in {0}", 1, "MiB", 5)
-"""
-    for folder, value in (("then", 2), ("now", 3)):
-        (tmp_path / folder / "benchmarks").mkdir(parents=True)
-        for name in ("__init__", "common"):
-            (tmp_path / folder / "benchmarks" / f"{name}.py").write_bytes((ROOT / f"benchmarks/{name}.py").read_bytes())
-        (tmp_path / folder / "benchmarks" / "small.py").write_text(script.format(value))
-    then_and_now.main([str(tmp_path / "then"), "2", "small"], tmp_path / "now")
-    assert capsys.readouterr().out.splitlines() == [
-        "step | 2 us, now 3 us: 1.50 | 1.50 of it by peer WORSE",
-        "grown by | 2 MiB, now 3 MiB: 1.50 WORSE",
+def test_two_checkouts_are_compared_sample_by_sample(capsys):
+    then_and_now.main(str(ROOT), 3, "20 of 1 us")
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.partition(" | ")[0] for row in rows] == [
+        f"20 of 1 us: {name}" for name in ("building", "first run", "second run", "8 more")
     ]
+    assert all(re.fullmatch(r".* \| [\d.]+ ms, now [\d.]+ ms \| [\d.]+( WORSE)?", row) for row in rows)
+
+
+def test_a_program_that_an_earlier_checkout_cannot_run_is_named(tmp_path, capfd):
+    (tmp_path / "weftwork").mkdir()
+    (tmp_path / "weftwork" / "__init__.py").write_text("")
+    then_and_now.main(str(tmp_path), 3, "x + 1")
+    out, reason = capfd.readouterr()
+    assert out == "x + 1 | fails then\n"
+    assert "AttributeError" in reason
+
+
+def test_comparing_checkouts_by_an_unknown_program_names_those_that_there_are():
+    with pytest.raises(SystemExit, match=r"no program 'y \+ 2'.*'x \+ 1'"):
+        then_and_now.main(str(ROOT), 3, "y + 2")

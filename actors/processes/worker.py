@@ -33,7 +33,7 @@ from weftwork.actors.programs.ambient import PLACE, Unknown
 from weftwork.actors.programs.lru import Lru
 from weftwork.actors.programs.output import RECORDER
 from weftwork.actors.programs.program import Program, StepFailed, Stopped
-from weftwork.actors.programs.sizes import size_of
+from weftwork.actors.programs.sizes import size_of, sizes_of
 from weftwork.actors.programs.stack import step_of
 from weftwork.graph.kernels.team import limit
 from weftwork.graph.python.forks import children_end
@@ -201,7 +201,7 @@ def call(program: Program, values: list, stop: Any, request: Request, watch: Wat
             outputs, *measured = program.measure(values, stop)
         else:
             outputs = program(values, stop)
-        watch.ran(sum(map(size_of, values)), sum(map(size_of, outputs)))
+        watch.ran(sizes_of(values), sizes_of(outputs))
     return outputs, measured
 
 

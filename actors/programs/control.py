@@ -57,10 +57,11 @@ class Loop(Control):
         limit = int(rest[0]) if self.limited else None
         iteration = first
         test, step, positions = self.test, self.step, Positions(self.draws, rest)
+        alone = COMPILED_AFTER if self._fused is None else 1  # the first iteration looks for variables without a value
         while limit is None or iteration < limit:
             if stop:
                 raise Stopped
-            if iteration - first == COMPILED_AFTER and not self.draws:
+            if iteration - first == alone and not self.draws:
                 fused = self._as_function()
                 if fused is not None:
                     return fused(stop, None if limit is None else limit - iteration, state, rest)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from importlib.metadata import entry_points
 from itertools import islice
@@ -32,6 +32,8 @@ _NUMBERS: list[type] = [kind for kind in np.sctypeDict.values() if issubclass(ki
 _FIXED: dict[type, int] = {kind: np.dtype(kind).itemsize for kind in _NUMBERS}
 _FIXED.update(dict.fromkeys([int, float, bool, complex, type(None)], _DEFAULT_BYTES))
 """Bytes of a value of these types, whatever the value is."""
+_MANY = 16
+"""From this number of values on, it is quicker to count those of each type first."""
 _TEXT = frozenset([str, bytes, bytearray])
 _ARGS: Any = vars(BaseException)["args"]
 _PYTHONS = sys.stdlib_module_names | {"__main__"}
@@ -54,6 +56,13 @@ def size_of(value: Any) -> int:
     if kind is np.ndarray and not value.dtype.hasobject:
         return value.nbytes
     return len(value) if kind in _TEXT else _size(value, kind, 0, {0: _MAX_PARTS_IN_ALL})
+
+
+def sizes_of(values: Collection) -> int:
+    """The sum of the sizes of some values, in bytes."""
+    if len(values) >= _MANY and _FIXED.keys() >= (kinds := Counter(map(type, values))).keys():
+        return sum([_FIXED[kind] * count for kind, count in kinds.items()])
+    return sum(map(size_of, values))
 
 
 def _size(value: Any, kind: type, depth: int, look: dict[int, int]) -> int:

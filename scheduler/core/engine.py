@@ -106,7 +106,7 @@ class Engine:
         self._nesting = Nesting(self)
         self._awaiting = Awaiting(config.limits)
         self.planner = Planner(config, self.lanes, self._nesting)
-        self._unplanned = Unplanned(self.planner, self.run_flow)
+        self._unplanned = Unplanned(self.planner, self)
         self.flusher = Flusher(self.mirror, self.links)
         self._autosave = Autosave(self.mirror, config.checkpoint_dir, config.checkpoint_every)
         self._recovery = Recovery(self.mirror, self._autosave, config.replicas)

@@ -3,12 +3,12 @@ parts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
 from weftwork.actors.programs.program import Stopped
-from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.needs import is_sharable
 from weftwork.scheduler.core.cold_run import ColdRun, Next, Part
 from weftwork.scheduler.core.planner import Planner
@@ -29,9 +29,9 @@ _COLD = "cold: called one after another, without a plan; one is made once it pay
 class Unplanned:
     """The runs without a plan of one session."""
 
-    def __init__(self, planner: Planner, run_flow: Callable[[Run, Dataflow, Specialization], None]):
-        """run_flow: runs a dataflow whose sources are available."""
-        self._planner, self._run_flow = planner, run_flow
+    def __init__(self, planner: Planner, engine: Any):
+        """engine: runs dataflows whose sources are available."""
+        self._planner, self._engine = planner, weakref.proxy(engine)  # weak, so a forgotten session is freed at once
 
     def run(self, run: Run, signature: Signature, call_list: CallList, fed: Sequence[Any]) -> list:
         """Call nodes here as far as possible, run the rest in parts, and return the values of the fetches."""
@@ -81,7 +81,7 @@ class Unplanned:
             specialization = Specialization()
             if heavy and is_sharable(flow) and self._planner.can_share(flow, inner.bytes_of_sources()):
                 specialization.autotuner = Autotuner([dynamic(flow)])
-            self._run_flow(inner, flow, specialization)
+            self._engine.run_flow(inner, flow, specialization)
             for where, (segments, nodes) in inner.ran.items():
                 run.count(where, nodes, segments)
             work.take(part, inner.fetched())

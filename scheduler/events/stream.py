@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from operator import attrgetter
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from weftwork.graph.forgetting import FORGOTTEN
 from weftwork.graph.weak import members
@@ -32,21 +32,34 @@ def new_run() -> int:
 class Listening:
     """A registered listener. It listens until `close`, or until the end of a `with` block."""
 
-    __slots__ = ("_all", "listener", "nodes", "passive")
+    __slots__ = ("_among", "_stream", "listener", "nodes", "passive")
 
-    def __init__(self, listener: Listener, nodes: bool, among: list[Listening], passive: bool = False):
-        """passive: it receives only events that are reported anyway, so it causes none."""
+    def __init__(
+        self,
+        listener: Listener,
+        nodes: bool,
+        among: list[Listening],
+        passive: bool = False,
+        stream: Stream | None = None,
+    ):
+        """among: the listeners that it joins.   stream: whose they are, unless they are those of all streams, or of a
+        single run.   passive: it receives only events that are reported anyway, so it causes none.
+        """
         if not callable(listener):
             raise TypeError(f"A listener must be callable, but got a {type(listener).__name__}.")
-        self.listener, self.nodes, self.passive, self._all = listener, nodes, passive, among
+        self.listener, self.nodes, self.passive = listener, nodes, passive
+        self._among = among if stream is None else None
+        self._stream = None if stream is None else ref(stream)  # weak, so a forgotten session is freed at once
         among.append(self)
-        _update_streams()
+        _look_again(among, stream)
 
     def close(self) -> None:
         """Stop listening. A second call does nothing."""
-        if self in self._all:
-            self._all.remove(self)
-            _update_streams()
+        stream = None if self._stream is None else self._stream()
+        among = self._among if stream is None else stream.listening
+        if among is not None and self in among:
+            among.remove(self)
+            _look_again(among, stream)
 
     def tell(self, *events: Event) -> None:
         """Call the listener with each event. If it raises, log the error once and stop listening."""
@@ -68,25 +81,28 @@ _EVERYWHERE: list[Listening] = []
 _streams: WeakSet[Stream] = WeakSet()
 
 
-def _update_streams() -> None:
-    """Make each stream notice that a listener was added or removed."""
-    for stream in members(_streams):
+def _look_again(among: list[Listening], stream: Stream | None) -> None:
+    """Make streams notice that a listener was added or removed."""
+    if stream is not None:
         stream.look()
+    elif among is _EVERYWHERE:
+        for each in members(_streams):
+            each.look()
 
 
 class Stream:
     """The events of one session.
 
-    is_heard: whether there is a listener, so that short segments are reported too.   wants_nodes: whether a listener
-    asked for single nodes.
+    listening: its own listeners.   is_heard: whether there is a listener, so that short segments are reported too.
+    wants_nodes: whether a listener asked for single nodes.
     """
 
-    __slots__ = ("__weakref__", "_kept", "_listening", "_nodes", "is_heard", "wants_nodes")
+    __slots__ = ("__weakref__", "_kept", "_nodes", "is_heard", "listening", "wants_nodes")
 
     def __init__(self, kept: int = KEPT):
         self._kept: deque[Event] = deque(maxlen=kept)
         self._nodes: deque[Event] = deque(maxlen=kept)
-        self._listening: list[Listening] = []
+        self.listening: list[Listening] = []
         _streams.add(self)
         self.look()
 
@@ -98,7 +114,7 @@ class Stream:
 
     def look(self) -> None:
         """Update `is_heard` and `wants_nodes`."""
-        all_ = (*self._listening, *_EVERYWHERE)
+        all_ = (*self.listening, *_EVERYWHERE)
         self.wants_nodes = any([one.nodes for one in all_])
         self.is_heard = not all([one.passive for one in all_])
 
@@ -107,7 +123,7 @@ class Stream:
 
         passive: only events that are reported anyway: rare ones, and those of more than a millisecond.
         """
-        return Listening(listener, nodes, self._listening, passive)
+        return Listening(listener, nodes, self.listening, passive, self)
 
     def tell(self, event: Event, also: Iterable[Listening] = ()) -> None:
         """Keep an event and pass it to the listeners.   also: listeners to its run alone."""
@@ -115,13 +131,13 @@ class Stream:
             self.tell_nodes((event,), also)
             return
         self._kept.append(event)
-        for one in (*self._listening, *_EVERYWHERE, *also):
+        for one in (*self.listening, *_EVERYWHERE, *also):
             one.tell(event)
 
     def tell_nodes(self, events: Sequence[Event], also: Iterable[Listening] = ()) -> None:
         """The same for events of kind "node", which only those hear who have asked for nodes."""
         self._nodes.extend(events)
-        for one in (*self._listening, *_EVERYWHERE, *also):
+        for one in (*self.listening, *_EVERYWHERE, *also):
             if one.nodes:
                 one.tell(*events)
 

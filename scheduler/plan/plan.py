@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from weftwork.actors.programs.program import Program
 from weftwork.graph.user_function import UserFunction
@@ -111,6 +112,15 @@ class Plan:
                 program.state = carried_by(functions, segment.need is not None)
                 program.name, program.shipped = "", None
         self.state = state
+
+    def may_wait(self, segment: Segment) -> bool:
+        """True for a segment that may wait in a queue, or a branch or loop with such nodes inside."""
+        return segment.place in (Place.QUEUE, Place.LOOP) or not self.flow.waiting.isdisjoint(segment.nodes)
+
+    @cached_property
+    def waiting(self) -> int:
+        """The number of segments that may wait and need no locks."""
+        return sum([self.may_wait(segment) and not segment.locked for segment in self.segments])
 
     @property
     def is_dynamic(self) -> bool:

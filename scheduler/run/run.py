@@ -18,7 +18,7 @@ from weftwork.actors.processes.messages import Ran
 from weftwork.actors.programs.ambient import LOOK, Around
 from weftwork.actors.programs.output import Event
 from weftwork.actors.programs.program import StepFailed, Stopped
-from weftwork.actors.programs.sizes import size_of
+from weftwork.actors.programs.sizes import size_of, sizes_of
 from weftwork.graph.errors import CancelledError, DeadlineExceededError, text_of
 from weftwork.graph.operation import UNINITIALIZED, Operation
 from weftwork.scheduler.compile.dataflow import Dataflow
@@ -258,7 +258,7 @@ class Run:
         self.count("caller", len(segment.ops or self.ops_of(segment)))
         nodes = self.learn(plan, segment, costs) if measure else ()
         if seconds >= WORTH or self.telling is not None:
-            sizes = sum(map(size_of, inputs)), sum(map(size_of, outputs))
+            sizes = sizes_of(inputs), sizes_of(outputs)
             where = lane(plan.lane_of(segment))
             if segment.told is None:
                 segment.told = told(self.ops_of(segment))

@@ -119,7 +119,7 @@ class Dispatcher:
         self.since.setdefault(segment.number, monotonic())
         if segment.place in (Place.QUEUE, Place.LOOP):
             self.queued.begin(segment)
-        elif segment.place is Place.NESTED and self.queued.may_wait(segment):
+        elif segment.place is Place.NESTED and self.plan.may_wait(segment):
             self.nested.begin(segment)
         elif segment.locked and self.queued.left:
             self.held.append(segment)

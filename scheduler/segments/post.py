@@ -47,7 +47,7 @@ class Post:
         self.under_way: dict[Handle, Attempt] = {}
         run.under_way, run.waits, run.calls, run.events = self.under_way, {}, {}, SimpleQueue()
         run.wakers.append(self.wake)
-        self._name, self._sent = f"weftwork {uuid.uuid4().hex} ", 0
+        self._name, self._sent = "", 0
 
     def wake(self) -> None:
         """Wake the thread that waits for events. May be called from any."""
@@ -61,6 +61,7 @@ class Post:
         pickling its inputs raises.
         """
         self._sent += 1
+        self._name = self._name or f"weftwork {uuid.uuid4().hex} "
         token, packs, events = f"{self._name}{self._sent}", monotonic(), self._run.events
         handle, link, left = self._send(segment, token, pack)
         attempt = Attempt(segment, handle, token, link, Sent(since, left, left - packs, tries))

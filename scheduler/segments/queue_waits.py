@@ -43,15 +43,11 @@ class Waits:
 
     def __init__(self, run: Run, plan: Plan, queues: QueueHost, awaiting: Awaiting):
         self._run, self._plan, self._queues, self._awaiting = run, plan, queues, awaiting
-        self.left = sum([self.may_wait(s) and not s.locked for s in plan.segments])
-
-    def may_wait(self, segment: Segment) -> bool:
-        """True for a segment that may wait, or a branch or loop with such nodes inside."""
-        return segment.place in (Place.QUEUE, Place.LOOP) or not self._plan.flow.waiting.isdisjoint(segment.nodes)
+        self.left = plan.waiting
 
     def ended(self, segment: Segment) -> None:
         """Note that a segment is done."""
-        self.left -= self.may_wait(segment) and not segment.locked
+        self.left -= self._plan.may_wait(segment) and not segment.locked
 
     def begin(self, segment: Segment) -> None:
         """Start a node, unless it is a queue node that an earlier attempt at the run has completed."""
