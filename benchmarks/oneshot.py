@@ -110,6 +110,12 @@ def equal(count: int, seconds: float) -> Callable[[int], Graph]:
     return lambda seed: Graph([seconds] * count)
 
 
+def rising(seed: int, nodes: int = 300) -> Graph:
+    """One function over sorted inputs: independent nodes of 10 us, then longer ones, up to 30 ms."""
+    rng = random.Random(seed)
+    return Graph(sorted([10 ** rng.uniform(-5, -1.5) for _ in range(nodes)]))
+
+
 def heavy_tail(seed: int) -> Graph:
     """500 nodes of 1 ms, and 3 of 300 ms at random places."""
     costs = [1e-3] * 500 + [0.3] * 3
@@ -416,6 +422,7 @@ CASES: dict[str, Callable[[], None]] = {
     "own": lambda: over_bound(
         "the same, a function of its own for each", unequal(40), (1.25, 1.1, 1.05), own_functions=True
     ),
+    "rising": lambda: over_bound("300 nodes, sorted by cost", rising, (1.25, 1.15, 1.08)),
     "coarse": lambda: even(64, 20e-3),
     "medium": lambda: even(1000, 2e-3),
     "fine": lambda: even(10_000, 0.2e-3),

@@ -3,7 +3,7 @@
 A plan costs some 12 us for each node, which pays over many runs; a graph that is run once can do without. This module
 knows neither Ray nor sessions: parts that need another process are run by the engine, which hands back the values.
 
-piece     nodes called one after another between two readings of the clock: a chunk of the call list, or part of one
+piece     nodes called one after another between two looks at their pace: a chunk of the call list, or part of one
 swift     a fast way to call a piece while all values are scalars, which are never dropped. Afterwards, values are
           dropped after their last use, and user functions get copies of values that others read too
 unseen    functions that were never called. They may block or crash a process, so a worker makes their first calls
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from operator import length_hint
 from time import monotonic, perf_counter
 from typing import Any, NamedTuple
@@ -30,20 +31,18 @@ from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.python.lending import last_taken, lent
 from weftwork.graph.python.ownership import ATOMS, own
 from weftwork.graph.statistics import CALLED
-from weftwork.scheduler.core.pace import Pace
+from weftwork.scheduler.core.pace import Pace, is_parallel
 from weftwork.scheduler.plan.call_list import ABSENT, TURN, CallList, are_heavy, unseen, with_turns
 from weftwork.scheduler.plan.cost import COSTS
-from weftwork.scheduler.plan.policy import CHUNK, FIRST_CALLS, FIRST_CALLS_AMONG, OFTEN_CALLED, PARALLEL_GAIN
+from weftwork.scheduler.plan.policy import CHUNK, FIRST_CALLS, FIRST_CALLS_AMONG, LOOK_AT_PACE, OFTEN_CALLED
 from weftwork.scheduler.run.failures import node_error
 from weftwork.scheduler.run.telling import Node
 
-_SCALARS = frozenset([int, float, complex, bool, type(None), np.bool_, *np.sctypeDict.values()]) - {
-    np.void,
-    np.object_,
-    np.str_,
-    np.bytes_,
-}
+_SCALARS = frozenset([int, float, complex, bool, type(None), np.bool_, *np.sctypeDict.values()])
+_SCALARS -= {np.void, np.object_, np.str_, np.bytes_}
 """Types of small, immutable values."""
+_BETWEEN_LOOKS = 16
+"""Calls between two looks at the clock."""
 
 
 class Next(enum.Enum):
@@ -113,7 +112,7 @@ class ColdRun:
         """Most nodes of the next piece. The first pieces are short, because costs are unknown."""
         self._calls: list[tuple] = []
         """The calls of the current swift piece, as a copy."""
-        self._calling: tuple[list[Operation], Iterator] = ([], iter(()))
+        self._calling: tuple[list, Iterator] = ([], iter(()))
         """The nodes being called one after another, and the iterator over those not yet begun."""
 
     # In the caller
@@ -168,31 +167,30 @@ class ColdRun:
                 return Next.TRIAL
             if pace.is_suspect:
                 end = at + 1
-            rows = ops[at:end]
-            if self._ahead:
-                rows = [op for op in rows if op not in self._ahead]
-                self._ahead.difference_update(ops[at:end])
-            begun, count = 0, len(rows)
+            rows = [op for op in ops[at:end] if op not in self._ahead] if self._ahead else ops[at:end]
             self.stretch.pieces.append(rows)
+            steps, begun, due = rows, 0, perf_counter() + LOOK_AT_PACE
             try:
                 if self.scalars and len(rows) > 1 and not self.stretch.watched:
                     self._calls = self._call_list.calls_of(rows)
                     if self._call_list.mixed:
-                        rows, self._calls = with_turns(rows, self._calls)
+                        steps, self._calls = with_turns(rows, self._calls)
                     calls = iter(self._calls)
-                    self._calling = rows, calls
+                    self._calling = steps, calls
                     if not stop:
-                        self._call_swiftly(calls)
+                        self._call_swiftly(calls, due)
                     if stop:
                         raise Stopped
-                    begun = len(rows) - length_hint(calls)
-                rest = iter(rows[begun:])
-                self._calling = rows, rest
-                for op in rest:
+                    begun = len(steps) - length_hint(calls)
+                rest = iter(steps[begun:])
+                self._calling = steps, rest
+                for op in rest if not begun or perf_counter() < due else ():
                     if stop:
                         raise Stopped
                     if op is not None:
                         self._step(op)
+                    if perf_counter() > due:
+                        break
             except BaseException as error:
                 if is_from_outside(error):
                     raise
@@ -201,7 +199,13 @@ class ColdRun:
                 op = self.current
                 call = FailedCall(op.kernel, op.attrs, self._taken(op, error), op.defined_at, op.traits.user)
                 raise node_error(op, error, call=call) from error
-            self.called += count
+            if left := [op for op in rest if op is not None]:
+                end = ops.index(left[0], at, end)
+                del rows[len(rows) - len(left) :]
+                if self._call_list.mixed:
+                    turn(False)  # as before a piece
+            self.called += len(rows)
+            self._ahead.difference_update(ops[at:end])
             self._at = end
             if pace.is_heavy(end) and self._is_parallel():
                 return Next.PLAN
@@ -237,8 +241,13 @@ class ColdRun:
             end = next((max(k, at + 1) for k in range(at, end) if ops[k] in call_list.measured), end)
         return end
 
-    def _call_swiftly(self, calls: Iterator[tuple]) -> None:
-        """Make calls while they return scalars, at 0.1 us each, until the run is stopped."""
+    def _call_swiftly(self, calls: Iterator[tuple], due: float) -> None:
+        """Make calls while they return scalars, at 0.1 us each, until the run is stopped, or until `due`."""
+        while self._call_some(islice(calls, _BETWEEN_LOOKS)) and length_hint(calls) and perf_counter() < due:
+            pass
+
+    def _call_some(self, calls: Iterator[tuple]) -> bool:
+        """Make some calls. False once a value is no scalar."""
         values = self._values
         usual: type = int
         for call in calls:
@@ -255,7 +264,7 @@ class ColdRun:
             elif count == 1:
                 self._step(call[0])
                 if not self.scalars:
-                    return
+                    return False
                 continue
             else:
                 number, function, *places = call
@@ -272,8 +281,9 @@ class ColdRun:
                 if op.traits.user and type(result) not in ATOMS:
                     result = own([result])
                 self._keep(op, result)
-                return
+                return False
             values[number] = result
+        return True
 
     def _step(self, op: Operation) -> None:
         """Call any node."""
@@ -407,22 +417,11 @@ class ColdRun:
 
     def _is_parallel(self) -> bool:
         """Whether enough of the remaining nodes could run at the same time. Others are looked at again halfway."""
-        ops = self._call_list.ops
-        if self._at < self._narrow_until:
-            return False
-        depths: dict[Operation, int] = {}
-        deepest = 0
-        for at in range(self._at, len(ops) + 1, CHUNK):
-            for op in ops[at : at + CHUNK]:
-                if op.kind in CALLED and op not in self._ahead:
-                    before = [depths.get(tensor.op, 0) for tensor in op.inputs]
-                    depths[op] = depth = 1 + max(before + [depths.get(one, 0) for one in op.controls], default=0)
-                    deepest = max(deepest, depth)
-            left = max(0, len(ops) - at - CHUNK)  # at worst, they are one chain
-            if len(depths) + left >= PARALLEL_GAIN * (deepest + left):
-                return True
-        self._narrow_until = (self._at + len(ops)) // 2
-        return False
+        ops, at = self._call_list.ops, self._at
+        found = at >= self._narrow_until and is_parallel(ops, at, self._ahead)
+        if at >= self._narrow_until and not found:
+            self._narrow_until = (at + len(ops)) // 2
+        return found
 
     def rest(self) -> Part:
         """All remaining nodes."""

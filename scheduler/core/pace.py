@@ -1,10 +1,14 @@
-"""Pace: whether the rest of a cold run is heavy, judging by how long its nodes have taken so far."""
+"""Pace: whether the rest of a cold run is worth sharing out: heavy, by how long nodes took so far, and no chain."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from time import perf_counter
 
+from weftwork.graph.operation import Operation
+from weftwork.graph.statistics import CALLED
 from weftwork.scheduler.plan.placement import worth_sharing_once
+from weftwork.scheduler.plan.policy import CHUNK, PARALLEL_GAIN
 
 
 class Pace:
@@ -28,3 +32,19 @@ class Pace:
         before, self.is_suspect = self.is_suspect, left > 0 and worth_sharing_once(pace * left, left, self._are_up)
         self._looked, self._at = now, at
         return before and self.is_suspect
+
+
+def is_parallel(ops: Sequence[Operation], at: int, done: Collection[Operation]) -> bool:
+    """Whether enough of the nodes from `at` on, without those that are done, could run at the same time."""
+    depths: dict[Operation, int] = {}
+    deepest = 0
+    for begin in range(at, len(ops) + 1, CHUNK):
+        for op in ops[begin : begin + CHUNK]:
+            if op.kind in CALLED and op not in done:
+                before = [depths.get(tensor.op, 0) for tensor in op.inputs]
+                depths[op] = depth = 1 + max(before + [depths.get(one, 0) for one in op.controls], default=0)
+                deepest = max(deepest, depth)
+        left = max(0, len(ops) - begin - CHUNK)  # at worst, they are one chain
+        if len(depths) + left >= PARALLEL_GAIN * (deepest + left):
+            return True
+    return False

@@ -80,8 +80,8 @@ PLANNING_A_NODE = 40e-6
 COLD_SCALAR, COLD_OBJECT, COLD_LIBRARY = 0.15e-6, 2.5e-6, 0.8e-6
 """Extra seconds for each node of a run without a plan, while all values are scalars, and otherwise. The third number is
 added for a node of the library, whose calls a compiled program does without."""
-CHUNK = 256
-"""Calls between two readings of the clock."""
+CHUNK, LOOK_AT_PACE = 256, 1e-3
+"""Maximum number of calls, and of seconds, after which a cold run looks whether the rest is worth sharing out."""
 FIRST_CALLS_AMONG = 300
 """Nodes that are searched for first calls."""
 MOST_TRIED_AT_ONCE = 2500

@@ -23,6 +23,7 @@ from weftwork.scheduler.plan.policy import (
     CALLS_BEFORE_HERE,
     GUESSED_SECONDS,
     LONGEST_TURN,
+    ROUND_TRIP,
     UNSEEN_IN_A_ROW,
     URGENT,
 )
@@ -65,6 +66,8 @@ class Frontier:
         """The number of nodes that have not started and have no prediction."""
         self._measured, self._calls = 0.0, 0
         """Measured seconds and number of finished nodes that had no prediction."""
+        self._expected = self._taken = ROUND_TRIP
+        """Predicted and measured seconds of the others, both with a little more, so that short nodes tell little."""
         self.ready: list[tuple[float, int]] = []
         """A heap of ready nodes for any lane."""
         self.threads: list[tuple[float, int]] = []
@@ -259,9 +262,12 @@ class Frontier:
 
     def took(self, node: int, seconds: float) -> None:
         """Note how long a node took."""
-        if self.seconds[node] is None:
+        if (expected := self.seconds[node]) is None:
             self._measured += seconds
             self._calls += 1
+        else:
+            self._expected += expected
+            self._taken += seconds
 
     def _count(self, nodes: Iterable[int], sign: int) -> None:
         """Add nodes to those that have not started, or remove them."""
@@ -274,8 +280,12 @@ class Frontier:
 
     @property
     def work(self) -> float:
-        """Predicted seconds of the nodes that have not started; unseen ones count with the finished ones' mean."""
-        return self._work + self._unseen * (self._measured / self._calls if self._calls else 0.0)
+        """Predicted seconds of the nodes that have not started, corrected by how wrong predictions were so far.
+
+        Unseen ones count with the finished ones' mean.
+        """
+        unseen = self._unseen * (self._measured / self._calls if self._calls else 0.0)
+        return self._work * (self._taken / self._expected) + unseen
 
     def gil_unknown(self, node: int) -> bool:
         """True for a user function of which it matters, and is not known yet, if it holds or releases the GIL."""

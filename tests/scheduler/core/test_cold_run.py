@@ -9,6 +9,7 @@ import pickle
 import signal
 import threading
 import time
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -269,6 +270,43 @@ def test_heavy_nodes_of_which_each_waits_for_another_are_called_here_until_other
     work = ColdRun(call_list_of([step(last) for _ in range(MANY // 8)], set()), {}, lambda: False, False)
     assert work.go_on([]) is Next.PLAN
     assert MANY // 2 < work.called <= MANY
+
+
+@pytest.mark.parametrize("kind", ["scalars", "objects", "mixed"])
+def test_long_nodes_behind_short_ones_are_left_to_a_plan_within_a_few_calls(graph, clock, kind):
+    """A piece has up to 256 nodes; it ends early once it has taken a millisecond."""
+    short, errors = 100, []
+
+    def nap(k):
+        clock.wait(1e-6 if k < short else 2e-3)
+        errors.append(np.geterr())
+        return [k] if kind == "objects" else k
+
+    step = seen(nap)
+    nodes = [step(k) for k in range(MANY)]
+    if kind == "mixed":
+        nodes = [node for k, made in enumerate(nodes) for node in (made, tf.log(tf.constant(0.0)))]
+    work = ColdRun(call_list_of(nodes, set()), {}, lambda: True, False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # as if the library's nodes warned of the logarithm of 0
+        assert work.go_on([]) is Next.PLAN
+    part = work.rest()
+    done = MANY - len([op for op in part.nodes if op.kernel is step.kernel])
+    assert short + 2 <= done <= short + 20
+    assert errors == [np.geterr()] * done
+    values = work.values()[:: 2 if kind == "mixed" else 1]
+    assert values[:done] == ([[k] for k in range(done)] if kind == "objects" else [*range(done)])
+
+
+def test_an_error_in_a_piece_that_ends_early_names_its_node(graph, clock):
+    def nap(k):
+        clock.wait(1e-4)
+        return 1 // (77 - k)
+
+    work = ColdRun(call_list_of([seen(nap)(k) for k in range(MANY)], set()), {}, lambda: False, False)
+    with pytest.raises(tf.errors.OpError, match="ZeroDivisionError") as raised:
+        work.go_on([])
+    assert raised.value.op.name == "nap_77"
 
 
 def test_a_pause_does_not_make_nodes_heavy(graph, clock):
