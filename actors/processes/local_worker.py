@@ -32,8 +32,8 @@ from weftwork.graph.kernels.team import limit
 
 _STOP_CHECK_SECONDS = 5e-3
 """Seconds between two checks for a stop while a program runs."""
-_PARENT_ENDS_WITHIN = 0.3
-"""Seconds that the program may take to end once it has closed this process's input."""
+_PARENT_ENDS_WITHIN = 10.0
+"""Seconds that the program may take to end once it has closed this process's input: it may have much memory to free."""
 _PARENT_CHECK_SECONDS = 2.0
 """Seconds between two checks that the program is alive, in case its pipe does not show it."""
 _LONG_LOAD = 0.1

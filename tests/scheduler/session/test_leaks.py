@@ -11,6 +11,7 @@ import pytest
 
 import weftwork as tf
 from tests.waiting import until
+from weftwork.scheduler.events.stream import Stream
 from weftwork.scheduler.plan.cost import Costs
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -284,3 +285,30 @@ def test_the_number_of_remembered_numpy_functions_is_bounded():
     for _ in range(3000):
         costs.learn(np.frompyfunc(abs, 1, 1), 0, 0.5, 1)
     assert len(costs) <= 2048
+
+
+def test_a_session_is_freed_by_its_last_reference_with_its_engine_and_events():
+    work = tf.op(lambda k: k + 1)
+    with tf.Graph().as_default():
+        fetches = [work(k) for k in range(30)]  # enough for a run without a plan
+        for _ in range(2):
+            session = tf.Session()
+            session.run(fetches)
+            parts = [weakref.ref(part) for part in (session, session._engine, session._engine.events)]
+            gc.collect()  # a run that was shared out leaves a circle
+            gc.disable()
+            try:
+                del session
+                assert [part() for part in parts] == [None] * 3
+            finally:
+                gc.enable()
+
+
+def test_who_listens_to_one_session_does_not_disturb_the_others(monkeypatch):
+    with tf.Graph().as_default(), tf.Session() as one, tf.Session() as other:
+        looked: list = []
+        monkeypatch.setattr(Stream, "look", lambda self: looked.append(self))
+        with other.listen(print):
+            assert looked == [other._engine.events]
+        assert looked == [other._engine.events] * 2
+        assert not one.closed
