@@ -41,7 +41,7 @@ Sample = Callable[[], dict[str, float]]
 """Runs once, and returns seconds by row."""
 
 
-def _spin(rounds: int, *_: Any) -> int:
+def _spin(rounds: int, *_read: Any) -> int:
     x = 1
     for _ in range(rounds):
         x = x * 5 & 1023
@@ -358,4 +358,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "--samples":
         _serve(sys.argv[2])
     else:
-        main(sys.argv[1], *map(int, sys.argv[2:3]), *sys.argv[3:])
+        main(sys.argv[1], int((sys.argv[2:3] or ["30"])[0]), *sys.argv[3:])
