@@ -255,3 +255,14 @@ def test_a_thread_takes_a_long_node_or_one_of_a_few_alone(costs):
 
 def test_a_node_that_may_hold_the_gil_is_called_alone():
     assert set(turns([None] * 20, known_gil=False)) == {1}
+
+
+def test_what_is_left_is_corrected_by_how_wrong_predictions_were():
+    """A function whose first calls were short does not make all later batches short."""
+    frontier = frontier_of([20e-6] * 400, [()] * 400)
+    assert frontier.work == pytest.approx(8e-3)
+    first = take(frontier).nodes
+    for node in first:
+        frontier.took(node, 1e-3)
+    left = 20e-6 * (400 - len(first))
+    assert 10 * left < frontier.work <= 50 * left
