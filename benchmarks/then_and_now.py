@@ -5,6 +5,10 @@ them work alternately, for 30 samples each. It prints each row's medians, and th
 The two samples of a quotient lie less than a second apart, so it does not matter that the speed of a shared machine
 changes from minute to minute. Further arguments choose programs: `... ../earlier 30 "x + 1" queue`.
 
+Graphs are new in each sample, and their functions were never called: the rows are the first run, the second one, and
+eight more. Replays are of a graph that has run 80 times. Two samples of each process do not count, because they import
+modules.
+
 The programs use what both checkouts have in common. One that fails then, because something was not there yet, is named.
 """
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from weftwork.actors.processes import pickling
 from weftwork.actors.programs.failed_call import KEPT, PICKLERS, FailedCall
 from weftwork.actors.programs.program import StepFailed
-from weftwork.actors.programs.sizes import size_of
+from weftwork.actors.programs.sizes import sizes_of
 from weftwork.graph.errors import OpError, printed
 from weftwork.graph.python.modules import is_own, settle_modules
 from weftwork.graph.seams import seams
@@ -42,7 +42,7 @@ def tell_inputs(failed: StepFailed, values: Sequence[Any], leave: Callable[[Any]
         return "the worker does not know them"
     places = [next((p for p, value in enumerate(values) if value is one), None) for one in failed.taken]
     made = [leave(one) for one, place in zip(failed.taken, places, strict=True) if place is None]
-    if sum(map(size_of, made)) > KEPT:
+    if sizes_of(made) > KEPT:
         return f"they were made in a worker, and take more than {KEPT / 1e6:.0f} MB"
     try:
         return places, pickling.dumps(made)

@@ -18,7 +18,7 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.operation import LIBRARY, Operation, Tensor
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import settle_effects
-from weftwork.scheduler.compile.pruning import prune
+from weftwork.scheduler.compile.pruning import makers_of, prune
 from weftwork.scheduler.machines import backend, inventory
 from weftwork.scheduler.machines.devices import Machine, list_devices, machines
 
@@ -102,8 +102,7 @@ def check_devices(elements: Sequence[Tensor | Operation], fed: Collection[Tensor
         return
     if not config.graph_options.place_pruned_graph:
         raise _no_device(graph.devices[min(bad, key=lambda device: graph.devices[device].index)], config)
-    targets = [e.op if isinstance(e, Tensor) else e for e in elements if e not in fed]
-    for op in prune(targets, set(fed)):
+    for op in prune(makers_of(elements, fed), set(fed)):
         if op.device in bad:
             raise _no_device(op, config)
 

@@ -13,6 +13,11 @@ _GONE = (
 )
 
 
+def makers_of(elements: Iterable[Tensor | Operation], fed: Collection[Tensor]) -> tuple[Operation, ...]:
+    """The operations that make some elements, each once; without those that are fed."""
+    return tuple(dict.fromkeys([e.op if isinstance(e, Tensor) else e for e in elements if e not in fed]))
+
+
 def prune(targets: Iterable[Operation], fed: set[Tensor], ran: Collection[Operation] = frozenset()) -> list[Operation]:
     """The operations that must run for `targets`, in creation order.
 

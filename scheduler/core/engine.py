@@ -13,7 +13,7 @@ from time import monotonic, perf_counter
 from typing import Any
 
 from weftwork.actors.data.host import Iterators
-from weftwork.actors.programs.sizes import size_of
+from weftwork.actors.programs.sizes import sizes_of
 from weftwork.actors.queues.host import QueueHost
 from weftwork.graph.errors import UnavailableError, text_of
 from weftwork.graph.kernels.team import limit
@@ -189,7 +189,7 @@ class Engine:
             flow = signature.flow
         if flow is None:
             call_list = signature.call_list
-            fits = sum(map(size_of, fed)) <= MOST_FED and not (call_list and call_list.blocks)
+            fits = sizes_of(fed) <= MOST_FED and not (call_list and call_list.blocks)
             flow = _NO_FLOW if call_list is not None and fits else self.signatures.compile(signature)
         cells = signature.cells or Cells(self.mirror, flow)
         run = Run(flow, cells, self.draws, timeout, (self.events, signature.fetches), moved)

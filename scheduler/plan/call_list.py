@@ -19,7 +19,7 @@ from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.statistics import CALLED, GraphStatistics
 from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.effects import bound_together
-from weftwork.scheduler.compile.pruning import prune
+from weftwork.scheduler.compile.pruning import makers_of, prune
 from weftwork.scheduler.events.event import Told, is_told, told
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.placement import worth_sharing_once
@@ -89,9 +89,8 @@ class CallList:
     @classmethod
     def of(cls, fetches: Fetches, fed: set[Tensor]) -> CallList | None:
         """The call list for these fetches and feeds, or None if a plan is needed or likely to pay within one run."""
-        elements, wanted = fetches.elements, fetches.ops
-        if fed:
-            wanted = tuple(dict.fromkeys([e if isinstance(e, Operation) else e.op for e in elements if e not in fed]))
+        elements = fetches.elements
+        wanted = makers_of(elements, fed) if fed else fetches.ops
         if not wanted or wanted[0].graph.version < LEAST_COLD_NODES:
             return None
         ops, statistics = _needed(wanted, fed)

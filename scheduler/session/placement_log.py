@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.sections import sections_of
-from weftwork.scheduler.compile.pruning import prune
+from weftwork.scheduler.compile.pruning import makers_of, prune
 from weftwork.scheduler.machines.devices import device_name, list_devices
 
 
@@ -37,8 +37,7 @@ class PlacementLog:
         """
         here, given = device_name(), set(fed)
         lines = {}
-        targets = [e.op if isinstance(e, Tensor) else e for e in elements if e not in given]
-        needed = dict.fromkeys([*[tensor.op for tensor in given], *prune(targets, given)])
+        needed = dict.fromkeys([*[tensor.op for tensor in given], *prune(makers_of(elements, given), given)])
         for op, owner in _nested(sorted(needed, key=lambda op: op.index)):
             device = placed.get(op.name, placed.get(owner.name, ("", here)))[1]
             lines[op.name] = f"{op.name}: ({op.type}): {device}"

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from weftwork.actors.programs.stack import frames_of_threads, under_way
 from weftwork.graph.drawing.boxes import function_of
 from weftwork.graph.operation import Kind, Operation, Tensor
-from weftwork.scheduler.compile.pruning import prune
+from weftwork.scheduler.compile.pruning import makers_of, prune
 from weftwork.scheduler.events.event import Event, is_told
 from weftwork.scheduler.events.stream import Stream
 from weftwork.scheduler.machines import inventory
@@ -98,8 +98,8 @@ class Meter:
         self._clock = CpuClock(stream)
         self._thread = threading.get_ident()
         self._lock = threading.Lock()
-        targets = [e if isinstance(e, Operation) else e.op for e in elements if e not in fed]
-        self._expect({op: (op.kernel, None) for op in prune(targets, set(fed)) if op.kind in _RUNS})
+        needed = prune(makers_of(elements, fed), set(fed))
+        self._expect({op: (op.kernel, None) for op in needed if op.kind in _RUNS})
 
     def _expect(self, nodes: dict[Operation, tuple[Any, float | None]]) -> None:
         """Set the nodes of the run, each with its kernel and, if predicted, its seconds."""
