@@ -20,6 +20,7 @@ ray_session = pytest.fixture(lambda: None)
 NEEDING = """
 import os, time
 def test_needing(ray_session, tmp_path_factory):
+    open("needing", "w").close()
     while not os.path.exists("others"):
         time.sleep(0.01)
     assert open("others").read() != str(os.getpid())
@@ -38,7 +39,7 @@ def test_taken(ray_session):
     os.rename("being taken", "taken")
 """
 OTHERS = """
-import os, pytest
+import os, pytest, time
 def test_first():
     print("said by the second")
     with open("being written", "w") as file:
@@ -46,6 +47,8 @@ def test_first():
     os.rename("being written", "others")
     if "{way}" == "dies":
         os._exit(7)
+    while not (os.path.exists("needing") and os.path.exists("taken")):  # so this process does not take these as well
+        time.sleep(0.01)
     assert "{way}" != "fails", "as it should"
 @pytest.mark.parametrize("k", range(3))
 def test_more(k):
@@ -80,7 +83,7 @@ def run_of(folder: Path, way: str) -> tuple[int, str]:
     ("way", "status", "told"),
     [
         ("passes", 0, ["6 passed, 1 skipped", "no reason"]),
-        ("fails", 1, ["1 failed, 5 passed, 1 skipped", "as it should", "said by the second", "test_others.py:10"]),
+        ("fails", 1, ["1 failed, 5 passed, 1 skipped", "as it should", "said by the second", "test_others.py:12"]),
         ("dies", 2, ["ended with 7", "test_others.py::test_first"]),
     ],
 )
