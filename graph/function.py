@@ -166,7 +166,7 @@ class Op(Generic[P, R]):
             attrs: Mapping[str, Any] = _positional_attrs(len(args))
         else:
             attrs = {"template": (lifted, named_args)}
-            if not (nest.are_plain(lifted) and nest.are_plain(named_args.values())):
+            if not (nest.are_plain(lifted) and (not kwargs or nest.are_plain(named_args.values()))):
                 kernel = self._kernel_for([*lifted, *named_args.values()])
         if found:
             graph = found[0].op.graph

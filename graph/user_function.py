@@ -104,7 +104,7 @@ class UserFunction:
         if not self._bare:
             return None
         for arg in args:
-            if type(arg) is not nest.Slot and not _is_constant(arg):
+            if type(arg) is not nest.Slot and type(arg) not in ATOMS and not _is_constant(arg):
                 return None
         return (args, kwargs) if not kwargs or all(map(_is_constant, kwargs.values())) else None
 

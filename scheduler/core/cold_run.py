@@ -42,7 +42,7 @@ _SCALARS = frozenset([int, float, complex, bool, type(None), np.bool_, *np.sctyp
 _SCALARS -= {np.void, np.object_, np.str_, np.bytes_}
 """Types of small, immutable values."""
 _BETWEEN_LOOKS = 16
-"""Calls between two looks at the clock."""
+"""Most calls between two looks at the clock."""
 
 
 class Next(enum.Enum):
@@ -108,8 +108,8 @@ class ColdRun:
         self._narrow_until = 0
         """The number of nodes at the front up to which the remaining ones are known to be hardly more than a chain."""
         self._unseen = unseen(call_list.functions) - call_list.bound
-        self._longest = 1
-        """Most nodes of the next piece. The first pieces are short, because costs are unknown."""
+        self._unlooked = 1
+        """Calls before the next look at the clock. There are few at first, because costs are unknown."""
         self._calls: list[tuple] = []
         """The calls of the current swift piece, as a copy."""
         self._calling: tuple[list, Iterator] = ([], iter(()))
@@ -205,7 +205,8 @@ class ColdRun:
                 if self._call_list.mixed:
                     turn(False)  # as before a piece
             self.called += len(rows)
-            self._ahead.difference_update(ops[at:end])
+            if self._ahead:
+                self._ahead.difference_update(ops[at:end])
             self._at = end
             if pace.is_heavy(end) and self._is_parallel():
                 return Next.PLAN
@@ -232,19 +233,15 @@ class ColdRun:
         A piece is a chunk or part of one; a measured node is a piece of its own.
         """
         ops, call_list = self._call_list.ops, self._call_list
-        chunk = at // CHUNK
-        end = min((chunk + 1) * CHUNK, len(ops), at + self._longest)
-        self._longest *= 2
+        end = min((at // CHUNK + 1) * CHUNK, len(ops))
         if self._unseen:
             end = next((k for k in range(at, end) if ops[k].kernel in self._unseen), end)
-        if chunk in call_list.watched:
-            end = next((max(k, at + 1) for k in range(at, end) if ops[k] in call_list.measured), end)
-        return end
+        return min(end, max(call_list.next_measured(at), at + 1))
 
     def _call_swiftly(self, calls: Iterator[tuple], due: float) -> None:
         """Make calls while they return scalars, at 0.1 us each, until the run is stopped, or until `due`."""
-        while self._call_some(islice(calls, _BETWEEN_LOOKS)) and length_hint(calls) and perf_counter() < due:
-            pass
+        while self._call_some(islice(calls, self._unlooked)) and length_hint(calls) and perf_counter() < due:
+            self._unlooked = min(2 * self._unlooked, _BETWEEN_LOOKS)
 
     def _call_some(self, calls: Iterator[tuple]) -> bool:
         """Make some calls. False once a value is no scalar."""

@@ -41,9 +41,13 @@ def is_parallel(ops: Sequence[Operation], at: int, done: Collection[Operation]) 
     for begin in range(at, len(ops) + 1, CHUNK):
         for op in ops[begin : begin + CHUNK]:
             if op.kind in CALLED and op not in done:
-                before = [depths.get(tensor.op, 0) for tensor in op.inputs]
-                depths[op] = depth = 1 + max(before + [depths.get(one, 0) for one in op.controls], default=0)
-                deepest = max(deepest, depth)
+                depth = 0
+                for before in (*[tensor.op for tensor in op.inputs], *op.controls):
+                    if depths.get(before, 0) > depth:
+                        depth = depths[before]
+                depths[op] = depth = depth + 1
+                if depth > deepest:
+                    deepest = depth
         left = max(0, len(ops) - begin - CHUNK)  # at worst, they are one chain
         if len(depths) + left >= PARALLEL_GAIN * (deepest + left):
             return True

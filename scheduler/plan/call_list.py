@@ -8,10 +8,11 @@ chunk     a fixed number of nodes, consecutive in creation order
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 from weftwork.actors.programs.float_errors import hush, loud
@@ -39,6 +40,7 @@ from weftwork.scheduler.request.fetches import Fetches
 
 _STRIDE = 16 * CHUNK
 """One node in this many is measured, and the first one of each function."""
+_index = attrgetter("index")
 _NEVER = 2**62
 
 ABSENT = object()
@@ -73,9 +75,8 @@ class CallList:
         self.functions = [op.kernel for op in statistics.first if isinstance(op.kernel, UserFunction)]
         self.threadsafe = all([function.threadsafe for function in self.functions])
         self.measured = {*statistics.first, *ops[::_STRIDE]}
-        indexes = [op.index for op in ops[CHUNK::CHUNK]]
-        self.watched = {bisect_right(indexes, op.index) for op in self.measured}
-        """The chunks that contain measured nodes."""
+        places = {bisect_left(ops, op.index, key=_index) for op in statistics.first}
+        self._measured_at = sorted(places.union(range(0, len(ops), _STRIDE)))
         self.calls = statistics.calls
         self._all_told = all(map(is_told, statistics.first))
         self._all_called = sum(self.counts.values()) == len(ops)
@@ -133,6 +134,11 @@ class CallList:
     def blocks(self) -> bool:
         """True if some function is blocked, so it may not be called in this process."""
         return COSTS.blocks_any(self.functions)
+
+    def next_measured(self, at: int) -> int:
+        """The place of the first measured node from `at` on, among the nodes; their number if there is none."""
+        later = bisect_left(self._measured_at, at)
+        return self._measured_at[later] if later < len(self._measured_at) else len(self.ops)
 
     def values(self, feeds: Mapping[Tensor, Any]) -> list:
         """The initial values of a run: one place for each tensor number, followed by the constants of the calls."""

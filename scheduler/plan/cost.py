@@ -34,6 +34,8 @@ _MOST_LASTING = 2048
 
 _RECENT = 16
 """Number of calls after which what was before weighs less than half a percent in a mean."""
+_FADING = 0.8
+"""How much of the longest call still counts after another one: a tenth after ten calls."""
 
 
 class Record:
@@ -41,13 +43,15 @@ class Record:
 
     seconds: a mean that favours recent calls and damps outliers.   total, squares: the sum of all calls' seconds, and
     of their squares.   spread: the typical deviation from the mean, as a fraction of it.
+    longest: of the recent calls; an earlier one counts less with each call.
     """
 
-    __slots__ = ("bytes", "calls", "published", "seconds", "spread", "squares", "total")
+    __slots__ = ("bytes", "calls", "longest", "published", "seconds", "spread", "squares", "total")
 
     def __init__(self, seconds: float, made: int, calls: int = 1, spread: float = 0.0):
         self.seconds, self.bytes, self.calls, self.total = seconds, float(made), calls, seconds * calls
         self.spread, self.squares = spread, calls * seconds**2 * (1 + spread**2)
+        self.longest = seconds * (1 + spread)
         self.published = seconds
         """The mean at the time of the last change of `Costs.epoch`."""
 
@@ -56,6 +60,7 @@ class Record:
         self.calls += 1
         self.total += seconds
         self.squares += seconds * seconds
+        self.longest = max(seconds, _FADING * self.longest)
         weight = max(NEW_CALL_WEIGHT, 1.0 / self.calls)
         self.spread += weight * (spread_of(seconds, self.seconds) - self.spread)
         self.seconds += weight * (min(seconds, OUTLIER * self.seconds + 1e-6) - self.seconds)
@@ -68,6 +73,7 @@ class Record:
             self.calls += len(early)
             self.total += sum([seconds for seconds, _ in early])
             self.squares += sum([seconds * seconds for seconds, _ in early])
+            self.longest *= _FADING ** len(early)
         for seconds, made in calls[-_RECENT:]:
             self.add(seconds, made)
 
@@ -75,6 +81,7 @@ class Record:
         """Scale the measured seconds by a factor."""
         self.seconds, self.total, self.published = self.seconds * factor, self.total * factor, self.published * factor
         self.squares *= factor**2
+        self.longest *= factor
 
     @property
     def careful(self) -> float:

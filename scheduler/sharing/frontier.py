@@ -35,12 +35,13 @@ class Known(NamedTuple):
     """The known cost of a node.
 
     calls: the number of calls that it is based on; infinity if the node itself was measured.   variance: of its
-    seconds; infinite if that is unknown.
+    seconds; infinite if that is unknown.   longest: seconds of the longest recent call of its function.
     """
 
     seconds: float | None
     calls: float
     variance: float
+    longest: float = inf
 
 
 class Frontier:
@@ -228,7 +229,7 @@ class Frontier:
         if others is not None and (found := others.get(id(kernel))) is not None:
             return found
         if (record := self._record(kernel)) is not None:
-            found = Known(record.careful, record.calls, record.variance)
+            found = Known(record.careful, record.calls, record.variance, record.longest)
             if others is not None:
                 others[id(kernel)] = found
             return found
@@ -302,11 +303,12 @@ class Frontier:
 
         A function whose calls vary is explored in small steps: a batch has at most half as many of its nodes as calls
         were measured. Short nodes do not share a batch with long ones, which would delay their results, unless so much
-        work is left that this does not matter. Other free lanes get their share of the ready nodes.
+        work is left that this does not matter. Nor does it if nobody waits for them, and all are as short as a round
+        trip by the function's recent calls, whatever those before took. Other free lanes get their share of the nodes.
         lanes: their number.   free: how many have room.   may_follow: whether a node may go where the batch goes.
         """
         lengths = self._lengths
-        batch, part, awaited = Batch([], 0.0, 0.0, inf), len(self.ready) / free, False
+        batch, part, awaited, lately = Batch([], 0.0, 0.0, inf), len(self.ready) / free, False, 0.0
         others: dict[int, Known] = {}
         share = max(lengths.shortest, self.work / (BATCHES_A_LANE * max(1, lanes)))
         short, long, among = min(lengths.longest, share), min(lengths.final, share), max(lengths.final, share)
@@ -319,9 +321,12 @@ class Frontier:
                     break
                 seconds: Any = batch.seconds + known.seconds  # type: ignore[operator]
                 variance = batch.variance + known.variance
-                if seconds > short and (awaited or after or seconds > long or not is_certain(seconds, variance, among)):
+                brief = lately + known.longest <= lengths.round_trip and not awaited and not after
+                fits = not awaited and not after and seconds <= long and is_certain(seconds, variance, among)
+                if seconds > short and not brief and not fits:
                     break
             heapq.heappop(self.ready)
+            lately += known.longest
             batch.add(node, known.seconds, known.variance, known.calls)
             if node in self.singly:
                 break
@@ -329,9 +334,7 @@ class Frontier:
                 self._follow(batch, known.seconds, may_follow)
                 awaited = awaited or len(self._after[batch.nodes[-1]]) > 0
             seconds = batch.seconds
-            if last or (
-                seconds >= short and (awaited or seconds >= long or not is_certain(seconds, batch.variance, among))
-            ):
+            if last or (awaited and seconds >= short):
                 break
             if len(batch.nodes) >= part and batch.seconds >= lengths.round_trip:  # type: ignore[operator]
                 break

@@ -266,3 +266,17 @@ def test_what_is_left_is_corrected_by_how_wrong_predictions_were():
         frontier.took(node, 1e-3)
     left = 20e-6 * (400 - len(first))
     assert 10 * left < frontier.work <= 50 * left
+
+
+@pytest.mark.parametrize(("reader", "longest"), [(False, 6), (True, 1)])
+def test_nodes_go_together_if_the_last_calls_were_short_whatever_earlier_ones_took(reader, longest):
+    """A round trip for each would take longer than they do; a node that somebody waits for does not wait for others."""
+    count = 200
+    readers: list[tuple[int, ...]] = [(k, 0) for k in range(count)] if reader else []
+    frontier = frontier_of([None] * (count + len(readers)), [()] * count + readers)
+    kernel = frontier.flow.kernels[0]
+    COSTS.learn_calls(kernel, 0, [(10e-3, 28)] * 20)
+    assert len(take(frontier).nodes) == 1
+    COSTS.learn_calls(kernel, 0, [(15e-6, 28)] * 40)
+    sizes = [len(take(frontier).nodes) for _ in range(5)]
+    assert set(sizes) == {longest}
