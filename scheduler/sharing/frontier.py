@@ -288,6 +288,16 @@ class Frontier:
         unseen = self._unseen * (self._measured / self._calls if self._calls else 0.0)
         return self._work * (self._taken / self._expected) + unseen
 
+    def is_plenty(self, lanes: int) -> bool:
+        """Whether these lanes are busy for longer than the first ready node may have to wait behind another one.
+
+        So it may wait in a lane, which need not wait for it then. Nobody waits for its value.
+        """
+        node = self.ready[0][1]
+        known = self.known(node)
+        seen = known.calls >= CALLS_BEFORE_HERE and not self._after[node]
+        return seen and self.work >= BATCHES_A_LANE * lanes * known.longest
+
     def gil_unknown(self, node: int) -> bool:
         """True for a user function of which it matters, and is not known yet, if it holds or releases the GIL."""
         kernel = self.flow.kernels[node]

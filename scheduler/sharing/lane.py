@@ -1,7 +1,7 @@
 """Lane: one local worker that takes part in a shared-out run, with the batches of nodes that it has been given.
 
 If measurements predict when it will finish a batch, it gets the next one shortly before, so it need not wait for a
-message.
+message. While plenty of work is left that nobody waits for, it gets the next one at once.
 """
 
 from __future__ import annotations
@@ -148,9 +148,11 @@ class Lane:
         """Send the worker all kernels and rows anew from now on."""
         self.tokens, self.blocks, self.known, self.rows, self.clear = set(), set(), set(), Lru(FLOWS), True
 
-    @property
-    def room_at(self) -> float:
-        """When it may get the next batch, by `time.monotonic`: 0 for now, infinity for once a batch is done."""
+    def room_at(self, plenty: bool = False) -> float:
+        """When it may get the next batch, by `time.monotonic`: 0 for now, infinity for once a batch is done.
+
+        plenty: so much work is left that a batch may wait behind another one, however long that takes.
+        """
         if not self.batches:
             return 0.0
         first, *more = self.batches.values()
@@ -160,14 +162,14 @@ class Lane:
         if None not in seconds and sum(seconds) < AHEAD_OF_A_LANE:  # type: ignore[arg-type]
             return 0.0
         if more or not first.certain:
-            return inf
+            return 0.0 if plenty and not more else inf
         return self.free_at - max(AHEAD_OF_A_LANE, AHEAD_SHARE * first.seconds)  # type: ignore[operator]
 
 
-def with_room(lanes: Mapping[int, Lane], cores: int) -> list[int]:
-    """The lanes that may get a batch. cores: the number of cores that are free for idle lanes."""
+def with_room(lanes: Mapping[int, Lane], cores: int, plenty: bool = False) -> list[int]:
+    """The lanes that may get a batch. cores: the number of cores that are free for idle lanes.   plenty: see `Lane`."""
     now = monotonic()
-    return [slot for slot, lane in lanes.items() if lane.room_at <= now and (cores > 0 or lane.batches)]
+    return [slot for slot, lane in lanes.items() if lane.room_at(plenty) <= now and (cores > 0 or lane.batches)]
 
 
 def idlest(lanes: Mapping[int, Lane], free: Sequence[int], inputs: Sequence[int]) -> int:
@@ -179,5 +181,5 @@ def idlest(lanes: Mapping[int, Lane], free: Sequence[int], inputs: Sequence[int]
 
 def until_room(lanes: Iterable[Lane]) -> float | None:
     """Seconds until a lane is predicted to have room; None if only a message can tell."""
-    soonest = min([lane.room_at for lane in lanes], default=inf)
+    soonest = min([lane.room_at() for lane in lanes], default=inf)
     return None if soonest == inf else max(0.0, soonest - monotonic())

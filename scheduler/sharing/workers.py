@@ -85,7 +85,7 @@ class Workers:
 
     def free(self, cores: int) -> list[int]:
         """The lanes that may get a batch.   cores: the number of cores that are free for idle lanes."""
-        return with_room(self.lanes, cores)
+        return with_room(self.lanes, cores, self.frontier.is_plenty(len(self.lanes)))
 
     def idlest(self, free: Sequence[int], inputs: Sequence[int]) -> int:
         """The best of the free lanes for nodes with these inputs."""

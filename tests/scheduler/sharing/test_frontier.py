@@ -280,3 +280,23 @@ def test_nodes_go_together_if_the_last_calls_were_short_whatever_earlier_ones_to
     COSTS.learn_calls(kernel, 0, [(15e-6, 28)] * 40)
     sizes = [len(take(frontier).nodes) for _ in range(5)]
     assert set(sizes) == {longest}
+
+
+def test_plenty_is_left_while_all_lanes_are_busy_for_longer_than_the_longest_call():
+    """Until then, a node may wait in a lane behind another one: the lane need not wait for a message."""
+    frontier = frontier_of([None] * 101, [()] * 100 + [(99,)])
+    kernel = frontier.flow.kernels[0]
+    assert not frontier.is_plenty(2)  # nothing is known
+    COSTS.learn_calls(kernel, 0, [(3e-3, 28), (1e-3, 28)] * 10)
+    for node in range(10):
+        frontier.took(node, 2e-3)
+    left = []
+    while frontier.ready:
+        if frontier.is_plenty(2):
+            left.append(len(frontier.ready))
+        take(frontier)
+    assert left[0] == 100
+    assert left == sorted(left, reverse=True)
+    assert 8 <= left[-1] <= 20
+    frontier.push(frontier.ready, 99)  # another node waits for it
+    assert not frontier.is_plenty(2)
