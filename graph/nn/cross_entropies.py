@@ -13,6 +13,7 @@ from weftwork.graph.build import apply, convert_together
 from weftwork.graph.kernels import nn as kernels
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops
+from weftwork.graph.ops.conversion import cast
 from weftwork.graph.scopes import name_scope
 
 
@@ -21,7 +22,7 @@ def softmax_cross_entropy_with_logits_v2(
 ) -> Tensor:
     """-sum(labels * log_softmax(logits)) along `axis` (the last; `dim` is its old name), which is reduced.
 
-    labels: a distribution over the classes; its shape broadcasts to that of `logits`.
+    labels: a distribution over the classes; its shape broadcasts to that of `logits`, and it takes their dtype.
     """
     return _softmax_cross_entropy("softmax_cross_entropy_with_logits", labels, logits, axis_or_dim(axis, dim), name)
 
@@ -40,7 +41,7 @@ def softmax_cross_entropy_with_logits(
     """
     _check_named("softmax_cross_entropy_with_logits", _sentinel, labels, logits)
     with name_scope(name, "softmax_cross_entropy_with_logits_sg", [logits, labels]) as scope:
-        logits, labels = convert_together([logits, labels])
+        logits, labels = convert_together([of_dtype(logits, "logits"), labels])
         labels = array_ops.stop_gradient(labels, name="labels_stop_gradient")
         return _softmax_cross_entropy(
             "softmax_cross_entropy_with_logits", labels, logits, axis_or_dim(axis, dim), scope
@@ -50,14 +51,15 @@ def softmax_cross_entropy_with_logits(
 def _softmax_cross_entropy(caller: str, labels: Any, logits: Any, axis: int, name: str | None) -> Tensor:
     _check_named(caller, None, labels, logits)
     with name_scope(name, caller, [logits, labels]) as scope:
-        logits, labels = convert_together([logits, labels])
-        of_dtype(logits, "logits")
-        full = shapes.broadcast(logits.raw_shape, labels.raw_shape)
+        logits, labels = convert_together([of_dtype(logits, "logits"), labels])
+        labels = cast(labels, logits.dtype)
+        known = labels.raw_shape is not None
+        full = shapes.broadcast(logits.raw_shape, labels.raw_shape) if known else logits.raw_shape
         check_axis(axis, logits.raw_shape)
         shape = None if full is None else tuple([d for i, d in enumerate(full) if i != axis % len(full)])
         return apply(
             kernels.softmax_cross_entropy, [logits, labels], {"axis": axis},
-            type="SoftmaxCrossEntropyWithLogits", name=scope, dtype=common_dtype(logits, labels), shape=shape,
+            type="SoftmaxCrossEntropyWithLogits", name=scope, dtype=logits.dtype, shape=shape,
         )  # fmt: skip
 
 

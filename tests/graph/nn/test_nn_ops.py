@@ -280,6 +280,18 @@ def test_softmax_cross_entropy_is_the_expected_log_loss():
     check(nn_ops.softmax_cross_entropy_with_logits(labels=LABELS.T, logits=LOGITS.T, dim=0), expected)
 
 
+@pytest.mark.parametrize("labels", [np.eye(2), np.eye(2, dtype=np.int64), [[1, 0], [0, 1]]])
+def test_labels_take_the_dtype_of_the_logits(graph, labels):
+    logits = tf.constant([[1.0, 2.0], [3.0, 4.0]])
+    fed = tf.placeholder(np.asarray(labels).dtype)
+    for loss in (tf.nn.softmax_cross_entropy_with_logits_v2, tf.nn.softmax_cross_entropy_with_logits):
+        for given in (labels, tf.constant(labels), fed):
+            made = loss(labels=given, logits=logits)
+            assert (made.dtype, made.shape.as_list()) == (tf.float32, [2])
+            with tf.Session() as session:
+                np.testing.assert_allclose(session.run(made, {fed: labels}), [1.3132616, 0.3132616], rtol=1e-6)
+
+
 def test_softmax_cross_entropy_of_several_batch_axes_lacks_only_the_classes():
     logits = RNG.normal(size=(2, 3, 4))
     labels = np.full((2, 3, 4), 0.25)
