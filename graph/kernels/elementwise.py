@@ -54,6 +54,17 @@ def digamma(x):
     return np.where(np.equal(x, 0), value.dtype.type(np.nan), value)[()]
 
 
+def of_halves(*values, function):
+    """A function of float16, computed as float32."""
+    return cast(function(*[cast(x, np.dtype(np.float32)) for x in values]), np.dtype(np.float16))
+
+
+def complex_sigmoid(x):
+    """1 / (1 + exp(-x)) of complex numbers."""
+    one = x.dtype.type(1)
+    return one / (one + np.exp(-x))
+
+
 def igamma_grad_a(a, x):
     """The derivative of igamma(a, x) with respect to a."""
     lower, value, slope = _log_tail(a, x)

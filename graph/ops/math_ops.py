@@ -22,6 +22,7 @@ from weftwork.graph.build import (
     convert_together,
     elementwise,
     graph_of,
+    operands,
     static_value,
     to_value,
 )
@@ -95,19 +96,25 @@ class Binary(Protocol):
     def __call__(self, x: Any, y: Any, name: str | None = None) -> Tensor: ...
 
 
-def _unary(public: str, ufunc: np.ufunc | str, kind: str, doc: str) -> Unary:
-    """The public function for a ufunc. ufunc: a str names one of scipy.special, which is imported on first use."""
-
+def _unary(public: str, ufunc: np.ufunc, kind: str, doc: str) -> Unary:
     def unary(x, name=None):
-        return elementwise(_special(ufunc) if isinstance(ufunc, str) else ufunc, x, type=kind, name=name)
+        return elementwise(ufunc, x, type=kind, name=name)
 
     return _public(unary, public, doc)
 
 
-def _binary(public: str, ufunc: np.ufunc | str, kind: str, doc: str) -> Binary:
+def of_scipy(public: str, function: str, kind: str, doc: str) -> Unary:
+    """The public function for a function of scipy.special."""
+
+    def unary(x, name=None):
+        return special(function, [x], kind, name)
+
+    return _public(unary, public, doc)
+
+
+def _binary(public: str, ufunc: np.ufunc, kind: str, doc: str) -> Binary:
     def binary(x, y, name=None):
-        function = _special(ufunc) if isinstance(ufunc, str) else ufunc
-        return elementwise(function, x, y, type=kind, name=name, checked=True)
+        return elementwise(ufunc, x, y, type=kind, name=name, checked=True)
 
     return _public(binary, public, doc)
 
@@ -123,6 +130,27 @@ def _special(name: str) -> np.ufunc:
     import scipy.special  # imported here because it is slow, and few programs need it
 
     return getattr(scipy.special, name)
+
+
+def special(function: str, args: list, kind: str, name: str | None, kernel: Callable | None = None) -> Tensor:
+    """A node of scipy.special's `function`, which does not know float16: that is computed as float32.
+
+    kernel: of our own, instead of the function; it has the same dtypes.
+    """
+    ufunc = _special(function)
+    given = [tensor for tensor in map(as_tensor, args) if tensor is not None]
+    full = name or kind
+    if len(given) < len(args):
+        full = graph_of(given).named(full)
+    tensors = convert_together(args, folder=full)
+    dtype = promoted(tensors)
+    if dtype is not dtypes.float16:
+        return (
+            _fused(kernel, ufunc, tensors, kind, full) if kernel else elementwise(ufunc, *tensors, type=kind, name=full)
+        )
+    shape = functools.reduce(shapes.broadcast, [t.raw_shape for t in tensors])
+    attrs = {"function": kernel or ufunc}
+    return apply(kernels.of_halves, tensors, attrs, type=kind, name=full, dtype=dtype, shape=shape)
 
 
 # Arithmetic
@@ -258,25 +286,33 @@ tanh = over_values(_unary("tanh", np.tanh, "Tanh", "The hyperbolic tangent."))
 asinh = _unary("asinh", np.arcsinh, "Asinh", "The inverse hyperbolic sine.")
 acosh = _unary("acosh", np.arccosh, "Acosh", "The inverse hyperbolic cosine.")
 atanh = _unary("atanh", np.arctanh, "Atanh", "The inverse hyperbolic tangent.")
-sigmoid = _unary("sigmoid", "expit", "Sigmoid", "1 / (1 + exp(-x)).")
-erf = over_values(_unary("erf", "erf", "Erf", "The error function."))
-erfc = _unary("erfc", "erfc", "Erfc", "1 - erf(x), exact for large x.")
-lgamma = _unary("lgamma", "gammaln", "Lgamma", "log |gamma(x)|.")
+erf = over_values(of_scipy("erf", "erf", "Erf", "The error function."))
+erfc = of_scipy("erfc", "erfc", "Erfc", "1 - erf(x), exact for large x.")
+lgamma = of_scipy("lgamma", "gammaln", "Lgamma", "log |gamma(x)|.")
+
+
+def sigmoid(x: Any, name: str | None = None) -> Tensor:
+    """1 / (1 + exp(-x))."""
+    if (known := as_tensor(x)) is None:
+        name, (known,) = operands("Sigmoid", name, x=x)
+    if known.dtype.is_complex:
+        return _fused(kernels.complex_sigmoid, np.exp, [known], "Sigmoid", name)
+    return special("expit", [known], "Sigmoid", name)
 
 
 def digamma(x: Any, name: str | None = None) -> Tensor:
     """The derivative of lgamma; NaN at 0, -1, -2..."""
-    return _fused(kernels.digamma, _special("psi"), [x], "Digamma", name)
+    return special("psi", [x], "Digamma", name, kernels.digamma)
 
 
 def igamma(a: Any, x: Any, name: str | None = None) -> Tensor:
     """The lower regularized incomplete gamma function P(a, x)."""
-    return elementwise(_special("gammainc"), a, x, type="Igamma", name=name)
+    return special("gammainc", [a, x], "Igamma", name)
 
 
 def igammac(a: Any, x: Any, name: str | None = None) -> Tensor:
     """The upper regularized incomplete gamma function Q(a, x)."""
-    return elementwise(_special("gammaincc"), a, x, type="Igammac", name=name)
+    return special("gammaincc", [a, x], "Igammac", name)
 
 
 def zeta(x: Any, q: Any, name: str | None = None) -> Tensor:

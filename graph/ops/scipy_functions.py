@@ -8,7 +8,7 @@ import numpy as np
 
 from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.operation import Tensor
-from weftwork.graph.ops.special import of_scipy
+from weftwork.graph.ops.math_ops import of_scipy
 
 bessel_j0 = of_scipy("bessel_j0", "j0", "BesselJ0", "The Bessel function of the first kind of order 0.")
 bessel_j1 = of_scipy("bessel_j1", "j1", "BesselJ1", "The Bessel function of the first kind of order 1.")

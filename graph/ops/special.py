@@ -13,21 +13,10 @@ from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
+from weftwork.graph.ops.math_ops import of_scipy
 from weftwork.graph.scopes import name_scope
 
 # Functions from SciPy
-
-
-def of_scipy(public: str, name: str, kind: str, doc: str) -> Callable[..., Tensor]:
-    def unary(x, name=None):
-        import scipy.special  # imported here because it is slow, and few programs need it
-
-        return elementwise(getattr(scipy.special, function), x, type=kind, name=name)
-
-    function = name
-    unary.__name__ = unary.__qualname__ = public
-    unary.__doc__ = doc
-    return unary
 
 
 erfinv = of_scipy("erfinv", "erfinv", "Erfinv", "The inverse of the error function.")
@@ -41,9 +30,7 @@ bessel_i1e = of_scipy("bessel_i1e", "i1e", "BesselI1e", "exp(-|x|) bessel_i1(x).
 
 def betainc(a: Any, b: Any, x: Any, name: str | None = None) -> Tensor:
     """The regularized incomplete beta function for x from 0 to 1. Differentiable with respect to x."""
-    import scipy.special
-
-    return elementwise(scipy.special.betainc, a, b, x, type="Betainc", name=name)
+    return math_ops.special("betainc", [a, b, x], "Betainc", name)
 
 
 def polygamma(a: Any, x: Any, name: str | None = None) -> Tensor:

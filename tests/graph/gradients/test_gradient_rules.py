@@ -736,6 +736,6 @@ def public_functions() -> list[str]:
 
 
 def test_every_operation_of_the_library_is_in_one_of_these_tests():
-    helpers = {"known_axes", "reduced_shape", "slice_helper", "indexed_shape", "shape_argument"}
+    helpers = {"known_axes", "reduced_shape", "slice_helper", "indexed_shape", "shape_argument", "of_scipy", "special"}
     covered = set(CASES) | NO_FLOATS_IN_OR_OUT | ELSEWHERE | helpers
     assert [name for name in public_functions() if name not in covered] == []

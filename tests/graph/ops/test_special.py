@@ -30,6 +30,26 @@ def test_special_functions_keep_their_dtype(graph, name, like):
     np.testing.assert_allclose(found, like(X), rtol=2e-5)
 
 
+@pytest.mark.parametrize(
+    "function", [tf.sigmoid, tf.erf, tf.erfc, tf.lgamma, tf.digamma, tf.math.bessel_i0e, tf.math.ndtri, tf.nn.swish]
+)
+def test_half_precision_stays(graph, function):
+    x = np.array([0.2, 0.9], np.float16)
+    half, single = function(tf.constant(x)), function(tf.constant(x, tf.float32))
+    assert half.dtype == tf.float16
+    found = evaluate(half)
+    assert found.dtype == np.float16
+    np.testing.assert_allclose(found, evaluate(single).astype(np.float16), rtol=2e-3)
+    assert tf.math.igamma(tf.constant(x), 0.5).dtype == tf.float16
+
+
+def test_the_sigmoid_of_complex_numbers(graph):
+    x = tf.constant([1 + 2j, 0.5 - 0.3j], tf.complex64)
+    found = evaluate(tf.sigmoid(x))
+    assert found.dtype == np.complex64
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-np.array([1 + 2j, 0.5 - 0.3j]))), rtol=1e-6)
+
+
 def test_nothing_times_infinity_is_nothing(graph):
     zero, odd = [0.0, 0.0, 2.0], [0.0, np.inf, 3.0]
     assert evaluate(tf.math.xlogy(zero, odd)).tolist() == pytest.approx([0, 0, 2 * np.log(3)])
