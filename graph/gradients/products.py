@@ -10,7 +10,6 @@ import numpy as np
 from weftwork.graph.build import apply
 from weftwork.graph.gradients.numpy_rules import numpy_rule
 from weftwork.graph.gradients.registry import no_derivative, rule
-from weftwork.graph.gradients.tools import sum_to
 from weftwork.graph.kernels import derivatives as kernels
 from weftwork.graph.known import promoted
 from weftwork.graph.operation import Operation, Tensor
@@ -69,7 +68,7 @@ def unbatched(grad: Tensor, x: Tensor, other: Tensor) -> Tensor:
 @rule("Cross")
 def _cross(op: Operation, g: Tensor):
     a, b = op.inputs
-    return [lambda: sum_to(m.cross(m.conj(b), g), a, b), lambda: sum_to(m.cross(g, m.conj(a)), b, a)]
+    return [lambda: m.cross(m.conj(b), g), lambda: m.cross(g, m.conj(a))]
 
 
 @rule("Einsum")
@@ -83,21 +82,10 @@ def _einsum(op: Operation, g: Tensor):
     found = []
     for i, part in enumerate(parts):
         others = [p for k, p in enumerate(parts) if k != i]
-        if plain and set(part) <= set(result).union(*others) and _same_sizes(op, parts):
+        if plain and set(part) <= set(result).union(*others):
             equation = ",".join([result, *others]) + "->" + part
             rest = [m.conj(t) for k, t in enumerate(op.inputs) if k != i]
             found.append(functools.partial(m.einsum, equation, g, *rest))
         else:
             found.append(traced[i])
     return found
-
-
-def _same_sizes(op: Operation, parts: list[str]) -> bool:
-    """False if a label may be 1 in one operand and more in another, which would broadcast."""
-    sizes: dict[str, set] = {}
-    for tensor, part in zip(op.inputs, parts, strict=True):
-        if tensor.raw_shape is None:
-            return False
-        for index, dim in zip(part, tensor.raw_shape, strict=True):
-            sizes.setdefault(index, set()).add(dim)
-    return all([len(dims) == 1 or 1 not in dims for dims in sizes.values()])

@@ -65,6 +65,7 @@ def _eigvalsh(x, UPLO="L"):
 
 TWINS: dict[Any, Callable] = {
     kernels_math.einsum: _einsum,
+    kernels_math.checked_einsum: _einsum,
     linalg_ops._svd: _svd,
     linalg_ops._singular_values: _singular_values,
     linalg_ops._eigh: _eigh,

@@ -217,7 +217,7 @@ def scanned_axis(axis, rank):
 
 
 def arg_extreme(x, axis, function, dtype):
-    """np.argmax or np.argmin with another integer dtype, or over an axis known only at run time."""
+    """argmax_over or argmin_over with another integer dtype, or over an axis known only at run time."""
     axis, rank = int(axis), np.ndim(x)
     if not -rank <= axis < rank:
         raise ValueError(f"Expected dimension in the range [{-rank}, {rank}), but got {axis}")
@@ -289,8 +289,32 @@ def einsum(*values, equation):
     return np.einsum(equation, *values, optimize=large or len(values) > 2)
 
 
+def checked_einsum(*values, equation):
+    """`einsum` of shapes known only at run time. NumPy would broadcast an axis of size 1."""
+    sizes: dict[str, int] = {}
+    for term, value in zip(equation.partition("->")[0].split(","), values, strict=True):
+        before, _, after = term.partition("...")
+        places = [*range(len(before)), *range(value.ndim - len(after), value.ndim)]
+        for label, place in zip(before + after, places, strict=True):
+            size = sizes.setdefault(label, value.shape[place])
+            if size != value.shape[place]:
+                raise InvalidArgumentError(
+                    None, None, f"Expected dimension {size} at axis {place} of the input shaped "
+                    f"{bracket_text(value.shape)} but got dimension {value.shape[place]}",
+                )  # fmt: skip
+    return einsum(*values, equation=equation)
+
+
+def cross(a, b):
+    """The cross products of vectors of three elements."""
+    if np.shape(a) != np.shape(b):
+        text = f"Both inputs must be of same shape: {bracket_text(np.shape(a))} vs. {bracket_text(np.shape(b))}"
+        raise InvalidArgumentError(None, None, text)
+    return np.cross(a, b)
+
+
 def linspace(start, stop, num, dtype):
-    """num evenly spaced numbers from start to stop, both included."""
+    """num evenly spaced numbers from start to stop, both included, along the first axis."""
     return np.linspace(start, stop, int(num), dtype=dtype)
 
 

@@ -137,9 +137,8 @@ def einsum(equation: str, *inputs: Any, name: str | None = None, **kwargs: Any) 
         result = ("..." if "..." in terms else "") + "".join(single_labels)
     shape = _summed_shape(equation, terms.split(","), result, tensors)
     attrs = {"equation": f"{terms}->{result}"}
-    return apply(
-        kernels.einsum, tensors, attrs, type="Einsum", name=name or "einsum", dtype=promoted(tensors), shape=shape
-    )
+    kernel = kernels.einsum if all([shapes.is_full(t.raw_shape) for t in tensors]) else kernels.checked_einsum
+    return apply(kernel, tensors, attrs, type="Einsum", name=name or "einsum", dtype=promoted(tensors), shape=shape)
 
 
 def _summed_shape(equation: str, terms: list[str], result: str, tensors: list[Tensor]) -> shapes.RawShape:
@@ -157,11 +156,11 @@ def _summed_shape(equation: str, terms: list[str], result: str, tensors: list[Te
         if ellipsis:
             dots = shapes.broadcast(dots, tensor.raw_shape[len(before) : end])
         for label, dim in zip(before + after, tensor.raw_shape[: len(before)] + tensor.raw_shape[end:], strict=True):
-            if None not in (dim, sizes[label]) and dim != sizes[label] and 1 not in (dim, sizes[label]):
+            if None not in (dim, sizes[label]) and dim != sizes[label]:
                 raise ValueError(
                     f"Dimensions must be equal, but are {sizes[label]} and {dim} for '{label}' of '{equation}'"
                 )
-            sizes[label] = dim if sizes[label] in (None, 1) else sizes[label]
+            sizes[label] = dim if sizes[label] is None else sizes[label]
     unknown = set(result) - set(sizes) - {"."}
     if unknown:
         raise ValueError(f"Unknown label(s) {sorted(unknown)} in the result of '{equation}'")
@@ -174,14 +173,14 @@ def _summed_shape(equation: str, terms: list[str], result: str, tensors: list[Te
 def cross(a: Any, b: Any, name: str | None = None) -> Tensor:
     """The cross product of vectors with three elements: [..., 3], [..., 3] -> [..., 3].
 
-    Raises ValueError for vectors of another length.
+    Raises ValueError for vectors of another length, and for different shapes; at run time InvalidArgumentError.
     """
     x, y = convert_together([a, b])
     for tensor in (x, y):
         if tensor.raw_shape is not None and tensor.raw_shape[-1:] not in ((3,), (None,)):
             raise ValueError(f"Cross-products are only defined for 3-element vectors: {shapes.text(tensor.raw_shape)}")
-    shape = shapes.broadcast(x.raw_shape, y.raw_shape)
-    return apply(np.cross, [x, y], type="Cross", name=name, dtype=promoted([x, y]), shape=shape)
+    shape = shapes.merge(x.raw_shape, y.raw_shape)
+    return apply(kernels.cross, [x, y], type="Cross", name=name, dtype=promoted([x, y]), shape=shape)
 
 
 def trace(x: Any, name: str | None = None) -> Tensor:
