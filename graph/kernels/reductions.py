@@ -77,6 +77,22 @@ def min_over(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return np.min(x, axis=axis, keepdims=keepdims)
 
 
+def argmax_over(x: Any, axis: int) -> Any:
+    """np.argmax, but NaN counts as the smallest value, as in TensorFlow."""
+    return np.argmax(_without_nan(x, -np.inf), axis=axis)
+
+
+def argmin_over(x: Any, axis: int) -> Any:
+    """np.argmin, but NaN counts as the largest value, as in TensorFlow."""
+    return np.argmin(_without_nan(x, np.inf), axis=axis)
+
+
+def _without_nan(x: Any, instead: float) -> Any:
+    if x.dtype.kind != "f" or not np.isnan(np.maximum.reduce(x, axis=None, initial=-np.inf)):
+        return x
+    return np.where(np.isnan(x), x.dtype.type(instead), x)
+
+
 def mean_over(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """np.mean, NaN if empty. Means of integers are TensorFlow's: of the same dtype, rounded towards zero."""
     if type(x) is np.ndarray and x.size and x.dtype.char in "fdFD":

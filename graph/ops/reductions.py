@@ -20,7 +20,7 @@ from weftwork.graph.errors import RefusedError
 from weftwork.graph.kernels import arrays as kernels_array
 from weftwork.graph.kernels import elementwise as kernels
 from weftwork.graph.kernels import indices as kernels_indices
-from weftwork.graph.kernels.reductions import max_over, mean_over, min_over, sum_over
+from weftwork.graph.kernels.reductions import argmax_over, argmin_over, max_over, mean_over, min_over, sum_over
 from weftwork.graph.known import rank_of, renamed, whole_numbers
 from weftwork.graph.operation import Tensor
 from weftwork.graph.scopes import name_scope
@@ -178,15 +178,21 @@ def count_nonzero(
 def argmax(
     input: Any, axis: Any = None, name: str | None = None, dimension: Any = None, output_type: Any = dtypes.int64
 ) -> Tensor:
-    """The index of the largest element along one axis (by default the first); the first among equals."""
-    return _arg_extreme(np.argmax, "ArgMax", input, renamed("axis", axis, "dimension", dimension), name, output_type)
+    """The index of the largest element along one axis (by default the first); the first among equals.
+
+    NaN counts as the smallest value.
+    """
+    return _arg_extreme(argmax_over, "ArgMax", input, renamed("axis", axis, "dimension", dimension), name, output_type)
 
 
 def argmin(
     input: Any, axis: Any = None, name: str | None = None, dimension: Any = None, output_type: Any = dtypes.int64
 ) -> Tensor:
-    """The index of the smallest element along one axis (by default the first); the first among equals."""
-    return _arg_extreme(np.argmin, "ArgMin", input, renamed("axis", axis, "dimension", dimension), name, output_type)
+    """The index of the smallest element along one axis (by default the first); the first among equals.
+
+    NaN counts as the largest value.
+    """
+    return _arg_extreme(argmin_over, "ArgMin", input, renamed("axis", axis, "dimension", dimension), name, output_type)
 
 
 def arg_max(input: Any, dimension: Any, output_type: Any = dtypes.int64, name: str | None = None) -> Tensor:
