@@ -14,7 +14,7 @@ import numpy as np
 
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.conversions import CONVERSIONS, registered
-from weftwork.graph.divisions import DIVISIONS
+from weftwork.graph.divisions import DIVISIONS, divide_small
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.graph import Graph
 from weftwork.graph.meeting import (
@@ -335,7 +335,7 @@ def elementwise(
     """A node from a NumPy or SciPy ufunc of tensors, arrays and Python scalars.
 
     The ufunc determines the dtype, broadcasting the shape. Raises ValueError if the shapes do not broadcast.
-    checked: dividing integers by zero raises InvalidArgumentError at run time; NumPy would return 0.
+    checked: divisions of integers are TensorFlow's. By zero, they raise InvalidArgumentError at run time.
     """
     present = [tensor for tensor in map(as_tensor, args) if tensor is not None]
     default = type_and_name(ufunc, present[0].dtype.base_dtype if present else None)
@@ -357,6 +357,9 @@ def elementwise(
         for tensor in tensors:
             shape = shapes.broadcast(shape, tensor.raw_shape)
     kernel = DIVISIONS.get(ufunc) if checked and result[0].is_integer else None
+    if checked and ufunc is np.divide and local.tracing is None:
+        if all([t.dtype.is_integer and t.dtype.size <= 2 for t in tensors]):
+            kernel, result = divide_small, (dtypes.float32,)
     if kernel is None:
         kernel = OPERATORS.get(ufunc, ufunc)
     if ufunc.nout > 1:
@@ -407,7 +410,7 @@ as_it_is = pass_through  # the name in graphs that older versions wrote
 
 
 def divide(ufunc: np.ufunc, x: Any, y: Any) -> Any:
-    """The node for the operators `//`, `%` and `divmod`."""
+    """The node for the operators `/`, `//`, `%` and `divmod`."""
     return elementwise(ufunc, x, y, checked=True)
 
 

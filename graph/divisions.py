@@ -36,6 +36,11 @@ def divide_with_remainder(x, y):
     return np.divmod(x, divisor(x, y))
 
 
+def divide_small(x, y):
+    """x / y for integers of 8 and 16 bits: float32 as in TensorFlow, not float64."""
+    return np.divide(x, y, dtype=np.float32)
+
+
 DIVISIONS = {
     np.floor_divide: floor_divide,
     np.remainder: remainder,

@@ -58,7 +58,7 @@ class Operators(np.lib.mixins.NDArrayOperatorsMixin):
 
 
 def _divides(ufunc: np.ufunc, turned: bool) -> Callable[[Any, Any], Any]:
-    """A division operator. Dividing integers by zero is an error; NumPy's function returns 0."""
+    """A division operator, as in TensorFlow: dividing integers by zero is an error; NumPy's function returns 0."""
 
     def operator(self: Any, other: Any) -> Any:
         if getattr(other, "__array_ufunc__", self) is None:
@@ -68,7 +68,12 @@ def _divides(ufunc: np.ufunc, turned: bool) -> Callable[[Any, Any], Any]:
     return operator
 
 
-for _word, _ufunc in (("floordiv", np.floor_divide), ("mod", np.remainder), ("divmod", np.divmod)):
+for _word, _ufunc in (
+    ("truediv", np.true_divide),
+    ("floordiv", np.floor_divide),
+    ("mod", np.remainder),
+    ("divmod", np.divmod),
+):
     setattr(Operators, f"__{_word}__", _divides(_ufunc, False))
     setattr(Operators, f"__r{_word}__", _divides(_ufunc, True))
 

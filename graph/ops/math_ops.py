@@ -178,8 +178,8 @@ ceil = _unary("ceil", np.ceil, "Ceil", "The least whole number that is at least 
 
 
 def divide(x: Any, y: Any, name: str | None = None) -> Tensor:
-    """x / y with Python 3's rules: float64 for integers."""
-    return elementwise(np.divide, x, y, type="RealDiv", name=name or "truediv")
+    """x / y with Python 3's rules: float64 for integers, float32 for those of 8 and 16 bits."""
+    return elementwise(np.divide, x, y, type="RealDiv", name=name or "truediv", checked=True)
 
 
 truediv = divide
@@ -385,7 +385,10 @@ def _check_bound(word: str, value: Any) -> None:
 
 
 def linspace(start: Any, stop: Any, num: Any, name: str | None = None) -> Tensor:
-    """num evenly spaced floats from start to stop, both included. Raises ValueError for a num below 1."""
+    """num evenly spaced floats from start to stop, both included: [...], [...] -> [num, ...].
+
+    Raises ValueError for a num below 1.
+    """
     start, stop = convert_together([start, stop])
     dtype = promoted([start, stop])
     dtype = dtype if dtype.is_floating else dtypes.float64
@@ -398,7 +401,9 @@ def linspace(start: Any, stop: Any, num: Any, name: str | None = None) -> Tensor
         raise ValueError(f"Requires num > 0: {count}")
     else:
         attrs["num"] = count
-    return apply(kernels.linspace, inputs, attrs, type="LinSpace", name=name, dtype=dtype, shape=(count,))  # type: ignore[arg-type]
+    ends = shapes.broadcast(start.raw_shape, stop.raw_shape)
+    shape = None if ends is None else (count, *ends)
+    return apply(kernels.linspace, inputs, attrs, type="LinSpace", name=name, dtype=dtype, shape=shape)  # type: ignore[arg-type]
 
 
 lin_space = linspace

@@ -435,6 +435,48 @@ def test_tensordot_einsum_cross_and_trace():
     check(math_ops.trace(x), np.trace(x, axis1=1, axis2=2))
 
 
+def test_products_do_not_broadcast_axes_of_size_one():
+    some, other = np.ones((1, 2), np.float32), np.ones((1, 1), np.float32)
+    with pytest.raises(ValueError, match="Dimensions must be equal, but are 2 and 1 for 'j'"):
+        math_ops.einsum("ij,kj->ik", some, other)
+    with pytest.raises(ValueError, match="not compatible"):
+        math_ops.cross(np.ones((1, 3)), np.ones(3))
+    x, y = placeholder(dtypes.float32), placeholder(dtypes.float32)
+    with pytest.raises(
+        InvalidArgumentError, match=r"Expected dimension 2 at axis 1 of the input shaped \[1,1\] but got"
+    ):
+        evaluate(math_ops.einsum("ij,kj->ik", x, y), {x: some, y: other})
+    with pytest.raises(InvalidArgumentError, match=r"must be of same shape: \[1,3\] vs. \[3\]"):
+        evaluate(math_ops.cross(x, y), {x: np.ones((1, 3), np.float32), y: np.ones(3, np.float32)})
+    wide, feeds = math_ops.einsum("...ij,...jk->...ik", x, y), {x: np.ones((3, 1, 2), "f"), y: np.ones((1, 2, 1), "f")}
+    assert evaluate(wide, feeds).tolist() == [[[2]], [[2]], [[2]]]
+
+
+@pytest.mark.parametrize(
+    ("values", "most", "least"),
+    [
+        ([1.0, np.nan, 3.0, 2.0], 2, 0), ([np.nan, np.nan, 3.0, 2.0], 2, 3), ([np.nan, np.nan], 0, 0),
+        ([-np.inf, np.nan, np.inf], 2, 0), ([3, 1, 2], 0, 1),
+    ],
+)  # fmt: skip
+def test_nan_is_no_extreme(values, most, least):
+    x, feeds = placeholder(np.asarray(values).dtype), np.asarray(values)
+    for tensor, fed in ((values, {}), (x, {x: feeds})):
+        assert evaluate(math_ops.argmax(tensor), fed) == most
+        assert evaluate(math_ops.argmin(tensor), fed) == least
+        assert evaluate(math_ops.argmin(tensor, output_type=dtypes.int32), fed) == least
+
+
+@pytest.mark.parametrize("dtype", [dtypes.int8, dtypes.uint8, dtypes.int16, dtypes.uint16])
+def test_small_integers_are_divided_as_float32(dtype):
+    x = tf.constant([1, 2], dtype)
+    for made in (tf.truediv(x, [2, 8]), tf.divide(x, [2, 8]), x / [2, 8]):
+        assert check(made, [0.5, 0.25]).dtype == np.float32
+    assert check(1 / x, [1, 0.5]).dtype == np.float32
+    assert np.divide(x, x).dtype is dtypes.float64  # NumPy's function is NumPy's
+    assert (tf.constant([1]) / 2).dtype is dtypes.float64
+
+
 def test_products_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match="Dimensions must be equal"):
         math_ops.tensordot(A, A, 1)
@@ -550,6 +592,10 @@ def test_ranges():
         math_ops.range(5, 0)
     with pytest.raises(ValueError, match="Requires start <= limit when delta > 0: 1/-1"):
         evaluate(tensor, {limit: -1})
+
+
+def test_linspace_of_vectors_adds_an_axis():
+    check(math_ops.linspace([0.0, 1.0], [1.0, 2.0], 3), [[0, 1], [0.5, 1.5], [1, 2]])
 
 
 def test_linspace():
