@@ -225,11 +225,13 @@ def l2_loss(t: Any, name: str | None = None) -> Tensor:
 
 
 def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | None = None, dim: Any = None) -> Tensor:
-    """x / sqrt(max(sum(x ** 2), epsilon)), summed over `axis`: one, several, or None for all (old name: `dim`)."""
+    """x / sqrt(max(sum(|x|^2), epsilon)), summed over `axis`: one, several, or None for all (old name: `dim`)."""
     with name_scope(name, "l2_normalize", [x]) as scope:
         x = convert_to_tensor(x, name="x")
-        square_sum = math_ops.reduce_sum(math_ops.square(x), axis_or_dim(axis, dim, None), keepdims=True)
-        return math_ops.multiply(x, math_ops.rsqrt(math_ops.maximum(square_sum, epsilon)), name=scope)
+        squares = math_ops.square(math_ops.abs(x) if x.dtype.is_complex else x)
+        square_sum = math_ops.reduce_sum(squares, axis_or_dim(axis, dim, None), keepdims=True)
+        factor = math_ops.rsqrt(math_ops.maximum(square_sum, epsilon))
+        return math_ops.multiply(x, math_ops.cast(factor, x.dtype), name=scope)
 
 
 def moments(

@@ -118,9 +118,12 @@ def polyval(coeffs: Any, x: Any, name: str | None = None) -> Tensor:
 def reduce_euclidean_norm(
     input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
 ) -> Tensor:
-    """The square root of the sum of squares over axes."""
+    """The square root of the sum of |x|^2 over axes, in x's dtype. Integers are rounded down."""
     with name_scope(name, "EuclideanNorm", [input_tensor]):
-        return math_ops.sqrt(math_ops.reduce_sum(math_ops.square(convert_to_tensor(input_tensor)), axis, keepdims))
+        x = convert_to_tensor(input_tensor)
+        wide = math_ops.cast(x, dtypes.float64) if x.dtype.is_integer else math_ops.abs(x) if x.dtype.is_complex else x
+        norm = math_ops.sqrt(math_ops.reduce_sum(math_ops.square(wide), axis, keepdims))
+        return math_ops.cast(norm, x.dtype)
 
 
 def log_sigmoid(x: Any, name: str | None = None) -> Tensor:

@@ -43,6 +43,23 @@ def test_half_precision_stays(graph, function):
     assert tf.math.igamma(tf.constant(x), 0.5).dtype == tf.float16
 
 
+@pytest.mark.parametrize(
+    ("values", "dtype", "expected"),
+    [([3 + 4j, 0], np.complex64, 5), ([1, 2], np.int32, 2), ([1, 1], np.int8, 1), ([3, 4], np.float16, 5)],
+)
+def test_the_euclidean_norm_keeps_its_dtype(graph, values, dtype, expected):
+    norm = tf.math.reduce_euclidean_norm(np.array(values, dtype))
+    found = evaluate(norm)
+    assert norm.dtype == found.dtype == dtype
+    assert found == expected
+
+
+def test_complex_vectors_are_normalized_to_length_one(graph):
+    found = evaluate(tf.nn.l2_normalize(np.array([3 + 4j, 12j], np.complex64)))
+    assert found.dtype == np.complex64
+    np.testing.assert_allclose(found, np.array([3 + 4j, 12j]) / 13, rtol=1e-6)
+
+
 def test_the_sigmoid_of_complex_numbers(graph):
     x = tf.constant([1 + 2j, 0.5 - 0.3j], tf.complex64)
     found = evaluate(tf.sigmoid(x))
