@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph import shapes
+from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import as_tensor, convert_to_tensor, static_value
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.operation import Tensor
@@ -116,11 +116,11 @@ def shape_argument(shape: Any) -> tuple[tuple[int, ...] | None, Tensor | None, s
 def known_axis(axis: Any, rank: int | None, what: str = "dim") -> int | None:
     """A known axis, made non-negative if the rank is known; None for a tensor of unknown value.
 
-    Raises ValueError if the known rank has no such axis. what: the name of the axis in the message.
+    Raises ValueError if it is no scalar, or the known rank has no such axis. what: the name of the axis in the message.
     """
     number = whole_numbers(axis)
-    if isinstance(number, tuple):
-        number = number[0]
+    if isinstance(number, tuple) or (number is None and convert_to_tensor(axis).raw_shape):
+        raise ValueError(f"Shape must be rank 0 for the {what.rstrip(' =')}, which is {axis!r}")
     if number is None or rank is None:
         return number
     if not -rank <= number < rank:
@@ -136,8 +136,14 @@ def rank_of(tensor: Tensor) -> int | None:
 
 
 def promoted(tensors: Sequence[Tensor]) -> DType:
-    """The dtype that NumPy promotes these dtypes to; string or object if any of them is."""
+    """The dtype that NumPy promotes these dtypes to; string or object if any of them is.
+
+    Raises TypeError for text beside numbers.
+    """
     objects = [t.dtype.base_dtype for t in tensors if t.dtype.numpy.kind == "O"]
+    if dtypes.string in objects and len(objects) < len(tensors):
+        names = ", ".join([t.dtype.base_dtype.name for t in tensors])
+        raise TypeError(f"Tensors of the types [{names}] don't all match: text meets numbers.")
     return objects[0] if objects else as_dtype(np.result_type(*[t.dtype.numpy for t in tensors]))
 
 

@@ -316,9 +316,8 @@ def tile(x, multiples):
     """The input repeated along each axis, as often as a vector known only at run time says."""
     times = tuple(np.ravel(multiples).tolist())
     if len(times) != np.ndim(x):
-        raise ValueError(
-            f"Expected multiples argument to be a vector of length {np.ndim(x)} but got length {len(times)}"
-        )
+        text = f"Expected multiples argument to be a vector of length {np.ndim(x)} but got length {len(times)}"
+        raise ValueError(text)
     for i, number in enumerate(times):
         if number < 0:
             raise ValueError(f"Expected multiples[{i}] >= 0, but got {number}")
@@ -414,6 +413,8 @@ def masked_spec(begin, end, strides, begin_mask, end_mask, ellipsis_mask, new_ax
         elif new_axis_mask & bit:
             spec.append(None)
         elif shrink_axis_mask & bit:
+            if step <= 0:
+                raise ValueError("only stride 1 allowed on non-range indexing.")
             spec.append(first)
         else:
             spec.append((None if begin_mask & bit else first, None if end_mask & bit else last, step))
@@ -438,10 +439,9 @@ def select(condition, x, y):  # pickled graphs refer to this
 
 def unique(x, dtype):
     """The distinct elements in order of first appearance, the index of each element among them, and their counts."""
-    values, first, inverse, counts = np.unique(x, return_index=True, return_inverse=True, return_counts=True)
+    values, first, inverse, counts = np.unique(x, True, True, True, equal_nan=False)
     order = np.argsort(first)
-    place = np.empty(len(order), dtype)
-    place[order] = np.arange(len(order))
+    place = np.argsort(order).astype(dtype)
     return values[order], place[inverse.reshape(-1)], counts[order].astype(dtype)
 
 

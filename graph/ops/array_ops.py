@@ -156,13 +156,18 @@ def _fitted(given: RawShape, dims: tuple[int, ...] | None, raw: tuple[int | None
 def expand_dims(input: Any, axis: Any = None, name: str | None = None, dim: Any = None) -> Tensor:
     """Insert an axis of size 1 before the given axis; -1 adds it after the last.
 
-    Raises ValueError if the known rank has no such axis, or if no axis is given.
+    Raises ValueError if the known rank has no such axis, or unless there is a single axis.
     """
     axis = renamed("axis", axis, "dim", dim)
     if axis is None:
         raise ValueError("Must specify an axis argument to tf.expand_dims()")
-    x = convert_to_tensor(input, name="input")
-    number = known_axis(axis, None if x.raw_shape is None else len(x.raw_shape) + 1)
+    x, numbers = convert_to_tensor(input, name="input"), whole_numbers(axis)
+    if isinstance(numbers, tuple):
+        if len(numbers) != 1:
+            raise ValueError(f"'dim' input must be a tensor with a single value, not {axis!r}")
+        numbers = numbers[0]
+    rank = None if x.raw_shape is None else len(x.raw_shape) + 1
+    number = None if numbers is None else known_axis(numbers, rank)
     if number is None:
         known = None if x.raw_shape is None else (None,) * (len(x.raw_shape) + 1)
         inputs = [x, convert_to_tensor(axis, name="dim")]

@@ -26,14 +26,20 @@ from weftwork.graph.shapes import RawShape
 
 # t[...]
 
+_OF_TUPLES = (builtins.slice, type(None), type(Ellipsis))
+"""What no array of indices holds."""
+
 
 def slice_helper(tensor: Any, item: Any) -> Tensor:
     """The node for `tensor[item]`: ints, slices, Ellipsis, None, and tensors among them; or one mask or index array.
 
-    A boolean tensor selects like `boolean_mask`, an integer array like np.take: -1 is the last element.
+    A boolean tensor selects like `boolean_mask`, an integer array or list like np.take: -1 is the last element. A list
+    with slices, Ellipsis or None is a tuple.
     Raises TypeError for an invalid index, IndexError or ValueError for one out of range of a known shape.
     """
     x = convert_to_tensor(tensor)
+    if isinstance(item, list) and any([isinstance(part, _OF_TUPLES) for part in item]):
+        item = tuple(item)
     if _is_array(item):
         picks = convert_to_tensor(item)
         return boolean_mask(x, picks) if picks.dtype.is_bool else _gathered(np.take, x, picks, 0, None)
@@ -48,8 +54,10 @@ def slice_helper(tensor: Any, item: Any) -> Tensor:
 
 
 def _is_array(item: Any) -> bool:
-    if isinstance(item, (list, np.ndarray)):
-        return np.ndim(item) > 0
+    if isinstance(item, np.ndarray):
+        return item.ndim > 0
+    if isinstance(item, list):
+        return True
     tensor = as_tensor(item)
     return tensor is not None and (tensor.dtype.is_bool or bool(tensor.raw_shape))
 

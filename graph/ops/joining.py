@@ -21,11 +21,15 @@ from weftwork.graph.shapes import RawShape
 
 
 def concat(values: Any, axis: Any, name: str | None = "concat") -> Tensor:
-    """Tensors joined along an existing axis. Raises ValueError if ranks or other dimensions differ."""
+    """Tensors joined along an existing axis.
+
+    Raises ValueError if ranks or other dimensions differ, or if the axis is no scalar.
+    """
     if isinstance(values, (list, tuple)) and not values:
         raise ValueError("List argument 'values' to 'ConcatV2' Op with length 0 shorter than minimum length 2.")
     tensors = convert_together(values if isinstance(values, (list, tuple)) else [values])
     if len(tensors) == 1:
+        known_axis(axis, None, "axis")
         return identity(tensors[0], name=name)
     known = [t.raw_shape for t in tensors if t.raw_shape is not None]
     ranks = {len(s) for s in known}
@@ -112,10 +116,10 @@ def split(
 
     num: the number of sizes, if they are a tensor of unknown length.
     num_or_size_splits: an int, or an integer vector.
-    Raises ValueError if a known dimension cannot be split this way.
+    Raises ValueError if a known dimension cannot be split this way, or for a number of parts that is a tensor.
     """
-    x = convert_to_tensor(value, name="value")
-    if isinstance(num_or_size_splits, float):
+    x, given = convert_to_tensor(value, name="value"), as_tensor(num_or_size_splits)
+    if isinstance(num_or_size_splits, float) or (given is not None and given.raw_shape == ()):
         raise ValueError(
             "Rank-0 tensors are not supported as the num_or_size_splits argument to split. "
             f"Argument provided: {num_or_size_splits}"

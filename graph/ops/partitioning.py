@@ -10,6 +10,7 @@ import numpy as np
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, convert_to_tensor, convert_together, static_value
 from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.kernels.indices import partition, stitched
 from weftwork.graph.operation import Tensor
 from weftwork.graph.scopes import name_scope
@@ -92,13 +93,22 @@ parallel_stitch = dynamic_stitch
 
 def difference(x: Any, y: Any, *, dtype: np.dtype) -> tuple:
     """The kernel of ListDiff."""
+    for word, value in (("x", x), ("y", y)):
+        if np.ndim(value) != 1:
+            raise InvalidArgumentError(None, None, f"{word} should be a 1D vector.")
     places = np.flatnonzero(~np.isin(x, y)).astype(dtype)
     return x[places], places
 
 
 def setdiff1d(x: Any, y: Any, index_dtype: Any = dtypes.int32, name: str | None = None) -> ListDiff:
-    """(out, idx): the elements of a vector x that are not in y, in order, duplicates included, and their indices."""
+    """(out, idx): the elements of a vector x that are not in y, in order, duplicates included, and their indices.
+
+    Raises ValueError unless both are vectors; at run time InvalidArgumentError.
+    """
     one, other = convert_together([x, y])
+    for tensor in (one, other):
+        if tensor.raw_shape is not None and len(tensor.raw_shape) != 1:
+            raise ValueError(f"Shape must be rank 1 but is rank {len(tensor.raw_shape)} for 'ListDiff': {tensor}")
     kind = as_dtype(index_dtype)
     outputs: list = [(one.dtype.base_dtype, (None,)), (kind, (None,))]
     attrs = {"dtype": kind.numpy}

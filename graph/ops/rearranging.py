@@ -80,6 +80,8 @@ def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
                 raise RefusedError(None, None, f"Expected multiples[{i}] >= 0, but got {number}")
         dims = x.raw_shape or (None,) * len(known)
         raw = tuple([None if None in (d, t) else d * t for d, t in zip(dims, known, strict=True)])  # type: ignore[operator]
+    if vector is None and x.raw_shape is None:  # np.tile would add axes
+        vector = convert_to_tensor(multiples, name="multiples")
     inputs, attrs = ([x], {"reps": times}) if vector is None else ([x, vector], None)
     kernel = np.tile if vector is None else kernels.tile
     return apply(kernel, inputs, attrs, type="Tile", name=name, dtype=x.dtype, shape=raw)

@@ -252,6 +252,30 @@ def test_masks_and_arrays_index_too():
     np.testing.assert_array_equal(evaluate(x[i, :, i:], feeds), X[1, :, 1:])
 
 
+def test_a_list_with_slices_indexes_as_a_tuple():
+    x = convert_to_tensor(X)
+    check(x[[0, slice(1, 3)]], X[0, 1:3])
+    check(x[[Ellipsis, 1]], X[..., 1])
+    check(x[[None, slice(None), convert_to_tensor(1)]], X[None, :, 1])
+
+
+def test_nan_equals_nothing_in_unique():
+    y, idx, count = array_ops.unique_with_counts([np.nan, 1.0, np.nan, 2.0, 1.0])
+    np.testing.assert_array_equal(evaluate(y), [np.nan, 1, np.nan, 2])
+    assert evaluate(idx).tolist() == [0, 1, 2, 3, 1]
+    assert evaluate(count).tolist() == [1, 2, 1, 1]
+
+
+def test_text_does_not_join_numbers():
+    for build in (
+        lambda: array_ops.concat([[1], ["a"]], 0),
+        lambda: array_ops.stack([1, "a"]),
+        lambda: array_ops.where([True], [1], ["a"]),
+    ):
+        with pytest.raises(TypeError, match=r"\[int32, string\] don't all match"):
+            build()
+
+
 def test_what_is_no_index_is_refused():
     x = convert_to_tensor(X)
     for index in (1.5, "a", (0, "a"), slice(0.5, None), True, constant(1.5)):
@@ -438,6 +462,14 @@ def test_strings_stay_bytes():
         (lambda: array_ops.concat([X, X[0]], 0), "Shapes must be equal rank, but are 3 and 2"),
         (lambda: array_ops.concat([X, X[:, :2]], 0), "Dimension 1 in both shapes must be equal, but are 3 and 2"),
         (lambda: array_ops.concat([1, 2], 0), "Can't concatenate scalars"),
+        (lambda: array_ops.concat(0, [convert_to_tensor([1]), convert_to_tensor([2])]), "Shape must be rank 0"),
+        (lambda: array_ops.concat([V, V], [0]), "Shape must be rank 0 for the axis"),
+        (lambda: array_ops.concat([V], placeholder(dtypes.int32, [1])), "Shape must be rank 0 for the axis"),
+        (lambda: array_ops.split(X, 2, [0]), "Shape must be rank 0 for the split_dim"),
+        (lambda: array_ops.split(X, convert_to_tensor(2)), "Rank-0 tensors are not supported"),
+        (lambda: array_ops.expand_dims(X, [0, 1]), "must be a tensor with a single value"),
+        (lambda: array_ops.strided_slice(V, [1], [2], [-1], shrink_axis_mask=1), "only stride 1 allowed"),
+        (lambda: tf.setdiff1d([[1]], [1]), "Shape must be rank 1 but is rank 2"),
         (lambda: array_ops.concat([X, X], 3), "out of valid range"),
         (lambda: array_ops.stack([X, X[0]]), "Shapes must be equal rank"),
         (lambda: array_ops.stack([X, X], 4), r"axis = 4 not in \[-4, 4\)"),
@@ -585,6 +617,11 @@ def test_rows_of_indices_may_count_within_batches():
         (lambda: array_ops.transpose([[1]], later([1, 1])), "0 is missing from {1,1}"),
         (lambda: array_ops.reverse([1], later([1])), r"'axis'\[0\] = 1 is out of valid range"),
         (lambda: array_ops.reverse([1], later([0, -1])), "axis 0 specified more than once"),
+        (
+            lambda: array_ops.tile(anything([[1, 2]]), [2]),
+            "to be a vector of length 2 but got length 1",
+        ),
+        (lambda: tf.setdiff1d(anything([1]), anything([[1]])).idx, "y should be a 1D vector"),
         (lambda: array_ops.expand_dims([1], later(3)), "Tried to expand dim index 3 for tensor with 1 dimensions"),
         (lambda: array_ops.squeeze(later([[1, 2]]), [1]), r"Can not squeeze dim\[1\], expected .* 1, got 2"),
         (lambda: array_ops.fill(later([-1]), 0), "Dimension -1 must be >= 0"),
