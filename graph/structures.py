@@ -84,13 +84,25 @@ def _shown(structure: Any) -> str:
     return f"type={type(structure).__name__} str={structure}"
 
 
+def same_kind(one: Any, other: Any) -> bool:
+    """True if two structures are of the same type, both mappings, or named tuples with the same name and fields."""
+    mappings = isinstance(one, Mapping) and isinstance(other, Mapping)
+    return type(one) is type(other) or mappings or (_named(one) is not None and _named(one) == _named(other))
+
+
+def _named(structure: Any) -> tuple[str, tuple] | None:
+    """The name and the fields of a named tuple; None for anything else."""
+    fields = getattr(structure, "_fields", None) if isinstance(structure, tuple) else None
+    return None if fields is None else (type(structure).__name__, fields)
+
+
 def _difference(one: Any, other: Any, check_types: bool) -> tuple[type[Exception], str] | None:
     if is_nested(one) != is_nested(other):
         inner, leaf = (one, other) if is_nested(one) else (other, one)
         return ValueError, f'Substructure "{_shown(inner)}" is a sequence, while substructure "{_shown(leaf)}" is not'
     if not is_nested(one):
         return None
-    if check_types and type(one) is not type(other) and not (isinstance(one, Mapping) and isinstance(other, Mapping)):
+    if check_types and not same_kind(one, other):
         return TypeError, (
             f"The two structures don't have the same sequence type. First structure has type {type(one).__name__}, "
             f"while second structure has type {type(other).__name__}"

@@ -16,6 +16,7 @@ from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Kind, Tensor
 from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
 from weftwork.graph.ops.specs import SparseTensorSpec, TensorSpec, TypeSpec
+from weftwork.graph.structures import same_kind
 
 TENSOR, SPARSE, DATASET = "tensor", "sparse", "dataset"
 
@@ -95,7 +96,7 @@ def alike(one: Any, other: Any) -> bool:
         return False
     if isinstance(one, Mapping) and set(one) != set(other):
         return False
-    if hasattr(one, "_fields") and hasattr(other, "_fields") and type(one) is not type(other):
+    if hasattr(one, "_fields") and hasattr(other, "_fields") and not same_kind(one, other):
         return False
     items, others = _items(one), _items(other)
     return len(items) == len(others) and all([alike(a, b) for a, b in zip(items, others, strict=True)])

@@ -33,6 +33,21 @@ def test_structures_that_differ_are_refused():
         tf.nest.map_structure(3, [1])
 
 
+def test_named_tuples_of_one_name_and_fields_are_one_type(graph):
+    twin, other = namedtuple("Pair", "a b"), namedtuple("Pair", "a c")
+    tf.nest.assert_same_structure(Pair(1, 2), twin(1, 2))
+    assert tf.nest.map_structure(lambda x, y: x + y, Pair(1, 2), twin(3, 4)) == Pair(4, 6)
+    for kind in (other, namedtuple("Couple", "a b"), lambda *parts: parts):
+        with pytest.raises(TypeError, match="don't have the same sequence type"):
+            tf.nest.assert_same_structure(Pair(1, 2), kind(1, 2))
+    pair, _ = tf.while_loop(lambda pair, n: n < 3, lambda pair, n: (twin(pair.a + 1, pair.b), n + 1), [Pair(1, 2), 0])
+    joined = tf.data.Dataset.from_tensors(Pair(1, 2)).concatenate(tf.data.Dataset.from_tensors(twin(3, 4)))
+    element = joined.make_one_shot_iterator().get_next()
+    with tf.Session() as session:
+        assert session.run(pair) == Pair(4, 2)
+        assert [session.run(element), session.run(element)] == [Pair(1, 2), Pair(3, 4)]
+
+
 def test_text_and_bytes():
     assert (tf.compat.as_bytes("ä"), tf.compat.as_str(b"a"), tf.compat.as_text("a")) == ("ä".encode(), "a", "a")
     assert tf.compat.as_str_any(3) == "3"
