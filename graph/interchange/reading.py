@@ -16,8 +16,9 @@ from weftwork.graph.interchange.given import _no_kernel as _no_kernel  # pickled
 from weftwork.graph.interchange.given import attributes, types
 from weftwork.graph.interchange.importing import Import
 from weftwork.graph.interchange.signatures import signature
+from weftwork.graph.interchange.writing import PRODUCER
 from weftwork.graph.operation import Operation, Tensor
-from weftwork.graph.protos import protos
+from weftwork.graph.protos import TENSORFLOW_VERSION, protos
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
 
@@ -41,6 +42,7 @@ def import_graph_def(
     functions: the user functions that the graph may call: False for none; True for any that its import paths name,
         which means running code chosen by the graph's author; or a mapping from paths to functions.
     op_dict, producer_op_list: accepted and ignored.
+    Each node also waits for the open control dependencies.
     Raises TypeError or ValueError for invalid arguments, NotFoundError for an operation that is not TensorFlow's. An
     operation that Weftwork does not have fails at run time.
     """
@@ -64,9 +66,10 @@ def import_graph_def(
                     given[key] = convert_to_tensor(value)
             elif key[1] >= 0:
                 given[key] = convert_to_tensor(value)
+    _check_versions(definition.versions)
     nodes = _checked_nodes(definition, given)
     work = Import(graph, nodes, prefix, given, functions)
-    with graph.as_default(), graph.name_scope(None), graph.control_dependencies(None):
+    with graph.as_default(), graph.name_scope(None):
         work.run()
     unused = [key for key in mapped if source(key) not in work.used and not _known(source(key), nodes, work)]
     if unused:
@@ -110,8 +113,26 @@ def _elements(names: Any) -> list[str] | None:
     return [item.decode() if isinstance(item, bytes) else item for item in listed]
 
 
+def _check_versions(versions: Any) -> None:
+    """Raise ValueError if the writer of a GraphDef says that we cannot read it."""
+    if versions.producer < 0:
+        raise ValueError(
+            f"GraphDef producer version {versions.producer} below min producer 0 supported by TensorFlow "
+            f"{TENSORFLOW_VERSION}.  Please regenerate your graph."
+        )
+    if versions.min_consumer > PRODUCER:
+        raise ValueError(
+            f"GraphDef min consumer version {versions.min_consumer} above current version {PRODUCER} for TensorFlow "
+            f"{TENSORFLOW_VERSION}.  Please upgrade TensorFlow."
+        )
+    if PRODUCER in versions.bad_consumers:
+        raise ValueError(
+            f"GraphDef disallows consumer version {PRODUCER}.  Please upgrade TensorFlow: this version is likely buggy."
+        )
+
+
 def _checked_nodes(definition: Any, mapped: dict) -> dict[str, Any]:
-    """The nodes by name. Raises ValueError for an invalid or duplicate name, and for a missing input."""
+    """The nodes by name. Raises ValueError for an invalid or duplicate name, and for a missing or misplaced input."""
     nodes: dict[str, Any] = {}
     for node in definition.node:
         if not _NAME.fullmatch(node.name):
@@ -120,8 +141,12 @@ def _checked_nodes(definition: Any, mapped: dict) -> dict[str, Any]:
             raise ValueError(f"Node '{node.name}' is not unique")
         nodes[node.name] = node
     for name, node in nodes.items():
+        waits = False
         for text in node.input:
             other, output = source(text)
+            if waits and output >= 0:
+                raise ValueError(f"Node '{name}': Control dependencies must come after regular dependencies")
+            waits = output < 0
             if (other, output) in mapped and other not in nodes:
                 continue
             if other not in nodes:

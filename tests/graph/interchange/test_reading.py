@@ -70,6 +70,7 @@ REFUSED = [
     (ADD, {}, "Node 'B': Unknown input node 'A'"),
     (A + node("B", "Add", "A:1", "A", T="FLOAT"), {}, "Node 'B': Connecting to invalid output 1 of source node A"),
     (node("B", "NoOp", "^A"), {}, r"Node 'B': Unknown input node '\^A'"),
+    (A + node("B", "Neg", "^A", "A", T="FLOAT"), {}, "Node 'B': Control dependencies must come after regular"),
     (A + A, {}, "Node 'A' is not unique"),
     (
         A + node("B", "Add", "A", T="FLOAT"),
@@ -98,6 +99,41 @@ REFUSED = [
 def test_what_does_not_fit_is_refused(graph, text, arguments, message):
     with pytest.raises(ValueError, match=message):
         tf.import_graph_def(definition(text), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("versions", "message"),
+    [
+        ({"min_consumer": 99999}, "GraphDef min consumer version 99999 above current version 134"),
+        ({"bad_consumers": [134]}, "GraphDef disallows consumer version 134"),
+        ({"producer": -1}, "GraphDef producer version -1 below min producer 0"),
+    ],
+)
+def test_a_graph_for_other_versions_is_refused(graph, versions, message):
+    given = definition(A + ADD)
+    given.versions.MergeFrom(type(given.versions)(**versions))
+    with pytest.raises(ValueError, match=message):
+        tf.import_graph_def(given)
+
+
+def test_imported_nodes_wait_for_the_open_control_dependencies(graph):
+    with tf.Graph().as_default():
+        source, gate = tf.constant(2.0, name="source"), tf.placeholder_with_default(True, [], "gate")
+        tf.identity(tf.cond(gate, lambda: source + 1.0, lambda: source), name="chosen")
+        tf.identity(tf.while_loop(lambda i: i < 3, lambda i: i + 1, [0]), name="counted")
+        given = tf.get_default_graph().as_graph_def()
+    names = ["source:0", "chosen:0", "counted:0"]
+    v = tf.Variable(0.0)
+    with tf.control_dependencies([v.assign_add(1.0)]):
+        imported = tf.import_graph_def(given, return_elements=names)
+    assert [control.type for control in imported[0].op.control_inputs] == ["AssignAdd"]
+    in_branch = tf.cond(v > 0.0, lambda: tf.import_graph_def(given, return_elements=names), lambda: [0.0, 0.0, 0])
+    with tf.Session() as session:
+        session.run(v.initializer)
+        for count, (tensor, value) in enumerate(zip(imported, [2.0, 3.0, 3], strict=True), 1):
+            assert session.run(tensor) == value
+            assert session.run(v) == count
+        assert session.run(in_branch) == [2.0, 3.0, 3]
 
 
 def test_a_node_whose_name_is_taken_gets_another_one(graph):
