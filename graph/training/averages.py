@@ -79,8 +79,8 @@ class ExponentialMovingAverage:
             average = Variable(zeros(shape, dtype), name=name, trainable=False)
             if self._zero_debias:
                 self._biased[item] = (
-                    Variable(zeros(shape, dtype), name=f"{name}/biased", trainable=False),
-                    Variable(zeros([], dtype), name=f"{name}/local_step", trainable=False),
+                    Variable(zeros(shape, dtype), name=f"{average.op.name}/biased", trainable=False),
+                    Variable(zeros([], dtype), name=f"{average.op.name}/local_step", trainable=False),
                 )
         return average
 

@@ -30,6 +30,7 @@ from weftwork.graph.variables.variable import Variable
 from weftwork.graph.variables.writes import assign, assign_add
 
 _DTYPES = (dtypes.float16, dtypes.float32, dtypes.float64)
+_SPARSE_RESOURCE = ("_resource_apply_sparse", "_resource_apply_sparse_duplicate_indices")
 
 
 def _listed(variables: Any) -> Any:
@@ -153,7 +154,7 @@ class Optimizer:
                 else:
                     with graph.control_dependencies([self._finish(updates, "update")]):
                         update = assign_add(global_step, 1, name=scope)
-            update = update.op if isinstance(update, Tensor) else update
+            update = update if isinstance(update, Operation) else update.op
             train_ops = graph.get_collection_ref(GraphKeys.TRAIN_OP)
             if update not in train_ops:
                 train_ops.append(update)
@@ -164,7 +165,12 @@ class Optimizer:
             raise NotImplementedError("Trying to update a Tensor ", variable)
         with name_scope(f"update_{variable.op.name}", None):
             if isinstance(grad, IndexedSlices):
-                update = self._apply_sparse_duplicate_indices(grad, variable)
+                if variable.is_resource and self._has_own(*_SPARSE_RESOURCE):
+                    update = self._resource_apply_sparse_duplicate_indices(grad.values, variable, grad.indices)
+                else:
+                    update = self._apply_sparse_duplicate_indices(grad, variable)
+            elif variable.is_resource and self._has_own("_resource_apply_dense"):
+                update = self._resource_apply_dense(grad, variable)
             else:
                 update = self._apply_dense(grad, variable)
             if variable.constraint is not None:
@@ -175,6 +181,10 @@ class Optimizer:
 
     # For subclasses
 
+    def _has_own(self, *methods: str) -> bool:
+        """True if a subclass overrides one of these methods."""
+        return any([getattr(type(self), name) is not getattr(Optimizer, name) for name in methods])
+
     def _step(self, update: Update) -> Tensor:
         """Write one variable and its slots; returns the variable's new value."""
         raise NotImplementedError()
@@ -183,13 +193,23 @@ class Optimizer:
         return self._step(Update(var, grad))
 
     def _apply_sparse_duplicate_indices(self, grad: IndexedSlices, var: Variable) -> Any:
-        rows = [(grad.indices.dtype.base_dtype, (None,)), (grad.dtype.base_dtype, grad.values.raw_shape)]
-        indices, values = apply(kernels.summed_rows, [grad.indices, grad.values], type="SumRows", outputs=rows)
-        values.raw_shape = None if values.raw_shape is None else (None, *values.raw_shape[1:])
+        values, indices = _summed_rows(grad.values, grad.indices)
         return self._apply_sparse(IndexedSlices(values, indices, grad.dense_shape), var)
 
     def _apply_sparse(self, grad: IndexedSlices, var: Variable) -> Any:
         return self._step(Update(var, grad.values, grad.indices))
+
+    # Called for resource variables, if a subclass overrides them; else those above are, for these variables too.
+
+    def _resource_apply_dense(self, grad: Tensor, handle: Variable) -> Any:
+        return self._step(Update(handle, grad))
+
+    def _resource_apply_sparse_duplicate_indices(self, grad: Tensor, handle: Variable, indices: Tensor) -> Any:
+        values, rows = _summed_rows(grad, indices)
+        return self._resource_apply_sparse(values, handle, rows)
+
+    def _resource_apply_sparse(self, grad: Tensor, handle: Variable, indices: Tensor) -> Any:
+        return self._step(Update(handle, grad, indices))
 
     def _create_slots(self, var_list: list[Variable]) -> None:
         """Create missing slots for these variables."""
@@ -246,6 +266,12 @@ class Optimizer:
             slots[_key(var)] = make_slot(var, val, op_name)
         return slots[_key(var)]
 
+    def _get_or_make_slot_with_initializer(
+        self, var: Variable, initializer: Any, shape: Any, dtype: Any, slot_name: str, op_name: str
+    ) -> Variable:
+        """A slot that is initially `initializer(shape, dtype)`."""
+        return self._get_or_make_slot(var, lambda: initializer(shape, dtype), slot_name, op_name)
+
     def _zeros_slot(self, var: Variable, slot_name: str, op_name: str) -> Variable:
         return self._filled_slot(var, 0.0, slot_name, op_name)
 
@@ -278,6 +304,14 @@ class Optimizer:
 
 def _key(var: Any) -> tuple:
     return (var.op.graph, var.op.name)
+
+
+def _summed_rows(values: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows and their indices, where rows with the same index have been added."""
+    outputs = [(indices.dtype.base_dtype, (None,)), (values.dtype.base_dtype, values.raw_shape)]
+    distinct, sums = apply(kernels.summed_rows, [indices, values], type="SumRows", outputs=outputs)
+    sums.raw_shape = None if sums.raw_shape is None else (None, *sums.raw_shape[1:])
+    return sums, distinct
 
 
 def _gradient(value: Any) -> Any:

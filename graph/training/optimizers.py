@@ -10,10 +10,12 @@ from typing import Any
 
 from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.ops.composite import IndexedSlices
 from weftwork.graph.training import kernels
 from weftwork.graph.training.optimizer import Optimizer
 from weftwork.graph.training.update import Update
 from weftwork.graph.variables.variable import Variable
+from weftwork.graph.variables.writes import scatter_add
 
 
 class GradientDescentOptimizer(Optimizer):
@@ -22,6 +24,7 @@ class GradientDescentOptimizer(Optimizer):
     def __init__(self, learning_rate: Any, use_locking: bool = False, name: str = "GradientDescent"):
         super().__init__(use_locking, name)
         self._learning_rate = learning_rate
+        self._learning_rate_tensor: Any = None
 
     def _prepare(self) -> None:
         rate = self._call_if_callable(self._learning_rate)
@@ -78,6 +81,7 @@ class AdagradOptimizer(Optimizer):
             raise ValueError(f"initial_accumulator_value must be positive: {initial_accumulator_value}")
         super().__init__(use_locking, name)
         self._learning_rate, self._initial_accumulator_value = learning_rate, initial_accumulator_value
+        self._learning_rate_tensor: Any = None
 
     def _create_slots(self, var_list: list[Variable]) -> None:
         for var in var_list:
@@ -107,6 +111,9 @@ class AdadeltaOptimizer(Optimizer):
     ):  # fmt: skip
         super().__init__(use_locking, name)
         self._lr, self._rho, self._epsilon = learning_rate, rho, epsilon
+        self._lr_t: Any = None
+        self._rho_t: Any = None
+        self._epsilon_t: Any = None
 
     def _create_slots(self, var_list: list[Variable]) -> None:
         for var in var_list:
@@ -141,6 +148,10 @@ class RMSPropOptimizer(Optimizer):
         super().__init__(use_locking, name)
         self._learning_rate, self._decay, self._momentum = learning_rate, decay, momentum
         self._epsilon, self._centered = epsilon, centered
+        self._learning_rate_tensor: Any = None
+        self._decay_tensor: Any = None
+        self._momentum_tensor: Any = None
+        self._epsilon_tensor: Any = None
 
     def _create_slots(self, var_list: list[Variable]) -> None:
         for var in var_list:
@@ -186,6 +197,10 @@ class AdamOptimizer(Optimizer):
     ):  # fmt: skip
         super().__init__(use_locking, name)
         self._lr, self._beta1, self._beta2, self._epsilon = learning_rate, beta1, beta2, epsilon
+        self._lr_t: Any = None
+        self._beta1_t: Any = None
+        self._beta2_t: Any = None
+        self._epsilon_t: Any = None
 
     def _get_beta_accumulators(self) -> tuple[Any, Any]:
         return self._get_non_slot_variable("beta1_power"), self._get_non_slot_variable("beta2_power")
@@ -213,6 +228,20 @@ class AdamOptimizer(Optimizer):
                 kernels.adam_rate, inputs, type="AdamRate", dtype=update.dtype, shape=inputs[0].raw_shape
             )
         return self._rates[update.dtype]
+
+    def _apply_sparse(self, grad: IndexedSlices, var: Variable) -> Any:
+        return self._apply_sparse_shared(grad.values, var, grad.indices, scatter_add)
+
+    def _resource_apply_sparse(self, grad: Tensor, handle: Variable, indices: Tensor) -> Any:
+        return self._apply_sparse_shared(grad, handle, indices, self._resource_scatter_add)
+
+    def _apply_sparse_shared(self, grad: Tensor, var: Variable, indices: Tensor, scatter_add: Any) -> Any:
+        """The update for both kinds of variables. scatter_add: for subclasses, scatter_add(variable, rows, values)."""
+        return self._step(Update(var, grad, indices))
+
+    def _resource_scatter_add(self, x: Variable, i: Any, v: Any) -> Tensor:
+        with x.graph.control_dependencies([scatter_add(x, i, v)]):
+            return x.value()
 
     def _step(self, update: Update) -> Tensor:
         var, grad, at = update.variable, update.grad, update.rows

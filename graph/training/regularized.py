@@ -41,6 +41,7 @@ class FtrlOptimizer(Optimizer):
         if learning_rate_power > 0.0:
             raise ValueError(f"learning_rate_power {learning_rate_power} needs to be negative or zero")
         self._learning_rate, self._learning_rate_power = learning_rate, learning_rate_power
+        self._learning_rate_tensor: Any = None
         self._initial_accumulator_value = initial_accumulator_value
         self._l1, self._l2 = l1_regularization_strength, l2_regularization_strength
         self._shrinkage = l2_shrinkage_regularization_strength
@@ -77,6 +78,7 @@ class ProximalGradientDescentOptimizer(Optimizer):
     ):  # fmt: skip
         super().__init__(use_locking, name)
         self._learning_rate = learning_rate
+        self._learning_rate_tensor: Any = None
         self._l1, self._l2 = l1_regularization_strength, l2_regularization_strength
 
     def _prepare(self) -> None:
@@ -127,6 +129,7 @@ class AdagradDAOptimizer(Optimizer):
             )
         super().__init__(use_locking, name)
         self._learning_rate, self._global_step = learning_rate, global_step
+        self._learning_rate_tensor: Any = None
         self._initial = initial_gradient_squared_accumulator_value
         self._l1, self._l2 = l1_regularization_strength, l2_regularization_strength
 

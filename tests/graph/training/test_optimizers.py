@@ -273,10 +273,12 @@ def test_a_variable_of_unknown_shape_has_slots_too(graph):
 # What minimize is made of
 
 
-def test_minimize_counts_its_steps(graph):
-    w, step = tf.Variable(1.0), tf.train.create_global_step()
+@pytest.mark.parametrize("use_resource", [False, True])
+def test_minimize_counts_its_steps(graph, use_resource):
+    w, step = tf.Variable(1.0), tf.Variable(0, trainable=False, use_resource=use_resource)
     train = tf.train.GradientDescentOptimizer(0.1).minimize(w * w, global_step=step)
     assert isinstance(train, tf.Operation)
+    assert train.name == "GradientDescent"
     assert tf.get_collection("train_op") == [train]
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
@@ -380,6 +382,74 @@ def test_an_optimizer_of_ones_own_may_say_one_update_in_tensorflows_way(graph):
         assert session.run(optimizer.get_slot(w, "steps")).tolist() == [1, 1]
 
 
+class Decayed(tf.train.AdamOptimizer):
+    """Halves a weight before each step, in all the ways that TensorFlow 1.15 knows."""
+
+    def _apply_dense(self, grad, var):
+        with tf.control_dependencies([var.assign(var * 0.5)]):
+            return super()._apply_dense(grad, var)
+
+    def _resource_apply_dense(self, grad, var):
+        with tf.control_dependencies([var.assign(var * 0.5)]):
+            return super()._resource_apply_dense(grad, var)
+
+    def _apply_sparse(self, grad, var):
+        return self._apply_sparse_shared(grad.values, var, grad.indices, tf.scatter_add)
+
+    def _resource_apply_sparse(self, grad, var, indices):
+        return self._apply_sparse_shared(grad, var, indices, self._resource_scatter_add)
+
+    def _apply_sparse_shared(self, grad, var, indices, scatter_add):
+        halved = scatter_add(var, indices, tf.gather(var, indices) * -0.5)
+        with tf.control_dependencies([halved]):
+            return super()._apply_sparse_shared(grad, var, indices, scatter_add)
+
+
+@pytest.mark.parametrize("use_resource", [False, True])
+def test_a_subclass_may_add_to_each_kind_of_update(graph, use_resource):
+    optimizer = Decayed(0.25)
+    assert optimizer._lr_t is None
+    w, table = (tf.Variable(start, use_resource=use_resource) for start in ([2.0], [[2.0], [3.0]]))
+    rows = tf.IndexedSlices(tf.constant([[1.0], [1.0]]), tf.constant([0, 0]))
+    train = optimizer.apply_gradients([(tf.constant([1.0]), w), (rows, table)])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(train)
+        np.testing.assert_allclose(session.run(w), [0.75], rtol=1e-6)
+        np.testing.assert_allclose(session.run(table), [[0.75], [3.0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_subclass_for_resource_variables_alone(graph, sparse):
+    class Scaled(tf.train.Optimizer):
+        def __init__(self):
+            super().__init__(False, "Scaled")
+
+        def _create_slots(self, var_list):
+            for var in var_list:
+                make = tf.ones_initializer()
+                self._get_or_make_slot_with_initializer(var, make, var.shape, tf.float64, "scale", "Scale")
+
+        def _resource_apply_dense(self, grad, handle):
+            return handle.assign_sub(grad * tf.cast(self.get_slot(handle, "scale"), tf.float32))
+
+        def _resource_apply_sparse(self, grad, handle, indices):
+            return tf.scatter_sub(handle, indices, grad)
+
+    optimizer = Scaled()
+    w = tf.Variable([3.0, 4.0], name="w", use_resource=True)
+    dense, rows = tf.constant([2.0, 0.0]), tf.IndexedSlices(tf.constant([1.0, 1.0]), tf.constant([0, 0]))
+    train = optimizer.apply_gradients([(rows if sparse else dense, w)])
+    assert (optimizer.get_slot(w, "scale").op.name, optimizer.get_slot(w, "scale").dtype) == ("w/Scale", tf.float64)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(train)
+        assert session.run(w).tolist() == [1, 4]
+    reference = tf.Variable([1.0])
+    with pytest.raises(NotImplementedError):
+        optimizer.apply_gradients([(tf.constant([1.0]), reference)])
+
+
 # Mistakes
 
 
@@ -452,6 +522,15 @@ def test_an_average_may_follow_quickly_at_first_and_be_of_a_tensor(graph):
     assert average.average(tf.constant(1.0)) is None
     with pytest.raises(TypeError, match="half, float, or double"):
         average.apply([tf.Variable(1, name="n")])
+
+
+def test_the_second_average_of_a_tensor_has_names_of_its_own(graph):
+    t = tf.constant(3.0, name="t")
+    for _ in range(2):
+        tf.train.ExponentialMovingAverage(0.9, zero_debias=True).apply([t])
+    places = [f"t/ExponentialMovingAverage{ending}" for ending in ("", "_1")]
+    names = [place + slot for place in places for slot in ("", "/biased", "/local_step")]
+    assert [v.op.name for v in tf.global_variables()] == names
 
 
 def test_there_is_one_global_step(graph):
