@@ -210,6 +210,8 @@ def operands(type: str, name: str | None, **given: Any) -> tuple[str, list[Tenso
 
 
 _NUMBERS = frozenset({int, float, bool, complex})
+_PLAIN = _NUMBERS | {np.ndarray}
+"""Types for which no conversion can be registered, which nearly all operands have."""
 _OPERANDS = ("x", "y")
 """What TensorFlow calls the inputs of elementwise operations."""
 
@@ -219,6 +221,7 @@ def convert_together(values: Sequence[Any], dtype: Any = None, folder: str = "")
 
     A scalar that does not fit this dtype promotes it, as in NumPy: an int32 tensor with 1.5 gives float64.
     NumPy's values take the dtype of the tensors (`beside`), but for a traced function, which means what NumPy does.
+    An object of a registered type is a tensor first, so numbers take its dtype.
     folder: the node's full name with a slash. New constants are named FOLDERx and FOLDERy, as in TensorFlow.
     """
     tensors = [as_tensor(value) for value in values]
@@ -228,6 +231,13 @@ def convert_together(values: Sequence[Any], dtype: Any = None, folder: str = "")
         present = [tensor for tensor in tensors if tensor is not None]
     if len(present) == len(tensors):
         return present
+    names = [f"{folder}{word}/" for word in _OPERANDS] if folder and len(values) <= len(_OPERANDS) else repeat("Const")
+    if not present and dtype is None and CONVERSIONS and not _PLAIN.issuperset(map(type, values)):
+        pairs = zip(values, names, strict=False)
+        converted = [None if type(value) in _PLAIN else registered(value, None, name) for value, name in pairs]
+        if any([tensor is not None for tensor in converted]):
+            both = zip(converted, values, strict=True)
+            return convert_together([v if t is None else t for t, v in both], folder=folder)
     if dtype is None:
         typed = [t.dtype.base_dtype for t in present]
         if typed and local.tracing is None:
@@ -236,7 +246,6 @@ def convert_together(values: Sequence[Any], dtype: Any = None, folder: str = "")
         typed += dtypes_of_arrays(values)
         dtype = promoted_dtype(typed) if typed else of_numbers(values)
     graph = graph_of(present)
-    names = [f"{folder}{word}/" for word in _OPERANDS] if folder and len(values) <= len(_OPERANDS) else repeat("Const")
     return [_weak(v, dtype, graph, n) if t is None else t for t, v, n in zip(tensors, values, names, strict=False)]
 
 

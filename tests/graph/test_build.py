@@ -264,6 +264,18 @@ def test_the_registry_teaches_conversion_a_type(conversions, session):
     assert session.run(tf.add(Celsius(1), tf.constant(0.0))) == np.float32(274.15)
 
 
+@pytest.mark.parametrize(
+    "number", [1, 1.5, np.float32(1), np.float64(1), np.int64(1), np.array([1, 2]), np.array([1.5])], ids=repr
+)
+def test_numbers_take_the_dtype_of_an_object_that_stands_for_a_tensor(conversions, graph, number):
+    tf.register_tensor_conversion_function(Celsius, lambda v, name=None, **_: tf.constant(20.0, name=name))
+    for function in (tf.add, tf.subtract, tf.multiply, tf.truediv, tf.floordiv, tf.mod, tf.pow, tf.maximum, tf.atan2):
+        assert function(Celsius(0), number).dtype == tf.float32
+        assert function(number, Celsius(0)).dtype == tf.float32
+    assert tf.where_v2(True, Celsius(0), number).dtype == tf.float32
+    assert tf.add(Celsius(0), number, name="sum").op.inputs[0].op.name == "sum/x"
+
+
 def test_conversions_are_tried_in_the_order_of_their_priority(conversions, session):
     asked = []
 
