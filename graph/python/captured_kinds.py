@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import logging
 import random
 import sys
@@ -13,7 +12,7 @@ from abc import ABCMeta
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from importlib import import_module
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType, ModuleType, TracebackType
 from typing import Any
 
 import cloudpickle
@@ -22,8 +21,9 @@ import numpy as np
 from weftwork.graph.python.inspection import (
     ATOMS,
     MISSING,
+    content,
     inside,
-    space_of,
+    parts_of,
 )
 from weftwork.graph.python.modules import is_own, is_owned
 from weftwork.graph.python.unique import exists_once
@@ -153,12 +153,10 @@ def given(values: Iterable[Any]) -> Iterator[Any]:
         elif isinstance(value, type):
             if is_owned(value):
                 yield value
-        elif isinstance(value, np.ndarray):
-            todo += value.ravel().tolist()[:ITEMS] if value.dtype == object else []
         else:
             if is_owned(kind):
                 yield kind
-            todo += inside(value)
+            todo += inside(value) or held_by(value)
 
 
 class ObjectOf:
@@ -183,14 +181,39 @@ def code_of(member: Any) -> list[FunctionType]:
     return [function for function in found if type(function) is FunctionType]
 
 
-def functions_held(value: Any) -> list[FunctionType]:
-    """The program's functions in a callable object of Python's or of a package, e.g. in an `operator.methodcaller`."""
-    if is_owned(type(value)) or not callable(value):
+def held_by(value: Any) -> list:
+    """What is the program's in an object of Python's or of a package: functions, methods, classes and objects.
+
+    An encoder, a parser or a pipeline calls what the program has given it. Loggers do not count: what they are told is
+    passed on to the program's handlers after the run.
+    """
+    if is_owned(type(value)) or type(value) in _SEARCHED:
         return []
-    parts = [*gc.get_referents(value), *(space_of(value) or {}).values()]
-    for part in parts[:ITEMS]:
-        parts += part.values() if type(part) is dict else part if type(part) in (list, tuple) else ()
-    return [part for part in parts[:ITEMS] if type(part) is FunctionType and is_owned(part)]
+    found, todo, seen = [], [value], set()
+    for each in todo:
+        kind = type(each)
+        if kind in ATOMS or id(each) in seen:
+            continue
+        seen.add(id(each))
+        if len(seen) > _MOST_HELD:
+            break
+        if is_owned(each if kind is FunctionType or issubclass(kind, type) else kind):
+            found.append(each)
+        elif kind is FunctionType:
+            todo += [content(cell) for cell in each.__closure__ or ()]
+        elif not issubclass(kind, _NOT_SEARCHED) and str(kind.__module__).partition(".")[0] not in ("weftwork", "ray"):
+            if kind is MethodType and type(each.__func__) is FunctionType and is_owned(each.__func__):
+                found.append(each)
+            else:
+                todo += parts_of(each)
+    return found
+
+
+_SEARCHED = frozenset([list, tuple, set, frozenset, dict, deque, *ATOMS])
+"""Types whose objects `inside` looks into."""
+_NOT_SEARCHED = (ModuleType, type, FrameType, TracebackType, logging.Logger, logging.Handler, logging.Manager)
+_MOST_HELD = 512
+"""How many parts of an object are looked at."""
 
 
 def registered(kind: ABCMeta) -> list[type]:

@@ -42,7 +42,7 @@ from weftwork.graph.python.captured_kinds import (
     SURROUNDINGS,
     ObjectOf,
     code_of,
-    functions_held,
+    held_by,
     is_data,
     is_generic,
     is_imported,
@@ -365,10 +365,8 @@ class Walk(Classes):
             self._class(kind, frozenset())
             if state:
                 self._methods(value, names)
-        for item in inside(value):
+        for item in (*inside(value), *held_by(value)):
             self.visit(item, names, INSIDE if state else NONE)
-        for function in functions_held(value):
-            self.visit(function, names)
 
     def attributes_of(self, value: Any) -> None:
         """Watch a large object's attributes: a rebinding of one is detected."""

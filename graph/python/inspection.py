@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from contextvars import ContextVar
 from itertools import islice
@@ -99,17 +100,30 @@ def space_of(value: Any) -> dict | None:
 
 
 def inside(value: Any) -> list:
-    """Some items of a container, or attributes of an instance."""
+    """Some items of a container, or attributes of an instance of the program's classes."""
     kind = type(value)
-    if kind in (list, tuple, set, frozenset):
-        items = list(value)[:_ITEMS] if len(value) <= 64 * _ITEMS else []
-    elif kind is dict:
-        items = list(value.values())[:_ITEMS] if len(value) <= 64 * _ITEMS else []
-    elif is_owned(kind):
-        items = list((space_of(value) or {}).values())[:_ITEMS]
-    else:
-        return []
+    return parts_of(value) if kind in _CONTAINERS or kind is np.ndarray or is_owned(kind) else []
+
+
+def parts_of(value: Any) -> list:
+    """Some of what any object holds: its items, attributes and slots."""
+    kind, space = type(value), space_of(value)
+    items = list((space or {}).values())[:_ITEMS]
+    base = next(base for base in _CONTAINERS if issubclass(kind, base)) if issubclass(kind, _CONTAINERS) else None
+    if kind is np.ndarray:
+        items = value.flat[:_ITEMS].tolist() if value.dtype.hasobject else []
+    elif base is None:
+        items += [each for each in gc.get_referents(value)[:_ITEMS] if each is not space and each is not kind]
+    elif base.__len__(value) <= 64 * _ITEMS:
+        items += list(base.__iter__(value))[:_ITEMS]
+        items += list(dict.values(value))[:_ITEMS] if base is dict else []
+    if issubclass(kind, defaultdict):
+        items.append(defaultdict.default_factory.__get__(value))  # type: ignore[attr-defined]
     return [item for item in items if type(item) not in ATOMS]
+
+
+_CONTAINERS = (list, tuple, dict, set, frozenset, deque)
+"""Types whose items are looked at, also if they are of a class of the program's."""
 
 
 def owners(value: Any) -> list:
