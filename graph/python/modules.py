@@ -9,12 +9,14 @@ import sysconfig
 from importlib.machinery import PathFinder
 from types import FunctionType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import cloudpickle
 
 _OURS = frozenset(["weftwork", "ray", "numpy", "cloudpickle"])
 _PATHS = sysconfig.get_paths()
-_INSTALLED = tuple({os.path.join(_PATHS[name], "") for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_FOLDERS = [*[_PATHS[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")], os.path.dirname(os.__file__)]
+_INSTALLED = tuple({os.path.join(folder, "") for folder in _FOLDERS})
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 _HEAP = 1 << 9
@@ -31,25 +33,57 @@ def is_own(name: Any) -> bool:
     return known
 
 
+def is_pythons(name: str) -> bool:
+    """True for a module of Python itself, not for one of the program's that has such a name."""
+    return name.partition(".")[0] in sys.stdlib_module_names and not is_own(name)
+
+
 def is_owned(value: Any) -> bool:
     """True for a function or class of the program's. Code that runs in a bare dict, by `exec`, has no module's name."""
     name = value.__module__
     if name is None or name == "builtins":
         return type(value) is FunctionType or (isinstance(value, type) and bool(value.__flags__ & _HEAP))
-    return is_own(name)
+    if is_own(name):
+        return True
+    if type(value) is FunctionType:  # it may be named after another one, which it wraps
+        return is_own(value.__globals__.get("__name__"))
+    if not isinstance(value, type) or not value.__flags__ & _HEAP:
+        return False
+    known = _renamed.get(value)
+    if known is None:
+        known = _renamed[value] = _is_renamed(value, name)
+    return known
+
+
+_renamed: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+
+
+def _is_renamed(kind: type, name: Any) -> bool:
+    """True for a class of the program's that says it is of another module, which does not have it."""
+    found: Any = sys.modules.get(name)
+    for part in kind.__qualname__.split("."):
+        found = getattr(found, part, None)
+    members = [getattr(member, "__func__", member) for member in vars(kind).values()]
+    return found is not kind and any([_runs_in_own(each) for each in members if type(each) is FunctionType])
+
+
+def _runs_in_own(function: FunctionType) -> bool:
+    module = sys.modules.get(function.__globals__.get("__name__", ""))
+    return module is not None and vars(module) is function.__globals__ and is_own(module.__name__)
 
 
 def _is_own(name: str) -> bool:
     top = name.partition(".")[0]
     if name == "__main__":
         return True
-    if top in _OURS or top in sys.stdlib_module_names or top in sys.builtin_module_names:
+    if top in _OURS:
         return False
     module = sys.modules.get(name)
     file = getattr(module, "__file__", None)
     if not isinstance(file, str):
         spec = getattr(module, "__spec__", None)
-        return getattr(spec, "origin", None) is None
+        is_pythons = top in sys.stdlib_module_names or top in sys.builtin_module_names
+        return not is_pythons and getattr(spec, "origin", None) is None
     file = os.path.abspath(file)
     return not (any([mark in file for mark in _PACKAGES]) or file.startswith(_INSTALLED))
 
@@ -102,6 +136,8 @@ def settle_reloaded(name: Any) -> None:
 
 def _can_be_imported(name: str, module: Any) -> bool:
     """True if a process with this program's `sys.path` finds the same file under that name."""
+    if name.partition(".")[0] in sys.stdlib_module_names:  # it may have loaded Python's already
+        return False
     path: Any = None
     parent = name.rpartition(".")[0]
     if parent:

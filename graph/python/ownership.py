@@ -34,6 +34,7 @@ import numpy as np
 
 from weftwork.graph.python.class_facts import answers_all, class_entry, defines_its_state, is_plain, is_reduced_as
 from weftwork.graph.python.frames import is_immutable, is_lazy, is_mapped, lazily_copied
+from weftwork.graph.python.modules import is_pythons
 from weftwork.graph.python.unique import exists_once
 
 GENERATORS = (random.random.__self__, np.random.rand.__self__)  # type: ignore[attr-defined]
@@ -142,7 +143,7 @@ _AT_ONCE = "frames are copied at once"
 def _copier_of(kind: type) -> Callable[[Any, dict], Any]:
     if issubclass(kind, tuple) and is_reduced_as(kind, object):
         return _copy_tuple
-    if kind.__module__.partition(".")[0] in sys.stdlib_module_names:
+    if is_pythons(kind.__module__):
         return _copy_pythons
     return _copy_plain if is_plain(kind) else _copy_object
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import socket
-import sys
 import threading
 import weakref
 from types import GeneratorType
 from typing import Any
 
 from weftwork.graph.python.inspection import space_of
+from weftwork.graph.python.modules import is_pythons
 
 UNIQUE = (
     *(io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO, socket.socket),
@@ -27,7 +27,7 @@ def exists_once(value: Any, depth: int = 0) -> bool:
     top = kind.__module__.partition(".")[0]
     if top == "asyncio":
         return True
-    if top in _COPIED or top not in sys.stdlib_module_names or isinstance(value, type) or depth > _DEPTH:
+    if top in _COPIED or not is_pythons(kind.__module__) or isinstance(value, type) or depth > _DEPTH:
         return False
     try:
         value.__reduce_ex__(5)

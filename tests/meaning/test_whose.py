@@ -1,0 +1,111 @@
+"""Whose code it is: what is the program's counts as its state, wherever it lies and whatever it is called."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import sys
+import types
+
+import pytest
+
+import weftwork as tf
+from tests.meaning.places import PLACES, op_in, session_in, values
+from weftwork.graph.python.captured_kinds import given
+
+SHARING = [place for place in PLACES if place not in ("isolated", "actor")]
+"""Places in which what a function writes lasts."""
+NAMED_AS_PYTHONS = "this"
+MODULE = """
+LEVEL, ROWS = -1, []
+class Settings:
+    level = -1
+    @classmethod
+    def get(cls):
+        return cls.level
+def level():
+    return LEVEL
+def append():
+    ROWS.append(1)
+    return len(ROWS)
+"""
+
+
+def imports_it():
+    import this as it
+
+    return it.LEVEL, it.level()
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory):
+    """A module of the program that has the name of one of Python's."""
+    folder = tmp_path_factory.mktemp("beside")
+    (folder / f"{NAMED_AS_PYTHONS}.py").write_text(MODULE)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    yield importlib.import_module(NAMED_AS_PYTHONS)
+    sys.path.remove(str(folder))
+    del sys.modules[NAMED_AS_PYTHONS]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_module_with_the_name_of_pythons_is_the_programs(ray_session, place, module):
+    """Named by the code, imported by it, and by its functions and classes."""
+    settings = module.Settings
+
+    def change(run):
+        module.LEVEL = settings.level = run
+
+    def read():
+        return module.LEVEL, settings.level, settings.get(), type(settings()) is settings
+
+    assert values(place, read, runs=3, between=change) == [(run, run, run, True) for run in range(3)]
+    assert values(place, module.level, runs=3, between=change) == [0, 1, 2]
+    assert values(place, imports_it, runs=3, between=change) == [(run, run) for run in range(3)]
+
+
+@pytest.mark.parametrize("place", SHARING)
+def test_what_such_a_module_writes_lasts(place, module):
+    module.ROWS.clear()
+    assert values(place, module.append, runs=4) == [1, 2, 3, 4]
+    assert len(module.ROWS) == 4
+
+
+class Renamed:
+    """Says that it is of another module."""
+
+    count = 0
+
+    @classmethod
+    def hit(cls):
+        cls.count += 1
+        return cls.count
+
+
+Renamed.__module__ = "collections"
+MADE = types.new_class("Made", (), {}, lambda space: space.update(vars(Renamed), __module__="types", __dict__={}))
+
+
+@pytest.mark.parametrize("place", SHARING)
+@pytest.mark.parametrize("kind", [Renamed, MADE])
+def test_a_class_that_names_another_module_is_the_programs(place, kind):
+    """One that was told so, and one that `types` made."""
+    kind.count = 0
+    with tf.Graph().as_default():
+        nodes = [op_in(place, lambda: kind.hit())() for _ in range(2)]
+        with session_in(place) as session:
+            assert [session.run(nodes) for _ in range(4)] == [[2 * run + 1, 2 * run + 2] for run in range(4)]
+    assert kind.count == 8
+
+
+def test_a_function_named_after_one_of_pythons_is_the_programs():
+    """Given as an argument, too: the code that wraps it is the program's."""
+    calls: list = []
+
+    @functools.wraps(json.dumps)
+    def counted(value):
+        calls.append(value)
+
+    assert list(given([counted, json.dumps, [json.JSONEncoder(default=counted)]])) == [counted]
