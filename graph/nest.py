@@ -179,10 +179,16 @@ def _lift(structure: Any, found: list, convert: Callable[[Any], Any], memo: dict
     tensor = convert(structure)
     if tensor is not None:
         return slot_of(tensor, found)
+    done = memo.get(("lifted", id(structure)))
+    if done is not None:
+        return done[0]
     known = registration(type(structure))
     if known is not None:
-        return Packed(known[1], tuple([_lift(item, found, convert, memo) for item in known[0](structure)]))
-    return rebuild(structure, lambda item: _lift(item, found, convert, memo), lambda item: _fixed(item, memo))
+        template: Any = Packed(known[1], tuple([_lift(item, found, convert, memo) for item in known[0](structure)]))
+    else:
+        template = rebuild(structure, lambda item: _lift(item, found, convert, memo), lambda item: _fixed(item, memo))
+    memo["lifted", id(structure)] = template, structure  # which stays alive, so that its id is not used again
+    return template
 
 
 def _holds(structure: Any, convert: Callable[[Any], Any]) -> bool:
@@ -205,38 +211,58 @@ def _holds(structure: Any, convert: Callable[[Any], Any]) -> bool:
     return False
 
 
-def fill(template: Any, values: Sequence[Any], give: Callable[[Any], Any] | None = None) -> Any:
+def fill(
+    template: Any, values: Sequence[Any], give: Callable[[Any], Any] | None = None, at_once: Callable[[], bool] = bool
+) -> Any:
     """Rebuild the structure, with `values` in place of the tensors.
 
     give: makes the replacement for a mutable part without tensors; by default a copy. A part that occurs twice is
-    replaced by one object.
+    replaced by one object, and so is a structure with tensors in it.   at_once: whether frames are not copied lazily.
     """
     if give is None:
         memo: dict = {}
-        give = lambda value: copied(value, memo)  # noqa: E731
+        give = lambda value: copied(value, memo, lazily=not at_once())  # noqa: E731
+    return _fill(template, values, give, {})
+
+
+def _fill(template: Any, values: Sequence[Any], give: Callable[[Any], Any], made: dict[int, Any]) -> Any:
+    """made: the structures so far, by the ids of their templates."""
     kind = type(template)
-    if kind is tuple:  # the arguments of a call: mostly tensors and plain constants
-        return tuple(
-            [
-                item if type(item) in ATOMS else values[item.index] if type(item) is Slot else fill(item, values, give)
-                for item in template
-            ]
-        )
     if kind is Slot:
         return values[template.index]
     if kind is Fixed:
         return give(template.value)
-    if kind is Packed:
-        return template.pack(tuple([fill(item, values, give) for item in template.parts]))
-    return rebuild(template, lambda item: fill(item, values, give))
+    if kind in ATOMS:
+        return template
+    whole = made.get(id(template))
+    if whole is None:
+        if kind is tuple:  # the arguments of a call: mostly tensors and plain constants
+            whole = tuple(
+                [
+                    item
+                    if type(item) in ATOMS
+                    else values[item.index]
+                    if type(item) is Slot
+                    else _fill(item, values, give, made)
+                    for item in template
+                ]
+            )
+        elif kind is Packed:
+            whole = template.pack(tuple([_fill(item, values, give, made) for item in template.parts]))
+        else:
+            whole = rebuild(template, lambda item: _fill(item, values, give, made))
+        made[id(template)] = whole
+    return whole
 
 
-def fill_call(template: tuple[tuple, dict], values: Sequence[Any]) -> tuple[tuple, dict]:
+def fill_call(
+    template: tuple[tuple, dict], values: Sequence[Any], at_once: Callable[[], bool] = bool
+) -> tuple[tuple, dict]:
     """`fill` for the arguments of a call."""
     args, kwargs = template
     if not kwargs and are_plain(args):
         return tuple([values[item.index] if type(item) is Slot else item for item in args]), {}
-    return fill(template, values)
+    return fill(template, values, at_once=at_once)
 
 
 def constants(templates: Sequence[Any]) -> list:

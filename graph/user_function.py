@@ -110,7 +110,7 @@ class UserFunction:
 
     def __call__(self, *values: Any, template: Any) -> Any:
         """The function's own result. `values` belong to this call; mutable parts of the template are copied."""
-        args, kwargs = nest.fill_call(template, values)
+        args, kwargs = nest.fill_call(template, values, self.bypasses)
         del values
         if self._bare:
             result = self.function(*args, **kwargs)
@@ -147,7 +147,7 @@ class UserFunction:
         retry = Retry.of(self.retries)
         for attempt, wait in enumerate(retry.waits(), 2):
             try:
-                return await self._within(*copied((args, kwargs)))
+                return await self._within(*copied((args, kwargs), lazily=not self.bypasses()))
             except DeadlineExceededError:
                 raise
             except retry.on as error:  # type: ignore[misc]
@@ -183,7 +183,7 @@ class UserFunction:
         retry = Retry.of(self.retries)
         for attempt, wait in enumerate(retry.waits(), 2):
             try:
-                return call(*copied((args, kwargs)))
+                return call(*copied((args, kwargs), lazily=not self.bypasses()))
             except retry.on as error:
                 text = f"{type(error).__name__}: {text_of(error)}"
             self._prepare_retry(attempt, retry.times + 1, wait, text)
@@ -227,7 +227,15 @@ class UserFunction:
     @functools.cached_property
     def reads(self) -> bool | None:
         """True if the function's code shows that it modifies no array argument; None if it may write behind a frame."""
-        return reads_only(self.function) or (None if may_bypass_copy(self.function) else False)
+        return reads_only(self.function) or (None if self.bypasses() else False)
+
+    def bypasses(self) -> bool:
+        """True if the function may write behind a frame, so that it must not get a lazy copy."""
+        return self._bypasses
+
+    @functools.cached_property
+    def _bypasses(self) -> bool:
+        return may_bypass_copy(self.function)
 
     def _unpacked(self, result: Any) -> list:
         """Unpack the declared number of values. Raises ValueError if the function returned another number."""

@@ -59,6 +59,19 @@ def defines_its_state(kind: type) -> bool:
     return any([isinstance(class_entry(kind, name), types.FunctionType) for name in _STATE_METHODS])
 
 
+def fill(made: Any, state: Any) -> None:
+    """Fill an object with the state that its `__reduce_ex__` has returned, as `pickle` does."""
+    own_method = class_entry(type(made), "__setstate__")
+    if own_method is not None:
+        own_method(made, state)
+        return
+    attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
+    if attributes:
+        object.__getattribute__(made, "__dict__").update(attributes)
+    for name, item in (slots or {}).items():
+        object.__setattr__(made, name, item)
+
+
 def is_plain(kind: type) -> bool:
     """True for a class whose objects consist of their attributes alone, and are copied by Python's default."""
     return (

@@ -32,8 +32,9 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.python.class_facts import answers_all, class_entry, defines_its_state, is_plain, is_reduced_as
-from weftwork.graph.python.frames import is_immutable, is_lazy, is_mapped, lazily_copied
+from weftwork.graph.python.arrays import arrays_of_objects, has_attributes
+from weftwork.graph.python.class_facts import answers_all, class_entry, defines_its_state, fill, is_plain, is_reduced_as
+from weftwork.graph.python.frames import columns_of_objects, is_frame, is_immutable, is_lazy, is_mapped, lazily_copied
 from weftwork.graph.python.modules import is_pythons
 from weftwork.graph.python.unique import exists_once
 
@@ -112,8 +113,9 @@ def copied(value: Any, memo: dict | None = None, lazily: bool = True) -> Any:
     if kind is np.ndarray and memo is None and not value.dtype.hasobject:
         return value.copy(order="K")
     try:
-        if memo is None:
-            memo = {} if lazily else {_AT_ONCE: True}
+        memo = {} if memo is None else memo
+        if not lazily:
+            memo[_AT_ONCE] = True
         return value if is_atom(value) else _copy(value, memo)
     except RecursionError:
         raise ValueError(
@@ -128,10 +130,7 @@ def _copy(value: Any, memo: dict) -> Any:
     known = memo.get(id(value))
     if known is not None:
         return known
-    copier = _COPIERS.get(kind)
-    if copier is None:
-        copier = lazily_copied if is_lazy(kind) and _AT_ONCE not in memo else _copier_of(kind)
-    duplicate = copier(value, memo)
+    duplicate = (_COPIERS.get(kind) or _copier_of(kind))(value, memo)
     memo[id(value)] = duplicate
     memo.setdefault(id(memo), []).append(value)  # its id must not be reused while the memo lives
     return duplicate
@@ -143,6 +142,12 @@ _AT_ONCE = "frames are copied at once"
 def _copier_of(kind: type) -> Callable[[Any, dict], Any]:
     if issubclass(kind, tuple) and is_reduced_as(kind, object):
         return _copy_tuple
+    if is_lazy(kind) or is_frame(kind):
+        return _copy_frame
+    if issubclass(kind, np.ndarray) and class_entry(kind, "__deepcopy__") is np.ndarray.__deepcopy__:
+        return _copy_array
+    if issubclass(kind, np.void):  # a row of a structured array
+        return lambda value, memo: _copy_array(np.asarray(value), memo)[()]
     if is_pythons(kind.__module__):
         return _copy_pythons
     return _copy_plain if is_plain(kind) else _copy_object
@@ -163,10 +168,6 @@ def _copy_plain(value: Any, memo: dict) -> Any:
         return value
 
 
-def _has_finalizer(value: Any) -> bool:
-    return weakref.finalize in map(type, _attributes(value).values())
-
-
 def _copy_container(value: Any, memo: dict) -> Any:
     """Copy nested lists, dicts and plain objects of any depth."""
     pending: list[tuple] = []
@@ -178,7 +179,7 @@ def _copy_container(value: Any, memo: dict) -> Any:
         is_container = kind is list or kind is dict
         if id(item) in memo or not (is_container or (not is_atomic(kind) and _copier_of(kind) is _copy_plain)):
             return _copy(item, memo)
-        if not is_container and _has_finalizer(item):
+        if not is_container and weakref.finalize in map(type, _attributes(item).values()):
             return item  # the finalizer acts when this very object ends
         duplicate = memo[id(item)] = kind() if is_container else object.__new__(kind)
         if is_container:
@@ -212,11 +213,23 @@ def _copy_tuple(value: tuple, memo: dict) -> tuple:
 
 
 def _copy_array(value: np.ndarray, memo: dict) -> np.ndarray:
-    memo[id(value)] = result = value.copy(order="K")
-    if value.dtype == object and not ATOMS.issuperset(map(type, value.ravel().tolist())):
-        for index in np.ndindex(value.shape):
-            result[index] = _copy(value[index], memo)
+    memo[id(value)] = result = np.ndarray.copy(value, order="K")
+    if has_attributes(value):
+        vars(result).update(_copy(vars(value), memo))
+    for part in arrays_of_objects(np.asarray(result)):
+        if not ATOMS.issuperset(map(type, part.ravel().tolist())):
+            for index in np.ndindex(part.shape):
+                part[index] = _copy(part[index], memo)
     return result
+
+
+def _copy_frame(value: Any, memo: dict) -> Any:
+    """Copy a frame, lazily if it can be, and the objects in its cells."""
+    lazily = is_lazy(type(value)) and _AT_ONCE not in memo
+    duplicate = lazily_copied(value) if lazily else _copy_object(value, memo)
+    for block in columns_of_objects(duplicate) if duplicate is not value else ():
+        block.values = _copy_array(block.values, memo)
+    return duplicate
 
 
 _COPIERS: dict[type, Callable[[Any, dict], Any]] = {
@@ -289,18 +302,7 @@ def _rebuilt(
     """Rebuild an object from copies, as its `__reduce_ex__` specifies."""
     memo[id(value)] = result = make(*[_copy(arg, memo) for arg in args])
     if state is not None:
-        state = _copy(state, memo)
-        own_method = class_entry(type(result), "__setstate__")
-        if set_state is not None:
-            set_state(result, state)
-        elif own_method is not None:
-            own_method(result, state)
-        else:
-            attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
-            if attributes:
-                object.__getattribute__(result, "__dict__").update(attributes)
-            for name, item in (slots or {}).items():
-                object.__setattr__(result, name, item)
+        (set_state or fill)(result, _copy(state, memo))
     for item in items or ():
         result.append(_copy(item, memo))
     for key, item in pairs or ():
@@ -423,15 +425,14 @@ def _is_alone_in_all(value: Any) -> bool:
 
 def _parts_of(objects: list) -> list:
     """The contents of some objects, except atoms."""
-    arrays = [each for each in objects if isinstance(each, np.ndarray)]
+    arrays = [each for each in objects if isinstance(each, (np.ndarray, np.void))]  # a row is a view of its array
     parts = gc.get_referents(*objects) if len(arrays) < len(objects) else []
     for array in arrays:
         if array.base is not None:
             parts.append(array.base)
-        if array.dtype == object:
-            parts += array.ravel().tolist()
-        if type(array) is not np.ndarray:
-            parts += vars(array).values()
+        for part in arrays_of_objects(np.asarray(array)):
+            parts += part.ravel().tolist()
+        parts += getattr(array, "__dict__", {}).values()
     kinds = set(map(type, parts))
     atoms = {kind for kind in kinds if is_atomic(kind)}
     return [part for part in parts if type(part) not in atoms] if kinds - atoms else []

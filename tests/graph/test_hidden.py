@@ -111,6 +111,9 @@ def test_a_registered_type_is_looked_into(same, registered):
     t = tf.op(lambda: 5)()
     assert same(Holder([t, 1])).value == [5, 1]
     assert [each.value for each in same([Holder(t), Holder(2)])] == [5, 2]
+    held = Holder(t)
+    one, other = same([held, held])
+    assert one is other
 
     @tf.function
     def doubled(held):
