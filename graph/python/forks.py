@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -61,13 +61,18 @@ def _in_parent() -> None:
 def _after_fork() -> None:
     for lock in list(_locks):
         lock._at_fork_reinit()
-    for task in _tasks:
-        task()
+    with ExitStack() as last_first:  # it goes on if a task fails: the child must not get stuck half reset
+        last_first.callback(_in_parent)
+        last_first.callback(_let_sigterm_end)
+        for task in reversed(_tasks):
+            last_first.callback(task)
+
+
+def _let_sigterm_end() -> None:
     handler = signal.getsignal(signal.SIGTERM)
     if not callable(handler) or (getattr(handler, "__module__", None) or "").partition(".")[0] == "ray":
         with suppress(ValueError):  # not in the main thread
             signal.signal(signal.SIGTERM, signal.SIG_DFL if handler is not signal.SIG_IGN else handler)
-    _in_parent()
 
 
 if hasattr(os, "register_at_fork"):

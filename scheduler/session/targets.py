@@ -13,8 +13,9 @@ from weftwork.scheduler.machines import backend
 from weftwork.scheduler.machines import host_actors as hosts
 from weftwork.scheduler.request.config import ConfigProto, RunOptions
 from weftwork.scheduler.session.cluster import ClusterSpec
-from weftwork.scheduler.session.host import Host, SharedEngine
+from weftwork.scheduler.session.host import Host
 from weftwork.scheduler.session.server import find
+from weftwork.scheduler.session.shared_engine import SharedEngine
 
 
 def engine_of(target: str, config: ConfigProto, graph: Graph) -> tuple[Engine | SharedEngine, ClusterSpec | None]:

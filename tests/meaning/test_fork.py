@@ -143,11 +143,12 @@ def in_child(work) -> tuple:
     return pickle.loads(text)
 
 
-def test_a_session_is_refused_at_once_in_a_forked_child_and_stays_where_it_was():
+@pytest.mark.parametrize("name", ["", "forked"])
+def test_a_session_is_refused_at_once_in_a_forked_child_and_stays_where_it_was(name):
     x = tf.placeholder(tf.int32, [])
     v = tf.Variable(1)
     node, plus = tf.op(square)(x), v.assign_add(1)
-    with tf.Session() as session:
+    with tf.Session(config=tf.ConfigProto(name=name)) as session:
         session.run(v.initializer)
         for _ in range(3):
             session.run(node, {x: 2}, options=tf.RunOptions(timeout_in_ms=1000 * LONG))
@@ -160,7 +161,26 @@ def test_a_session_is_refused_at_once_in_a_forked_child_and_stays_where_it_was()
             assert kind == "RuntimeError"
             assert "forked" in text
         assert in_child(session.close) == ("done", None)
+        assert in_child(session.waiting) == ("done", [])
         assert session.run([node, plus], {x: 3}) == [9, 2]
+
+
+def test_a_forked_child_is_reset_although_something_fails_there():
+    """Then SIGTERM ends it."""
+    PROGRAM = """
+import os, signal
+from weftwork.graph.python.forks import in_child
+in_child(lambda: 1 // 0)
+in_child(lambda: print("then", flush=True))
+child = os.fork()
+if child == 0:
+    while True:
+        signal.pause()
+os.kill(child, signal.SIGTERM)
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=LONG)
+    assert ended.stdout == "then\n-15\n"
 
 
 def test_a_forked_child_has_sessions_of_its_own():
