@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from time import monotonic, perf_counter
 from typing import Any
@@ -84,14 +84,14 @@ _RESIDENTS_WITHIN = 90.0
 class Engine:
     """The execution engine of one session."""
 
+    check: Callable[[Signature, list], None] | None = None
+    """Called with the fetched values of a run before it commits, which does not happen if it raises."""
+
     def __init__(self, config: Any, entropy: int):
-        if config.debug:
+        if config.debug or (config.inter_op_parallelism_threads < 0 and config.placement == "auto"):
             config = copy(config)
+            config.placement = Place.CALLER.value
             config.inter_op_parallelism_threads = -1
-            config.placement = Place.CALLER.value
-        elif config.inter_op_parallelism_threads < 0 and config.placement == "auto":
-            config = copy(config)
-            config.placement = Place.CALLER.value
         if config.intra_op_parallelism_threads > 0:
             limit(config.intra_op_parallelism_threads)
         keep_freed_memory()
@@ -217,6 +217,8 @@ class Engine:
                 self.run_flow(run, flow, signature.specialization_for(fed))
                 run.look_again()
                 fetched = run.fetched()
+            if self.check is not None:
+                self.check(signature, fetched)
             run.commit(self._replicas_of)
         except (Restart, backend.ValueLost):
             again = True  # everything is reported again
@@ -425,12 +427,9 @@ class Engine:
 
     def close(self) -> None:
         """Stop the session's processes and threads."""
-        if self._refusal is FORKED:
-            return
-        self._iterators.close()
-        self._autosave.close()
-        self.flusher.close()
-        self.links.close()
+        if self._refusal is not FORKED:
+            for part in (self._iterators, self._autosave, self.flusher, self.links):
+                part.close()
 
 
 _NO_FLOW = Dataflow()

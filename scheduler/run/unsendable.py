@@ -6,7 +6,7 @@ pickling parts, one inside the other, until a part has no such part itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from types import FunctionType, MethodType
@@ -28,20 +28,27 @@ def unsendable(run: Any, nodes: Sequence[int], error: Exception) -> OpError:
     """The error of nodes that could not be sent to a worker. It names the node, what is in its way, and where."""
     flow = run.flow
     for node in nodes:
-        for function in functions_of([flow.kernels[node]]):
-            way = _way_to_stuck(function.function)
-            if way is not None:
-                name = flow.ops[node].name
-                return node_error(flow.ops[node], TypeError(f"{name} could not be sent to a worker: {way}: {error}"))
-        way = _way_to_stuck(list(flow.attrs[node].values()))
-        if way is not None:
-            return _of_input(flow.ops[node], f"{error} (at {way.partition(']')[2]} of its arguments)")
+        text = why_stuck(flow.ops[node].name, flow.kernels[node], flow.attrs[node], error, "a worker")
+        if text is not None:
+            return node_error(flow.ops[node], TypeError(text))
     for node in nodes:
         for place, number in enumerate(flow.inputs[node]):
             way = _way_to_stuck(run.values[number])
             if way is not None:
                 return _of_input(flow.ops[node], f"{error}" + (f" (input {place}: {way})" if way else ""))
     return _of_input(flow.ops[nodes[0]], f"{error}")
+
+
+def why_stuck(name: str, kernel: Any, attrs: Mapping[str, Any], error: Exception, to: str) -> str | None:
+    """Why a node could not be sent, as text; None if it can be pickled.   to: where it was to be sent."""
+    for function in functions_of([kernel]):
+        way = _way_to_stuck(function.function)
+        if way is not None:
+            return f"{name} could not be sent to {to}: {way}: {error}"
+    way = _way_to_stuck(list(attrs.values()))
+    if way is not None:
+        return f"an input of {name} could not be sent to {to}: {error} (at {way.partition(']')[2]} of its arguments)"
+    return None
 
 
 def _of_input(op: Any, text: str) -> OpError:

@@ -31,6 +31,7 @@ from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.waiting import Waiting
 from weftwork.scheduler.session.cluster import ClusterSpec, Task, place_state
 from weftwork.scheduler.session.far_events import HostListener, PackedEvents, packed_events
+from weftwork.scheduler.session.sendable import check_values
 from weftwork.scheduler.views.metadata import Metadata, Wanted
 
 _GRACE, _BOUND = 1.0, 30.0
@@ -81,7 +82,9 @@ class Host:
         self.generation = 0
 
     def _new(self) -> Engine:
-        return Engine(self._config, uuid.uuid4().int & ((1 << 63) - 1))
+        engine = Engine(self._config, uuid.uuid4().int & ((1 << 63) - 1))
+        engine.check = lambda signature, fetched: check_values(signature.fetches.elements, fetched, "fetched from")
+        return engine
 
     def hello(self) -> int:
         """The generation that a new session belongs to."""

@@ -97,8 +97,9 @@ class Running(Inspection):
         progress: show progress on standard error, with a bar of tqdm if that is installed, else in a line of text.
         Values of rank 0 are NumPy scalars, others are arrays that belong to you. Text is bytes. A value made by a
         Python function is what the function returned.
-        A run happens completely or not at all. Raises an OpError naming the node if a node fails, RuntimeError if the
-        session is closed or its graph is empty, TypeError and ValueError for something that cannot be fetched or fed.
+        A run happens completely or not at all; code of yours that builds the result, such as the `__new__` of a fetched
+        named tuple, is called after it. Raises an OpError naming the node if a node fails, RuntimeError if the session
+        is closed or its graph is empty, TypeError and ValueError for something that cannot be fetched or fed.
         """
         self._check_open()
         signature, fed, build = self._find(fetches, feed_dict)

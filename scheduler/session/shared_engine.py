@@ -25,6 +25,7 @@ from weftwork.scheduler.run.waiting import Waiting
 from weftwork.scheduler.session.cluster import Task
 from weftwork.scheduler.session.far_events import PackedEvents, RemoteRun
 from weftwork.scheduler.session.host import HostRequest, Reports
+from weftwork.scheduler.session.sendable import SendableGraph, check_values
 from weftwork.scheduler.state.mirror import Mirror
 from weftwork.scheduler.views.metadata import Metadata, Wanted
 
@@ -152,7 +153,7 @@ class SharedEngine:
             self._graph_id,
             names,
             tuple([tensor.name for tensor in signature.fed]),
-            pack_values(list(fed)),
+            _packed(signature, fed),
             ran=tuple(sorted([op.name for op in signature.ran])),
             task_options=self._at,
             **more,
@@ -184,7 +185,10 @@ class SharedEngine:
 
     def _flat(self) -> tuple[bytes, list[str], list[bytes | None]]:
         """The graph as code, and its blocks. Each block is sent to the host once."""
-        code, blocks = pack_code(self._graph)
+        try:
+            code, blocks = pack_code(self._graph)
+        except Exception:  # runs that do not need what cannot be sent go on
+            code, blocks = pack_code(SendableGraph(self._graph))
         came = [None if key in self._blocks else bytes(data) for key, data in blocks]
         self._blocks.update([key for key, _ in blocks])
         return code, [key for key, _ in blocks], came
@@ -214,6 +218,14 @@ class SharedEngine:
         """Leave the host. If it was created for the lifetime of this session, end it."""
         if self._ends:
             hosts.end_host(self.host)
+
+
+def _packed(signature: Signature, fed: Sequence[Any]) -> bytes:
+    try:
+        return pack_values(list(fed))
+    except Exception:
+        check_values(signature.fed, fed, "fed for")
+        raise
 
 
 def _report(reports: Reports, sent: float, far: RemoteRun, listener: Metadata | None) -> None:

@@ -129,6 +129,33 @@ def test_fetches_feeds_and_errors_are_those_of_any_session(name):
             assert (quick.cancel(), quick.cancelled()) == (False, False)
 
 
+LOCK = threading.Lock()
+
+
+def test_what_cannot_be_sent_is_named_and_changes_nothing(name):
+    with tf.Graph().as_default():
+        session, count, step = counter(tf.ConfigProto(name=name))
+        with session.graph.as_default():
+            sends = tf.op(lambda: threading.Lock(), name="sends")()
+            with tf.control_dependencies([step]):
+                refers = tf.op(lambda: LOCK.locked(), name="refers")()
+            x = tf.placeholder(object, name="x")
+            takes = tf.op(lambda value: 1)(x)
+            holds = tf.op(len, name="holds")([LOCK])
+        session.run(count.initializer)
+        for fetches, feeds, named in (
+            ([step, sends], {}, r"the value fetched from sends:0 could not be sent[\s\S]*node sends"),
+            ([step, refers], {}, r"refers could not be sent[\s\S]*it refers to LOCK[\s\S]*node refers"),
+            ([step, takes], {x: LOCK}, r"the value fed for x:0 could not be sent[\s\S]*node x"),
+            ([step, holds], {}, r"an input of holds could not be sent[\s\S]*node holds"),
+        ):
+            with pytest.raises(tf.errors.InvalidArgumentError, match=named + r" \(defined at .*test_shared.py:\d+\)"):
+                session.run(fetches, feeds)
+            assert session.run(count) == 0
+        assert session.run([step, takes], {x: 1}) == [1, 1]
+        session.close()
+
+
 ATTACH = """
 import sys, weftwork as tf
 count = tf.Variable(0, name="count", dtype=tf.int64)
