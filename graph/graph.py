@@ -313,17 +313,15 @@ class Graph(Forgetting, Elements, Drawn):
         """
         if control_inputs is None:
             return self._scopes.controls(None)
-        ops: list[Operation] = []
+        ops: dict[Operation, None] = {}
         for control in control_inputs:
             held = getattr(control, "op", None) if not isinstance(control, (Tensor, Operation)) else None
             try:
                 element = self.as_graph_element(held if isinstance(held, Operation) else control)
             except TypeError as error:
                 raise TypeError(f"Control input must be Operation or Tensor: {control!r}. {error}") from None
-            op = element.op if isinstance(element, Tensor) else element
-            if op not in ops:
-                ops.append(op)
-        return self._scopes.controls(ops)
+            ops[element.op if isinstance(element, Tensor) else element] = None
+        return self._scopes.controls(list(ops))
 
     def device(self, device_name_or_function: Any):
         """A context manager that requests a device: a string, a DeviceSpec, a function of the operation, or None."""

@@ -157,7 +157,7 @@ def _variables_of(ops: Sequence[Operation]) -> list[Operation]:
     """The variables that operations need, including those in branches, in loops and in each other's initial values."""
     left, found = list(ops), {}
     while left:
-        pruned = prune(left, set())
+        pruned = dict.fromkeys(prune(left, set()))
         left = []
         for op in pruned:
             if op.kind is Kind.VARIABLE:

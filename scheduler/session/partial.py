@@ -73,16 +73,17 @@ class PartialRuns:
         if not elements:
             raise _refused("Must specify at least one target to fetch or execute.")
         keys = () if feeds is None else feeds if isinstance(feeds, (list, tuple)) else (feeds,)
-        fed = [tensor for key in keys for tensor in feed_tensors(graph, key)]
-        for number, tensor in enumerate(fed):
-            if tensor in fed[:number]:
+        fed, fetched = dict[Tensor, None](), set(elements)
+        for tensor in [tensor for key in keys for tensor in feed_tensors(graph, key)]:
+            if tensor in fed:
                 raise _refused(f'Endpoint "{tensor.name}" fed more than once.')
-            if tensor in elements:
+            if tensor in fetched:
                 raise _refused(f"{tensor.name} is both fed and fetched.")
             if not graph.is_feedable(tensor):
                 raise ValueError(f"Tensor {tensor!r} may not be fed.")
+            fed[tensor] = None
         handle = uuid.uuid4().hex
-        self._runs[handle] = _Partial(elements, fed)
+        self._runs[handle] = _Partial(elements, tuple(fed))
         return handle
 
     def run(self, graph: Graph, handle: str, fetches: Any, feed_dict: Mapping | None, run: RunPart, copy: bool) -> Any:
@@ -128,9 +129,9 @@ def _next_part(partial: _Partial, parsed: Fetches, fed: dict[Tensor, Any]) -> _P
     wanted = [t for t in asked if t not in values]
     due = partial.due(values)
     ops = prune([*[t.op for t in wanted], *due], set(values), partial.ran)
-    for tensor in wanted:
-        if any(feed.op in ops for feed in partial.feeds - values.keys()):
-            raise _refused(f"Fetch {tensor.name} can't be computed from the feeds that have been fed so far.")
+    missing = {feed.op for feed in partial.feeds - values.keys()}
+    if wanted and not missing.isdisjoint(ops):
+        raise _refused(f"Fetch {wanted[0].name} can't be computed from the feeds that have been fed so far.")
     return _Part(asked, wanted, values, due, ops)
 
 

@@ -147,7 +147,8 @@ class Running(Inspection):
             if report is not None and self._placed is not None:
                 self._placed.tell(signature.fetches.elements, signature.fed, report.devices)
         if report is not None and metadata is not None:
-            computed = [element for element in signature.fetches.elements if element not in signature.fed]
+            fed_ones = set(signature.fed)
+            computed = [element for element in signature.fetches.elements if element not in fed_ones]
             if computed:  # else nothing ran, and there is nothing to report
                 report.fill(metadata, computed)
         if copy is None:
