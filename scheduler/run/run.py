@@ -33,6 +33,7 @@ from weftwork.scheduler.run import unfinished
 from weftwork.scheduler.run.failures import call_of_step, fetch_output, let_stay, node_error, uninitialized
 from weftwork.scheduler.run.inputs import inputs_here
 from weftwork.scheduler.run.limits import STRIKES
+from weftwork.scheduler.run.locks import wait_for_lock
 from weftwork.scheduler.run.telling import HERE, WORTH, Node, Sent, Telling, lane, measured, took
 from weftwork.scheduler.run.waiting import limit_passed
 from weftwork.scheduler.state.mirror import Cell, Cells, new_version
@@ -61,6 +62,8 @@ class Run:
     telling: Telling | None = None
     surroundings: Around | None = None  # those of the program when the run first left the caller
     asked_in = 0
+    awaited: tuple[Cell, float] | None = None
+    """The variable whose lock it waits for, and since when."""
     late = TIMED_OUT
     """The text of the error if its time limit passes."""
     cold: Any = None
@@ -174,10 +177,7 @@ class Run:
         for cell, number in self.cells.taken:
             if mirror.owners.setdefault(cell, self) is not self:
                 since = monotonic()
-                try:
-                    mirror.wait_for(cell, self, self.stop)
-                except Stopped:
-                    raise self.stopped() from None
+                wait_for_lock(self, cell)
                 if (waited := monotonic() - since) >= WORTH or self.telling is not None:
                     self.teller().tell("locked", since, waited, text=cell.name)
             if number is not None:  # nobody else can commit a newer one now

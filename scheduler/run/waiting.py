@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from time import monotonic
@@ -54,6 +55,15 @@ class Waits(list[Waiting]):
         return table(_HEADS, [item.row() for item in self], (2,)) if self else "<p>Nothing is being waited for.</p>"
 
 
+def parts(run: Any) -> Iterator[Any]:
+    """An active run and the runs of its parts: branches, loops, what is planned of a cold run, detached nodes."""
+    yield run
+    inner = [call.inner for call in list(run.calls)] + list(run.detached) + [run.cold and run.cold.inner]
+    for each in inner:
+        if each is not None:
+            yield from parts(each)
+
+
 def waiting(run: Any) -> list[Waiting]:
     """What an active run waits for at this moment."""
     now = monotonic()
@@ -88,6 +98,9 @@ def waiting(run: Any) -> list[Waiting]:
         found.append(Waiting((work.current.defined_at,), "caller", now - work.since, inventory.this_machine()))
     for wait, segment in list(run.waits.items()):
         found.append(Waiting(_all_names(run, segment), segment.place.value, now - wait.since, inventory.this_machine()))
+    if run.awaited is not None:
+        cell, since = run.awaited
+        found.append(Waiting((f"the lock of {cell.name}",), "lock", now - since, inventory.this_machine()))
     return found
 
 
