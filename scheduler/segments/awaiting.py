@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
@@ -37,13 +38,14 @@ class Loop:
     def __init__(self):
         self._lock = fresh(threading.Lock())
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._watched: dict[object, tuple[asyncio.AbstractEventLoop, Callable[[], Any]]] = {}
         self._looks = False
         """Whether it will look at the loops that are watched."""
 
     def forget(self) -> None:
         """After a fork, in the child: drop the loop, whose thread exists only in the parent."""
-        self._loop = None
+        self._loop = self._thread = None
         self._watched.clear()
         self._looks = False
 
@@ -96,16 +98,19 @@ class Loop:
 
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(target=_serve, args=(self._loop,), name="weftwork-loop", daemon=True).start()
+            if self._loop is None or self._thread is None or not self._thread.is_alive():
+                self._loop, self._looks = asyncio.new_event_loop(), False
+                self._thread = threading.Thread(target=_serve, args=(self._loop,), name="weftwork-loop", daemon=True)
+                self._thread.start()
             return self._loop
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     stacks.local.graphs.level = 0  # only functions of nodes run here
     asyncio.set_event_loop(loop)
-    loop.run_forever()
+    while not loop.is_closed():  # whatever a coroutine raises or stops, the others go on
+        with suppress(SystemExit, KeyboardInterrupt):  # these are in the task that raised them, and end `run_forever`
+            loop.run_forever()
 
 
 LOOP = Loop()

@@ -9,6 +9,7 @@ import time
 import pytest
 
 import weftwork as tf
+from tests.waiting import LONG
 
 
 class Seen:
@@ -160,6 +161,32 @@ def test_a_coroutine_that_fails_ends_the_others(graph):
         assert seen.now == 0
         with pytest.raises(tf.errors.OpError, match="CancelledError.*"):
             session.run([wait(1), tf.op(fails)(asyncio.CancelledError())])
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
+@pytest.mark.parametrize("inside", [False, True], ids=["of the coroutine", "of a task in it"])
+def test_what_would_end_a_loop_is_an_error_of_its_node(graph, error, inside):
+    """Other coroutines go on in the same loop, as they do after one that stops it."""
+
+    async def fails():
+        raise error(2)
+
+    @tf.op
+    async def quits():
+        await (asyncio.create_task(fails()) if inside else fails())
+
+    @tf.op
+    async def stops():
+        asyncio.get_running_loop().stop()
+        await asyncio.sleep(0)
+        return id(asyncio.get_running_loop())
+
+    with tf.Session() as session:
+        loop = session.run(stops())
+        with pytest.raises(tf.errors.OpError, match=f"{error.__name__}: 2") as raised:
+            session.submit(quits()).result(LONG)
+        assert type(raised.value.__cause__) is error
+        assert session.submit(stops()).result(LONG) == loop
 
 
 def test_retries_and_time_limits_of_a_coroutine_need_no_process(graph):
