@@ -173,16 +173,16 @@ class ResultStream(Generic[K, T]):
         return self
 
     async def __anext__(self) -> tuple[K, T]:
-        loop, came = asyncio.get_running_loop(), asyncio.Event()
+        loop, came, cancel = asyncio.get_running_loop(), asyncio.Event(), self._future.cancel
 
-        def tell_loop() -> None:
+        def tell_loop() -> None:  # without a reference to the stream, which cancels the run when it is dropped
             try:
                 loop.call_soon_threadsafe(came.set)
             except RuntimeError:  # the loop is closed, so nobody will take a result
-                self.close()
+                cancel()
 
         self._channel.listener = tell_loop
-        unwatch = LOOP.watch(loop, self._future.cancel)
+        unwatch = LOOP.watch(loop, cancel)
         try:
             while (item := self._next()) is None:
                 await came.wait()

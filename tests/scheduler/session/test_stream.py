@@ -145,6 +145,11 @@ def test_leaving_the_loop_or_cancelling_the_task_cancels_the_run(graph):
             async for _ in stream:
                 return
 
+    async def broken_off(session):
+        async for _ in session.stream(nodes):
+            break
+        until(5)
+
     def read_until(count):
         """A loop that waits for the first result, and is stopped meanwhile."""
         loop = asyncio.new_event_loop()
@@ -174,15 +179,16 @@ def test_leaving_the_loop_or_cancelling_the_task_cancels_the_run(graph):
         until(3)
         asyncio.run(left(session))
         until(4)
-        loop, task = read_until(5)
+        asyncio.run(broken_off(session))
+        loop, task = read_until(6)
         task.cancel()
         loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
         loop.close()
-        until(5)
-        loop, task = read_until(6)
+        until(6)
+        loop, task = read_until(7)
         loop.close()
         task._log_destroy_pending = False
-        until(6)
+        until(7)
 
 
 def test_wrong_fetches_and_a_closed_session_are_refused_at_once(graph):
