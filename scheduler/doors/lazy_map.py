@@ -9,7 +9,8 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from time import monotonic
 from typing import Any, Generic, TypeVar, overload
 
 from weftwork.graph.build import placeholder
@@ -27,6 +28,9 @@ A = TypeVar("A")
 T = TypeVar("T")
 _WAITING, _EACH = 100, 4
 """Default windows: for a coroutine function, and for any other function, for each CPU."""
+_SLOW = 1e-3
+"""If an item takes more seconds to come, results are not held back for the next one. Otherwise the window is filled
+first: then calls go on while the loop works on a result."""
 
 
 class Mapped(Generic[T]):
@@ -46,40 +50,56 @@ class Mapped(Generic[T]):
             start = _starter(self._function, stack)
             stack.callback(_cancel, ahead)
             items = iter(self._items)
-            while True:
+            ending: Exception | None = None
+            slow = False
+            while ahead or ending is None:
+                if ahead and (ending or len(ahead) >= self._window or (slow and ahead[0].done())):
+                    yield plainly(ahead.popleft().result)
+                    continue
+                began = monotonic()
                 try:
                     item = next(items)
                 except Exception as error:  # the end of the items, or an error of theirs
                     ending = error
-                    break
-                ahead.append(start(item))
-                if len(ahead) >= self._window:
-                    yield plainly(ahead.popleft().result)
-            while ahead:
-                yield plainly(ahead.popleft().result)
+                else:
+                    slow = monotonic() - began > _SLOW
+                    ahead.append(start(item))
             if not isinstance(ending, StopIteration):
                 raise ending
 
     async def __aiter__(self) -> AsyncIterator[T]:
         ahead: deque[Future] = deque()
+        loop, came = asyncio.get_running_loop(), asyncio.Event()
+
+        def tell_loop(_: Future) -> None:
+            with suppress(RuntimeError):  # the loop is closed, so nobody waits
+                loop.call_soon_threadsafe(came.set)
+
         with ExitStack() as stack:
             start = _starter(self._function, stack)
             stack.callback(_cancel, ahead)
             items = _each(self._items)
-            while True:
-                try:
-                    item = await anext(items)
-                except Exception as error:
-                    ending = error
-                    break
-                ahead.append(start(item))
-                if len(ahead) >= self._window:
-                    yield await _awaited(ahead.popleft())
-            while ahead:
-                yield await _awaited(ahead.popleft())
+            taking: asyncio.Task | None = None
+            stack.callback(lambda: taking and taking.cancel())
+            ending: Exception | None = None
+            while ahead or ending is None:
+                if taking is None and ending is None and len(ahead) < self._window:
+                    taking = asyncio.create_task(_taken(items))
+                    taking.add_done_callback(lambda _: came.set())
+                    await asyncio.sleep(0)  # it is done now, unless the source waits
+                if taking is not None and taking.done():
+                    item, ending = taking.result()
+                    taking = None
+                    if ending is None:
+                        ahead.append(start(item))
+                        ahead[-1].add_done_callback(tell_loop)
+                elif ahead and ahead[0].done():
+                    yield plainly(ahead.popleft().result)
+                else:
+                    await came.wait()
+                    came.clear()
             if not isinstance(ending, StopAsyncIteration):
                 raise ending
-
 
 async def _each(items: Any) -> AsyncIterator[Any]:
     if isinstance(items, AsyncIterable):
@@ -90,9 +110,12 @@ async def _each(items: Any) -> AsyncIterator[Any]:
             yield item
 
 
-async def _awaited(future: Future) -> Any:
-    await asyncio.wait([asyncio.wrap_future(future)])
-    return plainly(future.result)
+async def _taken(items: AsyncIterator[Any]) -> tuple[Any, Exception | None]:
+    """The next item, or the end of the items, or an error of theirs."""
+    try:
+        return await anext(items), None
+    except Exception as error:
+        return None, error
 
 
 def _cancel(ahead: deque[Future]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 
 import pytest
 
@@ -89,6 +90,49 @@ def test_an_error_of_the_items_comes_after_the_results_of_those_before_it():
         with pytest.raises(OSError, match="no more lines"):
             read()
         assert came == [1, 4, 9]
+
+
+@pytest.mark.parametrize("function", [square, later], ids=IDS[:2])
+def test_a_source_may_wait_for_the_results(function):
+    """With async for. In a plain loop, results are at least not held back until a slow source has filled the window."""
+
+    async def source(results):
+        yield 2
+        while (item := await results.get()) < 100:
+            yield item
+
+    async def main():
+        results: asyncio.Queue = asyncio.Queue()
+        came = []
+        async for result in tf.map(function, source(results), window=50):
+            came.append(result)
+            results.put_nowait(result)
+        return came
+
+    assert asyncio.run(asyncio.wait_for(main(), LONG)) == [4, 16, 256]
+    slowly = itertools.chain.from_iterable([k] for k in range(8, 1000) if not time.sleep(0.002))
+    results = iter(tf.map(function, slowly, window=990))
+    assert next(results) == 64
+    assert next(slowly) < 999
+    results.close()
+
+
+def stops(_):
+    """Raises StopIteration."""
+    next(iter(()))
+
+
+@pytest.mark.parametrize("function", [stops, tf.op(stops), tf.op(retries=1)(stops)], ids=[IDS[0], IDS[2], IDS[4]])
+def test_a_stop_iteration_of_the_function_does_not_end_the_loop(function):
+    """As in a generator (PEP 479)."""
+
+    async def main():
+        return [result async for result in tf.map(function, [1])]
+
+    for read in (lambda: list(tf.map(function, [1])), lambda: asyncio.run(asyncio.wait_for(main(), LONG))):
+        with pytest.raises(RuntimeError, match="StopIteration") as raised:
+            read()
+        assert isinstance(raised.value.__cause__, StopIteration)
 
 
 def test_coroutines_wait_beside_each_other_and_who_leaves_ends_them():
