@@ -237,7 +237,9 @@ class Sharing:
                 self._lock_for([first])
                 frontier.push(self._heap_for(first), first)
                 continue
-            free = workers.free(self.cores - self._running() - self._takes_ready())
+            for_threads = bool(frontier.threads and frontier.threads < frontier.ready)  # the next core is for a thread
+            cores = self.cores - self._running() - self._takes_ready() - for_threads
+            free = () if for_threads and cores < 0 else workers.free(cores)
             if not free:
                 break
             batch = frontier.next_batch(workers.up, len(free), self.allowed.may_leave)

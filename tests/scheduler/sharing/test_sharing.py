@@ -75,6 +75,32 @@ def test_one_core_goes_to_the_caller_or_to_a_thread_but_is_not_offered_to_both(g
         assert session.run(fetches, options=options) == [*range(1, 101), 0, -100]
 
 
+def test_what_takes_large_values_in_threads_is_not_put_off_until_workers_have_made_all_of_them(graph, ray_session):
+    """Workers got each core that became free, and the values piled up. The lowest number at a time is one per core."""
+
+    def make(k):
+        for _ in range(100_000):
+            pass
+        return time.monotonic()
+
+    def take(made):
+        time.sleep(0.002)
+        return made, time.monotonic()
+
+    made, taken = tf.op(make), tf.op(take)
+    for function, seconds, holds in ((made, 0.004, True), (taken, 0.002, False)):
+        for _ in range(10):
+            COSTS.learn(function.kernel, 64, seconds, 64)
+        HISTORY.tell_gil(function.kernel, holds)
+    assert local_workers().borrow(2, LONG)
+    local_workers().give_back()
+    config = tf.ConfigProto(placement="dynamic", inter_op_parallelism_threads=2)
+    with tf.Session(config=config) as session:
+        spans = session.run([taken(made(k)) for k in range(60)])
+        assert {"resident", "thread"} <= session.placements.keys()
+    assert max([len([1 for begin, end in spans if begin <= when < end]) for when, _ in spans]) < 30
+
+
 # Functions that release the GIL
 
 
