@@ -2,8 +2,7 @@
 
 atom      a value that cannot be modified, or cannot be copied: everybody gets the value itself
 own       a user's function's result, made exclusive: copied if anything else still refers to it or to a part of it
-lent      how a function gets a value that others see, too: as a copy, or as a read-only view of an array if the
-  function's code shows that it modifies none (`reading`)
+lent      how a function gets a value that others see, too: a copy, or a read-only view if its code modifies no array
 
 Atoms are numbers, text, bytes, classes, functions, modules, Enum members, exceptions, Arrow tables and the like, and
 tuples and frozen sets of atoms. A pandas frame is copied lazily, if pandas copies on write. Values that cannot be
