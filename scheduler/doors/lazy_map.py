@@ -101,6 +101,7 @@ class Mapped(Generic[T]):
             if not isinstance(ending, StopAsyncIteration):
                 raise ending
 
+
 async def _each(items: Any) -> AsyncIterator[Any]:
     if isinstance(items, AsyncIterable):
         async for item in items:
