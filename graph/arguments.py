@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from weftwork.graph import shapes
+from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import convert_to_tensor
 from weftwork.graph.dtypes import DType, as_dtype
-from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.errors import RefusedError
 from weftwork.graph.operation import Tensor
 
 FLOATS = ("float16", "float32", "float64")
@@ -20,11 +21,24 @@ def of_dtype(value: Any, parameter: str, allowed: tuple[str, ...] = FLOATS) -> T
     """`value` as a tensor. Raises TypeError if its dtype is not among the allowed ones."""
     x = convert_to_tensor(value)
     if x.dtype.base_dtype.name not in allowed:
-        raise TypeError(
-            f"Value passed to parameter '{parameter}' has DataType {x.dtype.name} not in list of allowed values: "
-            + ", ".join(allowed)
-        )
+        raise _refused(x, parameter, allowed)
     return x
+
+
+def of_kind(x: Tensor, parameter: str, kinds: str) -> Tensor:
+    """Return x. Raises TypeError unless its dtype is of these kinds, NumPy's letters; `object` may be any of them."""
+    dtype = x.dtype.base_dtype
+    if dtype is not dtypes.object and (dtype.numpy.kind not in kinds or dtype.is_quantized):
+        allowed = [known for known in dtypes.ALL.values() if known.numpy.kind in kinds and not known.is_quantized]
+        raise _refused(x, parameter, [known.name for known in allowed])
+    return x
+
+
+def _refused(x: Tensor, parameter: str, allowed: Iterable[str]) -> TypeError:
+    return TypeError(
+        f"Value passed to parameter '{parameter}' has DataType {x.dtype.name} not in list of allowed values: "
+        + ", ".join(allowed)
+    )
 
 
 def axis_or_dim(axis: Any, dim: Any, default: Any = -1) -> Any:
@@ -37,9 +51,9 @@ def axis_or_dim(axis: Any, dim: Any, default: Any = -1) -> Any:
 
 
 def check_axis(axis: int, shape: shapes.RawShape) -> None:
-    """Raise InvalidArgumentError if a known shape has no such axis."""
+    """Raise RefusedError if a known shape has no such axis."""
     if shape is not None and not -len(shape) <= axis < len(shape):
-        raise InvalidArgumentError(
+        raise RefusedError(
             None,
             None,
             f"Dimension ({axis}) must be in the range [{-len(shape)}, {len(shape)}) where {len(shape)} is the number "

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
+from weftwork.graph.arguments import of_kind
 from weftwork.graph.build import as_tensor, convert_to_tensor, static_value
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.operation import Tensor
@@ -119,7 +120,10 @@ def known_axis(axis: Any, rank: int | None, what: str = "dim") -> int | None:
     Raises ValueError if it is no scalar, or the known rank has no such axis. what: the name of the axis in the message.
     """
     number = whole_numbers(axis)
-    if isinstance(number, tuple) or (number is None and convert_to_tensor(axis).raw_shape):
+    tensor = convert_to_tensor(axis) if number is None else None
+    if tensor is not None:
+        of_kind(tensor, what.rstrip(" ="), "iu")
+    if isinstance(number, tuple) or (tensor is not None and tensor.raw_shape):
         raise ValueError(f"Shape must be rank 0 for the {what.rstrip(' =')}, which is {axis!r}")
     if number is None or rank is None:
         return number

@@ -327,7 +327,7 @@ def tile(x, multiples):
 def sequence_mask(lengths, maxlen=None, *, dtype):
     """True at the first `length` positions of each row."""
     lengths = np.asarray(lengths)
-    maxlen = int(lengths.max(initial=0) if maxlen is None else maxlen)
+    maxlen = int(np.ceil(lengths.max(initial=0)) if maxlen is None else maxlen)
     return (np.arange(maxlen) < lengths[..., None]).astype(dtype)
 
 

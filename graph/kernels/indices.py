@@ -94,6 +94,9 @@ def gather(x, indices, axis):
 
 def batch_gather(x, indices, batch_dims):
     """`gather` along axis batch_dims, with separate indices for each element of the axes before it."""
+    for i, (size, count) in enumerate(zip(x.shape[:batch_dims], np.shape(indices), strict=False)):
+        if size != count:
+            refuse(f"params.shape[{i}]: {size} should be equal to indices.shape[{i}]: {count}")
     index = []
     for axis in range(batch_dims):
         index.append(np.arange(x.shape[axis]).reshape([-1 if i == axis else 1 for i in range(indices.ndim)]))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from weftwork.graph.errors import RefusedError
 from weftwork.graph.kernels.indices import refuse
 from weftwork.graph.shapes import bracket_text
 
@@ -108,22 +109,28 @@ def reorder(indices: Any, shape: Any) -> tuple:
 
 def reshape(indices: Any, shape: Any, wanted: Any) -> tuple:
     """(indices, shape) in another shape with the same number of elements; one dimension may be -1."""
+    dims, new = _dims(shape), reshaped(shape, wanted)
+    return unlinear(linear(indices, dims), new), np.array(new, np.int64)
+
+
+def reshaped(shape: Any, wanted: Any) -> list[int]:
+    """The wanted shape, without -1. Raises RefusedError unless it has as many elements as `shape`."""
     dims, new = _dims(shape), list(_dims(wanted))
     total = int(np.prod(dims, dtype=np.int64))
     if new.count(-1) > 1:
-        refuse("only one output dimension may be -1")
+        raise RefusedError(None, None, "only one output dimension may be -1")
+    ends = f"input_shape={bracket_text(dims)} output_shape={bracket_text(new)}"
     if -1 in new:
         rest = int(-np.prod(new, dtype=np.int64))
         if rest <= 0 or total % rest:
-            refuse(f"Input to reshape is a SparseTensor with {total} dense values, but the requested shape requires "
-                   f"a multiple of {rest}. input_shape={bracket_text(dims)} output_shape="
-                   f"{bracket_text(new)}")  # fmt: skip
+            text = f"a SparseTensor with {total} dense values, but the requested shape requires a multiple of {rest}"
+            raise RefusedError(None, None, f"Input to reshape is {text}. {ends}")
         new[new.index(-1)] = total // rest
-    if int(np.prod(new, dtype=np.int64)) != total:
-        refuse(f"Input to reshape is a tensor with {total} dense values, but the requested shape has "
-               f"{int(np.prod(new, dtype=np.int64))}. input_shape={bracket_text(dims)} "
-               f"output_shape={bracket_text(new)}")  # fmt: skip
-    return unlinear(linear(indices, dims), new), np.array(new, np.int64)
+    size = int(np.prod(new, dtype=np.int64))
+    if size != total:
+        text = f"Input to reshape is a tensor with {total} dense values, but the requested shape has {size}. {ends}"
+        raise RefusedError(None, None, text)
+    return new
 
 
 def transpose(indices: Any, shape: Any, perm: Any) -> tuple:

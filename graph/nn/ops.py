@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
-from weftwork.graph.arguments import axis_or_dim, check_axis, check_equal, common_dtype, of_dtype
+from weftwork.graph.arguments import axis_or_dim, check_axis, check_equal, common_dtype, of_dtype, of_kind
 from weftwork.graph.build import apply, convert_to_tensor, convert_together, static_value
 from weftwork.graph.kernels import indices as kernels_indices
 from weftwork.graph.kernels import nn as kernels
@@ -75,18 +75,21 @@ tanh = math_ops.tanh
 def relu(features: Any, name: str | None = None) -> Tensor:
     """max(features, 0), for any real dtype."""
     x = convert_to_tensor(features)
+    of_kind(x, "features", "biuf")
     return apply(kernels.relu, [x], type="Relu", name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
 def relu6(features: Any, name: str | None = None) -> Tensor:
     """min(max(features, 0), 6), for any real dtype."""
     x = convert_to_tensor(features)
+    of_kind(x, "features", "biuf")
     return apply(kernels.relu6, [x], type="Relu6", name=name, dtype=x.dtype, shape=x.raw_shape)
 
 
 def leaky_relu(features: Any, alpha: Any = 0.2, name: str | None = None) -> Tensor:
     """features where positive, else alpha * features; integers become float32."""
     x = convert_to_tensor(features)
+    of_kind(x, "features", "iuf")
     with name_scope(name, "LeakyRelu", [x]) as scope:
         if x.dtype.numpy.kind in "iu":
             x = math_ops.cast(x, dtypes.float32)
@@ -193,6 +196,7 @@ def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | 
     first = data_format in ("NCHW", "NC...")
     with name_scope(name, "BiasAdd", [value, bias]) as scope:
         value, bias = convert_together([value, bias])
+        of_kind(value, "value", "biufc")
         if bias.raw_shape is not None and len(bias.raw_shape) != 1:
             raise ValueError(f"Shape must be rank 1 but is rank {len(bias.raw_shape)} for {scope[:-1]!r}, input bias.")
         if value.raw_shape is not None and len(value.raw_shape) < 2:
@@ -340,6 +344,8 @@ def top_k(input: Any, k: Any = 1, sorted: bool = True, name: str | None = None) 
     with name_scope(name, "TopKV2", [input, k]) as scope:
         x = convert_to_tensor(input, name="input")
         k = convert_to_tensor(k, dtypes.int32 if not isinstance(k, Tensor) else None, name="k")
+        of_kind(x, "input", "biuf")
+        of_kind(k, "k", "iu")
         count, shape = static_value(k), x.raw_shape
         if count is not None and count < 0:
             raise ValueError(
@@ -359,11 +365,14 @@ def in_top_k(predictions: Any, targets: Any, k: Any, name: str | None = None) ->
     """Whether each target is among the k highest predicted classes; ties count as in.
 
     predictions: [batch, classes].  targets: integers [batch].  Returns bool [batch], False for non-finite predictions.
+    Raises TypeError for targets that are no integers.
     """
     with name_scope(name, "InTopKV2", [predictions, targets, k]) as scope:
         predictions = convert_to_tensor(predictions)
         targets = convert_to_tensor(targets)
         k = convert_to_tensor(k)
+        for word, tensor, kinds in (("predictions", predictions, "biuf"), ("targets", targets, "iu"), ("k", k, "iu")):
+            of_kind(tensor, word, kinds)
         for tensor, rank in ((predictions, 2), (targets, 1)):
             tensor.shape.with_rank(rank)
         if predictions.raw_shape and targets.raw_shape:

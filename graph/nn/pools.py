@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from weftwork.graph import dtypes
+from weftwork.graph.arguments import of_kind
 from weftwork.graph.build import apply, apply_random, convert_to_tensor
 from weftwork.graph.kernels import volumes as kernels
 from weftwork.graph.nn.axes import FORMATS, axis_numbers, checked_padding, sized, window_counts
@@ -38,6 +39,7 @@ def max_pool_nd(
     """The largest element of each window, channel by channel."""
     with name_scope(name, kind, [input]):
         x = convert_to_tensor(input)
+        of_kind(x, "input", "biuf")
         attrs, shape = _window_attrs(x, ksize, strides, padding, rates, rank)
         at = apply(kernels.greatest_at, [x], attrs, type="MaxPoolAt", dtype=dtypes.int64, shape=shape)
         return array_ops.gather(array_ops.reshape(x, [-1]), at)
@@ -48,6 +50,7 @@ def avg_pool_nd(
 ) -> Tensor:
     """The mean of each window, channel by channel; padding does not count."""
     x = convert_to_tensor(input)
+    of_kind(x, "input", "f")
     attrs, shape = _window_attrs(x, ksize, strides, padding, rates, rank)
     return apply(kernels.mean, [x], attrs, type="AvgPoolND", name=name or kind, dtype=x.dtype, shape=shape)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from weftwork.graph import shapes
-from weftwork.graph.arguments import common_dtype
+from weftwork.graph.arguments import common_dtype, of_kind
 from weftwork.graph.build import apply, convert_to_tensor, convert_together
 from weftwork.graph.kernels import convolution, pooling
 from weftwork.graph.kernels.windows import output_size
@@ -102,6 +102,7 @@ def _pool(
     _check_format(data_format)
     with name_scope(name, kind, [value]) as scope:
         x = convert_to_tensor(value, name="value")
+        of_kind(x, "value", "f" if kind == "AvgPool" else "biuf")
         if padding not in ("SAME", "VALID"):
             raise ValueError(f"padding must be 'SAME' or 'VALID', but is {padding!r}.")
         sizes, steps = _pair(ksize, "ksize"), _pair(strides, "strides")

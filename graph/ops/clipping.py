@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
+from weftwork.graph.arguments import of_kind
 from weftwork.graph.build import apply, convert_to_tensor, convert_together, elementwise
 from weftwork.graph.kernels import elementwise as kernels
 from weftwork.graph.known import promoted, whole_numbers
@@ -27,6 +28,7 @@ def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | 
     if isinstance(t, IndexedSlices):
         return _with_rows(t, clip_by_value(t.values, clip_value_min, clip_value_max, name))
     tensors = convert_together([t, clip_value_min, clip_value_max])
+    of_kind(tensors[0], "t", "biuf")
     shape = functools.reduce(shapes.broadcast, [tensor.raw_shape for tensor in tensors])
     shape = shapes.merge(tensors[0].raw_shape, shape)
     dtype = promoted(tensors)
@@ -38,6 +40,7 @@ def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = No
     if isinstance(t, IndexedSlices):
         return _with_rows(t, clip_by_norm(t.values, clip_norm, axes, name))
     x, limit = convert_together([t, clip_norm])
+    of_kind(x, "t", "biuf")
     attrs = {"axes": whole_numbers(axes)}
     dtype = promoted([x, limit])
     return apply(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
+from weftwork.graph.arguments import of_kind
 from weftwork.graph.build import apply, convert_to_tensor, convert_together, elementwise
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.kernels import elementwise as kernels
@@ -94,6 +95,7 @@ def complex(real: Any, imag: Any, name: str | None = None) -> Tensor:
 def real(input: Any, name: str | None = None) -> Tensor:
     """The real part; a real input is returned as it is."""
     x = convert_to_tensor(input, name="input")
+    of_kind(x, "input", "biufc")
     if not x.dtype.is_complex:
         return x
     return apply(np.real, [x], type="Real", name=name, dtype=x.dtype.real_dtype, shape=x.raw_shape)
@@ -102,6 +104,7 @@ def real(input: Any, name: str | None = None) -> Tensor:
 def imag(input: Any, name: str | None = None) -> Tensor:
     """The imaginary part; zeros for a real input."""
     x = convert_to_tensor(input, name="input")
+    of_kind(x, "input", "biufc")
     return apply(np.imag, [x], type="Imag", name=name, dtype=x.dtype.real_dtype, shape=x.raw_shape)
 
 
@@ -114,6 +117,7 @@ def conj(x: Any, name: str | None = None) -> Tensor:
 def angle(input: Any, name: str | None = None) -> Tensor:
     """The argument of complex numbers, in radians; 0 or pi for floats."""
     x = convert_to_tensor(input, name="input")
+    of_kind(x, "input", "biufc")
     if x.dtype.numpy.kind in "biu":
         x = cast(x, dtypes.float64)
     return apply(kernels.angle, [x], type="Angle", name=name, dtype=x.dtype.real_dtype, shape=x.raw_shape)

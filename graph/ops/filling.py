@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
+from weftwork.graph.arguments import of_kind
 from weftwork.graph.build import apply, constant, convert_to_tensor, operands, static_value
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.kernels import arrays as kernels
 from weftwork.graph.kernels.cells import emptied
 from weftwork.graph.known import shape_argument, whole_numbers
 from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.conversion import cast
 
 _SMALL = 1000
 """Zeros and ones with fewer elements are constants of the graph, as in TensorFlow."""
@@ -126,11 +128,15 @@ def eye(
 def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = dtypes.bool, name: str | None = None) -> Tensor:
     """True at the first lengths[...] positions: [...] -> [..., maxlen]. maxlen: by default the greatest length.
 
-    Raises ValueError if maxlen is not a scalar.
+    Lengths may be floats: 1.5 counts as 2, but as 1 if maxlen is given. Raises ValueError if maxlen is not a scalar,
+    TypeError for text.
     """
     x, dtype = convert_to_tensor(lengths, name="lengths"), as_dtype(dtype)
+    of_kind(x, "lengths", "biuf")
     known = static_value(x)
-    limit = whole_numbers(maxlen) if maxlen is not None else None if known is None else int(np.max(known, initial=0))
+    limit = None if known is None else math.ceil(np.max(known, initial=0))
+    if maxlen is not None:
+        x, limit = cast(x, dtypes.int64) if x.dtype.is_floating else x, whole_numbers(maxlen)
     if maxlen is not None and convert_to_tensor(maxlen).raw_shape not in (None, ()):
         raise ValueError("maxlen must be scalar for sequence_mask")
     attrs: dict[str, Any] = {"dtype": dtype.numpy}

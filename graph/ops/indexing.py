@@ -226,6 +226,7 @@ def gather(
     InvalidArgumentError at run time.
     batch_dims: the number of leading axes that both share; `axis` must then be batch_dims.
     validate_indices: accepted as in TensorFlow; indices are always checked.
+    Raises ValueError if the batch axes differ.
     """
     name, (x, at) = operands("GatherV2", name, params=params, indices=indices)
     if not at.dtype.is_integer:
@@ -235,6 +236,10 @@ def gather(
         if number != batch_dims:
             raise ValueError(f"gather with batch_dims = {batch_dims} needs axis = batch_dims, not {axis}.")
         known = x.raw_shape is not None and at.raw_shape is not None
+        for i, (size, count) in enumerate(zip((x.raw_shape or ())[:batch_dims], at.raw_shape or (), strict=False)):
+            if None not in (size, count) and size != count:
+                text = f"params.shape[{i}]: {size} should be equal to indices.shape[{i}]: {count}"
+                raise RefusedError(None, None, text)
         shape = (*at.raw_shape, *x.raw_shape[batch_dims + 1 :]) if known else None  # type: ignore[misc, index]
         attrs = {"batch_dims": batch_dims}
         kernel = kernels_indices.batch_gather
@@ -260,7 +265,7 @@ def _gathered(kernel: Any, x: Tensor, at: Tensor, axis: Any, name: str | None) -
 def batch_gather(params: Any, indices: Any, name: str | None = None) -> Tensor:
     """`gather` along the last axis of indices; their other axes match the first axes of params.
 
-    Raises ValueError for indices of unknown rank.
+    Raises ValueError for indices of unknown rank, or if the first axes differ.
     """
     at = convert_to_tensor(indices, name="indices")
     if at.raw_shape is None:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
+from weftwork.graph.arguments import of_kind
 from weftwork.graph.build import (
     apply,
     as_tensor,
@@ -351,20 +352,24 @@ _RANGE_DTYPES = [dtypes.int32, dtypes.int64, dtypes.float32, dtypes.float64]
 def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str | None = "range") -> Tensor:
     """The numbers start, start + delta... below limit; with a single argument, from 0 to that.
 
-    dtype: None for the last of int32, int64, float32, float64 among the arguments' dtypes. Raises ValueError, or at
-    run time InvalidArgumentError, if delta is 0 or leads away from limit.
+    dtype: None for the last of int32, int64, float32, float64 among the arguments' dtypes; tensors are cast to it.
+    Raises TypeError for numbers that this dtype cannot hold. Raises ValueError, or at run time InvalidArgumentError, if
+    delta is 0 or leads away from limit.
     """
     if limit is None:
         start, limit = 0, start
-    given = (start, limit, delta)
+    given = [start, limit, delta]
     for word, value in zip(("start", "limit", "delta"), given, strict=True):
         _check_bound(word, value)
-    values = [static_value(v) if as_tensor(v) is not None else to_value(v) for v in given]
+    dtype = None if dtype is None else as_dtype(dtype)
+    values = [static_value(v) if as_tensor(v) is not None else v for v in given]
+    values = [None if value is None else to_value(value, dtype) for value in values]
+    if dtype is not None:
+        given = [cast(g, dtype) if value is None else value for g, value in zip(given, values, strict=True)]
     tensors = [] if all(value is not None for value in values) else convert_together(given)
     if dtype is None:
         found = [as_dtype(v.dtype) for v in values] if not tensors else [t.dtype.base_dtype for t in tensors]
         dtype = builtins.max(found, key=lambda d: _RANGE_DTYPES.index(d) if d in _RANGE_DTYPES else -1)
-    dtype = as_dtype(dtype)
     if tensors:
         attrs: dict[str, Any] = {"dtype": dtype.numpy}
         return apply(kernels.arange, tensors, attrs, type="Range", name=name, dtype=dtype, shape=(None,))
@@ -390,6 +395,7 @@ def linspace(start: Any, stop: Any, num: Any, name: str | None = None) -> Tensor
     Raises ValueError for a num below 1.
     """
     start, stop = convert_together([start, stop])
+    of_kind(start, "start", "biufc")
     dtype = promoted([start, stop])
     dtype = dtype if dtype.is_floating else dtypes.float64
     count = whole_numbers(num)

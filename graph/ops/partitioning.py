@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
+from weftwork.graph.arguments import of_kind
 from weftwork.graph.build import apply, convert_to_tensor, convert_together, static_value
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import InvalidArgumentError
@@ -27,13 +28,14 @@ def dynamic_partition(data: Any, partitions: Any, num_partitions: int, name: str
     """Split into `num_partitions` tensors: tensor i has the slices of `data` whose partition is i, in order.
 
     partitions: integers in [0, num_partitions), of the shape of data's first axes.
-    Raises ValueError for fewer than 1 partition and for shapes that do not match; a partition out of range raises
-    InvalidArgumentError at run time.
+    Raises TypeError for partitions that are no integers, ValueError for fewer than 1 partition and for shapes that do
+    not match; a partition out of range raises InvalidArgumentError at run time.
     """
     if num_partitions < 1:
         raise ValueError(f"num_partitions must be at least 1, but is {num_partitions}")
     with name_scope(name, "DynamicPartition", [data, partitions]) as scope:
         x, places = convert_to_tensor(data, name="data"), convert_to_tensor(partitions, name="partitions")
+        of_kind(places, "partitions", "iu")
         shape = None
         if x.raw_shape is not None and places.raw_shape is not None:
             rank = len(places.raw_shape)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import shapes
+from weftwork.graph.arguments import of_kind
 from weftwork.graph.build import apply, convert_to_tensor, convert_together
 from weftwork.graph.kernels import elementwise as kernels
 from weftwork.graph.known import promoted, whole_numbers
@@ -28,7 +29,8 @@ def matmul(
         side = "a" if transpose_a and adjoint_a else "b"
         raise ValueError(f"Only one of transpose_{side} and adjoint_{side} can be True.")
     x, y = convert_together([a, b])
-    for tensor in (x, y):
+    for word, tensor in (("a", x), ("b", y)):
+        of_kind(tensor, word, "biufc")
         if tensor.raw_shape is not None and len(tensor.raw_shape) < 2:
             raise ValueError(f"Shape must be rank 2 but is rank {len(tensor.raw_shape)} for 'MatMul': {tensor}")
     flags = {"transpose_a": transpose_a, "transpose_b": transpose_b, "adjoint_a": adjoint_a, "adjoint_b": adjoint_b}
@@ -81,6 +83,8 @@ def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
     Raises ValueError if their numbers or the dimensions differ.
     """
     x, y = convert_together([a, b])
+    of_kind(x, "a", "biufc")
+    of_kind(y, "b", "biufc")
     pairs = whole_numbers(axes)
     if pairs is None:
         raise ValueError("tensordot needs its axes when the graph is built, not as a tensor.")
@@ -132,6 +136,8 @@ def einsum(equation: str, *inputs: Any, name: str | None = None, **kwargs: Any) 
     if len(terms.split(",")) != len(inputs):
         raise ValueError(f'Got {len(inputs)} arguments for equation "{equation}", expecting {len(terms.split(","))}')
     tensors = convert_together(list(inputs))
+    for tensor in tensors:
+        of_kind(tensor, "inputs", "biufc")
     if not arrow:
         single_labels = sorted([c for c in set(terms) - {",", "."} if terms.count(c) == 1])
         result = ("..." if "..." in terms else "") + "".join(single_labels)
@@ -176,7 +182,8 @@ def cross(a: Any, b: Any, name: str | None = None) -> Tensor:
     Raises ValueError for vectors of another length, and for different shapes; at run time InvalidArgumentError.
     """
     x, y = convert_together([a, b])
-    for tensor in (x, y):
+    for word, tensor in (("a", x), ("b", y)):
+        of_kind(tensor, word, "iufc")
         if tensor.raw_shape is not None and tensor.raw_shape[-1:] not in ((3,), (None,)):
             raise ValueError(f"Cross-products are only defined for 3-element vectors: {shapes.text(tensor.raw_shape)}")
     shape = shapes.merge(x.raw_shape, y.raw_shape)
@@ -189,6 +196,7 @@ def trace(x: Any, name: str | None = None) -> Tensor:
     Raises ValueError for a rank below 2.
     """
     x = convert_to_tensor(x, name="x")
+    of_kind(x, "x", "biufc")
     if x.raw_shape is not None and len(x.raw_shape) < 2:
         raise ValueError(f"Shape must be at least rank 2 but is rank {len(x.raw_shape)} for 'Trace'.")
     attrs = {"axis1": -2, "axis2": -1, "dtype": x.dtype.numpy}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
+from weftwork.graph.arguments import of_kind
 from weftwork.graph.build import apply, convert_to_tensor, operands, static_value
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import RefusedError
@@ -160,11 +161,12 @@ def reverse_sequence(
     """Reverse the first seq_lengths[i] elements along seq_axis, in element i of batch_axis (by default 0).
 
     seq_dim, batch_dim: older names of seq_axis and batch_axis.
-    Raises ValueError without seq_axis, or for another number of lengths.
+    Raises ValueError without seq_axis, or for another number of lengths; TypeError if these are no integers.
     """
     seq = renamed("seq_axis", seq_axis, "seq_dim", seq_dim)
     batch = renamed("batch_axis", batch_axis, "batch_dim", batch_dim)
     x, lengths = convert_to_tensor(input, name="input"), convert_to_tensor(seq_lengths, name="seq_lengths")
+    of_kind(lengths, "seq_lengths", "iu")
     if seq is None:
         raise ValueError("reverse_sequence needs a seq_axis.")
     rank = rank_of(x)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
+from weftwork.graph.arguments import of_kind
 from weftwork.graph.build import apply, convert_to_tensor, operands
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.errors import RefusedError
@@ -75,8 +76,8 @@ def _reduce(
     function: Callable, kind: str, x: Tensor, axis: Any, keepdims: bool, name: str | None, dtype: DType, options: dict
 ) -> Tensor:
     """The node for a NumPy reduction. options: further arguments of `function`. Raises TypeError for text."""
-    if x.dtype.base_dtype is dtypes.string and kind != "CountNonzero":
-        raise TypeError(f"{kind}: Value passed to parameter 'input' has DataType string not in list of allowed values")
+    if kind != "CountNonzero":
+        of_kind(x, "input", "biufc")
     if keepdims:
         options = {**options, "keepdims": True}
     axes = None if axis is None else whole_numbers(axis)
@@ -206,7 +207,7 @@ def arg_min(input: Any, dimension: Any, output_type: Any = dtypes.int64, name: s
 
 
 def _arg_extreme(function: Callable, kind: str, input: Any, axis: Any, name: str | None, output_type: Any) -> Tensor:
-    x, dtype = convert_to_tensor(input, name="input"), as_dtype(output_type)
+    x, dtype = of_kind(convert_to_tensor(input, name="input"), "input", "biufc"), as_dtype(output_type)
     axis = 0 if axis is None else axis
     number = whole_numbers(axis)
     if number is not None and x.raw_shape is not None and not -len(x.raw_shape) <= number < len(x.raw_shape):  # type: ignore[operator]
@@ -258,11 +259,11 @@ def _log_cumsum(x, axis=0, dtype=None):
 def _scan(
     function: Callable, unit: float, kind: str, x: Any, axis: Any, exclusive: bool, reverse: bool, name: str | None
 ) -> Tensor:
-    x = convert_to_tensor(x, name="x")
+    x = of_kind(convert_to_tensor(x, name="x"), "x", "f" if function is _log_cumsum else "biufc")
     number, inputs = whole_numbers(axis), [x]
     attrs: dict[str, Any] = {"function": function, "unit": unit, "exclusive": exclusive, "reverse": reverse}
     if number is None:
-        inputs, kernel = [x, convert_to_tensor(axis)], kernels.scan_over
+        inputs, kernel = [x, of_kind(convert_to_tensor(axis), "axis", "iu")], kernels.scan_over
     else:
         kernels.scanned_axis(number, rank_of(x))
         kernel, attrs["axis"] = kernels.scan, number
@@ -288,15 +289,14 @@ class UnsortedSegment(Protocol):
 
 def _segment(public: str, ufunc: np.ufunc, unit: Any, doc: str, empty: Any = None) -> Segment:
     def segment(data, segment_ids, name=None):
-        name, (x, ids) = operands(_camel(public), name, data=data, segment_ids=segment_ids)
+        name, x, ids = _data_and_ids(_camel(public), name, data, segment_ids)
         if ids.raw_shape is not None and len(ids.raw_shape) != 1:
             raise ValueError(f"Shape must be rank 1 but is rank {len(ids.raw_shape)} for the segment_ids of {public}.")
         if x.raw_shape == ():
             raise ValueError(f"Shape must be at least rank 1 but is rank 0 for the data of {public}.")
-        if ids.raw_shape is not None and x.raw_shape and None not in (x.raw_shape[0], ids.raw_shape[0]):
-            if x.raw_shape[0] != ids.raw_shape[0]:
-                text = f"segment_ids should be the same size as dimension 0 of input: {ids.raw_shape}, {x.raw_shape}"
-                raise RefusedError(None, None, text)
+        if ids.raw_shape and x.raw_shape and not shapes.compatible(ids.raw_shape[:1], x.raw_shape[:1]):
+            text = f"segment_ids should be the same size as dimension 0 of input: {ids.raw_shape}, {x.raw_shape}"
+            raise RefusedError(None, None, text)
         shape = _segment_shape(x, ids.raw_shape or (None,), None)
         start = _unit(unit, x.dtype)
         attrs = {"ufunc": ufunc, "unit": start, "empty": start if empty is None else empty}
@@ -312,13 +312,13 @@ def _segment(public: str, ufunc: np.ufunc, unit: Any, doc: str, empty: Any = Non
 
 def _unsorted_segment(public: str, ufunc: np.ufunc, unit: Any, doc: str) -> UnsortedSegment:
     def unsorted_segment(data, segment_ids, num_segments, name=None):
-        name, (x, ids) = operands(_camel(public), name, data=data, segment_ids=segment_ids)
+        name, x, ids = _data_and_ids(_camel(public), name, data, segment_ids)
         count = whole_numbers(num_segments)
         shape = _segment_shape(x, ids.raw_shape, count)
         attrs: dict[str, Any] = {"ufunc": ufunc, "unit": _unit(unit, x.dtype)}
         inputs = [x, ids]
         if count is None:
-            inputs.append(convert_to_tensor(num_segments, name="num_segments"))
+            inputs.append(of_kind(convert_to_tensor(num_segments, name="num_segments"), "num_segments", "iu"))
         else:
             attrs["count"] = count
         kind = _camel(public)
@@ -334,7 +334,12 @@ def _unsorted_segment(public: str, ufunc: np.ufunc, unit: Any, doc: str) -> Unso
     return unsorted_segment
 
 
-_SEGMENT_DOC = "[n, ...], segment_ids [n] -> [last id + 1, ...]. Raises ValueError at run time if the ids descend."
+_SEGMENT_DOC = "[n, ...], segment_ids [n] -> [last id + 1, ...]. Ids that descend raise ValueError at run time."
+
+
+def _data_and_ids(kind: str, name: str | None, data: Any, segment_ids: Any) -> tuple[str, Tensor, Tensor]:
+    name, (x, ids) = operands(kind, name, data=data, segment_ids=segment_ids)
+    return name, of_kind(x, "data", "biufc"), of_kind(ids, "segment_ids", "iu")
 
 
 def _camel(public: str) -> str:

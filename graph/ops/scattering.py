@@ -7,10 +7,12 @@ from collections.abc import Callable
 import numpy as np
 
 from weftwork.graph import shapes
+from weftwork.graph.arguments import of_kind
 from weftwork.graph.build import apply, convert_to_tensor, convert_together
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.kernels import spaces as kernels
 from weftwork.graph.kernels.indices import rows_inside
+from weftwork.graph.known import promoted
 from weftwork.graph.operation import Tensor
 
 
@@ -18,6 +20,11 @@ def _scatter(public: str, ufunc: np.ufunc | None, kind: str, doc: str) -> Callab
     def scatter(tensor, indices, updates, name=None):
         x, new = convert_together([tensor, updates])
         rows = convert_to_tensor(indices)
+        of_kind(rows, "indices", "iu")
+        if promoted([x, new]) is not x.dtype.base_dtype:
+            raise TypeError(
+                f"Input 'updates' of '{kind}' Op has type {new.dtype.name}, which {x.dtype.name} cannot hold."
+            )
         attrs = {"ufunc": ufunc}
         return apply(
             tensor_scattered, [x, rows, new], attrs, type=kind, name=name, dtype=x.dtype.base_dtype, shape=x.raw_shape
@@ -26,7 +33,8 @@ def _scatter(public: str, ufunc: np.ufunc | None, kind: str, doc: str) -> Callab
     scatter.__name__ = scatter.__qualname__ = public
     scatter.__doc__ = (
         f"A copy of a tensor with `updates` {doc} at `indices`, whose last axis indexes into its first axes.\n\n"
-        "An index out of range raises InvalidArgumentError at run time."
+        "Raises TypeError for updates that the tensor's dtype cannot hold. An index out of range raises\n"
+        "InvalidArgumentError at run time."
     )
     return scatter
 

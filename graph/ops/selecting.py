@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
+from weftwork.graph.arguments import of_kind
 from weftwork.graph.build import apply, convert_to_tensor, convert_together
 from weftwork.graph.errors import RefusedError
 from weftwork.graph.kernels import indices as kernels
@@ -18,9 +19,10 @@ def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None)
     """x where the condition is true, else y. Without x and y: the indices of true elements, int64 [count, rank].
 
     x and y have one shape. The condition has this shape too, or is a scalar, or a vector that selects whole rows.
-    Raises ValueError for other shapes, and if only one of x and y is given.
+    Raises ValueError for other shapes, and if only one of x and y is given; TypeError for a condition of text.
     """
     picks = convert_to_tensor(condition, name="condition")
+    of_kind(picks, "condition", "biufc")
     if x is None and y is None:
         return _true_indices(picks, name)
     if x is None or y is None:
@@ -44,6 +46,7 @@ def where_v2(condition: Any, x: Any = None, y: Any = None, name: str | None = No
     if x is None or y is None:
         return where(condition, x, y, name=name)
     picks = convert_to_tensor(condition, name="condition")
+    of_kind(picks, "condition", "biufc")
     a, b = convert_together([x, y])
     shape = shapes.broadcast(picks.raw_shape, shapes.broadcast(a.raw_shape, b.raw_shape))
     return apply(np.where, [picks, a, b], type="SelectV2", name=name, dtype=promoted([a, b]), shape=shape)

@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph import dtypes
+from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, convert_to_tensor
-from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.errors import InvalidArgumentError, RefusedError
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
 
 
-def _inputs(value: Any) -> tuple[list[Tensor], int | None]:
-    """(the single tensor of a dense set, or the three of a sparse one; the rank)."""
+def _inputs(value: Any) -> tuple[list[Tensor], shapes.RawShape]:
+    """(the single tensor of a dense set, or the three of a sparse one; the shape)."""
     if isinstance(value, (SparseTensor, SparseTensorValue)):
         sp = SparseTensor.from_value(value)
-        return [sp.indices, sp.values, sp.dense_shape], sp.shape.ndims
+        return [sp.indices, sp.values, sp.dense_shape], shapes.as_raw(sp.shape)
     x = convert_to_tensor(value)
-    return [x], None if x.raw_shape is None else len(x.raw_shape)
+    return [x], x.raw_shape
 
 
 def _rows(parts: tuple) -> tuple[tuple[int, ...], dict[tuple, set], int]:
@@ -60,20 +60,25 @@ def _operation(public: str, word: str, doc: str) -> Callable[..., SparseTensor]:
     operation.__name__ = operation.__qualname__ = public
     operation.__doc__ = (
         f"The {doc} of each pair of sets of values along the last axis, a SparseTensor.\n\n"
-        "a, b: tensors or SparseTensors of one dtype, with equal leading axes.\n"
+        "a, b: tensors or SparseTensors of one dtype, with equal leading axes, else ValueError.\n"
         "validate_indices: accepted as in TensorFlow, without effect."
     )
     return operation
 
 
 def _operated(a: Any, b: Any, word: str) -> SparseTensor:
-    first, rank = _inputs(a)
+    first, shape = _inputs(a)
     second, other = _inputs(b)
+    groups = [known and known[:-1] for known in (shape, other)]
+    if not shapes.compatible(*groups):
+        text = f"Mismatched group shapes {' vs '.join(map(shapes.bracket_text, groups))}"
+        raise RefusedError(None, None, text)
+    lead = shapes.merge(*groups)
+    rank = None if lead is None else len(lead) + 1
     values = first[0] if len(first) == 1 else first[1]
     other_values = second[0] if len(second) == 1 else second[1]
     if values.dtype.base_dtype is not other_values.dtype.base_dtype:
         raise TypeError(f"Types don't match, {values.dtype.name} vs {other_values.dtype.name}.")
-    rank = other if rank is None else rank
     attrs = {"split": len(first), "word": word, "dtype": values.dtype.numpy}
     outputs = [(dtypes.int64, (None, rank)), (values.dtype.base_dtype, (None,)), (dtypes.int64, (rank,))]
     return SparseTensor(*apply(operated, [*first, *second], attrs, type="SetOperation", outputs=outputs))
@@ -99,8 +104,8 @@ def set_size(a: Any, validate_indices: bool = True) -> Tensor:
     """
     if not isinstance(a, (SparseTensor, SparseTensorValue)):
         raise TypeError("Expected `SparseTensor`, got %s." % type(a).__name__)  # noqa: UP031
-    parts, rank = _inputs(a)
-    shape = None if rank is None else (None,) * (rank - 1)
+    parts, known = _inputs(a)
+    shape = None if known is None else (None,) * (len(known) - 1)
     return apply(_sizes, parts, type="SetSize", dtype=dtypes.int32, shape=shape)
 
 

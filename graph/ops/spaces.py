@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
+from weftwork.graph.arguments import of_kind
 from weftwork.graph.build import apply, convert_to_tensor, convert_together, pass_through, static_value
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import InvalidArgumentError, RefusedError
 from weftwork.graph.kernels import spaces as kernels
-from weftwork.graph.known import whole_numbers
+from weftwork.graph.known import known_axis, rank_of, whole_numbers
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, diagonals, math_ops
 from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
@@ -30,13 +31,20 @@ def space_to_batch_nd(input: Any, block_shape: Any, paddings: Any, name: str | N
     """Pad the axes after the first, divide them into blocks, and move the positions within a block into the first axis.
 
     [batch, s..., ...] -> [batch * prod(block_shape), (s + paddings) / block_shape..., ...].
-    block_shape [m], paddings [m, 2]: for the m axes after the first one.
+    block_shape [m], paddings [m, 2]: for the m axes after the first one. Raises ValueError unless blocks are positive.
     """
     x, block, pads = convert_to_tensor(input), _vector(block_shape, "block_shape"), _vector(paddings, "paddings")
+    _check_blocks(block)
     shape = None
     if x.raw_shape is not None:
         shape = _blocked(x.raw_shape, static_value(block), static_value(pads))
     return apply(kernels.space_to_batch, [x, block, pads], type="SpaceToBatchND", name=name, dtype=x.dtype, shape=shape)
+
+
+def _check_blocks(block: Tensor) -> None:
+    sizes = static_value(block)
+    if sizes is not None and np.any(sizes < 1):
+        raise RefusedError(None, None, f"block_shape must be positive, got {np.ravel(sizes).tolist()}")
 
 
 def _blocked(shape: tuple, block: Any, pads: Any) -> tuple:
@@ -57,6 +65,7 @@ def batch_to_space_nd(input: Any, block_shape: Any, crops: Any, name: str | None
     Raises ValueError if the blocks do not divide the batch.
     """
     x, block, cut = convert_to_tensor(input), _vector(block_shape, "block_shape"), _vector(crops, "crops")
+    _check_blocks(block)
     shape: Any = x.raw_shape
     sizes, less = static_value(block), static_value(cut)
     if shape is not None and (sizes is None or less is None):
@@ -256,9 +265,9 @@ def matrix_transpose(a: Any, name: str = "matrix_transpose", conjugate: bool = F
 # Sorting
 
 
-def _axis_of(axis: Any) -> int:
-    number = whole_numbers(axis)
-    if not isinstance(number, int):
+def _axis_of(axis: Any, x: Tensor) -> int:
+    number = known_axis(axis, rank_of(x), "axis")
+    if number is None:
         raise ValueError("axis must be a constant scalar")
     return number
 
@@ -270,12 +279,12 @@ def argsort(
 
     direction: ASCENDING or DESCENDING.
     stable: accepted as in TensorFlow; the order of equal values is kept in any case.
-    Raises ValueError for another direction.
+    Raises ValueError for another direction, and if there is no such axis.
     """
     if direction not in ("ASCENDING", "DESCENDING"):
         raise ValueError(f"Unknown sort direction: {direction}")
     x = convert_to_tensor(values)
-    attrs = {"axis": _axis_of(axis), "down": direction == "DESCENDING"}
+    attrs = {"axis": _axis_of(axis, x), "down": direction == "DESCENDING"}
     return apply(_order, [x], attrs, type="ArgSort", name=name or "argsort", dtype=dtypes.int32, shape=x.raw_shape)
 
 
@@ -287,11 +296,14 @@ def _order(x, axis, down):
 
 
 def sort(values: Any, axis: Any = -1, direction: str = "ASCENDING", name: str | None = None) -> Tensor:
-    """`values` sorted along an axis. direction: ASCENDING or DESCENDING."""
+    """`values` sorted along an axis. direction: ASCENDING or DESCENDING.
+
+    Raises ValueError for another direction, and if there is no such axis.
+    """
     with name_scope(name, "sort", [values]):
         x = convert_to_tensor(values)
         order = argsort(x, axis, direction)
-        attrs = {"axis": _axis_of(axis)}
+        attrs = {"axis": _axis_of(axis, x)}
         return apply(np.take_along_axis, [x, order], attrs, type="Sort", dtype=x.dtype, shape=x.raw_shape)
 
 
@@ -318,17 +330,22 @@ def searchsorted(
 def repeat(input: Any, repeats: Any, axis: Any = None, name: str | None = None) -> Tensor:
     """Repeat each slice along an axis; axis None: each element of the flattened tensor.
 
-    repeats: a number, or a vector with one for each slice.
+    repeats: a number, or a vector with one for each slice. Raises ValueError for another number of them.
     """
     with name_scope(name, "Repeat", [input, repeats]):
         x = convert_to_tensor(input)
         if axis is None:
             x, axis = array_ops.reshape(x, [-1]), 0
-        along = _axis_of(axis)
-        times = _vector(repeats, "repeats")
+        along = _axis_of(axis, x)
+        times = of_kind(_vector(repeats, "repeats"), "repeats", "iu")
         size = array_ops.shape(x)[along]
         known = None if x.raw_shape is None else x.raw_shape[along]
         number = static_value(times)
+        if times.raw_shape and (len(times.raw_shape) > 1 or not shapes.compatible(times.raw_shape, (known,))):
+            if times.raw_shape != (1,):
+                raise ValueError(f"repeats has the shape {shapes.text(times.raw_shape)}, but there are {known} slices")
+        if number is not None and np.any(number < 0):
+            raise RefusedError(None, None, f"repeats must not be negative: {repeats!r}")
         total = None
         if number is not None and (np.ndim(number) == 0 or np.size(number) == 1):
             total = None if known is None else known * int(np.ravel(number)[0])
@@ -346,7 +363,7 @@ def _repeated(size, times):
 
 def unravel_index(indices: Any, dims: Any, name: str | None = None) -> Tensor:
     """Coordinates for flat indices into an array of the shape `dims`: [rank] for one, [rank, n] for n of them."""
-    places, shape = convert_to_tensor(indices), convert_to_tensor(dims)
+    places, shape = of_kind(convert_to_tensor(indices), "indices", "iu"), of_kind(convert_to_tensor(dims), "dims", "iu")
     rank = shape.raw_shape[0] if shape.raw_shape else None
     raw = None if places.raw_shape is None else (rank, *places.raw_shape)
     return apply(_unravelled, [places, shape], type="UnravelIndex", name=name, dtype=places.dtype, shape=raw)

@@ -15,6 +15,7 @@ import numpy as np
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, as_tensor, constant, convert_to_tensor, static_value
 from weftwork.graph.dtypes import as_dtype
+from weftwork.graph.errors import RefusedError
 from weftwork.graph.kernels import sparse as kernels
 from weftwork.graph.known import entries, renamed, whole_numbers
 from weftwork.graph.operation import Tensor
@@ -109,17 +110,14 @@ def sparse_reshape(sp_input: Any, shape: Any, name: str | None = None) -> Sparse
     """
     sp = as_sparse(sp_input)
     with name_scope(name, "SparseReshape", [sp.values]):
-        wanted = math_ops.cast(convert_to_tensor(shape), dtypes.int64)
+        shape = convert_to_tensor(shape)
+        wanted, known, new = math_ops.cast(shape, dtypes.int64), static_value(sp.dense_shape), static_value(shape)
         rank = wanted.raw_shape[0] if wanted.raw_shape else None
         outputs = _specs(rank, "is", sp.indices.raw_shape[0] if sp.indices.raw_shape else None)
         inputs = [sp.indices, sp.dense_shape, wanted]
         indices, dims = apply(kernels.reshape, inputs, type="SparseReshape", outputs=outputs)
-        new = static_value(wanted)
-        if new is not None and (new >= 0).all():
-            total = static_value(sp.dense_shape)
-            if total is not None and np.prod(total) != np.prod(new):
-                raise ValueError(f"Cannot reshape a tensor with {np.prod(total)} elements to shape {new.tolist()}.")
-            dims = array_ops.identity(dims) if total is None else constant(new, dtypes.int64)
+        if new is not None and known is not None:
+            dims = constant(kernels.reshaped(known, new), dtypes.int64)
         return SparseTensor(indices, array_ops.identity(sp.values), dims)
 
 
@@ -298,7 +296,7 @@ def _not_in(indices, hidden):
 
 
 def sparse_add(a: Any, b: Any, threshold: Any = None, thresh: Any = None) -> Any:
-    """a + b, of the same shape. Sparse if both are; at least one must be, else TypeError.
+    """a + b, of the same shape, else ValueError. Sparse if both are; at least one must be, else TypeError.
 
     threshold: drop sums of two values whose magnitude is less.
     """
@@ -323,6 +321,10 @@ def sparse_add(a: Any, b: Any, threshold: Any = None, thresh: Any = None) -> Any
 
 
 def _united(a: SparseTensor, b: SparseTensor) -> list[Tensor]:
+    one, other = known_shape(a.dense_shape), known_shape(b.dense_shape)
+    if not shapes.compatible(one, other):
+        text = f"Operands' shapes do not match: got {shapes.bracket_text(one)} and {shapes.bracket_text(other)}"
+        raise RefusedError(None, None, text)
     inputs = [a.indices, b.indices, a.dense_shape, b.dense_shape]
     return apply(kernels.united, inputs, type="SparseUnion", outputs=_specs(rank_of(a), "ipp"))
 
@@ -365,7 +367,10 @@ seams.cwise = cwise
 def sparse_tensor_dense_matmul(
     sp_a: Any, b: Any, adjoint_a: bool = False, adjoint_b: bool = False, name: str | None = None
 ) -> Tensor:
-    """A sparse matrix times a dense one, or a dense one times a sparse one; each may be replaced by its adjoint."""
+    """A sparse matrix times a dense one, or a dense one times a sparse one; each may be replaced by its adjoint.
+
+    Raises ValueError for a rank other than 2, and if the inner dimensions differ.
+    """
     if isinstance(b, (SparseTensor, SparseTensorValue)):
         transposed = sparse_tensor_dense_matmul(b, sp_a, not adjoint_b, not adjoint_a, name)
         return apply(_adjoint, [transposed], type="MatrixAdjoint", dtype=transposed.dtype,
@@ -373,9 +378,15 @@ def sparse_tensor_dense_matmul(
     sp = as_sparse(sp_a)
     with name_scope(name, "SparseTensorDenseMatMul", [sp.values, b]) as scope:
         b = convert_to_tensor(b)
-        rows = known_shape(sp.dense_shape)
-        columns = None if b.raw_shape is None else b.raw_shape[0 if adjoint_b else 1]
-        shape = (None if rows is None else rows[1 if adjoint_a else 0], columns)
+        left, right = known_shape(sp.dense_shape) or (None, None), b.raw_shape or (None, None)
+        for sizes in (left, right):
+            if len(sizes) != 2:
+                raise ValueError(f"Shape must be rank 2 but is rank {len(sizes)} for {scope[:-1]!r}.")
+        a, b_rows = left[0 if adjoint_a else 1], right[1 if adjoint_b else 0]
+        if None not in (a, b_rows) and a != b_rows:
+            text = f"Cannot multiply A and B because inner dimension does not match: {a} vs. {b_rows}."
+            raise RefusedError(None, None, text)
+        shape = (left[1 if adjoint_a else 0], right[0 if adjoint_b else 1])
         attrs = {"adjoint_a": adjoint_a, "adjoint_b": adjoint_b}
         return apply(
             kernels.matmul, [sp.indices, sp.values, sp.dense_shape, b], attrs,

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
+from weftwork.graph.arguments import of_kind
 from weftwork.graph.build import apply, convert_to_tensor, convert_together, elementwise
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.known import promoted
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.ops.math_ops import of_scipy
@@ -34,8 +36,9 @@ def betainc(a: Any, b: Any, x: Any, name: str | None = None) -> Tensor:
 
 
 def polygamma(a: Any, x: Any, name: str | None = None) -> Tensor:
-    """The derivative of order a of `digamma` at x > 0; a is an integer in x's dtype."""
+    """The derivative of order a of `digamma` at x > 0; a is an integer in x's dtype, a float."""
     a, x = convert_together([a, x])
+    of_kind(x, "x", "f")
     shape = shapes.broadcast(a.raw_shape, x.raw_shape)
     return apply(_polygamma, [a, x], type="Polygamma", name=name, dtype=x.dtype.base_dtype, shape=shape)
 
@@ -59,11 +62,13 @@ def lbeta(x: Any, name: str | None = None) -> Tensor:
 def _guarded(public: str, kernel: Callable, kind: str, doc: str) -> Callable[..., Tensor]:
     def pair(x, y, name=None):
         a, b = convert_together([x, y])
+        for word, tensor in (("x", a), ("y", b)):
+            of_kind(tensor, word, "fc")
         shape = shapes.broadcast(a.raw_shape, b.raw_shape)
-        return apply(kernel, [a, b], type=kind, name=name, dtype=a.dtype.base_dtype, shape=shape)
+        return apply(kernel, [a, b], type=kind, name=name, dtype=promoted([a, b]), shape=shape)
 
     pair.__name__ = pair.__qualname__ = public
-    pair.__doc__ = doc
+    pair.__doc__ = f"{doc} Raises TypeError for integers."
     return pair
 
 
@@ -121,6 +126,7 @@ def reduce_euclidean_norm(
     """The square root of the sum of |x|^2 over axes, in x's dtype. Integers are rounded down."""
     with name_scope(name, "EuclideanNorm", [input_tensor]):
         x = convert_to_tensor(input_tensor)
+        of_kind(x, "input", "iufc")
         wide = math_ops.cast(x, dtypes.float64) if x.dtype.is_integer else math_ops.abs(x) if x.dtype.is_complex else x
         norm = math_ops.sqrt(math_ops.reduce_sum(math_ops.square(wide), axis, keepdims))
         return math_ops.cast(norm, x.dtype)
@@ -176,6 +182,7 @@ def histogram_fixed_width_bins(
     Values outside the range belong to the first or the last bin.
     """
     x, limits = convert_together([values, value_range])
+    of_kind(x, "values", "biuf")
     kind = as_dtype(dtype)
     attrs = {"count": int(nbins), "dtype": kind.numpy}
     return apply(
@@ -192,6 +199,7 @@ def histogram_fixed_width(
     value_range: [smallest, largest]; values outside count in the first and last bin. Raises ValueError without bins.
     """
     x, limits = convert_together([values, value_range])
+    of_kind(x, "values", "biuf")
     kind = as_dtype(dtype)
     if int(nbins) <= 0:
         raise ValueError(f"Requires nbins > 0: {nbins}")

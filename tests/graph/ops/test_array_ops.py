@@ -266,6 +266,76 @@ def test_nan_equals_nothing_in_unique():
     assert evaluate(count).tolist() == [1, 2, 1, 1]
 
 
+SPARSE = tf.SparseTensorValue([[0, 0]], np.ones(1, np.float32), [2, 2])
+WIDE = tf.SparseTensorValue([[0, 0]], np.ones(1, np.float32), [2, 3])
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: tf.space_to_batch_nd(np.ones((1, 2, 2, 1)), [2, 0], [[0, 0], [0, 0]]), "block_shape must be positive"),
+        (lambda: tf.batch_to_space_nd(np.ones((4, 2, 2, 1)), [2, -1], [[0, 0]] * 2), "block_shape must be positive"),
+        (lambda: tf.nn.softmax(1.0), r"must be in the range \[0, 0\)"),
+        (lambda: tf.sort(1), "axis -1 not in"),
+        (lambda: tf.argsort([1], axis=5), "axis 5 not in"),
+        (
+            lambda: tf.batch_gather([[1, 2]], [[0], [1]]),
+            r"params.shape\[0\]: 1 should be equal to indices.shape\[0\]: 2",
+        ),
+        (lambda: tf.repeat([1, 2, 3], [1, 2]), "repeats has the shape"),
+        (lambda: tf.repeat([1, 2, 3], -1), "must not be negative"),
+        (lambda: tf.sparse_add(SPARSE, WIDE), "shapes do not match"),
+        (lambda: tf.sparse_reshape(SPARSE, [3]), "tensor with 4 dense values, but the requested shape has 3"),
+        (lambda: tf.sparse_reshape(SPARSE, [3, -1]), "requires a multiple of 3"),
+        (lambda: tf.sparse_tensor_dense_matmul(WIDE, np.ones((2, 2))), "does not match: 3 vs. 2"),
+        (lambda: tf.sparse_tensor_dense_matmul(SPARSE, np.ones(2)), "must be rank 2 but is rank 1"),
+        (lambda: tf.sets.set_union([[1, 2]], [[1], [2]]), r"Mismatched group shapes \[1\] vs \[2\]"),
+    ],
+)
+def test_known_shapes_that_do_not_fit_are_refused_at_once(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: tf.segment_sum([1], [0.0]), lambda: tf.segment_mean([1.0], [0.0]), lambda: tf.segment_sum(["a"], [0]),
+        lambda: tf.unsorted_segment_max([1], [0.0], 1), lambda: tf.sparse_segment_sum([[1]], [0], [0.0]),
+        lambda: tf.unsorted_segment_sum([1], [0], placeholder(dtypes.float32)),
+        lambda: tf.dynamic_partition([1], [0.0], 1), lambda: tf.tensor_scatter_update([1], [[0.0]], [1]),
+        lambda: tf.tensor_scatter_update(constant([1, 2]), [[0]], [1.5]),
+        lambda: tf.tensor_scatter_add(constant([1.0]), [[0]], constant([1.0], dtypes.float64)),
+        lambda: tf.range(1.5, 5, dtype=tf.int32), lambda: tf.concat([[1], [2]], placeholder(dtypes.float32)),
+        lambda: tf.cumsum([1], placeholder(dtypes.float32)), lambda: tf.repeat([1], [1.0]),
+        lambda: tf.reverse_sequence([[1, 2]], [1.0], 1), lambda: tf.unravel_index(constant([1.0]), [2, 2]),
+        lambda: tf.nn.in_top_k([[1.0]], [0.0], 1), lambda: tf.nn.top_k([1.0], constant(1.0)),
+        lambda: tf.where(["a", ""]), lambda: tf.where(["a"], [1], [2]), lambda: tf.sequence_mask(["a"]),
+        lambda: tf.nn.relu(["a"]), lambda: tf.nn.leaky_relu(["a"]), lambda: tf.nn.relu(constant([1j])),
+        lambda: tf.matmul([["a"]], [["b"]]), lambda: tf.tensordot([["a"]], [["b"]], 1), lambda: tf.cumprod(["a"]),
+        lambda: tf.angle(["a"]), lambda: tf.argmax(["a"]), lambda: tf.trace([["a"]]), lambda: tf.real(["a"]),
+        lambda: tf.math.cumulative_logsumexp([1]), lambda: tf.clip_by_value(["a"], "a", "b"),
+        lambda: tf.clip_by_norm(constant([1j]), 1.0), lambda: tf.nn.max_pool([[[["a"]]]], 1, 1, "SAME"),
+        lambda: tf.nn.avg_pool(np.ones((1, 2, 2, 1), np.int32), 2, 2, "SAME"),
+        lambda: tf.nn.avg_pool3d(np.ones((1, 2, 2, 2, 1), np.int32), 2, 2, "SAME"), lambda: tf.math.xlogy([1], [2]),
+        lambda: tf.math.polygamma([1], [2]), lambda: tf.histogram_fixed_width(["a"], ["a", "b"]),
+    ],
+)  # fmt: skip
+def test_a_dtype_that_makes_no_sense_is_refused_at_once(build):
+    with pytest.raises(TypeError, match=r"not in list of allowed values|cannot hold|Expected int32, got 1\."):
+        build()
+
+
+def test_a_range_and_a_mask_of_floats():
+    whole = math_ops.range(0, placeholder_with_default(2.5, []), dtype=dtypes.int32)
+    assert evaluate(whole).tolist() == [0, 1]
+    assert check(math_ops.range(0, constant(2.5), dtype=dtypes.int32), [0, 1]).dtype == np.int32
+    for lengths in ([1.5, 2.5], placeholder_with_default([1.5, 2.5], [2])):
+        longest = evaluate(tf.sequence_mask(lengths))
+        assert longest.tolist() == [[True, True, False], [True, True, True]]
+        assert evaluate(tf.sequence_mask(lengths, 3)).tolist() == [[True, False, False], [True, True, False]]
+
+
 def test_text_does_not_join_numbers():
     for build in (
         lambda: array_ops.concat([[1], ["a"]], 0),
