@@ -235,7 +235,7 @@ def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | N
         squares = math_ops.square(math_ops.abs(x) if x.dtype.is_complex else x)
         square_sum = math_ops.reduce_sum(squares, axis_or_dim(axis, dim, None), keepdims=True)
         factor = math_ops.rsqrt(math_ops.maximum(square_sum, epsilon))
-        return math_ops.multiply(x, math_ops.cast(factor, x.dtype), name=scope)
+        return math_ops.multiply(x, math_ops.cast(factor, x.dtype) if x.dtype.is_complex else factor, name=scope)
 
 
 def moments(

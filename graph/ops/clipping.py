@@ -36,11 +36,14 @@ def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | 
 
 
 def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> Any:
-    """t, scaled down if its Euclidean norm (over `axes`, by default all) exceeds clip_norm: t * c / max(|t|, c)."""
+    """t, scaled down if its Euclidean norm (over `axes`, by default all) exceeds clip_norm: t * c / max(|t|, c).
+
+    Raises TypeError for what is no float.
+    """
     if isinstance(t, IndexedSlices):
         return _with_rows(t, clip_by_norm(t.values, clip_norm, axes, name))
     x, limit = convert_together([t, clip_norm])
-    of_kind(x, "t", "biuf")
+    of_kind(x, "t", "f")
     attrs = {"axes": whole_numbers(axes)}
     dtype = promoted([x, limit])
     return apply(

@@ -58,6 +58,7 @@ def test_complex_vectors_are_normalized_to_length_one(graph):
     found = evaluate(tf.nn.l2_normalize(np.array([3 + 4j, 12j], np.complex64)))
     assert found.dtype == np.complex64
     np.testing.assert_allclose(found, np.array([3 + 4j, 12j]) / 13, rtol=1e-6)
+    np.testing.assert_allclose(evaluate(tf.nn.l2_normalize([3, 4])), [0.6, 0.8])
 
 
 def test_the_sigmoid_of_complex_numbers(graph):
