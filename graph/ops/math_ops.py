@@ -317,8 +317,9 @@ def igammac(a: Any, x: Any, name: str | None = None) -> Tensor:
 
 
 def zeta(x: Any, q: Any, name: str | None = None) -> Tensor:
-    """The Hurwitz zeta function: the sum over n >= 0 of (n + q) ** -x."""
-    return _fused(kernels.zeta, np.divide, [x, q], "Zeta", name)
+    """The Hurwitz zeta function: the sum over n >= 0 of (n + q) ** -x. Raises TypeError for what is no float."""
+    x, q = convert_together([x, q])
+    return _fused(kernels.zeta, np.divide, [of_kind(x, "x", "f"), of_kind(q, "q", "f")], "Zeta", name)
 
 
 def atan2(y: Any, x: Any, name: str | None = None) -> Tensor:
