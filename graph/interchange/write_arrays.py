@@ -306,7 +306,8 @@ def _gather(node: Node) -> Written:
     inputs, kernel = node.inputs(), node.op.kernel
     if kernel is kernels_indices.batch_gather:
         batch = node.attrs["batch_dims"]
-        return [*inputs, node.constant("axis", batch)], {"batch_dims": batch}
+        axis = inputs[2:] or [node.constant("axis", node.attrs["axis"])]
+        return [*inputs[:2], *axis], {"batch_dims": batch}
     if kernel is not kernels_indices.gather:
         raise Inexpressible
     return (inputs if len(inputs) == 3 else [*inputs, node.constant("axis", node.attrs.get("axis", 0))]), {}

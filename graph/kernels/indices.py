@@ -92,15 +92,26 @@ def gather(x, indices, axis):
     return slices_at(x, indices, int(axis))
 
 
-def batch_gather(x, indices, batch_dims):
-    """`gather` along axis batch_dims, with separate indices for each element of the axes before it."""
-    for i, (size, count) in enumerate(zip(x.shape[:batch_dims], np.shape(indices), strict=False)):
-        if size != count:
-            refuse(f"params.shape[{i}]: {size} should be equal to indices.shape[{i}]: {count}")
+def batch_gather(x, indices, axis=None, *, batch_dims):
+    """`gather` with separate indices for each element of the first axes. axis: None for the one after these."""
+    batch = batch_dims if batch_dims >= 0 else batch_dims + indices.ndim
+    along = batch if axis is None else int(axis) if axis >= 0 else int(axis) + x.ndim
+    if not 0 <= batch <= along < x.ndim or batch > indices.ndim:
+        given = f"indices of shape {bracket_text(indices.shape)}, axis {along} of shape {bracket_text(x.shape)}"
+        refuse(f"batch_dims must be at most the rank of indices and the axis, but is {batch} for {given}")
+    for place, (size, wanted) in enumerate(zip(indices.shape[:batch], x.shape[:batch], strict=True)):
+        if size != wanted:
+            refuse(f"params.shape[{place}]: {wanted} should be equal to indices.shape[{place}]: {size}")
+    between = along - batch
+    if between:
+        x = np.moveaxis(x, along, batch)
     index = []
-    for axis in range(batch_dims):
-        index.append(np.arange(x.shape[axis]).reshape([-1 if i == axis else 1 for i in range(indices.ndim)]))
-    return x[(*index, inside(indices, x.shape[batch_dims]))]
+    for place in range(batch):
+        index.append(np.arange(x.shape[place]).reshape([-1 if i == place else 1 for i in range(indices.ndim)]))
+    found = x[(*index, inside(indices, x.shape[batch]))]
+    if between:
+        found = np.moveaxis(found, range(indices.ndim, indices.ndim + between), range(batch, along))
+    return found
 
 
 def gather_nd(x, indices):

@@ -22,6 +22,7 @@ from weftwork.graph.known import entries, shape_argument, whole_numbers
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops.filling import ones_like
 from weftwork.graph.seams import seams
+from weftwork.graph.ops.gathering import gathered_in_batches, unknown_sizes
 from weftwork.graph.shapes import RawShape
 
 # t[...]
@@ -224,29 +225,21 @@ def gather(
 
     [a..., n, b...], indices [i...] -> [a..., i..., b...].   An index outside [0, n), including a negative one, raises
     InvalidArgumentError at run time.
-    batch_dims: the number of leading axes that both share; `axis` must then be batch_dims.
+    batch_dims: the number of leading axes that both share; a negative one counts from the rank of indices.
+    Raises ValueError if `axis` is not there, or lies before batch_dims.
     validate_indices: accepted as in TensorFlow; indices are always checked.
     Raises ValueError if the batch axes differ.
     """
     name, (x, at) = operands("GatherV2", name, params=params, indices=indices)
     if not at.dtype.is_integer:
         raise TypeError(f"Value passed to parameter 'indices' has DataType {at.dtype.name}: not an integer type.")
-    number = batch_dims if axis is None else whole_numbers(axis)
     if batch_dims:
-        if number != batch_dims:
-            raise ValueError(f"gather with batch_dims = {batch_dims} needs axis = batch_dims, not {axis}.")
-        known = x.raw_shape is not None and at.raw_shape is not None
-        for i, (size, count) in enumerate(zip((x.raw_shape or ())[:batch_dims], at.raw_shape or (), strict=False)):
-            if None not in (size, count) and size != count:
-                text = f"params.shape[{i}]: {size} should be equal to indices.shape[{i}]: {count}"
-                raise RefusedError(None, None, text)
-        shape = (*at.raw_shape, *x.raw_shape[batch_dims + 1 :]) if known else None  # type: ignore[misc, index]
-        attrs = {"batch_dims": batch_dims}
-        kernel = kernels_indices.batch_gather
-        return apply(kernel, [x, at], attrs, type="GatherV2", name=name, dtype=x.dtype, shape=shape)
+        return gathered_in_batches(x, at, axis, batch_dims, name)
+    number = 0 if axis is None else whole_numbers(axis)
     if number is None:
         inputs = [x, at, convert_to_tensor(axis, name="axis")]
-        return apply(kernels_indices.gather, inputs, type="GatherV2", name=name, dtype=x.dtype, shape=None)
+        shape = unknown_sizes(x, at, 0)
+        return apply(kernels_indices.gather, inputs, type="GatherV2", name=name, dtype=x.dtype, shape=shape)
     return _gathered(kernels_indices.gather, x, at, number, name)
 
 
@@ -398,6 +391,7 @@ def boolean_mask(tensor: Any, mask: Any, name: str | None = "boolean_mask", axis
     axis: the tensor's axis where the mask starts, by default 0.   Raises ValueError for a mask of unknown rank, or of
     a shape that does not match.
     """
+    mask: booleans, or numbers, of which all but 0 are true.
     x, picks = convert_to_tensor(tensor, name="tensor"), convert_to_tensor(mask, name="mask")
     at = whole_numbers(0 if axis is None else axis)
     if not picks.dtype.is_bool:

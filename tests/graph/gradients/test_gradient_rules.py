@@ -331,6 +331,7 @@ case("gather", lambda x: tf.gather(x, [1, 1], axis=tf.placeholder_with_default(0
 case("gather", lambda x: tf.gather(x, [[1, 1], [0, 2]], batch_dims=1), normal(2, 3))
 case("batch_gather", lambda x: tf.batch_gather(x, [[1, 1], [0, 2]]), normal(2, 3))
 case("gather_nd", lambda x: tf.gather_nd(x, [[1, 0], [1, 0], [0, 2]]), normal(2, 3))
+case("gather", lambda x: tf.gather(x, [[1, 1], [0, 2]], axis=2, batch_dims=1), normal(2, 2, 3))
 case("scatter_nd", lambda x: tf.scatter_nd([[1], [3], [1]], x, [4, 2]), normal(3, 2))
 case("boolean_mask", lambda x: tf.boolean_mask(x, [True, False, True]), normal(3, 2))
 case("where", lambda x, y: tf.where([[True, False], [False, True]], x, y), normal(2, 2), normal(2, 2))

@@ -90,6 +90,11 @@ CALLS = [
     ("gather", [X, 2], {"axis": -1}, lambda: X[..., 2]),
     ("gather", [V, 1], {}, lambda: 3),
     ("gather", [X, [[2, 0], [1, 1]]], {"batch_dims": 1}, lambda: np.stack([X[0][[2, 0]], X[1][[1, 1]]])),
+    ("gather", [X, [[3, 0], [1, 1]]], {"axis": 2, "batch_dims": 1},
+     lambda: np.stack([X[0][:, [3, 0]], X[1][:, [1, 1]]])),
+    ("gather", [X, [[3, 0], [1, 1]]], {"axis": -1, "batch_dims": -1},
+     lambda: np.stack([X[0][:, [3, 0]], X[1][:, [1, 1]]])),
+    ("gather", [X, [[2, 0, 1]] * 2], {"axis": 2, "batch_dims": 2}, lambda: X[[[0], [1]], [[0, 1, 2]], [[2, 0, 1]]]),
     ("gather_nd", [X, [[1, 2], [0, 0]]], {}, lambda: X[[1, 0], [2, 0]]),
     ("gather_nd", [X, [1, 2, 3]], {}, lambda: X[1, 2, 3]),
     ("gather_nd", [X, np.zeros((2, 0), np.int32)], {}, lambda: np.stack([X, X])),
@@ -665,6 +670,48 @@ def test_rows_of_indices_may_count_within_batches():
 
 @pytest.mark.parametrize(
     ("build", "message"),
+def test_an_axis_to_gather_in_batches_may_be_known_at_run_time_only():
+    axis = placeholder(dtypes.int32)
+    found = array_ops.gather(X, [[3, 0], [1, 1]], axis=axis, batch_dims=1)
+    assert found.shape.as_list() == [None] * 3
+    assert array_ops.gather(X, [[3, 0]], axis=axis).shape.as_list() == [None] * 4
+    wanted = np.stack([X[0][:, [3, 0]], X[1][:, [1, 1]]])
+    for number in (2, -1):
+        np.testing.assert_array_equal(evaluate(found, {axis: number}), wanted)
+    with pytest.raises(InvalidArgumentError, match="batch_dims must be at most"):
+        evaluate(found, {axis: 0})
+
+
+@pytest.mark.parametrize(
+    ("indices", "axis", "batch_dims", "text"),
+    [
+        ([0, 1, 0], None, 1, "should be equal to indices.shape"),
+        ([[0], [1]], 0, 1, "must be less than or equal to axis = 0"),
+        ([[0], [1]], 3, 1, "axis .3. out of range"),
+        ([[0], [1]], 2, 3, "must be less than rank"),
+        ([0, 1], None, -2, "must be less than rank"),
+    ],
+)
+def test_batches_that_gather_cannot_match_are_refused(indices, axis, batch_dims, text):
+    with pytest.raises(ValueError, match=text):
+        array_ops.gather(X, indices, axis=axis, batch_dims=batch_dims)
+    one, feeds = late(X)
+    two, more = late(indices)
+    if axis is not None or batch_dims > 0:
+        with pytest.raises(InvalidArgumentError, match="batch_dims must|should be equal"):
+            evaluate(array_ops.gather(one, two, axis=axis, batch_dims=batch_dims), {**feeds, **more})
+
+
+@pytest.mark.parametrize("shape", [[], [2], [2, 3]])
+def test_identity_matrices_in_a_batch_of_a_computed_shape(shape):
+    for known in (None, [len(shape)]):
+        dims = placeholder(dtypes.int32, known)
+        found = array_ops.eye(2, 3, batch_shape=dims)
+        assert found.raw_shape == (known and (*[None] * len(shape), 2, 3))
+        value = evaluate(found, {dims: np.array(shape, np.int32)})
+        np.testing.assert_array_equal(value, np.broadcast_to(np.eye(2, 3), (*shape, 2, 3)))
+
+
     [
         (lambda: array_ops.reshape(later([1, 2, 3]), [2, 2]), "a tensor with 3 values, but the requested shape has 4"),
         (lambda: array_ops.reshape(later([1, 2, 3]), [2, -1]), "the requested shape requires a multiple of 2"),
