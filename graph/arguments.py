@@ -17,9 +17,13 @@ FLOATS = ("float16", "float32", "float64")
 LAPACK = ("float64", "float32", "complex64", "complex128")
 
 
-def of_dtype(value: Any, parameter: str, allowed: tuple[str, ...] = FLOATS) -> Tensor:
-    """`value` as a tensor. Raises TypeError if its dtype is not among the allowed ones."""
-    x = convert_to_tensor(value)
+def of_dtype(value: Any, parameter: str, allowed: tuple[str, ...] = FLOATS, default: str | None = None) -> Tensor:
+    """`value` as a tensor. Raises TypeError if its dtype is not among the allowed ones.
+
+    default: the dtype that numbers take that are not of an allowed dtype, and are no tensor.
+    """
+    given = getattr(getattr(value, "dtype", None), "name", None)
+    x = convert_to_tensor(value, preferred_dtype=None if given in allowed else default)
     if x.dtype.base_dtype.name not in allowed:
         raise _refused(x, parameter, allowed)
     return x

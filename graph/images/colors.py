@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes
+from weftwork.graph.arguments import of_dtype
 from weftwork.graph.build import apply, as_tensor, convert_to_tensor
 from weftwork.graph.default_scopes import control_dependencies
 from weftwork.graph.dtypes import as_dtype
@@ -211,9 +212,7 @@ def grayscale_to_rgb(images: Any, name: str | None = None) -> Tensor:
 
 
 def _space(kernel: Callable, kind: str, images: Any, name: str | None) -> Tensor:
-    x = _three_channels(convert_to_tensor(images, name="images"))
-    if not x.dtype.is_floating:
-        raise TypeError(f"Value passed to parameter 'images' has DataType {x.dtype.name}, which is not a float")
+    x = _three_channels(of_dtype(images, "images", default="float32"))
     return apply(kernel, [x], type=kind, name=name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
 
 

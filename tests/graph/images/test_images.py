@@ -135,6 +135,7 @@ def test_hue_and_saturation_are_those_of_colorsys(graph):
     wanted = [colorsys.rgb_to_hsv(*map(float, pixel)) for pixel in IMAGE.reshape(-1, 3)]
     assert hsv.reshape(-1, 3) == pytest.approx(np.array(wanted), abs=1e-5)
     assert run(tf.image.hsv_to_rgb(hsv)) == pytest.approx(IMAGE, abs=1e-5)
+    assert run(tf.image.rgb_to_hsv([1, 2, 3])) == pytest.approx([7 / 12, 2 / 3, 3])
     turned = run(tf.image.rgb_to_hsv(tf.image.adjust_hue(IMAGE, 0.25)))
     assert turned[..., 0] == pytest.approx((hsv[..., 0] + 0.25) % 1, abs=1e-4)
     grey = run(tf.image.adjust_saturation(IMAGE, 0.0))

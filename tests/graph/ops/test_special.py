@@ -264,3 +264,16 @@ def test_values_are_rounded_to_the_steps_of_a_small_integer(graph):
     assert slope.tolist() == [1] * 5
     with pytest.raises(ValueError, match="round_mode"):
         rounded(x, 0.0, 1.0, round_mode="up")
+
+
+@pytest.mark.parametrize(
+    "values", [[1, 2, 0, 4], [1.0, 2, 0, 4], np.array([1, 2, 0, 4])], ids=["ints", "floats", "array"]
+)
+def test_numbers_of_another_dtype_become_what_a_transform_takes(graph, values):
+    full, half = tf.signal.fft(values), tf.signal.irfft(values)
+    assert (full.dtype, half.dtype) == (tf.complex64, tf.float32)
+    np.testing.assert_allclose(evaluate(full), np.fft.fft(values), atol=1e-6)
+    np.testing.assert_allclose(evaluate(half), np.fft.irfft(values), atol=1e-6)
+    assert tf.signal.rfft([1, 2]).dtype == tf.complex64
+    with pytest.raises(TypeError, match="not in list of allowed values"):
+        tf.signal.fft(tf.constant(values))
