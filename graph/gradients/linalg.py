@@ -19,7 +19,7 @@ from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import linalg_ops as linalg
 from weftwork.graph.ops import math_ops as m
 from weftwork.graph.ops import tridiagonal
-from weftwork.graph.ops.array_ops import concat, expand_dims, matrix_diag_part, transpose, zeros_like
+from weftwork.graph.ops.array_ops import concat, expand_dims, matrix_diag_part, shape, transpose, zeros_like
 from weftwork.graph.ops.reductions import reduce_max, reduce_sum
 
 
@@ -100,9 +100,9 @@ def _expm(op: Operation, g: Tensor):
     zeros = zeros_like(x)
     block = concat([concat([x, g], -1), concat([zeros, x], -1)], -2)
     whole = linalg.expm(block)
-    n = None if x.raw_shape is None else x.raw_shape[-1]
+    n: Any = None if x.raw_shape is None else x.raw_shape[-1]
     if n is None:
-        raise no_derivative(op, "the size of its matrices must be known")
+        n = shape(x)[-1]
     return [whole[..., :n, n:]]
 
 

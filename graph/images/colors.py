@@ -15,7 +15,7 @@ from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.images.tools import as_floats, image_of
 from weftwork.graph.kernels import colors as kernels
 from weftwork.graph.operation import Tensor
-from weftwork.graph.ops.array_ops import expand_dims, shape
+from weftwork.graph.ops.array_ops import concat, expand_dims, ones, rank, shape
 from weftwork.graph.ops.assertions import assert_non_negative
 from weftwork.graph.ops.conversion import cast, saturate_cast
 from weftwork.graph.ops.flow import identity
@@ -201,14 +201,17 @@ def rgb_to_grayscale(images: Any, name: str | None = None) -> Tensor:
 def grayscale_to_rgb(images: Any, name: str | None = None) -> Tensor:
     """Repeat gray as three channels: [..., 1] -> [..., 3].
 
-    Raises ValueError for an unknown rank, or more than one channel.
+    Raises ValueError for more than one channel.
     """
-    x = convert_to_tensor(images, name="images")
-    if x.raw_shape is None:
-        raise ValueError("grayscale_to_rgb needs images of a known rank.")
-    if not x.raw_shape or x.raw_shape[-1] not in (None, 1):
-        raise ValueError(f"A grayscale image (shape {x.shape}) must have last dimension of size 1.")
-    return tile(x, [1] * (len(x.raw_shape) - 1) + [3], name=name or "grayscale_to_rgb")
+    with name_scope(name, "grayscale_to_rgb", [images]) as scope:
+        x = convert_to_tensor(images, name="images")
+        if x.raw_shape is None:
+            return tile(x, concat([ones([rank(x) - 1], dtypes.int32), [3]], 0), name=scope)
+        if not x.raw_shape or x.raw_shape[-1] not in (None, 1):
+            raise ValueError(f"A grayscale image (shape {x.shape}) must have last dimension of size 1.")
+        result = tile(x, [1] * (len(x.raw_shape) - 1) + [3], name=scope)
+        result.set_shape([*x.raw_shape[:-1], 3])
+        return result
 
 
 def _space(kernel: Callable, kind: str, images: Any, name: str | None) -> Tensor:

@@ -44,7 +44,7 @@ def central_crop(image: Any, central_fraction: float) -> Tensor:
         x = image_of(image)
         if central_fraction == 1:
             return x
-        one, x = batched(x)
+        one, x = batched(x, ranked=True)
         height, width = size_of(x)
         top, left = _margin(height, central_fraction), _margin(width, central_fraction)
         return unbatched(one, _cropped(x, top, left, height - 2 * top, width - 2 * left))

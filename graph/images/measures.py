@@ -19,7 +19,7 @@ from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.joining import concat, stack
 from weftwork.graph.ops.math_ops import abs as magnitude
 from weftwork.graph.ops.math_ops import log, maximum, pow, square, squared_difference
-from weftwork.graph.ops.rearranging import pad
+from weftwork.graph.ops.rearranging import pad, tile
 from weftwork.graph.ops.reductions import reduce_mean, reduce_prod, reduce_sum
 from weftwork.graph.scopes import name_scope
 
@@ -27,7 +27,7 @@ from weftwork.graph.scopes import name_scope
 def total_variation(images: Any, name: str | None = None) -> Tensor:
     """The sum of absolute differences between neighboring pixels, of an image, or of each of a batch."""
     with name_scope(name, "total_variation", [images]):
-        one, x = batched(images, "images")
+        one, x = batched(images, "images", ranked=True)
         parts = [magnitude(x[:, 1:] - x[:, :-1]), magnitude(x[:, :, 1:] - x[:, :, :-1])]
         sums = [reduce_sum(part, [1, 2, 3]) for part in parts]
         both = sums[0] + sums[1]
@@ -51,19 +51,24 @@ def _of_range(max_val: Any, a: Any, b: Any) -> tuple[Tensor, Tensor, Tensor]:
     return floats[0], floats[1], floats[2]
 
 
-def _window(size: int, sigma: float, channels: Any) -> np.ndarray:
+def _for_each_channel(filters: np.ndarray, x: Tensor) -> Tensor:
+    """Filters [height, width, 1, n] for each channel of images."""
+    channels = None if x.raw_shape is None else x.raw_shape[-1]
+    if channels is None:
+        return tile(constant(filters, x.dtype.base_dtype), stack([1, 1, shape(x)[-1], 1]))
+    return constant(np.tile(filters, [1, 1, channels, 1]), x.dtype.base_dtype)
+
+
+def _window(size: int, sigma: float) -> np.ndarray:
     at = np.arange(size, dtype=np.float32) - np.float32((size - 1) / 2)
     line = np.square(at) * np.float32(-0.5 / sigma**2)
     weights = np.exp(line[:, None] + line[None, :])
-    return np.tile((weights / weights.sum())[:, :, None, None], [1, 1, channels, 1]).astype(np.float32)
+    return (weights / weights.sum())[:, :, None, None].astype(np.float32)
 
 
 def _by_channel(x: Tensor, y: Tensor, most: Tensor, size: int, sigma: float, k1: float, k2: float) -> tuple:
     """(SSIM, contrast-structure) of each channel, averaged over all windows."""
-    channels = None if x.raw_shape is None else x.raw_shape[-1]
-    if channels is None:
-        raise ValueError("ssim needs images whose number of channels is known.")
-    window = constant(_window(size, sigma, channels))
+    window = _for_each_channel(_window(size, sigma), x)
 
     def smooth(z: Tensor) -> Tensor:
         given = z.raw_shape
@@ -151,19 +156,13 @@ def image_gradients(image: Any) -> tuple[Tensor, Tensor]:
 
 
 def sobel_edges(image: Any) -> Tensor:
-    """Sobel filters of images: [batch, height, width, channels] -> [batch, height, width, channels, 2], dy and dx.
-
-    Raises ValueError if the number of channels is unknown.
-    """
+    """Sobel filters of images: [batch, height, width, channels] -> [batch, height, width, channels, 2], dy and dx."""
     x = convert_to_tensor(image, name="image")
-    channels = None if x.raw_shape is None else x.raw_shape[-1]
-    if channels is None:
-        raise ValueError("sobel_edges needs images whose number of channels is known.")
     down = np.array([[-1, -2, -1], [0, 0, 0], [1, 2, 1]], np.float32)
     kernels = np.stack([down, down.T], -1)[:, :, None, :]
     padded = pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="REFLECT")
-    window = constant(np.tile(kernels, [1, 1, channels, 1]), x.dtype.base_dtype)
-    result = depthwise_conv2d(padded, window, [1, 1, 1, 1], "VALID")
+    result = depthwise_conv2d(padded, _for_each_channel(kernels, x), [1, 1, 1, 1], "VALID")
     result = reshape(result, concat([shape(x), [2]], 0))
-    result.set_shape([*x.raw_shape, 2])  # type: ignore[misc]
+    if x.raw_shape is not None:
+        result.set_shape([*x.raw_shape, 2])
     return result

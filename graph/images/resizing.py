@@ -101,7 +101,7 @@ def resize_images(
         raise ValueError("Resize method is not implemented.")
     with name_scope(name, "resize", [images, size]):
         x = convert_to_tensor(images, name="images")
-        one, x = batched(x, "images")
+        one, x = batched(x, "images", ranked=True)
         if preserve_aspect_ratio:
             size = _fitted(x, size)
         wanted = shape_argument(size)[2]

@@ -22,11 +22,18 @@ def image_of(value: Any, what: str = "image") -> Tensor:
     return x
 
 
-def batched(value: Any, what: str = "image") -> tuple[bool, Tensor]:
-    """(whether it is a single image, a batch of images). Raises ValueError for another or an unknown rank."""
+def batched(value: Any, what: str = "image", ranked: bool = False) -> tuple[bool, Tensor]:
+    """(whether it is a single image, a batch of images). An unknown rank counts as that of a single image.
+
+    ranked: refuse an unknown rank. Raises ValueError for another one.
+    """
     x = convert_to_tensor(value, name=what)
     if x.raw_shape is None:
-        raise ValueError(f"'{what}' contains no shape.")
+        if ranked:
+            raise ValueError(f"'{what}' contains no shape.")
+        x = expand_dims(x, 0)
+        x.set_shape([None] * 4)
+        return True, x
     if len(x.raw_shape) not in (3, 4):
         raise ValueError(f"'{what}' must have either 3 or 4 dimensions.")
     return len(x.raw_shape) == 3, expand_dims(x, 0) if len(x.raw_shape) == 3 else x

@@ -259,18 +259,21 @@ def local_response_normalization(
 ) -> Tensor:
     """x / (bias + alpha * sum of squares of the channels up to depth_radius away) ** beta.
 
-    input: [batch, height, width, channels], with a known number of channels. Reference: Krizhevsky et al. 2012,
-    section 3.3. Raises ValueError if the number of channels is unknown.
+    input: [batch, height, width, channels]. Reference: Krizhevsky et al. 2012, section 3.3.
     """
     with name_scope(name, "LRN", [input]) as scope:
         x = convert_to_tensor(input, name="input")
-        depth = _ranked(x, "input")[3]
-        if depth is None:
-            raise ValueError("local_response_normalization needs to know the number of channels.")
-        channels = np.arange(depth)
-        in_radius = abs(channels[:, None] - channels) <= depth_radius
-        sums = tensordot(math_ops.square(x), constant(in_radius.astype(x.dtype.numpy)), 1)
-        return math_ops.divide(x, math_ops.pow(bias + alpha * sums, beta), name=scope)
+        sizes = _ranked(x, "input")
+        if sizes[3] is None:
+            channels: Any = math_ops.range(array_ops.shape(x)[3])
+            in_radius = cast(math_ops.less_equal(math_ops.abs(channels[:, None] - channels), depth_radius), x.dtype)
+        else:
+            channels = np.arange(sizes[3])
+            in_radius = constant((abs(channels[:, None] - channels) <= depth_radius).astype(x.dtype.numpy))
+        sums = tensordot(math_ops.square(x), in_radius, 1)
+        result = math_ops.divide(x, math_ops.pow(bias + alpha * sums, beta), name=scope)
+        result.set_shape(sizes)
+        return result
 
 
 lrn = local_response_normalization

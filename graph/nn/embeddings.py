@@ -49,14 +49,21 @@ def embedding_lookup_sparse(
             weights = array_ops.ones_like(ids.values, rows.dtype)
         else:
             weights = math_ops.cast(SparseTensor.from_value(sp_weights).values, rows.dtype)
-        more = [1] * (len(rows.shape.as_list()) - 1)
-        weight_column = array_ops.reshape(weights, [-1, *more])
+        weight_column = _column(weights, rows)
         total = math_ops.segment_sum(rows * weight_column, segments)
         if combiner == "sum":
             return total
         if combiner == "mean":
             return math_ops.div_no_nan(total, math_ops.segment_sum(weight_column, segments))
         return math_ops.div_no_nan(total, math_ops.sqrt(math_ops.segment_sum(math_ops.square(weight_column), segments)))
+
+
+def _column(values: Tensor, rows: Tensor) -> Tensor:
+    """A vector with a value for each row, in a shape that broadcasts to the rows."""
+    if rows.raw_shape is not None:
+        return array_ops.reshape(values, [-1, *[1] * (len(rows.raw_shape) - 1)])
+    ones = array_ops.ones([array_ops.rank(rows) - 1], dtypes.int32)
+    return array_ops.reshape(values, array_ops.concat([[-1], ones], 0))
 
 
 def safe_embedding_lookup_sparse(
@@ -94,14 +101,13 @@ def safe_embedding_lookup_sparse(
             weights, _ = sparse_fill_empty_rows(weights, 1.0)
         result = embedding_lookup_sparse(embedding_weights, ids, weights, partition_strategy, None, combiner, max_norm)
         if default_id is None:
-            width = len(result.shape.as_list()) - 1
-            has_ids = array_ops.reshape(math_ops.logical_not(empty), [-1, *[1] * width])
-            result = result * math_ops.cast(has_ids, result.dtype)
+            result = result * math_ops.cast(_column(math_ops.logical_not(empty), result), result.dtype)
         if rank == 1:
             return result
         shape = array_ops.concat([math_ops.cast(lead, dtypes.int32), array_ops.shape(result)[1:]], 0)
         shaped = array_ops.reshape(result, shape)
-        shaped.set_shape([*[None] * rank, *result.shape.as_list()[1:]])
+        if result.raw_shape is not None:
+            shaped.set_shape([*[None] * rank, *result.raw_shape[1:]])
         return shaped
 
 

@@ -328,9 +328,9 @@ def embedding_lookup(
             )  # fmt: skip
         if max_norm is None:
             return rows
-        first: Any = ids.shape.ndims
-        last: Any = rows.shape.ndims
-        axes = list(range(first, last))
+        known = ids.raw_shape is not None and rows.raw_shape is not None
+        first, last = ((len(t.raw_shape) if known else array_ops.rank(t)) for t in (ids, rows))  # type: ignore[arg-type]
+        axes = list(range(first, last)) if known else math_ops.range(first, last)
         norm = math_ops.sqrt(math_ops.reduce_sum(math_ops.square(rows), axes, keepdims=True))
         return math_ops.divide(math_ops.multiply(rows, max_norm), math_ops.maximum(norm, max_norm))
 

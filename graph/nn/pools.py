@@ -127,7 +127,7 @@ def pool(
     Raises ValueError for another pooling_type, or strides together with dilations.
     """
     x = convert_to_tensor(input)
-    rank = len(x.shape.as_list()) - 2
+    rank = len(window_shape) if x.raw_shape is None else len(x.raw_shape) - 2
     checked_padding(padding, data_format, rank)
     rate = dilation_rate if dilations is None else dilations
     if pooling_type not in ("MAX", "AVG"):

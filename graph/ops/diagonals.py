@@ -73,21 +73,27 @@ def placed(
 ) -> Tensor:
     """Matrices of `padding` with this band; -1 for the least numbers of rows and columns, square if both are -1."""
     raw, single = diagonals.raw_shape, band[0] == band[1]
-    size = None if raw is None else raw[-1]
-    known = [whole_numbers(given) for given in (rows, columns)]
-    if size is None or None in known:
-        raise ValueError("The length of the diagonals, and the numbers of rows and columns, must be known.")
-    least = [size - min(band[1], 0), size + max(band[0], 0)]
-    if known == [-1, -1]:
-        least = [max(least)] * 2
-    sizes = [low if given == -1 else int(given) for low, given in zip(least, known, strict=True)]  # type: ignore[arg-type]
-    if sizes[0] < least[0] or sizes[1] < least[1]:
-        raise ValueError(f"The number of rows or columns, {sizes}, is too small: it must be at least {least}.")
+    sizes: Any = tuple([whole_numbers(given) for given in (rows, columns)])
+    if None in sizes:
+        raise ValueError("The numbers of rows and columns must be known.")
+    if raw is not None and raw[-1] is not None:
+        sizes = _sizes_for(raw[-1], band, sizes)
     x, beyond = convert_together([diagonals, padding])
-    attrs = {"band": band, "align": align, "sizes": tuple(sizes)}
-    assert raw is not None
-    shape = (*raw[: -1 if single else -2], *sizes)
+    attrs = {"band": band, "align": align, "sizes": sizes}
+    known = [None if size == -1 else size for size in sizes]
+    shape = None if raw is None else (*raw[: -1 if single else -2], *known)
     return apply(place_band, [x, beyond], attrs, type="PlaceBand", name=name, dtype=x.dtype, shape=shape)
+
+
+def _sizes_for(longest: int, band: tuple[int, int], given: tuple[int, int]) -> tuple[int, int]:
+    """The numbers of rows and columns of matrices with a band of this length, where -1 is given for the least."""
+    least = [longest - min(band[1], 0), longest + max(band[0], 0)]
+    if given == (-1, -1):
+        least = [max(least)] * 2
+    rows, columns = [low if size == -1 else size for low, size in zip(least, given, strict=True)]
+    if rows < least[0] or columns < least[1]:
+        raise ValueError(f"The number of rows or columns, {given}, is too small: it must be at least {least}.")
+    return rows, columns
 
 
 # Kernels
@@ -127,5 +133,6 @@ def put_band(x, diagonals, band, align):
 
 def place_band(diagonals, padding, band, align, sizes):
     """The kernel of `placed`."""
+    sizes = _sizes_for(diagonals.shape[-1], band, tuple(sizes))
     batch = diagonals.shape[: -1 if band[0] == band[1] else -2]
     return put_band(np.full((*batch, *sizes), padding, diagonals.dtype), diagonals, band, align)

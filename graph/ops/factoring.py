@@ -30,14 +30,16 @@ def _square(value: Any) -> Tensor:
 
 
 def _longest(x: Tensor) -> Any:
-    """The greater size of matrices, which must be known."""
-    rows, columns = x.shape.as_list()[-2:]
-    return max(rows, columns)  # type: ignore[type-var]
+    """The greater size of matrices; a tensor of the real dtype if it is unknown."""
+    if x.raw_shape is None or None in x.raw_shape[-2:]:
+        return math_ops.cast(math_ops.reduce_max(array_ops.shape(x)[-2:]), x.dtype.real_dtype)
+    return max(x.raw_shape[-2:])  # type: ignore[type-var]
 
 
 def adjoint(matrix: Any, name: str | None = None) -> Tensor:
-    """Transpose the last two axes, and conjugate. The rank must be known."""
-    return spaces.matrix_transpose(matrix, name=name or "adjoint", conjugate=True)
+    """Transpose the last two axes, and conjugate."""
+    with name_scope(name, "adjoint", [matrix]):
+        return spaces.matrix_transpose(matrix, conjugate=True)
 
 
 def matvec(
@@ -109,7 +111,7 @@ def _rows_of(x: Tensor, rows: Any) -> Tensor:
     rows = convert_to_tensor(rows)
     if rows.raw_shape is not None and len(rows.raw_shape) == 1:
         return array_ops.gather(x, rows, axis=-2)
-    return array_ops.batch_gather(x, rows)
+    return array_ops.gather(x, rows, axis=-2, batch_dims=-1)
 
 
 def lu_solve(lower_upper: Any, perm: Any, rhs: Any, validate_args: bool = False, name: str | None = None) -> Tensor:
@@ -134,7 +136,7 @@ def lu_matrix_inverse(lower_upper: Any, perm: Any, validate_args: bool = False, 
     """The inverse of A, from `lu(A)`."""
     with name_scope(name, "lu_matrix_inverse", [lower_upper, perm]):
         factors = convert_to_tensor(lower_upper)
-        size = factors.shape.as_list()[-1]
+        size = None if factors.raw_shape is None else factors.raw_shape[-1]
         one = array_ops.eye(array_ops.shape(factors)[-1] if size is None else size, dtype=factors.dtype)
         return lu_solve(factors, perm, array_ops.zeros_like(factors) + one)
 
@@ -188,7 +190,7 @@ def pinv(a: Any, rcond: Any = None, validate_args: bool = False, name: str | Non
     with name_scope(name, "pinv", [a]):
         x = of_dtype(a, "a", LAPACK)
         if rcond is None:
-            rcond = 10.0 * _longest(x) * np.finfo(x.dtype.numpy).eps
+            rcond = _longest(x) * (10.0 * float(np.finfo(x.dtype.numpy).eps))
         s, u, v = linalg_ops.svd(x)
         limit = math_ops.reduce_max(s, -1, keepdims=True) * convert_to_tensor(rcond, s.dtype)
         keep = math_ops.greater(s, limit)

@@ -70,7 +70,9 @@ def dynamic_stitch(indices: Sequence[Any], data: Sequence[Any], name: str | None
             if part.raw_shape is not None and place.raw_shape is not None
         ]
         for part, place in zip(parts, places, strict=True):
-            if not shapes.compatible(place.raw_shape, (part.raw_shape or ())[: len(place.raw_shape or ())]):
+            if None in (part.raw_shape, place.raw_shape):
+                continue
+            if not shapes.compatible(place.raw_shape, part.raw_shape[: len(place.raw_shape)]):
                 raise ValueError(
                     f"data.shape = {shapes.text(part.raw_shape)} does not start with indices.shape = "
                     f"{shapes.text(place.raw_shape)}. {shapes.difference(place.raw_shape, part.raw_shape)}"

@@ -34,7 +34,7 @@ def _at_least(x: Tensor, rank: int) -> None:
 
 def _transform(public: str, kernel: Callable, kind: str, rank: int, doc: str) -> Callable[..., Tensor]:
     def transform(input, name=None):
-        x = of_dtype(input, "input", _COMPLEX)
+        x = of_dtype(input, "input", _COMPLEX, "complex64")
         _at_least(x, rank)
         return apply(kernel, [x], {"rank": rank}, type=kind, name=name, dtype=x.dtype, shape=x.raw_shape)
 
@@ -57,7 +57,7 @@ def _real_transform(public: str, rank: int, inverse: bool) -> Callable[..., Tens
     kernel, kind = (kernels.irfft, "IRFFT") if inverse else (kernels.rfft, "RFFT")
 
     def transform(input_tensor, fft_length=None, name=None):
-        x = of_dtype(input_tensor, "input", _COMPLEX if inverse else _REAL)
+        x = of_dtype(input_tensor, "input", *((_COMPLEX, "complex64") if inverse else (_REAL, "float32")))
         _at_least(x, rank)
         inputs, length = [x], None
         if fft_length is not None:
@@ -111,7 +111,7 @@ def _shift(x: Any, axes: Any, sign: int, name: str) -> Tensor:
     if x.raw_shape is not None and None not in [x.raw_shape[axis] for axis in axes]:
         by: Any = [x.raw_shape[axis] // 2 if sign > 0 else -(x.raw_shape[axis] // 2) for axis in axes]  # type: ignore[operator]
     else:
-        by = array_ops.gather(array_ops.shape(x), [axis % len(x.shape.as_list()) for axis in axes]) // 2 * sign
+        by = array_ops.stack([array_ops.shape(x)[axis] for axis in axes]) // 2 * sign
     return array_ops.roll(x, by, axes, name=name)
 
 
@@ -233,10 +233,10 @@ def frame(
     """
     with name_scope(name, "frame", [signal]):
         x = convert_to_tensor(signal)
-        rank = len(x.shape.as_list())
+        rank: Any = array_ops.rank(x) if x.raw_shape is None else len(x.raw_shape)
         place = axis % rank
         length, step = int(frame_length), int(frame_step)
-        size = x.raw_shape[place]  # type: ignore[index]
+        size = None if x.raw_shape is None else x.raw_shape[place]
         if size is None:
             size = array_ops.shape(x)[place]
         if pad_end:
@@ -246,9 +246,12 @@ def frame(
                 if isinstance(size, Tensor)
                 else max(0, length + step * (count - 1) - size)
             )
-            x = array_ops.pad(
-                x, [[0, padding] if i == place else [0, 0] for i in range(rank)], constant_values=pad_value
-            )
+            if isinstance(rank, Tensor):
+                after = array_ops.one_hot(place, rank, padding, 0)
+                pads: Any = array_ops.stack([array_ops.zeros_like(after), after], 1)
+            else:
+                pads = [[0, padding] if i == place else [0, 0] for i in range(rank)]
+            x = array_ops.pad(x, pads, constant_values=pad_value)
         elif isinstance(size, Tensor):
             count = math_ops.maximum(0, 1 + (size - length) // step)
         else:
@@ -263,17 +266,22 @@ def overlap_and_add(signal: Any, frame_step: int, name: str | None = None) -> Te
     with name_scope(name, "overlap_and_add", [signal]):
         x = convert_to_tensor(signal)
         _at_least(x, 2)
-        rank = len(x.shape.as_list())
         step = int(frame_step)
-        known = [d if d is not None else array_ops.shape(x)[i] for i, d in enumerate(x.shape.as_list())]
-        frames, length = known[-2:]
+        last = (None, None) if x.raw_shape is None else x.raw_shape[-2:]
+        frames, length = [array_ops.shape(x)[i] if d is None else d for i, d in zip((-2, -1), last, strict=True)]
         total = length + step * (frames - 1)
         places = array_ops.expand_dims(math_ops.range(frames) * step, 1) + array_ops.expand_dims(
             math_ops.range(length), 0
         )
-        turned = array_ops.transpose(x, [rank - 2, rank - 1, *range(rank - 2)])
-        summed = math_ops.unsorted_segment_sum(turned, places, total)
-        return array_ops.transpose(summed, [*range(1, rank - 1), 0])
+        if x.raw_shape is None:
+            axes = math_ops.range(array_ops.rank(x))
+            inward: Any = array_ops.roll(axes, 2, 0)
+            outward: Any = array_ops.roll(axes[:-1], -1, 0)
+        else:
+            rank = len(x.raw_shape)
+            inward, outward = [rank - 2, rank - 1, *range(rank - 2)], [*range(1, rank - 1), 0]
+        summed = math_ops.unsorted_segment_sum(array_ops.transpose(x, inward), places, total)
+        return array_ops.transpose(summed, outward)
 
 
 def _length_of_fft(frame_length: int) -> int:
@@ -387,6 +395,6 @@ def mfccs_from_log_mel_spectrograms(log_mel_spectrograms: Any, name: str | None 
     """
     with name_scope(name, "mfccs_from_log_mel_spectrograms", [log_mel_spectrograms]):
         x = convert_to_tensor(log_mel_spectrograms)
-        bins = x.shape.as_list()[-1]
+        bins = None if x.raw_shape is None else x.raw_shape[-1]
         size = math_ops.cast(array_ops.shape(x)[-1], x.dtype) if bins is None else float(bins)
         return dct(x, 2) * math_ops.rsqrt(convert_to_tensor(size, x.dtype) * 2.0)

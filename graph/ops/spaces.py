@@ -250,16 +250,22 @@ def matrix_set_diag(input: Any, diagonal: Any, name: str | None = None, k: Any =
 
 
 def matrix_transpose(a: Any, name: str = "matrix_transpose", conjugate: bool = False) -> Tensor:
-    """Transpose the last two axes. The rank must be known.
+    """Transpose the last two axes.
 
     conjugate: also take the complex conjugate.
-    Raises ValueError for an unknown rank, or one below 2.
+    Raises ValueError for a rank that is known to be below 2.
     """
-    x = convert_to_tensor(a)
-    if x.raw_shape is None or len(x.raw_shape) < 2:
-        raise ValueError(f"Argument `a` should be a (batch) matrix with rank >= 2.  Received: {x}")
-    rank = len(x.raw_shape)
-    return array_ops.transpose(x, [*range(rank - 2), rank - 1, rank - 2], name=name, conjugate=conjugate)
+    with name_scope(name, "matrix_transpose", [a]):
+        x = convert_to_tensor(a)
+        if x.raw_shape is None:
+            rank = array_ops.rank(x)
+            order: Any = array_ops.concat([math_ops.range(rank - 2), [rank - 1, rank - 2]], 0)
+        elif len(x.raw_shape) < 2:
+            raise ValueError(f"Argument `a` should be a (batch) matrix with rank >= 2.  Received: {x}")
+        else:
+            *order, row, column = range(len(x.raw_shape))
+            order += [column, row]
+        return array_ops.transpose(x, order, conjugate=conjugate)
 
 
 # Sorting

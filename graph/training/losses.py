@@ -204,7 +204,8 @@ def mean_pairwise_squared_error(
         weights = math_ops.cast(convert_to_tensor(weights), dtypes.float32)
         weights = checked_weights(weights, predictions)
         differences = predictions - labels
-        axes = list(range(1, len(differences.shape.as_list())))
+        rank: Any = array_ops.rank(differences) if differences.raw_shape is None else len(differences.raw_shape)
+        axes = math_ops.range(1, rank) if differences.raw_shape is None else list(range(1, rank))
         present = array_ops.where_v2(
             math_ops.equal(broadcast_weights(weights, differences), 0.0),
             array_ops.zeros_like(differences),
