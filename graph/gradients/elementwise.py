@@ -14,7 +14,7 @@ import numpy as np
 
 from weftwork.graph.build import apply, static_value
 from weftwork.graph.gradients.composition import by_composition
-from weftwork.graph.gradients.registry import no_derivative, not_differentiable, rule
+from weftwork.graph.gradients.registry import not_differentiable, rule
 from weftwork.graph.gradients.tools import sum_to
 from weftwork.graph.kernels import derivatives as kernels
 from weftwork.graph.kernels import elementwise as elementwise_kernels
@@ -210,11 +210,7 @@ def _atan2(op: Operation, g: Tensor):
 @rule("Zeta")
 def _zeta(op: Operation, g: Tensor):
     s, q = op.inputs
-
-    def order() -> Tensor:
-        raise no_derivative(op, "none with respect to the order x")
-
-    return _pair(op, order, lambda: -(g * s * m.zeta(s + 1.0, q)))
+    return [None, lambda: sum_to(-(g * s * m.zeta(s + 1.0, q)), q, s)]
 
 
 @rule("Igamma", "Igammac")

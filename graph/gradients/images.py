@@ -12,7 +12,7 @@ from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops.array_ops import shape
 from weftwork.graph.ops.conversion import cast
 
-not_differentiable("NonMaxSuppression", "DrawBoundingBoxes")
+not_differentiable("NonMaxSuppression", "DrawBoundingBoxes", "ExtractGlimpse", "HSVToRGB")
 
 
 @rule("ResizeBilinear", "ResizeBicubic", "ResizeNearestNeighbor")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from weftwork.graph.gradients.registry import no_derivative, not_differentiable, rule
+from weftwork.graph.gradients.registry import not_differentiable, rule
 from weftwork.graph.gradients.tools import sum_to
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import math_ops as m
@@ -57,11 +57,19 @@ def _unary(op: Operation, g: Tensor):
 @rule("Polygamma")
 def _polygamma(op: Operation, g: Tensor):
     a, x = op.inputs
+    return [None, lambda: sum_to(g * special.polygamma(a + 1.0, x), x, a)]
 
-    def order() -> Tensor:
-        raise no_derivative(op, "none with respect to the order a")
 
-    return [order, lambda: sum_to(g * special.polygamma(a + 1.0, x), x, a)]
+@rule("Betainc")
+def _betainc(op: Operation, g: Tensor):
+    a, b, x = op.inputs
+
+    def slope() -> Tensor:
+        constant = m.lgamma(a) + m.lgamma(b) - m.lgamma(a + b)
+        density = m.exp(special.xlog1py(b - 1.0, -x) + special.xlogy(a - 1.0, x) - constant)
+        return sum_to(g * density, x, a, b)
+
+    return [None, None, slope]
 
 
 def _not_zero(x: Tensor) -> Tensor:

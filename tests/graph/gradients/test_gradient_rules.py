@@ -183,6 +183,8 @@ case("igammac", lambda x: tf.igammac(np.array([0.7, 2.0]), x), positive(2))
 case("igamma", lambda a: tf.igamma(a, np.array([0.2, 5.0])), positive(2), second=False)
 case("igammac", lambda a: tf.igammac(a, np.array([0.2, 5.0])), positive(2), second=False)
 case("zeta", lambda q: tf.zeta(np.array([2.0, 3.5]), q), positive(2))
+case("betainc", lambda x: tf.betainc(np.array([2.0, 0.5]), 3.0, tf.sigmoid(x)), normal(2))
+case("polygamma", lambda x: tf.polygamma(np.array([1.0, 2.0]), x), positive(2))
 case("add_n", lambda x, y: tf.add_n([x, y, x]), normal(2, 2), normal(2, 2))
 case("accumulate_n", lambda x, y: tf.accumulate_n([x, y]), normal(2, 2), normal(2, 2))
 case("scalar_mul", lambda x, y: tf.scalar_mul(x, y), normal(), normal(2, 2), dynamic=False)
@@ -329,9 +331,9 @@ case("gather", lambda x: tf.gather(x, [2, 0]) + tf.gather(x, 1), normal(3))
 case("gather", lambda x: tf.gather(x, [1, 0, 1], axis=1), normal(2, 3))
 case("gather", lambda x: tf.gather(x, [1, 1], axis=tf.placeholder_with_default(0, [])), normal(3))
 case("gather", lambda x: tf.gather(x, [[1, 1], [0, 2]], batch_dims=1), normal(2, 3))
+case("gather", lambda x: tf.gather(x, [[1, 1], [0, 2]], axis=2, batch_dims=1), normal(2, 2, 3))
 case("batch_gather", lambda x: tf.batch_gather(x, [[1, 1], [0, 2]]), normal(2, 3))
 case("gather_nd", lambda x: tf.gather_nd(x, [[1, 0], [1, 0], [0, 2]]), normal(2, 3))
-case("gather", lambda x: tf.gather(x, [[1, 1], [0, 2]], axis=2, batch_dims=1), normal(2, 2, 3))
 case("scatter_nd", lambda x: tf.scatter_nd([[1], [3], [1]], x, [4, 2]), normal(3, 2))
 case("boolean_mask", lambda x: tf.boolean_mask(x, [True, False, True]), normal(3, 2))
 case("where", lambda x, y: tf.where([[True, False], [False, True]], x, y), normal(2, 2), normal(2, 2))
@@ -619,8 +621,6 @@ UNKNOWN: dict[str, Callable] = {
     "copysign": lambda x: np.copysign(x, 1.0),
     "nextafter": lambda x: np.nextafter(x, 0.0),
     "random_shuffle": tf.random_shuffle,
-    "zeta": lambda x: tf.zeta(x, np.array([1.0, 1.0])),
-    "betainc": lambda x: scipy.special.betainc(x, 1.0, 0.5),
     "qr": lambda x: tf.linalg.qr(tf.reshape(x, [1, 2])),
     "einsum": lambda x: tf.einsum("ii->i", tf.reshape(tf.concat([x, x], 0), [2, 2])),
 }
@@ -648,6 +648,11 @@ FLAT: dict[str, Callable] = {
     "argmax": lambda x: tf.cast(tf.argmax(x), tf.float64),
     "multinomial": lambda x: tf.cast(tf.multinomial([x], 2), tf.float64),
     "floor": np.trunc,
+    "zeta": lambda x: tf.zeta(x, np.array([1.0, 1.0])),
+    "polygamma": lambda x: tf.polygamma(x, np.array([1.0, 1.0])),
+    "betainc": lambda x: tf.betainc(x, x, np.array([0.5, 0.5])),
+    "hsv_to_rgb": lambda x: tf.image.hsv_to_rgb(tf.concat([x, x[:1]], 0)),
+    "extract_glimpse": lambda x: tf.image.extract_glimpse(tf.reshape(x, [1, 2, 1, 1]), [1, 1], [[0.0, 0.0]]),
 }
 
 
