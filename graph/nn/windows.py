@@ -13,9 +13,12 @@ from typing import Any
 from weftwork.graph import shapes
 from weftwork.graph.arguments import common_dtype, of_kind
 from weftwork.graph.build import apply, convert_to_tensor, convert_together
+from weftwork.graph.errors import UnimplementedError
 from weftwork.graph.kernels import convolution, pooling
 from weftwork.graph.kernels.windows import output_size
 from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.array_ops import concat, reshape, shape
+from weftwork.graph.ops.reductions import reduce_max
 from weftwork.graph.scopes import name_scope
 
 Pair = tuple[int, int]
@@ -72,9 +75,32 @@ def max_pool(
     """The largest element of each window, channel by channel.
 
     value: [batch, height, width, channels].  ksize, strides: one number, (height, width), or one for each axis.
+    A window of several channels must be of one pixel, and equal the stride; it has no gradient in TensorFlow.
     padding: "SAME" or "VALID".
     """
+    if isinstance(ksize, (list, tuple)) and len(ksize) == 4 and ksize[3] != 1:
+        return _max_over_channels(_value(value, input), ksize, strides, name)
     return _pool(pooling.max_pool, "MaxPool", _value(value, input), ksize, strides, padding, data_format, name)
+
+
+def _max_over_channels(value: Any, ksize: Any, strides: Any, name: str | None) -> Tensor:
+    """The largest of each `ksize[3]` channels."""
+    size = operator.index(ksize[3])
+    if tuple(ksize[:3]) != (1, 1, 1) or tuple(strides[:3]) != (1, 1, 1):
+        text = "MaxPooling supports exactly one of pooling across depth or pooling across width/height."
+        raise UnimplementedError(None, None, text)
+    if size != strides[3]:
+        text = "Depthwise max pooling requires the depth window to equal the depth stride"
+        raise UnimplementedError(None, None, text)
+    with name_scope(name, "MaxPool", [value]) as scope:
+        x = convert_to_tensor(value, name="value")
+        *image, depth = _ranked(x, "value")
+        if depth is not None and depth % size:
+            text = "Depthwise max pooling requires the depth window to evenly divide the input depth"
+            raise UnimplementedError(None, None, text)
+        result = reduce_max(reshape(x, concat([shape(x)[:3], [-1, size]], 0)), -1, name=scope)
+        result.set_shape([*image, None if depth is None else depth // size])
+        return result
 
 
 def avg_pool(

@@ -465,6 +465,29 @@ def test_pools_agree_with_a_loop(padding, kernel, strides):
     check(nn_ops.avg_pool(x, ksize, steps, padding), naive_pool(x, kernel, strides, padding, np.mean))
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_pool_may_go_over_the_channels_instead(known):
+    x = RNG.normal(size=(2, 3, 2, 6)).astype(np.float32)
+    given = tf.placeholder(tf.float32, x.shape if known else None)
+    for padding in ("SAME", "VALID"):
+        made = tf.nn.max_pool(given, [1, 1, 1, 3], [1, 1, 1, 3], padding)
+        assert made.shape.as_list() == ([2, 3, 2, 2] if known else [None] * 4)
+        np.testing.assert_array_equal(evaluate(made, {given: x}), x.reshape(2, 3, 2, 2, 3).max(-1))
+
+
+@pytest.mark.parametrize(
+    ("ksize", "strides", "text"),
+    [
+        ([1, 2, 2, 2], [1, 1, 1, 2], "exactly one of pooling across depth or pooling across width/height"),
+        ([1, 1, 1, 2], [1, 1, 1, 1], "the depth window to equal the depth stride"),
+        ([1, 1, 1, 4], [1, 1, 1, 4], "the depth window to evenly divide the input depth"),
+    ],
+)
+def test_a_pool_over_the_channels_that_tensorflow_lacks_is_refused(ksize, strides, text):
+    with pytest.raises(tf.errors.UnimplementedError, match=text):
+        tf.nn.max_pool(tf.zeros([1, 4, 4, 6]), ksize, strides, "SAME")
+
+
 def test_pools_keep_float32_and_max_pool_takes_integers():
     x = RNG.normal(size=(1, 5, 5, 2)).astype(np.float32)
     check(nn_ops.avg_pool(x, 3, 2, "SAME"), naive_pool(x, (3, 3), (2, 2), "SAME", np.mean))
