@@ -397,7 +397,7 @@ def _masked_rows(node: Node) -> Written:
 @writes("Eye")
 def _identity_matrix(node: Node) -> Written:
     dtype = node.op.outputs[0].dtype.base_dtype
-    batch = node.attrs["batch"]
+    batch = node.attrs.get("batch")
     if node.op.inputs:
         rows, columns = [node.as_type(part, dtypes.int32) for part in node.inputs()[:2]]
         if batch or len(node.op.inputs) > 2:

@@ -247,7 +247,7 @@ def like(x, value, dtype):
     return fill(value, np.shape(x), dtype)
 
 
-def eye(rows, columns, batch, dtype):
+def eye(rows, columns, batch, *, dtype):
     """A batch of identity matrices."""
     return np.broadcast_to(np.eye(int(rows), int(columns), dtype=dtype), (*batch, int(rows), int(columns)))
 

@@ -127,8 +127,13 @@ class SparseTensor(_Composite):
         """The same as `shape`."""
         return self.shape
 
+    __array_ufunc__ = None
+    """A tensor leaves its operators to this class."""
+
     def __mul__(self, other: Any) -> SparseTensor:
         return seams.cwise("multiply", self, other)
+
+    __rmul__ = __mul__
 
     def __div__(self, other: Any) -> SparseTensor:
         return seams.cwise("div", self, other)

@@ -13,16 +13,18 @@ from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.kernels import elementwise as kernels
 from weftwork.graph.known import promoted
 from weftwork.graph.operation import Tensor
-from weftwork.graph.ops.composite import over_values
+from weftwork.graph.ops.composite import IndexedSlices, over_values
 from weftwork.graph.seams import seams
 
 
 @over_values
-def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
+def cast(x: Any, dtype: Any, name: str | None = None) -> Any:
     """x as another dtype, with C's rules: floats lose their fraction, complex numbers their imaginary part.
 
-    Raises TypeError for a cast between strings and numbers.
+    SparseTensors and IndexedSlices keep their kind. Raises TypeError for a cast between strings and numbers.
     """
+    if isinstance(x, IndexedSlices):
+        return IndexedSlices(cast(x.values, dtype, name), x.indices, x.dense_shape)
     x, dtype = convert_to_tensor(x, name="x"), as_dtype(dtype).base_dtype
     given = x.dtype.base_dtype
     if given is dtype:

@@ -15,6 +15,7 @@ from weftwork.graph.kernels import arrays as kernels
 from weftwork.graph.kernels.cells import emptied
 from weftwork.graph.known import shape_argument, whole_numbers
 from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.composite import SparseTensor
 from weftwork.graph.ops.conversion import cast
 
 _SMALL = 1000
@@ -69,6 +70,8 @@ def ones_like(tensor: Any, dtype: Any = None, name: str | None = None, optimize:
 
 
 def _uniform_like(tensor: Any, dtype: Any, number: int, name: str, optimize: bool) -> Tensor:
+    if number == 0 and isinstance(tensor, SparseTensor):
+        return zeros(tensor.dense_shape, tensor.dtype if dtype is None else dtype, name)
     x = convert_to_tensor(tensor, name="tensor")
     dtype = x.dtype.base_dtype if dtype is None else as_dtype(dtype).base_dtype
     if dtype is dtypes.variant:
@@ -105,24 +108,22 @@ def eye(
     num_rows: Any, num_columns: Any = None, batch_shape: Any = None, dtype: Any = dtypes.float32,
     name: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Identity matrices, [batch_shape..., num_rows, num_columns]; square by default. batch_shape: ints.
-
-    Raises TypeError for a batch_shape that is known only at run time.
-    """
+    """Identity matrices, [batch_shape..., num_rows, num_columns]; square by default."""
     dtype, columns = as_dtype(dtype), num_rows if num_columns is None else num_columns
-    batch = () if batch_shape is None else shape_argument(batch_shape)[0]
-    if batch is None:
-        raise TypeError("eye needs its batch_shape when the graph is built, not as a tensor.")
+    batch, vector, raw = ((), None, ()) if batch_shape is None else shape_argument(batch_shape)
     known = (whole_numbers(num_rows), whole_numbers(columns))
     if any([isinstance(size, int) and size < 0 for size in known]):
         raise ValueError(f"A matrix cannot have {known[0]} rows and {known[1]} columns")
-    attrs: dict[str, Any] = {"batch": batch, "dtype": dtype.numpy}
+    attrs: dict[str, Any] = {"dtype": dtype.numpy}
     inputs: list[Tensor] = []
-    if None in known:
-        inputs = [convert_to_tensor(num_rows), convert_to_tensor(columns)]
-    else:
+    if vector is None and None not in known:
         attrs["rows"], attrs["columns"] = known
-    return apply(kernels.eye, inputs, attrs, type="Eye", name=name or "eye", dtype=dtype, shape=(*batch, *known))  # type: ignore[arg-type]
+    else:
+        inputs = [convert_to_tensor(num_rows), convert_to_tensor(columns), *([] if vector is None else [vector])]
+    if vector is None:
+        attrs["batch"] = batch
+    shape = None if raw is None else (*raw, *known)
+    return apply(kernels.eye, inputs, attrs, type="Eye", name=name or "eye", dtype=dtype, shape=shape)  # type: ignore[arg-type]
 
 
 def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = dtypes.bool, name: str | None = None) -> Tensor:

@@ -226,9 +226,8 @@ def gather(
     [a..., n, b...], indices [i...] -> [a..., i..., b...].   An index outside [0, n), including a negative one, raises
     InvalidArgumentError at run time.
     batch_dims: the number of leading axes that both share; a negative one counts from the rank of indices.
-    Raises ValueError if `axis` is not there, or lies before batch_dims.
     validate_indices: accepted as in TensorFlow; indices are always checked.
-    Raises ValueError if the batch axes differ.
+    Raises ValueError if `axis` is not there, or lies before batch_dims, and if the batch axes differ.
     """
     name, (x, at) = operands("GatherV2", name, params=params, indices=indices)
     if not at.dtype.is_integer:

@@ -239,3 +239,27 @@ def test_functions_that_keep_zeros_take_a_sparse_tensor_and_return_one():
     assert made.values.dtype == np.int32
     shape, size, rank = run([tf.shape(given, out_type=tf.int64), tf.size(given), tf.rank(given)])
     assert (shape.tolist(), shape.dtype, size, rank) == ([3, 2], np.int64, 6, 2)
+
+
+def test_a_dense_tensor_times_a_sparse_one_is_sparse(graph):
+    dense = tf.Variable(DENSE + 1)
+    products = [tf.constant(DENSE + 1) * sparse(), sparse() * tf.constant(DENSE + 1), dense * sparse()]
+    with tf.Session() as session:
+        session.run(dense.initializer)
+        for value in session.run(products):
+            np.testing.assert_array_equal(whole(value), DENSE * (DENSE + 1))
+    with pytest.raises(TypeError):
+        tf.constant(DENSE) + sparse()
+
+
+def test_zeros_like_a_sparse_tensor_are_dense(graph):
+    assert tf.zeros_like(sparse()).shape.as_list() == list(SHAPE)
+    zeros = tf.zeros_like(tf.sparse_placeholder(tf.int32, name="x"), tf.float64)
+    value = run(zeros, {"x/indices:0": INDICES, "x/values:0": [1, 2, 3, 4], "x/shape:0": SHAPE})
+    assert (value.dtype, value.shape, value.any()) == (np.float64, SHAPE, False)
+
+
+def test_a_cast_keeps_slices(graph):
+    found = tf.cast(tf.IndexedSlices(tf.constant([1.5]), tf.constant([2]), tf.constant([4])), tf.int32)
+    assert isinstance(found, tf.IndexedSlices)
+    assert run(found) == ([1], [2], [4])
