@@ -92,7 +92,7 @@ def squeeze(x, axis):
             raise ValueError(f"squeeze_dims[{i}] not in [{-rank},{rank}).")
         if x.shape[place] != 1:
             raise ValueError(f"Can not squeeze dim[{place % rank}], expected a dimension of 1, got {x.shape[place]}")
-    return np.squeeze(x, axis)
+    return np.squeeze(x, tuple({place % rank for place in axis}))
 
 
 def transpose(x, perm):

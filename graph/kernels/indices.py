@@ -122,8 +122,8 @@ def gather_nd(x, indices):
     return x[index]
 
 
-def scatter_nd(indices, updates, shape):
-    """Zeros of a shape, with the updates added at the index rows."""
+def scatter_nd(indices, updates, shape, *, zero=0):
+    """Zeros of a shape, with the updates added at the index rows. Text is joined."""
     index, updates, shape = rows_inside(indices, tuple(shape)), np.asarray(updates), tuple(shape)
     wanted = np.shape(indices)[:-1] + shape[len(index) :]
     if updates.shape != wanted:
@@ -132,7 +132,7 @@ def scatter_nd(indices, updates, shape):
             f"{bracket_text(updates.shape)}, indices.shape {bracket_text(np.shape(indices))}, "
             f"shape {bracket_text(shape)}"
         )
-    out = np.zeros(shape, updates.dtype)
+    out = np.full(shape, zero, updates.dtype)
     where: Any = index or ...
     np.add.at(out, where, updates if index else updates.reshape((-1, *shape)).sum(axis=0, dtype=updates.dtype))
     return out

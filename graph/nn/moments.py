@@ -53,7 +53,7 @@ def sufficient_statistics(
         x = convert_to_tensor(x)
         dims = x.shape.as_list() if x.shape.ndims is not None else None
         if dims is not None and None not in [dims[axis] for axis in axes]:
-            count = convert_to_tensor(float(math.prod([dims[axis] for axis in axes])), x.dtype)
+            count = convert_to_tensor(math.prod([dims[axis] for axis in axes]), x.dtype)
         else:
             sizes = array_ops.gather(array_ops.shape(x), axes)
             count = math_ops.cast(math_ops.reduce_prod(sizes), x.dtype)

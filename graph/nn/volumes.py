@@ -201,7 +201,7 @@ def with_space_to_batch(
     if dims != list(range(1, len(rates) + 1)):
         raise ValueError("The spatial dimensions must be the axes after the first one, in order.")
     if max(rates) == 1:
-        return op(x, num_spatial_dims=len(rates), padding=padding)
+        return op(x, len(rates), padding)
     base = np.zeros((len(rates), 2), np.int32)
     if checked_padding(padding, None, min(3, len(rates))) == "SAME":
         if filter_shape is None:
@@ -213,7 +213,7 @@ def with_space_to_batch(
     paddings, crops = required_space_to_batch_paddings(space, np.array(rates, np.int32), base)
     block = convert_to_tensor(np.array(rates, np.int32))
     moved = space_to_batch_nd(x, block, paddings)
-    result = op(moved, num_spatial_dims=len(rates), padding="VALID")
+    result = op(moved, len(rates), "VALID")
     return batch_to_space_nd(result, block, crops)
 
 

@@ -20,9 +20,10 @@ from weftwork.graph.kernels import indices as kernels_indices
 from weftwork.graph.kernels.arrays import Input
 from weftwork.graph.known import entries, shape_argument, whole_numbers
 from weftwork.graph.operation import Tensor
+from weftwork.graph.ops.conversion import cast
 from weftwork.graph.ops.filling import ones_like
-from weftwork.graph.seams import seams
 from weftwork.graph.ops.gathering import gathered_in_batches, unknown_sizes
+from weftwork.graph.seams import seams
 from weftwork.graph.shapes import RawShape
 
 # t[...]
@@ -236,8 +237,8 @@ def gather(
         return gathered_in_batches(x, at, axis, batch_dims, name)
     number = 0 if axis is None else whole_numbers(axis)
     if number is None:
-        inputs = [x, at, convert_to_tensor(axis, name="axis")]
         shape = unknown_sizes(x, at, 0)
+        inputs = [x, at, convert_to_tensor(axis, name="axis")]
         return apply(kernels_indices.gather, inputs, type="GatherV2", name=name, dtype=x.dtype, shape=shape)
     return _gathered(kernels_indices.gather, x, at, number, name)
 
@@ -306,6 +307,8 @@ def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) 
     dims, tensor, raw = shape_argument(shape)
     _check_updates(at.raw_shape, x.raw_shape, raw)
     inputs, attrs = ([at, x], {"shape": dims}) if tensor is None else ([at, x, tensor], {})
+    if x.dtype.base_dtype is dtypes.string:
+        attrs["zero"] = b""
     return apply(kernels_indices.scatter_nd, inputs, attrs, type="ScatterNd", name=name, dtype=x.dtype, shape=raw)
 
 
@@ -387,14 +390,14 @@ def one_hot(
 def boolean_mask(tensor: Any, mask: Any, name: str | None = "boolean_mask", axis: int | None = None) -> Tensor:
     """The elements (or slices) of a tensor where `mask` is true, in order. The mask's axes collapse into one.
 
+    mask: booleans, or numbers, of which all but 0 are true.
     axis: the tensor's axis where the mask starts, by default 0.   Raises ValueError for a mask of unknown rank, or of
     a shape that does not match.
     """
-    mask: booleans, or numbers, of which all but 0 are true.
     x, picks = convert_to_tensor(tensor, name="tensor"), convert_to_tensor(mask, name="mask")
     at = whole_numbers(0 if axis is None else axis)
     if not picks.dtype.is_bool:
-        raise TypeError(f"mask must be a boolean tensor, not of {picks.dtype.name}.")
+        picks = cast(picks, dtypes.bool)
     if picks.raw_shape is None:
         raise ValueError(
             "Number of mask dimensions must be specified, even if some dimensions are None.  E.g. shape=[None] is ok, "

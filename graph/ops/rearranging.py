@@ -100,8 +100,8 @@ def pad(
     if mode not in ("constant", "reflect", "symmetric"):
         raise ValueError(f"Unknown padding mode: {mode.upper()}")
     zero = constant_values is None or (isinstance(constant_values, int) and constant_values == 0)
-    if zero:  # also text has a zero
-        constant_values = b"" if x.dtype.base_dtype is dtypes.string else 0
+    if zero:  # text and booleans have a zero of their own
+        constant_values = {dtypes.string: b"", dtypes.bool: False}.get(x.dtype.base_dtype, 0)
     value = None if mode != "constant" else convert_to_tensor(constant_values, x.dtype.base_dtype)
     kind = "MirrorPad" if mode != "constant" else "Pad" if zero else "PadV2"
     widths, n = whole_numbers(paddings), rank_of(x)

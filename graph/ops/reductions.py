@@ -380,11 +380,14 @@ def segment_mean(data: Any, segment_ids: Any, name: str | None = None) -> Tensor
     with name_scope(name, "SegmentMean", [data, segment_ids]):
         x, ids = convert_to_tensor(data, name="data"), convert_to_tensor(segment_ids, name="segment_ids")
         total, count = segment_sum(x, ids), segment_sum(_one_for_each(ids, x), ids)
-        return _over(total, count, x, ids)
+        return _over(total, count, x, ids, x.dtype.is_integer)
 
 
 def unsorted_segment_mean(data: Any, segment_ids: Any, num_segments: Any, name: str | None = None) -> Tensor:
-    """The mean of rows with equal segment ids, in any order; 0 for an empty segment. Negative ids are dropped."""
+    """The mean of rows with equal segment ids, in any order; 0 for an empty segment. Negative ids are dropped.
+
+    Integers give float64.
+    """
     with name_scope(name, "UnsortedSegmentMean", [data, segment_ids]):
         x, ids = convert_to_tensor(data, name="data"), convert_to_tensor(segment_ids, name="segment_ids")
         count = unsorted_segment_sum(_one_for_each(ids, x), ids, num_segments)
@@ -405,8 +408,8 @@ def _one_for_each(ids: Tensor, x: Tensor) -> Tensor:
     return apply(kernels_array.like, [ids], attrs, type="OnesLike", dtype=x.dtype.base_dtype, shape=ids.raw_shape)
 
 
-def _over(total: Tensor, count: Tensor, x: Tensor, ids: Tensor) -> Tensor:
-    """Sums of segments divided by their numbers of rows, or by 1 for empty segments."""
+def _over(total: Tensor, count: Tensor, x: Tensor, ids: Tensor, whole: bool = False) -> Tensor:
+    """Sums of segments divided by their numbers of rows, or by 1 for empty segments.   whole: round down."""
     count = np.maximum(count, 1)
     if x.raw_shape is None or ids.raw_shape is None:
         wide = apply(_with_axes, [count, total], type="Reshape", dtype=count.dtype, shape=None)
@@ -414,7 +417,7 @@ def _over(total: Tensor, count: Tensor, x: Tensor, ids: Tensor) -> Tensor:
         ones = (1,) * (len(x.raw_shape) - len(ids.raw_shape))
         attrs = {"shape": (-1, *ones)}
         wide = apply(np.reshape, [count], attrs, type="Reshape", dtype=count.dtype, shape=(None, *ones))
-    return total // wide if x.dtype.is_integer else total / wide
+    return total // wide if whole else total / wide
 
 
 def _with_axes(count, like):

@@ -160,6 +160,12 @@ def test_slices_of_a_gradient_that_lie_outside_are_refused_where_they_become_den
         refused(session, through, {i: [0, 3], x: TABLE}, r"indices\[1\] = 3 is not in \[0, 3\)")
 
 
+def test_means_of_integers_in_any_order_are_floats(graph):
+    mean = tf.unsorted_segment_mean(tf.constant([1, 2, 4]), [0, 0, 1], 3)
+    with tf.Session() as session:
+        assert (mean.dtype, session.run(mean).tolist()) == (tf.float64, [1.5, 4, 0])
+
+
 @pytest.mark.parametrize("count", [4, None], ids=["known", "fed"])
 def test_segments_in_any_order_drop_negative_ids_and_fill_gaps(graph, count):
     x, i, n = tf.placeholder(tf.float32), tf.placeholder(tf.int32), tf.placeholder(tf.int32, [])

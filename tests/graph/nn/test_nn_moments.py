@@ -28,6 +28,12 @@ def test_moments_come_of_their_sufficient_statistics(graph, shift):
     np.testing.assert_allclose(evaluate(variance), X.var((0, 1)))
 
 
+def test_the_statistics_of_integers_are_integers(graph):
+    count, total, squares, _ = tf.nn.sufficient_statistics(tf.constant([[1, 2]]), [0])
+    assert {t.dtype for t in (count, total, squares)} == {tf.int32}
+    assert [evaluate(t).tolist() for t in (count, total, squares)] == [1, [1, 2], [1, 4]]
+
+
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
 def test_a_batch_is_normalized_by_its_moments(graph, layout):
     images = normal(2, 3, 4, 2)

@@ -49,7 +49,7 @@ def test_convolutions_with_steps_between_the_places(graph, padding):
     np.testing.assert_allclose(evaluate(general), wanted)
     by_blocks = tf.nn.with_space_to_batch(
         tf.constant(images), [2, 2], padding, filter_shape=[2, 3],
-        op=lambda x, num_spatial_dims, padding: tf.nn.conv2d(x, weights, [1, 1, 1, 1], padding),
+        op=lambda x, rank, word: tf.nn.conv2d(x, weights, [1] * (rank + 2), word),
     )  # fmt: skip
     np.testing.assert_allclose(evaluate(by_blocks), wanted)
     signal, taps = normal(2, 8, 2), normal(3, 2, 2)

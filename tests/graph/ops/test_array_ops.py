@@ -100,6 +100,9 @@ CALLS = [
     ("gather_nd", [X, np.zeros((2, 0), np.int32)], {}, lambda: np.stack([X, X])),
     ("scatter_nd", [[[1], [3], [1]], [1.0, 2.0, 4.0], [5]], {}, lambda: [0, 5, 0, 2, 0]),
     ("scatter_nd", [[[1]], X[:1, 0], [3, 4]], {}, lambda: [[0] * 4, X[0, 0], [0] * 4]),
+    ("scatter_nd", [[[1], [1], [2]], ["a", "b", "c"], [4]], {}, lambda: [b"", b"ab", b"c", b""]),
+    ("pad", [[True], [[1, 1]]], {}, lambda: [False, True, False]),
+    ("squeeze", [[[1]], [0, -2, 0]], {}, lambda: [1]),
     ("one_hot", [[0, 2, -1, 5], 3], {}, lambda: [[1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]]),
     ("one_hot", [[0, 2], 3], {"axis": 0}, lambda: [[1, 0], [0, 0], [0, 1]]),
     ("one_hot", [1, 3], {}, lambda: [0, 1, 0]),
@@ -384,8 +387,13 @@ def test_bad_masks_are_refused():
         array_ops.boolean_mask(X, [True, False, True])
     with pytest.raises(ValueError, match="Number of mask dimensions must be specified"):
         array_ops.boolean_mask(X, placeholder(dtypes.bool))
-    with pytest.raises(TypeError, match="a boolean tensor"):
-        array_ops.boolean_mask(X, [1, 0])
+    with pytest.raises(TypeError, match="Cast string to bool"):
+        array_ops.boolean_mask(X, ["a", "b"])
+
+
+@pytest.mark.parametrize("mask", [[1, 0], [-0.5, 0.0], np.array([2, 0])])
+def test_a_mask_of_numbers_is_true_where_they_are_not_0(mask):
+    np.testing.assert_array_equal(evaluate(array_ops.boolean_mask(X, mask)), X[:1])
 
 
 def test_where_with_one_argument_lists_the_indices():
@@ -662,14 +670,6 @@ def test_few_zeros_and_ones_are_constants_of_the_graph():
     check(array_ops.zeros([2], dtypes.string), np.array([b"", b""], object))
 
 
-def test_rows_of_indices_may_count_within_batches():
-    at = np.array([[[0], [1]], [[1], [2]]])
-    check(array_ops.gather_nd(X, at, batch_dims=1), np.stack([X[0, [0, 1]], X[1, [1, 2]]]))
-    check(array_ops.gather_nd(X, [[[0], [1], [2]]] * 2, batch_dims=2), X[:, [0, 1, 2], [0, 1, 2]])
-
-
-@pytest.mark.parametrize(
-    ("build", "message"),
 def test_an_axis_to_gather_in_batches_may_be_known_at_run_time_only():
     axis = placeholder(dtypes.int32)
     found = array_ops.gather(X, [[3, 0], [1, 1]], axis=axis, batch_dims=1)
@@ -712,6 +712,14 @@ def test_identity_matrices_in_a_batch_of_a_computed_shape(shape):
         np.testing.assert_array_equal(value, np.broadcast_to(np.eye(2, 3), (*shape, 2, 3)))
 
 
+def test_rows_of_indices_may_count_within_batches():
+    at = np.array([[[0], [1]], [[1], [2]]])
+    check(array_ops.gather_nd(X, at, batch_dims=1), np.stack([X[0, [0, 1]], X[1, [1, 2]]]))
+    check(array_ops.gather_nd(X, [[[0], [1], [2]]] * 2, batch_dims=2), X[:, [0, 1, 2], [0, 1, 2]])
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
     [
         (lambda: array_ops.reshape(later([1, 2, 3]), [2, 2]), "a tensor with 3 values, but the requested shape has 4"),
         (lambda: array_ops.reshape(later([1, 2, 3]), [2, -1]), "the requested shape requires a multiple of 2"),
