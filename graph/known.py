@@ -69,6 +69,12 @@ def _entries_of_input(tensor: Tensor) -> Entries:
     return entries(tensor.op.inputs[0])
 
 
+def _entries_of_packed(tensor: Tensor) -> Entries:
+    if tensor.raw_shape is None:
+        return None
+    return tuple([(entries(part) or (None,))[0] for part in tensor.op.inputs])  # each is a scalar
+
+
 def _entries_of_joined(tensor: Tensor) -> Entries:
     parts = [entries(t) for t in tensor.op.inputs]
     return None if any(p is None for p in parts) else tuple([d for p in parts for d in p])  # type: ignore[union-attr]
@@ -82,11 +88,17 @@ def _entries_of_slice(tensor: Tensor) -> Entries:
     return part if isinstance(part, tuple) else (part,)
 
 
+def _entries_of_placeholder(tensor: Tensor) -> Entries:
+    return tensor.op.attrs.get("_entries")
+
+
 _FINDERS = {
+    "Placeholder": _entries_of_placeholder,
     "Shape": _entries_of_shape,
     "Cast": _entries_of_input,
     "Identity": _entries_of_input,
-    "Pack": _entries_of_joined,
+    "Reshape": _entries_of_input,
+    "Pack": _entries_of_packed,
     "ConcatV2": _entries_of_joined,
     "StridedSlice": _entries_of_slice,
 }

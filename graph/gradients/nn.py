@@ -177,7 +177,7 @@ def _weighted_cross_entropy(op: Operation, g: Tensor):
 
 def _node(kernel: Any, inputs: list[Tensor], op: Operation, kind: str, shape: shapes.RawShape) -> Tensor:
     dtype = inputs[0].dtype.base_dtype
-    return apply(kernel, inputs, dict(op.attrs), type=kind, dtype=dtype, shape=shape)
+    return apply(kernel, inputs, dict(op.attrs), type=kind, dtype=dtype, shape=shape or (None,) * 4)
 
 
 def _convolution(kind: str, kernel: Callable, input_grad: Callable, filter_grad: Callable) -> tuple[Callable, Callable]:

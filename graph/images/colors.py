@@ -216,7 +216,8 @@ def grayscale_to_rgb(images: Any, name: str | None = None) -> Tensor:
 
 def _space(kernel: Callable, kind: str, images: Any, name: str | None) -> Tensor:
     x = _three_channels(of_dtype(images, "images", default="float32"))
-    return apply(kernel, [x], type=kind, name=name, dtype=x.dtype.base_dtype, shape=x.raw_shape)
+    shape = None if x.raw_shape is None else (*x.raw_shape[:-1], 3)
+    return apply(kernel, [x], type=kind, name=name, dtype=x.dtype.base_dtype, shape=shape)
 
 
 def rgb_to_hsv(images: Any, name: str | None = None) -> Tensor:

@@ -202,8 +202,12 @@ def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | 
         if value.raw_shape is not None and len(value.raw_shape) < 2:
             rank = len(value.raw_shape)
             raise ValueError(f"Shape must be at least rank 2 but is rank {rank} for {scope[:-1]!r}, input value.")
+        result = value.raw_shape
         if value.raw_shape is not None and bias.raw_shape is not None:
-            check_equal(value.raw_shape[1 if first else -1], bias.raw_shape[0], scope[:-1])
+            at = 1 if first else len(value.raw_shape) - 1
+            check_equal(value.raw_shape[at], bias.raw_shape[0], scope[:-1])
+            if value.raw_shape[at] is None:
+                result = (*value.raw_shape[:at], bias.raw_shape[0], *value.raw_shape[at + 1 :])
         if first:
             rank = value.shape.ndims
             if rank is None:
@@ -211,9 +215,8 @@ def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | 
             bias = array_ops.reshape(bias, [-1] + [1] * (rank - 2))
         fits = value.raw_shape is not None and bias.raw_shape is not None and bias.raw_shape[0] is not None
         kernel = np.add if first or (fits and value.raw_shape[-1] is not None) else kernels.add_bias  # type: ignore[index]
-        return apply(
-            kernel, [value, bias], type="BiasAdd", name=scope, dtype=common_dtype(value, bias), shape=value.raw_shape
-        )
+        dtype = common_dtype(value, bias)
+        return apply(kernel, [value, bias], type="BiasAdd", name=scope, dtype=dtype, shape=result)
 
 
 def xw_plus_b(x: Any, weights: Any, biases: Any, name: str | None = None) -> Tensor:

@@ -140,7 +140,7 @@ def _fitted(given: RawShape, dims: tuple[int, ...] | None, raw: tuple[int | None
         if unknown > 1:
             first, second = [axis for axis, dim in enumerate(dims) if dim == -1][:2]
             raise RefusedError(None, None, f"Only one input size may be -1, not both {first} and {second}")
-    if not shapes.is_full(given) or unknown > 1 or (dims is None and unknown):
+    if not shapes.is_full(given) or unknown > 1:
         return raw
     elements = math.prod(given)  # type: ignore[arg-type]
     known = math.prod([dim for dim in raw if dim is not None])
@@ -150,7 +150,8 @@ def _fitted(given: RawShape, dims: tuple[int, ...] | None, raw: tuple[int | None
             f"Cannot reshape a tensor with {elements} elements to shape {wanted} ({known} elements) for 'Reshape' "
             f"(op: 'Reshape') with input shape {shapes.bracket_text(given)}."
         )
-    return tuple([(elements // known if known else 0) if dim is None else dim for dim in raw])
+    rest = elements // known if known else None if dims is None else 0
+    return tuple([rest if dim is None else dim for dim in raw])
 
 
 def expand_dims(input: Any, axis: Any = None, name: str | None = None, dim: Any = None) -> Tensor:

@@ -17,6 +17,7 @@ from weftwork.graph.build import apply, as_tensor, convert_to_tensor, static_val
 from weftwork.graph.conversions import register_tensor_conversion_function
 from weftwork.graph.dtypes import int64
 from weftwork.graph.kernels.derivatives import rows_in
+from weftwork.graph.known import entries
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.seams import seams
@@ -65,10 +66,8 @@ class _Composite:
         """The shape of the whole, as far as it is known before anything runs."""
         if self._dense_shape is None:
             return shapes.TensorShape(None)
-        known = static_value(self._dense_shape)
-        if known is not None:
-            return shapes.TensorShape([int(dim) for dim in known])
-        return shapes.unknown_shape(self._dense_shape.raw_shape[0] if self._dense_shape.raw_shape else None)
+        known = entries(self._dense_shape)
+        return shapes.TensorShape(None if known is None else [None if dim is None or dim < 0 else dim for dim in known])
 
     def consumers(self) -> list[Operation]:
         """The operations that use one of its parts, each once."""

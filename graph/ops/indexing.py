@@ -163,6 +163,9 @@ def slice(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tensor
         return apply(kernels.getitem, [x], {"spec": spec}, type="Slice", name=name, dtype=x.dtype, shape=shape)
     begin, size = convert_to_tensor(begin, name="begin"), convert_to_tensor(size, name="size")
     known = entries(size)
+    if known is None:
+        rank = next((len(part) for part in (entries(begin), x.raw_shape) if part is not None), None)
+        known = None if rank is None else (None,) * rank
     shape = None if known is None else tuple([None if n is None or n < 0 else n for n in known])
     return apply(kernels.slice_at, [x, begin, size], type="Slice", name=name, dtype=x.dtype, shape=shape)
 

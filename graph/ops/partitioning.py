@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -77,9 +78,9 @@ def dynamic_stitch(indices: Sequence[Any], data: Sequence[Any], name: str | None
                     f"data.shape = {shapes.text(part.raw_shape)} does not start with indices.shape = "
                     f"{shapes.text(place.raw_shape)}. {shapes.difference(place.raw_shape, part.raw_shape)}"
                 )
-        rest = next((shape for shape in known if None not in shape), None)
-        shape = None if not known else (_count([static_value(place) for place in places]), *known[0])
-        attrs = {"shape": rest}
+        rest: Any = functools.reduce(shapes.merge, known) if known else None
+        shape = None if rest is None else (_count([static_value(place) for place in places]), *rest)
+        attrs = {"shape": rest if shapes.is_full(rest) else None}
         return apply(
             stitched, [*places, *parts], attrs, type="DynamicStitch", name=scope, dtype=parts[0].dtype, shape=shape
         )

@@ -15,6 +15,7 @@ from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply_random, as_tensor, convert_to_tensor, convert_together, static_value
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.errors import InvalidArgumentError
+from weftwork.graph.known import entries
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.scopes import name_scope
@@ -121,11 +122,8 @@ def _size(shape: Any) -> tuple[Tensor, shapes.RawShape]:
             raise ValueError(f"Cannot convert a partially known TensorShape to a Tensor: {shapes.text(known)}")
         return convert_to_tensor(list(known), dtypes.int32, name="shape"), known
     size = convert_to_tensor(shape, name="shape")
-    value = static_value(size)
-    if value is not None:
-        return size, tuple([int(dim) for dim in np.ravel(value)])
-    rank = size.raw_shape[0] if size.raw_shape else None
-    return size, None if rank is None else (None,) * rank
+    known = entries(size)
+    return size, None if known is None else tuple([None if dim is None or dim < 0 else dim for dim in known])
 
 
 def _is_static(shape: Any) -> bool:

@@ -174,10 +174,12 @@ def reverse_sequence(
         if rank is not None and along >= rank:
             raise ValueError(f"{what} must be < input rank: {along} vs. {rank} for 'ReverseSequence'.")
     seq, batch = known_axis(seq, rank, "seq_dim"), known_axis(batch or 0, rank, "batch_dim")
+    raw = x.raw_shape
     if x.raw_shape is not None and lengths.raw_shape and batch is not None:
         wanted, there = x.raw_shape[batch], lengths.raw_shape[0]
         if None not in (wanted, there) and wanted != there:
             raise ValueError(f"Dimensions must be equal, but are {wanted} and {there}: seq_lengths has one entry each.")
+        raw = (*raw[:batch], there if wanted is None else wanted, *raw[batch + 1 :])  # type: ignore[index]
     attrs = {"seq_axis": seq, "batch_axis": batch}
     return apply(
         kernels_indices.reverse_sequence,
@@ -186,7 +188,7 @@ def reverse_sequence(
         type="ReverseSequence",
         name=name,
         dtype=x.dtype,
-        shape=x.raw_shape,
+        shape=raw,
     )
 
 

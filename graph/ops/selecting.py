@@ -55,7 +55,7 @@ def where_v2(condition: Any, x: Any = None, y: Any = None, name: str | None = No
 def _true_indices(picks: Tensor, name: str | None) -> Tensor:
     if picks.raw_shape == ():
         raise RefusedError(None, None, "WhereOp : Unhandled input dimensions: 0")
-    shape = None if picks.raw_shape is None else (None, len(picks.raw_shape))
+    shape = (None, None if picks.raw_shape is None else len(picks.raw_shape))
     return apply(np.argwhere, [picks], type="Where", name=name, dtype=dtypes.int64, shape=shape)
 
 

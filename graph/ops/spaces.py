@@ -124,7 +124,7 @@ def _depth_op(public: str, kernel: Callable, kind: str, doc: str, into: bool) ->
             raise ValueError(f"data_format must be NHWC or NCHW, not {data_format}")
         with name_scope(name, kind, [x]) as scope:
             channels_last = array_ops.transpose(x, [0, 2, 3, 1]) if data_format == "NCHW" else x
-            shape = None
+            shape: Any = (None,) * 4
             if channels_last.raw_shape is not None:
                 if len(channels_last.raw_shape) != 4:
                     raise ValueError(f"Shape must be rank 4 but is rank {len(channels_last.raw_shape)} for {kind}")
@@ -199,7 +199,7 @@ def _patches(images: Any, ksizes: Any, strides: Any, rates: Any, padding: Any, r
         raise ValueError(f"padding must be SAME or VALID, not {padding!r}")
     attrs: dict[str, Any] = dict(zip(("kernel", "strides", "rates"), [part[1:-1] for part in given], strict=True))
     attrs["padding"] = word
-    shape = None
+    shape: Any = (None,) * rank
     if x.raw_shape is not None:
         if len(x.raw_shape) != rank:
             raise ValueError(f"Shape must be rank {rank} but is rank {len(x.raw_shape)} for patches of {x}")

@@ -10,11 +10,12 @@ from weftwork.graph import dtypes, shapes
 from weftwork.graph.build import apply, as_tensor, convert_to_tensor, placeholder
 from weftwork.graph.kernels import sparse as kernels
 from weftwork.graph.known import shape_argument
-from weftwork.graph.operation import Tensor
+from weftwork.graph.operation import Kind, Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.ops.composite import SparseTensor
 from weftwork.graph.ops.sparse_ops import as_sparse, rank_of, sparse_merge
 from weftwork.graph.scopes import name_scope
+from weftwork.graph.stacks import get_default_graph
 
 
 def sparse_placeholder(dtype: Any, shape: Any = None, name: str | None = None) -> SparseTensor:
@@ -27,7 +28,10 @@ def sparse_placeholder(dtype: Any, shape: Any = None, name: str | None = None) -
     raw = None if shape is None or as_tensor(shape) is not None else shapes.as_raw(shape)
     rank = None if raw is None else len(raw)
     if shape is None or (raw is not None and None in raw):
-        dims = placeholder(dtypes.int64, [rank], word["shape"])
+        specs: list = [(dtypes.int64, (rank,))]
+        attrs = {} if raw is None else {"_entries": raw}
+        graph = get_default_graph()
+        dims = graph.add(Kind.PLACEHOLDER, "Placeholder", attrs=attrs, outputs=specs, name=word["shape"]).outputs[0]
     else:
         dims = convert_to_tensor(shape if raw is None else np.array(raw, np.int64), dtypes.int64, name=word["shape"])
         rank = dims.raw_shape[0] if dims.raw_shape else rank

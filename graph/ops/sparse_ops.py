@@ -151,7 +151,7 @@ def sparse_transpose(sp_input: Any, perm: Any = None, name: str | None = None) -
             inputs, attrs = [sp.indices, sp.dense_shape, convert_to_tensor(perm)], {}
         else:
             inputs = [sp.indices, sp.dense_shape]
-        outputs = _specs(rank_of(sp), "ips")
+        outputs = _specs(rank_of(sp), "ips", sp.values.raw_shape and sp.values.raw_shape[0])
         indices, source, dims = apply(kernels.transpose, inputs, attrs, type="SparseTranspose", outputs=outputs)
         known = static_value(sp.dense_shape)
         if known is not None and attrs:
@@ -227,8 +227,15 @@ def sparse_concat(
         rank = next((r for r in map(rank_of, given) if r is not None), None)
         inputs = [*[sp.indices for sp in given], *[sp.dense_shape for sp in given]]
         attrs = {"axis": whole_numbers(axis), "expand": expand}
-        indices, source, dims = apply(kernels.join, inputs, attrs, type="SparseConcat", outputs=_specs(rank, "ips"))
-        return SparseTensor(indices, _gathered(array_ops.concat([sp.values for sp in given], 0), source), dims)
+        values = array_ops.concat([sp.values for sp in given], 0)
+        outputs = _specs(rank, "ips", values.raw_shape and values.raw_shape[0])
+        indices, source, dims = apply(kernels.join, inputs, attrs, type="SparseConcat", outputs=outputs)
+        known = [static_value(sp.dense_shape) for sp in given]
+        if not any(one is None for one in known) and len({len(one) for one in known}) == 1:
+            sizes = np.max(known, axis=0)
+            sizes[attrs["axis"]] = np.sum(known, axis=0)[attrs["axis"]]
+            dims = constant(sizes, dtypes.int64)
+        return SparseTensor(indices, _gathered(values, source), dims)
 
 
 def sparse_retain(sp_input: Any, to_retain: Any) -> SparseTensor:
@@ -276,6 +283,7 @@ def sparse_reset_shape(sp_input: Any, new_shape: Any = None) -> SparseTensor:
         own = static_value(sp.dense_shape)
         if len(own) != len(known) or (np.asarray(known) < own).any():
             raise ValueError(f"Requested shape {list(known)} does not hold a SparseTensor of shape {list(own)}.")
+        dims = constant(known, dtypes.int64)
     return SparseTensor(array_ops.identity(sp.indices), array_ops.identity(sp.values), dims)
 
 

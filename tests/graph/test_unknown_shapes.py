@@ -76,3 +76,42 @@ def test_diagonals_of_unknown_length_must_fit_when_they_are_there(graph):
     assert evaluate(y, {x: [1, 2]}).tolist() == [[1, 0, 0], [0, 2, 0]]
     with tf.Session() as session, pytest.raises(tf.errors.InvalidArgumentError, match="too small"):
         session.run(y, {x: [1, 2, 3, 4]})
+
+
+KNOWN = {
+    "a size of a list": (lambda x: tf.zeros([tf.size(x), 3]), [None], [None, 3]),
+    "of unknown rank": (lambda x: tf.fill([tf.cast(x, tf.int32), 3], 1), None, [None, 3]),
+    "random": (lambda x: tf.random_uniform([tf.size(x), 3]), [None], [None, 3]),
+    "random of a cast": (lambda x: tf.random_normal(tf.cast([tf.size(x), 3], tf.int64)), [None], [None, 3]),
+    "reshape": (lambda x: tf.reshape(tf.zeros([4]), [tf.size(x), 2]), [None], [2, 2]),
+    "reshape of nothing": (lambda x: tf.reshape(tf.zeros([0]), [tf.size(x), 0]), [None], [None, 0]),
+    "tile": (lambda x: tf.tile([[1, 2, 3]], [tf.size(x), 1]), [None], [None, 3]),
+    "slice": (lambda x: tf.slice(tf.zeros([2, 3]), [0, 0], tf.cast(x, tf.int32)), None, [None, None]),
+    "slice from": (lambda x: tf.slice(x, [0, 1], tf.cast(x[0], tf.int32)), None, [None, None]),
+    "where": (tf.where, None, [None, None]),
+    "bias_add": (lambda x: tf.nn.bias_add(x, [1.0, 2.0]), [3, None], [3, 2]),
+    "bias_add, channels first": (lambda x: tf.nn.bias_add(x, [1.0, 2.0], "NCHW"), [3, None, 1, 1], [3, 2, 1, 1]),
+    "xw_plus_b": (lambda x: tf.nn.xw_plus_b(x, x, [1.0, 2.0]), [None, None], [None, 2]),
+    "dynamic_stitch": (lambda x: tf.dynamic_stitch([[0, 2], [1]], [x, [[5.0, 6.0]]]), [None, None], [3, 2]),
+    "reverse_sequence": (lambda x: tf.reverse_sequence(x, [1, 2], seq_axis=1), [None, 7], [2, 7]),
+    "rgb_to_hsv": (tf.image.rgb_to_hsv, [5, None], [5, 3]),
+    "space_to_depth": (lambda x: tf.space_to_depth(x, 2), None, [None] * 4),
+    "patches": (lambda x: tf.extract_image_patches(x, [1, 2, 2, 1], [1] * 4, [1] * 4, "VALID"), None, [None] * 4),
+    "gradient of a pool": (
+        lambda x: tf.gradients(tf.nn.max_pool(x, [1, 2, 2, 1], [1] * 4, "SAME"), x),
+        None,
+        [None] * 4,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_what_follows_from_the_arguments_is_known_of_a_shape(graph, name):
+    function, shape, wanted = KNOWN[name]
+    made = function(tf.placeholder(tf.float32, shape))
+    assert (made[0] if isinstance(made, list) else made).shape.as_list() == wanted
+
+
+def test_a_reshape_that_cannot_be_is_refused_also_if_a_size_is_unknown(graph):
+    with pytest.raises(ValueError, match="Cannot reshape a tensor with 4 elements"):
+        tf.reshape(tf.zeros([4]), [tf.size(tf.placeholder(tf.float32)), 3])

@@ -263,3 +263,45 @@ def test_a_cast_keeps_slices(graph):
     found = tf.cast(tf.IndexedSlices(tf.constant([1.5]), tf.constant([2]), tf.constant([4])), tf.int32)
     assert isinstance(found, tf.IndexedSlices)
     assert run(found) == ([1], [2], [4])
+
+
+KEPT = {
+    "softmax": (tf.sparse_softmax, (5, 4)),
+    "retain": (lambda sp: tf.sparse_retain(sp, [True] * 4), (5, 4)),
+    "concat": (lambda sp: tf.sparse_concat(0, [sp, sp]), (10, 4)),
+    "concat along the last axis": (lambda sp: tf.sparse_concat(-1, [sp, sp]), (5, 8)),
+    "concat and expand": (
+        lambda sp: tf.sparse_concat(0, [sp, tf.sparse_reset_shape(sp, [6, 7])], expand_nonconcat_dim=True),
+        (11, 7),
+    ),
+    "reshape": (lambda sp: tf.sparse_reshape(sp, [2, 10]), (2, 10)),
+    "reshape to what is left": (lambda sp: tf.sparse_reshape(sp, [2, -1]), (2, 10)),
+    "reset_shape": (lambda sp: tf.sparse_reset_shape(sp, [6, 7]), (6, 7)),
+    "transpose": (tf.sparse_transpose, (4, 5)),
+    "expand_dims": (lambda sp: tf.sparse.expand_dims(sp, 1), (5, 1, 4)),
+    "add": (lambda sp: tf.sparse_add(sp, sp, thresh=3.0), (5, 4)),
+    "merge": (lambda sp: tf.sparse_merge(tf.cast(sp, tf.int64), sp, 9), (5, 9)),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_shape_stays_known(graph, name):
+    function, shape = KEPT[name]
+    made = function(sparse())
+    assert made.get_shape().as_list() == list(shape)
+    assert run(made).dense_shape.tolist() == list(shape)
+
+
+def test_the_known_part_of_a_placeholders_shape_stays_known(graph):
+    sp = tf.sparse_placeholder(tf.float32, [None, 4])
+    for made in (sp, tf.sparse_softmax(sp), tf.sparse_retain(sp, [True] * 4), tf.sparse_reorder(sp), sp * 2.0):
+        assert made.get_shape().as_list() == [None, 4]
+    assert tf.sparse_tensor_to_dense(sp).shape.as_list() == [None, 4]
+    dense = run(tf.sparse_tensor_to_dense(sp), {sp: (INDICES, VALUES, SHAPE)})
+    np.testing.assert_array_equal(dense, DENSE)
+
+
+def test_a_sparse_tensor_is_not_reshaped_to_another_size(graph):
+    for shape in ([3, 3], [3, -1]):
+        with pytest.raises(ValueError, match="Cannot reshape a tensor with 20 elements"):
+            tf.sparse_reshape(sparse(), shape)
