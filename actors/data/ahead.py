@@ -11,9 +11,20 @@ from time import perf_counter
 from typing import Any
 
 from weftwork.actors.data.elements import in_columns, in_rows
-from weftwork.actors.data.stage import END, Batchwise, Failed, Pipeline, Stage, element_of, failure, stage, tensors_of
+from weftwork.actors.data.stage import (
+    END,
+    Batchwise,
+    Failed,
+    Pipeline,
+    Stage,
+    check_count,
+    element_of,
+    failure,
+    stage,
+    tensors_of,
+)
 from weftwork.actors.programs.sizes import size_of
-from weftwork.graph.data.description import Description
+from weftwork.graph.data.description import AUTOTUNE, Description
 from weftwork.graph.errors import InvalidArgumentError
 
 _DEFAULT_SIZE = 2
@@ -160,7 +171,8 @@ class Chunks(Stage):
     def __init__(self, given: Description, pipeline: Pipeline):
         self.given, self.pipeline = given, pipeline
         asked = int(given.values[0])
-        self.most = pipeline.functions.cores() if asked < 1 else asked
+        check_count("num_parallel_calls", asked, AUTOTUNE)
+        self.most = pipeline.functions.cores() if asked == AUTOTUNE else asked
         self.size = self.most
         self.sources = [ChunkSource(pipeline.stage(given.sources[0]), self)]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.actors.data.sources import SparseRows
-from weftwork.actors.data.stage import END, Failed, Stage, read_only, stage
+from weftwork.actors.data.stage import END, Failed, Stage, check_count, read_only, stage
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.data.description import Description
 from weftwork.graph.data.structure import DATASET, SPARSE, Leaf
@@ -25,8 +25,7 @@ class Batch(Stage):
 
     def prepare(self) -> None:
         self.size, self.drop = int(self.given.values[0]), bool(self.given.values[1])
-        if self.size < 1:
-            raise InvalidArgumentError(None, None, "Batch size must be greater than zero.")
+        check_count("Batch size", self.size)
 
     @property
     def leaves(self) -> tuple[Leaf, ...]:
@@ -187,8 +186,7 @@ class Window(Stage):
         self.size, self.shift, self.stride = [int(value) for value in self.given.values[:3]]
         self.drop = bool(self.given.values[3])
         for word, value in (("size", self.size), ("shift", self.shift), ("stride", self.stride)):
-            if value < 1:
-                raise InvalidArgumentError(None, None, f"Window {word} must be greater than zero.")
+            check_count(f"Window {word}", value)
 
     def next(self) -> Any:
         wanted = (self.size - 1) * self.stride + 1

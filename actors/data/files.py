@@ -92,6 +92,9 @@ class FixedRecords(File):
         self.size, self.header, self.footer = [int(value) for value in self.given.values[2:5]]
         if self.size < 1:
             raise InvalidArgumentError(None, None, "`record_bytes` must be > 0")
+        for word, value in (("header_bytes", self.header), ("footer_bytes", self.footer)):
+            if value < 0:
+                raise InvalidArgumentError(None, None, f"`{word}` must be >= 0")
 
     def items(self, file: Any) -> Iterator[bytes]:
         file.read(self.header)

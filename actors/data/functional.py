@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from weftwork.actors.data.ahead import Buffer
-from weftwork.actors.data.stage import END, Stage, element_of, from_plain, stage, to_plain
-from weftwork.graph.data.description import Description
+from weftwork.actors.data.stage import END, Stage, check_count, element_of, from_plain, stage, to_plain
+from weftwork.graph.data.description import AUTOTUNE, Description
 from weftwork.graph.errors import InvalidArgumentError, OpError, UnimplementedError
 
 
@@ -82,7 +82,10 @@ class Interleave(Stage):
 
     def prepare(self) -> None:
         cycle, self.block, self.calls = [int(value) for value in self.given.values]
-        self.cycle = self.pipeline.functions.cores() if cycle < 1 else cycle
+        check_count("cycle_length", cycle, AUTOTUNE)
+        check_count("block_length", self.block)
+        check_count("num_parallel_calls", self.calls, AUTOTUNE, 0)  # 0: none are given
+        self.cycle = self.pipeline.functions.cores() if cycle == AUTOTUNE else cycle
 
     open: list[tuple[list, Stage] | None]
 
@@ -271,7 +274,8 @@ class Sample(Stage):
         self.seed = self.given.option("seed")
 
     def begin(self) -> None:
-        self.left, self.drawn = list(range(len(self.sources))), 0
+        self.left = [number for number, weight in enumerate(self.given.option("weights")) if weight > 0]
+        self.drawn = 0
         self._random = np.random.default_rng(self.seed)
 
     def next(self) -> Any:

@@ -25,6 +25,7 @@ from weftwork.actors.data import (  # noqa: F401  # importing them fills STAGES
     sources,
 )
 from weftwork.actors.data.stage import END, Functions, Pipeline, from_plain, tensors_of, to_plain
+from weftwork.graph import shapes
 from weftwork.graph.data.description import Description
 from weftwork.graph.errors import (
     CancelledError,
@@ -62,6 +63,7 @@ class IteratorState:
         self.name, self._functions = name, functions
         self.pipeline: Pipeline | None = None
         self.types: tuple = ()
+        self.shapes: tuple = ()
         self.named: Operation | None = None
         """The node that made its handle, which knows the dataset of a one-shot iterator."""
         self._ended = False
@@ -81,7 +83,7 @@ class IteratorState:
         with self._change:
             old, self.pipeline, self._ended = self.pipeline, pipeline, False
             self._put_back.clear()
-            self.types = op.attrs["_types"]
+            self.types, self.shapes = op.attrs["_types"], op.attrs.get("_shapes", ())
         if old is not None:
             old.close()
 
@@ -275,6 +277,11 @@ class Iterators:
             if mine is not other:
                 text = f"Data type mismatch at component {at}: expected {other.cpp_name} but got {mine.cpp_name}."
                 raise InvalidArgumentError(None, None, text)
+        for at, (mine, other) in enumerate(zip(held.shapes, op.attrs.get("_shapes", ()), strict=False)):
+            if not shapes.compatible(mine, other):
+                wished, got = shapes.bracket_text(other), shapes.bracket_text(mine)
+                text = f"Incompatible shapes at component {at}: expected {wished} but got {got}."
+                raise InvalidArgumentError(None, None, text)
         return held
 
     def _consume(self, op: Operation, values: list, on_done: Callable[[Any], None]) -> Callable[[], None]:
@@ -320,7 +327,9 @@ def _make(held: IteratorState, op: Operation, values: Sequence) -> list:
 
 
 def _handle(held: IteratorState, op: Operation, values: Sequence) -> list:
-    held.types, held.named = held.types or op.attrs["_types"], op
+    if not held.types:
+        held.types, held.shapes = op.attrs["_types"], op.attrs.get("_shapes", ())
+    held.named = op
     return ["\0".join(op.attrs["_iterator"]).encode()]
 
 

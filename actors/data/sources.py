@@ -15,7 +15,9 @@ from weftwork.graph.data.structure import SPARSE, Leaf
 from weftwork.graph.errors import (
     InvalidArgumentError,
     OpError,
+    OutOfRangeError,
     UnimplementedError,
+    UnknownError,
     from_exception,
 )
 from weftwork.graph.files.system import glob
@@ -167,12 +169,13 @@ class Generated(Stage):
                 args = [copied(value) for value in self.given.values]
                 self.items = iter(self.given.option("generator")(*args))
             item = next(self.items, END)  # type: ignore[arg-type]
-        except OpError:
-            raise
         except Exception as error:
+            if isinstance(error, OpError) and not isinstance(error, OutOfRangeError):
+                raise
             self.items = iter(())  # a generator that raised is exhausted
             text = f"{type(error).__name__}: {error}"
-            raise from_exception(error)(None, None, f"{text}\n\t [[the generator {_named(self.given)}]]") from error
+            kind = UnknownError if isinstance(error, OpError) else from_exception(error)  # not what says the end
+            raise kind(None, None, f"{text}\n\t [[the generator {_named(self.given)}]]") from error
         return END if item is END else self._element(item)
 
     def _element(self, item: Any) -> list:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from weftwork.graph.data.description import Description
-from weftwork.graph.errors import CancelledError, OpError, UnimplementedError, from_exception
+from weftwork.graph.errors import CancelledError, InvalidArgumentError, OpError, UnimplementedError, from_exception
 from weftwork.graph.graph import Graph
 from weftwork.graph.ops.composite import SparseTensorValue
 
@@ -133,6 +133,12 @@ class Pipeline:
         """Raise CancelledError if the pipeline is closed."""
         if self.closed:
             raise CancelledError(None, None, "The iterator was initialized again, or its session was closed.")
+
+
+def check_count(word: str, value: int, *also: int) -> None:
+    """Raise InvalidArgumentError if an argument is neither positive nor one of `also`."""
+    if value < 1 and value not in also:
+        raise InvalidArgumentError(None, None, f"{word} must be greater than zero.")
 
 
 class Stage:

@@ -13,7 +13,8 @@ import numpy as np
 
 from weftwork.graph import dtypes
 from weftwork.graph.build import constant
-from weftwork.graph.data.dataset import AUTOTUNE, Dataset
+from weftwork.graph.data.dataset import Dataset
+from weftwork.graph.data.description import AUTOTUNE
 from weftwork.graph.data.sources import CsvDataset
 from weftwork.graph.data.transformations import as_list
 from weftwork.graph.files.system import GFile

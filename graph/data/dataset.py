@@ -14,7 +14,7 @@ import numpy as np
 from weftwork.graph import dtypes
 from weftwork.graph.build import convert_to_tensor, static_value
 from weftwork.graph.data import structure as structures
-from weftwork.graph.data.description import captured_by
+from weftwork.graph.data.description import AUTOTUNE, captured_by
 from weftwork.graph.data.functions import traced
 from weftwork.graph.data.iterators import Iterator, initializable_iterator, node_of, one_shot_iterator
 from weftwork.graph.data.options import Options
@@ -27,9 +27,6 @@ from weftwork.graph.ops.composite import SparseTensor
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.sections import Section
 from weftwork.graph.seeds import stream_seeds
-
-AUTOTUNE = -1
-"""As a number of parallel calls, or of elements to prefetch: as many as the machine can handle."""
 
 
 def make_dataset(

@@ -14,6 +14,9 @@ from weftwork.graph.operation import REFERENCES, Tensor
 from weftwork.graph.python.ownership import add_atoms
 from weftwork.graph.sections import Section, captures
 
+AUTOTUNE = -1
+"""As a number of parallel calls, or of elements to prefetch: as many as the machine can handle."""
+
 
 @dataclass(frozen=True, eq=False)
 class Description:

@@ -10,7 +10,8 @@ import numpy as np
 from weftwork.graph import dtypes
 from weftwork.graph.build import convert_to_tensor
 from weftwork.graph.data import structure as structures
-from weftwork.graph.data.dataset import AUTOTUNE, Dataset, check_predicate, checked_dataset, make_dataset
+from weftwork.graph.data.dataset import Dataset, check_predicate, checked_dataset, make_dataset
+from weftwork.graph.data.description import AUTOTUNE
 from weftwork.graph.data.functions import traced
 from weftwork.graph.data.iterators import node_of
 from weftwork.graph.data.padding import padded_to, paddings
@@ -246,6 +247,7 @@ def choose_from_datasets(datasets: Sequence[Dataset], choice_dataset: Dataset) -
 def sample_from_datasets(datasets: Sequence[Dataset], weights: Any = None, seed: int | None = None) -> Dataset:
     """Elements of several datasets, drawn with the probability of their weights, until all are exhausted.
 
+    A dataset of weight 0 is never drawn.
     Raises ValueError unless there is one weight per dataset.
     """
     chances = np.full(len(datasets), 1 / len(datasets)) if weights is None else np.asarray(weights, np.float64)

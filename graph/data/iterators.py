@@ -82,7 +82,7 @@ class Iterator(structures.Structured):
         """The iterator whose `string_handle()` has the value of `string_handle` in a run.
 
         At run time, raises NotFoundError for a handle of another session, InvalidArgumentError for a string that is
-        no handle, and for an iterator with other types.
+        no handle, and for an iterator with other types or shapes.
         output_types, output_shapes, output_classes: of an element, in its structure; None means unknown shapes, and
             tensors.
         """
@@ -133,9 +133,10 @@ class Iterator(structures.Structured):
     def _attrs(self, word: str) -> dict[str, Any]:
         first = self._first if word == "restore" else self._variant
         variant = None if first is None else (first.op.index, first.index)
-        dtypes_ = tuple([leaf.dtype for leaf in flatten(self.structure)])
-        container = self._iterator_resource.container
-        return {"_word": word, "_iterator": (container, self._key), "_dataset": variant, "_types": dtypes_}
+        leaves = flatten(self.structure)
+        types, raw = tuple([leaf.dtype for leaf in leaves]), tuple([leaf.shape for leaf in leaves])
+        key = (self._iterator_resource.container, self._key)
+        return {"_word": word, "_iterator": key, "_dataset": variant, "_types": types, "_shapes": raw}
 
     def get_next(self, name: str | None = None) -> Any:
         """The next element, in the structure of the dataset's. Call this once, and run the result again and again.

@@ -2,7 +2,7 @@
 
 from weftwork.graph.data.cardinality import INFINITE_CARDINALITY, UNKNOWN_CARDINALITY, cardinality
 from weftwork.graph.data.csv_files import make_csv_dataset
-from weftwork.graph.data.dataset import AUTOTUNE
+from weftwork.graph.data.description import AUTOTUNE
 from weftwork.graph.data.experimental import (
     Counter,
     bucket_by_sequence_length,

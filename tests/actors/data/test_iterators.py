@@ -77,6 +77,21 @@ def test_one_iterator_goes_through_several_datasets():
         assert drained(session, element) == [0, 1, 2]
 
 
+def test_an_iterator_by_handle_has_the_shapes_that_were_declared():
+    handle = tf.placeholder(tf.string, [])
+    scalar, vector = Dataset.range(5).make_one_shot_iterator(), Dataset.range(5).batch(2).make_one_shot_iterator()
+    element = Iterator.from_string_handle(handle, tf.int64, [3]).get_next()
+    with tf.Session() as session:
+        one, two = session.run([scalar.string_handle(), vector.string_handle()])
+        for _ in range(2):
+            with pytest.raises(
+                tf.errors.InvalidArgumentError, match=r"shapes at component 0: expected \[3\] but got \[\]"
+            ):
+                session.run(element, {handle: one})
+        assert session.run(scalar.get_next()) == 0  # nothing was taken
+        assert session.run(element, {handle: two}).tolist() == [0, 1]  # [?] may be [3]
+
+
 def test_a_handle_says_in_each_run_which_iterator_is_meant():
     handle = tf.placeholder(tf.string, [])
     element = Iterator.from_string_handle(handle, tf.int64, []).get_next()

@@ -158,6 +158,19 @@ def test_a_sample_draws_from_all_until_they_are_empty():
     assert [n for n in found if n < 50] == list(range(20))
 
 
+def test_a_dataset_of_weight_zero_is_never_drawn():
+    assert numbers(experimental.sample_from_datasets([Dataset.range(3), Dataset.range(9)], [1.0, 0.0])) == [0, 1, 2]
+
+
+def test_an_error_of_a_generator_does_not_end_the_dataset():
+    def failing():
+        yield 1
+        raise tf.errors.OutOfRangeError(None, None, "no more")
+
+    with pytest.raises(tf.errors.UnknownError, match="OutOfRangeError: no more"):
+        numbers(Dataset.from_generator(failing, tf.int32, []))
+
+
 def test_a_generator_is_called_for_each_time_through_it():
     calls = []
 
@@ -188,6 +201,20 @@ def test_a_generator_that_yields_what_was_not_said_is_named(items, text):
     ("make", "error", "text"),
     [
         (lambda d: d.batch(0), tf.errors.InvalidArgumentError, "Batch size must be greater than zero."),
+        (
+            lambda d: d.interleave(Dataset.from_tensors, 0),
+            tf.errors.InvalidArgumentError,
+            "cycle_length must be greater",
+        ),
+        (lambda d: d.interleave(Dataset.from_tensors, 2, 0), tf.errors.InvalidArgumentError, "block_length must be"),
+        (lambda d: d.interleave(Dataset.from_tensors, 2, 0, 2), tf.errors.InvalidArgumentError, "block_length must be"),
+        (lambda d: d.interleave(Dataset.from_tensors, 2, 1, -2), tf.errors.InvalidArgumentError, "num_parallel_calls"),
+        (lambda d: d.map(lambda x: x, 0), tf.errors.InvalidArgumentError, "num_parallel_calls must be greater"),
+        (
+            lambda d: tf.data.FixedLengthRecordDataset(__file__, 1, header_bytes=-1),
+            tf.errors.InvalidArgumentError,
+            "`header_bytes` must be >= 0",
+        ),
         (lambda d: d.shuffle(0), tf.errors.InvalidArgumentError, "buffer_size must be greater than zero."),
         (lambda d: d.prefetch(-2), tf.errors.InvalidArgumentError, "buffer_size must be >= 0"),
         (lambda d: d.shard(2, 2), tf.errors.InvalidArgumentError, "Index must be between 0 and 1"),
