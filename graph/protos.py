@@ -59,25 +59,34 @@ def available() -> bool:
     return importlib.util.find_spec("tensorboard") is not None
 
 
-def messages(package: str, definitions: Mapping[str, Mapping[str, str]], uses: Any = None) -> dict[str, Any]:
-    """Message classes by name, from `{message: {field: "NUMBER KIND"}}`.
+def messages(package: str, definitions: Mapping[str, Mapping[str, Any]], uses: Any = None) -> dict[str, Any]:
+    """Message classes by name, from `{message: {field: "NUMBER KIND"}}`, where `{enum: {NAME: number}}` is an enum.
 
-    KIND: int32, int64, uint32, fixed32, bool, string, bytes, float, double, or another of the messages; `repeated KIND`
-    for a list.
+    KIND: int32, int64, uint32, fixed32, bool, string, bytes, float, double, or another of the messages or enums;
+    `repeated KIND` for a list.
     uses: a module of `protos` whose messages may also be used, `.tensorboard.MetaGraphDef`.
     """
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     kinds = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
+    enums = {name: values for name, values in definitions.items() if int in map(type, values.values())}
+    for name, values in enums.items():
+        entries = file.enum_type.add(name=name).value
+        for word, number in values.items():
+            entries.add(name=word, number=number)
     for name, fields in definitions.items():
+        if name in enums:
+            continue
         message = file.message_type.add(name=name)
         for field, text in fields.items():
             number, *repeated, kind = text.split()
             entry = message.field.add(name=field, number=int(number), label=kinds.LABEL_OPTIONAL)
             if repeated:
                 entry.label = kinds.LABEL_REPEATED
-            if kind in definitions or kind.startswith("."):
+            if kind in enums:
+                entry.type, entry.type_name = kinds.TYPE_ENUM, f".{package}.{kind}"
+            elif kind in definitions or kind.startswith("."):
                 entry.type = kinds.TYPE_MESSAGE
                 entry.type_name = kind if kind.startswith(".") else f".{package}.{kind}"
             else:
@@ -86,6 +95,5 @@ def messages(package: str, definitions: Mapping[str, Mapping[str, str]], uses: A
     if uses is not None:
         file.dependency.append(uses.DESCRIPTOR.name)
     pool.AddSerializedFile(file.SerializeToString())
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}")) for name in definitions
-    }
+    found = {name: pool.FindMessageTypeByName(f"{package}.{name}") for name in definitions if name not in enums}
+    return {name: message_factory.GetMessageClass(kind) for name, kind in found.items()}

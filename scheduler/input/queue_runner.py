@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from weftwork.graph import stacks
+from weftwork.graph import errors, stacks
 from weftwork.graph.errors import (
     CancelledError,
     OpError,
@@ -35,9 +35,10 @@ def _wire() -> Any:
         "enqueue_op_name": "2 repeated string",
         "close_op_name": "3 string",
         "cancel_op_name": "4 string",
-        "queue_closed_exception_types": "5 repeated int32",
+        "queue_closed_exception_types": "5 repeated Code",
     }
-    return messages("weftwork.queue_runner", {"QueueRunnerDef": fields})["QueueRunnerDef"]
+    codes = {word: number for word, number in vars(errors).items() if word.isupper() and type(number) is int}
+    return messages("weftwork.queue_runner", {"QueueRunnerDef": fields, "Code": codes})["QueueRunnerDef"]
 
 
 class QueueRunner:

@@ -30,6 +30,7 @@ class OptimizerOptions(Message):
 
     L1, L0 = 0, -1
     DEFAULT, OFF, ON_1, ON_2 = 0, -1, 1, 2
+    _enums = {"opt_level": ("L1", "L0"), "global_jit_level": ("DEFAULT", "OFF", "ON_1", "ON_2")}
 
     do_common_subexpression_elimination: bool = False
     """Merge equal pure nodes, also at level L0."""
@@ -47,6 +48,11 @@ class RewriterConfig(Message):
     """How graphs are rewritten, pass by pass. There are two passes, both active unless they are OFF."""
 
     DEFAULT, ON, OFF, AGGRESSIVE = 0, 1, 2, 3
+    _enums = dict.fromkeys(
+        ("layout_optimizer", "constant_folding", "shape_optimization", "remapping", "common_subgraph_elimination",
+         "arithmetic_optimization", "dependency_optimization", "loop_optimization", "function_optimization"),
+        ("DEFAULT", "ON", "OFF", "AGGRESSIVE"),
+    )  # fmt: skip
 
     layout_optimizer: int = 0
     constant_folding: int = 0
@@ -234,6 +240,7 @@ class RunOptions(Message):
     """The options of a single run."""
 
     NO_TRACE, SOFTWARE_TRACE, HARDWARE_TRACE, FULL_TRACE = 0, 1, 2, 3
+    _enums = {"trace_level": ("NO_TRACE", "SOFTWARE_TRACE", "HARDWARE_TRACE", "FULL_TRACE")}
 
     trace_level: int = 0
     """NO_TRACE, or anything else to write the times of the nodes to `RunMetadata.step_stats`."""

@@ -75,7 +75,7 @@ class Repeated(MutableSequence, Generic[T]):
 
 
 class Map(MutableMapping, Generic[K, T]):
-    """A dict from keys of one type to values of one type."""
+    """A dict from keys of one type to values of one type. Reading a missing key enters a default, as in protobuf."""
 
     def __init__(self, kinds: tuple[type[Any], type[Any]], name: str, changed: Callable[[], None]):
         self._kinds, self._name, self._changed = kinds, name, changed
@@ -90,7 +90,15 @@ class Map(MutableMapping, Generic[K, T]):
         del self._items[key]
 
     def __getitem__(self, key: Any) -> Any:
-        return self._items[key]
+        key_kind, kind = self._kinds
+        return self._items.setdefault(_checked(key_kind, self._name, key), kind())
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self._items
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The value of a key, or the default."""
+        return self._items.get(key, default)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._items)
@@ -105,6 +113,7 @@ class Map(MutableMapping, Generic[K, T]):
 class _Field(NamedTuple):
     """A declared field. make: Repeated, Map, a Message class, or None for a plain value of type `kind`."""
 
+    name: str
     kind: Any
     make: Any
 
@@ -138,10 +147,12 @@ class Message:
 
     _fields: ClassVar[dict[str, _Field]] = {}
     _choices: ClassVar[dict[str, tuple[str, ...]]] = {}
+    _enums: ClassVar[dict[str, tuple[str, ...]]] = {}
+    """The names of the class's constants that stand for a field's numbers in text."""
 
     def __init_subclass__(cls) -> None:
         hints = typing.get_type_hints(cls, localns=dict(vars(cls)))
-        cls._fields = {name: _field(hint) for name, hint in hints.items() if not name.startswith("_")}
+        cls._fields = {name: _field(name, hint) for name, hint in hints.items() if not name.startswith("_")}
 
     def __init__(self, **values: Any):
         self.__dict__.update(_parent=None, _present=False)
@@ -263,6 +274,32 @@ class Message:
         """Serialize the set fields as JSON in a fixed order. This is not protobuf's wire format."""
         return json.dumps(_plain(self), sort_keys=True, default=repr).encode()
 
+    def ByteSize(self) -> int:
+        """The length of the serialized message."""
+        return len(self.SerializeToString())
+
+    def ParseFromString(self, serialized: bytes) -> int:
+        """Replace the contents by what `SerializeToString` returned. Returns its length."""
+        self.CopyFrom(type(self).FromString(serialized))
+        return len(serialized)
+
+    def MergeFromString(self, serialized: bytes) -> int:
+        """Merge what `SerializeToString` returned. Returns its length."""
+        self.MergeFrom(type(self).FromString(serialized))
+        return len(serialized)
+
+    def ListFields(self) -> list[tuple[Any, Any]]:
+        """(field, value) for each field that is set; `field.name` is its name."""
+        return [(self._fields[name], value) for name, value in self._set_fields().items()]
+
+    def IsInitialized(self) -> bool:
+        """True: no field is required."""
+        return True
+
+    def WhichOneof(self, oneof_group: str) -> str | None:
+        """Raise ValueError: no message has alternative fields."""
+        raise ValueError(f'Protocol message {type(self).__name__} has no "{oneof_group}" field.')
+
     def to_plain(self) -> dict[str, Any]:
         """The set fields as dicts, lists and plain values, as `json_format.ParseDict` of protobuf takes them."""
         return _plain(self, dict)
@@ -285,7 +322,19 @@ class Message:
 
     def __str__(self) -> str:
         """The set fields in protobuf's text format."""
-        return "".join([line + "\n" for line in _lines(self._set_fields().items())])
+        return "".join([line + "\n" for line in _lines(self._named_fields())])
+
+    def _named_fields(self) -> list[tuple[str, Any]]:
+        """The set fields, where names stand for the numbers of enumerations."""
+        return [(name, self._enum_name(name, value)) for name, value in self._set_fields().items()]
+
+    def _enum_name(self, name: str, value: Any) -> Any:
+        names = [_Word(word) for word in self._enums.get(name, ()) if getattr(type(self), word) == value]
+        return names[0] if names else value
+
+
+class _Word(str):
+    """Text that is written without quotes."""
 
 
 def _lines(fields: Iterable[tuple[str, Any]]) -> Iterator[str]:
@@ -294,7 +343,7 @@ def _lines(fields: Iterable[tuple[str, Any]]) -> Iterator[str]:
         if isinstance(value, Map):
             entries = [[("key", key), ("value", inner)] for key, inner in sorted(value.items())]
         else:
-            entries = [item._set_fields().items() if isinstance(item, Message) else item for item in _listed(value)]
+            entries = [item._named_fields() if isinstance(item, Message) else item for item in _listed(value)]
         for entry in entries:
             if isinstance(entry, (bool, int, float, str, bytes)):
                 yield f"{name}: {_text(entry)}"
@@ -309,19 +358,21 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, (str, bytes)):
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    if isinstance(value, (str, bytes)) and not isinstance(value, _Word):
         text = value if isinstance(value, str) else value.decode("latin-1")
         return f'"{text.translate(_ESCAPES)}"'
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _field(hint: Any) -> _Field:
+def _field(name: str, hint: Any) -> _Field:
     make, kinds = typing.get_origin(hint), typing.get_args(hint)
     if make is Repeated:
-        return _Field(kinds[0], make)
+        return _Field(name, kinds[0], make)
     if make is Map:
-        return _Field(kinds, make)
-    return _Field(hint, hint if issubclass(hint, Message) else None)
+        return _Field(name, kinds, make)
+    return _Field(name, hint, hint if issubclass(hint, Message) else None)
 
 
 def _rebuild(cls: type[Message], values: dict[str, Any]) -> Message:

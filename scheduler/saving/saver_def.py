@@ -37,6 +37,7 @@ class SaverDef(Message):
     """LEGACY, V1 or V2."""
 
     LEGACY, V1, V2 = 0, 1, 2
+    _enums = {"version": ("LEGACY", "V1", "V2")}
 
     def SerializeToString(self) -> bytes:
         """Serialize to TensorFlow's wire format."""
@@ -47,7 +48,3 @@ class SaverDef(Message):
         """Parse TensorFlow's wire format."""
         wire = _wire().FromString(data)
         return cls(**{name: getattr(wire, name) for name in _WIRE})
-
-    def ParseFromString(self, data: bytes) -> None:
-        """Replace the contents by a parsed message."""
-        self.CopyFrom(type(self).FromString(data))

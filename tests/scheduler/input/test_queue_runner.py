@@ -150,6 +150,7 @@ def test_a_runner_is_made_of_its_definition(graph):
     queue = tf.FIFOQueue(10, tf.float32, name="queue")
     runner = tf.train.QueueRunner(queue, [tf.no_op(name="fill")])
     again = tf.train.QueueRunner(queue_runner_def=runner.to_proto())
+    assert "queue_closed_exception_types: OUT_OF_RANGE" in str(runner.to_proto())
     assert (again.name, again.enqueue_ops) == ("queue", runner.enqueue_ops)
     assert runner.to_proto("elsewhere") is None
     with pytest.raises(TypeError, match="queue_runner_def must be a QueueRunnerDef"):

@@ -177,6 +177,9 @@ def test_maps_are_dicts():
     del config.device_count["CPU"]
     assert dict(config.device_count) == {"GPU": 2}
     assert "CPU" not in config.device_count
+    assert (config.device_count.get("CPU"), config.device_count["CPU"]) == (None, 0)
+    config.device_count["TPU"] += 3
+    assert dict(config.device_count) == {"GPU": 2, "CPU": 0, "TPU": 3}
 
 
 def test_merging_replaces_values_and_extends_lists():
@@ -337,6 +340,49 @@ job {
     assert again == options
     assert str(tf.ConfigProto()) == ""
     assert repr(tf.ConfigProto()) == "ConfigProto()"
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE), "trace_level: FULL_TRACE\n"),
+        (tf.RunOptions(trace_level=7), "trace_level: 7\n"),
+        (
+            tf.train.SaverDef(version=tf.train.SaverDef.V2, keep_checkpoint_every_n_hours=10000),
+            "keep_checkpoint_every_n_hours: 10000\nversion: V2\n",
+        ),
+        (tf.OptimizerOptions(opt_level=-1, global_jit_level=1), "opt_level: L0\nglobal_jit_level: ON_1\n"),
+        (tf.GPUOptions(per_process_gpu_memory_fraction=0.5), "per_process_gpu_memory_fraction: 0.5\n"),
+    ],
+    ids=str,
+)
+def test_the_text_names_the_numbers_of_enumerations(message, text):
+    assert str(message) == text
+    assert merge_text(text, type(message)()) == message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        full_config(),
+        tf.train.ClusterSpec({"ps": ["a:1"]}).as_cluster_def(),
+        tf.RunOptions(timeout_in_ms=3),
+        tf.train.ServerDef(job_name="ps", task_index=1),
+        tf.train.SaverDef(max_to_keep=3),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_a_message_is_read_from_its_bytes(message):
+    data = message.SerializeToString()
+    assert message.ByteSize() == len(data)
+    parsed, merged = type(message)(), type(message)()
+    assert parsed.ParseFromString(data) == merged.MergeFromString(data) == len(data)
+    assert parsed == merged == message == type(message).FromString(data)
+    fields = message.ListFields()
+    assert fields
+    assert all([getattr(message, field.name) == value and message.IsInitialized() for field, value in fields])
+    with pytest.raises(ValueError, match='has no "choice" field'):
+        message.WhichOneof("choice")
 
 
 def test_a_text_may_name_the_constants_of_a_message():

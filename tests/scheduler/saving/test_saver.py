@@ -392,7 +392,7 @@ def test_the_state_file_has_tensorflows_format(tmp_path):
         f'{folder}/é"\\\n',
         [f"{folder}/m-3"],
         all_model_checkpoint_timestamps=[1.5, 1543234234.25],
-        last_preserved_timestamp=7.0,
+        last_preserved_timestamp=7.5,
     )
     assert (tmp_path / "checkpoint").read_text() == (
         f'model_checkpoint_path: "{folder}/é\\"\\\\\\n"\n'
@@ -400,12 +400,12 @@ def test_the_state_file_has_tensorflows_format(tmp_path):
         f'all_model_checkpoint_paths: "{folder}/é\\"\\\\\\n"\n'
         "all_model_checkpoint_timestamps: 1.5\n"
         "all_model_checkpoint_timestamps: 1543234234.25\n"
-        "last_preserved_timestamp: 7.0\n"
+        "last_preserved_timestamp: 7.5\n"
     )
     state = tf.train.get_checkpoint_state(folder)
     assert state.model_checkpoint_path == f'{folder}/é"\\\n'
     assert state.all_model_checkpoint_timestamps == [1.5, 1543234234.25]
-    assert state.last_preserved_timestamp == 7.0
+    assert state.last_preserved_timestamp == 7.5
 
 
 def test_relative_entries_are_meant_from_the_folder_so_that_it_can_be_moved(graph, tmp_path):
