@@ -43,7 +43,7 @@ class Captured:
     spaces: (function, names) of the program's functions that it calls, itself included, and the data in their globals.
     classes: classes of the program that it may instantiate.
     draws: bits that tell what it may draw random numbers from.   main: it depends on its thread.
-    ends: it may end the process that it runs in.
+    ends: it may end the process that it runs in.   has_data: it refers to more than code.
     """
 
     def __init__(self, function: Callable, whole: tuple[type, ...] = (), given: Iterable = ()):
@@ -96,7 +96,7 @@ class Captured:
         walk.writes.update([("object", id(cached)) for cached in walk.caches if self._matters(cached)])
         self.names, self.imported, self.variables = walk.names, walk.imported, walk.variables
         self.spaces, self.classes = walk.spaces, list(walk.classes.values())
-        self.draws, self.main = walk.draws, walk.main
+        self.draws, self.main, self.has_data = walk.draws, walk.main, bool(walk.data)
         self.ends = walk.ends and not walk.forks  # if it forks, it ends the child
         found = [(value, *fingerprint(value, self._kinds)) for value in walk.objects.values()]
         for value, text, travels in found:

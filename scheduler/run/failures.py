@@ -27,6 +27,7 @@ from weftwork.graph.operation import Kind, Operation
 from weftwork.graph.user_function import UserFunction
 from weftwork.graph.variables.handles import no_value_text
 from weftwork.scheduler.compile.dataflow import Dataflow
+from weftwork.scheduler.compile.effects import functions_of
 from weftwork.scheduler.compile.emit import is_users
 from weftwork.scheduler.machines import backend, objects, room
 from weftwork.scheduler.plan.cost import COSTS
@@ -34,8 +35,10 @@ from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.specializations import forget_plans
 
 _LOG = logging.getLogger("weftwork")
+_READ_ONLY = ("read-only", "read only")
 _OF_THE_PLACE = (
-    *("main thread", "event loop", "Ray has not been", "read-only", "read only"),
+    *("main thread", "event loop", "Ray has not been"),
+    *_READ_ONLY,
     *(
         "unknown encoding",
         "unknown error handler",
@@ -170,9 +173,15 @@ def is_of_the_place(error: BaseException) -> bool:
 
 
 def let_stay(op: Operation, kernel: Any, why: BaseException) -> bool:
-    """Note that a function can only run in the program's own process, and log that once. True the first time."""
+    """Note that a function can only run in the program's own process, and log that once. True the first time.
+
+    One that something read-only has stopped there is taken to write what it has captured: it runs in its turn.
+    """
     new = HISTORY.let_stay(kernel)
     if new:
+        for function in functions_of([kernel]) if any(word in text_of(why) for word in _READ_ONLY) else ():
+            if function.captured.has_data:
+                function.captured.record_write()
         _LOG.info("From now on, %s runs in this process: %s", op.defined_at, why)
     return new
 

@@ -80,6 +80,9 @@ class Refusals:
     def fails_there(self, node: int, error: BaseException) -> None:
         """Run a node in the caller that failed elsewhere because of the place."""
         self.keep_here([node], error)
+        written = [n for n, each in enumerate(functions_of([self._flow.kernels[node]])) if each.captured.writes]
+        if written:
+            self.writes([node], written)
         if isinstance(error, OSError):  # a file of the program's: earlier functions may use its other end
             ops = self._flow.ops[: node + 1]
             self._frontier.take_turns([n for n, op in enumerate(ops) if op.traits.user and n not in self._flow.needs])
