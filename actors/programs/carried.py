@@ -7,8 +7,8 @@ the change lasts. A change is one of these:
 
 in place     a small object's pickled bytes differ
 rebinding    a global of a function pickled by value, a closure cell, or a name of a module or class is another object
-of a large   object: arrays are read-only during the run, so writing raises and the function goes to the program; for a
-             container the length is compared; in the first runs, its items are as well
+of a large   object: arrays, also those of frames, are read-only during the run, so writing raises and the function goes
+             to the program; of buffers, a checksum is compared; of containers, the length, and first the items as well
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import io
 import random
 import sys
 import uuid
-from collections import deque
+from array import array
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context, ContextVar
 from enum import Enum
@@ -28,13 +29,15 @@ from importlib import import_module
 from operator import is_
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
+from zlib import adler32
 
 import cloudpickle
 import numpy as np
 
 from weftwork.graph.python.captured import SMALL, Captured, pickled, reference_to
 from weftwork.graph.python.captured_kinds import is_changed, is_generic
-from weftwork.graph.python.inspection import MISSING, content, space_of, value_of
+from weftwork.graph.python.frames import arrays_of, is_lazy
+from weftwork.graph.python.inspection import ATOMS, MISSING, content, space_of, value_of
 from weftwork.graph.python.made_at_import import is_made_at_import
 from weftwork.graph.python.modules import is_own, is_owned, settle_reloaded
 
@@ -147,9 +150,9 @@ class _Bound:
         self._value = value = look(name)
         self._mark = _mark(value)
         self._items = [(each, _contents(each)) for each in _containers(value)] if closely else ()
-        for array in _large(value):
-            array.flags.writeable = False
-            _locked.append(array)
+        for each in _large(value):
+            each.flags.writeable = False
+            _locked.append(each)
 
     def is_changed(self) -> bool:
         """True if the name is bound to another object, or if the object's length, attributes or items have changed."""
@@ -158,13 +161,14 @@ class _Bound:
         return any([not _is_same(_contents(each), before) for each, before in self._items])
 
 
-_SIZED = frozenset([list, dict, set, bytearray, deque])
-_ORDERED = frozenset([list, dict, deque])
+_DICTS = (dict, OrderedDict, defaultdict, Counter)
+_SIZED, _BUFFERS = frozenset([list, set, deque, *_DICTS]), frozenset([bytearray, array])
 _ARRAYS = frozenset([np.ndarray, np.memmap])
 _LOOKS = 3
 """One more than the runs in which the items of containers are compared: what a function changes, it changes soon."""
 _MOST_HASHED = 1 << 20
-"""Bytes of a container's pickle up to which changes inside its items are noticed: hashing them takes some 10 ms."""
+"""Bytes of a container's pickle up to which changes inside its items are noticed: hashing them takes some 10 ms. Also
+the items at the beginning of a buffer that are compared: their checksum takes some 0.3 ms."""
 _MOST_ITEMS = 1_000_000
 """Containers with more items are taken as constant: comparing a million takes 20 ms."""
 
@@ -173,13 +177,15 @@ def _mark(value: Any) -> Any:
     """A cheap fingerprint that reveals some changes in place."""
     if type(value) in _SIZED:
         return len(value)
-    return list(map(id, _attributes(value))) if is_owned(type(value)) else None
+    if type(value) in _BUFFERS:
+        return len(value), adler32(memoryview(value)[:_MOST_HASHED])
+    return [(id(each), _mark(each) if type(each) in _BUFFERS else None) for each in _attributes(value)]
 
 
 def _containers(value: Any) -> list:
     """The containers whose items are compared: the value itself, or its attributes."""
-    found = [value] if type(value) in _ORDERED else _attributes(value)
-    return [each for each in found if type(each) in _ORDERED and len(each) <= _MOST_ITEMS]
+    found = [value] if type(value) in _SIZED else _attributes(value)
+    return [each for each in found if type(each) in _SIZED and len(each) <= _MOST_ITEMS]
 
 
 def _contents(container: Any) -> bytes | list:
@@ -189,18 +195,16 @@ def _contents(container: Any) -> bytes | list:
         cloudpickle.Pickler(file, 5).dump(container)
         return file.hash.digest()
     except Exception:
-        return list(container.values() if type(container) is dict else container)
+        return list(container.values() if type(container) in _DICTS else container)
 
 
 def _is_same(now: Any, before: Any) -> bool:
-    if type(now) is bytes or type(before) is bytes:
-        return now == before
-    return all(map(is_, now, before))
+    return now == before if bytes in (type(now), type(before)) else all(map(is_, now, before))
 
 
 def _attributes(value: Any) -> list:
     """The attributes of an object whose class is the program's; no attributes for others."""
-    return list((space_of(value) or {}).values()) if is_owned(type(value)) else []
+    return list((space_of(value) or {}).values()) if type(value) not in ATOMS and is_owned(type(value)) else []
 
 
 _locked: list[np.ndarray] = []
@@ -208,9 +212,12 @@ _locked: list[np.ndarray] = []
 
 
 def _large(value: Any) -> list[np.ndarray]:
-    """The large writable arrays in a value: the value itself, or its attributes."""
-    found = [value] if type(value) in _ARRAYS else _attributes(value)
-    return [each for each in found if type(each) in _ARRAYS and each.nbytes > SMALL and each.flags.writeable]
+    """The large writable arrays in a value and in its attributes: these themselves, or the data of frames."""
+    found: list = []
+    for each in (value, *_attributes(value)):
+        kind = type(each)
+        found += [each] if kind in _ARRAYS else arrays_of(each) if kind not in ATOMS and is_lazy(kind) else []
+    return [each for each in found if each.nbytes > SMALL and each.flags.writeable]
 
 
 # In the program

@@ -16,6 +16,7 @@ from weftwork.graph.python.origins import (
     BUILTINS,
     CHANGES,
     COPY,
+    FILLERS,
     MADE,
     MUTATORS,
     REST,
@@ -175,6 +176,14 @@ class Follower(Stack):
     def _build_set(self, count: int, instruction: Any) -> None:
         self.stack.append(either(*[held(self._pop()) for _ in range(count)]))
 
+    def _build_map(self, count: int, instruction: Any) -> None:
+        values = [self._pop() for _ in range(2 * count)]
+        self.stack.append(either(*map(held, values[::2])))
+
+    def _build_const_key_map(self, count: int, instruction: Any) -> None:
+        self._pop()
+        self.stack.append(either(*[held(self._pop()) for _ in range(count)]))
+
     def _put(self, depth: int, value: Value) -> None:
         if value and len(self.stack) >= depth:
             self.stack[-depth] = either(self.stack[-depth], held(value))
@@ -263,6 +272,8 @@ class Follower(Stack):
             name = (path or root)[-1]
             if positional and (name in MUTATORS or (name in CHANGES and root in BUILTINS and len(path) == 1)):
                 self._changed(positional[0], "argument")
+            for value in positional if name in FILLERS else ():
+                self._changed(either(value, item_of(value)), "argument")
             results.append(
                 self._returned(root[1], given)
                 if root[0] == MADE and not path

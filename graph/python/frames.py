@@ -75,10 +75,12 @@ def lazily_copied(frame: Any) -> Any:
 
 def is_mapped(frame: Any) -> bool:
     """True for an object whose class is lazy and whose data cannot be written to."""
+    return any([not each.flags.writeable for each in arrays_of(frame)])
+
+
+def arrays_of(frame: Any) -> list[np.ndarray]:
+    """The arrays in which an object whose class is lazy has its data, those of extension arrays among them."""
     manager = getattr(frame, "_mgr", None)  # an index has none, and is never written to
     parts = [] if manager is None else manager.arrays
-    return any([_is_fixed(part) or any(map(_is_fixed, getattr(part, "__dict__", {}).values())) for part in parts])
-
-
-def _is_fixed(part: Any) -> bool:
-    return isinstance(part, np.ndarray) and not part.flags.writeable
+    found = [each for part in parts for each in (part, *getattr(part, "__dict__", {}).values())]
+    return [each for each in found if isinstance(each, np.ndarray)]

@@ -24,6 +24,8 @@ ITEM = "[]"
 """A path step that leads to some item; an `Item` leads to a certain one."""
 VIEW = "[:]"
 """A path step that leads to a slice: of an array, a view of it; of a list, a copy."""
+MEMORY = "memoryview()"
+"""A path step that leads to a view of a buffer's memory: its slices share it."""
 COPY = "copy()"
 """A path step that leads to a shallow copy: what is in it is shared."""
 CLASS = ("__class__", "type()")
@@ -153,6 +155,8 @@ WRITERS = frozenset(
 """Functions of Python that change their first argument."""
 MUTATORS = WRITERS.union("at shuffle copyto putmask place fill_diagonal put_along_axis".split())
 """These, and others that do so. `numpy.add.at` and the like do so even if it is read-only."""
+FILLERS = frozenset("pack_into readinto readinto1 recv_into recvfrom_into recvmsg_into readv preadv".split())
+"""Functions and methods that write into the buffers among their arguments."""
 BUILTINS = frozenset([("global", name) for name in "list dict set bytearray deque OrderedDict defaultdict".split()])
 """Containers whose methods may be called with the container as the first argument: `list.append(rows, 1)`."""
 _KEEPING = frozenset(
@@ -168,13 +172,13 @@ _ITEMS = frozenset("get pop popleft popitem setdefault __getitem__ __next__".spl
 """Methods that return an item of their object."""
 _VIEWS = frozenset(
     "ravel reshape view transpose swapaxes squeeze expand_dims diagonal as_strided sliding_window_view moveaxis "
-    "rollaxis broadcast_to flip fliplr flipud rot90".split()
+    "rollaxis broadcast_to flip fliplr flipud rot90 cast".split()
 )
-"""Functions and methods of arrays that return a view."""
+"""Functions and methods of arrays and memory views that return a view."""
 _ARRAYS = frozenset("asarray asanyarray ascontiguousarray asfortranarray atleast_1d atleast_2d atleast_3d".split())
 """Functions that return an array as it is, if nothing else is given."""
 _SPLITTING = frozenset("split array_split hsplit vsplit dsplit".split())
-_SHARING = frozenset(["memoryview", "frombuffer", "nditer"])
+_SHARING = frozenset(["memoryview", "frombuffer"])
 """Functions whose results share the memory of their first argument."""
 _PARTS = {(("global", "type"), ()): CLASS[1], (("global", "vars"), ()): "__dict__"}
 """The origins of functions that return a part of their argument, and that part."""
@@ -229,7 +233,9 @@ def _of_array(name: str, first: Value, owner: Value, count: int) -> Value:
         return slice_of(first) if count == 1 else ()
     if name in _SPLITTING:
         return held(slice_of(first))
-    return first if name in _SHARING else ()
+    if name in _SHARING:
+        return attribute_of(first, MEMORY)
+    return first if name == "nditer" else ()
 
 
 def _called(called: Origin, given: Iterable[tuple[int | str, Value]]) -> Value:

@@ -20,6 +20,7 @@ from weftwork.graph.python.origins import (
     CLASS,
     COPY,
     MADE,
+    MEMORY,
     REST,
     ROOT_SELF,
     VIEW,
@@ -67,7 +68,7 @@ def step_of(holder: Any, step: Any) -> Any:
     """The value of an attribute, or the class of an object; MISSING if it cannot be had without running code."""
     if step in CLASS:
         return holder.kind if type(holder) is ObjectOf else type(holder)
-    if step == VIEW:
+    if step in (VIEW, MEMORY):
         return holder
     if type(step) is Item:
         return _item(holder, step.key)
@@ -87,7 +88,7 @@ def reached(root: Root, path: Path, look: Look, calls: int = _MOST_CALLS) -> Ite
     value = look(root)
     if value is MISSING:
         return
-    holder, parts, exact, own = value, [value], True, False
+    holder, parts, exact, own, shared = value, [value], True, False, False
     for at, step in enumerate(path):
         if type(step) is Call:
             if exact and isinstance(holder, CACHED):  # what it returned is in its cache, for later callers
@@ -99,10 +100,12 @@ def reached(root: Root, path: Path, look: Look, calls: int = _MOST_CALLS) -> Ite
             if parts and all([_is_numeric(each) for each in parts]):
                 return
             own = True
+        elif step == MEMORY:
+            shared = True
         elif step == VIEW:
-            own = own or not any([isinstance(each, np.ndarray) for each in parts])
+            own = own or not (shared or any([isinstance(each, (np.ndarray, memoryview)) for each in parts]))
         else:
-            own = False
+            own = shared = False
             found = step_of(holder, step) if exact else MISSING
             exact = found is not MISSING
             holder = found if exact else holder
