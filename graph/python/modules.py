@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import copyreg
+import functools
+import json
 import os
 import sys
 import sysconfig
+from contextlib import suppress
+from glob import escape as glob_escape
+from glob import glob
 from importlib.machinery import PathFinder
 from types import FunctionType
 from typing import Any
+from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
 
 import cloudpickle
@@ -85,7 +91,28 @@ def _is_own(name: str) -> bool:
         is_pythons = top in sys.stdlib_module_names or top in sys.builtin_module_names
         return not is_pythons and getattr(spec, "origin", None) is None
     file = os.path.abspath(file)
-    return not (any([mark in file for mark in _PACKAGES]) or file.startswith(_INSTALLED))
+    for mark in _PACKAGES:
+        folder, found, path = file.rpartition(mark)
+        if found:
+            return path in _installed_from_source(folder + mark)
+    return not file.startswith(_INSTALLED)
+
+
+@functools.lru_cache
+def _installed_from_source(folder: str) -> frozenset[str]:
+    """The files in a folder of packages that were installed from a folder of this machine: with `pip install .`.
+
+    Pip notes where it has a package from (PEP 610). Those who build packages for others do so in folders that are gone.
+    """
+    files: set[str] = set()
+    for note in glob(os.path.join(glob_escape(folder), "*.dist-info", "direct_url.json")):
+        record = os.path.join(os.path.dirname(note), "RECORD")
+        with suppress(OSError, ValueError, KeyError), open(note) as file, open(record) as listed:
+            known = json.load(file)
+            place = urlsplit(known["url"])
+            if "dir_info" in known and place.scheme == "file" and os.path.isdir(unquote(place.path)):
+                files.update([line.partition(",")[0] for line in listed])
+    return frozenset(files)
 
 
 def settle_modules() -> None:

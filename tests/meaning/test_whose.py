@@ -13,6 +13,7 @@ import pytest
 import weftwork as tf
 from tests.meaning.places import PLACES, op_in, session_in, values
 from weftwork.graph.python.captured_kinds import given
+from weftwork.graph.python.modules import is_own
 
 SHARING = [place for place in PLACES if place not in ("isolated", "actor")]
 """Places in which what a function writes lasts."""
@@ -109,3 +110,48 @@ def test_a_function_named_after_one_of_pythons_is_the_programs():
         calls.append(value)
 
     assert list(given([counted, json.dumps, [json.JSONEncoder(default=counted)]])) == [counted]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A package that was installed with `pip install .`, and one from an index."""
+    folder = tmp_path_factory.mktemp("env") / "site-packages"
+    for name, known in {"weft_app": {"dir_info": {}}, "weft_library": {"archive_info": {}}}.items():
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text(MODULE)
+        notes = folder / f"{name}-1.0.dist-info"
+        notes.mkdir()
+        (notes / "direct_url.json").write_text(json.dumps({"url": folder.parent.as_uri(), **known}))
+        (notes / "RECORD").write_text(f"{name}/__init__.py,sha256=x,10\n")
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    found = [importlib.import_module(name) for name in ("weft_app", "weft_library")]
+    yield found
+    sys.path.remove(str(folder))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_package_installed_from_a_folder_is_the_programs(ray_session, place, installed):
+    """One of an index is a library: its functions have what each process has."""
+    app, library = installed
+    app.ROWS.clear()
+
+    def change(run):
+        app.LEVEL = app.Settings.level = run
+        app.ROWS[:] = range(run)
+
+    def read():
+        return app.LEVEL, app.level(), app.Settings.get(), len(app.ROWS)
+
+    assert values(place, read, runs=3, between=change) == [(run, run, run, run) for run in range(3)]
+    assert values(place, app.level, runs=3, between=change) == [0, 1, 2]
+    assert is_own("weft_app")
+    assert not is_own("weft_library")
+
+
+@pytest.mark.parametrize("place", SHARING)
+def test_what_such_a_package_writes_lasts(place, installed):
+    app = installed[0]
+    app.ROWS.clear()
+    assert values(place, lambda: app.append(), runs=4) == [1, 2, 3, 4]
+    assert len(app.ROWS) == 4
