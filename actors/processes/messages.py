@@ -12,7 +12,6 @@ ran       where and when a process ran a request, as a plain tuple that goes wit
 
 from __future__ import annotations
 
-import builtins
 import os
 import pickle
 import threading
@@ -24,15 +23,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weftwork.actors.processes import pickling
-from weftwork.graph.errors import part_of, printed, set_part, shown, text_of
+from weftwork.actors.processes import exceptions, pickling
 from weftwork.graph.python.frames import is_lazy
 from weftwork.graph.python.ownership import copied, is_atom
 
 _PART_BYTES = 1 << 16
 """Minimum size in bytes of data that is sent as a part of its own."""
-_MAX_CHAIN = 1000
-"""Maximum number of chained exceptions that are sent with an exception."""
 _MAX_DEPTH, _MAX_PARTS = 4, 1000
 """Maximum depth of nested containers that may count as plain, and of parts of one."""
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
@@ -250,6 +246,7 @@ def unwrap(stored: Any, lazily: bool = False) -> Any:
 
 
 unpack = pickling.loads
+describe, described = partial(exceptions.describe, dumps=pickling.dumps), exceptions.described
 
 
 def unpack_parts(parts: list) -> Any:
@@ -261,104 +258,3 @@ def check_pickles(value: Any) -> None:
     """Raise what pickling `value` would raise. Large arrays are not copied."""
     if not is_plain(value) and not (type(value) is np.ndarray and value.dtype.kind in "biufc"):
         pickling.dumps(value, lambda buffer: None)
-
-
-def describe(error: BaseException) -> tuple[bytes, str]:
-    """Convert an exception and its chain to (pickled exception, traceback text).
-
-    If an exception does not pickle, the offending arguments and attributes are left out. If it still does not pickle, a
-    RuntimeError with its type and text stands for it.
-    """
-    found = _raised_from(error)
-    numbers = {id(each): number for number, (each, _, _) in enumerate(found)}
-    rows: list[tuple] = [
-        (
-            _pack_error(each) if group is None else (numbers[id(group)], position),
-            numbers.get(id(part_of(each, "__cause__"))),
-            numbers.get(id(part_of(each, "__context__"))),
-            part_of(each, "__suppress_context__"),
-        )
-        for each, group, position in found
-    ]
-    bare, *links = rows[0]
-    if isinstance(bare, bytes) and len(rows) == 1 and links == [None, None, False]:
-        return bare, printed(error)
-    return pack(rows), printed(error)
-
-
-def _raised_from(error: BaseException) -> list[tuple[BaseException, BaseException | None, int]]:
-    """An exception and all exceptions that it was raised from, as (exception, the group that contains it, its position
-    there)."""
-    found: list[tuple[BaseException, BaseException | None, int]] = [(error, None, 0)]
-    seen = {id(error)}
-    for each, _, _ in found:
-        members = getattr(each, "exceptions", ()) if isinstance(each, _GROUP) else ()
-        parts: list = [(part, each, at) for at, part in enumerate(members)]
-        before = [part_of(each, name) for name in ("__cause__", "__context__")]
-        parts += [(earlier, None, 0) for earlier in before if earlier is not None]
-        for part in parts:
-            if id(part[0]) not in seen and len(found) < _MAX_CHAIN:
-                seen.add(id(part[0]))
-                found.append(part)
-    return found
-
-
-_GROUP: Any = getattr(builtins, "BaseExceptionGroup", ())
-"""It exists from Python 3.11 on."""
-
-
-def _pack_error(error: BaseException) -> bytes:
-    bare = _try_pack_error(error)
-    if bare is None:
-        args = tuple([arg if _pickles(arg) else shown(arg) for arg in part_of(error, "args")])
-        space = {**object.__getattribute__(error, "__dict__"), **pickling.slots_of(error)}
-        state = {name: value for name, value in space.items() if _pickles(value)}
-        bare = _try_pack_error(pickling.Bare(type(error), args, state))
-    return bare or pack(RuntimeError(f"{type(error).__name__}: {text_of(error)}"))
-
-
-def _try_pack_error(error: Any) -> bytes | None:
-    """Pickle an exception. None if unpickling fails or yields another class, since its constructor may do anything."""
-    wanted = error.kind if isinstance(error, pickling.Bare) else type(error)
-    try:
-        bare = pack(error)
-        return bare if type(unpack(bare)) is wanted else None
-    except BaseException:
-        return None
-
-
-def _pickles(value: Any) -> bool:
-    try:
-        unpack(pack(value))
-    except BaseException:
-        return False
-    return True
-
-
-def described(bare: bytes, text: str) -> BaseException:
-    """The exception that `describe` packed, or a RuntimeError with its text if it cannot be rebuilt here."""
-    first = _try_unpack(bare)
-    rows = first if type(first) is list else [(bare, None, None, False)]
-    made: list[BaseException | None] = []
-    for packed, *_ in rows:
-        one = _member(made[packed[0]], packed[1]) if type(packed) is tuple else _try_unpack(packed)
-        made.append(one if isinstance(one, BaseException) else None)
-    error = made[0] = made[0] or RuntimeError(text.strip().rpartition("\n")[2])
-    for one, (_, cause, context, is_suppressed) in zip(made, rows, strict=True):
-        if one is not None:
-            set_part(one, "__cause__", None if cause is None else made[cause])
-            set_part(one, "__context__", None if context is None else made[context])
-            set_part(one, "__suppress_context__", is_suppressed)
-    return error
-
-
-def _member(group: Any, position: int) -> Any:
-    members = getattr(group, "exceptions", ())
-    return members[position] if position < len(members) else None
-
-
-def _try_unpack(bare: bytes) -> Any:
-    try:
-        return unpack(bare)
-    except BaseException:
-        return None

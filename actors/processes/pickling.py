@@ -24,15 +24,15 @@ from collections import ChainMap, OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from enum import EnumMeta
-from types import CodeType, FunctionType, MemberDescriptorType
+from types import CodeType, FunctionType
 from typing import Any, NamedTuple, NewType
 
 import cloudpickle
 import numpy as np
 
-from weftwork.actors.processes import wrappers
-from weftwork.graph.errors import part_of, set_part
-from weftwork.graph.python.class_facts import HEAP, answers_all, class_entry, is_masked_array
+from weftwork.actors.processes import exceptions, wrappers
+from weftwork.graph.python.arrays import has_attributes
+from weftwork.graph.python.class_facts import HEAP, answers_all, is_masked_array
 from weftwork.graph.python.forks import fresh
 from weftwork.graph.python.ownership import is_bare
 
@@ -53,14 +53,15 @@ _bare_ids: dict[int, str] = {}
 _lock = fresh(threading.RLock())
 
 
-def dumps(value: Any, buffer_callback: Callable | None = None, is_code: bool = False) -> bytes:
+def dumps(value: Any, buffer_callback: Callable | None = None, is_code: bool = False, is_alone: bool = False) -> bytes:
     """Pickle `value`. Raises what pickling raises, PicklingError for values nested too deeply.
 
     is_code: the value's functions become new functions wherever they are loaded, even at home.
+    is_alone: exceptions go without those that they were raised from.
     """
     with io.BytesIO() as file:
         pickler = Pickler(file, 5, buffer_callback)
-        pickler.is_code = is_code
+        pickler.is_code, pickler.is_alone = is_code, is_alone
         pickler.dump(value)
         return file.getvalue()
 
@@ -90,15 +91,25 @@ def _reduced_code(code: CodeType) -> tuple:
     return make, tuple([code.co_filename if arg == _NO_FILE else arg for arg in args])
 
 
+def _reduced_row(row: np.void) -> tuple:
+    """Reduce a row of a structured array as an array: NumPy's way makes one that ignores what is written to it."""
+    return _row, (np.asarray(row),)
+
+
+def _row(array: np.ndarray) -> np.void:
+    return array[()]
+
+
 _NO_FILE = "<dynamic-code>"
-_reducers: ChainMap[type, Callable] = ChainMap({CodeType: _reduced_code}, cloudpickle.Pickler.dispatch_table)  # type: ignore[arg-type]
+_own_reducers: dict[Any, Callable] = {CodeType: _reduced_code, np.void: _reduced_row, np.record: _reduced_row}
+_reducers: ChainMap[type, Callable] = ChainMap(_own_reducers, cloudpickle.Pickler.dispatch_table)  # type: ignore[arg-type]
 
 
 class Pickler(cloudpickle.Pickler):
     """cloudpickle's pickler, extended by ids for what is pickled by value."""
 
     dispatch_table = _reducers
-    is_code = False
+    is_code = is_alone = False
 
     def reducer_override(self, obj: Any) -> Any:
         """Extend cloudpickle's method by ids."""
@@ -118,15 +129,12 @@ class Pickler(cloudpickle.Pickler):
             if obj.__module__ == "_ctypes" and not hasattr(_ctypes, obj.__name__):  # built in, but nobody can import it
                 raise TypeError(f"cannot pickle {obj.__name__}: it exists once, in this process")
             return _reduced_class(obj, super().reducer_override(obj))
-        if is_masked_array(kind) and kind.__reduce__ is np.ma.MaskedArray.__reduce__:
-            return _masked, (kind, obj.view(np.ndarray), vars(obj))
         if issubclass(kind, tuple) and _is_named(kind):
             return _named, (kind, tuple(obj), getattr(obj, "__dict__", None) or None)
-        if issubclass(kind, BaseException) and _is_plain_error(kind):
-            state = {**object.__getattribute__(obj, "__dict__"), **slots_of(obj)} or None
-            return _error, (kind, part_of(obj, "args"), state, obj.name if isinstance(obj, _NAMING) else None)
-        if issubclass(kind, BaseException) and "__notes__" in object.__getattribute__(obj, "__dict__"):
-            return _with_notes(obj)
+        if issubclass(kind, BaseException):
+            error = exceptions.reduced(obj, kind, dumps, self.is_alone)
+            if error is not None:
+                return error
         if kind is NewType and not _is_found(obj, obj.__qualname__):
             return _bare_of, (_bare_id(obj), kind), vars(obj), None, None, _set_bare
         if kind.__flags__ & HEAP:
@@ -135,6 +143,12 @@ class Pickler(cloudpickle.Pickler):
 
     def _reduced(self, obj: Any, kind: type) -> Any:
         """Reduce an instance of a class made at run time. Singletons and bare objects go by id."""
+        if issubclass(kind, np.ndarray):
+            is_masked = is_masked_array(kind)
+            usual: Any = np.ma.MaskedArray if is_masked else np.ndarray
+            is_usual = kind.__reduce__ is usual.__reduce__ and kind.__reduce_ex__ is usual.__reduce_ex__
+            has_more = is_usual and (is_masked or has_attributes(obj))  # than what NumPy pickles
+            return (_array, (kind, obj.view(np.ndarray), vars(obj))) if has_more else NotImplemented
         if kind.__reduce_ex__ is object.__reduce_ex__ and kind.__reduce__ is object.__reduce__:
             if is_bare(kind):
                 return _bare_of, (_bare_id(obj), kind)
@@ -356,77 +370,12 @@ def _module_attribute(place: str) -> Any:
     # Values that Python or NumPy would rebuild differently
 
 
-def _masked(kind: type, data: np.ndarray, state: dict) -> np.ndarray:
-    """Rebuild a masked array with its exact fill value: NumPy would cast it, so int8's 999999 would become 63."""
+def _array(kind: type, data: np.ndarray, state: dict) -> np.ndarray:
+    """Rebuild an array of a derived class with its attributes, which NumPy leaves out, or changes: for a masked array,
+    it casts the fill value, so int8's 999999 would become 63."""
     made = data.view(kind)
     vars(made).update(state)
     return made
-
-
-_NAMING = (AttributeError, NameError)
-"""Exceptions that know the name that was missing, but leave it out when they are pickled."""
-
-
-def _is_plain_error(kind: type) -> bool:
-    """True for an exception class without pickling methods, and without state hidden in C except a missing name."""
-    says = kind.__reduce__ is not BaseException.__reduce__ or kind.__reduce_ex__ is not object.__reduce_ex__
-    if says or issubclass(kind, _NAMING):
-        return not says
-    base = next(base for base in kind.__mro__ if not base.__flags__ & HEAP)
-    return bool(kind.__flags__ & HEAP) and base.__basicsize__ == BaseException.__basicsize__
-
-
-def slots_of(error: BaseException) -> dict[str, Any]:
-    """The values that an exception has in the slots of its classes."""
-    found = {}
-    for base in type(error).__mro__:
-        for name, slot in list(vars(base).items()) if base.__flags__ & HEAP and "__slots__" in vars(base) else ():
-            if type(slot) is MemberDescriptorType:
-                with suppress(AttributeError):
-                    found[name] = slot.__get__(error)
-    return found
-
-
-def _error(kind: type, args: tuple, state: dict | None, name: str | None = None) -> BaseException:
-    """Rebuild an exception, whatever code its class has.   name: what it says was missing."""
-    try:
-        made: Any = kind.__new__(kind, *args)
-    except Exception:  # it takes other arguments
-        made = next(base for base in kind.__mro__ if not base.__flags__ & HEAP).__new__(kind, *args)
-    set_part(made, "args", args)
-    for attribute, value in (state or {}).items():
-        slot = class_entry(kind, attribute)
-        if type(slot) is MemberDescriptorType:
-            slot.__set__(made, value)
-        else:
-            object.__getattribute__(made, "__dict__")[attribute] = value
-    if isinstance(made, _NAMING) and name is not None:
-        made.name = name
-    return made
-
-
-def _with_notes(error: BaseException) -> Any:
-    """Reduce an exception in its own way, which may leave out its notes."""
-    reduced = error.__reduce_ex__(5)
-    if type(reduced) is not tuple:
-        return reduced
-    return _noted, (vars(error)["__notes__"], *reduced[:2]), *reduced[2:]
-
-
-def _noted(notes: Any, make: Callable, args: tuple) -> BaseException:
-    made = make(*args)
-    vars(made)["__notes__"] = notes
-    return made
-
-
-class Bare:
-    """Pickles as an exception of some class, for an exception that cannot be rebuilt in its own way."""
-
-    def __init__(self, kind: type, args: tuple, state: dict):
-        self.kind, self.args, self.state = kind, args, state
-
-    def __reduce__(self) -> tuple:
-        return _error, (self.kind, self.args, self.state)
 
 
 def _is_named(kind: type) -> bool:

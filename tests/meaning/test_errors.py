@@ -213,6 +213,65 @@ def test_the_chain_of_an_error_is_that_of_a_plain_call(ray_session, place, funct
     assert len(ours) == len(plain) or plain[0][2]  # what was raised "from None" may have lost it
 
 
+class Locking(Exception):
+    """It cannot be pickled, nor can an argument."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.lock, self.code = threading.Lock(), 3
+
+
+def raises_from_what_cannot_be_sent():
+    raise ValueError("outer") from Locking("inner")
+
+
+def caught_from(function):
+    try:
+        function()
+    except Exception as error:
+        return error
+
+
+CHAINS = [raises_a_chain, raises_without_context, raises_with_a_note, raises_from_what_cannot_be_sent]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_an_exception_that_is_a_value_keeps_its_chain(ray_session, place):
+    """As a result, inside of others, and as an argument. What cannot be sent of those that it was raised from is left
+    out, as in an error."""
+    plain = [chain_of(caught_from(function)) for function in CHAINS]
+    with tf.Graph().as_default(), session_in(place) as session:
+        made = [op_in(place, lambda function: [caught_from(function)])(function) for function in CHAINS]
+        same = [op_in(place, lambda error: error)(caught_from(function)) for function in CHAINS]
+        for _ in range(3):
+            errors, again = session.run([made, same])
+            assert [chain_of(error) for (error,) in errors] == plain
+            assert [chain_of(error) for error in again] == plain
+            assert errors[-1][0].__cause__.code == 3
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with Python 3.11")
+@pytest.mark.parametrize("place", PLACES)
+def test_a_group_stays_one_if_a_member_cannot_be_sent(ray_session, place):
+    class Own(builtins.ExceptionGroup):  # type: ignore
+        pass
+
+    def fail():
+        inner = Own("inner", [Locking("lock")])
+        inner.code = 4
+        raise Own("outer", [ValueError("v"), inner, TypeError(threading.Lock())]) from inner
+
+    with tf.Graph().as_default(), session_in(place) as session:
+        with pytest.raises(tf.errors.UnknownError) as caught:
+            session.run(op_in(place, fail)())
+    group: Any = caught.value.__cause__
+    first, inner, last = group.exceptions
+    assert (type(group), type(inner), group.message, inner.code) == (Own, Own, "outer", 4)
+    assert group.__cause__ is inner
+    assert (type(first), type(last), inner.exceptions[0].code) == (ValueError, TypeError, 3)
+    assert group.split(ValueError)[0].exceptions == (first,)
+
+
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with Python 3.11")
 @pytest.mark.parametrize("place", PLACES)
 def test_a_group_keeps_its_errors_with_their_causes_and_notes(ray_session, place):
