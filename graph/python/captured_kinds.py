@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import logging
 import random
 import sys
@@ -11,6 +12,7 @@ from _abc import _get_dump  # type: ignore[import-not-found]
 from abc import ABCMeta
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType, ModuleType, TracebackType
 from typing import Any
@@ -52,6 +54,8 @@ READING = {
     "code": ("interact", "InteractiveConsole"),
 }
 """Attributes of modules that code uses to read standard input, or to look at all modules."""
+STREAM = {*dir(io.TextIOBase), "buffer", "name", "mode"} - {"seek", "tell", "truncate"}
+"""Attributes that the output streams of every process have. Code that uses others needs the program's own stream."""
 _USE_FILES = (
     "read write close fstat lseek pread pwrite ftruncate fsync fdatasync dup dup2 sendfile readv writev fdopen isatty "
     "set_blocking get_blocking get_inheritable set_inheritable fchmod fchown splice copy_file_range ttyname closerange "
@@ -123,6 +127,18 @@ WITHOUT_RANDOM = frozenset(["numpy", "weftwork", "ray", "cloudpickle"])
 """Installed packages that do not draw random numbers, except through their `random` module."""
 NONE, INSIDE, ROOT = 0, 1, 2
 """A value is not captured state; is inside some captured object; is captured itself."""
+
+
+def uses_own_stream(name: str, value: Any, attributes: frozenset) -> bool:
+    """True for code that uses the program's own output stream, `value`, in a way that no other process's allows.
+
+    name: that of an attribute of `sys`.   attributes: what the code looks up in anything.
+    """
+    if name not in ("stdout", "stderr"):
+        return False
+    with suppress(Exception):  # the program may have put anything there
+        return any([hasattr(value, attribute) for attribute in attributes - STREAM])
+    return True
 
 
 def is_of_main(value: Any) -> bool:

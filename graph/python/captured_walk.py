@@ -50,6 +50,7 @@ from weftwork.graph.python.captured_kinds import (
     is_patched_in,
     is_put_in,
     takes_class,
+    uses_own_stream,
 )
 from weftwork.graph.python.captured_names import writes_of_names
 from weftwork.graph.python.captured_notes import Bound
@@ -337,7 +338,7 @@ class Walk(Classes):
                 self._registered(value)
             if asked in SETTERS.get(name, "").split():
                 self.writes.add(SURROUNDINGS)
-            if asked in READING.get(name, ""):
+            if asked in READING.get(name, "") or (name == "sys" and uses_own_stream(asked, value, names)):
                 self.writes.add((MAIN_ONLY, asked))
         if name == "__main__":
             self.writes.add((MAIN_ONLY, "modules"))

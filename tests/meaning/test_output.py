@@ -76,6 +76,45 @@ def test_what_is_written_past_python_comes_out_too(place, capfd):
                 assert sorted(capfd.readouterr().out.split()) == ["child", "os"]
 
 
+class Counting(io.StringIO):
+    """A stream of the program's own."""
+
+    count = 0
+
+    def write(self, text):
+        self.count += 1
+        return super().write(text)
+
+
+def said_so_far():
+    print("said")
+    return sys.stdout.getvalue()  # type: ignore
+
+
+def place_so_far():
+    sys.stderr.write("four")
+    return sys.stderr.tell()
+
+
+def count_so_far():
+    sys.stdout.write("once")
+    return sys.stdout.count  # type: ignore
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place != "isolated"])
+def test_a_function_may_ask_the_stream_that_the_program_has_put_in_place(ray_session, place, monkeypatch):
+    """It runs in the program then, since the streams of other processes can only be written to."""
+    for function, stream, name, expected in (
+        (said_so_far, io.StringIO(), "stdout", ["said\n", "said\nsaid\n", "said\nsaid\nsaid\n"]),
+        (place_so_far, io.StringIO(), "stderr", [4, 8, 12]),
+        (count_so_far, Counting(), "stdout", [1, 2, 3]),
+    ):
+        with monkeypatch.context() as patched, tf.Graph().as_default(), session_in(place) as session:
+            patched.setattr(sys, name, stream)
+            node = op_in(place, function)()
+            assert [session.run(node) for _ in range(3)] == expected
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_what_a_function_said_before_it_failed_comes_out(place, capsys):
     """With the error."""
