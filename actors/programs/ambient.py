@@ -44,7 +44,8 @@ _LEVELS_SEEN: Any = -1
 class Surroundings(NamedTuple):
     """What surrounds the functions of a run.
 
-    machine: where the program runs.   folder: the working directory, None if it was deleted.   environment: as bytes.
+    machine: where the program runs.   folder: the working directory, "" if it was deleted; None leaves a process where
+    it is.   environment: as bytes.
     path: `sys.path`.   recursion: the recursion limit.   filters: of warnings.   context: of decimal numbers.
     errors, printing: NumPy's settings.   levels: of loggers, by name.
     main: file and name of the main module, with which child processes of functions begin.
@@ -102,7 +103,7 @@ def look() -> Surroundings:
     try:
         folder = os.getcwd()
     except OSError:
-        folder = None
+        folder = ""
     environment = dict(os.environ) if _environment is None else _environment.copy()
     context = decimal.getcontext()
     number = (context.prec, context.rounding, context.Emin, context.Emax, context.capitals, context.clamp)
@@ -273,7 +274,8 @@ class Place:
         environment = {**self._threads, **environment}
         data = {os.fsencode(k): os.fsencode(v) for k, v in environment.items()}
         filters = [(_loud(action), *rest) for action, *rest in wanted.filters]
-        folder = wanted.folder if wanted.folder and os.path.isdir(wanted.folder) else None
+        is_there = os.path.isdir(wanted.folder) if wanted.folder else here
+        folder = wanted.folder if is_there else None
         wanted = wanted._replace(path=[*wanted.path, *beside], environment=data, filters=filters, folder=folder)
         if not here:
             wanted = wanted._replace(main=_main(), temporary=tempfile.tempdir)
@@ -283,7 +285,7 @@ class Place:
         now = look()
         wanted = wanted._replace(environment={**wanted.environment, **self._mine_data})
         if wanted.folder is not None and now.folder != wanted.folder:
-            os.chdir(wanted.folder)
+            _enter(wanted.folder)
         if now.environment != wanted.environment:
             environment = {**environment, **self._mine}
             for name in set(os.environ) - environment.keys():
@@ -337,6 +339,16 @@ class Place:
 def _loud(action: str) -> str:
     """Let every warning through that may be shown: the program itself decides how often it shows one."""
     return action if action in ("error", "ignore") else "always"
+
+
+def _enter(folder: str) -> None:
+    """Make a folder the current one; "" stands for one that was deleted."""
+    if folder:
+        os.chdir(folder)
+        return
+    gone = tempfile.mkdtemp()
+    os.chdir(gone)
+    os.rmdir(gone)
 
 
 def _set_recursion(limit: int) -> None:

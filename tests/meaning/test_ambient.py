@@ -107,6 +107,26 @@ def test_all_that_is_around_a_function_is_as_in_the_program(place, tmp_path):
             assert session.run(node) == around()
 
 
+@pytest.mark.parametrize("place", PLACES)
+def test_a_folder_that_was_deleted_is_missing_everywhere(place, tmp_path, monkeypatch):
+    def where():
+        try:
+            return os.getcwd()
+        except FileNotFoundError:
+            return "gone"
+
+    with tf.Graph().as_default():
+        node = op_in(place, where)()
+        with session_in(place) as session:
+            for _ in range(2):
+                (tmp_path / "gone").mkdir()
+                monkeypatch.chdir(tmp_path / "gone")
+                (tmp_path / "gone").rmdir()
+                assert [session.run(node) for _ in range(2)] == ["gone"] * 2
+                monkeypatch.chdir(tmp_path)
+                assert session.run(node) == str(tmp_path)
+
+
 @pytest.mark.parametrize("place", ["resident", "dynamic", "task", "auto"])
 def test_what_follows_the_program_sees_its_functions(place):
     """A debugger, a profiler, a tool for coverage: it is asked for before the run, and not in other processes."""
