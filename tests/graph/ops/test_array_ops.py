@@ -327,7 +327,8 @@ def test_known_shapes_that_do_not_fit_are_refused_at_once(build, message):
         lambda: tf.nn.max_pool([[[["a"]]]], 1, 1, "SAME"),
         lambda: tf.nn.avg_pool(np.ones((1, 2, 2, 1), np.int32), 2, 2, "SAME"),
         lambda: tf.nn.avg_pool3d(np.ones((1, 2, 2, 2, 1), np.int32), 2, 2, "SAME"), lambda: tf.math.xlogy([1], [2]),
-        lambda: tf.math.polygamma([1], [2]), lambda: tf.math.zeta([2], [1]), lambda: tf.histogram_fixed_width(["a"], ["a", "b"]),
+        lambda: tf.math.polygamma([1], [2]), lambda: tf.math.zeta([2], [1]),
+        lambda: tf.histogram_fixed_width(["a"], ["a", "b"]),
     ],
 )  # fmt: skip
 def test_a_dtype_that_makes_no_sense_is_refused_at_once(build):
