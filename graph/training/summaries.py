@@ -18,24 +18,33 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
+from weftwork.graph.arguments import of_dtype
 from weftwork.graph.build import apply, convert_to_tensor
-from weftwork.graph.errors import RefusedError
+from weftwork.graph.errors import InvalidArgumentError, RefusedError
 from weftwork.graph.graph import GraphKeys
 from weftwork.graph.operation import Tensor
 from weftwork.graph.protos import protos
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.stacks import get_default_graph
 
+_NUMBERS = (
+    "float32", "float64", "int32", "uint8", "int16", "int8", "int64", "uint16", "float16", "uint32", "uint64", "object",
+)  # fmt: skip
+
 # Kinds of summaries
 
 
 def scalar(name: str, tensor: Any, collections: Any = None, family: str | None = None) -> Tensor:
-    """A number, plotted over the steps. The run fails if it is not a scalar."""
+    """A number, plotted over the steps. The run fails if it is not a scalar. Raises TypeError unless it is a number."""
+    tensor = of_dtype(tensor, "values", _NUMBERS)
     return _summary(_scalar_summary, "ScalarSummary", name, tensor, family, collections)
 
 
 def histogram(name: str, values: Any, collections: Any = None, family: str | None = None) -> Tensor:
-    """The distribution of a tensor's elements. The run fails if one is not finite."""
+    """The distribution of a tensor's elements. The run fails if one is not finite. Raises TypeError unless they are
+    numbers.
+    """
+    values = of_dtype(values, "values", (*_NUMBERS, "bool"))
     return _summary(_histogram_summary, "HistogramSummary", name, values, family, collections)
 
 
@@ -116,10 +125,18 @@ def get_summary_description(node_def: Any) -> Any:
 
 
 def merge(inputs: Any, collections: Any = None, name: str | None = None) -> Tensor:
-    """Combine several summaries. Raises ValueError if there are none."""
+    """Combine several summaries. Raises ValueError if there are none, TypeError for anything but summaries.
+
+    At run time, raises InvalidArgumentError if two of them have a tag in common.
+    """
     inputs = [convert_to_tensor(summary) for summary in inputs]
     if not inputs:
         raise ValueError("Inputs to merge must be a list of at least one summary.")
+    if not {dtypes.string, dtypes.object}.issuperset([tensor.dtype.base_dtype for tensor in inputs]):
+        raise TypeError(
+            "Tensors in list passed to 'inputs' of 'MergeSummary' Op have types "
+            f"[{', '.join([tensor.dtype.name for tensor in inputs])}] that do not match expected type string."
+        )
     with name_scope(_clean(name), "Merge", inputs):
         merged = apply(
             _merged, inputs, type="MergeSummary", name=_clean(name) or "MergeSummary", dtype=dtypes.string, shape=()
@@ -307,4 +324,9 @@ def _value(tag: str, **content: Any) -> bytes:
 
 def _merged(*summaries):
     """Concatenate the messages' bytes, which gives a message with the elements of all in its repeated field."""
-    return b"".join(summaries)
+    data, seen = b"".join(summaries), set()
+    for value in protos("summary").Summary.FromString(data).value:
+        if value.tag and value.tag in seen:
+            raise InvalidArgumentError(None, None, f"Duplicate tag {value.tag} found in summary inputs")
+        seen.add(value.tag)
+    return data

@@ -142,6 +142,19 @@ def test_merged_summaries_hold_the_values_of_all(graph):
     assert len(tf.get_collection(tf.GraphKeys.SUMMARIES)) == 3
     with pytest.raises(ValueError, match="at least one summary"):
         tf.summary.merge([])
+    with pytest.raises(TypeError, match=r"have types \[int32\] that do not match expected type string"):
+        tf.summary.merge([tf.constant(1)])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Duplicate tag a found in summary inputs"):
+        values(tf.summary.merge([a, b, a]))
+
+
+def test_only_numbers_are_plotted(graph):
+    for function in (tf.summary.scalar, tf.summary.histogram):
+        for value in ("text", [b"text"], 1j):
+            with pytest.raises(TypeError, match="Value passed to parameter 'values' has DataType"):
+                function("name", value)
+    with pytest.raises(TypeError, match="DataType bool"):
+        tf.summary.scalar("name", True)
 
 
 # Files
