@@ -36,8 +36,9 @@ class variable_scope:
     name_or_scope: a name within the current scope, or a VariableScope to re-enter; None uses `default_name`, made
         unique among the scopes of its parent.
     values: tensors whose graph becomes the default graph inside.
-    initializer, regularizer, caching_device, partitioner, custom_getter, dtype, use_resource, constraint: defaults for
-        the variables created inside; None keeps those of the outer scope, or of the scope that is re-entered.
+    initializer, regularizer, caching_device, partitioner, custom_getter, dtype, use_resource: defaults for the
+        variables created inside; None keeps those of the outer scope, or of the scope that is re-entered.
+    constraint: the default for the variables of this scope; scopes inside do not have it.
     reuse: None keeps the outer scope's setting; else True or AUTO_REUSE.
     auxiliary_name_scope: False opens no name scope.
     Raises ValueError or TypeError for invalid arguments.
@@ -71,9 +72,8 @@ class variable_scope:
             "partitioner": partitioner,
             "dtype": dtype,
             "use_resource": use_resource,
-            "constraint": constraint,
         }
-        self._getter = custom_getter
+        self._getter, self._constraint = custom_getter, constraint
         self._open: list[Any] = []
 
     def __enter__(self) -> VariableScope:
@@ -101,6 +101,7 @@ class variable_scope:
                     name,
                     name_scope=parent.original_name_scope if reentered else prefix,
                     custom_getter=_chain_getters(self._getter, parent.custom_getter),
+                    constraint=self._constraint,
                     **{key: first_given(value, getattr(parent, key)) for key, value in self._given.items()},
                 )
                 with _opened(graph, scope, outer, reentered):

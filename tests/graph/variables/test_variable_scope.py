@@ -320,3 +320,15 @@ def test_a_shared_divided_variable_must_fit(graph):
         pytest.raises(ValueError, match="s/w does not exist"),
     ):
         tf.get_variable("w", [4, 2])
+
+
+def test_a_constraint_is_of_one_scope_alone(graph):
+    with tf.variable_scope("outer", constraint=abs, regularizer=tf.nn.l2_loss) as outer:
+        assert tf.get_variable("v", [1]).constraint is abs
+        with tf.variable_scope("inner") as inner:
+            assert tf.get_variable("v", [1]).constraint is None
+            assert inner.regularizer is tf.nn.l2_loss
+    with tf.variable_scope(outer):
+        assert tf.get_variable("w", [1]).constraint is None
+    with tf.variable_scope(outer, constraint=abs):
+        assert tf.get_variable("x", [1]).constraint is abs
