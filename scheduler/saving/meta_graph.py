@@ -134,6 +134,8 @@ def _read_collections(given: Any, graph: Graph, scope: str | None) -> None:
                 items.append(known[readers[name], data])
         elif kind == "node_list":
             items = [graph.as_graph_element(with_scope(text, scope)) for text in values]
+        elif kind == "bytes_list" and scope:  # names of nodes, as TensorFlow has it
+            items = [with_scope(data.decode(errors="surrogateescape"), scope) for data in values]
         else:
             items = list(values)
         for item in items:
