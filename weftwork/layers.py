@@ -22,6 +22,7 @@ from weftwork.graph.layers.functions import (
     separable_conv1d,
     separable_conv2d,
 )
+from weftwork.graph.layers.input_spec import InputSpec
 from weftwork.graph.layers.normalization import BatchNormalization
 from weftwork.graph.layers.volumes import AveragePooling3D, Conv3D, Conv3DTranspose, MaxPooling3D, SeparableConv1D
 from weftwork.graph.layers.windows import AveragePooling2D, Conv2D, MaxPooling2D
@@ -46,6 +47,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "Flatten",
+    "InputSpec",
     "Layer",
     "MaxPooling1D",
     "MaxPooling2D",

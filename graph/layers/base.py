@@ -16,6 +16,7 @@ from weftwork.graph import shapes
 from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.graph import GraphKeys
+from weftwork.graph.layers.input_spec import check_inputs
 from weftwork.graph.nest import flatten, rebuild
 from weftwork.graph.nn import ops as nn_ops
 from weftwork.graph.operation import Operation, Tensor
@@ -73,6 +74,7 @@ class Layer:
         self._scope: VariableScope | None = None
         self._weights: list[Variable] = []
         self._losses: list[Tensor] = []
+        self._losses_of_inputs: set[Tensor] = set()
         self._updates: list[Operation] = []
         if _scope is not None:
             with variable_scope(_scope) as scope:
@@ -131,6 +133,22 @@ class Layer:
         """The losses from its regularizers."""
         return list(self._losses)
 
+    def get_losses_for(self, inputs: Any) -> list[Tensor]:
+        """The losses that depend on these inputs; None: those that depend on no input, such as of variables."""
+        if inputs is None:
+            return [loss for loss in self._losses if loss not in self._losses_of_inputs]
+        given = set(flatten(inputs))
+        return [loss for loss in self._losses if loss in self._losses_of_inputs and _depends(loss, given)]
+
+    def count_params(self) -> int:
+        """The number of elements of all its variables. Raises ValueError before the first call."""
+        if not self.built:
+            raise ValueError(
+                f"You tried to call `count_params` on {self.name}, but the layer isn't built. You can build it "
+                f"manually via: `{self.name}.build(batch_input_shape)`."
+            )
+        return sum([variable.shape.num_elements() for variable in self.weights])
+
     @property
     def updates(self) -> list[Operation]:
         """Operations to run with each training step, e.g. the updates of moving averages."""
@@ -151,12 +169,14 @@ class Layer:
         with opened as current:
             with get_default_graph().name_scope(current.original_name_scope):
                 inputs = _converted(inputs)
+                self._check(inputs)
                 if not self.built:
                     self._build_for(inputs)
+                    self._check(inputs)
                 outputs = self.call(inputs, *args, **kwargs)
                 if self._activity_regularizer is not None:
                     for output in flatten(outputs):
-                        self.add_loss(self._activity_regularizer(output))
+                        self.add_loss(self._activity_regularizer(output), inputs)
         return outputs
 
     def apply(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -173,6 +193,10 @@ class Layer:
         with opened as captured:
             self._scope = captured
 
+    def _check(self, inputs: Any) -> None:
+        if self.input_spec is not None:
+            check_inputs(self.input_spec, inputs, self.name)
+
     def _build_for(self, inputs: Any) -> None:
         tensors = flatten(inputs)
         if self._dtype is None and tensors:
@@ -181,6 +205,9 @@ class Layer:
         self.built = True
 
     # For subclasses
+
+    input_spec: Any = None
+    """What the inputs must be: an InputSpec, or a list of them. Set it in the constructor or in `build`."""
 
     _getter: Callable | None = None
     """The custom getter for `get_variable` inside `call`; see `sharing`."""
@@ -222,9 +249,11 @@ class Layer:
     add_variable = add_weight
 
     def add_loss(self, losses: Any, inputs: Any = None) -> None:
-        """Add `losses` (one or a list, without None) to REGULARIZATION_LOSSES."""
+        """Add `losses` (one or a list, without None) to REGULARIZATION_LOSSES. inputs: those that they depend on."""
         found = [loss for loss in (losses if isinstance(losses, (list, tuple)) else [losses]) if loss is not None]
         self._losses += found
+        if inputs is not None:
+            self._losses_of_inputs.update(found)
         for loss in found:
             get_default_graph().add_to_collection(GraphKeys.REGULARIZATION_LOSSES, loss)
 
@@ -303,6 +332,19 @@ class KernelLayer(Layer):
         if self.bias is not None:
             outputs = nn_ops.bias_add(outputs, self.bias)
         return outputs if self.activation is None else self.activation(outputs)
+
+
+def _depends(tensor: Tensor, inputs: set[Tensor]) -> bool:
+    """True if a tensor is computed from one of these."""
+    stack, seen = [tensor], {tensor}
+    while stack:
+        part = stack.pop()
+        if part in inputs:
+            return True
+        new = [other for other in part.op.inputs if other not in seen]
+        seen.update(new)
+        stack.extend(new)
+    return False
 
 
 def _converted(inputs: Any) -> Any:

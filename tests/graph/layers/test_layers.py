@@ -370,3 +370,62 @@ def test_an_argument_that_a_layer_does_not_take_is_an_error_that_names_the_funct
         tf.layers.dense(inputs, 3, unitz=3)
     with pytest.raises(TypeError, match=r"dense\(\) missing a required argument: 'units'"):
         tf.layers.dense(inputs=inputs)
+
+
+def test_a_layer_checks_its_inputs(graph):
+    class Checked(tf.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.input_spec = tf.layers.InputSpec(min_ndim=2)
+
+        def build(self, input_shape):
+            self.input_spec = tf.layers.InputSpec(dtype="float32", axes={-1: input_shape[-1]})
+
+    layer = Checked()
+    with pytest.raises(
+        ValueError, match=r"of layer checked is incompatible with the layer: expected min_ndim=2, found nd"
+    ):
+        layer(tf.zeros([3]))
+    layer(tf.zeros([2, 3]))
+    layer(tf.placeholder(tf.float32, [None, None]))
+    with pytest.raises(ValueError, match=r"expected axis -1 of input shape to have value 3 but received .*\[2, 4\]"):
+        layer(tf.zeros([2, 4]))
+    with pytest.raises(ValueError, match="expected dtype=float32, found dtype=int32"):
+        layer(tf.zeros([2, 3], tf.int32))
+    with pytest.raises(ValueError, match="expects 1 inputs, but it received 2"):
+        layer([tf.zeros([2, 3])] * 2)
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape", "text"),
+    [
+        ({"ndim": 2}, [3], "expected ndim=2, found ndim=1"),
+        ({"max_ndim": 1}, [3, 1], "expected max_ndim=1, found ndim=2"),
+        ({"ndim": 1}, None, "its rank is undefined"),
+        ({"shape": [None, 2]}, [2, 3], r"expected shape=\[None, 2\], found shape=\[2, 3\]"),
+        ({"shape": [None, 2]}, [2], "expected ndim=2, found ndim=1"),
+    ],
+)
+def test_what_an_input_may_be(graph, spec, shape, text):
+    layer = tf.layers.Layer()
+    layer.input_spec = [None, tf.layers.InputSpec(**spec)]
+    with pytest.raises(ValueError, match=text):
+        layer([tf.zeros([]), tf.placeholder(tf.float32, shape)])
+
+
+def test_an_axis_is_within_the_rank():
+    with pytest.raises(ValueError, match="Axis 2 is greater than the maximum allowed value: 1"):
+        tf.layers.InputSpec(ndim=2, axes={2: 3})
+
+
+def test_a_layer_knows_its_size_and_the_losses_of_its_inputs(graph):
+    layer = tf.layers.Dense(2, kernel_regularizer=tf.nn.l2_loss, activity_regularizer=tf.reduce_sum, name="dense")
+    with pytest.raises(ValueError, match="You tried to call `count_params` on dense, but the layer isn't built"):
+        layer.count_params()
+    one, two = tf.zeros([1, 3]), tf.ones([1, 3])
+    layer(one)
+    layer(two)
+    assert layer.count_params() == 8
+    assert layer.get_losses_for(None) == [layer.losses[0]]
+    assert layer.get_losses_for(one) == [layer.losses[1]]
+    assert layer.get_losses_for([one, two]) == layer.losses[1:]
