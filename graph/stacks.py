@@ -81,9 +81,10 @@ def _pushed(stack: list[Any], thing: Any) -> Iterator[Any]:
     try:
         yield thing
     finally:
-        if not stack or stack[-1] is not thing:
-            raise AssertionError(f"Nesting violated for default stack of {type(thing)} objects")
-        stack.pop()
+        if stack:  # it is empty after `leave_graphs`
+            if stack[-1] is not thing:
+                raise AssertionError(f"Nesting violated for default stack of {type(thing)} objects")
+            stack.pop()
 
 
 def graph_scope(graph: Graph):

@@ -209,3 +209,10 @@ def test_replaced_attributes_are_put_back():
     assert Thing.a == 1
     with pytest.raises(AttributeError):
         stubs.Set(Thing, "missing", 1)
+
+
+def test_a_test_may_begin_inside_a_graph():
+    with tf.Graph().as_default() as outer:
+        tf.test.TestCase().setUp()
+        assert tf.get_default_graph() is not outer
+    assert tf.get_default_graph() is not outer
