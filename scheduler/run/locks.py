@@ -9,7 +9,7 @@ from typing import Any
 from weftwork.actors.programs.program import Stopped
 from weftwork.graph.errors import FailedPreconditionError, OpError, at_node
 from weftwork.scheduler.run.limits import is_around
-from weftwork.scheduler.run.waiting import parts
+from weftwork.scheduler.run.waiting import Awaited, parts
 from weftwork.scheduler.state.mirror import Cell
 
 
@@ -18,7 +18,7 @@ def wait_for_lock(run: Any, cell: Cell) -> None:
 
     Raises FailedPreconditionError if a function of the run that holds the lock waits for this run.
     """
-    run.awaited = cell, monotonic()
+    run.awaited = Awaited("lock", monotonic(), lambda: (f"the lock of {cell.name}",))
     try:
         if any([is_around(part, run) for part in _holding(run, cell)]):
             raise _own_lock(run, cell)

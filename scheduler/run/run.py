@@ -35,7 +35,7 @@ from weftwork.scheduler.run.inputs import inputs_here
 from weftwork.scheduler.run.limits import STRIKES
 from weftwork.scheduler.run.locks import wait_for_lock
 from weftwork.scheduler.run.telling import HERE, WORTH, Node, Sent, Telling, lane, measured, took
-from weftwork.scheduler.run.waiting import limit_passed
+from weftwork.scheduler.run.waiting import Awaited, limit_passed
 from weftwork.scheduler.state.mirror import Cell, Cells, new_version
 
 CANCELLED = "Run call was cancelled"
@@ -62,8 +62,7 @@ class Run:
     telling: Telling | None = None
     surroundings: Around | None = None  # those of the program when the run first left the caller
     asked_in = 0
-    awaited: tuple[Cell, float] | None = None
-    """The variable whose lock it waits for, and since when."""
+    awaited: Awaited | None = None  # a lock, or a worker that starts
     late = TIMED_OUT
     """The text of the error if its time limit passes."""
     cold: Any = None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from weftwork.graph.drawing.html import table
 from weftwork.graph.drawing.words import listed, place_text, time_text
@@ -26,6 +26,14 @@ class Called:
 
     def __init__(self, node: int):
         self.node = node
+
+
+class Awaited(NamedTuple):
+    """What the thread of a run waits for, other than a node, and since when.   names: what is to be reported."""
+
+    place: str
+    since: float
+    names: Callable[[], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -98,14 +106,29 @@ def waiting(run: Any) -> list[Waiting]:
         found.append(Waiting((work.current.defined_at,), "caller", now - work.since, inventory.this_machine()))
     for wait, segment in list(run.waits.items()):
         found.append(Waiting(_all_names(run, segment), segment.place.value, now - wait.since, inventory.this_machine()))
-    if run.awaited is not None:
-        cell, since = run.awaited
-        found.append(Waiting((f"the lock of {cell.name}",), "lock", now - since, inventory.this_machine()))
+    awaited = run.awaited
+    if awaited is not None:
+        found.append(Waiting(awaited.names(), awaited.place, now - awaited.since, inventory.this_machine()))
     return found
 
 
 def _all_names(run: Any, segment: Segment) -> tuple[str, ...]:
-    return tuple([run.flow.ops[node].defined_at for node in segment.nodes[:_NAMED]])
+    return _names(run, segment.nodes)
+
+
+def _names(run: Any, nodes: Sequence[int]) -> tuple[str, ...]:
+    return tuple([run.flow.ops[node].defined_at for node in nodes[:_NAMED]])
+
+
+def awaiting_a_worker(run: Any, ready: Callable[[], Sequence[int]] | None = None) -> Awaited:
+    """Nodes wait for a local worker, which is started.   ready: these nodes; by default those that need no others."""
+
+    def names() -> tuple[str, ...]:
+        flow = run.flow
+        first = [n for n, before in enumerate(flow.neighbours()[0]) if not before and flow.kernels[n] is not None]
+        return _names(run, first if ready is None else ready())
+
+    return Awaited(Place.RESIDENT.value, monotonic(), names)
 
 
 def limit_passed(run: Any) -> str:

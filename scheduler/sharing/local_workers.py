@@ -31,6 +31,7 @@ from weftwork.scheduler.plan.plan import Plan
 from weftwork.scheduler.plan.policy import WORKER_START
 from weftwork.scheduler.run.limits import is_around
 from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.waiting import awaiting_a_worker
 from weftwork.scheduler.segments.detached import Detached
 from weftwork.scheduler.segments.residents import Team
 from weftwork.scheduler.sharing.allowed import Allowed
@@ -150,9 +151,13 @@ class LocalWorkers:
             return None
         if not needed and not self.borrow(1, patience=0.0):
             return Threads()
-        if needed and not self.borrow(2, _UP_WITHIN, patience=_PATIENCE, run=run):
-            return None
         if needed:
+            run.awaited = awaiting_a_worker(run)
+            try:
+                if not self.borrow(2, _UP_WITHIN, patience=_PATIENCE, run=run):
+                    return None
+            finally:
+                run.awaited = None
             self._fill(count + 1)
         self._are_up(count + 1, 0.0)
         self._wanted = count

@@ -22,6 +22,7 @@ from weftwork.scheduler.plan.policy import ATTEMPTS, DROPPED_FROM_BYTES
 from weftwork.scheduler.run.failures import block, call_in_run, lost
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.telling import Sent, resident
+from weftwork.scheduler.run.waiting import awaiting_a_worker
 from weftwork.scheduler.sharing.allowed import Allowed, may_do_without
 from weftwork.scheduler.sharing.frontier import Frontier
 from weftwork.scheduler.sharing.lane import Batch, Lane, idlest, until_room, with_room
@@ -104,8 +105,11 @@ class Workers:
         flow = self.run.flow
         safe = [each for each in self.frontier.ready if not self.allowed.keeps_off(each[1])]
         if safe:
+            self.run.awaited = None
             self.frontier.move_here(min(safe))
             return 0.0
+        if self.run.awaited is None:
+            self.run.awaited = awaiting_a_worker(self.run, lambda: [node for _, node in list(self.frontier.ready)])
         within = _DEAD_WITHIN if self._revive(self.lanes) else _UP_WITHIN
         if not alone or not self._alone_since:
             self._alone_since = monotonic()
@@ -161,6 +165,7 @@ class Workers:
         """Note that a worker is ready for batches."""
         self.loading.discard(slot)
         self.lanes.setdefault(slot, Lane(pid))
+        self.run.awaited = None
 
     def _loads(self, slot: int) -> list[int]:
         """Take back the work of a worker that takes long to load it, and return it. It says when it is up again."""

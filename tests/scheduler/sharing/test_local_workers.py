@@ -414,3 +414,15 @@ def test_what_only_nodes_beside_its_maker_read_is_not_sent_to_the_program(graph)
         assert session.placements["resident"][1] == 3
         (maker, lock), _ = session.run([made, seen])
         assert (maker, type(lock)) == (os.getpid(), type(threading.Lock()))
+
+
+def test_a_run_that_waits_for_a_worker_says_for_which_nodes(graph):
+    team = local_workers()
+    node = tf.op(lambda k: k, name="waits")(1)
+    with tf.Session(config=tf.ConfigProto(placement="dynamic")) as session:
+        assert team.borrow(2, LONG)  # as another run may
+        try:
+            with pytest.raises(tf.errors.DeadlineExceededError, match=r"still waiting for waits \(defined at"):
+                session.run(node, options=tf.RunOptions(timeout_in_ms=50))
+        finally:
+            team.give_back()
