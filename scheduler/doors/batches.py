@@ -7,6 +7,7 @@ edge      from a call to another call of the batch that has its future as an arg
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from weftwork.graph.cores import usable_cores
 from weftwork.graph.function import Op
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
+from weftwork.graph.python.forks import fresh
 from weftwork.scheduler.doors.calls import Done, Draws, Input, Raised, Start, call_chunk, call_node
 from weftwork.scheduler.doors.futures import Call, Callee, finish, start
 from weftwork.scheduler.doors.held import Held
@@ -69,10 +71,16 @@ class Batch:
         self.owner, self.size, self.slots = owner, len(calls), slots
         self.late = False
         """Whether it was waited for in vain."""
-        self._needed = {future for call in calls if call.needs for future in call.needs}
+        self._needs = Counter([future for call in calls if call.needs for future in call.needs])
+        """How often calls that are not done need each future."""
+        self._lock = fresh(threading.Lock())
         self._given: list[Held] = []
         """What each node was given: arguments, until it is done. Then it is its outcome, in case the run begins again;
         but nothing here keeps a result alive that no other call needs."""
+        self._needed: dict[Future, Held] = {}
+        """What calls that others need were given."""
+        self._outside: dict[int, list[Held]] = {}
+        """For a node, the results that it needs of calls outside of the batch."""
         self._session: Session | None = None
         self._stopped = threading.Event()
         self.nodes = list(self._chunks(calls))
@@ -90,7 +98,7 @@ class Batch:
         chunk: list[Call] = []
         most = 1
         for call in calls:
-            alone = call.needs or call.weight > 1 or call.alone or call in self._needed
+            alone = call.needs or call.weight > 1 or call.alone or call in self._needs
             if chunk and (alone or len(chunk) >= most or not self._alike(call, chunk[0])):
                 yield chunk
                 chunk = []
@@ -205,11 +213,14 @@ class Batch:
 
     def _single(self, graph: Graph, call: Call, made: dict[Future, Tensor]) -> Tensor:
         inputs: list = []
+        outside: list[Held] = []
 
         def filled(argument: Any) -> Any:
             if not isinstance(argument, Future):
                 return argument
-            inputs.append(made[argument] if argument in made else Held(_outcome(argument)))
+            if argument not in made:
+                outside.append(Held(_outcome(argument)))
+            inputs.append(made[argument] if argument in made else outside[-1])
             return Input(len(inputs) - 1)
 
         op, beside = self._op(call_node, call.callee, call.stays)
@@ -220,7 +231,11 @@ class Batch:
         if call.needs:
             args = tuple(map(filled, args))
             kwargs = {key: filled(value) for key, value in (kwargs or {}).items()}
-        made[call] = node = op.of_atoms(graph, [self._held((self.owner.start, args, kwargs, draws)), *inputs])
+            self._outside[len(self._given)] = outside
+        held = self._held((self.owner.start, args, kwargs, draws))
+        if call in self._needs:
+            self._needed[call] = held
+        made[call] = node = op.of_atoms(graph, [held, *inputs])
         return node
 
     def _chunk(self, graph: Graph, calls: list[Call]) -> Tensor:
@@ -251,7 +266,9 @@ class Batch:
         if self._stopped.is_set() or type(given.value) is Done:
             return
         calls, self.nodes[number] = self.nodes[number], []
-        given.value = outcome if calls[0] in self._needed else Done(None)
+        given.value = outcome if calls[0] in self._needs else Done(None)
+        if needs := calls[0].needs:
+            self._drop(number, needs)
         weight = calls[0].weight
         PACES.learn(calls[0].callee.key, outcome.seconds / weight, outcome.busy / weight)
         self.owner.done_with(self)
@@ -261,6 +278,19 @@ class Batch:
             if type(value) is Raised:
                 self.owner.broken(value.error)
         finish(calls[: len(outcomes)], outcomes)
+
+
+    def _drop(self, number: int, needs: Iterable[Future]) -> None:
+        """Keep nothing alive that only a node needed that is done."""
+        for held in self._outside.pop(number):
+            held.value = None
+        with self._lock:
+            self._needs.subtract(needs)
+            for future in set(needs):
+                if not self._needs[future]:
+                    del self._needs[future]
+                    if future in self._needed:
+                        self._needed.pop(future).value = Done(None)
 
 
 def _may_join(call: Call) -> bool:

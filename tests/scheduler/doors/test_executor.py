@@ -25,6 +25,7 @@ import weftwork.joblib  # registers the backend
 from tests.tracing import check_run, of_kind
 from tests.waiting import LONG, until
 from weftwork.graph.python import turns
+from weftwork.scheduler.doors import executor as executor_module
 from weftwork.scheduler.doors import pace
 from weftwork.scheduler.doors.calls import Raised
 
@@ -302,6 +303,28 @@ def test_what_a_call_was_given_goes_once_it_is_done(executor):
         until(lambda: given() is None)
     finally:
         gc.enable()
+
+
+class Large:
+    """What the next call takes."""
+
+
+def take(_):
+    """Leaves nothing of it."""
+
+
+def test_a_result_goes_once_the_calls_that_need_it_are_done(executor, monkeypatch):
+    """Although another call of their batch is not."""
+    monkeypatch.setattr(executor_module, "_GATHER", 0.2)
+    end = threading.Event()
+    last = executor.submit(end.wait)
+    futures = [executor.submit(take, executor.submit(Large)) for _ in range(20)]
+    try:
+        wait(futures)
+        assert not [each for each in gc.get_objects() if type(each) is Large]
+    finally:
+        end.set()
+    assert last.result()
 
 
 def test_after_shutdown_nothing_is_taken_and_all_is_done():
