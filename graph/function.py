@@ -16,6 +16,7 @@ from weftwork.graph.agreement import check, parameters_of
 from weftwork.graph.build import as_tensor, convert_to_tensor
 from weftwork.graph.call_shapes import check_shape, shape_of
 from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.hidden import refuse_used_up
 from weftwork.graph.needed import limited, needed, selected
 from weftwork.graph.operation import Kind, Operation, R, Tensor, Traits
 from weftwork.graph.python.callables import bound, check_callable, is_coroutine_function, on_loop, takes_name
@@ -161,12 +162,13 @@ class Op(Generic[P, R]):
         tracing = local.tracing
         convert = as_tensor if tracing is None else tracing.argument
         lifted, named_args = nest.lift_call(args, kwargs, found, convert)
-        kernel = self._kernel
+        kernel, plain = self._kernel, True
         if not kwargs and len(found) == len(args) and all([type(item) is nest.Slot for item in lifted]):
             attrs: Mapping[str, Any] = _positional_attrs(len(args))
         else:
             attrs = {"template": (lifted, named_args)}
-            if not (nest.are_plain(lifted) and (not kwargs or nest.are_plain(named_args.values()))):
+            plain = nest.are_plain(lifted) and (not kwargs or nest.are_plain(named_args.values()))
+            if not plain:
                 kernel = self._kernel_for([*lifted, *named_args.values()])
         if found:
             graph = found[0].op.graph
@@ -176,6 +178,8 @@ class Op(Generic[P, R]):
             return self._computed(args, kwargs)
         else:
             graph = get_default_graph()
+        if not plain:
+            refuse_used_up(nest.constants([*lifted, *named_args.values()]), kernel.__name__)
         node = self._node(graph, kernel, found, attrs, name)
         if kernel.outputs is None:
             return node.outputs[0]

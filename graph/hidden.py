@@ -10,8 +10,18 @@ from __future__ import annotations
 import functools
 import gc
 import sys
+from collections.abc import Iterable
 from itertools import islice
-from types import FrameType, FunctionType, GeneratorType, MethodType, ModuleType, TracebackType
+from types import (
+    AsyncGeneratorType,
+    CoroutineType,
+    FrameType,
+    FunctionType,
+    GeneratorType,
+    MethodType,
+    ModuleType,
+    TracebackType,
+)
 from typing import Any
 
 import numpy as np
@@ -22,6 +32,8 @@ _MOST = 500
 """Maximum number of objects that are looked at in one argument."""
 _CLOSED = (type, FunctionType, MethodType, ModuleType, FrameType, GeneratorType, TracebackType)
 """Objects whose contents are their own affair: a function may refer to tensors, and not use them."""
+ONCE = (GeneratorType, CoroutineType, AsyncGeneratorType)
+"""Objects that can be run through once."""
 _PLAIN = (list, tuple, dict, set, frozenset)
 """Types that hide nothing themselves."""
 _CONTAINERS = frozenset(["builtins", "collections", "functools", "itertools", "types"])
@@ -38,6 +50,16 @@ def refuse_hidden(value: Any) -> None:
             "the function would not get its value. Pass the tensor itself, or in a list, tuple, dict or dataclass; or "
             "say with weftwork.register_structure what such an object contains."
         )
+
+
+def refuse_used_up(values: Iterable[Any], function: str) -> None:
+    """Raise TypeError for a constant argument that the first run would use up."""
+    for value in values:
+        if isinstance(value, ONCE):
+            raise TypeError(
+                f"{function} cannot take a {type(value).__name__} as a constant argument: the first run would use it "
+                "up, and tensors in it cannot be found. Pass a list of its items."
+            )
 
 
 def hidden_tensor(value: Any) -> tuple[type, Tensor] | None:

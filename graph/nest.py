@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, NamedTuple
 
-from weftwork.graph.hidden import refuse_hidden
+from weftwork.graph.hidden import ONCE, refuse_hidden
 from weftwork.graph.python.alike import alike
 from weftwork.graph.python.ownership import ATOMS, copied, is_atom
 
@@ -70,7 +70,7 @@ def fields_of(kind: type) -> Sequence[str] | None:
     return None
 
 
-PLAIN = (ATOMS - {FunctionType}) | {Slot}
+PLAIN = (ATOMS - {FunctionType, *ONCE}) | {Slot}
 """Types of template parts that refer to no state."""
 
 

@@ -92,6 +92,24 @@ def test_a_tensor_where_it_cannot_be_found_is_refused_when_the_node_is_made(same
         same(held)
 
 
+async def later():
+    """A coroutine."""
+
+
+def test_what_the_first_run_would_use_up_is_no_constant_argument(same):
+    t = tf.op(lambda: 5)()
+    sent = later()
+    for held in ((each for each in [t]), (k for k in range(3)), sent):
+        with pytest.raises(TypeError, match=r"cannot take a (generator|coroutine) as a constant .*Pass a list"):
+            same(held)
+    sent.close()
+    total = tf.op(lambda numbers: sum(numbers))
+    assert same(iter([1, 2])).__next__() == 1
+    assert tf.op(lambda: total(k for k in range(4)))() is not None
+    with tf.Session() as session:
+        assert session.run(tf.op(lambda: total(k for k in range(4)))()) == 6
+
+
 def test_arrays_of_objects_without_tensors_are_arguments(same):
     assert same(of_objects([1])).tolist() == of_objects([1]).tolist()
     assert same(ValueError("text")).args == ("text",)
