@@ -254,6 +254,11 @@ def _of_number(number: int) -> DType | None:
     return known if known is None or number < 100 else known._as_ref
 
 
+def is_numeric(dtype: np.dtype) -> builtins.bool:
+    """Whether tensors can have a NumPy dtype of numbers. There is none for np.longdouble, for example."""
+    return dtype.kind in "biufc" and dtype.newbyteorder("=") in _OF_NUMPY
+
+
 def as_dtype(type_value: Any) -> DType:
     """The DType for a DType, a name, a NumPy dtype or scalar type, or a Python type (float is float32, int is int32).
 

@@ -18,16 +18,17 @@ import numpy as np
 
 from weftwork.graph import dtypes, nest, shapes
 from weftwork.graph.build import as_tensor
-from weftwork.graph.dtypes import DType, as_dtype
+from weftwork.graph.dtypes import DType, as_dtype, is_numeric
 from weftwork.graph.function import Op
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
+from weftwork.scheduler.request.feeds import read_only
 
 _STEERING = (enum.Enum, type, ModuleType, FunctionType, BuiltinFunctionType, MethodType, Op, DType, np.dtype, Graph)
 _FIXED = frozenset([bool, type(None), str, bytes, type(...)])
 _TEXTS = {"U": np.dtype("U"), "S": np.dtype("S")}
 """The dtypes of text arrays, whatever the length of the texts."""
-_INT64 = range(-(2**63), 2**63)
+INT64 = range(-(2**63), 2**63)
 _NUMBERS = {int: dtypes.int64, float: dtypes.float64, complex: dtypes.complex128}
 """The dtypes of Python numbers in a trace. Combined with a typed tensor, they take its dtype."""
 
@@ -70,7 +71,7 @@ def describe(value: Any, key: list, data: list, exact: bool) -> None:
         key.append((dtype, value.shape) if exact else dtype)
         data.append(value)
     elif kind in _NUMBERS:
-        key.append(kind if kind is not int or value in _INT64 else object)
+        key.append(kind if kind is not int or value in INT64 else object)
         data.append(value)
     elif kind is list or kind is tuple:
         key.append((kind, len(value)))
@@ -149,25 +150,18 @@ def filled(value: Any, give: Callable[[Any], Any]) -> Any:
 def datum_of(value: Any, exact: bool) -> Datum:
     """The Datum of a value. exact: include its shape."""
     kind = type(value)
-    if kind in _NUMBERS and (kind is not int or value in _INT64):
+    if kind in _NUMBERS and (kind is not int or value in INT64):
         dtype = _NUMBERS[kind]
         return Datum(dtype, (), dtype.numpy.type, weak=True, kept=True)
-    if issubclass(kind, np.generic) and value.dtype.kind in "biufc":
+    if issubclass(kind, np.generic) and is_numeric(value.dtype):
         return Datum(as_dtype(value.dtype), ())
-    if kind is np.ndarray and value.dtype.kind in "biufc":
-        return Datum(as_dtype(value.dtype), value.shape if exact else None, _view)
+    if kind is np.ndarray and is_numeric(value.dtype):
+        return Datum(as_dtype(value.dtype), value.shape if exact else None, read_only)
+    if kind is np.ndarray and not value.dtype.hasobject:
+        return Datum(dtypes.object, None, read_only)
     if kind is str or kind is bytes:
         return Datum(dtypes.string, (), _encoded, kept=True)
     return Datum(dtypes.object)
-
-
-def _view(array: np.ndarray) -> Any:
-    """A read-only view of an array, to be fed: it protects the caller's array."""
-    if not array.ndim:
-        return array[()]
-    view = array.view()
-    view.setflags(write=False)
-    return view
 
 
 def _encoded(text: str | bytes) -> bytes:

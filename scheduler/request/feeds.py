@@ -54,10 +54,17 @@ def _fast(tensor: Tensor, value: Any) -> Any:
     if type(value) is np.ndarray and value.dtype == dtype and dtype.kind != "O" and value.ndim:
         shape = tensor.raw_shape
         if shape is None or shape == value.shape or shapes.compatible(shape, value.shape):
-            view = value.view()
-            view.setflags(write=False)
-            return view
+            return read_only(value)
     return convert_feed(tensor, value)
+
+
+def read_only(array: np.ndarray) -> Any:
+    """A read-only view of an array, to be fed: it protects the caller's array. A scalar for rank 0."""
+    if not array.ndim:
+        return array[()]
+    view = array.view()
+    view.setflags(write=False)
+    return view
 
 
 def _is_nested(key: Any) -> bool:
@@ -147,7 +154,7 @@ def convert_feed(tensor: Tensor, value: Any) -> Any:
     if isinstance(value, TensorHandle):
         value = value.fed_to(dtype)
     if dtype is dtypes.object:
-        return value[()] if type(value) is np.ndarray and not value.ndim else value
+        return read_only(value) if type(value) is np.ndarray and not (value.ndim and value.dtype.hasobject) else value
     if value is None:
         raise TypeError(f"None cannot be fed to {tensor!r}, defined at {tensor.op.source.text}.")
     if isinstance(value, int) and not isinstance(value, bool):
@@ -160,10 +167,7 @@ def convert_feed(tensor: Tensor, value: Any) -> Any:
             f"{shapes.text(tensor.raw_shape)!r}, defined at {tensor.op.source.text}"
         )
     if isinstance(array, np.ndarray):
-        if array.ndim == 0:
-            return array[()]
-        array = array.view()
-        array.setflags(write=False)
+        return read_only(array)
     return array
 
 

@@ -357,5 +357,19 @@ def test_text_becomes_utf_8_bytes_with_its_zeros(graph):
 
 def test_an_object_tensor_takes_anything_as_it_is(graph):
     tensor = tf.placeholder(tf.object)
-    for value in (None, 2**100, "text", [1, "a"], {"k": 1}, np.zeros(2), np.array([1, None], object), object()):
+    for value in (None, 2**100, "text", [1, "a"], {"k": 1}, np.array([1, None], object), object()):
         assert parse_feeds(graph, {tensor: value})[tensor] is value
+
+
+@pytest.mark.parametrize("dtype", [np.float64, "M8[s]", np.longdouble])
+def test_an_array_that_was_fed_is_not_the_one_that_is_fetched(graph, dtype):
+    """Through a tensor of objects, too."""
+    array, tensor = np.zeros(3, dtype), tf.placeholder(tf.object)
+    with tf.Session() as session:
+        for fetched in (tensor, tf.identity(tensor)):
+            for call in (session.run, session.make_callable(fetched, [tensor])):
+                result = call(fetched, {tensor: array}) if call == session.run else call(array)
+                assert not np.shares_memory(result, array)
+                result[1] = np.ones((), dtype)
+    assert tf.function(lambda x: x)(array) is not array
+    assert array.tolist() == np.zeros(3, dtype).tolist()
