@@ -55,7 +55,8 @@ def get(
 ) -> Any:
     """Compute keys of a Dask graph. Returns their values, in tuples nested as the lists of `keys` are.
 
-    dsk: a Dask graph, or a collection that has one.   cache: values that are known already, by key.
+    dsk: a Dask graph, or a collection that has one.   cache: a dict of values that are known already, by key.
+    The wanted values, and data in the graph, are added.
     num_workers: how many tasks may run at once; by default what Dask's configuration says, else the number of CPUs.
     pool: only its number of workers is used.   callbacks: Dask callbacks, in addition to those that are registered.
     rerun_exceptions_locally: if a task fails, run everything again in this thread, where a debugger can look.
@@ -104,7 +105,10 @@ class _Computation:
     def run(self, most: int | None) -> Mapping:
         """The values of the wanted keys. Raises KeyError for one that is missing."""
         self._find_wanted()
-        return self._computed(most)
+        values = self._computed(most)
+        if self.cache is not None:
+            self.cache.update(values)
+        return values
 
     def _find_wanted(self) -> None:
         for key in self.wanted.difference(self.known):

@@ -135,6 +135,9 @@ def test_a_value_may_be_in_the_cache_alone(watching):
         assert get(graph, ["x", "y", "known"], cache={"known": 3}) == (4, 3, 3)
         with pytest.raises(ValueError, match="known"):
             get(graph, "x", cache={"other": 3})
+        cache = {"known": 3}
+        get({"x": Task("x", increment, TaskRef("known")), "y": Alias("y", "x"), "z": 7}, "y", cache=cache)
+        assert cache["y"] == 4
 
 
 def test_what_a_task_writes_into_the_programs_own_data_is_there():
