@@ -15,6 +15,7 @@ import numpy as np
 
 from weftwork.graph import dtypes, nest, stacks
 from weftwork.graph.build import as_tensor, constant, placeholder
+from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import FailedPreconditionError
 from weftwork.graph.graph import Graph, GraphKeys
 from weftwork.graph.operation import Kind, Operation, Tensor
@@ -24,6 +25,7 @@ from weftwork.graph.values import to_value
 from weftwork.graph.variables.variable import Variable
 from weftwork.graph.variables.writes import is_variable_initialized
 from weftwork.scheduler.compile.pruning import prune
+from weftwork.scheduler.functions.arguments import INT64
 from weftwork.scheduler.session.session import BaseSession, Session
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     U = TypeVar("U", default=Any)
     V = TypeVar("V", default=Any)
 _making = fresh(threading.RLock())
+_ELEMENTS = Tensor, Operation, Variable
 
 
 def get_session() -> Any:
@@ -102,8 +105,11 @@ def run(fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
     """Return the values of `fetches`, in the same structure: `weftwork.run(load(3))`, `weftwork.run({"a": x, "b": y})`.
 
     Like `Session.run`, in the program's session (`get_session`) or in that of the fetches' graph. Variables without a
-    value get their initial value. Raises what `Session.run` raises.
+    value get their initial value. Raises what `Session.run` raises. In a function that runs as a node, where a call of
+    an op returns its value, values are returned as they are.
     """
+    if stacks.inside_node() and not any([isinstance(leaf, _ELEMENTS) for leaf in nest.flatten(fetches)]):
+        return fetches
     session = session_of(_graph_of(fetches))
     try:
         return session.run(fetches, feed_dict)
@@ -115,7 +121,7 @@ def run(fetches: Any, feed_dict: Mapping[Any, Any] | None = None) -> Any:
 
 def _graph_of(fetches: Any) -> Graph:
     for leaf in nest.flatten(fetches):
-        if isinstance(leaf, (Tensor, Operation, Variable)):
+        if isinstance(leaf, _ELEMENTS):
             return leaf.graph
     return graph_of_program()
 
@@ -208,8 +214,9 @@ class Shared(Variable):
 def shared(value: Any, dtype: Any = None, name: str | None = None) -> Shared:
     """Make a variable in the plain style: `total = weftwork.shared(0)`; `total.add(3)`; `total.get()`.
 
-    value: the initial value. Whole numbers become int64 and floats float64, arrays keep their dtype, and anything else
-    stays a Python object: a string, a list, a data frame.   dtype: another dtype.   name: the name of its node.
+    value: the initial value. Whole numbers of 64 bits become int64 and floats float64, arrays keep their dtype, and
+    anything else stays a Python object: a string, a list, a function, a data frame.   dtype: another dtype.
+    name: the name of its node.
     It has its value at once, in the program's session (`get_session`). In a function being traced, it belongs to the
     function, and gets its value before the first call.
     """
@@ -218,7 +225,8 @@ def shared(value: Any, dtype: Any = None, name: str | None = None) -> Shared:
     tracing = stacks.local.tracing
     graph = graph_of_program() if tracing is None else tracing.graph
     with graph.as_default():
-        initial = constant(None, dtypes.object) if value is None else value
+        is_object = value is None or (callable(value) and as_dtype(dtype) is dtypes.object)  # not an initializer
+        initial = constant(value, dtypes.object) if is_object else value
         made = Shared(initial, dtype=dtype, name=name or "shared", trainable=False)
     if tracing is None:
         session_of(graph).run(made.initializer)
@@ -228,8 +236,10 @@ def shared(value: Any, dtype: Any = None, name: str | None = None) -> Shared:
 def _dtype_of(value: Any) -> Any:
     if isinstance(value, (Tensor, Variable)):
         return value.dtype.base_dtype
-    if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biufc":
+    if isinstance(value, (np.ndarray, np.generic)) and dtypes.is_numeric(value.dtype):
         return value.dtype
+    if type(value) is int and value not in INT64:
+        return dtypes.object
     return {bool: dtypes.bool, int: dtypes.int64, float: dtypes.float64, complex: dtypes.complex128}.get(
         type(value), dtypes.object
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 
+from weftwork.actors.programs.sizes import size_of
 from weftwork.graph.operation import WRITES, Kind
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.needs import is_free
@@ -78,7 +79,7 @@ class Estimate:
         for name, value in (*flow.pinned.items(), *flow.newest.items()):
             self.bytes[value] = shape_bytes(flow.variables[name].outputs[0]) or 64
         for value, constant in flow.constants.items():
-            self.bytes[value] = getattr(constant, "nbytes", 64)
+            self.bytes[value] = size_of(constant)
         for value, size in known_bytes.items():
             if size is not None:
                 self.bytes[value] = size
