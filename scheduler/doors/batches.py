@@ -279,7 +279,6 @@ class Batch:
                 self.owner.broken(value.error)
         finish(calls[: len(outcomes)], outcomes)
 
-
     def _drop(self, number: int, needs: Iterable[Future]) -> None:
         """Keep nothing alive that only a node needed that is done."""
         for held in self._outside.pop(number):

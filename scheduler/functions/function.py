@@ -16,6 +16,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 from weakref import WeakKeyDictionary
 
@@ -77,6 +78,8 @@ class Function(Generic[P, R]):
         self._whole = [(self._names.index(name), name, is_static) for name, is_static in whole.items()]
         self._owner: type | None = None
         """The class of which it is a method."""
+        self._is_method = self._names[:1] in (["self"], ["cls"]) and _is_in_class(function)
+        """Whether a class defines it. If a decorator wraps it there, nothing else tells."""
         self._captured = Captured(function, _WHOLE)
         self._lock = fresh(threading.RLock())
         """Protects the state of this object."""
@@ -95,8 +98,8 @@ class Function(Generic[P, R]):
         """
         if stacks.local.tracing is not None:
             return self._inline(stacks.local.tracing, args, kwargs)
-        if self._owner is not None and args and isinstance(args[0], self._owner):  # called through the class
-            instance: Any = args[0]
+        if args and (self._is_method or (self._owner is not None and isinstance(args[0], self._owner))):
+            instance: Any = args[0]  # called through the class, or by a decorator
             method: Any = self.__get__(instance)
             return method(*args[1:], **kwargs)
         if kwargs or self._whole:
@@ -184,11 +187,16 @@ class Function(Generic[P, R]):
     def _find(self, args: tuple, kwargs: dict, data: list) -> Trace:
         """The trace for some arguments, made if needed; their data is added to `data`."""
         key: list = []
-        for value in args:
-            describe(value, key, data, self._exact)
-        for name in kwargs:
-            key.append(name)
-            describe(kwargs[name], key, data, self._exact)
+        try:
+            for value in args:
+                describe(value, key, data, self._exact)
+            for name in kwargs:
+                key.append(name)
+                describe(kwargs[name], key, data, self._exact)
+        except RecursionError:
+            raise ValueError(
+                f"An argument of {named(self)} contains itself, or is nested too deeply. Name it in traced=."
+            ) from None
         state = self._state
         if self._look() != state.seen or state.graph is not self._graph():
             state = self._refreshed_state()
@@ -336,6 +344,12 @@ class Function(Generic[P, R]):
         with tracing.watched_variables(made), variable_scope(*opened, reuse=reuse) as entered:
             yield
         self._scopes.setdefault(graph, entered)
+
+
+def _is_in_class(function: Callable) -> bool:
+    """Whether the body of a class defines a function."""
+    around = getattr(function, "__qualname__", "").rpartition(".")[0]
+    return isinstance(function, FunctionType) and around != "" and not around.endswith("<locals>")
 
 
 class _Methods(dict):

@@ -379,6 +379,61 @@ def test_a_method_has_traces_for_each_object():
     assert [two.summed(1.0), two.summed(1.0), one.summed(5.0)] == [1, 2, 5]
 
 
+def outermost(function):
+    """A decorator that hides what it wraps."""
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def test_a_method_under_a_decorator_has_traces_for_each_object():
+    @dataclasses.dataclass  # without a hash
+    class Adds:
+        k: int
+
+        @outermost
+        @wf.function
+        def add(self, x):
+            return x + self.k
+
+        @property
+        @wf.function
+        def twice(self):
+            return wf.constant(2) * self.k
+
+        @functools.cached_property
+        @wf.function
+        def thrice(self):
+            return wf.constant(3) * self.k
+
+    one, other = Adds(1), Adds(5)
+    assert [one.add(2), other.add(x=2), one.add(3), one.twice, other.twice, other.thrice] == [3, 7, 4, 2, 10, 15]
+
+
+def test_divmod_is_a_tuple():
+    assert wf.function(lambda a: divmod(a, 2))(7) == (3, 1)
+
+
+def test_an_argument_that_contains_itself_is_refused_unless_it_is_one_datum():
+    ring: list = [1]
+    ring.append(ring)
+    with pytest.raises(ValueError, match=r"contains itself, .* Name it in traced="):
+        wf.function(lambda x: x)(ring)
+    assert wf.function(traced="x")(lambda x: x)(ring)[0] == 1
+
+
+def test_run_passes_values_on_inside_a_function_that_runs_as_a_node():
+    """There, the call of an op is its value."""
+
+    def compute(x):
+        return wf.run(kind_of(x)), wf.run({"a": [x, None]})
+
+    assert wf.run(wf.op(compute)("text")) == (["text", "str"], {"a": ["text", None]})
+
+
 def test_a_method_of_a_class_has_traces_for_each_class():
     class Model:
         by = 2
@@ -552,6 +607,21 @@ def test_a_shared_value_is_written_from_any_thread_and_graph_by_one_node():
         with pytest.raises((TypeError, ValueError)):
             total.add(wrong)
     assert total.get() == 5
+
+
+class Answers:
+    """Gives no attribute away, not even an unknown one."""
+
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+
+@pytest.mark.parametrize("value", [len, dict, 10**400, np.longdouble(1.5)])
+def test_a_shared_value_keeps_its_type(value):
+    got = wf.shared(value).get()
+    assert type(got) is type(value)
+    assert np.all(got == value)
+    assert type(wf.shared(Answers()).get()) is Answers
 
 
 def test_a_shared_value_is_any_object():
