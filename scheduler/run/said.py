@@ -1,5 +1,6 @@
 """Said: output of nodes in other processes (prints, logs, warnings), repeated here before their run returns.
 
+In the graphs of doors, that of a node is repeated before anybody gets its result.
 Retries come the same way. They are reported as events, with the time and the process of the failed call.
 """
 
@@ -41,5 +42,16 @@ def _tell_retry(
 
 def speak(run: Any) -> None:
     """Repeat what was said, in creation order of the nodes."""
-    replay([event for _, event in sorted(run.said, key=itemgetter(0))])
-    run.said.clear()
+    said = run.said[:]
+    del run.said[: len(said)]  # a nested run may add more meanwhile
+    replay([event for _, event in sorted(said, key=itemgetter(0))])
+
+
+def speak_early(run: Any, outside: Any) -> None:
+    """In a graph of a door, repeat what nodes said before anybody gets their results.
+
+    outside: a context without the locks of the run, because handlers are the user's code.
+    """
+    if run.said and run.flow.ops[0].graph.once:
+        with outside:
+            speak(run)

@@ -38,6 +38,7 @@ from weftwork.scheduler.plan.policy import (
 )
 from weftwork.scheduler.run.failures import call_in_run, is_of_the_place, node_error
 from weftwork.scheduler.run.run import Run
+from weftwork.scheduler.run.said import speak_early
 from weftwork.scheduler.run.telling import Node, Sent
 from weftwork.scheduler.segments.background import Background
 from weftwork.scheduler.segments.calling import Call, call_at_once, call_nodes
@@ -132,7 +133,7 @@ class Sharing:
                 mine = self._feed()
                 if mine:
                     self._run_here(mine)
-                elif frontier.here and self._may_run_here():
+                elif frontier.here and (self.most is None or self._running() < self.most):
                     self._run_here(self._turn(frontier.here, len(frontier.here)))
                 elif self._joins() and (nodes := self._next(self._running() + 1)):
                     self._run_here(nodes)
@@ -165,6 +166,7 @@ class Sharing:
         self.listening = False
         while came is not None:
             done, again = self.workers.take(*came)
+            speak_early(self.run, self.crew.outside)
             self._ready([*again, *[other for node in done for other in self._done(node)]])
             came = self.transport.next(0)
         if alone and self.workers.up:
@@ -276,10 +278,6 @@ class Sharing:
             return True
         seconds = self.frontier.known(self.frontier.threads[0][1]).seconds
         return seconds is not None and seconds < LONGEST_HERE
-
-    def _may_run_here(self) -> bool:
-        """Whether the caller may run the first node that is for it."""
-        return self.most is None or self._running() < self.most
 
     def _recruit(self, wanted: int, room: int) -> None:
         """Call threads for some ready nodes, if that is worth it; it is if the caller cannot take them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import random
 import signal
@@ -99,6 +100,37 @@ def test_what_takes_large_values_in_threads_is_not_put_off_until_workers_have_ma
         spans = session.run([taken(made(k)) for k in range(60)])
         assert {"resident", "thread"} <= session.placements.keys()
     assert max([len([1 for begin, end in spans if begin <= when < end]) for when, _ in spans]) < 30
+
+
+def say(k):
+    """A call that holds the GIL, and logs."""
+    for _ in range(100_000):
+        pass
+    logging.getLogger("said").warning("%d", k)
+    return k
+
+
+def test_in_the_graph_of_a_door_what_a_node_says_comes_before_its_result(graph, ray_session):
+    heard: list = []
+    handler = logging.Handler()
+    handler.emit = lambda record: heard.append(int(record.getMessage()))  # type: ignore[method-assign]
+    said = tf.op(say)
+    for _ in range(10):
+        COSTS.learn(said.kernel, 64, 0.004, 64)
+    HISTORY.tell_gil(said.kernel, True)
+    came = tf.op(lambda k: k in heard, here=True)
+    nodes = [came(said(k)) for k in range(20)]
+    graph.once = True
+    assert local_workers().borrow(2, LONG)
+    local_workers().give_back()
+    logging.getLogger("said").addHandler(handler)
+    try:
+        with tf.Session(config=tf.ConfigProto(placement="dynamic", inter_op_parallelism_threads=2)) as session:
+            assert all(session.run(nodes))
+            assert session.placements["resident"][1]
+    finally:
+        logging.getLogger("said").removeHandler(handler)
+    assert sorted(heard) == list(range(20))
 
 
 # Functions that release the GIL
