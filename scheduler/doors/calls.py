@@ -117,6 +117,9 @@ class Places(Protocol):
     def free(self, count: int) -> None:
         """Note that there are so many more free places, or fewer."""
 
+    def begin_anew(self) -> None:
+        """After a fork, in the child: leave the calls to the parent."""
+
 
 PLACES: WeakValueDictionary[str, Places] = WeakValueDictionary()
 """Those of the executors of this process, by the keys of their initializers."""

@@ -26,6 +26,7 @@ from weakref import WeakValueDictionary
 from weftwork.graph.cores import usable_cores
 from weftwork.graph.python.amounts import count_of, seconds_of
 from weftwork.graph.python.captured_walk import Walk
+from weftwork.graph.python.forks import in_child
 from weftwork.graph.python.inspection import inside
 from weftwork.graph.python.turns import resting
 from weftwork.scheduler.doors.batches import Batch, results
@@ -78,6 +79,14 @@ class Executor(concurrent.futures.Executor):
         self._callee: Callee | None = None
         """The last one, for the next call of the same function."""
         self._callees: WeakValueDictionary[Callable, Callee] = WeakValueDictionary()
+        self._size = self._max_workers
+        """How many calls of unknown duration a batch takes, which the first calls will show."""
+        self._down = False
+        self._broken: BaseException | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin without calls."""
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._pending: deque[Call] = deque()
@@ -85,13 +94,19 @@ class Executor(concurrent.futures.Executor):
         """Calls that wait for futures."""
         self._woken = False
         """Whether one of these futures may be done."""
-        self._free = self._size = self._max_workers
-        """The free slots, which may be below 0 once calls have waited; and how many calls of unknown duration a batch
-        takes, which the first calls will show."""
+        self._free = self._max_workers
+        """The free slots, which may be below 0 once calls have waited."""
         self._runners = 0
         self._batches: set[Batch] = set()
-        self._gathering = self._down = False
-        self._broken: BaseException | None = None
+        self._gathering = False
+
+    def begin_anew(self) -> None:
+        """After a fork, in the child: leave the calls to the parent."""
+        left = [call for batch in self._batches for node in batch.nodes for call in node]
+        left += [*self._aside, *self._pending]
+        self._begin()
+        for call in left:
+            call.belong_to_parent()
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Schedule the call `fn(*args, **kwargs)`, and return its future.
@@ -340,6 +355,12 @@ class Executor(concurrent.futures.Executor):
         return taken
 
 
+@in_child
+def _after_fork() -> None:
+    for owner in list(PLACES.values()):
+        owner.begin_anew()
+
+
 def _is_per_thread(initializer: Callable | None) -> bool:
     """Whether an initializer refers to a `threading.local`, whose attributes only the thread that sets them sees."""
     if initializer is None:
@@ -355,6 +376,10 @@ class _Owner:
         self.start = start
         self._executor = executor
         self.most = executor._max_workers
+
+    def begin_anew(self) -> None:
+        """Let the executor begin anew, in a forked child."""
+        self._executor.begin_anew()
 
     def done_with(self, batch: Batch) -> None:
         """Let a batch of which a node is done have more calls, or take back the slots that it no longer needs."""

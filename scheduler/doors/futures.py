@@ -24,6 +24,7 @@ from weftwork.graph.python.ownership import is_atom
 from weftwork.graph.python.seeded import draws_of
 from weftwork.scheduler.doors.calls import Draws, Raised, call_node, calls_here, waiting
 from weftwork.scheduler.doors.running import changes_given, code_of, holds_nothing, op_of
+from weftwork.scheduler.session.future import FORKED
 
 _OPEN = (PENDING, RUNNING)
 _light = fresh(threading.Lock())
@@ -144,6 +145,11 @@ class Call(Future):
         timeout = seconds_of("timeout", timeout)
         with waiting():
             return super().exception(timeout)
+
+    def belong_to_parent(self) -> None:
+        """After a fork, in the child: be done, with an error. The locks and callbacks are the parent's."""
+        self._made, self._state = None, RUNNING
+        self.set_exception(RuntimeError(FORKED))
 
 
 def start(calls: Iterable[Call]) -> list[Call]:

@@ -20,11 +20,16 @@ from typing import Any, TypeVar
 
 from weftwork.graph.errors import CancelledError
 from weftwork.graph.python.amounts import seconds_of
+from weftwork.graph.python.forks import in_child
 from weftwork.scheduler.machines.helpers import borrow
 from weftwork.scheduler.run.run import CANCELLED
 from weftwork.scheduler.segments.awaiting import LOOP
 
 T = TypeVar("T")
+
+
+FORKED = "This future belongs to the process that this one was forked off: what it stands for goes on there."
+_running: set[RunFuture] = set()
 
 
 class RunCancelled(CancelledError, concurrent.futures.CancelledError):
@@ -53,6 +58,7 @@ class RunFuture(Future[T]):
         `work` calls `started` with the Run.   ends: whether the session is closed.
         """
         future = cls()
+        _running.add(future)
         around = copy_context()
         borrow(1)[0].put(lambda: around.run(lambda: future._work(work, ends)))
         return future
@@ -66,6 +72,7 @@ class RunFuture(Future[T]):
             failure = error
         with self._settling:
             self._over, self._run = True, None
+        _running.discard(self)
         self._ended.set()
         if self._wanted_cancel:
             return
@@ -75,6 +82,13 @@ class RunFuture(Future[T]):
             self.set_exception(failure)
         else:
             self.set_result(result)
+
+    def belong_to_parent(self) -> None:
+        """After a fork, in the child: be done, with an error. The locks and callbacks are the parent's."""
+        self.__init__()  # type: ignore[misc]
+        self._over = True
+        self._ended.set()
+        self.set_exception(RuntimeError(FORKED))
 
     def _started(self, run: Any) -> None:
         with self._settling:
@@ -160,3 +174,10 @@ class RunFuture(Future[T]):
         if self.cancelled():
             self._ended.wait(None if end is None else max(0.0, end - monotonic()))
         return self.cancelled()
+
+
+@in_child
+def _after_fork() -> None:
+    for future in _running:
+        future.belong_to_parent()
+    _running.clear()

@@ -14,6 +14,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import warnings
 
 import psutil
@@ -203,6 +204,34 @@ def test_a_forked_child_has_sessions_of_its_own():
     assert in_child(work) == ("done", [9, 16, 25, 7])
     assert session.run(node, {x: 7}) == 49
     session.close()
+
+
+def test_futures_of_the_parent_raise_in_a_forked_child_and_an_executor_begins_anew_there():
+    queue = tf.FIFOQueue(1, tf.int32, shapes=[[]])
+    take, put, going = queue.dequeue(), queue.enqueue(5), threading.Event()
+    with tf.Session() as session, tf.Executor(1) as executor:
+        run, stream = session.submit(take), session.stream([take + 0])
+        called, pending = executor.submit(going.wait, LONG), executor.submit(square, 2)
+        until(called.running)
+        for work in (
+            run.result,
+            lambda: run.result(LONG),
+            lambda: next(stream),
+            called.result,
+            pending.result,
+            lambda: concurrent.futures.wait([run, called, pending])[0].pop().result(),
+        ):
+            kind, text = in_child(work)
+            assert kind == "RuntimeError"
+            assert "forked" in text
+        assert in_child(lambda: [str(each.exception())[:11] for each in (run, called)]) == ("done", ["This future"] * 2)
+        assert in_child(lambda: (run.cancel(), called.cancel())) == ("done", (False, False))
+        assert in_child(executor.shutdown) == ("done", None)
+        assert in_child(lambda: list(executor.map(square, [3, 4]))) == ("done", [9, 16])
+        going.set()
+        session.run(put)
+        session.run(put)
+        assert (run.result(LONG), list(stream), called.result(), pending.result()) == (5, [(0, 5)], True, 4)
 
 
 def test_what_needs_ray_is_refused_at_once_in_a_forked_child_of_a_program_that_uses_it():

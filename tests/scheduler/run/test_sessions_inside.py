@@ -48,18 +48,16 @@ def test_a_run_that_waits_for_a_lock_of_the_run_around_it_fails_at_once(graph, k
 def test_a_run_that_waits_for_a_lock_says_so(graph):
     count = tf.Variable(0, name="count")
     add = count.assign_add(1)
-    went_on = threading.Event()
+    began, went_on = threading.Event(), threading.Event()
     with tf.control_dependencies([add]):
-        holds = tf.op(here=True)(lambda: went_on.wait(LONG))()
+        holds = tf.op(here=True)(lambda: (began.set(), went_on.wait(LONG))[1])()
     with tf.Session() as session:
         session.run(count.initializer)
         first = session.submit(holds)
-        until(session.waiting)
+        assert began.wait(LONG)
         with pytest.raises(tf.errors.DeadlineExceededError, match="still waiting for the lock of count"):
             session.run(add, options=tf.RunOptions(timeout_in_ms=50))
         second = session.submit(add)
-        until(
-            lambda: [item for item in session.waiting() if (item.nodes, item.place) == (("the lock of count",), "lock")]
-        )
+        until(lambda: (("the lock of count",), "lock") in [(item.nodes, item.place) for item in session.waiting()])
         went_on.set()
         assert [first.result(LONG), second.result(LONG), session.run(count)] == [True, 2, 2]
