@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 
@@ -19,11 +20,12 @@ from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import FailedPreconditionError
 from weftwork.graph.graph import Graph, GraphKeys
 from weftwork.graph.operation import Kind, Operation, Tensor
-from weftwork.graph.python.forks import fresh
+from weftwork.graph.python.forks import fresh, in_child
 from weftwork.graph.sections import sections_of
 from weftwork.graph.values import to_value
 from weftwork.graph.variables.variable import Variable
 from weftwork.graph.variables.writes import is_variable_initialized
+from weftwork.graph.weak import members
 from weftwork.scheduler.compile.pruning import prune
 from weftwork.scheduler.functions.arguments import INT64
 from weftwork.scheduler.session.session import BaseSession, Session
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
     V = TypeVar("V", default=Any)
 _making = fresh(threading.RLock())
 _ELEMENTS = Tensor, Operation, Variable
+_made: WeakSet[Session] = WeakSet()
+"""The sessions made here: a forked child gets others in their place."""
+_left: WeakKeyDictionary[Graph, Session] = WeakKeyDictionary()
+"""In a forked child: the parent's session of a graph, for the values that its variables had at the fork."""
 
 
 def get_session() -> Any:
@@ -81,8 +87,22 @@ def session_of(graph: Graph) -> Any:
             session = graph.runtime
             if session is None or session.closed:
                 graph.switch_to_thread_local()
-                session = graph.runtime = Session(graph=graph)
+                session = Session(graph=graph)
+                if (left := _left.pop(graph, None)) is not None:
+                    mirror = session._engine.mirror
+                    mirror.put({mirror.cell(c.name): (c.value, c.version) for c in left._engine.mirror.cells()})
+                graph.runtime = session
+                _made.add(session)
     return session
+
+
+@in_child
+def _after_fork() -> None:
+    for session in members(_made):
+        if session.graph.runtime is session and not session.closed:
+            session.graph.runtime = None
+            _left[session.graph] = session
+    _made.clear()
 
 
 @overload

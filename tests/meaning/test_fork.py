@@ -234,6 +234,23 @@ def test_futures_of_the_parent_raise_in_a_forked_child_and_an_executor_begins_an
         assert (run.result(LONG), list(stream), called.result(), pending.result()) == (5, [(0, 5)], True, 4)
 
 
+def test_a_forked_child_of_a_plain_program_goes_on_with_the_variables_as_they_were():
+    @tf.function
+    def step(x):
+        total.add(x)
+        return total
+
+    with tf.Graph().as_default():
+        total = tf.shared(1.0)
+        node = tf.op(square)(3)
+        assert (step(2), tf.run(node)) == (3, 9)
+        assert in_child(lambda: (step(4), step(1.5), tf.run(node), total.get())) == ("done", (7, 8.5, 9, 8.5))
+        assert (step(1), total.get()) == (4, 4)
+        tf.set_session(tf.Session())
+        assert step(1) == 2
+        assert in_child(lambda: step(4))[0] == "RuntimeError"  # it is not the library's to replace
+
+
 def test_what_needs_ray_is_refused_at_once_in_a_forked_child_of_a_program_that_uses_it():
     def work() -> int:
         with tf.Graph().as_default(), tf.Session() as own:
