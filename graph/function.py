@@ -19,6 +19,7 @@ from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.hidden import refuse_used_up
 from weftwork.graph.needed import limited, needed, selected
 from weftwork.graph.operation import Kind, Operation, R, Tensor, Traits
+from weftwork.graph.python.amounts import seconds_of
 from weftwork.graph.python.callables import bound, check_callable, is_coroutine_function, on_loop, takes_name
 from weftwork.graph.python.captured_kinds import given
 from weftwork.graph.retries import Retry
@@ -374,7 +375,8 @@ def op(
 def _traits(isolated: bool, here: bool, retries: Any, timeout: Any, resources: Any, labels: Any, limits: Any) -> Traits:
     """The traits for a user's options. Raises TypeError or ValueError for invalid ones."""
     Retry.of(retries)
-    if timeout is not None and not timeout > 0:
+    seconds_of("timeout", timeout)
+    if timeout is not None and timeout <= 0:
         raise ValueError(f"timeout must be a positive number of seconds, not {timeout!r}.")
     options = {"isolated": isolated, "here": here, "retries": retries, "timeout": timeout}
     return Traits(user=True, resources=resources, labels=labels, limits=limits, **options)

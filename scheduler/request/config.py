@@ -144,6 +144,7 @@ class ConfigProto(Message):
         "placement": ("auto", "caller", "thread", "resident", "dynamic", "actor", "task", "mixed"),
         "lifetime": ("", "detached"),
     }
+    _least = {"limits": 1, "memory_budget": 0, "replicas": 1, "checkpoint_every": 0, "cancel_grace_in_ms": 0}
 
     device_count: Map[str, int]
     """The number of devices of a type per machine: with {"CPU": 2}, "/cpu:1" names a device. GPUs are detected."""

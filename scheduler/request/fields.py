@@ -77,13 +77,16 @@ class Repeated(MutableSequence, Generic[T]):
 class Map(MutableMapping, Generic[K, T]):
     """A dict from keys of one type to values of one type. Reading a missing key enters a default, as in protobuf."""
 
-    def __init__(self, kinds: tuple[type[Any], type[Any]], name: str, changed: Callable[[], None]):
-        self._kinds, self._name, self._changed = kinds, name, changed
+    def __init__(
+        self, kinds: tuple[type[Any], type[Any]], name: str, changed: Callable[[], None], least: float | None = None
+    ):
+        """least: the smallest value that is allowed."""
+        self._kinds, self._name, self._changed, self._least = kinds, name, changed, least
         self._items: dict[Any, Any] = {}
 
     def __setitem__(self, key: Any, value: Any) -> None:
         key_kind, kind = self._kinds
-        self._items[_checked(key_kind, self._name, key)] = _checked(kind, self._name, value)
+        self._items[_checked(key_kind, self._name, key)] = _checked(kind, self._name, value, self._least)
         self._changed()
 
     def __delitem__(self, key: Any) -> None:
@@ -118,8 +121,13 @@ class _Field(NamedTuple):
     make: Any
 
 
-def _checked(kind: type, name: str, value: Any) -> Any:
-    """Convert a value for a field. Raises TypeError for another type, ValueError if it is out of range."""
+def _checked(kind: type, name: str, value: Any, least: float | None = None) -> Any:
+    """Convert a value for a field. Raises TypeError for another type, ValueError if it is out of range.
+
+    least: the smallest value that is allowed.
+    """
+    if least is not None and isinstance(value, numbers.Real) and not value >= least:
+        raise ValueError(f"{name} must be at least {least:g}, not {value!r}.")
     if issubclass(kind, Message) and isinstance(value, (kind, Mapping)):
         return kind(**(value._set_fields() if isinstance(value, Message) else value))
     if kind is bool and (isinstance(value, np.bool_) or hasattr(value, "__index__")):
@@ -149,6 +157,8 @@ class Message:
     _choices: ClassVar[dict[str, tuple[str, ...]]] = {}
     _enums: ClassVar[dict[str, tuple[str, ...]]] = {}
     """The names of the class's constants that stand for a field's numbers in text."""
+    _least: ClassVar[dict[str, float]] = {}
+    """The smallest values of those fields that have one."""
 
     def __init_subclass__(cls) -> None:
         hints = typing.get_type_hints(cls, localns=dict(vars(cls)))
@@ -174,8 +184,10 @@ class Message:
         field = self._fields.get(name)
         if field is None or field.make is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        if field.make in (Repeated, Map):
-            made = field.make(field.kind, name, self.SetInParent)
+        if field.make is Repeated:
+            made = Repeated(field.kind, name, self.SetInParent)
+        elif field.make is Map:
+            made = Map(field.kind, name, self.SetInParent, self._least.get(name))
         else:
             made = field.make()
             made.__dict__["_parent"] = self
@@ -187,7 +199,7 @@ class Message:
         if field is None:
             raise AttributeError(f'Protocol message {type(self).__name__} has no "{name}" field.')
         if field.make is None:
-            value = _checked(field.kind, name, value)
+            value = _checked(field.kind, name, value, self._least.get(name))
             if name in self._choices and value not in self._choices[name]:
                 raise ValueError(f"{name} is one of {', '.join(self._choices[name])}, not {value!r}.")
             self.__dict__[name] = value
@@ -201,7 +213,9 @@ class Message:
                 raise TypeError(f"{value!r} has type {type(value)}, but field {name} expects a sequence")
             getattr(self, name)[:] = list(value)
         elif field.make is Map:
-            new = Map(field.kind, name, self.SetInParent)
+            if not isinstance(value, (Mapping, list)):  # JSON has lists of pairs
+                raise TypeError(f"{value!r} has type {type(value)}, but field {name} expects a mapping")
+            new = Map(field.kind, name, self.SetInParent, self._least.get(name))
             new.update(value)
             getattr(self, name)._items = new._items
         else:

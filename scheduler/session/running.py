@@ -135,6 +135,8 @@ class Running(Inspection):
     ) -> Any:
         """progress: None if it is shown already."""
         if progress or (progress is not None and is_shown()):
+            if not isinstance(progress, bool):
+                raise TypeError(f"progress must be True or False, not {progress!r}.")
             with showing(self._engine.events, self._engine, signature.fetches.elements, signature.fed):
                 return self._run(signature, fed, options, metadata, copy, started, build, None)
         report = None

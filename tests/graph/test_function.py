@@ -196,6 +196,11 @@ def test_options_that_make_no_sense_are_refused():
     for wrong in ({"outputs": -1}, {"outputs": 1.5}, {"retries": -1}, {"retries": 0.5}, {"timeout": 0}):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
             tf.op(**wrong)
+    with pytest.raises(TypeError, match="timeout must be a number of seconds, not 'a'"):
+        tf.op(timeout="a")
+    for name in ("label_selector", "limits", "resources"):
+        with pytest.raises(TypeError, match=f"{name} must be a mapping, not 3"):
+            tf.op(**{name: 3})
     with pytest.raises(ValueError, match="dtype has 1 entries for 2 outputs"):
         tf.op(outputs=2, dtype=[tf.float32])
     with pytest.raises(ValueError, match="shape has 3 entries for 2 outputs"):

@@ -263,12 +263,36 @@ def test_unknown_fields_are_refused_by_name():
         ("device_filters", [1]),
         ("device_filters", 1),
         ("placement", 3),
+        ("limits", 3),
+        ("limits", {"api": "5"}),
     ],
 )
 def test_a_value_of_another_type_is_refused_and_changes_nothing(field, value):
     config = ConfigProto()
     with pytest.raises(TypeError, match=field):
         setattr(config, field, value)
+    assert config == ConfigProto()
+
+
+@pytest.mark.parametrize(
+    ("field", "least", "value"),
+    [
+        ("limits", 1, {"api": 0}),
+        ("memory_budget", 0, -1),
+        ("replicas", 1, 0),
+        ("checkpoint_every", 0, -1),
+        ("checkpoint_every", 0, float("nan")),
+        ("cancel_grace_in_ms", 0, -5),
+    ],
+)
+def test_a_value_that_is_too_small_is_refused_and_changes_nothing(field, least, value):
+    config = ConfigProto()
+    with pytest.raises(ValueError, match=f"{field} must be at least {least}, not"):
+        setattr(config, field, value)
+    with pytest.raises(ValueError, match=f"{field} must be at least {least}, not"):
+        ConfigProto(**{field: value})
+    with pytest.raises(ValueError, match="limits must be at least 1, not 0"):
+        config.limits["api"] = 0
     assert config == ConfigProto()
 
 

@@ -240,3 +240,8 @@ def test_what_cannot_be_shown_does_not_end_the_run(graph, line, looks, monkeypat
     with tf.Session(config=tf.ConfigProto(placement="caller")) as session:
         assert session.run(nap(0.2), progress=True) == 0.2
     assert [r.getMessage() for r in caplog.records] == ["The progress of a run cannot be shown"]
+
+
+def test_anything_but_a_truth_value_is_refused(graph):
+    with tf.Session() as session, pytest.raises(TypeError, match="progress must be True or False, not 'x'"):
+        session.run(tf.constant(1), progress="x")
