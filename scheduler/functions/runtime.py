@@ -89,8 +89,7 @@ def session_of(graph: Graph) -> Any:
                 graph.switch_to_thread_local()
                 session = Session(graph=graph)
                 if (left := _left.pop(graph, None)) is not None:
-                    mirror = session._engine.mirror
-                    mirror.put({mirror.cell(c.name): (c.value, c.version) for c in left._engine.mirror.cells()})
+                    session.take_values(left)
                 graph.runtime = session
                 _made.add(session)
     return session

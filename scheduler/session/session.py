@@ -136,6 +136,14 @@ class BaseSession(Running):
         if self._closed:
             raise RuntimeError(CLOSED)
 
+    def take_values(self, other: BaseSession) -> None:
+        """Give the variables the values that they have in another session; both have engines of their own.
+
+        other: it may belong to the process that this one was forked off.
+        """
+        mirror = self._engine.mirror
+        mirror.put({mirror.cell(cell.name): (cell.value, cell.version) for cell in other._engine.mirror.cells()})
+
     # Lifetime
 
     def close(self) -> None:
