@@ -80,12 +80,11 @@ class Op(Generic[P, R]):
         self._fits: set[tuple | int] = set()
         """The shapes of calls that its function takes, or just the number of arguments; and those of its methods."""
         self._method_fits: tuple[set[tuple | int], set[tuple | int]] = set(), set()
-        self._kernel = kernel_of(function, outputs, types, traits, numpy=numpy)
+        self._kernel = kernel_of(function, outputs, types, traits, numpy=numpy, shapes=raw)
 
     def _set_kernel(self) -> None:
         """Update the kernel: the function or the gradient has changed."""
-        known = self._kernel
-        self._kernel = kernel_of(self.function, known.outputs, known.types, self._traits, self._gradient, known.numpy)
+        self._kernel = self._made_kernel()
 
     @property
     def traits(self) -> Traits:
@@ -211,12 +210,12 @@ class Op(Generic[P, R]):
     def _kernel_for(self, items: list) -> UserFunction:
         """The kernel for a call's constant arguments: a separate one if they hold functions or objects."""
         parts = tuple(given(nest.constants(items)))
-        known = self._kernel
-        if not parts:
-            return known
-        return kernel_of(
-            self.function, known.outputs, known.types, self._traits, self._gradient, known.numpy, given=parts
-        )
+        return self._made_kernel(parts) if parts else self._kernel
+
+    def _made_kernel(self, parts: tuple = ()) -> UserFunction:
+        known, function = self._kernel, self.function
+        types = known.outputs, known.types
+        return kernel_of(function, *types, self._traits, self._gradient, known.numpy, parts, known.shapes)
 
     def _computed(self, args: tuple, kwargs: dict) -> Any:
         """Compute the value at once: the caller is a function that runs as a node.
@@ -337,7 +336,8 @@ def op(
 
     outputs: None: the return value is one value. A number n: the function returns a tuple of n values, and the call a
         list of n tensors (an Operation for 0).
-    dtype, shape: of the output, or a list of them for several; if unset, the value may be any Python object.
+    dtype, shape: of the output, or a list of them for several; if unset, the value may be any Python object. At run
+        time, InvalidArgumentError is raised for a value that does not fit.
     pure: equal arguments always give equal results, without side effects; equal calls may then be made only once.
     isolated: never run it in the caller's process.
     here: always run it in the caller's process; calls that are not pure run in the order of their creation.

@@ -28,6 +28,8 @@ from weftwork.graph.python.captured import Captured
 from weftwork.graph.python.ownership import ATOMS, copied, is_atom, own
 from weftwork.graph.python.reading import may_bypass_copy, reads_only
 from weftwork.graph.retries import Retry
+from weftwork.graph.shapes import RawShape, compatible
+from weftwork.graph.shapes import text as shape_text
 from weftwork.graph.values import to_value
 
 _LOG = logging.getLogger("weftwork")
@@ -49,6 +51,9 @@ class UserFunction:
     numpy: this is TensorFlow 1's `py_func`, which may write into its arguments and has no derivative.
     """
 
+    shapes: tuple[RawShape, ...] = ()
+    """The declared shape of each output; empty if none was declared."""
+
     def __init__(
         self,
         function: Callable,
@@ -58,8 +63,11 @@ class UserFunction:
         timeout: float | None = None,
         numpy: bool = False,
         given: tuple = (),
+        shapes: tuple[RawShape, ...] = (),
     ):
         """given: functions, and classes of objects, among its constant arguments."""
+        if any([shape is not None for shape in shapes]):
+            self.shapes = shapes
         self.function, self.outputs, self.types, self.retries, self.timeout = function, outputs, types, retries, timeout
         self.numpy, self._given = numpy, given
         self.__name__ = named(function)
@@ -67,7 +75,7 @@ class UserFunction:
         self._async = is_async(function)
         self._convert = any(t is not dtypes.object for t in types)
         wrapped = self._convert or Retry.of(retries).times or timeout is not None or numpy or self._async
-        self._bare = outputs is None and not wrapped
+        self._bare = outputs is None and not wrapped and not self.shapes
         """Just call the function: there is nothing to check, convert, retry or watch."""
         self.gradient: Callable | None = None
         """The `@f.gradient` function. It makes nodes, so it stays in the process that builds the graph."""
@@ -128,6 +136,8 @@ class UserFunction:
         del result
         if self._convert:
             results = [self._converted(value, wanted) for value, wanted in zip(results, self.types, strict=True)]
+        if self.shapes:
+            self._check_shapes(results)
         for at in range(len(results)):
             value = results[at]
             if type(value) not in ATOMS:
@@ -208,7 +218,7 @@ class UserFunction:
         """The same kernel without retries."""
         if not self.retries:
             return self
-        return UserFunction(self.function, self.outputs, self.types, 0, self.timeout, self.numpy)
+        return UserFunction(self.function, self.outputs, self.types, 0, self.timeout, self.numpy, shapes=self.shapes)
 
     def _once(self, args: Any, kwargs: Any) -> Any:
         result = self.function(*args, **kwargs)
@@ -255,6 +265,15 @@ class UserFunction:
         if len(result) != self.outputs:
             raise ValueError(f"{self.__name__} returned {len(result)} values, but {self.outputs} outputs were declared")
         return list(result)
+
+    def _check_shapes(self, results: list) -> None:
+        """Raise ValueError if an array or a number has another shape than declared."""
+        for value, wanted in zip(results, self.shapes, strict=True):
+            if wanted is not None and isinstance(value, (np.ndarray, np.generic, int, float, complex, bytes)):
+                shape = np.shape(value)
+                if not compatible(shape, wanted):
+                    declared, returned = shape_text(wanted), shape_text(shape)
+                    raise ValueError(f"{self.__name__}: declared shape {declared}, returned {returned}")
 
     def _converted(self, value: Any, wanted: DType) -> Any:
         if wanted is dtypes.object:
@@ -331,16 +350,17 @@ def kernel_of(
     gradient: Callable | None = None,
     numpy: bool = False,
     given: tuple = (),
+    shapes: tuple[RawShape, ...] = (),
 ) -> UserFunction:
     """The single kernel for a function and its options: it carries the measured costs and whether the function is pure.
 
     given: functions, and classes of objects, among a node's constant arguments. They may refer to state.
     """
-    options = (outputs, types, traits, numpy)
+    options = (outputs, types, traits, numpy, shapes)
     key = (identity(function), options, None if gradient is None else identity(gradient), tuple(map(id, given)))
     kernel = _kernels.get(key)
     if kernel is None:
-        kernel = UserFunction(function, outputs, types, traits.retries, traits.timeout, numpy, given)
+        kernel = UserFunction(function, outputs, types, traits.retries, traits.timeout, numpy, given, shapes)
         kernel.gradient, kernel.token = gradient, _token(function, options)
         _kernels[key] = kernel
     return kernel

@@ -101,6 +101,7 @@ def _user(kernel: UserFunction) -> dict:
         "retries": _retries(kernel.retries),
         "timeout": kernel.timeout,
         "numpy": kernel.numpy,
+        "shapes": [None if shape is None else list(shape) for shape in kernel.shapes],
     }
 
 
@@ -269,7 +270,8 @@ class _Reader:
         function = self._users(content["path"])
         types = tuple([dtypes.as_dtype(name) for name in content["types"]])
         options = self._retries(content["retries"]), content["timeout"], content["numpy"]
-        return UserFunction(function, content["outputs"], types, *options)
+        declared = tuple(map(shapes.as_raw, content.get("shapes", ())))
+        return UserFunction(function, content["outputs"], types, *options, shapes=declared)
 
     def _users(self, path: str) -> Any:
         """A user's function."""

@@ -189,6 +189,37 @@ def test_another_number_of_results_than_declared_is_an_error(session, wrong):
     assert caught.value.op.name == "two"
 
 
+@pytest.mark.parametrize(
+    ("declared", "returned", "text"),
+    [
+        ({"dtype": tf.float32, "shape": [2]}, np.ones(3), r"\(2,\), returned \(3,\)"),
+        ({"dtype": tf.float32, "shape": []}, [1.0], r"\(\), returned \(1,\)"),
+        ({"dtype": tf.int32, "shape": [None, 2]}, [[1, 2, 3]], r"\(\?, 2\), returned \(1, 3\)"),
+        ({"dtype": tf.string, "shape": [2]}, "text", r"\(2,\), returned \(\)"),
+        ({"shape": [2]}, np.ones(3), r"\(2,\), returned \(3,\)"),
+        ({"outputs": 2, "shape": [None, []]}, (np.ones(3), np.ones(3)), r"\(\), returned \(3,\)"),
+    ],
+)
+def test_another_shape_than_declared_is_an_error(session, declared, returned, text):
+    made = tf.op(lambda: returned, name="ws", **declared)()
+    with pytest.raises(InvalidArgumentError, match=rf"declared shape {text}[\s\S]*ws \(defined at .*test_function.py"):
+        session.run(made)
+
+
+@pytest.mark.parametrize(
+    ("declared", "returned"),
+    [
+        ({"dtype": tf.float32, "shape": [None, 2]}, np.ones((3, 2), np.float32)),
+        ({"dtype": tf.float32, "shape": []}, np.float32(1)),
+        ({"dtype": tf.string, "shape": []}, b"text"),
+        ({"shape": []}, "text"),
+        ({"shape": [2]}, [1, 2]),
+    ],
+)
+def test_a_value_of_the_declared_shape_is_as_it_is(session, declared, returned):
+    assert np.array_equal(session.run(tf.op(lambda: returned, **declared)()), returned)
+
+
 # Options that make no sense
 
 
