@@ -13,6 +13,7 @@ from concurrent.futures import CancelledError, Future
 from typing import Any, Protocol
 
 from weftwork.graph.cores import usable_cores
+from weftwork.graph.errors import UnavailableError
 from weftwork.graph.function import Op
 from weftwork.graph.graph import Graph
 from weftwork.graph.operation import Operation, Tensor
@@ -21,7 +22,7 @@ from weftwork.scheduler.doors.calls import Done, Draws, Input, Raised, Start, ca
 from weftwork.scheduler.doors.futures import Call, Callee, finish, start
 from weftwork.scheduler.doors.held import Held
 from weftwork.scheduler.doors.pace import PACES, belongs_beside
-from weftwork.scheduler.doors.running import run_graph, staying
+from weftwork.scheduler.doors.running import BrokenPoolError, run_graph, staying
 from weftwork.scheduler.machines.inventory import machine_count
 from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.session.session import Session
@@ -125,7 +126,11 @@ class Batch:
             graph = Graph()
             operations = self._build(graph)
             run_graph(graph, operations, {}, self.slots if self._gates is None else self.most, self._opened)
-        except BaseException as error:  # such as a worker that has died again and again
+        except UnavailableError as error:  # a worker has died again and again
+            broken = BrokenPoolError(None, error.op, error.message)
+            broken.__cause__ = error.__cause__
+            self._finish(broken)
+        except BaseException as error:
             self._finish(error)
         finally:
             self.has_begun = True

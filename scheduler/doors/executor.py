@@ -58,6 +58,8 @@ class Executor(concurrent.futures.Executor):
     A call may have futures as arguments: it waits for them, gets their results, and fails if one of them fails. While a
     call waits for the `result` of another one, a third may take its place.
     Within a process, arguments and results are passed as they are; between processes, they are pickled.
+    If the process that makes a call dies again and again, the call raises an error that is both an UnavailableError and
+    a BrokenProcessPool of `concurrent.futures`, and names the function. The executor goes on.
     Raises ValueError for a max_workers below 1, TypeError for one that is not an integer, and for an initializer that
     cannot be called.
     """
@@ -173,7 +175,7 @@ class Executor(concurrent.futures.Executor):
         end = None if timeout is None else monotonic() + timeout
         items = list(zip(*iterables, strict=False))
         size = chunksize or max(1, len(items) // (self._max_workers * _CHUNKS))
-        one, chunk = Callee(fn), Callee(chunk_of(fn))
+        one, chunk = Callee(fn), Callee(chunk_of(fn), shown=fn)
         chunk.key, chunk.changes = one.key, one.changes
         parts = [items[at : at + size] for at in range(0, len(items), size)]
         series = Series()
@@ -432,7 +434,7 @@ class _Owner:
 
     def broken(self, error: BaseException) -> None:
         """Note a call's exception. If it is that of the initializer, all calls raise it from now on."""
-        if self.start.function is None or not isinstance(error, BrokenExecutor):
+        if self.start.function is None or type(error) is not BrokenExecutor:
             return
         executor = self._executor
         if executor._broken is None:

@@ -35,15 +35,23 @@ class Callee:
     """A function that is called.
 
     also: other functions that it calls.   key: its duration is remembered under this; by default its code.
+    shown: the function that errors name; by default the first of these.
     """
 
-    __slots__ = ("__weakref__", "_generators", "_ops", "also", "changes", "function", "key", "lasting")
+    __slots__ = ("__weakref__", "_generators", "_ops", "also", "changes", "function", "key", "lasting", "shown")
 
-    def __init__(self, function: Callable[..., Any], also: tuple[Callable[..., Any], ...] = (), key: Any = None):
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        also: tuple[Callable[..., Any], ...] = (),
+        key: Any = None,
+        shown: Callable[..., Any] | None = None,
+    ):
         for each in also or (function,):
             if not callable(each):
                 raise TypeError(f"An executor calls functions, not {each!r}.")
         self.function, self.also = function, also
+        self.shown = (*also, function)[0] if shown is None else shown
         self.key = code_of(function) if key is None else key
         self.changes = changes_given(function)
         """Whether its code changes an argument in place."""
@@ -58,7 +66,7 @@ class Callee:
         runner: makes the calls.   initializer: the executor's.   stays, beside: see `op_of`.
         """
         functions = (self.function, *self.also, *([] if initializer is None else [initializer]))
-        made = op_of(runner, functions, named((*self.also, self.function)[0]), stays, self._ops, beside)
+        made = op_of(runner, functions, named(self.shown), stays, self._ops, beside, self.shown)
         made.kernel.sees_to_draws = True
         return made
 

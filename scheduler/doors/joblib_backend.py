@@ -17,7 +17,7 @@ from weftwork.graph.python.amounts import count_of, seconds_of
 from weftwork.scheduler.doors.calls import Draws, Series
 from weftwork.scheduler.doors.executor import Executor
 from weftwork.scheduler.doors.inner_threads import check_available, inner_threads
-from weftwork.scheduler.doors.running import one_at_a_time
+from weftwork.scheduler.doors.running import BrokenPoolError, one_at_a_time
 
 try:
     from joblib import cpu_count, register_parallel_backend
@@ -27,8 +27,13 @@ try:
         ParallelBackendBase,
         SequentialBackend,
     )
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
 except ImportError as missing:
     raise ImportError("weftwork.joblib needs joblib 1.4 or later: pip install 'weftwork[joblib]'") from missing
+
+
+class _TerminatedWorkerError(BrokenPoolError, TerminatedWorkerError):
+    """The same error for programs that expect that of loky, joblib's own backend."""
 
 
 class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
@@ -94,9 +99,12 @@ class WeftworkBackend(AutoBatchingMixin, ParallelBackendBase):
     def retrieve_result_callback(self, out: Future) -> Any:
         """The results of a batch that is done.
 
-        out: its future.
+        out: its future. Raises an UnavailableError that is also a TerminatedWorkerError of loky if a process has died.
         """
-        return out.result()
+        try:
+            return out.result()
+        except BrokenPoolError as error:
+            raise _TerminatedWorkerError(None, error.op, error.message) from error.__cause__
 
     def terminate(self) -> None:
         """Clean up after a call of `Parallel`."""

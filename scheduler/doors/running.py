@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures.process import BrokenProcessPool
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
 
 from weftwork.graph.cores import usable_cores
-from weftwork.graph.errors import OpError
+from weftwork.graph.errors import OpError, UnavailableError
 from weftwork.graph.function import Op, op
 from weftwork.graph.graph import Graph
 from weftwork.graph.python.codes import changes_arguments
@@ -32,6 +33,10 @@ _SINGLE: set[Callable] = set()
 """The doors' own functions of which a process makes one call at a time."""
 _KEPT = 512
 """The number of functions whose ops are kept, with what was measured of them."""
+
+
+class BrokenPoolError(UnavailableError, BrokenProcessPool):
+    """The processes that made a call have died. It is both the library's error and that of Python's pools."""
 
 
 def one_at_a_time(function: Callable) -> Callable:
@@ -84,27 +89,31 @@ def op_of(
     stays: bool = False,
     kept: dict | None = None,
     beside: bool = False,
+    shown: Callable | None = None,
 ) -> Op:
     """The op for nodes that call `runner`, which in turn calls the user's functions.
 
     The functions are bound to the runner, because the node's costs, and the state that it refers to, are theirs.
-    name: how errors call the node.   stays: it runs in this process.   beside: in a thread that takes no core there.
+    name: how errors call the node.   shown: the function where errors say that it was defined; by default the first.
+    stays: it runs in this process.   beside: in a thread that takes no core there.
     kept: keeps the ops of functions that must not outlive the caller, see `holds_nothing`.
     """
     try:
         if all(map(holds_nothing, functions)):
-            return _kept(runner, functions, name, stays, beside)
+            return _kept(runner, functions, name, stays, beside, shown)
         kept = {} if kept is None else kept
         key = functions, name, runner, stays, beside
         made = kept.get(key)
         if made is None:
-            made = kept[key] = _op(runner, functions, name, stays, beside)
+            made = kept[key] = _op(runner, functions, name, stays, beside, shown)
         return made
     except TypeError:  # one cannot be hashed
-        return _op(runner, functions, name, stays, beside)
+        return _op(runner, functions, name, stays, beside, shown)
 
 
-def _op(runner: Callable, functions: tuple[Callable, ...], name: str, stays: bool, beside: bool) -> Op:
+def _op(
+    runner: Callable, functions: tuple[Callable, ...], name: str, stays: bool, beside: bool, shown: Callable | None
+) -> Op:
     bound = functools.partial(runner, *functions)
     bound.__name__ = name  # type: ignore[attr-defined]
     if beside:
@@ -112,7 +121,7 @@ def _op(runner: Callable, functions: tuple[Callable, ...], name: str, stays: boo
         made.kernel.unordered = made.kernel.sees_to_draws = True  # at once, they share the program's generators
     else:
         made = staying(bound, silent=False) if stays else op(bound)
-    made.source = _source_of(functions)
+    made.source = _source_of(functions if shown is None else (shown, *functions))
     made.kernel.threadsafe = not _SINGLE.intersection(functions)
     made.kernel.reads  # look now, or it would count as time of the first call  # noqa: B018
     return made

@@ -7,6 +7,7 @@ import operator
 import os
 import pickle
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import time
 import traceback
 import weakref
 from concurrent.futures import BrokenExecutor, CancelledError, Future, TimeoutError, as_completed, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -571,3 +573,14 @@ def test_events_tell_of_each_call_once(executor):
     assert [event.ops[0].name for event in of_kind(heard, "node")] == ["slow"] * 3
     for run in {event.run for event in heard}:
         check_run([event for event in heard if event.run == run])
+
+
+@pytest.mark.parametrize("way", ["submit", "map"])
+def test_a_call_that_kills_its_process_breaks_only_itself_and_is_named(way):
+    def die(x):  # in here: the workers that it kills need not import this module
+        os._exit(3)
+
+    with tf.Executor(1) as executor, pytest.raises(BrokenProcessPool) as raised:
+        executor.submit(die, 0).result() if way == "submit" else list(executor.map(die, [0]))
+    assert isinstance(raised.value, tf.errors.UnavailableError)
+    assert re.search(r"ran die \(defined at .*test_executor.py:\d+\) died 3 times", str(raised.value))

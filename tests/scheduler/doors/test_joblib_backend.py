@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import RidgeClassifier
@@ -84,8 +85,11 @@ def test_a_job_that_kills_its_worker_is_named():
     def die(x):  # in here: the workers that it kills need not import this module
         os._exit(3)
 
-    with pytest.raises(tf.errors.UnavailableError, match=r"ran die\S* \(defined at .*test_joblib_backend.py:\d+\)"):
+    with pytest.raises(
+        tf.errors.UnavailableError, match=r"ran die\S* \(defined at .*test_joblib_backend.py:\d+\)"
+    ) as raised:
         Parallel()([delayed(die)(0)])
+    assert isinstance(raised.value, TerminatedWorkerError)
     assert Parallel()(delayed(square)(n) for n in range(3)) == [0, 1, 4]
 
 
