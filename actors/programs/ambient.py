@@ -47,7 +47,7 @@ class Surroundings(NamedTuple):
     machine: where the program runs.   folder: the working directory, "" if it was deleted; None leaves a process where
     it is.   environment: as bytes.
     path: `sys.path`.   recursion: the recursion limit.   filters: of warnings.   context: of decimal numbers.
-    errors, printing: NumPy's settings.   levels: of loggers, by name.
+    errors, printing: NumPy's settings.   levels: of loggers, by name.   named: the names of levels.
     main: file and name of the main module, with which child processes of functions begin.
     arguments: `sys.argv`.   digits: the limit for integers in text.   speech: the locale.
     patience: the default timeout of sockets in seconds.   temporary: the folder for temporary files, if set.
@@ -66,6 +66,7 @@ class Surroundings(NamedTuple):
     errors: dict
     printing: dict
     levels: dict[str, int]
+    named: dict[int, str]
     main: tuple[str | None, str | None]
     arguments: list[str]
     digits: int
@@ -118,6 +119,7 @@ def look() -> Surroundings:
         program_errors(),
         dict(np.get_printoptions()),
         _levels(),
+        logging._levelToName.copy(),
         _main(),
         sys.argv[:],
         _digits(),
@@ -311,6 +313,9 @@ class Place:
             np.set_printoptions(**wanted.printing)
         if now.levels != wanted.levels:
             _set_levels(now.levels, wanted.levels)
+        if now.named != wanted.named:
+            for level, text in wanted.named.items():
+                logging.addLevelName(level, text)
         if now.main != wanted.main:
             _set_main(*wanted.main)
         if now.arguments != wanted.arguments:

@@ -21,7 +21,7 @@ from weftwork.graph.python.captured_kinds import (
     code_of,
     is_by_value,
     is_data,
-    is_patched_in,
+    is_put_in,
     number_registered,
     registered,
     takes_class,
@@ -80,7 +80,7 @@ class Classes(Notes):
             if base.__flags__ & HEAP and not is_owned(base):
                 for name in sorted(names & vars(base).keys()):
                     value = self._refer(functools.partial(found_in, vars(base)), name, ("attribute", id(base), name))
-                    if is_patched_in(value):
+                    if is_put_in(base.__module__, f"{base.__qualname__}.{name}", value):
                         self.writes.add((MAIN_ONLY, "modules"))
 
     def _registered(self, kind: type) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dis
 import functools
+import inspect
 import io
 import logging
 import random
@@ -33,6 +35,8 @@ from weftwork.graph.python.unique import exists_once
 ITSELF = ("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "__slotnames__")
 ITEMS = 256
 """Number of items of an object array that are searched for functions and classes."""
+MOST_NAMED = 1024
+"""Items of a container in a foreign module up to which it is state if code names it. Most larger ones are tables."""
 CREATION_METHODS = frozenset(
     "__init__ __new__ __init_subclass__ __set_name__ __post_init__ __getstate__ __setstate__ __reduce__".split()
 )
@@ -103,6 +107,14 @@ SETTERS = {
     "logging": "disable addLevelName setLoggerClass setLogRecordFactory",
     "logging.config": "dictConfig fileConfig listen",
     "threading": "settrace setprofile stack_size",
+    "calendar": "setfirstweekday",
+    "csv": "register_dialect unregister_dialect field_size_limit",
+    "xml.etree.ElementTree": "register_namespace",
+    "mimetypes": "add_type init",
+    "copyreg": "pickle",
+    "sqlite3": "register_adapter register_converter",
+    "shutil": "register_archive_format unregister_archive_format register_unpack_format unregister_unpack_format",
+    "urllib.request": "install_opener",
 }
 """Functions that change the surroundings of the whole program, by module."""
 FUNCTION_PARTS = ("__code__", "__defaults__", "__kwdefaults__")
@@ -314,37 +326,72 @@ IMMUTABLE = frozenset([*ATOMS, tuple, frozenset, FunctionType, BuiltinFunctionTy
     FunctionType
 }
 """Types of immutable values."""
-PUBLIC = {"posix": "os", "nt": "os", "_signal": "signal", "_decimal": "decimal", "_locale": "locale"}
+PUBLIC = {"posix": "os", "nt": "os", "_sqlite3": "sqlite3"}
+PUBLIC.update({f"_{name}": name for name in ("signal", "decimal", "locale", "csv")})
 FIRST_SEEN: dict[tuple[str, str], int] = {}
 """By (module, name): the id of the value when code first referred to it."""
 REBOUND: set[tuple[str, str]] = set()
 """Names of foreign modules that the program has rebound: other processes must be told."""
 
 
-def is_put_in(module: ModuleType, name: str, value: Any) -> bool:
-    """True for plain data that a foreign module has, but that its code does not name: the program has put it there."""
-    if type(value) not in _PLAIN:
-        return False
-    names = _names_in(module.__name__)
-    return names is not None and name not in names
+def is_put_in(module: str, path: str, value: Any) -> bool:
+    """True for what the program has put into a foreign module or class: only it has that.
+
+    The module's code gives the name another constant, or does not name it; or it was bound to something else when code
+    first referred to it.   path: the name, behind that of its class if it has one.
+    """
+    first = FIRST_SEEN.setdefault((module, path), id(value))
+    names, constants = _given_in(module) if type(value) in _PLAIN else (set(), {})
+    if path in constants:
+        return type(value) is not type(constants[path]) or value != constants[path]
+    is_unknown = bool(names) and "." not in path and path not in names
+    return is_unknown or first != id(value) or is_patched_in(value)
 
 
 @functools.lru_cache(maxsize=256)
-def _names_in(module: str) -> frozenset[str] | None:
-    """The names in a module's code; None if it has none, or if it takes names from other modules by a star."""
+def _given_in(module: str) -> tuple[set[str], dict[str, Any]]:
+    """The names in a module's code, and the constants that it gives to some of them, and to attributes of its classes.
+
+    Both are empty if it has no code. There are no names if it takes some from other modules by a star.
+    """
     try:
-        todo = [sys.modules[module].__loader__.get_code(module)]  # type: ignore[union-attr]
+        code = sys.modules[module].__loader__.get_code(module)  # type: ignore[union-attr]
     except Exception:  # a loader may raise anything
-        return None
+        code = None
     names: set[str] = set()
-    for code in todo:
-        if not isinstance(code, CodeType) or ("*",) in code.co_consts:
-            return None
-        names.update(code.co_names)
-        todo += [each for each in code.co_consts if isinstance(each, CodeType)]
-    return frozenset(names)
+    stored: dict[str, list] = {}
+    todo, is_known = [(code, "")] if isinstance(code, CodeType) else [], True
+    for each, prefix in todo:
+        is_known = is_known and ("*",) not in each.co_consts
+        names.update(each.co_names)
+        is_function = bool(each.co_flags & inspect.CO_OPTIMIZED)
+        for name, constants in _stores(each, is_function):
+            stored.setdefault(name if is_function else f"{prefix}{name}", []).extend(constants or [None, None])
+        inner = [const for const in each.co_consts if isinstance(const, CodeType)]
+        todo += [(const, f"{prefix}{'<>.' if is_function else ''}{const.co_name}.") for const in inner]
+    once = {name: found[0] for name, found in stored.items() if len(found) == 1 and "__" not in name}
+    return names if is_known else set(), once
 
 
+def _stores(code: CodeType, is_function: bool) -> Iterator[tuple[str, list]]:
+    """The names that code gives a value, as globals if it is a function, and the constant in a list, if it is one.
+
+    The bytes are searched, because `dis` takes 600 ms for the module of pandas' frames.
+    """
+    wanted = (_STORE_GLOBAL,) if is_function else (_STORE_GLOBAL, _STORE_NAME)
+    text, high, before = code.co_code, 0, (-1, 0)
+    if is_function and _STORE_GLOBAL not in text[::2]:
+        return
+    for at in range(0, len(text), 2):
+        operation, argument = text[at], text[at + 1] | high
+        high = argument << 8 if operation == dis.EXTENDED_ARG else 0
+        if operation in wanted:
+            yield code.co_names[argument], [code.co_consts[before[1]]] if before[0] == _LOAD_CONST else []
+        if operation != dis.EXTENDED_ARG:
+            before = operation, argument
+
+
+_STORE_NAME, _STORE_GLOBAL, _LOAD_CONST = [dis.opmap[name] for name in ("STORE_NAME", "STORE_GLOBAL", "LOAD_CONST")]
 _PLAIN = frozenset([*ATOMS, list, dict, set, tuple, frozenset]) - {CodeType, np.dtype}
 
 

@@ -36,12 +36,18 @@ from weftwork.graph.python.origins import CHANGES
 from weftwork.graph.python.ownership import is_atom
 from weftwork.graph.python.seeded import NUMPY, PACKAGES, PYTHON
 
-_PYTHONS_DIALECTS = 3
-"""The number of dialects that Python's `csv` knows by itself."""
+_SETTINGS: dict[str, tuple[Callable[[Any], Any], Any]] = {
+    "csv": (lambda module: (len(module.list_dialects()), module.field_size_limit()), (3, 131072)),
+    "calendar": (lambda module: module.firstweekday(), 0),
+    "reprlib": (lambda module: vars(module.aRepr) == vars(module.Repr()), True),
+    "xml.etree.ElementTree": (lambda module: len(module._namespace_map), 7),
+}
+"""By module of Python's: what its functions depend on, and what that is if the program has not set it."""
 
 
-def _number_of_dialects(module: str) -> int:
-    return len(sys.modules[module].list_dialects()) if module in sys.modules else 0
+def _is_set(module: str) -> bool:
+    look, default = _SETTINGS[module]
+    return module in sys.modules and look(sys.modules[module]) != default
 
 
 class Bound(NamedTuple):
@@ -117,8 +123,8 @@ class Notes:
             hook = self._refer(functools.partial(found_in, vars(threading)), "excepthook", ("threading", "excepthook"))
             if is_patched_in(hook):  # it hears of errors in the threads that the code may start
                 self.writes.add((MAIN_ONLY, "modules"))
-        elif top in ("csv", "_csv"):
-            if self._refer(_number_of_dialects, "csv", ("csv", "dialects")) > _PYTHONS_DIALECTS:
+        elif PUBLIC.get(name, name) in _SETTINGS:
+            if self._refer(_is_set, PUBLIC.get(name, name), ("settings", name)):
                 self.writes.add((MAIN_ONLY, "modules"))
         elif not is_own(name) and top not in WITHOUT_RANDOM and top not in sys.stdlib_module_names:
             self.draws |= PACKAGES

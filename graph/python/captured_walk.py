@@ -22,13 +22,13 @@ from weftwork.graph.python.captured_classes import Classes
 from weftwork.graph.python.captured_kinds import (
     ASKING,
     CREATION_METHODS,
-    FIRST_SEEN,
     FUNCTION_PARTS,
     GENERATORS,
     IMMUTABLE,
     INSIDE,
     ITEMS,
     MAIN_ONLY,
+    MOST_NAMED,
     NAMES_AT_FIRST,
     NONE,
     NUMPYS,
@@ -193,6 +193,7 @@ class Walk(Classes):
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         self.writes |= writes_of_names(facts, roots, self._handled)
         self._asked(facts, roots)
+        self._looked(facts, roots)
         self.writes.update([("name", id(space), name) for name in facts.stored_globals])
         self.writes.update([("cell", id(cells[name])) for name in facts.stored_free])
         looked = Looked(function)
@@ -222,6 +223,17 @@ class Walk(Classes):
                 self._attribute_of(asked, name, facts.attributes)
             elif isinstance(asked, ModuleType) and name not in vars(asked) and is_own(asked.__name__):
                 self.visit(vars(asked).get("__getattr__"), facts.attributes, ROOT)
+
+    def _looked(self, facts: Any, roots: dict[Any, Any]) -> None:
+        """Note the small containers in modules of Python's or of packages that the code names: they are state."""
+        for root, path in facts.looks:
+            module, name = value_at(functools.partial(found_in, roots), root, path[:-1]), path[-1]
+            if type(module) is not ModuleType or module.__name__ in PER_PROCESS or is_own(module.__name__):
+                continue
+            value = found_in(vars(module), name)
+            if type(value) in (list, dict, set) and len(value) <= MOST_NAMED:
+                self.names.append((module, name, value))
+                self.visit(value, facts.attributes, ROOT)
 
     def _refer_to_parts(self, value: functools.partial) -> None:
         """Watch what a partial calls, and its arguments: its dict of keywords may be changed."""
@@ -320,9 +332,8 @@ class Walk(Classes):
         own = is_own(name)
         for asked in sorted(names & space.keys()) if not own else sorted(names):
             value = self._refer(functools.partial(found_in, space), asked, ("name", id(space), asked))
-            first = FIRST_SEEN.setdefault((name, asked), id(value))
             if not own and name not in PER_PROCESS and (name, asked) not in REBOUND:
-                if first != id(value) or is_patched_in(value) or is_put_in(module, asked, value):
+                if is_put_in(name, asked, value):
                     REBOUND.add((name, asked))
             if (own and name != "__main__") or (name, asked) in REBOUND:
                 self.names.append((module, asked, value))

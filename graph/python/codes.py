@@ -16,6 +16,7 @@ class Facts:
 
     globals, attributes, imports: names.   stored_globals, stored_free: names that it rebinds.   changes: mutations.
     stores: names of attributes that it sets on anything.   asks: (root, attribute) that it reads from roots.
+    looks: (root, path) of attributes that it gets to from its names, such as `os.path.sep`.
     named: (root, path) of texts by which it imports modules.
     passings: calls that get what it refers to as arguments.   returns: origins of what it returns or yields.
     """
@@ -29,6 +30,7 @@ class Facts:
         self.changes: set[Change] = set()
         self.stores: set[str] = set()
         self.asks: set[tuple[Root, str]] = set()
+        self.looks: set[Origin] = set()
         self.named: set[Origin] = set()
         self.passings: set[Passing] = set()
         self.returns: set[Origin] = set()
@@ -51,6 +53,7 @@ class Facts:
         self.stored_globals |= inner.stored_globals
         self.stores |= inner.stores
         self.asks |= inner.asks
+        self.looks |= inner.looks
         self.stored_free |= inner.stored_free & around.free
         for change in inner.changes:
             for root, path in around.origins_of(change.root):

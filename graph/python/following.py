@@ -96,6 +96,7 @@ class Follower(Stack):
         self.attributes.add(name)
         value = self._peek(1)
         self.facts.asks.update([(root, name) for root, path in value if not path])
+        self.facts.looks.update([(root, (*path, name)) for root, path in value if root[0] in _NAMED and len(path) < 3])
         if name in CHANGES:
             self._changed(value, "method", name)
         self._top(attribute_of(value, name))
@@ -323,6 +324,7 @@ _HANDLERS: dict[str, Callable] = {
     if name[1:].upper() in dis.opmap
 }
 """By the name of an instruction."""
+_NAMED = ("global", "free", "import")
 _GETATTR: Origin = (("global", "getattr"), ())
 _COMPREHENSIONS = frozenset(["<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>"])
 _IMPORTERS = frozenset(["import_module", "__import__", "resolve_name"])

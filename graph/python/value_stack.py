@@ -169,6 +169,7 @@ class Stack:
         self.attributes.add(name)
         value = self._peek(1)
         self.facts.asks.update([(root, name) for root, _ in value])
+        self.facts.looks.update([(root, (*path, name)) for root, path in value])
         self.stack.append(attribute_of(value, name))
 
     # The stack itself
