@@ -30,9 +30,14 @@ def of_dtype(value: Any, parameter: str, allowed: tuple[str, ...] = FLOATS, defa
 
 
 def of_kind(x: Tensor, parameter: str, kinds: str) -> Tensor:
-    """Return x. Raises TypeError unless its dtype is of these kinds, NumPy's letters; `object` may be any of them."""
+    """Return x. Raises TypeError unless its dtype is of these kinds, NumPy's letters.
+
+    `object` may be any of them. An empty tensor passes: an empty list is float32, whatever it is meant for.
+    """
     dtype = x.dtype.base_dtype
-    if dtype is not dtypes.object and (dtype.numpy.kind not in kinds or dtype.is_quantized):
+    if dtype is dtypes.object or 0 in (x.raw_shape or ()):
+        return x
+    if dtype.numpy.kind not in kinds or dtype.is_quantized:
         allowed = [known for known in dtypes.ALL.values() if known.numpy.kind in kinds and not known.is_quantized]
         raise _refused(x, parameter, [known.name for known in allowed])
     return x

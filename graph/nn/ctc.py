@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes
-from weftwork.graph.arguments import of_dtype
+from weftwork.graph.arguments import of_dtype, of_kind
 from weftwork.graph.build import apply, convert_to_tensor
 from weftwork.graph.kernels import ctc as kernels
 from weftwork.graph.operation import Tensor
@@ -43,7 +43,7 @@ def ctc_loss(
     ctc_merge_repeated: repeated classes are one label unless there is a blank between them.
     At run time, raises InvalidArgumentError for labels longer than the time; with ignore_longer_outputs_than_inputs
     their loss is 0. Only first derivatives are available.
-    Raises TypeError unless the labels are sparse.
+    Raises TypeError unless the labels are sparse integers.
     """
     if not isinstance(labels, (SparseTensor, SparseTensorValue)):
         raise TypeError("Expected labels (first argument) to be a SparseTensor")
@@ -51,6 +51,7 @@ def ctc_loss(
     with name_scope(None, "CTCLoss"):
         x = _logits(logits if inputs is None else inputs, time_major)
         lengths = convert_to_tensor(sequence_length)
+        of_kind(sparse.values, "labels_values", "iu")
         attrs = {
             "collapse": bool(preprocess_collapse_repeated),
             "merge": bool(ctc_merge_repeated),

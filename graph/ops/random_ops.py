@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
+from weftwork.graph.arguments import of_kind
 from weftwork.graph.build import apply_random, as_tensor, convert_to_tensor, convert_together, static_value
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.errors import InvalidArgumentError
@@ -223,7 +224,7 @@ def multinomial(
     """
     dtype = as_dtype(output_dtype or dtypes.int64)
     with name_scope(name, "multinomial", [logits]) as scope:
-        logits = convert_to_tensor(logits, name="logits")
+        logits = of_kind(convert_to_tensor(logits, name="logits"), "logits", "iuf")
         if logits.raw_shape is not None and len(logits.raw_shape) != 2:
             raise ValueError(
                 f"Shape must be rank 2 but is rank {len(logits.raw_shape)} for {scope[:-1]!r}, input logits."

@@ -434,7 +434,7 @@ def bincount(
     minlength, maxlength: the least and the largest length of the result.  It has `dtype`, or that of the weights.
     Raises ValueError for weights of another shape.
     """
-    x, dtype = convert_to_tensor(arr, name="arr"), as_dtype(dtype)
+    x, dtype = of_kind(convert_to_tensor(arr, name="arr"), "arr", "biu"), as_dtype(dtype)
     limits = {"minlength": 0 if minlength is None else minlength, "maxlength": maxlength}
     attrs = {word: None if given is None else whole_numbers(given) for word, given in limits.items()}
     late = [word for word in limits if attrs[word] is None and limits[word] is not None]

@@ -20,6 +20,8 @@ def _inputs(value: Any) -> tuple[list[Tensor], shapes.RawShape]:
         sp = SparseTensor.from_value(value)
         return [sp.indices, sp.values, sp.dense_shape], shapes.as_raw(sp.shape)
     x = convert_to_tensor(value)
+    if x.raw_shape is not None and len(x.raw_shape) < 2:
+        raise ValueError(f"Shape must be at least rank 2 but is rank {len(x.raw_shape)} for a set: {x}")
     return [x], x.raw_shape
 
 
@@ -60,7 +62,7 @@ def _operation(public: str, word: str, doc: str) -> Callable[..., SparseTensor]:
     operation.__name__ = operation.__qualname__ = public
     operation.__doc__ = (
         f"The {doc} of each pair of sets of values along the last axis, a SparseTensor.\n\n"
-        "a, b: tensors or SparseTensors of one dtype, with equal leading axes, else ValueError.\n"
+        "a, b: tensors or SparseTensors of one dtype, of rank 2 or more, with equal leading axes; else ValueError.\n"
         "validate_indices: accepted as in TensorFlow, without effect."
     )
     return operation

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph import dtypes, shapes
+from weftwork.graph.arguments import of_kind
 from weftwork.graph.build import apply, as_tensor, convert_to_tensor, placeholder
 from weftwork.graph.kernels import sparse as kernels
 from weftwork.graph.known import shape_argument
@@ -84,7 +85,7 @@ def sparse_to_dense(
     with name_scope(name, "SparseToDense", [sparse_indices, output_shape, sparse_values]) as scope:
         values = convert_to_tensor(sparse_values)
         default = convert_to_tensor(default_value, values.dtype.base_dtype)
-        indices = math_ops.cast(convert_to_tensor(sparse_indices), dtypes.int64)
+        indices = math_ops.cast(of_kind(convert_to_tensor(sparse_indices), "sparse_indices", "iu"), dtypes.int64)
         dims = math_ops.cast(convert_to_tensor(output_shape), dtypes.int64)
         if dims.raw_shape is not None and len(dims.raw_shape) != 1:
             raise ValueError(f"Shape must be rank 1 but is rank {len(dims.raw_shape)} for the output_shape: {dims}")

@@ -298,6 +298,7 @@ WIDE = tf.SparseTensorValue([[0, 0]], np.ones(1, np.float32), [2, 3])
         (lambda: tf.sparse_tensor_dense_matmul(WIDE, np.ones((2, 2))), "does not match: 3 vs. 2"),
         (lambda: tf.sparse_tensor_dense_matmul(SPARSE, np.ones(2)), "must be rank 2 but is rank 1"),
         (lambda: tf.sets.set_union([[1, 2]], [[1], [2]]), r"Mismatched group shapes \[1\] vs \[2\]"),
+        (lambda: tf.sets.set_union([1, 2], [1]), "must be at least rank 2 but is rank 1"),
     ],
 )
 def test_known_shapes_that_do_not_fit_are_refused_at_once(build, message):
@@ -328,12 +329,21 @@ def test_known_shapes_that_do_not_fit_are_refused_at_once(build, message):
         lambda: tf.nn.avg_pool(np.ones((1, 2, 2, 1), np.int32), 2, 2, "SAME"),
         lambda: tf.nn.avg_pool3d(np.ones((1, 2, 2, 2, 1), np.int32), 2, 2, "SAME"), lambda: tf.math.xlogy([1], [2]),
         lambda: tf.math.polygamma([1], [2]), lambda: tf.math.zeta([2], [1]),
-        lambda: tf.histogram_fixed_width(["a"], ["a", "b"]),
+        lambda: tf.histogram_fixed_width(["a"], ["a", "b"]), lambda: tf.bincount([1.5]),
+        lambda: tf.sparse_to_dense([[0.0]], [2], [1]), lambda: tf.multinomial([["a"]], 2),
+        lambda: tf.nn.ctc_loss(SPARSE, np.ones((2, 2, 2), np.float32), [2, 2]),
     ],
 )  # fmt: skip
 def test_a_dtype_that_makes_no_sense_is_refused_at_once(build):
     with pytest.raises(TypeError, match=r"not in list of allowed values|cannot hold|Expected int32, got 1\."):
         build()
+
+
+def test_an_empty_list_is_no_float_where_integers_are_wanted():
+    rows = np.zeros((0, 2), np.float32)
+    assert tf.segment_sum(rows, []).dtype is tf.float32
+    assert [evaluate(part).shape for part in tf.dynamic_partition(rows, [], 2)] == [(0, 2)] * 2
+    assert evaluate(tf.unsorted_segment_sum(rows, [], 1)).tolist() == [[0, 0]]
 
 
 def test_a_range_and_a_mask_of_floats():
