@@ -19,7 +19,7 @@ from weftwork.graph.ops.array_ops import concat, expand_dims, ones, rank, shape
 from weftwork.graph.ops.assertions import assert_non_negative
 from weftwork.graph.ops.conversion import cast, saturate_cast
 from weftwork.graph.ops.flow import identity
-from weftwork.graph.ops.math_ops import maximum, pow, rsqrt, sqrt, square
+from weftwork.graph.ops.math_ops import maximum, multiply, pow, rsqrt, sqrt, square
 from weftwork.graph.ops.products import tensordot
 from weftwork.graph.ops.random_ops import random_uniform
 from weftwork.graph.ops.rearranging import tile
@@ -35,16 +35,16 @@ def convert_image_dtype(image: Any, dtype: Any, saturate: bool = False, name: st
     x, wanted = convert_to_tensor(image, name="image"), as_dtype(dtype).base_dtype
     given = x.dtype.base_dtype
     change = saturate_cast if saturate else cast
+    if given is wanted:
+        return identity(x, name=name)
     with name_scope(name, "convert_image", [image]) as scope:
-        if given is wanted:
-            return identity(x, name=scope)
         if given.is_integer and wanted.is_integer:
             return _other_integers(x, wanted, change, saturate, scope)
         if given.is_floating and wanted.is_floating:
             return cast(x, wanted, name=scope)
         if given.is_integer:
-            return cast(x, wanted) * wanted.numpy.type(1.0 / given.max)
-        return change(x * given.numpy.type(wanted.max + 0.5), wanted)
+            return multiply(cast(x, wanted), wanted.numpy.type(1.0 / given.max), name=scope)
+        return change(x * given.numpy.type(wanted.max + 0.5), wanted, name=scope)
 
 
 def _other_integers(x: Tensor, wanted: dtypes.DType, change: Callable, saturate: bool, name: str) -> Tensor:

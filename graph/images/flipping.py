@@ -35,12 +35,14 @@ def _flipped(x: Tensor, axis: int) -> Tensor:
 
 def flip_left_right(image: Any) -> Tensor:
     """Flip an image, or each of a batch, left to right."""
-    return _flipped(image_of(image), 1)
+    with name_scope(None, "flip_left_right", [image]):
+        return _flipped(image_of(image), 1)
 
 
 def flip_up_down(image: Any) -> Tensor:
     """Flip an image, or each of a batch, upside down."""
-    return _flipped(image_of(image), 0)
+    with name_scope(None, "flip_up_down", [image]):
+        return _flipped(image_of(image), 0)
 
 
 def _randomly_flipped(image: Any, axis: int, seed: int | None, scope: str) -> Tensor:

@@ -281,9 +281,9 @@ lrn = local_response_normalization
 
 def zero_fraction(value: Any, name: str | None = None) -> Tensor:
     """The fraction of elements that are zero, float32."""
-    with name_scope(name, "zero_fraction", [value]) as scope:
+    with name_scope(name, "zero_fraction", [value]):
         x = convert_to_tensor(value, name="value")
-        return math_ops.reduce_mean(cast(math_ops.equal(x, 0), dtypes.float32), name=scope)
+        return math_ops.reduce_mean(cast(math_ops.equal(x, 0), dtypes.float32), name="fraction")
 
 
 def crelu(features: Any, name: str | None = None, axis: int = -1) -> Tensor:

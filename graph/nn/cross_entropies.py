@@ -73,7 +73,7 @@ def sparse_softmax_cross_entropy_with_logits(
     [0, classes).
     """
     _check_named("sparse_softmax_cross_entropy_with_logits", _sentinel, labels, logits)
-    with name_scope(name, "SparseSoftmaxCrossEntropyWithLogits", [labels, logits]) as scope:
+    with name_scope(name, "SparseSoftmaxCrossEntropyWithLogits", [labels, logits]):
         labels = of_dtype(labels, "labels", ("int32", "int64", "int16", "int8", "uint8"))
         logits = of_dtype(logits, "logits")
         given, wanted = labels.raw_shape, None if logits.raw_shape is None else logits.raw_shape[:-1]
@@ -90,10 +90,11 @@ def sparse_softmax_cross_entropy_with_logits(
                     f"Shape mismatch: The shape of labels (received {shapes.text(given)}) should equal the shape of "
                     f"logits except for the last dimension (received {shapes.text(logits.raw_shape)})."
                 )
-        return apply(
-            kernels.sparse_softmax_cross_entropy, [logits, labels], type="SparseSoftmaxCrossEntropyWithLogits",
-            name=scope, dtype=logits.dtype, shape=shapes.merge(given, wanted),
-        )  # fmt: skip
+        shape = shapes.merge(given, wanted)
+        kind = "SparseSoftmaxCrossEntropyWithLogits"
+        last = name or kind if shape is not None and len(shape) < 2 else "Reshape_2"
+        function = kernels.sparse_softmax_cross_entropy
+        return apply(function, [logits, labels], type=kind, name=last, dtype=logits.dtype, shape=shape)
 
 
 def sigmoid_cross_entropy_with_logits(

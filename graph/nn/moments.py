@@ -60,13 +60,14 @@ def sufficient_statistics(
         if shift is None:
             return (
                 count,
-                math_ops.reduce_sum(x, axes, keepdims=keep),
-                math_ops.reduce_sum(math_ops.square(x), axes, keepdims=keep),
+                math_ops.reduce_sum(x, axes, keepdims=keep, name="mean_ss"),
+                math_ops.reduce_sum(math_ops.square(x), axes, keepdims=keep, name="var_ss"),
                 None,
             )
         shift = convert_to_tensor(shift, x.dtype)
-        total = math_ops.reduce_sum(x - shift, axes, keepdims=keep)
-        return count, total, math_ops.reduce_sum(math_ops.squared_difference(x, shift), axes, keepdims=keep), shift
+        total = math_ops.reduce_sum(x - shift, axes, keepdims=keep, name="mean_ss")
+        squares = math_ops.reduce_sum(math_ops.squared_difference(x, shift), axes, keepdims=keep, name="var_ss")
+        return count, total, squares, shift
 
 
 def normalize_moments(
@@ -78,9 +79,9 @@ def normalize_moments(
     """
     with name_scope(name, "normalize", [counts, mean_ss, variance_ss, shift]):
         divisor = math_ops.reciprocal(convert_to_tensor(counts))
-        shifted = mean_ss * divisor
-        mean = shifted if shift is None else shifted + shift
-        return mean, variance_ss * divisor - math_ops.square(shifted)
+        shifted = math_ops.multiply(mean_ss, divisor, name="mean" if shift is None else "shifted_mean")
+        mean = shifted if shift is None else math_ops.add(shifted, shift, name="mean")
+        return mean, math_ops.subtract(variance_ss * divisor, math_ops.square(shifted), name="variance")
 
 
 def fused_batch_norm(
@@ -169,8 +170,8 @@ def log_poisson_loss(targets: Any, log_input: Any, compute_full_loss: bool = Fal
 
 def relu_layer(x: Any, weights: Any, biases: Any, name: str | None = None) -> Tensor:
     """relu(x weights + biases)."""
-    with name_scope(name, "relu_layer", [x, weights, biases]):
-        return relu(math_ops.matmul(x, weights) + biases)
+    with name_scope(name, "relu_layer", [x, weights, biases]) as scope:
+        return relu(math_ops.matmul(x, weights) + biases, name=scope)
 
 
 def swish(features: Any, beta: Any = 1.0) -> Tensor:

@@ -317,10 +317,11 @@ def embedding_lookup(
         raise ValueError("Unrecognized partition strategy: " + partition_strategy)
     parts = list(params) if isinstance(params, (list, tuple, PartitionedVariable)) else [params]
     with name_scope(name, "embedding_lookup", [*parts, ids]) as scope:
+        result = "Identity" if len(parts) == 1 else None
         parts = [convert_to_tensor(part) for part in parts]
         ids = convert_to_tensor(ids, name="ids")
         if len(parts) == 1:
-            rows = array_ops.gather(parts[0], ids, name=scope)
+            rows = array_ops.gather(parts[0], ids, name=result if max_norm is None else scope)
         else:
             row = parts[0].raw_shape
             shape = None if row is None or ids.raw_shape is None else (*ids.raw_shape, *row[1:])
@@ -335,7 +336,7 @@ def embedding_lookup(
         first, last = ((len(t.raw_shape) if known else array_ops.rank(t)) for t in (ids, rows))  # type: ignore[arg-type]
         axes = list(range(first, last)) if known else math_ops.range(first, last)
         norm = math_ops.sqrt(math_ops.reduce_sum(math_ops.square(rows), axes, keepdims=True))
-        return math_ops.divide(math_ops.multiply(rows, max_norm), math_ops.maximum(norm, max_norm))
+        return math_ops.divide(math_ops.multiply(rows, max_norm), math_ops.maximum(norm, max_norm), name=result)
 
 
 def top_k(input: Any, k: Any = 1, sorted: bool = True, name: str | None = None) -> TopK:
@@ -370,7 +371,7 @@ def in_top_k(predictions: Any, targets: Any, k: Any, name: str | None = None) ->
     predictions: [batch, classes].  targets: integers [batch].  Returns bool [batch], False for non-finite predictions.
     Raises TypeError for targets that are no integers.
     """
-    with name_scope(name, "InTopKV2", [predictions, targets, k]) as scope:
+    with name_scope(name, "in_top_k", [predictions, targets, k]) as scope:
         predictions = convert_to_tensor(predictions)
         targets = convert_to_tensor(targets)
         k = convert_to_tensor(k)
@@ -381,6 +382,5 @@ def in_top_k(predictions: Any, targets: Any, k: Any, name: str | None = None) ->
         if predictions.raw_shape and targets.raw_shape:
             check_equal(predictions.raw_shape[0], targets.raw_shape[0], scope[:-1])
         shape = targets.raw_shape or (predictions.raw_shape and predictions.raw_shape[:1])
-        return apply(
-            kernels.in_top_k, [predictions, targets, k], type="InTopKV2", name=scope, dtype=dtypes.bool, shape=shape
-        )
+        inputs = [predictions, targets, k]
+        return apply(kernels.in_top_k, inputs, type="InTopKV2", name=name, dtype=dtypes.bool, shape=shape)

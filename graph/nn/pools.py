@@ -37,12 +37,12 @@ def max_pool_nd(
     input: Any, ksize: Any, strides: Any, padding: Any, rates: Any, rank: int, name: str | None, kind: str
 ) -> Tensor:
     """The largest element of each window, channel by channel."""
-    with name_scope(name, kind, [input]):
+    with name_scope(name, kind, [input]) as scope:
         x = convert_to_tensor(input)
         of_kind(x, "input", "biuf")
         attrs, shape = _window_attrs(x, ksize, strides, padding, rates, rank)
         at = apply(kernels.greatest_at, [x], attrs, type="MaxPoolAt", dtype=dtypes.int64, shape=shape)
-        return array_ops.gather(array_ops.reshape(x, [-1]), at)
+        return array_ops.gather(array_ops.reshape(x, [-1]), at, name=scope)
 
 
 def avg_pool_nd(
@@ -158,11 +158,11 @@ def max_pool_with_argmax(
     """
     checked_padding(padding, data_format, 2)
     kind = output_dtype or Targmax or dtypes.int64
-    with name_scope(name, "MaxPoolWithArgmax", [input]):
+    with name_scope(name, "MaxPoolWithArgmax", [input]) as scope:
         x = convert_to_tensor(input)
         attrs, shape = _window_attrs(x, ksize, strides, padding, 1, 2)
         at = apply(kernels.greatest_at, [x], attrs, type="MaxPoolAt", dtype=dtypes.int64, shape=shape)
-        result = array_ops.gather(array_ops.reshape(x, [-1]), at)
+        result = array_ops.gather(array_ops.reshape(x, [-1]), at, name=scope)
         if not include_batch_in_index:
             size = math_ops.reduce_prod(array_ops.shape(x, out_type=dtypes.int64)[1:])
             at = math_ops.mod(at, size)

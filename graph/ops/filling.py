@@ -17,6 +17,7 @@ from weftwork.graph.known import shape_argument, whole_numbers
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops.composite import SparseTensor
 from weftwork.graph.ops.conversion import cast
+from weftwork.graph.scopes import name_scope
 
 _SMALL = 1000
 """Zeros and ones with fewer elements are constants of the graph, as in TensorFlow."""
@@ -146,13 +147,7 @@ def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = dtypes.bool, na
         attrs["maxlen"] = limit
     elif maxlen is not None:
         inputs.append(convert_to_tensor(maxlen, name="maxlen"))
-    raw = None if x.raw_shape is None else (*x.raw_shape, limit)
-    return apply(
-        kernels.sequence_mask,
-        inputs,
-        attrs,
-        type="SequenceMask",
-        name=name or "SequenceMask",
-        dtype=dtype,
-        shape=raw,  # type: ignore[arg-type]
-    )
+    raw: Any = None if x.raw_shape is None else (*x.raw_shape, limit)
+    with name_scope(name, "SequenceMask", inputs):
+        last = "Less" if dtype.is_bool else "Cast_1"
+        return apply(kernels.sequence_mask, inputs, attrs, type="SequenceMask", name=last, dtype=dtype, shape=raw)

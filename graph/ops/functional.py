@@ -20,6 +20,9 @@ from weftwork.graph.ops.owners import add_owner, section_of
 from weftwork.graph.scopes import name_scope
 from weftwork.graph.structures import assert_same_structure, packed
 
+_COLLECTED, _CARRIED = "TensorArrayStack/TensorArrayGatherV3", "while/Exit_2"
+"""The names of results within their scopes in TensorFlow, by which programs fetch them."""
+
 
 def sweep(
     function: Callable[[list[Tensor], list[Tensor]], tuple[list, list]],
@@ -126,7 +129,7 @@ def map_fn(
         return [], [_with_dtype(item, wanted) for item, wanted in zip(results, types, strict=True)]
 
     with name_scope(name, "map", flat):
-        _, stacked = sweep(one, [], flat, parallel=parts, infer_shape=infer_shape)
+        _, stacked = sweep(one, [], flat, name=_COLLECTED, parallel=parts, infer_shape=infer_shape)
     result = shape_of[0]
     return packed(result, iter(stacked))
 
@@ -160,11 +163,11 @@ def _fold(
             ends = _tensors(result)
             return ends, ends if collect else []
 
-        last, stacked = sweep(one, first, rest, reverse, parallel=parallel)
+        last, stacked = sweep(one, first, rest, reverse, None if collect else _CARRIED, parallel)
         if collect and initializer is None:
             start = [t[-1:] if reverse else t[:1] for t in flat]
             pairs = zip(start, stacked, strict=True)
-            stacked = [concat([s, a] if reverse is False else [a, s], 0) for s, a in pairs]
+            stacked = [concat([s, a] if reverse is False else [a, s], 0, name=_COLLECTED) for s, a in pairs]
     return packed(structure, iter(stacked if collect else last))
 
 

@@ -287,7 +287,9 @@ def norm(
             return math_ops.sqrt(reduce_sum(squares, axes, keep), name=scope)
     attrs = {"ord": ("fro" if is_matrix else 2) if ord == "euclidean" else ord, "axes": axes, "keepdims": keep}
     shape = _reduced(x.raw_shape, axes, keep)
-    return apply(_norm, [x], attrs, type="Norm", name=name or "norm", dtype=x.dtype.real_dtype, shape=shape)
+    with name_scope(name, "norm", [x]) as scope:
+        name = scope if keep else "Squeeze"
+        return apply(_norm, [x], attrs, type="Norm", name=name, dtype=x.dtype.real_dtype, shape=shape)
 
 
 def _norm_axes(axis: Any, shape: shapes.RawShape) -> tuple[int, ...] | None:
@@ -321,7 +323,7 @@ def _norm(x, ord, axes, keepdims):
 def trace(x: Any, name: str | None = None) -> Tensor:
     """The sum of the main diagonal, for any numeric dtype.  [..., m, n] -> [...]."""
     x = _check_rank(convert_to_tensor(x), "x")
-    return apply(_trace, [x], type="Trace", name=name or "trace", dtype=x.dtype, shape=_batch(x))
+    return apply(_trace, [x], type="Trace", name=name, dtype=x.dtype, shape=_batch(x))
 
 
 diag, diag_part = matrix_diag, matrix_diag_part

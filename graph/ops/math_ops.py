@@ -113,7 +113,7 @@ def of_scipy(public: str, function: str, kind: str, doc: str) -> Unary:
     return _public(unary, public, doc)
 
 
-def _binary(public: str, ufunc: np.ufunc, kind: str, doc: str) -> Binary:
+def _binary(public: str, ufunc: np.ufunc, kind: str | None, doc: str) -> Binary:
     def binary(x, y, name=None):
         return elementwise(ufunc, x, y, type=kind, name=name, checked=True)
 
@@ -160,12 +160,13 @@ add = _binary("add", np.add, "Add", "x + y.")
 subtract = _binary("subtract", np.subtract, "Sub", "x - y.")
 multiply = _binary("multiply", np.multiply, "Mul", "x * y.")
 realdiv = _binary("realdiv", np.divide, "RealDiv", "x / y.")
-floordiv = _binary("floordiv", np.floor_divide, "FloorDiv", "x // y: the quotient rounded towards minus infinity.")
+floordiv = _binary("floordiv", np.floor_divide, None, "x // y: the quotient rounded towards minus infinity.")
 mod = _binary("mod", np.remainder, "FloorMod", "x % y, with the sign of y.")
 pow = _binary("pow", np.power, "Pow", "x ** y.")
 maximum = _binary("maximum", np.maximum, "Maximum", "The greater of x and y; NaN if either is.")
 minimum = _binary("minimum", np.minimum, "Minimum", "The lesser of x and y; NaN if either is.")
-floor_div, floormod = floordiv, mod
+floor_div = _binary("floor_div", np.floor_divide, "FloorDiv", floordiv.__doc__)
+floormod = mod
 truncatemod = _binary("truncatemod", np.fmod, "TruncateMod", "The remainder of x / y, with the sign of x.")
 
 negative = over_values(_unary("negative", np.negative, "Neg", "-x."))
@@ -196,8 +197,8 @@ def truncatediv(x: Any, y: Any, name: str | None = None) -> Tensor:
     """x / y, rounded towards zero for integers. Dividing an integer by zero raises at run time."""
     a, b = convert_together([x, y])
     if not (a.dtype.is_integer and b.dtype.is_integer):
-        return realdiv(a, b, name=name or "truncatediv")
-    return _fused(kernels.truncate_divide, np.floor_divide, [a, b], "TruncateDiv", name or "truncatediv")
+        return realdiv(a, b, name=name or "TruncateDiv")
+    return _fused(kernels.truncate_divide, np.floor_divide, [a, b], "TruncateDiv", name)
 
 
 def div_no_nan(x: Any, y: Any, name: str | None = None) -> Tensor:

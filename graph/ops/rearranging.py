@@ -235,7 +235,7 @@ def diag_part(input: Any, name: str | None = None) -> Tensor:
 
 def matrix_diag(
     diagonal: Any,
-    name: str | None = None,
+    name: str | None = "diag",
     k: Any = 0,
     num_rows: Any = -1,
     num_cols: Any = -1,
@@ -261,7 +261,7 @@ def matrix_diag(
 
 
 def matrix_diag_part(
-    input: Any, name: str | None = None, k: Any = 0, padding_value: Any = 0, align: str = "LEFT_LEFT"
+    input: Any, name: str | None = "diag_part", k: Any = 0, padding_value: Any = 0, align: str = "LEFT_LEFT"
 ) -> Tensor:
     """The main diagonals of matrices: [..., m, n] -> [..., min(m, n)], or others.
 

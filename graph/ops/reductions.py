@@ -15,7 +15,7 @@ import numpy as np
 
 from weftwork.graph import dtypes, shapes
 from weftwork.graph.arguments import of_kind
-from weftwork.graph.build import apply, convert_to_tensor, operands
+from weftwork.graph.build import apply, convert_to_tensor, elementwise, operands
 from weftwork.graph.dtypes import DType, as_dtype
 from weftwork.graph.errors import RefusedError
 from weftwork.graph.kernels import arrays as kernels_array
@@ -377,10 +377,10 @@ unsorted_segment_min = _unsorted_segment("unsorted_segment_min", np.minimum, "ma
 
 def segment_mean(data: Any, segment_ids: Any, name: str | None = None) -> Tensor:
     """The mean of rows with equal, ascending segment ids; 0 for an empty segment. Integers give an integer."""
-    with name_scope(name, "SegmentMean", [data, segment_ids]):
+    with name_scope(name, "SegmentMean", [data, segment_ids]) as scope:
         x, ids = convert_to_tensor(data, name="data"), convert_to_tensor(segment_ids, name="segment_ids")
         total, count = segment_sum(x, ids), segment_sum(_one_for_each(ids, x), ids)
-        return _over(total, count, x, ids, x.dtype.is_integer)
+        return _over(total, count, x, ids, x.dtype.is_integer, scope)
 
 
 def unsorted_segment_mean(data: Any, segment_ids: Any, num_segments: Any, name: str | None = None) -> Tensor:
@@ -408,7 +408,7 @@ def _one_for_each(ids: Tensor, x: Tensor) -> Tensor:
     return apply(kernels_array.like, [ids], attrs, type="OnesLike", dtype=x.dtype.base_dtype, shape=ids.raw_shape)
 
 
-def _over(total: Tensor, count: Tensor, x: Tensor, ids: Tensor, whole: bool = False) -> Tensor:
+def _over(total: Tensor, count: Tensor, x: Tensor, ids: Tensor, whole: bool = False, name: str | None = None) -> Tensor:
     """Sums of segments divided by their numbers of rows, or by 1 for empty segments.   whole: round down."""
     count = np.maximum(count, 1)
     if x.raw_shape is None or ids.raw_shape is None:
@@ -417,7 +417,7 @@ def _over(total: Tensor, count: Tensor, x: Tensor, ids: Tensor, whole: bool = Fa
         ones = (1,) * (len(x.raw_shape) - len(ids.raw_shape))
         attrs = {"shape": (-1, *ones)}
         wide = apply(np.reshape, [count], attrs, type="Reshape", dtype=count.dtype, shape=(None, *ones))
-    return total // wide if whole else total / wide
+    return elementwise(np.floor_divide if whole else np.true_divide, total, wide, name=name)
 
 
 def _with_axes(count, like):

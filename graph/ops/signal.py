@@ -36,7 +36,8 @@ def _transform(public: str, kernel: Callable, kind: str, rank: int, doc: str) ->
     def transform(input, name=None):
         x = of_dtype(input, "input", _COMPLEX, "complex64")
         _at_least(x, rank)
-        return apply(kernel, [x], {"rank": rank}, type=kind, name=name, dtype=x.dtype, shape=x.raw_shape)
+        word = kind if rank == 1 else f"{kind}{rank}D"
+        return apply(kernel, [x], {"rank": rank}, type=kind, name=name or word, dtype=x.dtype, shape=x.raw_shape)
 
     transform.__name__ = transform.__qualname__ = public
     transform.__doc__ = (
@@ -65,7 +66,7 @@ def _real_transform(public: str, rank: int, inverse: bool) -> Callable[..., Tens
             length = static_value(inputs[1])
         dtype = x.dtype.real_dtype if inverse else _complex_of(x.dtype)
         shape = _transformed(x.raw_shape, rank, fft_length is not None, length, inverse)
-        return apply(kernel, inputs, {"rank": rank}, type=kind, name=name, dtype=dtype, shape=shape)
+        return apply(kernel, inputs, {"rank": rank}, type=kind, name=name or public, dtype=dtype, shape=shape)
 
     transform.__name__ = transform.__qualname__ = public
     summary = (

@@ -209,6 +209,7 @@ def _patches(images: Any, ksizes: Any, strides: Any, rates: Any, padding: Any, r
             for d, k, s, r in zip(x.raw_shape[1:-1], *[part[1:-1] for part in given], strict=True)
         ]
         shape = (x.raw_shape[0], *count, None if depth is None else depth * int(np.prod(given[0])))
+    name = name or ("ExtractImagePatches" if rank == 4 else "ExtractVolumePatches")
     return apply(kernels.patches, [x], attrs, type="ExtractPatches", name=name, dtype=x.dtype, shape=shape)
 
 
@@ -235,7 +236,9 @@ def matrix_band_part(input: Any, num_lower: Any, num_upper: Any, name: str | Non
     )
 
 
-def matrix_set_diag(input: Any, diagonal: Any, name: str | None = None, k: Any = 0, align: str = "LEFT_LEFT") -> Tensor:
+def matrix_set_diag(
+    input: Any, diagonal: Any, name: str | None = "set_diag", k: Any = 0, align: str = "LEFT_LEFT"
+) -> Tensor:
     """Replace the main diagonals of matrices [..., m, n] by diagonal [..., min(m, n)], or others.
 
     k, align: as in `matrix_diag`; two numbers require a diagonal [..., count, longest], the highest first.

@@ -12,6 +12,7 @@ from weftwork.graph.known import renamed, whole_numbers
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, math_ops
 from weftwork.graph.ops.composite import SparseTensor
+from weftwork.graph.ops.reductions import _over
 from weftwork.graph.ops.sparse_ops import as_sparse, known_shape, rank_of
 from weftwork.graph.scopes import name_scope
 
@@ -87,12 +88,15 @@ sparse_reduce_max_sparse = _reduction("sparse_reduce_max_sparse", _greatest, Tru
 
 
 def _segments(public: str, sorted_one: Callable, unsorted_one: Callable, doc: str) -> Callable[..., Tensor]:
+    kind = "".join([word.capitalize() for word in public.split("_")])
+
     def segment(data, indices, segment_ids, name=None, num_segments=None):
-        with name_scope(name, public, [data, indices, segment_ids]):
+        word = kind if num_segments is None else f"{kind}WithNumSegments"
+        with name_scope(name, word, [data, indices, segment_ids]) as scope:
             rows = array_ops.gather(data, indices)
             if num_segments is None:
-                return sorted_one(rows, segment_ids)
-            return unsorted_one(rows, segment_ids, num_segments)
+                return sorted_one(rows, segment_ids, name=scope)
+            return unsorted_one(rows, segment_ids, num_segments, name=scope)
 
     segment.__name__ = segment.__qualname__ = public
     segment.__doc__ = (
@@ -102,14 +106,10 @@ def _segments(public: str, sorted_one: Callable, unsorted_one: Callable, doc: st
     return segment
 
 
-def _by_root(total: Tensor, count: Tensor) -> Tensor:
-    wide = array_ops.reshape(count, [-1, *[1] * (len(total.raw_shape or (0,)) - 1)])
-    return total / math_ops.sqrt(math_ops.maximum(math_ops.cast(wide, total.dtype), 1))
-
-
-def _sqrt_n(rows: Tensor, ids: Any) -> Tensor:
+def _sqrt_n(rows: Tensor, ids: Any, name: str) -> Tensor:
     ids = convert_to_tensor(ids)
-    return _by_root(math_ops.segment_sum(rows, ids), math_ops.segment_sum(array_ops.ones_like(ids), ids))
+    count = math_ops.cast(math_ops.segment_sum(array_ops.ones_like(ids), ids), rows.dtype)
+    return _over(math_ops.segment_sum(rows, ids), math_ops.sqrt(count), rows, ids, name=name)
 
 
 sparse_segment_sum = _segments("sparse_segment_sum", math_ops.segment_sum, math_ops.unsorted_segment_sum, "The sum")

@@ -124,12 +124,13 @@ def reduce_euclidean_norm(
     input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
 ) -> Tensor:
     """The square root of the sum of |x|^2 over axes, in x's dtype. Integers are rounded down."""
-    with name_scope(name, "EuclideanNorm", [input_tensor]):
+    with name_scope(name, "EuclideanNorm", [input_tensor]) as scope:
         x = convert_to_tensor(input_tensor)
         of_kind(x, "input", "iufc")
         wide = math_ops.cast(x, dtypes.float64) if x.dtype.is_integer else math_ops.abs(x) if x.dtype.is_complex else x
-        norm = math_ops.sqrt(math_ops.reduce_sum(math_ops.square(wide), axis, keepdims))
-        return math_ops.cast(norm, x.dtype)
+        last = scope if wide is x else None
+        norm = math_ops.sqrt(math_ops.reduce_sum(math_ops.square(wide), axis, keepdims), name=last)
+        return norm if wide is x else math_ops.cast(norm, x.dtype, name=scope)
 
 
 def log_sigmoid(x: Any, name: str | None = None) -> Tensor:
@@ -278,6 +279,7 @@ def fake_quant_with_min_max_vars_per_channel(
     inputs: Any, min: Any, max: Any, num_bits: int = 8, narrow_range: bool = False, name: str | None = None
 ) -> Tensor:
     """`fake_quant_with_min_max_vars` with separate limits, vectors, for each element of the last axis."""
+    name = name or "FakeQuantWithMinMaxVarsPerChannel"
     return fake_quant_with_min_max_vars(inputs, min, max, num_bits, narrow_range, name)
 
 
@@ -292,6 +294,7 @@ def fake_quant_with_min_max_args(
     """`fake_quant_with_min_max_vars` with constant limits. Raises ValueError unless min < max."""
     if min >= max:
         raise ValueError(f"min has to be smaller than max, was: {min} >= {max}")
+    name = name or "FakeQuantWithMinMaxArgs"
     return fake_quant_with_min_max_vars(inputs, float(min), float(max), num_bits, narrow_range, name)
 
 

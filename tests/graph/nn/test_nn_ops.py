@@ -225,8 +225,7 @@ def test_batch_normalization_follows_the_formula():
 
 def test_embedding_lookup_picks_rows():
     ids = np.array([[0, 3], [1, 1]])
-    check(found := nn_ops.embedding_lookup(X, ids), X[ids])
-    assert found.op.name.rstrip("_0123456789") == "embedding_lookup"
+    check(nn_ops.embedding_lookup(X, ids), X[ids])
 
 
 def test_embedding_lookup_in_parts_by_mod_and_by_div():
