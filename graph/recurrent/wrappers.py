@@ -6,6 +6,7 @@ A wrapper creates no variables, so it does not appear in the names of its cell's
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from weftwork.graph import default_scopes
@@ -13,8 +14,11 @@ from weftwork.graph.build import as_tensor
 from weftwork.graph.nest import rebuild
 from weftwork.graph.nn import ops as nn_ops
 from weftwork.graph.operation import Tensor
+from weftwork.graph.ops import math_ops
+from weftwork.graph.ops.random_ops import random_uniform
 from weftwork.graph.recurrent.cells import LSTMStateTuple, RNNCell, check_cell
 from weftwork.graph.scopes import name_scope
+from weftwork.graph.shapes import TensorShape
 from weftwork.graph.variables.scoping import variable_scope
 
 
@@ -103,8 +107,9 @@ class DropoutWrapper(_Wrapper):
 
     input_keep_prob, output_keep_prob, state_keep_prob: the probability of keeping an element, a float or a tensor.
     dropout_state_filter_visitor: a function that returns whether a part of the state may be dropped.
-    variational_recurrent: the same mask in every step; input_size: the shape of an input then.
-    Raises ValueError for variational_recurrent=True, or a probability outside [0, 1].
+    variational_recurrent: one mask for all steps and the whole batch, drawn anew in each run (Gal and Ghahramani 2016,
+        arXiv:1512.05287). dtype: of the values then; input_size: the shape of an input without its batch axis.
+    Raises ValueError for a probability outside [0, 1], or a missing dtype or input_size.
     """
 
     def __init__(
@@ -120,31 +125,56 @@ class DropoutWrapper(_Wrapper):
         dropout_state_filter_visitor: Callable[..., Any] | None = None,
     ):
         super().__init__(cell)
-        if variational_recurrent:
-            raise ValueError("One mask for all steps is not supported: variational_recurrent must be False.")
         for name, keep in (("input", input_keep_prob), ("state", state_keep_prob), ("output", output_keep_prob)):
             if as_tensor(keep) is None and not 0 <= keep <= 1:
                 raise ValueError(f"Parameter {name}_keep_prob must be between 0 and 1: {keep}")
         self._input, self._output, self._state = input_keep_prob, output_keep_prob, state_keep_prob
         self._seed = seed
         self._may_drop = dropout_state_filter_visitor or (lambda part: not isinstance(part, LSTMStateTuple))
+        self._noise: tuple[Any, Any, Any] = (None, None, None)
+        """For one mask in all steps: uniform random numbers for the input, the output and each part of the state."""
+        if variational_recurrent:
+            self._noise = self._drawn(input_size, dtype)
+
+    def _drawn(self, input_size: Any, dtype: Any) -> tuple[Any, Any, Any]:
+        if dtype is None:
+            raise ValueError("When variational_recurrent=True, dtype must be provided")
+        drops_inputs = as_tensor(self._input) is not None or self._input < 1
+        if drops_inputs and input_size is None:
+            raise ValueError(
+                "When variational_recurrent=True and input_keep_prob < 1.0 or is unknown, input_size must be provided"
+            )
+        numbers = count()
+
+        def noise(size: Any) -> Any:
+            if isinstance(size, (list, tuple)):
+                return rebuild(size, noise)
+            seed = None if self._seed is None else self._seed + next(numbers)
+            return random_uniform([1, *TensorShape(size).as_list()], dtype=dtype, seed=seed)
+
+        of_inputs = noise(input_size) if drops_inputs else None
+        return of_inputs, noise(self._cell.output_size), noise(self._cell.state_size)
 
     def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
         """One step of the cell, with dropout."""
-        output, new = self._step(self._dropped(inputs, self._input, 0), state, scope)
-        return self._dropped(output, self._output, 1), self._dropped_state(new)
+        of_inputs, of_output, of_state = self._noise
+        output, new = self._step(self._dropped(inputs, self._input, 0, of_inputs), state, scope)
+        return self._dropped(output, self._output, 1, of_output), self._dropped_state(new, of_state)
 
-    def _dropped(self, value: Tensor, keep: Any, salt: int) -> Tensor:
+    def _dropped(self, value: Tensor, keep: Any, salt: int, noise: Tensor | None) -> Tensor:
         if as_tensor(keep) is None and keep == 1:
             return value
+        if noise is not None:
+            return value / keep * math_ops.floor(keep + noise)
         return nn_ops.dropout(value, keep, seed=None if self._seed is None else self._seed + salt)
 
-    def _dropped_state(self, part: Any) -> Any:
+    def _dropped_state(self, part: Any, noise: Any) -> Any:
         if isinstance(part, LSTMStateTuple) and not self._may_drop(part):
-            return LSTMStateTuple(part.c, self._dropped(part.h, self._state, 2))
+            return LSTMStateTuple(part.c, self._dropped(part.h, self._state, 2, noise and noise.h))
         if isinstance(part, (list, tuple)):
-            return rebuild(part, self._dropped_state)
-        return self._dropped(part, self._state, 2) if self._may_drop(part) else part
+            noises = iter(noise or [None] * len(part))
+            return rebuild(part, lambda item: self._dropped_state(item, next(noises)))
+        return self._dropped(part, self._state, 2, noise) if self._may_drop(part) else part
 
 
 class ResidualWrapper(_Wrapper):

@@ -231,6 +231,33 @@ def test_dropout_around_a_cell_scales_what_it_keeps_and_lets_c_through(graph):
     assert abs((h > 0).mean() - 0.25) < 0.08
 
 
+@pytest.mark.parametrize("unrolled", [False, True])
+def test_one_mask_of_dropout_for_all_steps(graph, unrolled):
+    class Echo(tf.nn.rnn_cell.RNNCell):
+        state_size, output_size = tf.nn.rnn_cell.LSTMStateTuple(200, 300), 100
+
+        def call(self, inputs, state):
+            return inputs, tf.nn.rnn_cell.LSTMStateTuple(state.c + 1, tf.ones_like(state.h))
+
+    cell = tf.nn.rnn_cell.DropoutWrapper(
+        Echo(), 0.5, 0.8, 0.25, variational_recurrent=True, input_size=100, dtype=tf.float32
+    )
+    x = tf.ones([2, 5, 100])
+    if unrolled:
+        outputs, state = tf.nn.static_rnn(cell, tf.unstack(x, axis=1), dtype=tf.float32)
+        outputs = tf.stack(outputs, axis=1)
+    else:
+        outputs, state = tf.nn.dynamic_rnn(cell, x, dtype=tf.float32)
+    with tf.Session() as session:
+        (one, state), (two, _) = session.run([outputs, state]), session.run([outputs, state])
+    assert set(np.unique(one)) == {np.float32(0), np.float32(2.5)}
+    assert (one == one[:1, :1]).all()
+    assert (one != two).any()
+    assert (state.c == 5).all()
+    assert set(np.unique(state.h)) == {0, 4}
+    assert (state.h == state.h[:1]).all()
+
+
 def test_a_wrapper_does_not_show_in_the_names_and_keeps_everything_at_one(graph):
     keep = tf.placeholder(tf.float32, [])
     inner = tf.nn.rnn_cell.BasicRNNCell(INPUTS)
@@ -323,6 +350,10 @@ def test_what_cannot_be_unrolled_is_refused(graph):
         tf.nn.rnn_cell.MultiRNNCell([])
     with pytest.raises(ValueError, match="Parameter input_keep_prob must be between 0 and 1: 1.5"):
         tf.nn.rnn_cell.DropoutWrapper(cell, input_keep_prob=1.5)
+    with pytest.raises(ValueError, match="dtype must be provided"):
+        tf.nn.rnn_cell.DropoutWrapper(cell, variational_recurrent=True)
+    with pytest.raises(ValueError, match="input_size must be provided"):
+        tf.nn.rnn_cell.DropoutWrapper(cell, 0.5, variational_recurrent=True, dtype=tf.float32)
 
 
 def test_gradients_flow_back_through_time(graph):
