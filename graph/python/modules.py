@@ -6,6 +6,7 @@ import copyreg
 import functools
 import json
 import os
+import re
 import sys
 import sysconfig
 from contextlib import suppress
@@ -94,25 +95,43 @@ def _is_own(name: str) -> bool:
     for mark in _PACKAGES:
         folder, found, path = file.rpartition(mark)
         if found:
-            return path in _installed_from_source(folder + mark)
+            return path in _files_of_programs(folder + mark)
     return not file.startswith(_INSTALLED)
 
 
 @functools.lru_cache
-def _installed_from_source(folder: str) -> frozenset[str]:
-    """The files in a folder of packages that were installed from a folder of this machine: with `pip install .`.
-
-    Pip notes where it has a package from (PEP 610). Those who build packages for others do so in folders that are gone.
-    """
+def _files_of_programs(folder: str) -> frozenset[str]:
+    """The files in a folder of packages that belong to programs: packages that need this one, or come from a folder."""
     files: set[str] = set()
-    for note in glob(os.path.join(glob_escape(folder), "*.dist-info", "direct_url.json")):
-        record = os.path.join(os.path.dirname(note), "RECORD")
-        with suppress(OSError, ValueError, KeyError), open(note) as file, open(record) as listed:
-            known = json.load(file)
-            place = urlsplit(known["url"])
-            if "dir_info" in known and place.scheme == "file" and os.path.isdir(unquote(place.path)):
+    for notes in glob(os.path.join(glob_escape(folder), "*.dist-info")):
+        if _needs_us(notes) or _is_from_a_folder(notes):
+            with suppress(OSError), open(os.path.join(notes, "RECORD")) as listed:
                 files.update([line.partition(",")[0] for line in listed])
     return frozenset(files)
+
+
+def _needs_us(notes: str) -> bool:
+    with suppress(OSError), open(os.path.join(notes, "METADATA"), "rb") as file:
+        head = file.read(_HEAD).partition(b"\n\n")[0]
+        return b"weftwork" in head and any([_NEEDS_US.match(line) is not None for line in head.split(b"\n")])
+    return False
+
+
+_HEAD = 1 << 15
+"""Bytes of a package's metadata in which we look for what it needs."""
+_NEEDS_US = re.compile(rb"Requires-Dist: weftwork(?![\w.-])(?!.*\bextra\b)")
+
+
+def _is_from_a_folder(notes: str) -> bool:
+    """True for a package that was installed with `pip install .`: pip notes where it has a package from (PEP 610).
+
+    Those who build packages for others do so in folders that are gone.
+    """
+    with suppress(OSError, ValueError, KeyError), open(os.path.join(notes, "direct_url.json")) as file:
+        known = json.load(file)
+        place = urlsplit(known["url"])
+        return "dir_info" in known and place.scheme == "file" and os.path.isdir(unquote(place.path))
+    return False
 
 
 def settle_modules() -> None:

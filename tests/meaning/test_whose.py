@@ -112,28 +112,38 @@ def test_a_function_named_after_one_of_pythons_is_the_programs():
     assert list(given([counted, json.dumps, [json.JSONEncoder(default=counted)]])) == [counted]
 
 
+PACKAGES: dict[str, tuple[dict, str]] = {
+    "weft_app": ({"dir_info": {}}, ""),
+    "weft_user": ({}, "Requires-Dist: weftwork>=0.1"),
+    "weft_library": ({"archive_info": {}}, 'Requires-Dist: weftwork ; extra == "speed"'),
+    "weft_other": ({}, "Requires-Dist: weftwork-more"),
+}
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """A package that was installed with `pip install .`, and one from an index."""
+    """Packages: one that was installed with `pip install .`, one that needs this one, and others from an index."""
     folder = tmp_path_factory.mktemp("env") / "site-packages"
-    for name, known in {"weft_app": {"dir_info": {}}, "weft_library": {"archive_info": {}}}.items():
+    for name, (known, needs) in PACKAGES.items():
         (folder / name).mkdir(parents=True)
         (folder / name / "__init__.py").write_text(MODULE)
         notes = folder / f"{name}-1.0.dist-info"
         notes.mkdir()
         (notes / "direct_url.json").write_text(json.dumps({"url": folder.parent.as_uri(), **known}))
+        (notes / "METADATA").write_text(f"Name: {name}\nRequires-Dist: numpy\n{needs}\n\nRequires-Dist: weftwork\n")
         (notes / "RECORD").write_text(f"{name}/__init__.py,sha256=x,10\n")
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
-    found = [importlib.import_module(name) for name in ("weft_app", "weft_library")]
+    found = [importlib.import_module(name) for name in PACKAGES]
     yield found
     sys.path.remove(str(folder))
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_package_installed_from_a_folder_is_the_programs(ray_session, place, installed):
-    """One of an index is a library: its functions have what each process has."""
-    app, library = installed
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_package_from_a_folder_or_one_that_needs_this_one_is_the_programs(ray_session, place, number, installed):
+    """Others of an index are libraries: their functions have what each process has."""
+    app = installed[number]
     app.ROWS.clear()
 
     def change(run):
@@ -145,8 +155,7 @@ def test_a_package_installed_from_a_folder_is_the_programs(ray_session, place, i
 
     assert values(place, read, runs=3, between=change) == [(run, run, run, run) for run in range(3)]
     assert values(place, app.level, runs=3, between=change) == [0, 1, 2]
-    assert is_own("weft_app")
-    assert not is_own("weft_library")
+    assert list(map(is_own, PACKAGES)) == [True, True, False, False]
 
 
 @pytest.mark.parametrize("place", SHARING)
