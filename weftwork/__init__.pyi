@@ -1235,8 +1235,14 @@ from weftwork.graph.ops.signal import (
 from weftwork.graph.ops.signal import (
     ifft3d as ifft3d,
 )
-from weftwork.graph.ops.spaces import (
+from weftwork.graph.ops.sorting import (
     argsort as argsort,
+)
+from weftwork.graph.ops.sorting import (
+    searchsorted as searchsorted,
+)
+from weftwork.graph.ops.sorting import (
+    sort as sort,
 )
 from weftwork.graph.ops.spaces import (
     batch_to_space as batch_to_space,
@@ -1279,12 +1285,6 @@ from weftwork.graph.ops.spaces import (
 )
 from weftwork.graph.ops.spaces import (
     required_space_to_batch_paddings as required_space_to_batch_paddings,
-)
-from weftwork.graph.ops.spaces import (
-    searchsorted as searchsorted,
-)
-from weftwork.graph.ops.spaces import (
-    sort as sort,
 )
 from weftwork.graph.ops.spaces import (
     space_to_batch as space_to_batch,

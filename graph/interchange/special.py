@@ -9,7 +9,7 @@ import numpy as np
 from weftwork.graph.interchange.given import Given, read_by, reads
 from weftwork.graph.interchange.nodes import Inexpressible, Part
 from weftwork.graph.interchange.writing import Node, writes
-from weftwork.graph.ops import factoring, linalg_ops, signal, spaces, special
+from weftwork.graph.ops import factoring, linalg_ops, signal, sorting, spaces, special
 from weftwork.graph.ops import scipy_functions as scipy
 
 read_by(
@@ -70,7 +70,7 @@ def _norm(given: Given) -> Any:
 @reads("LowerBound", "UpperBound")
 def _bound(given: Given) -> Any:
     side = "left" if given.type == "LowerBound" else "right"
-    return spaces.searchsorted(*given.inputs, side=side, out_type=given["out_type"], name=given.name)
+    return sorting.searchsorted(*given.inputs, side=side, out_type=given["out_type"], name=given.name)
 
 
 @writes("Lu")

@@ -306,7 +306,8 @@ def _segment(public: str, ufunc: np.ufunc, unit: Any, doc: str, empty: Any = Non
         )  # fmt: skip
 
     segment.__name__ = segment.__qualname__ = public
-    segment.__doc__ = f"{doc} of the rows of data with the same segment id, which must ascend.\n\n{_SEGMENT_DOC}"
+    more = "[n, ...], segment_ids [n] -> [last id + 1, ...]. Ids that descend raise ValueError at run time."
+    segment.__doc__ = f"{doc} of the rows of data with the same segment id, which must ascend.\n\n{more}"
     return segment
 
 
@@ -332,9 +333,6 @@ def _unsorted_segment(public: str, ufunc: np.ufunc, unit: Any, doc: str) -> Unso
         "[d0... dk, ...], segment_ids [d0... dk] -> [num_segments, ...]."
     )
     return unsorted_segment
-
-
-_SEGMENT_DOC = "[n, ...], segment_ids [n] -> [last id + 1, ...]. Ids that descend raise ValueError at run time."
 
 
 def _data_and_ids(kind: str, name: str | None, data: Any, segment_ids: Any) -> tuple[str, Tensor, Tensor]:

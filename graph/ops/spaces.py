@@ -1,4 +1,4 @@
-"""Blocks moved between axes, windows of images, bands and diagonals of matrices, sorting, and more."""
+"""Blocks moved between axes, windows of images, bands and diagonals of matrices, and more."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from weftwork.graph.build import apply, convert_to_tensor, convert_together, pas
 from weftwork.graph.dtypes import as_dtype
 from weftwork.graph.errors import InvalidArgumentError, RefusedError
 from weftwork.graph.kernels import spaces as kernels
-from weftwork.graph.known import known_axis, rank_of, whole_numbers
+from weftwork.graph.known import whole_numbers
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, diagonals, math_ops
 from weftwork.graph.ops.composite import SparseTensor, SparseTensorValue
 from weftwork.graph.ops.scattering import tensor_scattered as tensor_scattered  # pickled graphs refer to it here
+from weftwork.graph.ops.sorting import _order as _order  # pickled graphs refer to this
+from weftwork.graph.ops.sorting import axis_of
 from weftwork.graph.scopes import name_scope
 
 # Blocks
@@ -271,71 +273,6 @@ def matrix_transpose(a: Any, name: str = "matrix_transpose", conjugate: bool = F
         return array_ops.transpose(x, order, conjugate=conjugate)
 
 
-# Sorting
-
-
-def _axis_of(axis: Any, x: Tensor) -> int:
-    number = known_axis(axis, rank_of(x), "axis")
-    if number is None:
-        raise ValueError("axis must be a constant scalar")
-    return number
-
-
-def argsort(
-    values: Any, axis: Any = -1, direction: str = "ASCENDING", stable: bool = False, name: str | None = None
-) -> Tensor:
-    """The indices, int32, that sort `values` along an axis; equal values keep their order.
-
-    direction: ASCENDING or DESCENDING.
-    stable: accepted as in TensorFlow; the order of equal values is kept in any case.
-    Raises ValueError for another direction, and if there is no such axis.
-    """
-    if direction not in ("ASCENDING", "DESCENDING"):
-        raise ValueError(f"Unknown sort direction: {direction}")
-    x = convert_to_tensor(values)
-    attrs = {"axis": _axis_of(axis, x), "down": direction == "DESCENDING"}
-    return apply(_order, [x], attrs, type="ArgSort", name=name or "argsort", dtype=dtypes.int32, shape=x.raw_shape)
-
-
-def _order(x, axis, down):
-    if not down:
-        return np.argsort(x, axis=axis, kind="stable").astype(np.int32)
-    reversed_order = np.argsort(np.flip(x, axis), axis=axis, kind="stable")
-    return np.flip(x.shape[axis] - 1 - reversed_order, axis).astype(np.int32)
-
-
-def sort(values: Any, axis: Any = -1, direction: str = "ASCENDING", name: str | None = None) -> Tensor:
-    """`values` sorted along an axis. direction: ASCENDING or DESCENDING.
-
-    Raises ValueError for another direction, and if there is no such axis.
-    """
-    with name_scope(name, "sort", [values]):
-        x = convert_to_tensor(values)
-        order = argsort(x, axis, direction)
-        attrs = {"axis": _axis_of(axis, x)}
-        return apply(np.take_along_axis, [x, order], attrs, type="Sort", dtype=x.dtype, shape=x.raw_shape)
-
-
-def searchsorted(
-    sorted_sequence: Any, values: Any, side: str = "left", out_type: Any = dtypes.int32, name: str | None = None
-) -> Tensor:
-    """The index at which to insert each value into an ascending sequence, along the last axis of both.
-
-    side: insert before equal elements ("left"), or after them ("right").
-    sorted_sequence: [..., n], ascending along the last axis.
-    Raises ValueError for another side.
-    """
-    if side not in ("left", "right"):
-        raise ValueError(f"side must be either 'right' or 'left'.  Saw: {side}.")
-    sequence, wanted = convert_together([sorted_sequence, values])
-    kind = as_dtype(out_type)
-    attrs = {"side": side, "dtype": kind.numpy}
-    return apply(
-        kernels.search, [sequence, wanted], attrs,
-        type="SearchSorted", name=name or "searchsorted", dtype=kind, shape=wanted.raw_shape,
-    )  # fmt: skip
-
-
 def repeat(input: Any, repeats: Any, axis: Any = None, name: str | None = None) -> Tensor:
     """Repeat each slice along an axis; axis None: each element of the flattened tensor.
 
@@ -345,7 +282,7 @@ def repeat(input: Any, repeats: Any, axis: Any = None, name: str | None = None) 
         x = convert_to_tensor(input)
         if axis is None:
             x, axis = array_ops.reshape(x, [-1]), 0
-        along = _axis_of(axis, x)
+        along = axis_of(axis, x)
         times = of_kind(_vector(repeats, "repeats"), "repeats", "iu")
         size = array_ops.shape(x)[along]
         known = None if x.raw_shape is None else x.raw_shape[along]

@@ -30,7 +30,7 @@ from weftwork.graph.default_scopes import (
 from weftwork.graph.ops.asking import (
     is_tensor,
 )
-from weftwork.graph.ops.spaces import argsort, sort
+from weftwork.graph.ops.sorting import argsort, sort
 from weftwork.graph.ops.specs import BoundedTensorSpec, TensorSpec
 from weftwork.graph.training.steps import (
     assert_global_step,
