@@ -145,13 +145,13 @@ def special(function: str, args: list, kind: str, name: str | None, kernel: Call
         full = graph_of(given).named(full)
     tensors = convert_together(args, folder=full)
     dtype = promoted(tensors)
-    if dtype is not dtypes.float16:
-        return (
-            _fused(kernel, ufunc, tensors, kind, full) if kernel else elementwise(ufunc, *tensors, type=kind, name=full)
-        )
-    shape = functools.reduce(shapes.broadcast, [t.raw_shape for t in tensors])
-    attrs = {"function": kernel or ufunc}
-    return apply(kernels.of_halves, tensors, attrs, type=kind, name=full, dtype=dtype, shape=shape)
+    if dtype is dtypes.float16:
+        shape = functools.reduce(shapes.broadcast, [t.raw_shape for t in tensors])
+        attrs = {"function": kernel or ufunc}
+        return apply(kernels.of_halves, tensors, attrs, type=kind, name=full, dtype=dtype, shape=shape)
+    if kernel is not None:
+        return _fused(kernel, ufunc, tensors, kind, full)
+    return elementwise(ufunc, *tensors, type=kind, name=full)
 
 
 # Arithmetic
