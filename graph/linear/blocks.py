@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from weftwork.graph.build import convert_to_tensor
-from weftwork.graph.linear.description import batch_of, common_batch, product, same_dtype, total
-from weftwork.graph.linear.kinds import LinearOperatorDiag
+from weftwork.graph.linear.description import batch_of, common_batch, product, promised, same_dtype, total
+from weftwork.graph.linear.kinds import LinearOperatorDiag, LinearOperatorIdentity
 from weftwork.graph.linear.operator import LinearOperator, LinearOperatorInversion
 from weftwork.graph.operation import Tensor
 from weftwork.graph.ops import array_ops, conversion, filling, linalg_ops, math_ops
@@ -49,11 +49,16 @@ class _OfOperators(LinearOperator):
 class LinearOperatorBlockDiag(_OfOperators):
     """Operators along the diagonal, and zeros elsewhere.
 
-    operators: a list of them.   promises: see `tf.linalg.LinearOperator`.
+    operators: a list of them.
     Raises ValueError for none, TypeError for several dtypes.
     """
 
-    def __init__(self, operators: Sequence[LinearOperator], *, name: str | None = None, **promises: Any):
+    def __init__(
+        self, operators: Sequence[LinearOperator],
+        is_non_singular: bool | None = None, is_self_adjoint: bool | None = None,
+        is_positive_definite: bool | None = None, is_square: bool | None = None, name: str | None = None,
+    ):  # fmt: skip
+        promises = promised(is_non_singular, is_self_adjoint, is_positive_definite, is_square)
         super().__init__(operators, name or "_ds_".join([op.name for op in operators]), promises)
 
     def _matrix_shape(self) -> tuple[RawShape, Any]:
@@ -87,11 +92,16 @@ class LinearOperatorBlockDiag(_OfOperators):
 class LinearOperatorKronecker(_OfOperators):
     """The Kronecker product of operators: each entry of one is multiplied by all of the next.
 
-    operators: a list of them.   promises: see `tf.linalg.LinearOperator`.
+    operators: a list of them.
     Raises ValueError for none, TypeError for several dtypes.
     """
 
-    def __init__(self, operators: Sequence[LinearOperator], *, name: str | None = None, **promises: Any):
+    def __init__(
+        self, operators: Sequence[LinearOperator],
+        is_non_singular: bool | None = None, is_self_adjoint: bool | None = None,
+        is_positive_definite: bool | None = None, is_square: bool | None = None, name: str | None = None,
+    ):  # fmt: skip
+        promises = promised(is_non_singular, is_self_adjoint, is_positive_definite, is_square)
         super().__init__(operators, name or "_x_".join([op.name for op in operators]), promises)
 
     def _matrix_shape(self) -> tuple[RawShape, Any]:
@@ -131,13 +141,16 @@ class LinearOperatorLowRankUpdate(LinearOperator):
     base_operator: [..., rows, columns].   u: [..., rows, k].   diag_update: [..., k]; ones by default.
     v: [..., columns, k]; u by default.
     is_diag_update_positive: whether all elements of diag_update are known to be positive.
-    promises: see `tf.linalg.LinearOperator`.
     """
 
     def __init__(
         self, base_operator: LinearOperator, u: Any, diag_update: Any = None, v: Any = None,
-        is_diag_update_positive: bool | None = None, *, name: str = "LinearOperatorLowRankUpdate", **promises: Any,
+        is_diag_update_positive: bool | None = None,
+        is_non_singular: bool | None = None, is_self_adjoint: bool | None = None,
+        is_positive_definite: bool | None = None, is_square: bool | None = None,
+        name: str = "LinearOperatorLowRankUpdate",
     ):  # fmt: skip
+        promises = promised(is_non_singular, is_self_adjoint, is_positive_definite, is_square)
         self._base = base_operator
         self._u = convert_to_tensor(u, base_operator.dtype, name="u")
         self._diag = None if diag_update is None else convert_to_tensor(diag_update, base_operator.dtype, name="diag")
@@ -169,6 +182,13 @@ class LinearOperatorLowRankUpdate(LinearOperator):
     def diag_update(self) -> Tensor | None:
         """The diagonal between the factors; None for ones."""
         return self._diag
+
+    @property
+    def diag_operator(self) -> LinearOperator:
+        """The diagonal matrix between u and v."""
+        if self._diag is None:
+            return LinearOperatorIdentity(array_ops.shape(self._u)[-1], dtype=self.dtype)
+        return LinearOperatorDiag(self._diag, is_positive_definite=self._positive or None)
 
     @property
     def is_diag_update_positive(self) -> bool:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from weftwork.graph import dtypes
+from weftwork.graph.linear.description import promised
 from weftwork.graph.linear.kinds import OfTensor, parameter
-from weftwork.graph.operation import Tensor
+from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import array_ops, conversion, math_ops, signal, spaces
-from weftwork.graph.shapes import RawShape
+from weftwork.graph.ops.assertions import assert_less
+from weftwork.graph.shapes import RawShape, TensorShape
 
 
 class _Circulant(OfTensor):
@@ -37,6 +41,18 @@ class _Circulant(OfTensor):
     def block_depth(self) -> int:
         """The number of axes of the transform."""
         return self._axes
+
+    @property
+    def block_shape(self) -> TensorShape:
+        """The sizes of the axes of the transform."""
+        return self._value.shape[-self._axes :]
+
+    def assert_hermitian_spectrum(self, name: str = "assert_hermitian_spectrum") -> Operation:
+        """An operation that fails unless the convolution kernel is real."""
+        with self._scope(name):
+            apart = math_ops.abs(conversion.imag(self._back(self._value)))
+            limit = np.finfo(apart.dtype.numpy).eps * conversion.cast(self.domain_dimension_tensor(), apart.dtype)
+            return assert_less(apart, limit, message="Spectrum was not Hermitian")
 
     def _matrix_shape(self) -> tuple[RawShape, Any]:
         raw, depth = self._value.raw_shape, self._axes
@@ -93,9 +109,11 @@ class LinearOperatorCirculant(_Circulant):
     """
 
     def __init__(
-        self, spectrum: Any, input_output_dtype: Any = dtypes.complex64, name: str = "LinearOperatorCirculant",
-        **promises: Any,
+        self, spectrum: Any, input_output_dtype: Any = dtypes.complex64,
+        is_non_singular: bool | None = None, is_self_adjoint: bool | None = None,
+        is_positive_definite: bool | None = None, is_square: bool | None = None, name: str = "LinearOperatorCirculant",
     ):  # fmt: skip
+        promises = promised(is_non_singular, is_self_adjoint, is_positive_definite, is_square)
         super().__init__(spectrum, input_output_dtype, name, promises)
 
 
@@ -105,9 +123,12 @@ class LinearOperatorCirculant2D(_Circulant):
     _axes = 2
 
     def __init__(
-        self, spectrum: Any, input_output_dtype: Any = dtypes.complex64, name: str = "LinearOperatorCirculant2D",
-        **promises: Any,
+        self, spectrum: Any, input_output_dtype: Any = dtypes.complex64,
+        is_non_singular: bool | None = None, is_self_adjoint: bool | None = None,
+        is_positive_definite: bool | None = None, is_square: bool | None = None,
+        name: str = "LinearOperatorCirculant2D",
     ):  # fmt: skip
+        promises = promised(is_non_singular, is_self_adjoint, is_positive_definite, is_square)
         super().__init__(spectrum, input_output_dtype, name, promises)
 
 
@@ -117,7 +138,10 @@ class LinearOperatorCirculant3D(_Circulant):
     _axes = 3
 
     def __init__(
-        self, spectrum: Any, input_output_dtype: Any = dtypes.complex64, name: str = "LinearOperatorCirculant3D",
-        **promises: Any,
+        self, spectrum: Any, input_output_dtype: Any = dtypes.complex64,
+        is_non_singular: bool | None = None, is_self_adjoint: bool | None = None,
+        is_positive_definite: bool | None = None, is_square: bool | None = None,
+        name: str = "LinearOperatorCirculant3D",
     ):  # fmt: skip
+        promises = promised(is_non_singular, is_self_adjoint, is_positive_definite, is_square)
         super().__init__(spectrum, input_output_dtype, name, promises)

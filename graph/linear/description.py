@@ -13,6 +13,18 @@ from weftwork.graph.scopes import name_scope
 from weftwork.graph.shapes import RawShape, TensorShape
 
 
+def promised(
+    is_non_singular: bool | None, is_self_adjoint: bool | None, is_positive_definite: bool | None,
+    is_square: bool | None,
+) -> dict[str, Any]:  # fmt: skip
+    """The promises that a program makes about an operator, without those that it leaves open."""
+    each = {
+        "is_non_singular": is_non_singular, "is_self_adjoint": is_self_adjoint,
+        "is_positive_definite": is_positive_definite, "is_square": is_square,
+    }  # fmt: skip
+    return {name: promise for name, promise in each.items() if promise is not None}
+
+
 class Described:
     """The properties of a linear operator: its dtype, its shape, and what you promise about it.
 

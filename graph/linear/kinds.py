@@ -8,6 +8,7 @@ import numpy as np
 
 from weftwork.graph import dtypes
 from weftwork.graph.build import convert_to_tensor, static_value
+from weftwork.graph.linear.description import promised
 from weftwork.graph.linear.operator import LinearOperator, _Lower
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import array_ops, conversion, filling, linalg_ops, math_ops, spaces
@@ -58,12 +59,22 @@ class OfTensor(LinearOperator):
 
 
 class LinearOperatorFullMatrix(OfTensor):
-    """Any matrix [..., rows, columns].   promises: see `tf.linalg.LinearOperator`."""
+    """Any matrix [..., rows, columns]."""
 
     _trailing, _taken = (-2, -1), 2
 
-    def __init__(self, matrix: Any, *, name: str = "LinearOperatorFullMatrix", **promises: Any):
+    def __init__(
+        self, matrix: Any,
+        is_non_singular: bool | None = None, is_self_adjoint: bool | None = None,
+        is_positive_definite: bool | None = None, is_square: bool | None = None, name: str = "LinearOperatorFullMatrix",
+    ):  # fmt: skip
+        promises = promised(is_non_singular, is_self_adjoint, is_positive_definite, is_square)
         super().__init__(matrix, "matrix", {"name": name, **promises})
+
+    @property
+    def matrix(self) -> Tensor:
+        """The matrix."""
+        return self._value
 
     def _dense(self) -> Tensor:
         return self._value
@@ -75,17 +86,33 @@ class LinearOperatorFullMatrix(OfTensor):
 class LinearOperatorLowerTriangular(_Lower):
     """A lower triangular matrix. tril: [..., n, n]; elements above the diagonal count as zero."""
 
-    def __init__(self, tril: Any, *, name: str = "LinearOperatorLowerTriangular", **promises: Any):
+    def __init__(
+        self, tril: Any,
+        is_non_singular: bool | None = None, is_self_adjoint: bool | None = None,
+        is_positive_definite: bool | None = None, is_square: bool | None = None,
+        name: str = "LinearOperatorLowerTriangular",
+    ):  # fmt: skip
+        promises = promised(is_non_singular, is_self_adjoint, is_positive_definite, is_square)
         given = parameter(tril, "tril", 2)
         if promises.pop("is_square", True) is False:
             raise ValueError("Only square lower triangular operators supported at this time.")
         super().__init__(given.dtype.base_dtype, spaces.matrix_band_part(given, -1, 0), name=name, **promises)
 
+    @property
+    def tril(self) -> Tensor:
+        """The matrix, with zeros above the diagonal."""
+        return self._matrix
+
 
 class LinearOperatorDiag(OfTensor):
     """A diagonal matrix: diag [..., n]."""
 
-    def __init__(self, diag: Any, *, name: str = "LinearOperatorDiag", **promises: Any):
+    def __init__(
+        self, diag: Any,
+        is_non_singular: bool | None = None, is_self_adjoint: bool | None = None,
+        is_positive_definite: bool | None = None, is_square: bool | None = None, name: str = "LinearOperatorDiag",
+    ):  # fmt: skip
+        promises = promised(is_non_singular, is_self_adjoint, is_positive_definite, is_square)
         if promises.pop("is_square", True) is False:
             raise ValueError("Only square diagonal operators currently supported.")
         super().__init__(diag, "diag", {"name": name, "is_square": True, **promises})
@@ -101,6 +128,9 @@ class LinearOperatorDiag(OfTensor):
         return linalg_ops.diag(self._value)
 
     def _diagonal(self) -> Tensor:
+        return self._value
+
+    def _eigenvalues(self) -> Tensor:
         return self._value
 
     def _product(self, x: Tensor, adjoint: bool) -> Tensor:
@@ -239,9 +269,12 @@ class LinearOperatorScaledIdentity(_OfSizes):
     """The identity matrix with num_rows rows, times a number.   multiplier: the number, or a batch of them [...]."""
 
     def __init__(
-        self, num_rows: Any, multiplier: Any, assert_proper_shapes: bool = False,
-        name: str = "LinearOperatorScaledIdentity", **promises: Any,
+        self, num_rows: Any, multiplier: Any,
+        is_non_singular: bool | None = None, is_self_adjoint: bool | None = None,
+        is_positive_definite: bool | None = None, is_square: bool | None = None,
+        assert_proper_shapes: bool = False, name: str = "LinearOperatorScaledIdentity",
     ):  # fmt: skip
+        promises = promised(is_non_singular, is_self_adjoint, is_positive_definite, is_square)
         if promises.pop("is_square", True) is False:
             raise ValueError("A ScaledIdentity operator is always square.")
         self._multiplier = parameter(multiplier, "multiplier", 0)
@@ -320,7 +353,13 @@ class LinearOperatorHouseholder(OfTensor):
     reflection_axis: the vector [..., n].
     """
 
-    def __init__(self, reflection_axis: Any, *, name: str = "LinearOperatorHouseholder", **promises: Any):
+    def __init__(
+        self, reflection_axis: Any,
+        is_non_singular: bool | None = None, is_self_adjoint: bool | None = None,
+        is_positive_definite: bool | None = None, is_square: bool | None = None,
+        name: str = "LinearOperatorHouseholder",
+    ):  # fmt: skip
+        promises = promised(is_non_singular, is_self_adjoint, is_positive_definite, is_square)
         fixed = {"is_square": True, "is_self_adjoint": True, "is_non_singular": True}
         for key in fixed:
             if promises.pop(key, None) is False:
@@ -352,7 +391,12 @@ class LinearOperatorHouseholder(OfTensor):
 class LinearOperatorToeplitz(OfTensor):
     """A matrix with the same number along each diagonal.   col, row: its first column and its first row [..., n]."""
 
-    def __init__(self, col: Any, row: Any, *, name: str = "LinearOperatorToeplitz", **promises: Any):
+    def __init__(
+        self, col: Any, row: Any,
+        is_non_singular: bool | None = None, is_self_adjoint: bool | None = None,
+        is_positive_definite: bool | None = None, is_square: bool | None = None, name: str = "LinearOperatorToeplitz",
+    ):  # fmt: skip
+        promises = promised(is_non_singular, is_self_adjoint, is_positive_definite, is_square)
         if promises.pop("is_square", True) is False:
             raise ValueError("Only square Toeplitz operators currently supported.")
         super().__init__(col, "col", {"name": name, "is_square": True, **promises})

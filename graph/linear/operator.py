@@ -13,7 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.linear.description import Described, batch_of, common_batch, product, same_dtype, total
+from weftwork.graph.linear.description import (
+    Described,
+    batch_of,
+    common_batch,
+    product,
+    promised,
+    same_dtype,
+    total,
+)
 from weftwork.graph.operation import Operation, Tensor
 from weftwork.graph.ops import array_ops, factoring, filling, linalg_ops, math_ops
 from weftwork.graph.ops.assertions import assert_less
@@ -189,6 +197,25 @@ class LinearOperator(Described):
             least = linalg_ops.eigvalsh(self.to_dense())[..., 0]
             return assert_less(filling.zeros_like(least), least, message="Matrix was not positive definite.")
 
+    def eigvals(self, name: str = "eigvals") -> Tensor:
+        """The eigenvalues [..., n]. Raises NotImplementedError unless it is promised to be self-adjoint."""
+        if not self.is_self_adjoint:
+            raise NotImplementedError("Only self-adjoint matrices are supported.")
+        with self._scope(name):
+            return self._eigenvalues()
+
+    def _eigenvalues(self) -> Tensor:
+        return linalg_ops.eigvalsh(self.to_dense())
+
+    def cond(self, name: str = "cond") -> Tensor:
+        """The condition number: the largest singular value by the smallest one."""
+        with self._scope(name):
+            if self.is_self_adjoint:
+                sizes = math_ops.abs(self._eigenvalues())
+            else:
+                sizes = linalg_ops.svd(self.to_dense(), compute_uv=False)
+            return math_ops.reduce_max(sizes, axis=-1) / math_ops.reduce_min(sizes, axis=-1)
+
     def assert_self_adjoint(self, name: str = "assert_self_adjoint") -> Operation:
         """An operation that fails unless it equals its adjoint."""
         with self._scope(name):
@@ -243,9 +270,14 @@ class _OfOperator(LinearOperator):
 
 
 class LinearOperatorAdjoint(_OfOperator):
-    """The adjoint of an operator.   promises: see `tf.linalg.LinearOperator`."""
+    """The adjoint of an operator."""
 
-    def __init__(self, operator: LinearOperator, name: str | None = None, **promises: Any):
+    def __init__(
+        self, operator: LinearOperator,
+        is_non_singular: bool | None = None, is_self_adjoint: bool | None = None,
+        is_positive_definite: bool | None = None, is_square: bool | None = None, name: str | None = None,
+    ):  # fmt: skip
+        promises = promised(is_non_singular, is_self_adjoint, is_positive_definite, is_square)
         of = operator
         known = {
             "is_non_singular": of.is_non_singular, "is_self_adjoint": of.is_self_adjoint,
@@ -280,12 +312,14 @@ class LinearOperatorAdjoint(_OfOperator):
 
 
 class LinearOperatorInversion(_OfOperator):
-    """The inverse of an operator: its products are the other's solutions.
+    """The inverse of an operator: its products are the other's solutions."""
 
-    promises: see `tf.linalg.LinearOperator`.
-    """
-
-    def __init__(self, operator: LinearOperator, name: str | None = None, **promises: Any):
+    def __init__(
+        self, operator: LinearOperator,
+        is_non_singular: bool | None = None, is_self_adjoint: bool | None = None,
+        is_positive_definite: bool | None = None, is_square: bool | None = None, name: str | None = None,
+    ):  # fmt: skip
+        promises = promised(is_non_singular, is_self_adjoint, is_positive_definite, is_square)
         of = operator
         known = {
             "is_non_singular": True, "is_self_adjoint": of.is_self_adjoint,
@@ -316,11 +350,16 @@ class LinearOperatorInversion(_OfOperator):
 class LinearOperatorComposition(LinearOperator):
     """The product of several operators, the last of which is applied first.
 
-    operators: a list of them.   promises: see `tf.linalg.LinearOperator`.
+    operators: a list of them.
     Raises ValueError for an empty list or sizes that do not match, TypeError for different dtypes.
     """
 
-    def __init__(self, operators: Sequence[LinearOperator], name: str | None = None, **promises: Any):
+    def __init__(
+        self, operators: Sequence[LinearOperator],
+        is_non_singular: bool | None = None, is_self_adjoint: bool | None = None,
+        is_positive_definite: bool | None = None, is_square: bool | None = None, name: str | None = None,
+    ):  # fmt: skip
+        promises = promised(is_non_singular, is_self_adjoint, is_positive_definite, is_square)
         self.operators = same_dtype(operators)
         for left, right in zip(self.operators, self.operators[1:], strict=False):
             sizes = left.domain_dimension, right.range_dimension

@@ -25,6 +25,11 @@ def full(matrix=MATRIX):
     return linalg.LinearOperatorFullMatrix(matrix)
 
 
+def evaluated(fetches):
+    with tf.Session() as session:
+        return session.run(fetches)
+
+
 def turned(kernel):
     size = len(kernel)
     return np.array([[kernel[(i - j) % size] for j in range(size)] for i in range(size)])
@@ -198,3 +203,64 @@ def test_gradients_go_through_operators(graph):
     (slope,) = tf.gradients(tf.reduce_sum(made.solve([[1.0], [1.0]])), diagonal)
     with tf.Session() as session:
         np.testing.assert_allclose(session.run(slope), [-0.25, -0.0625])
+
+
+PROMISED = {
+    "FullMatrix": (MATRIX,),
+    "LowerTriangular": (MATRIX,),
+    "Diag": (VECTOR,),
+    "ScaledIdentity": (3, 2.0),
+    "Toeplitz": (COLUMN, ROW),
+    "Circulant": (np.fft.fft(KERNEL), tf.float64),
+    "Circulant2D": (np.fft.fft2(PLANE), tf.float64),
+    "Householder": (VECTOR,),
+}
+
+
+@pytest.mark.parametrize("kind", PROMISED)
+def test_promises_may_be_positional(graph, kind):
+    made = getattr(linalg, f"LinearOperator{kind}")(*PROMISED[kind], True, True, None, True)
+    assert (made.is_non_singular, made.is_self_adjoint, made.is_square) == (True, True, True)
+    for composed in (
+        linalg.LinearOperatorComposition([made], True, False, None, True, "named"),
+        linalg.LinearOperatorKronecker([made], True, False, None, True, "named"),
+        linalg.LinearOperatorBlockDiag([made], True, False, None, True, "named"),
+        linalg.LinearOperatorAdjoint(made, True, False, None, True, "named"),
+        linalg.LinearOperatorInversion(made, True, False, None, True, "named"),
+    ):
+        assert (composed.is_self_adjoint, composed.is_square, composed.name) == (False, True, "named")
+
+
+def test_operators_show_what_they_are_made_of(graph):
+    matrix, lower = full(), linalg.LinearOperatorLowerTriangular(MATRIX)
+    update = linalg.LinearOperatorLowRankUpdate(matrix, LEFT, BETWEEN, RIGHT, True)
+    plain = linalg.LinearOperatorLowRankUpdate(matrix, LEFT)
+    found = evaluated([matrix.matrix, lower.tril, update.diag_operator.to_dense(), plain.diag_operator.to_dense()])
+    for value, wanted in zip(found, [MATRIX, np.tril(MATRIX), np.diag(BETWEEN), np.eye(2)], strict=True):
+        np.testing.assert_array_equal(value, wanted)
+    plane = linalg.LinearOperatorCirculant2D(np.fft.fft2(PLANE))
+    assert plane.block_shape.as_list() == [2, 3]
+
+
+@pytest.mark.parametrize("matrix", [MATRIX, POSITIVE, BATCH], ids=["any", "self-adjoint", "a batch"])
+def test_condition_numbers(graph, matrix):
+    symmetric = matrix is POSITIVE
+    made = linalg.LinearOperatorFullMatrix(matrix, is_self_adjoint=symmetric or None)
+    np.testing.assert_allclose(evaluated(made.cond()), np.linalg.cond(matrix), rtol=1e-9)
+    if symmetric:
+        np.testing.assert_allclose(evaluated(made.eigvals()), np.linalg.eigvalsh(matrix))
+    else:
+        with pytest.raises(NotImplementedError, match="Only self-adjoint"):
+            made.eigvals()
+
+
+def test_eigenvalues_of_a_diagonal_matrix_keep_their_places(graph):
+    made = linalg.LinearOperatorDiag([3.0, -1.0, 2.0])
+    assert evaluated([made.eigvals(), made.cond()])[0].tolist() == [3.0, -1.0, 2.0]
+    assert evaluated(made.cond()) == 3.0
+
+
+def test_a_spectrum_is_hermitian_if_its_kernel_is_real(graph):
+    evaluated(linalg.LinearOperatorCirculant(np.fft.fft(KERNEL)).assert_hermitian_spectrum())
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Spectrum was not Hermitian"):
+        evaluated(linalg.LinearOperatorCirculant([1.0, 2.0j, 3.0]).assert_hermitian_spectrum())
