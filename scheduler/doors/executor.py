@@ -102,7 +102,7 @@ class Executor(concurrent.futures.Executor):
         self._batches: set[Batch] = set()
         self._gathering = False
 
-    def begin_anew(self) -> None:
+    def _begin_anew(self) -> None:
         """After a fork, in the child: leave the calls to the parent."""
         left = [call for batch in self._batches for node in batch.nodes for call in node]
         left += [*self._aside, *self._pending]
@@ -381,7 +381,7 @@ class _Owner:
 
     def begin_anew(self) -> None:
         """Let the executor begin anew, in a forked child."""
-        self._executor.begin_anew()
+        self._executor._begin_anew()
 
     def done_with(self, batch: Batch) -> None:
         """Let a batch of which a node is done have more calls, or take back the slots that it no longer needs."""

@@ -28,7 +28,7 @@ from weftwork.graph.variables.writes import is_variable_initialized
 from weftwork.graph.weak import members
 from weftwork.scheduler.compile.pruning import prune
 from weftwork.scheduler.functions.arguments import INT64
-from weftwork.scheduler.session.session import BaseSession, Session
+from weftwork.scheduler.session.session import BaseSession, Session, take_values
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -89,7 +89,7 @@ def session_of(graph: Graph) -> Any:
                 graph.switch_to_thread_local()
                 session = Session(graph=graph)
                 if (left := _left.pop(graph, None)) is not None:
-                    session.take_values(left)
+                    take_values(session, left)
                 graph.runtime = session
                 _made.add(session)
     return session

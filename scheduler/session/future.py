@@ -83,7 +83,7 @@ class RunFuture(Future[T]):
         else:
             self.set_result(result)
 
-    def belong_to_parent(self) -> None:
+    def _belong_to_parent(self) -> None:
         """After a fork, in the child: be done, with an error. The locks and callbacks are the parent's."""
         self.__init__()  # type: ignore[misc]
         self._over = True
@@ -179,5 +179,5 @@ class RunFuture(Future[T]):
 @in_child
 def _after_fork() -> None:
     for future in _running:
-        future.belong_to_parent()
+        future._belong_to_parent()
     _running.clear()

@@ -136,14 +136,6 @@ class BaseSession(Running):
         if self._closed:
             raise RuntimeError(CLOSED)
 
-    def take_values(self, other: BaseSession) -> None:
-        """Give the variables the values that they have in another session; both have engines of their own.
-
-        other: it may belong to the process that this one was forked off.
-        """
-        mirror = self._engine.mirror
-        mirror.put({mirror.cell(cell.name): (cell.value, cell.version) for cell in other._engine.mirror.cells()})
-
     # Lifetime
 
     def close(self) -> None:
@@ -188,6 +180,15 @@ class BaseSession(Running):
 
     def __repr__(self) -> str:
         return f"<tf.{type(self).__name__}{' (closed)' if self._closed else ''} of {self._graph!r}>"
+
+
+def take_values(session: BaseSession, other: BaseSession) -> None:
+    """Give a session's variables the values that they have in another one; both have engines of their own.
+
+    other: it may belong to the process that this one was forked off.
+    """
+    mirror = session._engine.mirror
+    mirror.put({mirror.cell(cell.name): (cell.value, cell.version) for cell in other._engine.mirror.cells()})
 
 
 def _end(engine: Any, pages: list[Serving]) -> None:
