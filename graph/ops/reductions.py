@@ -382,10 +382,7 @@ def segment_mean(data: Any, segment_ids: Any, name: str | None = None) -> Tensor
 
 
 def unsorted_segment_mean(data: Any, segment_ids: Any, num_segments: Any, name: str | None = None) -> Tensor:
-    """The mean of rows with equal segment ids, in any order; 0 for an empty segment. Negative ids are dropped.
-
-    Integers give float64.
-    """
+    """The mean (float64 of integers) of rows with equal ids, in any order, or 0. Ids below 0 are dropped."""
     with name_scope(name, "UnsortedSegmentMean", [data, segment_ids]):
         x, ids = convert_to_tensor(data, name="data"), convert_to_tensor(segment_ids, name="segment_ids")
         count = unsorted_segment_sum(_one_for_each(ids, x), ids, num_segments)

@@ -59,7 +59,7 @@ _NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 class Function(Generic[P, R]):
-    """A Python function that is traced once for each kind of call, then runs as a graph. `f.function` is the original."""
+    """A function that is traced once for each kind of call, then runs as a graph. `f.function` is the original one."""
 
     def __init__(self, function: Callable, static: tuple, traced: tuple, shapes: Any, max_traces: int):
         functools.update_wrapper(self, function, updated=())
