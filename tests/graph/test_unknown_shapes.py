@@ -26,6 +26,7 @@ ANY_RANK = {
     "gradient of expm": (MATRIX, lambda x: tf.gradients(tf.linalg.expm(x), x)[0]),
     "diag": (MATRIX, lambda x: tf.linalg.diag(x, k=1)),
     "dynamic_stitch": (FRAMES, lambda x: tf.dynamic_stitch([[2, 0], [1]], [x, [[[9.0, 9.0]] * 3]])),
+    "sparse_segment_sqrt_n": (FRAMES, lambda x: tf.sparse_segment_sqrt_n(x, [0, 1, 1], [0, 0, 1])),
     "frame": (FRAMES, lambda x: tf.signal.frame(x, 2, 1, axis=1)),
     "frame padded": (FRAMES, lambda x: tf.signal.frame(x, 2, 2, pad_end=True, axis=1)),
     "stft": (FRAMES, lambda x: tf.signal.stft(x, 2, 1)),
