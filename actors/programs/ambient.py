@@ -119,7 +119,7 @@ def look() -> Surroundings:
         program_errors(),
         dict(np.get_printoptions()),
         _levels(),
-        logging._levelToName.copy(),
+        dict(getattr(logging, "_levelToName", {})),
         _main(),
         sys.argv[:],
         _digits(),

@@ -40,7 +40,7 @@ _SETTINGS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "csv": (lambda module: (len(module.list_dialects()), module.field_size_limit()), (3, 131072)),
     "calendar": (lambda module: module.firstweekday(), 0),
     "reprlib": (lambda module: vars(module.aRepr) == vars(module.Repr()), True),
-    "xml.etree.ElementTree": (lambda module: len(module._namespace_map), 7),
+    "xml.etree.ElementTree": (lambda module: len(getattr(module, "_namespace_map", range(7))), 7),
 }
 """By module of Python's: what its functions depend on, and what that is if the program has not set it."""
 
