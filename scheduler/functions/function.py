@@ -191,9 +191,7 @@ class Function(Generic[P, R]):
                 key.append(name)
                 describe(kwargs[name], key, data, self._exact)
         except RecursionError:
-            raise ValueError(
-                f"An argument of {named(self)} contains itself, or is nested too deeply. Name it in traced=."
-            ) from None
+            raise ValueError(f"An argument of {named(self)} contains itself or is too deep: use traced=.") from None
         state = self._state
         if self._look() != state.seen or state.graph is not self._graph():
             state = self._refreshed_state()
@@ -345,8 +343,8 @@ class Function(Generic[P, R]):
 
 def _is_in_class(function: Callable) -> bool:
     """Whether the body of a class defines a function."""
-    around = getattr(function, "__qualname__", "").rpartition(".")[0]
-    return isinstance(function, FunctionType) and around != "" and not around.endswith("<locals>")
+    around = function.__qualname__.rpartition(".")[0] if isinstance(function, FunctionType) else ""
+    return around != "" and not around.endswith("<locals>")
 
 
 class _Methods(dict):

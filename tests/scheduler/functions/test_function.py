@@ -420,7 +420,7 @@ def test_divmod_is_a_tuple():
 def test_an_argument_that_contains_itself_is_refused_unless_it_is_one_datum():
     ring: list = [1]
     ring.append(ring)
-    with pytest.raises(ValueError, match=r"contains itself, .* Name it in traced="):
+    with pytest.raises(ValueError, match="contains itself .*: use traced="):
         wf.function(lambda x: x)(ring)
     assert wf.function(traced="x")(lambda x: x)(ring)[0] == 1
 
