@@ -394,17 +394,17 @@ def result(handle: Handle) -> Any:
         raise Interrupted from error
     except (errors.TaskUnschedulableError, errors.ActorUnschedulableError) as error:
         raise Unplaceable(str(error)) from error
-    except (
-        errors.WorkerCrashedError,
-        errors.ActorDiedError,
-        errors.ActorUnavailableError,
-        errors.NodeDiedError,
-        errors.OwnerDiedError,
-        errors.ObjectLostError,
-        errors.LocalRayletDiedError,
-        errors.OutOfMemoryError,
-    ) as error:
+    except tuple([getattr(errors, name) for name in _LOST]) as error:
+        for output in handle.separate:  # Ray prints an error that nobody asks for
+            with suppress(Exception):
+                get(output.raw, handle.life, 0)
         raise WorkerLost(str(error)) from error
+
+
+_LOST = (  # Ray's errors for a reply that is lost with a process or a machine
+    *("WorkerCrashedError", "ActorDiedError", "ActorUnavailableError", "NodeDiedError", "OwnerDiedError"),
+    *("ObjectLostError", "LocalRayletDiedError", "OutOfMemoryError"),
+)
 
 
 def first_line(error: Exception) -> str:
