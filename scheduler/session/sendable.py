@@ -19,7 +19,7 @@ _HOST = "the process of the shared session"
 
 def check_values(elements: Sequence[Any], values: Sequence[Any], word: str) -> None:
     """Raise InvalidArgumentError for the first value that cannot be pickled.   word: how the value got to its node."""
-    for element, value in zip(elements, values, strict=True):
+    for element, value in zip(elements, values, strict=False):  # runs for a dataset's elements name none, and stay here
         try:
             check_pickles(value)
         except Exception as error:
