@@ -10,6 +10,7 @@ dumps     the pickler of messages, which calls this module for exceptions
 from __future__ import annotations
 
 import builtins
+import copyreg
 import pickle
 from collections.abc import Callable
 from contextlib import suppress
@@ -40,6 +41,9 @@ def reduced(error: BaseException, kind: type, dumps: Callable, is_alone: bool) -
         return _made, (kind, part_of(error, "args"), state, error.name if isinstance(error, _NAMING) else None)
     if "__notes__" in object.__getattribute__(error, "__dict__"):
         return _with_notes(error)
+    registered = copyreg.dispatch_table.get(kind)
+    if getattr(registered, "__module__", "").startswith("tblib"):  # Dask installs it, and it sends the whole chain
+        return error.__reduce_ex__(5)
     return None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import copyreg
 import ctypes
 import os
 import pickle
@@ -14,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -236,9 +238,13 @@ CHAINS = [raises_a_chain, raises_without_context, raises_with_a_note, raises_fro
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_an_exception_that_is_a_value_keeps_its_chain(ray_session, place):
+def test_an_exception_that_is_a_value_keeps_its_chain(ray_session, place, monkeypatch):
     """As a result, inside of others, and as an argument. What cannot be sent of those that it was raised from is left
     out, as in an error."""
+    with suppress(ImportError):  # Dask has it, and makes it reduce exceptions
+        from tblib.pickling_support import pickle_exception
+
+        monkeypatch.setitem(copyreg.dispatch_table, ValueError, pickle_exception)
     plain = [chain_of(caught_from(function)) for function in CHAINS]
     with tf.Graph().as_default(), session_in(place) as session:
         made = [op_in(place, lambda function: [caught_from(function)])(function) for function in CHAINS]
