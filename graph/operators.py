@@ -63,8 +63,8 @@ def _divides(ufunc: np.ufunc, turned: bool) -> Callable[[Any, Any], Any]:
     def operator(self: Any, other: Any) -> Any:
         if getattr(other, "__array_ufunc__", self) is None:
             return NotImplemented
-        made = seams.divide(ufunc, other, self) if turned else seams.divide(ufunc, self, other)
-        return tuple(made) if isinstance(made, list) else made  # of divmod
+        made: Any = seams.divide(ufunc, other, self) if turned else seams.divide(ufunc, self, other)
+        return tuple(made) if ufunc is np.divmod else made
 
     return operator
 

@@ -96,7 +96,7 @@ def _reduced_row(row: np.void) -> tuple:
     return _row, (np.asarray(row),)
 
 
-def _row(array: np.ndarray) -> np.void:
+def _row(array: np.ndarray) -> Any:
     return array[()]
 
 

@@ -147,7 +147,8 @@ class Layer:
                 f"You tried to call `count_params` on {self.name}, but the layer isn't built. You can build it "
                 f"manually via: `{self.name}.build(batch_input_shape)`."
             )
-        return sum([variable.shape.num_elements() for variable in self.weights])
+        counts: list[Any] = [variable.shape.num_elements() for variable in self.weights]
+        return sum(counts)
 
     @property
     def updates(self) -> list[Operation]:

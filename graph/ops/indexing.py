@@ -309,7 +309,9 @@ def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) 
     _check_indices(at, "ScatterNd")
     dims, tensor, raw = shape_argument(shape)
     _check_updates(at.raw_shape, x.raw_shape, raw)
-    inputs, attrs = ([at, x], {"shape": dims}) if tensor is None else ([at, x, tensor], {})
+    inputs, attrs = [at, x, *([] if tensor is None else [tensor])], dict[str, Any]()
+    if tensor is None:
+        attrs["shape"] = dims
     if x.dtype.base_dtype is dtypes.string:
         attrs["zero"] = b""
     return apply(kernels_indices.scatter_nd, inputs, attrs, type="ScatterNd", name=name, dtype=x.dtype, shape=raw)

@@ -165,7 +165,7 @@ mod = _binary("mod", np.remainder, "FloorMod", "x % y, with the sign of y.")
 pow = _binary("pow", np.power, "Pow", "x ** y.")
 maximum = _binary("maximum", np.maximum, "Maximum", "The greater of x and y; NaN if either is.")
 minimum = _binary("minimum", np.minimum, "Minimum", "The lesser of x and y; NaN if either is.")
-floor_div = _binary("floor_div", np.floor_divide, "FloorDiv", floordiv.__doc__)
+floor_div = _binary("floor_div", np.floor_divide, "FloorDiv", floordiv.__doc__ or "")
 floormod = mod
 truncatemod = _binary("truncatemod", np.fmod, "TruncateMod", "The remainder of x / y, with the sign of x.")
 
@@ -364,8 +364,8 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name
     for word, value in zip(("start", "limit", "delta"), given, strict=True):
         _check_bound(word, value)
     dtype = None if dtype is None else as_dtype(dtype)
-    values = [static_value(v) if as_tensor(v) is not None else v for v in given]
-    values = [None if value is None else to_value(value, dtype) for value in values]
+    known = [static_value(v) if as_tensor(v) is not None else v for v in given]
+    values: list[Any] = [None if value is None else to_value(value, dtype) for value in known]
     if dtype is not None:
         given = [cast(g, dtype) if value is None else value for g, value in zip(given, values, strict=True)]
     tensors = [] if all(value is not None for value in values) else convert_together(given)

@@ -71,7 +71,7 @@ def dynamic_stitch(indices: Sequence[Any], data: Sequence[Any], name: str | None
             if part.raw_shape is not None and place.raw_shape is not None
         ]
         for part, place in zip(parts, places, strict=True):
-            if None in (part.raw_shape, place.raw_shape):
+            if part.raw_shape is None or place.raw_shape is None:
                 continue
             if not shapes.compatible(place.raw_shape, part.raw_shape[: len(place.raw_shape)]):
                 raise ValueError(

@@ -151,7 +151,7 @@ def sparse_transpose(sp_input: Any, perm: Any = None, name: str | None = None) -
             inputs, attrs = [sp.indices, sp.dense_shape, convert_to_tensor(perm)], {}
         else:
             inputs = [sp.indices, sp.dense_shape]
-        outputs = _specs(rank_of(sp), "ips", sp.values.raw_shape and sp.values.raw_shape[0])
+        outputs = _specs(rank_of(sp), "ips", sp.values.raw_shape[0] if sp.values.raw_shape else None)
         indices, source, dims = apply(kernels.transpose, inputs, attrs, type="SparseTranspose", outputs=outputs)
         known = static_value(sp.dense_shape)
         if known is not None and attrs:
@@ -228,7 +228,7 @@ def sparse_concat(
         inputs = [*[sp.indices for sp in given], *[sp.dense_shape for sp in given]]
         attrs = {"axis": whole_numbers(axis), "expand": expand}
         values = array_ops.concat([sp.values for sp in given], 0)
-        outputs = _specs(rank, "ips", values.raw_shape and values.raw_shape[0])
+        outputs = _specs(rank, "ips", values.raw_shape[0] if values.raw_shape else None)
         indices, source, dims = apply(kernels.join, inputs, attrs, type="SparseConcat", outputs=outputs)
         known = [static_value(sp.dense_shape) for sp in given]
         if not any(one is None for one in known) and len({len(one) for one in known}) == 1:

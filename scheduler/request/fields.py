@@ -126,7 +126,8 @@ def _checked(kind: type, name: str, value: Any, least: float | None = None) -> A
 
     least: the smallest value that is allowed.
     """
-    if least is not None and isinstance(value, numbers.Real) and not value >= least:
+    amount: Any = value
+    if least is not None and isinstance(amount, numbers.Real) and not float(amount) >= least:
         raise ValueError(f"{name} must be at least {least:g}, not {value!r}.")
     if issubclass(kind, Message) and isinstance(value, (kind, Mapping)):
         return kind(**(value._set_fields() if isinstance(value, Message) else value))

@@ -249,7 +249,7 @@ def test_a_dense_tensor_times_a_sparse_one_is_sparse(graph):
         for value in session.run(products):
             np.testing.assert_array_equal(whole(value), DENSE * (DENSE + 1))
     with pytest.raises(TypeError):
-        tf.constant(DENSE) + sparse()
+        _ = tf.constant(DENSE) + sparse()
 
 
 def test_zeros_like_a_sparse_tensor_are_dense(graph):
