@@ -331,10 +331,11 @@ class Frontier:
                     break
                 seconds: Any = batch.seconds + known.seconds  # type: ignore[operator]
                 variance = batch.variance + known.variance
-                brief = lately + known.longest <= lengths.round_trip and not awaited and not after
-                fits = not awaited and not after and seconds <= long and is_certain(seconds, variance, among)
-                if seconds > short and not brief and not fits:
+                if seconds > short and (awaited or after):
                     break
+                if seconds > short and lately + known.longest > lengths.round_trip:
+                    if seconds > long or not is_certain(seconds, variance, among):
+                        break
             heapq.heappop(self.ready)
             lately += known.longest
             batch.add(node, known.seconds, known.variance, known.calls)
