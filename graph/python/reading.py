@@ -7,9 +7,10 @@ ever wrong, the array is a read-only view, so NumPy reports the write.
 from __future__ import annotations
 
 import builtins
-import cmath
 import dis
-import math
+import functools
+import inspect
+from collections.abc import Sequence
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -47,10 +48,13 @@ _BUILTINS = frozenset(
     """len sum min max abs float int bool str complex range enumerate zip list tuple isinstance round sorted divmod pow
     all any repr print reversed""".split()
 )
-_MODULES = (np, np.linalg, np.fft, math, cmath)
+_MODULES = frozenset("numpy scipy math cmath".split())
+"""Packages whose functions are looked at."""
+_MAKERS = frozenset("array asarray arange zeros empty frombuffer fromiter".split())
+"""NumPy's functions that only make arrays."""
 _WRITERS = frozenset("copyto put place putmask fill_diagonal put_along_axis nan_to_num apply_along_axis".split())
 _MOST_ARGUMENTS = 2
-"""In a call: NumPy writes into a third argument of some functions."""
+"""In a call of a function that is not known: NumPy writes into a third argument of some functions."""
 
 
 def may_bypass_copy(function: Any) -> bool:
@@ -87,35 +91,72 @@ def _reads(function: FunctionType, seen: set[CodeType]) -> bool:
     """The value that the previous instruction has loaded, if known."""
     known = calls = 0
     """The number of loaded functions that are known to be harmless, and the number of calls."""
-    for step in dis.get_instructions(code):
+    steps, seen_through = list(dis.get_instructions(code)), set()
+    """The second one: the calls of functions of which it is known how many arguments they only read."""
+    for place, step in enumerate(steps):
         name, before, at = step.opname, at, None
         if name in ("CACHE", "PUSH_NULL", "PRECALL"):
             at = before
         elif name not in _STEPS or (name == "BINARY_OP" and step.argrepr.endswith("=")):
             return False
-        elif name in ("LOAD_GLOBAL", "LOAD_DEREF"):
-            at = _looked_up(function, step.argval)
-            if not _is_harmless(at, seen):
+        elif name in ("LOAD_GLOBAL", "LOAD_DEREF") or (name in _ATTRIBUTES and isinstance(before, ModuleType)):
+            at = _looked_up(function, step.argval) if name not in _ATTRIBUTES else getattr(before, step.argval, None)
+            if (name in _ATTRIBUTES and step.argval in _WRITERS) or not _is_harmless(at, seen):
                 return False
-            known += callable(at)
-        elif name in ("LOAD_ATTR", "LOAD_METHOD"):
-            if isinstance(before, ModuleType):
-                at = getattr(before, step.argval, None)
-                if step.argval in _WRITERS or not _is_harmless(at, seen):
+            if callable(at):
+                known += 1
+                call = _call_of(steps, place)
+                if call is not None and (steps[call].arg or 0) <= _only_reads(at):
+                    seen_through.add(call)
+                elif isinstance(at, np.ufunc) and at.nin < _MOST_ARGUMENTS:
                     return False
-                known += callable(at)
-            elif step.argval in _METHODS:
-                known += step.argval not in _FIELDS
-            else:
+        elif name in _ATTRIBUTES:
+            if step.argval not in _METHODS:
                 return False
+            known += step.argval not in _FIELDS
         elif name.startswith("CALL") and name != "CALL_INTRINSIC_1":
             calls += 1
-            if (step.arg or 0) > _MOST_ARGUMENTS:
+            if (step.arg or 0) > _MOST_ARGUMENTS and place not in seen_through:
                 return False
         elif name == "KW_NAMES" or name in ("CALL_KW", "CALL_FUNCTION_KW"):
             if "out" in code.co_consts or any(["out" in const for const in code.co_consts if type(const) is tuple]):
                 return False
     return calls <= known
+
+
+_ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD")
+
+
+def _call_of(steps: Sequence[dis.Instruction], loaded: int) -> int | None:
+    """The place of the instruction that calls what another one has loaded; None if it is not plain to see."""
+    depth = 0
+    for place in range(loaded + 1, len(steps)):
+        step = steps[place]
+        if step.opcode in _JUMPS:
+            return None
+        depth += dis.stack_effect(step.opcode, step.arg)
+        if depth <= 0 and step.opname in ("CALL", "CALL_FUNCTION", "CALL_METHOD"):
+            return place
+        if depth < 0:
+            return None
+    return None
+
+
+_JUMPS = frozenset([*dis.hasjrel, *dis.hasjabs])
+
+
+@functools.lru_cache(maxsize=512)
+def _only_reads(function: Any) -> int:
+    """How many arguments of a harmless function are surely not written into: those before `out`."""
+    if isinstance(function, np.ufunc):
+        return function.nin
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return _MOST_ARGUMENTS
+    if isinstance(function, type) or function in (zip, enumerate, print):
+        return _MOST_ARGUMENTS
+    return names.index("out") if "out" in names else len(names)
 
 
 def _looked_up(function: FunctionType, name: str) -> Any:
@@ -137,14 +178,16 @@ def _is_harmless(value: Any, seen: set[CodeType]) -> bool:
         home = value.__module__ or ""
         return home.split(".")[0] == "numpy" or _reads(value, seen)
     if isinstance(value, ModuleType):
-        return value in _MODULES
+        return value.__name__.partition(".")[0] in _MODULES
     if isinstance(value, np.ufunc):
-        return value.nin + value.nout > _MOST_ARGUMENTS
+        return True
     if isinstance(value, type):
         return issubclass(value, np.generic) or (value.__module__ == "builtins" and value.__name__ in _BUILTINS)
     if callable(value):
         if type(value).__module__ == "numpy":  # C functions that NumPy wraps
             return True
-        home = value.__module__ if isinstance(value, BuiltinFunctionType) else None
-        return home in ("math", "cmath") or (home == "builtins" and value.__name__ in _BUILTINS)
+        if not isinstance(value, BuiltinFunctionType):
+            return False
+        home = value.__module__ or ""
+        return home in ("math", "cmath") or value.__name__ in {"builtins": _BUILTINS, "numpy": _MAKERS}.get(home, ())
     return isinstance(value, (int, float, complex, str, bytes, type(None), np.ndarray, np.generic, tuple))

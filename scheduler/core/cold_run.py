@@ -31,12 +31,14 @@ from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.python.lending import last_taken, lent
 from weftwork.graph.python.ownership import ATOMS, own
 from weftwork.graph.statistics import CALLED
-from weftwork.scheduler.core.pace import Pace, is_parallel
-from weftwork.scheduler.plan.call_list import ABSENT, TURN, CallList, are_heavy, unseen, with_turns
+from weftwork.scheduler.core.pace import Pace, Width
+from weftwork.scheduler.plan.call_list import ABSENT, TURN, CallList, are_heavy, known_seconds, unseen, with_turns
 from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.policy import CHUNK, FIRST_CALLS, FIRST_CALLS_AMONG, LOOK_AT_PACE, OFTEN_CALLED
 from weftwork.scheduler.run.failures import node_error
 from weftwork.scheduler.run.telling import Node
+from weftwork.scheduler.sharing.gil_watch import CallWatch
 
 _SCALARS = frozenset([int, float, complex, bool, type(None), np.bool_, *np.sctypeDict.values()])
 _SCALARS -= {np.void, np.object_, np.str_, np.bytes_}
@@ -105,8 +107,8 @@ class ColdRun:
         """The number of nodes at the front of the call list that are done."""
         self._ahead: set[Operation] = set()
         """Further nodes that are done."""
-        self._narrow_until = 0
-        """The number of nodes at the front up to which the remaining ones are known to be hardly more than a chain."""
+        self._width = Width(call_list.ops, self._ahead, call_list.counts)
+        self._watch = CallWatch()
         self._unseen = unseen(call_list.functions) - call_list.bound
         self._unlooked = 1
         """Calls before the next look at the clock. There are few at first, because costs are unknown."""
@@ -157,6 +159,7 @@ class ColdRun:
             stretch.seconds = perf_counter() - start
             self.seconds += stretch.seconds
             self._calling = [], iter(())
+            self._watch.end()
 
     def _call(self, stop: list) -> Next:
         ops = self._call_list.ops
@@ -208,7 +211,7 @@ class ColdRun:
             if self._ahead:
                 self._ahead.difference_update(ops[at:end])
             self._at = end
-            if pace.is_heavy(end) and self._is_parallel():
+            if pace.is_heavy(end) and self._width.is_enough(end, pace.seconds):
                 return Next.PLAN
         return Next.NOTHING
 
@@ -308,6 +311,8 @@ class ColdRun:
                 COSTS.learn(kernel, taken, seconds, made)
             if self.stretch.watched:
                 self.stretch.nodes.append(Node(op, start, seconds, taken, made))
+        elif self._width.is_open and op.traits.user and HISTORY.holds_gil(kernel) is None:
+            result = self._watch.call(kernel, function, *given, **attrs)
         else:
             result = function(*given, **attrs)
         if len(call) > 1 and op.traits.user and type(result) not in ATOMS:
@@ -410,15 +415,10 @@ class ColdRun:
     @property
     def is_heavy(self) -> bool:
         """Whether the run is worth a plan, by the costs known so far."""
-        return are_heavy(self._call_list.counts, self._are_up()) and self._is_parallel()
-
-    def _is_parallel(self) -> bool:
-        """Whether enough of the remaining nodes could run at the same time. Others are looked at again halfway."""
-        ops, at = self._call_list.ops, self._at
-        found = at >= self._narrow_until and is_parallel(ops, at, self._ahead)
-        if at >= self._narrow_until and not found:
-            self._narrow_until = (at + len(ops)) // 2
-        return found
+        counts = self._call_list.counts
+        if not are_heavy(counts, self._are_up()):
+            return False
+        return self._width.is_enough(self._at, known_seconds(counts) / sum(counts.values()))
 
     def rest(self) -> Part:
         """All remaining nodes."""

@@ -107,6 +107,8 @@ class _Function:
         elements = tuple([*section.outputs, *section.targets])
         ran = frozenset(section.controls())
         self._single: Signature = engine.signatures.add(None, Fetches(elements, list), self._fed, ran)
+        if self._single.flow is None:
+            engine.signatures.compile(self._single)
         self._in_parts: dict[int, _InParts] = {}
         self._kernel: EachElement | None = None
         self._body = self._each_element().body if self._is_plain else None

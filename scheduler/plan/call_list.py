@@ -193,12 +193,17 @@ def are_heavy(counts: Mapping[Any, int], are_up: bool = False) -> bool:
 
     are_up: whether the local workers have started.
     """
+    return worth_sharing_once(known_seconds(counts), sum(counts.values()), are_up)
+
+
+def known_seconds(counts: Mapping[Any, int]) -> float:
+    """What this many calls of each function take together, by the costs known so far; 0 for those unknown."""
     total = 0.0
     for kernel, count in counts.items():
         record = COSTS.find(kernel, 0)
         if record is not None and (record.calls > FIRST_CALLS or record.seconds >= HEAVY_CALL):
             total += count * record.seconds
-    return worth_sharing_once(total, sum(counts.values()), are_up)
+    return total
 
 
 def with_turns(rows: list[Operation], calls: list[tuple]) -> tuple[list, list[tuple]]:

@@ -114,6 +114,11 @@ def size_class(size: float) -> int:
     return (int(size) >> 10).bit_length() + 1 >> 1
 
 
+def usual_bytes(size: int) -> float:
+    """The middle of a size class, in bytes; 0 for that of all small sizes."""
+    return 1024 * 4.0**size / 2 if size else 0.0
+
+
 class History:
     """The records of one function, by size class.
 
@@ -203,6 +208,16 @@ class Costs:
         records, wanted = history.records, size_class(taken)
         record = records.get(wanted)
         return records[min(records, key=lambda c: abs(c - wanted))] if record is None else record
+
+    def copied(self, counts: Mapping[Any, int]) -> float:
+        """The mean bytes of the inputs and outputs of so many calls of some functions, as far as they are known."""
+        total = 0.0
+        for kernel, count in counts.items():
+            history = self._find(kernel)
+            if history is not None and history.records:
+                size, record = max(history.records.items(), key=lambda each: each[1].calls)
+                total += count * (record.bytes + usual_bytes(size))
+        return total / max(1, sum(counts.values()))
 
     def block(self, kernel: Callable) -> None:
         """Block a function that did not return in time: it counts as never seen, so a worker calls it."""

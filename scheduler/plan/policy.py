@@ -12,13 +12,19 @@ HOP = 150e-6
 """Minimum seconds of ready work that justify a message to a worker. A message costs a third of that, with pickling."""
 ROUND_TRIP, THREAD_ROUND_TRIP = 0.6e-3, 0.2e-3
 """Seconds from a batch of a worker, or of a thread, to the next batch that reads its values. Less work is not split."""
+MEETING, THREAD_MEETING = 1.2e-3, 0.2e-3
+"""Seconds that lanes lose where a node reads values of several of them: one of them has to wait."""
 COMPUTES = 0.6
 """Fraction of its time for which a call beside others must have a core to be taken to compute, so that the rest was
 spent waiting for the GIL."""
-WORTH_A_THREAD = 40e-6
-"""Minimum seconds of ready work that justify calling a thread of this process, and of a node that one gets."""
+WORTH_A_THREAD, SHORT_FOR_A_THREAD = 0.2e-3, 40e-6
+"""Minimum seconds of ready work that justify calling a thread of this process, and of a node that one gets. Calling one
+takes some 0.1 ms, and so does what both do afterwards, which needs the GIL."""
 LONGEST_TURN = 0.4e-3
 """Maximum seconds of short nodes that a thread of this process takes at once."""
+WATCHED_FROM, LONGEST_WATCH = 0.1e-3, 20e-3
+"""Minimum seconds of a node whose call in the caller is watched to see if it holds the GIL, which takes some 20 us. And
+the seconds for which a cold run watches its calls to decide where the rest runs."""
 CROWD_SEEN, CROWD_RUNS = 0.2, 8
 """Seconds of calls of a function beside each other in threads that show what they gain there, and the number of runs in
 which that is looked at."""
@@ -38,6 +44,9 @@ BATCHES_A_LANE = 4
 """Minimum number of batches into which each lane's share of the remaining work is split."""
 CALLS_BEFORE_HERE = 8
 """Measured calls of a function before the caller, which feeds the lanes, runs any of its nodes itself."""
+COPYING_SHARE, CALLS_BEFORE_COPYING = 0.5, 2
+"""Fraction of a node's seconds that it may take to copy its values to a worker and back. A longer copy costs the caller
+as much as the call. And the measured calls of a function that must show this."""
 LONGEST_HERE, LITTLE_WORK = 0.5e-3, 25e-3
 """Maximum seconds of a node that the caller runs while lanes may wait for their next batch, and of all the work that
 is left then."""

@@ -128,24 +128,23 @@ class Signatures(Lru[Hashable, Signature]):
         fed: Sequence[Tensor],
         ran: Collection[Operation] = frozenset(),
         finish: Callable[[Dataflow], None] | None = None,
-        lasting: bool = False,
     ) -> Signature:
         """The signature of fetches and feeds, without the operations that `ran` already. With a key, it is cached.
 
-        finish: called with the compiled dataflow, to add to it.   lasting: the caller keeps it for several runs.
+        finish: called with the compiled dataflow, to add to it.
         """
         signature = Signature(fetches, tuple(dict.fromkeys(fed)), ran, finish)
-        self._prepare(signature, lasting or key is not None)
+        self._prepare(signature)
         if key is not None:
             self.keep(key, signature)
         return signature
 
-    def _prepare(self, signature: Signature, lasting: bool) -> None:
+    def _prepare(self, signature: Signature) -> None:
         """Decide whether a signature runs without a plan, and compile it if not."""
         check_devices(signature.fetches.elements, signature.fed, self._config)
         elements = signature.fetches.elements
         gates = bool(elements) and elements[0].graph.gates is not None
-        if lasting and not (gates or signature.ran or signature.finish) and self._config.placement == "auto":
+        if not (gates or signature.ran or signature.finish) and self._config.placement == "auto":
             with collecting_later():
                 signature.call_list = CallList.of(signature.fetches, set(signature.fed))
         if signature.call_list is None:

@@ -324,7 +324,7 @@ class Running(Inspection):
         """
         self._check_open()
         parsed = parse_fetches(self._graph, list(elements))
-        signature = self._engine.signatures.add(None, parsed, tensors, lasting=True)
+        signature = self._engine.signatures.add(None, parsed, tensors)
 
         def run(fed: list[Any]) -> list[Any]:
             self._check_open()

@@ -52,7 +52,7 @@ class _HostedSignatures(Signatures):
     def __init__(self):
         super().__init__(Mirror(), None)
 
-    def _prepare(self, signature: Signature, lasting: bool) -> None:
+    def _prepare(self, signature: Signature) -> None:
         """Do nothing."""
 
 

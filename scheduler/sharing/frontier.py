@@ -26,6 +26,7 @@ from weftwork.scheduler.plan.policy import (
     ROUND_TRIP,
     UNSEEN_IN_A_ROW,
     URGENT,
+    WORTH_A_THREAD,
 )
 from weftwork.scheduler.plan.schedule import ranks
 from weftwork.scheduler.sharing.lane import OF_WORKERS, Batch, Lengths, is_certain
@@ -120,16 +121,18 @@ class Frontier:
     ) -> list[int]:
         """Pop nodes off a heap that a thread calls one after another: at least one, at most `most` and what follows.
 
-        They are several if they are known to be short: taking a turn costs as much as a short node. alone: whether a
+        They are several if they are known to be short: taking a turn costs as much as a short node. They are more than
+        `most` as long as they are not worth calling another thread.   alone: whether a
         node is to be called alone, because something is to be learned from it.   may_follow: whether a node, once it
         is ready, would get onto the same heap.
         """
         nodes, others, seconds, popped = list[int](), dict[int, Known](), 0.0, 0
-        while heap and popped < most:
+        while heap:
             node = heap[0][1]
             known = self.known(node, others)
             new = known.seconds is None or known.calls < CALLS_BEFORE_HERE or alone(node)
-            if nodes and (new or seconds + known.seconds > LONGEST_TURN):  # type: ignore[operator]
+            limit = LONGEST_TURN if popped < most else WORTH_A_THREAD
+            if nodes and (new or seconds + known.seconds > limit):  # type: ignore[operator]
                 break
             nodes.append(heapq.heappop(heap)[1])
             popped += 1
@@ -235,6 +238,11 @@ class Frontier:
             return found
         return Known(seconds, 0, inf) if op.traits.user else Known(0.0, inf, 0.0)
 
+    def made(self, node: int) -> float:
+        """The bytes that calls of a node's function have made so far, on average."""
+        record = self._record(self.flow.kernels[node])
+        return 0.0 if record is None else record.bytes
+
     def _variance(self, op: Operation, kernel: Any) -> float:
         """The variance of the seconds of a user's node that was measured: its own, or that of its function's calls."""
         record = self._record(kernel)
@@ -250,8 +258,8 @@ class Frontier:
     def is_better_here(self, batch: Batch, busy: bool) -> bool:
         """True if enough calls have shown that the caller finishes a batch sooner than a lane would.
 
-        Either it is not worth a message, or a lane could run nothing beside it. A function goes to workers until they
-        have found out whether it holds the GIL, because threads may suit it better.   busy: a lane is at work.
+        Either it is not worth a message, or a lane could run nothing beside it. A long function goes to workers until
+        they have found out whether it holds the GIL, because threads may suit it better.   busy: a lane is at work.
         """
         if batch.seconds is None or batch.calls < CALLS_BEFORE_HERE:
             return False
@@ -259,7 +267,7 @@ class Frontier:
             return True
         if self.ready or busy:
             return False
-        return not self.gil_unknown_in(batch.nodes)
+        return batch.seconds < self._lengths.round_trip or not self.gil_unknown_in(batch.nodes)
 
     def took(self, node: int, seconds: float) -> None:
         """Note how long a node took."""

@@ -6,14 +6,15 @@ crowd     calls beside each other of the only function of a run that is not boun
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from typing import Any
 
 from weftwork.actors.processes.ticker import TICKER, Reading
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.history import HISTORY
-from weftwork.scheduler.plan.policy import COMPUTES, GIL_FREE, QUEUED
+from weftwork.scheduler.plan.policy import COMPUTES, GIL_FREE, QUEUED, WATCHED_FROM
 from weftwork.scheduler.sharing.frontier import Frontier
 from weftwork.scheduler.sharing.shipping import token_of
 
@@ -24,7 +25,7 @@ class GilWatch:
     def __init__(self, flow: Dataflow, frontier: Frontier):
         self._flow, self._frontier = flow, frontier
         self._is_on = False
-        self._users: tuple[int, ...] = ()
+        self._users: Collection[int] = ()
         """A node of each user function."""
         self._computing: set[int] = set()
         """By id, functions that have computed all through a call: where others had less of a core, they waited."""
@@ -32,24 +33,28 @@ class GilWatch:
         """The kernel of the crowd, while it is open what its calls gain from threads."""
 
     @contextmanager
-    def watching(self, wanted: bool) -> Iterator[None]:
-        """A context in which calls are watched, if that is wanted and something is unknown."""
+    def watching(self, always: bool) -> Iterator[None]:
+        """A context in which calls are watched while something is unknown.
+
+        always: whether that includes first calls, and crowds. Otherwise only long nodes are watched.
+        """
         ops, kernels = self._flow.ops, self._flow.kernels
-        users = {id(kernel): node for node, kernel in enumerate(kernels) if ops[node].traits.user}.values()
-        free = [kernels[node] for node in users if not HISTORY.stays(kernels[node])]
-        if wanted and len(free) == 1 and not HISTORY.holds_gil(free[0]):
+        self._users = {id(kernel): node for node, kernel in enumerate(kernels) if ops[node].traits.user}.values()
+        free = [kernels[node] for node in self._users if not HISTORY.stays(kernels[node])]
+        if always and len(free) == 1 and not HISTORY.holds_gil(free[0]):
             crowd = HISTORY.crowd(free[0])
             crowd.runs += 1
             self._crowd = free[0] if crowd.is_crowding is None else None
-        if not wanted or (self._crowd is None and not any(map(self._frontier.gil_unknown, users))):
-            yield
-            return
-        self._users, self._is_on = tuple(users), True
-        TICKER.start()
+        if always and (self._crowd is not None or any(map(self._frontier.gil_unknown, self._users))):
+            self._begin()
         try:
             yield
         finally:
             self._end()
+
+    def _begin(self) -> None:
+        self._is_on = True
+        TICKER.start()
 
     def _end(self) -> None:
         if self._is_on:
@@ -58,7 +63,14 @@ class GilWatch:
 
     def wants(self, node: int) -> bool:
         """Whether a call of a node shall be measured for `take`."""
-        return self._is_on and self._frontier.gil_unknown(node)
+        if not self._frontier.gil_unknown(node):
+            return False
+        if not self._is_on:
+            known = self._frontier.known(node).seconds
+            if known is None or known < WATCHED_FROM:
+                return False
+            self._begin()
+        return True
 
     def seconds_alone(self, node: int, seconds: float, read: Reading, helped: bool) -> float:
         """The seconds that a call would have taken without others beside it.   helped: whether there were others."""
@@ -76,9 +88,7 @@ class GilWatch:
         crowding = not alone and kernel is self._crowd and self._is_crowding(seconds, read)
         if not (wanted and self.wants(node)):
             return crowding
-        verdict = TICKER.verdict(token_of(kernel), seconds, read)
-        if verdict is not None:
-            HISTORY.tell_gil(kernel, verdict)
+        tell(kernel, seconds, read)
         if HISTORY.holds_gil(kernel) is None:
             return crowding
         crowds = self._crowd is not None and not HISTORY.holds_gil(self._crowd)
@@ -93,3 +103,34 @@ class GilWatch:
         if read.free > GIL_FREE * seconds and id(self._crowd) not in self._computing:
             waited = 0.0
         return HISTORY.tell_crowd(self._crowd, seconds, waited)
+
+
+class CallWatch:
+    """The watch of calls that are made one after another, with nothing beside them."""
+
+    def __init__(self):
+        self._is_on = False
+
+    def call(self, kernel: Any, function: Callable, *args: Any, **attrs: Any) -> Any:
+        """Call a function, and learn from it whether `kernel` holds the GIL."""
+        if not self._is_on:
+            self._is_on = True
+            TICKER.start()
+        with TICKER.looking():
+            before, start = TICKER.read(), perf_counter()
+            result = function(*args, **attrs)
+            tell(kernel, perf_counter() - start, TICKER.read().since(before))
+        return result
+
+    def end(self) -> None:
+        """End the watch."""
+        if self._is_on:
+            self._is_on = False
+            TICKER.stop()
+
+
+def tell(kernel: Any, seconds: float, read: Reading) -> None:
+    """Note what a watched call has shown of whether its function holds the GIL."""
+    verdict = TICKER.verdict(token_of(kernel), seconds, read)
+    if verdict is not None:
+        HISTORY.tell_gil(kernel, verdict)

@@ -34,6 +34,7 @@ from weftwork.scheduler.plan.policy import (
     LONGEST_HERE,
     LOOK_FOR_MESSAGES,
     LOOK_FOR_WORKERS,
+    SHORT_FOR_A_THREAD,
     WORTH_A_THREAD,
 )
 from weftwork.scheduler.run.failures import call_in_run, is_of_the_place, node_error
@@ -53,8 +54,6 @@ from weftwork.scheduler.sharing.refusals import Refusals
 from weftwork.scheduler.sharing.resting import rest
 from weftwork.scheduler.sharing.tasks import Tasks
 from weftwork.scheduler.sharing.workers import Workers
-
-_NOTHING = nullcontext()
 
 
 class Sharing:
@@ -227,7 +226,7 @@ class Sharing:
     def _is_short(self, node: int) -> bool:
         """True for a node that is known not to be worth calling a thread."""
         known = self.frontier.known(node)
-        return known.seconds is not None and known.seconds < WORTH_A_THREAD and known.calls >= CALLS_BEFORE_HERE
+        return known.seconds is not None and known.seconds < SHORT_FOR_A_THREAD and known.calls >= CALLS_BEFORE_HERE
 
     def _feed(self) -> list[int]:
         """Give ready nodes to lanes with room, and to threads. Returns those that the caller had better run itself."""
@@ -243,6 +242,9 @@ class Sharing:
             cores = self.cores - self._running() - self._takes_ready() - for_threads
             free = () if for_threads and cores < 0 else workers.free(cores)
             if not free:
+                break
+            if workers.are_copies_dear(first):
+                mine = self._turn(frontier.ready, len(frontier.ready))
                 break
             batch = frontier.next_batch(workers.up, len(free), self.allowed.may_leave)
             if frontier.is_better_here(batch, workers.busy > 0) and not any(map(self.allowed.keeps_off, batch.nodes)):
@@ -385,7 +387,7 @@ class Sharing:
         called: list[Call] = []
         began, wants, alone = monotonic(), self.gil.wants(todo[-1]), self._running() < 2
         try:
-            with self.crew.outside, TICKER.looking() if wants else _NOTHING:
+            with self.crew.outside, TICKER.looking() if wants else nullcontext():
                 call_nodes(self.run, todo, called, wants or not alone)
         except BaseException as error:
             since = sum(called[-1].cost[:2]) if called else began

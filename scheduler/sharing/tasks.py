@@ -90,6 +90,10 @@ class Tasks:
         """The best of those that are free for nodes with these inputs: Ray chooses."""
         return free[0]
 
+    def are_copies_dear(self, node: int) -> bool:
+        """Never: values stay on the machine where they are made."""
+        return False
+
     def until_room(self) -> None:
         """Seconds until a lane is predicted to have room: only the end of a task tells."""
 

@@ -16,9 +16,16 @@ from weftwork.actors.processes.messages import describe, pack_parts, unpack_part
 from weftwork.actors.processes.transport import Gone, Transport
 from weftwork.actors.programs.program import Stopped
 from weftwork.actors.programs.sizes import size_of
+from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.placement import Place
 from weftwork.scheduler.plan.plan import Segment
-from weftwork.scheduler.plan.policy import ATTEMPTS, DROPPED_FROM_BYTES
+from weftwork.scheduler.plan.policy import (
+    ATTEMPTS,
+    CALLS_BEFORE_COPYING,
+    COPYING_SHARE,
+    DROPPED_FROM_BYTES,
+    SECONDS_A_BYTE,
+)
 from weftwork.scheduler.run.failures import block, call_in_run, lost
 from weftwork.scheduler.run.run import Run
 from weftwork.scheduler.run.telling import Sent, resident
@@ -91,6 +98,21 @@ class Workers:
     def idlest(self, free: Sequence[int], inputs: Sequence[int]) -> int:
         """The best of the free lanes for nodes with these inputs."""
         return idlest(self.lanes, free, inputs)
+
+    def are_copies_dear(self, node: int) -> bool:
+        """Whether copying a node's values to a worker and back takes so long that the caller had better call it.
+
+        Where threads may suit it instead, shorter copies are too dear.
+        """
+        known, copied = self.frontier.known(node), self.frontier.made(node)
+        if known.seconds is None or known.calls < CALLS_BEFORE_COPYING or self.allowed.keeps_off(node):
+            return False
+        for number in self.run.flow.inputs[node]:
+            size = size_of(self.run.values[number])
+            if size >= DROPPED_FROM_BYTES and not any([number in lane.held for lane in self.lanes.values()]):
+                copied += size
+        share = COPYING_SHARE if HISTORY.holds_gil(self.run.flow.kernels[node]) else COPYING_SHARE / 2
+        return SECONDS_A_BYTE * copied > share * known.seconds
 
     def until_room(self) -> float | None:
         """Seconds until a lane is predicted to have room; None if only a message can tell."""

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import special
 
 from weftwork.graph.python.reading import reads_only
 
@@ -19,6 +20,11 @@ def doubled(x):
 def changed(x):
     x[0] = 1
     return x
+
+
+def renamed(x):
+    function = np.exp
+    return function(x, x)
 
 
 def counted(x):
@@ -39,6 +45,11 @@ READERS = {
     "indices and slices": lambda x: x[1:, None][::2],
     "methods and fields": lambda x: x.T.reshape(-1).sum() + x.size,
     "NumPy": lambda x: np.linalg.norm(np.add(x, 1)) + np.dot(x, x),
+    "functions of one argument": lambda x: np.sqrt(np.exp(-x) + 1) * np.log(x),
+    "more arguments than two, and nothing to write into": lambda x: np.where(x > 0, np.clip(x, 0, 1), np.zeros(3)),
+    "a function of SciPy's": lambda x: special.expit(x),
+    "makers of arrays": lambda x: np.asarray(x) + np.arange(4),
+    "several calls in a row": lambda x: np.sin(x).sum() + np.interp(x, x, x, 0.0),
     "builtins": lambda x: max(len(x), abs(int(x[0]))),
     "globals": lambda x: x * SCALE + TABLE,
     "helpers": lambda x: doubled(x) + 1,
@@ -56,6 +67,13 @@ WRITERS = {
     "out": lambda x: np.exp(x, out=x),
     "out by its place": lambda x: np.add(x, 1, x),
     "out by the second place": lambda x: np.exp(x, x),
+    "out by the second place, after a call": lambda x: np.exp(np.exp(x), x),
+    "out by the second place, of two": lambda x: np.modf(x, x),
+    "out by the third place": lambda x: np.dot(x, x, x),
+    "out by the fourth place": lambda x: np.clip(x, 0, 1, x),
+    "out by a place that a branch hides": lambda x, y: np.exp(x if y else 1, x),
+    "at": lambda x: np.add.at(x, 0, 1),
+    "a function by another name": renamed,
     "a writer of NumPy's": lambda x: np.copyto(x, 1),
     "an argument that is called": lambda x, f: f(x),
     "what is not defined": lambda x: nobody_knows(x),  # type: ignore[name-defined]  # noqa: F821

@@ -49,6 +49,17 @@ def test_a_callable_takes_its_feeds_by_position(session):
     assert session.make_callable(x - y, (y, "x:0"))(5, 3) == -2
 
 
+def test_the_first_call_of_a_large_callable_needs_no_plan_either(graph):
+    value = tf.constant(0)
+    for _ in range(100):
+        value = plus_one(value)
+    with tf.Session() as session:
+        call, events = session.make_callable(value), []
+        with session.listen(events.append):
+            assert call() == 100
+    assert any([event.kind == "planned" and event.text.startswith("cold") for event in events])
+
+
 def test_a_callable_gives_the_structure_of_its_fetches(session):
     a, b = tf.constant(1), tf.constant(2)
     assert session.make_callable(a)() == 1

@@ -9,6 +9,7 @@ import random
 import signal
 import time
 
+import numpy as np
 import pytest
 
 import weftwork as tf
@@ -108,6 +109,20 @@ def say(k):
         pass
     logging.getLogger("said").warning("%d", k)
     return k
+
+
+def test_what_takes_longer_to_copy_than_to_compute_is_not_sent_to_workers(graph):
+    arrays = [np.full(250_000, float(k)) for k in range(40)]
+
+    @tf.op
+    def negative(x):
+        return -x
+
+    with tf.Session(config=tf.ConfigProto(placement="dynamic")) as session:
+        made = session.run([negative(x) for x in arrays])
+        _, there = session.placements.get("resident", (0, 0))
+    assert all(map(np.array_equal, made, [-x for x in arrays]))
+    assert there < len(arrays) / 2
 
 
 def test_in_the_graph_of_a_door_what_a_node_says_comes_before_its_result(graph, ray_session):
