@@ -53,9 +53,15 @@ def refuse_hidden(value: Any) -> None:
 
 
 def refuse_used_up(values: Iterable[Any], function: str) -> None:
-    """Raise TypeError for a constant argument that the first run would use up."""
-    for value in values:
-        if isinstance(value, ONCE):
+    """Raise TypeError for a constant argument that the first run would use up, or a list or the like with such an item.
+
+    Of long ones, only the first items are looked at.
+    """
+    stack = list(values)
+    for value in stack:
+        if type(value) in _PLAIN and len(stack) < _MOST:
+            stack += islice(value.values() if type(value) is dict else value, _MOST)
+        elif isinstance(value, ONCE):
             raise TypeError(
                 f"{function} cannot take a {type(value).__name__} as a constant argument: the first run would use it "
                 "up, and tensors in it cannot be found. Pass a list of its items."

@@ -104,6 +104,10 @@ def test_what_the_first_run_would_use_up_is_no_constant_argument(same):
             same(held)
     sent.close()
     total = tf.op(lambda numbers: sum(numbers))
+    for hold in (lambda g: [g], lambda g: [[1, (g,)]], lambda g: {"a": {"b": g}}, lambda g: (g, t), lambda g: {g}):
+        with pytest.raises(TypeError, match="cannot take a generator as a constant .*Pass a list"):
+            same(hold(k for k in range(3)))
+    assert same([*range(10_000)]) == [*range(10_000)]
     assert same(iter([1, 2])).__next__() == 1
     assert tf.op(lambda: total(k for k in range(4)))() is not None
     with tf.Session() as session:

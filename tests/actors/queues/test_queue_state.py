@@ -119,8 +119,9 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def sizes_agree(self):
+        """A run that waits may be about to hand over its elements."""
         if not self.taking:
-            assert self.session.run(self.size) == len(self.held)
+            until(lambda: self.session.run(self.size) == len(self.held))
 
     def teardown(self):
         self.session.close()
