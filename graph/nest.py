@@ -13,9 +13,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
+
+import numpy as np
 
 from weftwork.graph.hidden import ONCE, refuse_hidden
 from weftwork.graph.python.alike import alike
+from weftwork.graph.python.frames import is_lazy
+from weftwork.graph.python.lending import show
 from weftwork.graph.python.ownership import ATOMS, copied, is_atom
 
 
@@ -93,7 +98,7 @@ class Fixed:
     Two parts are equal if they were copied from the same object, which had not changed in between.
     """
 
-    __slots__ = ("_name", "_origin", "value")
+    __slots__ = ("__weakref__", "_name", "_origin", "value")
 
     def __init__(self, value: Any, origin: Any):
         self.value = value
@@ -114,6 +119,10 @@ class Fixed:
         origin = self._origin()
         return origin is not None and origin is other._origin() and alike(self.value, other.value)
 
+    def is_like(self, origin: Any) -> bool:
+        """Whether it is a copy of this object, which has not changed since."""
+        return self._origin is not None and self._origin() is origin and alike(self.value, origin)
+
     def __hash__(self) -> int:
         return hash(self._name)
 
@@ -124,11 +133,28 @@ class Fixed:
         return repr(self.value)
 
 
+_COPIES: WeakValueDictionary[int, Fixed] = WeakValueDictionary()
+"""The last copy of each large array or frame, by the id of the object. Many calls may be given the same one."""
+_LARGE = 16 * 1024
+"""Minimum bytes of such an array. A smaller one is copied as quickly as it is compared."""
+
+
 def _fixed(value: Any, memo: dict) -> Any:
     """A copy for use in a template. Raises TypeError if it holds a tensor that was not found."""
+    kind = type(value)
+    is_large = (kind is np.ndarray and value.nbytes >= _LARGE and not value.dtype.hasobject) or is_lazy(kind)
+    known = _COPIES.get(id(value)) if is_large else None
+    if known is not None and id(value) not in memo and known.is_like(value):
+        memo[id(value)] = known.value
+        return known
     refuse_hidden(value)
     duplicate = copied(value, memo)
-    return duplicate if is_atom(duplicate) else Fixed(duplicate, value)
+    if is_atom(duplicate):
+        return duplicate
+    made = Fixed(duplicate, value)
+    if is_large:
+        _COPIES[id(value)] = made
+    return made
 
 
 def lift(structure: Any, found: list, convert: Callable[[Any], Any], memo: dict | None = None) -> Any:
@@ -211,17 +237,32 @@ def _holds(structure: Any, convert: Callable[[Any], Any]) -> bool:
     return False
 
 
+def _false() -> bool:
+    return False
+
+
 def fill(
-    template: Any, values: Sequence[Any], give: Callable[[Any], Any] | None = None, at_once: Callable[[], bool] = bool
+    template: Any,
+    values: Sequence[Any],
+    give: Callable[[Any], Any] | None = None,
+    reads: Callable[[], bool | None] = _false,
 ) -> Any:
     """Rebuild the structure, with `values` in place of the tensors.
 
-    give: makes the replacement for a mutable part without tensors; by default a copy. A part that occurs twice is
-    replaced by one object, and so is a structure with tensors in it.   at_once: whether frames are not copied lazily.
+    give: makes the replacement for a mutable part without tensors; by default what a function may have. A part that
+    occurs twice is replaced by one object, and so is a structure with tensors in it.   reads: of the function, as in
+    `lending.lent`: one that modifies no array gets views of arrays, and others get copies.
     """
     if give is None:
         memo: dict = {}
-        give = lambda value: copied(value, memo, lazily=not at_once())  # noqa: E731
+
+        def given(value: Any) -> Any:
+            how = reads()
+            if how and type(value) is np.ndarray and not value.dtype.hasobject:
+                return memo.setdefault(id(value), show(value))
+            return copied(value, memo, lazily=how is not None)
+
+        give = given
     return _fill(template, values, give, {})
 
 
@@ -256,13 +297,13 @@ def _fill(template: Any, values: Sequence[Any], give: Callable[[Any], Any], made
 
 
 def fill_call(
-    template: tuple[tuple, dict], values: Sequence[Any], at_once: Callable[[], bool] = bool
+    template: tuple[tuple, dict], values: Sequence[Any], reads: Callable[[], bool | None] = _false
 ) -> tuple[tuple, dict]:
     """`fill` for the arguments of a call."""
     args, kwargs = template
     if not kwargs and are_plain(args):
         return tuple([values[item.index] if type(item) is Slot else item for item in args]), {}
-    return fill(template, values, at_once=at_once)
+    return fill(template, values, reads=reads)
 
 
 def constants(templates: Sequence[Any]) -> list:

@@ -118,7 +118,7 @@ class UserFunction:
 
     def __call__(self, *values: Any, template: Any) -> Any:
         """The function's own result. `values` belong to this call; mutable parts of the template are copied."""
-        args, kwargs = nest.fill_call(template, values, self.bypasses)
+        args, kwargs = nest.fill_call(template, values, lambda: self.reads)
         del values
         if self._bare:
             result = self.function(*args, **kwargs)

@@ -106,7 +106,8 @@ class Kept:
     def __init__(self):
         self.kernels: dict[int, tuple] = {}
         """By token: the kernel, the state that its functions capture, and whether it is a user's."""
-        self.rows: Lru[str, dict[int, tuple]] = Lru(FLOWS)
+        self.rows: Lru[str, dict[int, Any]] = Lru(FLOWS)
+        """By dataflow: its rows, by node, and its constants, by the complements of their numbers."""
         self.picklable: set[tuple[int, type]] = set()
         """Types of results that have pickled, with the tokens of their kernels."""
         self.ticker = Ticker()
@@ -224,7 +225,7 @@ class Batch:
     def _unpack(self, content: list, arrived: Sequence[Any], watch: Watch) -> tuple | None:
         """Unpack rows, kernels and values. Returns why that fails, or None."""
         try:
-            flow, code, rows, given = unpack_parts(content)
+            flow, code, rows, given, constants = unpack_parts(content)
         except Exception as error:  # a value does not unpickle here
             return "unreadable", -1, *describe(error)
         self._values.update(given)
@@ -234,10 +235,13 @@ class Batch:
         if known is None:
             known = self._kept.rows.keep(flow, {})
         known.update([(row[0], row) for row in rows if type(row) is tuple])
+        known.update(constants)
         try:
             self._rows = [known[row] if type(row) is int else row for row in rows]
         except KeyError:
             return ("missing",)
+        for row in self._rows:
+            self._values.update([(number, known[~number]) for number in row[3] if ~number in known])
         watch.unpacked()
         return None
 

@@ -22,6 +22,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
+from weftwork.graph.python.frames import columns_of_objects, is_lazy
 from weftwork.graph.python.inspection import (
     ATOMS,
     MISSING,
@@ -232,6 +233,8 @@ def held_by(value: Any) -> list:
         elif not issubclass(kind, _NOT_SEARCHED) and str(kind.__module__).partition(".")[0] not in ("weftwork", "ray"):
             if kind is MethodType and type(each.__func__) is FunctionType and is_owned(each.__func__):
                 found.append(each)
+            elif is_lazy(kind):  # a frame has some 300 parts, of which only these can be the program's
+                todo += [getattr(each, "attrs", None), *[block.values for block in columns_of_objects(each)]]
             else:
                 todo += parts_of(each)
     return found

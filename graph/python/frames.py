@@ -84,3 +84,32 @@ def arrays_of(frame: Any) -> list[np.ndarray]:
     parts = [] if manager is None else manager.arrays
     found = [each for part in parts for each in (part, *getattr(part, "__dict__", {}).values())]
     return [each for each in found if isinstance(each, np.ndarray)]
+
+
+def shares_all(one: Any, two: Any) -> bool:
+    """Whether two objects of a class that is lazy share all data and labels, as lazy copies do until one is changed."""
+    mine, other = getattr(one, "_mgr", None), getattr(two, "_mgr", None)
+    if mine is None or other is None:  # an index
+        return mine is other and one.is_(two)
+    if len(mine.arrays) != len(other.arrays) or one.attrs or two.attrs:
+        return False
+    if "Series" in (type(one).__name__, type(two).__name__) and one.name is not two.name:
+        return False
+    labels = zip(one.axes, two.axes, strict=True)
+    return all(map(_shares, mine.arrays, other.arrays)) and all([a.is_(b) and a.names == b.names for a, b in labels])
+
+
+_DATA = ("_pa_array", "_ndarray", "_data", "_mask")
+"""Where pandas' extension arrays have their data."""
+
+
+def _shares(one: Any, two: Any) -> bool:
+    """Whether two arrays, or extension arrays, have the same data."""
+    if type(one) is not type(two) or one.dtype != two.dtype or one.shape != two.shape:
+        return False
+    if isinstance(one, np.ndarray):
+        return one.strides == two.strides and one.ctypes.data == two.ctypes.data
+    ours, theirs = [[getattr(each, name, None) for name in _DATA] for each in (one, two)]
+    return any([part is not None for part in ours]) and all(
+        [a is b or (isinstance(a, np.ndarray) and _shares(a, b)) for a, b in zip(ours, theirs, strict=True)]
+    )

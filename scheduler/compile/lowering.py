@@ -6,13 +6,18 @@ merges equal pure nodes, and folds nodes of constants.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
+from weftwork.actors.programs.sizes import size_of
+from weftwork.graph import nest
 from weftwork.graph.dead import alive
 from weftwork.graph.errors import InvalidArgumentError
 from weftwork.graph.operation import REFERENCES, WRITES, Kind, Operation, Tensor
+from weftwork.graph.python.frames import is_lazy
 from weftwork.graph.python.seeded import Seeded, draws_of
 from weftwork.graph.shapes import bracket_text
 from weftwork.graph.streams import Draw
@@ -22,6 +27,9 @@ from weftwork.scheduler.compile.effects import has_effects, in_turn, take_turns
 from weftwork.scheduler.compile.folding import ALL, Rewrites, Simplifier
 from weftwork.scheduler.compile.ordering import order_accesses
 from weftwork.scheduler.compile.pruning import prune
+
+_LARGE = 64 * 1024
+"""Minimum bytes of a constant argument that other processes are sent by itself."""
 
 
 def lower(
@@ -65,6 +73,8 @@ class _Lowering:
         self.node_of: dict[Operation, int] = {}
         self.positions: dict[Operation, int] = {}
         """For each random operation, the value that is its position in the stream."""
+        self.constants: dict[int, int | None] = {}
+        """By id, the numbers of large constant arguments; None for those that are small."""
         self.locks = False
         """Whether something enters a critical section."""
         self.is_locked = False
@@ -152,13 +162,16 @@ class _Lowering:
         kind = op.kind
         if kind is Kind.PURE or kind is Kind.FUNCTION:
             kernel: Any = op.kernel
+            inputs, attrs = self._inputs(op.inputs), None
+            if "template" in op.attrs and op.traits.user:
+                inputs, attrs = self._with_constants(op, inputs)
             seeded = kind is Kind.FUNCTION and op.traits.user and not kernel.sees_to_draws
             if seeded and (draws := draws_of(kernel)):
                 position = self.flow.new_value()
                 self.flow.draws[position] = op
-                self._node(op, (position, *self._inputs(op.inputs)), kernel=Seeded(kernel, draws))
+                self._node(op, (position, *inputs), kernel=Seeded(kernel, draws), attrs=attrs)
             else:
-                self._node(op, self._inputs(op.inputs))
+                self._node(op, inputs, attrs=attrs)
         elif kind is Kind.CONSTANT:
             if op.outputs[0] not in self.value_of:
                 self._constant(op)
@@ -186,6 +199,33 @@ class _Lowering:
             self._node(op, (position, *[self._read(t) for t in op.inputs]), kernel=Draw(op.kernel))
         else:
             self._node(op, tuple([self._read(t, peek=True) for t in op.inputs]))
+
+    def _with_constants(self, op: Operation, inputs: tuple[int, ...]) -> tuple[tuple[int, ...], dict | None]:
+        """The inputs of a user's node, and its attributes unless they stay as they are.
+
+        Large arrays and frames among its constant arguments become constants of the dataflow: other processes get them
+        once, however many nodes have them.
+        """
+        args, kwargs = op.attrs["template"]
+        fixed = [part for part in (*args, *kwargs.values()) if type(part) is nest.Fixed]
+        if not fixed or not all([is_lazy(kind := type(part.value)) or kind is np.ndarray for part in fixed]):
+            return inputs, None  # as usual; or a list, say, that holds one of the arrays
+        added = {id(part.value): number for part in fixed if (number := self._large_constant(part.value)) is not None}
+        if not added:
+            return inputs, None
+        slots = {value: nest.Slot(place) for place, value in enumerate(added, len(inputs))}
+
+        def lifted(part: Any) -> Any:
+            return slots.get(id(part.value), part) if type(part) is nest.Fixed else part
+
+        template = tuple(map(lifted, args)), {name: lifted(part) for name, part in kwargs.items()}
+        return (*inputs, *added.values()), {**op.attrs, "template": template}
+
+    def _large_constant(self, value: Any) -> int | None:
+        """The number of a constant; None for a small one."""
+        if id(value) not in self.constants:
+            self.constants[id(value)] = self.simplifier.constant(value) if size_of(value) >= _LARGE else None
+        return self.constants[id(value)]
 
     def _position(self, op: Operation) -> int:
         """The stream position of a random operation. Copies made for its gradient share it."""
@@ -311,8 +351,11 @@ class _Lowering:
         )
         return self._node(beside, (value,))[0]
 
-    def _node(self, op: Operation, inputs: tuple[int, ...], kernel: Any = None, extra: int = 0) -> tuple[int, ...]:
-        flow, kind, attrs = self.flow, op.kind, op.attrs
+    def _node(
+        self, op: Operation, inputs: tuple[int, ...], kernel: Any = None, extra: int = 0, attrs: Mapping | None = None
+    ) -> tuple[int, ...]:
+        flow, kind = self.flow, op.kind
+        attrs = op.attrs if attrs is None else attrs
         if kind is Kind.PURE:
             if not op.controls or not self.keep_control:
                 known = self.simplifier.outputs_of(op, inputs)

@@ -219,7 +219,7 @@ class _Call:
         if kernel is not function:  # it would draw from the program's generators while others run
             inputs = inputs[1:]
         values = all_lent([self._run.local(number) for number in inputs], function.reads)
-        args, kwargs = nest.fill_call(attrs["template"], values, function.bypasses)
+        args, kwargs = nest.fill_call(attrs["template"], values, lambda: function.reads)
         return LOOP.start(lambda: function.wait(args, kwargs), self._task_done)
 
     def _task_done(self, task: asyncio.Task) -> None:

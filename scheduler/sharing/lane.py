@@ -119,6 +119,13 @@ class Lane:
         self.free_at = 0.0
         """The predicted end of its work, by `time.monotonic`."""
 
+    def has(self, number: int, flow: str | None) -> bool:
+        """Whether the worker has a value, or a constant of a dataflow."""
+        if number in self.held:
+            return True
+        rows = self.rows.find(flow) if flow else None
+        return rows is not None and ~number in rows
+
     def begin(self) -> None:
         """Begin a run, of which the worker holds no value yet."""
         self.batches, self.held, self.dropped, self.large = {}, set(), [], False

@@ -47,7 +47,13 @@ _LASTING: dict[int, _Sent] = {}
 
 
 class Parcel:
-    """Nodes for a worker, with the kernels, rows and inputs that it lacks. The inputs are brought to this process."""
+    """Nodes for a worker, with the kernels, rows and inputs that it lacks. The inputs are brought to this process.
+
+    Constants of a dataflow that may run again are kept with its rows, under the complements of their numbers.
+    """
+
+    _keeps = True
+    """Whether it goes to a process that keeps rows and constants."""
 
     def __init__(self, run: Any, lane: Lane, nodes: Sequence[int], packed: dict[int, tuple]):
         """packed: by token, the pickled kernels of the run's other parcels; new ones are added."""
@@ -64,11 +70,16 @@ class Parcel:
         self._there = {value for node in nodes for value in flow.outputs[node]}
         """The values that the worker will have, beside those that it has."""
         self._given: dict[int, Any] = {}
+        self._constants: dict[int, Any] = {}
+        constants = flow.constants if self._key and self._keeps else {}
         tokens: dict[Any, int] = {}
         for node in nodes:
             kernel = flow.kernels[node]
             for number in flow.inputs[node]:
-                if number not in lane.held and number not in self._there:
+                if number in constants:
+                    if ~number not in self._known:
+                        self._constants[~number] = constants[number]
+                elif number not in lane.held and number not in self._there:
                     self._there.add(number)
                     self._give(number)
             if node in self._known:
@@ -94,7 +105,7 @@ class Parcel:
     def packed(self) -> list:
         """The parts of a message for it. Raises whatever pickling raises."""
         kernels, self._blocks = shipped(self._code, self._lane.blocks, self._packed)
-        return pack_parts([self._key, kernels, self._rows, self._given])
+        return pack_parts([self._key, kernels, self._rows, self._given, self._constants])
 
     def has_left(self) -> None:
         """Note that the worker now has all of it."""
@@ -102,13 +113,15 @@ class Parcel:
         lane.dropped, lane.clear = [], False
         lane.tokens |= self._tokens
         lane.blocks |= self._blocks
-        self._known.update(self._nodes)
+        self._known.update(self._nodes, self._constants)
         lane.held |= self._there
         lane.large = lane.large or any([size_of(value) >= DROPPED_FROM_BYTES for value in self._given.values()])
 
 
 class TaskParcel(Parcel):
     """Nodes for a task, with all that they need: code is pickled once, and large values lie in Ray's store."""
+
+    _keeps = False
 
     def __init__(self, run: Any, nodes: Sequence[int], requests: RequestBuilder):
         self._requests, self._beside = requests, dict[int, Any]()
@@ -137,7 +150,7 @@ class TaskParcel(Parcel):
             _, text, reference, blocks = sent.code
             came = [beside(block.reference) for block in blocks]
             code.append((sent.token, text or beside(reference), [block.key for block in blocks], came))
-        content = pack_values(["", code, self._rows, self._given])
+        content = pack_values(["", code, self._rows, self._given, {}])
         head = (token, self._requests.seconds_left(), self._run.around(None), tuple(self._beside), separate, inner)
         return pickle.dumps((*head, content), protocol=5), arrived
 

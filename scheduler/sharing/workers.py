@@ -109,10 +109,17 @@ class Workers:
             return False
         for number in self.run.flow.inputs[node]:
             size = size_of(self.run.values[number])
-            if size >= DROPPED_FROM_BYTES and not any([number in lane.held for lane in self.lanes.values()]):
+            if size >= DROPPED_FROM_BYTES and not self._is_there(number):
                 copied += size
         share = COPYING_SHARE if HISTORY.holds_gil(self.run.flow.kernels[node]) else COPYING_SHARE / 2
         return SECONDS_A_BYTE * copied > share * known.seconds
+
+    def _is_there(self, number: int) -> bool:
+        """Whether a value need not be sent: a worker has it, or so many nodes read a constant that it hardly counts."""
+        flow = self.run.flow
+        if number in flow.constants and self._uses[number] > 2 * len(self.lanes):
+            return True
+        return any([lane.has(number, flow.key) for lane in self.lanes.values()])
 
     def until_room(self) -> float | None:
         """Seconds until a lane is predicted to have room; None if only a message can tell."""
