@@ -45,6 +45,9 @@ fraction of the looks that must find it asleep to show that it needs the GIL."""
 _WAITS, _LOCKED = 0.5, 0.2
 """Share of its time for which a call must wait to be taken to release the GIL meanwhile, and up to which ticks may have
 waited for the GIL: it may be what the call waits for."""
+_MOSTLY_FREE = 0.7
+"""Fraction of a call for which the GIL must be free to show that it is released, in pieces that may be too short for
+looks: NumPy holds it between any two operations. While pure Python computes, it is free for 2 %."""
 _COMPUTING_SHARE = 0.5
 """Share of its time for which a call must compute to be taken to hold the GIL."""
 _FREE_SHARE, _LOCKED_OUT = 0.2, 0.5
@@ -154,6 +157,8 @@ class Ticker:
             return False
         waits = seconds >= _SHOWN_FREE and seconds - queued - busy >= _WAITS * seconds
         if waits and (free >= _WAITS * seconds or (is_seen and locked < _LOCKED * seconds)):
+            return False
+        if seconds >= _SHOWN_HELD and free >= _MOSTLY_FREE * seconds and not doubtful:
             return False
         computes = busy > _COMPUTING_SHARE * (seconds - queued)
         stops = is_seen and slept >= _STOPS[long] * looked and (computes or free < _FREE_SHARE * seconds)

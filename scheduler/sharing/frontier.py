@@ -350,7 +350,7 @@ class Frontier:
             if node in self.singly:
                 break
             if after:
-                self._follow(batch, known.seconds, may_follow)
+                self._follow(batch, known.seconds, short, may_follow)
                 awaited = awaited or len(self._after[batch.nodes[-1]]) > 0
             seconds = batch.seconds
             if last or (awaited and seconds >= short):
@@ -360,14 +360,14 @@ class Frontier:
         self._count(batch.nodes, -1)
         return batch
 
-    def _follow(self, batch: Batch, first: float | None, may_follow: Callable[[int], bool]) -> None:
-        """Add nodes that depend on the previous one alone and are its only readers.
+    def _follow(self, batch: Batch, first: float | None, most: float, may_follow: Callable[[int], bool]) -> None:
+        """Add nodes that depend on the previous one alone and are its only readers: its value stays put.
 
-        first: the seconds of the last node so far. An unseen node is followed by unseen ones: its value may be large,
-        and stays put.
+        first: the seconds of the last node so far. An unseen node is followed by unseen ones.   most: after so many
+        seconds of nodes, none follows.
         """
         nodes, seconds, last = batch.nodes, first or 0.0, len(batch.nodes) + UNSEEN_IN_A_ROW
-        while seconds < self._lengths.shortest and (first is not None or len(nodes) < last):
+        while seconds < most and (first is not None or len(nodes) < last):
             node = self._only_reader(nodes[-1])
             if node < 0 or not may_follow(node):
                 break

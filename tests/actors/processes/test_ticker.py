@@ -55,6 +55,12 @@ def test_four_milliseconds_of_computing_show_that_the_gil_is_held():
     assert verdicts((8e-3, 0.0, 0.0, 0.0, 2e-3, 0.0, 7e-3)) == [None], "another call may hold it"
 
 
+def test_a_call_releases_the_gil_if_that_is_free_for_most_of_the_time_though_looks_stop_it():
+    assert verdicts((5e-3, 4e-3, 0.2e-3, 0.02e-3, 5e-3, 0.0)) == [False]
+    assert verdicts((5e-3, 3e-3, 0.2e-3, 0.02e-3, 5e-3, 0.0)) == [True]
+    assert verdicts((5e-3, 4e-3, 0.2e-3, 0.02e-3, 5e-3, 2e-3)) == [True], "calls queue for cores"
+
+
 def test_it_takes_longer_to_judge_a_call_that_releases_it_for_a_part_of_its_time():
     call = 8e-3, 1e-3, 0.1e-3, 0.026e-3, 8e-3, 0.0
     assert verdicts(*[call] * 3) == [None, None, True]
