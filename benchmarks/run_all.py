@@ -33,6 +33,7 @@ BENCHMARKS = {
     "overheads": 300,
     "replays": 300,
     "oneshot": 2400,
+    "ordinary": 600,
     "lanes": 600,
     "progress": 200,
 }

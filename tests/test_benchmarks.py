@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 import weftwork as tf
-from benchmarks import bound, metg, mixed, oneshot, then_and_now
+from benchmarks import bound, metg, mixed, oneshot, ordinary, then_and_now
 from weftwork.scheduler.events.event import IDLE
 
 ROOT = Path(__file__).parent.parent
@@ -101,6 +101,16 @@ def test_the_graph_of_a_benchmark_is_shared_over_lanes(runs, ray_session, monkey
             if max(map(len, lanes.values())) > 1:
                 return
     pytest.fail(f"one lane in each run: {dict(lanes)}")
+
+
+@pytest.mark.parametrize("name", ["words", "documents", "sorting"])
+def test_an_ordinary_program_gives_in_a_graph_what_it_gives_in_a_loop(graph, ray_session, name):
+    program = ordinary.PROGRAMS[name]
+    wanted = program(lambda function: function)
+    fetches = program(lambda function: tf.op(ordinary.never_called(function)))
+    with tf.Session() as session:
+        for _ in range(3):
+            assert session.run(fetches) == wanted
 
 
 def test_memory_of_the_process_tree_counts_arrays_and_a_shared_store_once():

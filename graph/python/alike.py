@@ -45,4 +45,4 @@ def _same_bytes(one: np.ndarray, two: np.ndarray) -> bool:
     if one.strides != two.strides or not (one.flags.c_contiguous or one.flags.f_contiguous):
         return np.array_equal(one, two)
     unit = "u8" if one.dtype.itemsize % 8 == 0 else "u1"
-    return np.array_equal(*[each.ravel(order="K").view(unit) for each in (one, two)])
+    return np.array_equal(one.ravel(order="K").view(unit), two.ravel(order="K").view(unit))

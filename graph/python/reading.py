@@ -91,8 +91,9 @@ def _reads(function: FunctionType, seen: set[CodeType]) -> bool:
     """The value that the previous instruction has loaded, if known."""
     known = calls = 0
     """The number of loaded functions that are known to be harmless, and the number of calls."""
-    steps, seen_through = list(dis.get_instructions(code)), set()
-    """The second one: the calls of functions of which it is known how many arguments they only read."""
+    seen_through: set[int] = set()
+    """The calls of functions of which it is known how many arguments they only read."""
+    steps = list(dis.get_instructions(code))
     for place, step in enumerate(steps):
         name, before, at = step.opname, at, None
         if name in ("CACHE", "PUSH_NULL", "PRECALL"):

@@ -21,9 +21,11 @@ from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.policy import (
     BATCHES_A_LANE,
     CALLS_BEFORE_HERE,
+    COPYING_SHARE,
     GUESSED_SECONDS,
     LONGEST_TURN,
     ROUND_TRIP,
+    SECONDS_A_BYTE,
     UNSEEN_IN_A_ROW,
     URGENT,
     WORTH_A_THREAD,
@@ -364,15 +366,17 @@ class Frontier:
         """Add nodes that depend on the previous one alone and are its only readers: its value stays put.
 
         first: the seconds of the last node so far. An unseen node is followed by unseen ones.   most: after so many
-        seconds of nodes, none follows.
+        seconds of nodes, only those follow that take no longer than copying the value.
         """
         nodes, seconds, last = batch.nodes, first or 0.0, len(batch.nodes) + UNSEEN_IN_A_ROW
-        while seconds < most and (first is not None or len(nodes) < last):
+        while first is not None or len(nodes) < last:
             node = self._only_reader(nodes[-1])
             if node < 0 or not may_follow(node):
                 break
             known = self.known(node)
             if (known.seconds is None) != (first is None):
+                break
+            if seconds >= most and SECONDS_A_BYTE * self.made(nodes[-1]) < COPYING_SHARE * (known.seconds or 0.0):
                 break
             self._waits[node] = 0
             batch.add(node, known.seconds, known.variance, known.calls)

@@ -244,14 +244,15 @@ class Sharing:
             if not free:
                 break
             if workers.are_copies_dear(first):
-                mine = self._turn(frontier.ready, len(frontier.ready))
-                break
+                frontier.move_first()
+                frontier.push(frontier.here, first)
+                continue
             batch = frontier.next_batch(workers.up, len(free), self.allowed.may_leave)
             if frontier.is_better_here(batch, workers.busy > 0) and not any(map(self.allowed.keeps_off, batch.nodes)):
                 mine = batch.nodes
                 break
             self._lock_for(batch.nodes)
-            self._ready(workers.send(workers.idlest(free, self.flow.inputs[first]), batch))
+            self._ready(workers.send(workers.idlest(free, self.flow.inputs[first]), batch, self.crew.outside))
         own = int(not mine and not frontier.here and self._joins())  # the caller is about to take one itself
         busy = int(bool(mine or own) or self._takes_ready())  # it is about to have a core
         self._recruit(len(frontier.threads) - own, self.cores - self._running() - busy)
@@ -315,8 +316,7 @@ class Sharing:
 
     def _help(self) -> bool:
         """Run nodes in a helper of the crew. Returns False if there are none."""
-        nodes = self._next(self._running())
-        if nodes:
+        if nodes := self._next(self._running()):
             todo = nodes[::-1]
             try:
                 self._call(todo, "thread")

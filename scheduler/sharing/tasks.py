@@ -125,7 +125,7 @@ class Tasks:
 
     # Batches
 
-    def send(self, slot: int, batch: Batch) -> list[int]:
+    def send(self, slot: int, batch: Batch, outside: Any) -> list[int]:
         """Send a batch. Returns the nodes that could not be sent, and are ready again."""
         nodes = batch.nodes
         self.run.need_ray()

@@ -7,7 +7,7 @@ held      the values that a worker has made or was sent, and need not be sent ag
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from time import monotonic
 from typing import Any
 
@@ -146,14 +146,18 @@ class Workers:
             raise lost([flow.ops[node] for _, node in self.frontier.ready[:1]], 1, "no local worker has started")
         return _LOOK
 
-    def send(self, slot: int, batch: Batch) -> list[int]:
-        """Send a batch to a lane. Returns the nodes that could not be sent, and are ready again."""
+    def send(self, slot: int, batch: Batch, outside: AbstractContextManager) -> list[int]:
+        """Send a batch to a lane. Returns the nodes that could not be sent, and are ready again.
+
+        outside: releases the monitor of the run's threads.
+        """
         run, lane, nodes, began = self.run, self.lanes[slot], batch.nodes, monotonic()
         probe = self.frontier.gil_unknown_in(nodes)
         self._batches += 1
         parcel = Parcel(run, lane, nodes, self._packed)
         try:
-            content = parcel.packed()
+            with outside:  # large values take long, and threads of this process may go on meanwhile
+                content = parcel.packed()
         except Exception as error:
             self.refusals.does_not_pack(nodes, error)
             return self.frontier.again(nodes)
