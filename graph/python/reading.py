@@ -34,7 +34,8 @@ _STEPS = frozenset(
     POP_JUMP_IF_FALSE POP_JUMP_IF_TRUE POP_JUMP_IF_NONE POP_JUMP_IF_NOT_NONE POP_JUMP_FORWARD_IF_FALSE
     POP_JUMP_FORWARD_IF_TRUE POP_JUMP_FORWARD_IF_NONE POP_JUMP_FORWARD_IF_NOT_NONE POP_JUMP_BACKWARD_IF_FALSE
     POP_JUMP_BACKWARD_IF_TRUE JUMP_IF_FALSE_OR_POP JUMP_IF_TRUE_OR_POP FORMAT_VALUE FORMAT_SIMPLE
-    FORMAT_WITH_SPEC CONVERT_VALUE""".split()
+    FORMAT_WITH_SPEC CONVERT_VALUE MAKE_CELL MAKE_FUNCTION SET_FUNCTION_ATTRIBUTE STORE_DEREF RETURN_GENERATOR
+    YIELD_VALUE GEN_START BUILD_SET SET_ADD MAP_ADD RERAISE LOAD_FAST_BORROW_LOAD_FAST""".split()
 )
 """Instructions that store only into the function's own local variables, under the names of all Python versions."""
 _FIELDS = frozenset("shape ndim size dtype T real imag nbytes itemsize strides".split())
@@ -82,8 +83,9 @@ def reads_only(function: Any) -> bool:
     return isinstance(function, FunctionType) and _reads(function, set())
 
 
-def _reads(function: FunctionType, seen: set[CodeType]) -> bool:
-    code = function.__code__
+def _reads(function: FunctionType, seen: set[CodeType], code: CodeType | None = None) -> bool:
+    """code: the function's own, or that of a comprehension, a generator or a function in it."""
+    code = code or function.__code__
     if code in seen:
         return True
     seen.add(code)
@@ -99,6 +101,15 @@ def _reads(function: FunctionType, seen: set[CodeType]) -> bool:
         if name in ("CACHE", "PUSH_NULL", "PRECALL"):
             at = before
         elif name not in _STEPS or (name == "BINARY_OP" and step.argrepr.endswith("=")):
+            return False
+        elif name == "MAKE_FUNCTION":
+            known += 1  # its code was looked at as a constant
+        elif name == "LOAD_CONST" and isinstance(step.argval, CodeType):
+            if step.argval.co_flags & _COROUTINES or not _reads(function, seen, step.argval):
+                return False
+        elif name in ("LOAD_DEREF", "STORE_DEREF") and step.argval not in function.__code__.co_freevars:
+            pass  # a variable of a function and of those in it
+        elif name == "STORE_DEREF":
             return False
         elif name in ("LOAD_GLOBAL", "LOAD_DEREF") or (name in _ATTRIBUTES and isinstance(before, ModuleType)):
             at = _looked_up(function, step.argval) if name not in _ATTRIBUTES else getattr(before, step.argval, None)
@@ -125,6 +136,7 @@ def _reads(function: FunctionType, seen: set[CodeType]) -> bool:
     return calls <= known
 
 
+_COROUTINES = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD")
 
 

@@ -81,7 +81,8 @@ class Width:
         share = COPYING_SHARE if holding == {True} else COPYING_SHARE / 2
         if copying <= share * seconds and is_wide(self._ops, at, self._done, MEETING / seconds):
             return True
-        if True not in holding and is_wide(self._ops, at, self._done, THREAD_MEETING / seconds):
+        made = copying / 2 / seconds
+        if True not in holding and is_wide(self._ops, at, self._done, THREAD_MEETING / seconds, made):
             if None not in holding:
                 return True
             if not self.is_open:
@@ -92,11 +93,12 @@ class Width:
         return False
 
 
-def is_wide(ops: Sequence[Operation], at: int, done: Collection[Operation], meeting: float) -> bool:
+def is_wide(ops: Sequence[Operation], at: int, done: Collection[Operation], meeting: float, each: float = 0.0) -> bool:
     """Whether it pays to share out the nodes from `at` on, without those that are done.
 
     Nodes that are not looked at are taken to be one chain, which meets others as often.
-    meeting: how many nodes the caller would call in the time that each meeting takes.
+    meeting: how many nodes the caller would call in the time that each meeting takes.   each: how many in the time that
+    each node takes longer.
     """
     paths: dict[Operation, tuple[int, int]] = {}
     deepest = met = 0
@@ -126,6 +128,6 @@ def is_wide(ops: Sequence[Operation], at: int, done: Collection[Operation], meet
         left = max(0, len(ops) - begin - CHUNK)
         count = len(paths) + left
         meetings = met * count / max(1, len(paths))
-        if count >= PARALLEL_GAIN * (max(count / 2, deepest + left) + meetings * meeting):
+        if count >= PARALLEL_GAIN * (max(count / 2, deepest + left) + meetings * meeting + count * each):
             return True
     return False

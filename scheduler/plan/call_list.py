@@ -31,6 +31,7 @@ from weftwork.scheduler.plan.policy import (
     COLD_SCALAR,
     FIRST_CALLS,
     HEAVY_CALL,
+    LEAST_COLD_CALLS,
     LEAST_COLD_NODES,
     LONG_NODE,
     MOST_SPREAD,
@@ -108,7 +109,7 @@ class CallList:
         if any([function.captured.draws or function.captured.ends for function in functions]):
             return None  # each call needs a seed, or a process of its own, and only a plan provides that
         bound = bound_together(functions)
-        if len(ops) < LEAST_COLD_NODES * len(unseen(statistics.counts) - bound) or are_heavy(statistics.counts):
+        if len(ops) < LEAST_COLD_CALLS * len(unseen(statistics.counts) - bound) or are_heavy(statistics.counts):
             return None
         return cls(elements, ops, statistics, bound)
 
@@ -184,8 +185,12 @@ def _are_placeholders(ops: Iterable[Operation]) -> bool:
 
 
 def unseen(kernels: Iterable[Any]) -> set[UserFunction]:
-    """The user functions among some kernels that have never been measured, and that a worker should try first."""
-    return {k for k in kernels if isinstance(k, UserFunction) and not k.threadsafe and COSTS.find(k, 0) is None}
+    """The user functions among some kernels that have never been measured, and that a worker should try first.
+
+    One that only reads its arguments, as its code shows, can neither wait for anything nor end the process.
+    """
+    found = {k for k in kernels if isinstance(k, UserFunction) and not k.threadsafe and COSTS.find(k, 0) is None}
+    return {kernel for kernel in found if not kernel.reads}
 
 
 def are_heavy(counts: Mapping[Any, int], are_up: bool = False) -> bool:

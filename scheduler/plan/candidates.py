@@ -140,6 +140,10 @@ class _Sharing:
         if workers < 2:
             return None
         foreseen = self._schedule(workers, hop).makespan + SHARED_NODE * len(self.seconds)
+        if inventory.machine_count() == 1:  # values are copied between processes, and threads make them in fresh memory
+            producer = self.flow.producer
+            made = sum([size for size, maker in zip(self.estimate.bytes, producer, strict=True) if maker >= 0])
+            foreseen += SECONDS_A_BYTE * made
         return dynamic(self.flow, foreseen)
 
     def in_threads(self) -> Candidate | None:

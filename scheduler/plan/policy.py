@@ -75,7 +75,7 @@ WORKER_START = 0.2
 
 # First runs of large graphs: `benchmarks.bound`, `benchmarks.oneshot`
 
-LEAST_COLD_NODES = 20
+LEAST_COLD_NODES, LEAST_COLD_CALLS = 20, 6
 """Minimum nodes for a run without a plan, in all and for each unseen function: trying one takes 0.5 to 4 ms."""
 MOST_SPREAD = 16
 """Maximum tensors of the graph for each node of a run without a plan, which keeps a list entry for each tensor."""

@@ -27,6 +27,13 @@ def renamed(x):
     return function(x, x)
 
 
+def waits(x):
+    async def later():
+        return x
+
+    return later()
+
+
 def counted(x):
     return counted(x[1:]) + 1 if len(x) else 0
 
@@ -49,6 +56,9 @@ READERS = {
     "more arguments than two, and nothing to write into": lambda x: np.where(x > 0, np.clip(x, 0, 1), np.zeros(3)),
     "a function of SciPy's": lambda x: special.expit(x),
     "makers of arrays": lambda x: np.asarray(x) + np.arange(4),
+    "comprehensions": lambda *rows: sum([row[-1] for row in rows]) + max(row[0] for row in rows),
+    "a comprehension with a variable of the function": lambda x, k: {n: x[n] * k for n in range(3)},
+    "a function in the function": lambda x: (lambda y: y * 2)(x),
     "several calls in a row": lambda x: np.sin(x).sum() + np.interp(x, x, x, 0.0),
     "builtins": lambda x: max(len(x), abs(int(x[0]))),
     "globals": lambda x: x * SCALE + TABLE,
@@ -72,6 +82,10 @@ WRITERS = {
     "out by the third place": lambda x: np.dot(x, x, x),
     "out by the fourth place": lambda x: np.clip(x, 0, 1, x),
     "out by a place that a branch hides": lambda x, y: np.exp(x if y else 1, x),
+    "a comprehension that writes": lambda x: [row.sort() for row in x],
+    "a comprehension that calls an argument": lambda x, f: [f(row) for row in x],
+    "a function in the function that writes": lambda x: (lambda y: y.fill(0))(x),
+    "a coroutine in the function": waits,
     "at": lambda x: np.add.at(x, 0, 1),
     "a function by another name": renamed,
     "a writer of NumPy's": lambda x: np.copyto(x, 1),

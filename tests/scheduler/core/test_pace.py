@@ -94,9 +94,12 @@ def test_where_only_threads_would_gain_calls_are_watched_for_a_while(monkeypatch
 def test_what_takes_long_to_copy_is_for_threads_alone():
     width, kernel = width_of(chains)
     assert width.is_enough(0, 1e-3)
-    COSTS.learn(kernel, 4_000_000, 1e-3, 4_000_000)
+    COSTS.learn(kernel, 200_000, 1e-3, 200_000)
     width.is_open = False
     assert not width.is_enough(0, 1e-3)
     assert width.is_open
     HISTORY.tell_gil(kernel, False)
     assert width.is_enough(0, 1e-3)
+    COSTS.learn(kernel, 4_000_000, 1e-3, 4_000_000)
+    COSTS.learn(kernel, 4_000_000, 1e-3, 4_000_000)
+    assert not width.is_enough(1, 1e-3), "memory that is new takes time in threads, too"
