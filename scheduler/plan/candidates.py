@@ -47,10 +47,10 @@ from weftwork.scheduler.plan.policy import (
 from weftwork.scheduler.plan.schedule import Bound, Contracted, Schedule, clusters, ranks, schedule
 
 
-def dynamic(flow: Dataflow, predicted: float = 0.0) -> Candidate:
+def dynamic(flow: Dataflow, predicted: float = 0.0, price: float = 0.0) -> Candidate:
     """Lanes that are given nodes as the run goes on: local workers on one machine, else Ray tasks."""
     tasks = inventory.machine_count() > 1
-    return Candidate(Place.DYNAMIC.value, predicted, partial(make_dynamic_plan, flow), tasks=tasks)
+    return Candidate(Place.DYNAMIC.value, predicted, partial(make_dynamic_plan, flow), price, tasks=tasks)
 
 
 def candidates(
@@ -140,11 +140,10 @@ class _Sharing:
         if workers < 2:
             return None
         foreseen = self._schedule(workers, hop).makespan + SHARED_NODE * len(self.seconds)
-        if inventory.machine_count() == 1:  # values are copied between processes, and threads make them in fresh memory
-            producer = self.flow.producer
-            made = sum([size for size, maker in zip(self.estimate.bytes, producer, strict=True) if maker >= 0])
-            foreseen += SECONDS_A_BYTE * made
-        return dynamic(self.flow, foreseen)
+        made = 0.0
+        if inventory.machine_count() == 1:  # values are copied between processes, and threads make them in new memory
+            made = sum([size for size, at in zip(self.estimate.bytes, self.flow.producer, strict=True) if at >= 0])
+        return dynamic(self.flow, foreseen, SECONDS_A_BYTE * made)
 
     def in_threads(self) -> Candidate | None:
         """Threads of this process; not for functions that share its random generators or depend on their thread."""
