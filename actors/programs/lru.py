@@ -34,6 +34,10 @@ class Lru(Generic[K, V]):
                 pass
         return value
 
+    def peek(self, key: K) -> V | None:
+        """The value of a key, or None. That does not count as a use."""
+        return self._kept.get(key)
+
     def drop(self, key: K) -> None:
         """Remove a value, if it is there."""
         self._kept.pop(key, None)

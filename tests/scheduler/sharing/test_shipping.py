@@ -55,6 +55,17 @@ def test_a_worker_that_was_sent_very_many_kernels_begins_anew():
     assert (lane.tokens, lane.clear) == (set(), True)
 
 
+def test_asking_what_a_worker_has_does_not_change_what_is_dropped():
+    lane = Lane()
+    for number in range(FLOWS):
+        lane.rows.keep(str(number), {~7})
+    assert lane.has(7, "0")
+    assert not lane.has(8, "0")
+    assert not lane.has(7, None)
+    lane.rows.keep("another", set())
+    assert not lane.has(7, "0")
+
+
 def test_worker_and_lane_drop_the_rows_of_the_same_dataflows():
     lane = Lane()
     for number in range(FLOWS + 1):
