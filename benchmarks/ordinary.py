@@ -1,9 +1,9 @@
-"""Small programs as people write them, of 7 to 300 ms: the first run, the second one, and runs 3 to 10.
+"""Small programs as people write them, of some 10 to 200 ms: the first run, the second one, and runs 3 to 10.
 
 Most functions are called some twenty times only, a program has several of them, and what they pass on is arrays,
 frames, text and lists. The peers are the same calls in a plain Python loop, and Dask's threads. The first run includes
-the building of the graph, for Dask too, and its functions were never called before. The loop builds nothing. Medians of
-`ROUNDS` rounds, in turn.
+the building of the graph, for Dask too, and its functions were never called before. The loop builds nothing. Ray
+and the workers have started. Medians of `ROUNDS` rounds, in turn.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ _WAITS, _LOCKED = 0.5, 0.2
 waited for the GIL: it may be what the call waits for."""
 _MOSTLY_FREE = 0.7
 """Fraction of a call for which the GIL must be free to show that it is released, in pieces that may be too short for
-looks: NumPy holds it between any two operations. While pure Python computes, it is free for 2 %."""
+looks: NumPy holds it between any two operations. While pure Python computes, it is hardly ever free."""
 _COMPUTING_SHARE = 0.5
 """Share of its time for which a call must compute to be taken to hold the GIL."""
 _FREE_SHARE, _LOCKED_OUT = 0.2, 0.5

@@ -185,12 +185,8 @@ def _are_placeholders(ops: Iterable[Operation]) -> bool:
 
 
 def unseen(kernels: Iterable[Any]) -> set[UserFunction]:
-    """The user functions among some kernels that have never been measured, and that a worker should try first.
-
-    One that only reads its arguments, as its code shows, can neither wait for anything nor end the process.
-    """
-    found = {k for k in kernels if isinstance(k, UserFunction) and not k.threadsafe and COSTS.find(k, 0) is None}
-    return {kernel for kernel in found if not kernel.reads}
+    """The user functions among some kernels that have never been measured, and that a worker should try first."""
+    return {k for k in kernels if isinstance(k, UserFunction) and not k.threadsafe and COSTS.find(k, 0) is None}
 
 
 def are_heavy(counts: Mapping[Any, int], are_up: bool = False) -> bool:

@@ -124,9 +124,9 @@ class Frontier:
         """Pop nodes off a heap that a thread calls one after another: at least one, at most `most` and what follows.
 
         They are several if they are known to be short: taking a turn costs as much as a short node. They are more than
-        `most` as long as they are not worth calling another thread.   alone: whether a
-        node is to be called alone, because something is to be learned from it.   may_follow: whether a node, once it
-        is ready, would get onto the same heap.
+        `most` as long as they are not worth calling another thread.
+        alone: whether a node is to be called alone, because something is to be learned from it.   may_follow: whether a
+        node, once it is ready, would get onto the same heap.
         """
         nodes, others, seconds, popped = list[int](), dict[int, Known](), 0.0, 0
         while heap:

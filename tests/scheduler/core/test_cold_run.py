@@ -565,6 +565,13 @@ def kill_residents():
     assert not psutil.wait_procs(there, 30)[1]
 
 
+def test_a_new_function_that_only_reads_is_tried_in_a_worker_too():
+    """One call in C may take hours, and only the end of its process ends it."""
+    added = tf.op(lambda n: sum(range(n)))
+    assert added.kernel.reads
+    assert listings.unseen([added.kernel]) == {added.kernel}
+
+
 def test_another_resident_may_come_up_or_die_meanwhile(ray_session, tmp_path):
     team = local_workers()
     kill_residents()
