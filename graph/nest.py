@@ -320,6 +320,12 @@ def constants(templates: Sequence[Any]) -> list:
     return found
 
 
+def arguments(template: Any, values: Sequence[Any]) -> list:
+    """The values of the tensors, and all constants in a template."""
+    parts = [part.value if type(part) is Fixed else part for part in flatten(template)]
+    return [*values, *[part for part in parts if type(part) is not Slot]]
+
+
 def unchanged(value: Any) -> Any:
     """For `fill`: return the part itself."""
     return value

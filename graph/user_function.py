@@ -10,7 +10,7 @@ import functools
 import inspect
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic, sleep
 from types import MethodType
 from typing import Any
@@ -25,6 +25,7 @@ from weftwork.graph.operation import Traits
 from weftwork.graph.python.by_identity import ByIdentity
 from weftwork.graph.python.callables import awaited, identity, is_async, named
 from weftwork.graph.python.captured import Captured
+from weftwork.graph.python.interruptible import are_data, holds_gil, is_interruptible
 from weftwork.graph.python.ownership import ATOMS, copied, is_atom, own
 from weftwork.graph.python.reading import may_bypass_copy, reads_only
 from weftwork.graph.retries import Retry
@@ -238,6 +239,24 @@ class UserFunction:
     def reads(self) -> bool | None:
         """True if the function's code shows that it modifies no array argument; None if it may write behind a frame."""
         return reads_only(self.function) or (None if self.bypasses() else False)
+
+    @functools.cached_property
+    def interruptible(self) -> bool:
+        """Whether the function's code shows that a call whose arguments are data can be interrupted."""
+        is_called_once = self.timeout is None and not (self.retries or self._async)
+        return is_called_once and is_interruptible(self.function)
+
+    def can_be_interrupted(self, arguments: Sequence[Any]) -> bool:
+        """Whether a call can be interrupted, as code and arguments show, so that it need not be tried elsewhere."""
+        return self.interruptible and are_data(arguments)
+
+    def holds_gil(self, arguments: Sequence[Any]) -> bool:
+        """Whether such a call holds the GIL for sure; False is no answer."""
+        return self._holds_gil and are_data(arguments, arrays=False)
+
+    @functools.cached_property
+    def _holds_gil(self) -> bool:
+        return self.interruptible and holds_gil(self.function)
 
     def bypasses(self) -> bool:
         """True if the function may write behind a frame, so that it must not get a lazy copy."""

@@ -27,6 +27,7 @@ from weftwork.actors.programs.failed_call import FailedCall
 from weftwork.actors.programs.float_errors import quiet, reported, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
+from weftwork.graph import nest
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.python.lending import last_taken, lent
 from weftwork.graph.python.ownership import ATOMS, own
@@ -35,7 +36,14 @@ from weftwork.scheduler.core.pace import Pace, Width
 from weftwork.scheduler.plan.call_list import ABSENT, TURN, CallList, are_heavy, known_seconds, unseen, with_turns
 from weftwork.scheduler.plan.cost import COSTS
 from weftwork.scheduler.plan.history import HISTORY
-from weftwork.scheduler.plan.policy import CHUNK, FIRST_CALLS, FIRST_CALLS_AMONG, LOOK_AT_PACE, OFTEN_CALLED
+from weftwork.scheduler.plan.policy import (
+    CHUNK,
+    FIRST_CALLS,
+    FIRST_CALLS_AMONG,
+    LOOK_AT_PACE,
+    OFTEN_CALLED,
+    SHARING_A_NODE,
+)
 from weftwork.scheduler.run.failures import node_error
 from weftwork.scheduler.run.telling import Node
 from weftwork.scheduler.sharing.gil_watch import CallWatch
@@ -45,6 +53,8 @@ _SCALARS -= {np.void, np.object_, np.str_, np.bytes_}
 """Types of small, immutable values."""
 _BETWEEN_LOOKS = 16
 """Most calls between two looks at the clock."""
+_TIMED = 64
+"""Most calls of a function that are timed one by one."""
 
 
 class Next(enum.Enum):
@@ -107,6 +117,8 @@ class ColdRun:
         """The number of nodes at the front of the call list that are done."""
         self._ahead: set[Operation] = set()
         """Further nodes that are done."""
+        self._timed: dict[Any, list[float]] = {}
+        """The seconds of long calls, by function."""
         self._width = Width(call_list.ops, self._ahead, call_list.counts)
         self._watch = CallWatch()
         self._unseen = unseen(call_list.functions) - call_list.bound
@@ -211,6 +223,8 @@ class ColdRun:
             if self._ahead:
                 self._ahead.difference_update(ops[at:end])
             self._at = end
+            if rows and rows[0] in self._call_list.first and pace.leave_out(end):
+                continue
             if pace.is_heavy(end) and self._width.is_enough(end, pace.seconds):
                 return Next.PLAN
         return Next.NOTHING
@@ -238,13 +252,34 @@ class ColdRun:
         ops, call_list = self._call_list.ops, self._call_list
         end = min((at // CHUNK + 1) * CHUNK, len(ops))
         if self._unseen:
-            end = next((k for k in range(at, end) if ops[k].kernel in self._unseen), end)
+            end = next((k for k in range(at, end) if self._is_to_be_tried(ops[k], k == at)), end)
         return min(end, max(call_list.next_measured(at), at + 1))
+
+    def _is_to_be_tried(self, op: Operation, is_next: bool) -> bool:
+        """Whether a node's function is to be tried in a worker. Its arguments may show that it need not be."""
+        kernel: Any = op.kernel
+        if kernel in self._unseen and is_next:
+            given = nest.arguments(op.attrs["template"], [self._values[tensor.number] for tensor in op.inputs])
+            if kernel.can_be_interrupted(given):
+                self._unseen.discard(kernel)
+                if kernel.holds_gil(given):
+                    HISTORY.let_hold(kernel)
+        return kernel in self._unseen
 
     def _call_swiftly(self, calls: Iterator[tuple], due: float) -> None:
         """Make calls while they return scalars, at 0.1 us each, until the run is stopped, or until `due`."""
-        while self._call_some(islice(calls, self._unlooked)) and length_hint(calls) and perf_counter() < due:
-            self._unlooked = min(2 * self._unlooked, _BETWEEN_LOOKS)
+        now = perf_counter()
+        while now < due and length_hint(calls):
+            before, count = now, self._unlooked
+            if not self._call_some(islice(calls, count)):
+                return
+            now = perf_counter()
+            if now - before < count * SHARING_A_NODE:
+                self._unlooked = min(2 * count, _BETWEEN_LOOKS)
+            else:  # long calls are timed one by one
+                self._unlooked = 1
+                if count == 1:
+                    self._took(self.current, now - before)
 
     def _call_some(self, calls: Iterator[tuple]) -> bool:
         """Make some calls. False once a value is no scalar."""
@@ -311,15 +346,27 @@ class ColdRun:
                 COSTS.learn(kernel, taken, seconds, made)
             if self.stretch.watched:
                 self.stretch.nodes.append(Node(op, start, seconds, taken, made))
-        elif self._width.is_open and op.traits.user and HISTORY.holds_gil(kernel) is None:
-            result = self._watch.call(kernel, function, *given, **attrs)
         else:
-            result = function(*given, **attrs)
+            watches = self._width.is_open and op.traits.user and HISTORY.holds_gil(kernel) is None
+            start = perf_counter()
+            result = self._watch.call(kernel, function, *given, **attrs) if watches else function(*given, **attrs)
+            self._took(op, perf_counter() - start)
         if len(call) > 1 and op.traits.user and type(result) not in ATOMS:
             del given
             result = own([result])  # here, because it counts references
             self._own[call[0]] = type(result) is not np.ndarray
         self._keep(op, result)
+
+    def _took(self, op: Operation | None, seconds: float) -> None:
+        """Note how long a call took; of the first ones of each function."""
+        if op is not None and op.traits.user and len(calls := self._timed.setdefault(op.kernel, [])) < _TIMED:
+            calls.append(seconds)
+
+    def learn(self) -> None:
+        """Learn what the timed calls cost."""
+        for kernel, calls in self._timed.items():
+            COSTS.learn_seconds(kernel, calls)
+        self._timed = {}
 
     def _given(self, op: Operation, places: Sequence[int]) -> list:
         """The arguments of a user function. It owns a value that it is the last to read and no one else holds."""
@@ -422,6 +469,7 @@ class ColdRun:
 
     def rest(self) -> Part:
         """All remaining nodes."""
+        self.learn()
         ops, wanted, values = self._call_list.ops, self._call_list.elements, self._values
         left = set(ops[self._at :]) - self._ahead
         fed = {t: value for t, value in self._feeds_of(left).items() if t.op.kind is not Kind.CONSTANT}

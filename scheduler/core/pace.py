@@ -18,6 +18,7 @@ from weftwork.scheduler.plan.placement import worth_sharing_once
 from weftwork.scheduler.plan.policy import (
     CHUNK,
     COPYING_SHARE,
+    HEAVY_CALL,
     LONGEST_WATCH,
     MEETING,
     PARALLEL_GAIN,
@@ -49,6 +50,17 @@ class Pace:
         before, self.is_suspect = self.is_suspect, heavy
         self._looked, self._at = now, at
         return before and self.is_suspect
+
+
+    def leave_out(self, at: int) -> bool:
+        """Leave out what was called since the last look, unless it took long: first calls also load and prepare."""
+        now = perf_counter()
+        if now - self._looked >= HEAVY_CALL:
+            return False
+        self._began += now - self._looked
+        self._start += at - self._at
+        self._looked, self._at = now, at
+        return True
 
 
 class Width:

@@ -41,6 +41,8 @@ from weftwork.scheduler.request.fetches import Fetches
 
 _STRIDE = 16 * CHUNK
 """One node in this many is measured, and the first one of each function."""
+_OFTEN = 4
+"""Mean number of calls from which a function's first call says little about the others."""
 _index = attrgetter("index")
 _NEVER = 2**62
 
@@ -56,6 +58,7 @@ class CallList:
     ops: in creation order.   counts: the calls of each kernel.   functions: the user functions among them.
     last: by tensor number, the index of the last node that reads the tensor; _NEVER for fetched tensors.
     bound: the functions that must stay in the caller because they share state.
+    first: the first call of each function, if functions are called several times on average.
     only_users, mixed: all nodes, or some of them, call user functions.   threadsafe: all user functions are.
     """
 
@@ -76,6 +79,8 @@ class CallList:
         self.functions = [op.kernel for op in statistics.first if isinstance(op.kernel, UserFunction)]
         self.threadsafe = all([function.threadsafe for function in self.functions])
         self.measured = {*statistics.first, *ops[::_STRIDE]}
+        often = len(ops) >= _OFTEN * len(statistics.first)
+        self.first = frozenset(statistics.first if often else ())
         places = {bisect_left(ops, op.index, key=_index) for op in statistics.first}
         self._measured_at = sorted(places.union(range(0, len(ops), _STRIDE)))
         self.calls = statistics.calls
@@ -109,7 +114,8 @@ class CallList:
         if any([function.captured.draws or function.captured.ends for function in functions]):
             return None  # each call needs a seed, or a process of its own, and only a plan provides that
         bound = bound_together(functions)
-        if len(ops) < LEAST_COLD_CALLS * len(unseen(statistics.counts) - bound) or are_heavy(statistics.counts):
+        tried = [kernel for kernel in unseen(statistics.counts) - bound if not kernel.interruptible]
+        if len(ops) < LEAST_COLD_CALLS * len(tried) or are_heavy(statistics.counts):
             return None
         return cls(elements, ops, statistics, bound)
 

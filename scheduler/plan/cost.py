@@ -186,6 +186,13 @@ class Costs:
                 record.published = record.seconds
                 self.epoch += 1
 
+    def learn_seconds(self, kernel: Callable, calls: Sequence[float]) -> None:
+        """Record calls of a function that was measured before, on inputs like those it had most often."""
+        history = self._find(kernel)
+        if history is not None and history.records:
+            size, record = max(history.records.items(), key=lambda each: each[1].calls)
+            self.learn_calls(kernel, size, [(seconds, int(record.bytes)) for seconds in calls])
+
     def learn_together(self, counts: Mapping[Any, int], seconds: float) -> None:
         """Scale the means of some functions so that their calls add up to `seconds`.
 

@@ -131,6 +131,13 @@ class History:
                 self._holding[kernel] = now
                 self.epoch += 1
 
+    def let_hold(self, kernel: Any) -> None:
+        """Let a function count as holding the GIL from now on, because its code shows that, unless it was seen."""
+        with self._lock:
+            if self._holding.get(kernel) is None:
+                self._holding[kernel] = GIL_HOLDS
+                self.epoch += 1
+
     def crowd(self, kernel: Any) -> Crowd:
         """What is known of a function's calls beside each other."""
         with self._lock:

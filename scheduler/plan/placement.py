@@ -10,6 +10,7 @@ import enum
 from collections.abc import Mapping
 
 from weftwork.actors.programs.sizes import size_of
+from weftwork.graph.cores import usable_cores
 from weftwork.graph.operation import WRITES, Kind
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.needs import is_free
@@ -18,10 +19,11 @@ from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.policy import (
     PARALLEL_GAIN,
     REMOTE_BYTES,
+    SHARING_A_NODE,
+    SHARING_ONCE,
     UNKNOWN_BYTES,
     WORTH_A_JOURNEY,
     WORTH_A_TASK,
-    WORTH_PLANNING_ONCE,
     WORTH_SHARING_NOW,
     WORTH_SHARING_ONCE,
 )
@@ -57,7 +59,9 @@ def worth_sharing_once(seconds: float, nodes: int, are_up: bool) -> bool:
 
     are_up: whether the processes have started.
     """
-    return seconds >= max(WORTH_SHARING_NOW if are_up else WORTH_SHARING_ONCE, WORTH_PLANNING_ONCE * nodes)
+    if seconds < (WORTH_SHARING_NOW if are_up else WORTH_SHARING_ONCE):
+        return False
+    return seconds >= PARALLEL_GAIN * (seconds / max(2, usable_cores()) + SHARING_A_NODE * nodes + SHARING_ONCE)
 
 
 class Estimate:

@@ -99,10 +99,10 @@ OFTEN_CALLED = 10
 """Minimum calls per slot of a function that gets only a trial. With fewer, the trial makes a good part of the calls
 already."""
 WORTH_SHARING_ONCE, WORTH_SHARING_NOW = 0.1, 0.025
-"""Minimum seconds of work to share out a run that may never be repeated, and the same if the local workers are up: a
-plan and the first messages take some 10 ms."""
-WORTH_PLANNING_ONCE = 40e-6
-"""Minimum seconds of an average node to share out such a run: planning costs some 10 us per node."""
+"""Minimum seconds of work to share out a run that may never be repeated, and the same if the local workers are up."""
+SHARING_ONCE, SHARING_A_NODE = 5e-3, 30e-6
+"""Seconds that sharing out such a run takes, and those for each node: to plan it, to hand it out, and to take what it
+has made."""
 
 # Where a node runs: `benchmarks.coarse`, `benchmarks.mixed`, `benchmarks.big_arrays`
 

@@ -385,7 +385,7 @@ class Sharing:
         todo: what is not done is left in it, after an error or when the run stops.
         """
         called: list[Call] = []
-        began, wants, alone = monotonic(), self.gil.wants(todo[-1]), self._running() < 2
+        began, wants, alone = monotonic(), self.gil.wants(todo[-1]), self.crew.helping + self.calling < 2
         try:
             with self.crew.outside, TICKER.looking() if wants else nullcontext():
                 call_nodes(self.run, todo, called, wants or not alone)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import decimal
 import operator
 import os
 import pickle
@@ -565,11 +566,43 @@ def kill_residents():
     assert not psutil.wait_procs(there, 30)[1]
 
 
-def test_a_new_function_that_only_reads_is_tried_in_a_worker_too():
-    """One call in C may take hours, and only the end of its process ends it."""
-    added = tf.op(lambda n: sum(range(n)))
-    assert added.kernel.reads
-    assert listings.unseen([added.kernel]) == {added.kernel}
+def places_of_first_run(nodes):
+    """Where the nodes of a first run ran."""
+    with tf.Session() as session:
+        events = []
+        with session.listen(events.append):
+            session.run(nodes)
+    return {event.lane.place for event in events if event.kind == "segment"}
+
+
+def test_new_functions_whose_calls_can_be_interrupted_are_called_here_at_once(ray_session, graph):
+    split, joined = tf.op(lambda text, k: text.split()[k:]), tf.op(lambda words: " ".join(sorted(words)))
+    assert places_of_first_run([joined(split("c b a", k % 3)) for k in range(MANY)]) == {"caller"}
+
+
+@pytest.mark.parametrize(
+    ("make", "given"),
+    [
+        (lambda: lambda n: sum(range(n)), 3),  # one call may take hours, and only the end of its process ends it
+        (lambda: lambda x: x + 1, decimal.Decimal(3)),  # whatever an object does there
+    ],
+    ids=["in C", "on an object"],
+)
+def test_others_are_tried_in_a_worker(ray_session, graph, make, given):
+    function = tf.op(make())
+    assert places_of_first_run([function(given) for _ in range(MANY)]) == {"resident", "caller"}
+
+
+def test_a_time_limit_ends_the_first_call_of_a_function_that_can_be_interrupted(graph):
+    def endless(k):
+        while k >= 0:
+            k = k + 1 & 1023
+
+    nodes = [tf.op(endless)(k) for k in range(MANY)]
+    with tf.Session(config=tf.ConfigProto(cancel_grace_in_ms=200)) as session:
+        with pytest.raises(tf.errors.DeadlineExceededError):
+            session.run(nodes, options=tf.RunOptions(timeout_in_ms=300))
+        assert session.run(tf.constant(1) + 1) == 2
 
 
 def test_another_resident_may_come_up_or_die_meanwhile(ray_session, tmp_path):
