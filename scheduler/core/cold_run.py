@@ -363,9 +363,10 @@ class ColdRun:
             calls.append(seconds)
 
     def learn(self) -> None:
-        """Learn what the timed calls cost."""
+        """Learn what the timed calls cost. While it is unknown if they hold the GIL, batches had better be short."""
         for kernel, calls in self._timed.items():
-            COSTS.learn_seconds(kernel, calls)
+            if HISTORY.holds_gil(kernel) is not None:
+                COSTS.learn_seconds(kernel, calls)
         self._timed = {}
 
     def _given(self, op: Operation, places: Sequence[int]) -> list:

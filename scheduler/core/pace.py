@@ -85,17 +85,21 @@ class Width:
         """
         if at < self._narrow_until and seconds < 2 * self._narrow_at:
             return False
-        holding = set(map(HISTORY.holds_gil, self._functions))
+        unknown = [kernel for kernel in self._functions if HISTORY.holds_gil(kernel) is None]
         now = perf_counter()
-        if self.is_open and None in holding and now < self._open_until:
+        if unknown and now < self._open_until:
             return False
+        if not self._open_until and any([kernel.interruptible for kernel in unknown]):  # it has to do with arrays
+            self.is_open, self._open_until = True, now + LONGEST_WATCH
+            return False
+        holding = set(map(HISTORY.holds_gil, self._functions))
         copying = SECONDS_A_BYTE * COSTS.copied(self._counts)
         share = COPYING_SHARE if holding == {True} else COPYING_SHARE / 2
         if copying <= share * seconds and is_wide(self._ops, at, self._done, MEETING / seconds):
             return True
         made = copying / 2 / seconds
         if True not in holding and is_wide(self._ops, at, self._done, THREAD_MEETING / seconds, made):
-            if None not in holding:
+            if not unknown:
                 return True
             if not self.is_open:
                 self.is_open, self._open_until = True, now + LONGEST_WATCH
