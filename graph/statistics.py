@@ -20,6 +20,8 @@ from weftwork.graph.operation import Kind, Operation, Tensor
 
 CALLED = frozenset({Kind.PURE, Kind.FUNCTION})
 _PLAIN = frozenset({*CALLED, Kind.CONSTANT, Kind.NOOP})
+_SMALL = frozenset({int, float, bool, type(None)})
+"""Types of constants that are kept as long as the graph."""
 _kernel = attrgetter("kernel")
 _UNKNOWN = -(2**62)
 """The number of ends of a graph that has forgotten nodes. It stays below zero, however large the graph grows."""
@@ -37,6 +39,8 @@ class GraphStatistics:
     def __init__(self):
         self.tensors = 0
         self.constants: list[Any] = []
+        self._shared: dict[int, int] = {}
+        """The places of small constants by their ids: calls with the same one share its place."""
         self.calls: list[tuple] = []
         self.last = array("q")
         self.ends = 0
@@ -86,9 +90,10 @@ class GraphStatistics:
         gone: nodes that no other node uses.
         """
         self.calls, self.constants = self.calls[:], self.constants[:]  # snapshots share the old lists
+        shared = set(self._shared.values())
         for op in gone:
             for place in self.calls[op.index][2:]:
-                if type(place) is int and place < 0:
+                if type(place) is int and place < 0 and place not in shared:
                     self.constants[-1 - place] = None
             self.calls[op.index] = ()
             if op.kind in CALLED:
@@ -151,7 +156,12 @@ class GraphStatistics:
         return (number, kernel.function, *[self._place(argument, op.inputs) for argument in direct[0]])
 
     def _place(self, argument: Any, inputs: Sequence[Tensor]) -> int:
-        if type(argument) is Slot:
+        if (kind := type(argument)) is Slot:
             return inputs[argument.index].number
-        self.constants.append(argument)
-        return -len(self.constants)
+        place = self._shared.get(id(argument)) if kind in _SMALL else None
+        if place is None:
+            self.constants.append(argument)
+            place = -len(self.constants)
+            if kind in _SMALL:
+                self._shared[id(argument)] = place
+        return place

@@ -51,7 +51,7 @@ from weftwork.scheduler.sharing.gil_watch import CallWatch
 _SCALARS = frozenset([int, float, complex, bool, type(None), np.bool_, *np.sctypeDict.values()])
 _SCALARS -= {np.void, np.object_, np.str_, np.bytes_}
 """Types of small, immutable values."""
-_BETWEEN_LOOKS = 16
+_BETWEEN_LOOKS = 64
 """Most calls between two looks at the clock."""
 _TIMED = 64
 """Most calls of a function that are timed one by one."""
