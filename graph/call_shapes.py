@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from types import FunctionType
 from typing import Any
 
 from weftwork.graph.python.callables import layers
@@ -27,15 +28,27 @@ def check_shape(function: Callable, name: str, shape: tuple) -> None:
     Nothing is checked if the function does not say what it takes, or if another one speaks for it: what `__wrapped__`
     and `__signature__` show is not always what a decorated function accepts.
     """
+    count, *names = shape
+    if not names and _surely_takes(function, count):
+        return
     signature = _own_signature(function)
     if signature is None:
         return
-    count, *names = shape
     try:
         signature.bind(*[None] * count, **dict.fromkeys(names))
     except TypeError as error:
         parameters = _shown(signature.parameters.values())
         raise TypeError(f"{name}() {error} (called at {caller().text}). Its parameters are {parameters}.") from None
+
+
+def _surely_takes(function: Callable, count: int) -> bool:
+    """Whether a function takes this many arguments by position, as its code says at a glance."""
+    if type(function) is not FunctionType:
+        return False
+    code, most = function.__code__, function.__code__.co_argcount
+    least = most - len(function.__defaults__ or ())
+    others = code.co_kwonlyargcount == len(function.__kwdefaults__ or ())
+    return others and least <= count and (count <= most or bool(code.co_flags & inspect.CO_VARARGS))
 
 
 def _own_signature(function: Callable) -> inspect.Signature | None:

@@ -36,6 +36,7 @@ ONCE = (GeneratorType, CoroutineType, AsyncGeneratorType)
 """Objects that can be run through once."""
 _PLAIN = (list, tuple, dict, set, frozenset)
 """Types that hide nothing themselves."""
+_LOOKED_INTO = frozenset([*_PLAIN, *ONCE])
 _CONTAINERS = frozenset(["builtins", "collections", "functools", "itertools", "types"])
 """Python's own modules whose objects are looked into."""
 
@@ -60,7 +61,9 @@ def refuse_used_up(values: Iterable[Any], function: str) -> None:
     stack = list(values)
     for value in stack:
         if type(value) in _PLAIN and len(stack) < _MOST:
-            stack += islice(value.values() if type(value) is dict else value, _MOST)
+            items = list(islice(value.values() if type(value) is dict else value, _MOST))
+            if not _LOOKED_INTO.isdisjoint(map(type, items)):
+                stack += items
         elif isinstance(value, ONCE):
             raise TypeError(
                 f"{function} cannot take a {type(value).__name__} as a constant argument: the first run would use it "

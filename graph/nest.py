@@ -167,10 +167,12 @@ def lift(structure: Any, found: list, convert: Callable[[Any], Any], memo: dict 
     kind = type(structure)
     if kind in ATOMS or (kind is tuple and ATOMS.issuperset(map(type, structure))):
         return structure
+    memo = {} if memo is None else memo
+    if kind is list and _CONSTANTS.issuperset(map(type, structure)):  # as is usual for long ones
+        return Fixed(memo.setdefault(id(structure), structure[:]), structure)
     tensor = convert(structure)
     if tensor is not None:
         return slot_of(tensor, found)
-    memo = {} if memo is None else memo
     if not _holds(structure, convert):
         return _fixed(structure, memo)
     try:

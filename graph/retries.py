@@ -47,6 +47,8 @@ class Retry:
     @classmethod
     def of(cls, retries: int | Retry) -> Retry:
         """The Retry for an argument `retries=`: a plain number means at once, after any error."""
+        if type(retries) is int and retries == 0:
+            return _NONE
         return retries if isinstance(retries, Retry) else cls(retries)
 
     def waits(self) -> Iterator[float]:
@@ -62,3 +64,6 @@ def _check(name: str, value: Any, least: int, most: int | None) -> None:
     if not number or value < least or (most is not None and value > most):
         up_to = f"from {least} to {most}" if most is not None else f"of at least {least}"
         raise ValueError(f"Retry's {name} must be a number {up_to}, not {value!r}.")
+
+
+_NONE = Retry(0)
