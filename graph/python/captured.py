@@ -28,6 +28,7 @@ from weftwork.graph.python.captured_walk import Walk
 from weftwork.graph.python.inspection import ATOMS, kept_weakly, remembered
 from weftwork.graph.python.modules import settle_modules
 from weftwork.graph.python.ownership import is_atom
+from weftwork.graph.python.seeded import PACKAGES
 
 SMALL = 1 << 16
 """Largest pickled size, in bytes, of an object whose mutations are detected. Larger ones are taken as constant."""
@@ -104,6 +105,8 @@ class Captured:
                 walk.attributes_of(value)
             elif not travels and not (id(value) in walk.each and is_per_process(value)):
                 walk.writes.update([UNPICKLABLE, ("object", id(value))])
+        if not walk.drawing.isdisjoint(walk.attributes):
+            self.draws |= PACKAGES
         if is_watched():
             walk.writes.add(SURROUNDINGS)
         self.writes = frozenset(walk.writes)

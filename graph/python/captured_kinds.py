@@ -136,8 +136,10 @@ DRAW = frozenset(["numpy.random", "numpy.random.mtrand"])
 PYTHONS, NUMPYS = random.random.__self__, np.random.rand.__self__  # type: ignore[attr-defined]
 """The global generators of `random` and `numpy.random`."""
 CHANGED = (list, dict, set, bytearray, deque)
-WITHOUT_RANDOM = frozenset(["numpy", "weftwork", "ray", "cloudpickle"])
-"""Installed packages that do not draw random numbers, except through their `random` module."""
+WITHOUT_RANDOM = frozenset(["numpy", "weftwork", "ray", "cloudpickle", "polars", "pyarrow"])
+"""Installed packages that do not draw from `random` or `numpy.random`, except through their `random` module."""
+DRAWING = {"pandas": frozenset("sample plot plotting hist boxplot style testing _testing".split())}
+"""Packages that draw from these in a few attributes only."""
 NONE, INSIDE, ROOT = 0, 1, 2
 """A value is not captured state; is inside some captured object; is captured itself."""
 

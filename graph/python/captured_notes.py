@@ -13,6 +13,7 @@ from weftwork.graph.python.captured_kinds import (
     ASKING,
     CHANGED,
     DRAW,
+    DRAWING,
     ENDS,
     FORKS,
     GENERATORS,
@@ -63,8 +64,8 @@ class Notes:
     sources, values: how each reference is looked up, and its value.   writes, reads: keys of what it writes and reads.
     data: keys of references to data.   names: (module or class, name, value) of references that must agree in all
     processes.   classes: those of the program.   attributes: names that it looks up in anything.
-    draws: bits of the generators that it may draw from.   main: it depends on its thread.   ends, forks: it may end, or
-    fork, the process that it runs in.
+    draws: bits of the generators that it may draw from.   drawing: names of attributes by which it would.
+    main: it depends on its thread.   ends, forks: it may end, or fork, the process that it runs in.
     """
 
     def __init__(self):
@@ -79,6 +80,7 @@ class Notes:
         self.classes: dict[int, type] = {}
         self.attributes: set[str] = set()
         self.draws, self.main, self.ends, self.forks = 0, False, False, False
+        self.drawing: frozenset[str] = frozenset()
         self._seen: set = set()
         self._todo: list[tuple[Any, frozenset, int]] = []
 
@@ -126,6 +128,8 @@ class Notes:
         elif PUBLIC.get(name, name) in _SETTINGS:
             if self._refer(_is_set, PUBLIC.get(name, name), ("settings", name)):
                 self.writes.add((MAIN_ONLY, "modules"))
+        elif top in DRAWING:
+            self.drawing |= DRAWING[top]
         elif not is_own(name) and top not in WITHOUT_RANDOM and top not in sys.stdlib_module_names:
             self.draws |= PACKAGES
 

@@ -25,7 +25,9 @@ import weakref
 from unittest import mock
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import special
 
 import weftwork as tf
 from tests.meaning.places import PLACES, op_in, session_in, values
@@ -583,6 +585,10 @@ def test_code_tells_whether_it_writes_captured_state(function, writes):
     assert bool(Captured(function).writes) is writes
 
 
+def resampled(frame):
+    return frame.groupby("key").sample(1)
+
+
 @pytest.mark.parametrize(
     ("function", "draws"),
     [
@@ -591,6 +597,10 @@ def test_code_tells_whether_it_writes_captured_state(function, writes):
         (lambda x: np.sum(x), False),
         (read_level, False),
         (functools.partial(random.choice, [1]), True),
+        (lambda rows: pd.concat(rows).groupby("key").mean(), False),
+        (lambda rows: pd.concat(rows).sample(3), True),
+        (lambda rows: resampled(pd.concat(rows)), True),
+        (lambda a: special.expit(a), True),  # an installed package may draw
     ],
 )
 def test_code_tells_whether_it_may_draw(function, draws):
