@@ -156,12 +156,13 @@ class GraphStatistics:
         return (number, kernel.function, *[self._place(argument, op.inputs) for argument in direct[0]])
 
     def _place(self, argument: Any, inputs: Sequence[Tensor]) -> int:
-        if (kind := type(argument)) is Slot:
+        if type(argument) is Slot:
             return inputs[argument.index].number
-        place = self._shared.get(id(argument)) if kind in _SMALL else None
+        is_small = type(argument) in _SMALL
+        place = self._shared.get(id(argument)) if is_small else None
         if place is None:
             self.constants.append(argument)
             place = -len(self.constants)
-            if kind in _SMALL:
+            if is_small:
                 self._shared[id(argument)] = place
         return place

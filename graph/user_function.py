@@ -25,7 +25,7 @@ from weftwork.graph.operation import Traits
 from weftwork.graph.python.by_identity import ByIdentity
 from weftwork.graph.python.callables import awaited, identity, is_async, named
 from weftwork.graph.python.captured import Captured
-from weftwork.graph.python.interruptible import are_data, holds_gil, is_interruptible
+from weftwork.graph.python.interruptible import Code, are_data
 from weftwork.graph.python.ownership import ATOMS, copied, is_atom, own
 from weftwork.graph.python.reading import may_bypass_copy, reads_only
 from weftwork.graph.retries import Retry
@@ -101,6 +101,7 @@ class UserFunction:
     def __getstate__(self) -> dict:
         state = {**self.__dict__, "gradient": None, "token": None, "_given": ()}
         state.pop("captured", None)
+        state.pop("code", None)
         return state
 
     def direct(self, template: Any) -> tuple[tuple, dict] | None:
@@ -241,10 +242,14 @@ class UserFunction:
         return reads_only(self.function) or (None if self.bypasses() else False)
 
     @functools.cached_property
+    def code(self) -> Code | None:
+        """What the function's code shows; None if a call is more than one of its code."""
+        return None if self.timeout is not None or self.retries or self._async else Code(self.function)
+
+    @property
     def interruptible(self) -> bool:
         """Whether the function's code shows that a call whose arguments are data can be interrupted."""
-        is_called_once = self.timeout is None and not (self.retries or self._async)
-        return is_called_once and is_interruptible(self.function)
+        return self.code is not None and self.code.is_interruptible
 
     def can_be_interrupted(self, arguments: Sequence[Any]) -> bool:
         """Whether a call can be interrupted, as code and arguments show, so that it need not be tried elsewhere."""
@@ -252,11 +257,7 @@ class UserFunction:
 
     def holds_gil(self, arguments: Sequence[Any]) -> bool:
         """Whether such a call holds the GIL for sure; False is no answer."""
-        return self._holds_gil and are_data(arguments, arrays=False)
-
-    @functools.cached_property
-    def _holds_gil(self) -> bool:
-        return self.interruptible and holds_gil(self.function)
+        return self.code is not None and not self.code.uses_arrays and are_data(arguments, arrays=False)
 
     def bypasses(self) -> bool:
         """True if the function may write behind a frame, so that it must not get a lazy copy."""

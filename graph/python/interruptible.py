@@ -22,7 +22,16 @@ from typing import Any
 import numpy as np
 
 from weftwork.graph.python.reading import FIELDS
-from weftwork.graph.python.steps import ATTRIBUTES, COROUTINES, LOCAL, UNKNOWN, call_of, instructions, loaded
+from weftwork.graph.python.steps import (
+    ATTRIBUTES,
+    COROUTINES,
+    LOCAL,
+    UNKNOWN,
+    call_of,
+    instructions,
+    is_backward,
+    loaded,
+)
 
 _STEPS = (LOCAL - {"BINARY_LSHIFT"}) | frozenset(
     """STORE_SUBSCR STORE_SLICE DELETE_SUBSCR DELETE_FAST SET_UPDATE DICT_UPDATE DICT_MERGE CALL_FUNCTION_EX
@@ -90,16 +99,6 @@ _KNOWN = _OF_NUMPY.union(map(id, _BUILTINS))
 """The ids of functions that are soon over; they live as long as the process."""
 
 
-def is_interruptible(function: Any) -> bool:
-    """Whether a function's code shows that a call whose arguments are data can be interrupted."""
-    return isinstance(function, FunctionType) and _Code(function).is_interruptible
-
-
-def holds_gil(function: FunctionType) -> bool:
-    """Whether the code of such a function shows that it holds the GIL if no array is among its arguments."""
-    return not _Code(function).uses_arrays
-
-
 def are_data(values: Iterable[Any], arrays: bool = True) -> bool:
     """Whether values are numbers, text, arrays of numbers, or containers of such, of not more than 64 MB in all.
 
@@ -127,17 +126,21 @@ def are_data(values: Iterable[Any], arrays: bool = True) -> bool:
     return True
 
 
-class _Code:
-    """A look at a function's code and at that of the functions that it calls."""
+class Code:
+    """What a function's code shows, and that of the functions that it calls.
 
-    def __init__(self, function: FunctionType):
-        self.uses_arrays = False
-        """Whether it mentions NumPy, or an array."""
+    is_interruptible: a call whose arguments are data can be interrupted.   has_loops: it may take long nevertheless.
+    uses_arrays: it mentions NumPy, or an array. Otherwise it holds the GIL, unless arrays are among its arguments.
+    """
+
+    def __init__(self, function: Any):
+        self.uses_arrays = self.has_loops = False
         self._seen: set[FunctionType] = set()
-        self.is_interruptible = self._may_be_called(function)
+        self.is_interruptible = isinstance(function, FunctionType) and self._may_be_called(function)
 
     def _may_be_called(self, function: FunctionType) -> bool:
         if function in self._seen:
+            self.has_loops = True
             return True
         self._seen.add(function)
         given = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
@@ -153,6 +156,7 @@ class _Code:
             name = step.opname
             if name not in _STEPS or _may_be_high(instructions(code), place):
                 return False
+            self.has_loops = self.has_loops or name in ("FOR_ITER", "YIELD_VALUE") or is_backward(step)
             if name == "MAKE_FUNCTION":
                 known += 1  # its code was looked at as a constant
             elif name == "LOAD_CONST" and isinstance(step.argval, CodeType):

@@ -68,6 +68,11 @@ def loaded(function: FunctionType, code: CodeType) -> Iterator[tuple[int, dis.In
         yield place, step, value
 
 
+def is_backward(step: dis.Instruction) -> bool:
+    """Whether an instruction jumps back, as the last one of a loop does."""
+    return step.opcode in _JUMPS and step.argval <= step.offset
+
+
 def looked_up(function: FunctionType, name: str) -> Any:
     """The value of a global or a closure variable; MISSING if there is none."""
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=False))

@@ -27,34 +27,28 @@ from weftwork.actors.programs.failed_call import FailedCall
 from weftwork.actors.programs.float_errors import quiet, reported, turn
 from weftwork.actors.programs.program import Stopped, is_from_outside, spread
 from weftwork.actors.programs.sizes import size_of
-from weftwork.graph import nest
 from weftwork.graph.operation import Kind, Operation, Tensor
 from weftwork.graph.python.lending import last_taken, lent
 from weftwork.graph.python.ownership import ATOMS, own
 from weftwork.graph.statistics import CALLED
+from weftwork.scheduler.core.first_calls import FirstCalls
 from weftwork.scheduler.core.pace import Pace, Width
 from weftwork.scheduler.plan.call_list import ABSENT, TURN, CallList, are_heavy, known_seconds, unseen, with_turns
 from weftwork.scheduler.plan.cost import COSTS
-from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.policy import (
     CHUNK,
-    FIRST_CALLS,
     FIRST_CALLS_AMONG,
     LOOK_AT_PACE,
-    OFTEN_CALLED,
     SHARING_A_NODE,
 )
 from weftwork.scheduler.run.failures import node_error
 from weftwork.scheduler.run.telling import Node
-from weftwork.scheduler.sharing.gil_watch import CallWatch
 
 _SCALARS = frozenset([int, float, complex, bool, type(None), np.bool_, *np.sctypeDict.values()])
 _SCALARS -= {np.void, np.object_, np.str_, np.bytes_}
 """Types of small, immutable values."""
-_BETWEEN_LOOKS = 64
+_BETWEEN_LOOKS = 16
 """Most calls between two looks at the clock."""
-_TIMED = 64
-"""Most calls of a function that are timed one by one."""
 
 
 class Next(enum.Enum):
@@ -117,17 +111,18 @@ class ColdRun:
         """The number of nodes at the front of the call list that are done."""
         self._ahead: set[Operation] = set()
         """Further nodes that are done."""
-        self._timed: dict[Any, list[float]] = {}
-        """The seconds of long calls, by function."""
         self._width = Width(call_list.ops, self._ahead, call_list.counts)
-        self._watch = CallWatch()
-        self._unseen = unseen(call_list.functions) - call_list.bound
+        self._first_calls = FirstCalls(unseen(call_list.functions) - call_list.bound)
         self._unlooked = 1
         """Calls before the next look at the clock. There are few at first, because costs are unknown."""
         self._calls: list[tuple] = []
         """The calls of the current swift piece, as a copy."""
         self._calling: tuple[list, Iterator] = ([], iter(()))
         """The nodes being called one after another, and the iterator over those not yet begun."""
+
+    def learn(self) -> None:
+        """Learn what its calls have cost."""
+        self._first_calls.learn()
 
     # In the caller
 
@@ -171,7 +166,7 @@ class ColdRun:
             stretch.seconds = perf_counter() - start
             self.seconds += stretch.seconds
             self._calling = [], iter(())
-            self._watch.end()
+            self._first_calls.end()
 
     def _call(self, stop: list) -> Next:
         ops = self._call_list.ops
@@ -251,20 +246,12 @@ class ColdRun:
         """
         ops, call_list = self._call_list.ops, self._call_list
         end = min((at // CHUNK + 1) * CHUNK, len(ops))
-        if self._unseen:
-            end = next((k for k in range(at, end) if self._is_to_be_tried(ops[k], k == at)), end)
+        unseen = self._first_calls.unseen
+        if unseen and ops[at].kernel in unseen:
+            self._first_calls.look_at(ops[at], [self._values[tensor.number] for tensor in ops[at].inputs])
+        if unseen:
+            end = next((k for k in range(at, end) if ops[k].kernel in unseen), end)
         return min(end, max(call_list.next_measured(at), at + 1))
-
-    def _is_to_be_tried(self, op: Operation, is_next: bool) -> bool:
-        """Whether a node's function is to be tried in a worker. Its arguments may show that it need not be."""
-        kernel: Any = op.kernel
-        if kernel in self._unseen and is_next:
-            given = nest.arguments(op.attrs["template"], [self._values[tensor.number] for tensor in op.inputs])
-            if kernel.can_be_interrupted(given):
-                self._unseen.discard(kernel)
-                if kernel.holds_gil(given):
-                    HISTORY.let_hold(kernel)
-        return kernel in self._unseen
 
     def _call_swiftly(self, calls: Iterator[tuple], due: float) -> None:
         """Make calls while they return scalars, at 0.1 us each, until the run is stopped, or until `due`."""
@@ -279,7 +266,7 @@ class ColdRun:
             else:  # long calls are timed one by one
                 self._unlooked = 1
                 if count == 1:
-                    self._took(self.current, now - before)
+                    self._first_calls.took(self.current, now - before)
 
     def _call_some(self, calls: Iterator[tuple]) -> bool:
         """Make some calls. False once a value is no scalar."""
@@ -296,6 +283,9 @@ class ColdRun:
             elif count == 5:
                 number, function, a, b, c = call
                 result = function(values[a], values[b], values[c])
+            elif count == 6:
+                number, function, a, b, c, d = call
+                result = function(values[a], values[b], values[c], values[d])
             elif count == 1:
                 self._step(call[0])
                 if not self.scalars:
@@ -347,27 +337,12 @@ class ColdRun:
             if self.stretch.watched:
                 self.stretch.nodes.append(Node(op, start, seconds, taken, made))
         else:
-            watches = self._width.is_open and op.traits.user and HISTORY.holds_gil(kernel) is None
-            start = perf_counter()
-            result = self._watch.call(kernel, function, *given, **attrs) if watches else function(*given, **attrs)
-            self._took(op, perf_counter() - start)
+            result = self._first_calls.call(op, self._width.is_open, function, given, attrs)
         if len(call) > 1 and op.traits.user and type(result) not in ATOMS:
             del given
             result = own([result])  # here, because it counts references
             self._own[call[0]] = type(result) is not np.ndarray
         self._keep(op, result)
-
-    def _took(self, op: Operation | None, seconds: float) -> None:
-        """Note how long a call took; of the first ones of each function."""
-        if op is not None and op.traits.user and len(calls := self._timed.setdefault(op.kernel, [])) < _TIMED:
-            calls.append(seconds)
-
-    def learn(self) -> None:
-        """Learn what the timed calls cost. While it is unknown if they hold the GIL, batches had better be short."""
-        for kernel, calls in self._timed.items():
-            if HISTORY.holds_gil(kernel) is not None:
-                COSTS.learn_seconds(kernel, calls)
-        self._timed = {}
 
     def _given(self, op: Operation, places: Sequence[int]) -> list:
         """The arguments of a user function. It owns a value that it is the last to read and no one else holds."""
@@ -415,25 +390,13 @@ class ColdRun:
         They run concurrently. If a single node reads a first call's value, it follows in the same part, so a large
         value stays where it is made. Afterwards these functions are no longer unseen.
         """
-        counts = self._call_list.counts
         window = [op for op in self._call_list.ops[self._at : self._at + FIRST_CALLS_AMONG] if op not in self._ahead]
         for op in window:
             if op.kind is Kind.CONSTANT:
                 self._keep(op, op.attrs["value"])
-        nodes: list[Operation] = []
-        elements: list[Tensor | Operation] = []
-        some = min(slots, FIRST_CALLS)
-        left: dict[Any, int] = {k: some if counts[k] >= OFTEN_CALLED * slots else slots for k in self._unseen}
-        for op in window:
-            waits = op is not window[0] and op.controls
-            if left.get(op.kernel) and not waits and all(map(self._is_there, op.inputs)):
-                chain = self._chain(op, window)
-                nodes += chain
-                elements += chain[-1].outputs or (chain[-1],)
-                tried = {op.kernel for op in chain}
-                for kernel in tried & left.keys():
-                    left[kernel] -= 1
-                self._unseen -= tried
+        chains = self._first_calls.trial(window, self._call_list, self._is_there, slots)
+        nodes = [op for chain in chains for op in chain]
+        elements = [element for chain in chains for element in chain[-1].outputs or (chain[-1],)]
         return Part(elements, self._feeds_of(nodes), set(window[0].controls), set(nodes))
 
     def _is_there(self, tensor: Tensor) -> bool:
@@ -442,23 +405,6 @@ class ColdRun:
     def _feeds_of(self, nodes: Iterable[Operation]) -> dict[Tensor, Any]:
         """The existing values that some nodes read."""
         return {t: self._values[t.number] for op in nodes for t in op.inputs if self._is_there(t)}
-
-    def _chain(self, op: Operation, window: list[Operation]) -> list[Operation]:
-        """A first call and the nodes that follow it: each alone reads the previous one, and has its other inputs."""
-        chain, functions = [op], {op.kernel}
-        while len(chain[-1].outputs) == 1:
-            made = chain[-1].outputs[0]
-            following = [op for op in window if any([tensor is made for tensor in op.inputs])]
-            if len(following) != 1 or self._call_list.last[made.number] != following[0].index:
-                break
-            (then,) = following
-            others = [tensor for tensor in then.inputs if tensor is not made]
-            stays = then.controls or then.kernel in self._call_list.bound
-            if then.kernel in functions or stays or not all(map(self._is_there, others)):
-                break
-            chain.append(then)
-            functions.add(then.kernel)
-        return chain
 
     @property
     def is_heavy(self) -> bool:
@@ -470,7 +416,7 @@ class ColdRun:
 
     def rest(self) -> Part:
         """All remaining nodes."""
-        self.learn()
+        self._first_calls.learn(rest=True)
         ops, wanted, values = self._call_list.ops, self._call_list.elements, self._values
         left = set(ops[self._at :]) - self._ahead
         fed = {t: value for t, value in self._feeds_of(left).items() if t.op.kind is not Kind.CONSTANT}

@@ -384,7 +384,8 @@ class Engine:
         """Explain the plan that the next run of a signature with feeds of these sizes would use."""
         specialization = signature.specialization_for(fed)
         flow = signature.flow or self.signatures.compile(signature)
-        autotuner = specialization.autotuner or self.planner.foreseen(flow)
+        sources = [*flow.constants.values(), *fed]
+        autotuner = specialization.autotuner or self.planner.foreseen(flow, sources)
         return Explanation.of(autotuner, specialization.runs, self._nesting.inside)
 
     def waiting(self, among: Collection[Run] | None = None) -> list[Waiting]:

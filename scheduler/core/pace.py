@@ -51,7 +51,6 @@ class Pace:
         self._looked, self._at = now, at
         return before and self.is_suspect
 
-
     def leave_out(self, at: int) -> bool:
         """Leave out what was called since the last look, unless it took long: first calls also load and prepare."""
         now = perf_counter()

@@ -6,10 +6,15 @@ sharing the nodes out as the run goes on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from weftwork.actors.programs.bodies import Control
+from weftwork.actors.programs.sizes import size_of
+from weftwork.graph import nest
+from weftwork.graph.python.interruptible import are_data
+from weftwork.graph.user_function import UserFunction
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.compile.effects import functions_of, need_one_thread
 from weftwork.scheduler.compile.needs import is_free, is_sharable
@@ -18,10 +23,19 @@ from weftwork.scheduler.plan.autotune import Autotuner, Candidate
 from weftwork.scheduler.plan.candidates import candidates, dynamic, scattered_plan
 from weftwork.scheduler.plan.collector import collecting_later
 from weftwork.scheduler.plan.cost import COSTS
+from weftwork.scheduler.plan.history import HISTORY
 from weftwork.scheduler.plan.lanes import Lanes
 from weftwork.scheduler.plan.placement import Estimate, Place, place, place_needed
 from weftwork.scheduler.plan.plan import Plan, fits_slots, make_plan
-from weftwork.scheduler.plan.policy import COMPARING_A_NODE, COMPARING_SHARE, MOST_COPIED, MOST_FED, MOST_TRIED_AT_ONCE
+from weftwork.scheduler.plan.policy import (
+    COMPARING_A_NODE,
+    COMPARING_SHARE,
+    LEAST_COLD_NODES,
+    MOST_BRIEF,
+    MOST_COPIED,
+    MOST_FED,
+    MOST_TRIED_AT_ONCE,
+)
 from weftwork.scheduler.plan.specializations import Specialization
 from weftwork.scheduler.run.failures import block
 from weftwork.scheduler.run.run import Run
@@ -84,9 +98,13 @@ class Planner:
             if not nested and _near(flow, remote) and is_sharable(flow):
                 autotuner = specialization.autotuner
                 if flow.beside or gates_of(flow) is not None or not _is_seen(flow, estimate):
-                    if self.can_share(flow, known):
+                    sources = [*flow.constants.values(), *[run.values[number] for number in known]]
+                    if self._is_brief(flow, estimate, sources):
+                        autotuner = self.in_caller(flow)
+                    elif self.can_share(flow, known):
                         return Autotuner([dynamic(flow)])
-                    autotuner = None
+                    else:
+                        autotuner = None
                 elif (
                     autotuner is None
                     or autotuner.may_grow
@@ -104,17 +122,38 @@ class Planner:
         specialization.autotuner, specialization.known = autotuner, now
         return autotuner
 
-    def foreseen(self, flow: Dataflow) -> Autotuner:
-        """The strategies that a first run would have, by what is known now."""
+    def foreseen(self, flow: Dataflow, sources: Sequence[Any] = ()) -> Autotuner:
+        """The strategies that a first run would have, by what is known now.   sources: values that it would read."""
         estimate = Estimate(flow, {})
         automatic = self.config.placement == "auto"
         nested = self._nesting.choose(flow, estimate) if automatic else frozenset()
         if automatic and not nested and is_sharable(flow):
             if _is_seen(flow, estimate) and not flow.beside:
                 return Autotuner(self._candidates(flow, estimate, set()))
+            if self._is_brief(flow, estimate, sources):
+                return self.in_caller(flow)
             if self.can_share(flow, {}):
                 return Autotuner([dynamic(flow)])
         return self._placed(flow, estimate, set(), nested)
+
+    def _is_brief(self, flow: Dataflow, estimate: Estimate, sources: Sequence[Any]) -> bool:
+        """Whether all first calls of a small dataflow return soon, as code and values show: nobody need try them."""
+        if flow.beside or flow.queued or gates_of(flow) is not None or sum(map(size_of, sources)) > MOST_BRIEF:
+            return False
+        users = [node for node, op in enumerate(flow.ops) if op.traits.user]
+        new = [node for node in users if estimate.seconds[node] is None and _is_tried(flow, node)]
+        kernels: list[Any] = [flow.kernels[node] for node in users]
+        if len(new) >= LEAST_COLD_NODES or any([isinstance(kernel, Control) for kernel in flow.kernels]):
+            return False
+        if not all([type(kernel) is UserFunction and kernel.interruptible for kernel in kernels]):
+            return False
+        given = [*sources, *[part for node in users for part in nest.arguments(flow.ops[node].attrs["template"], ())]]
+        if any([flow.kernels[node].code.has_loops for node in new]) or not are_data(given):
+            return False
+        for kernel in kernels:
+            if kernel.holds_gil(given):
+                HISTORY.let_hold(kernel)
+        return True
 
     def without_workers(self, run: Run, flow: Dataflow) -> Candidate:
         """The strategy for a run to be shared out, while another run has the workers, or if none can start.

@@ -61,6 +61,7 @@ class Unplanned:
                     self._run_part(run, work, work.rest(), heavy=True)
         except Stopped:
             raise run.stopped() from None
+        work.learn()
         if work.called:
             run.count("caller", work.called)
             if not work.heavy:  # trials ran elsewhere: as if all had been called here

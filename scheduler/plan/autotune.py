@@ -34,6 +34,9 @@ from weftwork.scheduler.plan.policy import (
     TRIES,
 )
 
+_FIRST_RUNS = 4
+"""Runs after which it is a change of the costs themselves if the known costs change."""
+
 
 class Candidate:
     """One way to run a dataflow."""
@@ -106,6 +109,8 @@ class Autotuner:
         if before is not None:
             for candidate in candidates:
                 candidate.take_plan(before.candidates)
+                if runs <= _FIRST_RUNS:  # what has changed is what is known of the costs
+                    candidate.took = [took for c in before.candidates if c.name == candidate.name for took in c.took]
         self.candidates = sorted(candidates, key=lambda c: c.predicted)
         self.work = next((c.predicted for c in candidates if c.name in ("caller", "placed")), 0.0)
         """Predicted seconds of all nodes, run one after another."""
@@ -168,11 +173,15 @@ class Autotuner:
     def record(self, candidate: Candidate, seconds: float) -> None:
         """Note how long a run of a candidate took, and choose the candidate for the next run.
 
-        The first run of a static plan pays its price, so its seconds do not count.
+        The first run of a static plan pays its price, so its seconds do not count; those of one that was shared out do
+        if they are too many even without the price.
         """
-        took = candidate.took
-        if not candidate.paid() and len(took) < TRIES:
-            took.append(seconds)
+        took, price = candidate.took, candidate.price
+        others = [c.estimate for c in self.candidates if c is not candidate and not self._due(c)]
+        worse = HOPELESS * min(others, default=inf)
+        fails = candidate.is_dynamic and seconds - price > worse
+        if (not candidate.paid() or fails) and len(took) < TRIES:
+            took.append(seconds - price)
         if candidate is not self.current:
             return
         self._runs += 1
@@ -185,9 +194,7 @@ class Autotuner:
             elif self._runs + 1 >= self._due_at:
                 self._next()
         else:
-            others = [c.estimate for c in self.candidates if c is not candidate and not self._due(c)]
-            broken = min(took, default=0.0) > HOPELESS * min(others, default=inf)
-            if broken or len(took) >= TRIES:
+            if min(took, default=0.0) > worse or len(took) >= TRIES:
                 self._next()
 
     def _again(self) -> None:

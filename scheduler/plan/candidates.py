@@ -38,6 +38,7 @@ from weftwork.scheduler.plan.policy import (
     ROUND_TRIP,
     SECONDS_A_BYTE,
     SHARED_NODE,
+    SHARED_RUN,
     THREAD_ROUND_TRIP,
     TRYING_A_NODE,
     WORTH_TASKS,
@@ -139,7 +140,7 @@ class _Sharing:
             workers, hop = self.lanes.cpus(), task_hop()
         if workers < 2:
             return None
-        foreseen = self._schedule(workers, hop).makespan + SHARED_NODE * len(self.seconds)
+        foreseen = self._schedule(workers, hop).makespan + SHARED_NODE * len(self.seconds) + SHARED_RUN
         made = 0.0
         if inventory.machine_count() == 1:  # values are copied between processes, and threads make them in new memory
             made = sum([size for size, at in zip(self.estimate.bytes, self.flow.producer, strict=True) if at >= 0])

@@ -25,6 +25,8 @@ LONGEST_TURN = 0.4e-3
 WATCHED_FROM, LONGEST_WATCH = 0.1e-3, 20e-3
 """Minimum seconds of a node whose call in the caller is watched to see if it holds the GIL, which takes some 20 us. And
 the seconds for which a cold run watches its calls to decide where the rest runs."""
+CROWDED_FROM = 1e-3
+"""Minimum seconds of a node whose calls beside others show what its function gains from threads."""
 CROWD_SEEN, CROWD_RUNS = 0.2, 8
 """Seconds of calls of a function beside each other in threads that show what they gain there, and the number of runs in
 which that is looked at."""
@@ -77,6 +79,8 @@ WORKER_START = 0.2
 
 LEAST_COLD_NODES, LEAST_COLD_CALLS = 20, 6
 """Minimum nodes for a run without a plan, in all and for each unseen function: trying one takes 0.5 to 4 ms."""
+MOST_BRIEF = 1_000_000
+"""Maximum bytes of all sources of a small dataflow whose new functions are called here at once."""
 MOST_SPREAD = 16
 """Maximum tensors of the graph for each node of a run without a plan, which keeps a list entry for each tensor."""
 FIRST_CALLS = 4
@@ -161,8 +165,8 @@ PROCESS_HOP = 60e-6
 """Seconds to send a value from one process to another, with pickling."""
 SECONDS_A_BYTE = 1e-9
 """Extra seconds for each byte, which is copied twice into freshly allocated memory."""
-SHARED_NODE = 15e-6
-"""The caller's seconds for each node that a worker gets in a batch."""
+SHARED_RUN, SHARED_NODE = 2e-3, 25e-6
+"""Seconds that sharing out a run takes beyond its work, and those for each node."""
 MOST_SLOTS = 16
 """Maximum number of slots of a plan for local workers. Each is a process of some 100 MB."""
 DISPATCHES = 4

@@ -37,6 +37,7 @@ class Allowed:
         self._of: dict[int, str] = {}
         """By id of kernels, as of the epoch `_epoch`."""
         self._epoch = HISTORY.epoch
+        self._beside = self._beside_others()
 
     def where(self, node: int) -> str:
         """Where a node may run."""
@@ -45,7 +46,7 @@ class Allowed:
         if self.keeps_off(node):
             return LANES
         if self._epoch != HISTORY.epoch:
-            self._of, self._epoch = {}, HISTORY.epoch
+            self._of, self._epoch, self._beside = {}, HISTORY.epoch, self._beside_others()
         kernel = self._flow.kernels[node]
         found = self._of.get(id(kernel))
         if found is None:
@@ -66,6 +67,21 @@ class Allowed:
         """The nodes that only the caller may run, by what is known when a thread could first run others."""
         return [node for node in range(len(self._flow.ops)) if self.where(node) is CALLER]
 
+    def _beside_others(self) -> set[int]:
+        """The ids of functions that exchange values with some that go to lanes: they had better go there, too."""
+        kernels, producer = self._flow.kernels, self._flow.producer
+        functions = {kernel for kernel in kernels if isinstance(kernel, UserFunction)}
+        away = {id(f) for f in functions if HISTORY.holds_gil(f) is not False and not f.threadsafe}
+        found = set[int]()
+        if away and len(away) < len(functions):
+            for node, inputs in enumerate(self._flow.inputs):
+                makers = [id(kernels[producer[number]]) for number in inputs if producer[number] >= 0]
+                if id(kernels[node]) in away:
+                    found.update(makers)
+                elif not away.isdisjoint(makers):
+                    found.add(id(kernels[node]))
+        return found
+
     def _fits_a_thread(self, node: int) -> bool:
         """True for a node that may run concurrently in a thread of this process: it releases the GIL while it computes.
 
@@ -80,7 +96,7 @@ class Allowed:
         if not flow.ops[node].traits.user:
             return not isinstance(kernel, Control)
         holds = HISTORY.holds_gil(kernel)
-        if holds or COSTS.blocks(kernel):
+        if holds or COSTS.blocks(kernel) or id(kernel) in self._beside:
             return False
         functions = functions_of([kernel])
         return (holds is False or all([f.threadsafe for f in functions])) and not need_one_thread(functions)

@@ -1,7 +1,8 @@
 """GilWatch: finds out in this process whether functions hold the GIL. Usually a local worker finds out.
 
-crowd     calls beside each other of the only function of a run that is not bound to the caller. If they wait for the
-          GIL for long, each other's calls are the reason
+crowd     calls in threads, beside each other. Functions that wait there for the GIL for a good part of their time gain
+          nothing from threads. That is looked at in runs of one function, and in those whose functions are all known to
+          release the GIL: else it is not known who keeps a call waiting
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from weftwork.actors.processes.ticker import TICKER, Reading
 from weftwork.scheduler.compile.dataflow import Dataflow
 from weftwork.scheduler.plan.history import HISTORY
-from weftwork.scheduler.plan.policy import COMPUTES, GIL_FREE, QUEUED, WATCHED_FROM
+from weftwork.scheduler.plan.policy import COMPUTES, CROWDED_FROM, GIL_FREE, QUEUED, WATCHED_FROM
 from weftwork.scheduler.sharing.frontier import Frontier
 from weftwork.scheduler.sharing.shipping import token_of
 
@@ -29,23 +30,25 @@ class GilWatch:
         """A node of each user function."""
         self._computing: set[int] = set()
         """By id, functions that have computed all through a call: where others had less of a core, they waited."""
-        self._crowd: Any = None
-        """The kernel of the crowd, while it is open what its calls gain from threads."""
+        self._crowds: set[int] = set()
+        """By id, functions of which it is open what their calls gain from threads."""
 
     @contextmanager
     def watching(self, always: bool) -> Iterator[None]:
         """A context in which calls are watched while something is unknown.
 
-        always: whether that includes first calls, and crowds. Otherwise only long nodes are watched.
+        always: whether that includes first calls. Otherwise only long nodes are watched.
         """
         ops, kernels = self._flow.ops, self._flow.kernels
         self._users = {id(kernel): node for node, kernel in enumerate(kernels) if ops[node].traits.user}.values()
         free = [kernels[node] for node in self._users if not HISTORY.stays(kernels[node])]
-        if always and len(free) == 1 and not HISTORY.holds_gil(free[0]):
-            crowd = HISTORY.crowd(free[0])
-            crowd.runs += 1
-            self._crowd = free[0] if crowd.is_crowding is None else None
-        if always and (self._crowd is not None or any(map(self._frontier.gil_unknown, self._users))):
+        if len(free) == 1 or all([HISTORY.holds_gil(kernel) is False for kernel in free]):
+            for kernel in free:
+                crowd = HISTORY.crowd(kernel)
+                crowd.runs += 1
+                if crowd.is_crowding is None and not HISTORY.holds_gil(kernel):
+                    self._crowds.add(id(kernel))
+        if always and (self._crowds or any(map(self._frontier.gil_unknown, self._users))):
             self._begin()
         try:
             yield
@@ -58,19 +61,19 @@ class GilWatch:
 
     def _end(self) -> None:
         if self._is_on:
-            self._is_on, self._crowd = False, None
+            self._is_on = False
+            self._crowds.clear()
             TICKER.stop()
 
     def wants(self, node: int) -> bool:
         """Whether a call of a node shall be measured for `take`."""
-        if not self._frontier.gil_unknown(node):
-            return False
-        if not self._is_on:
+        unknown, is_open = self._frontier.gil_unknown(node), id(self._flow.kernels[node]) in self._crowds
+        if not self._is_on and (unknown or is_open):
             known = self._frontier.known(node).seconds
-            if known is None or known < WATCHED_FROM:
+            if known is None or known < (WATCHED_FROM if unknown else CROWDED_FROM):
                 return False
             self._begin()
-        return True
+        return unknown
 
     def seconds_alone(self, node: int, seconds: float, read: Reading, helped: bool) -> float:
         """The seconds that a call would have taken without others beside it.   helped: whether there were others."""
@@ -85,24 +88,29 @@ class GilWatch:
         seconds: its duration.   wanted: whether `wants` said so before.   alone: nothing ran beside it.
         """
         kernel = self._flow.kernels[node]
-        crowding = not alone and kernel is self._crowd and self._is_crowding(seconds, read)
+        is_open = self._is_on and id(kernel) in self._crowds
+        crowding = not alone and is_open and self._is_crowding(kernel, seconds, read)
         if not (wanted and self.wants(node)):
             return crowding
         tell(kernel, seconds, read)
-        if HISTORY.holds_gil(kernel) is None:
+        if (holds := HISTORY.holds_gil(kernel)) is None:
             return crowding
-        crowds = self._crowd is not None and not HISTORY.holds_gil(self._crowd)
-        if not crowds and not any(map(self._frontier.gil_unknown, self._users)):
+        if holds:
+            self._crowds.discard(id(kernel))
+        if not self._crowds and not any(map(self._frontier.gil_unknown, self._users)):
             self._end()
         return True
 
-    def _is_crowding(self, seconds: float, read: Reading) -> bool:
+    def _is_crowding(self, kernel: Any, seconds: float, read: Reading) -> bool:
         if read.queued > QUEUED * seconds:  # others had the cores, so the GIL was seldom needed
             return False
         waited = max(0.0, seconds - read.busy - read.queued)
-        if read.free > GIL_FREE * seconds and id(self._crowd) not in self._computing:
+        if read.free > GIL_FREE * seconds and id(kernel) not in self._computing:
             waited = 0.0
-        return HISTORY.tell_crowd(self._crowd, seconds, waited)
+        found = HISTORY.tell_crowd(kernel, seconds, waited)
+        if HISTORY.crowd(kernel).is_crowding is not None:
+            self._crowds.discard(id(kernel))
+        return found
 
 
 class CallWatch:

@@ -104,3 +104,15 @@ def test_a_copy_is_of_the_moment(graph):
     seen(x)
     assert (copy.tensors, copy.counts[seen.kernel], copy.ends, copy.last[x.number]) == (1, 1, 1, -1)
     assert graph.statistics.counts[seen.kernel] == 2
+
+
+def test_calls_with_the_same_small_constant_share_its_place(graph):
+    """A run copies and reads one value for all of them. It stays while nodes are forgotten."""
+    first, second, other = seen(7), seen(7), seen(b"text")
+    statistics = graph.statistics
+    places = [statistics.calls[node.op.index][2] for node in (first, second, other)]
+    assert places == [-1, -1, -2]
+    statistics.forget({first.op, other.op})
+    assert statistics.constants == [7, None]
+    with tf.Session() as session:
+        assert session.run(second) == (7,)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import weftwork as tf
-from weftwork.graph.python.interruptible import are_data, holds_gil, is_interruptible
+from weftwork.graph.python.interruptible import Code, are_data
 
 FACTOR, TABLE, NAMES = 3, np.arange(4), {"a": [1, 2], "b": ("x",)}
 LOCK = threading.Lock()
@@ -125,6 +125,10 @@ NOT = {
 }
 
 
+def is_interruptible(function):
+    return Code(function).is_interruptible
+
+
 @pytest.mark.parametrize("what", INTERRUPTIBLE)
 def test_a_function_of_short_steps_is_seen_to_be_interruptible(what):
     assert is_interruptible(INTERRUPTIBLE[what])
@@ -194,11 +198,18 @@ def test_large_values_take_long_so_they_do_not_count():
     assert not are_data([[0] * 10**7])
 
 
+def test_loops_are_seen_in_any_shape():
+    loops = {what for what, function in INTERRUPTIBLE.items() if Code(function).has_loops}
+    assert loops == {
+        *("a loop in Python", "a loop over a range", "a generator over a range", "text", "comprehensions", "recursion"),
+    }
+
+
 def test_only_arrays_release_the_gil():
-    assert holds_gil(counted)
-    assert holds_gil(INTERRUPTIBLE["recursion"])
-    assert not holds_gil(INTERRUPTIBLE["NumPy"])
-    assert not holds_gil(INTERRUPTIBLE["linear algebra"])
+    assert not Code(counted).uses_arrays
+    assert not Code(INTERRUPTIBLE["recursion"]).uses_arrays
+    assert Code(INTERRUPTIBLE["NumPy"]).uses_arrays
+    assert Code(INTERRUPTIBLE["linear algebra"]).uses_arrays
     assert not are_data([[TABLE]], arrays=False)
     kernel = tf.op(lambda rows: [row for row in rows]).kernel
     assert kernel.holds_gil([[1, 2]])

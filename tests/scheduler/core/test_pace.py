@@ -91,8 +91,25 @@ def test_where_only_threads_would_gain_calls_are_watched_for_a_while(monkeypatch
     assert width.is_enough(1, 10 * seconds), "nodes have become longer"
 
 
+def test_new_functions_that_may_release_the_gil_by_their_code_are_watched_first(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(pace, "perf_counter", lambda: now[0])
+    width, kernel = width_of(chains)
+    assert not width.is_enough(0, 1e-3)
+    assert width.is_open
+    now[0] += 2 * LONGEST_WATCH
+    assert width.is_enough(1, 1e-3), "nobody could tell"
+    width, kernel = width_of(chains)
+    assert not width.is_enough(0, 1e-3)
+    HISTORY.let_hold(kernel)
+    assert width.is_enough(1, 1e-3)
+    HISTORY.let_hold(kernel)
+    assert HISTORY.holds_gil(kernel)
+
+
 def test_what_takes_long_to_copy_is_for_threads_alone():
     width, kernel = width_of(chains)
+    kernel.code = None  # nothing is known of it
     assert width.is_enough(0, 1e-3)
     COSTS.learn(kernel, 200_000, 1e-3, 200_000)
     width.is_open = False

@@ -52,6 +52,22 @@ def test_a_way_that_does_not_keep_its_promise_is_left_after_one_run_a_static_pla
     assert names(lambda name, run: 1.0 if name == "caller" else 0.6 if run else 3.0, 5) == ["thread"] * 5
 
 
+def test_the_first_run_that_was_shared_out_counts_if_it_was_too_long_even_without_its_price():
+    for seconds, then in ((1.9, "caller"), (1.5, "dynamic")):
+        autotuner = Autotuner([Candidate("caller", 1.0, no_plan), Candidate("dynamic", 0.6, no_plan, 0.5)], 1000)
+        assert autotuner.current.name == "dynamic"
+        autotuner.record(autotuner.current, seconds)
+        assert autotuner.current.name == then
+
+
+@pytest.mark.parametrize(("runs", "then"), [(4, "caller"), (5, "dynamic")])
+def test_what_was_measured_in_the_first_runs_stays_when_more_is_known(runs, then):
+    before = Autotuner([Candidate("caller", 1.0, no_plan), Candidate("dynamic", 0.6, no_plan)])
+    before.record(before.current, 2.0)
+    after = Autotuner([Candidate("caller", 1.5, no_plan), Candidate("dynamic", 0.9, no_plan)], runs, before)
+    assert after.current.name == then
+
+
 def test_a_way_that_becomes_known_later_is_tried_if_it_promises_more():
     autotuner = Autotuner([Candidate("caller", 1.0, no_plan)])
     autotuner.renew([Candidate("caller", 1.0, no_plan), Candidate("thread", 0.6, no_plan)], 1, [])

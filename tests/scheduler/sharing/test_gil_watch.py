@@ -43,6 +43,21 @@ def test_a_function_whose_calls_wait_for_each_other_counts_as_one_that_holds_the
     assert HISTORY.holds_gil(functions[0].kernel) is crowding
 
 
+def test_of_several_functions_that_release_the_gil_each_is_judged_by_its_own_calls():
+    functions = [tf.op(lambda: None) for _ in range(2)]
+    with tf.Graph().as_default():
+        flow = lower([function() for function in functions], [])
+    for function in functions:
+        HISTORY.tell_gil(function.kernel, False)
+    watch = GilWatch(flow, Frontier(flow, [1e-3] * 2))
+    with watch.watching(False):
+        for node in range(2):
+            assert not watch.wants(node)
+            changed = [watch.take(node, SECONDS, (WAITS, HELD)[node], wanted=False, alone=False) for _ in range(3)]
+            assert changed == [False, node == 0, False]
+    assert [HISTORY.holds_gil(function.kernel) for function in functions] == [True, False]
+
+
 def crowd_of(reads):
     """Whether a function counts as one that holds the GIL after these readings of calls beside each other."""
     function = tf.op(lambda: None)

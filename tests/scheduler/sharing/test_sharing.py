@@ -77,8 +77,8 @@ def test_one_core_goes_to_the_caller_or_to_a_thread_but_is_not_offered_to_both(g
         assert session.run(fetches, options=options) == [*range(1, 101), 0, -100]
 
 
-def test_what_takes_large_values_in_threads_is_not_put_off_until_workers_have_made_all_of_them(graph, ray_session):
-    """Workers got each core that became free, and the values piled up. The lowest number at a time is one per core."""
+def test_what_takes_large_values_is_not_put_off_until_all_of_them_were_made(graph, ray_session):
+    """It goes where they are made, though threads would suit it, too. The lowest number at a time is one per core."""
 
     def make(k):
         for _ in range(100_000):
@@ -99,7 +99,8 @@ def test_what_takes_large_values_in_threads_is_not_put_off_until_workers_have_ma
     config = tf.ConfigProto(placement="dynamic", inter_op_parallelism_threads=2)
     with tf.Session(config=config) as session:
         spans = session.run([taken(made(k)) for k in range(60)])
-        assert {"resident", "thread"} <= session.placements.keys()
+        assert "resident" in session.placements
+        assert "thread" not in session.placements
     assert max([len([1 for begin, end in spans if begin <= when < end]) for when, _ in spans]) < 30
 
 
