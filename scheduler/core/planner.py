@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from weftwork.actors.programs.bodies import Control
 from weftwork.actors.programs.sizes import size_of
 from weftwork.graph import nest
@@ -30,6 +32,7 @@ from weftwork.scheduler.plan.plan import Plan, fits_slots, make_plan
 from weftwork.scheduler.plan.policy import (
     COMPARING_A_NODE,
     COMPARING_SHARE,
+    DROPPED_FROM_BYTES,
     LEAST_COLD_NODES,
     MOST_BRIEF,
     MOST_COPIED,
@@ -90,6 +93,7 @@ class Planner:
         now = self.known()
         known = run.bytes_of_sources()
         estimate = Estimate(flow, known)
+        _doubt_codes(flow, estimate, [*flow.constants.values(), *[run.values[number] for number in known]])
         nested: frozenset[int] = frozenset()
         remote = {n for n, value in enumerate(run.values) if objects.is_reference(value)}
         autotuner = None
@@ -206,6 +210,17 @@ class Planner:
         """The strategies for a dataflow in which at least some nodes may run anywhere."""
         placed = None if is_free(flow) else self._plan_by_places(flow, estimate, remote, frozenset(), "auto")
         return candidates(flow, estimate, self.lanes, placed)
+
+
+def _doubt_codes(flow: Dataflow, estimate: Estimate, sources: Sequence[Any]) -> None:
+    """Doubt that functions hold the GIL of which only the code says so, if there are large arrays."""
+    by_code = [function for function in flow.functions if HISTORY.is_by_code(function)]
+    if not by_code:
+        return
+    arrays = any([type(value) is np.ndarray and value.nbytes >= DROPPED_FROM_BYTES for value in sources])
+    large = [at for size, at in zip(estimate.bytes, flow.producer, strict=True) if size >= DROPPED_FROM_BYTES]
+    if arrays or not all([at < 0 or HISTORY.is_by_code(flow.kernels[at]) for at in large]):
+        HISTORY.doubt(by_code)
 
 
 def _near(flow: Dataflow, remote: set[int]) -> bool:

@@ -76,6 +76,8 @@ class History:
         self._some_stay = False
         self._holding: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         """How often each function was seen to hold the GIL; 0 once it was seen to release it."""
+        self._by_code: WeakSet[Any] = WeakSet()
+        """Those of them of which only the code is known."""
         self._crowds: WeakKeyDictionary[Any, Crowd] = WeakKeyDictionary()
         self.epoch = 0
         """Counts up when more is known about where a function may run."""
@@ -123,7 +125,8 @@ class History:
     def tell_gil(self, kernel: Any, holds: bool) -> None:
         """Note that a function was seen to hold or release the GIL. A busy machine can feign the former."""
         with self._lock:
-            seen = self._holding.get(kernel)
+            seen = None if kernel in self._by_code else self._holding.get(kernel)
+            self._by_code.discard(kernel)
             if (crowd := self._crowds.get(kernel)) is not None and crowd.is_crowding:
                 return  # in a process of its own, it is seen to release it
             now = min(GIL_HOLDS, (seen or 0) + 1) if holds and seen != 0 else 0
@@ -132,10 +135,26 @@ class History:
                 self.epoch += 1
 
     def let_hold(self, kernel: Any) -> None:
-        """Let a function count as holding the GIL from now on, because its code shows that, unless it was seen."""
+        """Let a function count as holding the GIL, because its code shows that it does so unless it gets arrays.
+
+        That is until `doubt`, or until its calls are watched.
+        """
         with self._lock:
             if self._holding.get(kernel) is None:
                 self._holding[kernel] = GIL_HOLDS
+                self._by_code.add(kernel)
+                self.epoch += 1
+
+    def is_by_code(self, kernel: Any) -> bool:
+        """Whether a function counts as holding the GIL by its code alone."""
+        return kernel in self._by_code
+
+    def doubt(self, kernels: Iterable[Any]) -> None:
+        """Forget what is known of some functions by their code alone: they get large arrays now."""
+        with self._lock:
+            for kernel in self._by_code.intersection(kernels):
+                self._by_code.discard(kernel)
+                self._holding.pop(kernel, None)
                 self.epoch += 1
 
     def crowd(self, kernel: Any) -> Crowd:

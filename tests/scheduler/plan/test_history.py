@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import weftwork as tf
-from weftwork.scheduler.plan.history import History, NodeCost
+from weftwork.scheduler.plan.history import HISTORY, History, NodeCost
+from weftwork.scheduler.plan.policy import GIL_HOLDS
 
 
 @pytest.fixture
@@ -69,3 +71,28 @@ def test_a_function_keeps_the_gil_once_that_was_seen_three_times_and_never_the_c
     assert known == [None, None, None, True, False, False, False]
     assert history.holds_gil(kernel) is False
     assert history.holds_gil(3) is None  # nothing refers to it weakly
+
+
+def test_what_only_the_code_of_a_function_shows_is_forgotten_once_it_gets_large_arrays():
+    history = History()
+    shown, seen = [tf.op(lambda x: x + 1).kernel for _ in range(2)]
+    history.let_hold(shown)
+    for _ in range(GIL_HOLDS):
+        history.tell_gil(seen, True)
+    history.doubt([shown, seen])
+    assert [history.holds_gil(kernel) for kernel in (shown, seen)] == [None, True]
+    history.let_hold(shown)
+    history.tell_gil(shown, False)
+    history.let_hold(shown)
+    assert history.holds_gil(shown) is False
+
+
+@pytest.mark.parametrize(("value", "holds"), [(2, True), ([1] * 100_000, True), (np.ones(10_000), None)])
+def test_a_function_of_scalars_may_release_the_gil_for_arrays(ray_session, graph, value, holds):
+    added = tf.op(lambda x, k: [x, k] and x)
+    fed = tf.placeholder(tf.object)
+    with tf.Session() as session:
+        session.run([added(k, k) for k in range(30)])
+        assert HISTORY.holds_gil(added.kernel) is True
+        session.run([added(fed, k) for k in range(3)], {fed: value})
+    assert HISTORY.holds_gil(added.kernel) is holds
