@@ -89,8 +89,9 @@ def _of_numpy() -> set[int]:
     for name in _NUMPY.split():
         owner: Any = np
         for part in name.split("."):
-            owner = getattr(owner, part, None)
-        found.add(id(owner))
+            owner = getattr(owner, part, None)  # another version of NumPy may lack it
+        if owner is not None:
+            found.add(id(owner))
     return found
 
 

@@ -129,7 +129,7 @@ def _number_read(function: Any) -> int:
     try:
         names = list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
-        return _MOST_ARGUMENTS
+        return 3 if function is np.where else _MOST_ARGUMENTS  # older versions of NumPy do not say what it takes
     if isinstance(function, type) or function in (zip, enumerate, print):
         return _MOST_ARGUMENTS
     return names.index("out") if "out" in names else len(names)
