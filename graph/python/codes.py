@@ -7,8 +7,11 @@ from types import CodeType
 from weftwork.graph.python.following import Follower
 from weftwork.graph.python.origins import ROOT_SELF, UNKNOWN, Call, Change, Origin, Passing, Path, Root, joined
 
-_ASKING = frozenset("getattr hasattr vars __dict__ __getattribute__ attrgetter methodcaller getattr_static".split())
-"""Functions that take the name of an attribute as text, or give a dict of attributes."""
+_ASKING = frozenset(
+    """getattr hasattr vars __dict__ __getattribute__ attrgetter methodcaller getattr_static
+    agg aggregate apply transform""".split()
+)
+"""Functions, and methods of frames, that take the name of an attribute as text, or give a dict of attributes."""
 
 
 class Facts:

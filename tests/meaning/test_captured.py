@@ -12,6 +12,7 @@ import heapq
 import io
 import itertools
 import logging
+import operator
 import os
 import pathlib
 import random
@@ -600,6 +601,10 @@ def resampled(frame):
         (lambda rows: pd.concat(rows).groupby("key").mean(), False),
         (lambda rows: pd.concat(rows).sample(3), True),
         (lambda rows: resampled(pd.concat(rows)), True),
+        (lambda rows: pd.concat(rows).agg("sample"), True),
+        (lambda rows: pd.concat(rows).agg("mean"), False),
+        (lambda rows: operator.methodcaller("sample", 1)(pd.concat(rows)), True),
+        (lambda rows: pd.concat(rows).groupby("key").apply("sample"), True),
         (lambda a: special.expit(a), True),  # an installed package may draw
     ],
 )
