@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from weftwork.graph.python.reading import FIELDS
+from weftwork.graph.python.reading import FIELDS, METHODS
 from weftwork.graph.python.steps import (
     ATTRIBUTES,
     COROUTINES,
@@ -40,7 +40,7 @@ _STEPS = (LOCAL - {"BINARY_LSHIFT"}) | frozenset(
     INPLACE_RSHIFT INPLACE_POWER""".split()
 )
 """Instructions that take no longer than to read their operands, but for powers. None catches an exception."""
-_METHODS = frozenset(
+_METHODS = (METHODS - FIELDS - {"repeat"}) | frozenset(
     """capitalize casefold count decode encode endswith find index isalnum isalpha isascii isdecimal isdigit
     isidentifier islower isnumeric isprintable isspace istitle isupper join lower lstrip partition removeprefix
     removesuffix replace rfind rindex rpartition rsplit rstrip split splitlines startswith strip swapcase title
@@ -49,9 +49,7 @@ _METHODS = frozenset(
     get items keys values setdefault update popitem most_common move_to_end
     add discard difference intersection isdisjoint issubset issuperset symmetric_difference union
     bit_length bit_count conjugate is_integer as_integer_ratio
-    sum mean max min std var prod dot astype reshape ravel flatten transpose argmax argmin argsort cumsum cumprod any
-    all round clip conj tolist item squeeze swapaxes trace diagonal nonzero searchsorted take tobytes fill
-    partition argpartition view""".split()
+    fill argpartition view""".split()
 )
 """Methods of data that take about as long as to read them, or to sort them."""
 _BUILTINS: tuple = (

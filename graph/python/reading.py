@@ -29,7 +29,7 @@ from weftwork.graph.python.steps import (
 )
 
 FIELDS = frozenset("shape ndim size dtype T real imag nbytes itemsize strides".split())
-_METHODS = FIELDS | frozenset(
+METHODS = FIELDS | frozenset(
     """sum mean max min std var prod dot astype reshape ravel flatten copy transpose argmax argmin
     argsort cumsum cumprod any all round clip conj tolist item squeeze swapaxes trace diagonal nonzero searchsorted take
     repeat tobytes""".split()
@@ -108,7 +108,7 @@ def _only_read(function: FunctionType, code: CodeType, seen: set[FunctionType]) 
                 elif isinstance(value, np.ufunc) and value.nin < _MOST_ARGUMENTS:
                     return False
         elif name in ATTRIBUTES:
-            if step.argval not in _METHODS:
+            if step.argval not in METHODS:
                 return False
             known += step.argval not in FIELDS
         elif name.startswith("CALL") and name != "CALL_INTRINSIC_1":

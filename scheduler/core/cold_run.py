@@ -35,12 +35,7 @@ from weftwork.scheduler.core.first_calls import FirstCalls
 from weftwork.scheduler.core.pace import Pace, Width
 from weftwork.scheduler.plan.call_list import ABSENT, TURN, CallList, are_heavy, known_seconds, unseen, with_turns
 from weftwork.scheduler.plan.cost import COSTS
-from weftwork.scheduler.plan.policy import (
-    CHUNK,
-    FIRST_CALLS_AMONG,
-    LOOK_AT_PACE,
-    SHARING_A_NODE,
-)
+from weftwork.scheduler.plan.policy import CHUNK, FIRST_CALLS_AMONG, LOOK_AT_PACE, SHARING_A_NODE
 from weftwork.scheduler.run.failures import node_error
 from weftwork.scheduler.run.telling import Node
 

@@ -93,7 +93,8 @@ class Planner:
         now = self.known()
         known = run.bytes_of_sources()
         estimate = Estimate(flow, known)
-        _doubt_codes(flow, estimate, [*flow.constants.values(), *[run.values[number] for number in known]])
+        sources = [*flow.constants.values(), *[run.values[number] for number in known]]
+        _doubt_codes(flow, estimate, sources)
         nested: frozenset[int] = frozenset()
         remote = {n for n, value in enumerate(run.values) if objects.is_reference(value)}
         autotuner = None
@@ -102,8 +103,7 @@ class Planner:
             if not nested and _near(flow, remote) and is_sharable(flow):
                 autotuner = specialization.autotuner
                 if flow.beside or gates_of(flow) is not None or not _is_seen(flow, estimate):
-                    sources = [*flow.constants.values(), *[run.values[number] for number in known]]
-                    if self._is_brief(flow, estimate, sources):
+                    if _is_brief(flow, estimate, sources):
                         autotuner = self.in_caller(flow)
                     elif self.can_share(flow, known):
                         return Autotuner([dynamic(flow)])
@@ -134,30 +134,11 @@ class Planner:
         if automatic and not nested and is_sharable(flow):
             if _is_seen(flow, estimate) and not flow.beside:
                 return Autotuner(self._candidates(flow, estimate, set()))
-            if self._is_brief(flow, estimate, sources):
+            if _is_brief(flow, estimate, sources):
                 return self.in_caller(flow)
             if self.can_share(flow, {}):
                 return Autotuner([dynamic(flow)])
         return self._placed(flow, estimate, set(), nested)
-
-    def _is_brief(self, flow: Dataflow, estimate: Estimate, sources: Sequence[Any]) -> bool:
-        """Whether all first calls of a small dataflow return soon, as code and values show: nobody need try them."""
-        if flow.beside or flow.queued or gates_of(flow) is not None or sum(map(size_of, sources)) > MOST_BRIEF:
-            return False
-        users = [node for node, op in enumerate(flow.ops) if op.traits.user]
-        new = [node for node in users if estimate.seconds[node] is None and _is_tried(flow, node)]
-        kernels: list[Any] = [flow.kernels[node] for node in users]
-        if len(new) >= LEAST_COLD_NODES or any([isinstance(kernel, Control) for kernel in flow.kernels]):
-            return False
-        if not all([type(kernel) is UserFunction and kernel.interruptible for kernel in kernels]):
-            return False
-        given = [*sources, *[part for node in users for part in nest.arguments(flow.ops[node].attrs["template"], ())]]
-        if any([flow.kernels[node].code.has_loops for node in new]) or not are_data(given):
-            return False
-        for kernel in kernels:
-            if kernel.holds_gil(given):
-                HISTORY.let_hold(kernel)
-        return True
 
     def without_workers(self, run: Run, flow: Dataflow) -> Candidate:
         """The strategy for a run to be shared out, while another run has the workers, or if none can start.
@@ -210,6 +191,26 @@ class Planner:
         """The strategies for a dataflow in which at least some nodes may run anywhere."""
         placed = None if is_free(flow) else self._plan_by_places(flow, estimate, remote, frozenset(), "auto")
         return candidates(flow, estimate, self.lanes, placed)
+
+
+def _is_brief(flow: Dataflow, estimate: Estimate, sources: Sequence[Any]) -> bool:
+    """Whether all first calls of a small dataflow return soon, as code and values show: nobody need try them."""
+    if flow.beside or flow.queued or gates_of(flow) is not None or sum(map(size_of, sources)) > MOST_BRIEF:
+        return False
+    users = [node for node, op in enumerate(flow.ops) if op.traits.user]
+    new = [node for node in users if estimate.seconds[node] is None and _is_tried(flow, node)]
+    kernels: list[Any] = [flow.kernels[node] for node in users]
+    if len(new) >= LEAST_COLD_NODES or any([isinstance(kernel, Control) for kernel in flow.kernels]):
+        return False
+    if not all([type(kernel) is UserFunction and kernel.interruptible for kernel in kernels]):
+        return False
+    given = [*sources, *[part for node in users for part in nest.arguments(flow.ops[node].attrs["template"], ())]]
+    if any([flow.kernels[node].code.has_loops for node in new]) or not are_data(given):
+        return False
+    for kernel in kernels:
+        if kernel.holds_gil(given):
+            HISTORY.let_hold(kernel)
+    return True
 
 
 def _doubt_codes(flow: Dataflow, estimate: Estimate, sources: Sequence[Any]) -> None:

@@ -177,11 +177,9 @@ class Autotuner:
         if they are too many even without the price.
         """
         took, price = candidate.took, candidate.price
-        others = [c.estimate for c in self.candidates if c is not candidate and not self._due(c)]
-        worse = HOPELESS * min(others, default=inf)
-        fails = candidate.is_dynamic and seconds - price > worse
-        if (not candidate.paid() or fails) and len(took) < TRIES:
-            took.append(seconds - price)
+        if not candidate.paid() or (candidate.is_dynamic and seconds - price > self._too_long(candidate)):
+            if len(took) < TRIES:
+                took.append(seconds - price)
         if candidate is not self.current:
             return
         self._runs += 1
@@ -194,8 +192,13 @@ class Autotuner:
             elif self._runs + 1 >= self._due_at:
                 self._next()
         else:
-            if min(took, default=0.0) > worse or len(took) >= TRIES:
+            if min(took, default=0.0) > self._too_long(candidate) or len(took) >= TRIES:
                 self._next()
+
+    def _too_long(self, candidate: Candidate) -> float:
+        """The seconds from which another candidate, which may be tried now, is expected to be faster."""
+        others = [c.estimate for c in self.candidates if c is not candidate and not self._due(c)]
+        return HOPELESS * min(others, default=inf)
 
     def _again(self) -> None:
         best = min(c.typical for c in self.candidates)

@@ -26,14 +26,7 @@ from weftwork.graph.python.forks import fresh
 from weftwork.graph.python.seeded import Seeded
 from weftwork.graph.user_function import UserFunction
 from weftwork.graph.variables.handles import spec_of
-from weftwork.scheduler.plan.policy import (
-    EVEN_AFTER,
-    FAR_OFF,
-    NEW_CALL_WEIGHT,
-    OUTLIER,
-    STABLE_SPREAD,
-    STABLE_SUM,
-)
+from weftwork.scheduler.plan.policy import EVEN_AFTER, FAR_OFF, NEW_CALL_WEIGHT, OUTLIER, STABLE_SPREAD, STABLE_SUM
 
 _MOST_LASTING = 2048
 """The maximum number of functions without weak references that have records; NumPy and SciPy have some hundreds."""

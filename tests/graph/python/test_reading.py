@@ -46,6 +46,13 @@ def looped(x):
     return total
 
 
+def passed_on(function):
+    def inner(x):
+        return function(x)
+
+    return inner
+
+
 READERS = {
     "arithmetic": lambda x, y: x + y * 2 - x**2 / (1 + y),
     "comparisons": lambda x: (x > 0) & (x[0] is not None),
@@ -63,6 +70,7 @@ READERS = {
     "builtins": lambda x: max(len(x), abs(int(x[0]))),
     "globals": lambda x: x * SCALE + TABLE,
     "helpers": lambda x: doubled(x) + 1,
+    "a reader behind two functions of the same code": passed_on(passed_on(doubled)),
     "recursion": counted,
     "loops and branches": looped,
     "containers": lambda x: {"a": [x, (x, 1)], "b": f"{x.ndim}"},
@@ -70,6 +78,7 @@ READERS = {
 WRITERS = {
     "an element": changed,
     "a helper that writes": lambda x: changed(x),
+    "a writer behind two functions of the same code": passed_on(passed_on(changed)),
     "in place": lambda x: x.__iadd__(1),
     "a method that changes": lambda x: x.sort(),
     "an unknown method": lambda x: x.anything(),
